@@ -1,0 +1,199 @@
+"""Validation at the door: turn what a caller gave into an array or a number that kernels can trust.
+
+Each check names the argument, the first bad row and its value, what is allowed and what to do. Nothing here changes
+what came in: arrays are copied only where their type has to change.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.errors import InputError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def refuse_rows(name: str, bad: npt.NDArray[np.bool_], values: Any, allowed: str, remedy: str = "") -> None:
+    """Raise an InputError about the first row where `bad` is true; do nothing where none is."""
+    if not bad.any():
+        return
+    row = int(np.argmax(bad))
+    value = values[row] if np.ndim(values) else values
+    more = int(np.count_nonzero(bad)) - 1
+    others = f" (and {more:,} more rows)" if more else ""
+    where = f" in row {row}{others}" if np.ndim(bad) and bad.size > 1 else ""
+    raise InputError(f"{name} has {shown(value)}{where}: {allowed}.{' ' + remedy if remedy else ''}")
+
+
+def shown(value: Any) -> str:
+    """Return a short text of a value for a message."""
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def numbers(
+    name: str,
+    values: npt.ArrayLike,
+    *,
+    length: int | None = None,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+    missing: bool = False,
+) -> FloatArray:
+    """Return float64 values of shape (n,), each finite and within the bounds.
+
+    Parameters
+    ----------
+    name : str
+        The argument, as the caller wrote it.
+    values : array_like
+        Numbers, one a row; a scalar becomes one row.
+    length : int, optional
+        The number of rows that other columns have.
+    low, high, above : float
+        Inclusive bounds, and an exclusive lower one.
+    missing : bool
+        Whether NaN is allowed, as a missing value.
+    """
+    array = np.asarray(values)
+    if array.dtype == object:
+        array = _numbers_of_objects(name, array, missing=missing)
+    if array.dtype.kind not in "iufb":
+        raise InputError(f"{name} has dtype {array.dtype}: numbers are needed. Convert it first.")
+    array = np.atleast_1d(array).astype(np.float64, copy=False)
+    if array.ndim != 1:
+        raise InputError(f"{name} has shape {array.shape}: one column of numbers is needed.")
+    if length is not None:
+        same_length(name, array, length)
+    bad = np.isinf(array) if missing else ~np.isfinite(array)
+    if bad.any():
+        refuse_rows(name, bad, array, "finite numbers are needed", "Drop or fill these rows first.")
+    if low > -math.inf:
+        refuse_rows(name, array < low, array, f"values of {low:g} or more are needed")
+    if above > -math.inf:
+        refuse_rows(name, array <= above, array, f"values above {above:g} are needed")
+    if high < math.inf:
+        refuse_rows(name, array > high, array, f"values of {high:g} or less are needed")
+    return array
+
+
+def _numbers_of_objects(name: str, array: npt.NDArray[np.object_], *, missing: bool) -> FloatArray:
+    out = np.empty(array.shape, dtype=np.float64)
+    flat = out.reshape(-1)
+    for row, value in enumerate(array.reshape(-1)):
+        if value is None and missing:
+            flat[row] = math.nan
+        elif value is None or isinstance(value, (str, bytes, bool)):
+            raise InputError(f"{name} has {shown(value)} in row {row}: numbers are needed.")
+        else:
+            try:
+                flat[row] = float(value)
+            except (TypeError, ValueError):
+                raise InputError(f"{name} has {shown(value)} in row {row}: numbers are needed.") from None
+    return out
+
+
+def same_length(name: str, array: Sequence[Any] | npt.NDArray[Any], length: int) -> None:
+    """Raise where a column has not as many rows as the others."""
+    if len(array) != length:
+        raise InputError(f"{name} has {len(array):,} rows and the other columns {length:,}: give one value a row.")
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """Return one finite number within the bounds (`low` and `high` inclusive, `above` and `below` exclusive)."""
+    if isinstance(value, (bool, str, bytes, np.bool_)) or value is None:
+        raise InputError(f"{name} is {shown(value)}: a number is needed.")
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {shown(value)}: a number is needed.") from None
+    if not (math.isfinite(result) and low <= result <= high and above < result < below):
+        raise InputError(f"{name} is {shown(value)}: {_bounds(low, high, above, below)}.")
+    return result
+
+
+def _bounds(low: float, high: float, above: float, below: float) -> str:
+    parts = [
+        text
+        for text, bound in (
+            (f"at least {low:g}", low),
+            (f"above {above:g}", above),
+            (f"at most {high:g}", high),
+            (f"below {below:g}", below),
+        )
+        if math.isfinite(bound)
+    ]
+    return "a finite number " + " and ".join(parts) + " is needed" if parts else "a finite number is needed"
+
+
+def whole(name: str, value: Any, *, low: int | None = None, high: int | None = None) -> int:
+    """Return one integer within inclusive bounds; True and 3.0 are refused."""
+    if isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} is {value!r}: a whole number is needed.")
+    try:
+        result = operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} is {shown(value)}: a whole number is needed.") from None
+    if (low is not None and result < low) or (high is not None and result > high):
+        limits = " and ".join(
+            text
+            for text, bound in ((f"at least {low}", low), (f"at most {high}", high))
+            if bound is not None
+        )
+        raise InputError(f"{name} is {result}: a whole number of {limits} is needed.")
+    return result
+
+
+def positive(name: str, value: Any) -> float:
+    """Return one finite number above zero."""
+    return number(name, value, above=0.0)
+
+
+def fraction(name: str, value: Any, *, open_ends: bool = True) -> float:
+    """Return one number between 0 and 1, by default without its ends."""
+    return number(name, value, above=0.0, below=1.0) if open_ends else number(name, value, low=0.0, high=1.0)
+
+
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """Return `value`, one of the allowed words, or raise with the nearest of them."""
+    words = tuple(allowed)
+    if isinstance(value, str) and value in words:
+        return value
+    from relmark.core.names import did_you_mean
+
+    hint = did_you_mean(value, words) if isinstance(value, str) else ""
+    listed = ", ".join(repr(word) for word in words)
+    raise InputError(f"{name} is {shown(value)}: it must be one of {listed}.{hint}")
+
+
+def text(name: str, value: Any, *, empty: bool = False) -> str:
+    """Return a string that is not empty."""
+    if not isinstance(value, str) or (not value and not empty):
+        raise InputError(f"{name} is {shown(value)}: a string{'' if empty else ' that is not empty'} is needed.")
+    return value
+
+
+def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+    """Return a Generator from what the caller gave: one, a seed, or None for fresh entropy."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is not None:
+        whole("rng", rng, low=0)
+    return np.random.default_rng(rng)

@@ -1,0 +1,294 @@
+"""Definitions as JSON: an envelope with kind and version, canonical text, fingerprints, and bounds before parsing.
+
+What comes from outside (a browser, a partner, a table of stored segments) is measured before it is parsed: its bytes,
+the depth of its brackets, the number of its nodes. Nothing is ever evaluated as code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+import attrs
+import numpy as np
+
+from relmark.core.errors import DefinitionError, LimitError
+from relmark.core.names import did_you_mean
+
+__all__ = [
+    "Definition",
+    "Limits",
+    "NumbersDefinition",
+    "canonical",
+    "check_keys",
+    "fingerprint",
+    "open_envelope",
+    "parse_json",
+]
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How large a definition from outside may be.
+
+    Parameters
+    ----------
+    bytes : int
+        UTF-8 bytes of JSON or text.
+    depth : int
+        Nesting of brackets.
+    nodes : int
+        Nodes of a rule, and items outside lists of plain values.
+    members : int
+        Members of one list of plain values, such as an id set.
+    string : int
+        Characters of one string.
+    steps : int
+        Steps of one sequence.
+    years : int
+        The longest window.
+    """
+
+    bytes: int = 262_144
+    depth: int = 32
+    nodes: int = 1_000
+    members: int = 100_000
+    string: int = 1_024
+    steps: int = 16
+    years: int = 100
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def fingerprint(value: Any) -> str:
+    """Return the sha256 of the canonical text, in hexadecimal digits."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def check_size(text: str | bytes, limits: Limits) -> None:
+    """Raise where a text has more bytes or deeper brackets than allowed; reads the text once, parses nothing."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(data) > limits.bytes:
+        raise LimitError(
+            f"the definition has {len(data):,} bytes: {limits.bytes:,} are allowed.",
+            code="too_large",
+            hint="Raise Limits.bytes if you trust its source.",
+        )
+    depth = _bracket_depth(data)
+    if depth > limits.depth:
+        raise LimitError(
+            f"the definition is nested {depth:,} deep: {limits.depth} are allowed.",
+            code="too_deep",
+            hint="Flatten it, or raise Limits.depth if you trust its source.",
+        )
+
+
+def _bracket_depth(data: bytes) -> int:
+    """Return the deepest nesting of round, square and curly brackets outside double-quoted strings."""
+    codes = np.frombuffer(data, dtype=np.uint8)
+    if codes.size == 0:
+        return 0
+    # Inside a string is where an odd number of unescaped quotes came before. Backslashes are rare: where there are
+    # some, blank each escaped pair first.
+    if (codes == ord("\\")).any():
+        blanked = bytearray(data)
+        position = blanked.find(b"\\")
+        while position != -1:
+            blanked[position : position + 2] = b"  "
+            position = blanked.find(b"\\", position + 2)
+        codes = np.frombuffer(bytes(blanked), dtype=np.uint8)
+    outside = (np.cumsum(codes == ord('"')) & 1) == 0
+    opens = outside & np.isin(codes, np.frombuffer(b"([{", dtype=np.uint8))
+    closes = outside & np.isin(codes, np.frombuffer(b")]}", dtype=np.uint8))
+    return int(np.cumsum(opens.astype(np.int64) - closes).max(initial=0))
+
+
+def parse_json(text: str | bytes, limits: Limits | None = None) -> Any:
+    """Return the value of a JSON text from outside, after its size was checked.
+
+    Raises
+    ------
+    LimitError
+        More bytes, depth, nodes or members, or longer strings, than the limits allow.
+    DefinitionError
+        No valid JSON; a key given twice; NaN or Infinity.
+    """
+    limits = limits or Limits()
+    if not isinstance(text, (str, bytes)):
+        raise DefinitionError(f"a definition is JSON text, not {type(text).__name__}.", code="not_text")
+    check_size(text, limits)
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_whole)
+    except DefinitionError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise DefinitionError(f"this is not JSON: {str(error)[:200]}.", code="not_json") from None
+    check_nodes(value, limits)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    body = dict(pairs)
+    if len(body) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise DefinitionError(f"the key {twice[:64]!r} stands twice in one object.", code="duplicate_key")
+    return body
+
+
+def _refuse_constant(name: str) -> Any:
+    raise DefinitionError(f"{name} is no JSON number.", code="not_finite", hint="Leave the value out.")
+
+
+def _whole(digits: str) -> int | float:
+    if len(digits) > 19:
+        raise DefinitionError(f"{digits[:24]}... has too many digits.", code="too_large_number")
+    return int(digits)
+
+
+def check_nodes(value: Any, limits: Limits) -> None:
+    """Raise where a parsed value has too many nodes, too long a list or string, or a number that is not finite."""
+    nodes = 0
+    stack: list[tuple[Any, str, int]] = [(value, "$", 0)]
+    while stack:
+        item, path, depth = stack.pop()
+        if depth > limits.depth:
+            raise LimitError(f"nested more than {limits.depth} deep.", path=path[:200], code="too_deep")
+        if isinstance(item, str):
+            if len(item) > limits.string:
+                raise LimitError(
+                    f"a string of {len(item):,} characters: {limits.string:,} are allowed.", path=path, code="too_long"
+                )
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                raise DefinitionError(f"{item} is not finite.", path=path, code="not_finite")
+        elif isinstance(item, Mapping):
+            nodes += 1
+            stack += [(child, f"{path}.{str(key)[:64]}", depth + 1) for key, child in item.items()]
+        elif isinstance(item, (list, tuple)):
+            if len(item) > limits.members:
+                raise LimitError(
+                    f"a list of {len(item):,} values: {limits.members:,} are allowed.", path=path, code="too_many"
+                )
+            stack += [(child, f"{path}[{k}]", depth + 1) for k, child in enumerate(item)]
+        if nodes > limits.nodes:
+            raise LimitError(f"more than {limits.nodes:,} nodes.", path="$", code="too_many_nodes")
+
+
+def check_keys(
+    body: Any, *, required: Iterable[str], optional: Iterable[str] = (), path: str = "$", what: str = "definition"
+) -> Mapping[str, Any]:
+    """Return an object that has every required key and no unknown one, or raise with the nearest valid name."""
+    if not isinstance(body, Mapping):
+        raise DefinitionError(f"a {what} is a JSON object, not {type(body).__name__}.", path=path, code="not_object")
+    required = tuple(required)
+    known = (*required, *optional)
+    for key in body:
+        if key not in known:
+            raise DefinitionError(
+                f"unknown key {str(key)[:64]!r} in a {what}; it may have {', '.join(sorted(known))}.",
+                path=path,
+                code="unknown_key",
+                hint=did_you_mean(str(key), known).strip(),
+            )
+    for key in required:
+        if key not in body:
+            raise DefinitionError(f"the {what} has no {key!r}.", path=path, code="missing_key")
+    return body
+
+
+def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
+    """Return what an envelope ``{"relmark": kind, "version": n, ...}`` holds beside its two keys."""
+    if not isinstance(document, Mapping):
+        raise DefinitionError(f"a {kind} is a JSON object, not {type(document).__name__}.", code="not_object")
+    found = document.get("relmark")
+    if found != kind:
+        raise DefinitionError(
+            f"this is {'no relmark definition' if found is None else f'a {str(found)[:64]!r}'}, not a {kind!r}.",
+            path="$.relmark" if found is not None else "$",
+            code="wrong_kind",
+        )
+    given = document.get("version")
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= version:
+        raise DefinitionError(
+            f"version {str(given)[:64]!r} of a {kind} is unknown; this relmark reads 1 to {version}.",
+            path="$.version",
+            code="unknown_version",
+            hint="Update relmark if the definition is newer.",
+        )
+    return {key: value for key, value in document.items() if key not in {"relmark", "version"}}
+
+
+class Definition:
+    """What is written once and stored: `to_dict`, `to_json`, `from_dict`, `from_json` and `fingerprint`.
+
+    A subclass names its `kind` and `version`, and says how its body is written and read.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    def _body(self) -> dict[str, Any]:
+        """Return the JSON-ready body without the envelope."""
+        raise AssertionError(f"{type(self).__name__} has no body")
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
+        """Return the definition that a checked envelope holds."""
+        raise AssertionError(f"{cls.__name__} has no reader")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the stored form: ``{"relmark": kind, "version": n, ...}``."""
+        return {"relmark": self.kind, "version": self.version, **self._body()}
+
+    def to_json(self) -> str:
+        """Return the canonical JSON text of the stored form."""
+        return canonical(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any], limits: Limits | None = None) -> Self:
+        """Return the definition of a stored form; what it does not understand is an error with its JSON path."""
+        limits = limits or Limits()
+        check_nodes(document, limits)
+        return cls._from_body(open_envelope(document, cls.kind, cls.version), limits)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, limits: Limits | None = None) -> Self:
+        """Return the definition of a JSON text, bounded before it is parsed."""
+        limits = limits or Limits()
+        return cls._from_body(open_envelope(parse_json(text, limits), cls.kind, cls.version), limits)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the canonical form."""
+        return fingerprint(self.to_dict())
+
+
+class NumbersDefinition(Definition):
+    """A model whose public fields are plain numbers: its stored form is its parameters by name."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [attribute.name for attribute in attrs.fields(cls) if attribute.metadata.get("stored", True)]  # type: ignore[arg-type, misc]
+
+    def _body(self) -> dict[str, Any]:
+        return {name: float(getattr(self, name)) for name in self._names()}
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        names = cls._names()
+        check_keys(body, required=names, what=cls.kind)
+        for name in names:
+            if isinstance(body[name], bool) or not isinstance(body[name], (int, float)):
+                raise DefinitionError(f"{body[name]!r} is no number.", path=f"$.{name}", code="wrong_type")
+        return cls(**body)

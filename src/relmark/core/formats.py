@@ -1,0 +1,103 @@
+"""How numbers, instants and tables look in print and in a notebook."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["format_number", "format_value", "html_table", "text_table"]
+
+
+def format_number(value: float) -> str:
+    """Return a number with about four significant digits, thousands separated.
+
+    Examples
+    --------
+    >>> format_number(1234567.0), format_number(.012345), format_number(3)
+    ('1,234,567', '0.01234', '3')
+    """
+    if isinstance(value, (int, np.integer)):
+        return f"{value:,}"
+    number = float(value)
+    if math.isnan(number):
+        return "nan"
+    if math.isinf(number):
+        return "inf" if number > 0 else "-inf"
+    size = abs(number)
+    if size >= 1e15 or 0 < size < 1e-6:
+        return f"{number:.3e}"
+    if number == round(number):
+        return f"{number:,.0f}"
+    if size >= 10_000:
+        return f"{number:,.0f}"
+    if size >= 1:
+        return f"{number:,.{4 - len(str(int(size)))}f}"
+    return f"{number:.4g}"
+
+
+def format_value(value: Any) -> str:
+    """Return one cell as text."""
+    if value is None:
+        return ""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return format_number(value)
+    if isinstance(value, np.datetime64):
+        return str(value).replace("T", " ").removesuffix(".000000").removesuffix(" 00:00:00")
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}[{', '.join(str(n) for n in value.shape)}]"
+    return str(value)
+
+
+def text_table(columns: Mapping[str, Sequence[Any]], *, rows: int = 20, title: str = "") -> str:
+    """Return columns as a table for print: numbers to the right, text to the left.
+
+    Examples
+    --------
+    >>> print(text_table({"arm": ["none", "mail"], "people": [500, 9500]}))
+    arm   people
+    ----  ------
+    none     500
+    mail   9,500
+    """
+    names = list(columns)
+    total = max((len(column) for column in columns.values()), default=0)
+    cells = {name: [format_value(value) for value in column[:rows]] for name, column in columns.items()}
+    right = {name: _is_numeric(columns[name][:rows]) for name in names}
+    widths = {name: max([len(name), *(len(cell) for cell in cells[name])]) for name in names}
+    lines = [title] if title else []
+    lines.append("  ".join(_aligned(name, widths[name], right[name]) for name in names).rstrip())
+    lines.append("  ".join("-" * widths[name] for name in names))
+    lines.extend(
+        "  ".join(_aligned(cells[name][row], widths[name], right[name]) for name in names).rstrip()
+        for row in range(min(rows, total))
+    )
+    if total > rows:
+        lines.append(f"... {total - rows:,} more rows")
+    return "\n".join(lines)
+
+
+def html_table(columns: Mapping[str, Sequence[Any]], *, rows: int = 20, caption: str = "") -> str:
+    """Return columns as an HTML table with every cell escaped."""
+    total = max((len(column) for column in columns.values()), default=0)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(format_value(column[row]))}</td>" for column in columns.values()) + "</tr>"
+        for row in range(min(rows, total))
+    )
+    more = f"<tfoot><tr><td colspan={len(columns)}>{total - rows:,} more rows</td></tr></tfoot>" if total > rows else ""
+    said = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{more}</table>"
+
+
+def _is_numeric(column: Sequence[Any]) -> bool:
+    return all(isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) for v in column)
+
+
+def _aligned(cell: str, width: int, right: bool) -> str:
+    return cell.rjust(width) if right else cell.ljust(width)

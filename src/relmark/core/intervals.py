@@ -1,0 +1,114 @@
+"""A figure with its uncertainty: `Estimate` holds a value and the `Interval` that goes with it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+
+from relmark.core.formats import format_number
+
+__all__ = ["Estimate", "Interval"]
+
+
+@attrs.frozen
+class Interval:
+    """A range that covers the true figure with a stated confidence, by a named method.
+
+    Parameters
+    ----------
+    low, high : float
+        The ends, inclusive; -inf, inf or NaN where the method gives no bound.
+    level : float
+        The confidence, between 0 and 1.
+    method : str
+        The method by name, such as ``"Newcombe"``.
+
+    Examples
+    --------
+    >>> Interval(.0524, .3339, .95, "Newcombe")
+    [0.0524, 0.3339] (95 %, Newcombe)
+    """
+
+    low: float
+    high: float
+    level: float = 0.95
+    method: str = ""
+
+    def __contains__(self, value: object) -> bool:
+        """Tell whether a number lies within the interval."""
+        return isinstance(value, (int, float)) and self.low <= value <= self.high
+
+    @property
+    def width(self) -> float:
+        """The distance between the ends."""
+        return self.high - self.low
+
+    def __repr__(self) -> str:
+        method = f", {self.method}" if self.method else ""
+        return f"[{format_number(self.low)}, {format_number(self.high)}] ({100 * self.level:g} %{method})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the interval as JSON-ready values."""
+        return {"low": _json(self.low), "high": _json(self.high), "level": self.level, "method": self.method}
+
+
+@attrs.frozen
+class Estimate:
+    """A figure with its interval, or NaN with the reason why there is none.
+
+    Parameters
+    ----------
+    value : float
+        The figure.
+    interval : Interval, optional
+        Its interval, where one exists.
+    reason : str
+        Why the figure or its interval is undefined; empty where both are defined.
+
+    Examples
+    --------
+    >>> Estimate(.2, Interval(.0524, .3339, .95, "Newcombe"))
+    0.2 [0.0524, 0.3339] (95 %, Newcombe)
+    """
+
+    value: float
+    interval: Interval | None = None
+    reason: str = ""
+
+    @property
+    def low(self) -> float:
+        """The lower end of the interval, NaN without one."""
+        return self.interval.low if self.interval is not None else math.nan
+
+    @property
+    def high(self) -> float:
+        """The upper end of the interval, NaN without one."""
+        return self.interval.high if self.interval is not None else math.nan
+
+    def __float__(self) -> float:
+        """Return the figure alone."""
+        return float(self.value)
+
+    def __repr__(self) -> str:
+        parts = [format_number(self.value)]
+        if self.interval is not None:
+            parts.append(repr(self.interval))
+        if self.reason:
+            parts.append(f"({self.reason})")
+        return " ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the estimate as JSON-ready values."""
+        interval = None if self.interval is None else self.interval.to_dict()
+        return {"value": _json(self.value), "interval": interval, "reason": self.reason}
+
+
+def _json(value: float) -> float | str | None:
+    """Return a number that JSON can hold: NaN becomes null, infinities their names."""
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return float(value)

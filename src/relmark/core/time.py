@@ -1,0 +1,367 @@
+"""Instants, durations and calendar days.
+
+An instant is an integer of microseconds since 1970 in UTC; a duration is a `datetime.timedelta`; a calendar day is an
+integer of days since 1970 in a named time zone. relmark never reads a clock: `as_of` is always an argument.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import shown
+from relmark.core.errors import DefinitionError, InputError
+
+__all__ = [
+    "Instant",
+    "days",
+    "duration",
+    "duration_text",
+    "hours",
+    "instant",
+    "instant_text",
+    "instants",
+    "local_days",
+    "local_instants",
+    "local_midnights",
+    "minutes",
+    "parse_duration",
+    "time_zone",
+    "to_local",
+]
+
+Instant: TypeAlias = datetime | date | np.datetime64 | str
+IntArray = npt.NDArray[np.int64]
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_US = timedelta(microseconds=1)
+_NAT = np.iinfo(np.int64).min
+
+
+def days(n: float) -> timedelta:
+    """Return a duration of n days.
+
+    Examples
+    --------
+    >>> days(30)
+    datetime.timedelta(days=30)
+    """
+    return _timedelta("days", n)
+
+
+def hours(n: float) -> timedelta:
+    """Return a duration of n hours."""
+    return _timedelta("hours", n)
+
+
+def minutes(n: float) -> timedelta:
+    """Return a duration of n minutes."""
+    return _timedelta("minutes", n)
+
+
+def _timedelta(unit: str, n: float) -> timedelta:
+    if isinstance(n, (bool, str)):
+        raise InputError(f"{unit}({n!r}): a number is needed.")
+    try:
+        return timedelta(**{unit: float(n) if not isinstance(n, int) else n})
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{unit}({shown(n)}): a finite number of at most 999,999,999 days is needed.") from None
+
+
+def duration(name: str, value: timedelta, *, positive: bool = True) -> int:
+    """Return a timedelta in microseconds."""
+    if not isinstance(value, timedelta):
+        raise InputError(f"{name} is {shown(value)}: a timedelta is needed, such as days(30) or hours(2).")
+    result = value // _US
+    if positive and result <= 0:
+        raise InputError(f"{name} is {value}: a duration above zero is needed.")
+    return result
+
+
+_DURATION = re.compile(r"(-)?P(?:(\d{1,9})W|(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12})(?:\.(\d{1,6}))?S)?)?)")
+
+
+def duration_text(value: timedelta) -> str:
+    """Return a duration as ISO 8601, one text for one length.
+
+    Examples
+    --------
+    >>> duration_text(days(30)), duration_text(hours(36)), duration_text(minutes(1.5))
+    ('P30D', 'P1DT12H', 'PT1M30S')
+    """
+    total = value // _US
+    sign, total = ("-", -total) if total < 0 else ("", total)
+    whole_days, rest = divmod(total, DAY)
+    hour, rest = divmod(rest, 3_600 * SECOND)
+    minute, rest = divmod(rest, 60 * SECOND)
+    second, micro = divmod(rest, SECOND)
+    fraction = f".{micro:06d}".rstrip("0") if micro else ""
+    clock = (f"{hour}H" if hour else "") + (f"{minute}M" if minute else "")
+    clock += f"{second}{fraction}S" if second or micro else ""
+    body = (f"{whole_days}D" if whole_days else "") + (f"T{clock}" if clock else "")
+    return f"{sign}P{body or '0D'}"
+
+
+def parse_duration(text: str, path: str = "$") -> timedelta:
+    """Return the timedelta of an ISO 8601 duration of weeks, days, hours, minutes and seconds."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) <= 64 else None
+    if match is None or text.endswith(("P", "T")):
+        raise DefinitionError(
+            f"{shown(text)} is no duration.", path=path, code="not_duration", hint="Write ISO 8601, such as P30D or PT2H."
+        )
+    sign, weeks, day, hour, minute, second, fraction = match.groups()
+    try:
+        value = timedelta(
+            weeks=int(weeks or 0),
+            days=int(day or 0),
+            hours=int(hour or 0),
+            minutes=int(minute or 0),
+            seconds=int(second or 0),
+            microseconds=int((fraction or "0").ljust(6, "0")),
+        )
+    except OverflowError:
+        raise DefinitionError(f"{text} is too long.", path=path, code="too_long") from None
+    return -value if sign else value
+
+
+def instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> int:
+    """Return an instant in microseconds UTC.
+
+    Parameters
+    ----------
+    value : datetime, date, datetime64 or str
+        An aware datetime; a datetime64, which is UTC; an ISO string with a zone; a date, or a string of one, which is
+        its midnight in `tz`.
+    tz : str
+        The time zone of dates.
+    name : str
+        The argument, for messages.
+
+    Examples
+    --------
+    >>> instant("2026-11-01"), instant("2026-11-01T03:00+03:00")
+    (1793491200000000, 1793491200000000)
+    """
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InputError(
+                f"{name} is {value}, which has no time zone. Give an aware datetime, such as "
+                f"datetime({value.year}, {value.month}, {value.day}, tzinfo=UTC)."
+            )
+        return (value - _EPOCH) // _US
+    if isinstance(value, date):
+        return int(local_midnights(np.array([value.toordinal() - _EPOCH_DAY]), tz)[0])
+    if isinstance(value, np.datetime64):
+        if np.isnat(value):
+            raise InputError(f"{name} is NaT: an instant is needed.")
+        if np.datetime_data(value.dtype)[0] in {"Y", "M", "W", "D"}:
+            return int(local_midnights(np.array([value.astype("M8[D]").astype(np.int64)]), tz)[0])
+        return _microseconds(name, np.array([value]))[0].item()
+    if isinstance(value, str):
+        return _instant_of_text(value, tz, name)
+    raise InputError(f"{name} is {shown(value)}: an aware datetime, a datetime64, an ISO string or a date is needed.")
+
+
+def _instant_of_text(text: str, tz: str, name: str) -> int:
+    remedy = "write an ISO date ('2026-11-01') or an ISO time with a zone ('2026-11-01T09:30Z')"
+    if len(text) > 64:
+        raise InputError(f"{name} is {shown(text)}: {remedy}.")
+    try:
+        if len(text) == 10:
+            return instant(date.fromisoformat(text), tz=tz, name=name)
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{name} is {shown(text)}: {remedy}.") from None
+    if value.tzinfo is None:
+        raise InputError(f"{name} is {text!r}, which has no zone: {remedy}.")
+    return instant(value, name=name)
+
+
+def instant_text(value: int) -> str:
+    """Return an instant as ISO 8601 in UTC: '2026-11-01T00:00:00Z'."""
+    return (_EPOCH + timedelta(microseconds=int(value))).isoformat().replace("+00:00", "Z")
+
+
+def aware(value: int, tz: str = "UTC") -> datetime:
+    """Return an instant in microseconds as an aware datetime in a zone."""
+    return (_EPOCH + timedelta(microseconds=int(value))).astimezone(time_zone(tz))
+
+
+def instants(name: str, values: Any, *, tz: str = "UTC", missing: bool = False) -> IntArray:
+    """Return a column of instants in microseconds UTC, shape (n,).
+
+    Accepts datetime64 of any unit (local times of `tz`), aware datetimes, dates, and ISO strings with a zone. A missing
+    one is refused with its row, or the smallest int64 where `missing` is true.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise InputError(f"{name} has shape {array.shape}: one column of times is needed.")
+    if array.dtype.kind == "M":
+        result = _microseconds(name, array, missing=missing)
+        if tz == "UTC":
+            return result
+        if missing and (result == _NAT).any():
+            known = result != _NAT
+            local = result.copy()
+            local[known] = local_instants(result[known], tz, name=name)
+            return local
+        return local_instants(result, tz, name=name)
+    if array.dtype.kind in "OUT":
+        return _instants_of_objects(name, array, tz, missing=missing)
+    if len(array) == 0:
+        return np.empty(0, dtype=np.int64)
+    raise InputError(
+        f"{name} has dtype {array.dtype}: times are needed. "
+        "Say what the numbers count, as in times.astype('M8[s]') for seconds since 1970."
+    )
+
+
+def _microseconds(name: str, array: npt.NDArray[np.datetime64], *, missing: bool = False) -> IntArray:
+    if not missing:
+        bad = np.isnat(array)
+        if bad.any():
+            raise InputError(f"{name} has NaT in row {int(np.argmax(bad))}: every event needs a time. Drop these rows.")
+    result = array.astype("M8[us]", copy=False).view(np.int64)
+    if np.datetime_data(array.dtype)[0] in {"Y", "M", "W", "D", "h", "m", "s", "ms"} and len(array):
+        # A unit coarser than the microsecond can overflow silently: the day before the year -290,308 and the like.
+        years = array.astype("M8[Y]").view(np.int64)
+        years = years[years != _NAT]
+        if years.size and (years.min() < -9_000 or years.max() > 9_000):
+            raise InputError(f"{name} has times outside the years 1 to 9999.")
+    return result
+
+
+def _instants_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: bool) -> IntArray:
+    values = array.tolist()
+    if all(type(value) is datetime and value.tzinfo is UTC for value in values):
+        epoch, unit = _EPOCH, _US
+        return np.fromiter(((value - epoch) // unit for value in values), dtype=np.int64, count=len(values))
+    out = np.empty(len(values), dtype=np.int64)
+    for row, value in enumerate(values):
+        if value is None or value != value:  # noqa: PLR0124  (NaN and NaT differ from themselves)
+            if not missing:
+                raise InputError(f"{name} has {value!r} in row {row}: every event needs a time. Drop these rows.")
+            out[row] = _NAT
+            continue
+        try:
+            out[row] = instant(value, tz=tz, name=name)
+        except InputError as error:
+            raise InputError(f"{error} (row {row})") from None
+    return out
+
+
+@lru_cache(maxsize=64)
+def time_zone(tz: str) -> ZoneInfo:
+    """Return the time zone of a name such as 'Europe/Berlin'."""
+    if not isinstance(tz, str):
+        raise InputError(f"tz is {shown(tz)}: a name such as 'Europe/Berlin' is needed.")
+    try:
+        return ZoneInfo(tz)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InputError(
+            f"tz is {shown(tz)}, which this machine does not know: write a name such as 'Europe/Berlin', "
+            "and install the package tzdata where the system has no time zones."
+        ) from None
+
+
+@lru_cache(maxsize=256)
+def _changes(tz: str, first_year: int, last_year: int) -> tuple[IntArray, IntArray]:
+    """Return the instants at which the offset of a zone changes, and the offset from each on, in microseconds.
+
+    The first entry stands for everything before. Offsets are read every 12 hours' worth of a fortnight and bisected to
+    the second, which finds every change that lasts at least that long.
+    """
+    zone = time_zone(tz)
+
+    def offset(second: int) -> int:
+        found = (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
+        return 0 if found is None else found // _US
+
+    step = 5 * 86_400
+    start = (date(max(first_year, 1), 1, 1).toordinal() - _EPOCH_DAY) * 86_400 + 86_400
+    end = (date(min(last_year, 9_998), 12, 31).toordinal() - _EPOCH_DAY) * 86_400
+    times, offsets = [np.iinfo(np.int64).min], [offset(start)]
+    for low in range(start, end, step):
+        high = min(low + step, end)
+        if offset(high) != offsets[-1]:
+            left, right = low, high
+            while right - left > 1:
+                middle = (left + right) // 2
+                left, right = (middle, right) if offset(middle) == offsets[-1] else (left, middle)
+            times.append(right * SECOND)
+            offsets.append(offset(right))
+    return np.array(times, dtype=np.int64), np.array(offsets, dtype=np.int64)
+
+
+def _zone_changes(utc: IntArray, tz: str) -> tuple[IntArray, IntArray]:
+    low, high = int(utc.min()), int(utc.max())
+    first, last = (int(np.datetime64(t, "us").astype("M8[Y]").astype(np.int64)) + 1970 for t in (low, high))
+    return _changes(tz, first // 10 * 10 - 1, last // 10 * 10 + 11)  # whole decades, so that few tables are made
+
+
+def to_local(utc: IntArray, tz: str) -> IntArray:
+    """Return instants as microseconds of the wall clock in a zone."""
+    utc = np.asarray(utc, dtype=np.int64)
+    if tz == "UTC" or utc.size == 0:
+        time_zone(tz)
+        return utc
+    times, offsets = _zone_changes(utc, tz)
+    return utc + offsets[np.searchsorted(times, utc, side="right") - 1]
+
+
+def local_days(utc: IntArray, tz: str = "UTC") -> IntArray:
+    """Return the calendar day of each instant in a zone, as days since 1970."""
+    return np.floor_divide(to_local(utc, tz), DAY)
+
+
+def local_instants(local: IntArray, tz: str, *, name: str = "time") -> IntArray:
+    """Return the instants of wall-clock times: the earlier of two, and an error for one that does not exist."""
+    local = np.asarray(local, dtype=np.int64)
+    if tz == "UTC" or local.size == 0:
+        time_zone(tz)
+        return local
+    utc, missing = _to_utc(local, tz)
+    if missing.any():
+        row = int(np.argmax(missing))
+        wall = np.datetime64(int(local[row]), "us")
+        raise InputError(
+            f"{name} has {wall} in row {row}, which does not exist in {tz}: the clock skipped it. "
+            "Give UTC times, or correct these rows."
+        )
+    return utc
+
+
+def local_midnights(day: IntArray, tz: str = "UTC") -> IntArray:
+    """Return the instant at which each calendar day begins in a zone; where midnight is skipped, the first after it."""
+    day = np.asarray(day, dtype=np.int64)
+    if tz == "UTC" or day.size == 0:
+        time_zone(tz)
+        return day * DAY
+    utc, missing = _to_utc(day * DAY, tz)
+    if missing.any():
+        times, _ = _zone_changes(utc, tz)
+        utc = np.where(missing, times[np.searchsorted(times, utc, side="right") - 1], utc)
+    return utc
+
+
+def _to_utc(local: IntArray, tz: str) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Return the earliest instant that shows each wall time, and which wall times no instant shows."""
+    times, offsets = _zone_changes(local, tz)
+    at = np.searchsorted(times, local - DAY, side="right") - 1  # the offset that held a day before
+    before = offsets[at]
+    after = offsets[np.minimum(np.searchsorted(times, local + DAY, side="right") - 1, len(offsets) - 1)]
+    early, late = local - before, local - after
+    shows_early = early + offsets[np.searchsorted(times, early, side="right") - 1] == local
+    shows_late = late + offsets[np.searchsorted(times, late, side="right") - 1] == local
+    first = np.where(shows_early & shows_late, np.minimum(early, late), np.where(shows_early, early, late))
+    return np.where(shows_early | shows_late, first, np.maximum(early, late)), ~(shows_early | shows_late)

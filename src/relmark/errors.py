@@ -1,0 +1,21 @@
+"""The errors of relmark, under the name by which users import them."""
+
+from relmark.core.errors import (
+    ConvergenceError,
+    DefinitionError,
+    InputError,
+    LimitError,
+    MissingColumnError,
+    NotEnoughDataError,
+    RelmarkError,
+)
+
+__all__ = [
+    "ConvergenceError",
+    "DefinitionError",
+    "InputError",
+    "LimitError",
+    "MissingColumnError",
+    "NotEnoughDataError",
+    "RelmarkError",
+]
