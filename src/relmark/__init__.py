@@ -1,1 +1,61 @@
-"""relmark."""
+"""relmark: what a business knows about its customers, turned into marketing decisions.
+
+Segments, RFM, lead scores, lifetime value, recommendations, attribution and campaign tests, on one columnar event log.
+Arrays and typed objects in, arrays and typed objects out: no file, no socket, no clock, no global state. Rooms load
+when they are first used, so that ``import relmark`` costs about as much as numpy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from relmark import attribution, errors, experiments, expressions, ltv, recommend, scoring, segmentation
+    from relmark.core.base import CustomerBase
+    from relmark.core.events import Customer, Event, Message, Purchase, Visit
+    from relmark.core.identities import resolve_identities
+    from relmark.core.intervals import Estimate, Interval
+    from relmark.core.log import EventLog
+    from relmark.core.schema import Schema
+    from relmark.core.table import CustomerTable, ItemTable
+    from relmark.core.time import days, hours, minutes
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Customer": "core.events",
+    "CustomerBase": "core.base",
+    "CustomerTable": "core.table",
+    "Estimate": "core.intervals",
+    "Event": "core.events",
+    "EventLog": "core.log",
+    "Interval": "core.intervals",
+    "ItemTable": "core.table",
+    "Message": "core.events",
+    "Purchase": "core.events",
+    "Schema": "core.schema",
+    "Visit": "core.events",
+    "days": "core.time",
+    "hours": "core.time",
+    "minutes": "core.time",
+    "resolve_identities": "core.identities",
+}
+_ROOMS = frozenset(
+    {"attribution", "errors", "experiments", "expressions", "ltv", "recommend", "scoring", "segmentation"}
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name or a room when it is first used (PEP 562)."""
+    if name in _HOME:
+        value = getattr(import_module(f"relmark.{_HOME[name]}"), name)
+    elif name in _ROOMS:
+        value = import_module(f"relmark.{name}")
+    else:
+        message = f"module 'relmark' has no attribute {name!r}"
+        raise AttributeError(message)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME, *_ROOMS})

@@ -153,9 +153,7 @@ def whole(name: str, value: Any, *, low: int | None = None, high: int | None = N
         raise InputError(f"{name} is {shown(value)}: a whole number is needed.") from None
     if (low is not None and result < low) or (high is not None and result > high):
         limits = " and ".join(
-            text
-            for text, bound in ((f"at least {low}", low), (f"at most {high}", high))
-            if bound is not None
+            text for text, bound in ((f"at least {low}", low), (f"at most {high}", high)) if bound is not None
         )
         raise InputError(f"{name} is {result}: a whole number of {limits} is needed.")
     return result

@@ -87,7 +87,9 @@ def _fnv1a(
 def _utf8_bytes(texts: npt.NDArray[np.str_]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Return the UTF-8 bytes of texts, shape (longest, n), and how many each has."""
     if texts.dtype.kind == "U" and texts.dtype.itemsize:
-        points = texts[:, None].view(np.uint32) if texts.flags.c_contiguous else np.array(texts)[:, None].view(np.uint32)
+        points = (
+            texts[:, None].view(np.uint32) if texts.flags.c_contiguous else np.array(texts)[:, None].view(np.uint32)
+        )
         if points.max(initial=0) < 128:  # ASCII: code points are the bytes
             return np.ascontiguousarray(points.T).astype(np.uint8), np.strings.str_len(texts).astype(np.int64)
     encoded = [str(text).encode() for text in texts]

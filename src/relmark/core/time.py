@@ -88,7 +88,9 @@ def duration(name: str, value: timedelta, *, positive: bool = True) -> int:
     return result
 
 
-_DURATION = re.compile(r"(-)?P(?:(\d{1,9})W|(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12})(?:\.(\d{1,6}))?S)?)?)")
+_DURATION = re.compile(
+    r"(-)?P(?:(\d{1,9})W|(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12})(?:\.(\d{1,6}))?S)?)?)"
+)
 
 
 def duration_text(value: timedelta) -> str:
@@ -117,7 +119,10 @@ def parse_duration(text: str, path: str = "$") -> timedelta:
     match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) <= 64 else None
     if match is None or text.endswith(("P", "T")):
         raise DefinitionError(
-            f"{shown(text)} is no duration.", path=path, code="not_duration", hint="Write ISO 8601, such as P30D or PT2H."
+            f"{shown(text)} is no duration.",
+            path=path,
+            code="not_duration",
+            hint="Write ISO 8601, such as P30D or PT2H.",
         )
     sign, weeks, day, hour, minute, second, fraction = match.groups()
     try:

@@ -1,0 +1,252 @@
+"""`CustomerBase`: the customer table, the event log and the items on one customer index, in the business's time zone.
+
+This is what segments, scores and metrics take. Everything that belongs to customers is aligned with
+`base.customer_id`: the table's order first, then the ids that only the log has, ascending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Protocol, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import same_length, shown
+from relmark.core.columns import Column
+from relmark.core.errors import InputError, MissingColumnError
+from relmark.core.ids import find_ids, id_array
+from relmark.core.log import EventLog
+from relmark.core.names import did_you_mean
+from relmark.core.schema import Schema
+from relmark.core.table import CustomerTable, ItemTable
+from relmark.core.time import Instant, instant, instants, time_zone
+
+__all__ = ["CustomerBase", "Measurable"]
+
+
+class Measurable(Protocol):
+    """What `CustomerBase.measure` takes: anything that evaluates itself on a base."""
+
+    def measure(self, base: CustomerBase, as_of: Any, shared: dict[Any, Any] | None = None) -> Any:
+        """Return a Column or an array aligned with ``base.customer_id``; `shared` keeps common sub-results."""
+        ...
+
+
+def _checked_zone(instance: object, attribute: attrs.Attribute[str], value: str) -> None:  # noqa: ARG001
+    time_zone(value)
+
+
+@attrs.frozen(eq=False, repr=False, kw_only=True)
+class CustomerBase:
+    """Customers, what they did, and what can be sold to them, on one index.
+
+    Parameters
+    ----------
+    customers : CustomerTable, optional
+    events : EventLog, optional
+    items : ItemTable, optional
+    tz : str
+        The time zone of the business, for days, birthdays and hours.
+
+    Examples
+    --------
+    >>> from relmark.core.events import Purchase
+    >>> base = CustomerBase(
+    ...     customers=CustomerTable.from_columns(customer_id=["b", "a"], city=["Omsk", "Kazan"]),
+    ...     events=EventLog.from_events([Purchase("c", "2026-01-05T12:00Z", 10.0)]))
+    >>> base.customer_id.tolist()
+    ['b', 'a', 'c']
+    >>> base.column("city").values().tolist()
+    ['Omsk', 'Kazan', None]
+    """
+
+    customers: CustomerTable | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(CustomerTable))
+    )
+    events: EventLog = attrs.field(
+        default=None,
+        converter=attrs.converters.default_if_none(factory=EventLog.empty),  # type: ignore[misc]
+        validator=attrs.validators.instance_of(EventLog),
+    )
+    items: ItemTable | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(ItemTable))
+    )
+    tz: str = attrs.field(default="UTC", validator=_checked_zone)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse str ids on one side and int ids on the other."""
+        if self.customers is None or not len(self.customers) or not self.events.n_customers:
+            return
+        kinds = [ids.dtype.kind == "U" for ids in (self.customers.customer_id, self.events.customer_id)]
+        if kinds[0] != kinds[1]:
+            words = {True: "str", False: "int"}
+            raise InputError(
+                f"the customer table has {words[kinds[0]]} ids and the log {words[kinds[1]]} ids: convert one side first."
+            )
+
+    @cached_property
+    def _index(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        seen = self.events.customer_id
+        if self.customers is None or not len(self.customers):
+            return seen, np.arange(len(seen), dtype=np.int64)
+        known = self.customers.customer_id
+        rows = self.customers.find(seen)
+        new = rows < 0
+        rows[new] = len(known) + np.arange(np.count_nonzero(new))
+        return (np.concatenate([known, seen[new]]) if new.any() else known), rows
+
+    @property
+    def customer_id(self) -> npt.NDArray[Any]:
+        """Everyone of the table and of the log, shape (n,): the table's order, then event-only ids ascending."""
+        return self._index[0]
+
+    @property
+    def code_to_row(self) -> npt.NDArray[np.int64]:
+        """The row of each of the log's customers among `customer_id`, shape (events.n_customers,)."""
+        return self._index[1]
+
+    @cached_property
+    def _sorted(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        order = np.argsort(self.customer_id, kind="stable")
+        return self.customer_id[order], order
+
+    def __len__(self) -> int:
+        """Return the number of customers."""
+        return len(self.customer_id)
+
+    def find(self, ids: Any) -> npt.NDArray[np.int64]:
+        """Return the row of each id, -1 where the base does not have it."""
+        ordered, order = self._sorted
+        places = find_ids("customer_id", ordered, ids)
+        return np.where(places >= 0, order[places], -1) if len(order) else places
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the customer fields."""
+        return () if self.customers is None else tuple(self.customers.columns)
+
+    def column(self, name: str) -> Column:
+        """Return a field as a column aligned with `customer_id`; missing for those whom only the log has."""
+        if self.customers is None or name not in self.customers.columns:
+            listed = ", ".join(map(repr, self.fields)) or "none"
+            raise MissingColumnError(
+                f"customers have no field {name!r}; their fields are {listed}.{did_you_mean(str(name), self.fields)}"
+            )
+        column = self.customers.columns[name]
+        n = len(self)
+        return column if len(column) == n else column.spread(np.arange(len(column)), n)
+
+    def with_column(self, name: str, values: Any) -> Self:
+        """Return a base with one more field, aligned with `customer_id`; one of the same name is replaced."""
+        column = Column.of(name, values)
+        same_length(name, np.empty(len(column)), len(self))
+        columns = {field: self.column(field) for field in self.fields}
+        table = CustomerTable(self.customer_id, columns).with_column(name, column)
+        return attrs.evolve(self, customers=table)
+
+    def with_columns(self, result: Any, names: Mapping[str, str] | Sequence[str] | None = None) -> Self:
+        """Return a base with the columns of any result that carries customer_id; people it lacks are missing.
+
+        Parameters
+        ----------
+        result : a result of relmark, a mapping of columns, or a frame
+            With customer_id among its columns.
+        names : sequence or mapping of str, optional
+            Which columns, or which under what new names; all unless said.
+
+        Raises
+        ------
+        InputError
+            The result has no customer_id, a customer twice, or one whom the base does not have.
+        """
+        columns = self._columns_with_ids(result)
+        ids = id_array("customer_id", columns.pop("customer_id"))
+        rows = self.find(ids)
+        if (rows < 0).any():
+            raise InputError(
+                f"the result has customer {shown(ids[int(np.argmax(rows < 0))])}, whom the base does not have "
+                f"({int(np.count_nonzero(rows < 0)):,} such): build the base with them, or leave them out."
+            )
+        if len(np.unique(rows)) < len(rows):
+            raise InputError("the result has a customer twice: one row a customer is needed.")
+        chosen = dict(names) if isinstance(names, Mapping) else {name: name for name in (names or columns)}
+        base = self
+        for name, new_name in chosen.items():
+            if name not in columns:
+                raise MissingColumnError(f"the result has no column {name!r}: it has {', '.join(map(repr, columns))}.")
+            base = base.with_column(new_name, Column.of(name, columns[name]).spread(rows, len(self)))
+        return base
+
+    @staticmethod
+    def _columns_with_ids(result: Any) -> dict[str, Any]:
+        if isinstance(result, Mapping):
+            columns = dict(result)
+        elif hasattr(result, "to_columns"):
+            columns = dict(result.to_columns())
+        else:
+            from relmark.core.frames import columns_of
+
+            columns = columns_of(result)
+            columns = {name: Column.of(name, column).values() for name, column in columns.items()}
+        if "customer_id" not in columns:
+            raise MissingColumnError(
+                f"the result has no customer_id: it has {', '.join(map(repr, columns)) or 'nothing'}."
+            )
+        return columns
+
+    def instants(self, as_of: Instant | Sequence[Instant] | npt.NDArray[Any]) -> int | npt.NDArray[np.int64]:
+        """Return `as_of` in microseconds UTC: one instant, or one a customer, shape (n,)."""
+        if isinstance(as_of, (list, tuple, np.ndarray)) and np.ndim(as_of) > 0:
+            if isinstance(as_of, np.ndarray) and as_of.dtype.kind == "M":
+                is_day = np.datetime_data(as_of.dtype)[0] in {"Y", "M", "W", "D"}
+                moments = instants("as_of", as_of, tz=self.tz if is_day else "UTC")
+            else:
+                moments = instants("as_of", np.array(as_of, dtype=object), tz=self.tz)
+            same_length("as_of", moments, len(self))
+            return moments
+        return instant(as_of, tz=self.tz)  # type: ignore[arg-type]
+
+    def measure(
+        self, expressions: Mapping[str, Measurable], *, as_of: Instant | Sequence[Instant] | npt.NDArray[Any]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Evaluate expressions to columns aligned with `customer_id`, customer_id among them.
+
+        Parameters
+        ----------
+        expressions : mapping of str to expression
+            Numeric, boolean or text expressions, by the name of the column they make.
+        as_of : instant, or array_like of instants, shape (n,)
+            What each may know: nothing after it is seen. One for all, or one a customer.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n,)
+            Unknown is NaN among numbers and None among booleans and words.
+        """
+        self.instants(as_of)
+        shared: dict[Any, Any] = {}
+        columns = {"customer_id": self.customer_id}
+        for name, expression in expressions.items():
+            if not hasattr(expression, "measure"):
+                raise InputError(
+                    f"expressions[{name!r}] is {shown(expression)}: an expression is needed, such as field(...)."
+                )
+            found = expression.measure(self, as_of, shared)
+            columns[name] = found.values() if isinstance(found, Column) else np.asarray(found)
+        return columns
+
+    def schema(self) -> Schema:
+        """Return the fields and the event properties that the data have, with their kinds."""
+        fields = {} if self.customers is None else {name: col.kind for name, col in self.customers.columns.items()}
+        events = {}
+        for name in self.events.types:
+            part = self.events.required(name)
+            events[name] = {key: column.kind for key, column in part.properties.items()}
+        return Schema(fields=fields, events=events)
+
+    def __repr__(self) -> str:
+        items = "" if self.items is None else f", {len(self.items):,} items"
+        return f"CustomerBase({len(self):,} customers, {len(self.fields)} fields, {len(self.events):,} events{items}, {self.tz})"

@@ -1,0 +1,337 @@
+"""One typed column with missing values: numbers, booleans, words, dates, instants or sets of tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from numbers import Real
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import shown
+from relmark.core.errors import InputError
+from relmark.core.ids import Coded, code_texts
+from relmark.core.ordering import small_codes
+from relmark.core.results import read_only
+from relmark.core.time import instants
+
+__all__ = ["KINDS", "Column", "Kind"]
+
+Kind: TypeAlias = Literal["number", "boolean", "text", "date", "instant", "tags", "empty"]
+KINDS: tuple[Kind, ...] = ("number", "boolean", "text", "date", "instant", "tags", "empty")
+_NAT = np.iinfo(np.int64).min
+
+
+@attrs.frozen(eq=False, repr=False)
+class Column:
+    """A typed column; `data` holds what `kind` says.
+
+    ===========  ==========================================================================  ===============
+    kind         data                                                                        missing
+    ===========  ==========================================================================  ===============
+    number       int64 where none is missing and all are whole numbers, else float64         NaN
+    boolean      int8, 0 or 1                                                                -1
+    text         int32 codes into `categories`, distinct strings ascending                   -1
+    date         datetime64[D], a day of the calendar                                        NaT
+    instant      datetime64[us], UTC                                                         NaT
+    tags         int32 codes of all rows' tags; row i has ``data[offsets[i]:offsets[i + 1]]``  `absent` is true
+    empty        int8 zeros: no row has a value, so nothing says of which kind they are      all
+    ===========  ==========================================================================  ===============
+    """
+
+    kind: Kind
+    data: npt.NDArray[Any] = attrs.field(converter=read_only)
+    categories: npt.NDArray[np.str_] | None = None
+    offsets: npt.NDArray[np.int64] | None = None
+    absent: npt.NDArray[np.bool_] | None = None
+
+    @staticmethod
+    def of(name: str, values: Any, *, tz: str = "UTC") -> Column:
+        """Return the column of what a caller gave: an array, a list with None, or a `Coded` of a frame library.
+
+        Parameters
+        ----------
+        name : str
+            For messages.
+        values : array_like, shape (n,)
+            Numbers (NaN or None is missing), booleans, strings, dates, datetime64 or aware datetimes, or sets of
+            strings.
+        tz : str
+            The zone of datetime64 values.
+        """
+        if isinstance(values, Column):
+            return values
+        if isinstance(values, Coded):
+            if values.categories.dtype.kind in "iufb":
+                return Column.of(name, _decoded(values))
+            categories, codes = code_texts(name, values.categories.tolist())
+            return Column("text", np.append(codes, -1).astype(np.int32)[values.codes], categories)
+        array = values if isinstance(values, np.ndarray) else _array(values)
+        if array.ndim != 1:
+            raise InputError(f"{name} has shape {array.shape}: one value a row is needed.")
+        match array.dtype.kind:
+            case "b":
+                return Column("boolean", array.astype(np.int8))
+            case "i" | "u":
+                if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+                    raise InputError(f"{name} has {int(array.max())}: numbers are int64 or float64.")
+                return Column("number", array.astype(np.int64))
+            case "f":
+                return _number_column(name, array.astype(np.float64))
+            case "U" | "T":
+                categories, codes = code_texts(name, array.tolist())
+                return Column("text", codes, categories)
+            case "M":
+                if np.datetime_data(array.dtype)[0] in {"Y", "M", "W", "D"}:
+                    return Column("date", array.astype("M8[D]"))
+                return Column("instant", instants(name, array, tz=tz, missing=True).view("M8[us]"))
+            case "O":
+                return _column_of_objects(name, array.tolist(), tz)
+        raise InputError(
+            f"{name} has dtype {array.dtype}: numbers, booleans, strings, dates, times or sets are needed."
+        )
+
+    @staticmethod
+    def empty(n: int) -> Column:
+        """Return a column of n rows without a value."""
+        return Column("empty", np.zeros(n, dtype=np.int8))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.offsets) - 1 if self.offsets is not None else len(self.data)
+
+    @property
+    def missing(self) -> npt.NDArray[np.bool_]:
+        """Which rows have no value, shape (n,)."""
+        match self.kind:
+            case "number":
+                return np.isnan(self.data) if self.data.dtype.kind == "f" else np.zeros(len(self), dtype=np.bool_)
+            case "boolean" | "text":
+                return np.asarray(self.data < 0)
+            case "date" | "instant":
+                return np.isnat(self.data)
+            case "tags":
+                assert self.absent is not None
+                return self.absent
+        return np.ones(len(self), dtype=np.bool_)
+
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """Return a number or boolean column as float64 with NaN where it is missing."""
+        if self.kind == "number":
+            return self.data.astype(np.float64, copy=False)
+        if self.kind in {"boolean", "empty"}:
+            return np.where(self.missing, np.nan, self.data)
+        raise InputError(f"a column of kind {self.kind!r} has no numbers.")
+
+    def values(self) -> npt.NDArray[Any]:
+        """Return the values as a caller would give them: None (or NaN, NaT) where missing."""
+        match self.kind:
+            case "number" | "date" | "instant":
+                return self.data
+            case "boolean":
+                return (
+                    self.data.astype(np.bool_) if (self.data >= 0).all() else _objects(self.data, [False, True, None])
+                )
+            case "text":
+                assert self.categories is not None
+                if (self.data >= 0).all():
+                    return self.categories[self.data]
+                return _objects(self.data, [*self.categories.tolist(), None])
+            case "tags":
+                out = np.empty(len(self), dtype=object)
+                out[:] = [self.value(row) for row in range(len(self))]
+                return out
+        return np.full(len(self), None, dtype=object)
+
+    def value(self, row: int) -> Any:
+        """Return one value as Python has it, None where it is missing."""
+        if self.kind == "tags":
+            assert self.offsets is not None
+            assert self.absent is not None
+            assert self.categories is not None
+            if self.absent[row]:
+                return None
+            return frozenset(self.categories[self.data[self.offsets[row] : self.offsets[row + 1]]].tolist())
+        if self.missing[row : row + 1].any() if self.kind == "empty" else self._one_missing(row):
+            return None
+        if self.kind == "text":
+            assert self.categories is not None
+            return str(self.categories[self.data[row]])
+        if self.kind == "boolean":
+            return bool(self.data[row])
+        return self.data[row].item() if self.kind == "number" else self.data[row]
+
+    def _one_missing(self, row: int) -> bool:
+        value = self.data[row]
+        if self.kind in {"date", "instant"}:
+            return bool(np.isnat(value))
+        return bool(value < 0) if self.kind in {"text", "boolean"} else bool(value != value)  # noqa: PLR0124  (NaN)
+
+    def take(self, rows: npt.NDArray[Any] | slice) -> Column:
+        """Return the column of some rows, by positions, a mask or a slice."""
+        if self.kind != "tags":
+            return attrs.evolve(self, data=self.data[rows])
+        assert self.offsets is not None
+        assert self.absent is not None
+        chosen = np.arange(len(self))[rows]
+        counts = np.diff(self.offsets)[chosen]
+        offsets = np.concatenate(([0], np.cumsum(counts)))
+        places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - self.offsets[:-1][chosen], counts)
+        return attrs.evolve(self, data=self.data[places], offsets=offsets, absent=self.absent[chosen])
+
+    def spread(self, rows: npt.NDArray[np.integer], n: int) -> Column:
+        """Return a column of n rows in which row ``rows[i]`` has this column's i-th value and the others none."""
+        sources = np.full(n, len(self), dtype=np.int64)
+        sources[rows] = np.arange(len(self))
+        return joined("", [self, Column.empty(1)]).take(sources)
+
+    def __repr__(self) -> str:
+        known = len(self) - int(np.count_nonzero(self.missing))
+        return f"Column({self.kind}, {len(self):,} rows, {known:,} known)"
+
+
+def joined(name: str, parts: Sequence[Column]) -> Column:
+    """Return columns of one kind one after the other; an empty one fits all kinds."""
+    kinds = {part.kind for part in parts if part.kind != "empty"}
+    if len(kinds) > 1:
+        raise InputError(f"{name} is {' in one part and '.join(sorted(kinds))} in another: give it one type.")
+    if not kinds:
+        return Column.empty(sum(map(len, parts)))
+    kind = kinds.pop()
+    if kind == "tags":
+        return _joined_tags(parts)
+    if kind == "text":
+        known = [part.categories for part in parts if part.categories is not None]
+        categories = known[0] if len(known) == 1 else np.unique(np.concatenate(known))
+        codes = [
+            np.full(len(part), -1, dtype=np.int32)
+            if part.categories is None
+            else np.append(np.searchsorted(categories, part.categories), -1)[part.data]
+            for part in parts
+        ]
+        return Column("text", small_codes(np.concatenate(codes), len(categories)), categories)
+    if kind == "number":
+        whole = all(part.kind == "number" and part.data.dtype.kind == "i" for part in parts if len(part))
+        pieces = [part.data if whole and part.kind == "number" else part.numbers() for part in parts]
+        return Column("number", np.concatenate(pieces).astype(np.int64 if whole else np.float64, copy=False))
+    blank: Any = np.int8(-1) if kind == "boolean" else np.datetime64("NaT", "D" if kind == "date" else "us")
+    pieces = [np.full(len(part), blank) if part.kind == "empty" else part.data for part in parts]
+    return Column(kind, np.concatenate(pieces))
+
+
+def _joined_tags(parts: Sequence[Column]) -> Column:
+    categories = np.unique(np.concatenate([part.categories for part in parts if part.categories is not None]))
+    codes, counts, absent = [], [], []
+    for part in parts:
+        absent.append(part.missing)
+        if part.categories is None or part.offsets is None:
+            counts.append(np.zeros(len(part), dtype=np.int64))
+            continue
+        codes.append(np.searchsorted(categories, part.categories)[part.data])
+        counts.append(np.diff(part.offsets))
+    offsets = np.concatenate(([0], np.cumsum(np.concatenate(counts))))
+    data = np.concatenate(codes).astype(np.int32)
+    return Column("tags", data, categories, offsets.astype(np.int64), np.concatenate(absent))
+
+
+def _array(values: Any) -> npt.NDArray[Any]:
+    """Return a sequence as an array without guessing: what is mixed or holds None stays objects."""
+    if hasattr(values, "__array__"):
+        return np.asarray(values)
+    items = list(values)
+    kinds = set(map(type, items))
+    if kinds and (kinds <= {int, float} or kinds == {bool} or kinds == {str}):
+        return np.array(items)
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def _decoded(coded: Coded) -> npt.NDArray[Any]:
+    if (coded.codes >= 0).all():
+        return coded.categories[coded.codes]
+    return np.append(coded.categories.astype(np.float64), np.nan)[coded.codes]
+
+
+def _objects(codes: npt.NDArray[np.integer], words: list[Any]) -> npt.NDArray[np.object_]:
+    table = np.empty(len(words), dtype=object)
+    table[:] = words
+    return table[codes]
+
+
+def _number_column(name: str, array: npt.NDArray[np.float64]) -> Column:
+    infinite = np.isinf(array)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise InputError(
+            f"{name} has {array[row]} in row {row}: finite numbers are needed, or NaN where there is none."
+        )
+    return Column("number", array)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (not isinstance(value, (str, set, frozenset, list, tuple)) and value != value)  # noqa: PLR0124
+
+
+def _column_of_objects(name: str, values: list[Any], tz: str) -> Column:
+    blank = np.fromiter(map(_is_missing, values), dtype=np.bool_, count=len(values))
+    rows = np.flatnonzero(~blank)
+    if len(rows) == 0:
+        return Column.empty(len(values))
+    kind = _kind_of(name, values[rows[0]], int(rows[0]))
+    for row in rows.tolist():
+        other = _kind_of(name, values[row], row)
+        if other != kind:
+            raise InputError(
+                f"{name} has {shown(values[row])} ({other}) in row {row} and {shown(values[rows[0]])} ({kind}) in row "
+                f"{rows[0]}: give a column one type."
+            )
+    match kind:
+        case "number":
+            if not blank.any() and all(isinstance(value, (int, np.integer)) for value in values):
+                return Column("number", np.array(values, dtype=np.int64))
+            filled = [float("nan") if gone else float(value) for gone, value in zip(blank, values, strict=True)]
+            return _number_column(name, np.array(filled, dtype=np.float64))
+        case "boolean":
+            filled = [-1 if gone else int(value) for gone, value in zip(blank, values, strict=True)]
+            return Column("boolean", np.array(filled, dtype=np.int8))
+        case "text":
+            categories, codes = code_texts(name, values)
+            return Column("text", codes, categories)
+        case "date":
+            filled = [None if gone else value for gone, value in zip(blank, values, strict=True)]
+            return Column("date", np.array(filled, dtype="M8[D]"))
+        case "instant":
+            filled = [None if gone else value for gone, value in zip(blank, values, strict=True)]
+            return Column("instant", instants(name, np.array(filled, dtype=object), tz=tz, missing=True).view("M8[us]"))
+    tags = [() if gone else sorted(set(value)) for gone, value in zip(blank, values, strict=True)]
+    categories, codes = code_texts(name, [tag for row in tags for tag in row], missing=False)
+    offsets = np.concatenate(([0], np.cumsum([len(row) for row in tags]))).astype(np.int64)
+    return Column("tags", codes.astype(np.int32), categories, offsets, blank)
+
+
+def _kind_of(name: str, value: Any, row: int) -> Kind:
+    if isinstance(value, (bool, np.bool_)):
+        return "boolean"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, datetime):
+        return "instant"
+    if isinstance(value, date):
+        return "date"
+    if isinstance(value, np.datetime64):
+        return "date" if np.datetime_data(value.dtype)[0] in {"Y", "M", "W", "D"} else "instant"
+    if isinstance(value, (set, frozenset, list, tuple)):
+        for tag in value:
+            if not isinstance(tag, str):
+                raise InputError(f"{name} has the tag {shown(tag)} in row {row}: tags are strings.")
+        return "tags"
+    if isinstance(value, (Real, np.number)) or hasattr(value, "as_integer_ratio"):
+        return "number"
+    raise InputError(
+        f"{name} has {shown(value)} of type {type(value).__name__} in row {row}: "
+        "numbers, booleans, strings, dates, times or sets of strings are needed."
+    )

@@ -1,0 +1,67 @@
+"""Several logs as one, as if their rows had come one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from relmark.core.columns import Column, joined
+from relmark.core.errors import InputError
+from relmark.core.log import EventLog
+from relmark.core.ordering import is_sorted, small_codes, stable_order
+from relmark.core.partition import Partition
+
+
+def concat(logs: Sequence[EventLog]) -> EventLog:
+    """Return several logs as one; among equal times the events of earlier logs come first."""
+    for position, log in enumerate(logs):
+        if not isinstance(log, EventLog):
+            raise InputError(f"logs has a {type(log).__name__} at {position}: EventLogs are needed.")
+    filled = [log for log in logs if len(log)]
+    dropped: dict[str, int] = {}
+    for log in logs:
+        for reason, count in log.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+    if not filled:
+        return EventLog(
+            customer_id=logs[0].customer_id if logs else np.empty(0, np.int64), partitions={}, dropped=dropped
+        )
+    if len({log.customer_id.dtype.kind for log in filled}) > 1:
+        raise InputError("some logs have int ids and some str ids: convert one side first.")
+    ids = np.unique(np.concatenate([log.customer_id for log in filled]))
+    tables = [np.searchsorted(ids, log.customer_id) for log in filled]
+    starts = np.cumsum([0, *(_span(log) for log in filled)])
+    partitions = {}
+    for name in sorted({name for log in filled for name in log.types}):
+        found = [
+            (part, table, int(start))
+            for log, table, start in zip(filled, tables, starts, strict=False)
+            if (part := log.partition(name)) is not None
+        ]
+        partitions[name] = _merged(name, found, len(ids))
+    return EventLog(customer_id=ids, partitions=partitions, dropped=dropped)
+
+
+def _span(log: EventLog) -> int:
+    """Return how many arrival numbers a log may use."""
+    return max(int(part.row.max()) for name in log.types if (part := log.partition(name)) is not None) + 1
+
+
+def _merged(name: str, found: list[tuple[Partition, np.ndarray, int]], n: int) -> Partition:
+    parts = [part for part, _, _ in found]
+    time = np.concatenate([part.time for part in parts])
+    code = small_codes(np.concatenate([table[part.code] for part, table, _ in found]), n)
+    row = np.concatenate([part.row.astype(np.int64) + start for part, _, start in found])
+    value = None
+    if any(part.value is not None for part in parts):
+        value = np.concatenate([np.full(len(p), np.nan) if p.value is None else p.value for p in parts])
+    names = sorted({key for part in parts for key in part.properties})
+    properties = {
+        key: joined(
+            f"property {key!r} of {name!r}", [part.properties.get(key, Column.empty(len(part))) for part in parts]
+        )
+        for key in names
+    }
+    whole = Partition(code=code, time=time, value=value, row=row, properties=properties, n_customers=n)
+    return whole if is_sorted(time) else whole.take(stable_order(time))

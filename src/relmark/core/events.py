@@ -1,0 +1,225 @@
+"""One customer and one event at a time: the typed objects of a backend. Bulk data never becomes objects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import numpy as np
+
+from relmark.core.checks import one_of, shown
+from relmark.core.errors import InputError
+from relmark.core.time import aware, instant
+
+__all__ = ["Customer", "Event", "Message", "Purchase", "Visit"]
+
+CustomerId: TypeAlias = int | str
+Scalar: TypeAlias = int | float | str | bool | None
+Action: TypeAlias = Literal["sent", "delivered", "opened", "clicked", "bounced", "unsubscribed", "complained"]
+
+_TYPE_OF_ACTION = {
+    "sent": "message_sent",
+    "delivered": "message_delivered",
+    "opened": "message_opened",
+    "clicked": "message_clicked",
+    "bounced": "message_bounced",
+    "unsubscribed": "unsubscribe",
+    "complained": "complaint",
+}
+
+
+def _checked_id(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
+        raise InputError(f"{type(instance).__name__}.{attribute.name} is {shown(value)}: an int or a str is needed.")
+
+
+def _checked_text(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a name is needed.")
+
+
+def _checked_number(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, (bool, str)) or not math.isfinite(value):
+        raise InputError(
+            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a finite number, or None, is needed."
+        )
+
+
+def _aware_time(value: Any) -> datetime:
+    if type(value) is datetime and value.tzinfo is not None:
+        return value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        raise InputError(f"time is {value}: an event happens at an instant. Give an aware datetime.")
+    return aware(instant(value, name="time"))
+
+
+def _plain(value: Any) -> Any:
+    """Return a numpy scalar as the Python number that it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _properties(value: Any) -> dict[str, Scalar]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"properties are {shown(value)}: a mapping of names to values is needed.")
+    out: dict[str, Scalar] = {}
+    for name, given in value.items():
+        item = _plain(given)
+        if not isinstance(name, str) or not name:
+            raise InputError(f"properties have the name {shown(name)}: a string is needed.")
+        if item is not None and not isinstance(item, (int, float, str)):
+            raise InputError(f"property {name!r} is {shown(item)}: a number, a string, True, False or None is needed.")
+        if isinstance(item, float) and math.isinf(item):
+            raise InputError(f"property {name!r} is {item}: a finite number is needed.")
+        out[name] = None if isinstance(item, float) and math.isnan(item) else item
+    return out
+
+
+@attrs.frozen
+class Customer:
+    """One customer and what is known of them.
+
+    Parameters
+    ----------
+    id : int or str
+        The customer's id.
+    attributes : mapping of str to value
+        Numbers, strings, booleans, dates, aware datetimes or sets of strings; None is missing.
+
+    Examples
+    --------
+    >>> Customer("c1", {"city": "Kazan", "age": 41})
+    Customer(id='c1', attributes={'city': 'Kazan', 'age': 41})
+    """
+
+    id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=dict)
+
+
+@attrs.frozen
+class Event:
+    """One thing that a customer did, or that was done to them.
+
+    Parameters
+    ----------
+    customer_id : int or str
+        Whose event it is.
+    type : str
+        What happened: 'purchase', 'visit', 'message_opened', ...
+    time : datetime
+        When, with a time zone. ISO strings with a zone and datetime64 (UTC) are taken too.
+    value : float, optional
+        How much, usually money in the one currency of the log.
+    properties : mapping of str to number, str, bool or None
+        From where, with what.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> Event("c1", "visit", datetime(2026, 11, 1, 9, 30, tzinfo=UTC), properties={"channel": "mail"}).type
+    'visit'
+    """
+
+    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    type: str = attrs.field(validator=_checked_text)
+    time: datetime = attrs.field(converter=_aware_time)
+    value: float | None = attrs.field(default=None, converter=_plain, validator=_checked_number)
+    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties)
+
+    def to_event(self) -> Event:
+        """Return the event itself: what typed events become."""
+        return self
+
+
+@attrs.frozen
+class Purchase:
+    """A purchase, or one line of an order: its value is money and must be known.
+
+    Examples
+    --------
+    >>> Purchase("c1", "2026-11-01T09:30Z", 19.9, order="o7", item="scarf").to_event().properties
+    {'order': 'o7', 'item': 'scarf'}
+    """
+
+    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    time: datetime = attrs.field(converter=_aware_time)
+    value: float = attrs.field(converter=_plain, validator=_checked_number)
+    order: str | int | None = None
+    item: str | int | None = None
+    quantity: float | None = attrs.field(default=None, converter=_plain, validator=_checked_number)
+    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a purchase without money."""
+        if self.value is None:
+            raise InputError("Purchase.value is None: a purchase needs its money, 0 if it was free.")
+
+    def to_event(self) -> Event:
+        """Return the Event of type 'purchase'."""
+        own = {"order": self.order, "item": self.item, "quantity": self.quantity}
+        return Event(self.customer_id, "purchase", self.time, self.value, _with(own, self.properties))
+
+
+@attrs.frozen
+class Message:
+    """What became of a message to a customer: sent, delivered, opened, clicked, bounced, unsubscribed, complained.
+
+    Examples
+    --------
+    >>> Message("c1", "2026-11-01T09:30Z", "opened", "mail", campaign="spring").to_event().type
+    'message_opened'
+    """
+
+    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    time: datetime = attrs.field(converter=_aware_time)
+    action: Action = attrs.field()
+    channel: str = attrs.field(validator=_checked_text)
+    campaign: str | None = None
+    message_id: str | int | None = None
+    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties)
+
+    @action.validator
+    def _known_action(self, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG002
+        one_of("Message.action", value, _TYPE_OF_ACTION)
+
+    def to_event(self) -> Event:
+        """Return the Event whose type names the action."""
+        own = {"channel": self.channel, "campaign": self.campaign, "message_id": self.message_id}
+        return Event(self.customer_id, _TYPE_OF_ACTION[self.action], self.time, None, _with(own, self.properties))
+
+
+@attrs.frozen
+class Visit:
+    """A visit to a site, an app or a shop; its duration is kept in seconds.
+
+    Examples
+    --------
+    >>> Visit("c1", "2026-11-01T09:30Z", channel="mail", duration=timedelta(minutes=3)).to_event().properties
+    {'channel': 'mail', 'duration': 180.0}
+    """
+
+    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    time: datetime = attrs.field(converter=_aware_time)
+    channel: str | None = None
+    campaign: str | None = None
+    page: str | None = None
+    duration: timedelta | float | None = None
+    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties)
+
+    def to_event(self) -> Event:
+        """Return the Event of type 'visit'."""
+        seconds = self.duration.total_seconds() if isinstance(self.duration, timedelta) else self.duration
+        own = {"channel": self.channel, "campaign": self.campaign, "page": self.page, "duration": seconds}
+        return Event(self.customer_id, "visit", self.time, None, _with(own, self.properties))
+
+
+def _with(own: Mapping[str, Scalar], more: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    both = own.keys() & more.keys()
+    for name in sorted(both):
+        if own[name] is not None:
+            raise InputError(f"property {name!r} is given twice: as a field and among the properties.")
+    return {**{name: value for name, value in own.items() if value is not None}, **more}

@@ -1,0 +1,256 @@
+"""One customer out of many records: records that share an e-mail, a phone, a card or a device are joined.
+
+Key values are normalised, each is an edge between the records that have it, and connected components are customers.
+A value that would join too many different people (the shop's own phone) is a hub: it is refused and reported.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import same_length, shown, whole
+from relmark.core.errors import InputError
+from relmark.core.formats import text_table
+from relmark.core.frames import columns_of
+from relmark.core.ids import Coded, id_array
+from relmark.core.ordering import group_order
+from relmark.core.results import ColumnarResult
+
+__all__ = ["Identities", "Join", "resolve_identities"]
+
+
+@attrs.frozen
+class Join:
+    """Why two records are one customer: they share a value of a key."""
+
+    record: int
+    other: int
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"record {self.other} joins record {self.record} by {self.key} {self.value!r}"
+
+
+@attrs.frozen
+class Hub:
+    """A key value that was refused, since it would join too many different people."""
+
+    key: str
+    value: str
+    records: int
+    people: int
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Identities(ColumnarResult):
+    """Which customer each record belongs to.
+
+    Attributes
+    ----------
+    customer_id : ndarray, shape (n,)
+        The merged customer of each record: the smallest id of its group, or, where records have no ids, the number of
+        the group's first record.
+    group : ndarray of int64, shape (n,)
+        The number of each record's group, in the order of first records.
+    refused : tuple of Hub
+        Key values that joined nobody, because too many different people share them.
+    """
+
+    customer_id: npt.NDArray[Any]
+    group: npt.NDArray[np.int64]
+    refused: tuple[Hub, ...]
+    _values: Mapping[str, tuple[npt.NDArray[np.int64], tuple[str, ...]]]
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The records of each customer, by row number."""
+        order, offsets = group_order(self.group, int(self.group.max(initial=-1)) + 1)
+        return tuple(tuple(order[a:b].tolist()) for a, b in zip(offsets[:-1], offsets[1:], strict=True))
+
+    def explain(self, customer_id: int | str) -> tuple[Join, ...]:
+        """Return the joins that made a customer: each record is reached from one before it by a shared value."""
+        rows = np.flatnonzero(self.customer_id == customer_id)
+        if len(rows) == 0:
+            raise InputError(f"there is no customer {shown(customer_id)} among the merged ones.")
+        holders: dict[tuple[str, int], list[int]] = {}
+        for key, (codes, _) in self._values.items():
+            for row in rows.tolist():
+                if codes[row] >= 0:
+                    holders.setdefault((key, int(codes[row])), []).append(row)
+        joins: list[Join] = []
+        reached, queue = {int(rows[0])}, deque([int(rows[0])])
+        while queue:
+            record = queue.popleft()
+            for key, (codes, words) in self._values.items():
+                code = int(codes[record])
+                for other in holders.get((key, code), []) if code >= 0 else []:
+                    if other not in reached:
+                        reached.add(other)
+                        queue.append(other)
+                        joins.append(Join(record, other, key, words[code]))
+                holders.pop((key, code), None)
+        return tuple(joins)
+
+    def _facts(self) -> dict[str, Any]:
+        n = int(self.group.max(initial=-1)) + 1
+        return {"records": len(self.group), "customers": n, "refused": len(self.refused)}
+
+    def __str__(self) -> str:
+        return text_table(self._table(), title=repr(self))
+
+
+def resolve_identities(
+    records: Any,
+    *,
+    keys: Sequence[str],
+    customer_id: str | None = None,
+    hub: int = 10,
+    normalise: Mapping[str, Callable[[str], str | None]] | None = None,
+) -> Identities:
+    """Join the records that share an e-mail, a phone, a card or a device into one customer.
+
+    Parameters
+    ----------
+    records : frame or mapping of str to array_like, shape (n,)
+        One row a record.
+    keys : sequence of str
+        The columns whose equal values mean the same person. None, NaN and what normalises to nothing joins nobody.
+    customer_id : str, optional
+        The column of ids that records have already: equal ids join, and the smallest names the group.
+    hub : int
+        The most different people whom one value may join, counted as distinct values of any other key (or of
+        `customer_id`); where there is no other key, as records.
+    normalise : mapping of str to callable, optional
+        How a key is normalised. Unless said, names with 'mail' are trimmed and case-folded, names with 'phone' keep
+        their digits (a leading 00 goes) and need seven of them, all others are trimmed and case-folded.
+
+    Returns
+    -------
+    Identities
+
+    Examples
+    --------
+    >>> people = resolve_identities(
+    ...     {"email": ["Ann@x.org", None, "ann@x.org "], "phone": [None, "+7 900 1234567", "7(900)1234567"]},
+    ...     keys=["email", "phone"])
+    >>> people.customer_id.tolist()
+    [0, 0, 0]
+    >>> print(people.explain(0)[1])
+    record 1 joins record 2 by phone '79001234567'
+    """
+    whole("hub", hub, low=1)
+    if isinstance(keys, str) or not keys:
+        raise InputError(f"keys are {shown(keys)}: a list of column names is needed.")
+    columns = columns_of(records, [*keys, *([customer_id] if customer_id else [])])
+    n = len(columns[keys[0]])
+    ways = dict(normalise or {})
+    values: dict[str, tuple[npt.NDArray[np.int64], tuple[str, ...]]] = {}
+    for key in keys:
+        same_length(key, columns[key], n)
+        values[key] = _normalised(key, columns[key], ways.get(key) or _usual(key))
+    ids = None
+    if customer_id is not None:
+        same_length(customer_id, columns[customer_id], n)
+        given = columns[customer_id]
+        ids = id_array(customer_id, given.categories[given.codes] if isinstance(given, Coded) else given)
+        names, codes = np.unique(ids, return_inverse=True)
+        values[customer_id] = (codes.astype(np.int64), tuple(str(name) for name in names))
+    refused = []
+    for key in keys:
+        codes, words = values[key]
+        hubs = _hubs(codes, len(words), [values[other][0] for other in values if other != key], hub)
+        refused += [
+            Hub(key, words[code], int(np.count_nonzero(codes == code)), people) for code, people in sorted(hubs.items())
+        ]
+        if hubs:
+            values[key] = (np.where(np.isin(codes, list(hubs)), -1, codes), words)
+    group = _components(n, [codes for codes, _ in values.values()])
+    first = np.unique(group, return_index=True)[1]
+    if ids is None:
+        merged: npt.NDArray[Any] = first[group]
+    else:
+        order = np.lexsort((np.unique(ids, return_inverse=True)[1], group))
+        starts = np.searchsorted(group[order], np.arange(len(first)))
+        merged = ids[order[starts]][group]
+    return Identities(customer_id=merged, group=group, refused=tuple(refused), values=values)
+
+
+def _usual(key: str) -> Callable[[str], str | None]:
+    return _phone if "phone" in key.casefold() else _trimmed
+
+
+def _trimmed(text: str) -> str | None:
+    return text.strip().casefold() or None
+
+
+def _phone(text: str) -> str | None:
+    digits = "".join(filter(str.isdecimal, text))
+    digits = digits[2:] if text.strip().startswith("00") else digits
+    return digits if len(digits) >= 7 else None
+
+
+def _normalised(
+    key: str, column: Any, normalise: Callable[[str], str | None]
+) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    if isinstance(column, Coded):
+        given = [str(word) for word in column.categories] if len(column.categories) else []
+        raw = column.codes.astype(np.int64)
+    else:
+        seen: dict[Any, int] = {}
+        items = column.tolist() if isinstance(column, np.ndarray) else list(column)
+        raw = np.empty(len(items), dtype=np.int64)
+        for row, item in enumerate(items):
+            if item is None or item != item:  # noqa: PLR0124  (NaN)
+                raw[row] = -1
+            elif isinstance(item, (str, int)) and not isinstance(item, bool):
+                raw[row] = seen.setdefault(str(item), len(seen))
+            else:
+                raise InputError(f"{key} has {shown(item)} in row {row}: strings or whole numbers are needed.")
+        given = list(seen)
+    distinct: dict[str, int] = {}
+    table = np.full(len(given) + 1, -1, dtype=np.int64)
+    for code, word in enumerate(given):
+        clean = normalise(word)
+        if clean:
+            table[code] = distinct.setdefault(clean, len(distinct))
+    return table[raw], tuple(distinct)
+
+
+def _hubs(codes: npt.NDArray[np.int64], n: int, others: list[npt.NDArray[np.int64]], most: int) -> dict[int, int]:
+    """Return the values that would join more than `most` different people, and how many."""
+    counts = np.zeros(n, dtype=np.int64)
+    for other in others:
+        both = (codes >= 0) & (other >= 0)
+        if both.any():
+            pairs = np.unique(codes[both] * (int(other.max()) + 1) + other[both]) // (int(other.max()) + 1)
+            counts = np.maximum(counts, np.bincount(pairs, minlength=n))
+    if not others:
+        counts = np.bincount(codes[codes >= 0], minlength=n)
+    return {int(code): int(counts[code]) for code in np.flatnonzero(counts > most)}
+
+
+def _components(n: int, columns: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Return the number of each record's connected component, in the order of first records."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rows, nodes, start = [], [], n
+    for codes in columns:
+        held = np.flatnonzero(codes >= 0)
+        rows.append(held)
+        nodes.append(codes[held] + start)
+        start += int(codes.max(initial=-1)) + 1
+    ends = (np.concatenate(rows), np.concatenate(nodes))
+    graph = coo_array((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(start, start))
+    labels = connected_components(graph, directed=False)[1][:n]
+    _, first, back = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[back]

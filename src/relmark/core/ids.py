@@ -1,0 +1,202 @@
+"""Ids and words as codes: each distinct value once, ascending, and an integer a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import shown
+from relmark.core.errors import InputError
+from relmark.core.ordering import small_codes
+
+__all__ = ["Coded", "code_ids", "code_texts", "find_ids", "id_array"]
+
+Codes = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+_TABLE_SLACK = 1 << 20
+_MOST_BYTES = 1 << 31
+
+
+@attrs.frozen(eq=False)
+class Coded:
+    """A column that a frame library has already coded: `categories[codes]`, with -1 for missing."""
+
+    categories: npt.NDArray[Any]
+    codes: npt.NDArray[np.integer]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.codes)
+
+    def take(self, rows: npt.NDArray[Any]) -> Coded:
+        """Return some rows."""
+        return Coded(self.categories, self.codes[rows])
+
+
+def code_ids(name: str, values: Any) -> tuple[npt.NDArray[Any], Codes]:
+    """Return distinct ids ascending (int64 or str), and for each row the position of its id among them.
+
+    Raises
+    ------
+    InputError
+        A missing id, one that is neither int nor str, or both kinds in one column.
+    """
+    if isinstance(values, Coded):
+        missing = values.codes < 0
+        if missing.any():
+            raise InputError(f"{name} is missing in row {int(np.argmax(missing))}: drop these rows.")
+        if values.categories.dtype.kind in "iu":
+            ids, back = code_ids(name, values.categories)
+            return ids, back[values.codes]
+        return _sorted_texts(name, values.categories.tolist(), values.codes)
+    array = id_array(name, values)
+    if array.dtype.kind == "i":
+        return _code_integers(array)
+    return code_texts(name, array.tolist(), missing=False)
+
+
+def id_array(name: str, values: Any) -> npt.NDArray[Any]:
+    """Return a column of ids as int64 or str, each checked."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise InputError(f"{name} has shape {array.shape}: one column of ids is needed.")
+    if len(array) == 0:
+        return array if array.dtype.kind == "U" else np.empty(0, dtype=np.int64)
+    if array.dtype.kind == "u":
+        if int(array.max()) > np.iinfo(np.int64).max:
+            raise InputError(f"{name} has {int(array.max())}: ids are int64 or str. Give them as strings.")
+        return array.astype(np.int64)
+    if array.dtype.kind == "i":
+        return array.astype(np.int64, copy=False)
+    if array.dtype.kind in "UT":
+        # np.asarray turns [1, "a"] into strings: look at the list itself.
+        if isinstance(values, (list, tuple)):
+            _refuse_mixed(name, values)
+        return array.astype(np.str_, copy=False)
+    if array.dtype.kind != "O":
+        kept = "Floats often come from integers with missing values: drop those rows and convert to int."
+        raise InputError(
+            f"{name} has dtype {array.dtype}: ids are int or str. {kept if array.dtype.kind == 'f' else ''}"
+        )
+    _refuse_mixed(name, array.tolist())
+    if isinstance(array[0], str):
+        return _text_array(name, array.tolist())
+    return array.astype(np.int64)
+
+
+def _refuse_mixed(name: str, values: Any) -> None:
+    kinds = set(map(type, values))
+    if kinds <= {int} or kinds <= {str}:
+        return
+    text = isinstance(values[0], str)
+    for row, value in enumerate(values):
+        if value is None or value != value:  # noqa: PLR0124  (NaN)
+            raise InputError(f"{name} is missing in row {row}: drop these rows.")
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer, str)):
+            raise InputError(f"{name} has {shown(value)} in row {row}: ids are int or str.")
+        if isinstance(value, str) != text:
+            raise InputError(
+                f"{name} has {shown(value)} in row {row} and {shown(values[0])} in row 0: all int or all str."
+            )
+
+
+def _code_integers(array: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Codes]:
+    n = len(array)
+    if n == 0:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
+    low, high = int(array.min()), int(array.max())
+    width = high - low + 1
+    if width <= 2 * n + _TABLE_SLACK:  # a table of the range costs less than a sort
+        present = np.zeros(width, dtype=np.bool_)
+        shifted = array - low if low else array
+        present[shifted] = True
+        ids = np.flatnonzero(present)
+        if len(ids) == width:  # every number of the range occurs: it is its own code
+            return ids + low, small_codes(shifted, width)
+        table = np.cumsum(present, dtype=np.int32 if width <= np.iinfo(np.int32).max else np.int64)
+        table -= 1
+        return ids + low, table[shifted]
+    row_bits = (n - 1).bit_length()
+    if (width - 1).bit_length() + row_bits <= 63:
+        packed = (array - low) << row_bits
+        packed |= np.arange(n, dtype=np.int64)
+        packed.sort()
+        order = packed & ((1 << row_bits) - 1)
+        packed >>= row_bits
+        first = np.empty(n, dtype=np.bool_)
+        first[0] = True
+        np.not_equal(packed[1:], packed[:-1], out=first[1:])
+        ids = packed[first] + low
+        codes = np.empty(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
+        codes[order] = np.cumsum(first, dtype=codes.dtype) - 1
+        return ids, codes
+    ids, codes = np.unique(array, return_inverse=True)
+    return ids, small_codes(codes, len(ids))
+
+
+def code_texts(name: str, values: list[Any], *, missing: bool = True) -> tuple[npt.NDArray[np.str_], Codes]:
+    """Return distinct strings ascending, and for each row the position of its string, -1 where it is missing."""
+    known: dict[Any, int] = {}
+    codes = np.fromiter((known.setdefault(value, len(known)) for value in values), dtype=np.int64, count=len(values))
+    blank = [code for value, code in known.items() if value is None or value != value]  # noqa: PLR0124  (NaN)
+    if blank:
+        if not missing:
+            raise InputError(f"{name} is missing in row {int(np.argmax(np.isin(codes, blank)))}: drop these rows.")
+        codes[np.isin(codes, blank)] = -1
+    for value, code in known.items():
+        if code not in blank and not isinstance(value, str):
+            row = int(np.argmax(codes == code))
+            raise InputError(f"{name} has {shown(value)} in row {row}: a string is needed, as in the other rows.")
+    categories = ["" if code in blank else value for value, code in known.items()]
+    return _sorted_texts(name, categories, codes, empty=missing)
+
+
+def _sorted_texts(
+    name: str, categories: list[Any], codes: npt.NDArray[np.integer], *, empty: bool = False
+) -> tuple[npt.NDArray[np.str_], Codes]:
+    """Return the categories that occur, distinct and ascending, and the codes that belong to them."""
+    texts = _text_array(name, [str(value) for value in categories])
+    used = np.zeros(len(texts) + 1, dtype=np.bool_)
+    used[codes] = True  # -1 marks the spare last place
+    used = used[:-1]
+    if not empty and (texts[used] == "").any():
+        row = int(np.argmax(np.isin(codes, np.flatnonzero(texts == ""))))
+        raise InputError(f"{name} is an empty string in row {row}: drop these rows or name them.")
+    ordered, ranks = np.unique(texts[used], return_inverse=True)
+    back = np.full(len(texts) + 1, -1, dtype=np.int64)
+    back[:-1][used] = ranks
+    return ordered, small_codes(back[codes], len(ordered))
+
+
+def _text_array(name: str, values: list[str]) -> npt.NDArray[np.str_]:
+    longest = max(map(len, values), default=1) or 1
+    if 4 * longest * len(values) > _MOST_BYTES:
+        raise InputError(
+            f"{name} has {len(values):,} distinct strings of up to {longest:,} characters: "
+            "together they would fill over 2 GiB. Shorten or hash the long ones."
+        )
+    for row, value in enumerate(values):
+        if value.endswith("\0"):
+            raise InputError(f"{name} has {shown(value)} (row {row}), which ends in a null character: remove it.")
+    return np.array(values, dtype=f"<U{longest}") if values else np.empty(0, dtype="<U1")
+
+
+def find_ids(name: str, ids: npt.NDArray[Any], wanted: Any) -> npt.NDArray[np.int64]:
+    """Return where each wanted id stands among ascending distinct ids, -1 where it is not among them.
+
+    Raises
+    ------
+    InputError
+        The wanted ids are int and the others str, or the other way round.
+    """
+    array = np.atleast_1d(id_array(name, [wanted] if isinstance(wanted, (str, int)) else wanted))
+    if len(array) == 0 or len(ids) == 0:
+        return np.full(len(array), -1, dtype=np.int64)
+    if (array.dtype.kind == "U") != (ids.dtype.kind == "U"):
+        kinds = ("str", "int") if array.dtype.kind == "U" else ("int", "str")
+        raise InputError(f"{name} has {shown(array[0])}, an id of type {kinds[0]}: the ids here are {kinds[1]}.")
+    places = np.searchsorted(ids, array)
+    places[places == len(ids)] = 0
+    return np.where(ids[places] == array, places, -1)

@@ -1,0 +1,586 @@
+"""`EventLog`: what happened, as columns; one time-sorted partition per event type, customers coded once.
+
+A log never changes: every method returns another. Building codes the ids and sorts each type by time, with packed
+integer sorts; a window is then two binary searches, and a count per customer one bincount over its slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import one_of, same_length, shown
+from relmark.core.columns import Column, joined
+from relmark.core.errors import InputError
+from relmark.core.events import Event, Message, Purchase, Visit
+from relmark.core.formats import html_table, text_table
+from relmark.core.ids import Coded, Codes, code_ids, code_texts, find_ids
+from relmark.core.names import did_you_mean
+from relmark.core.ordering import small_codes, stable_order
+from relmark.core.partition import Partition, build_partitions
+from relmark.core.results import read_only
+from relmark.core.time import Instant, instant, instants
+
+__all__ = ["EventLog"]
+
+_RESERVED = ("customer_id", "type", "time", "value")
+
+
+@attrs.frozen(eq=False, repr=False, kw_only=True)
+class EventLog:
+    """The events of many customers as columns; build one with `from_columns`, `from_frame`, `purchases`, `from_events`.
+
+    Attributes
+    ----------
+    customer_id : ndarray of int64 or str, shape (k,)
+        The ids that have events, ascending, each once.
+    types : tuple of str
+        The event types, sorted.
+    dropped : mapping of str to int
+        What ``on_error="drop"`` left out, by reason.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log = EventLog.from_columns(
+    ...     customer_id=[7, 7, 3], type="purchase", time=np.array(["2026-01-05", "2026-01-02", "2026-01-03"], "M8[D]"),
+    ...     value=[20.0, 10.0, 5.0])
+    >>> log
+    EventLog(3 events, 2 customers, 1 type: purchase, 2026-01-02 to 2026-01-05)
+    """
+
+    customer_id: npt.NDArray[Any] = attrs.field(converter=read_only)
+    _partitions: Mapping[str, Partition]
+    dropped: Mapping[str, int] = attrs.field(factory=dict)
+
+    # ---- doors
+
+    @classmethod
+    def from_columns(
+        cls,
+        *,
+        customer_id: Any,
+        time: Any,
+        type: Any,
+        value: Any = None,
+        properties: Mapping[str, Any] | None = None,
+        tz: str = "UTC",
+        on_error: str = "raise",
+    ) -> Self:
+        """Build a log from columns of n rows, in any order.
+
+        Parameters
+        ----------
+        customer_id : array_like of int or str, shape (n,)
+        time : array_like, shape (n,)
+            datetime64 (local times of `tz`), aware datetimes, or ISO strings with a zone.
+        type : str or array_like of str, shape (n,)
+            One type for all rows, or a column.
+        value : array_like of float, shape (n,), optional
+            None or NaN where an event has none.
+        properties : mapping of str to array_like, shape (n,), optional
+            Numbers, strings or booleans; None or NaN where an event has none.
+        tz : str
+            The time zone of datetime64 columns.
+        on_error : {"raise", "drop"}
+            Whether rows with a missing id, type or time, or an infinite value, are refused, or left out and counted in
+            `dropped`.
+
+        Returns
+        -------
+        EventLog
+
+        Raises
+        ------
+        InputError
+            Columns of different lengths, wrong types, missing ids or times, infinite values; the message names the row.
+
+        Notes
+        -----
+        Cost: coding ids (a table where they are dense, a sort otherwise), and one or two integer sorts a type; none
+        where the rows are in the order of time already.
+        """
+        one_of("on_error", on_error, ("raise", "drop"))
+        columns = {"customer_id": customer_id, "time": time, **({} if isinstance(type, str) else {"type": type})}
+        if value is not None:
+            columns["value"] = value
+        columns = {name: _sequence(name, column) for name, column in columns.items()}
+        n = len(columns["customer_id"])
+        given = {name: _sequence(f"properties[{name!r}]", column) for name, column in (properties or {}).items()}
+        for name, column in columns.items():
+            same_length(name, column, n)
+        for name, column in given.items():
+            if name in _RESERVED:
+                raise InputError(f"properties has {name!r}, which is a column of its own: rename the property.")
+            same_length(f"properties[{name!r}]", column, n)
+        dropped: dict[str, int] = {}
+        if on_error == "drop":
+            keep, dropped = _clean_rows(columns)
+            if dropped:
+                columns = {name: _kept(column, keep) for name, column in columns.items()}
+                given = {name: _kept(column, keep) for name, column in given.items()}
+        ids, codes = code_ids("customer_id", columns["customer_id"])
+        times = instants("time", columns["time"], tz=tz)
+        names, type_codes = _coded_types(type if isinstance(type, str) else columns["type"])
+        partitions = build_partitions(
+            codes,
+            len(ids),
+            times,
+            type_codes,
+            names,
+            _values(columns["value"]) if value is not None else None,
+            {name: _property_column(name, column, tz) for name, column in given.items()},
+        )
+        return cls(customer_id=ids, partitions=partitions, dropped=dropped)
+
+    @classmethod
+    def from_events(cls, events: Iterable[Event | Purchase | Message | Visit]) -> Self:
+        """Build a log from events of one or many customers; made for few, columns are for many.
+
+        Examples
+        --------
+        >>> EventLog.from_events([Purchase("c1", "2026-11-01T09:30Z", 19.9), Visit("c2", "2026-11-02T10:00Z")]).types
+        ('purchase', 'visit')
+        """
+        plain = []
+        for row, event in enumerate(events):
+            if not isinstance(event, (Event, Purchase, Message, Visit)):
+                raise InputError(f"events has {shown(event)} in row {row}: Events are needed.")
+            plain.append(event.to_event())
+        names = sorted({name for event in plain for name in event.properties})
+        return cls.from_columns(
+            customer_id=[event.customer_id for event in plain],
+            time=[event.time for event in plain],
+            type=[event.type for event in plain],
+            value=np.array([np.nan if event.value is None else event.value for event in plain], dtype=np.float64),
+            properties={name: [event.properties.get(name) for event in plain] for name in names},
+        )
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        customer_id: str = "customer_id",
+        type: str = "type",
+        time: str = "time",
+        value: str | None = None,
+        properties: Sequence[str] = (),
+        tz: str = "UTC",
+        on_error: str = "raise",
+    ) -> Self:
+        """Build a log from a pandas, polars or pyarrow frame (extra `dataframes`), or from a mapping of columns.
+
+        Parameters
+        ----------
+        frame : frame or mapping of str to array_like
+        customer_id, type, time, value : str
+            The names of the columns; `value` may be left out.
+        properties : sequence of str
+            The columns that become properties, under their own names.
+        tz, on_error : str
+            As in `from_columns`.
+
+        Raises
+        ------
+        MissingColumnError
+            The frame has no column of such a name; the message lists those it has.
+        """
+        from relmark.core.frames import columns_of
+
+        names = [customer_id, type, time, *([value] if value is not None else []), *properties]
+        columns = columns_of(frame, names)
+        return cls.from_columns(
+            customer_id=columns[customer_id],
+            time=columns[time],
+            type=columns[type],
+            value=None if value is None else columns[value],
+            properties={name: columns[name] for name in properties},
+            tz=tz,
+            on_error=on_error,
+        )
+
+    @classmethod
+    def purchases(
+        cls,
+        frame: Any,
+        *,
+        customer_id: str,
+        time: str,
+        value: str,
+        order: str | None = None,
+        item: str | None = None,
+        quantity: str | None = None,
+        properties: Sequence[str] = (),
+        tz: str = "UTC",
+        on_error: str = "raise",
+    ) -> Self:
+        """Build a log of type 'purchase' from a frame or mapping of orders or order lines, the commonest input.
+
+        Parameters
+        ----------
+        frame : frame or mapping of str to array_like
+        customer_id, time, value, order, item, quantity : str
+            The names of the columns. The last three become the properties 'order', 'item' and 'quantity'.
+        properties : sequence of str
+            More columns, kept under their own names.
+        tz, on_error : str
+            As in `from_columns`; a purchase without a finite value is refused, or dropped where asked.
+
+        Examples
+        --------
+        >>> orders = {"user": ["a", "b"], "ts": np.array(["2026-01-05", "2026-01-02"], "M8[D]"), "amount": [20.0, 10.0]}
+        >>> EventLog.purchases(orders, customer_id="user", time="ts", value="amount")
+        EventLog(2 events, 2 customers, 1 type: purchase, 2026-01-02 to 2026-01-05)
+        """
+        from relmark.core.frames import columns_of
+
+        named = {"order": order, "item": item, "quantity": quantity}
+        chosen = {name: column for name, column in named.items() if column is not None}
+        chosen |= {name: name for name in properties}
+        columns = columns_of(frame, [customer_id, time, value, *chosen.values()])
+        amounts = _values(columns[value], name=value, infinite=on_error == "drop")
+        missing = ~np.isfinite(amounts)
+        dropped = {}
+        if missing.any():
+            if on_error != "drop":
+                raise InputError(
+                    f"{value} is {amounts[missing][0]:g} in row {int(np.argmax(missing))}: a purchase needs its money, 0 "
+                    'if it was free. Fill or drop these rows, or pass on_error="drop".'
+                )
+            dropped = {"value": int(np.count_nonzero(missing))}
+            columns = {name: _kept(column, ~missing) for name, column in columns.items()}
+            amounts = amounts[~missing]
+        log = cls.from_columns(
+            customer_id=columns[customer_id],
+            time=columns[time],
+            type="purchase",
+            value=amounts,
+            properties={name: columns[column] for name, column in chosen.items()},
+            tz=tz,
+            on_error=on_error,
+        )
+        return attrs.evolve(log, dropped={**dropped, **log.dropped})
+
+    @classmethod
+    def empty(cls, customer_id: npt.NDArray[Any] | None = None) -> Self:
+        """Return a log without events; `customer_id` says of which kind its ids would be."""
+        kind = np.empty(0, dtype=np.int64) if customer_id is None else np.asarray(customer_id)[:0]
+        return cls(customer_id=kind, partitions={})
+
+    # ---- what it holds
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return sum(len(part) for part in self._partitions.values())
+
+    @property
+    def n_customers(self) -> int:
+        """The number of customers who have events."""
+        return len(self.customer_id)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The event types, sorted."""
+        return tuple(sorted(self._partitions))
+
+    def partition(self, type: str) -> Partition | None:
+        """Return the time-sorted events of one type, None where the log has none."""
+        return self._partitions.get(type)
+
+    @property
+    def first_time(self) -> np.datetime64:
+        """The time of the first event, NaT in an empty log."""
+        return _moment(min((int(part.time[0]) for part in self._partitions.values()), default=None))
+
+    @property
+    def last_time(self) -> np.datetime64:
+        """The time of the last event, NaT in an empty log."""
+        return _moment(max((int(part.time[-1]) for part in self._partitions.values()), default=None))
+
+    @cached_property
+    def _order(self) -> npt.NDArray[np.int64]:
+        """Where each row of `to_columns` stands in the partitions laid end to end, types sorted."""
+        parts = [self._partitions[name] for name in self.types]
+        if len(parts) == 1:
+            return np.arange(len(parts[0]), dtype=np.int64)
+        if not parts:
+            return np.empty(0, dtype=np.int64)
+        by_row = stable_order(np.concatenate([part.row for part in parts]))
+        return by_row[stable_order(np.concatenate([part.time for part in parts])[by_row])]
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return customer_id, type, time (datetime64[us]), value and every property, in the order of time.
+
+        Events of equal time keep the order in which they came. A value or a property that an event does not have is
+        NaN, or None among strings; the column value is left out where no event has one.
+        """
+        parts = [self._partitions[name] for name in self.types]
+        order = self._order
+        codes = _concatenated([part.code for part in parts], np.int32)[order]
+        type_codes = np.repeat(np.arange(len(parts)), [len(part) for part in parts])[order]
+        columns: dict[str, npt.NDArray[Any]] = {
+            "customer_id": self.customer_id[codes],
+            "type": np.array(self.types, dtype=np.str_)[type_codes],
+            "time": _concatenated([part.time for part in parts], np.int64)[order].view("M8[us]"),
+        }
+        if any(part.value is not None for part in parts):
+            values = [np.full(len(part), np.nan) if part.value is None else part.value for part in parts]
+            columns["value"] = np.concatenate(values)[order]
+        for name, column in self._property_columns().items():
+            columns[name] = column.take(order).values()
+        return columns
+
+    def _property_columns(self) -> dict[str, Column]:
+        parts = [self._partitions[name] for name in self.types]
+        names = sorted({name for part in parts for name in part.properties})
+        return {
+            name: joined(f"property {name!r}", [part.properties.get(name, Column.empty(len(part))) for part in parts])
+            for name in names
+        }
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """Return `to_columns` as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
+        from relmark.core.frames import to_frame
+
+        return to_frame(self.to_columns(), backend)
+
+    # ---- other logs
+
+    def of_type(self, *types: str) -> Self:
+        """Return the log of some types only; a type that the log does not have is an error."""
+        for name in types:
+            self.required(name)
+        return self._with({name: self._partitions[name] for name in types})
+
+    def required(self, type: str) -> Partition:
+        """Return the events of a type, or raise with the types that the log has."""
+        part = self._partitions.get(type)
+        if part is None:
+            has = f"it has {', '.join(map(repr, self.types))}" if self.types else "it is empty"
+            raise InputError(
+                f"the log has no events of type {shown(type)}: {has}.{did_you_mean(str(type), self.types)}"
+            )
+        return part
+
+    def until(self, as_of: Instant, *, tz: str = "UTC") -> Self:
+        """Return the log as it was at an instant: the events at or before it.
+
+        Examples
+        --------
+        >>> log = EventLog.from_events([Visit("c1", "2026-11-01T09:30Z"), Visit("c1", "2026-11-02T10:00Z")])
+        >>> len(log.until("2026-11-02"))
+        1
+        """
+        moment = instant(as_of, tz=tz)
+        return self._with({name: part.take(part.window(None, moment)) for name, part in self._partitions.items()})
+
+    def take(self, mask: npt.ArrayLike) -> Self:
+        """Return the events where a mask of shape (n,), aligned with `to_columns`, is true."""
+        chosen = np.asarray(mask)
+        if chosen.dtype != np.bool_ or chosen.ndim != 1:
+            raise InputError(f"mask has dtype {chosen.dtype} and shape {chosen.shape}: one boolean an event is needed.")
+        same_length("mask", chosen, len(self))
+        in_parts = np.empty(len(self), dtype=np.bool_)
+        in_parts[self._order] = chosen
+        return self._where(in_parts)
+
+    def without(self, ids: Any) -> Self:
+        """Return the log without some people: all their events are gone. Ids that it does not have are no error."""
+        positions = find_ids("ids", self.customer_id, ids)
+        gone = np.zeros(self.n_customers, dtype=np.bool_)
+        gone[positions[positions >= 0]] = True
+        parts = [~gone[self._partitions[name].code] for name in self.types]
+        return self._where(_concatenated(parts, np.bool_))
+
+    def sessions(self, *, gap: timedelta, of: str = "page_view", type: str = "visit") -> EventLog:
+        """Return the visits that page views make: a customer's next one starts after a silence longer than `gap`.
+
+        Parameters
+        ----------
+        gap : timedelta
+            Usually ``minutes(30)``.
+        of : str
+            The type of the events that make visits.
+        type : str
+            The type of the events that are made.
+
+        Returns
+        -------
+        EventLog
+            One event a visit, at its first page view, with the properties duration (seconds from the first view to the
+            last), pages (how many), and page, channel and campaign of the first view where the views have them.
+        """
+        from relmark.core.sessions import sessions
+
+        return sessions(self, gap=gap, of=of, type=type)
+
+    def append(self, other: EventLog) -> EventLog:
+        """Return this log followed by another: among equal times this one's events come first."""
+        return EventLog.concat([self, other])
+
+    @classmethod
+    def concat(cls, logs: Sequence[EventLog]) -> EventLog:
+        """Return several logs as one, as if their rows had come one after the other."""
+        from relmark.core.concat import concat
+
+        return concat(logs)
+
+    def _where(self, in_parts: npt.NDArray[np.bool_]) -> Self:
+        """Return the events where a mask over the partitions laid end to end is true."""
+        taken, low = {}, 0
+        for name in self.types:
+            part = self._partitions[name]
+            chosen = in_parts[low : low + len(part)]
+            low += len(part)
+            taken[name] = part if chosen.all() else part.take(chosen)
+        return self._with(taken)
+
+    def _with(self, partitions: Mapping[str, Partition]) -> Self:
+        """Return a log of some partitions, with the ids that still have events."""
+        parts = {name: part for name, part in partitions.items() if len(part)}
+        present = np.zeros(self.n_customers, dtype=np.bool_)
+        for part in parts.values():
+            present[part.code] = True
+        if not present.all():
+            table = np.cumsum(present) - 1
+            n = int(np.count_nonzero(present))
+            parts = {
+                name: attrs.evolve(part, code=small_codes(table[part.code], n), n_customers=n)
+                for name, part in parts.items()
+            }
+        return attrs.evolve(self, customer_id=self.customer_id[present], partitions=parts)
+
+    # ---- how it looks
+
+    def __repr__(self) -> str:
+        if not self._partitions:
+            return "EventLog(0 events)"
+        types = f"{len(self.types)} type{'s' if len(self.types) > 1 else ''}: {', '.join(self.types[:8])}"
+        span = f"{self.first_time.astype('M8[D]')} to {self.last_time.astype('M8[D]')}"
+        return f"EventLog({len(self):,} events, {self.n_customers:,} customers, {types}, {span})"
+
+    def _table(self) -> dict[str, list[Any]]:
+        parts = [(name, self._partitions[name]) for name in self.types]
+        return {
+            "type": [name for name, _ in parts],
+            "events": [len(part) for _, part in parts],
+            "customers": [len(np.unique(part.code)) for _, part in parts],
+            "first": [str(_moment(int(part.time[0])).astype("M8[s]")) for _, part in parts],
+            "last": [str(_moment(int(part.time[-1])).astype("M8[s]")) for _, part in parts],
+            "properties": [", ".join(sorted(part.properties)) for _, part in parts],
+        }
+
+    def __str__(self) -> str:
+        return text_table(self._table(), title=repr(self))
+
+    def _repr_html_(self) -> str:
+        return html_table(self._table(), caption=repr(self))
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(
+            "a log does not iterate over events: use to_columns() for all of it, partition(type) for kernels."
+        )
+
+
+def _moment(microseconds: int | None) -> np.datetime64:
+    return np.datetime64("NaT", "us") if microseconds is None else np.datetime64(microseconds, "us")
+
+
+def _concatenated(parts: list[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
+
+
+def _sequence(name: str, column: Any) -> Any:
+    if isinstance(column, (str, bytes)) or not hasattr(column, "__len__"):
+        raise InputError(f"{name} is {shown(column)}: a column of values is needed.")
+    return column
+
+
+def _kept(column: Any, keep: npt.NDArray[np.bool_]) -> Any:
+    if isinstance(column, Coded):
+        return column.take(keep)
+    if isinstance(column, np.ndarray):
+        return column[keep]
+    if hasattr(column, "__array__"):
+        return np.asarray(column)[keep]
+    return [item for item, kept in zip(column, keep, strict=True) if kept]
+
+
+def _clean_rows(columns: Mapping[str, Any]) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
+    """Return which rows have an id, a type and a time and no infinite value, and how many fail for which reason first."""
+    keep = np.ones(len(columns["customer_id"]), dtype=np.bool_)
+    dropped = {}
+    for name in ("customer_id", "time", "type", "value"):
+        if name not in columns:
+            continue
+        if name == "value":
+            bad = np.isinf(_values(columns[name], infinite=True))
+        elif isinstance(columns[name], Coded):
+            bad = columns[name].codes < 0
+        else:
+            bad = _missing(columns[name])
+        count = int(np.count_nonzero(bad & keep))
+        if count:
+            dropped[name] = count
+        keep &= ~bad
+    return keep, dropped
+
+
+def _missing(column: Any) -> npt.NDArray[np.bool_]:
+    array = column if isinstance(column, np.ndarray) or not hasattr(column, "__array__") else np.asarray(column)
+    if isinstance(array, np.ndarray) and array.dtype.kind != "O":
+        if array.dtype.kind == "M":
+            return np.isnat(array)
+        return np.isnan(array) if array.dtype.kind == "f" else np.zeros(len(array), dtype=np.bool_)
+    return np.array([item is None or item != item for item in array], dtype=np.bool_)  # noqa: PLR0124  (NaN)
+
+
+def _values(values: Any, *, name: str = "value", infinite: bool = False) -> npt.NDArray[np.float64]:
+    column = Column.of(name, _finite(values) if infinite else values)
+    if column.kind not in {"number", "empty"}:
+        raise InputError(f"{name} is a column of kind {column.kind!r}: numbers are needed.")
+    numbers = column.numbers()
+    if infinite:
+        array = np.asarray(values, dtype=np.float64)
+        return np.where(np.isinf(array), array, numbers)
+    return numbers
+
+
+def _finite(values: Any) -> npt.NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    return np.where(np.isinf(array), np.nan, array)
+
+
+def _property_column(name: str, values: Any, tz: str) -> Column:
+    column = Column.of(f"properties[{name!r}]", values, tz=tz)
+    if column.kind in {"tags"}:
+        raise InputError(
+            f"properties[{name!r}] has sets: an event's property is a number, a string, a boolean or a time."
+        )
+    return column
+
+
+def _coded_types(types: Any) -> tuple[list[str], Codes | None]:
+    if isinstance(types, str):
+        if not types:
+            raise InputError("type is '': a name is needed.")
+        return [types], None
+    if isinstance(types, Coded):
+        if (types.codes < 0).any():
+            raise InputError(f"type is missing in row {int(np.argmax(types.codes < 0))}: drop these rows.")
+        names, back = code_texts("type", types.categories.tolist(), missing=False)
+        codes: Codes = back[types.codes]
+    else:
+        array = types if isinstance(types, np.ndarray) else np.array(list(types), dtype=object)
+        names, codes = code_texts("type", array.tolist(), missing=False)
+    used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+    if len(used) == 1:
+        return [str(names[used[0]])], None
+    return [str(name) for name in names], codes

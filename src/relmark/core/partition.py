@@ -1,0 +1,129 @@
+"""The events of one type, in the order of time: the layout in which a window is two binary searches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.columns import Column
+from relmark.core.ids import Codes
+from relmark.core.ordering import group_order, is_sorted, stable_order
+from relmark.core.results import read_only
+
+__all__ = ["Partition"]
+
+IntArray = npt.NDArray[np.int64]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Partition:
+    """The events of one type, ascending in time, equal times in the order of arrival.
+
+    Parameters
+    ----------
+    code : ndarray of int32 or int64, shape (m,)
+        The customer of each event, as a position among the log's ids.
+    time : ndarray of int64, shape (m,)
+        Microseconds UTC.
+    value : ndarray of float64, shape (m,), or None
+        NaN where an event has none; None where no event has one.
+    row : ndarray of int, shape (m,)
+        The number of each event in the order of arrival over all types.
+    properties : mapping of str to Column
+        Columns of m rows; one that no event of this type has is left out.
+    n_customers : int
+        How many ids the log has.
+    """
+
+    code: Codes = attrs.field(converter=read_only)
+    time: IntArray = attrs.field(converter=read_only)
+    value: npt.NDArray[np.float64] | None = attrs.field(converter=attrs.converters.optional(read_only))
+    row: npt.NDArray[np.integer[Any]] = attrs.field(converter=read_only)
+    properties: Mapping[str, Column]
+    n_customers: int
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.time)
+
+    def window(self, low: int | None, high: int | None) -> slice:
+        """Return the slice of the events with low < time <= high, in microseconds; None is no bound."""
+        start = 0 if low is None else int(np.searchsorted(self.time, low, side="right"))
+        stop = len(self.time) if high is None else int(np.searchsorted(self.time, high, side="right"))
+        return slice(start, max(start, stop))
+
+    @cached_property
+    def by_customer(self) -> tuple[IntArray, IntArray]:
+        """Positions in the order of (customer, time, arrival), and where each customer's start: (m,) and (k + 1,)."""
+        return group_order(self.code, self.n_customers)
+
+    def take(self, rows: npt.NDArray[Any] | slice, *, code: Codes | None = None, n: int | None = None) -> Partition:
+        """Return some of the events, by an ascending selection; `code` and `n` where ids were coded anew."""
+        return Partition(
+            code=self.code[rows] if code is None else code,
+            time=self.time[rows],
+            value=None if self.value is None else self.value[rows],
+            row=self.row[rows],
+            properties={name: column.take(rows) for name, column in self.properties.items()},
+            n_customers=self.n_customers if n is None else n,
+        )
+
+
+def build_partitions(
+    code: Codes,
+    n_customers: int,
+    time: IntArray,
+    type_codes: npt.NDArray[np.integer] | None,
+    type_names: list[str],
+    value: npt.NDArray[np.float64] | None,
+    properties: Mapping[str, Column],
+) -> dict[str, Partition]:
+    """Return the partitions of columns in the order of arrival; `type_codes` is None where all are of one type."""
+    if type_codes is None:
+        rows_of_type: list[IntArray | None] = [None]
+    else:
+        order, offsets = group_order(type_codes, len(type_names))
+        rows_of_type = [order[offsets[k] : offsets[k + 1]] for k in range(len(type_names))]
+    whole = np.int32 if len(time) <= np.iinfo(np.int32).max else np.int64
+    partitions = {}
+    for name, rows in zip(type_names, rows_of_type, strict=True):
+        times = time if rows is None else time[rows]
+        if len(times) == 0:
+            continue
+        if is_sorted(times):
+            picked = np.arange(len(times), dtype=whole) if rows is None else rows
+            chosen: npt.NDArray[Any] | slice = slice(None) if rows is None else rows
+        else:
+            by_time = stable_order(times)
+            picked = by_time if rows is None else rows[by_time]
+            chosen = picked
+            times = time[picked]
+        partitions[name] = Partition(
+            # A slice would share the caller's array, which the caller may write to: copy it.
+            code=code[chosen],
+            time=times.copy() if times is time or times.base is not None else times,
+            value=_known_value(value, chosen),
+            row=picked.astype(whole, copy=False),
+            properties=_known_properties(properties, chosen),
+            n_customers=n_customers,
+        )
+    return partitions
+
+
+def _known_value(
+    value: npt.NDArray[np.float64] | None, rows: npt.NDArray[Any] | slice
+) -> npt.NDArray[np.float64] | None:
+    if value is None:
+        return None
+    taken = value[rows].copy() if isinstance(rows, slice) else value[rows]
+    return None if np.isnan(taken).all() else taken
+
+
+def _known_properties(properties: Mapping[str, Column], rows: npt.NDArray[Any] | slice) -> dict[str, Column]:
+    taken = ((name, column.take(rows)) for name, column in properties.items())
+    return {name: column for name, column in taken if not column.missing.all()}

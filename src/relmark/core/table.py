@@ -1,0 +1,208 @@
+"""What is known of customers and of items: a table of typed columns with missing values, one row an id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import same_length, shown
+from relmark.core.columns import Column
+from relmark.core.errors import InputError, MissingColumnError
+from relmark.core.events import Customer
+from relmark.core.formats import html_table, text_table
+from relmark.core.ids import Coded, find_ids, id_array
+from relmark.core.names import did_you_mean
+from relmark.core.results import read_only
+
+__all__ = ["CustomerTable", "ItemTable"]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Table:
+    """Rows by id: what `CustomerTable` and `ItemTable` share."""
+
+    key: ClassVar[str]
+
+    _ids: npt.NDArray[Any] = attrs.field(converter=read_only)
+    columns: Mapping[str, Column]
+
+    @classmethod
+    def _build(cls, ids: Any, columns: Mapping[str, Any], tz: str = "UTC") -> Self:
+        given = ids.categories[ids.codes] if isinstance(ids, Coded) and (ids.codes >= 0).all() else ids
+        if isinstance(given, Coded):
+            raise InputError(f"{cls.key} is missing in row {int(np.argmax(given.codes < 0))}: drop these rows.")
+        array = id_array(cls.key, given)
+        if array.dtype.kind == "U" and (array == "").any():
+            raise InputError(f"{cls.key} is an empty string in row {int(np.argmax(array == ''))}: drop these rows.")
+        distinct, first = np.unique(array, return_index=True)
+        if len(distinct) < len(array):
+            again = np.ones(len(array), dtype=np.bool_)
+            again[first] = False
+            row = int(np.argmax(again))
+            raise InputError(
+                f"{cls.key} has {shown(array[row])} in row {row} and again before: one row each is needed. "
+                "Aggregate or drop the duplicates."
+            )
+        typed = {name: Column.of(name, column, tz=tz) for name, column in columns.items()}
+        for name, column in typed.items():
+            same_length(name, np.empty(len(column)), len(array))
+        return cls(array.copy(), typed)
+
+    @classmethod
+    def from_frame(cls, frame: Any, *, tz: str = "UTC", **names: str) -> Self:
+        """Build the table from a frame or mapping: the key column, and all others under their own names.
+
+        Parameters
+        ----------
+        frame : frame or mapping of str to array_like
+        tz : str
+            The time zone of datetime64 columns.
+        **names : str
+            ``customer_id="household_id"`` (or ``item="product_id"``) says which column holds the ids.
+        """
+        from relmark.core.frames import columns_of
+
+        unknown = set(names) - {cls.key}
+        if unknown:
+            raise InputError(f"from_frame has no argument {sorted(unknown)[0]!r}: only {cls.key}= renames a column.")
+        key = names.get(cls.key, cls.key)
+        columns = columns_of(frame)
+        if key not in columns:
+            raise MissingColumnError(
+                f"there is no column {key!r}: pass {cls.key}= one of {', '.join(map(repr, columns))}."
+            )
+        ids = columns.pop(key)
+        return cls._build(ids, columns, tz)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._ids)
+
+    def column(self, name: str) -> Column:
+        """Return a typed column, or raise with the nearest name."""
+        if name not in self.columns:
+            listed = ", ".join(map(repr, self.columns)) or "none"
+            raise MissingColumnError(
+                f"there is no column {name!r}; there are {listed}.{did_you_mean(name, self.columns)}"
+            )
+        return self.columns[name]
+
+    def with_column(self, name: str, values: Any, *, tz: str = "UTC") -> Self:
+        """Return a table with one more column, aligned with the ids; one of the same name is replaced."""
+        if not isinstance(name, str) or not name or name == self.key:
+            raise InputError(f"the name of a column is {shown(name)}: a string other than {self.key!r} is needed.")
+        column = Column.of(name, values, tz=tz)
+        same_length(name, np.empty(len(column)), len(self))
+        return attrs.evolve(self, columns={**self.columns, name: column})
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the ids and every column as arrays; None, NaN or NaT where a value is missing."""
+        return {self.key: self._ids, **{name: column.values() for name, column in self.columns.items()}}
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """Return `to_columns` as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
+        from relmark.core.frames import to_frame
+
+        return to_frame(self.to_columns(), backend)
+
+    @cached_property
+    def _sorted(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        order = np.argsort(self._ids, kind="stable")
+        return self._ids[order], order
+
+    def find(self, ids: Any) -> npt.NDArray[np.int64]:
+        """Return the row of each id, -1 where the table does not have it."""
+        ordered, order = self._sorted
+        places = find_ids(self.key, ordered, ids)
+        return np.where(places >= 0, order[places], -1) if len(order) else places
+
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{name}: {column.kind}" for name, column in list(self.columns.items())[:12])
+        return f"{type(self).__name__}({len(self):,} rows; {columns or 'no columns'})"
+
+    def __str__(self) -> str:
+        return text_table(self.to_columns())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.to_columns(), caption=repr(self))
+
+
+@attrs.frozen(eq=False, repr=False)
+class CustomerTable(Table):
+    """What is known of customers: numbers, strings, booleans, dates, instants and sets of tags, some of them missing.
+
+    Examples
+    --------
+    >>> table = CustomerTable.from_columns(customer_id=[1, 2, 3], city=["Omsk", None, "Kazan"], age=[30, 41, None])
+    >>> table
+    CustomerTable(3 rows; city: text, age: number)
+    >>> table.column("age").values()
+    array([30., 41., nan])
+    """
+
+    key: ClassVar[str] = "customer_id"
+
+    @property
+    def customer_id(self) -> npt.NDArray[Any]:
+        """The ids in the order given, shape (n,)."""
+        return self._ids
+
+    @classmethod
+    def from_columns(cls, *, customer_id: Any, **columns: Any) -> Self:
+        """Build a table from columns of n rows.
+
+        Parameters
+        ----------
+        customer_id : array_like of int or str, shape (n,)
+            Each id once.
+        **columns : array_like, shape (n,)
+            None, NaN and NaT are missing.
+
+        Raises
+        ------
+        InputError
+            A duplicate or missing id, columns of different lengths or mixed types.
+        """
+        return cls._build(customer_id, columns)
+
+    @classmethod
+    def from_customers(cls, customers: Iterable[Customer]) -> Self:
+        """Build a table from Customer objects; an attribute that some lack is missing for them.
+
+        Examples
+        --------
+        >>> CustomerTable.from_customers([Customer("c1", {"city": "Kazan"}), Customer("c2")])
+        CustomerTable(2 rows; city: text)
+        """
+        people = list(customers)
+        names = sorted({name for person in people for name in person.attributes})
+        columns = {name: [person.attributes.get(name) for person in people] for name in names}
+        return cls._build([person.id for person in people], columns)
+
+
+@attrs.frozen(eq=False, repr=False)
+class ItemTable(Table):
+    """What is known of items: category, price, margin, launch, stock, whatever recommendations and margins need.
+
+    Examples
+    --------
+    >>> ItemTable.from_columns(item=["scarf", "coat"], category=["wool", "coats"], price=[19.9, 240.0])
+    ItemTable(2 rows; category: text, price: number)
+    """
+
+    key: ClassVar[str] = "item"
+
+    @property
+    def item(self) -> npt.NDArray[Any]:
+        """The item ids in the order given, shape (n,)."""
+        return self._ids
+
+    @classmethod
+    def from_columns(cls, *, item: Any, **columns: Any) -> Self:
+        """Build a table from columns of n rows; each item once, None, NaN and NaT are missing."""
+        return cls._build(item, columns)
