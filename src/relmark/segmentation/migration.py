@@ -1,0 +1,193 @@
+"""Who moved between the groups: two scorings of the same thresholds, customer by customer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import FloatArray, IntArray
+from relmark.core.errors import InputError
+from relmark.core.ids import find_ids
+from relmark.core.results import Result
+from relmark.core.time import instant
+from relmark.segmentation.grids import LAPSED, PROSPECT
+from relmark.segmentation.rfm import RfmScores
+from relmark.segmentation.rfm_measures import exact_sums
+
+__all__ = ["Migration", "migration"]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Migration(Result):
+    """How customers moved between segments from one scoring to the next.
+
+    Row i of a table is the segment before, column j the segment after.
+
+    Parameters
+    ----------
+    segments : tuple of str
+        The k names of rows and columns, those of the grid first.
+    counts : ndarray of int64, shape (k, k)
+        Customers of both scorings.
+    row_shares : ndarray of float64, shape (k, k)
+        ``counts`` as parts of their row; NaN in the row of a segment that nobody was in.
+    value_before : ndarray of float64, shape (k, k)
+        Revenue of these customers in the earlier scoring.
+    value_after : ndarray of float64, shape (k, k)
+        Their revenue in the later one. Both scorings look back from their own instant, over the model's window or over
+        everything, and count refunds as the model does.
+    entered : ndarray of int64, shape (k,)
+        Customers of the later scoring alone, by segment.
+    left : ndarray of int64, shape (k,)
+        Customers of the earlier scoring alone, by segment.
+    entered_value : ndarray of float64, shape (k,)
+        The revenue of those who entered, from the later scoring.
+    left_value : ndarray of float64, shape (k,)
+        The revenue of those who left, from the earlier scoring.
+    before, after : str
+        The two instants.
+    """
+
+    segments: tuple[str, ...]
+    counts: IntArray
+    row_shares: FloatArray
+    value_before: FloatArray
+    value_after: FloatArray
+    entered: IntArray
+    left: IntArray
+    entered_value: FloatArray
+    left_value: FloatArray
+    before: str
+    after: str
+
+    @property
+    def stayed(self) -> int:
+        """Customers of both scorings whose segment is the same."""
+        return int(np.trace(self.counts))
+
+    @property
+    def moved(self) -> int:
+        """Customers of both scorings whose segment changed."""
+        return int(self.counts.sum()) - self.stayed
+
+    @property
+    def moved_value(self) -> float:
+        """The earlier revenue of the customers whose segment changed."""
+        return float(self.value_before.sum() - np.trace(self.value_before))
+
+    def moves(self) -> dict[str, npt.NDArray[Any]]:
+        """Return each change that happened as columns, the most frequent first.
+
+        Returns
+        -------
+        dict
+            ``before`` and ``after`` (names), ``customers``, ``share`` (of the segment before), ``value_before`` and
+            ``value_after``.
+        """
+        i, j = np.nonzero(self.counts)
+        change = i != j
+        i, j = i[change], j[change]
+        order = np.lexsort((j, i, -self.counts[i, j]))
+        i, j = i[order], j[order]
+        names = np.array(self.segments)
+        return {
+            "before": names[i],
+            "after": names[j],
+            "customers": self.counts[i, j],
+            "share": self.row_shares[i, j],
+            "value_before": self.value_before[i, j],
+            "value_after": self.value_after[i, j],
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "before": self.before,
+            "after": self.after,
+            "stayed": self.stayed,
+            "moved": self.moved,
+            "entered": int(self.entered.sum()),
+            "left": int(self.left.sum()),
+        }
+
+    def _table(self) -> dict[str, Any]:
+        return {
+            "before \\ after": [*self.segments, "(entered)"],
+            **{name: [*self.counts[:, j].tolist(), int(self.entered[j])] for j, name in enumerate(self.segments)},
+            "(left)": [*self.left.tolist(), ""],
+        }
+
+
+def migration(before: RfmScores, after: RfmScores) -> Migration:
+    """Count who moved from which segment to which.
+
+    Score both times with one model: thresholds that are fitted anew each time move by themselves, and customers who
+    did nothing seem to change.
+
+    Parameters
+    ----------
+    before, after : RfmScores
+        The earlier and the later scoring, each with any customers.
+
+    Raises
+    ------
+    InputError
+        The later scoring comes first, or the ids of one are int and of the other str.
+
+    Examples
+    --------
+    >>> from relmark.core.log import EventLog
+    >>> from relmark.segmentation.rfm import Rfm
+    >>> log = EventLog.from_columns(customer_id=["a", "a", "b"], type="purchase", value=[10.0, 5.0, 45.0],
+    ...     time=["2026-10-01T09:00Z", "2026-10-30T21:00Z", "2026-10-02T10:00Z"])
+    >>> model = Rfm().fit(log, as_of="2026-10-15")
+    >>> change = migration(model.score(log, as_of="2026-10-15"), model.score(log, as_of="2026-11-01"))
+    >>> change.stayed, change.moved, change.moves()["after"].tolist()
+    (0, 2, ['Hibernating', 'Champions'])
+    """
+    for name, scores in (("before", before), ("after", after)):
+        if not isinstance(scores, RfmScores):
+            raise InputError(f"{name} is a {type(scores).__name__}: the RfmScores of a model are needed.")
+    if instant(before.as_of) > instant(after.as_of):
+        raise InputError(f"before is of {before.as_of} and after of {after.as_of}: give the earlier scoring first.")
+    segments = _segments(before, after)
+    k = len(segments)
+    a, b = _codes(before, segments), _codes(after, segments)
+    place = find_ids("after", before.customer_id, after.customer_id) if len(after) else np.empty(0, dtype=np.int64)
+    both = place >= 0
+    gone = np.ones(len(before), dtype=np.bool_)
+    gone[place[both]] = False
+    cell = a[place[both]] * k + b[both]
+    counts = np.bincount(cell, minlength=k * k).reshape(k, k)
+    rows = counts.sum(axis=1, keepdims=True)
+    shares = np.full((k, k), np.nan)
+    np.divide(counts, rows, out=shares, where=rows > 0)
+    return Migration(
+        segments=segments,
+        counts=counts,
+        row_shares=shares,
+        value_before=exact_sums(cell, before.revenue[place[both]], k * k).reshape(k, k),
+        value_after=exact_sums(cell, after.revenue[both], k * k).reshape(k, k),
+        entered=np.bincount(b[~both], minlength=k),
+        left=np.bincount(a[gone], minlength=k),
+        entered_value=exact_sums(b[~both], after.revenue[~both], k),
+        left_value=exact_sums(a[gone], before.revenue[gone], k),
+        before=before.as_of,
+        after=after.as_of,
+    )
+
+
+def _segments(before: RfmScores, after: RfmScores) -> tuple[str, ...]:
+    """Return the names of both grids, and those of people without a score where there are any."""
+    names = dict.fromkeys((*before.grid.names, *after.grid.names))
+    found = before.counts().keys() | after.counts().keys()
+    return (*names, *(name for name in (PROSPECT, LAPSED) if name in found))
+
+
+def _codes(scores: RfmScores, segments: tuple[str, ...]) -> IntArray:
+    """Return each customer's segment as a position in `segments`."""
+    place = {name: position for position, name in enumerate(segments)}
+    table: IntArray = np.array([place.get(name, -1) for name in scores.names], dtype=np.int64)
+    return np.asarray(table[scores.segment_code])
