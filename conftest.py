@@ -5,19 +5,31 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import os
 import re
+from pathlib import Path
 
+import pytest
 from sybil import Document, Example, Region, Sybil
 from sybil.parsers.rest import DocTestParser
+from sybil.sybil import SybilCollection
 
 _FENCE = re.compile(r"^```(python|text)(?:[ ]+\{?([\w-]+)\}?)?\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
+_NEEDS = re.compile(r"\A<!-- needs: ([\w.]+) -->")
+_ROOT = Path(__file__).parent
+_DATA = Path(os.environ.get("RELMARK_DATA") or _ROOT.parent / "shared" / "data")
+
+
+def _prepare(namespace: dict[str, object]) -> None:
+    """Give a page the folder of real data that no package ships, and run its examples away from the repository."""
+    namespace["__name__"] = "__page__"
+    namespace["DATA"] = _DATA
 
 
 def _run(example: Example) -> None:
     """Execute a python fence in the page's namespace and keep what it printed."""
     out = io.StringIO()
     space = example.namespace
-    space.setdefault("__name__", "__page__")
     line = example.document.text.count("\n", 0, example.start) + 1
     with contextlib.redirect_stdout(out):
         exec(compile("\n" * line + example.parsed, example.path, "exec", dont_inherit=True), space)  # noqa: S102
@@ -35,8 +47,19 @@ def _compare(example: Example) -> None:
         raise AssertionError(message)
 
 
+def _skip(example: Example) -> None:
+    pytest.skip(f"{example.parsed} is not in {_DATA}: set RELMARK_DATA to run this page")
+
+
 def fences(document: Document):  # noqa: ANN201
-    """Yield the python fences, and the text fences that hold their output; '```python no-run' is left alone."""
+    """Yield the python fences, and the text fences that hold their output; '```python no-run' is left alone.
+
+    A page that begins with ``<!-- needs: FILE -->`` reads real data that no package ships: it is skipped without them.
+    """
+    needs = _NEEDS.match(document.text)
+    if needs and not (_DATA / needs.group(1)).exists():
+        yield Region(0, needs.end(), needs.group(1), _skip)
+        return
     for match in _FENCE.finditer(document.text):
         language, mark, body = match.groups()
         if mark == "no-run" or (language == "text" and mark == "shell"):
@@ -44,11 +67,14 @@ def fences(document: Document):  # noqa: ANN201
         yield Region(match.start(), match.end(), body, _run if language == "python" else _compare)
 
 
-pytest_collect_file = (
-    Sybil(parsers=[fences], patterns=["README.md", "docs/**/*.md"], excludes=["docs/_build/**"])
-    + Sybil(
-        parsers=[DocTestParser(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)],
-        patterns=["src/**/*.py"],
-        setup=lambda namespace: namespace.setdefault("__name__", "__doctest__"),
+pytest_collect_file = SybilCollection(
+    (
+        Sybil(parsers=[fences], path="docs", patterns=["*.md"], setup=_prepare),
+        Sybil(parsers=[fences], filenames=["README.md"], setup=_prepare),
+        Sybil(
+            parsers=[DocTestParser(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)],
+            path="src",
+            patterns=["*.py"],
+        ),
     )
 ).pytest()

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("RELMARK_DATA") or ROOT.parent / "shared" / "data")
 FENCE = re.compile(r"^```(python|text)(?:[ ]+\{?([\w-]+)\}?)?\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 
 
 def refreshed(page: str, name: str) -> str:
     """Return a page with the text fences filled from the python fences before them."""
-    space: dict[str, object] = {"__name__": "__page__"}
+    space: dict[str, object] = {"__name__": "__page__", "DATA": DATA}
     pieces: list[str] = []
     position, printed = 0, ""
     for match in FENCE.finditer(page):
