@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relmark import attribution, errors, experiments, expressions, ltv, recommend, scoring, segmentation
+    from relmark import attribution, errors, experiments, expressions, ltv, recommend, segmentation
     from relmark.core.base import CustomerBase
     from relmark.core.events import Customer, Event, Message, Purchase, Visit
     from relmark.core.identities import resolve_identities
@@ -18,6 +18,56 @@ if TYPE_CHECKING:
     from relmark.core.schema import Schema
     from relmark.core.table import CustomerTable, ItemTable
     from relmark.core.time import days, hours, minutes
+    from relmark.expressions import (
+        all_of,
+        any_of,
+        at_least,
+        event,
+        everyone,
+        field,
+        ids,
+        none_of,
+        prop,
+        sample,
+        sequence,
+    )
+
+__all__ = [
+    "Customer",
+    "CustomerBase",
+    "CustomerTable",
+    "Estimate",
+    "Event",
+    "EventLog",
+    "Interval",
+    "ItemTable",
+    "Message",
+    "Purchase",
+    "Schema",
+    "Visit",
+    "all_of",
+    "any_of",
+    "at_least",
+    "attribution",
+    "days",
+    "errors",
+    "event",
+    "everyone",
+    "experiments",
+    "expressions",
+    "field",
+    "hours",
+    "ids",
+    "ltv",
+    "minutes",
+    "none_of",
+    "prop",
+    "recommend",
+    "resolve_identities",
+    "sample",
+    "segmentation",
+    "sequence",
+]
 
 __version__ = "0.1.0"
 
@@ -34,13 +84,37 @@ _HOME = {
     "Purchase": "core.events",
     "Schema": "core.schema",
     "Visit": "core.events",
+    "all_of": "expressions",
+    "any_of": "expressions",
+    "at_least": "expressions",
     "days": "core.time",
+    "event": "expressions",
+    "everyone": "expressions",
+    "field": "expressions",
     "hours": "core.time",
+    "ids": "expressions",
     "minutes": "core.time",
+    "none_of": "expressions",
+    "parse": "expressions",
+    "prop": "expressions",
     "resolve_identities": "core.identities",
+    "sample": "expressions",
+    "sequence": "expressions",
 }
 _ROOMS = frozenset(
-    {"attribution", "errors", "experiments", "expressions", "ltv", "recommend", "scoring", "segmentation"}
+    {
+        "attribution",
+        "engines",
+        "errors",
+        "experiments",
+        "expressions",
+        "ltv",
+        "metrics",
+        "plots",
+        "recommend",
+        "scoring",
+        "segmentation",
+    }
 )
 
 

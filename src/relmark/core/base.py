@@ -84,7 +84,8 @@ class CustomerBase:
         if kinds[0] != kinds[1]:
             words = {True: "str", False: "int"}
             raise InputError(
-                f"the customer table has {words[kinds[0]]} ids and the log {words[kinds[1]]} ids: convert one side first."
+                f"the customer table has {words[kinds[0]]} ids and the log {words[kinds[1]]} ids: convert one side "
+                "first."
             )
 
     @cached_property
@@ -249,4 +250,5 @@ class CustomerBase:
 
     def __repr__(self) -> str:
         items = "" if self.items is None else f", {len(self.items):,} items"
-        return f"CustomerBase({len(self):,} customers, {len(self.fields)} fields, {len(self.events):,} events{items}, {self.tz})"
+        counts = f"{len(self):,} customers, {len(self.fields)} fields, {len(self.events):,} events{items}"
+        return f"CustomerBase({counts}, {self.tz})"

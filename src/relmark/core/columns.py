@@ -112,7 +112,7 @@ class Column:
             case "boolean" | "text":
                 return np.asarray(self.data < 0)
             case "date" | "instant":
-                return np.isnat(self.data)
+                return np.asarray(np.isnat(self.data))
             case "tags":
                 assert self.absent is not None
                 return self.absent
@@ -121,7 +121,7 @@ class Column:
     def numbers(self) -> npt.NDArray[np.float64]:
         """Return a number or boolean column as float64 with NaN where it is missing."""
         if self.kind == "number":
-            return self.data.astype(np.float64, copy=False)
+            return np.asarray(self.data, dtype=np.float64)
         if self.kind in {"boolean", "empty"}:
             return np.where(self.missing, np.nan, self.data)
         raise InputError(f"a column of kind {self.kind!r} has no numbers.")
@@ -138,7 +138,7 @@ class Column:
             case "text":
                 assert self.categories is not None
                 if (self.data >= 0).all():
-                    return self.categories[self.data]
+                    return np.asarray(self.categories[self.data])
                 return _objects(self.data, [*self.categories.tolist(), None])
             case "tags":
                 out = np.empty(len(self), dtype=object)
@@ -243,7 +243,7 @@ def _array(values: Any) -> npt.NDArray[Any]:
         return np.asarray(values)
     items = list(values)
     kinds = set(map(type, items))
-    if kinds and (kinds <= {int, float} or kinds == {bool} or kinds == {str}):
+    if kinds and (kinds <= {int, float} or kinds in ({bool}, {str})):
         return np.array(items)
     array = np.empty(len(items), dtype=object)
     array[:] = items
@@ -252,14 +252,14 @@ def _array(values: Any) -> npt.NDArray[Any]:
 
 def _decoded(coded: Coded) -> npt.NDArray[Any]:
     if (coded.codes >= 0).all():
-        return coded.categories[coded.codes]
-    return np.append(coded.categories.astype(np.float64), np.nan)[coded.codes]
+        return np.asarray(coded.categories[coded.codes])
+    return np.asarray(np.append(coded.categories.astype(np.float64), np.nan)[coded.codes])
 
 
 def _objects(codes: npt.NDArray[np.integer], words: list[Any]) -> npt.NDArray[np.object_]:
     table = np.empty(len(words), dtype=object)
     table[:] = words
-    return table[codes]
+    return np.asarray(table[codes])
 
 
 def _number_column(name: str, array: npt.NDArray[np.float64]) -> Column:
@@ -301,12 +301,11 @@ def _column_of_objects(name: str, values: list[Any], tz: str) -> Column:
         case "text":
             categories, codes = code_texts(name, values)
             return Column("text", codes, categories)
-        case "date":
-            filled = [None if gone else value for gone, value in zip(blank, values, strict=True)]
-            return Column("date", np.array(filled, dtype="M8[D]"))
-        case "instant":
-            filled = [None if gone else value for gone, value in zip(blank, values, strict=True)]
-            return Column("instant", instants(name, np.array(filled, dtype=object), tz=tz, missing=True).view("M8[us]"))
+        case "date" | "instant":
+            known = [None if gone else value for gone, value in zip(blank, values, strict=True)]
+            if kind == "date":
+                return Column("date", np.array(known, dtype="M8[D]"))
+            return Column("instant", instants(name, np.array(known, dtype=object), tz=tz, missing=True).view("M8[us]"))
     tags = [() if gone else sorted(set(value)) for gone, value in zip(blank, values, strict=True)]
     categories, codes = code_texts(name, [tag for row in tags for tag in row], missing=False)
     offsets = np.concatenate(([0], np.cumsum([len(row) for row in tags]))).astype(np.int64)

@@ -241,7 +241,7 @@ class Definition:
         raise AssertionError(f"{type(self).__name__} has no body")
 
     @classmethod
-    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
         """Return the definition that a checked envelope holds."""
         raise AssertionError(f"{cls.__name__} has no reader")
 
@@ -279,7 +279,7 @@ class NumbersDefinition(Definition):
 
     @classmethod
     def _names(cls) -> list[str]:
-        return [attribute.name for attribute in attrs.fields(cls) if attribute.metadata.get("stored", True)]  # type: ignore[arg-type, misc]
+        return [attribute.name for attribute in attrs.fields(cls) if attribute.metadata.get("stored", True)]  # type: ignore[arg-type]
 
     def _body(self) -> dict[str, Any]:
         return {name: float(getattr(self, name)) for name in self._names()}

@@ -5,20 +5,23 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 __all__ = ["format_number", "format_value", "html_table", "text_table"]
 
+Cells: TypeAlias = Sequence[Any] | npt.NDArray[Any]
 
-def format_number(value: float) -> str:
+
+def format_number(value: float | np.integer[Any] | np.floating[Any]) -> str:
     """Return a number with about four significant digits, thousands separated.
 
     Examples
     --------
     >>> format_number(1234567.0), format_number(.012345), format_number(3)
-    ('1,234,567', '0.01234', '3')
+    ('1,234,567', '0.01235', '3')
     """
     if isinstance(value, (int, np.integer)):
         return f"{value:,}"
@@ -54,7 +57,7 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
-def text_table(columns: Mapping[str, Sequence[Any]], *, rows: int = 20, title: str = "") -> str:
+def text_table(columns: Mapping[str, Cells], *, rows: int = 20, title: str = "") -> str:
     """Return columns as a table for print: numbers to the right, text to the left.
 
     Examples
@@ -82,7 +85,7 @@ def text_table(columns: Mapping[str, Sequence[Any]], *, rows: int = 20, title: s
     return "\n".join(lines)
 
 
-def html_table(columns: Mapping[str, Sequence[Any]], *, rows: int = 20, caption: str = "") -> str:
+def html_table(columns: Mapping[str, Cells], *, rows: int = 20, caption: str = "") -> str:
     """Return columns as an HTML table with every cell escaped."""
     total = max((len(column) for column in columns.values()), default=0)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
@@ -95,7 +98,7 @@ def html_table(columns: Mapping[str, Sequence[Any]], *, rows: int = 20, caption:
     return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{more}</table>"
 
 
-def _is_numeric(column: Sequence[Any]) -> bool:
+def _is_numeric(column: Cells) -> bool:
     return all(isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) for v in column)
 
 

@@ -108,7 +108,7 @@ def _decimal_bytes(numbers: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.uin
     for power in range(1, width):
         lengths += rest >= np.uint64(10**power)
     if width <= 9:  # 32-bit division is several times as fast
-        rest = rest.astype(np.uint32)  # type: ignore[assignment]
+        rest = rest.astype(np.uint32)
     backwards = np.empty((width, len(rest)), dtype=np.uint8)
     ten = rest.dtype.type(10)
     for position in range(width):

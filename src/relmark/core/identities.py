@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -72,7 +73,7 @@ class Identities(ColumnarResult):
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """The records of each customer, by row number."""
         order, offsets = group_order(self.group, int(self.group.max(initial=-1)) + 1)
-        return tuple(tuple(order[a:b].tolist()) for a, b in zip(offsets[:-1], offsets[1:], strict=True))
+        return tuple(tuple(order[a:b].tolist()) for a, b in pairwise(offsets))
 
     def explain(self, customer_id: int | str) -> tuple[Join, ...]:
         """Return the joins that made a customer: each record is reached from one before it by a shared value."""

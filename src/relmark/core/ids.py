@@ -115,7 +115,7 @@ def _code_integers(array: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64],
         ids = np.flatnonzero(present)
         if len(ids) == width:  # every number of the range occurs: it is its own code
             return ids + low, small_codes(shifted, width)
-        table = np.cumsum(present, dtype=np.int32 if width <= np.iinfo(np.int32).max else np.int64)
+        table = small_codes(np.cumsum(present), width)
         table -= 1
         return ids + low, table[shifted]
     row_bits = (n - 1).bit_length()
@@ -129,7 +129,7 @@ def _code_integers(array: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64],
         first[0] = True
         np.not_equal(packed[1:], packed[:-1], out=first[1:])
         ids = packed[first] + low
-        codes = np.empty(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
+        codes = small_codes(packed, n)
         codes[order] = np.cumsum(first, dtype=codes.dtype) - 1
         return ids, codes
     ids, codes = np.unique(array, return_inverse=True)

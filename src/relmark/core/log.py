@@ -251,8 +251,8 @@ class EventLog:
         if missing.any():
             if on_error != "drop":
                 raise InputError(
-                    f"{value} is {amounts[missing][0]:g} in row {int(np.argmax(missing))}: a purchase needs its money, 0 "
-                    'if it was free. Fill or drop these rows, or pass on_error="drop".'
+                    f"{value} is {amounts[missing][0]:g} in row {int(np.argmax(missing))}: a purchase needs its money, "
+                    '0 if it was free. Fill or drop these rows, or pass on_error="drop".'
                 )
             dropped = {"value": int(np.count_nonzero(missing))}
             columns = {name: _kept(column, ~missing) for name, column in columns.items()}
@@ -514,7 +514,7 @@ def _kept(column: Any, keep: npt.NDArray[np.bool_]) -> Any:
 
 
 def _clean_rows(columns: Mapping[str, Any]) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
-    """Return which rows have an id, a type and a time and no infinite value, and how many fail for which reason first."""
+    """Return which rows have an id, a type, a time and no infinite value, and how many fail for which reason first."""
     keep = np.ones(len(columns["customer_id"]), dtype=np.bool_)
     dropped = {}
     for name in ("customer_id", "time", "type", "value"):
@@ -560,7 +560,7 @@ def _finite(values: Any) -> npt.NDArray[np.float64]:
 
 def _property_column(name: str, values: Any, tz: str) -> Column:
     column = Column.of(f"properties[{name!r}]", values, tz=tz)
-    if column.kind in {"tags"}:
+    if column.kind == "tags":
         raise InputError(
             f"properties[{name!r}] has sets: an event's property is a number, a string, a boolean or a time."
         )

@@ -85,4 +85,6 @@ def group_order(codes: npt.NDArray[np.integer], n: int) -> tuple[IntArray, IntAr
 
 def small_codes(codes: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.int32] | IntArray:
     """Return codes below n in the smallest of int32 and int64 that holds them."""
-    return codes.astype(np.int32 if n <= np.iinfo(np.int32).max else np.int64, copy=False)
+    if n <= np.iinfo(np.int32).max:
+        return codes.astype(np.int32, copy=False)
+    return codes.astype(np.int64, copy=False)

@@ -78,7 +78,7 @@ class Result:
 
     @classmethod
     def _field_names(cls, *, private: bool = False) -> list[str]:
-        names = [attribute.name for attribute in attrs.fields(cls)]  # type: ignore[arg-type, misc]
+        names = [attribute.name for attribute in attrs.fields(cls)]  # type: ignore[arg-type]
         return [name for name in names if private or not name.startswith("_")]
 
     def to_dict(self) -> dict[str, Any]:

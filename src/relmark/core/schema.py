@@ -27,6 +27,8 @@ _KIND_OF_TYPE: dict[Any, Kind] = {
     frozenset: "tags",
 }
 
+_NULLS = ("is_null", "not_null")
+_OF_TIME = ("before", "after", "between", "within", "older_than", "upcoming", "anniversary", "age")
 _OPERATORS: dict[Kind, tuple[str, ...]] = {
     "number": ("==", "!=", "<", "<=", ">", ">=", "between", "is_in", "not_in", "is_null", "not_null"),
     "boolean": ("==", "!=", "is_null", "not_null"),
@@ -34,10 +36,8 @@ _OPERATORS: dict[Kind, tuple[str, ...]] = {
         *("==", "!=", "<", "<=", ">", ">=", "is_in", "not_in", "contains", "startswith", "endswith"),
         *("contains_any", "has_word", "like", "is_null", "not_null"),
     ),
-    "date": ("==", "!=", "before", "after", "between", "within", "older_than", "upcoming", "anniversary", "age")
-    + ("is_null", "not_null"),
-    "instant": ("before", "after", "between", "within", "older_than", "upcoming", "anniversary", "age")
-    + ("is_null", "not_null"),
+    "date": ("==", "!=", *_OF_TIME, *_NULLS),
+    "instant": (*_OF_TIME, *_NULLS),
     "tags": ("contains_any", "contains_all", "contains_none", "is_null", "not_null"),
     "empty": ("is_null", "not_null"),
 }
@@ -45,7 +45,7 @@ _OPERATORS: dict[Kind, tuple[str, ...]] = {
 
 def _kind(name: str, given: Any) -> Kind:
     if isinstance(given, str) and given in KINDS:
-        return given  # type: ignore[return-value]
+        return given
     try:
         if given in _KIND_OF_TYPE:
             return _KIND_OF_TYPE[given]

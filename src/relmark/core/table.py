@@ -69,7 +69,7 @@ class Table:
 
         unknown = set(names) - {cls.key}
         if unknown:
-            raise InputError(f"from_frame has no argument {sorted(unknown)[0]!r}: only {cls.key}= renames a column.")
+            raise InputError(f"from_frame has no argument {min(unknown)!r}: only {cls.key}= renames a column.")
         key = names.get(cls.key, cls.key)
         columns = columns_of(frame)
         if key not in columns:
@@ -94,7 +94,7 @@ class Table:
 
     def with_column(self, name: str, values: Any, *, tz: str = "UTC") -> Self:
         """Return a table with one more column, aligned with the ids; one of the same name is replaced."""
-        if not isinstance(name, str) or not name or name == self.key:
+        if not isinstance(name, str) or name in {"", self.key}:
             raise InputError(f"the name of a column is {shown(name)}: a string other than {self.key!r} is needed.")
         column = Column.of(name, values, tz=tz)
         same_length(name, np.empty(len(column)), len(self))

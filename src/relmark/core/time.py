@@ -114,7 +114,7 @@ def duration_text(value: timedelta) -> str:
     return f"{sign}P{body or '0D'}"
 
 
-def parse_duration(text: str, path: str = "$") -> timedelta:
+def parse_duration(text: Any, path: str = "$") -> timedelta:
     """Return the timedelta of an ISO 8601 duration of weeks, days, hours, minutes and seconds."""
     match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) <= 64 else None
     if match is None or text.endswith(("P", "T")):
@@ -171,7 +171,7 @@ def instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> int:
             raise InputError(f"{name} is NaT: an instant is needed.")
         if np.datetime_data(value.dtype)[0] in {"Y", "M", "W", "D"}:
             return int(local_midnights(np.array([value.astype("M8[D]").astype(np.int64)]), tz)[0])
-        return _microseconds(name, np.array([value]))[0].item()
+        return int(_microseconds(name, np.array([value]))[0])
     if isinstance(value, str):
         return _instant_of_text(value, tz, name)
     raise InputError(f"{name} is {shown(value)}: an aware datetime, a datetime64, an ISO string or a date is needed.")
