@@ -1,0 +1,172 @@
+"""Kernels: two estimated means with their covariance, and what follows from them, over arrays of comparisons.
+
+Means, ratios and regression-adjusted means all end here: mu1 and mu0 (treatment and control), the variances v11 and
+v00 of these estimates, their covariance v10, and Satterthwaite's degrees of freedom. The difference gets Student's
+interval, the relative effect Fieller's, or one on the log scale, or the delta method's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+FloatArray = npt.NDArray[np.float64]
+
+NORMAL_FROM = 1e7  # degrees of freedom from which Student's t is the normal to 7 digits
+
+
+class Pair(NamedTuple):
+    """Estimated means of treatment (1) and control (0), shape (s,) each, with what their errors are."""
+
+    mu1: FloatArray
+    mu0: FloatArray
+    v11: FloatArray
+    v00: FloatArray
+    v10: FloatArray
+    df: FloatArray
+
+    @property
+    def variance(self) -> FloatArray:
+        """The variance of mu1 - mu0."""
+        return np.maximum(self.v11 + self.v00 - 2 * self.v10, 0.0)
+
+
+def t_quantile(alpha: FloatArray, df: FloatArray) -> FloatArray:
+    """Return the two-sided critical value of Student's t."""
+    alpha, df = np.broadcast_arrays(np.asarray(alpha, dtype=np.float64), np.asarray(df, dtype=np.float64))
+    out = np.asarray(-ndtri(alpha / 2))
+    small = df < NORMAL_FROM
+    if small.any():
+        out = out.copy()
+        out[small] = -stdtrit(df[small], alpha[small] / 2)
+    return np.where(np.isnan(df), np.nan, out)
+
+
+def t_tail(t: FloatArray, df: FloatArray) -> FloatArray:
+    """Return the two-sided p-value of Student's t."""
+    return 2 * np.where(df < NORMAL_FROM, stdtr(np.minimum(df, NORMAL_FROM), -np.abs(t)), ndtr(-np.abs(t)))
+
+
+def satterthwaite(*parts: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """Return the degrees of freedom of a sum of estimated variances, each with its own."""
+    total = np.sum([v for v, _ in parts], axis=0)
+    below = np.sum([np.where(v > 0, v * v / np.where(f > 0, f, np.nan), 0.0) for v, f in parts], axis=0)
+    return np.divide(total**2, below, out=np.full(np.shape(total), np.nan), where=below > 0)
+
+
+def welch(n1: FloatArray, m1: FloatArray, s1: FloatArray, n0: FloatArray, m0: FloatArray, s0: FloatArray) -> Pair:
+    """Return the pair of plain means from counts, means and variances."""
+    v11, v00 = s1 / np.where(n1 > 0, n1, np.nan), s0 / np.where(n0 > 0, n0, np.nan)
+    return Pair(m1, m0, v11, v00, np.zeros_like(v11), satterthwaite((v11, n1 - 1), (v00, n0 - 1)))
+
+
+def adjusted(
+    n: tuple[FloatArray, FloatArray],
+    y: tuple[FloatArray, FloatArray],
+    x: tuple[FloatArray, FloatArray],
+    cov: tuple[FloatArray, FloatArray],
+) -> tuple[Pair, npt.NDArray[np.bool_]]:
+    """Return means adjusted for q covariates by a regression within each arm, and where a covariate does not vary.
+
+    Parameters
+    ----------
+    n, y : pairs of arrays, shape (s,)
+        Count and mean of the outcome, control first.
+    x : pair of arrays, shape (s, q)
+        Means of the covariates.
+    cov : pair of arrays, shape (s, 1 + q, 1 + q)
+        Sample covariances, the outcome first.
+
+    Notes
+    -----
+    With theta_a the slopes of arm a and xbar the covariates' mean over both arms, mu_a = ybar_a - theta_a' (xbar_a -
+    xbar) (Lin 2013, eq. 3; Deng et al. 2013 with a slope an arm). In arm a, y = theta_a' x + e with e uncorrelated
+    with x, so that mu_a = ebar_a + theta_a' xbar: the errors of ebar are independent between arms, and those of xbar
+    are shared, which is what a relative effect must not forget:
+    cov(mu_a, mu_b) = [a = b] s2_e,a (1 / n_a + d_a' Sxx_a^-1 d_a) + theta_a' V(xbar) theta_b, with d_a = xbar_a - xbar
+    and V(xbar) = sum_a w_a^2 C_xx,a / n_a, w_a = n_a / n. s2_e has n_a - 1 - q degrees of freedom.
+    """
+    q = x[0].shape[-1]
+    together = n[0] + n[1]
+    weight = tuple(np.where(together > 0, k / np.maximum(together, 1), np.nan) for k in n)
+    centre = weight[0][:, None] * x[0] + weight[1][:, None] * x[1]
+    spread = sum(
+        ((w * w) / np.maximum(k, 1))[:, None, None] * c[:, 1:, 1:] for w, k, c in zip(weight, n, cov, strict=True)
+    )
+    mu, error, theta, flat = [], [], [], np.zeros(len(together), dtype=bool)
+    for k, m, z, c in zip(n, y, x, cov, strict=True):
+        slope, inverse, singular = _slopes(c)
+        flat |= singular
+        d = z - centre
+        residual = c[:, 0, 0] - np.einsum("sq,sq->s", slope, c[:, 1:, 0])
+        df = k - 1 - q
+        # A residual is zero only where it is zero to rounding.
+        s2 = np.maximum(residual, 0.0) * (k - 1) / np.where(df > 0, df, np.nan)
+        leverage = np.einsum("sq,sqr,sr->s", d, inverse, d) / np.maximum(k - 1, 1)
+        error.append(s2 * (1 / np.maximum(k, 1) + leverage))
+        mu.append(m - np.einsum("sq,sq->s", slope, d))
+        theta.append(slope)
+    t0, t1 = theta
+    shared = [np.einsum("sq,sqr,sr->s", a, spread, b) for a, b in ((t1, t1), (t0, t0), (t1, t0))]
+    apart = np.maximum(shared[0] + shared[1] - 2 * shared[2], 0.0)
+    df = satterthwaite((error[1], n[1] - 1 - q), (error[0], n[0] - 1 - q), (apart, together - 2))
+    return Pair(mu[1], mu[0], error[1] + shared[0], error[0] + shared[1], shared[2], df), flat
+
+
+def _slopes(cov: FloatArray) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+    """Return the regression slopes (s, q), the inverse of the covariates' covariance, and where there is none."""
+    inner = cov[:, 1:, 1:]
+    sd = np.sqrt(np.maximum(np.diagonal(inner, axis1=1, axis2=2), 0.0))
+    known = np.isfinite(inner).all(axis=(1, 2)) & (sd > 0).all(axis=1)
+    scale = np.where(known[:, None], sd, 1.0)
+    identity = np.eye(inner.shape[-1])
+    correlation = np.where(known[:, None, None], inner / (scale[:, :, None] * scale[:, None, :]), identity)
+    # As correlations, so that units do not decide what counts as collinear.
+    singular = ~known | (np.linalg.eigvalsh(correlation)[:, 0] < 1e-10)
+    inverse = np.linalg.inv(np.where(singular[:, None, None], identity, correlation))
+    inverse /= scale[:, :, None] * scale[:, None, :]
+    slope = np.einsum("sqr,sr->sq", inverse, np.where(np.isfinite(cov[:, 1:, 0]), cov[:, 1:, 0], 0.0))
+    return slope, inverse, singular
+
+
+def difference_interval(pair: Pair, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return Student's limits of mu1 - mu0."""
+    half = t_quantile(alpha, pair.df) * np.sqrt(pair.variance)
+    d = pair.mu1 - pair.mu0
+    return d - half, d + half
+
+
+def fieller(pair: Pair, critical: FloatArray) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+    """Return Fieller's limits of mu1 / mu0 - 1, and where the set is unbounded (limits are then infinite).
+
+    The set of rho with (mu1 - rho mu0)^2 <= c^2 (v11 - 2 rho v10 + rho^2 v00): Fieller (1954), eq. 3.
+    """
+    c2 = critical * critical
+    a = pair.mu0**2 - c2 * pair.v00
+    b = pair.mu1 * pair.mu0 - c2 * pair.v10
+    c = pair.mu1**2 - c2 * pair.v11
+    unbounded = ~(a > 0) & np.isfinite(a)
+    safe = np.where(a > 0, a, np.nan)
+    root = np.sqrt(np.maximum(b * b - a * c, 0.0))
+    low, high = (b - root) / safe - 1, (b + root) / safe - 1
+    return np.where(unbounded, -np.inf, low), np.where(unbounded, np.inf, high), unbounded
+
+
+def log_ratio(pair: Pair, critical: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return limits of mu1 / mu0 - 1 by the normal distribution of the log of the ratio; both means above zero."""
+    good = (pair.mu1 > 0) & (pair.mu0 > 0)
+    m1, m0 = np.where(good, pair.mu1, np.nan), np.where(good, pair.mu0, np.nan)
+    se = np.sqrt(np.maximum(pair.v11 / m1**2 + pair.v00 / m0**2 - 2 * pair.v10 / (m1 * m0), 0.0))
+    ratio = m1 / m0
+    return ratio * np.exp(-critical * se) - 1, ratio * np.exp(critical * se) - 1
+
+
+def delta_ratio(pair: Pair, critical: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return limits of mu1 / mu0 - 1 by the delta method."""
+    m0 = np.where(pair.mu0 != 0, pair.mu0, np.nan)
+    ratio = pair.mu1 / m0
+    half = critical * np.sqrt(np.maximum(pair.v11 - 2 * ratio * pair.v10 + ratio**2 * pair.v00, 0.0)) / np.abs(m0)
+    return ratio - 1 - half, ratio - 1 + half

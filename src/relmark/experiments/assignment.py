@@ -1,0 +1,278 @@
+"""Who got which arm: the assignment of a list of customers, and the hash that makes it.
+
+The hash is the one that GrowthBook's SDKs use (version 2), so that a website, a mail server and this library agree
+about everyone. An arm owns a half-open range of the hash; raising the coverage lengthens each range at its end, and
+so never moves anyone from one arm to another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.errors import InputError
+from relmark.core.hashing import BUCKETS, hash_fraction
+from relmark.core.ordering import stable_order
+from relmark.core.results import ColumnarResult, Result
+
+__all__ = ["Assignment", "sha256_fraction", "stratified_assignment"]
+
+HASHES = ("growthbook", "sha256")
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Assignment(ColumnarResult):
+    """The arm of each customer of a list.
+
+    Attributes
+    ----------
+    customer_id : ndarray, shape (n,)
+        As they were given.
+    arm : ndarray of str, shape (n,)
+        The name of the arm; empty for who is outside.
+    code : ndarray of int64, shape (n,)
+        The position of the arm in `arms`; -1 for who is outside.
+    reason : ndarray of str, shape (n,)
+        Why somebody is outside: "holdout", "layer" or "coverage"; empty for who is inside.
+    arms : tuple of str
+        The arms' names.
+    shares : tuple of float
+        The share that each arm should have of those inside.
+    """
+
+    customer_id: npt.NDArray[Any]
+    arm: npt.NDArray[np.str_]
+    code: npt.NDArray[np.int64]
+    reason: npt.NDArray[np.str_]
+    arms: tuple[str, ...]
+    shares: tuple[float, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of customers in each arm."""
+        found = np.bincount(self.code[self.code >= 0], minlength=len(self.arms))
+        return {arm: int(n) for arm, n in zip(self.arms, found, strict=True)}
+
+    @property
+    def excluded(self) -> dict[str, int]:
+        """The number of customers outside, by reason."""
+        names, counts = np.unique(self.reason[self.code < 0], return_counts=True)
+        return {str(name): int(n) for name, n in zip(names, counts, strict=True)}
+
+    def members(self, arm: str) -> npt.NDArray[Any]:
+        """Return the customers of one arm."""
+        if arm not in self.arms:
+            raise InputError(f"arm is {arm!r}: it must be one of {', '.join(map(repr, self.arms))}.")
+        return self.customer_id[self.code == self.arms.index(arm)]
+
+    def _facts(self) -> dict[str, Any]:
+        return {"customers": len(self.code), **self.counts, "outside": int((self.code < 0).sum())}
+
+    def _table(self) -> dict[str, Any]:
+        counts, outside = self.counts, self.excluded
+        inside = max(sum(counts.values()), 1)
+        return {
+            "arm": [*counts, *(f"outside: {reason}" for reason in outside)],
+            "people": [*counts.values(), *outside.values()],
+            "share": [*(n / inside for n in counts.values()), *(math.nan for _ in outside)],
+            "planned": [*self.shares, *(math.nan for _ in outside)],
+        }
+
+
+def make_assignment(
+    ids: npt.ArrayLike, code: npt.NDArray[np.int64], reason: npt.NDArray[np.str_], arms: Mapping[str, float]
+) -> Assignment:
+    """Return the Assignment of codes, with the arms' names beside them."""
+    names = np.array([*arms, ""])
+    return Assignment(
+        customer_id=np.atleast_1d(np.asarray(ids)),
+        arm=names[code],
+        code=code,
+        reason=reason,
+        arms=tuple(arms),
+        shares=tuple(arms.values()),
+    )
+
+
+def check_arms(arms: Any, name: str = "arms") -> None:
+    """Raise where arms are not at least two names with shares that sum to one."""
+    if not isinstance(arms, Mapping) or len(arms) < 2:
+        raise InputError(
+            f"{name} is {checks.shown(arms)}: a mapping of at least two arms to shares is needed, "
+            "such as {'control': .1, 'mail': .9}."
+        )
+    for arm, share in arms.items():
+        checks.text("an arm's name", arm)
+        checks.number(f"{name}[{arm!r}]", share, above=0.0, below=1.0)
+    total = math.fsum(arms.values())
+    if abs(total - 1) > 1e-9:
+        raise InputError(f"{name} sum to {total:g}: shares must sum to 1. Use coverage= to treat only a part.")
+
+
+def bucket_ranges(arms: Mapping[str, float], coverage: float) -> list[tuple[float, float]]:
+    """Return the half-open range of the hash of each arm, in the float arithmetic of GrowthBook's SDKs."""
+    ranges, start = [], 0.0
+    for share in arms.values():
+        ranges.append((start, start + coverage * share))
+        start += share
+    return ranges
+
+
+def codes_of(fraction: npt.NDArray[np.float64], arms: Mapping[str, float], coverage: float) -> npt.NDArray[np.int64]:
+    """Return the arm's position of each hash, -1 where the coverage does not reach."""
+    ranges = bucket_ranges(arms, coverage)
+    # There are only 10,000 fractions: find the arm of each once, then look it up.
+    grid = np.arange(BUCKETS) / float(BUCKETS)
+    table = np.full(BUCKETS, -1, dtype=np.int64)
+    for code, (low, high) in enumerate(ranges):
+        table[(grid >= low) & (grid < high)] = code
+    return table[np.rint(fraction * BUCKETS).astype(np.int64)]
+
+
+def sha256_fraction(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.float64]:
+    """Return for each id a stable fraction in [0, 1) that any SQL engine with sha256 can reproduce.
+
+    The first eight hexadecimal digits of ``sha256(seed + ":" + id)``, as a whole number, modulo 10,000, divided by
+    10,000. Slower than `hash_fraction` by an order of magnitude: use it where a warehouse has to find the same arms.
+
+    Parameters
+    ----------
+    ids : array_like of int or str, shape (n,)
+    seed : str
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+
+    Examples
+    --------
+    >>> sha256_fraction(["a", "b"], seed="seed").tolist()
+    [0.6951, 0.9606]
+    """
+    checks.text("seed", seed, empty=True)
+    start = hashlib.sha256(f"{seed}:".encode())
+    out = np.empty(np.size(ids))
+    for row, value in enumerate(np.atleast_1d(np.asarray(ids)).tolist()):
+        digest = start.copy()
+        digest.update(str(value).encode())
+        out[row] = int.from_bytes(digest.digest()[:4], "big") % BUCKETS
+    return out / float(BUCKETS)
+
+
+def fraction_of(ids: npt.ArrayLike, salt: str, hash: str) -> npt.NDArray[np.float64]:
+    """Return the fraction of each id by the named hash."""
+    return hash_fraction(ids, salt) if hash == "growthbook" else sha256_fraction(ids, salt)
+
+
+def stratified_assignment(
+    ids: npt.ArrayLike, strata: npt.ArrayLike, *, arms: Mapping[str, float], salt: str
+) -> Assignment:
+    """Deal the customers of a closed list out to arms so that every stratum is split exactly as planned.
+
+    Within a stratum customers are put in the order of their hash and dealt out by the shares. What doesn't divide is
+    drawn by systematic sampling, so that everybody has exactly the planned chance of each arm, and an arm differs from
+    the plan by less than one person a stratum. The result depends on the whole list: for
+    customers who arrive one by one, use `Experiment.assign`.
+
+    Parameters
+    ----------
+    ids : array_like of int or str, shape (n,)
+    strata : array_like, shape (n,)
+        The group of each customer: a value of one column, or of several joined.
+    arms : mapping of str to float
+        Shares that sum to 1.
+    salt : str
+        The key of the hash.
+
+    Returns
+    -------
+    Assignment
+
+    Examples
+    --------
+    >>> a = stratified_assignment(range(100), ["big"] * 20 + ["small"] * 80, arms={"control": .5, "mail": .5}, salt="s")
+    >>> a.counts, int((a.arm[:20] == "mail").sum())
+    ({'control': 50, 'mail': 50}, 10)
+    """
+    check_arms(arms)
+    checks.text("salt", salt)
+    array = np.atleast_1d(np.asarray(list(ids) if isinstance(ids, range) else ids))
+    labels = np.atleast_1d(np.asarray(strata))
+    checks.same_length("strata", labels, len(array))
+    _, stratum = np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)
+    # Two hashes together order people finely enough that ties (which fall to the list's order) hardly matter.
+    fine = np.rint(hash_fraction(array, salt) * BUCKETS).astype(np.int64) * BUCKETS
+    fine += np.rint(hash_fraction(array, f"{salt}/fine") * BUCKETS).astype(np.int64)
+    order = stable_order(fine)
+    order = order[stable_order(stratum.reshape(-1).astype(np.int64)[order])]
+    sizes = np.bincount(stratum.reshape(-1))
+    shares = np.array(list(arms.values()))
+    draws = hash_fraction(np.arange(len(sizes)), f"{salt}/remainders")
+    code = np.empty(len(array), dtype=np.int64)
+    position = 0
+    for size, draw in zip(sizes.tolist(), draws.tolist(), strict=True):
+        dealt = _dealt(shares * size, size, draw)
+        code[order[position : position + size]] = np.repeat(np.arange(len(shares)), dealt)
+        position += size
+    return make_assignment(array, code, np.full(len(array), ""), arms)
+
+
+def _dealt(wanted: npt.NDArray[np.float64], size: int, draw: float) -> npt.NDArray[np.int64]:
+    """Return whole numbers that sum to `size`, each within one of what is wanted and with that mean over `draw`."""
+    # Madow's systematic sampling: the whole numbers between neighbouring cumulative sums, shifted by the draw.
+    edges = np.floor(np.concatenate(([0.0], np.cumsum(wanted)[:-1], [float(size)])) + draw)
+    return np.diff(edges).astype(np.int64)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Balance(ColumnarResult):
+    """How alike the arms were before the campaign: one row for each column and arm against control.
+
+    Attributes
+    ----------
+    column, arm : ndarray of str
+    control, treatment : ndarray of float64
+        Means.
+    difference : ndarray of float64
+        The standardised mean difference: the difference of means over the root of the mean of the two variances.
+    p_value : ndarray of float64
+        Welch's test of equal means.
+    """
+
+    column: npt.NDArray[np.str_]
+    arm: npt.NDArray[np.str_]
+    control: npt.NDArray[np.float64]
+    treatment: npt.NDArray[np.float64]
+    difference: npt.NDArray[np.float64]
+    p_value: npt.NDArray[np.float64]
+
+    @property
+    def worst(self) -> float:
+        """The largest absolute standardised difference."""
+        found = np.abs(self.difference)
+        return float(np.nanmax(found)) if np.isfinite(found).any() else math.nan
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class BalancedSalt(Result):
+    """A salt whose assignment is balanced on what was known before, and how it was found."""
+
+    salt: str
+    tries: int
+    threshold: float
+    balance: Balance
+
+
+def plain_ids(ids: Sequence[Any] | npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return ids as an array of shape (n,)."""
+    array = np.atleast_1d(np.asarray(ids))
+    if array.ndim != 1:
+        raise InputError(f"ids have shape {array.shape}: one column of int or str is needed.")
+    return array

@@ -1,0 +1,97 @@
+"""One comparison of an arm with control: the difference, the relative effect, and how sure they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from relmark.core.formats import format_number
+from relmark.core.intervals import Estimate
+from relmark.core.results import Result
+
+__all__ = ["Effect"]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Effect(Result):
+    """What an arm did to a metric, compared with control.
+
+    Attributes
+    ----------
+    metric, arm, control_arm, segment : str
+        What was compared; `segment` is empty for everybody.
+    n_control, n_treatment : int
+        People.
+    control, treatment : float
+        The metric in each arm; adjusted for covariates where there are some.
+    difference : Estimate
+        Treatment minus control.
+    relative : Estimate
+        Treatment over control, minus 1: .1 is ten per cent more.
+    standard_error : float
+        Of the difference.
+    statistic, df, p_value : float
+        The test of no difference, two-sided; `df` is infinite for z and NaN for exact tests.
+    method : str
+        Interval and test, by name.
+    observed : bool
+        True where arms were not randomised: then this is a difference between groups, and no effect.
+    notes : tuple of str
+        What the reader has to know.
+    """
+
+    metric: str
+    arm: str
+    control_arm: str
+    segment: str = ""
+    n_control: int
+    n_treatment: int
+    control: float
+    treatment: float
+    difference: Estimate
+    relative: Estimate
+    standard_error: float
+    statistic: float
+    df: float
+    p_value: float
+    method: str
+    observed: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """What this may be called: "effect" where arms were randomised, "difference" where they were not."""
+        return "difference" if self.observed else "effect"
+
+    def _title(self) -> str:
+        where = f" in {self.segment}" if self.segment else ""
+        return f"{self.metric}{where}: {self.arm} against {self.control_arm}"
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.word.capitalize()}({self._title()}, {format_number(self.treatment)} against "
+            f"{format_number(self.control)}, difference {self.difference!r}, p {format_number(self.p_value)})"
+        )
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.word} on {self._title()}",
+            f"{self.control_arm:>14}: {format_number(self.control)} ({self.n_control:,} people)",
+            f"{self.arm:>14}: {format_number(self.treatment)} ({self.n_treatment:,} people)",
+            f"    difference: {self.difference!r}",
+            f"      relative: {self.relative!r}",
+            f"             p: {format_number(self.p_value)} ({self.method})",
+            *(f"          note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+    def _table(self) -> dict[str, Any]:
+        facts = {
+            self.control_arm: format_number(self.control),
+            self.arm: format_number(self.treatment),
+            "difference": repr(self.difference),
+            "relative": repr(self.relative),
+            "p": format_number(self.p_value),
+        }
+        return {"": list(facts), self.word: list(facts.values())}

@@ -1,0 +1,267 @@
+"""Shares of people: intervals of a difference that cover, and exact tests.
+
+Newcombe's interval (method 10: Wilson's interval of each share, combined) is the default, because Wald's covers far
+less than it says where one arm is small and events are rare, which is what a control group is.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
+
+from relmark.core import checks
+from relmark.core.errors import InputError
+from relmark.core.intervals import Interval
+
+__all__ = [
+    "agresti_caffo_interval",
+    "boschloo_test",
+    "fisher_test",
+    "miettinen_nurminen_interval",
+    "newcombe_interval",
+    "wilson_interval",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def wilson_interval(x: int, n: int, *, level: float = 0.95) -> Interval:
+    """Return Wilson's score interval of one share.
+
+    Parameters
+    ----------
+    x, n : int
+        People with a yes, and people.
+    level : float
+        The confidence.
+
+    References
+    ----------
+    E. B. Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+
+    Examples
+    --------
+    >>> wilson_interval(81, 263)
+    [0.2553, 0.3662] (95 %, Wilson)
+    """
+    successes, people = _counts("x", x, "n", n)
+    low, high = wilson(successes, people, _z(level))
+    return Interval(float(low), float(high), level, "Wilson")
+
+
+def newcombe_interval(x1: int, n1: int, x2: int, n2: int, *, level: float = 0.95) -> Interval:
+    """Return Newcombe's interval of the difference of two shares, ``x1 / n1 - x2 / n2``.
+
+    Parameters
+    ----------
+    x1, n1 : int
+        People with a yes, and people, in the first group.
+    x2, n2 : int
+        The same in the second group.
+    level : float
+        The confidence.
+
+    Returns
+    -------
+    Interval
+        Of the first minus the second.
+
+    Notes
+    -----
+    With Wilson's limits l and u of each share p, the interval is d - sqrt((p1 - l1)^2 + (u2 - p2)^2) to
+    d + sqrt((u1 - p1)^2 + (p2 - l2)^2).
+
+    References
+    ----------
+    R. G. Newcombe (1998), Statistics in Medicine 17, 873-890: method 10.
+
+    Examples
+    --------
+    >>> newcombe_interval(56, 70, 48, 80)
+    [0.05243, 0.3339] (95 %, Newcombe)
+    """
+    (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
+    low, high = newcombe(a, m, b, n, _z(level))
+    return Interval(float(low), float(high), level, "Newcombe")
+
+
+def miettinen_nurminen_interval(x1: int, n1: int, x2: int, n2: int, *, level: float = 0.95) -> Interval:
+    """Return Miettinen and Nurminen's score interval of the difference of two shares, first minus second.
+
+    References
+    ----------
+    O. Miettinen and M. Nurminen (1985), Statistics in Medicine 4, 213-226: eqs 8 and 9, appendix I.
+
+    Examples
+    --------
+    >>> miettinen_nurminen_interval(56, 70, 48, 80)
+    [0.05284, 0.3382] (95 %, Miettinen-Nurminen)
+    """
+    (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
+    low, high = miettinen_nurminen(a, m, b, n, _z(level))
+    return Interval(float(low), float(high), level, "Miettinen-Nurminen")
+
+
+def agresti_caffo_interval(x1: int, n1: int, x2: int, n2: int, *, level: float = 0.95) -> Interval:
+    """Return Agresti and Caffo's interval of the difference: Wald's after one yes and one no more in each group.
+
+    References
+    ----------
+    A. Agresti and B. Caffo (2000), The American Statistician 54, 280-288.
+
+    Examples
+    --------
+    >>> agresti_caffo_interval(56, 70, 48, 80)
+    [0.0493, 0.3334] (95 %, Agresti-Caffo)
+    """
+    (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
+    low, high = agresti_caffo(a, m, b, n, _z(level))
+    return Interval(float(low), float(high), level, "Agresti-Caffo")
+
+
+def fisher_test(x1: int, n1: int, x2: int, n2: int) -> float:
+    """Return the two-sided p-value of Fisher's exact test of equal shares.
+
+    Examples
+    --------
+    The lady who tasted tea, [[3, 1], [1, 3]]:
+
+    >>> round(fisher_test(3, 4, 1, 4), 10)
+    0.4857142857
+    """
+    from scipy.stats import fisher_exact
+
+    (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
+    return float(fisher_exact([[int(a), int(m - a)], [int(b), int(n - b)]])[1])
+
+
+def boschloo_test(x1: int, n1: int, x2: int, n2: int) -> float:
+    """Return the two-sided p-value of Boschloo's exact test, which is more powerful than Fisher's.
+
+    Examples
+    --------
+    >>> round(boschloo_test(3, 4, 1, 4), 4)
+    0.4864
+    """
+    from scipy.stats import boschloo_exact
+
+    (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
+    if int(m) == 0 or int(n) == 0:
+        return math.nan
+    if int(a + b) in {0, int(m + n)}:
+        return 1.0  # every table with these margins looks the same
+    # scipy conditions on columns: one column a group.
+    found = boschloo_exact([[int(a), int(b)], [int(m - a), int(n - b)]])
+    return float(min(found.pvalue, 1.0))
+
+
+def _counts(x_name: str, x: int, n_name: str, n: int) -> tuple[FloatArray, FloatArray]:
+    people = checks.whole(n_name, n, low=0)
+    successes = checks.whole(x_name, x, low=0)
+    if successes > people:
+        raise InputError(f"{x_name} is {successes}: it cannot be more than {n_name}, which is {people}.")
+    return np.asarray(float(successes)), np.asarray(float(people))
+
+
+def _z(level: float) -> FloatArray:
+    return np.asarray(-ndtri((1 - checks.fraction("level", level)) / 2))
+
+
+# The kernels below take float arrays of counts that broadcast; a group of nobody gives NaN.
+
+
+def wilson(x: FloatArray, n: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return Wilson's limits."""
+    n = np.where(n > 0, n, np.nan)
+    p = x / n
+    z2 = z * z
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = z / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    # At the ends the limit is the end itself; rounding must not push it past.
+    return np.where(x == 0, 0.0 * n, centre - half), np.where(x == n, 1.0 + 0.0 * n, centre + half)
+
+
+def newcombe(
+    x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray, z: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the limits of p1 - p2 by Newcombe's method 10."""
+    l1, u1 = wilson(x1, n1, z)
+    l2, u2 = wilson(x2, n2, z)
+    p1, p2 = x1 / np.where(n1 > 0, n1, np.nan), x2 / np.where(n2 > 0, n2, np.nan)
+    d = p1 - p2
+    return d - np.hypot(p1 - l1, u2 - p2), d + np.hypot(u1 - p1, p2 - l2)
+
+
+def agresti_caffo(
+    x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray, z: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the limits of p1 - p2 by Agresti and Caffo."""
+    empty = (n1 == 0) | (n2 == 0)
+    p1, p2 = (x1 + 1) / (n1 + 2), (x2 + 1) / (n2 + 2)
+    half = z * np.sqrt(p1 * (1 - p1) / (n1 + 2) + p2 * (1 - p2) / (n2 + 2))
+    d = p1 - p2
+    return np.where(empty, np.nan, np.maximum(d - half, -1.0)), np.where(empty, np.nan, np.minimum(d + half, 1.0))
+
+
+def miettinen_nurminen(
+    x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray, z: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the limits of p1 - p2 by Miettinen and Nurminen: where the score statistic is z, found by bisection."""
+    x1, n1, x2, n2, z = (np.asarray(v, dtype=np.float64) for v in np.broadcast_arrays(x1, n1, x2, n2, z))
+    empty = (n1 == 0) | (n2 == 0)
+    m1, m2 = np.where(empty, 1.0, n1), np.where(empty, 1.0, n2)
+    a1, a2 = np.minimum(x1, m1), np.minimum(x2, m2)
+    d = a1 / m1 - a2 / m2
+
+    def outside(delta: FloatArray) -> npt.NDArray[np.bool_]:
+        variance = _restricted_variance(a1, m1, a2, m2, delta)
+        return (d - delta) ** 2 > z * z * variance
+
+    limits = []
+    for end in (-1.0, 1.0):
+        inner, outer = d.copy(), np.full_like(d, end)
+        for _ in range(60):
+            middle = (inner + outer) / 2
+            out = outside(middle)
+            outer = np.where(out, middle, outer)
+            inner = np.where(out, inner, middle)
+        limits.append(np.where(empty, np.nan, (inner + outer) / 2))
+    return limits[0], limits[1]
+
+
+def _restricted_variance(
+    x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray, delta: FloatArray
+) -> FloatArray:
+    """Return the variance of p1 - p2 at the likeliest shares whose difference is delta (their eq. 9, appendix I)."""
+    n = n1 + n2
+    c = x1 + x2
+    l3 = n
+    # The paper writes R1 = R0 + RD; here group 2 plays the part of their group 0.
+    l2 = (n1 + 2 * n2) * delta - n - c
+    l1 = (n2 * delta - n - 2 * x2) * delta + c
+    l0 = x2 * delta * (1 - delta)
+    q = (l2 / (3 * l3)) ** 3 - l1 * l2 / (6 * l3 * l3) + l0 / (2 * l3)
+    root = np.sqrt(np.maximum((l2 / (3 * l3)) ** 2 - l1 / (3 * l3), 0.0))
+    p = np.where(q >= 0, root, -root)
+    ratio = np.divide(q, p**3, out=np.zeros_like(q), where=p != 0)
+    angle = (math.pi + np.arccos(np.clip(ratio, -1.0, 1.0))) / 3
+    r2 = np.clip(2 * p * np.cos(angle) - l2 / (3 * l3), np.maximum(0.0, -delta), np.minimum(1.0, 1.0 - delta))
+    r1 = np.clip(r2 + delta, 0.0, 1.0)
+    return (r1 * (1 - r1) / n1 + r2 * (1 - r2) / n2) * n / np.maximum(n - 1, 1.0)
+
+
+def pooled_z(x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the z statistic of equal shares with pooled variance, and its two-sided p."""
+    n = np.where((n1 > 0) & (n2 > 0), n1 + n2, np.nan)
+    p = (x1 + x2) / n
+    variance = p * (1 - p) * (1 / np.maximum(n1, 1) + 1 / np.maximum(n2, 1))
+    z = np.divide(
+        x1 / np.maximum(n1, 1) - x2 / np.maximum(n2, 1),
+        np.sqrt(variance),
+        out=np.full(np.shape(variance), np.nan),
+        where=variance > 0,
+    )
+    return z, 2 * ndtr(-np.abs(z))
