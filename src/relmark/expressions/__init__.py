@@ -1,0 +1,42 @@
+"""The rule language: what is meant by a segment, a condition of a score or a figure of a customer.
+
+`builders` begins a rule, `operators` and `selection` continue it, and `nodes` is the immutable tree that results:
+meaning, and nothing else. `stored` writes and reads its JSON form.
+"""
+
+from relmark.expressions.builders import (
+    all_of,
+    any_of,
+    at_least,
+    event,
+    everyone,
+    field,
+    ids,
+    none_of,
+    prop,
+    sample,
+    segment,
+    sequence,
+)
+from relmark.expressions.operators import Expression
+from relmark.expressions.problems import Problem
+from relmark.expressions.selection import Selection, Window
+
+__all__ = [
+    "Expression",
+    "Problem",
+    "Selection",
+    "Window",
+    "all_of",
+    "any_of",
+    "at_least",
+    "event",
+    "everyone",
+    "field",
+    "ids",
+    "none_of",
+    "prop",
+    "sample",
+    "segment",
+    "sequence",
+]

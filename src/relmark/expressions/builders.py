@@ -1,0 +1,175 @@
+"""The words a rule begins with: `field`, `event`, `prop`, `sequence`, `sample`, `ids`, `everyone`, `all_of`, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import numpy as np
+
+from relmark.core.checks import shown, whole
+from relmark.core.errors import InputError
+from relmark.expressions import nodes
+from relmark.expressions.literals import sorted_values
+from relmark.expressions.operators import Expression, _flat
+from relmark.expressions.selection import Selection
+
+__all__ = [
+    "all_of",
+    "any_of",
+    "at_least",
+    "event",
+    "everyone",
+    "field",
+    "ids",
+    "none_of",
+    "prop",
+    "sample",
+    "segment",
+    "sequence",
+]
+
+
+def field(name: str) -> Expression:
+    """Return an attribute of the customer: a column of the customer table.
+
+    Examples
+    --------
+    >>> field("age") >= 18
+    field("age") >= 18
+    """
+    return nodes.Field(name)
+
+
+def event(*types: str, where: Expression | None = None) -> Selection:
+    """Return the events of one or more types, of which a method then says what is asked: `count`, `exists`, `sum`, ...
+
+    Parameters
+    ----------
+    *types : str
+        Event types; an event of any of them is looked at.
+    where : Expression, optional
+        A rule over `prop(...)` that each event has to satisfy; an event of which it is unknown does not.
+
+    Examples
+    --------
+    >>> from relmark.core.time import days
+    >>> event("purchase", where=prop("sku") == "a").count(within=days(30)) >= 2
+    event("purchase", where=prop("sku") == "a").count(within=days(30)) >= 2
+    """
+    return Selection(types, where)
+
+
+def prop(name: str) -> Expression:
+    """Return a property of an event, for `where=`; "value" is the event's own value, "type" the name of its type."""
+    return nodes.Prop(name)
+
+
+def sequence(
+    steps: Iterable[Selection],
+    *,
+    within: timedelta | None = None,
+    strict: bool = False,
+    exclude: Iterable[Selection] = (),
+) -> Expression:
+    """Return whether the customer did the steps in order, each strictly later than the one before.
+
+    Parameters
+    ----------
+    steps : iterable of Selection
+        Two or more.
+    within : timedelta, optional
+        The longest time from the first step to the last.
+    strict : bool
+        Whether no other event of any type may lie between two steps.
+    exclude : iterable of Selection
+        Events that may not lie between the first step and the last.
+
+    Examples
+    --------
+    >>> from relmark.core.time import days
+    >>> sequence([event("cart"), event("purchase")], within=days(7))
+    sequence([event("cart"), event("purchase")], within=days(7))
+    """
+    if not isinstance(strict, bool):
+        raise InputError(f"strict is {shown(strict)}: True or False is needed.")
+    return nodes.Sequence(_selections("steps", steps), within, strict, _selections("exclude", exclude))
+
+
+def _selections(name: str, values: Iterable[Selection]) -> tuple[Selection, ...]:
+    given = (values,) if isinstance(values, Selection) else tuple(values)
+    for value in given:
+        if not isinstance(value, Selection):
+            raise InputError(f"{name} has {shown(value)}: events are needed, such as event('purchase').")
+    return given
+
+
+def sample(percent: float, *, salt: str) -> Expression:
+    """Return a stable share of customers, drawn by a hash of the id and the salt.
+
+    Examples
+    --------
+    >>> sample(10, salt="spring")
+    sample(10, salt="spring")
+    """
+    nodes.Sample(percent, salt)
+    value = float(percent)
+    return nodes.Sample(int(value) if value == int(value) else value, salt)
+
+
+def ids(values: Iterable[int | str]) -> Expression:
+    """Return whether the customer is one of a list."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    plain = sorted_values(values, "ids")
+    if any(isinstance(value, bool) or not isinstance(value, (int, str)) for value in plain):
+        raise InputError(f"ids has {shown(plain[0])}: integers or texts are needed.")
+    return nodes.Ids(plain)  # type: ignore[arg-type]
+
+
+everyone: Expression = nodes.Everyone()
+
+
+def segment(name: str) -> Expression:
+    """Return the rule of another segment of the same `SegmentSet`."""
+    return nodes.SegmentRef(name)
+
+
+def all_of(*rules: Expression) -> Expression:
+    """Return whether all rules hold, like `&`."""
+    flat = _flat(nodes.And, *_rules("all_of", rules))
+    return flat[0] if len(flat) == 1 else nodes.And(flat)
+
+
+def any_of(*rules: Expression) -> Expression:
+    """Return whether at least one rule holds, like `|`."""
+    flat = _flat(nodes.Or, *_rules("any_of", rules))
+    return flat[0] if len(flat) == 1 else nodes.Or(flat)
+
+
+def none_of(*rules: Expression) -> Expression:
+    """Return whether no rule holds: ``~any_of(...)``."""
+    return nodes.Not(any_of(*rules))
+
+
+def at_least(n: int, *rules: Expression) -> Expression:
+    """Return whether n or more of the rules hold.
+
+    Examples
+    --------
+    >>> at_least(2, field("email").not_null(), field("phone").not_null(), event("visit").exists())
+    at_least(2, ~field("email").is_null(), ~field("phone").is_null(), event("visit").exists())
+    """
+    return nodes.AtLeast(whole("n", n), tuple(_rules("at_least", rules)))
+
+
+def _rules(name: str, rules: Iterable[Expression]) -> tuple[Expression, ...]:
+    given = tuple(rules)
+    if len(given) == 1 and isinstance(given[0], (list, tuple)):
+        given = tuple(given[0])
+    if not given:
+        raise InputError(f"{name}() has no rules: give at least one.")
+    for rule in given:
+        if not isinstance(rule, Expression):
+            raise InputError(f"{name} has {shown(rule)}: rules are needed, such as field('age') >= 18.")
+    return given

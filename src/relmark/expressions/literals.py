@@ -1,0 +1,107 @@
+"""Plain values inside rules: one Python value for one meaning, whatever the caller wrote it with.
+
+A literal is a finite number, a text, a boolean, a calendar date or an instant. Numbers that are equal are written alike
+(2 and 2.0), instants are UTC, and a set of values is sorted and has each value once, so that equal rules have equal
+stored forms and fingerprints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from relmark.core.checks import shown
+from relmark.core.errors import InputError
+from relmark.core.time import aware, instant
+
+__all__ = ["LiteralValue", "literal_kind", "literal_value", "moment_value", "sorted_values", "words"]
+
+LiteralValue: TypeAlias = bool | int | float | str | date | datetime
+_WHOLE = 2**53
+_LARGEST = 2**63 - 1
+
+
+def literal_value(value: Any, name: str = "value") -> LiteralValue:
+    """Return the one plain value that stands for what a caller gave."""
+    if isinstance(value, np.datetime64):
+        return moment_value(value, name)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        if abs(value) > _LARGEST:
+            raise InputError(f"{name} is {shown(value)}: integers of at most 64 bits are allowed.")
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InputError(f"{name} is {value}: a finite number is needed. Use is_null() to find missing values.")
+        return int(value) if value == int(value) and abs(value) <= _WHOLE else value
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InputError(f"{name} is {value}, which has no time zone: give an aware datetime.")
+        return value.astimezone(UTC)
+    if isinstance(value, date):
+        return value
+    if value is None:
+        raise InputError(f"{name} is None: use is_null() or not_null() to test for missing values.")
+    if isinstance(value, timedelta):
+        raise InputError(
+            f"{name} is a duration: compare days_since_last() with a number of days; durations go to within= and older_than()."
+        )
+    raise InputError(
+        f"{name} is {shown(value)}: a number, a text, True or False, a date or an aware datetime is needed."
+    )
+
+
+def moment_value(value: Any, name: str = "value") -> date | datetime:
+    """Return a calendar date (whose midnight depends on the business's time zone) or an instant in UTC."""
+    if isinstance(value, datetime):
+        return aware(instant(value, name=name))
+    if isinstance(value, date):
+        return value
+    if isinstance(value, np.datetime64) and np.datetime_data(value.dtype)[0] in {"Y", "M", "W", "D"}:
+        if np.isnat(value):
+            raise InputError(f"{name} is NaT: a date or an instant is needed.")
+        return value.astype("M8[D]").item()  # type: ignore[no-any-return]
+    if isinstance(value, str) and len(value) == 10:
+        instant(value, name=name)
+        return date.fromisoformat(value)
+    return aware(instant(value, name=name))
+
+
+def literal_kind(value: LiteralValue) -> str:
+    """Return the kind of a literal: number, text, boolean, date or instant."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, str):
+        return "text"
+    return "instant" if isinstance(value, datetime) else "date"
+
+
+def sorted_values(values: Iterable[Any], name: str = "values") -> tuple[LiteralValue, ...]:
+    """Return values of one kind, each once, ascending."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is {shown(values)}: a list or set of values is needed.")
+    plain = [literal_value(value, name) for value in values]
+    kinds = {literal_kind(value) for value in plain}
+    if len(kinds) > 1:
+        raise InputError(f"{name} mixes {' and '.join(sorted(kinds))}: give values of one kind.")
+    return tuple(sorted(set(plain)))  # type: ignore[type-var]
+
+
+def words(values: str | Iterable[str], name: str = "values") -> tuple[str, ...]:
+    """Return one or more texts, each once, ascending; an empty text would be found everywhere and is refused."""
+    given = (values,) if isinstance(values, str) else values
+    plain = sorted_values(given, name)
+    if not plain:
+        raise InputError(f"{name} is empty: give at least one text.")
+    if not all(isinstance(value, str) and value for value in plain):
+        raise InputError(f"{name} has {shown(plain[0])}: texts that are not empty are needed.")
+    return plain  # type: ignore[return-value]

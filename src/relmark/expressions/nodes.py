@@ -1,0 +1,448 @@
+"""The tree of a rule: immutable nodes that say what is meant, and nothing about how it is computed.
+
+Every node is an `Expression`: one value a customer. Its value has a kind: number, boolean, text, date, instant or tags;
+and it may be **unknown** for a customer. Evaluation over columns, evaluation for one person, explanation and
+compilation for engines live in other files and must all follow what the docstrings here say.
+
+Three values
+    A boolean is true, false or unknown (Kleene's strong logic). A comparison with an unknown operand is unknown; `Not`
+    of unknown is unknown; `And` is false where any argument is false, else unknown where any is unknown; `Or` is true
+    where any is true, else unknown where any is unknown. Unknown at the root is not a member, and is counted.
+Time
+    ``as_of`` is an instant in microseconds UTC. No event after it is ever seen. A calendar date stands for its
+    midnight in the time zone of the base. Days, months and birthdays are those of that zone.
+Ties
+    'Then' and 'after' mean strictly later; events at the same instant are in no order, and nothing depends on one.
+Paths
+    The JSON form of a node has the attributes of its class as keys (those of `Window` are keys of the node itself), so
+    that ``$.args[0].left`` names a place in the tree, the stored form and the explanation alike.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+import attrs
+
+from relmark.core.checks import number, one_of, shown, text, whole
+from relmark.core.errors import InputError
+from relmark.core.time import duration
+from relmark.expressions.literals import LiteralValue
+from relmark.expressions.operators import Expression
+from relmark.expressions.selection import Selection, Window
+
+__all__ = [
+    "AGGREGATES",
+    "ARITHMETIC",
+    "COMPARISONS",
+    "DATE_WINDOWS",
+    "EVENT_NODES",
+    "MATCHES",
+    "PERIODS",
+    "Age",
+    "Aggregate",
+    "And",
+    "Arithmetic",
+    "AtLeast",
+    "Between",
+    "Compare",
+    "DateWindow",
+    "Everyone",
+    "Field",
+    "Fill",
+    "Ids",
+    "InPeriod",
+    "IsIn",
+    "IsNull",
+    "LastEvent",
+    "Literal",
+    "Matches",
+    "Not",
+    "NotFollowedBy",
+    "Or",
+    "Prop",
+    "Regularly",
+    "Sample",
+    "SegmentRef",
+    "Sequence",
+]
+
+COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+MATCHES = (
+    "contains", "contains_all", "contains_any", "contains_none", "endswith", "has_word", "like", "startswith",
+)  # fmt: skip
+DATE_WINDOWS = ("anniversary", "older_than", "upcoming", "within")
+PERIODS = ("day", "week", "month", "quarter", "year")
+AGGREGATES = (
+    "active_days", "count", "count_distinct", "days_since_first", "days_since_last", "exists", "first", "last", "max",
+    "mean", "min", "most_frequent", "sum",
+)  # fmt: skip
+
+
+# Values
+
+
+@attrs.frozen(eq=False, repr=False)
+class Field(Expression):
+    """The attribute `name` of the customer; unknown where it is missing. Its kind is that of the column."""
+
+    op: ClassVar[str] = "field"
+    name: str = attrs.field(validator=lambda _, __, v: _named("field", v))
+
+
+@attrs.frozen(eq=False, repr=False)
+class Prop(Expression):
+    """The property `name` of an event, inside the `where` of a `Selection` or of a `LastEvent` only.
+
+    ``value`` is the event's own value (a number) and ``type`` the name of its type (a text). Unknown where the event
+    has none. Where the selection has several types, an event of a type without the property has none; a property that
+    none of the types has is an error.
+    """
+
+    op: ClassVar[str] = "prop"
+    name: str = attrs.field(validator=lambda _, __, v: _named("prop", v))
+
+
+@attrs.frozen(eq=False, repr=False)
+class Literal(Expression):
+    """A plain value: a finite number, a text, a boolean, a `date`, or an instant (an aware `datetime` in UTC)."""
+
+    op: ClassVar[str] = "literal"
+    value: LiteralValue
+
+
+@attrs.frozen(eq=False, repr=False)
+class Fill(Expression):
+    """`arg`, or the plain value where `arg` is unknown. The value has the kind of `arg`."""
+
+    op: ClassVar[str] = "fill"
+    arg: Expression
+    value: Literal
+
+
+@attrs.frozen(eq=False, repr=False)
+class Arithmetic(Expression):
+    """``left op right`` of two numbers in float64, op one of add, sub, mul, div.
+
+    Unknown where an operand is unknown, where the divisor is 0, and where the result is not finite.
+    """
+
+    op: str
+    left: Expression
+    right: Expression
+
+
+@attrs.frozen(eq=False, repr=False)
+class Age(Expression):
+    """Completed calendar years from a date to the day of as_of, both in the time zone of the base.
+
+    Someone born on 29 February has the birthday on 28 February in other years. A date after as_of gives a negative
+    number.
+    """
+
+    op: ClassVar[str] = "age"
+    arg: Expression
+
+
+# Tests of a value
+
+
+@attrs.frozen(eq=False, repr=False)
+class Compare(Expression):
+    """``left op right``, op one of eq, ne, lt, le, gt, ge; unknown where either is unknown (ne too).
+
+    Both sides have one kind, and a date compared with an instant stands for its midnight. Numbers compare as float64,
+    text by code points; booleans for eq and ne alone; tags never.
+    """
+
+    op: str
+    left: Expression
+    right: Expression
+
+
+@attrs.frozen(eq=False, repr=False)
+class Between(Expression):
+    """``low <= arg <= high``, both ends inclusive; numbers, dates and instants."""
+
+    op: ClassVar[str] = "between"
+    arg: Expression
+    low: Literal
+    high: Literal
+
+
+@attrs.frozen(eq=False, repr=False)
+class IsIn(Expression):
+    """Whether `arg` equals one of the values (of one kind, sorted, each once); unknown where `arg` is.
+
+    With no values it is false wherever `arg` is known.
+    """
+
+    op: ClassVar[str] = "in"
+    arg: Expression
+    values: tuple[LiteralValue, ...]
+
+
+@attrs.frozen(eq=False, repr=False)
+class IsNull(Expression):
+    """Whether `arg` is unknown; itself never unknown."""
+
+    op: ClassVar[str] = "is_null"
+    arg: Expression
+
+
+@attrs.frozen(eq=False, repr=False)
+class Matches(Expression):
+    """A test of text, or of a set of tags, against texts; unknown where `arg` is. `casefold` folds both sides first.
+
+    On text: `contains`, `startswith`, `endswith` and `like` have one value; `like` is a glob over the whole text, where
+    ``*`` is any run of characters (none too) and ``?`` exactly one. `contains_any`, `contains_all` and `contains_none`
+    look for the values as parts. `has_word` is true where one of the values stands as whole words: neither the
+    character before nor the one after it is a letter, a digit or an underscore (``str.isalnum() or "_"``).
+
+    On tags: `contains` and `contains_any` (one of the values is a tag), `contains_all`, `contains_none`; tags match
+    whole. An empty set of tags is known; an absent one is unknown.
+    """
+
+    op: str
+    arg: Expression
+    values: tuple[str, ...]
+    casefold: bool = False
+
+
+@attrs.frozen(eq=False, repr=False)
+class DateWindow(Expression):
+    """A test of a date or an instant against as_of, with a `duration` d; unknown where `arg` is.
+
+    - within: as_of - d < t <= as_of; older_than: t <= as_of - d. A date stands for its midnight.
+    - upcoming: of a date, the local day of as_of <= day < that day + d (today is in; d in whole days);
+      of an instant, as_of < t <= as_of + d.
+    - anniversary: the next return of the month and day of `arg`, on or after the local day of as_of, lies within d
+      (whole days, at most 365), so that d = 7 days is today to the sixth day after. An instant counts by its local
+      day. 29 February returns on 28 February in years without one. The year of `arg` does not matter.
+    """
+
+    op: str
+    arg: Expression
+    duration: timedelta
+
+    def __attrs_post_init__(self) -> None:
+        """Check what can be checked without data."""
+        length = duration(f"{self.op}()", self.duration)
+        if self.op == "anniversary" and (self.duration % timedelta(days=1) or self.duration > timedelta(days=365)):
+            raise InputError(
+                f"anniversary(upcoming={self.duration}): whole days from 1 to 365 are needed ({length} us)."
+            )
+
+
+@attrs.frozen(eq=False, repr=False)
+class InPeriod(Expression):
+    """Whether a date or an instant lies in a calendar period of the base's time zone; unknown where `arg` is.
+
+    The period of unit day, week (from Monday), month, quarter or year that contains as_of, moved by `offset` units: 0
+    is this month, -1 last month, 1 next month.
+    """
+
+    op: ClassVar[str] = "in_period"
+    arg: Expression
+    unit: str = attrs.field(validator=lambda _, __, v: _checked(one_of("unit", v, PERIODS)))
+    offset: int = attrs.field(default=0, validator=lambda _, __, v: _checked(whole("offset", v, low=-1200, high=1200)))
+
+
+# Tests and figures of events
+
+
+@attrs.frozen(eq=False, repr=False)
+class Aggregate(Expression):
+    """One figure of the events of a `Selection` inside a `Window`.
+
+    `of` names the property it is of; ``value`` is the event's own value. An event without that property is skipped, but
+    by count, exists, active_days and days_since_*.
+
+    - count: events; exists: whether there is one; active_days: local calendar days with one. Without events 0 and
+      false.
+    - sum: 0 without events. mean, min, max (numbers): unknown without events that have the property.
+    - count_distinct: different values of the property; 0 without events.
+    - first, last: the property of the earliest and latest event that has it; among events at the same instant the
+      smallest value (numbers and times by size, text by code points, false before true). Unknown where none has it.
+    - most_frequent: the value that most events have, the smallest of equally frequent ones. Unknown where none has it.
+    - days_since_first, days_since_last: (as_of - t) in days of 86,400 seconds, a float; unknown without events.
+    """
+
+    op: str
+    events: Selection
+    of: str | None = None
+    window: Window = attrs.field(factory=Window)
+
+
+@attrs.frozen(eq=False, repr=False)
+class Regularly(Expression):
+    """Whether at least `min_periods` of the last `of` periods have an event; never unknown.
+
+    `period` is a duration p, and the periods are (as_of - (k + 1) p, as_of - k p] for k = 0 .. of - 1; or a calendar
+    unit (day, week, month, quarter, year), and the periods are the one that contains as_of and the of - 1 before it.
+    """
+
+    op: ClassVar[str] = "regularly"
+    events: Selection
+    min_periods: int
+    of: int
+    period: timedelta | str
+
+    def __attrs_post_init__(self) -> None:
+        """Check the numbers of periods."""
+        whole("of", self.of, low=1, high=1200)
+        whole("min_periods", self.min_periods, low=1, high=self.of)
+        if isinstance(self.period, str):
+            one_of("period", self.period, PERIODS)
+        else:
+            duration("period", self.period)
+
+
+@attrs.frozen(eq=False, repr=False)
+class LastEvent(Expression):
+    """Whether the latest event of the selection in the window satisfies another predicate, `where`.
+
+    Unknown where there is no event, or where the predicate is unknown of it. Among several at the latest instant, all
+    have to: false where it is false of one, else unknown where it is unknown of one.
+    """
+
+    op: ClassVar[str] = "last_event"
+    events: Selection
+    where: Expression
+    window: Window = attrs.field(factory=Window)
+
+
+@attrs.frozen(eq=False, repr=False)
+class Sequence(Expression):
+    """Whether the customer did the steps in order by as_of, each strictly later than the one before.
+
+    There are events of the steps' selections at t_1 < t_2 < ... < t_k <= as_of.
+
+    Any start counts. `within`: t_k - t_1 <= within. `exclude`: no event of these selections at a time strictly between
+    t_1 and t_k. `strict`: between t_i and t_(i+1) the customer has no event of any type (times strictly between).
+    Never unknown.
+    """
+
+    op: ClassVar[str] = "sequence"
+    steps: tuple[Selection, ...]
+    within: timedelta | None = None
+    strict: bool = False
+    exclude: tuple[Selection, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Check the number of steps and the window."""
+        if len(self.steps) < 2:
+            raise InputError(f"sequence has {len(self.steps)} step(s): at least two are needed.")
+        if self.within is not None:
+            duration("within", self.within)
+
+
+@attrs.frozen(eq=False, repr=False)
+class NotFollowedBy(Expression):
+    """Whether the latest event of `events`, at t <= as_of, has waited long enough in vain; never unknown.
+
+    True where t + within <= as_of and no event of `then` has a time in (t, as_of]; with `recent`, t > as_of - recent
+    too. False for a customer without such an event.
+    """
+
+    op: ClassVar[str] = "not_followed_by"
+    events: Selection
+    then: Selection
+    within: timedelta
+    recent: timedelta | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the two durations."""
+        duration("within", self.within)
+        if self.recent is not None and duration("recent", self.recent) <= duration("within", self.within):
+            raise InputError(f"recent is {self.recent}, not above within {self.within}: nobody could ever qualify.")
+
+
+# Sets of people, and logic
+
+
+@attrs.frozen(eq=False, repr=False)
+class Everyone(Expression):
+    """True of every customer."""
+
+    op: ClassVar[str] = "everyone"
+
+
+@attrs.frozen(eq=False, repr=False)
+class Ids(Expression):
+    """Whether the customer's id is one of the values (all integers or all texts, sorted, each once); never unknown."""
+
+    op: ClassVar[str] = "ids"
+    values: tuple[int, ...] | tuple[str, ...]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Sample(Expression):
+    """A stable share of customers: ``hash_buckets(id, salt) < percent * 100`` of 10,000 buckets; never unknown.
+
+    Another salt draws another sample, as good as independent. 10 % is contained in 20 % of the same salt.
+    """
+
+    op: ClassVar[str] = "sample"
+    percent: float = attrs.field(validator=lambda _, __, v: _checked(number("percent", v, low=0, high=100)))
+    salt: str = attrs.field(validator=lambda _, __, v: _checked(text("salt", v)))
+
+
+@attrs.frozen(eq=False, repr=False)
+class SegmentRef(Expression):
+    """The rule of another segment of the same `SegmentSet`, by name; three-valued as that rule is."""
+
+    op: ClassVar[str] = "segment"
+    name: str = attrs.field(validator=lambda _, __, v: _named("segment", v))
+
+
+@attrs.frozen(eq=False, repr=False)
+class Not(Expression):
+    """True where `arg` is false, false where it is true, unknown where it is unknown."""
+
+    op: ClassVar[str] = "not"
+    arg: Expression
+
+
+@attrs.frozen(eq=False, repr=False)
+class And(Expression):
+    """False where any argument is false, else unknown where any is unknown, else true; never directly in an `And`."""
+
+    op: ClassVar[str] = "and"
+    args: tuple[Expression, ...]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Or(Expression):
+    """True where any argument is true, else unknown where any is unknown, else false. Never directly inside an `Or`."""
+
+    op: ClassVar[str] = "or"
+    args: tuple[Expression, ...]
+
+
+@attrs.frozen(eq=False, repr=False)
+class AtLeast(Expression):
+    """True where n or more arguments are true; false where n cannot be reached even if every unknown one were true."""
+
+    op: ClassVar[str] = "at_least"
+    n: int
+    args: tuple[Expression, ...]
+
+    def __attrs_post_init__(self) -> None:
+        """Check that n can be reached."""
+        whole("n", self.n, low=1, high=len(self.args))
+
+
+EVENT_NODES = (Prop, Literal, Fill, Arithmetic, Compare, Between, IsIn, IsNull, Matches, Not, And, Or, AtLeast)
+"""What a predicate over the properties of one event may be made of; it does not depend on as_of."""
+
+
+def _named(what: str, value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{what}({shown(value)}): a name is needed.")
+
+
+def _checked(_: object) -> None:
+    """Let a check that returns its value serve as a validator."""

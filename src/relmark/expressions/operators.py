@@ -1,0 +1,318 @@
+"""What can be written on an expression: comparisons, arithmetic, logic, tests of text, tags and dates, forms.
+
+Every method returns a new node; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from relmark.core.checks import shown
+from relmark.core.documents import Limits, canonical, parse_json
+from relmark.core.documents import fingerprint as sha256
+from relmark.core.errors import InputError
+from relmark.core.time import Instant
+from relmark.expressions import nodes
+from relmark.expressions.literals import literal_kind, literal_value, moment_value, sorted_values, words
+
+if TYPE_CHECKING:
+    from relmark.core.base import CustomerBase
+    from relmark.core.schema import Schema
+    from relmark.expressions.problems import Problem
+
+__all__ = ["Expression", "as_expression"]
+
+
+class Expression:
+    """One value a customer at an instant: number, boolean, text, date, instant or set of tags, or unknown.
+
+    Compare with ``== != < <= > >=``, combine with ``& | ~``, calculate with ``+ - * /``. A boolean expression is a
+    rule.
+    """
+
+    __slots__ = ("_fingerprint",)
+    _fingerprint: str
+    __array_ufunc__ = None  # numpy scalars on the left let us answer
+
+    # Comparisons
+
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        return nodes.Compare("eq", self, as_expression(other))
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        return nodes.Compare("ne", self, as_expression(other))
+
+    def __lt__(self, other: object) -> Expression:
+        return nodes.Compare("lt", self, as_expression(other))
+
+    def __le__(self, other: object) -> Expression:
+        return nodes.Compare("le", self, as_expression(other))
+
+    def __gt__(self, other: object) -> Expression:
+        return nodes.Compare("gt", self, as_expression(other))
+
+    def __ge__(self, other: object) -> Expression:
+        return nodes.Compare("ge", self, as_expression(other))
+
+    __hash__ = object.__hash__
+
+    def between(self, low: Any, high: Any) -> Expression:
+        """Return whether the value lies between two plain values, both ends included."""
+        ends = literal_value(low, "low"), literal_value(high, "high")
+        kinds = [literal_kind(end) for end in ends]
+        if kinds[0] != kinds[1] or kinds[0] in {"text", "boolean"}:
+            raise InputError(
+                f"between({shown(low)}, {shown(high)}): two numbers, two dates or two instants are needed."
+            )
+        if ends[0] > ends[1]:  # type: ignore[operator]
+            raise InputError(f"between({shown(low)}, {shown(high)}): the first is above the second, so nothing fits.")
+        return nodes.Between(self, nodes.Literal(ends[0]), nodes.Literal(ends[1]))
+
+    def is_in(self, values: Iterable[Any]) -> Expression:
+        """Return whether the value is one of several plain values of one kind."""
+        return nodes.IsIn(self, sorted_values(values))
+
+    def not_in(self, values: Iterable[Any]) -> Expression:
+        """Return whether the value is known and none of several plain values: ``~is_in(values)``."""
+        return nodes.Not(self.is_in(values))
+
+    def is_null(self) -> Expression:
+        """Return whether the value is missing."""
+        return nodes.IsNull(self)
+
+    def not_null(self) -> Expression:
+        """Return whether the value is known: ``~is_null()``."""
+        return nodes.Not(nodes.IsNull(self))
+
+    def fill(self, value: Any) -> Expression:
+        """Return the value, and a plain value where it is missing."""
+        return nodes.Fill(self, nodes.Literal(literal_value(value)))
+
+    # Text and tags
+
+    def contains(self, value: str, *, casefold: bool = False) -> Expression:
+        """Return whether the text has a part, or the set of tags a member."""
+        return self._matches("contains", (value,), casefold)
+
+    def startswith(self, value: str, *, casefold: bool = False) -> Expression:
+        """Return whether the text begins so."""
+        return self._matches("startswith", (value,), casefold)
+
+    def endswith(self, value: str, *, casefold: bool = False) -> Expression:
+        """Return whether the text ends so."""
+        return self._matches("endswith", (value,), casefold)
+
+    def like(self, pattern: str, *, casefold: bool = False) -> Expression:
+        """Return whether the whole text fits a pattern: `*` is any run of characters, `?` exactly one."""
+        return self._matches("like", (pattern,), casefold)
+
+    def has_word(self, values: str | Iterable[str], *, casefold: bool = False) -> Expression:
+        """Return whether one of the values stands in the text as whole words: 'VP' is not in 'MVP'."""
+        return self._matches("has_word", values, casefold)
+
+    def contains_any(self, values: str | Iterable[str], *, casefold: bool = False) -> Expression:
+        """Return whether the text has one of the parts, or the set of tags one of the members."""
+        return self._matches("contains_any", values, casefold)
+
+    def contains_all(self, values: str | Iterable[str], *, casefold: bool = False) -> Expression:
+        """Return whether the text has all of the parts, or the set of tags all of the members."""
+        return self._matches("contains_all", values, casefold)
+
+    def contains_none(self, values: str | Iterable[str], *, casefold: bool = False) -> Expression:
+        """Return whether the text is known and has none of the parts, or the set of tags none of the members."""
+        return self._matches("contains_none", values, casefold)
+
+    def _matches(self, op: str, values: str | Iterable[str], casefold: bool) -> Expression:
+        if not isinstance(casefold, bool):
+            raise InputError(f"casefold is {shown(casefold)}: True or False is needed.")
+        return nodes.Matches(op, self, words(values, f"{op}()"), casefold)
+
+    # Dates
+
+    def before(self, when: Instant) -> Expression:
+        """Return whether the date or instant is strictly before another."""
+        return nodes.Compare("lt", self, nodes.Literal(moment_value(when, "before()")))
+
+    def after(self, when: Instant) -> Expression:
+        """Return whether the date or instant is strictly after another."""
+        return nodes.Compare("gt", self, nodes.Literal(moment_value(when, "after()")))
+
+    def within(self, duration: timedelta) -> Expression:
+        """Return whether the date or instant lies in (as_of - duration, as_of]."""
+        return nodes.DateWindow("within", self, duration)
+
+    def older_than(self, duration: timedelta) -> Expression:
+        """Return whether the date or instant is at or before as_of - duration."""
+        return nodes.DateWindow("older_than", self, duration)
+
+    def upcoming(self, duration: timedelta) -> Expression:
+        """Return whether the date is to come: today or later, for so many days; an instant: after as_of, by so long."""
+        return nodes.DateWindow("upcoming", self, duration)
+
+    def anniversary(self, upcoming: timedelta) -> Expression:
+        """Return whether month and day return within so many days, today included: birthdays."""
+        return nodes.DateWindow("anniversary", self, upcoming)
+
+    def in_period(self, unit: str, offset: int = 0) -> Expression:
+        """Return whether it lies in this calendar day, week, month, quarter or year; offset -1 is the last one."""
+        return nodes.InPeriod(self, unit, offset)
+
+    def age(self) -> Expression:
+        """Return the completed years since a date, such as a birthday."""
+        return nodes.Age(self)
+
+    # Arithmetic
+
+    def __add__(self, other: object) -> Expression:
+        return nodes.Arithmetic("add", self, as_expression(other))
+
+    def __radd__(self, other: object) -> Expression:
+        return nodes.Arithmetic("add", as_expression(other), self)
+
+    def __sub__(self, other: object) -> Expression:
+        return nodes.Arithmetic("sub", self, as_expression(other))
+
+    def __rsub__(self, other: object) -> Expression:
+        return nodes.Arithmetic("sub", as_expression(other), self)
+
+    def __mul__(self, other: object) -> Expression:
+        return nodes.Arithmetic("mul", self, as_expression(other))
+
+    def __rmul__(self, other: object) -> Expression:
+        return nodes.Arithmetic("mul", as_expression(other), self)
+
+    def __truediv__(self, other: object) -> Expression:
+        return nodes.Arithmetic("div", self, as_expression(other))
+
+    def __rtruediv__(self, other: object) -> Expression:
+        return nodes.Arithmetic("div", as_expression(other), self)
+
+    def __neg__(self) -> Expression:
+        return nodes.Arithmetic("mul", self, nodes.Literal(-1))
+
+    # Logic
+
+    def __and__(self, other: object) -> Expression:
+        return nodes.And(_flat(nodes.And, self, _rule(other, "&")))
+
+    def __or__(self, other: object) -> Expression:
+        return nodes.Or(_flat(nodes.Or, self, _rule(other, "|")))
+
+    def __invert__(self) -> Expression:
+        return nodes.Not(self)
+
+    def __bool__(self) -> NoReturn:
+        raise InputError(
+            f"{self!r} is a rule, not yet true or false. Combine rules with & | ~ and put each comparison in "
+            "parentheses, instead of and, or, not; instead of low <= x <= high write x.between(low, high)."
+        )
+
+    def __contains__(self, item: object) -> NoReturn:
+        raise InputError(f"{item!r} in {self!r} cannot be a rule: write .contains({item!r}) or .is_in([...]).")
+
+    def __iter__(self) -> NoReturn:
+        raise InputError(f"{self!r} is a rule and has no items.")
+
+    def __round__(self, digits: int | None = None) -> NoReturn:
+        raise InputError(f"{self!r} is no number yet, and rules do not round: compare with a bound instead.")
+
+    # Forms
+
+    def __repr__(self) -> str:
+        from relmark.expressions.text_writer import expression_text
+
+        text = expression_text(self)
+        return text if len(text) <= 200 else text[:197] + "..."
+
+    def to_text(self) -> str:
+        """Return the text form, the Python spelling, which `parse` reads back."""
+        from relmark.expressions.text_writer import expression_text
+
+        return expression_text(self)
+
+    def to_dict(self) -> Any:
+        """Return the JSON-ready form: a plain value, or an object with its ``op``."""
+        from relmark.expressions.stored import written
+
+        return written(self)
+
+    def to_json(self) -> str:
+        """Return the canonical JSON text."""
+        return canonical(self.to_dict())
+
+    @staticmethod
+    def from_dict(body: Mapping[str, Any], limits: Limits | None = None) -> Expression:
+        """Return the expression of a JSON-ready form; what is not understood is an error with its JSON path."""
+        from relmark.expressions.stored import read
+
+        return read(body, limits)
+
+    @staticmethod
+    def from_json(text: str | bytes, limits: Limits | None = None) -> Expression:
+        """Return the expression of a JSON text, bounded before it is parsed."""
+        return Expression.from_dict(parse_json(text, limits), limits)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the canonical JSON text: equal for rules that are written alike in any of the three forms."""
+        try:
+            return self._fingerprint
+        except AttributeError:
+            value = sha256(self.to_dict())
+            object.__setattr__(self, "_fingerprint", value)
+            return value
+
+    # Meaning on data
+
+    def problems(self, schema: Schema) -> tuple[Problem, ...]:
+        """Return what of the expression does not fit a schema, each with its JSON path; () where all fits."""
+        from relmark.expressions.kinds import problems
+
+        return problems(self, schema)
+
+    def measure(self, base: CustomerBase, as_of: Any, shared: dict[Any, Any] | None = None) -> Any:
+        """Return the value for each customer of a base as a `Column` aligned with base.customer_id.
+
+        Parameters
+        ----------
+        base : CustomerBase
+            Customers and events.
+        as_of : instant, or one a customer
+            What each customer's value sees.
+        shared : dict, optional
+            Give the same empty dict to several expressions with the same base and as_of, and equal parts of them are
+            computed once.
+        """
+        from relmark.expressions.evaluate import measure
+
+        return measure(self, base, as_of, shared)
+
+
+def as_expression(value: object) -> Expression:
+    """Return an expression as it is, and a plain value as a `Literal`."""
+    from relmark.expressions.selection import Selection
+
+    if isinstance(value, Expression):
+        return value
+    if isinstance(value, Selection):
+        raise InputError(f"{value!r} names events and is no value yet: say .count(), .sum() or .days_since_last().")
+    return nodes.Literal(literal_value(value))
+
+
+def _rule(value: object, sign: str) -> Expression:
+    if isinstance(value, Expression):
+        return value
+    from relmark.expressions.selection import Selection
+
+    hint = "say .exists() of these events" if isinstance(value, Selection) else "put each comparison in parentheses"
+    raise InputError(f"{shown(value)} stands beside {sign}, which combines rules: {hint}.")
+
+
+def _flat(kind: type[nodes.And | nodes.Or], *args: Expression) -> tuple[Expression, ...]:
+    """Return arguments with those of nested nodes of the same kind in their place."""
+    flat: list[Expression] = []
+    for arg in args:
+        flat += arg.args if isinstance(arg, kind) else (arg,)
+    return tuple(flat)

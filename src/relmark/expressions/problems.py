@@ -1,0 +1,42 @@
+"""What is wrong with a definition: one problem with its place, a code, words and a hint."""
+
+from __future__ import annotations
+
+import attrs
+
+from relmark.core.errors import DefinitionError
+
+__all__ = ["Problem"]
+
+
+@attrs.frozen
+class Problem:
+    """One thing that is wrong with a definition.
+
+    Parameters
+    ----------
+    path : str
+        Where, as a JSON path such as ``$.rule.args[1]``.
+    code : str
+        A stable word for the kind of problem, for user interfaces and other languages.
+    message : str
+        What is wrong and what would be right.
+    hint : str
+        The nearest valid name, or what to do.
+    """
+
+    path: str
+    code: str
+    message: str
+    hint: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the problem as JSON-ready values."""
+        return {"path": self.path, "code": self.code, "message": self.message, "hint": self.hint}
+
+    def error(self) -> DefinitionError:
+        """Return the problem as an error."""
+        return DefinitionError(self.message, path=self.path, code=self.code, hint=self.hint)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message} {self.hint}".rstrip()

@@ -1,0 +1,242 @@
+"""Which events a rule looks at: their types, a predicate over their properties, and a window of time.
+
+`event("purchase", where=prop("category") == "shoes")` makes a `Selection`. It is no value yet: its methods say which
+figure of the events is meant, `count(within=days(30))` or `exists()`, and give nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as SequenceOf
+from datetime import date, datetime, timedelta
+from typing import Any, NoReturn
+
+import attrs
+
+from relmark.core.checks import shown
+from relmark.core.errors import InputError
+from relmark.core.time import Instant, duration
+from relmark.expressions import nodes
+from relmark.expressions.literals import moment_value
+from relmark.expressions.operators import Expression
+
+__all__ = ["Selection", "Window"]
+
+
+@attrs.frozen(repr=False)
+class Window:
+    """The events of a stretch of time before as_of; with nothing given, every event up to as_of.
+
+    Bounds that are given hold together: ``t <= as_of - ago`` (`ago` is 0 where it isn't given), ``t > as_of - ago -
+    within``, ``t >= since``, ``t <= until``. `since` and `until` are inclusive instants, or calendar dates that stand
+    for their midnight in the time zone of the base.
+    """
+
+    within: timedelta | None = None
+    ago: timedelta | None = None
+    since: date | datetime | None = None
+    until: date | datetime | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the durations and the order of the ends."""
+        for name in ("within", "ago"):
+            value = getattr(self, name)
+            if value is not None:
+                duration(name, value)
+        both = (self.since, self.until)
+        if type(self.since) is type(self.until) and None not in both and _later(*both):
+            raise InputError(f"since {self.since} is after until {self.until}: the window is empty.")
+
+    @classmethod
+    def of(
+        cls,
+        within: timedelta | None = None,
+        ago: timedelta | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        between: SequenceOf[Instant] | None = None,
+    ) -> Window:
+        """Return the window of the words that an aggregate takes."""
+        if between is not None:
+            if since is not None or until is not None:
+                raise InputError("between= is since= and until= together: give one or the other.")
+            if isinstance(between, str) or len(between) != 2:
+                raise InputError(f"between is {shown(between)}: a pair of instants or dates is needed.")
+            since, until = between
+        return cls(
+            within,
+            ago if ago != timedelta(0) else None,
+            None if since is None else moment_value(since, "since"),
+            None if until is None else moment_value(until, "until"),
+        )
+
+
+@attrs.frozen(eq=False, repr=False)
+class Selection:
+    """The events of one or more types (sorted names) that satisfy a predicate over their properties.
+
+    An event of which the predicate is unknown is not selected.
+
+    Parameters
+    ----------
+    types : tuple of str
+        Names of event types; an event of any of them is looked at.
+    where : Expression, optional
+        A boolean expression over `prop(...)`.
+    """
+
+    types: tuple[str, ...]
+    where: Expression | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the names and that the predicate is about events alone."""
+        if not self.types or not all(isinstance(name, str) and name for name in self.types):
+            raise InputError(f"event({', '.join(map(shown, self.types))}): names of event types are needed.")
+        object.__setattr__(self, "types", tuple(sorted(set(self.types))))
+        if self.where is not None:
+            _about_events(self.where)
+
+    # Figures
+
+    def count(self, **window: Any) -> Expression:
+        """Return how many events there are in the window (`within`, `ago`, `since`, `until`, `between`)."""
+        return self._aggregate("count", None, window)
+
+    def exists(self, **window: Any) -> Expression:
+        """Return whether there is an event in the window."""
+        return self._aggregate("exists", None, window)
+
+    def sum(self, of: str | Expression = "value", **window: Any) -> Expression:
+        """Return the sum of the events' values, or of a numeric property; 0 without events."""
+        return self._aggregate("sum", of, window)
+
+    def mean(self, of: str | Expression = "value", **window: Any) -> Expression:
+        """Return the mean of the events' values, or of a numeric property; unknown without events."""
+        return self._aggregate("mean", of, window)
+
+    def min(self, of: str | Expression = "value", **window: Any) -> Expression:
+        """Return the smallest of the events' values, or of a numeric property; unknown without events."""
+        return self._aggregate("min", of, window)
+
+    def max(self, of: str | Expression = "value", **window: Any) -> Expression:
+        """Return the largest of the events' values, or of a numeric property; unknown without events."""
+        return self._aggregate("max", of, window)
+
+    def count_distinct(self, of: str | Expression, **window: Any) -> Expression:
+        """Return how many different values a property has; 0 without events."""
+        return self._aggregate("count_distinct", of, window)
+
+    def first(self, of: str | Expression = "value", **window: Any) -> Expression:
+        """Return the property of the earliest event that has it; unknown without one."""
+        return self._aggregate("first", of, window)
+
+    def last(self, of: str | Expression = "value", **window: Any) -> Expression:
+        """Return the property of the latest event that has it; unknown without one."""
+        return self._aggregate("last", of, window)
+
+    def most_frequent(self, of: str | Expression, **window: Any) -> Expression:
+        """Return the value of a property that most events have, such as the favourite category."""
+        return self._aggregate("most_frequent", of, window)
+
+    def active_days(self, **window: Any) -> Expression:
+        """Return on how many calendar days there was an event."""
+        return self._aggregate("active_days", None, window)
+
+    def days_since_first(self, **window: Any) -> Expression:
+        """Return the elapsed days since the earliest event; unknown without one."""
+        return self._aggregate("days_since_first", None, window)
+
+    def days_since_last(self, **window: Any) -> Expression:
+        """Return the elapsed days since the latest event; unknown without one."""
+        return self._aggregate("days_since_last", None, window)
+
+    # Tests
+
+    def regularly(self, min_periods: int, of: int, period: timedelta | str) -> Expression:
+        """Return whether at least `min_periods` of the last `of` periods have an event."""
+        return nodes.Regularly(self, min_periods, of, period)
+
+    def first_time(self, within: timedelta) -> Expression:
+        """Return whether the very first event lies in the window: there is one in it and none before it."""
+        return self.exists(within=within) & ~self.exists(ago=within)
+
+    def stopped(self, active: timedelta, silent: timedelta) -> Expression:
+        """Return whether there is no event in the last `silent`, and one in the `active` before that."""
+        return self.exists(within=active, ago=silent) & ~self.exists(within=silent)
+
+    def restarted(self, active: timedelta, silent: timedelta) -> Expression:
+        """Return whether there is an event in the last `active`, none in the `silent` before, and one before both."""
+        duration("active", active)
+        duration("silent", silent)
+        silence = ~self.exists(within=silent, ago=active)
+        return self.exists(within=active) & silence & self.exists(ago=active + silent)
+
+    def last_event(self, where: Expression, **window: Any) -> Expression:
+        """Return whether the latest event satisfies another predicate; unknown without one."""
+        _about_events(where)
+        return nodes.LastEvent(self, where, Window.of(**window))
+
+    def not_followed_by(self, then: Selection, within: timedelta, recent: timedelta | None = None) -> Expression:
+        """Return whether the latest event is at least `within` old and no event of `then` came after it.
+
+        `recent` bounds how long ago it was: an abandoned basket of last year is no news.
+        """
+        if not isinstance(then, Selection):
+            raise InputError(f"not_followed_by({shown(then)}): events are needed, such as event('purchase').")
+        return nodes.NotFollowedBy(self, then, within, recent)
+
+    def _aggregate(self, op: str, of: str | Expression | None, window: dict[str, Any]) -> Expression:
+        known = ("within", "ago", "since", "until", "between")
+        for name in window:
+            if name not in known:
+                raise InputError(f"{op}() has no argument {name!r}; a window takes {', '.join(known)}.")
+        if isinstance(of, nodes.Prop):
+            of = of.name
+        if of is not None and (not isinstance(of, str) or not of):
+            raise InputError(f"{op}({shown(of)}): the name of a property is needed.")
+        return nodes.Aggregate(op, self, of, Window.of(**window))
+
+    def __repr__(self) -> str:
+        from relmark.expressions.text_writer import selection_text
+
+        return selection_text(self)
+
+    def _no_value(self, *_: object) -> NoReturn:
+        raise InputError(
+            f"{self!r} names events and is no value yet: say which figure you mean, such as "
+            ".count(within=days(30)) >= 2, .exists(), .sum() or .days_since_last()."
+        )
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_value  # type: ignore[assignment]
+    __and__ = __or__ = __invert__ = __rand__ = __ror__ = __bool__ = _no_value
+    __hash__ = object.__hash__
+
+
+def _later(since: object, until: object) -> bool:
+    return since > until  # type: ignore[no-any-return, operator]
+
+
+def _about_events(where: object) -> None:
+    """Raise where a predicate over events asks for anything but events' properties."""
+    if not isinstance(where, Expression):
+        raise InputError(f"where is {shown(where)}: a rule over prop(...) is needed, such as prop('sku') == 'a'.")
+    for node in nodes_of(where):
+        if not isinstance(node, nodes.EVENT_NODES):
+            raise InputError(
+                f"where= is about one event, and {type(node).__name__} ({shown(node)}) is about a customer at an "
+                "instant: use prop('name') and fixed values inside it, and combine it with other rules outside."
+            )
+
+
+def nodes_of(expression: Expression) -> list[Expression]:
+    """Return the nodes of a predicate, without what is inside selections."""
+    found: list[Expression] = []
+    stack = [expression]
+    while stack:
+        node = stack.pop()
+        found.append(node)
+        for attribute in attrs.fields(type(node)):
+            value = getattr(node, attribute.name)
+            stack += [
+                item for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, Expression)
+            ]
+    return found

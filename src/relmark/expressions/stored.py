@@ -1,0 +1,371 @@
+"""The stored form of a rule: JSON-ready objects with an ``op``, read with every problem at once.
+
+A plain value stands for itself; a date is ``{"date": "2026-11-01"}``, an instant ``{"instant":
+"2026-11-01T00:00:00Z"}``, a duration ISO 8601, a selection of events ``{"types": [...], "where": ...}``. What has its
+default is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+import attrs
+
+from relmark.core.checks import shown
+from relmark.core.documents import Limits, check_nodes
+from relmark.core.errors import DefinitionError, InputError, LimitError
+from relmark.core.names import did_you_mean
+from relmark.core.time import duration_text, instant, parse_duration
+from relmark.expressions import builders, nodes
+from relmark.expressions.literals import LiteralValue, literal_kind, literal_value, moment_value
+from relmark.expressions.operators import Expression
+from relmark.expressions.problems import Problem
+from relmark.expressions.selection import Selection, Window
+
+__all__ = ["OPERATIONS", "read", "read_all", "written"]
+
+_WINDOW = ("within", "ago", "since", "until")
+
+
+# Writing
+
+
+def written(value: Any) -> Any:
+    """Return the JSON-ready form of an expression, a selection, a window's bound or a plain value."""
+    if isinstance(value, nodes.Literal):
+        return written(value.value)
+    if isinstance(value, Expression):
+        body: dict[str, Any] = {"op": value.op}  # type: ignore[attr-defined]
+        for attribute in attrs.fields(type(value)):
+            item = getattr(value, attribute.name)
+            if isinstance(item, Window):
+                body |= {name: written(bound) for name in _WINDOW if (bound := getattr(item, name)) is not None}
+            elif attribute.name != "op" and not _is_default(attribute, item):
+                body[attribute.name] = written(item)
+        return body
+    if isinstance(value, Selection):
+        where = {} if value.where is None else {"where": written(value.where)}
+        return {"types": list(value.types), **where}
+    if isinstance(value, tuple):
+        return [written(item) for item in value]
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, datetime):
+        return {"instant": value.isoformat().replace("+00:00", "Z")}
+    if isinstance(value, date):
+        return {"date": value.isoformat()}
+    return value
+
+
+def _is_default(attribute: attrs.Attribute[Any], value: Any) -> bool:
+    return attribute.default is not attrs.NOTHING and value == attribute.default
+
+
+# Reading
+
+
+class _Operation(NamedTuple):
+    """How one ``op`` is read: its builder, and how each of its keys is read."""
+
+    build: Callable[..., Expression]
+    required: dict[str, str]
+    optional: dict[str, str]
+
+
+def _window(arguments: dict[str, Any]) -> dict[str, Any]:
+    bounds = {name: arguments.pop(name, None) for name in _WINDOW}
+    return {**arguments, "window": Window(**bounds)}
+
+
+def _operations() -> dict[str, _Operation]:
+    span = {"within": "duration", "ago": "duration", "since": "moment", "until": "moment"}
+    table = {
+        "field": _Operation(nodes.Field, {"name": "name"}, {}),
+        "prop": _Operation(nodes.Prop, {"name": "name"}, {}),
+        "segment": _Operation(nodes.SegmentRef, {"name": "name"}, {}),
+        "everyone": _Operation(lambda: builders.everyone, {}, {}),
+        "ids": _Operation(builders.ids, {"values": "values"}, {}),
+        "sample": _Operation(builders.sample, {"percent": "number", "salt": "name"}, {}),
+        "fill": _Operation(lambda arg, value: arg.fill(value), {"arg": "expression", "value": "literal"}, {}),
+        "age": _Operation(nodes.Age, {"arg": "expression"}, {}),
+        "between": _Operation(
+            lambda arg, low, high: arg.between(low, high),
+            {"arg": "expression", "low": "literal", "high": "literal"},
+            {},
+        ),
+        "in": _Operation(lambda arg, values: arg.is_in(values), {"arg": "expression", "values": "values"}, {}),
+        "not_in": _Operation(lambda arg, values: arg.not_in(values), {"arg": "expression", "values": "values"}, {}),
+        "is_null": _Operation(nodes.IsNull, {"arg": "expression"}, {}),
+        "not_null": _Operation(lambda arg: arg.not_null(), {"arg": "expression"}, {}),
+        "in_period": _Operation(nodes.InPeriod, {"arg": "expression", "unit": "name"}, {"offset": "whole"}),
+        "regularly": _Operation(
+            nodes.Regularly,
+            {"events": "selection", "min_periods": "whole", "of": "whole", "period": "period"},
+            {},
+        ),
+        "last_event": _Operation(
+            lambda **a: a["events"].last_event(a["where"]) if len(a) == 2 else nodes.LastEvent(**_window(a)),
+            {"events": "selection", "where": "expression"},
+            span,
+        ),
+        "sequence": _Operation(
+            builders.sequence,
+            {"steps": "selections"},
+            {"within": "duration", "strict": "flag", "exclude": "selections"},
+        ),
+        "not_followed_by": _Operation(
+            nodes.NotFollowedBy,
+            {"events": "selection", "then": "selection", "within": "duration"},
+            {"recent": "duration"},
+        ),
+        "not": _Operation(nodes.Not, {"arg": "expression"}, {}),
+        "and": _Operation(lambda args: builders.all_of(*args), {"args": "expressions"}, {}),
+        "or": _Operation(lambda args: builders.any_of(*args), {"args": "expressions"}, {}),
+        "at_least": _Operation(lambda n, args: builders.at_least(n, *args), {"n": "whole", "args": "expressions"}, {}),
+    }
+    for op in nodes.COMPARISONS:
+        table[op] = _Operation(_two(nodes.Compare, op), {"left": "operand", "right": "operand"}, {})
+    for op in nodes.ARITHMETIC:
+        table[op] = _Operation(_two(nodes.Arithmetic, op), {"left": "operand", "right": "operand"}, {})
+    for op in nodes.MATCHES:
+        table[op] = _Operation(_matcher(op), {"arg": "expression", "values": "values"}, {"casefold": "flag"})
+    for op in nodes.DATE_WINDOWS:
+        table.setdefault(op, _Operation(_dated(op), {"arg": "expression", "duration": "duration"}, {}))
+    for op in nodes.AGGREGATES:
+        plain = op in {"count", "exists", "active_days", "days_since_first", "days_since_last"}
+        named = op in {"count_distinct", "most_frequent"}
+        of = {"of": "name"}
+        required = {"events": "selection", **(of if named else {})}
+        table[op] = _Operation(_aggregate(op, plain), required, span if plain or named else {**of, **span})
+    return table
+
+
+def _two(kind: type[nodes.Compare | nodes.Arithmetic], op: str) -> Callable[..., Expression]:
+    return lambda left, right: kind(op, left, right)
+
+
+def _matcher(op: str) -> Callable[..., Expression]:
+    def build(arg: Expression, values: list[str], casefold: bool = False) -> Expression:
+        if op in {"contains", "startswith", "endswith", "like"} and len(values) != 1:
+            raise InputError(f"{op} has {len(values)} values: exactly one is needed.")
+        return arg._matches(op, values, casefold)  # noqa: SLF001
+
+    return build
+
+
+def _dated(op: str) -> Callable[..., Expression]:
+    return lambda arg, duration: nodes.DateWindow(op, arg, duration)
+
+
+def _aggregate(op: str, plain: bool) -> Callable[..., Expression]:
+    return lambda **a: nodes.Aggregate(**{"op": op, "of": None if plain else "value", **_window(a)})
+
+
+OPERATIONS = _operations()
+"""Every ``op`` of the stored form, with how its keys are read."""
+
+
+def read(body: Any, limits: Limits | None = None, path: str = "$") -> Expression:
+    """Return the expression of a JSON-ready body, or raise the first problem."""
+    limits = limits or Limits()
+    check_nodes(body, limits)
+    expression, problems = read_all(body, limits, path)
+    if expression is None:
+        first = problems[0]
+        if first.code in _LIMIT_CODES:
+            raise LimitError(first.message, path=first.path, code=first.code, hint=first.hint)
+        raise first.error()
+    return expression
+
+
+def read_all(body: Any, limits: Limits, path: str = "$") -> tuple[Expression | None, tuple[Problem, ...]]:
+    """Return the expression of a body whose size was checked, or None and every problem."""
+    reader = _Reader(limits)
+    try:
+        expression = reader.expression(body, path)
+    except RecursionError:
+        return None, (Problem(path, "too_deep", "nested too deep.", "Flatten it."),)
+    return (None, tuple(reader.problems)) if reader.problems else (expression, ())
+
+
+_LIMIT_CODES = {"too_many_steps", "too_long_window", "too_many_nodes", "too_deep"}
+
+
+class _Reader:
+    """Reads a body and collects problems; what has a problem is read as None."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.problems: list[Problem] = []
+
+    def fail(self, path: str, code: str, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(path, code, message, hint.strip()))
+
+    def expression(self, body: Any, path: str) -> Expression | None:
+        if not isinstance(body, Mapping):
+            self.fail(path, "not_object", f"{shown(body)} is no rule: an object with an 'op' is needed.")
+            return None
+        op = body.get("op")
+        if not isinstance(op, str):
+            self.fail(path, "missing_key", "the object has no 'op'.", 'Name the operator, such as "op": "eq".')
+            return None
+        operation = OPERATIONS.get(op)
+        if operation is None:
+            hint = did_you_mean(op, OPERATIONS)
+            self.fail(f"{path}.op", "unknown_operator", f"unknown operator {shown(op)}.", hint)
+            return None
+        arguments = self._arguments(body, operation, path, op)
+        if arguments is None:
+            return None
+        try:
+            return operation.build(**arguments)
+        except LimitError as error:
+            self.fail(path, error.code, error.message, error.hint)
+        except InputError as error:
+            self.fail(path, "wrong_value", str(error))
+        return None
+
+    def _arguments(self, body: Mapping[str, Any], operation: _Operation, path: str, op: str) -> dict[str, Any] | None:
+        known = {**operation.required, **operation.optional}
+        before = len(self.problems)
+        for key in body:
+            if key != "op" and key not in known:
+                listed = ", ".join(sorted(known)) or "no other key"
+                hint = did_you_mean(str(key), known)
+                self.fail(path, "unknown_key", f"unknown key {shown(str(key)[:64])} of {op!r}; it has {listed}.", hint)
+        for key in operation.required:
+            if key not in body:
+                self.fail(path, "missing_key", f"{op!r} has no {key!r}.")
+        arguments = {
+            key: getattr(self, f"read_{known[key]}")(value, f"{path}.{key}")
+            for key, value in body.items()
+            if key in known
+        }
+        return arguments if len(self.problems) == before else None
+
+    # One method a kind of key; each returns the value, or None after it told a problem.
+
+    def read_expression(self, value: Any, path: str) -> Expression | None:
+        return self.expression(value, path)
+
+    def read_operand(self, value: Any, path: str) -> Expression | None:
+        if isinstance(value, Mapping) and "op" in value:
+            return self.expression(value, path)
+        plain = self.read_literal(value, path)
+        return None if plain is None else nodes.Literal(plain)
+
+    def read_expressions(self, value: Any, path: str) -> list[Expression | None]:
+        return [self.expression(item, f"{path}[{k}]") for k, item in enumerate(self._listed(value, path))]
+
+    def read_literal(self, value: Any, path: str) -> LiteralValue | None:
+        try:
+            if isinstance(value, Mapping):
+                return self._dated(value, path)
+            if isinstance(value, (list, tuple)):
+                self.fail(path, "wrong_type", "a list stands where one value is needed.")
+                return None
+            return literal_value(value)
+        except InputError as error:
+            self.fail(path, "wrong_value", str(error))
+            return None
+
+    def _dated(self, value: Mapping[str, Any], path: str) -> LiteralValue | None:
+        text = next(iter(value.values())) if len(value) == 1 else None
+        if "date" in value and isinstance(text, str) and len(text) == 10:
+            return moment_value(text)
+        if "instant" in value and isinstance(text, str):
+            instant(text, name="instant")
+            return moment_value(text if len(text) > 10 else f"{text}T00:00Z")
+        self.fail(
+            path, "wrong_type", f"{shown(dict(value))} is no value.",
+            'Write {"date": "2026-11-01"} or {"instant": "2026-11-01T00:00:00Z"}.',
+        )  # fmt: skip
+        return None
+
+    def read_values(self, value: Any, path: str) -> list[LiteralValue | None]:
+        return [self.read_literal(item, f"{path}[{k}]") for k, item in enumerate(self._listed(value, path))]
+
+    def _listed(self, value: Any, path: str) -> list[Any] | tuple[Any, ...]:
+        if isinstance(value, (list, tuple)):
+            return value
+        self.fail(path, "wrong_type", f"{shown(value)} stands where a list is needed.")
+        return []
+
+    def read_name(self, value: Any, path: str) -> str | None:
+        if isinstance(value, str) and value:
+            return value
+        self.fail(path, "wrong_type", f"{shown(value)} is no name: a text that is not empty is needed.")
+        return None
+
+    def read_flag(self, value: Any, path: str) -> bool | None:
+        if isinstance(value, bool):
+            return value
+        self.fail(path, "wrong_type", f"{shown(value)} is neither true nor false.")
+        return None
+
+    def read_number(self, value: Any, path: str) -> float | None:
+        plain = self.read_literal(value, path)
+        if plain is None or literal_kind(plain) == "number":
+            return plain  # type: ignore[return-value]
+        self.fail(path, "wrong_type", f"{shown(value)} is no number.")
+        return None
+
+    def read_whole(self, value: Any, path: str) -> int | None:
+        plain = self.read_number(value, path)
+        if plain is None or isinstance(plain, int):
+            return plain
+        self.fail(path, "wrong_type", f"{shown(value)} is no whole number.")
+        return None
+
+    def read_duration(self, value: Any, path: str) -> timedelta | None:
+        try:
+            span = parse_duration(value, path)
+        except DefinitionError as error:
+            self.fail(path, error.code, error.message, error.hint)
+            return None
+        if span > timedelta(days=366 * self.limits.years):
+            self.fail(path, "too_long_window", f"{shown(value)} is longer than the {self.limits.years} years allowed.")
+            return None
+        return span
+
+    def read_period(self, value: Any, path: str) -> timedelta | str | None:
+        return value if value in nodes.PERIODS else self.read_duration(value, path)
+
+    def read_moment(self, value: Any, path: str) -> date | datetime | None:
+        if isinstance(value, Mapping):
+            return self.read_literal(value, path)  # type: ignore[return-value]
+        self.fail(
+            path, "wrong_type", f"{shown(value)} is no instant.",
+            'Write {"date": "2026-11-01"} or {"instant": "2026-11-01T00:00:00Z"}.',
+        )  # fmt: skip
+        return None
+
+    def read_selection(self, value: Any, path: str) -> Selection | None:
+        if not isinstance(value, Mapping) or not isinstance(value.get("types"), (list, tuple)):
+            self.fail(path, "wrong_type", f"{shown(value)} selects no events.", 'Write {"types": ["purchase"]}.')
+            return None
+        before = len(self.problems)
+        for key in value:
+            if key not in {"types", "where"}:
+                hint = did_you_mean(str(key), ("types", "where"))
+                self.fail(
+                    path, "unknown_key", f"unknown key {shown(str(key)[:64])} of events; they have types, where.", hint
+                )
+        types = [self.read_name(name, f"{path}.types[{k}]") for k, name in enumerate(value["types"])]
+        where = self.expression(value["where"], f"{path}.where") if "where" in value else None
+        if len(self.problems) > before:
+            return None
+        try:
+            return Selection(tuple(types), where)  # type: ignore[arg-type]
+        except InputError as error:
+            self.fail(path, "wrong_value", str(error))
+            return None
+
+    def read_selections(self, value: Any, path: str) -> list[Selection | None]:
+        given = self._listed(value, path)
+        if len(given) > self.limits.steps:
+            self.fail(path, "too_many_steps", f"{len(given):,} steps: {self.limits.steps} are allowed.")
+            return []
+        return [self.read_selection(item, f"{path}[{k}]") for k, item in enumerate(given)]
