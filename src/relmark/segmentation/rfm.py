@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["Rfm", "RfmCounts", "RfmModel", "RfmScores"]
 
 MEASURES = ("days_since_last", "frequency", "monetary")
+_MANY = 1 << 15  # from here on, counting small whole numbers beats a partial sort
+
 ScoreArray = npt.NDArray[np.int32]
 Cuts = Mapping[str, tuple[float, ...]]
 
@@ -134,8 +136,8 @@ class Rfm:
 
     Notes
     -----
-    Of n customers who bought, threshold q is the ``ceil(n q / bins)``-th smallest figure, and a customer scores 1 +
-    the number of thresholds below their own figure. Recency turns this round, ``r = bins + 1 - score(days_since_last)``.
+    Of n customers who bought, threshold q is the ``ceil(n q / bins)``-th smallest figure, and a customer scores 1
+    + the number of thresholds below their own figure. Recency turns this: ``r = bins + 1 - score(days_since_last)``.
     Ties share a score, so bins can differ in size or be empty: where a third of the customers bought once, they all
     have f = 1. Cost: one pass over the purchases and a partial sort of the customers.
 
@@ -186,30 +188,49 @@ class Rfm:
         InputError
             A purchase has no value.
         """
-        settings = self._settings(type, within)
-        measures = rfm_measures(log, as_of=as_of, **settings)
+        return self._fit(self._measured(log, as_of, type, within), type, within)[0]
+
+    def fit_measures(
+        self, measures: RfmMeasures, *, type: str = "purchase", within: timedelta | None = None
+    ) -> RfmModel:
+        """Read the thresholds off measures that were computed elsewhere, in the way that this object describes."""
+        return self._fit(measures, type, within)[0]
+
+    def score(
+        self, log: EventLog, *, as_of: Instant, type: str = "purchase", within: timedelta | None = None
+    ) -> RfmScores:
+        """Fit and score in one pass over the log: ``fit(log, as_of=t).score(log, as_of=t)``, at half its cost.
+
+        The model is the `model` of the result.
+        """
+        measures = self._measured(log, as_of, type, within)
+        model, scores = self._fit(measures, type, within)
+        return _scored(model, measures, *scores)
+
+    def _measured(self, log: EventLog, as_of: Instant, type: str, within: timedelta | None) -> RfmMeasures:
+        measures = rfm_measures(log, as_of=as_of, **self._settings(type, within))
         if not (measures.orders > 0).any():
             there = ", ".join(log.types) or "none"
             raise NotEnoughDataError(
                 f"nobody has a {type!r} event by {measures.as_of}{'' if within is None else f' within {within}'}: RFM "
                 f"needs at least one customer who bought. The log has the types {there}.{did_you_mean(type, log.types)}"
             )
-        return self.fit_measures(measures, type=type, within=within)
+        return measures
 
-    def fit_measures(
-        self, measures: RfmMeasures, *, type: str = "purchase", within: timedelta | None = None
-    ) -> RfmModel:
-        """Read the thresholds off measures that were computed elsewhere, in the way that this object describes."""
+    def _fit(
+        self, measures: RfmMeasures, type: str, within: timedelta | None
+    ) -> tuple[RfmModel, tuple[ScoreArray, ScoreArray, ScoreArray]]:
         bought = measures.orders > 0
-        n = int(np.count_nonzero(bought))
-        if n == 0:
+        if not bought.any():
             raise NotEnoughDataError("measures has no customer who bought: RFM needs at least one.")
-        figures = {name: getattr(measures, name)[bought] for name in MEASURES}
-        cuts = {name: self.cuts.get(name) or _order_statistics(figures[name], self.bins) for name in MEASURES}
-        settings = self._settings(type, within)
-        model = RfmModel(bins=self.bins, cuts=cuts, grid=self.grid, **settings)
-        r, f, m = model._scores(measures)  # noqa: SLF001
-        return attrs.evolve(model, fitted=_count(r, f, m, self.bins, measures.as_of))
+        rows = slice(None) if bought.all() else bought
+        cuts = {
+            name: self.cuts.get(name) or _order_statistics(getattr(measures, name)[rows], self.bins)
+            for name in MEASURES
+        }
+        model = RfmModel(bins=self.bins, cuts=cuts, grid=self.grid, **self._settings(type, within))
+        scores = model._scores(measures)  # noqa: SLF001
+        return attrs.evolve(model, fitted=_count(*scores, self.bins, measures.as_of)), scores
 
     def _settings(self, type: str, within: timedelta | None) -> dict[str, Any]:
         return {
@@ -335,21 +356,7 @@ class RfmModel(Definition):
 
     def score_measures(self, measures: RfmMeasures) -> RfmScores:
         """Score measures that were computed elsewhere, in the way that this model describes."""
-        r, f, m = self._scores(measures)
-        return RfmScores(
-            customer_id=measures.customer_id,
-            r=r,
-            f=f,
-            m=m,
-            days_since_last=measures.days_since_last,
-            frequency=measures.frequency,
-            monetary=measures.monetary,
-            orders=measures.orders,
-            revenue=measures.revenue,
-            lapsed=measures.lapsed,
-            as_of=measures.as_of,
-            grid=self.grid,
-        )
+        return _scored(self, measures, *self._scores(measures))
 
     def _scores(self, measures: RfmMeasures) -> tuple[ScoreArray, ScoreArray, ScoreArray]:
         """Return r, f and m, 0 for customers who did not buy."""
@@ -453,8 +460,8 @@ class RfmScores(ColumnarResult):
         Who bought, but only before the window.
     as_of : str
         The instant of the figures.
-    grid : RfmGrid
-        The names of the cells.
+    model : RfmModel
+        The thresholds and names that gave the scores.
     """
 
     customer_id: npt.NDArray[Any]
@@ -468,7 +475,12 @@ class RfmScores(ColumnarResult):
     revenue: FloatArray
     lapsed: npt.NDArray[np.bool_]
     as_of: str
-    grid: RfmGrid
+    model: RfmModel
+
+    @property
+    def grid(self) -> RfmGrid:
+        """The names of the cells."""
+        return self.model.grid
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -507,7 +519,7 @@ class RfmScores(ColumnarResult):
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the aligned columns by name, `segment` among them."""
-        columns = {name: getattr(self, name) for name in self._field_names() if name not in {"as_of", "grid"}}
+        columns = {name: getattr(self, name) for name in self._field_names() if name not in {"as_of", "model"}}
         return {name: columns[name] for name in ("customer_id", "r", "f", "m")} | {"segment": self.segment} | columns
 
     def to_dict(self) -> dict[str, Any]:
@@ -526,10 +538,33 @@ class RfmScores(ColumnarResult):
         return {name: columns[name] for name in ("customer_id", "r", "f", "m", "segment", *MEASURES)}
 
 
+def _scored(model: RfmModel, measures: RfmMeasures, r: ScoreArray, f: ScoreArray, m: ScoreArray) -> RfmScores:
+    """Return the scores of some measures with all that they are about."""
+    return RfmScores(
+        customer_id=measures.customer_id,
+        r=r,
+        f=f,
+        m=m,
+        days_since_last=measures.days_since_last,
+        frequency=measures.frequency,
+        monetary=measures.monetary,
+        orders=measures.orders,
+        revenue=measures.revenue,
+        lapsed=measures.lapsed,
+        as_of=measures.as_of,
+        model=model,
+    )
+
+
 def _order_statistics(x: npt.NDArray[Any], bins: int) -> tuple[float, ...]:
     """Return for q = 1 .. bins - 1 the ceil(n q / bins)-th smallest figure."""
     n = len(x)
     kth = [-(-n * q // bins) - 1 for q in range(1, bins)]
+    if len(x) > _MANY and x.min() >= 0 and x.max() < _MANY:  # days and counts: 2 ms for a million, partition 13
+        whole = x.astype(np.int64)
+        if (whole == x).all():
+            below = np.cumsum(np.bincount(whole))
+            return tuple(np.searchsorted(below, kth, side="right").astype(np.float64).tolist())
     return tuple(np.partition(x, sorted(set(kth)))[kth].astype(np.float64).tolist())
 
 

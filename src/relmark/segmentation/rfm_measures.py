@@ -245,6 +245,8 @@ def _last_days(code: npt.NDArray[np.integer], time: IntArray, n: int, tz: str) -
     place: npt.NDArray[np.integer] = np.full(n, -1, dtype=width)
     place[code] = np.arange(len(code), dtype=width)
     known = np.asarray(place != -1)
+    if known.all():
+        return local_days(time[place], tz).astype(np.float64)
     out = np.full(n, np.nan)
     out[known] = local_days(time[place[known]], tz)
     return out
@@ -269,22 +271,23 @@ def _distinct(code: npt.NDArray[np.integer], item: IntArray, n: int) -> IntArray
 def exact_sums(code: npt.NDArray[np.integer], value: FloatArray, n: int) -> FloatArray:
     """Return each customer's money, the same whatever the order of the rows.
 
-    Floating-point sums depend on their order (.1 + .2 + .3 is not .3 + .2 + .1), so each value is split into a whole
-    number and a whole number of millionths; sums of whole numbers are exact below 2**53.
+    Floating-point sums depend on their order (.1 + .2 + .3 is not .3 + .2 + .1), so values become whole numbers of
+    millionths; sums of whole numbers are exact below 2**53, whatever their order. Where all money together reaches
+    that, whole units and millionths are added apart.
     """
-    whole = np.empty(len(value))
-    part = np.empty(len(value))
+    micros = np.empty(len(value))
+    total = 0.0
     for low in range(0, len(value), _BLOCK):
-        block = slice(low, low + _BLOCK)
-        np.rint(value[block], out=whole[block])
-        rest = value[block] - whole[block]
-        rest *= _MICRO
-        np.rint(rest, out=part[block])
-    if float(np.abs(whole).sum()) * _MICRO + float(np.abs(part).sum()) < _EXACT:
-        whole *= _MICRO
-        whole += part
-        return np.bincount(code, weights=whole, minlength=n) / _MICRO
-    wholes = np.bincount(code, weights=whole, minlength=n)
-    parts = np.bincount(code, weights=part, minlength=n)
-    small = np.abs(wholes) * _MICRO + np.abs(parts) < _EXACT
-    return np.where(small, (wholes * _MICRO + parts) / _MICRO, wholes + parts / _MICRO)
+        block = micros[low : low + _BLOCK]
+        np.multiply(value[low : low + _BLOCK], _MICRO, out=block)
+        np.rint(block, out=block)
+        total += float(np.abs(block).sum())
+    if total < _EXACT:
+        return np.asarray(np.bincount(code, weights=micros, minlength=n) / _MICRO)
+    large = np.abs(micros) >= _EXACT  # millionths of such a value are beyond float64: round it to whole units
+    wholes = np.where(large, np.rint(value), np.rint(micros / _MICRO))
+    parts = np.where(large, 0.0, micros - wholes * _MICRO)
+    whole = np.bincount(code, weights=wholes, minlength=n)
+    part = np.bincount(code, weights=parts, minlength=n)
+    small = np.abs(whole) * _MICRO + np.abs(part) < _EXACT
+    return np.where(small, (whole * _MICRO + part) / _MICRO, whole + part / _MICRO)

@@ -1,0 +1,115 @@
+"""Laws of RFM: against a slow reading of the definition, and under shuffles, shards, scale and time travel."""
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from math import ceil
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relmark import EventLog
+from relmark.segmentation import Rfm, RfmGrid, RfmModel, migration
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+AS_OF = START + timedelta(days=40)
+
+purchases = st.lists(
+    st.tuples(
+        st.integers(0, 7),  # customer
+        st.integers(0, 60 * 24),  # hour
+        st.integers(-200, 1_000),  # cents: refunds among them
+        st.integers(0, 4),  # order
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+def log_of(rows):
+    return EventLog.from_columns(
+        customer_id=[row[0] for row in rows],
+        type="purchase",
+        time=[START + timedelta(hours=row[1]) for row in rows],
+        value=[row[2] / 100 for row in rows],
+        properties={"order": [f"o{row[3]}" for row in rows]},
+    )
+
+
+def naive(rows, bins, within):
+    """The definition, customer by customer, with plain Python."""
+    figures, scored = {}, defaultdict(lambda: (0, 0, 0))
+    for customer in {row[0] for row in rows}:
+        seen = [r for r in rows if r[0] == customer and START + timedelta(hours=r[1]) <= AS_OF]
+        if within is not None:
+            seen = [r for r in seen if START + timedelta(hours=r[1]) > AS_OF - within]
+        bought = [r for r in seen if r[2] >= 0]
+        if bought:
+            last = max(START + timedelta(hours=r[1]) for r in bought)
+            figures[customer] = (
+                (AS_OF.date() - last.date()).days,
+                len({r[3] for r in bought}),
+                sum(r[2] for r in seen),
+            )
+    n = len(figures)
+    for customer, own in figures.items():
+        scores = []
+        for k in range(3):
+            column = sorted(figure[k] for figure in figures.values())
+            cuts = [column[ceil(n * q / bins) - 1] for q in range(1, bins)]
+            scores.append(1 + sum(cut < own[k] for cut in cuts))
+        scored[customer] = (bins + 1 - scores[0], scores[1], scores[2])
+    return scored, n
+
+
+@given(purchases, st.integers(2, 6), st.sampled_from([None, timedelta(days=10), timedelta(hours=300)]))
+def test_scores_are_those_of_the_definition(rows, bins, within):
+    expected, n = naive(rows, bins, within)
+    if n == 0:
+        return
+    rfm = Rfm(bins=bins, order="order", grid=RfmGrid.by_score(bins))
+    scores = rfm.score(log_of(rows), as_of=AS_OF, within=within)
+    found = zip(scores.r.tolist(), scores.f.tolist(), scores.m.tolist(), strict=True)
+    assert dict(zip(scores.customer_id.tolist(), found, strict=True)) == {
+        customer: expected[customer] for customer in scores.customer_id.tolist()
+    }
+
+
+@given(purchases, st.randoms(use_true_random=False))
+def test_shuffles_shards_and_time_travel_change_nothing(rows, random):
+    log = log_of([*rows, (0, 0, 100, 0)])
+    model = Rfm(order="order").fit(log, as_of=AS_OF)
+    scores = model.score(log, as_of=AS_OF)
+    shuffled = [*rows, (0, 0, 100, 0)]
+    random.shuffle(shuffled)
+    assert Rfm(order="order").fit(log_of(shuffled), as_of=AS_OF) == model
+    assert model.score(log_of(shuffled), as_of=AS_OF).to_json() == scores.to_json()
+    cut = model.score(log.until(AS_OF), as_of=AS_OF)
+    kept = np.isin(scores.customer_id, cut.customer_id)
+    assert np.array_equal(scores.segment[kept], cut.segment)
+    shard = [row for row in shuffled if row[0] % 2 == 0]
+    part = RfmModel.from_json(model.to_json()).score(log_of(shard), as_of=AS_OF)
+    assert np.array_equal(part.segment, scores.segment[np.isin(scores.customer_id, part.customer_id)])
+    assert np.array_equal(part.revenue, scores.revenue[np.isin(scores.customer_id, part.customer_id)])
+
+
+@given(purchases)
+def test_equal_customers_have_equal_scores(rows):
+    twins = [*rows, *((row[0] + 100, *row[1:]) for row in reversed(rows)), (0, 0, 100, 0), (100, 0, 100, 0)]
+    scores = Rfm(order="order").score(log_of(twins), as_of=AS_OF)
+    twin = scores.customer_id >= 100
+    for column in (scores.r, scores.f, scores.m, scores.revenue):
+        assert np.array_equal(column[twin], column[~twin])
+
+
+@given(purchases, purchases)
+def test_migration_loses_nobody(rows, more):
+    model = Rfm(order="order").fit(log_of([*rows, (0, 0, 100, 0)]), as_of=AS_OF)
+    before = model.score(log_of(rows), as_of=AS_OF)
+    after = model.score(log_of(more), as_of=AS_OF + timedelta(days=5))
+    change = migration(before, after)
+    assert change.counts.sum() + change.left.sum() == len(before)
+    assert change.counts.sum() + change.entered.sum() == len(after)
+    assert change.stayed + change.moved == change.counts.sum()
+    assert round(change.value_before.sum() + change.left_value.sum() - before.revenue.sum(), 6) == 0
+    assert round(change.value_after.sum() + change.entered_value.sum() - after.revenue.sum(), 6) == 0
