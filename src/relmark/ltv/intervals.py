@@ -1,0 +1,95 @@
+"""Intervals of any prediction, from the covariance of the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from relmark.core import checks
+from relmark.core.intervals import Estimate, Interval
+from relmark.core.results import ColumnarResult
+
+if TYPE_CHECKING:
+    from relmark.ltv.purchase_model import ParametricModel
+
+FloatArray = npt.NDArray[np.float64]
+
+_STEP = 1e-4  # of a log parameter; the error of central differences is of its square
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PredictionInterval(ColumnarResult):
+    """A prediction with an interval for each of its values.
+
+    Parameters
+    ----------
+    value, low, high : ndarray
+        In the shape of the prediction; a number becomes shape (1,).
+    level : float
+        The confidence.
+    method : str
+        "delta" or "draws".
+    reason : str
+        Why there are no ends; empty where there are.
+    """
+
+    value: FloatArray
+    low: FloatArray
+    high: FloatArray
+    level: float
+    method: str
+    reason: str = ""
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """One Estimate for each value, in the order of the flattened prediction."""
+        said = "delta method" if self.method == "delta" else "parameter draws"
+        return tuple(
+            Estimate(value, None if self.reason else Interval(low, high, self.level, said), self.reason)
+            for value, low, high in zip(*(a.ravel().tolist() for a in (self.value, self.low, self.high)), strict=True)
+        )
+
+
+def prediction_interval(
+    model: ParametricModel,
+    prediction: Callable[[Any], npt.ArrayLike],
+    *,
+    level: float,
+    method: str,
+    draws: int,
+    rng: np.random.Generator | int | None,
+) -> PredictionInterval:
+    """Return a prediction of a fitted model with its interval; `ParametricModel.interval` says how."""
+    checks.fraction("level", level)
+    checks.one_of("method", method, ("delta", "draws"))
+    checks.whole("draws", draws, low=20)
+    value = np.atleast_1d(np.asarray(prediction(model), dtype=np.float64))
+    report = model.fit_report
+    nothing = np.full(value.shape, np.nan)
+    if report is None:
+        reason = "the model was not fitted: its parameters have no covariance"
+        return PredictionInterval(value=value, low=nothing, high=nothing, level=level, method=method, reason=reason)
+    if not report.converged:
+        reason = f"the fit did not converge: {'; '.join(report.problems)}"
+        return PredictionInterval(value=value, low=nothing, high=nothing, level=level, method=method, reason=reason)
+    theta = np.log(model.parameters)
+
+    def at(logs: FloatArray) -> FloatArray:
+        result = np.asarray(prediction(model.with_parameters(np.exp(logs))), dtype=np.float64)
+        return np.atleast_1d(result)
+
+    if method == "draws":
+        sample = checks.generator(rng).multivariate_normal(theta, report.log_covariance, size=draws, method="eigh")
+        drawn = np.stack([at(logs) for logs in sample])
+        low, high = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=0)
+    else:
+        slope = np.stack([(at(theta + step) - at(theta - step)) / (2 * _STEP) for step in _STEP * np.eye(len(theta))])
+        variance = np.einsum("i...,ij,j...->...", slope, report.log_covariance, slope)
+        spread = ndtri(0.5 + 0.5 * level) * np.sqrt(np.maximum(variance, 0.0))
+        low, high = value - spread, value + spread
+    return PredictionInterval(value=value, low=low, high=high, level=level, method=method)

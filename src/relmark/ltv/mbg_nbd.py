@@ -1,0 +1,78 @@
+"""MBG/NBD: BG/NBD where a customer may leave right after the first purchase too.
+
+In BG/NBD who never bought again is surely alive, which overstates those who came once. Here the coin is tossed at the
+first purchase as well (Batislam, Denizel and Filiztekin 2007), so that P(alive) of one-time buyers falls with time.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import attrs
+
+from relmark.ltv._coin_model import CoinModel
+from relmark.ltv.fit import FitReport, LogNormalPrior
+from relmark.ltv.purchase_model import parameter, report_field, unit_field
+from relmark.ltv.summary import PurchaseSummary
+
+
+@attrs.frozen(kw_only=True)
+class MbgNbd(CoinModel):
+    """The modified beta-geometric/NBD model: people may leave after any purchase, the first included.
+
+    Parameters
+    ----------
+    r, alpha : float
+        Shape and inverse scale of the gamma distribution of purchase rates; alpha is in the unit of time.
+    a, b : float
+        The beta distribution of the chance to leave after a purchase.
+    unit : {"day", "week", "month", "year"}, optional
+        The unit of time; `fit` takes the summary's.
+    fit_report : FitReport, optional
+        How the fit went.
+
+    References
+    ----------
+    Batislam, E. P., Denizel, M. and Filiztekin, A. (2007). Empirical validation and comparison of models for customer
+    base analysis. International Journal of Research in Marketing 24(3), 201-209.
+
+    Examples
+    --------
+    >>> m = MbgNbd(r=.525, alpha=6.183, a=.891, b=1.614)
+    >>> once = PurchaseSummary(frequency=[0, 0], recency=[0, 0], T=[1.0, 52.0])
+    >>> m.probability_alive(once).round(3)
+    array([0.626, 0.361])
+    """
+
+    r: float = parameter()
+    alpha: float = parameter()
+    a: float = parameter()
+    b: float = parameter()
+    unit: str | None = unit_field()
+    fit_report: FitReport | None = report_field()
+
+    kind: ClassVar[str] = "mbg_nbd"
+    shift: ClassVar[int] = 1
+
+    @classmethod
+    def fit(cls, summary: PurchaseSummary, prior: LogNormalPrior | None = None) -> Self:
+        """Return the model that makes the histories of these customers most likely.
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            Customers, or weighted cells of them.
+        prior : LogNormalPrior, optional
+            What is known of the parameters before.
+
+        Returns
+        -------
+        MbgNbd
+            With `fit_report`.
+
+        Raises
+        ------
+        NotEnoughDataError
+            Nobody bought twice.
+        """
+        return cls._fit(summary, prior, "MBG/NBD")

@@ -1,0 +1,351 @@
+"""What every model of purchases says about a customer: one door for NBD, BG/NBD, MBG/NBD, Pareto/NBD and BG/BB.
+
+A model is its parameters. It reads (frequency, recency, T) of a summary and answers with arrays, one value a row. Each
+model gives private rowwise functions on plain arrays; this class checks what comes in, turns horizons into the unit of
+the summary, and joins the answers. A new customer is one with frequency, recency and T 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Self, overload
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.errors import DefinitionError, InputError
+from relmark.ltv.fit import FitReport
+from relmark.ltv.intervals import PredictionInterval, prediction_interval
+from relmark.ltv.summary import UNITS, PurchaseSummary, horizon
+
+FloatArray = npt.NDArray[np.float64]
+
+_ZERO = np.zeros(1)
+
+
+def parameter() -> Any:
+    """Return the field of a parameter: one finite number above zero."""
+
+    def convert(value: Any, _: Any, field: attrs.Attribute[float]) -> float:
+        return checks.positive(field.name, value)
+
+    return attrs.field(converter=attrs.Converter(convert, takes_self=True, takes_field=True))  # type: ignore[call-overload]
+
+
+def unit_field() -> Any:
+    """Return the field of the unit of time that the parameters count in, where it is known."""
+    return attrs.field(
+        default=None,
+        validator=lambda _, __, unit: None if unit is None else checks.one_of("unit", unit, UNITS) and None,
+        metadata={"stored": False},
+    )
+
+
+def report_field() -> Any:
+    """Return the field of the fit's report: no part of what the model is."""
+    return attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
+
+
+class ParametricModel(Definition):
+    """A model that is stored as its parameters, and its unit of time where it has one."""
+
+    __slots__ = ()
+
+    fit_report: FitReport | None
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of the parameters, in the order of the report's arrays."""
+        return tuple(f.name for f in attrs.fields(cls) if f.metadata.get("stored", True))  # type: ignore[arg-type, misc]
+
+    @property
+    def parameters(self) -> FloatArray:
+        """The parameters as an array, shape (k,)."""
+        return np.array([getattr(self, name) for name in self.names()], dtype=np.float64)
+
+    def with_parameters(self, parameters: npt.ArrayLike) -> Self:
+        """Return the same model at other parameters, without a report."""
+        values = np.asarray(parameters, dtype=np.float64).tolist()
+        return attrs.evolve(self, **dict(zip(self.names(), values, strict=True)), fit_report=None)  # type: ignore[misc]
+
+    def interval(
+        self,
+        prediction: Callable[[Self], npt.ArrayLike],
+        *,
+        level: float = 0.95,
+        method: str = "delta",
+        draws: int = 500,
+        rng: np.random.Generator | int | None = None,
+    ) -> PredictionInterval:
+        """Return any prediction with the interval that the uncertainty of the parameters gives it.
+
+        This is the uncertainty of the expectation, not the spread of what one customer will do: that is
+        `purchase_probabilities`.
+
+        Parameters
+        ----------
+        prediction : callable
+            A function of the model that returns a number or an array, such as
+            ``lambda m: m.expected_purchases(summary, 39.0)``.
+        level : float
+            The confidence, between 0 and 1.
+        method : {"delta", "draws"}
+            "delta": the prediction as a linear function of the log parameters, twice as many predictions as there are
+            parameters; "draws": quantiles over parameters drawn from their normal approximation, which keeps to the
+            range of the prediction.
+        draws : int
+            How many draws.
+        rng : Generator or int, optional
+            The randomness of the draws.
+
+        Returns
+        -------
+        PredictionInterval
+            `value`, `low` and `high` in the shape of the prediction; NaN ends, with `reason`, where the model was not
+            fitted or its fit did not converge.
+        """
+        return prediction_interval(self, prediction, level=level, method=method, draws=draws, rng=rng)
+
+    def _body(self) -> dict[str, Any]:
+        unit = getattr(self, "unit", None)
+        return {name: getattr(self, name) for name in self.names()} | ({} if unit is None else {"unit": unit})
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        has_unit = any(f.name == "unit" for f in attrs.fields(cls))  # type: ignore[arg-type, misc]
+        check_keys(body, required=cls.names(), optional=("unit",) if has_unit else (), what=cls.kind)
+        for name in cls.names():
+            value = body[name]
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise DefinitionError(f"{value!r} is no number.", path=f"$.{name}", code="wrong_type")
+        try:
+            return cls(**body)
+        except InputError as error:
+            raise DefinitionError(str(error), code="wrong_value") from None
+
+
+class PurchaseModel(ParametricModel):
+    """The predictions that all models of purchases give."""
+
+    __slots__ = ()
+
+    unit: str | None
+    discrete: ClassVar[bool] = False
+
+    # ---- what a model gives: rowwise functions on arrays of one length
+
+    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+        """Return P(alive at T)."""
+        raise AssertionError(f"{type(self).__name__} has no P(alive)")
+
+    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:
+        """Return P(alive at T + s | alive at T)."""
+        raise AssertionError(f"{type(self).__name__} has no survival")
+
+    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
+        """Return the purchases expected in (T, T + t] given alive at T."""
+        raise AssertionError(f"{type(self).__name__} has no expectation")
+
+    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
+        """Return the discounted purchases expected in (T, T + t] given alive at T; t may be infinite if delta > 0."""
+        raise AssertionError(f"{type(self).__name__} has no discounted expectation")
+
+    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+        """Return P(n purchases in (T, T + t] | alive at T), shape (rows, len(n))."""
+        raise AssertionError(f"{type(self).__name__} has no probabilities")
+
+    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:
+        """Return all purchases ever expected given alive at T, undiscounted; inf where they are."""
+        raise AssertionError(f"{type(self).__name__} has no total")
+
+    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+        """Return the posterior mean of the purchase rate."""
+        raise AssertionError(f"{type(self).__name__} has no rate")
+
+    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
+        """Return when a purchase has come with a chance below 1, given alive at T; inf where it never reaches it."""
+        raise AssertionError(f"{type(self).__name__} has no quantile")
+
+    # ---- the public predictions
+
+    def probability_alive(self, summary: PurchaseSummary, at: Any = 0.0) -> FloatArray:
+        """Return the probability that each customer will still be one `at` a time ahead, shape (n,).
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            The customers.
+        at : timedelta, number or array_like, shape (n,)
+            How far after the end of the observation; 0 is P(alive) as it is usually meant. For a time ahead it is
+            P(alive at T) times the chance to last until then.
+        """
+        x, t_x, T = self._columns(summary)
+        ahead = self._ahead(summary, at, "at")
+        now = self._alive(x, t_x, T)
+        return now if not ahead.any() else now * self._survival(x, T, ahead)
+
+    def expected_purchases(self, summary: PurchaseSummary, t: Any) -> FloatArray:
+        """Return the purchases that each customer is expected to make in the time t after T, shape (n,).
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            The customers.
+        t : timedelta, number or array_like, shape (n,)
+            The horizon: a timedelta, or a number in the summary's unit; one, or one a customer.
+        """
+        x, t_x, T = self._columns(summary)
+        return self._alive(x, t_x, T) * self._expected(x, T, self._ahead(summary, t, "t"))
+
+    @overload
+    def expected_purchases_new(self, t: float) -> float: ...
+    @overload
+    def expected_purchases_new(self, t: Any) -> FloatArray | float: ...
+    def expected_purchases_new(self, t: Any) -> FloatArray | float:
+        """Return the repeat purchases that someone is expected to make in the time t after the first purchase.
+
+        Parameters
+        ----------
+        t : timedelta, number or array_like, shape (n,)
+            The horizon; a number counts in the unit that the model was fitted in. An array gives an array.
+        """
+        ahead = self._new_ahead(t)
+        new = np.zeros(len(ahead))
+        result = self._alive(_ZERO, _ZERO, _ZERO) * self._expected(new, new, ahead)
+        return float(result[0]) if np.ndim(t) == 0 else result
+
+    def purchase_probabilities(self, summary: PurchaseSummary, t: Any, n: int | Iterable[int]) -> FloatArray:
+        """Return the probability that each customer makes exactly n purchases in the time t after T.
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            The customers.
+        t : timedelta, number or array_like, shape (n,)
+            The horizon.
+        n : int or iterable of int
+            Numbers of purchases, 0 or more, such as ``range(5)``.
+
+        Returns
+        -------
+        ndarray, shape (customers, len(n))
+            Or (customers,) where n is one number. Who has left counts under 0.
+        """
+        x, t_x, T = self._columns(summary)
+        counts = _counts(n)
+        now = self._alive(x, t_x, T)[:, None]
+        result = now * self._probabilities(x, T, self._ahead(summary, t, "t"), counts) + (1.0 - now) * (counts == 0)
+        return result[:, 0] if np.ndim(n) == 0 and not isinstance(n, Iterable) else result
+
+    def purchase_probabilities_new(self, t: Any, n: int | Iterable[int]) -> FloatArray:
+        """Return the probability of exactly n repeat purchases in the time t after the first purchase.
+
+        Parameters
+        ----------
+        t : timedelta, number or array_like, shape (m,)
+            The horizon; a number counts in the unit that the model was fitted in.
+        n : int or iterable of int
+            Numbers of purchases, 0 or more.
+
+        Returns
+        -------
+        ndarray, shape (m, len(n))
+            Without the first axis where t is one number, without the second where n is.
+        """
+        counts, ahead = _counts(n), self._new_ahead(t)
+        new = np.zeros(len(ahead))
+        now = self._alive(_ZERO, _ZERO, _ZERO)
+        result = now * self._probabilities(new, new, ahead, counts) + (1.0 - now) * (counts == 0)
+        result = result[:, 0] if not isinstance(n, Iterable) else result
+        return result[0] if np.ndim(t) == 0 else result  # type: ignore[no-any-return]
+
+    def residual_transactions(self, summary: PurchaseSummary, discount_rate: float) -> FloatArray:
+        """Return the discounted number of all purchases that each customer still has ahead, shape (n,).
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            The customers.
+        discount_rate : float
+            Continuous, per unit of the summary: 15 % a year is ln(1.15) / 52.18 = .0027 a week. At 0 nothing is
+            discounted, and the number is infinite where the model has no finite mean.
+
+        Notes
+        -----
+        DERT, discounted expected residual transactions (Fader, Hardie and Lee 2005, "RFM and CLV"): P(alive) times the
+        integral of e^(-delta s) times the rate of purchases.
+        """
+        x, t_x, T = self._columns(summary)
+        delta = checks.number("discount_rate", discount_rate, low=0.0)
+        now = self._alive(x, t_x, T)
+        if delta == 0.0:
+            return now * self._total(x, T)
+        return now * self._discounted(x, T, np.full(len(x), np.inf), delta)
+
+    def posterior_rate(self, summary: PurchaseSummary) -> FloatArray:
+        """Return the mean rate, per unit of the summary, at which each customer buys (or bought) while one, shape (n,).
+
+        It is E[lambda | frequency, recency, T], over both cases, that the customer is alive and that he has left.
+        """
+        return self._rate(*self._columns(summary))
+
+    def next_purchase_quantile(
+        self, summary: PurchaseSummary, q: float = 0.5, *, given_alive: bool = False
+    ) -> FloatArray:
+        """Return the time after T by which each customer has bought again with probability q, shape (n,).
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            The customers.
+        q : float
+            The probability, between 0 and 1.
+        given_alive : bool
+            Whether to suppose that the customer is alive at T. If not, the time is infinite for who buys again with
+            less than q.
+        """
+        x, t_x, T = self._columns(summary)
+        chance = np.full(len(x), checks.fraction("q", q))
+        if not given_alive:
+            now = self._alive(x, t_x, T)
+            with np.errstate(divide="ignore"):
+                chance = chance / now
+        out = np.full(len(x), np.inf)
+        possible = chance < 1.0
+        if possible.any():
+            out[possible] = self._quantile(x[possible], T[possible], chance[possible])
+        return out
+
+    # ---- the door
+
+    def _columns(self, summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return x, t_x and T of a summary in the model's unit."""
+        if not isinstance(summary, PurchaseSummary):
+            raise InputError(f"a PurchaseSummary is needed, not {checks.shown(summary)}.")
+        if self.unit is not None and summary.unit != self.unit:
+            raise InputError(
+                f"the model counts in {self.unit}s and the summary in {summary.unit}s: "
+                f"make the summary with unit={self.unit!r}, or fit the model to this one."
+            )
+        return summary.frequency, summary.recency, summary.T
+
+    def _ahead(self, summary: PurchaseSummary, t: Any, name: str) -> FloatArray:
+        return self._whole(np.broadcast_to(np.float64(summary.horizon(t, name)), (len(summary),)), name)
+
+    def _new_ahead(self, t: Any) -> FloatArray:
+        return self._whole(np.atleast_1d(np.asarray(horizon(t, self.unit), dtype=np.float64)), "t")
+
+    def _whole(self, ahead: FloatArray, name: str) -> FloatArray:
+        if self.discrete:
+            checks.refuse_rows(name, ahead != np.floor(ahead), ahead, "a whole number of periods is needed")
+        return ahead
+
+
+def _counts(n: int | Iterable[int]) -> npt.NDArray[np.int64]:
+    given = list(n) if isinstance(n, Iterable) else [n]
+    if not given:
+        raise InputError("n is empty: give one number of purchases or more.")
+    return np.array([checks.whole("n", value, low=0) for value in given], dtype=np.int64)

@@ -1,0 +1,284 @@
+"""What the models of this room are fitted to: how often, until when and for how long each customer bought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.results import ColumnarResult
+from relmark.core.time import duration
+from relmark.ltv._cells import unique_rows
+
+FloatArray = npt.NDArray[np.float64]
+
+# Days in each unit of time. A period has no length: it is one opportunity of a discrete model.
+UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "year": 365.25}
+UNITS = (*UNIT_DAYS, "period")
+_DAY = 86_400_000_000
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PurchaseSummary(ColumnarResult):
+    """The purchase history of each customer in three numbers, and the mean spend.
+
+    These are sufficient for every model of this room: no purchase times are needed beyond them.
+
+    Parameters
+    ----------
+    frequency : array_like, shape (n,)
+        Repeat purchases x: purchases after the first. Whole numbers, 0 or more.
+    recency : array_like, shape (n,)
+        The customer's age at the last purchase, t_x: 0 for who bought once, at most T. (RFM's days since the last
+        purchase are T - recency.)
+    T : array_like, shape (n,)
+        The customer's age: from the first purchase to the end of the observation.
+    monetary_value : array_like, shape (n,), optional
+        The mean value of the repeat purchases. It is not read where frequency is 0 and may be NaN there.
+    unit : {"day", "week", "month", "year", "period"}
+        What recency and T count; a period is one opportunity to buy, for `BgBb`.
+    weights : array_like, shape (n,), optional
+        How many customers each row stands for; 1 where left out.
+    customer_id : array_like, shape (n,), optional
+        Who they are; results about these customers carry it.
+    counts : mapping of str to int
+        What was merged or dropped on the way from the log, by reason.
+
+    Raises
+    ------
+    InputError
+        A column of another length, a negative or fractional frequency, recency above T, or recency above 0 with
+        frequency 0: the message names the first bad row.
+
+    Examples
+    --------
+    >>> s = PurchaseSummary(frequency=[2, 0], recency=[30.43, 0.0], T=[38.86, 38.86], unit="week")
+    >>> len(s), s.n_customers
+    (2, 2.0)
+    """
+
+    customer_id: Any = None
+    frequency: Any
+    recency: Any
+    T: Any
+    monetary_value: Any = None
+    weights: Any = None
+    unit: str = "week"
+    counts: Mapping[str, int] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        """Check the columns against each other and make them float64."""
+        x = checks.numbers("frequency", self.frequency, low=0.0)
+        checks.refuse_rows("frequency", x != np.floor(x), x, "whole numbers of repeat purchases are needed")
+        n = len(x)
+        age = checks.numbers("T", self.T, length=n, low=0.0)
+        t_x = checks.numbers("recency", self.recency, length=n, low=0.0)
+        checks.refuse_rows(
+            "recency",
+            t_x > age,
+            t_x,
+            "the age at the last purchase is at most T",
+            "Recency is counted from the first purchase; if yours counts from the last one, give T - recency.",
+        )
+        checks.refuse_rows("recency", (x == 0) & (t_x > 0), t_x, "who never bought again (frequency 0) has recency 0")
+        set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        set_field("frequency", x)
+        set_field("recency", t_x)
+        set_field("T", age)
+        if self.monetary_value is not None:
+            money = checks.numbers("monetary_value", self.monetary_value, length=n, missing=True)
+            checks.refuse_rows(
+                "monetary_value",
+                np.isnan(money) & (x > 0),
+                money,
+                "the mean spend of a repeat buyer must be known",
+            )
+            set_field("monetary_value", money)
+        if self.weights is not None:
+            set_field("weights", checks.numbers("weights", self.weights, length=n, above=0.0))
+        if self.customer_id is not None:
+            ids = np.atleast_1d(np.asarray(self.customer_id))
+            checks.same_length("customer_id", ids, n)
+            set_field("customer_id", ids)
+        checks.one_of("unit", self.unit, UNITS)
+        ColumnarResult.__attrs_post_init__(self)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.frequency)
+
+    @property
+    def n_customers(self) -> float:
+        """How many customers the rows stand for: the sum of the weights."""
+        return float(len(self)) if self.weights is None else float(self.weights.sum())
+
+    def horizon(self, t: Any, name: str = "t") -> float | FloatArray:
+        """Return a time ahead as a number of the summary's unit, one or one a customer.
+
+        Parameters
+        ----------
+        t : timedelta, number, or array_like of shape (n,)
+            A timedelta, a number in the summary's unit, or a column of numbers or timedelta64.
+        name : str
+            The argument, for messages.
+        """
+        return horizon(t, self.unit, name=name, length=len(self))
+
+    def cells(self) -> PurchaseSummary:
+        """Return the distinct rows of (frequency, recency, T) with their weights, without ids and spend.
+
+        A fit to the cells is the fit to the customers. Cells of disjoint sets of customers add up with ``+``.
+        """
+        (x, t_x, age), total, _ = unique_rows([self.frequency, self.recency, self.T], self.weights)
+        return PurchaseSummary(frequency=x, recency=t_x, T=age, weights=total, unit=self.unit, counts=self.counts)
+
+    def spend_cells(self) -> SpendCells:
+        """Return the distinct rows of (frequency, monetary_value) of the repeat buyers with their weights."""
+        if self.monetary_value is None:
+            raise InputError("the summary has no monetary_value: make it from a log whose purchases have values.")
+        again = self.frequency > 0
+        (x, money), total, _ = unique_rows(
+            [self.frequency[again], self.monetary_value[again]],
+            None if self.weights is None else self.weights[again],
+        )
+        return SpendCells(frequency=x, monetary_value=money, weights=total)
+
+    def take(self, rows: Any) -> PurchaseSummary:
+        """Return the summary of some rows, chosen by a mask or by positions."""
+        chosen = {
+            name: None if (column := getattr(self, name)) is None else column[rows]
+            for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "weights")
+        }
+        return PurchaseSummary(**chosen, unit=self.unit)
+
+    def __add__(self, other: object) -> PurchaseSummary:
+        """Return both summaries as one, for disjoint customers: cells merge, and rows with ids are put in their order."""
+        if not isinstance(other, PurchaseSummary):
+            return NotImplemented
+        if self.unit != other.unit:
+            raise InputError(f"one summary counts in {self.unit}s, the other in {other.unit}s: give both one unit.")
+        names = ("customer_id", "frequency", "recency", "T", "monetary_value")
+        has_ids = self.customer_id is not None and other.customer_id is not None
+        if not has_ids:
+            names = names[1:]
+        columns: dict[str, Any] = {
+            name: None
+            if getattr(self, name) is None or getattr(other, name) is None
+            else np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in names
+        }
+        if self.weights is not None or other.weights is not None:
+            columns["weights"] = np.concatenate(
+                [np.ones(len(s)) if s.weights is None else s.weights for s in (self, other)]
+            )
+        counts = {k: self.counts.get(k, 0) + other.counts.get(k, 0) for k in {**self.counts, **other.counts}}
+        both = PurchaseSummary(**columns, unit=self.unit, counts=counts)
+        if not has_ids:
+            return both.cells() if both.monetary_value is None else both
+        order = np.argsort(both.customer_id, kind="stable")
+        ids = both.customer_id[order]
+        twice = ids[1:] == ids[:-1]
+        checks.refuse_rows("customer_id", twice, ids[1:], "the two summaries must have different customers")
+        return attrs.evolve(both.take(order), counts=counts)
+
+    def _facts(self) -> dict[str, Any]:
+        again = self.frequency > 0
+        weight = np.ones(len(self)) if self.weights is None else self.weights
+        total = weight.sum()
+        share = float(weight[again].sum() / total) if total else float("nan")
+        facts: dict[str, Any] = {
+            "rows": len(self),
+            "customers": float(total),
+            "unit": self.unit,
+            "bought_again": round(share, 4),
+        }
+        changed = {k: v for k, v in self.counts.items() if v and k != "events"}
+        return facts | ({"counts": changed} if changed else {})
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SpendCells(ColumnarResult):
+    """Distinct (frequency, mean spend) of repeat buyers with their weights: all that Gamma-Gamma needs.
+
+    Parameters
+    ----------
+    frequency : array_like, shape (n,)
+        Repeat purchases, 1 or more.
+    monetary_value : array_like, shape (n,)
+        The mean value of the repeat purchases.
+    weights : array_like, shape (n,), optional
+        How many customers each row stands for.
+    """
+
+    frequency: Any
+    monetary_value: Any
+    weights: Any = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the columns against each other and make them float64."""
+        x = checks.numbers("frequency", self.frequency, low=1.0)
+        checks.refuse_rows("frequency", x != np.floor(x), x, "whole numbers of repeat purchases are needed")
+        object.__setattr__(self, "frequency", x)
+        object.__setattr__(self, "monetary_value", checks.numbers("monetary_value", self.monetary_value, length=len(x)))
+        weights = np.ones(len(x)) if self.weights is None else self.weights
+        object.__setattr__(self, "weights", checks.numbers("weights", weights, length=len(x), above=0.0))
+        ColumnarResult.__attrs_post_init__(self)
+
+    def __add__(self, other: object) -> SpendCells:
+        """Return the cells of two disjoint sets of customers as one."""
+        if not isinstance(other, SpendCells):
+            return NotImplemented
+        (x, money), total, _ = unique_rows(
+            [
+                np.concatenate([self.frequency, other.frequency]),
+                np.concatenate([self.monetary_value, other.monetary_value]),
+            ],
+            np.concatenate([self.weights, other.weights]),
+        )
+        return SpendCells(frequency=x, monetary_value=money, weights=total)
+
+
+def unit_days(unit: str | None, what: str) -> float:
+    """Return the days in a unit of time, or raise where the unit has no length."""
+    if unit is None or unit not in UNIT_DAYS:
+        said = "has no unit of time" if unit is None else f"counts in {unit}s, which have no length in days"
+        raise InputError(f"{what} {said}: give a number instead of a timedelta, or set unit= to day, week or month.")
+    return UNIT_DAYS[unit]
+
+
+def horizon(t: Any, unit: str | None, *, name: str = "t", length: int | None = None) -> float | FloatArray:
+    """Return a time ahead in a unit: a number, or an array where an array was given."""
+    if isinstance(t, timedelta):
+        return duration(name, t, positive=False) / _DAY / unit_days(unit, "the summary or model")
+    array = np.asarray(t)
+    if array.dtype.kind == "m":
+        whole = array.astype("m8[us]").astype(np.int64) / _DAY / unit_days(unit, "the summary or model")
+        return horizon(float(whole) if whole.ndim == 0 else whole, unit, name=name, length=length)
+    if array.dtype == object and array.ndim == 1 and all(isinstance(value, timedelta) for value in array):
+        return horizon(array.astype("m8[us]"), unit, name=name, length=length)
+    if array.ndim == 0:
+        return checks.number(name, t, low=0.0)
+    return checks.numbers(name, array, length=length, low=0.0)
+
+
+def need_repeat_buyers(summary: PurchaseSummary, model: str) -> None:
+    """Raise where nobody bought twice: then no model knows how often people buy."""
+    if not isinstance(summary, PurchaseSummary):
+        raise InputError(f"a PurchaseSummary is needed to fit {model}, not {checks.shown(summary)}.")
+    if not (summary.frequency > 0).any():
+        raise NotEnoughDataError(
+            f"nobody of these {summary.n_customers:,.0f} customers bought twice: {model} can't be fitted. "
+            "Observe for longer, or check that each purchase has its own day (merge='day' joins those of one day)."
+        )
+
+
+def mean_age(summary: PurchaseSummary) -> float:
+    """Return the weighted mean of T, or 1 where all are 0."""
+    mean = float(np.average(summary.T, weights=summary.weights))
+    return mean if mean > 0 else 1.0
