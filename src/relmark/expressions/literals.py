@@ -51,7 +51,7 @@ def literal_value(value: Any, name: str = "value") -> LiteralValue:
         raise InputError(f"{name} is None: use is_null() or not_null() to test for missing values.")
     if isinstance(value, timedelta):
         raise InputError(
-            f"{name} is a duration: compare days_since_last() with a number of days; durations go to within= and older_than()."
+            f"{name} is a duration: compare days_since_last() with a number; durations go to within= and older_than()."
         )
     raise InputError(
         f"{name} is {shown(value)}: a number, a text, True or False, a date or an aware datetime is needed."

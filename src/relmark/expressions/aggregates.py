@@ -1,0 +1,165 @@
+"""Figures of each customer's events: plain functions of (customer codes, times, a column), times ascending.
+
+A bincount over a window's slice is the fastest way there is; what needs an order sorts packed integers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.columns import Column
+
+__all__ = [
+    "counts",
+    "distinct_counts",
+    "exact_sums",
+    "extreme_values",
+    "first_times",
+    "last_times",
+    "most_frequent_ranks",
+    "present",
+    "ranked",
+    "smallest_of_time",
+]
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.integer]
+NEVER = np.iinfo(np.int64).min
+
+
+def counts(codes: Codes, k: int) -> IntArray:
+    """Return how many events each of k customers has."""
+    return np.bincount(codes, minlength=k)
+
+
+def present(codes: Codes, k: int) -> BoolArray:
+    """Return which of k customers have an event."""
+    found = np.zeros(k, dtype=np.bool_)
+    found[codes] = True
+    return found
+
+
+def last_times(codes: Codes, times: IntArray, k: int) -> IntArray:
+    """Return the time of each customer's last event, `NEVER` without one; of repeated places the last write stays."""
+    last = np.full(k, NEVER, dtype=np.int64)
+    last[codes] = times
+    return last
+
+
+def first_times(codes: Codes, times: IntArray, k: int) -> IntArray:
+    """Return the time of each customer's first event, `NEVER` without one."""
+    first = np.full(k, NEVER, dtype=np.int64)
+    first[codes[::-1]] = times[::-1]
+    return first
+
+
+def exact_sums(codes: Codes, values: FloatArray, k: int) -> FloatArray:
+    """Return each customer's sum, correctly rounded, so that no order of the events changes a bit of it.
+
+    The values are split at a power of two into parts of so few bits that float64 adds each part without rounding; two
+    parts are enough for money. It equals ``math.fsum``, at about twice the cost of one bincount. A sum beyond float64 is
+    NaN.
+    """
+    levels = []
+    rest = values
+    while len(levels) < 4:
+        total = float(np.abs(rest).sum()) if len(rest) else 0.0
+        if total == 0.0:
+            break
+        # Multiples of 2**grid whose sums stay below 2**(grid + 53) are added exactly.
+        grid = math.frexp(total)[1] + 1 - 53
+        if not math.isfinite(total) or not -1000 < grid < 900:
+            break
+        magic = math.ldexp(1.5, grid + 52)
+        high = (rest + magic) - magic
+        levels.append(np.bincount(codes, weights=high, minlength=k))
+        rest = rest - high
+    if len(rest) and rest.any():
+        return _slow_sums(codes, values, k)
+    if not levels:
+        return np.zeros(k)
+    result = levels[0]
+    if len(levels) == 2:
+        result = levels[0] + levels[1]
+    elif len(levels) > 2:
+        result = levels[0] + levels[1]
+        for customer in np.flatnonzero(np.any(levels[2:], axis=0)).tolist():
+            result[customer] = math.fsum(level[customer] for level in levels)
+    return result
+
+
+def _slow_sums(codes: Codes, values: FloatArray, k: int) -> FloatArray:
+    """Return the sums of values that differ by more than 200 powers of two, one customer after the other."""
+    result = np.zeros(k)
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    for start, stop in zip(starts, np.append(starts[1:], len(order)), strict=True):
+        try:
+            result[codes[order[start]]] = math.fsum(values[order[start:stop]].tolist())
+        except OverflowError:
+            result[codes[order[start]]] = math.nan
+    return result
+
+
+def extreme_values(codes: Codes, values: FloatArray, k: int, *, largest: bool) -> FloatArray:
+    """Return each customer's smallest or largest value, NaN without one."""
+    edge = -math.inf if largest else math.inf
+    result = np.full(k, edge)
+    (np.maximum if largest else np.minimum).at(result, codes, values)
+    result[result == edge] = math.nan
+    return result
+
+
+def distinct_pairs(codes: Codes, ranks: Codes, n_ranks: int) -> tuple[IntArray, IntArray]:
+    """Return the different pairs of customer and rank, packed as ``code * n_ranks + rank`` ascending, and their counts."""
+    keys = codes.astype(np.int64) * n_ranks + ranks
+    keys.sort()
+    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))) if len(keys) else np.empty(0, np.int64)
+    return keys[starts], np.diff(starts, append=len(keys))
+
+
+def distinct_counts(codes: Codes, ranks: Codes, n_ranks: int, k: int) -> IntArray:
+    """Return how many different ranks each customer's events have."""
+    n_ranks = max(n_ranks, 1)
+    pairs, _ = distinct_pairs(codes, ranks, n_ranks)
+    return np.bincount(pairs // n_ranks, minlength=k)
+
+
+def most_frequent_ranks(codes: Codes, ranks: Codes, n_ranks: int, k: int) -> IntArray:
+    """Return the rank that most of each customer's events have, the smallest of equally frequent ones; -1 without one."""
+    n_ranks = max(n_ranks, 1)
+    pairs, sizes = distinct_pairs(codes, ranks, n_ranks)
+    owner = pairs // n_ranks
+    most = np.zeros(k, dtype=np.int64)
+    np.maximum.at(most, owner, sizes)
+    best = sizes == most[owner]
+    result = np.full(k, -1, dtype=np.int64)
+    result[owner[best][::-1]] = (pairs[best] % n_ranks)[::-1]  # of repeated places the last write, the smallest, stays
+    return result
+
+
+def ranked(column: Column) -> tuple[Codes, Column]:
+    """Return the rank of each value among the different ones, and those as a column; no value may be missing."""
+    if column.kind == "text":
+        assert column.categories is not None
+        every = np.arange(len(column.categories), dtype=np.int32)
+        return column.data, Column("text", every, column.categories)
+    if column.kind == "boolean":
+        return column.data, Column("boolean", np.array([0, 1], dtype=np.int8))
+    different, ranks = np.unique(column.data, return_inverse=True)
+    return ranks, Column(column.kind, different)
+
+
+def smallest_of_time(codes: Codes, times: IntArray, ranks: Codes, k: int, *, last: bool) -> IntArray:
+    """Return the rank of each customer's earliest or latest event, the smallest of those at that instant; -1 without."""
+    when = last_times(codes, times, k) if last else first_times(codes, times, k)
+    at = times == when[codes]
+    result = np.full(k, np.iinfo(np.int64).max, dtype=np.int64)
+    np.minimum.at(result, codes[at], ranks[at])
+    result[result == np.iinfo(np.int64).max] = -1
+    return result

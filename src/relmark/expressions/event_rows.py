@@ -1,0 +1,154 @@
+"""The events that a selection and a window choose, as one table in the order of time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.columns import Column, joined
+from relmark.core.log import EventLog
+from relmark.core.ordering import stable_order
+from relmark.core.partition import Partition
+from relmark.core.time import instant
+from relmark.expressions import nodes
+from relmark.expressions.column_tests import constant
+from relmark.expressions.operators import Expression
+from relmark.expressions.scope import Scope
+from relmark.expressions.selection import Selection, Window
+from relmark.expressions.truth import Truth
+
+__all__ = ["Bounds", "EventRows", "EventScope", "chosen_events", "window_bounds"]
+
+IntArray = npt.NDArray[np.int64]
+Moment = int | IntArray
+_US = timedelta(microseconds=1)
+
+
+@attrs.frozen
+class Bounds:
+    """The instants low < t <= high that a window leaves, one for all or one a customer of the log; None is no bound."""
+
+    low: Moment | None
+    high: Moment
+
+
+def window_bounds(window: Window, as_of: Moment, tz: str) -> Bounds:
+    """Return the bounds of a window for an as_of in microseconds."""
+    high = as_of if window.ago is None else as_of - window.ago // _US
+    low = None if window.within is None else high - window.within // _US
+    if window.since is not None:
+        since = instant(window.since, tz=tz) - 1
+        low = since if low is None else _larger(low, since)
+    if window.until is not None:
+        high = -_larger(-high, -instant(window.until, tz=tz))  # type: ignore[assignment]
+    return Bounds(low, high)
+
+
+def _larger(a: Moment, b: int) -> Moment:
+    return np.maximum(a, b) if isinstance(a, np.ndarray) else max(a, b)
+
+
+class EventScope(Scope):
+    """Some events of one type; its leaves are their properties."""
+
+    def __init__(self, part: Partition, type_name: str, rows: slice | IntArray, n: int, tz: str) -> None:
+        super().__init__(n, tz)
+        self.part = part
+        self.type_name = type_name
+        self.rows = rows
+
+    def leaf(self, node: Expression) -> Column | Truth:
+        """Return a property, the value or the type of each event."""
+        if not isinstance(node, nodes.Prop):
+            return super().leaf(node)
+        return self.property(node.name)
+
+    def property(self, name: str) -> Column:
+        """Return a property of each event; one that no event of this type has is missing everywhere."""
+        if name == "type":
+            return constant(self.type_name, self.n)
+        if name == "value":
+            value = self.part.value
+            return Column.empty(self.n) if value is None else Column("number", value[self.rows])
+        column = self.part.properties.get(name)
+        return Column.empty(self.n) if column is None else column.take(self.rows)
+
+
+class EventRows:
+    """Chosen events, as one table ascending in time: codes of customers, times, and properties on demand."""
+
+    def __init__(self, scopes: list[EventScope], tz: str) -> None:
+        self.scopes = scopes
+        self.tz = tz
+        codes = [scope.part.code[scope.rows] for scope in scopes]
+        times = [scope.part.time[scope.rows] for scope in scopes]
+        self.order: IntArray | None = None
+        if len(scopes) == 1:
+            self.codes, self.times = codes[0], times[0]
+        else:
+            self.codes = np.concatenate(codes) if codes else np.empty(0, dtype=np.int32)
+            self.times = np.concatenate(times) if times else np.empty(0, dtype=np.int64)
+            if scopes:
+                self.order = stable_order(self.times)
+                self.codes, self.times = self.codes[self.order], self.times[self.order]
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.times)
+
+    def column(self, name: str) -> Column:
+        """Return a property of each event."""
+        column = joined(f"property {name!r}", [scope.property(name) for scope in self.scopes])
+        return column if self.order is None else column.take(self.order)
+
+    def truth(self, where: Expression) -> Truth:
+        """Return what a predicate says of each event."""
+        parts = [scope.truth(where) for scope in self.scopes]
+        if len(parts) == 1:
+            return parts[0]
+        true = np.concatenate([part.true for part in parts] or [np.empty(0, dtype=np.bool_)])
+        unknown = np.concatenate([part.possible & ~part.true for part in parts] or [np.empty(0, dtype=np.bool_)])
+        if self.order is not None:
+            true, unknown = true[self.order], unknown[self.order]
+        return Truth.of(true, unknown)
+
+
+def chosen_events(log: EventLog, selection: Selection, bounds: Bounds, tz: str) -> EventRows:
+    """Return the events of a selection within bounds; only the slice between the outermost bounds is touched."""
+    scopes = []
+    for name in selection.types:
+        part = log.partition(name)
+        if part is not None:
+            rows = _chosen_rows(part, name, selection.where, bounds, tz)
+            n = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+            scopes.append(EventScope(part, name, rows, n, tz))
+    return EventRows(scopes, tz)
+
+
+def _chosen_rows(
+    part: Partition, name: str, where: Expression | None, bounds: Bounds, tz: str
+) -> slice | IntArray:
+    each = [bound for bound in (bounds.low, bounds.high) if isinstance(bound, np.ndarray)]
+    rows = part.window(_outermost(bounds.low, largest=False), _outermost(bounds.high, largest=True))
+    mask: Any = None
+    if each:
+        code, time = part.code[rows], part.time[rows]
+        mask = time <= (bounds.high[code] if isinstance(bounds.high, np.ndarray) else bounds.high)
+        if bounds.low is not None:
+            mask &= time > (bounds.low[code] if isinstance(bounds.low, np.ndarray) else bounds.low)
+    if where is not None:
+        if mask is not None:
+            inside = np.flatnonzero(mask) + rows.start
+            return inside[EventScope(part, name, inside, len(inside), tz).truth(where).true]
+        mask = EventScope(part, name, rows, rows.stop - rows.start, tz).truth(where).true
+    return rows if mask is None else np.flatnonzero(mask) + rows.start
+
+
+def _outermost(bound: Moment | None, *, largest: bool) -> int | None:
+    if isinstance(bound, np.ndarray):
+        return int(bound.max() if largest else bound.min()) if len(bound) else 0
+    return bound

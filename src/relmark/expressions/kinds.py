@@ -1,0 +1,272 @@
+"""Which kind of value each node has, and what of a rule does not fit a schema: every problem, with its place.
+
+A number is never compared with a word, a word never added, a property is only asked of events. The same rules hold for a
+definition that comes from a user interface, before it meets data, and for the data themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from relmark.core.errors import DefinitionError, MissingColumnError
+from relmark.core.names import did_you_mean
+from relmark.core.schema import Schema
+from relmark.expressions import nodes
+from relmark.expressions.literals import LiteralValue, literal_kind
+from relmark.expressions.operators import Expression
+from relmark.expressions.problems import Problem
+from relmark.expressions.selection import Selection
+from relmark.expressions.walk import children
+
+if TYPE_CHECKING:
+    from relmark.core.base import CustomerBase
+
+__all__ = ["check_on_data", "kind_of", "notes_on_data", "problems", "rule_problems"]
+
+_TIMES = {"date", "instant"}
+_ORDERED = {"number", "text", "date", "instant"}
+_NAMES = {"number": "a number", "text": "a text", "boolean": "true or false", "date": "a date", "instant": "an instant"}
+_SOFT = {"unknown_event", "unknown_property"}
+
+
+def problems(
+    expression: Expression, schema: Schema, *, path: str = "$", segments: Collection[str] | None = None
+) -> tuple[Problem, ...]:
+    """Return what of an expression does not fit a schema; () where all fits."""
+    checker = _Checker(schema, segments)
+    checker.kind(expression, path)
+    return tuple(checker.problems)
+
+
+def rule_problems(
+    rule: Expression, schema: Schema, *, path: str = "$", segments: Collection[str] | None = None
+) -> tuple[Problem, ...]:
+    """Return what of a rule does not fit a schema, and whether it is true or false at all."""
+    checker = _Checker(schema, segments)
+    checker.rule(rule, path)
+    return tuple(checker.problems)
+
+
+def kind_of(expression: Expression, schema: Schema) -> str | None:
+    """Return the kind of an expression's value, None where the schema does not say."""
+    return _Checker(schema, None).kind(expression, "$")
+
+
+def check_on_data(
+    expression: Expression,
+    base: CustomerBase,
+    *,
+    rule: bool = False,
+    path: str = "$",
+    segments: Collection[str] | None = None,
+) -> None:
+    """Raise the first thing in which an expression does not fit data.
+
+    An event type or a property that the log does not have is no error here: a log in which nobody has unsubscribed has no
+    such events. `notes_on_data` tells of them.
+    """
+    found = (rule_problems if rule else problems)(expression, base.schema(), path=path, segments=segments)
+    for problem in found:
+        if problem.code == "unknown_field":
+            raise MissingColumnError(f"{problem.message} {problem.hint}".rstrip())
+        if problem.code not in _SOFT:
+            raise problem.error()
+
+
+def notes_on_data(expression: Expression, base: CustomerBase) -> tuple[str, ...]:
+    """Return the event types and properties that a rule asks for and a log does not have."""
+    found = problems(expression, base.schema(), segments=None)
+    words = (f"{problem.message} {problem.hint}".rstrip() for problem in found if problem.code in _SOFT)
+    return tuple(dict.fromkeys(words))
+
+
+class _Checker:
+    """Infers kinds from the leaves up, and collects problems on the way; a kind of None fits everywhere."""
+
+    def __init__(self, schema: Schema, segments: Collection[str] | None) -> None:
+        self.schema = schema
+        self.segments = segments
+        self.problems: list[Problem] = []
+        self.types: tuple[str, ...] | None = None  # of the events whose properties are asked, inside a where
+
+    def fail(self, path: str, code: str, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(path, code, message, hint.strip()))
+
+    def rule(self, node: Expression, path: str) -> None:
+        kind = self.kind(node, path)
+        if kind not in {None, "boolean"}:
+            self.fail(path, "not_rule", f"{_brief(node)} is {_NAMES.get(kind or '', kind)}, and a rule is needed.",
+                      "Compare it with something.")  # fmt: skip
+
+    def kind(self, node: Expression, path: str) -> str | None:
+        match node:
+            case nodes.Literal(value=value):
+                return literal_kind(value)
+            case nodes.Field(name=name):
+                return self._field(name, path)
+            case nodes.Prop(name=name):
+                return self._property(name, path)
+            case nodes.Compare():
+                self._compare(node, path)
+            case nodes.Arithmetic(left=left, right=right):
+                self._need(left, f"{path}.left", {"number"})
+                self._need(right, f"{path}.right", {"number"})
+                return "number"
+            case nodes.Fill(arg=arg, value=value):
+                kind = self.kind(arg, f"{path}.arg")
+                self._fits(kind, value.value, f"{path}.value")
+                return kind or literal_kind(value.value)
+            case nodes.Age(arg=arg):
+                self._need(arg, f"{path}.arg", _TIMES)
+                return "number"
+            case nodes.Between(arg=arg, low=low):
+                kind = self._need(arg, f"{path}.arg", {"number", *_TIMES})
+                self._fits(kind, low.value, f"{path}.low")
+            case nodes.IsIn(arg=arg, values=values):
+                kind = self._need(arg, f"{path}.arg", {"boolean", *_ORDERED})
+                if values:
+                    self._fits(kind, values[0], f"{path}.values[0]")
+            case nodes.IsNull(arg=arg):
+                self.kind(arg, f"{path}.arg")
+            case nodes.Matches(op=op, arg=arg):
+                allowed = {"text", "tags"} if op.startswith("contains") else {"text"}
+                self._need(arg, f"{path}.arg", allowed)
+            case nodes.DateWindow(arg=arg):
+                kind = self._need(arg, f"{path}.arg", _TIMES)
+                if node.op == "upcoming" and kind == "date" and node.duration.total_seconds() % 86_400:
+                    self.fail(path, "wrong_value", f"upcoming({node.duration}) of a date: whole days are needed.")
+            case nodes.InPeriod(arg=arg):
+                self._need(arg, f"{path}.arg", _TIMES)
+            case nodes.And(args=args) | nodes.Or(args=args) | nodes.AtLeast(args=args):
+                for position, arg in enumerate(args):
+                    self.rule(arg, f"{path}.args[{position}]")
+            case nodes.Not(arg=arg):
+                self.rule(arg, f"{path}.arg")
+            case nodes.SegmentRef(name=name):
+                self._segment(name, path)
+            case nodes.Aggregate():
+                return self._aggregate(node, path)
+            case _:
+                self._behaviour(node, path)
+        return "boolean"
+
+    # Leaves
+
+    def _field(self, name: str, path: str) -> str | None:
+        kind = self.schema.fields.get(name)
+        if kind is None:
+            listed = ", ".join(map(repr, list(self.schema.fields)[:20])) or "none"
+            hint = did_you_mean(name, self.schema.fields)
+            self.fail(path, "unknown_field", f"customers have no field {name!r}; their fields are {listed}.", hint)
+        return None if kind == "empty" else kind
+
+    def _property(self, name: str, path: str) -> str | None:
+        if self.types is None:
+            self.fail(path, "not_here", f"prop({name!r}) stands outside of where=, and customers have no properties.",
+                      "Use field(...) for customers, or ask for it of events.")  # fmt: skip
+            return None
+        return self._property_of(self.types, name, path)
+
+    def _property_of(self, types: tuple[str, ...], name: str, path: str) -> str | None:
+        if name in {"value", "type"}:
+            return "number" if name == "value" else "text"
+        known = [self.schema.events[one] for one in types if one in self.schema.events]
+        kinds = sorted({str(properties[name]) for properties in known if name in properties} - {"empty"})
+        if len(kinds) > 1:
+            self.fail(path, "wrong_type", f"property {name!r} is {' and '.join(kinds)}, by type of event.",
+                      "Ask for one type.")  # fmt: skip
+            return None
+        if known and not any(name in properties for properties in known):
+            names = sorted({key for properties in known for key in properties})
+            listed = ", ".join(map(repr, names[:20])) or "none"
+            what = " or ".join(map(repr, types))
+            self.fail(path, "unknown_property", f"no {what} event has a property {name!r}; they have {listed}.",
+                      did_you_mean(name, names))  # fmt: skip
+        return kinds[0] if kinds else None
+
+    def _segment(self, name: str, path: str) -> None:
+        if self.segments is not None and name not in self.segments:
+            listed = ", ".join(map(repr, list(self.segments)[:20])) or "none"
+            self.fail(path, "unknown_segment", f"there is no segment {name!r} here; there are {listed}.",
+                      did_you_mean(name, self.segments))  # fmt: skip
+
+    # Tests of a value
+
+    def _need(self, node: Expression, path: str, allowed: set[str]) -> str | None:
+        kind = self.kind(node, path)
+        if kind is not None and kind not in allowed:
+            words = " or ".join(_NAMES.get(one, one) for one in sorted(allowed))
+            self.fail(path, "wrong_type", f"{_brief(node)} is {_NAMES.get(kind, kind)}, and {words} is needed.")
+            return None
+        return kind
+
+    def _fits(self, kind: str | None, value: LiteralValue, path: str) -> None:
+        given = literal_kind(value)
+        if kind is None or kind == given or (kind == "instant" and given == "date"):
+            return
+        if kind == "date" and given == "instant":
+            return
+        hint = "Give a date, as in datetime.date(2026, 11, 1)." if kind in _TIMES and given == "text" else ""
+        self.fail(path, "wrong_type", f"{value!r} is {_NAMES[given]}, and {_NAMES.get(kind, kind)} is needed.", hint)
+
+    def _compare(self, node: nodes.Compare, path: str) -> None:
+        left, right = self.kind(node.left, f"{path}.left"), self.kind(node.right, f"{path}.right")
+        for side, kind in (("left", left), ("right", right)):
+            if kind == "tags":
+                self.fail(f"{path}.{side}", "wrong_type", "a set of tags does not compare.", "Use contains_any([...]).")
+                return
+            if kind == "boolean" and node.op not in {"eq", "ne"}:
+                self.fail(f"{path}.{side}", "wrong_type", f"true and false have no order: {node.op!r} does not fit.")
+                return
+        if isinstance(node.right, nodes.Literal):
+            self._fits(left, node.right.value, f"{path}.right")
+        elif isinstance(node.left, nodes.Literal):
+            self._fits(right, node.left.value, f"{path}.left")
+        elif left is not None and right is not None and left != right and {left, right} != _TIMES:
+            message = f"{_brief(node.left)} is {_NAMES.get(left, left)} and {_brief(node.right)} is {_NAMES.get(right, right)}"
+            self.fail(path, "wrong_type", f"{message}: they do not compare.")
+
+    # Events
+
+    def _selection(self, events: Selection, path: str) -> None:
+        for position, name in enumerate(events.types):
+            if name not in self.schema.events:
+                listed = ", ".join(map(repr, list(self.schema.events)[:20])) or "none"
+                self.fail(f"{path}.types[{position}]", "unknown_event",
+                          f"there are no events of type {name!r}; there are {listed}.",
+                          did_you_mean(name, self.schema.events))  # fmt: skip
+        if events.where is not None:
+            self._where(events.types, events.where, f"{path}.where")
+
+    def _where(self, types: tuple[str, ...], where: Expression, path: str) -> None:
+        self.types = types
+        self.rule(where, path)
+        self.types = None
+
+    def _aggregate(self, node: nodes.Aggregate, path: str) -> str | None:
+        self._selection(node.events, f"{path}.events")
+        if node.op == "exists":
+            return "boolean"
+        if node.of is None:
+            return "number"
+        kind = self._property_of(node.events.types, node.of, f"{path}.of")
+        if node.op in {"sum", "mean", "min", "max"}:
+            if kind not in {None, "number"}:
+                message = f"property {node.of!r} is {_NAMES.get(kind or '', kind)}, and {node.op} needs numbers."
+                self.fail(f"{path}.of", "wrong_type", message)
+            return "number"
+        return "number" if node.op == "count_distinct" else kind
+
+    def _behaviour(self, node: Expression, path: str) -> None:
+        """Check the selections inside a node, whatever it is, and the test of a last event."""
+        for key, child in children(node):
+            if isinstance(child, Selection):
+                self._selection(child, f"{path}.{key}")
+        if isinstance(node, nodes.LastEvent):
+            self._where(node.events.types, node.where, f"{path}.where")
+
+
+def _brief(node: Expression) -> str:
+    text = repr(node)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,120 @@
+"""Calendar days, midnights and birthdays of one instant at a time, in pure Python: numpy on one row costs too much."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+
+from relmark.core.time import DAY, local_midnights, time_zone
+
+__all__ = ["NEVER", "Zone", "birthday", "completed_years", "days_to_anniversary", "first_day", "period_number"]
+
+NEVER = 1 << 62
+"""An instant after all others."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = 719_163  # date(1970, 1, 1).toordinal()
+_US = timedelta(microseconds=1)
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+
+
+class Zone:
+    """The calendar of one time zone.
+
+    Parameters
+    ----------
+    name : str
+        Such as 'Europe/Berlin'.
+    """
+
+    __slots__ = ("_zone", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._zone = None if name == "UTC" else time_zone(name)
+
+    def day(self, at: int) -> int:
+        """Return the local calendar day of an instant, as days since 1970."""
+        if self._zone is None:
+            return at // DAY
+        return (_EPOCH + timedelta(microseconds=at)).astimezone(self._zone).toordinal() - _EPOCH_DAY
+
+    def midnight(self, day: int) -> int:
+        """Return the instant at which a local day begins; where midnight is skipped, the first after it."""
+        if self._zone is None:
+            return day * DAY
+        wall = datetime.fromordinal(day + _EPOCH_DAY)
+        at = self._instant(wall, 0)
+        if (_EPOCH + timedelta(microseconds=at)).astimezone(self._zone).replace(tzinfo=None) == wall:
+            return at
+        return int(local_midnights(np.array([day]), self.name)[0])
+
+    def next_edge(self, day: int, at: int) -> int:
+        """Return the first instant after `at` at which the local day goes from before `day` to `day`, or back.
+
+        It is the day's midnight, but where a clock is set back across midnight, the day before comes again.
+        """
+        first = self.midnight(day)
+        if at < first:
+            return first
+        if self._zone is None or at > first + DAY:
+            return NEVER
+        again = self._instant(datetime.fromordinal(day + _EPOCH_DAY) - _US, 1) + 1
+        if again <= first:
+            return NEVER
+        low, high = first, again - 1  # the day is there at `low`, and not at `high`
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.day(middle) >= day else (low, middle)
+        return high if at < high else again if at < again else NEVER
+
+    def _instant(self, wall: datetime, fold: int) -> int:
+        offset = wall.replace(tzinfo=self._zone, fold=fold).utcoffset()
+        assert offset is not None
+        return (wall.replace(tzinfo=UTC) - offset - _EPOCH) // _US
+
+
+def birthday(born: date, year: int) -> int:
+    """Return the day on which a date returns in a year; 29 February is the 28th where there is none."""
+    try:
+        return date(year, born.month, born.day).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return date(year, 2, 28).toordinal() - _EPOCH_DAY
+
+
+def completed_years(born: int, today: int) -> int:
+    """Return the completed years from a day to another."""
+    start, year = _date(born), _date(today).year
+    return year - start.year - (birthday(start, year) > today)
+
+
+def days_to_anniversary(day: int, today: int) -> int:
+    """Return how many days there are from a day to the next return of another's month and day; 0 is that day."""
+    start, year = _date(day), _date(today).year
+    coming = birthday(start, year)
+    return (coming if coming >= today else birthday(start, year + 1)) - today
+
+
+def period_number(day: int, unit: str) -> int:
+    """Return the number of the calendar period in which a day lies; neighbours differ by one."""
+    if unit == "day":
+        return day
+    if unit == "week":  # 1970-01-01 was a Thursday; weeks begin on Monday
+        return (day + 3) // 7
+    found = _date(day)
+    return (found.year * 12 + found.month - 1) // _MONTHS[unit]
+
+
+def first_day(number: int, unit: str) -> int:
+    """Return the first day of the calendar period with a number."""
+    if unit == "day":
+        return number
+    if unit == "week":
+        return number * 7 - 3
+    year, month = divmod(number * _MONTHS[unit], 12)
+    return date(year, month + 1, 1).toordinal() - _EPOCH_DAY
+
+
+def _date(day: int) -> date:
+    return date.fromordinal(day + _EPOCH_DAY)

@@ -1,0 +1,323 @@
+"""One person as a rule sees them: an id, attributes, and events up to an instant, by type and in the order of time.
+
+Values have one Python type a kind, so that ``value.__class__`` is the kind: float (number), str, bool, date, `Moment`
+(an instant in microseconds) and frozenset (tags); None is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from relmark.core.checks import shown
+from relmark.core.errors import InputError
+from relmark.core.events import Customer, Event, Message, Purchase, Visit
+from relmark.core.time import Instant, instant
+
+if TYPE_CHECKING:
+    from relmark.core.base import CustomerBase
+    from relmark.core.partition import Partition
+
+__all__ = ["Moment", "Occurrence", "Person", "Value", "kind_of", "plain_value"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
+
+
+class Moment(int):
+    """An instant in microseconds UTC, told from other numbers by its type."""
+
+    __slots__ = ()
+
+
+Value = float | str | bool | date | Moment | frozenset[str] | None
+_KINDS: dict[type, str] = {
+    float: "number",
+    str: "text",
+    bool: "boolean",
+    date: "date",
+    Moment: "instant",
+    frozenset: "tags",
+}
+
+
+def kind_of(value: Any) -> str:
+    """Return the kind of a value: number, text, boolean, date, instant or tags."""
+    return _KINDS[value.__class__]
+
+
+class Occurrence(Protocol):
+    """One event of a person, as predicates over properties see it; an `Event` is one."""
+
+    @property
+    def type(self) -> str:
+        """What happened."""
+        ...
+
+    @property
+    def value(self) -> float | None:
+        """How much."""
+        ...
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """From where, with what."""
+        ...
+
+
+class _Row:
+    """An event taken from a log."""
+
+    __slots__ = ("properties", "type", "value")
+
+    def __init__(self, type: str, value: float | None, properties: Mapping[str, Any]) -> None:
+        self.type = type
+        self.value = value
+        self.properties = properties
+
+
+Events = tuple[list[int], list[Any]]
+"""Times ascending, in microseconds, and the occurrences beside them."""
+
+_NONE: Events = ([], [])
+
+
+class Person:
+    """One customer and the events up to an instant; make it with `of` or `from_base`.
+
+    Attributes
+    ----------
+    id : int, str or None
+        None for somebody of whom neither a customer nor an event is given.
+    attributes : mapping of str to value
+    as_of : int
+        Microseconds UTC. Later events are left out for good, whatever instant the person is looked at.
+    """
+
+    __slots__ = ("_found", "_given", "_sorted", "_times", "as_of", "attributes", "id")
+
+    def __init__(
+        self, id: int | str | None, attributes: Mapping[str, Any], given: Mapping[str, Any], as_of: int
+    ) -> None:
+        self.id = id
+        self.attributes = attributes
+        self.as_of = as_of
+        self._given = given
+        self._sorted: dict[str, Events] = {}
+        self._found: dict[str, Events] = {}
+        self._times: list[int] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        customer: Customer | None,
+        events: Iterable[Event | Purchase | Message | Visit],
+        *,
+        as_of: Instant,
+        tz: str = "UTC",
+    ) -> Person:
+        """Return the person of a customer and their events, in any order.
+
+        Raises
+        ------
+        InputError
+            An event belongs to somebody else, or is no event.
+        """
+        if customer is not None and customer.__class__ is not Customer:
+            raise InputError(f"customer is {shown(customer)}: a Customer, or None, is needed.")
+        who = None if customer is None else customer.id
+        groups: dict[str, list[Event]] = {}
+        for event in events:
+            plain = event if event.__class__ is Event else _event(event)
+            if plain.customer_id != who:
+                if who is not None:
+                    raise InputError(
+                        f"events has one of customer {shown(plain.customer_id)} among those of {shown(who)}: give the "
+                        "events of one customer."
+                    )
+                who = plain.customer_id
+            if plain.type in groups:
+                groups[plain.type].append(plain)
+            else:
+                groups[plain.type] = [plain]
+        return cls(who, {} if customer is None else customer.attributes, groups, instant(as_of, tz=tz))
+
+    @classmethod
+    def from_base(cls, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> Person:
+        """Return one customer of a base, without touching the others.
+
+        Raises
+        ------
+        InputError
+            The base does not have this customer.
+        """
+        row = int(base.find([customer_id])[0])
+        if row < 0:
+            raise InputError(f"customer_id is {shown(customer_id)}, whom the base does not have.")
+        found = base.customer_id[row].item() if isinstance(base.customer_id[row], np.generic) else base.customer_id[row]
+        moment = instant(as_of, tz=base.tz)
+        return cls(found, _BaseAttributes(base, row), _BaseEvents(base, found, moment), moment)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of the events that were given, sorted."""
+        return tuple(sorted(self._given))
+
+    def events(self, type: str) -> Events:
+        """Return the events of one type up to as_of: times ascending, and the occurrences beside them."""
+        try:
+            return self._sorted[type]
+        except KeyError:
+            found = self._given.get(type)
+            if found is None:
+                return _NONE
+            result = self._sorted[type] = found if found.__class__ is tuple else self._in_order(found)
+            return result
+
+    def times(self) -> list[int]:
+        """Return the different times of all events up to as_of, ascending."""
+        if self._times is None:
+            self._times = sorted({time for type in self._given for time in self.events(type)[0]})
+        return self._times
+
+    def _in_order(self, given: list[Event]) -> Events:
+        times = [(event.time - _EPOCH) // _US for event in given]
+        if times != sorted(times):
+            order = sorted(range(len(times)), key=times.__getitem__)
+            times, given = [times[k] for k in order], [given[k] for k in order]
+        if times[-1] > self.as_of:
+            seen = bisect_right(times, self.as_of)
+            return times[:seen], given[:seen]
+        return times, given
+
+
+def _event(event: Any) -> Event:
+    if isinstance(event, (Event, Purchase, Message, Visit)):
+        return event.to_event()
+    raise InputError(f"events has {shown(event)}: Events are needed.")
+
+
+def plain_value(name: str, value: Any) -> Value:
+    """Return what somebody gave as the value that rules work with, None where it is missing."""
+    kind = value.__class__
+    if kind is str or kind is bool or value is None or kind is Moment:
+        return value  # type: ignore[no-any-return]
+    if kind is float or kind is int:
+        if value != value:  # noqa: PLR0124  (NaN)
+            return None
+        if value in (math.inf, -math.inf):
+            raise InputError(f"{name} is {value}: a finite number is needed, or None where there is none.")
+        return float(value)
+    if isinstance(value, np.datetime64):
+        if np.isnat(value):
+            return None
+        days = np.datetime_data(value.dtype)[0] in {"Y", "M", "W", "D"}
+        return value.astype("M8[D]").item() if days else Moment(instant(value))
+    if isinstance(value, np.generic):
+        return plain_value(name, value.item())
+    if isinstance(value, datetime):
+        return Moment(instant(value, name=name)) if value == value else None  # noqa: PLR0124  (NaT)
+    if isinstance(value, date):
+        return date(value.year, value.month, value.day)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, (set, frozenset, list, tuple)):
+        for tag in value:
+            if not isinstance(tag, str):
+                raise InputError(f"{name} has the tag {shown(tag)}: tags are strings.")
+        return frozenset(value)
+    if hasattr(value, "as_integer_ratio"):
+        return plain_value(name, float(value))
+    raise InputError(
+        f"{name} is {shown(value)}: a number, a string, True, False, a date, an aware time or a set of strings is needed."
+    )
+
+
+class _BaseAttributes(Mapping[str, Any]):
+    """The attributes of one row of a base, read one at a time."""
+
+    __slots__ = ("_base", "_row")
+
+    def __init__(self, base: CustomerBase, row: int) -> None:
+        self._base = base
+        self._row = row
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __getitem__(self, name: str) -> Any:
+        table = self._base.customers
+        column = None if table is None else table.columns.get(name)
+        if column is None:
+            self._base.column(name)
+            raise KeyError(name)
+        return column.value(self._row) if self._row < len(column) else None
+
+    def __iter__(self) -> Any:
+        return iter(self._base.fields)
+
+    def __len__(self) -> int:
+        return len(self._base.fields)
+
+
+class _BaseEvents(Mapping[str, Any]):
+    """The events of one customer of a base, read one type at a time, by the customer-major order of each type."""
+
+    __slots__ = ("_as_of", "_base", "_code")
+
+    def __init__(self, base: CustomerBase, customer_id: int | str, as_of: int) -> None:
+        log = base.events
+        self._base = base
+        self._as_of = as_of
+        place = int(np.searchsorted(log.customer_id, customer_id)) if log.n_customers else 0
+        known = place < log.n_customers and log.customer_id[place] == customer_id
+        self._code = place if known else -1
+
+    def __getitem__(self, type: str) -> Events:
+        part = self._base.events.partition(type)
+        if part is None:
+            raise KeyError(type)
+        return _rows_of(part, self._code, type, self._as_of)
+
+    def __iter__(self) -> Any:
+        return iter(self._base.events.types)
+
+    def __len__(self) -> int:
+        return len(self._base.events.types)
+
+
+def _rows_of(part: Partition, code: int, type: str, as_of: int) -> Events:
+    if code < 0:
+        return _NONE
+    order, offsets = part.by_customer
+    rows = order[offsets[code] : offsets[code + 1]]
+    times = part.time[rows]
+    seen = int(np.searchsorted(times, as_of, side="right"))
+    if seen == 0:
+        return _NONE
+    rows = rows[:seen]
+    values = [None] * seen if part.value is None else part.value[rows].tolist()
+    names = list(part.properties)
+    columns = [_column_values(part.properties[name].take(rows)) for name in names]
+    found: list[Any] = [
+        _Row(type, None if value is None or value != value else value, dict(zip(names, given, strict=True)))  # noqa: PLR0124
+        for value, given in zip(values, zip(*columns, strict=True) if columns else [()] * seen, strict=True)
+    ]
+    return times[:seen].tolist(), found
+
+
+def _column_values(column: Any) -> list[Value]:
+    if column.kind in {"date", "instant"}:
+        return [plain_value("property", value) for value in column.values()]
+    values = column.values().tolist()
+    if column.kind == "number":
+        return [None if value != value else float(value) for value in values]  # noqa: PLR0124  (NaN)
+    return values  # type: ignore[no-any-return]

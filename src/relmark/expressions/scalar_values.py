@@ -1,0 +1,339 @@
+"""Values and tests of one person or one event as closures: attributes, comparisons, sets, text, dates, arithmetic.
+
+Each function takes a node and the closures of its parts and returns ``call(who, at) -> value``, where `who` is a
+`Person` (or an event, inside a `where`) and `at` an instant in microseconds. What can be decided once, such as the kind
+of a literal, is decided here and not at the call.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+from relmark.core.errors import InputError
+from relmark.core.time import duration, instant
+from relmark.expressions import nodes
+from relmark.expressions.literals import LiteralValue, literal_kind
+from relmark.expressions.operators import Expression
+from relmark.expressions.scalar_calendar import (
+    Zone,
+    completed_years,
+    days_to_anniversary,
+    period_number,
+)
+from relmark.expressions.scalar_person import Moment, Value, kind_of, plain_value
+from relmark.expressions.text_tests import text_test
+
+__all__ = [
+    "Call",
+    "age",
+    "arithmetic",
+    "between",
+    "compare",
+    "date_window",
+    "field",
+    "fill",
+    "in_period",
+    "is_in",
+    "is_null",
+    "literal",
+    "matches",
+    "plain_literal",
+    "prop",
+]
+
+Call = Callable[[Any, int], Any]
+_EPOCH_DAY = 719_163
+_TESTS: dict[str, Callable[[Any, Any], bool]] = {name: getattr(operator, name) for name in nodes.COMPARISONS}
+_SUMS: dict[str, Callable[[float, float], float]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+}
+
+
+def plain_literal(value: LiteralValue) -> Any:
+    """Return a plain value of a rule as the value that closures work with."""
+    kind = literal_kind(value)
+    if kind == "number":
+        return float(value)  # type: ignore[arg-type]
+    return Moment(instant(value)) if kind == "instant" else value  # type: ignore[arg-type]
+
+
+def _refuse(node: Expression, value: Any, needed: str) -> InputError:
+    """Return the error of a value that has not the kind that a test is about."""
+    return InputError(f"{node!r} meets {value!r}, a value of kind {kind_of(value)!r}, where {needed} is needed.")
+
+
+# Values
+
+
+def field(node: nodes.Field) -> Call:
+    """Return the attribute of a person."""
+    name, label = node.name, f"field {node.name!r}"
+
+    def call(who: Any, _: int) -> Value:
+        value = who.attributes.get(name)
+        return value if value.__class__ is str else plain_value(label, value)
+
+    return call
+
+
+def prop(node: nodes.Prop) -> Call:
+    """Return the property of an event."""
+    name, label = node.name, f"property {node.name!r}"
+    if name == "type":
+        return lambda who, _: who.type
+    if name == "value":
+        return lambda who, _: None if who.value is None else float(who.value)
+
+    def call(who: Any, _: int) -> Value:
+        value = who.properties.get(name)
+        return value if value.__class__ is str else plain_value(label, value)
+
+    return call
+
+
+def literal(node: nodes.Literal) -> Call:
+    """Return a plain value."""
+    value = plain_literal(node.value)
+    return lambda _, __: value
+
+
+def fill(node: nodes.Fill, arg: Call, zone: Zone) -> Call:
+    """Return a value, or the plain one where it is unknown."""
+    instead = plain_literal(node.value.value)
+
+    def call(who: Any, at: int) -> Value:
+        value = arg(who, at)
+        if value is None:
+            return instead  # type: ignore[no-any-return]
+        if value.__class__ is not instead.__class__:
+            if value.__class__ is Moment and instead.__class__ is date:
+                return value  # type: ignore[no-any-return]
+            raise _refuse(node, value, f"one of kind {kind_of(instead)!r}")
+        return value  # type: ignore[no-any-return]
+
+    def moment(who: Any, at: int) -> Value:
+        value = call(who, at)
+        return value if value is not instead else Moment(zone.midnight(_day(instead)))
+
+    return call if not _is_instant(node.arg) or instead.__class__ is not date else moment
+
+
+def _is_instant(_: Expression) -> bool:
+    """Return whether a value is surely an instant; attributes say so only when they are looked at."""
+    return False
+
+
+def arithmetic(node: nodes.Arithmetic, left: Call, right: Call) -> Call:
+    """Return ``left op right``; None where one is unknown, for a divisor of 0, and for an infinite result."""
+    combine = _SUMS[node.op]
+
+    def call(who: Any, at: int) -> float | None:
+        a = left(who, at)
+        b = right(who, at)
+        if a is None or b is None:
+            return None
+        if a.__class__ is not float or b.__class__ is not float:
+            raise _refuse(node, b if a.__class__ is float else a, "a number")
+        try:
+            result = combine(a, b)
+        except ZeroDivisionError:
+            return None
+        return result if math.isfinite(result) else None
+
+    return call
+
+
+def age(node: nodes.Age, arg: Call, zone: Zone) -> Call:
+    """Return the completed years since a date."""
+
+    def call(who: Any, at: int) -> float | None:
+        value = arg(who, at)
+        return None if value is None else float(completed_years(local_day(node, value, zone), zone.day(at)))
+
+    return call
+
+
+def _day(value: date) -> int:
+    return value.toordinal() - _EPOCH_DAY
+
+
+def local_day(node: Expression, value: Any, zone: Zone) -> int:
+    """Return the local calendar day of a date or an instant."""
+    if value.__class__ is date:
+        return _day(value)
+    if value.__class__ is Moment:
+        return zone.day(value)
+    raise _refuse(node, value, "a date or an instant")
+
+
+def moment_of(node: Expression, value: Any, zone: Zone) -> int:
+    """Return an instant, or the local midnight of a date."""
+    if value.__class__ is Moment:
+        return int(value)
+    if value.__class__ is date:
+        return zone.midnight(_day(value))
+    raise _refuse(node, value, "a date or an instant")
+
+
+# Tests
+
+
+def compare(node: nodes.Compare, left: Call, right: Call, zone: Zone) -> Call:
+    """Return ``left op right``."""
+    if isinstance(node.right, nodes.Literal):
+        return _against(node, left, node.op, node.right.value, zone)
+    test = _TESTS[node.op]
+
+    def call(who: Any, at: int) -> bool | None:
+        a = left(who, at)
+        b = right(who, at)
+        if a is None or b is None:
+            return None
+        if a.__class__ is not b.__class__:
+            if {a.__class__, b.__class__} != {date, Moment}:
+                raise _refuse(node, b, f"one of kind {kind_of(a)!r}")
+            a, b = moment_of(node, a, zone), moment_of(node, b, zone)
+        elif a.__class__ is frozenset or (a.__class__ is bool and node.op not in {"eq", "ne"}):
+            raise _refuse(node, a, "another kind")
+        return test(a, b)
+
+    return call
+
+
+def _against(node: Expression, left: Call, op: str, value: LiteralValue, zone: Zone) -> Call:
+    """Return a comparison with a plain value."""
+    test, bound = _TESTS[op], plain_literal(value)
+    kind = bound.__class__
+    if kind is bool and op not in {"eq", "ne"}:
+        raise InputError(f"{node!r}: booleans compare with == and != only.")
+
+    def call(who: Any, at: int) -> bool | None:
+        a = left(who, at)
+        if a is None:
+            return None
+        if a.__class__ is not kind:
+            raise _refuse(node, a, f"one of kind {kind_of(bound)!r}")
+        return test(a, bound)
+
+    if kind is not date and kind is not Moment:
+        return call
+    edge = Moment(zone.midnight(_day(bound))) if kind is date else bound
+
+    def dated(who: Any, at: int) -> bool | None:
+        a = left(who, at)
+        if a is None:
+            return None
+        return test(a, bound) if a.__class__ is kind else test(moment_of(node, a, zone), edge)
+
+    return dated
+
+
+def between(node: nodes.Between, arg: Call, zone: Zone) -> Call:
+    """Return ``low <= arg <= high``."""
+    above = _against(node, arg, "ge", node.low.value, zone)
+    below = _against(node, arg, "le", node.high.value, zone)
+
+    def call(who: Any, at: int) -> bool | None:
+        enough = above(who, at)
+        return below(who, at) if enough else enough
+
+    return call
+
+
+def is_in(node: nodes.IsIn, arg: Call, zone: Zone) -> Call:
+    """Return whether a value is one of several."""
+    plain = [plain_literal(value) for value in node.values]
+    values = frozenset(plain)
+    moments = frozenset(
+        value if value.__class__ is Moment else zone.midnight(_day(value))
+        for value in plain
+        if value.__class__ in {date, Moment}
+    )
+    kind = plain[0].__class__ if plain else None
+
+    def call(who: Any, at: int) -> bool | None:
+        value = arg(who, at)
+        if value is None:
+            return None
+        if value.__class__ is kind:
+            return value in values
+        if kind is None and value.__class__ is not frozenset:
+            return False
+        if not moments:
+            raise _refuse(node, value, f"one of kind {'that compares' if kind is None else kind_of(plain[0])!r}")
+        return moment_of(node, value, zone) in moments
+
+    return call
+
+
+def is_null(arg: Call) -> Call:
+    """Return whether a value is unknown."""
+    return lambda who, at: arg(who, at) is None
+
+
+def matches(node: nodes.Matches, arg: Call) -> Call:
+    """Return the test of a text or of a set of tags."""
+    on_text = text_test(node.op, node.values, casefold=node.casefold)
+    fold = node.casefold
+    wanted = frozenset(value.casefold() for value in node.values) if fold else frozenset(node.values)
+
+    def on_tags(tags: frozenset[str]) -> bool:
+        held = frozenset(tag.casefold() for tag in tags) if fold else tags
+        if node.op == "contains_all":
+            return wanted <= held
+        return wanted.isdisjoint(held) == (node.op == "contains_none")
+
+    def call(who: Any, at: int) -> bool | None:
+        value = arg(who, at)
+        if value is None:
+            return None
+        if value.__class__ is str:
+            return on_text(value)
+        if value.__class__ is not frozenset or node.op in {"startswith", "endswith", "like", "has_word"}:
+            raise _refuse(node, value, "a text" + ("" if node.op in {"startswith", "endswith"} else " or a set of tags"))
+        return on_tags(value)
+
+    return call
+
+
+def date_window(node: nodes.DateWindow, arg: Call, zone: Zone) -> Call:
+    """Return the test of a date or an instant against the instant of evaluation."""
+    length, op = duration(node.op, node.duration), node.op
+
+    def call(who: Any, at: int) -> bool | None:
+        value = arg(who, at)
+        if value is None:
+            return None
+        if op == "anniversary":
+            return days_to_anniversary(local_day(node, value, zone), zone.day(at)) * _DAY < length
+        if op == "upcoming" and value.__class__ is date:
+            return 0 <= (_day(value) - zone.day(at)) * _DAY < length
+        when = moment_of(node, value, zone)
+        if op == "upcoming":
+            return at < when <= at + length
+        return at - length < when <= at if op == "within" else when <= at - length
+
+    return call
+
+
+_DAY = 86_400_000_000
+
+
+def in_period(node: nodes.InPeriod, arg: Call, zone: Zone) -> Call:
+    """Return whether a date or an instant lies in a calendar period."""
+    unit, offset = node.unit, node.offset
+
+    def call(who: Any, at: int) -> bool | None:
+        value = arg(who, at)
+        if value is None:
+            return None
+        return period_number(local_day(node, value, zone), unit) == period_number(zone.day(at), unit) + offset
+
+    return call

@@ -1,0 +1,105 @@
+"""How a tree is computed over rows, whatever a row is: the part that customers and events have in common.
+
+A scope says what its leaves are (fields and aggregates of customers; properties of events); everything above them is the
+same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from relmark.core.columns import Column
+from relmark.expressions import nodes
+from relmark.expressions.column_tests import (
+    calculate,
+    compare,
+    constant,
+    filled,
+    is_between,
+    is_in,
+    is_missing,
+    matches,
+)
+from relmark.expressions.operators import Expression
+from relmark.expressions.truth import Truth, all_true, any_true, at_least_true
+
+__all__ = ["Scope"]
+
+_FLIPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+
+
+class Scope:
+    """Rows over which a tree is computed.
+
+    Parameters
+    ----------
+    n : int
+        How many rows there are.
+    tz : str
+        The time zone of calendar dates.
+    """
+
+    def __init__(self, n: int, tz: str) -> None:
+        self.n = n
+        self.tz = tz
+
+    def leaf(self, node: Expression) -> Column | Truth:
+        """Return what a node gives that only this scope knows."""
+        raise AssertionError(f"{type(node).__name__} has no meaning here")  # kinds.problems refuses it before
+
+    def truth(self, node: Expression) -> Truth:
+        """Return a boolean node as a truth."""
+        found = self.compute(node)
+        return found if isinstance(found, Truth) else Truth.of_column(found)
+
+    def column(self, node: Expression) -> Column:
+        """Return any node as a column."""
+        found = self.compute(node)
+        return found.column() if isinstance(found, Truth) else found
+
+    def compute(self, node: Expression) -> Column | Truth:
+        """Return what a node gives, row by row."""
+        match node:
+            case nodes.And(args=args):
+                return all_true([self.truth(arg) for arg in args])
+            case nodes.Or(args=args):
+                return any_true([self.truth(arg) for arg in args])
+            case nodes.Not(arg=arg):
+                return ~self.truth(arg)
+            case nodes.AtLeast(n=n, args=args):
+                return at_least_true(n, [self.truth(arg) for arg in args])
+            case nodes.Compare(op=op, left=left, right=right):
+                return self._compare(op, left, right)
+            case nodes.Between(arg=arg, low=low, high=high):
+                return is_between(self.column(arg), low.value, high.value, self.tz)
+            case nodes.IsIn(arg=arg, values=values):
+                return is_in(self.column(arg), values, self.tz)
+            case nodes.IsNull(arg=arg):
+                missing = is_missing(self.column(arg))
+                return Truth.constant(False, self.n) if missing is None else Truth(missing)
+            case nodes.Matches(op=op, arg=arg, values=values, casefold=casefold):
+                return matches(op, self.column(arg), values, casefold=casefold)
+            case nodes.Literal(value=value):
+                return constant(value, self.n)
+            case nodes.Fill(arg=arg, value=value):
+                return filled(self.column(arg), value.value, self.tz)
+            case nodes.Arithmetic(op=op, left=left, right=right):
+                return calculate(op, self.column(left), self.column(right))
+        return self.leaf(node)
+
+    def _compare(self, op: str, left: Expression, right: Expression) -> Truth:
+        if isinstance(left, nodes.Literal):
+            op, left, right = _FLIPPED[op], right, left
+        other: Any = right.value if isinstance(right, nodes.Literal) else self.column(right)
+        return compare(op, self.column(left), other, self.tz)
+
+
+def spread(values: np.ndarray[Any, Any], rows: np.ndarray[Any, Any] | None, n: int, default: Any) -> Any:
+    """Return figures of the log's customers as n rows of the base; `rows` None says that they are the same."""
+    if rows is None:
+        return values
+    out = np.full(n, default, dtype=values.dtype)
+    out[rows] = values
+    return out

@@ -1,0 +1,55 @@
+"""Going through a tree without recursion: every node with its JSON path, and the bound on its depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from relmark.core.errors import LimitError
+from relmark.expressions import nodes
+from relmark.expressions.operators import Expression
+from relmark.expressions.selection import Selection
+
+__all__ = ["DEEPEST", "check_depth", "children", "walk"]
+
+DEEPEST = 100  # a tree of more levels would meet Python's own limit when it is evaluated
+
+
+def children(node: Expression | Selection) -> Iterator[tuple[str, Expression | Selection]]:
+    """Yield the parts of a node with their keys in the stored form: ``args[0]``, ``left``, ``events``."""
+    for attribute in attrs.fields(type(node)):  # type: ignore[arg-type]
+        value: Any = getattr(node, attribute.name)
+        if isinstance(value, (Expression, Selection)):
+            yield attribute.name, value
+        elif isinstance(value, tuple):
+            for position, item in enumerate(value):
+                if isinstance(item, (Expression, Selection)):
+                    yield f"{attribute.name}[{position}]", item
+                else:
+                    break
+
+
+def walk(expression: Expression, path: str = "$") -> Iterator[tuple[str, Expression | Selection]]:
+    """Yield every node and selection of a tree with its path, the root first, arguments in their order."""
+    stack: list[tuple[str, Expression | Selection]] = [(path, expression)]
+    while stack:
+        here, node = stack.pop()
+        yield here, node
+        stack += reversed([(f"{here}.{key}", child) for key, child in children(node)])
+
+
+def check_depth(expression: Expression) -> None:
+    """Raise where a tree has more than `DEEPEST` levels."""
+    level: list[Expression | Selection] = [expression]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise LimitError(
+                f"a rule of more than {DEEPEST} levels.",
+                code="too_deep",
+                hint="Write all_of, any_of or at_least with many arguments instead of nesting.",
+            )
+        level = [child for node in level if not isinstance(node, nodes.Literal) for _, child in children(node)]
