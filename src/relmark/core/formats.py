@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+_SPREAD = 2_000  # times the smallest number of a column that its largest may be, to share decimals
+
 __all__ = ["format_number", "format_value", "html_table", "text_table"]
 
 Cells: TypeAlias = Sequence[Any] | npt.NDArray[Any]
@@ -70,7 +72,7 @@ def text_table(columns: Mapping[str, Cells], *, rows: int = 20, title: str = "")
     """
     names = list(columns)
     total = max((len(column) for column in columns.values()), default=0)
-    cells = {name: [format_value(value) for value in column[:rows]] for name, column in columns.items()}
+    cells = {name: _cells(name, column[:rows]) for name, column in columns.items()}
     right = {name: _is_numeric(columns[name][:rows]) for name in names}
     widths = {name: max([len(name), *(len(cell) for cell in cells[name])]) for name in names}
     lines = [title] if title else []
@@ -89,13 +91,34 @@ def html_table(columns: Mapping[str, Cells], *, rows: int = 20, caption: str = "
     """Return columns as an HTML table with every cell escaped."""
     total = max((len(column) for column in columns.values()), default=0)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    cells = [_cells(name, column[:rows]) for name, column in columns.items()]
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(format_value(column[row]))}</td>" for column in columns.values()) + "</tr>"
+        "<tr>" + "".join(f"<td>{html.escape(column[row])}</td>" for column in cells) + "</tr>"
         for row in range(min(rows, total))
     )
     more = f"<tfoot><tr><td colspan={len(columns)}>{total - rows:,} more rows</td></tr></tfoot>" if total > rows else ""
     said = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{more}</table>"
+
+
+def _cells(name: str, column: Cells) -> list[str]:
+    """Return a column's cells as text: fractions with one number of decimals, unless they differ too much in size.
+
+    Ids are names, not quantities: a column called item or something_id has no thousands separators.
+    """
+    if name == "item" or name.endswith("_id"):
+        return [str(value) for value in column]
+    sizes = [abs(float(v)) for v in column if isinstance(v, (float, np.floating)) and math.isfinite(v) and v != 0]
+    if len(sizes) < 2 or max(sizes) > _SPREAD * min(sizes) or all(size == round(size) for size in sizes):
+        return [format_value(value) for value in column]
+    largest = max(sizes)
+    decimals = max(4 - len(str(int(largest))), 0) if largest >= 1 else 3 - math.floor(math.log10(largest))
+    return [
+        f"{value:,.{decimals}f}"
+        if isinstance(value, (float, np.floating)) and math.isfinite(value)
+        else format_value(value)
+        for value in column
+    ]
 
 
 def _is_numeric(column: Cells) -> bool:
