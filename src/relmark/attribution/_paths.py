@@ -1,0 +1,127 @@
+"""Journeys out of strings, lists and rows of touches: each distinct path is read once.
+
+The touches of all distinct strings are split in one call, and names become codes through one dictionary, so that the
+cost is a lookup a row and a lookup a distinct touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import shown
+from relmark.core.errors import InputError
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Paths(NamedTuple):
+    """Distinct paths as codes, and for each row of the input the path it holds."""
+
+    codes: npt.NDArray[np.int32]
+    offsets: IntArray
+    channels: npt.NDArray[np.str_]
+    path_of_row: IntArray
+
+
+def as_rows(name: str, values: Any) -> list[Any]:
+    """Return the rows of a list, array, or a column of a frame library as a list of Python objects."""
+    if isinstance(values, (str, bytes)):
+        raise InputError(f"{name} is one string {shown(values)}: give a list of paths.")
+    for method in ("tolist", "to_list", "to_pylist"):
+        if hasattr(values, method):
+            return list(getattr(values, method)())
+    if not isinstance(values, Iterable):
+        raise InputError(f"{name} is {shown(values)}: give a list of paths.")
+    return list(values)
+
+
+def parse_paths(paths: Any, sep: str, *, drop_empty: bool) -> Paths:
+    """Return the distinct paths of strings such as ``"mail > search"``, or of lists of channel names."""
+    rows = as_rows("paths", paths)
+    if all(type(row) is str for row in rows):
+        distinct, path_of_row = _distinct(rows)
+        lists = None
+    else:
+        keys = [_key(row, number, sep, drop_empty=drop_empty) for number, row in enumerate(rows)]
+        lists, path_of_row = _distinct(keys)
+        distinct = []
+    if lists is None:
+        tokens = sep.join(distinct).split(sep) if distinct else []
+        counts = np.fromiter((path.count(sep) for path in distinct), dtype=np.int64, count=len(distinct)) + 1
+    else:
+        tokens = [token for path in lists for token in path]
+        counts = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
+    codes, channels = code_names(tokens)
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    empty = np.flatnonzero(channels == "")
+    blank = codes == empty[0] if len(empty) else np.zeros(len(codes), dtype=np.bool_)
+    if not drop_empty:
+        _refuse_empty(blank, offsets, path_of_row, rows)
+    elif blank.any():
+        codes, offsets = keep_touches(codes, offsets, ~blank)
+        kept = np.flatnonzero(channels != "")
+        back = np.zeros(len(channels), dtype=np.int32)
+        back[kept] = np.arange(len(kept), dtype=np.int32)
+        codes, channels = back[codes], channels[kept]
+    return Paths(codes, offsets, channels, path_of_row)
+
+
+def _distinct(rows: list[Any]) -> tuple[list[Any], IntArray]:
+    distinct = list(dict.fromkeys(rows))
+    if len(distinct) == len(rows):
+        return distinct, np.arange(len(rows), dtype=np.int64)
+    index = dict(zip(distinct, range(len(distinct)), strict=True))
+    return distinct, np.fromiter(map(index.__getitem__, rows), dtype=np.int64, count=len(rows))
+
+
+def _key(row: Any, number: int, sep: str, *, drop_empty: bool) -> tuple[str, ...]:
+    if isinstance(row, str):
+        return tuple(row.split(sep))
+    if row is None or (isinstance(row, float) and row != row):  # noqa: PLR0124  (NaN)
+        if drop_empty:
+            return ()
+        raise InputError(
+            f"paths is missing in row {number}: every row needs a path. Drop the row, or pass on_empty='drop' to count "
+            "its conversions as unattributed."
+        )
+    if isinstance(row, (Sequence, np.ndarray)) and not isinstance(row, bytes):
+        names = tuple(row.tolist() if isinstance(row, np.ndarray) else row)
+        for name in names:
+            if not isinstance(name, str):
+                raise InputError(f"paths has {shown(name)} in row {number}: channels are strings.")
+        return names or ("",)
+    raise InputError(f"paths has {shown(row)} in row {number}: a string or a list of channel names is needed.")
+
+
+def _refuse_empty(blank: npt.NDArray[np.bool_], offsets: IntArray, path_of_row: IntArray, rows: list[Any]) -> None:
+    if not blank.any():
+        return
+    bad_path = int(np.searchsorted(offsets, int(np.argmax(blank)), side="right")) - 1
+    row = int(np.argmax(path_of_row == bad_path))
+    raise InputError(
+        f"paths has {shown(rows[row])} in row {row}: it is empty or has an empty touch. Every touch needs a name. "
+        "Correct the row, or pass on_empty='drop' to leave empty touches out and count the conversions of paths "
+        "without any as unattributed."
+    )
+
+
+def code_names(tokens: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.str_]]:
+    """Return a code for each name and the names in the order in which they first occur, without outer spaces."""
+    first: dict[str, int] = {}
+    raw: dict[str, int] = {}
+    for name in dict.fromkeys(tokens):
+        raw[name] = first.setdefault(name.strip(), len(first))
+    codes = np.fromiter(map(raw.__getitem__, tokens), dtype=np.int32, count=len(tokens))
+    return codes, np.array(list(first), dtype=np.str_) if first else np.empty(0, dtype="<U1")
+
+
+def keep_touches(
+    codes: npt.NDArray[np.int32], offsets: IntArray, keep: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int32], IntArray]:
+    """Return the touches that are kept, and where each journey's now start."""
+    before = np.concatenate(([0], np.cumsum(keep, dtype=np.int64)))
+    return codes[keep], before[offsets]

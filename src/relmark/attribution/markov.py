@@ -1,0 +1,378 @@
+"""Markov attribution: how many conversions would be lost if a channel's touches led nowhere.
+
+Journeys are walks over states of the last k channels. The removal effect of a channel is the share of conversions whose
+walks touch it: exact, from the chain itself, without simulation. Credit shares the conversions in proportion to removal
+effects, and the value in proportion to removal effects on value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.attribution._chain import Chain, chain_of, solve
+from relmark.attribution._touches import weighted
+from relmark.attribution._walks import walk
+from relmark.attribution.credit import Credit
+from relmark.attribution.journeys import Journeys
+from relmark.attribution.model import AttributionModel, by_effects, checked, credit_of, effect_weights
+from relmark.attribution.order_selection import order_selection
+from relmark.attribution.transitions import TransitionCounts
+from relmark.core.checks import generator, numbers, shown, whole
+from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.names import did_you_mean
+from relmark.core.results import ColumnarResult, Result
+
+__all__ = ["Markov", "MarkovModel", "TransitionMatrix"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+CONVERSION, NULL = "(conversion)", "(null)"
+
+
+def _order(_: Any, __: Any, value: Any) -> None:
+    if value != "auto":
+        whole("order", value, low=1)
+
+
+@attrs.frozen
+class Markov(AttributionModel):
+    """Share conversions in proportion to what removing each channel would lose.
+
+    Parameters
+    ----------
+    order : int or "auto"
+        How many of the last channels decide what comes next; "auto" takes the order, up to `max_order`, with the best
+        held-out likelihood (see `order_selection`).
+    max_order : int
+        Where "auto" stops.
+
+    Notes
+    -----
+    With the transition probabilities Q among states and N = (I - Q)^-1, the chance that a journey converts is h_0 of
+    h = N r, where r is the chance to convert after the state. At order 1 the removal effect of channel c is
+    ``(N[0, c] / N[c, c]) h_c / h_0``: the chance to meet c times the chance to convert from there (Kemeny and Snell
+    1960, theorem 3.5.7). It needs no difference of two conversion rates, so small effects keep all their digits.
+    Journeys that do not convert count. Without them every journey converts, and order tells less.
+
+    References
+    ----------
+    Anderl, Becker, von Wangenheim and Schumann (2016), Mapping the customer journey, Int. J. of Research in Marketing.
+
+    Examples
+    --------
+    >>> j = Journeys.from_paths(["C1 > C2 > C3", "C1", "C2 > C3"], conversions=[1, 0, 0], nulls=[0, 1, 1])
+    >>> model = Markov(order=1).fit(j)
+    >>> [round(effect, 12) for effect in model.removal_effects.tolist()]
+    [0.5, 1.0, 1.0]
+    >>> [round(credit, 12) for credit in Markov().attribute(j).conversions.tolist()]
+    [0.2, 0.4, 0.4]
+    """
+
+    name: ClassVar[str] = "markov"
+    order: int | Literal["auto"] = attrs.field(default=1, validator=_order)
+    max_order: int = attrs.field(default=4, validator=lambda _, __, value: whole("max_order", value, low=1) and None)
+
+    def fit(self, journeys: Journeys) -> MarkovModel:
+        """Return the model of journeys: removal effects, transitions, the chance to convert."""
+        settled = self._fixed(checked(journeys))
+        return MarkovModel.from_counts(TransitionCounts.of(journeys, int(settled.order)))
+
+    def attribute(self, journeys: Journeys, *, per_journey: bool = False) -> Credit:
+        """Return the credit of each channel: `fit`, then `MarkovModel.attribute`."""
+        return self.fit(journeys).attribute(journeys, per_journey=per_journey)
+
+    def _weights(self, journeys: Journeys) -> FloatArray:
+        return effect_weights(journeys, self.fit(journeys).effects_for(journeys)[0])
+
+    def _fixed(self, journeys: Journeys) -> Markov:
+        if self.order != "auto":
+            return self
+        return Markov(order=order_selection(journeys, range(1, self.max_order + 1)).best)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TransitionMatrix(ColumnarResult):
+    """The transition probabilities between named states, one row a pair that occurs.
+
+    Parameters
+    ----------
+    source, target : ndarray of str, shape (M,)
+    probability : ndarray of float64, shape (M,)
+        The probabilities of one source add up to 1.
+    states : tuple of str
+        All states: the start, those of touches, then "(conversion)" and "(null)", which end a journey.
+    """
+
+    source: npt.NDArray[np.str_]
+    target: npt.NDArray[np.str_]
+    probability: FloatArray
+    states: tuple[str, ...]
+
+    def to_array(self) -> FloatArray:
+        """Return the matrix with rows and columns in the order of `states`; the last two states lead to themselves."""
+        place = {name: k for k, name in enumerate(self.states)}
+        out = np.zeros((len(place), len(place)))
+        rows = [place[name] for name in self.source.tolist()]
+        out[rows, [place[name] for name in self.target.tolist()]] = self.probability
+        out[-2, -2] = out[-1, -1] = 1.0
+        return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return `to_array`, so that numpy functions take the matrix."""
+        return np.array(self.to_array(), dtype=dtype) if copy is not False else np.asarray(self.to_array(), dtype)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class MarkovModel(Definition, Result):
+    """A fitted Markov model of journeys.
+
+    Parameters
+    ----------
+    order : int
+    channels : ndarray of str, shape (C,)
+    removal_effects : ndarray of float64, shape (C,)
+        The share of conversions that removing the channel would lose, 0 to 1; NaN where nothing converts.
+    value_removal_effects : ndarray of float64, shape (C,), optional
+        The same for value.
+    conversion_probability : float
+        The chance that a journey with touches converts.
+    value_per_journey : float
+        The expected value of a journey, NaN where the journeys had no value.
+    counts : TransitionCounts
+        What it was computed from, and its stored form.
+    """
+
+    kind: ClassVar[str] = "markov_model"
+
+    order: int
+    channels: npt.NDArray[np.str_]
+    removal_effects: FloatArray
+    value_removal_effects: FloatArray | None
+    conversion_probability: float
+    value_per_journey: float
+    counts: TransitionCounts
+
+    @classmethod
+    def from_counts(cls, counts: TransitionCounts) -> Self:
+        """Return the model of transition counts, which may be the sum of several parts'."""
+        chain = _chain(counts)
+        label = counts.grams[:, -1].astype(np.int64)
+        h, lost = _solved(chain, label, len(counts.channels))
+        with_value = counts.value is not None
+        return cls(
+            order=counts.order,
+            channels=counts.channels,
+            removal_effects=_share(lost[:, 0], h[0]),
+            value_removal_effects=_share(lost[:, 1], h[1]) if with_value else None,
+            conversion_probability=float(h[0]),
+            value_per_journey=float(h[1]) if with_value else math.nan,
+            counts=counts,
+        )
+
+    def attribute(self, journeys: Journeys, *, per_journey: bool = False) -> Credit:
+        """Return the credit of each channel of journeys, in proportion to the model's removal effects.
+
+        Parameters
+        ----------
+        journeys : Journeys
+            Those of the fit, or others with channels that the model knows.
+        per_journey : bool
+            Say what each touch gets too: each journey shared among its channels in proportion to removal effects.
+            These add up to all conversions, yet by channel not to the credit, which shares all journeys at once.
+        """
+        effects = self.effects_for(checked(journeys))
+        extras: dict[str, Any] = {}
+        if per_journey:
+            extras["per_journey"] = _FixedEffects(effects[0]).touches(journeys)
+        return credit_of(journeys, by_effects(journeys, effects), model=f"markov_{self.order}", **extras)
+
+    def effects_for(self, journeys: Journeys) -> list[FloatArray]:
+        """Return the removal effects on conversions and on value, aligned with the channels of journeys."""
+        known = {name: place for place, name in enumerate(self.channels.tolist())}
+        for name in journeys.channels.tolist():
+            if name not in known:
+                raise InputError(f"journeys has the channel {name!r}, which the model was not fitted on: fit it again.")
+        places = [known[name] for name in journeys.channels.tolist()]
+        conversions = np.nan_to_num(self.removal_effects)[places]
+        worth = self.value_removal_effects
+        return [conversions, conversions if worth is None else np.nan_to_num(worth)[places]]
+
+    def removal_of(self, channels: str | Iterable[str]) -> float:
+        """Return the share of conversions that removing several channels together would lose.
+
+        Parameters
+        ----------
+        channels : str or iterable of str
+
+        Returns
+        -------
+        float
+            At least the largest of the channels' own effects, at most their sum; NaN where nothing converts.
+
+        Examples
+        --------
+        >>> j = Journeys.from_paths(["a > b", "b > c", "c"], conversions=[1, 1, 1])
+        >>> round(Markov().fit(j).removal_of({"a", "c"}), 12)
+        1.0
+        """
+        names = [channels] if isinstance(channels, str) else list(channels)
+        known = {name: place for place, name in enumerate(self.channels.tolist())}
+        removed = np.zeros(len(known) + 1, dtype=np.bool_)
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(str(name), known)
+                raise InputError(f"channels names {shown(name)}, which the model does not have.{hint}")
+            removed[known[name]] = True
+        label = np.where(removed[self.counts.grams[:, -1]], 0, -1)
+        h, lost = _solved(_chain(self.counts), label, 1)
+        return float(_share(lost[:, 0], h[0])[0])
+
+    def transition_matrix(self, *, self_loops: bool = True) -> TransitionMatrix:
+        """Return the named transition probabilities, by default with repeats of the same state.
+
+        Parameters
+        ----------
+        self_loops : bool
+            Without them, probabilities are those of leaving for another state; removal effects are the same.
+        """
+        counts = self.counts
+        names = np.array([*counts.names, CONVERSION, NULL], dtype=np.str_)
+        n = len(counts.grams)
+        ends = np.arange(n)
+        source = np.concatenate([counts.source, ends, ends])
+        target = np.concatenate([counts.target, np.full(n, n), np.full(n, n + 1)])
+        weight = np.concatenate([counts.weight, counts.conversions, counts.nulls])
+        keep = weight > 0.0
+        if not self_loops:
+            keep &= source != target
+        source, target, weight = source[keep], target[keep], weight[keep]
+        order = np.argsort(source * (n + 2) + target, kind="stable")
+        source, target, weight = source[order], target[order], weight[order]
+        return TransitionMatrix(
+            source=names[source],
+            target=names[target],
+            probability=weight / weighted(source, weight, n)[source],
+            states=tuple(names.tolist()),
+        )
+
+    def simulate(self, n: int, rng: np.random.Generator | int | None = None, *, max_touches: int = 10_000) -> Journeys:
+        """Return n journeys drawn from the model, equal paths merged.
+
+        Parameters
+        ----------
+        n : int
+        rng : Generator, int or None
+        max_touches : int
+            A journey that is longer is cut there and counts as null.
+        """
+        n, most = whole("n", n, low=1), whole("max_touches", max_touches, low=1)
+        return walk(self.counts, n, generator(rng), most)
+
+    # stored form
+
+    def _body(self) -> dict[str, Any]:
+        counts = self.counts
+        return {
+            "order": counts.order,
+            "channels": counts.channels.tolist(),
+            "grams": counts.grams.reshape(-1).tolist(),
+            "source": counts.source.tolist(),
+            "target": counts.target.tolist(),
+            "weight": counts.weight.tolist(),
+            "conversions": counts.conversions.tolist(),
+            "nulls": counts.nulls.tolist(),
+            "value": None if counts.value is None else counts.value.tolist(),
+        }
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        names = ("order", "channels", "grams", "source", "target", "weight", "conversions", "nulls", "value")
+        check_keys(body, required=names, what="markov_model")
+        try:
+            return cls.from_counts(_stored_counts(body))
+        except (InputError, TypeError, OverflowError, ValueError) as error:
+            raise DefinitionError(f"these are no transition counts: {error}", code="invalid") from None
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "order": self.order,
+            "channels": len(self.channels),
+            "states": len(self.counts.grams),
+            "conversion_probability": self.conversion_probability,
+        }
+
+    def _table(self) -> dict[str, Any]:
+        columns: dict[str, Any] = {"channel": self.channels, "removal_effect": self.removal_effects}
+        if self.value_removal_effects is not None:
+            columns["value_removal_effect"] = self.value_removal_effects
+        return columns
+
+
+@attrs.frozen
+class _FixedEffects(AttributionModel):
+    effects: FloatArray
+
+    def _weights(self, journeys: Journeys) -> FloatArray:
+        return effect_weights(journeys, self.effects)
+
+
+def _chain(counts: TransitionCounts) -> Chain:
+    rewards = [counts.conversions] if counts.value is None else [counts.conversions, counts.value]
+    return chain_of(
+        counts.source, counts.target, counts.weight, counts.conversions + counts.nulls, np.stack(rewards, axis=1)
+    )
+
+
+def _solved(chain: Chain, label: IntArray, n_labels: int) -> tuple[FloatArray, FloatArray]:
+    """Return what a journey brings (m,) and what each removal loses of it (n_labels, m)."""
+    if not chain.rewards.any():
+        m = chain.rewards.shape[1]
+        return np.zeros(m), np.zeros((n_labels, m))
+    h, phi = solve(chain, label, n_labels)
+    S = np.flatnonzero(label >= 0)
+    lost = [weighted(label[S], phi[S] * h[S, k], n_labels) for k in range(chain.rewards.shape[1])]
+    return h[0], np.stack(lost, axis=1)
+
+
+def _share(lost: FloatArray, whole_: float) -> FloatArray:
+    return np.minimum(lost / whole_, 1.0) if whole_ > 0.0 else np.full(len(lost), np.nan)
+
+
+def _stored_counts(body: Mapping[str, Any]) -> TransitionCounts:
+    k = whole("order", body["order"], low=1)
+    channels = np.array([str(name) for name in body["channels"]], dtype=np.str_)
+    grams = np.asarray(body["grams"], dtype=np.int32).reshape(-1, k)
+    n = len(grams)
+    if n == 0 or (grams[0] != -1).any() or (grams < -1).any() or (grams >= len(channels)).any():
+        raise InputError("grams must name channels, and the first must be the start.")
+    if n > 1 and (grams[1:, -1] < 0).any():
+        raise InputError("only the start has no latest channel.")
+    weight = numbers("weight", np.asarray(body["weight"], dtype=np.float64), low=0.0)
+    ends = {
+        name: numbers(name, np.asarray(body[name], dtype=np.float64), length=n, low=0.0)
+        for name in ("conversions", "nulls", "value")
+        if body[name] is not None
+    }
+    places = [np.asarray(body[name], dtype=np.int64) for name in ("source", "target")]
+    for place in places:
+        if place.shape != weight.shape or (place < 0).any() or (place >= n).any():
+            raise InputError("source and target must name states, one pair a weight.")
+    return TransitionCounts(
+        order=k,
+        channels=channels,
+        grams=grams,
+        source=places[0],
+        target=places[1],
+        weight=weight,
+        conversions=ends["conversions"],
+        nulls=ends["nulls"],
+        value=ends.get("value"),
+    )

@@ -1,0 +1,263 @@
+"""What all attribution models share: journeys in, credit that balances out, bootstrap intervals, a stored form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.attribution._touches import journey_of_touch, normalised, position_of_touch, times_met
+from relmark.attribution.credit import NO_VALUE, Credit, TouchCredit
+from relmark.attribution.journeys import Journeys
+from relmark.core.checks import fraction, generator, shown, whole
+from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.names import did_you_mean
+from relmark.core.time import duration_text, parse_duration
+
+__all__ = ["AttributionModel"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@attrs.frozen(kw_only=True)
+class AttributionModel(Definition):
+    """A way to share conversions among channels: a frozen spec with `attribute`, `bootstrap` and a stored form.
+
+    `AttributionModel.from_json` reads the stored form of every model.
+
+    Examples
+    --------
+    >>> from relmark.attribution import PositionBased
+    >>> AttributionModel.from_json(PositionBased(.2, .2, .6).to_json())
+    PositionBased(first=0.2, middle=0.2, last=0.6)
+    """
+
+    kind: ClassVar[str] = "attribution_model"
+    name: ClassVar[str] = ""
+
+    def attribute(self, journeys: Journeys, *, per_journey: bool = False) -> Credit:
+        """Return the credit of each channel.
+
+        Parameters
+        ----------
+        journeys : Journeys
+        per_journey : bool
+            Say what each touch gets too, as `credit.per_journey`.
+
+        Returns
+        -------
+        Credit
+            The channels' conversions and the unattributed ones (of journeys without touches) add up to all.
+        """
+        checked(journeys)
+        sums, extras = self._sums(journeys, journeys.totals())
+        return credit_of(
+            journeys, sums, model=self._label(), per_journey=self.touches(journeys) if per_journey else None, **extras
+        )
+
+    def touches(self, journeys: Journeys) -> TouchCredit:
+        """Return what each touch of each journey gets, as `attribute(..., per_journey=True)` does."""
+        checked(journeys)
+        weights = normalised(self._weights(journeys), journeys.offsets)
+        conversions = weights * np.repeat(journeys.conversions, journeys.lengths)
+        value = journeys.value
+        return TouchCredit(
+            journey=journey_of_touch(journeys.offsets),
+            position=position_of_touch(journeys.offsets),
+            channel=journeys.channels[journeys.codes],
+            conversions=conversions,
+            value=np.full(len(weights), np.nan) if value is None else weights * np.repeat(value, journeys.lengths),
+        )
+
+    def bootstrap(
+        self, journeys: Journeys, n: int = 200, rng: np.random.Generator | int | None = None, level: float = 0.95
+    ) -> Credit:
+        """Return the credit with percentile intervals from resampled journeys.
+
+        Parameters
+        ----------
+        journeys : Journeys
+        n : int
+            How many resamples.
+        rng : Generator, int or None
+        level : float
+            The confidence of the intervals.
+
+        Returns
+        -------
+        Credit
+            The credit of the journeys as they are, with `conversions_low`, `conversions_high`, and value's too.
+
+        Notes
+        -----
+        Poisson bootstrap: each of the conversions and nulls that a row counts is drawn Poisson(1) times, so a row's
+        new count is Poisson with its old count as mean, and value follows conversions. The intervals hold what chance
+        in who came by may do to the credit. They do not hold the difference between credit and cause.
+
+        References
+        ----------
+        Hanley and MacGibbon (2006), Creating non-parametric bootstrap samples using Poisson frequencies.
+        """
+        checked(journeys)
+        n, level, rng = whole("n", n, low=2), fraction("level", level), generator(rng)
+        best = self.attribute(journeys)
+        fixed = self._fixed(journeys)
+        worth = None
+        if journeys.value is not None:
+            worth = np.divide(
+                journeys.value, journeys.conversions, out=np.zeros(len(journeys)), where=journeys.conversions > 0.0
+            )
+        draws = np.empty((n, 2, len(journeys.channels)))
+        for k in range(n):
+            conversions = rng.poisson(journeys.conversions).astype(np.float64)
+            again = attrs.evolve(
+                journeys,
+                conversions=conversions,
+                nulls=rng.poisson(journeys.nulls).astype(np.float64),
+                value=None if worth is None else worth * conversions,
+            )
+            credit = fixed.attribute(again)
+            draws[k, 0], draws[k, 1] = credit.conversions, credit.value
+        ends = np.quantile(draws, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=0)
+        return attrs.evolve(
+            best,
+            conversions_low=ends[0, 0],
+            conversions_high=ends[1, 0],
+            value_low=None if worth is None else ends[0, 1],
+            value_high=None if worth is None else ends[1, 1],
+            level=level,
+        )
+
+    # for the models
+
+    def _sums(
+        self,
+        journeys: Journeys,  # noqa: ARG002
+        totals: FloatArray,  # noqa: ARG002
+    ) -> tuple[FloatArray, dict[str, Any]]:
+        """Return what each channel gets of the journeys' totals, shape (C, m), and further fields of the credit."""
+        raise AssertionError(f"{type(self).__name__} shares nothing")
+
+    def _weights(self, journeys: Journeys) -> FloatArray:  # noqa: ARG002
+        """Return the weight of each touch within its journey, shape (T,)."""
+        raise AssertionError(f"{type(self).__name__} has no weights")
+
+    def _label(self) -> str:
+        return self.name
+
+    def _fixed(self, journeys: Journeys) -> AttributionModel:  # noqa: ARG002
+        """Return the model with all that it would choose by the data settled."""
+        return self
+
+    def _body(self) -> dict[str, Any]:
+        return {"model": self.name} | {field.name: _stored(self, field.name) for field in attrs.fields(type(self))}
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        kinds = {kind.name: kind for kind in _kinds(AttributionModel)}
+        name = body.get("model")
+        if name not in kinds:
+            hint = did_you_mean(name, kinds) if isinstance(name, str) else ""
+            raise DefinitionError(
+                f"{shown(name)} is no attribution model; known are {', '.join(sorted(kinds))}.",
+                path="$.model",
+                code="unknown_model",
+                hint=hint.strip(),
+            )
+        kind = kinds[name]
+        if not issubclass(kind, cls):
+            raise DefinitionError(f"this is a {name!r}, not a {cls.name!r}.", path="$.model", code="wrong_kind")
+        names = [field.name for field in attrs.fields(kind)]
+        check_keys(body, required=("model",), optional=names, what=f"{name} model")
+        values = {key: value for key, value in body.items() if key != "model"}
+        if isinstance(values.get("half_life"), str):
+            values["half_life"] = parse_duration(values["half_life"], "$.half_life")
+        try:
+            return kind(**values)
+        except DefinitionError:
+            raise
+        except (InputError, TypeError) as error:
+            raise DefinitionError(str(error), code="invalid") from None
+
+
+def _kinds(root: type[AttributionModel]) -> list[type[Any]]:
+    found = []
+    for kind in root.__subclasses__():
+        if kind.name and attrs.has(kind):
+            found.append(kind)
+        found += _kinds(kind)
+    return found
+
+
+def _stored(model: AttributionModel, name: str) -> Any:
+    value = getattr(model, name)
+    if callable(value):
+        raise DefinitionError(
+            f"{type(model).__name__} has a function as {name}, which has no stored form.",
+            code="not_storable",
+            hint="Store what the function was made from, and make it again.",
+        )
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+
+
+def checked(journeys: Any) -> Journeys:
+    """Return journeys, or raise about anything else."""
+    if not isinstance(journeys, Journeys):
+        raise InputError(
+            f"journeys is {shown(journeys)}: make a Journeys with from_paths, from_events or from_columns."
+        )
+    return journeys
+
+
+def credit_of(
+    journeys: Journeys, sums: FloatArray, *, model: str, notes: tuple[str, ...] = (), **extras: Any
+) -> Credit:
+    """Return the credit of summed conversions and value (C, m) and what journeys without touches leave over."""
+    untouched = journeys.lengths == 0
+    has_value = journeys.value is not None
+    notes = (*notes, *journeys.notes, *(() if has_value else (NO_VALUE,)))
+    return Credit(
+        channels=journeys.channels,
+        conversions=np.ascontiguousarray(sums[:, 0]),
+        value=np.ascontiguousarray(sums[:, 1]) if has_value else np.full(len(sums), np.nan),
+        unattributed_conversions=float(journeys.conversions[untouched].sum()),
+        unattributed_value=float(journeys.value[untouched].sum()) if journeys.value is not None else float("nan"),
+        model=model,
+        notes=notes,
+        **extras,
+    )
+
+
+def by_effects(journeys: Journeys, effects: list[FloatArray]) -> FloatArray:
+    """Return conversions and value of journeys with touches, each shared in proportion to effects (C,)."""
+    touched = journeys.lengths > 0
+    totals = journeys.totals()
+    out = np.zeros((len(journeys.channels), totals.shape[1]))
+    for k in range(totals.shape[1]):
+        whole_effect = effects[k].sum()
+        if whole_effect != 0.0:
+            out[:, k] = effects[k] / whole_effect * totals[touched, k].sum()
+    return out
+
+
+def effect_weights(journeys: Journeys, effects: FloatArray) -> FloatArray:
+    """Return touch weights in proportion to effects: a channel's is spread over its touches in the journey."""
+    if (effects < 0.0).any():
+        worst = journeys.channels[int(np.argmin(effects))]
+        raise InputError(
+            f"{str(worst)!r} has a negative effect, which no single journey can show. Ask for the credit without "
+            "per_journey, or use Shapley() for credit by journey."
+        )
+    weights = effects[journeys.codes] / times_met(journeys.codes, journeys.offsets, len(journeys.channels))
+    touched = journeys.lengths > 0
+    sums = np.ones(len(journeys))
+    if touched.any():
+        sums[touched] = np.add.reduceat(weights, journeys.offsets[:-1][touched])
+    return np.where(np.repeat(sums == 0.0, journeys.lengths), 1.0, weights)

@@ -1,0 +1,439 @@
+"""Reports on journeys: who assists, how long and how many touches it takes, which paths and pairs are common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.attribution._touches import divided, first_of_channel, journey_of_touch, summed_at, weighted
+from relmark.attribution.journeys import Journeys
+from relmark.core.checks import whole
+from relmark.core.errors import InputError
+from relmark.core.results import ColumnarResult, Result
+from relmark.core.time import days, duration
+
+__all__ = [
+    "Assists",
+    "ChannelPositions",
+    "ChannelSets",
+    "FirstAndLast",
+    "Overlap",
+    "PathLengths",
+    "TimeLags",
+    "TopPaths",
+    "TouchesToConversion",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PathLengths(ColumnarResult):
+    """How many touches journeys have: one row a length that occurs, 0 for journeys without touches.
+
+    Parameters
+    ----------
+    length : ndarray of int64, shape (L,)
+    conversions, nulls : ndarray of float64, shape (L,)
+    value : ndarray of float64, shape (L,)
+        NaN where the journeys have none.
+    rate : ndarray of float64, shape (L,)
+        Conversions over conversions and nulls.
+    mean_converting, mean_other : float
+        Mean touches of journeys that convert and of the others, NaN where there are none.
+    """
+
+    length: IntArray
+    conversions: FloatArray
+    nulls: FloatArray
+    value: FloatArray
+    rate: FloatArray
+    mean_converting: float
+    mean_other: float
+
+
+def path_lengths(j: Journeys) -> PathLengths:
+    """Return how many touches journeys have."""
+    length, rank = np.unique(j.lengths, return_inverse=True)
+    conversions, nulls = (weighted(rank, w, len(length)) for w in (j.conversions, j.nulls))
+    value = np.full(len(length), np.nan)
+    if j.value is not None:
+        value = weighted(rank, j.value, len(length))
+    return PathLengths(
+        length=length,
+        conversions=conversions,
+        nulls=nulls,
+        value=value,
+        rate=divided(conversions, conversions + nulls),
+        mean_converting=_mean(length, conversions),
+        mean_other=_mean(length, nulls),
+    )
+
+
+def _mean(values: npt.NDArray[Any], weights: FloatArray) -> float:
+    total = float(weights.sum())
+    return float((values * weights).sum()) / total if total > 0.0 else float("nan")
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TouchesToConversion(ColumnarResult):
+    """How many touches come before a conversion: one row a number, conversions without touches left out.
+
+    Parameters
+    ----------
+    touches : ndarray of int64, shape (L,)
+    conversions : ndarray of float64, shape (L,)
+    share, running_share : ndarray of float64, shape (L,)
+        Of the conversions with touches; NaN where there are none.
+    """
+
+    touches: IntArray
+    conversions: FloatArray
+    share: FloatArray
+    running_share: FloatArray
+
+    def quantile(self, q: float) -> float:
+        """Return the number of touches within which a share q of the conversions came."""
+        if not 0.0 <= q <= 1.0:
+            raise InputError(f"q is {q!r}: a number from 0 to 1 is needed.")
+        if not self.conversions.sum() > 0.0:
+            return float("nan")
+        enough = self.running_share >= q * (1.0 - 1e-12)
+        return float(self.touches[int(np.argmax(enough))])
+
+
+def touches_to_conversion(j: Journeys) -> TouchesToConversion:
+    """Return how many touches come before a conversion."""
+    some = (j.lengths > 0) & (j.conversions > 0.0)
+    touches, rank = np.unique(j.lengths[some], return_inverse=True)
+    conversions = weighted(rank, j.conversions[some], len(touches))
+    running = np.cumsum(conversions)
+    total = running[-1] if len(running) else np.nan
+    return TouchesToConversion(
+        touches=touches, conversions=conversions, share=conversions / total, running_share=running / total
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TimeLags(ColumnarResult):
+    """How long journeys take from their first touch to their end: one row a bin.
+
+    Parameters
+    ----------
+    from_days, to_days : ndarray of float64, shape (B,)
+        A bin holds from_days <= lag < to_days; the last has no end.
+    conversions, nulls : ndarray of float64, shape (B,)
+    mean_days_converting, mean_days_other : float
+        NaN where there are none.
+    """
+
+    from_days: FloatArray
+    to_days: FloatArray
+    conversions: FloatArray
+    nulls: FloatArray
+    mean_days_converting: float
+    mean_days_other: float
+
+
+def time_lags(j: Journeys, edges: Iterable[timedelta] | None = None) -> TimeLags:
+    """Return how long journeys with touches take; `edges` are where bins after the first begin.
+
+    By default bins begin after 1, 2, 3, 5, 7, 14, 30, 60 and 90 days.
+    """
+    if j.times is None or j.ends is None:
+        raise InputError(
+            "time lags need the time of each touch, and these journeys have none: make them with from_events, or with "
+            "from_columns(time=...)."
+        )
+    chosen = [days(n) for n in (1, 2, 3, 5, 7, 14, 30, 60, 90)] if edges is None else list(edges)
+    begins = np.array([duration("edges", edge) for edge in chosen], dtype=np.int64)
+    if (np.diff(begins) <= 0).any():
+        raise InputError("edges must ascend: give each later than the one before.")
+    some = j.lengths > 0
+    lag = j.ends[some] - j.times[j.offsets[:-1][some]]
+    place = np.searchsorted(begins, lag, side="right")
+    day = float(duration("day", days(1)))
+    return TimeLags(
+        from_days=np.concatenate(([0.0], begins / day)),
+        to_days=np.concatenate((begins / day, [np.inf])),
+        conversions=weighted(place, j.conversions[some], len(begins) + 1),
+        nulls=weighted(place, j.nulls[some], len(begins) + 1),
+        mean_days_converting=_mean(lag / day, j.conversions[some]),
+        mean_days_other=_mean(lag / day, j.nulls[some]),
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Assists(ColumnarResult):
+    """How often each channel assisted, opened and closed: one row a channel.
+
+    Parameters
+    ----------
+    channel : ndarray of str, shape (C,)
+    assisted : ndarray of float64, shape (C,)
+        Conversions before whose last touch the channel was met; a channel that is met earlier and last counts as both.
+    first, last : ndarray of float64, shape (C,)
+        Conversions whose first and last touch it was.
+    assisted_to_last : ndarray of float64, shape (C,)
+        Above 1 a channel helps more often than it closes; NaN where it never closes.
+    assisted_value, last_value : ndarray of float64, shape (C,)
+        NaN where the journeys have no value.
+    assisted_share : float
+        The share of the conversions with touches whose journeys have at least two.
+    """
+
+    channel: npt.NDArray[np.str_]
+    assisted: FloatArray
+    first: FloatArray
+    last: FloatArray
+    assisted_to_last: FloatArray
+    assisted_value: FloatArray
+    last_value: FloatArray
+    assisted_share: float
+
+
+def assists(j: Journeys) -> Assists:
+    """Return how often each channel assisted, opened and closed conversions."""
+    n = len(j.channels)
+    totals = j.totals()
+    some = j.lengths > 0
+    ends = j.offsets[1:][some] - 1
+    # Earlier touches: all but the last of each journey, each channel once a journey.
+    earlier = np.ones(len(j.codes), dtype=np.bool_)
+    earlier[ends] = False
+    before = np.concatenate(([0], np.cumsum(earlier)))[j.offsets]
+    once = first_of_channel(j.codes[earlier], before, n)
+    journey = journey_of_touch(before)[once]
+    assisted = summed_at(j.codes[earlier][once], totals[journey], n)
+    first = summed_at(j.codes[j.offsets[:-1][some]], totals[some], n)
+    last = summed_at(j.codes[ends], totals[some], n)
+    missing = np.full(n, np.nan)
+    several = float(j.conversions[j.lengths > 1].sum())
+    touched = float(j.conversions[some].sum())
+    return Assists(
+        channel=j.channels,
+        assisted=assisted[:, 0],
+        first=first[:, 0],
+        last=last[:, 0],
+        assisted_to_last=divided(assisted[:, 0], last[:, 0]),
+        assisted_value=missing if j.value is None else assisted[:, 1],
+        last_value=missing if j.value is None else last[:, 1],
+        assisted_share=several / touched if touched > 0.0 else float("nan"),
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ChannelPositions(ColumnarResult):
+    """Where channels stand in converting journeys: one row a channel.
+
+    Parameters
+    ----------
+    channel : ndarray of str, shape (C,)
+    only : ndarray of float64, shape (C,)
+        Conversions whose single touch it was.
+    first, middle, last : ndarray of float64, shape (C,)
+        Touches, weighted by conversions, that opened, continued and closed journeys of two touches or more.
+    mean_position : ndarray of float64, shape (C,)
+        From 0, the first touch, to 1, the last; over journeys of two touches or more, NaN where there are none.
+    """
+
+    channel: npt.NDArray[np.str_]
+    only: FloatArray
+    first: FloatArray
+    middle: FloatArray
+    last: FloatArray
+    mean_position: FloatArray
+
+
+def positions(j: Journeys) -> ChannelPositions:
+    """Return where channels stand in converting journeys."""
+    n = len(j.channels)
+    lengths = np.repeat(j.lengths, j.lengths)
+    position = np.arange(len(j.codes)) - np.repeat(j.offsets[:-1], j.lengths)
+    weight = np.repeat(j.conversions, j.lengths)
+    single = lengths == 1
+    opens, closes = (position == 0) & ~single, (position == lengths - 1) & ~single
+
+    def of(which: npt.NDArray[np.bool_], by: FloatArray = weight) -> FloatArray:
+        return weighted(j.codes[which], by[which], n)
+
+    return ChannelPositions(
+        channel=j.channels,
+        only=of(single),
+        first=of(opens),
+        middle=of(~(single | opens | closes)),
+        last=of(closes),
+        mean_position=divided(of(~single, weight * position / np.maximum(lengths - 1, 1)), of(~single)),
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TopPaths(ColumnarResult):
+    """The paths with most conversions: one row a path, best first.
+
+    Parameters
+    ----------
+    path : ndarray of str, shape (K,)
+    conversions, nulls : ndarray of float64, shape (K,)
+    value : ndarray of float64, shape (K,)
+        NaN where the journeys have none.
+    share : ndarray of float64, shape (K,)
+        Of all conversions.
+    rate : ndarray of float64, shape (K,)
+        Conversions over conversions and nulls.
+    """
+
+    path: npt.NDArray[np.str_]
+    conversions: FloatArray
+    nulls: FloatArray
+    value: FloatArray
+    share: FloatArray
+    rate: FloatArray
+
+
+def top_paths(j: Journeys, n: int) -> TopPaths:
+    """Return the n paths with most conversions, equal paths merged; ties in the order of the journeys."""
+    n = whole("n", n, low=1)
+    merged = j.merge_duplicates()
+    best = np.argsort(-merged.conversions, kind="stable")[:n]
+    conversions = merged.conversions[best]
+    total = merged.total_conversions
+    texts = [text or "(no touch)" for text in merged.path_texts(best.tolist())]
+    return TopPaths(
+        path=np.array(texts, dtype=np.str_) if texts else np.empty(0, dtype="<U1"),
+        conversions=conversions,
+        nulls=merged.nulls[best],
+        value=np.full(len(best), np.nan) if merged.value is None else merged.value[best],
+        share=conversions / total if total > 0.0 else np.full(len(best), np.nan),
+        rate=divided(conversions, conversions + merged.nulls[best]),
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Overlap(Result):
+    """Which channels meet in converting journeys.
+
+    Parameters
+    ----------
+    channels : ndarray of str, shape (C,)
+    matrix : ndarray of float64, shape (C, C)
+        Conversions whose journeys have both channels; on the diagonal, the channel at all.
+    """
+
+    channels: npt.NDArray[np.str_]
+    matrix: FloatArray
+
+    @property
+    def share(self) -> FloatArray:
+        """Of the conversions with the row's channel, the share that has the column's too, shape (C, C)."""
+        own = np.diag(self.matrix)[:, None]
+        return divided(self.matrix, own)
+
+    @property
+    def jaccard(self) -> FloatArray:
+        """Conversions with both channels over those with either, shape (C, C)."""
+        own = np.diag(self.matrix)
+        either = own[:, None] + own[None, :] - self.matrix
+        return divided(self.matrix, either)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"channels": len(self.channels)}
+
+    def _table(self) -> dict[str, Any]:
+        return {"channel": self.channels} | {str(name): self.matrix[:, k] for k, name in enumerate(self.channels)}
+
+
+def overlap(j: Journeys) -> Overlap:
+    """Return for each pair of channels the conversions whose journeys have both."""
+    from scipy.sparse import csr_array
+
+    n = len(j.channels)
+    once = first_of_channel(j.codes, j.offsets, n)
+    before = np.concatenate(([0], np.cumsum(once)))[j.offsets]
+    shape = (len(j), n)
+    has = csr_array((np.ones(int(before[-1])), j.codes[once], before), shape=shape)
+    converting = csr_array((np.repeat(j.conversions, np.diff(before)), j.codes[once], before), shape=shape)
+    return Overlap(channels=j.channels, matrix=(has.T @ converting).toarray())
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class FirstAndLast(Result):
+    """Conversions by first and last channel.
+
+    Parameters
+    ----------
+    channels : ndarray of str, shape (C,)
+    matrix : ndarray of float64, shape (C, C)
+        Rows are first channels, columns last ones.
+    """
+
+    channels: npt.NDArray[np.str_]
+    matrix: FloatArray
+
+    def _facts(self) -> dict[str, Any]:
+        return {"channels": len(self.channels), "conversions": float(self.matrix.sum())}
+
+    def _table(self) -> dict[str, Any]:
+        return {"first \\ last": self.channels} | {str(name): self.matrix[:, k] for k, name in enumerate(self.channels)}
+
+
+def first_and_last(j: Journeys) -> FirstAndLast:
+    """Return the conversions by first and by last channel."""
+    n = len(j.channels)
+    some = j.lengths > 0
+    cell = j.codes[j.offsets[:-1][some]].astype(np.int64) * n + j.codes[j.offsets[1:][some] - 1]
+    matrix = weighted(cell, j.conversions[some], n * n).reshape(n, n)
+    return FirstAndLast(channels=j.channels, matrix=matrix)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ChannelSets(ColumnarResult):
+    """The sets of channels that journeys have: one row a set, most conversions first.
+
+    Parameters
+    ----------
+    channels : ndarray of str, shape (K,)
+        The names of the set joined by " + ", in the journeys' order of channels; "" is no touch.
+    size : ndarray of int64, shape (K,)
+    conversions, nulls : ndarray of float64, shape (K,)
+    value : ndarray of float64, shape (K,)
+        NaN where the journeys have none.
+    rate : ndarray of float64, shape (K,)
+        Conversions over conversions and nulls.
+    """
+
+    channels: npt.NDArray[np.str_]
+    size: IntArray
+    conversions: FloatArray
+    nulls: FloatArray
+    value: FloatArray
+    rate: FloatArray
+
+
+def channel_sets(j: Journeys) -> ChannelSets:
+    """Return the sets of channels that journeys have, with their counts."""
+    n = len(j.channels)
+    once = first_of_channel(j.codes, j.offsets, n)
+    before = np.concatenate(([0], np.cumsum(once)))[j.offsets]
+    journey = journey_of_touch(before)
+    ordered = np.sort(journey * max(n, 1) + j.codes[once])  # each journey's channels ascending
+    sets = attrs.evolve(
+        j, codes=(ordered % max(n, 1)).astype(np.int32), offsets=before, times=None, ends=None
+    ).merge_duplicates()
+    best = np.argsort(-sets.conversions, kind="stable")
+    texts = [text.replace(" > ", " + ") for text in sets.path_texts(best.tolist())]
+    conversions, nulls = sets.conversions[best], sets.nulls[best]
+    return ChannelSets(
+        channels=np.array(texts, dtype=np.str_) if texts else np.empty(0, dtype="<U1"),
+        size=sets.lengths[best],
+        conversions=conversions,
+        nulls=nulls,
+        value=np.full(len(best), np.nan) if sets.value is None else sets.value[best],
+        rate=divided(conversions, conversions + nulls),
+    )

@@ -1,0 +1,199 @@
+"""Transition counts: all that a Markov model of journeys needs, small and mergeable.
+
+A state is the last k channels of a journey, filled up with "none yet" at its start. `TransitionCounts` says how much
+weight (conversions and nulls together) goes from state to state, and how many conversions, how much value and how many
+nulls end in each. Counts of two parts of the journeys add up, where each part keeps a journey whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.attribution._paths import code_names
+from relmark.attribution._touches import weighted
+from relmark.attribution.journeys import Journeys
+from relmark.core.checks import whole
+from relmark.core.errors import InputError
+from relmark.core.results import Result
+
+__all__ = ["TransitionCounts"]
+
+Codes = npt.NDArray[np.int32]
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+_TABLE = 1 << 22  # a table of so many places costs less than a sort of any column worth a thought
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TransitionCounts(Result):
+    """How journeys move between states of their last k channels.
+
+    Parameters
+    ----------
+    order : int
+        How many channels a state remembers, k.
+    channels : ndarray of str, shape (C,)
+    grams : ndarray of int32, shape (S, k)
+        The channels of each state as places in `channels`, the latest in the last column; -1 is none yet. State 0 is
+        the start.
+    source, target : ndarray of int64, shape (M,)
+        States before and after a touch, each pair once.
+    weight : ndarray of float64, shape (M,)
+        How many journeys went from one to the other.
+    conversions, nulls : ndarray of float64, shape (S,)
+        How many journeys ended in each state, with a conversion and without.
+    value : ndarray of float64, shape (S,), optional
+        What the conversions that ended in each state were worth.
+
+    Examples
+    --------
+    >>> counts = TransitionCounts.of(Journeys.from_paths(["a > b", "a"], conversions=[1, 0], nulls=[0, 2]))
+    >>> counts.names, counts.weight.tolist()
+    (['(start)', 'a', 'b'], [3.0, 1.0])
+    """
+
+    order: int
+    channels: npt.NDArray[np.str_]
+    grams: Codes
+    source: IntArray
+    target: IntArray
+    weight: FloatArray
+    conversions: FloatArray
+    nulls: FloatArray
+    value: FloatArray | None = None
+
+    @classmethod
+    def of(cls, journeys: Journeys, order: int = 1) -> Self:
+        """Return the counts of journeys; those without touches are left out."""
+        k = whole("order", order, low=1)
+        codes, offsets, lengths = journeys.codes, journeys.offsets, journeys.lengths
+        state, grams = _states(codes, offsets, lengths, len(journeys.channels), k)
+        n = len(grams)
+        some = lengths > 0
+        last = state[offsets[1:][some] - 1]
+
+        def ending(column: FloatArray) -> FloatArray:
+            return weighted(last, column[some], n)
+
+        source = np.zeros(len(state), dtype=np.int64)
+        source[1:] = state[:-1]
+        source[offsets[:-1][some]] = 0
+        pair = source * n
+        pair += state
+        weights = np.repeat(journeys.conversions + journeys.nulls, lengths)
+        pairs, weight = _summed(pair, weights, n * n)
+        return cls(
+            order=k,
+            channels=journeys.channels,
+            grams=grams,
+            source=pairs // n,
+            target=pairs % n,
+            weight=weight,
+            conversions=ending(journeys.conversions),
+            nulls=ending(journeys.nulls),
+            value=None if journeys.value is None else ending(journeys.value),
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """Each state as text, such as "(start)" and "mail > search"."""
+        words = self.channels.tolist()
+        return ["(start)"] + [" > ".join(words[c] for c in gram if c >= 0) for gram in self.grams[1:].tolist()]
+
+    def __add__(self, other: Self) -> Self:
+        """Return the counts of both parts, channels matched by name."""
+        if not isinstance(other, TransitionCounts):
+            return NotImplemented
+        if self.order != other.order:
+            raise InputError(f"counts of order {self.order} and {other.order} do not add up: count both in one order.")
+        if (self.value is None) != (other.value is None):
+            raise InputError("one part has values and the other has none: count both with values, or both without.")
+        back, channels = code_names([*self.channels.tolist(), *other.channels.tolist()])
+        maps = np.split(np.append(back, -1), [len(self.channels)])
+        # A gram's -1 picks the appended last place of its map.
+        grams = np.concatenate([np.append(maps[0], -1)[self.grams], maps[1][other.grams]])
+        unique, state = np.unique(grams[:, ::-1], axis=0, return_inverse=True)
+        n, split = len(unique), len(self.grams)
+        state = state.reshape(-1)
+        pair = np.concatenate(
+            [
+                state[:split][self.source] * n + state[:split][self.target],
+                state[split:][other.source] * n + state[split:][other.target],
+            ]
+        )
+        pairs, weight = _summed(pair, np.concatenate([self.weight, other.weight]), n * n)
+
+        def ending(a: FloatArray, b: FloatArray) -> FloatArray:
+            return weighted(state, np.concatenate([a, b]), n)
+
+        return type(self)(
+            order=self.order,
+            channels=channels,
+            grams=np.ascontiguousarray(unique[:, ::-1]).astype(np.int32),
+            source=pairs // n,
+            target=pairs % n,
+            weight=weight,
+            conversions=ending(self.conversions, other.conversions),
+            nulls=ending(self.nulls, other.nulls),
+            value=None if self.value is None or other.value is None else ending(self.value, other.value),
+        )
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "order": self.order,
+            "channels": len(self.channels),
+            "states": len(self.grams),
+            "transitions": len(self.weight),
+            "conversions": float(self.conversions.sum()),
+            "nulls": float(self.nulls.sum()),
+        }
+
+
+def _states(codes: Codes, offsets: IntArray, lengths: IntArray, n_channels: int, k: int) -> tuple[IntArray, Codes]:
+    """Return the state after each touch, and the channels of each state; states are ordered by their latest channel.
+
+    The last j + 1 channels are ranked from the rank of the last j and the channel before them, so that no number grows
+    beyond touches times channels, whatever the order.
+    """
+    present = np.zeros(n_channels + 1, dtype=np.bool_)
+    present[codes + 1] = True
+    present[0] = True  # the start
+    rank = (np.cumsum(present) - 1)[codes + 1]
+    grams = np.flatnonzero(present).astype(np.int32)[:, None] - 1
+    if k > 1:
+        position = np.arange(len(codes)) - np.repeat(offsets[:-1], lengths)
+    for lag in range(1, k):
+        earlier = np.zeros(len(codes), dtype=np.int64)
+        earlier[lag:] = codes[:-lag] + 1
+        earlier[position < lag] = 0
+        key = np.append(rank * (n_channels + 1) + earlier, 0)  # the start too
+        keys, rank = _ranked(key, len(grams) * (n_channels + 1))
+        rank = rank[:-1]
+        before = (keys % (n_channels + 1)).astype(np.int32) - 1
+        grams = np.column_stack([before, grams[keys // (n_channels + 1)]])
+    return rank, np.ascontiguousarray(grams)
+
+
+def _ranked(keys: IntArray, size: int) -> tuple[IntArray, IntArray]:
+    """Return the distinct keys ascending and the rank of each key among them."""
+    if size <= max(_TABLE, 4 * len(keys)):
+        present = np.zeros(size, dtype=np.bool_)
+        present[keys] = True
+        return np.flatnonzero(present), (np.cumsum(present) - 1)[keys]
+    return np.unique(keys, return_inverse=True)
+
+
+def _summed(keys: IntArray, weights: FloatArray, size: int) -> tuple[IntArray, FloatArray]:
+    """Return the distinct keys ascending and the summed weights of each."""
+    if size <= max(_TABLE, 4 * len(keys)):
+        present = np.zeros(size, dtype=np.bool_)
+        present[keys] = True
+        found = np.flatnonzero(present)
+        return found, weighted(keys, weights, size)[found]
+    found, rank = np.unique(keys, return_inverse=True)
+    return found, weighted(rank, weights, len(found))
