@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,26 @@ def refuse_rows(name: str, bad: npt.NDArray[np.bool_], values: Any, allowed: str
     raise InputError(f"{name} has {shown(value)}{where}: {allowed}.{' ' + remedy if remedy else ''}")
 
 
+def is_missing(value: Any) -> bool:
+    """Tell whether one value stands for nothing: None, NaN, NaT or the NA of a frame library."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)  # noqa: PLR0124  (NaN and NaT differ from themselves)
+    except (TypeError, ValueError, ArithmeticError):  # NA is neither; an array has many answers; a signalling NaN
+        return type(value).__name__ == "NAType" or (isinstance(value, Decimal) and value.is_nan())
+
+
 def shown(value: Any) -> str:
     """Return a short text of a value for a message."""
-    text = repr(value.item() if isinstance(value, np.generic) else value)
+    if isinstance(value, (list, tuple, set, frozenset, dict)) and len(value) > 20:
+        return f"a {type(value).__name__} of {len(value):,}"
+    if isinstance(value, (str, bytes)):
+        value = value[:100]
+    try:
+        text = repr(value.item() if isinstance(value, np.generic) else value)
+    except ValueError:  # an integer of thousands of digits
+        return f"a {type(value).__name__} too long to print"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -90,14 +108,14 @@ def _numbers_of_objects(name: str, array: npt.NDArray[np.object_], *, missing: b
     out = np.empty(array.shape, dtype=np.float64)
     flat = out.reshape(-1)
     for row, value in enumerate(array.reshape(-1)):
-        if value is None and missing:
+        if missing and is_missing(value):
             flat[row] = math.nan
         elif value is None or isinstance(value, (str, bytes, bool)):
             raise InputError(f"{name} has {shown(value)} in row {row}: numbers are needed.")
         else:
             try:
                 flat[row] = float(value)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise InputError(f"{name} has {shown(value)} in row {row}: numbers are needed.") from None
     return out
 
@@ -122,7 +140,7 @@ def number(
         raise InputError(f"{name} is {shown(value)}: a number is needed.")
     try:
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name} is {shown(value)}: a number is needed.") from None
     if not (math.isfinite(result) and low <= result <= high and above < result < below):
         raise InputError(f"{name} is {shown(value)}: {_bounds(low, high, above, below)}.")
@@ -155,7 +173,7 @@ def whole(name: str, value: Any, *, low: int | None = None, high: int | None = N
         limits = " and ".join(
             text for text, bound in ((f"at least {low}", low), (f"at most {high}", high)) if bound is not None
         )
-        raise InputError(f"{name} is {result}: a whole number of {limits} is needed.")
+        raise InputError(f"{name} is {shown(result)}: a whole number of {limits} is needed.")
     return result
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from numbers import Real
 from typing import Any, Literal, TypeAlias
@@ -11,18 +12,17 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import shown
+from relmark.core.checks import is_missing, shown
 from relmark.core.errors import InputError
 from relmark.core.ids import Coded, code_texts
 from relmark.core.ordering import small_codes
 from relmark.core.results import read_only
-from relmark.core.time import instants
+from relmark.core.time import UtcTimes, instants
 
 __all__ = ["KINDS", "Column", "Kind"]
 
 Kind: TypeAlias = Literal["number", "boolean", "text", "date", "instant", "tags", "empty"]
 KINDS: tuple[Kind, ...] = ("number", "boolean", "text", "date", "instant", "tags", "empty")
-_NAT = np.iinfo(np.int64).min
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -44,9 +44,9 @@ class Column:
 
     kind: Kind
     data: npt.NDArray[Any] = attrs.field(converter=read_only)
-    categories: npt.NDArray[np.str_] | None = None
-    offsets: npt.NDArray[np.int64] | None = None
-    absent: npt.NDArray[np.bool_] | None = None
+    categories: npt.NDArray[np.str_] | None = attrs.field(default=None, converter=attrs.converters.optional(read_only))
+    offsets: npt.NDArray[np.int64] | None = attrs.field(default=None, converter=attrs.converters.optional(read_only))
+    absent: npt.NDArray[np.bool_] | None = attrs.field(default=None, converter=attrs.converters.optional(read_only))
 
     @staticmethod
     def of(name: str, values: Any, *, tz: str = "UTC") -> Column:
@@ -64,12 +64,14 @@ class Column:
         """
         if isinstance(values, Column):
             return values
+        if isinstance(values, UtcTimes):
+            return Column("instant", _instants(name, values))
         if isinstance(values, Coded):
-            if values.categories.dtype.kind in "iufb":
-                return Column.of(name, _decoded(values))
+            if values.categories.dtype.kind != "U":
+                return Column.of(name, values.decoded())
             categories, codes = code_texts(name, values.categories.tolist())
             return Column("text", np.append(codes, -1).astype(np.int32)[values.codes], categories)
-        array = values if isinstance(values, np.ndarray) else _array(values)
+        array = values if isinstance(values, np.ndarray) else _array(name, values)
         if array.ndim != 1:
             raise InputError(f"{name} has shape {array.shape}: one value a row is needed.")
         match array.dtype.kind:
@@ -82,12 +84,13 @@ class Column:
             case "f":
                 return _number_column(name, array.astype(np.float64))
             case "U" | "T":
-                categories, codes = code_texts(name, array.tolist())
+                categories, codes = code_texts(name, array)
                 return Column("text", codes, categories)
             case "M":
                 if np.datetime_data(array.dtype)[0] in {"Y", "M", "W", "D"}:
+                    instants(name, array, missing=True)  # the years 1 to 9999
                     return Column("date", array.astype("M8[D]"))
-                return Column("instant", instants(name, array, tz=tz, missing=True).view("M8[us]"))
+                return Column("instant", _instants(name, array, tz))
             case "O":
                 return _column_of_objects(name, array.tolist(), tz)
         raise InputError(
@@ -155,7 +158,7 @@ class Column:
             if self.absent[row]:
                 return None
             return frozenset(self.categories[self.data[self.offsets[row] : self.offsets[row + 1]]].tolist())
-        if self.missing[row : row + 1].any() if self.kind == "empty" else self._one_missing(row):
+        if self.kind == "empty" or self._one_missing(row):
             return None
         if self.kind == "text":
             assert self.categories is not None
@@ -182,10 +185,23 @@ class Column:
         places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - self.offsets[:-1][chosen], counts)
         return attrs.evolve(self, data=self.data[places], offsets=offsets, absent=self.absent[chosen])
 
+    def compact(self) -> Column:
+        """Return the column without the categories that no row has: what was erased leaves no word behind."""
+        if self.categories is None:
+            return self
+        used = np.zeros(len(self.categories) + 1, dtype=np.bool_)
+        used[self.data] = True  # -1, the missing, marks the spare last place
+        if used[:-1].all():
+            return self
+        ranks = np.append(np.cumsum(used[:-1], dtype=self.data.dtype) - 1, -1)
+        return attrs.evolve(self, data=ranks[self.data].astype(self.data.dtype), categories=self.categories[used[:-1]])
+
     def spread(self, rows: npt.NDArray[np.integer], n: int) -> Column:
         """Return a column of n rows in which row ``rows[i]`` has this column's i-th value and the others none."""
         sources = np.full(n, len(self), dtype=np.int64)
         sources[rows] = np.arange(len(self))
+        if len(self) == n:
+            return self.take(sources)
         return joined("", [self, Column.empty(1)]).take(sources)
 
     def __repr__(self) -> str:
@@ -195,6 +211,8 @@ class Column:
 
 def joined(name: str, parts: Sequence[Column]) -> Column:
     """Return columns of one kind one after the other; an empty one fits all kinds."""
+    if len(parts) == 1:
+        return parts[0]
     kinds = {part.kind for part in parts if part.kind != "empty"}
     if len(kinds) > 1:
         raise InputError(f"{name} is {' in one part and '.join(sorted(kinds))} in another: give it one type.")
@@ -237,23 +255,25 @@ def _joined_tags(parts: Sequence[Column]) -> Column:
     return Column("tags", data, categories, offsets.astype(np.int64), np.concatenate(absent))
 
 
-def _array(values: Any) -> npt.NDArray[Any]:
+def _array(name: str, values: Any) -> npt.NDArray[Any]:
     """Return a sequence as an array without guessing: what is mixed or holds None stays objects."""
     if hasattr(values, "__array__"):
         return np.asarray(values)
+    if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is {shown(values)}: a column is needed, one value a row.")
     items = list(values)
     kinds = set(map(type, items))
-    if kinds and (kinds <= {int, float} or kinds in ({bool}, {str})):
+    if kinds in ({int}, {float}, {int, float}, {bool}, {str}):
         return np.array(items)
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return array
 
 
-def _decoded(coded: Coded) -> npt.NDArray[Any]:
-    if (coded.codes >= 0).all():
-        return np.asarray(coded.categories[coded.codes])
-    return np.asarray(np.append(coded.categories.astype(np.float64), np.nan)[coded.codes])
+def _instants(name: str, values: Any, tz: str = "UTC") -> npt.NDArray[np.datetime64]:
+    """Return times as datetime64[us], in an array of their own."""
+    found = instants(name, values, tz=tz, missing=True).view("M8[us]")
+    return found.copy() if isinstance(values, (np.ndarray, UtcTimes)) else found
 
 
 def _objects(codes: npt.NDArray[np.integer], words: list[Any]) -> npt.NDArray[np.object_]:
@@ -262,7 +282,7 @@ def _objects(codes: npt.NDArray[np.integer], words: list[Any]) -> npt.NDArray[np
     return np.asarray(table[codes])
 
 
-def _number_column(name: str, array: npt.NDArray[np.float64]) -> Column:
+def _number_column(name: str, array: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> Column:
     infinite = np.isinf(array)
     if infinite.any():
         row = int(np.argmax(infinite))
@@ -272,12 +292,9 @@ def _number_column(name: str, array: npt.NDArray[np.float64]) -> Column:
     return Column("number", array)
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or (not isinstance(value, (str, set, frozenset, list, tuple)) and value != value)  # noqa: PLR0124
-
-
 def _column_of_objects(name: str, values: list[Any], tz: str) -> Column:
-    blank = np.fromiter(map(_is_missing, values), dtype=np.bool_, count=len(values))
+    values = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]
+    blank = np.fromiter(map(is_missing, values), dtype=np.bool_, count=len(values))
     rows = np.flatnonzero(~blank)
     if len(rows) == 0:
         return Column.empty(len(values))
@@ -291,13 +308,10 @@ def _column_of_objects(name: str, values: list[Any], tz: str) -> Column:
             )
     match kind:
         case "number":
-            if not blank.any() and all(isinstance(value, (int, np.integer)) for value in values):
-                return Column("number", np.array(values, dtype=np.int64))
-            filled = [float("nan") if gone else float(value) for gone, value in zip(blank, values, strict=True)]
-            return _number_column(name, np.array(filled, dtype=np.float64))
+            return _number_column(name, _numbers_of_objects(name, values, blank))
         case "boolean":
-            filled = [-1 if gone else int(value) for gone, value in zip(blank, values, strict=True)]
-            return Column("boolean", np.array(filled, dtype=np.int8))
+            flags = [-1 if gone else int(value) for gone, value in zip(blank, values, strict=True)]
+            return Column("boolean", np.array(flags, dtype=np.int8))
         case "text":
             categories, codes = code_texts(name, values)
             return Column("text", codes, categories)
@@ -305,11 +319,25 @@ def _column_of_objects(name: str, values: list[Any], tz: str) -> Column:
             known = [None if gone else value for gone, value in zip(blank, values, strict=True)]
             if kind == "date":
                 return Column("date", np.array(known, dtype="M8[D]"))
-            return Column("instant", instants(name, np.array(known, dtype=object), tz=tz, missing=True).view("M8[us]"))
+            return Column("instant", _instants(name, known, tz))
     tags = [() if gone else sorted(set(value)) for gone, value in zip(blank, values, strict=True)]
     categories, codes = code_texts(name, [tag for row in tags for tag in row], missing=False)
     offsets = np.concatenate(([0], np.cumsum([len(row) for row in tags]))).astype(np.int64)
     return Column("tags", codes.astype(np.int32), categories, offsets, blank)
+
+
+def _numbers_of_objects(
+    name: str, values: list[Any], blank: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64] | npt.NDArray[np.int64]:
+    whole = not blank.any() and all(isinstance(value, (int, np.integer)) for value in values)
+    try:
+        if whole:
+            return np.array(values, dtype=np.int64)
+        filled = [math.nan if gone else float(value) for gone, value in zip(blank, values, strict=True)]
+    except OverflowError:
+        row = next(k for k, value in enumerate(values) if not blank[k] and not -(2**63) <= value < 2**63)
+        raise InputError(f"{name} has {shown(values[row])} in row {row}: numbers are int64 or float64.") from None
+    return np.array(filled, dtype=np.float64)
 
 
 def _kind_of(name: str, value: Any, row: int) -> Kind:

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import shown
+from relmark.core.checks import is_missing, shown
 from relmark.core.errors import InputError
 from relmark.core.ordering import small_codes
 
@@ -17,11 +17,15 @@ __all__ = ["Coded", "code_ids", "code_texts", "find_ids", "id_array"]
 Codes = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 _TABLE_SLACK = 1 << 20
 _MOST_BYTES = 1 << 31
+_BLOCK = 1 << 16
 
 
 @attrs.frozen(eq=False)
 class Coded:
-    """A column that a frame library has already coded: `categories[codes]`, with -1 for missing."""
+    """A column that a frame library has already coded: `categories[codes]`, with -1 for missing.
+
+    Categories are usually distinct strings, in any order; a categorical of other values keeps these.
+    """
 
     categories: npt.NDArray[Any]
     codes: npt.NDArray[np.integer]
@@ -33,6 +37,14 @@ class Coded:
     def take(self, rows: npt.NDArray[Any]) -> Coded:
         """Return some rows."""
         return Coded(self.categories, self.codes[rows])
+
+    def decoded(self) -> npt.NDArray[Any]:
+        """Return the values, as objects with None where some are missing."""
+        if (self.codes >= 0).all():
+            return np.asarray(self.categories[self.codes])
+        words = np.empty(len(self.categories) + 1, dtype=object)
+        words[:-1] = self.categories.tolist()
+        return np.asarray(words[self.codes])
 
 
 def code_ids(name: str, values: Any) -> tuple[npt.NDArray[Any], Codes]:
@@ -47,21 +59,24 @@ def code_ids(name: str, values: Any) -> tuple[npt.NDArray[Any], Codes]:
         missing = values.codes < 0
         if missing.any():
             raise InputError(f"{name} is missing in row {int(np.argmax(missing))}: drop these rows.")
-        if values.categories.dtype.kind in "iu":
-            ids, back = code_ids(name, values.categories)
-            return ids, back[values.codes]
+        if values.categories.dtype.kind != "U":
+            return code_ids(name, values.decoded())
         return _sorted_texts(name, values.categories.tolist(), values.codes)
     array = id_array(name, values)
     if array.dtype.kind == "i":
         return _code_integers(array)
-    return code_texts(name, array.tolist(), missing=False)
+    return code_texts(name, array, missing=False)
 
 
 def id_array(name: str, values: Any) -> npt.NDArray[Any]:
     """Return a column of ids as int64 or str, each checked."""
+    if isinstance(values, Coded):
+        values = values.decoded()
     array = np.asarray(values)
     if array.ndim != 1:
         raise InputError(f"{name} has shape {array.shape}: one column of ids is needed.")
+    if isinstance(values, (list, tuple)):  # numpy turns [1, "a"] into strings, [1, True] into numbers
+        _refuse_mixed(name, values)
     if len(array) == 0:
         return array if array.dtype.kind == "U" else np.empty(0, dtype=np.int64)
     if array.dtype.kind == "u":
@@ -71,28 +86,28 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
     if array.dtype.kind == "i":
         return array.astype(np.int64, copy=False)
     if array.dtype.kind in "UT":
-        # np.asarray turns [1, "a"] into strings: look at the list itself.
-        if isinstance(values, (list, tuple)):
-            _refuse_mixed(name, values)
         return array.astype(np.str_, copy=False)
     if array.dtype.kind != "O":
-        kept = "Floats often come from integers with missing values: drop those rows and convert to int."
+        kept = " Floats often come from integers with missing values: drop those rows and convert to int."
         raise InputError(
-            f"{name} has dtype {array.dtype}: ids are int or str. {kept if array.dtype.kind == 'f' else ''}"
+            f"{name} has dtype {array.dtype}: ids are int or str.{kept if array.dtype.kind == 'f' else ''}"
         )
     _refuse_mixed(name, array.tolist())
     if isinstance(array[0], str):
         return _text_array(name, array.tolist())
-    return array.astype(np.int64)
+    try:
+        return array.astype(np.int64)
+    except OverflowError:
+        raise InputError(f"{name} has integers beyond int64: give these ids as strings.") from None
 
 
 def _refuse_mixed(name: str, values: Any) -> None:
     kinds = set(map(type, values))
-    if kinds <= {int} or kinds <= {str}:
+    if kinds in ({int}, {str}) or not kinds:
         return
     text = isinstance(values[0], str)
     for row, value in enumerate(values):
-        if value is None or value != value:  # noqa: PLR0124  (NaN)
+        if is_missing(value):
             raise InputError(f"{name} is missing in row {row}: drop these rows.")
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer, str)):
             raise InputError(f"{name} has {shown(value)} in row {row}: ids are int or str.")
@@ -129,24 +144,39 @@ def _code_integers(array: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64],
         first[0] = True
         np.not_equal(packed[1:], packed[:-1], out=first[1:])
         ids = packed[first] + low
-        codes = small_codes(packed, n)
-        codes[order] = np.cumsum(first, dtype=codes.dtype) - 1
+        del packed
+        ranks = small_codes(np.cumsum(first), n)
+        ranks -= 1
+        codes = np.empty_like(ranks)
+        codes[order] = ranks
         return ids, codes
     ids, codes = np.unique(array, return_inverse=True)
     return ids, small_codes(codes, len(ids))
 
 
-def code_texts(name: str, values: list[Any], *, missing: bool = True) -> tuple[npt.NDArray[np.str_], Codes]:
+def code_texts(
+    name: str, values: list[Any] | npt.NDArray[Any], *, missing: bool = True
+) -> tuple[npt.NDArray[np.str_], Codes]:
     """Return distinct strings ascending, and for each row the position of its string, -1 where it is missing."""
     known: dict[Any, int] = {}
-    codes = np.fromiter((known.setdefault(value, len(known)) for value in values), dtype=np.int64, count=len(values))
-    blank = [code for value, code in known.items() if value is None or value != value]  # noqa: PLR0124  (NaN)
+    codes = np.empty(len(values), dtype=np.int64)
+    for low in range(0, len(values), _BLOCK):  # an array becomes Python strings a block at a time
+        block = values[low : low + _BLOCK]
+        words = block.tolist() if isinstance(block, np.ndarray) else block
+        try:
+            numbered = [known.setdefault(word, len(known)) for word in words]
+        except TypeError:
+            row = low + next(k for k, word in enumerate(words) if not isinstance(word, str) and not is_missing(word))
+            raise InputError(f"{name} has {shown(words[row - low])} in row {row}: a string is needed.") from None
+        codes[low : low + len(words)] = numbered
+    blank = {code for value, code in known.items() if not isinstance(value, str) and is_missing(value)}
     if blank:
+        gone = np.isin(codes, list(blank))
         if not missing:
-            raise InputError(f"{name} is missing in row {int(np.argmax(np.isin(codes, blank)))}: drop these rows.")
-        codes[np.isin(codes, blank)] = -1
+            raise InputError(f"{name} is missing in row {int(np.argmax(gone))}: drop these rows.")
+        codes[gone] = -1
     for value, code in known.items():
-        if code not in blank and not isinstance(value, str):
+        if not isinstance(value, str) and code not in blank:
             row = int(np.argmax(codes == code))
             raise InputError(f"{name} has {shown(value)} in row {row}: a string is needed, as in the other rows.")
     categories = ["" if code in blank else value for value, code in known.items()]
@@ -191,7 +221,7 @@ def find_ids(name: str, ids: npt.NDArray[Any], wanted: Any) -> npt.NDArray[np.in
     InputError
         The wanted ids are int and the others str, or the other way round.
     """
-    array = np.atleast_1d(id_array(name, [wanted] if isinstance(wanted, (str, int)) else wanted))
+    array = id_array(name, [wanted] if isinstance(wanted, (str, int, np.integer)) else wanted)
     if len(array) == 0 or len(ids) == 0:
         return np.full(len(array), -1, dtype=np.int64)
     if (array.dtype.kind == "U") != (ids.dtype.kind == "U"):

@@ -15,17 +15,19 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import one_of, same_length, shown
-from relmark.core.columns import Column, joined
+from relmark.core.checks import same_length, shown
 from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.formats import html_table, text_table
-from relmark.core.ids import Coded, Codes, code_ids, code_texts, find_ids
+from relmark.core.frames import columns_of
+from relmark.core.ids import find_ids
+from relmark.core.incoming import column_names, read_columns, read_events, read_purchases
 from relmark.core.names import did_you_mean
-from relmark.core.ordering import small_codes, stable_order
-from relmark.core.partition import Partition, build_partitions
+from relmark.core.ordering import small_codes
+from relmark.core.outgoing import summary_table, table_columns, time_order
+from relmark.core.partition import Partition
 from relmark.core.results import read_only
-from relmark.core.time import Instant, instant, instants
+from relmark.core.time import Instant, instant
 
 __all__ = ["EventLog"]
 
@@ -106,36 +108,14 @@ class EventLog:
         Cost: coding ids (a table where they are dense, a sort otherwise), and one or two integer sorts a type; none
         where the rows are in the order of time already.
         """
-        one_of("on_error", on_error, ("raise", "drop"))
-        columns = {"customer_id": customer_id, "time": time, **({} if isinstance(type, str) else {"type": type})}
-        if value is not None:
-            columns["value"] = value
-        columns = {name: _sequence(name, column) for name, column in columns.items()}
-        n = len(columns["customer_id"])
-        given = {name: _sequence(f"properties[{name!r}]", column) for name, column in (properties or {}).items()}
-        for name, column in columns.items():
-            same_length(name, column, n)
-        for name, column in given.items():
-            if name in _RESERVED:
-                raise InputError(f"properties has {name!r}, which is a column of its own: rename the property.")
-            same_length(f"properties[{name!r}]", column, n)
-        dropped: dict[str, int] = {}
-        if on_error == "drop":
-            keep, dropped = _clean_rows(columns)
-            if dropped:
-                columns = {name: _kept(column, keep) for name, column in columns.items()}
-                given = {name: _kept(column, keep) for name, column in given.items()}
-        ids, codes = code_ids("customer_id", columns["customer_id"])
-        times = instants("time", columns["time"], tz=tz)
-        names, type_codes = _coded_types(type if isinstance(type, str) else columns["type"])
-        partitions = build_partitions(
-            codes,
-            len(ids),
-            times,
-            type_codes,
-            names,
-            _values(columns["value"]) if value is not None else None,
-            {name: _property_column(name, column, tz) for name, column in given.items()},
+        ids, partitions, dropped = read_columns(
+            customer_id=customer_id,
+            time=time,
+            type=type,
+            value=value,
+            properties=properties,
+            tz=tz,
+            on_error=on_error,
         )
         return cls(customer_id=ids, partitions=partitions, dropped=dropped)
 
@@ -148,19 +128,8 @@ class EventLog:
         >>> EventLog.from_events([Purchase("c1", "2026-11-01T09:30Z", 19.9), Visit("c2", "2026-11-02T10:00Z")]).types
         ('purchase', 'visit')
         """
-        plain = []
-        for row, event in enumerate(events):
-            if not isinstance(event, (Event, Purchase, Message, Visit)):
-                raise InputError(f"events has {shown(event)} in row {row}: Events are needed.")
-            plain.append(event.to_event())
-        names = sorted({name for event in plain for name in event.properties})
-        return cls.from_columns(
-            customer_id=[event.customer_id for event in plain],
-            time=[event.time for event in plain],
-            type=[event.type for event in plain],
-            value=np.array([np.nan if event.value is None else event.value for event in plain], dtype=np.float64),
-            properties={name: [event.properties.get(name) for event in plain] for name in names},
-        )
+        ids, partitions, dropped = read_events(events)
+        return cls(customer_id=ids, partitions=partitions, dropped=dropped)
 
     @classmethod
     def from_frame(
@@ -192,16 +161,14 @@ class EventLog:
         MissingColumnError
             The frame has no column of such a name; the message lists those it has.
         """
-        from relmark.core.frames import columns_of
-
-        names = [customer_id, type, time, *([value] if value is not None else []), *properties]
-        columns = columns_of(frame, names)
+        wanted = column_names("properties", properties)
+        columns = columns_of(frame, [customer_id, type, time, *([value] if value is not None else []), *wanted])
         return cls.from_columns(
             customer_id=columns[customer_id],
             time=columns[time],
             type=columns[type],
             value=None if value is None else columns[value],
-            properties={name: columns[name] for name in properties},
+            properties={name: columns[name] for name in wanted},
             tz=tz,
             on_error=on_error,
         )
@@ -239,34 +206,17 @@ class EventLog:
         >>> EventLog.purchases(orders, customer_id="user", time="ts", value="amount")
         EventLog(2 events, 2 customers, 1 type: purchase, 2026-01-02 to 2026-01-05)
         """
-        from relmark.core.frames import columns_of
-
-        named = {"order": order, "item": item, "quantity": quantity}
-        chosen = {name: column for name, column in named.items() if column is not None}
-        chosen |= {name: name for name in properties}
-        columns = columns_of(frame, [customer_id, time, value, *chosen.values()])
-        amounts = _values(columns[value], name=value, infinite=on_error == "drop")
-        missing = ~np.isfinite(amounts)
-        dropped = {}
-        if missing.any():
-            if on_error != "drop":
-                raise InputError(
-                    f"{value} is {amounts[missing][0]:g} in row {int(np.argmax(missing))}: a purchase needs its money, "
-                    '0 if it was free. Fill or drop these rows, or pass on_error="drop".'
-                )
-            dropped = {"value": int(np.count_nonzero(missing))}
-            columns = {name: _kept(column, ~missing) for name, column in columns.items()}
-            amounts = amounts[~missing]
-        log = cls.from_columns(
-            customer_id=columns[customer_id],
-            time=columns[time],
-            type="purchase",
-            value=amounts,
-            properties={name: columns[column] for name, column in chosen.items()},
+        ids, partitions, dropped = read_purchases(
+            frame,
+            customer_id=customer_id,
+            time=time,
+            value=value,
+            more={"order": order, "item": item, "quantity": quantity},
+            properties=properties,
             tz=tz,
             on_error=on_error,
         )
-        return attrs.evolve(log, dropped={**dropped, **log.dropped})
+        return cls(customer_id=ids, partitions=partitions, dropped=dropped)
 
     @classmethod
     def empty(cls, customer_id: npt.NDArray[Any] | None = None) -> Self:
@@ -304,16 +254,14 @@ class EventLog:
         """The time of the last event, NaT in an empty log."""
         return _moment(max((int(part.time[-1]) for part in self._partitions.values()), default=None))
 
+    @property
+    def _sorted_partitions(self) -> dict[str, Partition]:
+        return {name: self._partitions[name] for name in self.types}
+
     @cached_property
-    def _order(self) -> npt.NDArray[np.int64]:
+    def _order(self) -> npt.NDArray[np.int64] | slice:
         """Where each row of `to_columns` stands in the partitions laid end to end, types sorted."""
-        parts = [self._partitions[name] for name in self.types]
-        if len(parts) == 1:
-            return np.arange(len(parts[0]), dtype=np.int64)
-        if not parts:
-            return np.empty(0, dtype=np.int64)
-        by_row = stable_order(np.concatenate([part.row for part in parts]))
-        return by_row[stable_order(np.concatenate([part.time for part in parts])[by_row])]
+        return time_order(self._sorted_partitions)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return customer_id, type, time (datetime64[us]), value and every property, in the order of time.
@@ -321,29 +269,7 @@ class EventLog:
         Events of equal time keep the order in which they came. A value or a property that an event does not have is
         NaN, or None among strings; the column value is left out where no event has one.
         """
-        parts = [self._partitions[name] for name in self.types]
-        order = self._order
-        codes = _concatenated([part.code for part in parts], np.int32)[order]
-        type_codes = np.repeat(np.arange(len(parts)), [len(part) for part in parts])[order]
-        columns: dict[str, npt.NDArray[Any]] = {
-            "customer_id": self.customer_id[codes],
-            "type": np.array(self.types, dtype=np.str_)[type_codes],
-            "time": _concatenated([part.time for part in parts], np.int64)[order].view("M8[us]"),
-        }
-        if any(part.value is not None for part in parts):
-            values = [np.full(len(part), np.nan) if part.value is None else part.value for part in parts]
-            columns["value"] = np.concatenate(values)[order]
-        for name, column in self._property_columns().items():
-            columns[name] = column.take(order).values()
-        return columns
-
-    def _property_columns(self) -> dict[str, Column]:
-        parts = [self._partitions[name] for name in self.types]
-        names = sorted({name for part in parts for name in part.properties})
-        return {
-            name: joined(f"property {name!r}", [part.properties.get(name, Column.empty(len(part))) for part in parts])
-            for name in names
-        }
+        return table_columns(self.customer_id, self._sorted_partitions, self._order)
 
     def to_frame(self, backend: str = "pandas") -> Any:
         """Return `to_columns` as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
@@ -389,15 +315,23 @@ class EventLog:
         same_length("mask", chosen, len(self))
         in_parts = np.empty(len(self), dtype=np.bool_)
         in_parts[self._order] = chosen
-        return self._where(in_parts)
+        taken, low = {}, 0
+        for name, part in self._sorted_partitions.items():
+            rows = in_parts[low : low + len(part)]
+            low += len(part)
+            taken[name] = part if rows.all() else part.take(rows)
+        return self._with(taken)
 
     def without(self, ids: Any) -> Self:
-        """Return the log without some people: all their events are gone. Ids that it does not have are no error."""
-        positions = find_ids("ids", self.customer_id, ids)
+        """Return the log without some people: their ids, their events and words that only these had are gone.
+
+        Ids that it does not have are no error. Where no event is left of a type, the type is gone too.
+        """
+        positions = find_ids("ids", self.customer_id, list(ids) if isinstance(ids, (set, frozenset)) else ids)
         gone = np.zeros(self.n_customers, dtype=np.bool_)
         gone[positions[positions >= 0]] = True
-        parts = [~gone[self._partitions[name].code] for name in self.types]
-        return self._where(_concatenated(parts, np.bool_))
+        parts = {name: part.take(~gone[part.code]).compact() for name, part in self._partitions.items()}
+        return self._with(parts)
 
     def sessions(self, *, gap: timedelta, of: str = "page_view", type: str = "visit") -> EventLog:
         """Return the visits that page views make: a customer's next one starts after a silence longer than `gap`.
@@ -427,20 +361,16 @@ class EventLog:
 
     @classmethod
     def concat(cls, logs: Sequence[EventLog]) -> EventLog:
-        """Return several logs as one, as if their rows had come one after the other."""
+        """Return several logs as one, as if their rows had come one after the other.
+
+        Raises
+        ------
+        InputError
+            Ids are int in one log and str in another, or a property is of two kinds.
+        """
         from relmark.core.concat import concat
 
         return concat(logs)
-
-    def _where(self, in_parts: npt.NDArray[np.bool_]) -> Self:
-        """Return the events where a mask over the partitions laid end to end is true."""
-        taken, low = {}, 0
-        for name in self.types:
-            part = self._partitions[name]
-            chosen = in_parts[low : low + len(part)]
-            low += len(part)
-            taken[name] = part if chosen.all() else part.take(chosen)
-        return self._with(taken)
 
     def _with(self, partitions: Mapping[str, Partition]) -> Self:
         """Return a log of some partitions, with the ids that still have events."""
@@ -467,15 +397,7 @@ class EventLog:
         return f"EventLog({len(self):,} events, {self.n_customers:,} customers, {types}, {span})"
 
     def _table(self) -> dict[str, list[Any]]:
-        parts = [(name, self._partitions[name]) for name in self.types]
-        return {
-            "type": [name for name, _ in parts],
-            "events": [len(part) for _, part in parts],
-            "customers": [len(np.unique(part.code)) for _, part in parts],
-            "first": [str(_moment(int(part.time[0])).astype("M8[s]")) for _, part in parts],
-            "last": [str(_moment(int(part.time[-1])).astype("M8[s]")) for _, part in parts],
-            "properties": [", ".join(sorted(part.properties)) for _, part in parts],
-        }
+        return summary_table(self._sorted_partitions)
 
     def __str__(self) -> str:
         return text_table(self._table(), title=repr(self))
@@ -491,96 +413,3 @@ class EventLog:
 
 def _moment(microseconds: int | None) -> np.datetime64:
     return np.datetime64("NaT", "us") if microseconds is None else np.datetime64(microseconds, "us")
-
-
-def _concatenated(parts: list[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
-    return np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
-
-
-def _sequence(name: str, column: Any) -> Any:
-    if isinstance(column, (str, bytes)) or not hasattr(column, "__len__"):
-        raise InputError(f"{name} is {shown(column)}: a column of values is needed.")
-    return column
-
-
-def _kept(column: Any, keep: npt.NDArray[np.bool_]) -> Any:
-    if isinstance(column, Coded):
-        return column.take(keep)
-    if isinstance(column, np.ndarray):
-        return column[keep]
-    if hasattr(column, "__array__"):
-        return np.asarray(column)[keep]
-    return [item for item, kept in zip(column, keep, strict=True) if kept]
-
-
-def _clean_rows(columns: Mapping[str, Any]) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
-    """Return which rows have an id, a type, a time and no infinite value, and how many fail for which reason first."""
-    keep = np.ones(len(columns["customer_id"]), dtype=np.bool_)
-    dropped = {}
-    for name in ("customer_id", "time", "type", "value"):
-        if name not in columns:
-            continue
-        if name == "value":
-            bad = np.isinf(_values(columns[name], infinite=True))
-        elif isinstance(columns[name], Coded):
-            bad = columns[name].codes < 0
-        else:
-            bad = _missing(columns[name])
-        count = int(np.count_nonzero(bad & keep))
-        if count:
-            dropped[name] = count
-        keep &= ~bad
-    return keep, dropped
-
-
-def _missing(column: Any) -> npt.NDArray[np.bool_]:
-    array = column if isinstance(column, np.ndarray) or not hasattr(column, "__array__") else np.asarray(column)
-    if isinstance(array, np.ndarray) and array.dtype.kind != "O":
-        if array.dtype.kind == "M":
-            return np.isnat(array)
-        return np.isnan(array) if array.dtype.kind == "f" else np.zeros(len(array), dtype=np.bool_)
-    return np.array([item is None or item != item for item in array], dtype=np.bool_)  # noqa: PLR0124  (NaN)
-
-
-def _values(values: Any, *, name: str = "value", infinite: bool = False) -> npt.NDArray[np.float64]:
-    column = Column.of(name, _finite(values) if infinite else values)
-    if column.kind not in {"number", "empty"}:
-        raise InputError(f"{name} is a column of kind {column.kind!r}: numbers are needed.")
-    numbers = column.numbers()
-    if infinite:
-        array = np.asarray(values, dtype=np.float64)
-        return np.where(np.isinf(array), array, numbers)
-    return numbers
-
-
-def _finite(values: Any) -> npt.NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
-    return np.where(np.isinf(array), np.nan, array)
-
-
-def _property_column(name: str, values: Any, tz: str) -> Column:
-    column = Column.of(f"properties[{name!r}]", values, tz=tz)
-    if column.kind == "tags":
-        raise InputError(
-            f"properties[{name!r}] has sets: an event's property is a number, a string, a boolean or a time."
-        )
-    return column
-
-
-def _coded_types(types: Any) -> tuple[list[str], Codes | None]:
-    if isinstance(types, str):
-        if not types:
-            raise InputError("type is '': a name is needed.")
-        return [types], None
-    if isinstance(types, Coded):
-        if (types.codes < 0).any():
-            raise InputError(f"type is missing in row {int(np.argmax(types.codes < 0))}: drop these rows.")
-        names, back = code_texts("type", types.categories.tolist(), missing=False)
-        codes: Codes = back[types.codes]
-    else:
-        array = types if isinstance(types, np.ndarray) else np.array(list(types), dtype=object)
-        names, codes = code_texts("type", array.tolist(), missing=False)
-    used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
-    if len(used) == 1:
-        return [str(names[used[0]])], None
-    return [str(name) for name in names], codes

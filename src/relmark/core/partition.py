@@ -60,7 +60,8 @@ class Partition:
     @cached_property
     def by_customer(self) -> tuple[IntArray, IntArray]:
         """Positions in the order of (customer, time, arrival), and where each customer's start: (m,) and (k + 1,)."""
-        return group_order(self.code, self.n_customers)
+        order, offsets = group_order(self.code, self.n_customers)
+        return read_only(order), read_only(offsets)
 
     def take(self, rows: npt.NDArray[Any] | slice, *, code: Codes | None = None, n: int | None = None) -> Partition:
         """Return some of the events, by an ascending selection; `code` and `n` where ids were coded anew."""
@@ -72,6 +73,10 @@ class Partition:
             properties={name: column.take(rows) for name, column in self.properties.items()},
             n_customers=self.n_customers if n is None else n,
         )
+
+    def compact(self) -> Partition:
+        """Return the events without words of properties that none of them has."""
+        return attrs.evolve(self, properties={name: column.compact() for name, column in self.properties.items()})
 
 
 def build_partitions(

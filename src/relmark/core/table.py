@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import same_length, shown
+from relmark.core.checks import same_length, shown, text
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.events import Customer
@@ -94,8 +94,8 @@ class Table:
 
     def with_column(self, name: str, values: Any, *, tz: str = "UTC") -> Self:
         """Return a table with one more column, aligned with the ids; one of the same name is replaced."""
-        if not isinstance(name, str) or name in {"", self.key}:
-            raise InputError(f"the name of a column is {shown(name)}: a string other than {self.key!r} is needed.")
+        if text("the name of a column", name) == self.key:
+            raise InputError(f"the name of a column is {name!r}, which holds the ids: choose another.")
         column = Column.of(name, values, tz=tz)
         same_length(name, np.empty(len(column)), len(self))
         return attrs.evolve(self, columns={**self.columns, name: column})

@@ -7,19 +7,21 @@ integer of days since 1970 in a named time zone. relmark never reads a clock: `a
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import shown
+from relmark.core.checks import is_missing, shown
 from relmark.core.errors import DefinitionError, InputError
 
 __all__ = [
     "Instant",
+    "UtcTimes",
     "days",
     "duration",
     "duration_text",
@@ -42,10 +44,16 @@ IntArray = npt.NDArray[np.int64]
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _US = timedelta(microseconds=1)
 _NAT = np.iinfo(np.int64).min
+_NOON = DAY // 2
+_CALENDAR = frozenset({"Y", "M", "W", "D"})
+_SPAN = 3_653 * DAY  # changes of a zone are tabled by about ten years
+_STEP = 3 * 86_400
+_MANY_SPANS = 30
+_FIRST_SECOND = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
+_LAST_SECOND = (datetime(9999, 12, 29, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
 
 
 def days(n: float) -> timedelta:
@@ -89,7 +97,8 @@ def duration(name: str, value: timedelta, *, positive: bool = True) -> int:
 
 
 _DURATION = re.compile(
-    r"(-)?P(?:(\d{1,9})W|(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12})(?:\.(\d{1,6}))?S)?)?)"
+    r"(-)?P(?:(\d{1,9})W|(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,12})(?:\.(\d{1,6}))?S)?)?)",
+    re.ASCII,
 )
 
 
@@ -158,7 +167,9 @@ def instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> int:
     (1793491200000000, 1793491200000000)
     """
     if isinstance(value, datetime):
-        if value.tzinfo is None:
+        if is_missing(value):
+            raise InputError(f"{name} is {value}: an instant is needed.")
+        if value.utcoffset() is None:
             raise InputError(
                 f"{name} is {value}, which has no time zone. Give an aware datetime, such as "
                 f"datetime({value.year}, {value.month}, {value.day}, tzinfo=UTC)."
@@ -169,8 +180,8 @@ def instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> int:
     if isinstance(value, np.datetime64):
         if np.isnat(value):
             raise InputError(f"{name} is NaT: an instant is needed.")
-        if np.datetime_data(value.dtype)[0] in {"Y", "M", "W", "D"}:
-            return int(local_midnights(np.array([value.astype("M8[D]").astype(np.int64)]), tz)[0])
+        if _is_calendar(value.dtype):
+            return int(local_midnights(_microseconds(name, np.array([value])) // DAY, tz)[0])
         return int(_microseconds(name, np.array([value]))[0])
     if isinstance(value, str):
         return _instant_of_text(value, tz, name)
@@ -205,22 +216,27 @@ def aware(value: int, tz: str = "UTC") -> datetime:
 def instants(name: str, values: Any, *, tz: str = "UTC", missing: bool = False) -> IntArray:
     """Return a column of instants in microseconds UTC, shape (n,).
 
-    Accepts datetime64 of any unit (local times of `tz`), aware datetimes, dates, and ISO strings with a zone. A missing
-    one is refused with its row, or the smallest int64 where `missing` is true.
+    Accepts datetime64 of any unit (local times of `tz`), aware datetimes, dates (their midnight in `tz`), ISO strings
+    with a zone, and `UtcTimes`. A missing one is refused with its row, or the smallest int64 where `missing` is true.
+    The array may be what came in, where that was datetime64[us] already: it is not to be written to.
     """
-    array = np.asarray(values)
+    if isinstance(values, UtcTimes):
+        array, tz = values.times, "UTC"
+    else:
+        array = np.asarray(values)
     if array.ndim != 1:
         raise InputError(f"{name} has shape {array.shape}: one column of times is needed.")
     if array.dtype.kind == "M":
         result = _microseconds(name, array, missing=missing)
         if tz == "UTC":
             return result
-        if missing and (result == _NAT).any():
-            known = result != _NAT
-            local = result.copy()
-            local[known] = local_instants(result[known], tz, name=name)
-            return local
-        return local_instants(result, tz, name=name)
+        known = result != _NAT
+        place = local_midnights if _is_calendar(array.dtype) else partial(local_instants, name=name)
+        if known.all():
+            return place(result // DAY if _is_calendar(array.dtype) else result, tz)
+        # A missing row takes part as a time that exists everywhere, so that row numbers in messages are true.
+        filled = np.where(known, result, _NOON)
+        return np.where(known, place(filled // DAY if _is_calendar(array.dtype) else filled, tz), _NAT)
     if array.dtype.kind in "OUT":
         return _instants_of_objects(name, array, tz, missing=missing)
     if len(array) == 0:
@@ -231,19 +247,27 @@ def instants(name: str, values: Any, *, tz: str = "UTC", missing: bool = False) 
     )
 
 
+def _is_calendar(dtype: np.dtype[Any]) -> bool:
+    """Tell whether a datetime64 type counts days or longer: dates, not instants."""
+    return np.datetime_data(dtype)[0] in _CALENDAR
+
+
 def _microseconds(name: str, array: npt.NDArray[np.datetime64], *, missing: bool = False) -> IntArray:
-    if not missing:
-        bad = np.isnat(array)
-        if bad.any():
-            raise InputError(f"{name} has NaT in row {int(np.argmax(bad))}: every event needs a time. Drop these rows.")
-    result = array.astype("M8[us]", copy=False).view(np.int64)
-    if np.datetime_data(array.dtype)[0] in {"Y", "M", "W", "D", "h", "m", "s", "ms"} and len(array):
-        # A unit coarser than the microsecond can overflow silently: the day before the year -290,308 and the like.
-        years = array.astype("M8[Y]").view(np.int64)
-        years = years[years != _NAT]
-        if years.size and (years.min() < -9_000 or years.max() > 9_000):
-            raise InputError(f"{name} has times outside the years 1 to 9999.")
-    return result
+    """Return datetime64 as int64 microseconds, after the years were checked: numpy overflows without a word."""
+    raw = array.astype(array.dtype.newbyteorder("="), copy=False).view(np.int64)
+    low = int(raw.min(initial=0))
+    if low == _NAT:
+        gone = raw == _NAT
+        if not missing:
+            row = int(np.argmax(gone))
+            raise InputError(f"{name} has NaT in row {row}: every event needs a time. Drop these rows.")
+        low = int(np.where(gone, 0, raw).min())
+    for end in (low, int(raw.max(initial=0))):
+        year = int(np.array([end]).view(array.dtype.newbyteorder("=")).astype("M8[Y]").astype(np.int64)[0]) + 1970
+        if not 1 <= year <= 9_999:
+            row = int(np.argmax(raw == end))
+            raise InputError(f"{name} has a time of the year {year:,} in row {row}: the years 1 to 9999 are known.")
+    return array.astype("M8[us]", copy=False).view(np.int64)
 
 
 def _instants_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: bool) -> IntArray:
@@ -253,23 +277,48 @@ def _instants_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing
         return np.fromiter(((value - epoch) // unit for value in values), dtype=np.int64, count=len(values))
     out = np.empty(len(values), dtype=np.int64)
     for row, value in enumerate(values):
-        if value is None or value != value:  # noqa: PLR0124  (NaN and NaT differ from themselves)
+        if is_missing(value):
             if not missing:
                 raise InputError(f"{name} has {value!r} in row {row}: every event needs a time. Drop these rows.")
             out[row] = _NAT
             continue
         try:
             out[row] = instant(value, tz=tz, name=name)
+            if tz != "UTC" and isinstance(value, np.datetime64) and not _is_calendar(value.dtype):
+                out[row] = local_instants(out[row : row + 1], tz, name=name)[0]
         except InputError as error:
             raise InputError(f"{error} (row {row})") from None
     return out
 
 
-@lru_cache(maxsize=64)
-def time_zone(tz: str) -> ZoneInfo:
+@attrs.frozen(eq=False)
+class UtcTimes:
+    """A column of times whose zone is known already, so that no `tz` applies: what frames with zones become."""
+
+    times: npt.NDArray[np.datetime64]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.times)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return the times as datetime64 in UTC."""
+        return np.array(self.times, dtype=dtype, copy=copy)
+
+    def take(self, rows: npt.NDArray[Any]) -> UtcTimes:
+        """Return some rows."""
+        return UtcTimes(self.times[rows])
+
+
+def time_zone(tz: str) -> tzinfo:
     """Return the time zone of a name such as 'Europe/Berlin'."""
     if not isinstance(tz, str):
         raise InputError(f"tz is {shown(tz)}: a name such as 'Europe/Berlin' is needed.")
+    return UTC if tz == "UTC" else _zone(tz)
+
+
+@lru_cache(maxsize=64)
+def _zone(tz: str) -> ZoneInfo:
     try:
         return ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -279,27 +328,27 @@ def time_zone(tz: str) -> ZoneInfo:
         ) from None
 
 
-@lru_cache(maxsize=256)
-def _changes(tz: str, first_year: int, last_year: int) -> tuple[IntArray, IntArray]:
-    """Return the instants at which the offset of a zone changes, and the offset from each on, in microseconds.
+@lru_cache(maxsize=1_024)
+def _changes_of_span(tz: str, span: int) -> tuple[IntArray, IntArray]:
+    """Return the instants within a span at which the offset of a zone changes, and the offset from each on.
 
-    The first entry stands for everything before. Offsets are read every 12 hours' worth of a fortnight and bisected to
-    the second, which finds every change that lasts at least that long.
+    The first entry is the span's start. Offsets are read every three days and bisected to the second; in the whole
+    time zone database no zone changes there and back within three days.
     """
     zone = time_zone(tz)
+    first, last = _FIRST_SECOND, _LAST_SECOND
 
     def offset(second: int) -> int:
-        found = (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
+        found = (_EPOCH + timedelta(seconds=min(max(second, first), last))).astimezone(zone).utcoffset()
         return 0 if found is None else found // _US
 
-    step = 5 * 86_400
-    start = (date(max(first_year, 1), 1, 1).toordinal() - _EPOCH_DAY) * 86_400 + 86_400
-    end = (date(min(last_year, 9_998), 12, 31).toordinal() - _EPOCH_DAY) * 86_400
-    times, offsets = [np.iinfo(np.int64).min], [offset(start)]
-    for low in range(start, end, step):
-        high = min(low + step, end)
-        if offset(high) != offsets[-1]:
-            left, right = low, high
+    start = span * _SPAN // SECOND
+    end = start + _SPAN // SECOND
+    times, offsets = [start * SECOND], [offset(start)]
+    for low in range(start, end, _STEP):
+        high = min(low + _STEP, end - 1)
+        while offset(high) != offsets[-1]:
+            left, right = max(low, times[-1] // SECOND), high
             while right - left > 1:
                 middle = (left + right) // 2
                 left, right = (middle, right) if offset(middle) == offsets[-1] else (left, middle)
@@ -308,16 +357,24 @@ def _changes(tz: str, first_year: int, last_year: int) -> tuple[IntArray, IntArr
     return np.array(times, dtype=np.int64), np.array(offsets, dtype=np.int64)
 
 
-def _zone_changes(utc: IntArray, tz: str) -> tuple[IntArray, IntArray]:
-    low, high = int(utc.min()), int(utc.max())
-    first, last = (int(np.datetime64(t, "us").astype("M8[Y]").astype(np.int64)) + 1970 for t in (low, high))
-    return _changes(tz, first // 10 * 10 - 1, last // 10 * 10 + 11)  # whole decades, so that few tables are made
+def _zone_changes(times: IntArray, tz: str) -> tuple[IntArray, IntArray]:
+    """Return the changes of a zone that matter to times (of the clock or in UTC), two days on either side included."""
+    low, high = (int(times.min()) - 2 * DAY) // _SPAN, (int(times.max()) + 2 * DAY) // _SPAN
+    spans = range(low, high + 1)
+    if len(spans) > _MANY_SPANS:  # one 9999-12-31 among last year's dates must not cost a table of 8,000 years
+        near = np.unique(np.concatenate([(times - 2 * DAY) // _SPAN, (times + 2 * DAY) // _SPAN]))
+        found = [_changes_of_span(tz, span) for span in near.tolist()]
+    else:
+        found = [_changes_of_span(tz, span) for span in spans]
+    return np.concatenate([changes for changes, _ in found]), np.concatenate([offsets for _, offsets in found])
 
 
 def to_local(utc: IntArray, tz: str) -> IntArray:
     """Return instants as microseconds of the wall clock in a zone."""
     utc = np.asarray(utc, dtype=np.int64)
-    if tz == "UTC" or utc.size == 0:
+    if tz == "UTC":
+        return utc
+    if utc.size == 0:
         time_zone(tz)
         return utc
     times, offsets = _zone_changes(utc, tz)
@@ -332,7 +389,9 @@ def local_days(utc: IntArray, tz: str = "UTC") -> IntArray:
 def local_instants(local: IntArray, tz: str, *, name: str = "time") -> IntArray:
     """Return the instants of wall-clock times: the earlier of two, and an error for one that does not exist."""
     local = np.asarray(local, dtype=np.int64)
-    if tz == "UTC" or local.size == 0:
+    if tz == "UTC":
+        return local
+    if local.size == 0:
         time_zone(tz)
         return local
     utc, missing = _to_utc(local, tz)
@@ -349,7 +408,9 @@ def local_instants(local: IntArray, tz: str, *, name: str = "time") -> IntArray:
 def local_midnights(day: IntArray, tz: str = "UTC") -> IntArray:
     """Return the instant at which each calendar day begins in a zone; where midnight is skipped, the first after it."""
     day = np.asarray(day, dtype=np.int64)
-    if tz == "UTC" or day.size == 0:
+    if tz == "UTC":
+        return day * DAY
+    if day.size == 0:
         time_zone(tz)
         return day * DAY
     utc, missing = _to_utc(day * DAY, tz)
@@ -362,9 +423,8 @@ def local_midnights(day: IntArray, tz: str = "UTC") -> IntArray:
 def _to_utc(local: IntArray, tz: str) -> tuple[IntArray, npt.NDArray[np.bool_]]:
     """Return the earliest instant that shows each wall time, and which wall times no instant shows."""
     times, offsets = _zone_changes(local, tz)
-    at = np.searchsorted(times, local - DAY, side="right") - 1  # the offset that held a day before
-    before = offsets[at]
-    after = offsets[np.minimum(np.searchsorted(times, local + DAY, side="right") - 1, len(offsets) - 1)]
+    before = offsets[np.searchsorted(times, local - DAY, side="right") - 1]  # the offset that held a day before
+    after = offsets[np.searchsorted(times, local + DAY, side="right") - 1]
     early, late = local - before, local - after
     shows_early = early + offsets[np.searchsorted(times, early, side="right") - 1] == local
     shows_late = late + offsets[np.searchsorted(times, late, side="right") - 1] == local

@@ -1,0 +1,248 @@
+"""What a caller gave as columns of events, checked and coded: the work behind the doors of `EventLog`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import is_missing, one_of, refuse_rows, same_length, shown, text
+from relmark.core.columns import Column
+from relmark.core.errors import InputError
+from relmark.core.events import Event, Message, Purchase, Visit
+from relmark.core.frames import columns_of
+from relmark.core.ids import Coded, Codes, code_ids, code_texts
+from relmark.core.partition import Partition, build_partitions
+from relmark.core.time import UtcTimes, instants
+
+__all__ = ["read_columns", "read_events", "read_purchases"]
+
+_RESERVED = ("customer_id", "type", "time", "value")
+_EXACT = 2**53  # whole numbers up to this are exact as floats
+
+Parts: TypeAlias = tuple[npt.NDArray[Any], dict[str, Partition], dict[str, int]]
+
+
+def read_columns(
+    *,
+    customer_id: Any,
+    time: Any,
+    type: Any,
+    value: Any = None,
+    properties: Mapping[str, Any] | None = None,
+    tz: str = "UTC",
+    on_error: str = "raise",
+) -> Parts:
+    """Return the ids, the partitions and what was dropped; see `EventLog.from_columns`."""
+    one_of("on_error", on_error, ("raise", "drop"))
+    columns = {"customer_id": customer_id, "time": time}
+    if not isinstance(type, str):
+        columns["type"] = type
+    if value is not None:
+        columns["value"] = value
+    columns = {name: _sequence(name, column) for name, column in columns.items()}
+    if properties is not None and not isinstance(properties, Mapping):
+        raise InputError(f"properties are {shown(properties)}: a mapping of names to columns is needed.")
+    given = {name: _sequence(f"properties[{name!r}]", column) for name, column in (properties or {}).items()}
+    n = len(columns["customer_id"])
+    for name, column in columns.items():
+        same_length(name, column, n)
+    for name, column in given.items():
+        if text("the name of a property", name) in _RESERVED:
+            raise InputError(f"properties has {name!r}, which is a column of its own: rename the property.")
+        same_length(f"properties[{name!r}]", column, n)
+    dropped: dict[str, int] = {}
+    if on_error == "drop":
+        keep, dropped = _clean_rows(columns)
+        if dropped:
+            columns = {name: kept(column, keep) for name, column in columns.items()}
+            given = {name: kept(column, keep) for name, column in given.items()}
+        columns["customer_id"] = _whole(columns["customer_id"])
+    ids, codes = code_ids("customer_id", columns["customer_id"])
+    names, type_codes = _coded_types(type if isinstance(type, str) else columns["type"])
+    partitions = build_partitions(
+        codes,
+        len(ids),
+        instants("time", columns["time"], tz=tz),
+        type_codes,
+        names,
+        money("value", columns["value"]) if value is not None else None,
+        {name: _property_column(name, column, tz) for name, column in given.items()},
+    )
+    return ids, partitions, dropped
+
+
+def read_events(events: Iterable[Event | Purchase | Message | Visit]) -> Parts:
+    """Return what events one at a time come to; see `EventLog.from_events`."""
+    plain = []
+    for row, event in enumerate(events):
+        if not isinstance(event, (Event, Purchase, Message, Visit)):
+            raise InputError(f"events has {shown(event)} in row {row}: Events are needed.")
+        plain.append(event.to_event())
+    names = sorted({name for event in plain for name in event.properties})
+    return read_columns(
+        customer_id=[event.customer_id for event in plain],
+        time=[event.time for event in plain],
+        type=[event.type for event in plain],
+        value=np.array([np.nan if event.value is None else event.value for event in plain], dtype=np.float64),
+        properties={name: [event.properties.get(name) for event in plain] for name in names},
+    )
+
+
+def read_purchases(
+    frame: Any,
+    *,
+    customer_id: str,
+    time: str,
+    value: str,
+    more: Mapping[str, str | None],
+    properties: Sequence[str],
+    tz: str,
+    on_error: str,
+) -> Parts:
+    """Return what an orders frame comes to; see `EventLog.purchases`. `more` says which columns get which names."""
+    chosen = {name: column for name, column in more.items() if column is not None}
+    chosen |= {name: name for name in column_names("properties", properties)}
+    columns = columns_of(frame, [customer_id, time, value, *chosen.values()])
+    amounts = money(value, _sequence(value, columns[value]), infinite=True)
+    missing = ~np.isfinite(amounts)
+    dropped = {}
+    if missing.any():
+        if one_of("on_error", on_error, ("raise", "drop")) == "raise":
+            remedy = 'Fill or drop these rows, or pass on_error="drop".'
+            refuse_rows(value, missing, amounts, "a purchase needs its money, 0 if it was free", remedy)
+        dropped = {"value": int(np.count_nonzero(missing))}
+        columns = {name: kept(column, ~missing) for name, column in columns.items()}
+        amounts = amounts[~missing]
+    ids, partitions, more_dropped = read_columns(
+        customer_id=columns[customer_id],
+        time=columns[time],
+        type="purchase",
+        value=amounts,
+        properties={name: columns[column] for name, column in chosen.items()},
+        tz=tz,
+        on_error=on_error,
+    )
+    return ids, partitions, {**dropped, **more_dropped}
+
+
+def column_names(argument: str, names: Sequence[str]) -> list[str]:
+    """Return a list of names; one string would be taken for its letters."""
+    if isinstance(names, str):
+        raise InputError(f"{argument} is {names!r}: a list of names is needed, such as [{names!r}].")
+    return list(names)
+
+
+def _sequence(name: str, column: Any) -> Any:
+    if isinstance(column, (str, bytes, Mapping, set, frozenset)) or not hasattr(column, "__len__"):
+        raise InputError(f"{name} is {shown(column)}: a column is needed, one value a row.")
+    if isinstance(column, np.ndarray) and column.ndim != 1:
+        raise InputError(f"{name} has shape {column.shape}: one value a row is needed.")
+    return column
+
+
+def kept(column: Any, keep: npt.NDArray[np.bool_]) -> Any:
+    """Return the rows of a column that are to be kept."""
+    if isinstance(column, (Coded, Column, UtcTimes)):
+        return column.take(keep)
+    if isinstance(column, np.ndarray):
+        return column[keep]
+    if hasattr(column, "__array__"):
+        return np.asarray(column)[keep]
+    return [item for item, wanted in zip(column, keep, strict=True) if wanted]
+
+
+def _clean_rows(columns: Mapping[str, Any]) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
+    """Return which rows have an id, a type, a time and no infinite value, and how many fail for which reason first."""
+    keep = np.ones(len(columns["customer_id"]), dtype=np.bool_)
+    dropped = {}
+    for name in ("customer_id", "time", "type", "value"):
+        if name not in columns:
+            continue
+        column = columns[name]
+        bad = np.isinf(money(name, column, infinite=True)) if name == "value" else _missing(column)
+        count = int(np.count_nonzero(bad & keep))
+        if count:
+            dropped[name] = count
+        keep &= ~bad
+    return keep, dropped
+
+
+def _missing(column: Any) -> npt.NDArray[np.bool_]:
+    """Return which ids, types or times are missing; an empty string names nobody."""
+    if isinstance(column, Coded):
+        blank = np.array([is_missing(word) or word == "" for word in column.categories.tolist()] + [True])
+        return np.asarray(blank[column.codes])
+    array = np.asarray(column) if hasattr(column, "__array__") else column
+    if isinstance(array, np.ndarray) and array.dtype.kind != "O":
+        if array.dtype.kind in "UT":
+            return np.asarray(array == "")
+        return np.isnat(array) if array.dtype.kind == "M" else np.asarray(array != array)  # noqa: PLR0124  (NaN)
+    return np.array([is_missing(item) or item == "" for item in array], dtype=np.bool_)
+
+
+def _whole(ids: Any) -> Any:
+    """Return float ids as the integers that they are, once those with missing values are gone."""
+    array = ids if isinstance(ids, Coded) else np.asarray(ids)
+    if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            if ((np.abs(array) <= _EXACT) & (array == np.floor(array))).all():
+                return array.astype(np.int64)
+    return ids
+
+
+def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.float64]:
+    """Return values as float64 with NaN where there is none; infinite ones are refused unless let through."""
+    array = np.asarray(values) if hasattr(values, "__array__") else values
+    if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.ndim == 1:
+        if not infinite:
+            refuse_rows(name, np.isinf(array), array, "finite numbers are needed, or NaN where there is none")
+        return array.astype(np.float64, copy=False)  # the caller's own array is read, gathered from, and let go
+    beyond = np.zeros(0, dtype=np.intp)
+    if infinite and not isinstance(values, (Coded, Column)):
+        items = list(values)
+        beyond = np.flatnonzero([isinstance(item, (float, np.floating)) and np.isinf(item) for item in items])
+        for row in beyond.tolist():
+            items[row] = None
+        values = items if len(beyond) else values
+    column = Column.of(name, values)
+    if column.kind not in {"number", "empty"}:
+        raise InputError(f"{name} is a column of kind {column.kind!r}: numbers are needed.")
+    numbers = column.numbers()
+    if len(beyond):
+        numbers = np.array(numbers)
+        numbers[beyond] = np.inf
+    return numbers
+
+
+def _property_column(name: str, values: Any, tz: str) -> Column:
+    column = Column.of(f"properties[{name!r}]", values, tz=tz)
+    if column.kind == "tags":
+        raise InputError(
+            f"properties[{name!r}] has sets: an event's property is a number, a string, a boolean or a time."
+        )
+    return column
+
+
+def _coded_types(types: Any) -> tuple[list[str], Codes | None]:
+    if isinstance(types, str):
+        if not types:
+            raise InputError("type is '': a name is needed.")
+        return [types], None
+    if isinstance(types, Coded) and types.categories.dtype.kind == "U":
+        if (types.codes < 0).any():
+            raise InputError(f"type is missing in row {int(np.argmax(types.codes < 0))}: drop these rows.")
+        names, back = code_texts("type", types.categories, missing=False)
+        codes: Codes = back[types.codes]
+    else:
+        array = types.decoded() if isinstance(types, Coded) else types
+        array = np.asarray(array) if hasattr(array, "__array__") else list(array)
+        if isinstance(array, np.ndarray) and array.ndim != 1:
+            raise InputError(f"type has shape {array.shape}: one name, or one column of names, is needed.")
+        names, codes = code_texts("type", array, missing=False)
+    used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+    if len(used) == 1:
+        return [str(names[used[0]])], None
+    return [str(name) for name in names], codes
