@@ -32,8 +32,9 @@ class Expression:
     rule.
     """
 
-    __slots__ = ("_fingerprint",)
+    __slots__ = ("_fingerprint", "_programs")
     _fingerprint: str
+    _programs: dict[str, Any]
     __array_ufunc__ = None  # numpy scalars on the left let us answer
 
     # Comparisons

@@ -182,7 +182,7 @@ class Person:
     def times(self) -> list[int]:
         """Return the different times of all events up to as_of, ascending."""
         if self._times is None:
-            self._times = sorted({time for type in self._given for time in self.events(type)[0]})
+            self._times = sorted({time for name in self._given for time in self.events(name)[0]})
         return self._times
 
     def _in_order(self, given: list[Event]) -> Events:
@@ -234,7 +234,8 @@ def plain_value(name: str, value: Any) -> Value:
     if hasattr(value, "as_integer_ratio"):
         return plain_value(name, float(value))
     raise InputError(
-        f"{name} is {shown(value)}: a number, a string, True, False, a date, an aware time or a set of strings is needed."
+        f"{name} is {shown(value)}: a number, a string, True, False, a date, an aware time or a set of strings is "
+        "needed."
     )
 
 

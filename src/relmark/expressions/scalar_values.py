@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from relmark.core.errors import InputError
-from relmark.core.time import duration, instant
+from relmark.core.time import DAY, duration, instant
 from relmark.expressions import nodes
 from relmark.expressions.literals import LiteralValue, literal_kind
 from relmark.expressions.operators import Expression
@@ -47,6 +47,7 @@ __all__ = [
 
 Call = Callable[[Any, int], Any]
 _EPOCH_DAY = 719_163
+_TIMES = {date, Moment}
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {name: getattr(operator, name) for name in nodes.COMPARISONS}
 _SUMS: dict[str, Callable[[float, float], float]] = {
     "add": operator.add,
@@ -104,30 +105,20 @@ def literal(node: nodes.Literal) -> Call:
     return lambda _, __: value
 
 
-def fill(node: nodes.Fill, arg: Call, zone: Zone) -> Call:
+def fill(node: nodes.Fill, arg: Call) -> Call:
     """Return a value, or the plain one where it is unknown."""
     instead = plain_literal(node.value.value)
+    kind = instead.__class__
 
     def call(who: Any, at: int) -> Value:
         value = arg(who, at)
         if value is None:
             return instead  # type: ignore[no-any-return]
-        if value.__class__ is not instead.__class__:
-            if value.__class__ is Moment and instead.__class__ is date:
-                return value  # type: ignore[no-any-return]
+        if value.__class__ is not kind and not {kind, value.__class__} <= _TIMES:
             raise _refuse(node, value, f"one of kind {kind_of(instead)!r}")
         return value  # type: ignore[no-any-return]
 
-    def moment(who: Any, at: int) -> Value:
-        value = call(who, at)
-        return value if value is not instead else Moment(zone.midnight(_day(instead)))
-
-    return call if not _is_instant(node.arg) or instead.__class__ is not date else moment
-
-
-def _is_instant(_: Expression) -> bool:
-    """Return whether a value is surely an instant; attributes say so only when they are looked at."""
-    return False
+    return call
 
 
 def arithmetic(node: nodes.Arithmetic, left: Call, right: Call) -> Call:
@@ -197,7 +188,7 @@ def compare(node: nodes.Compare, left: Call, right: Call, zone: Zone) -> Call:
         if a is None or b is None:
             return None
         if a.__class__ is not b.__class__:
-            if {a.__class__, b.__class__} != {date, Moment}:
+            if {a.__class__, b.__class__} != _TIMES:
                 raise _refuse(node, b, f"one of kind {kind_of(a)!r}")
             a, b = moment_of(node, a, zone), moment_of(node, b, zone)
         elif a.__class__ is frozenset or (a.__class__ is bool and node.op not in {"eq", "ne"}):
@@ -241,20 +232,23 @@ def between(node: nodes.Between, arg: Call, zone: Zone) -> Call:
     below = _against(node, arg, "le", node.high.value, zone)
 
     def call(who: Any, at: int) -> bool | None:
-        enough = above(who, at)
-        return below(who, at) if enough else enough
+        enough: bool | None = above(who, at)
+        if not enough:
+            return enough
+        under: bool | None = below(who, at)
+        return under
 
     return call
 
 
 def is_in(node: nodes.IsIn, arg: Call, zone: Zone) -> Call:
     """Return whether a value is one of several."""
-    plain = [plain_literal(value) for value in node.values]
+    plain: list[Any] = [plain_literal(value) for value in node.values]
     values = frozenset(plain)
     moments = frozenset(
-        value if value.__class__ is Moment else zone.midnight(_day(value))
+        int(value) if value.__class__ is Moment else zone.midnight(_day(value))  # type: ignore[arg-type]
         for value in plain
-        if value.__class__ in {date, Moment}
+        if value.__class__ in _TIMES
     )
     kind = plain[0].__class__ if plain else None
 
@@ -297,7 +291,9 @@ def matches(node: nodes.Matches, arg: Call) -> Call:
         if value.__class__ is str:
             return on_text(value)
         if value.__class__ is not frozenset or node.op in {"startswith", "endswith", "like", "has_word"}:
-            raise _refuse(node, value, "a text" + ("" if node.op in {"startswith", "endswith"} else " or a set of tags"))
+            raise _refuse(
+                node, value, "a text" + ("" if node.op in {"startswith", "endswith"} else " or a set of tags")
+            )
         return on_tags(value)
 
     return call
@@ -306,24 +302,22 @@ def matches(node: nodes.Matches, arg: Call) -> Call:
 def date_window(node: nodes.DateWindow, arg: Call, zone: Zone) -> Call:
     """Return the test of a date or an instant against the instant of evaluation."""
     length, op = duration(node.op, node.duration), node.op
+    whole_days = length // DAY
 
     def call(who: Any, at: int) -> bool | None:
         value = arg(who, at)
         if value is None:
             return None
         if op == "anniversary":
-            return days_to_anniversary(local_day(node, value, zone), zone.day(at)) * _DAY < length
+            return days_to_anniversary(local_day(node, value, zone), zone.day(at)) < whole_days
         if op == "upcoming" and value.__class__ is date:
-            return 0 <= (_day(value) - zone.day(at)) * _DAY < length
+            return 0 <= (_day(value) - zone.day(at)) < whole_days
         when = moment_of(node, value, zone)
         if op == "upcoming":
             return at < when <= at + length
         return at - length < when <= at if op == "within" else when <= at - length
 
     return call
-
-
-_DAY = 86_400_000_000
 
 
 def in_period(node: nodes.InPeriod, arg: Call, zone: Zone) -> Call:

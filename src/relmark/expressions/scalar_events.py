@@ -1,0 +1,333 @@
+"""Figures and tests of one person's events as closures ``call(who, at) -> value``.
+
+The events of a selection are looked for once a person and kept under the selection's stored form, times ascending;
+a window is two bisections of them.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from relmark.core.documents import canonical
+from relmark.core.errors import InputError
+from relmark.core.time import DAY, instant
+from relmark.expressions import nodes
+from relmark.expressions.scalar_calendar import Zone, period_number
+from relmark.expressions.scalar_person import Events, Person, Value
+from relmark.expressions.scalar_values import Call, prop
+from relmark.expressions.selection import Selection, Window
+from relmark.expressions.stored import written
+
+__all__ = ["Finder", "aggregate", "last_event", "not_followed_by", "regularly", "sequence", "span"]
+
+_US = timedelta(microseconds=1)
+Span = Callable[[list[int], int], tuple[int, int]]
+
+
+class Finder:
+    """The events of a selection, found in one person.
+
+    Parameters
+    ----------
+    selection : Selection
+    test : callable, optional
+        The closure of its ``where``.
+    """
+
+    __slots__ = ("_key", "_test", "_types", "selection")
+
+    def __init__(self, selection: Selection, test: Call | None) -> None:
+        self.selection = selection
+        self._key = canonical(written(selection))
+        self._types = selection.types
+        self._test = test
+
+    def __call__(self, who: Person) -> Events:
+        """Return all events of the selection up to the person's as_of: times ascending, and what happened."""
+        found = who._found  # noqa: SLF001  (a person keeps what was found in them)
+        try:
+            return found[self._key]
+        except KeyError:
+            result = found[self._key] = self._find(who)
+            return result
+
+    def _find(self, who: Person) -> Events:
+        if len(self._types) == 1:
+            times, rows = who.events(self._types[0])
+        else:
+            pairs = [pair for name in self._types for pair in zip(*who.events(name), strict=True)]
+            pairs.sort(key=_time)
+            times, rows = [time for time, _ in pairs], [row for _, row in pairs]
+        test = self._test
+        if test is None:
+            return times, rows
+        kept = [k for k, row in enumerate(rows) if test(row, 0)]
+        return [times[k] for k in kept], [rows[k] for k in kept]
+
+
+def _time(pair: tuple[int, Any]) -> int:
+    return pair[0]
+
+
+def span(window: Window, zone: Zone) -> Span:
+    """Return the function of times and an instant that gives the places of the first event in a window and the last."""
+    ago = 0 if window.ago is None else window.ago // _US
+    within = None if window.within is None else window.within // _US
+    since = None if window.since is None else instant(window.since, tz=zone.name) - 1
+    until = None if window.until is None else instant(window.until, tz=zone.name)
+    if since is None and until is None and not ago:
+        if within is None:
+            return lambda times, at: (0, bisect_right(times, at))
+        return lambda times, at: (bisect_right(times, at - within), bisect_right(times, at))
+
+    def call(times: list[int], at: int) -> tuple[int, int]:
+        high = at - ago
+        low = None if within is None else high - within
+        if since is not None:
+            low = since if low is None else max(low, since)
+        if until is not None:
+            high = min(high, until)
+        start = 0 if low is None else bisect_right(times, low)
+        return start, max(start, bisect_right(times, high))
+
+    return call
+
+
+# Figures
+
+
+def aggregate(node: nodes.Aggregate, find: Finder, zone: Zone) -> Call:
+    """Return a figure of the events in a window."""
+    place = span(node.window, zone)
+    if node.of is None:
+        return _PLAIN[node.op](find, place, zone)
+    read = prop(nodes.Prop(node.of))
+    figure = _FIGURES[node.op]
+    numeric = node.op in {"sum", "mean", "min", "max"}
+
+    def call(who: Person, at: int) -> Value:
+        times, rows = find(who)
+        start, stop = place(times, at)
+        known = [(value, times[k]) for k in range(start, stop) if (value := read(rows[k], at)) is not None]
+        if numeric:
+            for value, _ in known:
+                if value.__class__ is not float:
+                    raise InputError(f"{node!r}: property {node.of!r} is {value!r}, and {node.op} needs numbers.")
+        return figure(known)
+
+    return call
+
+
+def _count(find: Finder, place: Span, _: Zone) -> Call:
+    def call(who: Person, at: int) -> float:
+        times = find(who)[0]
+        start, stop = place(times, at)
+        return float(stop - start)
+
+    return call
+
+
+def _exists(find: Finder, place: Span, _: Zone) -> Call:
+    def call(who: Person, at: int) -> bool:
+        times = find(who)[0]
+        start, stop = place(times, at)
+        return stop > start
+
+    return call
+
+
+def _active_days(find: Finder, place: Span, zone: Zone) -> Call:
+    def call(who: Person, at: int) -> float:
+        times = find(who)[0]
+        start, stop = place(times, at)
+        return float(len({zone.day(time) for time in times[start:stop]}))
+
+    return call
+
+
+def _days_since(which: int) -> Callable[[Finder, Span, Zone], Call]:
+    def build(find: Finder, place: Span, _: Zone) -> Call:
+        def call(who: Person, at: int) -> float | None:
+            times = find(who)[0]
+            start, stop = place(times, at)
+            if start == stop:
+                return None
+            return (at - times[start if which == 0 else stop - 1]) / DAY
+
+        return call
+
+    return build
+
+
+_PLAIN: dict[str, Callable[[Finder, Span, Zone], Call]] = {
+    "count": _count,
+    "exists": _exists,
+    "active_days": _active_days,
+    "days_since_first": _days_since(0),
+    "days_since_last": _days_since(-1),
+}
+
+Known = list[tuple[Any, int]]
+
+
+def _sum(known: Known) -> float | None:
+    try:
+        total = math.fsum([value for value, _ in known])
+    except OverflowError:
+        return None
+    return total if math.isfinite(total) else None
+
+
+def _mean(known: Known) -> float | None:
+    total = _sum(known)
+    return None if not known or total is None else total / len(known)
+
+
+def _most_frequent(known: Known) -> Value:
+    if not known:
+        return None
+    counts = Counter(value for value, _ in known)
+    most = max(counts.values())
+    return min(value for value, count in counts.items() if count == most)  # type: ignore[no-any-return]
+
+
+def _at_end(which: int) -> Callable[[Known], Value]:
+    def figure(known: Known) -> Value:
+        if not known:
+            return None
+        when = known[which][1]
+        return min(value for value, time in known if time == when)  # type: ignore[no-any-return]
+
+    return figure
+
+
+_FIGURES: dict[str, Callable[[Known], Value]] = {
+    "sum": _sum,
+    "mean": _mean,
+    "min": lambda known: min((value for value, _ in known), default=None),
+    "max": lambda known: max((value for value, _ in known), default=None),
+    "count_distinct": lambda known: float(len({value for value, _ in known})),
+    "first": _at_end(0),
+    "last": _at_end(-1),
+    "most_frequent": _most_frequent,
+}
+
+
+# Tests
+
+
+def regularly(node: nodes.Regularly, find: Finder, zone: Zone) -> Call:
+    """Return whether enough of the last periods have an event."""
+    least, of, period = node.min_periods, node.of, node.period
+    if isinstance(period, str):
+
+        def by_calendar(who: Person, at: int) -> bool:
+            times = find(who)[0]
+            today = period_number(zone.day(at), period)
+            back = {today - period_number(zone.day(time), period) for time in times[: bisect_right(times, at)]}
+            return sum(1 for k in back if k < of) >= least
+
+        return by_calendar
+    length = period // _US
+
+    def call(who: Person, at: int) -> bool:
+        times = find(who)[0]
+        start, stop = bisect_right(times, at - of * length), bisect_right(times, at)
+        return len({(at - time) // length for time in times[start:stop]}) >= least
+
+    return call
+
+
+def last_event(node: nodes.LastEvent, find: Finder, test: Call, zone: Zone) -> Call:
+    """Return whether the latest event satisfies another predicate."""
+    place = span(node.window, zone)
+
+    def call(who: Person, at: int) -> bool | None:
+        times, rows = find(who)
+        start, stop = place(times, at)
+        verdict: bool | None = None
+        for k in range(stop - 1, start - 1, -1):
+            if times[k] != times[stop - 1]:
+                break
+            one = test(rows[k], at)
+            if one is False:
+                return False
+            verdict = one if k == stop - 1 or one is None else verdict
+        return verdict
+
+    return call
+
+
+def not_followed_by(node: nodes.NotFollowedBy, find: Finder, answers: Finder) -> Call:
+    """Return whether the latest event has waited long enough in vain."""
+    within = node.within // _US
+    recent = None if node.recent is None else node.recent // _US
+
+    def call(who: Person, at: int) -> bool:
+        times = find(who)[0]
+        stop = bisect_right(times, at)
+        if stop == 0:
+            return False
+        waited = at - times[stop - 1]
+        if waited < within or (recent is not None and waited >= recent):
+            return False
+        later = answers(who)[0]
+        return bisect_right(later, at) == bisect_right(later, times[stop - 1])
+
+    return call
+
+
+def sequence(node: nodes.Sequence, steps: list[Finder], exclude: list[Finder]) -> Call:
+    """Return whether the steps were done in order."""
+    within = None if node.within is None else node.within // _US
+    chain = _strict_starts if node.strict else _latest_starts
+
+    def call(who: Person, at: int) -> bool:
+        found = [find(who)[0] for find in steps]
+        found = [times[: bisect_right(times, at)] for times in found]
+        if not all(found):
+            return False
+        barred = sorted({time for find in exclude for time in find(who)[0]})
+        for start, end in chain(who, found):
+            if within is not None and end - start > within:
+                continue
+            after = bisect_right(barred, start)
+            if after == len(barred) or barred[after] >= end:
+                return True
+        return False
+
+    return call
+
+
+def _latest_starts(_: Person, found: list[list[int]]) -> list[tuple[int, int]]:
+    """Return the latest start of a chain that ends at each time of the last step; a later start is never worse."""
+    chains = [(time, time) for time in found[0]]
+    for times in found[1:]:
+        longer = []
+        k, start = 0, None
+        for time in times:
+            while k < len(chains) and chains[k][1] < time:
+                start = chains[k][0]  # starts ascend with their ends
+                k += 1
+            if start is not None:
+                longer.append((start, time))
+        chains = longer
+    return chains
+
+
+def _strict_starts(who: Person, found: list[list[int]]) -> list[tuple[int, int]]:
+    """Return the chains whose steps are at instants that follow each other directly among all of the person's."""
+    place = {time: k for k, time in enumerate(who.times())}
+    steps = [{place[time] for time in times} for times in found]
+    every = who.times()
+    last = len(steps) - 1
+    return [
+        (every[k], every[k + last])
+        for k in sorted(steps[0])
+        if all(k + number in steps[number] for number in range(1, last + 1))
+    ]
