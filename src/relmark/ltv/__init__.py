@@ -3,30 +3,61 @@
 A log of purchases becomes a `PurchaseSummary` (frequency, recency, T and mean spend of each customer), or weighted
 cells of it. Models of the buy-till-you-die family are fitted to it and are their parameters; they read a summary and
 answer with aligned arrays: expected purchases, P(alive), probabilities, residual transactions. `lifetime_value` joins
-a model of purchases with one of spend.
+a model of purchases with one of spend; `split` and the reports tell whether to believe it.
 """
 
+from relmark.ltv.bg_bb import BgBb
 from relmark.ltv.bg_nbd import BgNbd
+from relmark.ltv.churn import ChurnRisk, churn_risk
+from relmark.ltv.diagnostics import (
+    FrequencyTable,
+    RecencyFrequencyMatrix,
+    frequency_table,
+    recency_frequency_matrix,
+)
 from relmark.ltv.fit import FitReport, LogNormalPrior
+from relmark.ltv.from_lifetimes import from_lifetimes
 from relmark.ltv.gamma_gamma import GammaGamma
+from relmark.ltv.holdout import CalibrationTable, HoldoutReport, calibration_table, holdout_report
 from relmark.ltv.intervals import PredictionInterval
 from relmark.ltv.mbg_nbd import MbgNbd
+from relmark.ltv.nbd import Nbd
+from relmark.ltv.pareto_nbd import ParetoNbd
+from relmark.ltv.shifted_beta_geometric import ShiftedBetaGeometric
 from relmark.ltv.summary import PurchaseSummary, SpendCells
+from relmark.ltv.tracking import CohortTracking, cohort_tracking
 from relmark.ltv.transactions import HoldoutSplit, purchase_summary, split
 from relmark.ltv.value import LifetimeValue, lifetime_value
 
 __all__ = [
+    "BgBb",
     "BgNbd",
+    "CalibrationTable",
+    "ChurnRisk",
+    "CohortTracking",
     "FitReport",
+    "FrequencyTable",
     "GammaGamma",
+    "HoldoutReport",
     "HoldoutSplit",
     "LifetimeValue",
     "LogNormalPrior",
     "MbgNbd",
+    "Nbd",
+    "ParetoNbd",
     "PredictionInterval",
     "PurchaseSummary",
+    "RecencyFrequencyMatrix",
+    "ShiftedBetaGeometric",
     "SpendCells",
+    "calibration_table",
+    "churn_risk",
+    "cohort_tracking",
+    "frequency_table",
+    "from_lifetimes",
+    "holdout_report",
     "lifetime_value",
     "purchase_summary",
+    "recency_frequency_matrix",
     "split",
 ]

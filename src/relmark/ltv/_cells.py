@@ -18,13 +18,23 @@ def unique_rows(columns: list[FloatArray], weights: FloatArray | None) -> tuple[
     code = np.zeros(len(columns[0]), dtype=np.int64)
     size = 1
     for column in columns:
-        values, inverse = np.unique(column, return_inverse=True)
+        values, inverse = distinct(column)
         if size * len(values) >= 1 << 62:
             packed, code = np.unique(code, return_inverse=True)
             size = len(packed)
-        code = code * len(values) + inverse.reshape(-1)
+        code = code * len(values) + inverse
         size *= max(len(values), 1)
     _, first, place = np.unique(code, return_index=True, return_inverse=True)
     place = place.reshape(-1)
-    total = np.bincount(place, weights=weights, minlength=len(first)).astype(np.float64)
-    return [column[first] for column in columns], total, place
+    return [column[first] for column in columns], weights_by(place, weights, len(first)), place
+
+
+def distinct(values: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Return the distinct values in ascending order, and the place of each value among them."""
+    found, place = np.unique(values, return_inverse=True)
+    return found, place.reshape(-1)
+
+
+def weights_by(place: IntArray, weights: FloatArray | None, size: int) -> FloatArray:
+    """Return the sum of the weights, or the number, of the rows at each place, shape (size,)."""
+    return np.bincount(place, weights=weights, minlength=size).astype(np.float64)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, betaln, digamma, expit, gammaln, hyp2f1, polygamma, xlogy
 
+from relmark.ltv._cells import distinct, weights_by
 from relmark.ltv._hypergeometric import beta_mean, hard_for_scipy
 from relmark.ltv._newton import Terms
 from relmark.ltv._quadrature import in_blocks, unit_nodes
@@ -53,28 +54,28 @@ def arranged(x: FloatArray, t_x: FloatArray, T: FloatArray, weight: FloatArray |
 
     Customers with x = 0 differ in T alone, so that each distinct T is one row: over half of most customer bases.
     """
-    distinct, count = _counted(x, weight)
+    frequencies, count = _counted(x, weight)
     zero = x == 0
     ages, age_count = _counted(T[zero], None if weight is None else weight[zero])
     some = ~zero
     rows = [x[some], t_x[some], T[some]]
     kept = None if weight is None else weight[some]
     if not shift:
-        return Data(distinct, count, (rows[0], rows[1], rows[2], kept), (ages, age_count))
+        return Data(frequencies, count, (rows[0], rows[1], rows[2], kept), (ages, age_count))
     if kept is None and len(ages) < np.count_nonzero(zero):
         kept = np.ones(len(rows[0]))
     none = np.zeros(len(ages))
     joined = [np.concatenate(pair) for pair in zip(rows, (none, none, ages), strict=True)]
     kept = None if kept is None else np.concatenate([kept, age_count])
-    return Data(distinct, count, (joined[0], joined[1], joined[2], kept), (none[:0], none[:0]))
+    return Data(frequencies, count, (joined[0], joined[1], joined[2], kept), (none[:0], none[:0]))
 
 
 def _counted(values: FloatArray, weight: FloatArray | None) -> tuple[FloatArray, FloatArray]:
     if weight is None:
-        distinct, count = np.unique(values, return_counts=True)
-        return distinct, count.astype(np.float64)
-    distinct, place = np.unique(values, return_inverse=True)
-    return distinct, np.bincount(place.reshape(-1), weights=weight, minlength=len(distinct)).astype(np.float64)
+        found, count = np.unique(values, return_counts=True)
+        return found, count.astype(np.float64)
+    found, place = distinct(values)
+    return found, weights_by(place, weight, len(found))
 
 
 def likelihood(parameters: FloatArray, data: Data, shift: int) -> Terms:

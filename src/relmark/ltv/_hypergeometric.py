@@ -31,7 +31,7 @@ def beta_mean(K: FloatArray | float, a: float, b: FloatArray | float, q: FloatAr
     total = a + b
     w = q / (1.0 + q)
     with np.errstate(all="ignore"):
-        mean = np.exp(-a * np.log1p(q)) * hyp2f1(a, total - K, total, w)
+        mean: FloatArray = np.exp(-a * np.log1p(q)) * hyp2f1(a, total - K, total, w)
     hard = hard_for_scipy(K, a, total - K, w) | ~np.isfinite(mean) | (mean <= 0)
     if hard.any():
         mean[hard] = beta_mean_by_trapezoid(K[hard], a, b[hard], q[hard])
@@ -86,7 +86,7 @@ def _bounds(K: FloatArray, a: float, b: FloatArray, q: FloatArray) -> tuple[Floa
     bend = p * (1 - p) * ((a + b) + K * q * (1.0 - 2.0 * p - q * p * p) / (1.0 + q * p) ** 2)
     step = np.minimum(0.4, 0.5 / np.sqrt(np.maximum(bend, 1e-3)))
     ends = []
-    for side, slope in ((-1.0, a), (1.0, b)):
+    for side in (-1.0, 1.0):
         inner = np.zeros(len(K))
         outer = np.full(len(K), 1.0)
         for _ in range(60):
@@ -100,5 +100,4 @@ def _bounds(K: FloatArray, a: float, b: FloatArray, q: FloatArray) -> tuple[Floa
             within = top - _log_integrand(peak + side * middle, K, a, b, q) < _NEGLIGIBLE
             inner, outer = np.where(within, middle, inner), np.where(within, outer, middle)
         ends.append(peak + side * outer)
-        del slope
     return ends[0], ends[1], step

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +37,9 @@ def in_blocks(function: Callable[..., FloatArray], *columns: FloatArray, rows: i
     return out
 
 
-def by_panels(panels: npt.NDArray[np.int64], function: Callable[..., Any], out: FloatArray) -> FloatArray:
+def by_panels(
+    panels: npt.NDArray[np.int64], function: Callable[..., FloatArray], out: FloatArray, *, rows: int = ROWS
+) -> FloatArray:
     """Fill `out` with function(rows, panels) for the rows that need each number of panels.
 
     Numbers of panels are rounded up to powers of two, so that there are few groups; the blocks of a group get shorter
@@ -46,9 +47,9 @@ def by_panels(panels: npt.NDArray[np.int64], function: Callable[..., Any], out: 
     """
     needed = 2 ** np.ceil(np.log2(np.maximum(panels, 1))).astype(np.int64)
     for count in np.unique(needed).tolist():
-        rows = np.flatnonzero(needed == count)
-        step = max(ROWS // count, 64)
-        for low in range(0, len(rows), step):
-            block = rows[low : low + step]
+        chosen = np.flatnonzero(needed == count)
+        step = max(rows // count, 64)
+        for low in range(0, len(chosen), step):
+            block = chosen[low : low + step]
             out[block] = function(block, count)
     return out

@@ -14,7 +14,7 @@ import attrs
 
 from relmark.ltv._coin_model import CoinModel
 from relmark.ltv.fit import FitReport, LogNormalPrior
-from relmark.ltv.purchase_model import parameter, report_field, unit_field
+from relmark.ltv.purchase_model import parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary
 
 
@@ -58,7 +58,7 @@ class BgNbd(CoinModel):
     a: float = parameter()
     b: float = parameter()
     unit: str | None = unit_field()
-    fit_report: FitReport | None = report_field()
+    fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "bg_nbd"
     shift: ClassVar[int] = 0

@@ -291,8 +291,6 @@ def _problems(names: tuple[str, ...], found: Maximum, boundaries: Mapping[str, s
     roots, vectors = np.linalg.eigh(-found.hessian)
     if roots[0] < _LEAST_INFORMATION:
         loose = [name for name, part in zip(names, vectors[:, 0], strict=True) if abs(part) > 0.3]
-        return (
-            f"the likelihood is flat along {' and '.join(loose)}: the data determine a combination of them only. "
-            "Give a prior, more customers, or a simpler model",
-        )
+        said = f"the likelihood is flat along {' and '.join(loose)}: the data determine a combination of them only."
+        return (said + " Give a prior, more customers, or a simpler model",)
     return ()

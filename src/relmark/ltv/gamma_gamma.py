@@ -18,9 +18,10 @@ from scipy.special import digamma, gammaln, polygamma
 from relmark.core import checks
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
+from relmark.ltv._cells import distinct, weights_by
 from relmark.ltv._newton import Terms
 from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
-from relmark.ltv.purchase_model import ParametricModel, parameter, report_field
+from relmark.ltv.purchase_model import ParametricModel, parameter
 from relmark.ltv.summary import PurchaseSummary, SpendCells
 
 FloatArray = npt.NDArray[np.float64]
@@ -57,13 +58,13 @@ class GammaGamma(ParametricModel):
     >>> g = GammaGamma(p=6.25, q=3.74, v=15.44)
     >>> s = PurchaseSummary(frequency=[0, 2, 30], recency=[0, 30, 38], T=[39, 39, 39], monetary_value=[0, 60.0, 60.0])
     >>> g.expected_spend(s).round(2)
-    array([35.22, 55.57, 59.64])
+    array([35.22, 55.54, 59.64])
     """
 
     p: float = parameter()
     q: float = parameter()
     v: float = parameter()
-    fit_report: FitReport | None = report_field()
+    fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "gamma_gamma"
 
@@ -95,8 +96,8 @@ class GammaGamma(ParametricModel):
         if not len(x):
             raise NotEnoughDataError("nobody with a positive spend bought twice: Gamma-Gamma can't be fitted.")
         mean = float(np.average(money, weights=weight))
-        counts, place = np.unique(x, return_inverse=True)
-        counted = np.bincount(place.reshape(-1), weights=weight)
+        counts, place = distinct(x)
+        counted = weights_by(place, weight, len(counts))
         log_terms = float(weight @ (x * np.log(x))), float(weight @ (x * np.log(money))), float(weight @ np.log(money))
         fitted = fit_parameters(
             "Gamma-Gamma",

@@ -12,7 +12,7 @@ import attrs
 
 from relmark.ltv._coin_model import CoinModel
 from relmark.ltv.fit import FitReport, LogNormalPrior
-from relmark.ltv.purchase_model import parameter, report_field, unit_field
+from relmark.ltv.purchase_model import parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary
 
 
@@ -41,7 +41,7 @@ class MbgNbd(CoinModel):
     >>> m = MbgNbd(r=.525, alpha=6.183, a=.891, b=1.614)
     >>> once = PurchaseSummary(frequency=[0, 0], recency=[0, 0], T=[1.0, 52.0])
     >>> m.probability_alive(once).round(3)
-    array([0.626, 0.361])
+    array([0.626, 0.358])
     """
 
     r: float = parameter()
@@ -49,7 +49,7 @@ class MbgNbd(CoinModel):
     a: float = parameter()
     b: float = parameter()
     unit: str | None = unit_field()
-    fit_report: FitReport | None = report_field()
+    fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "mbg_nbd"
     shift: ClassVar[int] = 1

@@ -7,6 +7,7 @@ the summary, and joins the answers. A new customer is one with frequency, recenc
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self, overload
 
@@ -29,24 +30,19 @@ _ZERO = np.zeros(1)
 def parameter() -> Any:
     """Return the field of a parameter: one finite number above zero."""
 
-    def convert(value: Any, _: Any, field: attrs.Attribute[float]) -> float:
+    def convert(value: Any, field: attrs.Attribute[float]) -> float:
         return checks.positive(field.name, value)
 
-    return attrs.field(converter=attrs.Converter(convert, takes_self=True, takes_field=True))  # type: ignore[call-overload]
+    return attrs.field(converter=attrs.Converter(convert, takes_field=True))
 
 
 def unit_field() -> Any:
     """Return the field of the unit of time that the parameters count in, where it is known."""
-    return attrs.field(
-        default=None,
-        validator=lambda _, __, unit: None if unit is None else checks.one_of("unit", unit, UNITS) and None,
-        metadata={"stored": False},
-    )
 
+    def check(_: Any, __: Any, unit: Any) -> None:
+        checks.one_of("unit", unit, UNITS)
 
-def report_field() -> Any:
-    """Return the field of the fit's report: no part of what the model is."""
-    return attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
+    return attrs.field(default=None, validator=attrs.validators.optional(check), metadata={"stored": False})
 
 
 class ParametricModel(Definition):
@@ -59,7 +55,7 @@ class ParametricModel(Definition):
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return the names of the parameters, in the order of the report's arrays."""
-        return tuple(f.name for f in attrs.fields(cls) if f.metadata.get("stored", True))  # type: ignore[arg-type, misc]
+        return tuple(f.name for f in attrs.fields(cls) if f.metadata.get("stored", True))  # type: ignore[arg-type]
 
     @property
     def parameters(self) -> FloatArray:
@@ -69,7 +65,7 @@ class ParametricModel(Definition):
     def with_parameters(self, parameters: npt.ArrayLike) -> Self:
         """Return the same model at other parameters, without a report."""
         values = np.asarray(parameters, dtype=np.float64).tolist()
-        return attrs.evolve(self, **dict(zip(self.names(), values, strict=True)), fit_report=None)  # type: ignore[misc]
+        return attrs.evolve(self, **dict(zip(self.names(), values, strict=True)), fit_report=None)
 
     def interval(
         self,
@@ -127,7 +123,7 @@ class ParametricModel(Definition):
             raise DefinitionError(str(error), code="wrong_value") from None
 
 
-class PurchaseModel(ParametricModel):
+class PurchaseModel(ParametricModel, ABC):
     """The predictions that all models of purchases give."""
 
     __slots__ = ()
@@ -137,37 +133,37 @@ class PurchaseModel(ParametricModel):
 
     # ---- what a model gives: rowwise functions on arrays of one length
 
+    @abstractmethod
     def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
         """Return P(alive at T)."""
-        raise AssertionError(f"{type(self).__name__} has no P(alive)")
 
+    @abstractmethod
     def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:
         """Return P(alive at T + s | alive at T)."""
-        raise AssertionError(f"{type(self).__name__} has no survival")
 
+    @abstractmethod
     def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
         """Return the purchases expected in (T, T + t] given alive at T."""
-        raise AssertionError(f"{type(self).__name__} has no expectation")
 
+    @abstractmethod
     def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
         """Return the discounted purchases expected in (T, T + t] given alive at T; t may be infinite if delta > 0."""
-        raise AssertionError(f"{type(self).__name__} has no discounted expectation")
 
+    @abstractmethod
     def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
         """Return P(n purchases in (T, T + t] | alive at T), shape (rows, len(n))."""
-        raise AssertionError(f"{type(self).__name__} has no probabilities")
 
+    @abstractmethod
     def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:
         """Return all purchases ever expected given alive at T, undiscounted; inf where they are."""
-        raise AssertionError(f"{type(self).__name__} has no total")
 
+    @abstractmethod
     def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
         """Return the posterior mean of the purchase rate."""
-        raise AssertionError(f"{type(self).__name__} has no rate")
 
+    @abstractmethod
     def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
         """Return when a purchase has come with a chance below 1, given alive at T; inf where it never reaches it."""
-        raise AssertionError(f"{type(self).__name__} has no quantile")
 
     # ---- the public predictions
 
@@ -199,6 +195,24 @@ class PurchaseModel(ParametricModel):
         """
         x, t_x, T = self._columns(summary)
         return self._alive(x, t_x, T) * self._expected(x, T, self._ahead(summary, t, "t"))
+
+    def expected_purchases_if_alive(self, summary: PurchaseSummary, t: Any, discount_rate: float = 0.0) -> FloatArray:
+        """Return the purchases, discounted, that each customer makes in the time t after T if alive at T, shape (n,).
+
+        Given that, frequency and T say all: recency does not matter any more.
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            The customers.
+        t : timedelta, number or array_like, shape (n,)
+            The horizon.
+        discount_rate : float
+            Continuous, per unit of the summary.
+        """
+        x, _, T = self._columns(summary)
+        ahead, delta = self._ahead(summary, t, "t"), checks.number("discount_rate", discount_rate, low=0.0)
+        return self._expected(x, T, ahead) if delta == 0.0 else self._discounted(x, T, ahead, delta)
 
     @overload
     def expected_purchases_new(self, t: float) -> float: ...
@@ -238,7 +252,7 @@ class PurchaseModel(ParametricModel):
         counts = _counts(n)
         now = self._alive(x, t_x, T)[:, None]
         result = now * self._probabilities(x, T, self._ahead(summary, t, "t"), counts) + (1.0 - now) * (counts == 0)
-        return result[:, 0] if np.ndim(n) == 0 and not isinstance(n, Iterable) else result
+        return result if isinstance(n, Iterable) else result[:, 0]
 
     def purchase_probabilities_new(self, t: Any, n: int | Iterable[int]) -> FloatArray:
         """Return the probability of exactly n repeat purchases in the time t after the first purchase.
@@ -259,8 +273,8 @@ class PurchaseModel(ParametricModel):
         new = np.zeros(len(ahead))
         now = self._alive(_ZERO, _ZERO, _ZERO)
         result = now * self._probabilities(new, new, ahead, counts) + (1.0 - now) * (counts == 0)
-        result = result[:, 0] if not isinstance(n, Iterable) else result
-        return result[0] if np.ndim(t) == 0 else result  # type: ignore[no-any-return]
+        shaped: FloatArray = result if isinstance(n, Iterable) else result[:, 0]
+        return shaped[0] if np.ndim(t) == 0 else shaped
 
     def residual_transactions(self, summary: PurchaseSummary, discount_rate: float) -> FloatArray:
         """Return the discounted number of all purchases that each customer still has ahead, shape (n,).

@@ -87,10 +87,7 @@ class PurchaseSummary(ColumnarResult):
             "Recency is counted from the first purchase; if yours counts from the last one, give T - recency.",
         )
         checks.refuse_rows("recency", (x == 0) & (t_x > 0), t_x, "who never bought again (frequency 0) has recency 0")
-        set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        set_field("frequency", x)
-        set_field("recency", t_x)
-        set_field("T", age)
+        columns = {"frequency": x, "recency": t_x, "T": age}
         if self.monetary_value is not None:
             money = checks.numbers("monetary_value", self.monetary_value, length=n, missing=True)
             checks.refuse_rows(
@@ -99,13 +96,15 @@ class PurchaseSummary(ColumnarResult):
                 money,
                 "the mean spend of a repeat buyer must be known",
             )
-            set_field("monetary_value", money)
+            columns["monetary_value"] = money
         if self.weights is not None:
-            set_field("weights", checks.numbers("weights", self.weights, length=n, above=0.0))
+            columns["weights"] = checks.numbers("weights", self.weights, length=n, above=0.0)
         if self.customer_id is not None:
             ids = np.atleast_1d(np.asarray(self.customer_id))
             checks.same_length("customer_id", ids, n)
-            set_field("customer_id", ids)
+            columns["customer_id"] = ids
+        for name, column in columns.items():
+            object.__setattr__(self, name, column)
         checks.one_of("unit", self.unit, UNITS)
         ColumnarResult.__attrs_post_init__(self)
 
@@ -151,22 +150,20 @@ class PurchaseSummary(ColumnarResult):
 
     def take(self, rows: Any) -> PurchaseSummary:
         """Return the summary of some rows, chosen by a mask or by positions."""
-        chosen = {
+        chosen: dict[str, Any] = {
             name: None if (column := getattr(self, name)) is None else column[rows]
             for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "weights")
         }
         return PurchaseSummary(**chosen, unit=self.unit)
 
     def __add__(self, other: object) -> PurchaseSummary:
-        """Return both summaries as one, for disjoint customers: cells merge, and rows with ids are put in their order."""
+        """Return both summaries as one, for disjoint customers: cells merge, rows with ids take their order."""
         if not isinstance(other, PurchaseSummary):
             return NotImplemented
         if self.unit != other.unit:
             raise InputError(f"one summary counts in {self.unit}s, the other in {other.unit}s: give both one unit.")
-        names = ("customer_id", "frequency", "recency", "T", "monetary_value")
         has_ids = self.customer_id is not None and other.customer_id is not None
-        if not has_ids:
-            names = names[1:]
+        names = [*(("customer_id",) if has_ids else ()), "frequency", "recency", "T", "monetary_value"]
         columns: dict[str, Any] = {
             name: None
             if getattr(self, name) is None or getattr(other, name) is None

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
-from relmark.core.errors import InputError
+from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.log import EventLog
 from relmark.core.ordering import group_order
 from relmark.core.results import ColumnarResult
@@ -220,14 +220,11 @@ def purchase_days(
     refund = None
     if value is not None:
         value, refund = _sorted_out(value, part.row[seen], zero, negative, counts)
-    if value is None:
-        keep = slice(None)
-    else:
-        keep = np.ones(len(value), dtype=np.bool_)
-        if zero == "drop":
-            keep &= value != 0
-        if refund is not None:
-            keep &= ~refund
+    keep = np.ones(len(code), dtype=np.bool_)
+    if value is not None and zero == "drop":
+        keep &= value != 0
+    if refund is not None:
+        keep &= ~refund
     days = _merged(code[keep], day[keep], None if value is None else value[keep], log.n_customers, merge, counts)
     if negative == "net" and refund is not None and value is not None:
         days = _netted(days, code[refund], day[refund], value[refund], counts)
@@ -235,7 +232,7 @@ def purchase_days(
 
 
 def _sorted_out(
-    value: FloatArray, row: IntArray, zero: str, negative: str, counts: dict[str, int]
+    value: FloatArray, row: npt.NDArray[Any], zero: str, negative: str, counts: dict[str, int]
 ) -> tuple[FloatArray | None, npt.NDArray[np.bool_] | None]:
     """Return the values, or None where no purchase has one, and which are refunds; count what will be dropped."""
     missing = np.isnan(value)
@@ -304,7 +301,7 @@ def _netted(
 
 def _summarised(log: EventLog, days: PurchaseDays, last: int, unit: str) -> PurchaseSummary:
     if not len(days.code):
-        raise InputError("the log has no purchase until this day: nothing can be summarised. Check until= and type=.")
+        raise NotEnoughDataError("the log has no purchase until this day: nothing can be summarised. Check until=.")
     begins = np.empty(len(days.code), dtype=np.bool_)
     begins[0] = True
     np.not_equal(days.code[1:], days.code[:-1], out=begins[1:])

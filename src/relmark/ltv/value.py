@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 import numpy as np
@@ -21,6 +21,7 @@ from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
 FloatArray = npt.NDArray[np.float64]
 
 _MOST_STEPS = 1_000
+_YEAR = days(365)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -89,7 +90,7 @@ def lifetime_value(
     spend: GammaGamma | npt.ArrayLike,
     summary: PurchaseSummary,
     *,
-    horizon: Any = days(365),
+    horizon: Any = _YEAR,
     annual_rate: float = 0.0,
     margin: float = 1.0,
     step: Any = None,
@@ -129,30 +130,25 @@ def lifetime_value(
     >>> m = BgNbd(r=.243, alpha=4.414, a=.793, b=2.426, unit="week")
     >>> s = PurchaseSummary(frequency=[2, 0], recency=[30.43, 0], T=[38.86, 38.86], monetary_value=[22.35, 0])
     >>> lifetime_value(m, GammaGamma(p=6.25, q=3.74, v=15.44), s, annual_rate=.15, margin=.3).value.round(2)
-    array([11.33,  2.28])
+    array([10.84,  2.5 ])
     """
     if not isinstance(model, PurchaseModel):
         raise InputError(f"model is {checks.shown(model)}: a model of purchases is needed, such as BgNbd.fit(summary).")
-    x, t_x, T = model._columns(summary)  # noqa: SLF001
-    n = len(summary)
     rate = checks.number("annual_rate", annual_rate, low=0.0)
     share = checks.number("margin", margin, low=0.0)
     ahead = summary.horizon(horizon, "horizon")
     if isinstance(ahead, np.ndarray):
         raise InputError("horizon has one value a customer: give one for all, and look at the figures by step.")
-    amount = spend.expected_spend(summary) if isinstance(spend, GammaGamma) else _amounts(spend, n)
-    now = model._alive(x, t_x, T)  # noqa: SLF001
+    now = model.probability_alive(summary)
+    amount = spend.expected_spend(summary) if isinstance(spend, GammaGamma) else _amounts(spend, len(summary))
     ends = _ends(summary, ahead, step)
     delta = _continuous(rate, summary.unit)
-    cells = _Cells.of(x, T)
-    undiscounted = np.stack([cells.spread(model._expected(cells.x, cells.T, cells.full(end))) for end in ends])  # noqa: SLF001
-    if delta == 0.0:
-        discounted = undiscounted
-    else:
-        discounted = np.stack(
-            [cells.spread(model._discounted(cells.x, cells.T, cells.full(end), delta)) for end in ends]
-        )  # noqa: SLF001
-    by_step = {}
+    cells, place = _cells_ahead(summary)
+    undiscounted = np.stack([model.expected_purchases_if_alive(cells, end) for end in ends])[:, place]
+    discounted = undiscounted
+    if delta > 0.0:
+        discounted = np.stack([model.expected_purchases_if_alive(cells, end, delta) for end in ends])[:, place]
+    by_step: dict[str, FloatArray] = {}
     worth = share * amount
     if step is not None:
         by_step = {
@@ -160,13 +156,11 @@ def lifetime_value(
             "step_purchases": (now * np.diff(undiscounted, axis=0, prepend=0.0)).T,
             "step_value": (now * worth * np.diff(discounted, axis=0, prepend=0.0)).T,
         }
-    notes = ()
+    notes: tuple[str, ...] = ()
     endless = ~np.isfinite(amount)
     if endless.any():
-        notes = (
-            f"the mean spend of {np.count_nonzero(endless):,} customers is infinite (Gamma-Gamma with q <= 1 has no mean "
-            "for who never bought again): give an amount for them, or fit with a prior",
-        )
+        said = f"the mean spend of {np.count_nonzero(endless):,} customers is infinite: where q <= 1, Gamma-Gamma has no mean"
+        notes = (f"{said} for who never bought again. Give an amount for them, or fit with a prior",)
     return LifetimeValue(
         customer_id=summary.customer_id,
         p_alive=now,
@@ -182,23 +176,10 @@ def lifetime_value(
     )
 
 
-class _Cells(NamedTuple):
-    """The distinct (frequency, T) of customers: given alive, all that is ahead depends on these two alone."""
-
-    x: FloatArray
-    T: FloatArray
-    place: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, x: FloatArray, T: FloatArray) -> _Cells:
-        (cell_x, cell_T), _, place = unique_rows([x, T], None)
-        return cls(cell_x, cell_T, place)
-
-    def full(self, value: float) -> FloatArray:
-        return np.full(len(self.x), value)
-
-    def spread(self, values: FloatArray) -> FloatArray:
-        return values[self.place]
+def _cells_ahead(summary: PurchaseSummary) -> tuple[PurchaseSummary, npt.NDArray[np.int64]]:
+    """Return the distinct (frequency, T), which say all that is ahead of a living customer, and each row's place."""
+    (x, T), _, place = unique_rows([summary.frequency, summary.T], None)
+    return PurchaseSummary(frequency=x, recency=np.where(x > 0, T, 0.0), T=T, unit=summary.unit), place
 
 
 def _amounts(spend: npt.ArrayLike, n: int) -> FloatArray:

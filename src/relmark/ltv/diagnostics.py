@@ -1,0 +1,178 @@
+"""What a model says of the data it was fitted to: how many buy how often, and what recency and frequency mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.results import ColumnarResult
+from relmark.ltv._cells import distinct, weights_by
+from relmark.ltv.purchase_model import PurchaseModel
+from relmark.ltv.summary import PurchaseSummary
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class FrequencyTable(ColumnarResult):
+    """How many customers bought how often again, and how many the model expects.
+
+    Parameters
+    ----------
+    frequency : ndarray of int, shape (k,)
+        Repeat purchases 0, 1, ...; the last row stands for as many or more.
+    observed, expected : ndarray, shape (k,)
+        Customers.
+    """
+
+    frequency: npt.NDArray[np.int64]
+    observed: FloatArray
+    expected: FloatArray
+
+    @property
+    def chi_squared(self) -> float:
+        """The sum of (observed - expected)^2 / expected: the distance of the table from the model."""
+        return float(((self.observed - self.expected) ** 2 / self.expected).sum())
+
+    def _table(self) -> dict[str, Any]:
+        names = [str(value) for value in self.frequency.tolist()]
+        names[-1] += "+"
+        return {"repeat purchases": names, "observed": self.observed, "expected": self.expected.round(1)}
+
+
+def frequency_table(model: PurchaseModel, summary: PurchaseSummary, *, most: int = 7) -> FrequencyTable:
+    """Return how many customers made 0, 1, 2, ... repeat purchases until T, and how many the model expects.
+
+    Parameters
+    ----------
+    model : BgNbd, MbgNbd, ParetoNbd, Nbd or BgBb
+        The model.
+    summary : PurchaseSummary
+        The customers it was fitted to.
+    most : int
+        The last row: so many or more.
+
+    Returns
+    -------
+    FrequencyTable
+
+    Examples
+    --------
+    >>> from relmark.ltv import BgNbd
+    >>> s = PurchaseSummary(frequency=[2, 0, 0], recency=[30.43, 0, 0], T=[38.86, 38.86, 38.86])
+    >>> print(frequency_table(BgNbd(r=.243, alpha=4.414, a=.793, b=2.426), s, most=2))
+    repeat purchases  observed  expected
+    ----------------  --------  --------
+    0                        2       1.7
+    1                        0       0.6
+    2+                       1       0.7
+    """
+    checks.whole("most", most, low=1, high=1_000)
+    weight = np.ones(len(summary)) if summary.weights is None else summary.weights
+    observed = weights_by(np.minimum(summary.frequency, most).astype(np.int64), weight, most + 1)
+    _, _, T = model._columns(summary)  # noqa: SLF001
+    ages, place = distinct(T)
+    counted = weights_by(place, weight, len(ages))
+    expected = counted @ model.purchase_probabilities_new(ages, range(most))
+    return FrequencyTable(
+        frequency=np.arange(most + 1),
+        observed=observed,
+        expected=np.append(expected, max(counted.sum() - expected.sum(), 0.0)),
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RecencyFrequencyMatrix(ColumnarResult):
+    """What a model says of customers of one age, by frequency and by the age at the last purchase.
+
+    Parameters
+    ----------
+    recency : ndarray, shape (m,)
+        The age at the last purchase, in the unit; the rows.
+    frequency : ndarray, shape (k,)
+        Repeat purchases; the columns.
+    expected_purchases, probability_alive : ndarray, shape (m, k)
+        NaN where a pair cannot be: no repeat purchase yet a recency above 0.
+    T, t : float
+        The age, and the horizon of the purchases.
+    """
+
+    recency: FloatArray
+    frequency: FloatArray
+    expected_purchases: FloatArray
+    probability_alive: FloatArray
+    T: float
+    t: float
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "recency": f"0 to {self.recency[-1]:g}",
+            "frequency": f"0 to {self.frequency[-1]:g}",
+            "T": self.T,
+            "t": self.t,
+        }
+
+
+def recency_frequency_matrix(
+    model: PurchaseModel, *, T: float, t: Any, most: int = 20, rows: int | None = None
+) -> RecencyFrequencyMatrix:
+    """Return expected purchases and P(alive) for every pair of recency and frequency at one age.
+
+    Parameters
+    ----------
+    model : BgNbd, MbgNbd, ParetoNbd, Nbd or BgBb
+        The model.
+    T : float
+        The age of the customers, in the model's unit.
+    t : timedelta or number
+        The horizon of the expected purchases.
+    most : int
+        The highest frequency.
+    rows : int, optional
+        How many values of recency between 0 and T; one a unit where left out.
+
+    Returns
+    -------
+    RecencyFrequencyMatrix
+
+    Examples
+    --------
+    >>> from relmark.ltv import BgNbd
+    >>> m = BgNbd(r=.243, alpha=4.414, a=.793, b=2.426, unit="week")
+    >>> recency_frequency_matrix(m, T=40.0, t=10.0, most=3, rows=3).probability_alive.round(2)
+    array([[1.  , 0.05, 0.01, 0.  ],
+           [ nan, 0.6 , 0.58, 0.48],
+           [ nan, 0.75, 0.81, 0.85]])
+    """
+    age = checks.positive("T", T)
+    checks.whole("most", most, low=1, high=10_000)
+    count = checks.whole("rows", rows, low=2, high=10_000) if rows is not None else int(np.ceil(age)) + 1
+    recency, frequency = np.linspace(0.0, age, count), np.arange(most + 1.0)
+    if model.discrete:
+        recency = np.unique(np.round(recency))
+    grid_x, grid_t = (grid.ravel() for grid in np.meshgrid(frequency, recency))
+    possible = (grid_x > 0) | (grid_t == 0)
+    if model.discrete:
+        possible &= grid_x <= grid_t
+    unit = model.unit or "week"
+    pairs = PurchaseSummary(
+        frequency=grid_x[possible], recency=grid_t[possible], T=np.full(int(possible.sum()), age), unit=unit
+    )
+    ahead = pairs.horizon(t)
+    tables = []
+    for values in (model.expected_purchases(pairs, ahead), model.probability_alive(pairs)):
+        table = np.full(len(grid_x), np.nan)
+        table[possible] = values
+        tables.append(table.reshape(len(recency), len(frequency)))
+    return RecencyFrequencyMatrix(
+        recency=recency,
+        frequency=frequency,
+        expected_purchases=tables[0],
+        probability_alive=tables[1],
+        T=age,
+        t=float(np.asarray(ahead).ravel()[0]),
+    )

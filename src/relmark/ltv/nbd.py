@@ -1,0 +1,146 @@
+"""NBD: purchases at random by customers who never leave. The yardstick that the models with leaving must beat.
+
+The story (Ehrenberg 1959): everybody buys at random at a rate of his own, and the rates differ between people as a
+gamma distribution. Where a customer base is loyal by its nature, or the observation short, it is all that is needed;
+else it takes silence for bad luck and promises too much.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from scipy.special import digamma, gammaln, polygamma, xlogy
+
+from relmark.ltv._cells import unique_rows
+from relmark.ltv._newton import Terms
+from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
+from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
+
+FloatArray = npt.NDArray[np.float64]
+
+_BOUNDARIES = {
+    "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
+    "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
+    "r down": "nearly all purchases are made by very few customers",
+    "alpha down": "nearly all purchases follow at once on the first one, or not at all",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Nbd(PurchaseModel):
+    """The negative binomial model: Poisson purchases at gamma-distributed rates, and nobody leaves.
+
+    Parameters
+    ----------
+    r, alpha : float
+        Shape and inverse scale of the gamma distribution of purchase rates; alpha is in the unit of time.
+    unit : {"day", "week", "month", "year"}, optional
+        The unit of time; `fit` takes the summary's.
+    fit_report : FitReport, optional
+        How the fit went.
+
+    Notes
+    -----
+    The log-likelihood is that of the purchase times, as for the other models, so that AIC compares them; that of the
+    counts alone is larger by sum(x ln T - ln x!).
+
+    References
+    ----------
+    Ehrenberg, A. S. C. (1959). The pattern of consumer purchases. Applied Statistics 8(1), 26-41.
+
+    Examples
+    --------
+    >>> m = Nbd(r=.385, alpha=12.07)
+    >>> s = PurchaseSummary(frequency=2, recency=30.43, T=38.86)
+    >>> m.expected_purchases(s, 39.0).round(3), m.probability_alive(s)
+    (array([1.826]), array([1.]))
+    """
+
+    r: float = parameter()
+    alpha: float = parameter()
+    unit: str | None = unit_field()
+    fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
+
+    kind: ClassVar[str] = "nbd"
+
+    @classmethod
+    def fit(cls, summary: PurchaseSummary, prior: LogNormalPrior | None = None) -> Self:
+        """Return the model that makes the histories of these customers most likely.
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            Customers, or weighted cells of them; recency is not read.
+        prior : LogNormalPrior, optional
+            What is known of the parameters before.
+
+        Returns
+        -------
+        Nbd
+            With `fit_report`.
+
+        Raises
+        ------
+        NotEnoughDataError
+            Nobody bought twice.
+        """
+        need_repeat_buyers(summary, "NBD")
+        age = mean_age(summary)
+        (x, T), weight, _ = unique_rows([summary.frequency, summary.T], summary.weights)
+        fitted = fit_parameters(
+            "NBD",
+            cls.names(),
+            lambda parameters: _likelihood(parameters, x, T, weight),
+            start=(0.5, age / 4.0),
+            scale=(1.0, age),
+            n=summary.n_customers,
+            prior=prior,
+            boundaries=_BOUNDARIES,
+        )
+        r, alpha = fitted.parameters.tolist()
+        return cls(r=r, alpha=alpha, unit=summary.unit, fit_report=fitted.report)
+
+    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:  # noqa: ARG002
+        return np.ones(len(x))
+
+    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:  # noqa: ARG002
+        return np.ones(len(x))
+
+    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
+        return (self.r + x) / (self.alpha + T) * t
+
+    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
+        result: FloatArray = (self.r + x) / (self.alpha + T) * -np.expm1(-delta * t) / delta
+        return result
+
+    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:  # noqa: ARG002
+        return np.full(len(x), np.inf)
+
+    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+        k, M, t = (self.r + x)[:, None], (self.alpha + T)[:, None], t[:, None]
+        log_mass = gammaln(k + n) - gammaln(k) - gammaln(n + 1.0) - k * np.log1p(t / M) + xlogy(n, t / (M + t))
+        result: FloatArray = np.exp(log_mass)
+        return result
+
+    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:  # noqa: ARG002
+        return (self.r + x) / (self.alpha + T)
+
+    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
+        result: FloatArray = (self.alpha + T) * np.expm1(-np.log1p(-chance) / (self.r + x))
+        return result
+
+
+def _likelihood(parameters: FloatArray, x: FloatArray, T: FloatArray, w: FloatArray) -> Terms:
+    """Return ln[Gamma(r + x) / Gamma(r) alpha^r (alpha + T)^-(r + x)] with its derivatives in (r, alpha)."""
+    r, alpha = parameters.tolist()
+    k, M = r + x, alpha + T
+    log_share = np.log(alpha) - np.log(M)
+    value = float(w @ (gammaln(k) - gammaln(r) + r * log_share - x * np.log(M)))
+    g = np.array([w @ (digamma(k) - digamma(r) + log_share), w @ (r / alpha - k / M)])
+    cross = float(w @ (1.0 / alpha - 1.0 / M))
+    corner = float(w @ (polygamma(1, k) - polygamma(1, r)))
+    return value, g, np.array([[corner, cross], [cross, float(w @ (k / M**2 - r / alpha**2))]])

@@ -1,0 +1,139 @@
+"""Pareto/NBD: purchases at random until an unseen lifetime ends.
+
+The story (Schmittlein, Morrison and Colombo 1987): while a customer, somebody buys at random at a rate of his own; his
+time as a customer is exponential, with a rate of his own. Both rates differ between people as gamma distributions. In
+contrast to BG/NBD people may leave at any time, not only at a purchase: who never bought again may have left too.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.ltv import _pareto as kernel
+from relmark.ltv._cells import distinct, unique_rows, weights_by
+from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
+from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
+
+FloatArray = npt.NDArray[np.float64]
+
+_BOUNDARIES = {
+    "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
+    "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
+    "r down": "nearly all purchases are made by very few customers",
+    "alpha down": "nearly all purchases follow at once on the first one, or not at all",
+    "s down": "nobody is seen to leave: Nbd, without leaving, says as much",
+    "beta up": "customers hardly differ in how soon they leave, or nobody is seen to leave",
+    "s up": "customers hardly differ in how soon they leave; s / beta is their common rate",
+    "beta down": "some leave at once and the others stay for good",
+}
+
+
+@attrs.frozen(kw_only=True)
+class ParetoNbd(PurchaseModel):
+    """The Pareto/NBD model of repeat purchases by customers who leave unseen at any time.
+
+    Parameters
+    ----------
+    r, alpha : float
+        Shape and inverse scale of the gamma distribution of purchase rates; alpha is in the unit of time.
+    s, beta : float
+        Shape and inverse scale of the gamma distribution of the rates at which customers leave; beta in the unit of
+        time.
+    unit : {"day", "week", "month", "year"}, optional
+        The unit of time; `fit` takes the summary's.
+    fit_report : FitReport, optional
+        How the fit went.
+
+    References
+    ----------
+    Schmittlein, D. C., Morrison, D. G. and Colombo, R. (1987). Counting your customers: who are they and what will they
+    do next? Management Science 33(1), 1-24.
+
+    Examples
+    --------
+    >>> m = ParetoNbd(r=.5533, alpha=10.578, s=.6062, beta=11.668)
+    >>> s = PurchaseSummary(frequency=2, recency=30.43, T=38.86)
+    >>> m.expected_purchases(s, 39.0).round(3), m.probability_alive(s).round(3)
+    (array([1.455]), array([0.869]))
+    """
+
+    r: float = parameter()
+    alpha: float = parameter()
+    s: float = parameter()
+    beta: float = parameter()
+    unit: str | None = unit_field()
+    fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
+
+    kind: ClassVar[str] = "pareto_nbd"
+
+    @classmethod
+    def fit(cls, summary: PurchaseSummary, prior: LogNormalPrior | None = None) -> Self:
+        """Return the model that makes the histories of these customers most likely.
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            Customers, or weighted cells of them.
+        prior : LogNormalPrior, optional
+            What is known of the parameters before.
+
+        Returns
+        -------
+        ParetoNbd
+            With `fit_report`.
+
+        Raises
+        ------
+        NotEnoughDataError
+            Nobody bought twice.
+        """
+        need_repeat_buyers(summary, "Pareto/NBD")
+        age = mean_age(summary)
+        (x, t_x, T), weight, _ = unique_rows([summary.frequency, summary.recency, summary.T], summary.weights)
+        counts, place = distinct(x)
+        n = weights_by(place, weight, len(counts))
+        fitted = fit_parameters(
+            "Pareto/NBD",
+            cls.names(),
+            lambda parameters: kernel.likelihood(parameters, x, t_x, T, weight, counts, n),
+            start=(0.5, age / 4.0, 0.5, age / 4.0),
+            scale=(1.0, age, 1.0, age),
+            n=summary.n_customers,
+            prior=prior,
+            boundaries=_BOUNDARIES,
+        )
+        values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
+        return cls(**values, unit=summary.unit, fit_report=fitted.report)
+
+    @property
+    def _plain(self) -> kernel.Parameters:
+        return kernel.Parameters(self.r, self.alpha, self.s, self.beta)
+
+    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+        return kernel.posterior(self._plain, x, t_x, T)[:, 0]
+
+    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:  # noqa: ARG002
+        return kernel.survival(self._plain, T, s)
+
+    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
+        return kernel.expected(self._plain, x, T, t)
+
+    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
+        return kernel.discounted(self._plain, x, T, t, delta)
+
+    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:
+        return kernel.total(self._plain, x, T)
+
+    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+        return kernel.probabilities(self._plain, x, T, t, n)
+
+    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+        return kernel.posterior(self._plain, x, t_x, T)[:, 1]
+
+    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
+        return kernel.quantile(self._plain, x, T, chance)

@@ -1,0 +1,150 @@
+"""Whether a model follows the purchases of a customer base through time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.errors import InputError
+from relmark.core.log import EventLog
+from relmark.core.results import ColumnarResult
+from relmark.core.time import Instant
+from relmark.ltv.purchase_model import PurchaseModel
+from relmark.ltv.summary import UNIT_DAYS
+from relmark.ltv.transactions import last_day, purchase_days
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class CohortTracking(ColumnarResult):
+    """Repeat purchases by calendar period, as they came and as a model expects them.
+
+    Parameters
+    ----------
+    period_end : ndarray of datetime64[D], shape (k,)
+        The last day of each period.
+    actual, expected : ndarray, shape (k,)
+        Repeat purchases in each period.
+    actual_cumulative, expected_cumulative : ndarray, shape (k,)
+        Repeat purchases until the end of each period.
+    customers : int
+        How many customers are tracked.
+    calibration_periods : int
+        How many of the periods end within the calibration period.
+    unit : str
+        The length of a period.
+    """
+
+    period_end: npt.NDArray[np.datetime64]
+    actual: FloatArray
+    expected: FloatArray
+    actual_cumulative: FloatArray
+    expected_cumulative: FloatArray
+    customers: int
+    calibration_periods: int
+    unit: str
+
+    @property
+    def relative_error(self) -> float:
+        """What the model expects until the end against what came, less 1; NaN where nothing came."""
+        return (
+            float(self.expected_cumulative[-1] / self.actual_cumulative[-1] - 1)
+            if self.actual_cumulative[-1]
+            else np.nan
+        )
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "customers": self.customers,
+            f"{self.unit}s": len(self.actual),
+            "calibration": self.calibration_periods,
+            "actual": float(self.actual_cumulative[-1]),
+            "expected": float(self.expected_cumulative[-1]),
+            "relative_error": round(self.relative_error, 4),
+        }
+
+
+def cohort_tracking(
+    model: PurchaseModel,
+    log: EventLog,
+    *,
+    calibration_end: Instant,
+    until: Instant,
+    unit: str | None = None,
+    merge: str | None = "day",
+    type: str = "purchase",
+    zero: str = "keep",
+    negative: str = "drop",
+    tz: str = "UTC",
+) -> CohortTracking:
+    """Return the repeat purchases of a cohort period by period, as they came and as the model expects them.
+
+    Only the first purchases are used for what is expected: the sum over customers of the expected purchases of someone
+    new, by the age at that time. It is the picture in which a wrong model shows soonest (Fader, Hardie and Lee 2005,
+    figures 2 and 3).
+
+    Parameters
+    ----------
+    model : BgNbd, MbgNbd, ParetoNbd or Nbd
+        Fitted to the calibration period.
+    log : EventLog
+        Purchases, and anything else.
+    calibration_end : date, datetime, datetime64 or str
+        The last day of the calibration period: who bought by then is tracked.
+    until : date, datetime, datetime64 or str
+        The last day to track to.
+    unit : {"day", "week", "month", "year"}, optional
+        The length of a period; the model's where left out. Periods begin with the first purchase of the cohort; days
+        after the last full period are left out.
+    merge, type, zero, negative, tz
+        As for `purchase_summary`.
+
+    Returns
+    -------
+    CohortTracking
+    """
+    if getattr(model, "discrete", True):
+        raise InputError(f"model is {checks.shown(model)}: a model in continuous time is needed, such as BgNbd.")
+    if model.unit is None:
+        raise InputError("the model has no unit: fit it, or make it with unit=, so that ages can be told in it.")
+    unit = checks.one_of("unit", unit or model.unit, UNIT_DAYS)
+    calibration, last = last_day(calibration_end, "calibration_end", tz), last_day(until, "until", tz)
+    days = purchase_days(log, last, merge=merge, type=type, zero=zero, negative=negative, tz=tz)
+    is_first = np.empty(len(days.code), dtype=np.bool_)
+    is_first[:1] = True
+    np.not_equal(days.code[1:], days.code[:-1], out=is_first[1:])
+    first_of = days.day[is_first][np.cumsum(is_first) - 1]
+    known = first_of <= calibration
+    if not known.any():
+        raise InputError("nobody bought until calibration_end: there is no cohort to track.")
+    begin = int(first_of[known].min())
+    ends = (
+        begin - 1 + np.floor(np.arange(1, (last - begin + 1) / UNIT_DAYS[unit] + 1) * UNIT_DAYS[unit]).astype(np.int64)
+    )
+    ends = ends[ends <= last]
+    if not len(ends):
+        raise InputError(
+            f"until leaves not one full {unit} after the first purchase: take a later day or a shorter unit."
+        )
+    repeats = np.sort(days.day[known & ~is_first])
+    actual = np.searchsorted(repeats, ends, side="right").astype(np.float64)
+    first_days, count = np.unique(days.day[known & is_first], return_counts=True)
+    age = np.maximum(ends[:, None] - first_days[None, :], 0)
+    ages, place = np.unique(age, return_inverse=True)
+    by_age = np.asarray(model.expected_purchases_new(ages / UNIT_DAYS[model.unit]))
+    expected = by_age[place.reshape(age.shape)] @ count.astype(np.float64)
+    return CohortTracking(
+        period_end=ends.astype("M8[D]"),
+        actual=np.diff(actual, prepend=0.0),
+        expected=np.diff(expected, prepend=0.0),
+        actual_cumulative=actual,
+        expected_cumulative=expected,
+        customers=int(count.sum()),
+        calibration_periods=int(np.count_nonzero(ends <= calibration)),
+        unit=unit,
+    )
