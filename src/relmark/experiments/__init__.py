@@ -1,17 +1,27 @@
 """Experiments: a campaign with its control group, from plan to decision.
 
 `Experiment` plans a test and assigns its arms by a keyed hash; `analyse` (from columns or from `Moments`) and
-`Experiment.read` (from raw events) compare the arms in a `Report`, whose effects carry intervals that cover.
+`Experiment.read` (from raw events) compare the arms in a `Report`, whose effects carry intervals that cover. A report
+adjusts itself for many comparisons, tests whether segments differ, says what the campaign brought in money and what to
+do. `TriggerChain` does the same for chains of messages; uplift curves tell whom to write to.
 """
 
 from relmark.core.hashing import hash_fraction
 from relmark.experiments.analysis import analyse
 from relmark.experiments.assignment import Assignment, sha256_fraction, stratified_assignment
+from relmark.experiments.balancing import Balance, BalancedSalt, balance, balanced_salt
+from relmark.experiments.bayes import Posterior, beta_binomial, normal_posterior
+from relmark.experiments.chains import ChainAssignment, ChainReport, TriggerChain
+from relmark.experiments.compliance import ComplierEffect, complier_effect
+from relmark.experiments.decisions import Decision, Impact, NonInferiority, decide, impact, non_inferiority
 from relmark.experiments.effects import Effect
 from relmark.experiments.experiment import Experiment
+from relmark.experiments.heterogeneity import Interactions, interactions, post_stratified
 from relmark.experiments.layers import Holdout, Layer
 from relmark.experiments.metrics import Mean, Proportion, Ratio
 from relmark.experiments.moments import Moments
+from relmark.experiments.multiplicity import AdjustedReport, adjust, adjusted_p_values
+from relmark.experiments.planning import Design, Plan, SampleSize, detectable_effect, power, sample_size
 from relmark.experiments.proportions import (
     agresti_caffo_interval,
     boschloo_test,
@@ -21,29 +31,94 @@ from relmark.experiments.proportions import (
     wilson_interval,
 )
 from relmark.experiments.report import Report
+from relmark.experiments.resampling import BootstrapSums, bootstrap_effect, permutation_test
+from relmark.experiments.sequential import ConfidenceSequence, SpendingPlan, alpha_spending, peeking_error
+from relmark.experiments.soundness import (
+    contamination,
+    exposure_before_assignment,
+    outliers,
+    peeking,
+    sample_large_enough,
+)
+from relmark.experiments.uplift import (
+    PolicyValue,
+    UpliftCurve,
+    UpliftGroups,
+    policy_value,
+    uplift_curve,
+    uplift_groups,
+)
 from relmark.experiments.validity import Check, sample_ratio_test
 
 __all__ = [
+    "AdjustedReport",
     "Assignment",
+    "Balance",
+    "BalancedSalt",
+    "BootstrapSums",
+    "ChainAssignment",
+    "ChainReport",
     "Check",
+    "ComplierEffect",
+    "ConfidenceSequence",
+    "Decision",
+    "Design",
     "Effect",
     "Experiment",
     "Holdout",
+    "Impact",
+    "Interactions",
     "Layer",
     "Mean",
     "Moments",
+    "NonInferiority",
+    "Plan",
+    "PolicyValue",
+    "Posterior",
     "Proportion",
     "Ratio",
     "Report",
+    "SampleSize",
+    "SpendingPlan",
+    "TriggerChain",
+    "UpliftCurve",
+    "UpliftGroups",
+    "adjust",
+    "adjusted_p_values",
     "agresti_caffo_interval",
+    "alpha_spending",
     "analyse",
+    "balance",
+    "balanced_salt",
+    "beta_binomial",
+    "bootstrap_effect",
     "boschloo_test",
+    "complier_effect",
+    "contamination",
+    "decide",
+    "detectable_effect",
+    "exposure_before_assignment",
     "fisher_test",
     "hash_fraction",
+    "impact",
+    "interactions",
     "miettinen_nurminen_interval",
     "newcombe_interval",
+    "non_inferiority",
+    "normal_posterior",
+    "outliers",
+    "peeking",
+    "peeking_error",
+    "permutation_test",
+    "policy_value",
+    "post_stratified",
+    "power",
+    "sample_large_enough",
     "sample_ratio_test",
+    "sample_size",
     "sha256_fraction",
     "stratified_assignment",
+    "uplift_curve",
+    "uplift_groups",
     "wilson_interval",
 ]

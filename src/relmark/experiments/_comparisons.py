@@ -125,7 +125,7 @@ def _emptiness(counts: tuple[FloatArray, ...], names: tuple[str, ...]) -> npt.ND
         reason = np.where((n == 1) & (reason == ""), f"arm {name!r} has one person: no variance", reason)
     for name, n in few:
         reason = np.where(n == 0, f"arm {name!r} is empty", reason)
-    return reason
+    return np.asarray(reason)
 
 
 def _from_pair(

@@ -52,9 +52,9 @@ def t_tail(t: FloatArray, df: FloatArray) -> FloatArray:
 
 def satterthwaite(*parts: tuple[FloatArray, FloatArray]) -> FloatArray:
     """Return the degrees of freedom of a sum of estimated variances, each with its own."""
-    total = np.sum([v for v, _ in parts], axis=0)
+    total = np.asarray(np.sum([v for v, _ in parts], axis=0))
     below = np.sum([np.where(v > 0, v * v / np.where(f > 0, f, np.nan), 0.0) for v, f in parts], axis=0)
-    return np.divide(total**2, below, out=np.full(np.shape(total), np.nan), where=below > 0)
+    return np.asarray(np.divide(total**2, below, out=np.full(np.shape(total), np.nan), where=below > 0))
 
 
 def welch(n1: FloatArray, m1: FloatArray, s1: FloatArray, n0: FloatArray, m0: FloatArray, s0: FloatArray) -> Pair:
@@ -91,12 +91,12 @@ def adjusted(
     """
     q = x[0].shape[-1]
     together = n[0] + n[1]
-    weight = tuple(np.where(together > 0, k / np.maximum(together, 1), np.nan) for k in n)
+    weight = [np.where(together > 0, k / np.maximum(together, 1), np.nan) for k in n]
     centre = weight[0][:, None] * x[0] + weight[1][:, None] * x[1]
-    spread = sum(
-        ((w * w) / np.maximum(k, 1))[:, None, None] * c[:, 1:, 1:] for w, k, c in zip(weight, n, cov, strict=True)
-    )
-    mu, error, theta, flat = [], [], [], np.zeros(len(together), dtype=bool)
+    shares = [(w * w) / np.maximum(k, 1) for w, k in zip(weight, n, strict=True)]
+    spread = shares[0][:, None, None] * cov[0][:, 1:, 1:] + shares[1][:, None, None] * cov[1][:, 1:, 1:]
+    mu, error, theta = [], [], []
+    flat: npt.NDArray[np.bool_] = np.zeros(len(together), dtype=np.bool_)
     for k, m, z, c in zip(n, y, x, cov, strict=True):
         slope, inverse, singular = _slopes(c)
         flat |= singular

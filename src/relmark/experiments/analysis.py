@@ -14,7 +14,7 @@ from relmark.core.names import did_you_mean
 from relmark.experiments._comparisons import Compared, compare
 from relmark.experiments.assignment import Assignment
 from relmark.experiments.metrics import Metric, Proportion, check_metrics
-from relmark.experiments.moments import Moments, arm_codes, column_of, segment_codes
+from relmark.experiments.moments import Moments, arm_codes, columns_by_name, segment_codes
 from relmark.experiments.report import Report, Source
 from relmark.experiments.validity import Check, sample_ratio_test
 
@@ -74,7 +74,7 @@ def analyse(
     >>> report = analyse({"bought": [0, 1, 0, 0, 1, 1, 0, 1]}, ["control", "mail"] * 4,
     ...                  metrics=[Proportion("bought")])
     >>> report.effect("bought").difference
-    0.5 [-0.1567, 0.8022] (95 %, Newcombe)
+    0.5 [-0.1355, 0.7891] (95 %, Newcombe)
     """
     found = check_metrics(metrics)
     checks.fraction("level", level)
@@ -109,6 +109,18 @@ def control_of(arms: tuple[str, ...], control: str | int | None) -> int:
     return arms.index(name)
 
 
+def two_arms(names: tuple[str, ...], control: Any, treatment: Any) -> tuple[int, int]:
+    """Return the positions of control and of the arm that is compared with it."""
+    at0 = control_of(names, control)
+    others = [name for k, name in enumerate(names) if k != at0]
+    if treatment is None and len(others) > 1:
+        raise InputError(f"treatment is not given: choose one of {', '.join(map(repr, others))}.")
+    wanted = others[0] if treatment is None else str(treatment)
+    if wanted not in others:
+        raise InputError(f"treatment is {wanted!r}: it must be one of {', '.join(map(repr, others))}.")
+    return at0, names.index(wanted)
+
+
 def _blocks_of_moments(moments: Moments) -> tuple[tuple[str, Moments], ...]:
     if len(moments.segments) == 1 and moments.segments[0] == "":
         return (("", moments),)
@@ -122,7 +134,7 @@ def _blocks_of_rows(
         raise InputError("arm is None: give the arm of each row, or Moments.")
     arms, codes = arm_codes(arm)
     names = tuple(dict.fromkeys(name for metric in metrics for name in metric.columns))
-    columns = {name: column_of(data, name, len(codes)) for name in names}
+    columns = columns_by_name(data, names, len(codes))
     for metric in metrics:
         if isinstance(metric, Proportion):
             _check_zeros_and_ones(metric.name, columns[metric.name], codes)

@@ -20,7 +20,7 @@ from relmark.core import checks
 from relmark.core.errors import InputError
 from relmark.core.hashing import BUCKETS, hash_fraction
 from relmark.core.ordering import stable_order
-from relmark.core.results import ColumnarResult, Result
+from relmark.core.results import ColumnarResult
 
 __all__ = ["Assignment", "sha256_fraction", "stratified_assignment"]
 
@@ -70,7 +70,7 @@ class Assignment(ColumnarResult):
         """Return the customers of one arm."""
         if arm not in self.arms:
             raise InputError(f"arm is {arm!r}: it must be one of {', '.join(map(repr, self.arms))}.")
-        return self.customer_id[self.code == self.arms.index(arm)]
+        return np.asarray(self.customer_id[self.code == self.arms.index(arm)])
 
     def _facts(self) -> dict[str, Any]:
         return {"customers": len(self.code), **self.counts, "outside": int((self.code < 0).sum())}
@@ -99,6 +99,18 @@ def make_assignment(
         arms=tuple(arms),
         shares=tuple(arms.values()),
     )
+
+
+def recorded_assignment(ids: npt.ArrayLike, recorded: npt.ArrayLike, arms: Mapping[str, float]) -> Assignment:
+    """Return the Assignment of arms that another tool recorded; an empty name is outside."""
+    names = np.asarray(recorded)
+    checks.same_length("arms", names, np.size(ids))
+    code = np.full(len(names), -1, dtype=np.int64)
+    for position, arm in enumerate(arms):
+        code[names == arm] = position
+    strange = (code < 0) & (names != "")
+    checks.refuse_rows("arms", strange, names, f"one of {', '.join(map(repr, arms))} or '' is needed")
+    return make_assignment(ids, code, np.where(code < 0, "not recorded", ""), arms)
 
 
 def check_arms(arms: Any, name: str = "arms") -> None:
@@ -154,7 +166,7 @@ def sha256_fraction(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.float64]:
     Examples
     --------
     >>> sha256_fraction(["a", "b"], seed="seed").tolist()
-    [0.6951, 0.9606]
+    [0.053, 0.384]
     """
     checks.text("seed", seed, empty=True)
     start = hashlib.sha256(f"{seed}:".encode())
@@ -229,45 +241,6 @@ def _dealt(wanted: npt.NDArray[np.float64], size: int, draw: float) -> npt.NDArr
     # Madow's systematic sampling: the whole numbers between neighbouring cumulative sums, shifted by the draw.
     edges = np.floor(np.concatenate(([0.0], np.cumsum(wanted)[:-1], [float(size)])) + draw)
     return np.diff(edges).astype(np.int64)
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Balance(ColumnarResult):
-    """How alike the arms were before the campaign: one row for each column and arm against control.
-
-    Attributes
-    ----------
-    column, arm : ndarray of str
-    control, treatment : ndarray of float64
-        Means.
-    difference : ndarray of float64
-        The standardised mean difference: the difference of means over the root of the mean of the two variances.
-    p_value : ndarray of float64
-        Welch's test of equal means.
-    """
-
-    column: npt.NDArray[np.str_]
-    arm: npt.NDArray[np.str_]
-    control: npt.NDArray[np.float64]
-    treatment: npt.NDArray[np.float64]
-    difference: npt.NDArray[np.float64]
-    p_value: npt.NDArray[np.float64]
-
-    @property
-    def worst(self) -> float:
-        """The largest absolute standardised difference."""
-        found = np.abs(self.difference)
-        return float(np.nanmax(found)) if np.isfinite(found).any() else math.nan
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class BalancedSalt(Result):
-    """A salt whose assignment is balanced on what was known before, and how it was found."""
-
-    salt: str
-    tries: int
-    threshold: float
-    balance: Balance
 
 
 def plain_ids(ids: Sequence[Any] | npt.ArrayLike) -> npt.NDArray[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -10,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.base import CustomerBase
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import InputError
 from relmark.core.time import Instant
+from relmark.experiments import _validators
+from relmark.experiments.analysis import analyse
 from relmark.experiments.assignment import (
     HASHES,
     Assignment,
@@ -21,31 +25,21 @@ from relmark.experiments.assignment import (
     fraction_of,
     make_assignment,
     plain_ids,
+    recorded_assignment,
 )
-from relmark.experiments.layers import Holdout, Layer, _built, _pairs
+from relmark.experiments.balancing import balance
+from relmark.experiments.layers import Holdout, Layer, built, pairs_of
+from relmark.experiments.metrics import Metric, check_metrics
+from relmark.experiments.planning import Plan, make_plan
+from relmark.experiments.reading import measured_columns, segment_labels, starts_of, window_check
+from relmark.experiments.report import Report
+from relmark.experiments.soundness import contamination
 
 __all__ = ["Experiment"]
 
 
-def _name(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    checks.text(attribute.name, value)
-
-
 def _arms(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     check_arms(value, attribute.name)
-
-
-def _salt(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None:
-        checks.text(attribute.name, value)
-
-
-def _coverage(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    checks.number(attribute.name, value, above=0.0, high=1.0)
-
-
-def _hash(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    checks.one_of(attribute.name, value, HASHES)
 
 
 @attrs.frozen
@@ -75,17 +69,17 @@ class Experiment(Definition):
     --------
     >>> test = Experiment("spring", arms={"control": .1, "mail": .9}, salt="2026-spring")
     >>> test.assign(["c1", "c2", "c3"]).arm.tolist()
-    ['mail', 'mail', 'mail']
+    ['mail', 'mail', 'control']
     >>> test.arm_of("c1")
     'mail'
     """
 
     kind: ClassVar[str] = "experiment"
 
-    name: str = attrs.field(validator=_name)
+    name: str = attrs.field(validator=_validators.name)
     arms: Mapping[str, float] = attrs.field(validator=_arms, kw_only=True)
-    salt: str | None = attrs.field(default=None, validator=_salt, kw_only=True)
-    coverage: float = attrs.field(default=1.0, validator=_coverage, kw_only=True)
+    salt: str | None = attrs.field(default=None, validator=_validators.optional(_validators.name), kw_only=True)
+    coverage: float = attrs.field(default=1.0, validator=_validators.within(above=0.0, high=1.0), kw_only=True)
     holdout: Holdout | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Holdout)), kw_only=True
     )
@@ -93,7 +87,7 @@ class Experiment(Definition):
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Layer)), kw_only=True
     )
     control: str | None = attrs.field(default=None, kw_only=True)
-    hash: str = attrs.field(default="growthbook", validator=_hash, kw_only=True)
+    hash: str = attrs.field(default="growthbook", validator=_validators.one_of(*HASHES), kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         """Check what the fields must agree about."""
@@ -141,6 +135,110 @@ class Experiment(Definition):
         """Return the arm of one customer, or None for who is outside."""
         return str(self.assign([customer_id], at=at).arm[0]) or None
 
+    def plan(
+        self, metric: Metric, *, mde: float, power: float = 0.8, people_per_day: float | None = None, **design: Any
+    ) -> Plan:
+        """Return how many people the test needs, how long that takes, and the power of other sizes.
+
+        Parameters
+        ----------
+        metric : Proportion, Mean or Ratio
+            With `baseline`, and for means and ratios with `sd`.
+        mde : float
+            The smallest relative effect worth finding: .1 is ten per cent more.
+        power : float
+            The chance to find it.
+        people_per_day : float, optional
+            How many people come into the test a day, all arms together, before `coverage`.
+        **design
+            Keywords of `Design` beside the arms: level, explained, cluster_size, intraclass_correlation.
+
+        Examples
+        --------
+        >>> from relmark.experiments import Proportion
+        >>> test = Experiment("spring", arms={"control": .1, "mail": .9})
+        >>> test.plan(Proportion("bought", baseline=.02), mde=.1, people_per_day=20_000).days
+        23.0
+        """
+        pace = None if people_per_day is None else checks.positive("people_per_day", people_per_day) * self.coverage
+        rules = {"arms": self.arms, "control": self.control_arm, **design}
+        return make_plan(metric, mde=mde, power_wanted=power, people_per_day=pace, design=rules)
+
+    def read(
+        self,
+        base: CustomerBase,
+        *,
+        start: Any,
+        window: timedelta,
+        metrics: Sequence[Metric] | Metric,
+        segments: Any = None,
+        received: Any = None,
+        arms: Assignment | npt.ArrayLike | None = None,
+        level: float = 0.95,
+        sequence: Any = None,
+    ) -> Report:
+        """Read the campaign's effects from raw events.
+
+        Parameters
+        ----------
+        base : CustomerBase
+            Everyone who could be in the test; its rows are assigned by the hash again.
+        start : instant, array_like of instants, or mapping of id to instant
+            When the campaign began: for all, aligned with ``base.customer_id`` (NaT for who never got that far), or by
+            customer (who is not in it never got that far).
+        window : timedelta
+            Outcomes count in ``(start, start + window]``.
+        metrics : sequence of Proportion, Mean or Ratio
+            With `of`, an expression; its events are those of the window alone. With `before`, the same expression over
+            ``(start - before, start]`` is a covariate.
+        segments : sequence of Segment, or mapping of str to Segment, expression or labels, optional
+            Evaluated at the start.
+        received : expression, optional
+            Whether the campaign reached a person, to check that control got none.
+        arms : Assignment or array_like of str, aligned with ``base.customer_id``, optional
+            The arms that the campaign tool recorded, where they are not those of the hash; empty for who is outside.
+        level : float
+        sequence : ConfidenceSequence, optional
+
+        Returns
+        -------
+        Report
+            With checks of the sample ratio, the window, balance before the start, and contamination. Who never began,
+            or is in a holdout, is counted in `excluded`.
+        """
+        specs = check_metrics(metrics)
+        starts = starts_of(base, start)
+        columns, specs = measured_columns(base, starts, window, specs, received)
+        if isinstance(arms, Assignment):
+            assigned = arms
+            checks.same_length("arms", assigned.code, len(base.customer_id))
+        elif arms is None:
+            at = starts.time.view("M8[us]") if self.holdout is not None and self.holdout.period else None
+            assigned = self.assign(base.customer_id, at=at)
+        else:
+            assigned = recorded_assignment(base.customer_id, arms, self.arms)
+        code = np.where(starts.known, assigned.code, -1)
+        reason = np.where(starts.known, assigned.reason, "not started")
+        assigned = make_assignment(base.customer_id, code, reason, self.arms)
+        labels = segment_labels(base, starts, segments)
+        report = analyse(
+            columns,
+            assigned,
+            metrics=specs,
+            control=self.control_arm,
+            segments=labels,
+            level=level,
+            sequence=sequence,
+        )
+        done = [*report.checks, window_check(base, starts, window)]
+        earlier = [name for metric in specs for name in metric.columns if name.endswith(" before")]
+        if earlier:
+            names = tuple(dict.fromkeys(earlier))
+            done.append(balance(report.source.blocks[0][1], columns=names, control=self.control_arm).check())
+        if received is not None:
+            done.append(contamination(assigned, columns["received"], control=self.control_arm))
+        return attrs.evolve(report, checks=tuple(done))
+
     def _body(self) -> dict[str, Any]:
         return {
             # A list keeps the order of arms, which decides who gets which.
@@ -159,9 +257,8 @@ class Experiment(Definition):
         optional = ("salt", "coverage", "holdout", "layer", "control", "hash")
         check_keys(body, required=("name", "arms"), optional=optional, what=cls.kind)
         parts = dict(body)
-        parts["arms"] = _pairs(body["arms"], "$.arms")
+        parts["arms"] = pairs_of(body["arms"], "$.arms")
         for key, of in (("holdout", Holdout), ("layer", Layer)):
             if parts.get(key) is not None:
-                parts[key] = of.from_dict(parts[key], limits)  # type: ignore[attr-defined]
-        built: Self = _built(cls, parts)
-        return built
+                parts[key] = of.from_dict(parts[key], limits)
+        return built(cls, parts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import attrs
 import numpy as np
@@ -20,23 +20,12 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.hashing import BUCKETS, hash_fraction
 from relmark.core.names import did_you_mean
 from relmark.core.time import Instant, instant, instants, local_days
+from relmark.experiments import _validators
 
 __all__ = ["Holdout", "Layer"]
 
+_T = TypeVar("_T")
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
-
-
-def _share(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    checks.number(attribute.name, value, above=0.0, below=1.0)
-
-
-def _salt(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    checks.text(attribute.name, value)
-
-
-def _period(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None:
-        checks.one_of(attribute.name, value, _MONTHS)
 
 
 @attrs.frozen
@@ -68,9 +57,11 @@ class Holdout(Definition):
 
     kind: ClassVar[str] = "holdout"
 
-    share: float = attrs.field(validator=_share, converter=float)
-    salt: str = attrs.field(validator=_salt, kw_only=True)
-    period: str | None = attrs.field(default=None, validator=_period, kw_only=True)
+    share: float = attrs.field(validator=_validators.share, converter=float)
+    salt: str = attrs.field(validator=_validators.name, kw_only=True)
+    period: str | None = attrs.field(
+        default=None, validator=_validators.optional(_validators.one_of(*_MONTHS)), kw_only=True
+    )
     tz: str = attrs.field(default="UTC", kw_only=True)
 
     def period_of(self, at: Any) -> npt.NDArray[np.int64]:
@@ -104,7 +95,7 @@ class Holdout(Definition):
         """
         fraction = hash_fraction(ids, self.salt)
         low, high = self._ranges(at)
-        return (fraction >= low) & (fraction < high)
+        return np.asarray((fraction >= low) & (fraction < high))
 
     def _ranges(self, at: Any) -> tuple[Any, Any]:
         if self.period is None:
@@ -125,10 +116,10 @@ class Holdout(Definition):
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
         check_keys(body, required=("share", "salt"), optional=("period", "tz"), what=cls.kind)
-        return _built(cls, body)
+        return built(cls, body)
 
 
-def _built(cls: type[Any], body: Mapping[str, Any]) -> Any:
+def built(cls: type[_T], body: Mapping[str, Any]) -> _T:
     """Return the object of a stored body; what its validators refuse becomes a DefinitionError."""
     try:
         return cls(**body)
@@ -169,12 +160,12 @@ class Layer(Definition):
     >>> layer.range_of("survey")
     (0.5, 0.8)
     >>> layer.members([1, 2, 3, 4], "spring").tolist()
-    [False, True, True, True]
+    [False, False, False, True]
     """
 
     kind: ClassVar[str] = "layer"
 
-    name: str = attrs.field(validator=_salt)
+    name: str = attrs.field(validator=_validators.name)
     shares: Mapping[str, float] = attrs.field(validator=_shares, kw_only=True)
     salt: str | None = attrs.field(default=None, kw_only=True)
 
@@ -203,19 +194,19 @@ class Layer(Definition):
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
         check_keys(body, required=("name", "shares"), optional=("salt",), what=cls.kind)
-        shares = _pairs(body["shares"], "$.shares")
+        shares = pairs_of(body["shares"], "$.shares")
         name = {key: value for key, value in body.items() if key != "shares"}
-        return _built(cls, {**name, "shares": shares})
+        return built(cls, {**name, "shares": shares})
 
 
-def _pairs(value: Any, path: str) -> dict[str, Any]:
+def pairs_of(value: Any, path: str) -> dict[str, Any]:
     """Return a stored list of [name, number] as a mapping in its order."""
     good = isinstance(value, list) and all(
         isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in value
     )
     if not good:
         raise DefinitionError("a list of [name, share] pairs is needed.", path=path, code="wrong_type")
-    pairs = {name: share for name, share in value}
+    pairs: dict[str, Any] = dict(value)
     if len(pairs) < len(value):
         raise DefinitionError("a name stands twice.", path=path, code="duplicate_key")
     return pairs

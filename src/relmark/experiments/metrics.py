@@ -16,6 +16,7 @@ import attrs
 from relmark.core import checks
 from relmark.core.errors import InputError
 from relmark.core.time import duration
+from relmark.experiments import _validators
 
 __all__ = ["Mean", "Metric", "Proportion", "Ratio"]
 
@@ -23,35 +24,9 @@ INTERVALS = ("newcombe", "miettinen-nurminen", "agresti-caffo")
 TESTS = ("z", "fisher", "boschloo")
 
 
-def _name(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    checks.text(attribute.name, value)
-
-
-def _baseline(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None:
-        checks.number(attribute.name, value)
-
-
-def _sd(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None:
-        checks.number(attribute.name, value, above=0.0)
-
-
-def _rate(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None:
-        checks.fraction(attribute.name, value)
-
-
 def _before(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None:
         duration(attribute.name, value)
-
-
-def _word(*words: str) -> Any:
-    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        checks.one_of(attribute.name, value, words)
-
-    return check
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -85,12 +60,12 @@ class Proportion:
         The interval of the relative effect.
     """
 
-    name: str = attrs.field(validator=_name)
-    baseline: float | None = attrs.field(default=None, validator=_rate, kw_only=True)
+    name: str = attrs.field(validator=_validators.name)
+    baseline: float | None = attrs.field(default=None, validator=_validators.optional(_validators.share), kw_only=True)
     of: Any = attrs.field(default=None, kw_only=True)
-    interval: str = attrs.field(default="newcombe", validator=_word(*INTERVALS), kw_only=True)
-    test: str = attrs.field(default="z", validator=_word(*TESTS), kw_only=True)
-    relative: str = attrs.field(default="log", validator=_word("log", "delta"), kw_only=True)
+    interval: str = attrs.field(default="newcombe", validator=_validators.one_of(*INTERVALS), kw_only=True)
+    test: str = attrs.field(default="z", validator=_validators.one_of(*TESTS), kw_only=True)
+    relative: str = attrs.field(default="log", validator=_validators.one_of("log", "delta"), kw_only=True)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -125,13 +100,15 @@ class Mean:
         The interval of the relative effect.
     """
 
-    name: str = attrs.field(validator=_name)
+    name: str = attrs.field(validator=_validators.name)
     covariates: Sequence[str] = attrs.field(default=(), converter=_names, kw_only=True)
-    baseline: float | None = attrs.field(default=None, validator=_baseline, kw_only=True)
-    sd: float | None = attrs.field(default=None, validator=_sd, kw_only=True)
+    baseline: float | None = attrs.field(default=None, validator=_validators.optional(_validators.number), kw_only=True)
+    sd: float | None = attrs.field(default=None, validator=_validators.optional(_validators.positive), kw_only=True)
     of: Any = attrs.field(default=None, kw_only=True)
     before: timedelta | None = attrs.field(default=None, validator=_before, kw_only=True)
-    relative: str = attrs.field(default="fieller", validator=_word("fieller", "log", "delta"), kw_only=True)
+    relative: str = attrs.field(
+        default="fieller", validator=_validators.one_of("fieller", "log", "delta"), kw_only=True
+    )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -167,15 +144,17 @@ class Ratio:
         The interval of the relative effect.
     """
 
-    numerator: str = attrs.field(validator=_name)
-    denominator: str = attrs.field(validator=_name)
+    numerator: str = attrs.field(validator=_validators.name)
+    denominator: str = attrs.field(validator=_validators.name)
     name: str = attrs.field(default="", kw_only=True)
     covariates: Sequence[str] = attrs.field(default=(), converter=_names, kw_only=True)
-    baseline: float | None = attrs.field(default=None, validator=_baseline, kw_only=True)
-    sd: float | None = attrs.field(default=None, validator=_sd, kw_only=True)
+    baseline: float | None = attrs.field(default=None, validator=_validators.optional(_validators.number), kw_only=True)
+    sd: float | None = attrs.field(default=None, validator=_validators.optional(_validators.positive), kw_only=True)
     of: Any = attrs.field(default=None, kw_only=True)
     before: timedelta | None = attrs.field(default=None, validator=_before, kw_only=True)
-    relative: str = attrs.field(default="fieller", validator=_word("fieller", "log", "delta"), kw_only=True)
+    relative: str = attrs.field(
+        default="fieller", validator=_validators.one_of("fieller", "log", "delta"), kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
         """Name the metric after its columns where it has no name."""

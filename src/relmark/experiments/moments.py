@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.errors import InputError, MissingColumnError
+from relmark.core.frames import columns_of
+from relmark.core.ids import code_ids
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result
 from relmark.experiments._blocks import centred_sums
@@ -111,8 +113,8 @@ class Moments(Result):
         groups: IntArray | None,
         names: Sequence[str] | None,
     ) -> Moments:
-        wanted = tuple(names if names is not None else columns)
-        arrays = [column_of(columns, name, len(codes)) for name in wanted]
+        wanted = tuple(names if names is not None else columns_of(columns))
+        arrays = list(columns_by_name(columns, wanted, len(codes)).values())
         cells = len(arms) * len(labels)
         outside = codes < 0
         excluded = int(np.count_nonzero(outside))
@@ -292,23 +294,14 @@ def _shaped(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatAr
     return array
 
 
-def column_of(columns: Any, name: str, length: int) -> npt.NDArray[Any]:
-    """Return one column of a mapping or a dataframe as an array of numbers of the given length."""
-    try:
-        array = np.asarray(columns[name])
-    except (KeyError, IndexError, ValueError, TypeError):
-        known = [
-            str(key) for key in (columns.keys() if isinstance(columns, Mapping) else getattr(columns, "columns", ()))
-        ]
-        raise MissingColumnError(
-            f"the data have no column {name!r}: they have {', '.join(map(repr, known[:20]))}."
-            + did_you_mean(name, known)
-        ) from None
-    except Exception as error:  # polars raises a class of its own for an unknown column
-        known = [str(key) for key in getattr(columns, "columns", ())]
-        if name in known:
-            raise
-        raise MissingColumnError(f"the data have no column {name!r}: they have {', '.join(known[:20])}.") from error
+def columns_by_name(data: Any, names: Sequence[str], length: int) -> dict[str, npt.NDArray[Any]]:
+    """Return columns of a mapping or a dataframe as arrays of numbers of the given length."""
+    found = columns_of(data, names)
+    return {name: _number_column(name, found[name], length) for name in names}
+
+
+def _number_column(name: str, values: Any, length: int) -> npt.NDArray[Any]:
+    array = np.asarray(values)
     if array.dtype == object:
         array = checks.numbers(name, array, missing=True)
     if array.dtype.kind not in "iufb" or array.ndim != 1:
@@ -380,8 +373,6 @@ def segment_codes(segment: Any, length: int) -> tuple[tuple[str, ...], IntArray 
 
 def _named_codes(name: str, given: Any, array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
     """Return the distinct texts in ascending order and each row's position among them."""
-    from relmark.core.ids import code_ids
-
     if array.dtype.kind not in "OUT":
         raise InputError(f"{name} has dtype {array.dtype}: names or whole numbers are needed.")
     if len(array) == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -19,6 +19,12 @@ from relmark.experiments.effects import Effect
 from relmark.experiments.metrics import Metric, Proportion
 from relmark.experiments.moments import Moments
 from relmark.experiments.validity import Check
+
+if TYPE_CHECKING:
+    from relmark.experiments.bayes import Posterior
+    from relmark.experiments.decisions import Decision, Impact
+    from relmark.experiments.heterogeneity import Interactions
+    from relmark.experiments.multiplicity import AdjustedReport
 
 __all__ = ["Report"]
 
@@ -141,7 +147,7 @@ class Report(ColumnarResult):
         method, relative_method = str(self.method[row]), str(self.relative_method[row])
         difference = Estimate(
             float(self.difference[row]),
-            _interval(self.difference_low[row], self.difference_high[row], level, method.split(", ")[0]),
+            _interval(self.difference_low[row], self.difference_high[row], level, method.split(", ", maxsplit=1)[0]),
             str(self.reason[row]),
         )
         relative = Estimate(
@@ -209,9 +215,54 @@ class Report(ColumnarResult):
             notes += _smallness(self._source, self, row)
         return tuple(notes)
 
+    def adjust(self, *, method: str = "holm") -> AdjustedReport:
+        """Return the report with p-values and intervals that allow for the number of comparisons.
+
+        Parameters
+        ----------
+        method : {"holm", "benjamini-hochberg"}
+        """
+        from relmark.experiments.multiplicity import adjust
+
+        return adjust(self, method=method)
+
+    def interactions(self) -> Interactions:
+        """Return, for each division into segments, a test of whether the effect differs between them."""
+        from relmark.experiments.heterogeneity import interactions
+
+        return interactions(self)
+
+    def impact(self, arm: str | None = None, **options: Any) -> Impact:
+        """Return what an arm brought in people and money; the keywords are those of `impact`."""
+        from relmark.experiments.decisions import impact
+
+        return impact(self, arm, **options)
+
+    def decide(self, arm: str | None = None, **options: Any) -> Decision:
+        """Return what to do with an arm: ship, stop or go on; the keywords are those of `decide`."""
+        from relmark.experiments.decisions import decide
+
+        return decide(self, arm, **options)
+
+    def posterior(self, metric: str, arm: str | None = None, *, prior: tuple[float, float] | None = None) -> Posterior:
+        """Return what is believed of an arm: its chance to beat control, and the expected loss of choosing it.
+
+        Parameters
+        ----------
+        metric : str
+        arm : str, optional
+        prior : pair of float, optional
+            For a Proportion the Beta prior of each share; else mean and standard deviation of a normal prior of the
+            difference. Flat without it.
+        """
+        from relmark.experiments.bayes import posterior_of
+
+        return posterior_of(self, metric, arm, prior)
+
     def rows(self, mask: npt.NDArray[np.bool_]) -> Report:
         """Return the report of some rows."""
-        return attrs.evolve(self, **{name: column[mask] for name, column in self.to_columns().items()})
+        columns: dict[str, Any] = {name: column[mask] for name, column in self.to_columns().items()}
+        return attrs.evolve(self, **columns)
 
     @property
     def word(self) -> str:
@@ -285,10 +336,8 @@ def _smallness(source: Source, report: Report, row: int) -> list[str]:
         pooled = (n0 * report.control[row] + n1 * report.treatment[row]) / (n0 + n1)
         fewest = min(n0, n1) * min(pooled, 1 - pooled)
         if fewest < 5 and metric.test == "z":
-            return [
-                f"only {format_number(fewest)} yes or no are expected in an arm: the p-value is rough, "
-                "test='boschloo' gives an exact one"
-            ]
+            rough = f"only {format_number(fewest)} yes or no are expected in an arm: the p-value is rough"
+            return [f"{rough}, test='boschloo' gives an exact one"]
     elif min(n0, n1) < 30:
         return [f"an arm has {min(n0, n1)} people: the interval assumes that means are about normal"]
     return []

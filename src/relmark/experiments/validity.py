@@ -86,7 +86,8 @@ def sample_ratio_test(counts: Mapping[str, int], shares: Mapping[str, float], *,
     >>> check.passed, round(check.p_value, 10)
     (False, 1.8218e-06)
     """
-    if not isinstance(counts, Mapping) or not isinstance(shares, Mapping):
+    given: tuple[Any, ...] = (counts, shares)
+    if not all(isinstance(one, Mapping) for one in given):
         raise InputError("counts and shares are mappings of arms, such as {'control': 500} and {'control': .5}.")
     if set(counts) != set(shares):
         raise InputError(

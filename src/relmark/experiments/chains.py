@@ -1,0 +1,229 @@
+"""Chains of triggered messages: what each step adds, and what the whole chain does.
+
+A welcome chain of three letters needs two kinds of control. Some people get no letter of it at all: they tell what the
+chain does. Of the others, some are left out at one step: they tell what that step adds, given the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.base import CustomerBase
+from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.errors import InputError
+from relmark.core.names import did_you_mean
+from relmark.core.results import Result
+from relmark.core.time import Instant
+from relmark.experiments import _validators
+from relmark.experiments.assignment import Assignment
+from relmark.experiments.experiment import Experiment
+from relmark.experiments.layers import Holdout, built
+from relmark.experiments.metrics import Metric
+from relmark.experiments.reading import starts_of
+from relmark.experiments.report import Report
+
+__all__ = ["ChainAssignment", "ChainReport", "TriggerChain"]
+
+
+def _steps(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InputError(f"steps is {checks.shown(value)}: a list of names in their order is needed.")
+    steps = tuple(checks.text("a step's name", step) for step in value)
+    if not steps or len(set(steps)) < len(steps):
+        raise InputError(f"steps are {', '.join(map(repr, steps)) or 'empty'}: at least one, each once, is needed.")
+    return steps
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ChainAssignment(Result):
+    """Who gets the chain, and of those who gets which step.
+
+    Attributes
+    ----------
+    chain : Assignment
+        Arms "control" (no letter of the chain) and "chain".
+    steps : mapping of str to Assignment
+        For each step, arms "control" (not this letter) and "sent"; who gets no letter at all has code -1.
+    """
+
+    chain: Assignment
+    steps: Mapping[str, Assignment]
+
+    def _facts(self) -> dict[str, Any]:
+        return {"customers": len(self.chain.code), **self.chain.counts, "steps": ", ".join(self.steps)}
+
+    def sends(self, step: str) -> npt.NDArray[np.bool_]:
+        """Tell who is sent a step, shape (n,)."""
+        if step not in self.steps:
+            raise InputError(f"step is {step!r}: it must be one of {', '.join(map(repr, self.steps))}.")
+        return np.asarray(self.steps[step].arm == "sent")
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ChainReport(Result):
+    """What the chain does, and what each step adds.
+
+    Attributes
+    ----------
+    chain : Report
+        Everyone whose first trigger fired, from then on: the chain against no letter at all.
+    steps : mapping of str to Report
+        Those who came to the step and get the chain, from then on: the letter against none at this step.
+    """
+
+    chain: Report
+    steps: Mapping[str, Report]
+
+    def _facts(self) -> dict[str, Any]:
+        return {"chain": repr(self.chain), "steps": ", ".join(self.steps)}
+
+    def __str__(self) -> str:
+        parts = [f"the whole chain\n{self.chain}", *(f"step {name}\n{report}" for name, report in self.steps.items())]
+        return "\n\n".join(parts)
+
+
+@attrs.frozen
+class TriggerChain(Definition):
+    """A chain of messages that an event of the customer sets off, with control at each step and for the whole.
+
+    Parameters
+    ----------
+    name : str
+    steps : sequence of str
+        The messages in their order.
+    chain_control : float
+        The share of customers who get no message of the chain.
+    step_control : float
+        Of the others, the share left out at each step; another draw a step.
+    salt : str, optional
+        The key of the hash; the name without it.
+    holdout : Holdout, optional
+        People to whom no campaign is sent.
+
+    Examples
+    --------
+    >>> chain = TriggerChain("welcome", steps=["hello", "tips"], chain_control=.1, step_control=.2)
+    >>> drawn = chain.assign(range(1000))
+    >>> drawn.chain.counts, drawn.steps["tips"].counts
+    ({'control': 89, 'chain': 911}, {'control': 181, 'sent': 730})
+    """
+
+    kind: ClassVar[str] = "trigger_chain"
+
+    name: str = attrs.field(validator=_validators.name)
+    steps: Sequence[str] = attrs.field(converter=_steps, kw_only=True)
+    chain_control: float = attrs.field(validator=_validators.share, kw_only=True)
+    step_control: float = attrs.field(validator=_validators.share, kw_only=True)
+    salt: str | None = attrs.field(default=None, validator=_validators.optional(_validators.name), kw_only=True)
+    holdout: Holdout | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Holdout)), kw_only=True
+    )
+
+    @property
+    def whole(self) -> Experiment:
+        """The experiment on the chain as a whole."""
+        return Experiment(
+            self.name,
+            arms={"control": self.chain_control, "chain": 1 - self.chain_control},
+            salt=self.salt or self.name,
+            holdout=self.holdout,
+        )
+
+    def step(self, name: str) -> Experiment:
+        """Return the experiment on one step, to be drawn among those who get the chain."""
+        if name not in self.steps:
+            raise InputError(
+                f"step is {name!r}: it must be one of {', '.join(map(repr, self.steps))}."
+                + did_you_mean(name, self.steps)
+            )
+        return Experiment(
+            f"{self.name}/{name}",
+            arms={"control": self.step_control, "sent": 1 - self.step_control},
+            salt=f"{self.salt or self.name}/{name}",
+        )
+
+    def assign(self, ids: npt.ArrayLike, *, at: Instant | npt.ArrayLike | None = None) -> ChainAssignment:
+        """Return who gets the chain, and of those who gets which step.
+
+        Parameters
+        ----------
+        ids : array_like of int or str, shape (n,)
+        at : instant, or one a customer
+            When; needed where the holdout rotates.
+        """
+        ids = np.asarray(list(ids) if isinstance(ids, range) else ids)
+        chain = self.whole.assign(ids, at=at)
+        return ChainAssignment(chain=chain, steps={name: self._step_assignment(name, chain) for name in self.steps})
+
+    def _step_assignment(self, name: str, chain: Assignment) -> Assignment:
+        drawn = self.step(name).assign(chain.customer_id)
+        out = chain.arm != "chain"
+        reason = np.where(out, np.where(chain.code < 0, chain.reason, "chain control"), drawn.reason)
+        code = np.where(out, -1, drawn.code)
+        return attrs.evolve(drawn, code=code, arm=np.where(out, "", drawn.arm), reason=reason)
+
+    def read(
+        self,
+        base: CustomerBase,
+        *,
+        reached: Mapping[str, Any],
+        window: timedelta,
+        metrics: Sequence[Metric] | Metric,
+        segments: Any = None,
+        level: float = 0.95,
+    ) -> ChainReport:
+        """Read from raw events what the chain does and what each step adds.
+
+        Parameters
+        ----------
+        base : CustomerBase
+        reached : mapping of str to instants
+            For each step, when each customer's trigger for it fired, whether or not the letter was sent: aligned with
+            ``base.customer_id`` (NaT for never), or a mapping of customer to instant. For control too: log the trigger
+            of those who are left out, or the comparison is with other people.
+        window : timedelta
+            Outcomes count from the trigger, ``(start, start + window]``; for the chain from the first step's.
+        metrics, segments, level
+            As for `Experiment.read`.
+        """
+        if set(reached) != set(self.steps):
+            raise InputError(
+                f"reached has {', '.join(map(repr, reached))}: a column for each of {', '.join(map(repr, self.steps))} "
+                "is needed."
+            )
+        first = starts_of(base, reached[self.steps[0]])
+        begins = np.where(first.known, first.time.view("M8[us]"), np.datetime64("NaT", "us"))
+        chain = self.whole.assign(base.customer_id, at=first.time.view("M8[us]"))
+        rest: dict[str, Any] = {"window": window, "metrics": metrics, "segments": segments, "level": level}
+        whole = self.whole.read(base, start=begins, **rest)
+        steps = {}
+        for name in self.steps:
+            drawn = self._step_assignment(name, chain)
+            steps[name] = self.step(name).read(base, start=reached[name], arms=drawn, **rest)
+        return ChainReport(chain=whole, steps=steps)
+
+    def _body(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "steps": list(self.steps),
+            "chain_control": self.chain_control,
+            "step_control": self.step_control,
+            "salt": self.salt,
+            "holdout": None if self.holdout is None else self.holdout.to_dict(),
+        }
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
+        required = ("name", "steps", "chain_control", "step_control")
+        check_keys(body, required=required, optional=("salt", "holdout"), what=cls.kind)
+        parts = dict(body)
+        if parts.get("holdout") is not None:
+            parts["holdout"] = Holdout.from_dict(parts["holdout"], limits)
+        return built(cls, parts)

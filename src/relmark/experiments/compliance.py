@@ -1,0 +1,147 @@
+"""Non-compliance: most people in the arm 'mail' never open it, and this is what it did to those whom it reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+
+from relmark.core import checks
+from relmark.core.intervals import Estimate, Interval
+from relmark.core.results import Result
+from relmark.experiments import _means
+from relmark.experiments.analysis import two_arms
+from relmark.experiments.moments import Moments
+
+__all__ = ["ComplierEffect", "complier_effect"]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ComplierEffect(Result):
+    """What the campaign did to those whom being in the arm made receive it.
+
+    Attributes
+    ----------
+    outcome, received, arm, control_arm : str
+    intention_to_treat : Estimate
+        The effect of being in the arm, on everybody in it.
+    compliance : Estimate
+        How much more often the arm received it than control did.
+    effect : Estimate
+        The effect on compliers: the first over the second.
+    p_value : float
+        Of no effect: the same for both.
+    notes : tuple of str
+    """
+
+    outcome: str
+    received: str
+    arm: str
+    control_arm: str
+    intention_to_treat: Estimate
+    compliance: Estimate
+    effect: Estimate
+    p_value: float
+    notes: tuple[str, ...] = ()
+
+
+def complier_effect(
+    data: Mapping[str, Any] | Moments,
+    arm: Any = None,
+    *,
+    outcome: str,
+    received: str,
+    treatment: str | None = None,
+    control: str | int | None = None,
+    level: float = 0.95,
+) -> ComplierEffect:
+    """Return the effect on those who receive the campaign because they are in its arm.
+
+    Comparing those who opened with control would compare eager people with everybody. The ratio of two effects of
+    the assignment does not: what it did to the outcome, over what it did to receiving.
+
+    Parameters
+    ----------
+    data : mapping of str to array_like, or Moments
+        One row a person.
+    arm : Assignment or array_like
+        The arm of each row; not given with Moments.
+    outcome, received : str
+        Columns: the outcome, and 1 where the campaign reached the person.
+    treatment, control : str, optional
+    level : float
+
+    Notes
+    -----
+    Wald's estimator (Imbens and Angrist 1994, theorem 1), valid where the assignment works through receiving alone
+    and makes nobody refuse who would otherwise receive. The interval is Anderson and Rubin's, which holds however few
+    receive: the set of effects b for which outcome - b * received has equal means in both arms. It is unbounded where
+    the arms do not differ in receiving.
+
+    References
+    ----------
+    G. W. Imbens and J. D. Angrist (1994), Econometrica 62, 467-475. T. W. Anderson and H. Rubin (1949), Annals of
+    Mathematical Statistics 20, 46-63.
+
+    Examples
+    --------
+    >>> arm = ["control"] * 4 + ["mail"] * 4
+    >>> c = complier_effect({"spend": [1.0, 2.0, 3.0, 2.0, 3.0, 6.0, 5.0, 2.0], "opened": [0, 0, 0, 0, 0, 1, 1, 0]},
+    ...                     arm, outcome="spend", received="opened")
+    >>> c.intention_to_treat.value, c.compliance.value, c.effect.value
+    (2.0, 0.5, 4.0)
+    """
+    names = (outcome, received)
+    moments = data if isinstance(data, Moments) else Moments.from_columns(data, arm, names=names)
+    moments = moments.total()
+    at0, at1 = two_arms(moments.arms, control, treatment)
+    alpha = np.array([1 - checks.fraction("level", level)])
+    columns = [moments.position(name) for name in names]
+    inner = np.ix_(columns, columns)
+    n = [moments.count[a, 0] for a in (at0, at1)]
+    mean = [moments.mean[a, 0, columns] for a in (at0, at1)]
+    cov = [moments.covariance()[a, 0][inner] / max(k, 1) for a, k in zip((at0, at1), n, strict=True)]
+    d = mean[1] - mean[0]
+    v = cov[0] + cov[1]
+    df = _means.satterthwaite(*[(np.array([c[0, 0]]), np.array([k - 1])) for c, k in zip(cov, n, strict=True)])
+    critical = _means.t_quantile(alpha, df)
+
+    def estimate(k: int, method: str) -> Estimate:
+        if min(n) < 2:
+            return Estimate(math.nan, None, "an arm has fewer than two people")
+        half = float(critical[0] * math.sqrt(v[k, k]))
+        return Estimate(float(d[k]), Interval(float(d[k]) - half, float(d[k]) + half, level, method))
+
+    # Fieller's set for the ratio of two correlated effects is Anderson and Rubin's.
+    outcome_effect, received_effect = np.array([d[0]]), np.array([d[1]])
+    variances = (np.array([v[0, 0]]), np.array([v[1, 1]]), np.array([v[0, 1]]))
+    pair = _means.Pair(outcome_effect, received_effect, *variances, df)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high, unbounded = _means.fieller(pair, critical)
+    reason, interval = "", None
+    if min(n) < 2:
+        reason = "an arm has fewer than two people"
+    elif d[1] == 0:
+        reason = f"{received!r} is as frequent in both arms: the arm changed nothing that could have worked"
+    else:
+        interval = Interval(float(low[0]) + 1, float(high[0]) + 1, level, "Anderson-Rubin")
+        if unbounded[0]:
+            reason = f"the arms do not surely differ in {received!r}: the effect on compliers is unbounded"
+    se = math.sqrt(v[0, 0]) if v[0, 0] > 0 else math.nan
+    notes = ["holds where the assignment acts only through " + repr(received)]
+    if mean[0][1] > 0:
+        notes.append(f"{mean[0][1]:.1%} of control received it too: the effect is that on those whom the arm moved")
+    return ComplierEffect(
+        outcome=outcome,
+        received=received,
+        arm=moments.arms[at1],
+        control_arm=moments.arms[at0],
+        intention_to_treat=estimate(0, "Welch"),
+        compliance=estimate(1, "Welch"),
+        effect=Estimate(float(d[0] / d[1]) if d[1] and min(n) >= 2 else math.nan, interval, reason),
+        p_value=float(_means.t_tail(np.array([d[0] / se]), df)[0]),
+        notes=tuple(notes),
+    )

@@ -1,0 +1,363 @@
+"""What the campaign brought in people and money, and what to do now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import attrs
+import numpy as np
+
+from relmark.core import checks
+from relmark.core.errors import InputError
+from relmark.core.formats import format_number
+from relmark.core.intervals import Estimate, Interval
+from relmark.core.results import Result
+from relmark.experiments import _means
+from relmark.experiments.effects import Effect
+from relmark.experiments.metrics import Proportion
+from relmark.experiments.report import Report
+
+__all__ = ["Decision", "Impact", "NonInferiority", "decide", "impact", "non_inferiority"]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Impact(Result):
+    """What an arm brought beyond what control would have brought, over all people in the arm.
+
+    Attributes
+    ----------
+    arm : str
+    people : int
+        In the arm.
+    customers, orders, revenue : Estimate
+        Incremental: more buyers, orders and money than without the campaign; NaN where the metric is not given.
+    margin : Estimate
+        The part of the incremental revenue that is kept.
+    cost : float
+        What the campaign cost in this arm.
+    profit : Estimate
+        Margin minus cost.
+    roi : Estimate
+        Profit over cost.
+    cost_per_order : Estimate
+        Cost over incremental orders.
+    level : float
+    """
+
+    arm: str
+    people: int
+    customers: Estimate
+    orders: Estimate
+    revenue: Estimate
+    margin: Estimate
+    cost: float
+    profit: Estimate
+    roi: Estimate
+    cost_per_order: Estimate
+    level: float
+
+    def __str__(self) -> str:
+        lines = [f"{self.arm}, {self.people:,} people, cost {format_number(self.cost)}"]
+        for name in ("customers", "orders", "revenue", "margin", "profit", "roi", "cost_per_order"):
+            found = getattr(self, name)
+            if not (math.isnan(found.value) and found.interval is None and found.reason.startswith("no metric")):
+                lines.append(f"{name.replace('_', ' '):>15}: {found!r}")
+        return "\n".join(lines)
+
+
+_NONE = "no metric of {what} was given"
+
+
+def impact(
+    report: Report,
+    arm: str | None = None,
+    *,
+    revenue: str | None = None,
+    orders: str | None = None,
+    customers: str | None = None,
+    margin: float = 1.0,
+    cost: float = 0.0,
+    fixed_cost: float = 0.0,
+    segment: str = "",
+    dimension: str | None = None,
+) -> Impact:
+    """Return what an arm brought in people, orders and money.
+
+    Parameters
+    ----------
+    report : Report
+        Of randomised arms.
+    arm : str, optional
+        Which arm; needed where there are several.
+    revenue, orders, customers : str, optional
+        The metrics, by name, that are a person's revenue, a person's number of orders, and whether a person bought.
+    margin : float
+        The share of revenue that is kept after the cost of goods, 0 to 1.
+    cost : float
+        For each person in the arm: postage, discount, a call.
+    fixed_cost : float
+        For the arm as a whole.
+    segment, dimension : str, optional
+        A segment instead of everybody.
+
+    Notes
+    -----
+    Each figure is the effect per person times the people in the arm, and its interval that of the effect, scaled. The
+    interval of cost per order turns the interval of orders upside down; where that has zero in it, there is no bound.
+    """
+    share = checks.number("margin", margin, above=0.0, high=1.0)
+    each, fixed = checks.number("cost", cost, low=0.0), checks.number("fixed_cost", fixed_cost, low=0.0)
+    if report.observed:
+        raise InputError(
+            "the arms were not randomised: a difference between groups is no incremental revenue. "
+            "Run the campaign with a control group drawn by Experiment.assign."
+        )
+    if revenue is None and orders is None and customers is None:
+        raise InputError("none of revenue=, orders= and customers= is given: name the metrics that stand for them.")
+    any_metric = next(name for name in (revenue, orders, customers) if name is not None)
+    first = report.effect(any_metric, arm, segment, dimension)
+    people, name = first.n_treatment, first.arm
+    found: dict[str, Estimate] = {}
+    for what, metric in (("revenue", revenue), ("orders", orders), ("customers", customers)):
+        if metric is None:
+            found[what] = Estimate(math.nan, None, _NONE.format(what=what))
+        else:
+            found[what] = _scaled(report.effect(metric, name, segment, dimension).difference, people)
+    spent = each * people + fixed
+    kept = _scaled(found["revenue"], share)
+    profit = _shifted(kept, -spent)
+    free = Estimate(math.nan, None, "the campaign cost nothing: give cost= for each person, or fixed_cost=")
+    return Impact(
+        arm=name,
+        people=people,
+        customers=found["customers"],
+        orders=found["orders"],
+        revenue=found["revenue"],
+        margin=kept,
+        cost=spent,
+        profit=profit,
+        roi=_scaled(profit, 1 / spent) if spent else (free if revenue else kept),
+        cost_per_order=_per(spent, found["orders"]) if spent or not orders else free,
+        level=report.level,
+    )
+
+
+def _scaled(estimate: Estimate, by: float) -> Estimate:
+    i = estimate.interval
+    interval = None if i is None else Interval(i.low * by, i.high * by, i.level, i.method)
+    return Estimate(estimate.value * by, interval, estimate.reason)
+
+
+def _shifted(estimate: Estimate, by: float) -> Estimate:
+    i = estimate.interval
+    interval = None if i is None else Interval(i.low + by, i.high + by, i.level, i.method)
+    return Estimate(estimate.value + by, interval, estimate.reason)
+
+
+def _per(cost: float, orders: Estimate) -> Estimate:
+    """Return cost over orders, with the interval that the one of orders amounts to."""
+    if math.isnan(orders.value):
+        return orders
+    if orders.value <= 0:
+        return Estimate(math.nan, None, "the campaign brought no more orders: there is none to share the cost")
+    i = orders.interval
+    if i is None:
+        return Estimate(cost / orders.value, None, orders.reason)
+    if i.low <= 0:
+        unbounded = Interval(cost / i.high, math.inf, i.level, i.method)
+        return Estimate(cost / orders.value, unbounded, "perhaps no more orders at all: the cost of one has no bound")
+    return Estimate(cost / orders.value, Interval(cost / i.high, cost / i.low, i.level, i.method))
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class NonInferiority(Result):
+    """Whether an arm is at most a little worse than control.
+
+    Attributes
+    ----------
+    metric, arm : str
+    margin : float
+        The fall that would still be acceptable (for a metric of which less is better, the rise).
+    passed : bool
+        Whether the interval's worse end is within the margin.
+    p_value : float
+        One-sided, of a fall as large as the margin or larger.
+    difference : Estimate
+    """
+
+    metric: str
+    arm: str
+    margin: float
+    passed: bool
+    p_value: float
+    difference: Estimate
+
+
+def non_inferiority(effect: Effect, margin: float, *, larger_is_better: bool = True) -> NonInferiority:
+    """Tell whether an arm is surely no worse than control by more than a margin.
+
+    Parameters
+    ----------
+    effect : Effect
+        Its two-sided interval at level 1 - alpha makes a one-sided test at alpha / 2.
+    margin : float
+        The acceptable loss, above zero, in the metric's unit.
+    larger_is_better : bool
+        False for unsubscribes, complaints, costs.
+    """
+    limit = checks.positive("margin", margin)
+    d = effect.difference
+    sign = 1.0 if larger_is_better else -1.0
+    if d.interval is None or not effect.standard_error > 0:
+        return NonInferiority(
+            metric=effect.metric, arm=effect.arm, margin=limit, passed=False, p_value=math.nan, difference=d
+        )
+    worse = d.low if larger_is_better else -d.high
+    t = (sign * d.value + limit) / effect.standard_error
+    df = effect.df if not math.isnan(effect.df) else math.inf
+    both = float(_means.t_tail(np.array([t]), np.array([df]))[0])
+    return NonInferiority(
+        metric=effect.metric,
+        arm=effect.arm,
+        margin=limit,
+        passed=bool(worse > -limit),
+        p_value=both / 2 if t > 0 else 1 - both / 2,
+        difference=d,
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Decision(Result):
+    """What to do with an arm.
+
+    Attributes
+    ----------
+    action : {"ship", "stop", "go on"}
+        Ship where the interval of the profit lies above zero and no guardrail is hurt, stop where it lies below
+        zero or a guardrail is hurt, go on where neither is sure.
+    arm : str
+    metric : str
+        What was decided on: a metric's name.
+    profit_per_person : Estimate
+        Margin minus cost for each person in the arm; the effect itself where the metric is not money.
+    impact : Impact
+    guardrails : tuple of NonInferiority
+    reason : str
+        In words.
+    """
+
+    action: str
+    arm: str
+    metric: str
+    profit_per_person: Estimate
+    impact: Impact | None
+    guardrails: tuple[NonInferiority, ...] = ()
+    reason: str = ""
+
+    def __repr__(self) -> str:
+        return f"Decision({self.arm}: {self.action}, {self.reason})"
+
+    def __str__(self) -> str:
+        lines = [f"{self.arm}: {self.action}. {self.reason}"]
+        if self.impact is not None:
+            lines.append(str(self.impact))
+        return "\n".join(lines)
+
+
+def decide(
+    report: Report,
+    arm: str | None = None,
+    *,
+    metric: str | None = None,
+    margin: float = 1.0,
+    cost: float = 0.0,
+    fixed_cost: float = 0.0,
+    orders: str | None = None,
+    customers: str | None = None,
+    guardrails: Mapping[str, float] | None = None,
+) -> Decision:
+    """Decide about an arm by the money that it brought.
+
+    Parameters
+    ----------
+    report : Report
+    arm : str, optional
+        Which arm; needed where there are several.
+    metric : str, optional
+        A person's revenue: the metric to decide on. Without it, the report's first mean, or its first metric; a share
+        is decided on as it is, without money.
+    margin, cost, fixed_cost : float
+        As for `impact`.
+    orders, customers : str, optional
+        Metrics for the impact.
+    guardrails : mapping of str to float, optional
+        Metrics that must not get worse than control by more than this much: a negative number is a fall that is still
+        acceptable, a positive one a rise (``{"unsubscribed": .001}``).
+    """
+    metrics = report.source.metrics
+    if metric is None:
+        amounts = [m.name for m in metrics if not isinstance(m, Proportion)]
+        metric = amounts[0] if amounts else metrics[0].name
+    effect = report.effect(metric, arm)
+    if report.observed:
+        raise InputError(
+            "the arms were not randomised: a difference between groups decides nothing. "
+            "Run the campaign with a control group drawn by Experiment.assign."
+        )
+    spec = next(m for m in metrics if m.name == metric)
+    money = not isinstance(spec, Proportion)
+    brought = None
+    gain = effect.difference
+    if money:
+        brought = impact(
+            report,
+            effect.arm,
+            revenue=metric,
+            orders=orders,
+            customers=customers,
+            margin=margin,
+            cost=cost,
+            fixed_cost=fixed_cost,
+        )
+        each = brought.cost / effect.n_treatment if effect.n_treatment else 0.0
+        gain = _shifted(_scaled(gain, margin), -each)
+    held, hurt = [], []
+    for name, limit in (guardrails or {}).items():
+        bound = checks.number(f"guardrails[{name!r}]", limit)
+        if bound == 0:
+            raise InputError(f"guardrails[{name!r}] is 0: say how much is acceptable, such as .001 more or -.001 less.")
+        guard = report.effect(name, effect.arm)
+        held.append(non_inferiority(guard, abs(bound), larger_is_better=bound < 0))
+        worst = guard.difference.low > bound if bound > 0 else guard.difference.high < bound
+        if worst:
+            hurt.append(name)
+    unsure = [g.metric for g in held if not g.passed and g.metric not in hurt]
+    broken = [check for check in report.checks if not check.passed]
+    action, reason = _action(gain, hurt, unsure, "profit a person" if money else f"the effect on {metric}")
+    if broken:
+        action, reason = "go on", f"a check failed ({broken[0].name}): trust no figure before its cause is found"
+    return Decision(
+        action=action,
+        arm=effect.arm,
+        metric=metric,
+        profit_per_person=gain,
+        impact=brought,
+        guardrails=tuple(held),
+        reason=reason,
+    )
+
+
+def _action(gain: Estimate, hurt: list[str], unsure: list[str], what: str) -> tuple[str, str]:
+    if hurt:
+        return "stop", f"{hurt[0]} got worse than its guardrail allows"
+    if gain.interval is None:
+        return "go on", f"{what} cannot be estimated: {gain.reason}"
+    shown = f"[{format_number(gain.low)}, {format_number(gain.high)}]"
+    if gain.high < 0:
+        return "stop", f"{what} is surely below zero: {shown}"
+    if gain.low > 0 and not unsure:
+        return "ship", f"{what} is surely above zero: {shown}"
+    if gain.low > 0:
+        return "go on", f"{what} is above zero, {shown}, but {unsure[0]} might be worse than its guardrail allows"
+    return "go on", f"{what} may be above or below zero: {shown}"

@@ -1,0 +1,119 @@
+"""Many comparisons at once: p-values and intervals that allow for the best of many being luck."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.formats import format_number
+from relmark.experiments.analysis import make_report
+from relmark.experiments.report import Report
+
+__all__ = ["AdjustedReport", "adjust", "adjusted_p_values"]
+
+FloatArray = npt.NDArray[np.float64]
+
+METHODS = ("holm", "benjamini-hochberg")
+
+
+def adjusted_p_values(p: npt.ArrayLike, *, method: str = "holm") -> FloatArray:
+    """Return p-values adjusted for their number; NaN stays NaN and does not count.
+
+    Parameters
+    ----------
+    p : array_like, shape (n,)
+    method : {"holm", "benjamini-hochberg"}
+        Holm bounds the chance of any false finding, Benjamini and Hochberg the expected share of false ones among
+        the findings.
+
+    References
+    ----------
+    S. Holm (1979), Scandinavian Journal of Statistics 6, 65-70. Y. Benjamini and Y. Hochberg (1995), Journal of the
+    Royal Statistical Society B 57, 289-300.
+
+    Examples
+    --------
+    >>> adjusted_p_values([.01, .04, .03]).tolist()
+    [0.03, 0.06, 0.06]
+    >>> adjusted_p_values([.01, .04, .03], method="benjamini-hochberg").tolist()
+    [0.03, 0.04, 0.04]
+    """
+    checks.one_of("method", method, METHODS)
+    values = checks.numbers("p", p, low=0.0, high=1.0, missing=True)
+    out = np.full(len(values), np.nan)
+    known = np.flatnonzero(~np.isnan(values))
+    m = len(known)
+    order = known[np.argsort(values[known], kind="stable")]
+    rank = np.arange(1, m + 1)
+    if method == "holm":
+        out[order] = np.minimum(np.maximum.accumulate(values[order] * (m - rank + 1)), 1.0)
+    else:
+        out[order] = np.minimum(np.minimum.accumulate((values[order] * m / rank)[::-1])[::-1], 1.0)
+    return out
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class AdjustedReport(Report):
+    """A report whose p-values and intervals allow for how many comparisons it makes.
+
+    Attributes
+    ----------
+    adjusted_p_value : ndarray of float64, shape (n,)
+        Compare it with 1 - `level`.
+    row_level : ndarray of float64, shape (n,)
+        The level that each interval had to be given so that all together hold at `level`.
+    adjustment : str
+        By which method.
+    """
+
+    adjusted_p_value: FloatArray
+    row_level: FloatArray
+    adjustment: str
+
+    def _level_of(self, row: int) -> float:
+        return float(self.row_level[row])
+
+    def _table(self) -> dict[str, Any]:
+        table = super()._table()
+        name = f"p ({self.adjustment})"
+        return table | {name: self.adjusted_p_value.tolist()}
+
+
+def adjust(report: Report, *, method: str = "holm") -> AdjustedReport:
+    """Return a report whose p-values and intervals allow for the number of its comparisons.
+
+    Parameters
+    ----------
+    report : Report
+    method : {"holm", "benjamini-hochberg"}
+        With Holm the intervals hold all together (Bonferroni's level, 1 - alpha / m). With Benjamini and Hochberg
+        they are false-coverage-rate intervals: of those selected, at most a share alpha misses in expectation.
+
+    References
+    ----------
+    Y. Benjamini and D. Yekutieli (2005), Journal of the American Statistical Association 100, 71-81.
+    """
+    alpha = 1 - report.level
+    p = adjusted_p_values(report.p_value, method=method)
+    m = int((~np.isnan(p)).sum())
+    if method == "holm":
+        row = np.full(len(p), alpha / max(m, 1))
+        note = (
+            f"p-values by Holm over {m} comparisons; intervals hold together at {format_number(100 * report.level)} %"
+        )
+    else:
+        selected = int((p <= alpha).sum())
+        row = np.full(len(p), max(selected, 1) * alpha / max(m, 1))
+        note = f"p-values by Benjamini and Hochberg over {m} comparisons; intervals are for the {selected} selected"
+    wider = make_report(report.source, level=report.level, alpha=row)
+    fields = {
+        field.name.lstrip("_"): getattr(wider, field.name) for field in attrs.fields(Report) if field.name != "notes"
+    }
+    fields |= {"observed": report.observed, "excluded": report.excluded, "checks": report.checks}
+    return AdjustedReport(
+        **fields, notes=(*report.notes, note), adjusted_p_value=p, row_level=1 - row, adjustment=method
+    )

@@ -1,0 +1,308 @@
+"""Effects without formulas: the bootstrap for any mean, ratio or quantile, and the permutation test.
+
+Both need every row, and both work on the distinct values with their counts, which for money with many zeros or for
+counts is far less than the rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.hashing import hash_buckets
+from relmark.core.intervals import Estimate, Interval
+from relmark.core.results import Result
+from relmark.experiments.analysis import two_arms
+from relmark.experiments.effects import Effect
+from relmark.experiments.metrics import Metric, Ratio, check_metrics
+from relmark.experiments.moments import arm_codes, columns_by_name
+from relmark.experiments.soundness import needs_rows
+
+__all__ = ["BootstrapSums", "bootstrap_effect", "permutation_test"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_BYTES = 32 << 20  # of resampled counts at a time
+
+
+def bootstrap_effect(
+    data: Mapping[str, Any] | Any,
+    arm: Any,
+    *,
+    metric: Metric,
+    quantile: float | None = None,
+    treatment: str | None = None,
+    control: str | int | None = None,
+    resamples: int = 2_000,
+    level: float = 0.95,
+    rng: np.random.Generator | int | None = None,
+) -> Effect:
+    """Return an effect with bootstrap intervals: of means, ratios, or any quantile.
+
+    Parameters
+    ----------
+    data : mapping of str to array_like, or dataframe
+        One row a person. Moments will not do: a bootstrap needs the rows.
+    arm : Assignment or array_like, shape (n,)
+    metric : Proportion, Mean or Ratio
+        Covariates are not used.
+    quantile : float, optional
+        Compare this quantile of the metric's column instead of its mean: .5 is the median, .99 the heaviest buyers.
+    treatment, control : str, optional
+    resamples : int
+    level : float
+    rng : Generator, int, optional
+
+    Notes
+    -----
+    Rows of equal values are one cell; a resample draws how often each cell appears from a multinomial distribution,
+    which is the bootstrap itself and no approximation. Intervals are percentile intervals (Efron 1979). The p-value
+    is twice the smaller share of resampled differences on either side of zero, with one added to both counts. The
+    relative interval is read from the resampled ratios.
+    """
+    needs_rows(data, "a bootstrap")
+    (spec,) = check_metrics(metric)
+    generator = checks.generator(rng)
+    draws = checks.whole("resamples", resamples, low=100)
+    alpha = 1 - checks.fraction("level", level)
+    if quantile is not None:
+        checks.fraction("quantile", quantile)
+        if isinstance(spec, Ratio):
+            raise InputError("quantile is given with a Ratio: a ratio of sums has no quantile. Use Mean(column).")
+    names, codes = arm_codes(arm)
+    at0, at1 = two_arms(names, control, treatment)
+    wanted = spec.columns[: 2 if isinstance(spec, Ratio) else 1]
+    columns = columns_by_name(data, wanted, len(codes))
+    found, resampled, people = [], [], []
+    for at in (at0, at1):
+        rows = codes == at
+        values = np.stack([checks.numbers(name, columns[name][rows].astype(np.float64)) for name in wanted], axis=1)
+        if len(values) < 2:
+            raise NotEnoughDataError(f"arm {names[at]!r} has {len(values)} people: at least two are needed.")
+        cells, counts = np.unique(values, axis=0, return_counts=True)
+        statistic = _quantile_of(cells[:, 0], quantile) if quantile is not None else _mean_of(cells)
+        found.append(float(statistic(counts[None, :].astype(np.float64))[0]))
+        resampled.append(_resampled(statistic, counts, draws, generator))
+        people.append(len(values))
+    differences = resampled[1] - resampled[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = resampled[1] / resampled[0] - 1
+    ends = [alpha / 2, 1 - alpha / 2]
+    low, high = np.quantile(differences, ends)
+    reason = "" if (resampled[0] > 0).all() or (resampled[0] < 0).all() else "control comes near zero in resamples"
+    relative = (
+        None
+        if reason
+        else Interval(float(np.quantile(ratios, ends[0])), float(np.quantile(ratios, ends[1])), level, "bootstrap")
+    )
+    side = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    what = f"the {quantile:g} quantile of {spec.name}" if quantile is not None else spec.name
+    return Effect(
+        metric=what,
+        arm=names[at1],
+        control_arm=names[at0],
+        n_control=people[0],
+        n_treatment=people[1],
+        control=found[0],
+        treatment=found[1],
+        difference=Estimate(found[1] - found[0], Interval(float(low), float(high), level, "bootstrap")),
+        relative=Estimate(found[1] / found[0] - 1 if found[0] else math.nan, relative, reason),
+        standard_error=float(differences.std(ddof=1)),
+        statistic=math.nan,
+        df=math.nan,
+        p_value=min(2 * (side + 1) / (draws + 1), 1.0),
+        method=f"bootstrap of {draws:,} resamples",
+    )
+
+
+def _mean_of(cells: FloatArray) -> Any:
+    if cells.shape[1] == 1:
+        return lambda counts: counts @ cells[:, 0] / counts.sum(axis=1)
+
+    def ratio(counts: FloatArray) -> FloatArray:
+        below = counts @ cells[:, 1]
+        return np.asarray(np.divide(counts @ cells[:, 0], below, out=np.full(len(counts), np.nan), where=below != 0))
+
+    return ratio
+
+
+def _quantile_of(values: FloatArray, q: float) -> Any:
+    """Return the q quantile of ascending values with counts: the smallest at which the cumulative count reaches qn."""
+
+    def quantile(counts: FloatArray) -> FloatArray:
+        reached = np.cumsum(counts, axis=1) >= math.ceil(q * counts[0].sum() - 1e-9)
+        return np.asarray(values[np.argmax(reached, axis=1)])
+
+    return quantile
+
+
+def _resampled(statistic: Any, counts: npt.NDArray[np.int64], draws: int, rng: np.random.Generator) -> FloatArray:
+    n = int(counts.sum())
+    piece = max(_BYTES // (8 * len(counts)), 1)
+    out = np.empty(draws)
+    for low in range(0, draws, piece):
+        k = min(piece, draws - low)
+        out[low : low + k] = statistic(rng.multinomial(n, counts / n, size=k).astype(np.float64))
+    return out
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class BootstrapSums(Result):
+    """A bootstrap that merges: resampled counts and sums of each arm, from rows that nobody has in one place.
+
+    Each customer has a Poisson(1) weight in each resample, drawn by a keyed hash of the id: a customer whose rows lie
+    on several machines weighs the same on all of them, and partial sums add up to the sums of the whole.
+
+    Attributes
+    ----------
+    arms : tuple of str
+    salt : str
+    weight : ndarray of float64, shape (a, resamples)
+        Resampled people.
+    total : ndarray of float64, shape (a, resamples)
+        Resampled sums of the column.
+    people, sums : ndarray of float64, shape (a,)
+        The same without resampling.
+    """
+
+    arms: tuple[str, ...]
+    salt: str
+    weight: FloatArray
+    total: FloatArray
+    people: FloatArray
+    sums: FloatArray
+
+    @classmethod
+    def from_columns(
+        cls, values: npt.ArrayLike, arm: Any, customer_id: npt.ArrayLike, *, salt: str, resamples: int = 200
+    ) -> BootstrapSums:
+        """Return the resampled sums of rows, one a customer.
+
+        Parameters
+        ----------
+        values : array_like, shape (n,)
+        arm : Assignment or array_like, shape (n,)
+        customer_id : array_like of int or str, shape (n,)
+        salt : str
+            The same on all machines.
+        resamples : int
+        """
+        names, codes = arm_codes(arm)
+        x = checks.numbers("values", values, length=len(codes))
+        ids = np.atleast_1d(np.asarray(customer_id))
+        checks.same_length("customer_id", ids, len(codes))
+        k = checks.whole("resamples", resamples, low=20)
+        checks.text("salt", salt)
+        weight, total = np.zeros((len(names), k)), np.zeros((len(names), k))
+        inside = codes >= 0
+        x, ids, codes = x[inside], ids[inside], codes[inside]
+        for draw in range(k):
+            w = _poisson(hash_buckets(ids, f"{salt}/{draw}"))
+            weight[:, draw] = np.bincount(codes, weights=w, minlength=len(names))
+            total[:, draw] = np.bincount(codes, weights=w * x, minlength=len(names))
+        return cls(
+            arms=names,
+            salt=salt,
+            weight=weight,
+            total=total,
+            people=np.bincount(codes, minlength=len(names)).astype(np.float64),
+            sums=np.bincount(codes, weights=x, minlength=len(names)).astype(np.float64),
+        )
+
+    def __add__(self, other: BootstrapSums) -> BootstrapSums:
+        """Return the sums of both sets of customers, who must not overlap."""
+        if not isinstance(other, BootstrapSums):
+            return NotImplemented
+        if (self.salt, self.weight.shape[1]) != (other.salt, other.weight.shape[1]):
+            raise InputError("bootstrap sums of different salts or numbers of resamples cannot be added.")
+        arms = tuple(dict.fromkeys(self.arms + other.arms))
+        fields: dict[str, FloatArray] = {}
+        for name in ("weight", "total", "people", "sums"):
+            mine, yours = getattr(self, name), getattr(other, name)
+            out = np.zeros((len(arms), *mine.shape[1:]))
+            out[[arms.index(arm) for arm in self.arms]] += mine
+            out[[arms.index(arm) for arm in other.arms]] += yours
+            fields[name] = out
+        return BootstrapSums(arms=arms, salt=self.salt, **fields)
+
+    def difference(
+        self, *, treatment: str | None = None, control: str | int | None = None, level: float = 0.95
+    ) -> Estimate:
+        """Return the difference of the arms' means with a percentile interval."""
+        at0, at1 = two_arms(self.arms, control, treatment)
+        alpha = 1 - checks.fraction("level", level)
+        if (self.weight[[at0, at1]] == 0).any():
+            return Estimate(math.nan, None, "an arm has too few people: some resamples have nobody in it")
+        means = self.total / self.weight
+        low, high = np.quantile(means[at1] - means[at0], [alpha / 2, 1 - alpha / 2])
+        value = self.sums[at1] / self.people[at1] - self.sums[at0] / self.people[at0]
+        return Estimate(float(value), Interval(float(low), float(high), level, "Poisson bootstrap"))
+
+
+# Poisson(1) by inversion of a hash in 10,000 steps: the cut points of its distribution function.
+_CUTS = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(8)]) * 10_000
+
+
+def _poisson(buckets: npt.NDArray[np.int64]) -> FloatArray:
+    return np.searchsorted(_CUTS, buckets + 0.5, side="left").astype(np.float64)
+
+
+def permutation_test(
+    values: npt.ArrayLike,
+    arm: Any,
+    *,
+    treatment: str | None = None,
+    control: str | int | None = None,
+    permutations: int = 2_000,
+    rng: np.random.Generator | int | None = None,
+) -> float:
+    """Return the two-sided p-value of no effect on anybody, by drawing the arms again.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        The outcome a person. Moments will not do.
+    arm : Assignment or array_like, shape (n,)
+    treatment, control : str, optional
+    permutations : int
+    rng : Generator, int, optional
+
+    Notes
+    -----
+    The statistic is the difference of means. Equal values are one cell, and how many of each cell fall to treatment is
+    multivariate hypergeometric. p = (1 + draws at least as far from zero) / (1 + draws): Phipson and Smyth (2010).
+
+    Examples
+    --------
+    >>> permutation_test([0, 0, 0, 0, 9, 9, 9, 9], ["control"] * 4 + ["mail"] * 4, rng=1) < .1
+    True
+    """
+    needs_rows(values, "a permutation test")
+    names, codes = arm_codes(arm)
+    at0, at1 = two_arms(names, control, treatment)
+    draws = checks.whole("permutations", permutations, low=100)
+    generator = checks.generator(rng)
+    x = checks.numbers("values", values, length=len(codes))
+    both = (codes == at0) | (codes == at1)
+    x, treated = x[both], codes[both] == at1
+    n1, n0 = int(treated.sum()), int((~treated).sum())
+    if min(n1, n0) == 0:
+        raise NotEnoughDataError(f"arm {names[at1 if n1 == 0 else at0]!r} is empty: nothing can be compared.")
+    cells, which, counts = np.unique(x, return_inverse=True, return_counts=True)
+    centred = cells - x.mean()
+    here = abs(float(np.bincount(which.reshape(-1)[treated], minlength=len(cells)) @ centred))
+    scale = float(np.abs(centred) @ counts)
+    beyond = 0
+    piece = max(_BYTES // (8 * len(cells)), 1)
+    for low in range(0, draws, piece):
+        k = min(piece, draws - low)
+        drawn = generator.multivariate_hypergeometric(counts, n1, size=k, method="marginals")
+        beyond += int((np.abs(drawn @ centred) >= here - 1e-12 * scale).sum())
+    return (1 + beyond) / (1 + draws)

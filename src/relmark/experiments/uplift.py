@@ -1,0 +1,372 @@
+"""Whom to write to: how much more a campaign brings among those whom a score ranks first.
+
+Any score goes in: an uplift model's, a lead score, days since the last purchase. The test's own randomisation tells
+what the campaign did to each slice of the ranking.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.errors import NotEnoughDataError
+from relmark.core.intervals import Estimate, Interval
+from relmark.core.results import ColumnarResult, Result
+from relmark.experiments import _means
+from relmark.experiments.soundness import needs_rows
+
+__all__ = ["PolicyValue", "UpliftCurve", "UpliftGroups", "policy_value", "uplift_curve", "uplift_groups"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class UpliftCurve(ColumnarResult):
+    """What the campaign brings when only the best-ranked share of people gets it; all figures a person of the base.
+
+    Attributes
+    ----------
+    share : ndarray of float64, shape (k,)
+        The share of people targeted, best ranked first, from 0 to 1.
+    gain : ndarray of float64, shape (k,)
+        The uplift curve: the effect in the targeted times their share.
+    qini : ndarray of float64, shape (k,)
+        Radcliffe's curve: responses of the treated among the targeted, less those of control scaled by the ratio of
+        treated to control there, over all treated people.
+    random : ndarray of float64, shape (k,)
+        The gain of targeting as many people blindly.
+    auuc : Estimate
+        The area under `gain`, less that under `random` (AUUC over random; 0 for a useless score).
+    qini_coefficient : Estimate
+        The same area for `qini`.
+    effect : float
+        The effect of targeting everybody: the end of `gain`.
+    level : float
+    """
+
+    share: FloatArray
+    gain: FloatArray
+    qini: FloatArray
+    random: FloatArray
+    auuc: Estimate
+    qini_coefficient: Estimate
+    effect: float
+    level: float = 0.95
+
+    def _facts(self) -> dict[str, Any]:
+        return {"auuc": self.auuc, "qini": self.qini_coefficient, "effect": self.effect}
+
+
+def uplift_curve(
+    score: npt.ArrayLike,
+    outcome: npt.ArrayLike,
+    treated: npt.ArrayLike,
+    *,
+    points: int = 101,
+    resamples: int = 200,
+    level: float = 0.95,
+    rng: np.random.Generator | int | None = None,
+) -> UpliftCurve:
+    """Return the uplift and Qini curves of a ranking, with their areas and intervals.
+
+    Parameters
+    ----------
+    score : array_like, shape (n,)
+        Higher is targeted sooner. People of equal score are targeted together.
+    outcome : array_like, shape (n,)
+        What each person did.
+    treated : array_like of bool, shape (n,)
+        Who was in the treated arm of a randomised test.
+    points : int
+        At how many shares the curves are kept; areas use every person.
+    resamples : int
+        For the intervals (bootstrap over people, within arms); 0 gives none.
+    level : float
+    rng : Generator, int, optional
+
+    Notes
+    -----
+    Among the first share s of people let Y1, Y0 be the sums of outcomes and N1, N0 the counts of treated and control.
+    gain(s) = (Y1 / N1 - Y0 / N0) s; qini(s) = (Y1 - Y0 N1 / N0) / N1(1). Both are zero where one of the two arms is
+    not met yet. Areas are trapezoidal over s, less the triangle under the straight line to the end.
+
+    References
+    ----------
+    N. J. Radcliffe (2007), Direct Marketing Analytics Journal, 14-21. P. Gutierrez and J.-Y. Gerardy (2017),
+    Proceedings of Machine Learning Research 67, 1-13.
+
+    Examples
+    --------
+    A score that is the effect itself, on people of whom the first half is persuaded:
+
+    >>> import numpy as np
+    >>> treated = np.tile([True, False], 50)
+    >>> persuadable = np.arange(100) < 50
+    >>> curve = uplift_curve(persuadable, persuadable & treated, treated, resamples=0)
+    >>> round(curve.effect, 2), round(curve.auuc.value, 3)
+    (0.5, 0.125)
+    """
+    s, y, t = _ranked_inputs(score, outcome, treated)
+    k = checks.whole("points", points, low=2)
+    draws = checks.whole("resamples", resamples, low=0)
+    alpha = 1 - checks.fraction("level", level)
+    order = np.argsort(-s, kind="stable")
+    y, t = y[order], t[order]
+    last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
+    share, gain, qini = _curves(y, t, last, None)
+    areas = _areas(share, gain, qini)
+    spread = _resampled_areas(y, t, last, draws, checks.generator(rng)) if draws else np.empty((0, 2))
+    estimates = []
+    for at, value in enumerate(areas):
+        interval = None
+        if len(spread):
+            low, high = np.quantile(spread[:, at], [alpha / 2, 1 - alpha / 2])
+            interval = Interval(float(low), float(high), level, "bootstrap")
+        estimates.append(Estimate(value, interval, "" if draws else "no resamples were asked for"))
+    grid = np.linspace(0, 1, k)
+    return UpliftCurve(
+        share=grid,
+        gain=np.interp(grid, share, gain),
+        qini=np.interp(grid, share, qini),
+        random=grid * gain[-1],
+        auuc=estimates[0],
+        qini_coefficient=estimates[1],
+        effect=float(gain[-1]),
+        level=level,
+    )
+
+
+def _ranked_inputs(score: Any, outcome: Any, treated: Any) -> tuple[FloatArray, FloatArray, BoolArray]:
+    needs_rows(score, "a ranking")
+    s = checks.numbers("score", score)
+    y = checks.numbers("outcome", outcome, length=len(s))
+    t = checks.numbers("treated", treated, length=len(s))
+    checks.refuse_rows("treated", (t != 0) & (t != 1), t, "True or False, or 1 or 0, is needed")
+    if t.sum() < 2 or (1 - t).sum() < 2:
+        raise NotEnoughDataError("treated has fewer than two people on one side: both arms of a test are needed.")
+    return s, y, t == 1
+
+
+def _curves(
+    y: FloatArray, t: BoolArray, last: npt.NDArray[np.int64], weight: FloatArray | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return share, gain and qini after each group of equal scores, from nothing on."""
+    w1 = t.astype(np.float64) if weight is None else np.where(t, weight, 0.0)
+    w0 = (~t).astype(np.float64) if weight is None else np.where(t, 0.0, weight)
+    n1, n0, y1, y0 = (np.cumsum(v)[last] for v in (w1, w0, w1 * y, w0 * y))
+    both = (n1 > 0) & (n0 > 0)
+    share = (n1 + n0) / (n1[-1] + n0[-1])
+    m1, m0 = np.where(both, n1, 1.0), np.where(both, n0, 1.0)
+    gain = np.where(both, (y1 / m1 - y0 / m0) * share, 0.0)
+    qini = np.where(both, (y1 - y0 * n1 / m0) / n1[-1], 0.0)
+    return tuple(np.concatenate(([0.0], v)) for v in (share, gain, qini))  # type: ignore[return-value]
+
+
+def _areas(share: FloatArray, gain: FloatArray, qini: FloatArray) -> tuple[float, float]:
+    return tuple(float(np.trapezoid(v, share) - v[-1] / 2) for v in (gain, qini))  # type: ignore[return-value]
+
+
+def _resampled_areas(
+    y: FloatArray, t: BoolArray, last: npt.NDArray[np.int64], draws: int, rng: np.random.Generator
+) -> FloatArray:
+    out = np.empty((draws, 2))
+    arms = [np.flatnonzero(t), np.flatnonzero(~t)]
+    for draw in range(draws):
+        weight = np.zeros(len(y))
+        for rows in arms:
+            weight[rows] = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
+        out[draw] = _areas(*_curves(y, t, last, weight))
+    return out
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class UpliftGroups(ColumnarResult):
+    """The effect in each slice of a ranking, best ranked first: one row a slice.
+
+    Attributes
+    ----------
+    group : ndarray of int64, shape (k,)
+        1 is ranked best.
+    people : ndarray of int64
+    score_low, score_high : ndarray of float64
+        The range of scores.
+    control, treatment, difference, difference_low, difference_high : ndarray of float64
+        Means and Welch's interval; NaN where an arm has fewer than two people in the slice.
+    """
+
+    group: npt.NDArray[np.int64]
+    people: npt.NDArray[np.int64]
+    score_low: FloatArray
+    score_high: FloatArray
+    control: FloatArray
+    treatment: FloatArray
+    difference: FloatArray
+    difference_low: FloatArray
+    difference_high: FloatArray
+    level: float = 0.95
+
+
+def uplift_groups(
+    score: npt.ArrayLike, outcome: npt.ArrayLike, treated: npt.ArrayLike, *, groups: int = 10, level: float = 0.95
+) -> UpliftGroups:
+    """Return the effect in equal slices of a ranking: deciles, unless another number is asked for.
+
+    People of equal score stay together, in the slice where the first of them falls; slices that this empties are left
+    out.
+
+    Parameters
+    ----------
+    score, outcome, treated : array_like, shape (n,)
+        As for `uplift_curve`.
+    groups : int
+    level : float
+    """
+    s, y, t = _ranked_inputs(score, outcome, treated)
+    k = checks.whole("groups", groups, low=2)
+    alpha = np.array([1 - checks.fraction("level", level)])
+    order = np.argsort(-s, kind="stable")
+    ranked = -s[order]
+    first = np.searchsorted(ranked, ranked, side="left")
+    slice_of = np.empty(len(s), dtype=np.int64)
+    slice_of[order] = first * k // len(s)
+    used, at = np.unique(slice_of, return_inverse=True)
+    count, mean, variance = [], [], []
+    for side in (t, ~t):
+        n = np.bincount(at[side], minlength=len(used)).astype(np.float64)
+        m = np.bincount(at[side], weights=y[side], minlength=len(used)) / np.where(n > 0, n, np.nan)
+        v = np.bincount(at[side], weights=(y[side] - m[at[side]]) ** 2, minlength=len(used))
+        count.append(n)
+        mean.append(m)
+        variance.append(v / np.where(n > 1, n - 1, np.nan))
+    with np.errstate(invalid="ignore"):
+        pair = _means.welch(count[0], mean[0], variance[0], count[1], mean[1], variance[1])
+        low, high = _means.difference_interval(pair, alpha)
+    return UpliftGroups(
+        group=used + 1,
+        people=np.bincount(at),
+        score_low=np.array([s[at == g].min() for g in range(len(used))]),
+        score_high=np.array([s[at == g].max() for g in range(len(used))]),
+        control=mean[1],
+        treatment=mean[0],
+        difference=mean[0] - mean[1],
+        difference_low=low,
+        difference_high=high,
+        level=level,
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PolicyValue(Result):
+    """What sending to some people is worth, judged from a test in which it was left to chance.
+
+    Attributes
+    ----------
+    targeted : float
+        The share of people to whom the policy sends.
+    value : Estimate
+        The outcome a person under the policy, less the cost of those it sends to.
+    over_nobody, over_everybody : Estimate
+        How much better than sending to nobody, and than sending to everybody.
+    """
+
+    targeted: float
+    value: Estimate
+    over_nobody: Estimate
+    over_everybody: Estimate
+
+
+def policy_value(
+    target: npt.ArrayLike,
+    outcome: npt.ArrayLike,
+    treated: npt.ArrayLike,
+    *,
+    propensity: float | npt.ArrayLike | None = None,
+    cost: float = 0.0,
+    level: float = 0.95,
+) -> PolicyValue:
+    """Return the value of sending to some people only.
+
+    Parameters
+    ----------
+    target : array_like of bool, shape (n,)
+        To whom the policy would send; decided without the outcome of this test.
+    outcome : array_like, shape (n,)
+        In money, where cost is in money.
+    treated : array_like of bool, shape (n,)
+        To whom the test sent.
+    propensity : float or array_like, shape (n,), optional
+        The chance with which the test sent to each; the share of treated without it.
+    cost : float
+        Of sending to one person.
+    level : float
+
+    Notes
+    -----
+    Horvitz and Thompson's weights, normalised (Hajek): the mean outcome of sending is sum(t y / e) / sum(t / e), and
+    alike for not sending, in the targeted and in the others. Standard errors are those of the linearised ratios.
+
+    References
+    ----------
+    D. G. Horvitz and D. J. Thompson (1952), Journal of the American Statistical Association 47, 663-685.
+
+    Examples
+    --------
+    >>> v = policy_value([1, 1, 0, 0] * 25, [5, 1, 2, 2] * 25, [1, 0] * 50, cost=1.0)
+    >>> v.value.value, v.over_nobody.value, v.over_everybody.value
+    (3.0, 1.5, 0.5)
+    """
+    flags, y, t = _ranked_inputs(target, outcome, treated)
+    checks.refuse_rows("target", (flags != 0) & (flags != 1), flags, "True or False, or 1 or 0, is needed")
+    sends = flags == 1
+    price = checks.number("cost", cost)
+    z = float(_means.t_quantile(np.array([1 - checks.fraction("level", level)]), np.array([np.inf]))[0])
+    e = (
+        np.full(len(y), t.mean())
+        if propensity is None
+        else np.broadcast_to(checks.numbers("propensity", propensity), y.shape)
+    )
+    checks.refuse_rows("propensity", (e <= 0) | (e >= 1), e, "a chance between 0 and 1, without the ends, is needed")
+    worth, empty = {}, ""
+    for name, who in (("policy", sends), ("nobody", np.zeros_like(sends)), ("everybody", np.ones_like(sends))):
+        mean, influence, why = _worth(y, t, e, who, price)
+        worth[name] = (mean, influence)
+        empty = empty or (why if name == "policy" else "")
+
+    def estimate(mean: float, influence: FloatArray) -> Estimate:
+        if empty:
+            return Estimate(math.nan, None, empty)
+        half = z * float(influence.std(ddof=1)) / math.sqrt(len(y))
+        return Estimate(mean, Interval(mean - half, mean + half, level, "inverse propensity"))
+
+    mean, influence = worth["policy"]
+    return PolicyValue(
+        targeted=float(sends.mean()),
+        value=estimate(mean, influence),
+        over_nobody=estimate(mean - worth["nobody"][0], influence - worth["nobody"][1]),
+        over_everybody=estimate(mean - worth["everybody"][0], influence - worth["everybody"][1]),
+    )
+
+
+def _worth(y: FloatArray, t: BoolArray, e: FloatArray, sends: BoolArray, cost: float) -> tuple[float, FloatArray, str]:
+    """Return the value of a policy a person, each person's influence on it, and why there is none."""
+    value, influence = 0.0, np.zeros(len(y))
+    for group, treat in ((sends, True), (~sends, False)):
+        if not group.any():
+            continue
+        seen = group & (t if treat else ~t)
+        if not seen.any():
+            words = ("targeted", "sent to") if treat else ("not targeted", "left out")
+            return math.nan, influence, f"the test has nobody who is {words[0]} and was {words[1]}"
+        w = np.where(seen, 1 / (e if treat else 1 - e), 0.0)
+        mean = float((w @ y) / w.sum()) - (cost if treat else 0.0)
+        share = float(group.mean())
+        value += share * mean
+        # The ratio's linearisation, and the share's own.
+        influence += w * (y - (cost if treat else 0.0) - mean) * (share * len(y) / w.sum()) + (group - share) * mean
+    return value, influence, ""
