@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from relmark.core.columns import Column, joined
 from relmark.core.errors import InputError
@@ -15,6 +16,7 @@ from relmark.core.partition import Partition
 
 def concat(logs: Sequence[EventLog]) -> EventLog:
     """Return several logs as one; among equal times the events of earlier logs come first."""
+    logs = list(logs)
     for position, log in enumerate(logs):
         if not isinstance(log, EventLog):
             raise InputError(f"logs has a {type(log).__name__} at {position}: EventLogs are needed.")
@@ -29,6 +31,7 @@ def concat(logs: Sequence[EventLog]) -> EventLog:
         )
     if len({log.customer_id.dtype.kind for log in filled}) > 1:
         raise InputError("some logs have int ids and some str ids: convert one side first.")
+    _refuse_two_kinds(filled)
     ids = np.unique(np.concatenate([log.customer_id for log in filled]))
     tables = [np.searchsorted(ids, log.customer_id) for log in filled]
     starts = np.cumsum([0, *(_span(log) for log in filled)])
@@ -43,16 +46,31 @@ def concat(logs: Sequence[EventLog]) -> EventLog:
     return EventLog(customer_id=ids, partitions=partitions, dropped=dropped)
 
 
+def _refuse_two_kinds(logs: Sequence[EventLog]) -> None:
+    """Raise where a property is of one kind here and of another there: no column could hold both."""
+    kinds: dict[str, tuple[str, str]] = {}
+    for log in logs:
+        for event in log.types:
+            for name, column in log.required(event).properties.items():
+                first = kinds.setdefault(name, (column.kind, event))
+                if column.kind not in ("empty", first[0]):
+                    raise InputError(
+                        f"property {name!r} is {first[0]} among events of type {first[1]!r} and {column.kind} among "
+                        f"those of type {event!r}: give it one type, or two names."
+                    )
+
+
 def _span(log: EventLog) -> int:
     """Return how many arrival numbers a log may use."""
     return max(int(part.row.max()) for name in log.types if (part := log.partition(name)) is not None) + 1
 
 
-def _merged(name: str, found: list[tuple[Partition, np.ndarray, int]], n: int) -> Partition:
+def _merged(name: str, found: list[tuple[Partition, npt.NDArray[np.intp], int]], n: int) -> Partition:
     parts = [part for part, _, _ in found]
     time = np.concatenate([part.time for part in parts])
     code = small_codes(np.concatenate([table[part.code] for part, table, _ in found]), n)
     row = np.concatenate([part.row.astype(np.int64) + start for part, _, start in found])
+    row = small_codes(row, int(row.max()) + 1)
     value = None
     if any(part.value is not None for part in parts):
         value = np.concatenate([np.full(len(p), np.nan) if p.value is None else p.value for p in parts])

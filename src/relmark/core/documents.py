@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 
+from relmark.core.checks import whole
 from relmark.core.errors import DefinitionError, LimitError
 from relmark.core.names import did_you_mean
 
@@ -28,6 +29,14 @@ __all__ = [
     "open_envelope",
     "parse_json",
 ]
+
+_BEYOND = 2**63
+_NESTED = (dict, list, tuple, Mapping)
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def _positive(instance: object, attribute: attrs.Attribute[int], value: int) -> None:  # noqa: ARG001
+    whole(f"Limits.{attribute.name}", value, low=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -52,13 +61,13 @@ class Limits:
         The longest window.
     """
 
-    bytes: int = 262_144
-    depth: int = 32
-    nodes: int = 1_000
-    members: int = 100_000
-    string: int = 1_024
-    steps: int = 16
-    years: int = 100
+    bytes: int = attrs.field(default=262_144, validator=_positive)
+    depth: int = attrs.field(default=32, validator=_positive)
+    nodes: int = attrs.field(default=1_000, validator=_positive)
+    members: int = attrs.field(default=100_000, validator=_positive)
+    string: int = attrs.field(default=1_024, validator=_positive)
+    steps: int = attrs.field(default=16, validator=_positive)
+    years: int = attrs.field(default=100, validator=_positive)
 
 
 def canonical(value: Any) -> str:
@@ -92,18 +101,15 @@ def check_size(text: str | bytes, limits: Limits) -> None:
 def _bracket_depth(data: bytes) -> int:
     """Return the deepest nesting of round, square and curly brackets outside double-quoted strings."""
     codes = np.frombuffer(data, dtype=np.uint8)
-    if codes.size == 0:
-        return 0
-    # Inside a string is where an odd number of unescaped quotes came before. Backslashes are rare: where there are
-    # some, blank each escaped pair first.
-    if (codes == ord("\\")).any():
-        blanked = bytearray(data)
-        position = blanked.find(b"\\")
-        while position != -1:
-            blanked[position : position + 2] = b"  "
-            position = blanked.find(b"\\", position + 2)
-        codes = np.frombuffer(bytes(blanked), dtype=np.uint8)
-    outside = (np.cumsum(codes == ord('"')) & 1) == 0
+    quotes = codes == ord('"')
+    slashes = codes == ord("\\")
+    if slashes.any():
+        # A quote is escaped where the run of backslashes before it is odd.
+        position = np.arange(codes.size)
+        last_other = np.maximum.accumulate(np.where(slashes, -1, position))
+        run = np.concatenate(([0], (position - last_other)[:-1]))
+        quotes &= (run & 1) == 0
+    outside = (np.cumsum(quotes) & 1) == 0  # inside a string is where an odd number of quotes came before
     opens = outside & np.isin(codes, np.frombuffer(b"([{", dtype=np.uint8))
     closes = outside & np.isin(codes, np.frombuffer(b")]}", dtype=np.uint8))
     return int(np.cumsum(opens.astype(np.int64) - closes).max(initial=0))
@@ -124,6 +130,7 @@ def parse_json(text: str | bytes, limits: Limits | None = None) -> Any:
         raise DefinitionError(f"a definition is JSON text, not {type(text).__name__}.", code="not_text")
     check_size(text, limits)
     try:
+        text = text if isinstance(text, str) else text.decode()  # json would guess UTF-16 and UTF-32 too
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_whole)
     except DefinitionError:
         raise
@@ -146,39 +153,81 @@ def _refuse_constant(name: str) -> Any:
     raise DefinitionError(f"{name} is no JSON number.", code="not_finite", hint="Leave the value out.")
 
 
-def _whole(digits: str) -> int | float:
-    if len(digits) > 19:
-        raise DefinitionError(f"{digits[:24]}... has too many digits.", code="too_large_number")
-    return int(digits)
+def _whole(digits: str) -> int:
+    value = int(digits) if len(digits) <= 20 else _BEYOND
+    if not -_BEYOND <= value < _BEYOND:
+        raise DefinitionError(f"{digits[:24]} is beyond 64 bits.", code="too_large_number", hint="Give it as a string.")
+    return value
 
 
 def check_nodes(value: Any, limits: Limits) -> None:
-    """Raise where a parsed value has too many nodes, too long a list or string, or a number that is not finite."""
+    """Raise where a parsed value has too many nodes, too long a list or string, or a number that is not finite.
+
+    Nodes are objects, and lists within lists; the keys of one object and the values of one list are bounded by
+    `limits.members`.
+    """
     nodes = 0
     stack: list[tuple[Any, str, int]] = [(value, "$", 0)]
     while stack:
         item, path, depth = stack.pop()
         if depth > limits.depth:
             raise LimitError(f"nested more than {limits.depth} deep.", path=path[:200], code="too_deep")
-        if isinstance(item, str):
-            if len(item) > limits.string:
-                raise LimitError(
-                    f"a string of {len(item):,} characters: {limits.string:,} are allowed.", path=path, code="too_long"
-                )
-        elif isinstance(item, float):
-            if not math.isfinite(item):
-                raise DefinitionError(f"{item} is not finite.", path=path, code="not_finite")
-        elif isinstance(item, Mapping):
+        if isinstance(item, _NESTED) and len(item) > limits.members:
+            raise LimitError(f"{len(item):,} values: {limits.members:,} are allowed.", path=path, code="too_many")
+        if isinstance(item, Mapping):
             nodes += 1
-            stack += [(child, f"{path}.{str(key)[:64]}", depth + 1) for key, child in item.items()]
+            _check_members(item, path, limits)
+            for key, child in item.items():
+                if isinstance(child, _NESTED):
+                    stack.append((child, f"{path}.{str(key)[:64]}", depth + 1))
+                elif type(child) is not str or len(child) > limits.string or not child.isascii():
+                    _check_plain(child, f"{path}.{str(key)[:64]}", limits)
         elif isinstance(item, (list, tuple)):
-            if len(item) > limits.members:
-                raise LimitError(
-                    f"a list of {len(item):,} values: {limits.members:,} are allowed.", path=path, code="too_many"
-                )
-            stack += [(child, f"{path}[{k}]", depth + 1) for k, child in enumerate(item)]
+            inner = [
+                (k, child) for k, child in enumerate(item) if type(child) not in _PLAIN and isinstance(child, _NESTED)
+            ]
+            if nodes + len(inner) > limits.nodes:
+                raise LimitError(f"more than {limits.nodes:,} nodes.", path=path, code="too_many_nodes")
+            nodes += sum(not isinstance(child, Mapping) for _, child in inner)
+            stack += [(child, f"{path}[{k}]", depth + 1) for k, child in inner]
+            _check_members(item, path, limits)
+        else:
+            _check_plain(item, path, limits)
         if nodes > limits.nodes:
             raise LimitError(f"more than {limits.nodes:,} nodes.", path="$", code="too_many_nodes")
+
+
+def _check_members(items: Iterable[Any], path: str, limits: Limits) -> None:
+    """Check the plain members of a list, or the keys of an object; what ids usually are costs one look."""
+    for k, item in enumerate(items):
+        kind = type(item)
+        if kind is str and len(item) <= limits.string and item.isascii():
+            continue
+        if kind is int and -_BEYOND <= item < _BEYOND:
+            continue
+        if not isinstance(item, _NESTED):
+            _check_plain(item, f"{path}[{k}]", limits)
+
+
+def _check_plain(item: Any, path: str, limits: Limits) -> None:
+    """Raise where a string is too long or no text, or a number is not finite or beyond 64 bits."""
+    if isinstance(item, str):
+        if len(item) > limits.string:
+            raise LimitError(
+                f"a string of {len(item):,} characters: {limits.string:,} are allowed.", path=path, code="too_long"
+            )
+        if not item.isascii():
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                raise DefinitionError("a string holds half a surrogate pair.", path=path, code="not_text") from None
+    elif isinstance(item, float):
+        if not math.isfinite(item):
+            raise DefinitionError(f"{item} is not finite.", path=path, code="not_finite")
+    elif isinstance(item, int) and not -_BEYOND <= item < _BEYOND:
+        raise DefinitionError(
+            "a whole number beyond 64 bits.", path=path, code="too_large_number", hint="Give it as a string."
+        )
 
 
 def check_keys(
@@ -188,7 +237,7 @@ def check_keys(
     if not isinstance(body, Mapping):
         raise DefinitionError(f"a {what} is a JSON object, not {type(body).__name__}.", path=path, code="not_object")
     required = tuple(required)
-    known = (*required, *optional)
+    known = dict.fromkeys((*required, *optional))
     for key in body:
         if key not in known:
             raise DefinitionError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import attrs
 
 from relmark.core.formats import format_number
+from relmark.core.results import json_ready
 
 __all__ = ["Estimate", "Interval"]
 
@@ -38,7 +40,7 @@ class Interval:
 
     def __contains__(self, value: object) -> bool:
         """Tell whether a number lies within the interval."""
-        return isinstance(value, (int, float)) and self.low <= value <= self.high
+        return isinstance(value, Real) and self.low <= float(value) <= self.high
 
     @property
     def width(self) -> float:
@@ -51,7 +53,8 @@ class Interval:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the interval as JSON-ready values."""
-        return {"low": _json(self.low), "high": _json(self.high), "level": self.level, "method": self.method}
+        low, high = json_ready(float(self.low)), json_ready(float(self.high))
+        return {"low": low, "high": high, "level": float(self.level), "method": self.method}
 
 
 @attrs.frozen
@@ -102,13 +105,4 @@ class Estimate:
     def to_dict(self) -> dict[str, Any]:
         """Return the estimate as JSON-ready values."""
         interval = None if self.interval is None else self.interval.to_dict()
-        return {"value": _json(self.value), "interval": interval, "reason": self.reason}
-
-
-def _json(value: float) -> float | str | None:
-    """Return a number that JSON can hold: NaN becomes null, infinities their names."""
-    if math.isnan(value):
-        return None
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return float(value)
+        return {"value": json_ready(float(self.value)), "interval": interval, "reason": self.reason}

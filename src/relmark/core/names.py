@@ -8,13 +8,13 @@ from collections.abc import Iterable
 __all__ = ["did_you_mean", "nearest"]
 
 _LONGEST = 64
-_MOST = 2_000
+_MOST = 1_000
 
 
 def nearest(name: str, options: Iterable[str]) -> str | None:
     """Return the option that is closest to `name` in spelling, or None where none is close.
 
-    The work is bounded: names are cut at 64 characters, and of the options the first 2,000 are looked at.
+    The work is bounded: names are cut at 64 characters, and of the options the first 1,000 are looked at.
     """
     candidates = {option[:_LONGEST].casefold(): option for _, option in zip(range(_MOST), options, strict=False)}
     close = difflib.get_close_matches(name[:_LONGEST].casefold(), candidates, n=1, cutoff=0.6)

@@ -40,15 +40,19 @@ def json_ready(value: Any) -> Any:
         if math.isfinite(value):
             return value
         return None if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
+    if isinstance(value, np.ndarray) and (
+        value.dtype.kind in "iubU" or (value.dtype.kind == "f" and np.isfinite(value).all())
+    ):
         return value.tolist()
     if isinstance(value, np.datetime64):
         if np.isnat(value):
             return None
-        is_date = np.datetime_data(value.dtype)[0] == "D"
-        return str(value) if is_date else f"{value.astype('M8[us]')}Z"
+        is_calendar = np.datetime_data(value.dtype)[0] in {"Y", "M", "W", "D"}
+        return str(value) if is_calendar else str(value.astype("M8[us]")).removesuffix(".000000") + "Z"
     if hasattr(value, "to_dict"):
         return value.to_dict()
+    if attrs.has(type(value)):
+        return {name: json_ready(item) for name, item in attrs.asdict(value, recurse=False).items()}
     if isinstance(value, Mapping):
         return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
@@ -75,6 +79,9 @@ class Result:
             value = getattr(self, name)
             if isinstance(value, np.ndarray):
                 object.__setattr__(self, name, read_only(value))
+            elif type(value) is dict and any(isinstance(item, np.ndarray) for item in value.values()):
+                held = {key: read_only(item) if isinstance(item, np.ndarray) else item for key, item in value.items()}
+                object.__setattr__(self, name, held)
 
     @classmethod
     def _field_names(cls, *, private: bool = False) -> list[str]:
@@ -139,7 +146,7 @@ class ColumnarResult(Result):
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(next(iter(self.to_columns().values())))
+        return len(next(iter(self.to_columns().values()), ()))
 
     def _facts(self) -> dict[str, Any]:
         columns = self.to_columns()
