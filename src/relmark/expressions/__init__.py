@@ -21,6 +21,7 @@ from relmark.expressions.builders import (
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection, Window
+from relmark.expressions.text_reader import parse
 
 __all__ = [
     "Expression",
@@ -35,6 +36,7 @@ __all__ = [
     "field",
     "ids",
     "none_of",
+    "parse",
     "prop",
     "sample",
     "segment",

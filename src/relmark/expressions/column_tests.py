@@ -170,8 +170,10 @@ def is_in(column: Column, values: tuple[LiteralValue, ...], tz: str) -> Truth:
             return Truth.of(np.isin(column.data, np.array(values, dtype=np.int8)), missing)
         case "text":
             assert column.categories is not None
-            wanted = np.isin(column.categories, np.array(values, dtype=np.str_)) if values else np.zeros(
-                len(column.categories), dtype=np.bool_
+            wanted = (
+                np.isin(column.categories, np.array(values, dtype=np.str_))
+                if values
+                else np.zeros(len(column.categories), dtype=np.bool_)
             )
             return Truth.of(np.append(wanted, False)[column.data], missing)
         case "date" if not any(isinstance(value, datetime) for value in values):

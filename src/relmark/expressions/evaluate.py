@@ -154,9 +154,7 @@ class BaseScope(Scope):
         moments = np.zeros(self.n, dtype=np.int64) if column.kind == "empty" else instants_of(column, self.tz)
         if node.op == "older_than":
             return Truth.of(moments <= self.as_of - length, missing)
-        low, high = (
-            (self.as_of, self.as_of + length) if node.op == "upcoming" else (self.as_of - length, self.as_of)
-        )
+        low, high = (self.as_of, self.as_of + length) if node.op == "upcoming" else (self.as_of - length, self.as_of)
         return Truth.of((moments > low) & (moments <= high), missing)
 
     # Events
@@ -206,7 +204,9 @@ class BaseScope(Scope):
 
     def _chosen_value(self, op: str, codes: aggregates.Codes, times: IntArray, column: Column) -> Column:
         if column.kind == "empty":
-            return self._numbers(np.zeros(self.k, dtype=np.int64), 0) if op == "count_distinct" else Column.empty(self.n)
+            return (
+                self._numbers(np.zeros(self.k, dtype=np.int64), 0) if op == "count_distinct" else Column.empty(self.n)
+            )
         ranks, values = aggregates.ranked(column)
         if op == "count_distinct":
             return self._numbers(aggregates.distinct_counts(codes, ranks, len(values), self.k), 0)
@@ -251,9 +251,7 @@ class BaseScope(Scope):
         if verdict.unknown is not None:
             unknown |= aggregates.present(codes[latest & verdict.unknown], k) & ~some_false
         true = seen & ~some_false & ~unknown
-        return Truth.of(
-            spread(true, self.rows, self.n, False), spread(unknown, self.rows, self.n, True)
-        )
+        return Truth.of(spread(true, self.rows, self.n, False), spread(unknown, self.rows, self.n, True))
 
     def _not_followed_by(self, node: nodes.NotFollowedBy) -> npt.NDArray[np.bool_]:
         until = Window()

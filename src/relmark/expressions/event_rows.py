@@ -129,9 +129,7 @@ def chosen_events(log: EventLog, selection: Selection, bounds: Bounds, tz: str) 
     return EventRows(scopes, tz)
 
 
-def _chosen_rows(
-    part: Partition, name: str, where: Expression | None, bounds: Bounds, tz: str
-) -> slice | IntArray:
+def _chosen_rows(part: Partition, name: str, where: Expression | None, bounds: Bounds, tz: str) -> slice | IntArray:
     each = [bound for bound in (bounds.low, bounds.high) if isinstance(bound, np.ndarray)]
     rows = part.window(_outermost(bounds.low, largest=False), _outermost(bounds.high, largest=True))
     mask: Any = None

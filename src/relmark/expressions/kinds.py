@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from relmark.core.errors import DefinitionError, MissingColumnError
+from relmark.core.errors import MissingColumnError
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
 from relmark.expressions import nodes

@@ -18,7 +18,7 @@ from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.time import aware, instant
 
-__all__ = ["LiteralValue", "literal_kind", "literal_value", "moment_value", "sorted_values", "words"]
+__all__ = ["LiteralValue", "literal_kind", "literal_value", "moment_value", "plain_text", "sorted_values", "words"]
 
 LiteralValue: TypeAlias = bool | int | float | str | date | datetime
 _WHOLE = 2**53
@@ -31,7 +31,9 @@ def literal_value(value: Any, name: str = "value") -> LiteralValue:
         return moment_value(value, name)
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, (bool, str)):
+    if isinstance(value, str):
+        return plain_text(name, value)
+    if isinstance(value, bool):
         return value
     if isinstance(value, int):
         if abs(value) > _LARGEST:
@@ -56,6 +58,16 @@ def literal_value(value: Any, name: str = "value") -> LiteralValue:
     raise InputError(
         f"{name} is {shown(value)}: a number, a text, True or False, a date or an aware datetime is needed."
     )
+
+
+def plain_text(name: str, value: str) -> str:
+    """Return a text that can be written as UTF-8: half of a surrogate pair cannot."""
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{name} has half of a surrogate pair, which is no character: remove it.") from None
+    return value
 
 
 def moment_value(value: Any, name: str = "value") -> date | datetime:

@@ -25,10 +25,10 @@ from typing import ClassVar
 
 import attrs
 
-from relmark.core.checks import number, one_of, shown, text, whole
+from relmark.core.checks import number, one_of, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.time import duration
-from relmark.expressions.literals import LiteralValue
+from relmark.expressions.literals import LiteralValue, plain_text
 from relmark.expressions.operators import Expression
 from relmark.expressions.selection import Selection, Window
 
@@ -387,7 +387,7 @@ class Sample(Expression):
 
     op: ClassVar[str] = "sample"
     percent: float = attrs.field(validator=lambda _, __, v: _checked(number("percent", v, low=0, high=100)))
-    salt: str = attrs.field(validator=lambda _, __, v: _checked(text("salt", v)))
+    salt: str = attrs.field(validator=lambda _, __, v: _named("salt", v))
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -442,6 +442,7 @@ EVENT_NODES = (Prop, Literal, Fill, Arithmetic, Compare, Between, IsIn, IsNull, 
 def _named(what: str, value: object) -> None:
     if not isinstance(value, str) or not value:
         raise InputError(f"{what}({shown(value)}): a name is needed.")
+    plain_text(what, value)
 
 
 def _checked(_: object) -> None:

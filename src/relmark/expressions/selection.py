@@ -16,7 +16,7 @@ from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.time import Instant, duration
 from relmark.expressions import nodes
-from relmark.expressions.literals import moment_value
+from relmark.expressions.literals import moment_value, plain_text
 from relmark.expressions.operators import Expression
 
 __all__ = ["Selection", "Window"]
@@ -91,7 +91,7 @@ class Selection:
         """Check the names and that the predicate is about events alone."""
         if not self.types or not all(isinstance(name, str) and name for name in self.types):
             raise InputError(f"event({', '.join(map(shown, self.types))}): names of event types are needed.")
-        object.__setattr__(self, "types", tuple(sorted(set(self.types))))
+        object.__setattr__(self, "types", tuple(sorted({plain_text("event", name) for name in self.types})))
         if self.where is not None:
             _about_events(self.where)
 

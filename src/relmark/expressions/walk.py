@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import attrs
 
+from relmark.core.documents import Limits
 from relmark.core.errors import LimitError
 from relmark.expressions import nodes
 from relmark.expressions.operators import Expression
 from relmark.expressions.selection import Selection
 
-__all__ = ["DEEPEST", "check_depth", "children", "walk"]
+__all__ = ["DEEPEST", "check_depth", "check_limits", "children", "walk"]
 
 DEEPEST = 100  # a tree of more levels would meet Python's own limit when it is evaluated
 
@@ -53,3 +55,20 @@ def check_depth(expression: Expression) -> None:
                 hint="Write all_of, any_of or at_least with many arguments instead of nesting.",
             )
         level = [child for node in level if not isinstance(node, nodes.Literal) for _, child in children(node)]
+
+
+def check_limits(expression: Expression, limits: Limits) -> None:
+    """Raise where a rule from outside has too many steps in a sequence, or too long a window."""
+    longest = timedelta(days=366 * limits.years)
+    for path, node in walk(expression):
+        if isinstance(node, nodes.Sequence) and max(len(node.steps), len(node.exclude)) > limits.steps:
+            steps = max(len(node.steps), len(node.exclude))
+            raise LimitError(f"{steps:,} steps: {limits.steps} are allowed.", path=path, code="too_many_steps")
+        window = getattr(node, "window", None)
+        for owner in (node, window):
+            for name in ("within", "ago", "recent", "duration", "period"):
+                span = getattr(owner, name, None)
+                if isinstance(span, timedelta) and span > longest:
+                    raise LimitError(
+                        f"{name} is longer than the {limits.years} years allowed.", path=path, code="too_long_window"
+                    )

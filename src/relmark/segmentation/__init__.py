@@ -6,15 +6,40 @@ the `RfmModel` that it gives scores any later log, `migration` says who moved, `
 `segment_report` what each segment is worth. Scores join a base as columns, where segments can test them.
 """
 
+from relmark.core.time import days, hours, minutes
+from relmark.expressions import (
+    all_of,
+    any_of,
+    at_least,
+    event,
+    everyone,
+    field,
+    ids,
+    none_of,
+    parse,
+    prop,
+    sample,
+    segment,
+    sequence,
+)
+from relmark.segmentation import presets
+from relmark.segmentation.check import Checked
+from relmark.segmentation.diff import SegmentDiff, diff
 from relmark.segmentation.drift import RfmDrift, drift
+from relmark.segmentation.funnel import SegmentFunnel
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
+from relmark.segmentation.members import SegmentMembers
 from relmark.segmentation.migration import Migration, migration
 from relmark.segmentation.rfm import Rfm, RfmCounts, RfmModel, RfmScores
 from relmark.segmentation.rfm_measures import RfmMeasures, rfm_measures
 from relmark.segmentation.segment_report import SegmentReport, segment_report
+from relmark.segmentation.segment_set import SegmentSet
+from relmark.segmentation.segments import Segment
+from relmark.segmentation.set_members import SegmentSetMembers, Waterfall
 
 __all__ = [
     "STANDARD_GRID",
+    "Checked",
     "Migration",
     "Rfm",
     "RfmCounts",
@@ -23,9 +48,34 @@ __all__ = [
     "RfmMeasures",
     "RfmModel",
     "RfmScores",
+    "Segment",
+    "SegmentDiff",
+    "SegmentFunnel",
+    "SegmentMembers",
     "SegmentReport",
+    "SegmentSet",
+    "SegmentSetMembers",
+    "Waterfall",
+    "all_of",
+    "any_of",
+    "at_least",
+    "days",
+    "diff",
     "drift",
+    "event",
+    "everyone",
+    "field",
+    "hours",
+    "ids",
     "migration",
+    "minutes",
+    "none_of",
+    "parse",
+    "presets",
+    "prop",
     "rfm_measures",
+    "sample",
+    "segment",
     "segment_report",
+    "sequence",
 ]

@@ -1,0 +1,94 @@
+"""The words of the text form: names, numbers, strings and signs, each with its place."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from relmark.core.checks import shown
+from relmark.core.documents import Limits
+from relmark.core.errors import DefinitionError, LimitError
+
+__all__ = ["Token", "place", "tokens"]
+
+_TOKEN = re.compile(
+    r"""(?P<space>[ \t\r\n]+)
+    |(?P<number>(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+    |(?P<sign>[=!<>]=|[&|~<>+\-*/()\[\]{},.=])""",
+    re.VERBOSE,
+)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\\": "\\", '"': '"', "'": "'", "/": "/"}
+
+
+class Token(NamedTuple):
+    """One word: its kind (number, name, string, sign or end), its value, and where it begins."""
+
+    kind: str
+    value: str | int | float
+    start: int
+
+
+def place(text: str, start: int) -> str:
+    """Return a place as ``line:column``, both from 1."""
+    return f"{text.count(chr(10), 0, start) + 1}:{start - text.rfind(chr(10), 0, start)}"
+
+
+def tokens(text: str, limits: Limits) -> list[Token]:
+    """Return the words of a text whose size was checked; each character is looked at once."""
+    found: list[Token] = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            here = text[position]
+            hint = "A string has no end." if here in "\"'" else ""
+            raise DefinitionError(
+                f"{shown(here)} has no meaning here.", path=place(text, position), code="syntax", hint=hint
+            )
+        kind, word = str(match.lastgroup), match.group()
+        if kind == "number":
+            found.append(Token(kind, _number(word, place(text, position)), position))
+        elif kind == "string":
+            found.append(Token(kind, _string(word, text, position, limits), position))
+        elif kind != "space":
+            found.append(Token(kind, word, position))
+        position = match.end()
+    found.append(Token("end", "", len(text)))
+    return found
+
+
+def _number(word: str, path: str) -> int | float:
+    digits = word.replace("_", "")
+    if len(digits) > 40:
+        raise DefinitionError(f"{shown(word)} has too many digits.", path=path, code="too_large_number")
+    if digits.isdigit():
+        if len(digits) > 19:
+            raise DefinitionError(f"{word} has too many digits.", path=path, code="too_large_number")
+        return int(digits)
+    return float(digits)
+
+
+def _string(word: str, text: str, position: int, limits: Limits) -> str:
+    inside = word[1:-1]
+    if len(inside) > 6 * limits.string or "\\" not in inside:
+        value = inside
+    else:
+        value = _ESCAPE.sub(lambda match: _unescaped(match.group(1), text, position), inside)
+    if len(value) > limits.string:
+        raise LimitError(
+            f"a string of {len(value):,} characters: {limits.string:,} are allowed.",
+            path=place(text, position),
+            code="too_long",
+        )
+    return value
+
+
+def _unescaped(code: str, text: str, position: int) -> str:
+    if len(code) > 1:
+        return chr(int(code[1:], 16))
+    if code not in _ESCAPED:
+        raise DefinitionError(f"\\{code} is no escape.", path=place(text, position), code="syntax", hint="Write \\\\.")
+    return _ESCAPED[code]

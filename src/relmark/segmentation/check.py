@@ -1,0 +1,100 @@
+"""A definition from a user interface: the segment that it says, or everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from relmark.core.checks import shown
+from relmark.core.documents import Limits, check_nodes, open_envelope, parse_json
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.names import did_you_mean
+from relmark.core.schema import Schema
+from relmark.expressions.kinds import rule_problems
+from relmark.expressions.operators import Expression
+from relmark.expressions.problems import Problem
+from relmark.expressions.stored import read_all
+from relmark.segmentation.segments import Segment
+
+__all__ = ["Checked", "check"]
+
+_KEYS = ("name", "rule", "description")
+
+
+@attrs.frozen(eq=False)
+class Checked:
+    """What came of a definition from outside.
+
+    Attributes
+    ----------
+    segment : Segment or None
+        The segment; None where there are problems.
+    problems : tuple of Problem
+        Everything that is wrong, each with its path, code, message and hint.
+    """
+
+    segment: Segment | None
+    problems: tuple[Problem, ...]
+
+    def __bool__(self) -> bool:
+        """Return whether the definition is right."""
+        return self.segment is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the segment's stored form and the problems as JSON-ready values."""
+        stored = None if self.segment is None else self.segment.to_dict()
+        return {"segment": stored, "problems": [problem.to_dict() for problem in self.problems]}
+
+    def __str__(self) -> str:
+        return "no problems" if self.segment else "\n".join(map(str, self.problems))
+
+
+def check(body: Any, schema: Schema | None = None, limits: Limits | None = None) -> Checked:
+    """Return the segment of JSON text or of what it holds, or every problem of it; this raises for no definition."""
+    limits = limits or Limits()
+    try:
+        if isinstance(body, (str, bytes)):
+            body = parse_json(body, limits)
+        else:
+            check_nodes(body, limits)
+        content = open_envelope(body, Segment.kind, Segment.version)
+    except DefinitionError as error:
+        return Checked(None, (Problem(error.path, error.code, error.message, error.hint),))
+    problems = list(_envelope_problems(content))
+    rule: Expression | None = None
+    if "rule" in content:
+        rule, found = read_all(content["rule"], limits, "$.rule")
+        problems += found
+    if rule is not None:
+        problems += _meaning_problems(rule, schema)
+    if problems or rule is None:
+        return Checked(None, tuple(problems))
+    try:
+        return Checked(Segment(content["name"], rule, description=content.get("description", "")), ())
+    except DefinitionError as error:
+        return Checked(None, (Problem(error.path, error.code, error.message, error.hint),))
+    except InputError as error:
+        return Checked(None, (Problem("$", "wrong_value", str(error)),))
+
+
+def _envelope_problems(content: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    for key in content:
+        if key not in _KEYS:
+            hint = did_you_mean(str(key), _KEYS).strip()
+            message = f"unknown key {shown(str(key)[:64])} in a segment; it may have {', '.join(sorted(_KEYS))}."
+            problems.append(Problem("$", "unknown_key", message, hint))
+    problems += [Problem("$", "missing_key", f"the segment has no {key!r}.") for key in _KEYS[:2] if key not in content]
+    for key in ("name", "description"):
+        value = content.get(key, "x")
+        if not isinstance(value, str) or (key == "name" and not value):
+            problems.append(Problem(f"$.{key}", "wrong_type", f"{shown(value)} is no text that is not empty."))
+    return problems
+
+
+def _meaning_problems(rule: Expression, schema: Schema | None) -> list[Problem]:
+    unknowable = set() if schema is not None else {"unknown_field", "unknown_event", "unknown_property"}
+    found = rule_problems(rule, schema or Schema(), path="$.rule")
+    return [problem for problem in found if problem.code not in unknowable]

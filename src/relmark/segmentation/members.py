@@ -1,0 +1,128 @@
+"""Who is in a segment: a mask over a base, and who could not be judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.results import ColumnarResult, Result, read_only
+from relmark.expressions import nodes
+from relmark.expressions.evaluate import BaseScope
+from relmark.expressions.kinds import notes_on_data
+from relmark.expressions.operators import Expression
+from relmark.expressions.truth import Truth, all_true
+
+__all__ = ["SegmentMembers", "clauses_of", "members"]
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SegmentMembers(ColumnarResult):
+    """Who belongs to a segment at an instant.
+
+    Attributes
+    ----------
+    name : str
+        The segment.
+    customer_id : ndarray, shape (n,)
+        Everybody of the base.
+    mask : ndarray of bool, shape (n,)
+        Members.
+    unknown_mask : ndarray of bool, shape (n,)
+        Whom the rule could not judge, because a value is missing; they are no members.
+    as_of : datetime64, or ndarray of datetime64, shape (n,)
+        What was seen.
+    notes : tuple of str
+        What the rule asks for and the data do not have: event types and properties.
+    """
+
+    name: str
+    customer_id: npt.NDArray[Any]
+    mask: BoolArray
+    unknown_mask: BoolArray
+    as_of: Any
+    notes: tuple[str, ...] = ()
+    _fingerprint: str = ""
+    _clauses: tuple[tuple[str, BoolArray], ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Make arrays read-only, those of the clauses too."""
+        Result.__attrs_post_init__(self)
+        object.__setattr__(self, "_clauses", tuple((text, read_only(true)) for text, true in self._clauses))
+
+    @property
+    def ids(self) -> npt.NDArray[Any]:
+        """The members' ids, in the order of the base."""
+        return self.customer_id[self.mask]
+
+    @property
+    def size(self) -> int:
+        """How many members there are."""
+        return int(np.count_nonzero(self.mask))
+
+    @property
+    def share(self) -> float:
+        """Members divided by everybody of the base; NaN in an empty base."""
+        return self.size / len(self.mask) if len(self.mask) else float("nan")
+
+    @property
+    def unknown(self) -> int:
+        """How many could not be judged."""
+        return int(np.count_nonzero(self.unknown_mask))
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"name": self.name, "size": self.size, "share": self.share, "unknown": self.unknown}
+        facts["of"] = len(self.mask)
+        if np.ndim(self.as_of) == 0:
+            facts["as_of"] = self.as_of
+        return facts | ({"notes": "; ".join(self.notes)} if self.notes else {})
+
+    def _table(self) -> dict[str, Any]:
+        return Result._table(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, and the members' ids, as JSON-ready values."""
+        from relmark.core.results import json_ready
+
+        figures = {"name": self.name, "size": self.size, "share": self.share, "unknown": self.unknown}
+        when = {} if np.ndim(self.as_of) else {"as_of": self.as_of}
+        rest = {"of": len(self.mask), **when, "notes": self.notes, "ids": self.ids}
+        return {key: json_ready(value) for key, value in (figures | rest).items()}
+
+
+def clauses_of(rule: Expression) -> tuple[Expression, ...]:
+    """Return the parts that all have to hold: the arguments of ``&``, or the rule itself."""
+    return rule.args if isinstance(rule, nodes.And) else (rule,)
+
+
+def members(name: str, rule: Expression, scope: BaseScope, fingerprint: str) -> SegmentMembers:
+    """Return the members of a rule that was checked against the base."""
+    parts = clauses_of(rule)
+    truths = [scope.truth(part) for part in parts]
+    whole = truths[0] if len(truths) == 1 else all_true(truths)
+    return SegmentMembers(
+        name=name,
+        customer_id=scope.base.customer_id,
+        mask=whole.true,
+        unknown_mask=unknown_of(whole),
+        as_of=moments(scope),
+        notes=notes_on_data(rule, scope.base),
+        fingerprint=fingerprint,
+        clauses=tuple((part.to_text(), truth.true) for part, truth in zip(parts, truths, strict=True)),
+    )
+
+
+def unknown_of(truth: Truth) -> BoolArray:
+    """Return which rows are unknown, as an array."""
+    return np.zeros(len(truth.true), dtype=np.bool_) if truth.unknown is None else truth.unknown
+
+
+def moments(scope: BaseScope) -> Any:
+    """Return the instants that were seen, as datetime64."""
+    if isinstance(scope.as_of, np.ndarray):
+        return scope.as_of.view("M8[us]")
+    return np.datetime64(scope.as_of, "us")

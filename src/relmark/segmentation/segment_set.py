@@ -1,0 +1,174 @@
+"""Several segments over one base at once: equal parts computed once, and how the segments overlap."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+import attrs
+
+from relmark.core.base import CustomerBase
+from relmark.core.checks import shown
+from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.names import did_you_mean
+from relmark.core.schema import Schema
+from relmark.expressions import nodes
+from relmark.expressions.evaluate import BaseScope
+from relmark.expressions.kinds import check_on_data, notes_on_data, rule_problems
+from relmark.expressions.operators import Expression
+from relmark.expressions.problems import Problem
+from relmark.expressions.walk import walk
+from relmark.segmentation.members import moments, unknown_of
+from relmark.segmentation.segments import Segment
+from relmark.segmentation.set_members import SegmentSetMembers
+
+__all__ = ["SegmentSet"]
+
+
+def _segments(value: Iterable[Segment]) -> tuple[Segment, ...]:
+    if isinstance(value, Segment) or not isinstance(value, Iterable):
+        raise InputError(f"segments is {shown(value)}: a list of segments is needed.")
+    given = tuple(value)
+    for segment in given:
+        if not isinstance(segment, Segment):
+            raise InputError(f"segments has {shown(segment)}: segments are needed, such as Segment('adults', rule).")
+    twice = [name for name, count in Counter(segment.name for segment in given).items() if count > 1]
+    if twice:
+        raise InputError(f"segments has {twice[0]!r} twice: names tell the segments of a set apart.")
+    return given
+
+
+@attrs.frozen(eq=False)
+class SegmentSet(Definition):
+    """Segments that are looked at together, in the order of their priority.
+
+    A rule may build on another segment of the set with ``segment("name")``, as long as none leads back to itself.
+
+    Parameters
+    ----------
+    segments : iterable of Segment
+        With different names; the first has the highest priority in the waterfall.
+
+    Examples
+    --------
+    >>> from relmark import CustomerBase, CustomerTable, field
+    >>> from relmark.expressions import segment
+    >>> base = CustomerBase(customers=CustomerTable.from_columns(customer_id=[1, 2, 3], age=[17, 30, 70]))
+    >>> adults = Segment("adults", field("age") >= 18)
+    >>> seniors = Segment("seniors", segment("adults") & (field("age") >= 60))
+    >>> SegmentSet([adults, seniors]).evaluate(base, as_of="2026-01-01").sizes
+    {'adults': 2, 'seniors': 1}
+    """
+
+    kind: ClassVar[str] = "segment_set"
+
+    segments: tuple[Segment, ...] = attrs.field(converter=_segments)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse references to segments that are not here, and circles."""
+        names = [segment.name for segment in self.segments]
+        needs: dict[str, list[str]] = {}
+        for number, segment in enumerate(self.segments):
+            needs[segment.name] = []
+            for path, node in walk(segment.rule, f"$.segments[{number}].rule"):
+                if isinstance(node, nodes.SegmentRef):
+                    if node.name not in names:
+                        hint = did_you_mean(node.name, names).strip()
+                        raise DefinitionError(f"there is no segment {node.name!r} in the set.", path=path,
+                                              code="unknown_segment", hint=hint)  # fmt: skip
+                    needs[segment.name].append(node.name)
+        _refuse_circles(needs)
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self.segments)
+
+    def __len__(self) -> int:
+        """Return the number of segments."""
+        return len(self.segments)
+
+    def __getitem__(self, name: str) -> Segment:
+        for segment in self.segments:
+            if segment.name == name:
+                return segment
+        names = [segment.name for segment in self.segments]
+        raise InputError(f"there is no segment {shown(name)} in the set.{did_you_mean(str(name), names)}")
+
+    @property
+    def rules(self) -> Mapping[str, Expression]:
+        """The rules by the names of their segments."""
+        return {segment.name: segment.rule for segment in self.segments}
+
+    def evaluate(self, base: CustomerBase, *, as_of: Any) -> SegmentSetMembers:
+        """Return who is in which segment at an instant, or at one a customer.
+
+        Equal parts of the rules, by fingerprint, are computed once.
+        """
+        rules = self.rules
+        for number, rule in enumerate(rules.values()):
+            check_on_data(rule, base, rule=True, path=f"$.segments[{number}].rule", segments=rules)
+        scope = BaseScope(base, base.instants(as_of), segments=rules, keep=_repeated(rules.values()))
+        truths = {name: scope.truth(nodes.SegmentRef(name)) for name in rules}
+        notes = dict.fromkeys(note for rule in rules.values() for note in notes_on_data(rule, base))
+        return SegmentSetMembers(
+            customer_id=base.customer_id,
+            masks={name: truth.true for name, truth in truths.items()},
+            unknown_masks={name: unknown_of(truth) for name, truth in truths.items()},
+            as_of=moments(scope),
+            notes=tuple(notes),
+        )
+
+    def problems(self, schema: Schema) -> tuple[Problem, ...]:
+        """Return what of the rules does not fit a schema, each with its JSON path; () where all fits."""
+        rules = self.rules
+        return tuple(
+            problem
+            for number, rule in enumerate(rules.values())
+            for problem in rule_problems(rule, schema, path=f"$.segments[{number}].rule", segments=rules)
+        )
+
+    def _body(self) -> dict[str, Any]:
+        return {"segments": [segment._body() for segment in self.segments]}  # noqa: SLF001
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
+        check_keys(body, required=("segments",), what="segment set")
+        if not isinstance(body["segments"], (list, tuple)):
+            raise DefinitionError("a list of segments is needed.", path="$.segments", code="wrong_type")
+        segments = []
+        for number, item in enumerate(body["segments"]):
+            path = f"$.segments[{number}]"
+            check_keys(item, required=("name", "rule"), optional=("description",), path=path, what="segment")
+            try:
+                segments.append(Segment._from_body(dict(item), limits))  # noqa: SLF001
+            except DefinitionError as error:
+                inner = error.path.removeprefix("$")
+                raise type(error)(error.message, path=f"{path}{inner}", code=error.code, hint=error.hint) from None
+        return cls(segments)
+
+
+def _repeated(rules: Iterable[Expression]) -> set[str]:
+    """Return the fingerprints of the expressions that stand more than once; what segments stand for always does."""
+    seen: Counter[str] = Counter()
+    for rule in rules:
+        seen[rule.fingerprint] += 1  # a segment is asked for by every one that builds on it
+        for _, node in walk(rule):
+            if isinstance(node, Expression) and not isinstance(node, nodes.Literal):
+                seen[node.fingerprint] += 1
+    return {key for key, count in seen.items() if count > 1}
+
+
+def _refuse_circles(needs: Mapping[str, list[str]]) -> None:
+    """Raise where a segment leads back to itself; looked for without recursion."""
+    waiting = {name: set(others) for name, others in needs.items()}
+    while waiting:
+        ready = [name for name, others in waiting.items() if not others & waiting.keys()]
+        if not ready:
+            circle = ", ".join(map(repr, sorted(waiting)))
+            raise DefinitionError(
+                f"the segments {circle} build on each other in a circle.", path="$.segments", code="circle",
+                hint="Let one of them say its rule itself.",
+            )  # fmt: skip
+        for name in ready:
+            del waiting[name]

@@ -1,0 +1,222 @@
+"""A segment: a name and a rule, evaluated over everybody or for one person, stored as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import attrs
+
+from relmark.core.base import CustomerBase
+from relmark.core.checks import shown, text
+from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.events import Customer, Event, Message, Purchase, Visit
+from relmark.core.schema import Schema
+from relmark.core.time import Instant
+from relmark.expressions import nodes
+from relmark.expressions.evaluate import BaseScope
+from relmark.expressions.kinds import check_on_data, rule_problems
+from relmark.expressions.literals import plain_text
+from relmark.expressions.operators import Expression
+from relmark.expressions.problems import Problem
+from relmark.expressions.stored import read
+from relmark.expressions.walk import check_depth
+from relmark.segmentation.diff import SegmentDiff, diff
+from relmark.segmentation.funnel import SegmentFunnel, segment_funnel
+from relmark.segmentation.members import SegmentMembers, members
+
+if TYPE_CHECKING:
+    from relmark.expressions.explain import Explanation
+    from relmark.segmentation.check import Checked
+
+__all__ = ["Segment"]
+
+_FOR_LATER = {"unknown_field", "unknown_event", "unknown_property", "unknown_segment"}
+
+
+def _rule(instance: object, attribute: attrs.Attribute[Expression], value: Any) -> None:  # noqa: ARG001
+    if not isinstance(value, Expression):
+        hint = (
+            "say .exists() or .count(...) >= 1 of them" if type(value).__name__ == "Selection" else "compare something"
+        )
+        raise InputError(f"rule is {shown(value)}: a rule is needed, such as field('age') >= 18; {hint}.")
+    check_depth(value)
+    for problem in rule_problems(value, Schema(), path="$.rule"):
+        if problem.code not in _FOR_LATER:
+            raise problem.error()
+
+
+@attrs.frozen(eq=False)
+class Segment(Definition):
+    """Who belongs together: a name and a rule over customers' fields and events.
+
+    Parameters
+    ----------
+    name : str
+        What people call it; the fingerprint leaves it out.
+    rule : Expression
+        What has to be true of a customer.
+    description : str
+        What it is for.
+
+    Examples
+    --------
+    >>> from relmark import CustomerBase, EventLog, Purchase, days, event
+    >>> log = EventLog.from_events([Purchase(1, "2026-01-05T12:00Z", 20), Purchase(1, "2026-01-09T12:00Z", 30),
+    ...                             Purchase(2, "2026-01-06T12:00Z", 10)])
+    >>> twice = Segment("came back", event("purchase").count(within=days(30)) >= 2)
+    >>> found = twice.evaluate(CustomerBase(events=log), as_of="2026-01-31")
+    >>> found.ids.tolist(), found.size, found.share
+    ([1], 1, 0.5)
+    >>> Segment.from_json(twice.to_json()).fingerprint == twice.fingerprint
+    True
+    """
+
+    kind: ClassVar[str] = "segment"
+
+    name: str = attrs.field(validator=lambda _, __, value: _named(value))
+    rule: Expression = attrs.field(validator=_rule)
+    description: str = attrs.field(default="", kw_only=True)
+
+    # Everybody
+
+    def evaluate(self, base: CustomerBase, *, as_of: Any) -> SegmentMembers:
+        """Return who is a member at an instant.
+
+        Parameters
+        ----------
+        base : CustomerBase
+            Customers and events.
+        as_of : instant, or array_like of instants, shape (n,)
+            What is seen: nothing after it. One for all, or one a customer, aligned with ``base.customer_id``.
+
+        Returns
+        -------
+        SegmentMembers
+            `.mask` aligned with ``base.customer_id``, `.ids`, `.size`, `.share`, `.unknown`.
+
+        Raises
+        ------
+        MissingColumnError
+            The rule asks for a field that the customers do not have.
+        DefinitionError
+            It compares a number with a word, or the like.
+        """
+        check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
+        return members(self.name, self.rule, BaseScope(base, base.instants(as_of)), self.fingerprint)
+
+    def funnel(self, base: CustomerBase, as_of: Any) -> SegmentFunnel:
+        """Return how many are left after each clause of the rule, and how many only that clause excludes."""
+        check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
+        return segment_funnel(self.name, self.rule, BaseScope(base, base.instants(as_of)))
+
+    @staticmethod
+    def diff(before: SegmentMembers, after: SegmentMembers) -> SegmentDiff:
+        """Return who entered and who left between two evaluations of a segment, and because of which clause."""
+        return diff(before, after)
+
+    # One person
+
+    def one(
+        self,
+        customer: Customer | None,
+        events: Iterable[Event | Purchase | Message | Visit],
+        *,
+        as_of: Instant,
+        tz: str = "UTC",
+    ) -> Explanation:
+        """Return whether one person is a member, why, and when that changes if nothing else happens.
+
+        Parameters
+        ----------
+        customer : Customer or None
+            The person's attributes; None where nothing is known.
+        events : iterable of Event
+            What the person did, in any order.
+        as_of : instant
+            What is seen: nothing after it.
+        tz : str
+            The time zone of the business, as a base has it.
+        """
+        from relmark.expressions.explain import explain_one
+
+        return explain_one(self.rule, customer, events, as_of=as_of, tz=tz)
+
+    def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> Explanation:
+        """Return for one customer of a base what `one` gives: the verdict, why, and when it changes."""
+        from relmark.expressions.explain import explain_in_base
+
+        return explain_in_base(self.rule, base, customer_id, as_of=as_of)
+
+    # Definitions
+
+    def problems(self, schema: Schema) -> tuple[Problem, ...]:
+        """Return what of the rule does not fit a schema, each with its JSON path; () where all fits."""
+        return rule_problems(self.rule, schema, path="$.rule", segments=())
+
+    @staticmethod
+    def check(body: Any, schema: Schema | None = None, limits: Limits | None = None) -> Checked:
+        """Return the segment of a definition from outside, or None, and every problem at once.
+
+        Parameters
+        ----------
+        body : str, bytes or mapping
+            JSON text, or what it holds.
+        schema : Schema, optional
+            What fields and events there are.
+        limits : Limits, optional
+            How large it may be.
+        """
+        from relmark.segmentation.check import check
+
+        return check(body, schema, limits)
+
+    @staticmethod
+    def json_schema() -> dict[str, Any]:
+        """Return the JSON Schema (2020-12) of the stored form, for editors and user interfaces."""
+        from relmark.segmentation.json_schema import json_schema
+
+        return json_schema()
+
+    def _body(self) -> dict[str, Any]:
+        described = {"description": self.description} if self.description else {}
+        return {"name": self.name, **described, "rule": self.rule.to_dict()}
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
+        check_keys(body, required=("name", "rule"), optional=("description",), what="segment")
+        for key in ("name", "description"):
+            if not isinstance(body.get(key, ""), str):
+                raise DefinitionError(f"{shown(body[key])} is no text.", path=f"$.{key}", code="wrong_type")
+        return cls(body["name"], read(body["rule"], limits, "$.rule"), description=body.get("description", ""))
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the rule: equal for segments that mean the same in the same words, whatever their names."""
+        return self.rule.fingerprint
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Segment) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.fingerprint))
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.rule.to_text()}"
+
+
+def _named(value: Any) -> None:
+    plain_text("name", text("name", value))
+
+
+def rules_of(segments: Iterable[Segment]) -> Mapping[str, Expression]:
+    """Return the rules of segments by name."""
+    return {segment.name: segment.rule for segment in segments}
+
+
+def references(rule: Expression) -> tuple[str, ...]:
+    """Return the names of the segments that a rule builds on."""
+    from relmark.expressions.walk import walk
+
+    return tuple(node.name for _, node in walk(rule) if isinstance(node, nodes.SegmentRef))

@@ -1,0 +1,170 @@
+"""Who is in which of several segments: sizes, overlaps, and one segment for each by priority."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.results import ColumnarResult, Result, json_ready, read_only
+
+__all__ = ["SegmentSetMembers", "Waterfall"]
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Waterfall(ColumnarResult):
+    """Each customer in the first segment that has them.
+
+    Attributes
+    ----------
+    segment : ndarray of str, shape (k,)
+        By priority.
+    size : ndarray of int, shape (k,)
+        Members.
+    exclusive : ndarray of int, shape (k,)
+        Members whom no segment before has.
+    cumulative : ndarray of int, shape (k,)
+        People in this segment or one before.
+    code : ndarray of int, shape (n,)
+        The position of each customer's segment, -1 for those in none; aligned with the base.
+    of : int
+        Everybody of the base.
+    """
+
+    segment: npt.NDArray[np.str_]
+    size: IntArray
+    exclusive: IntArray
+    cumulative: IntArray
+    code: IntArray
+    of: int
+
+    @property
+    def assigned(self) -> npt.NDArray[np.str_]:
+        """The name of each customer's segment, "" for those in none, shape (n,)."""
+        return np.append(self.segment, "")[self.code]
+
+    @property
+    def outside(self) -> int:
+        """How many are in none."""
+        return int(np.count_nonzero(self.code < 0))
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return one row a segment."""
+        return {name: getattr(self, name) for name in ("segment", "size", "exclusive", "cumulative")}
+
+    def _facts(self) -> dict[str, Any]:
+        return {"segments": len(self.segment), "of": self.of, "outside": self.outside}
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SegmentSetMembers(ColumnarResult):
+    """Who belongs to which segment of a set at an instant.
+
+    Attributes
+    ----------
+    customer_id : ndarray, shape (n,)
+        Everybody of the base.
+    masks : mapping of str to ndarray of bool, shape (n,)
+        Members, by segment.
+    unknown_masks : mapping of str to ndarray of bool, shape (n,)
+        Whom a rule could not judge.
+    as_of : datetime64, or ndarray of datetime64, shape (n,)
+        What was seen.
+    notes : tuple of str
+        What the rules ask for and the data do not have.
+    """
+
+    customer_id: npt.NDArray[Any]
+    masks: Mapping[str, BoolArray]
+    unknown_masks: Mapping[str, BoolArray]
+    as_of: Any
+    notes: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Make every mask a read-only view."""
+        Result.__attrs_post_init__(self)
+        for name in ("masks", "unknown_masks"):
+            object.__setattr__(self, name, {key: read_only(mask) for key, mask in getattr(self, name).items()})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The segments, by priority."""
+        return tuple(self.masks)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many members each segment has."""
+        return {name: int(np.count_nonzero(mask)) for name, mask in self.masks.items()}
+
+    @property
+    def unknown(self) -> dict[str, int]:
+        """How many each rule could not judge."""
+        return {name: int(np.count_nonzero(mask)) for name, mask in self.unknown_masks.items()}
+
+    @property
+    def overlap(self) -> IntArray:
+        """How many people two segments share, shape (k, k); the diagonal has the sizes."""
+        packed = [np.packbits(mask) for mask in self.masks.values()]
+        shared = np.zeros((len(packed), len(packed)), dtype=np.int64)
+        for i, first in enumerate(packed):
+            for j, second in enumerate(packed[: i + 1]):
+                shared[i, j] = shared[j, i] = int(np.bitwise_count(first & second).sum(dtype=np.int64))
+        return shared
+
+    @property
+    def jaccard(self) -> npt.NDArray[np.float64]:
+        """Shared people divided by people in either, shape (k, k); NaN where both are empty."""
+        shared = self.overlap.astype(np.float64)
+        sizes = np.diag(shared)
+        either = sizes[:, None] + sizes[None, :] - shared
+        with np.errstate(invalid="ignore"):
+            return shared / np.where(either > 0, either, np.nan)
+
+    @property
+    def waterfall(self) -> Waterfall:
+        """Each customer in the first segment that has them."""
+        n = len(self.customer_id)
+        code = np.full(n, -1, dtype=np.int64)
+        for number, mask in enumerate(self.masks.values()):
+            code[mask & (code < 0)] = number
+        exclusive = np.bincount(code[code >= 0], minlength=len(self.masks)).astype(np.int64)
+        return Waterfall(
+            segment=np.array(self.names, dtype=np.str_),
+            size=np.array(list(self.sizes.values()), dtype=np.int64),
+            exclusive=exclusive,
+            cumulative=np.cumsum(exclusive),
+            code=code,
+            of=n,
+        )
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return customer_id and one boolean column a segment."""
+        return {"customer_id": self.customer_id, **self.masks}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return sizes, overlaps and the waterfall as JSON-ready values."""
+        when = {} if np.ndim(self.as_of) else {"as_of": self.as_of}
+        figures = {"sizes": self.sizes, "unknown": self.unknown, "of": len(self.customer_id), **when}
+        more = {"overlap": self.overlap, "jaccard": self.jaccard, "exclusive": self.waterfall.exclusive}
+        return {key: json_ready(value) for key, value in {**figures, **more, "notes": self.notes}.items()}
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"of": len(self.customer_id), "sizes": self.sizes}
+        return facts if np.ndim(self.as_of) else facts | {"as_of": self.as_of}
+
+    def _table(self) -> dict[str, Any]:
+        n = max(len(self.customer_id), 1)
+        waterfall = self.waterfall
+        return {
+            "segment": list(self.names),
+            "size": waterfall.size,
+            "share": waterfall.size / n,
+            "unknown": list(self.unknown.values()),
+            "exclusive": waterfall.exclusive,
+        }
