@@ -6,7 +6,7 @@ This is what segments, scores and metrics take. Everything that belongs to custo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol, Self
 
@@ -18,8 +18,10 @@ from relmark.core.checks import same_length, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.ids import find_ids, id_array
+from relmark.core.incoming import column_names
 from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
+from relmark.core.results import read_only
 from relmark.core.schema import Schema
 from relmark.core.table import CustomerTable, ItemTable
 from relmark.core.time import Instant, instant, instants, time_zone
@@ -37,6 +39,18 @@ class Measurable(Protocol):
 
 def _checked_zone(instance: object, attribute: attrs.Attribute[str], value: str) -> None:  # noqa: ARG001
     time_zone(value)
+
+
+def _made_by(kind: type, door: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    """Return a validator that takes None or what `door` makes."""
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+        if value is not None and not isinstance(value, kind):
+            raise InputError(
+                f"{attribute.name} is a {type(value).__name__}: a {kind.__name__} is needed. Make it by {door}."
+            )
+
+    return validate
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
@@ -64,16 +78,14 @@ class CustomerBase:
     """
 
     customers: CustomerTable | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(CustomerTable))
+        default=None, validator=_made_by(CustomerTable, "CustomerTable.from_frame(...)")
     )
     events: EventLog = attrs.field(
         default=None,
         converter=attrs.converters.default_if_none(factory=EventLog.empty),  # type: ignore[misc]
-        validator=attrs.validators.instance_of(EventLog),
+        validator=_made_by(EventLog, "EventLog.from_frame(...)"),
     )
-    items: ItemTable | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(ItemTable))
-    )
+    items: ItemTable | None = attrs.field(default=None, validator=_made_by(ItemTable, "ItemTable.from_frame(...)"))
     tz: str = attrs.field(default="UTC", validator=_checked_zone)
 
     def __attrs_post_init__(self) -> None:
@@ -92,12 +104,12 @@ class CustomerBase:
     def _index(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
         seen = self.events.customer_id
         if self.customers is None or not len(self.customers):
-            return seen, np.arange(len(seen), dtype=np.int64)
+            return seen, read_only(np.arange(len(seen), dtype=np.int64))
         known = self.customers.customer_id
         rows = self.customers.find(seen)
         new = rows < 0
         rows[new] = len(known) + np.arange(np.count_nonzero(new))
-        return (np.concatenate([known, seen[new]]) if new.any() else known), rows
+        return (read_only(np.concatenate([known, seen[new]])) if new.any() else known), read_only(rows)
 
     @property
     def customer_id(self) -> npt.NDArray[Any]:
@@ -173,7 +185,10 @@ class CustomerBase:
             )
         if len(np.unique(rows)) < len(rows):
             raise InputError("the result has a customer twice: one row a customer is needed.")
-        chosen = dict(names) if isinstance(names, Mapping) else {name: name for name in (names or columns)}
+        if isinstance(names, Mapping):
+            chosen = dict(names)
+        else:
+            chosen = {name: name for name in (columns if names is None else column_names("names", names))}
         base = self
         for name, new_name in chosen.items():
             if name not in columns:
@@ -191,7 +206,6 @@ class CustomerBase:
             from relmark.core.frames import columns_of
 
             columns = columns_of(result)
-            columns = {name: Column.of(name, column).values() for name, column in columns.items()}
         if "customer_id" not in columns:
             raise MissingColumnError(
                 f"the result has no customer_id: it has {', '.join(map(repr, columns)) or 'nothing'}."
@@ -200,12 +214,17 @@ class CustomerBase:
 
     def instants(self, as_of: Instant | Sequence[Instant] | npt.NDArray[Any]) -> int | npt.NDArray[np.int64]:
         """Return `as_of` in microseconds UTC: one instant, or one a customer, shape (n,)."""
-        if isinstance(as_of, (list, tuple, np.ndarray)) and np.ndim(as_of) > 0:
-            if isinstance(as_of, np.ndarray) and as_of.dtype.kind == "M":
-                is_day = np.datetime_data(as_of.dtype)[0] in {"Y", "M", "W", "D"}
-                moments = instants("as_of", as_of, tz=self.tz if is_day else "UTC")
+        column = np.asarray(as_of) if hasattr(as_of, "__array__") else as_of
+        if isinstance(column, (list, tuple)) or (isinstance(column, np.ndarray) and column.ndim):
+            if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+                is_day = np.datetime_data(column.dtype)[0] in {"Y", "M", "W", "D"}
+                moments = instants("as_of", column, tz=self.tz if is_day else "UTC")
             else:
-                moments = instants("as_of", np.array(as_of, dtype=object), tz=self.tz)
+                each = column.tolist() if isinstance(column, np.ndarray) else column
+                names = (f"as_of[{row}]" for row in range(len(each)))
+                moments = np.array(
+                    [instant(moment, tz=self.tz, name=name) for moment, name in zip(each, names, strict=True)], np.int64
+                )
             same_length("as_of", moments, len(self))
             return moments
         return instant(as_of, tz=self.tz)  # type: ignore[arg-type]
@@ -231,6 +250,8 @@ class CustomerBase:
         shared: dict[Any, Any] = {}
         columns = {"customer_id": self.customer_id}
         for name, expression in expressions.items():
+            if name == "customer_id":
+                raise InputError("expressions has 'customer_id', the name of the ids: choose another.")
             if not hasattr(expression, "measure"):
                 raise InputError(
                     f"expressions[{name!r}] is {shown(expression)}: an expression is needed, such as field(...)."

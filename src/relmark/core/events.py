@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import attrs
 import numpy as np
 
-from relmark.core.checks import one_of, shown
+from relmark.core.checks import is_missing, one_of, shown
 from relmark.core.errors import InputError
 from relmark.core.time import aware, instant
 
 __all__ = ["Customer", "Event", "Message", "Purchase", "Visit"]
 
 CustomerId: TypeAlias = int | str
-Scalar: TypeAlias = int | float | str | bool | None
+Scalar: TypeAlias = int | float | str | bool | date | datetime | None
 Action: TypeAlias = Literal["sent", "delivered", "opened", "clicked", "bounced", "unsubscribed", "complained"]
 
 _TYPE_OF_ACTION = {
@@ -44,23 +45,56 @@ def _checked_text(instance: object, attribute: attrs.Attribute[Any], value: Any)
 def _checked_number(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is None:
         return
-    if isinstance(value, (bool, str)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise InputError(
             f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a finite number, or None, is needed."
+        )
+
+
+def _checked_word(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, str))):
+        raise InputError(
+            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a str, an int or None is needed."
+        )
+
+
+def _checked_span(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    _checked_number(instance, attribute, value)
+    if value is not None and value < 0:
+        raise InputError(
+            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: no visit ends before it began."
         )
 
 
 def _aware_time(value: Any) -> datetime:
     if type(value) is datetime and value.tzinfo is not None:
         return value
-    if isinstance(value, date) and not isinstance(value, datetime):
-        raise InputError(f"time is {value}: an event happens at an instant. Give an aware datetime.")
+    if (isinstance(value, date) and not isinstance(value, datetime)) or (isinstance(value, str) and len(value) <= 10):
+        raise InputError(f"time is {value}: an event happens at an instant. Give a time with a zone, not a day alone.")
     return aware(instant(value, name="time"))
 
 
 def _plain(value: Any) -> Any:
-    """Return a numpy scalar as the Python number that it is."""
-    return value.item() if isinstance(value, np.generic) else value
+    """Return a numpy scalar or a Decimal as the Python number that it is."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _amount(value: Any) -> Any:
+    """Return a number, None where it is missing."""
+    return None if not isinstance(value, (str, int)) and is_missing(value) else _plain(value)
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"attributes are {shown(value)}: a mapping of names to values is needed.")
+    for name in value:
+        if not isinstance(name, str) or not name:
+            raise InputError(f"attributes have the name {shown(name)}: a string is needed.")
+    return dict(value)
 
 
 def _properties(value: Any) -> dict[str, Scalar]:
@@ -68,14 +102,18 @@ def _properties(value: Any) -> dict[str, Scalar]:
         raise InputError(f"properties are {shown(value)}: a mapping of names to values is needed.")
     out: dict[str, Scalar] = {}
     for name, given in value.items():
-        item = _plain(given)
+        item = _amount(given)
         if not isinstance(name, str) or not name:
             raise InputError(f"properties have the name {shown(name)}: a string is needed.")
-        if item is not None and not isinstance(item, (int, float, str)):
-            raise InputError(f"property {name!r} is {shown(item)}: a number, a string, True, False or None is needed.")
+        if item is not None and not isinstance(item, (int, float, str, date)):
+            raise InputError(
+                f"property {name!r} is {shown(item)}: a number, a string, a boolean, a date, a time or None is needed."
+            )
         if isinstance(item, float) and math.isinf(item):
             raise InputError(f"property {name!r} is {item}: a finite number is needed.")
-        out[name] = None if isinstance(item, float) and math.isnan(item) else item
+        if isinstance(item, datetime):
+            instant(item, name=f"property {name!r}")
+        out[name] = item
     return out
 
 
@@ -97,7 +135,7 @@ class Customer:
     """
 
     id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
-    attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=dict)
+    attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=_attributes, hash=False)
 
 
 @attrs.frozen
@@ -127,8 +165,8 @@ class Event:
     customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
     type: str = attrs.field(validator=_checked_text)
     time: datetime = attrs.field(converter=_aware_time)
-    value: float | None = attrs.field(default=None, converter=_plain, validator=_checked_number)
-    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties)
+    value: float | None = attrs.field(default=None, converter=_amount, validator=_checked_number)
+    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
 
     def to_event(self) -> Event:
         """Return the event itself: what typed events become."""
@@ -147,16 +185,17 @@ class Purchase:
 
     customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
     time: datetime = attrs.field(converter=_aware_time)
-    value: float = attrs.field(converter=_plain, validator=_checked_number)
-    order: str | int | None = None
-    item: str | int | None = None
-    quantity: float | None = attrs.field(default=None, converter=_plain, validator=_checked_number)
-    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties)
+    value: float = attrs.field(converter=_amount, validator=_checked_number)
+    order: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
+    item: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
+    quantity: float | None = attrs.field(default=None, converter=_amount, validator=_checked_number)
+    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a purchase without money."""
+        """Refuse a purchase without money, and a property given twice."""
         if self.value is None:
             raise InputError("Purchase.value is None: a purchase needs its money, 0 if it was free.")
+        self.to_event()
 
     def to_event(self) -> Event:
         """Return the Event of type 'purchase'."""
@@ -178,13 +217,17 @@ class Message:
     time: datetime = attrs.field(converter=_aware_time)
     action: Action = attrs.field()
     channel: str = attrs.field(validator=_checked_text)
-    campaign: str | None = None
-    message_id: str | int | None = None
-    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties)
+    campaign: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
+    message_id: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
+    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
 
     @action.validator
     def _known_action(self, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG002
         one_of("Message.action", value, _TYPE_OF_ACTION)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a property given twice."""
+        self.to_event()
 
     def to_event(self) -> Event:
         """Return the Event whose type names the action."""
@@ -204,11 +247,15 @@ class Visit:
 
     customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
     time: datetime = attrs.field(converter=_aware_time)
-    channel: str | None = None
-    campaign: str | None = None
-    page: str | None = None
-    duration: timedelta | float | None = None
-    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties)
+    channel: str | None = attrs.field(default=None, validator=attrs.validators.optional(_checked_text))
+    campaign: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
+    page: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
+    duration: timedelta | float | None = attrs.field(default=None, converter=_amount, validator=_checked_span)
+    properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a property given twice."""
+        self.to_event()
 
     def to_event(self) -> Event:
         """Return the Event of type 'visit'."""

@@ -13,6 +13,7 @@ from relmark.core.checks import one_of
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.ids import Coded
 from relmark.core.names import did_you_mean
+from relmark.core.time import UtcTimes
 
 __all__ = ["columns_of", "to_frame"]
 
@@ -20,7 +21,10 @@ _INSTALL = "Install it with pip install 'relmark[dataframes]', or give a mapping
 
 
 def columns_of(frame: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return columns of a frame or mapping by name: numpy arrays, or `Coded` where a frame library codes strings.
+    """Return columns of a frame or mapping by name.
+
+    Numbers, dates and times become numpy arrays, strings and categoricals `Coded`, times with a zone `UtcTimes`, lists
+    and what has missing integers or booleans arrays of objects. The columns of a mapping stay as they are.
 
     Parameters
     ----------
@@ -65,12 +69,15 @@ def _present(names: Sequence[str] | None, has: Sequence[str]) -> Sequence[str]:
 
 def _column(nw: Any, series: Any, name: str) -> Any:
     kind = series.dtype
-    if kind in {nw.String, nw.Categorical, nw.Enum}:
+    if kind == nw.String:
         return _coded(nw, series)
+    if kind in {nw.Categorical, nw.Enum}:
+        return _coded_categorical(nw, series)
     if isinstance(kind, nw.Datetime):
         if kind.time_zone is not None:
             series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        return np.asarray(series.to_numpy()).astype("M8[us]")
+        times = np.asarray(series.to_numpy()).astype("M8[us]", copy=False)
+        return times if kind.time_zone is None else UtcTimes(times)
     if kind == nw.Date:
         return np.asarray(series.to_numpy()).astype("M8[D]")
     if kind == nw.Boolean and series.is_null().any():
@@ -92,26 +99,49 @@ def _column(nw: Any, series: Any, name: str) -> Any:
 
 
 def _coded(nw: Any, series: Any) -> Coded:
-    """Return a string column as codes: distinct values ascending, coded by the frame library itself."""
-    text = series if series.dtype == nw.String else series.cast(nw.String)
-    words = [str(word) for word in text.drop_nulls().unique().to_list()]
-    categories = np.array(sorted(words), dtype=np.str_) if words else np.empty(0, dtype="<U1")
-    native = text.to_native()
-    missing = text.is_null().to_numpy()
+    """Return a string column as codes, by the dictionary that the frame library makes itself."""
+    native = series.to_native()
     if hasattr(native, "dictionary_encode"):  # pyarrow
-        chunked = native.combine_chunks() if hasattr(native, "combine_chunks") else native
-        array = chunked.dictionary_encode()
-        found = [str(word) for word in array.dictionary.to_pylist()]
-        codes = array.indices.fill_null(0).to_numpy(zero_copy_only=False)
-        order = np.searchsorted(categories, found) if found else np.zeros(1, dtype=np.int64)
-        return Coded(categories, np.where(missing, -1, order[codes]))
-    if not words:
-        return Coded(categories, np.full(len(text), -1, dtype=np.int64))
-    listed = text.cast(nw.Enum(categories.tolist())).to_native()
-    physical = (
-        listed.to_physical().fill_null(0).to_numpy() if hasattr(listed, "to_physical") else listed.cat.codes.to_numpy()
-    )
-    return Coded(categories, np.where(missing, -1, physical.astype(np.int64)))
+        return _coded_arrow(native.dictionary_encode())
+    if hasattr(native, "factorize"):  # pandas
+        codes, words = native.factorize()
+        return Coded(_texts(words.tolist()), codes)
+    words = _texts(series.drop_nulls().unique().to_list())  # polars
+    if not len(words):
+        return Coded(words, np.full(len(series), -1, dtype=np.int64))
+    return _coded_categorical(nw, series.cast(nw.Enum(words.tolist())))
+
+
+def _coded_categorical(nw: Any, series: Any) -> Coded:
+    """Return a categorical as the codes that it has; categories that are no strings stay what they are."""
+    native = series.to_native()
+    if hasattr(native, "cat") and hasattr(native.cat, "codes"):  # pandas
+        return Coded(_texts(native.cat.categories.tolist()), native.cat.codes.to_numpy())
+    if hasattr(native, "combine_chunks"):  # pyarrow
+        return _coded_arrow(native)
+    words = _texts(native.cat.get_categories().to_list())  # polars
+    if series.dtype == nw.Categorical:  # its physical codes belong to a pool that other columns share
+        return _coded(nw, series.cast(nw.String))
+    physical = native.to_physical().to_numpy()
+    missing = native.is_null().to_numpy()
+    return Coded(words, np.where(missing, -1, np.nan_to_num(physical)).astype(np.int64))
+
+
+def _coded_arrow(native: Any) -> Coded:
+    """Return a dictionary column of pyarrow, whose chunks may have a dictionary each, as codes."""
+    whole = native.unify_dictionaries().combine_chunks() if hasattr(native, "unify_dictionaries") else native
+    whole = whole.chunk(0) if hasattr(whole, "chunk") else whole
+    codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return Coded(_texts(whole.dictionary.to_pylist()), codes)
+
+
+def _texts(words: list[Any]) -> npt.NDArray[Any]:
+    """Return distinct words as an array of strings, or of objects where they are something else."""
+    if all(isinstance(word, str) for word in words):
+        return np.array(words, dtype=np.str_) if words else np.empty(0, dtype="<U1")
+    array = np.empty(len(words), dtype=object)
+    array[:] = words
+    return array
 
 
 def to_frame(columns: Mapping[str, npt.NDArray[Any]], backend: str = "pandas") -> Any:
@@ -129,6 +159,6 @@ def to_frame(columns: Mapping[str, npt.NDArray[Any]], backend: str = "pandas") -
 
 def _exported(column: npt.NDArray[Any]) -> Any:
     """Return a column as frame libraries take it: strings as lists, the rest as arrays of their own."""
-    if column.dtype.kind == "U":
-        return column.tolist()
-    return column.tolist() if column.dtype == object else np.array(column)
+    if column.dtype == object:
+        return [sorted(item) if isinstance(item, frozenset) else item for item in column.tolist()]
+    return column.tolist() if column.dtype.kind == "U" else np.array(column)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import shown
 from relmark.core.errors import InputError
 
 __all__ = ["BUCKETS", "hash_buckets", "hash_fraction"]
@@ -45,8 +46,10 @@ def hash_fraction(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.float64]:
 def hash_buckets(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.int64]:
     """Return for each id its bucket, an integer from 0 to 9,999."""
     if not isinstance(seed, str):
-        raise InputError(f"seed is {seed!r}: a string is needed.")
+        raise InputError(f"seed is {shown(seed)}: a string is needed.")
     array = np.atleast_1d(np.asarray(ids))
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype == object:
         array = _plain_ids(array)
     if array.ndim != 1 or array.dtype.kind not in "iuUT":
@@ -65,7 +68,7 @@ def hash_buckets(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.int64]:
 def _plain_ids(array: npt.NDArray[np.object_]) -> npt.NDArray[np.str_]:
     for row, value in enumerate(array):
         if isinstance(value, bool) or not isinstance(value, (int, str, np.integer)):
-            raise InputError(f"ids have {value!r} in row {row}: int or str is needed.")
+            raise InputError(f"ids have {shown(value)} in row {row}: int or str is needed.")
     return np.array([str(value) for value in array]) if len(array) else np.empty(0, dtype="U1")
 
 
@@ -92,7 +95,10 @@ def _utf8_bytes(texts: npt.NDArray[np.str_]) -> tuple[npt.NDArray[np.uint8], npt
         )
         if points.max(initial=0) < 128:  # ASCII: code points are the bytes
             return np.ascontiguousarray(points.T).astype(np.uint8), np.strings.str_len(texts).astype(np.int64)
-    encoded = [str(text).encode() for text in texts]
+    try:
+        encoded = [str(text).encode() for text in texts]
+    except UnicodeEncodeError as error:
+        raise InputError(f"{shown(error.object)} holds half a surrogate pair: it has no UTF-8 form.") from None
     lengths = np.array([len(text) for text in encoded], dtype=np.int64)
     padded = np.array(encoded, dtype=f"S{max(int(lengths.max(initial=1)), 1)}")
     return np.ascontiguousarray(padded[:, None].view(np.uint8).T), lengths

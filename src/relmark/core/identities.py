@@ -15,11 +15,12 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import same_length, shown, whole
+from relmark.core.checks import is_missing, same_length, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.formats import text_table
 from relmark.core.frames import columns_of
 from relmark.core.ids import Coded, id_array
+from relmark.core.names import did_you_mean
 from relmark.core.ordering import group_order
 from relmark.core.results import ColumnarResult
 
@@ -77,7 +78,8 @@ class Identities(ColumnarResult):
 
     def explain(self, customer_id: int | str) -> tuple[Join, ...]:
         """Return the joins that made a customer: each record is reached from one before it by a shared value."""
-        rows = np.flatnonzero(self.customer_id == customer_id)
+        same_kind = isinstance(customer_id, str) == (self.customer_id.dtype.kind == "U")
+        rows = np.flatnonzero(self.customer_id == customer_id) if same_kind else np.empty(0, dtype=np.intp)
         if len(rows) == 0:
             raise InputError(f"there is no customer {shown(customer_id)} among the merged ones.")
         holders: dict[tuple[str, int], list[int]] = {}
@@ -147,8 +149,11 @@ def resolve_identities(
     record 1 joins record 2 by phone '79001234567'
     """
     whole("hub", hub, low=1)
-    if isinstance(keys, str) or not keys:
-        raise InputError(f"keys are {shown(keys)}: a list of column names is needed.")
+    if isinstance(keys, str) or not keys or len(set(keys)) < len(keys) or customer_id in keys:
+        raise InputError(f"keys are {shown(keys)}: a list of different column names is needed, customer_id not of it.")
+    for key in normalise or {}:
+        if key not in keys:
+            raise InputError(f"normalise has {shown(key)}, which is none of the keys.{did_you_mean(str(key), keys)}")
     columns = columns_of(records, [*keys, *([customer_id] if customer_id else [])])
     n = len(columns[keys[0]])
     ways = dict(normalise or {})
@@ -159,19 +164,19 @@ def resolve_identities(
     ids = None
     if customer_id is not None:
         same_length(customer_id, columns[customer_id], n)
-        given = columns[customer_id]
-        ids = id_array(customer_id, given.categories[given.codes] if isinstance(given, Coded) else given)
+        ids = id_array(customer_id, columns[customer_id])
         names, codes = np.unique(ids, return_inverse=True)
         values[customer_id] = (codes.astype(np.int64), tuple(str(name) for name in names))
     refused = []
-    for key in keys:
+    kept = dict(values)
+    for key in keys:  # all judged on what came in, so that the order of keys decides nothing
         codes, words = values[key]
         hubs = _hubs(codes, len(words), [values[other][0] for other in values if other != key], hub)
-        refused += [
-            Hub(key, words[code], int(np.count_nonzero(codes == code)), people) for code, people in sorted(hubs.items())
-        ]
+        records = np.bincount(codes[codes >= 0], minlength=len(words))
+        refused += [Hub(key, words[code], int(records[code]), people) for code, people in sorted(hubs.items())]
         if hubs:
-            values[key] = (np.where(np.isin(codes, list(hubs)), -1, codes), words)
+            kept[key] = (np.where(np.isin(codes, list(hubs)), -1, codes), words)
+    values = kept
     group = _components(n, [codes for codes, _ in values.values()])
     first = np.unique(group, return_index=True)[1]
     if ids is None:
@@ -201,16 +206,16 @@ def _normalised(
     key: str, column: Any, normalise: Callable[[str], str | None]
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     if isinstance(column, Coded):
-        given = [str(word) for word in column.categories] if len(column.categories) else []
+        given = [str(word) for word in column.categories.tolist()]
         raw = column.codes.astype(np.int64)
     else:
         seen: dict[Any, int] = {}
         items = column.tolist() if isinstance(column, np.ndarray) else list(column)
         raw = np.empty(len(items), dtype=np.int64)
         for row, item in enumerate(items):
-            if item is None or item != item:  # noqa: PLR0124  (NaN)
+            if is_missing(item):
                 raw[row] = -1
-            elif isinstance(item, (str, int)) and not isinstance(item, bool):
+            elif isinstance(item, (str, int, np.integer)) and not isinstance(item, bool):
                 raw[row] = seen.setdefault(str(item), len(seen))
             else:
                 raise InputError(f"{key} has {shown(item)} in row {row}: strings or whole numbers are needed.")

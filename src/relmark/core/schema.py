@@ -94,7 +94,7 @@ class Schema(Definition):
     def operators(self, field: str) -> tuple[str, ...]:
         """Return the operators that fit a field, for a user interface."""
         if field not in self.fields:
-            raise InputError(f"there is no field {field!r}.{did_you_mean(field, self.fields)}")
+            raise InputError(f"there is no field {field!r}.{did_you_mean(str(field), self.fields)}")
         return _OPERATORS[self.fields[field]]
 
     def _body(self) -> dict[str, Any]:

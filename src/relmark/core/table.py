@@ -15,11 +15,13 @@ from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.events import Customer
 from relmark.core.formats import html_table, text_table
-from relmark.core.ids import Coded, find_ids, id_array
+from relmark.core.ids import find_ids, id_array
 from relmark.core.names import did_you_mean
 from relmark.core.results import read_only
 
 __all__ = ["CustomerTable", "ItemTable"]
+
+_SHOWN_ROWS = 20
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -33,10 +35,7 @@ class Table:
 
     @classmethod
     def _build(cls, ids: Any, columns: Mapping[str, Any], tz: str = "UTC") -> Self:
-        given = ids.categories[ids.codes] if isinstance(ids, Coded) and (ids.codes >= 0).all() else ids
-        if isinstance(given, Coded):
-            raise InputError(f"{cls.key} is missing in row {int(np.argmax(given.codes < 0))}: drop these rows.")
-        array = id_array(cls.key, given)
+        array = id_array(cls.key, ids)
         if array.dtype.kind == "U" and (array == "").any():
             raise InputError(f"{cls.key} is an empty string in row {int(np.argmax(array == ''))}: drop these rows.")
         distinct, first = np.unique(array, return_index=True)
@@ -125,11 +124,19 @@ class Table:
         columns = ", ".join(f"{name}: {column.kind}" for name, column in list(self.columns.items())[:12])
         return f"{type(self).__name__}({len(self):,} rows; {columns or 'no columns'})"
 
+    def _shown(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the first rows alone: a million rows must not become objects to show twenty."""
+        rows = slice(0, _SHOWN_ROWS)
+        return {self.key: self._ids[rows], **{name: col.take(rows).values() for name, col in self.columns.items()}}
+
+    def _more(self) -> str:
+        return f"... {len(self) - _SHOWN_ROWS:,} more rows" if len(self) > _SHOWN_ROWS else ""
+
     def __str__(self) -> str:
-        return text_table(self.to_columns())
+        return "\n".join(filter(None, [text_table(self._shown()), self._more()]))
 
     def _repr_html_(self) -> str:
-        return html_table(self.to_columns(), caption=repr(self))
+        return html_table(self._shown(), caption=repr(self))
 
 
 @attrs.frozen(eq=False, repr=False)
