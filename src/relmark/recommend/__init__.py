@@ -1,0 +1,73 @@
+"""What to offer to whom: personal lists, what goes with a basket, what is alike, and whom else to address.
+
+Data flow one way. Purchases become `Interactions` (customers by items, with times, pieces, money and orders). A
+recommender is a frozen set of settings (`Ease`, `Popular`, `BuyAgain`, ...), and ``fit`` turns it into a model that holds
+arrays only. ``recommend`` scores every item for a block of customers, `Rules` remove what may not come, the best k are
+taken, and the answer is ragged: as many items as there are, with reasons and with the drops counted by rule. `compare`
+asks what customers did next, `also_bought` counts pairs, `look_alike` finds people like a seed.
+"""
+
+from relmark.recommend.arrivals import FittedNewArrivals, NewArrivals
+from relmark.recommend.auto import Choice, auto
+from relmark.recommend.blend import Blend, FittedBlend
+from relmark.recommend.buy_again import BuyAgain, FittedBuyAgain
+from relmark.recommend.comparison import Comparison, compare
+from relmark.recommend.ease import Ease, FittedEase
+from relmark.recommend.evaluation import Evaluation, evaluate
+from relmark.recommend.factors import Als, Bpr, FactorModel, Factors
+from relmark.recommend.fallback import Fallback, FittedFallback
+from relmark.recommend.fitted import Fitted
+from relmark.recommend.interactions import Interactions
+from relmark.recommend.look_alike import LookAlike, look_alike
+from relmark.recommend.neighbours import FittedNeighbours, ItemNeighbours
+from relmark.recommend.pairs import Pairs, also_bought
+from relmark.recommend.popular import FittedPopular, Popular
+from relmark.recommend.recommendations import Explanation, Recommendation, Recommendations, SimilarCustomer
+from relmark.recommend.rules import AfterPurchase, Category, Rules
+from relmark.recommend.spec import Spec, spec_from_dict
+from relmark.recommend.splits import Split, folds_by_time, split_by_time
+
+__all__ = [
+    "AfterPurchase",
+    "Als",
+    "Blend",
+    "Bpr",
+    "BuyAgain",
+    "Category",
+    "Choice",
+    "Comparison",
+    "Ease",
+    "Evaluation",
+    "Explanation",
+    "FactorModel",
+    "Factors",
+    "Fallback",
+    "Fitted",
+    "FittedBlend",
+    "FittedBuyAgain",
+    "FittedEase",
+    "FittedFallback",
+    "FittedNeighbours",
+    "FittedNewArrivals",
+    "FittedPopular",
+    "Interactions",
+    "ItemNeighbours",
+    "LookAlike",
+    "NewArrivals",
+    "Pairs",
+    "Popular",
+    "Recommendation",
+    "Recommendations",
+    "Rules",
+    "SimilarCustomer",
+    "Spec",
+    "Split",
+    "also_bought",
+    "auto",
+    "compare",
+    "evaluate",
+    "folds_by_time",
+    "look_alike",
+    "spec_from_dict",
+    "split_by_time",
+]

@@ -1,0 +1,43 @@
+"""Intervals of means over customers, who are drawn whole: all lists and folds of a customer come together."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def draws_of_means(
+    values: FloatArray, cluster: npt.NDArray[np.integer], draws: int, rng: np.random.Generator
+) -> FloatArray:
+    """Return bootstrap draws of the mean of each column, shape (draws, metrics).
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (rows, metrics)
+    cluster : ndarray of int, shape (rows,)
+        The customer of each row, 0 to c - 1, each of which occurs.
+    draws : int
+    rng : Generator
+
+    Notes
+    -----
+    A draw takes c customers with replacement, and divides the sum of their rows by the number of these rows.
+    B. Efron and R. Tibshirani, An introduction to the bootstrap, 1993, chapter 13 (percentile intervals).
+    """
+    c = int(cluster.max()) + 1
+    sums = np.stack([np.bincount(cluster, weights=column, minlength=c) for column in values.T], axis=1)
+    rows = np.bincount(cluster, minlength=c).astype(np.float64)
+    out = np.empty((draws, values.shape[1]))
+    for draw in range(draws):
+        weight = np.bincount(rng.integers(0, c, c), minlength=c).astype(np.float64)
+        out[draw] = (weight @ sums) / (weight @ rows)
+    return out
+
+
+def percentiles(draws: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of the percentile interval of each column."""
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
+    return low, high

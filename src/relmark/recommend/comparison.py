@@ -1,0 +1,216 @@
+"""Several recommenders on the same test periods, beside the baselines, with intervals and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import generator, one_of, shown
+from relmark.core.errors import InputError
+from relmark.core.intervals import Estimate, Interval
+from relmark.core.results import ColumnarResult
+from relmark.core.time import days
+from relmark.recommend._bootstrap import draws_of_means, percentiles
+from relmark.recommend.buy_again import BuyAgain
+from relmark.recommend.evaluation import METRICS, Evaluation, evaluate, with_estimates
+from relmark.recommend.interactions import Interactions
+from relmark.recommend.popular import Popular
+from relmark.recommend.rules import Rules
+from relmark.recommend.spec import Spec
+from relmark.recommend.splits import folds_by_time
+
+__all__ = ["Comparison", "compare"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Comparison(ColumnarResult):
+    """One row a recommender; the metrics are those of `Evaluation`, means over customers.
+
+    Parameters
+    ----------
+    name : ndarray of str, shape (m,)
+    ndcg, ndcg_low, ndcg_high : ndarray of float64, shape (m,)
+        With its interval; `estimate` gives the interval of every metric.
+    recall, precision, hit_rate, map, mrr, revenue, repeat_share, novelty, diversity, coverage, gini : ndarray, shape (m,)
+    k, items
+        As in `evaluate`.
+    customers : int
+        How many customers (and folds) counted.
+    folds : int
+    evaluations : mapping of str to Evaluation
+        By name, one row a customer.
+    """
+
+    name: npt.NDArray[np.str_]
+    ndcg: FloatArray
+    ndcg_low: FloatArray
+    ndcg_high: FloatArray
+    recall: FloatArray
+    precision: FloatArray
+    hit_rate: FloatArray
+    map: FloatArray
+    mrr: FloatArray
+    revenue: FloatArray
+    repeat_share: FloatArray
+    novelty: FloatArray
+    diversity: FloatArray
+    coverage: FloatArray
+    gini: FloatArray
+    k: int
+    items: str
+    customers: int
+    folds: int
+    evaluations: Mapping[str, Evaluation]
+
+    def estimate(self, name: str, metric: str = "ndcg") -> Estimate:
+        """Return a metric of one recommender with its interval."""
+        one_of("name", name, self.name.tolist())
+        return self.evaluations[name].estimates[one_of("metric", metric, METRICS)]
+
+    def difference(
+        self,
+        name: str,
+        baseline: str = "popular",
+        metric: str = "ndcg",
+        *,
+        level: float = 0.95,
+        draws: int = 1000,
+        rng: np.random.Generator | int | None = 0,
+    ) -> Estimate:
+        """Return how much better one is than another, customer by customer, with a bootstrap interval."""
+        one_of("metric", metric, METRICS)
+        a, b = (self.evaluations[one_of("name", each, self.name.tolist())] for each in (name, baseline))
+        gap = getattr(a, metric) - getattr(b, metric)
+        known = ~np.isnan(gap)
+        if not known.any():
+            return Estimate(float("nan"), None, f"{metric} is not defined for both")
+        cluster = np.unique(a.customer_id[known], return_inverse=True)[1]
+        low, high = percentiles(draws_of_means(gap[known, None], cluster, draws, generator(rng)), level)
+        interval = Interval(float(low[0]), float(high[0]), level, "paired bootstrap of customers")
+        return Estimate(float(gap[known].mean()), interval)
+
+    def _facts(self) -> dict[str, Any]:
+        best = int(np.argmax(self.ndcg))
+        return {
+            "best": str(self.name[best]),
+            "ndcg": float(self.ndcg[best]),
+            "k": self.k,
+            "items": self.items,
+            "customers": self.customers,
+            "folds": self.folds,
+        }
+
+    def _table(self) -> dict[str, Any]:
+        order = np.argsort(-self.ndcg, kind="stable")
+        columns = {"name": self.name[order], f"ndcg@{self.k}": self.ndcg[order]}
+        columns |= {"low": self.ndcg_low[order], "high": self.ndcg_high[order]}
+        for name in ("recall", "hit_rate", "mrr", "repeat_share", "coverage", "revenue"):
+            if not np.isnan(getattr(self, name)).all():
+                columns[name] = getattr(self, name)[order]
+        return columns
+
+
+def compare(
+    models: Mapping[str, Spec],
+    interactions: Interactions,
+    *,
+    k: int = 10,
+    test: timedelta = days(30),
+    folds: int = 1,
+    items: Literal["all", "new"] = "all",
+    rules: Rules | None = None,
+    unseen_items: bool = False,
+    level: float = 0.95,
+    draws: int = 1000,
+    rng: np.random.Generator | int | None = 0,
+) -> Comparison:
+    """Fit recommenders on the past and compare their lists with what came after it.
+
+    All-time popularity and buy-again stand beside the models unless they are among them (buy-again only where `items`
+    is "all": it has nothing new to offer).
+
+    Parameters
+    ----------
+    models : mapping of str to Spec
+        Settings by name, such as ``{"ease": Ease()}``.
+    interactions : Interactions
+        With times. The test periods end at the last line.
+    k : int
+    test : timedelta
+        The length of a test period.
+    folds : int
+        How many test periods, one after the other; a customer's rows of all of them are drawn together.
+    items, rules, unseen_items, level, draws, rng
+        As in `evaluate`.
+
+    Returns
+    -------
+    Comparison
+
+    Examples
+    --------
+    >>> from relmark.recommend import Ease
+    >>> who, what, month = ["a", "a", "b", "b", "a"], ["tea", "cup", "tea", "cup", "cup"], [1, 1, 1, 1, 3]
+    >>> x = Interactions.from_columns(customer_id=who, item=what, time=[f"2026-0{m}-01T00:00Z" for m in month])
+    >>> compare({"ease": Ease()}, x, k=1).name.tolist()
+    ['ease', 'popular', 'buy again']
+    """
+    if not isinstance(models, Mapping):
+        raise InputError(f"models is {shown(models)}: a mapping of names to settings is needed.")
+    for name, spec in models.items():
+        if not isinstance(spec, Spec):
+            raise InputError(f"models[{name!r}] is {shown(spec)}: settings such as Ease() are needed.")
+    candidates = {str(name): spec for name, spec in models.items()}
+    if not any(isinstance(spec, Popular) for spec in candidates.values()):
+        candidates["popular"] = Popular()
+    if items == "all" and not any(isinstance(spec, BuyAgain) for spec in candidates.values()):
+        candidates["buy again"] = BuyAgain()
+    source = generator(rng)
+    found: dict[str, list[Evaluation]] = {name: [] for name in candidates}
+    for split in folds_by_time(interactions, test, folds=folds):
+        for name, spec in candidates.items():
+            model = spec.fit(split.train, as_of=split.as_of)
+            found[name].append(
+                evaluate(
+                    model, split.test, k=k, items=items, rules=rules, unseen_items=unseen_items, draws=1, rng=source
+                )
+            )
+    evaluations = {
+        name: with_estimates(_joined(parts), level=level, draws=draws, rng=source) for name, parts in found.items()
+    }
+    every = list(evaluations.values())
+    means = {metric: np.array([each.estimates[metric].value for each in every]) for metric in METRICS}
+    return Comparison(
+        name=np.array(list(evaluations), dtype=np.str_),
+        **means,
+        ndcg_low=np.array([each.estimates["ndcg"].low for each in every]),
+        ndcg_high=np.array([each.estimates["ndcg"].high for each in every]),
+        coverage=np.array([each.coverage for each in every]),
+        gini=np.array([each.gini for each in every]),
+        k=k,
+        items=items,
+        customers=len(every[0]),
+        folds=folds,
+        evaluations=evaluations,
+    )
+
+
+def _joined(parts: list[Evaluation]) -> Evaluation:
+    """Return the rows of all folds together; coverage and gini are the means of the folds."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in first.to_columns()}
+    return attrs.evolve(
+        first,
+        **columns,
+        coverage=float(np.mean([part.coverage for part in parts])),
+        gini=float(np.mean([part.gini for part in parts])),
+    )

@@ -1,0 +1,49 @@
+"""What a blend and a fallback share: several fitted models, each of which sees the customers with its own weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.errors import InputError
+from relmark.recommend._masks import Block
+from relmark.recommend.fitted import Fitted
+from relmark.recommend.interactions import Interactions
+from relmark.recommend.rules import ItemId
+
+__all__ = ["Composed"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Composed(Fitted):
+    """Fitted models on the same interactions."""
+
+    models: tuple[Fitted, ...]
+
+    def _block(self, customers: Any, as_of: Any, history: Interactions | None) -> tuple[npt.NDArray[Any], Block]:
+        ids, block = Fitted._block(self, customers, as_of, history)
+        parts = tuple(model._block(customers, as_of, history)[1] for model in self.models)  # noqa: SLF001
+        return ids, attrs.evolve(block, parts=parts)
+
+    def _basket_block(self, basket: IntArray, customer: ItemId | None, as_of: Any) -> Block:
+        block = Fitted._basket_block(self, basket, customer, as_of)
+        parts = tuple(model._basket_block(basket, customer, as_of) for model in self.models)  # noqa: SLF001
+        return attrs.evolve(block, parts=parts)
+
+    def _similar(self, item: int) -> FloatArray:
+        """Ask the first model that knows what is like an item."""
+        for model in self.models:
+            try:
+                return model._similar(item)  # noqa: SLF001
+            except InputError:
+                continue
+        raise InputError(
+            f"none of {', '.join(type(model.spec).__name__ for model in self.models)} knows similar items: "
+            "add Ease, ItemNeighbours or Als."
+        )

@@ -1,0 +1,94 @@
+"""One model after the other: where the first has nothing more to say, the next goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import shown
+from relmark.core.errors import InputError
+from relmark.core.time import Instant
+from relmark.recommend._masks import Block
+from relmark.recommend.composed import Composed
+from relmark.recommend.fitted import Contributions
+from relmark.recommend.interactions import Interactions
+from relmark.recommend.spec import Spec, remembered, shared_fields
+
+__all__ = ["Fallback", "FittedFallback"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def _flat(models: Any) -> tuple[Spec, ...]:
+    if isinstance(models, Spec) or not isinstance(models, Iterable):
+        raise InputError(f"models is {shown(models)}: a list of settings such as [BuyAgain(), Ease()] is needed.")
+    flat: list[Spec] = []
+    for model in models:
+        flat += model.models if isinstance(model, Fallback) else [model]
+    return tuple(flat)
+
+
+@attrs.frozen
+class Fallback(Spec):
+    """Models in order: all the first can recommend to a customer, then what the next adds, until there are k.
+
+    Parameters
+    ----------
+    models : sequence of Spec
+        Such as ``[BuyAgain(min_gap=days(20)), Ease(), Popular()]``. Scores are each model's own: they are comparable
+        within one source only. End with `Popular` if strangers should get something.
+
+    Examples
+    --------
+    >>> from relmark.recommend import BuyAgain, Popular
+    >>> x = Interactions.from_columns(customer_id=["a", "b", "b"], item=["tea", "tea", "cup"])
+    >>> recs = Fallback([BuyAgain(), Popular()]).fit(x).recommend(["a", "stranger"], k=2)
+    >>> list(zip(recs.item.tolist(), recs.source.tolist()))
+    [('tea', 'buy again'), ('cup', 'popular'), ('tea', 'popular'), ('cup', 'popular')]
+    """
+
+    kind: ClassVar[str] = "fallback"
+
+    models: tuple[Spec, ...] = attrs.field(converter=_flat)
+
+    @models.validator
+    def _check(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
+        if not value:
+            raise InputError("models is empty: give at least one model.")
+        for model in value:
+            if not isinstance(model, Spec):
+                raise InputError(f"models has {shown(model)}: settings such as Ease() are needed.")
+
+    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedFallback:
+        """Return all models fitted on the same interactions; see `Spec.fit`."""
+        seen, past, now = remembered(interactions, as_of, "binary", None)
+        fitted = tuple(model.fit(interactions, as_of=as_of) for model in self.models)
+        return FittedFallback(**shared_fields(self, seen, past, now), models=fitted)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class FittedFallback(Composed):
+    """Fitted models in the order in which they are asked."""
+
+    source: ClassVar[str] = "fallback"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The models by name, in order."""
+        return tuple(model.source for model in self.models)
+
+    def _scores(self, tier: int, block: Block) -> FloatArray:
+        return self.models[tier]._own(block.parts[tier])  # noqa: SLF001
+
+    def _tier_contributions(self, tier: int, block: Block, item: int) -> Contributions:
+        return self.models[tier]._contributions(block.parts[tier], item)  # noqa: SLF001
+
+    def _own_scale(self, tier: int) -> bool:  # noqa: ARG002
+        return True
+
+    def _reason(self, tier: int, block: Block, item: int) -> str:
+        return self.models[tier]._reason(0, block.parts[tier], item)  # noqa: SLF001

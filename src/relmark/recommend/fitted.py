@@ -1,0 +1,478 @@
+"""A fitted recommender: everything that all models share, from scores to ranked, ruled, explained lists.
+
+A model says how it scores a block of customers (`_own`), what it knows of similar items, and what adds up to a score.
+The life of one call: customers are found, their histories taken block by block, the model scores every item, rules turn
+what may not come into -inf, the best k are taken, and where fewer come than were asked for, the next source goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import shown, whole
+from relmark.core.errors import InputError
+from relmark.core.ids import find_ids, id_array
+from relmark.core.results import read_only
+from relmark.core.table import ItemTable
+from relmark.core.time import Instant, instant, instant_text, instants
+from relmark.recommend._blas import one_blas_thread
+from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._history import History, history_of, stranger
+from relmark.recommend._masks import NO, Block, Masks, compile_rules
+from relmark.recommend._saved import Saved
+from relmark.recommend._select import pick
+from relmark.recommend._topk import block_rows, top_k
+from relmark.recommend.interactions import Interactions
+from relmark.recommend.recommendations import Explanation, Recommendation, Recommendations, SimilarCustomer
+from relmark.recommend.rules import ItemId, Rules
+
+__all__ = ["Fitted"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+Contributions = tuple[list[str], npt.NDArray[np.float64]]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Fitted(Saved):
+    """What every fitted model can do.
+
+    Parameters
+    ----------
+    spec : Spec
+        The settings with which it was fitted.
+    item, customer_id : ndarray, shapes (m,) and (n,)
+        Ids, ascending.
+    history : History
+        What each customer bought: pairs, no lines.
+    popularity : ndarray of float32, shape (m,)
+        The share of customers who bought each item: what strangers are offered.
+    now : int or None
+        The instant as of which it was fitted, in microseconds UTC; None without times.
+    catalogue : Catalogue
+        What is known of the items.
+    """
+
+    source: ClassVar[str] = ""
+
+    spec: Any
+    item: npt.NDArray[Any] = attrs.field(converter=read_only)
+    customer_id: npt.NDArray[Any] = attrs.field(converter=read_only)
+    history: History
+    popularity: FloatArray = attrs.field(converter=read_only)
+    now: int | None
+    catalogue: Catalogue
+
+    # What a model says for itself.
+
+    def _own(self, block: Block) -> FloatArray:
+        """Return fresh scores of every item, shape (n, m); -inf where the model has nothing to say."""
+        raise AssertionError(f"{type(self).__name__} has no scores for {len(block)} customers")
+
+    def _contributions(self, block: Block, item: int) -> Contributions:
+        """Return what adds up to the own score of one customer and one item."""
+        raise AssertionError(f"{type(self).__name__} cannot explain item {item} to {len(block)} customers")
+
+    def _similar(self, item: int) -> FloatArray:
+        """Return how like one item all others are, shape (m,); -inf where nothing is known."""
+        raise InputError(
+            f"{type(self.spec).__name__} ranks {self.item[item]!r} without knowing what is like it: "
+            "fit Ease, ItemNeighbours or Als for similar items."
+        )
+
+    def _taste(self) -> Any:
+        """Return vectors of the customers, shape (n, anything), whose cosine says how alike they are."""
+        return self.history.matrix(len(self.item))
+
+    @property
+    def _weighting(self) -> dict[str, Any]:
+        """How lines become weights, for histories that come in later."""
+        return {"weight": "binary", "half_life": None}
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where recommendations come from, in the order in which they are asked."""
+        return (self.source, "popular")
+
+    def _scores(self, tier: int, block: Block) -> FloatArray:
+        """Return the scores of one source; strangers and items without evidence are left to the next."""
+        if tier == 0:
+            return self._own(block)
+        scores = np.where(self.popularity > 0, self.popularity, NO).astype(np.float32)
+        return np.tile(scores, (len(block), 1))
+
+    def _tier_contributions(self, tier: int, block: Block, item: int) -> Contributions:
+        if tier == 0:
+            return self._contributions(block, item)
+        return ["share of customers who bought it"], np.array([float(self.popularity[item])])
+
+    def _own_scale(self, tier: int) -> bool:
+        """Tell whether scores of a source are on a scale of its own, or fill up what the model scores zero."""
+        return tier == 0
+
+    def _reason(self, tier: int, block: Block, item: int) -> str:
+        if tier > 0:
+            return "popular"
+        labels, amounts = self._contributions(block, item)
+        labels, amounts = labels[: len(block.past.item)], amounts[: len(block.past.item)]  # purchases come first
+        best = int(np.argmax(amounts)) if len(amounts) else -1
+        if best < 0 or amounts[best] <= 0:
+            return self.source
+        return "bought before" if labels[best] == str(self.item[item]) else f"because of {labels[best]}"
+
+    # What users call.
+
+    def recommend(
+        self,
+        customers: Any = None,
+        k: int = 10,
+        *,
+        rules: Rules | None = None,
+        as_of: Any = None,
+        history: Interactions | None = None,
+        items: ItemTable | None = None,
+    ) -> Recommendations:
+        """Recommend up to k items to each customer, best first, after the rules.
+
+        Parameters
+        ----------
+        customers : id or array_like of ids, shape (n,), optional
+            By default everyone the model knows. Someone it doesn't know gets what is popular.
+        k : int
+        rules : Rules, optional
+            By default every item may come, also what was bought before.
+        as_of : instant or array_like of instants, shape (n,), optional
+            The instant as of which rules count time, one or one a customer: not before the one of the fit.
+        history : Interactions, optional
+            What customers bought since: taken instead of what the model remembers, also for new customers.
+        items : ItemTable, optional
+            Fresh prices and stock, instead of the table that the interactions had.
+
+        Returns
+        -------
+        Recommendations
+        """
+        k = whole("k", k, low=1)
+        ids, block = self._block(customers, as_of, history)
+        masks = self._masks(rules, items)
+        return self._ranked(ids, block, k, masks)
+
+    def for_basket(
+        self,
+        items: Iterable[ItemId] | ItemId,
+        k: int = 10,
+        *,
+        customer: ItemId | None = None,
+        rules: Rules | None = None,
+        as_of: Any = None,
+        catalogue: ItemTable | None = None,
+    ) -> tuple[Recommendation, ...]:
+        """Recommend what goes with a basket; works for strangers.
+
+        Parameters
+        ----------
+        items : ids
+            What is in the basket; never recommended. Items that the model does not know are left aside; with none that
+            it knows, the customer's own recommendations come, or what is popular.
+        k : int
+        customer : id, optional
+            Whose past counts beside the basket.
+        rules, as_of
+            As in `recommend`; a rule about what was bought looks at the customer's past.
+        catalogue : ItemTable, optional
+            Fresh prices and stock.
+        """
+        k = whole("k", k, low=1)
+        basket = self._items_of(items)
+        label = np.array([None], dtype=object)
+        if customer is not None:
+            label = id_array("customer", [customer])
+        return self._ranked(label, self._basket_block(basket, customer, as_of), k, self._masks(rules, catalogue)).lists(
+            0
+        )
+
+    def similar_items(self, item: ItemId, k: int = 10) -> tuple[Recommendation, ...]:
+        """Return up to k items like one item, best first, never the item itself.
+
+        Raises
+        ------
+        InputError
+            The model does not know the item, or knows nothing of similarity.
+        """
+        k = whole("k", k, low=1)
+        code = self._item_code(item)
+        scores = np.array(self._similar(code), dtype=np.float32)[None, :]
+        scores[0, code] = NO
+        scores[scores <= 0] = NO
+        _, column, score = top_k(scores, k)
+        return tuple(
+            Recommendation(item=other, score=value, rank=rank + 1, reason=f"like {item}")
+            for rank, (other, value) in enumerate(zip(self.item[column].tolist(), score.tolist(), strict=True))
+        )
+
+    def similar_customers(self, customer: ItemId, k: int = 10) -> tuple[SimilarCustomer, ...]:
+        """Return up to k customers whose taste is nearest by cosine, best first, never the customer.
+
+        Raises
+        ------
+        InputError
+            The model does not know the customer.
+        """
+        k = whole("k", k, low=1)
+        place = self._customer_place(customer)
+        taste = self._taste()
+        dense = isinstance(taste, np.ndarray)
+        norm = np.sqrt((taste * taste).sum(axis=1)) if dense else np.sqrt(taste.multiply(taste).sum(axis=1).A1)
+        product = taste @ taste[place] if dense else (taste @ taste[[place]].T).toarray()[:, 0]
+        scale = norm * norm[place]
+        cosine = np.divide(product, scale, out=np.zeros_like(scale), where=scale > 0).astype(np.float32)
+        cosine[place] = NO
+        cosine[cosine <= 0] = NO
+        _, column, score = top_k(cosine[None, :], k)
+        return tuple(
+            SimilarCustomer(customer_id=other, score=value, rank=rank + 1)
+            for rank, (other, value) in enumerate(zip(self.customer_id[column].tolist(), score.tolist(), strict=True))
+        )
+
+    def explain(
+        self,
+        customer: ItemId,
+        item: ItemId,
+        *,
+        rules: Rules | None = None,
+        as_of: Any = None,
+        history: Interactions | None = None,
+        items: ItemTable | None = None,
+    ) -> Explanation:
+        """Say what adds up to the score of one item for one customer, and which rules would keep it away.
+
+        Raises
+        ------
+        InputError
+            The model does not know the item.
+        """
+        code = self._item_code(item)
+        ids, block = self._block(customer, as_of, history)
+        source, score, labels, amounts, note = "", float("nan"), [""][:0], np.zeros(0), ""
+        for tier, name in enumerate(self.sources):
+            own = self._scores(tier, block)[0, code]
+            if own == NO:
+                continue
+            labels, amounts = self._tier_contributions(tier, block, code)
+            source, score = name, float(amounts.sum())
+            break
+        else:
+            note = f"{self.source} cannot rank this item: nothing it has seen speaks for it."
+        names: tuple[str, ...] = ()
+        if rules is not None and not note:
+            masks = self._masks(rules, items)
+            names = tuple(name for name in masks.names if self._drops(masks, name, block, code, ids))
+        order = np.argsort(-amounts, kind="stable")
+        return Explanation(
+            customer_id=customer,
+            item=item,
+            score=score,
+            because=np.array(labels, dtype=np.str_)[order],
+            contributions=amounts[order],
+            source=source,
+            dropped_by=names,
+            note=note,
+        )
+
+    def __repr__(self) -> str:
+        when = "" if self.now is None else f", as of {instant_text(self.now)[:10]}"
+        return f"{self.spec!r} fitted on {len(self.customer_id):,} customers and {len(self.item):,} items{when}"
+
+    # How it is done.
+
+    def _drops(self, masks: Masks, name: str, block: Block, item: int, ids: npt.NDArray[Any]) -> bool:
+        alone = masks.only(name)
+        scores = np.full((1, len(self.item)), NO, dtype=np.float32)
+        scores[0, item] = 1.0
+        alone.apply(scores, block, dict.fromkeys(masks.names, 0), ids)
+        return bool(scores[0, item] == NO)
+
+    def _masks(self, rules: Rules | None, items: ItemTable | None) -> Masks:
+        if rules is not None and not isinstance(rules, Rules):
+            raise InputError(f"rules is a {type(rules).__name__}: Rules(...) is needed.")
+        catalogue = self.catalogue if items is None else Catalogue(self.item, items)
+        return compile_rules(rules or Rules(), catalogue, self.customer_id)
+
+    def _item_code(self, item: ItemId) -> int:
+        place = int(find_ids("item", self.item, [item])[0])
+        if place < 0:
+            raise InputError(f"item {shown(item)} is not among the {len(self.item):,} items of this model.")
+        return place
+
+    def _customer_place(self, customer: ItemId) -> int:
+        place = int(find_ids("customer", self.customer_id, [customer])[0])
+        if place < 0:
+            raise InputError(f"customer {shown(customer)} is not among the {len(self.customer_id):,} of this model.")
+        return place
+
+    def _items_of(self, items: Any) -> IntArray:
+        wanted = [items] if isinstance(items, (str, int)) else list(items)
+        places = find_ids("items", self.item, wanted) if wanted else np.zeros(0, dtype=np.int64)
+        return np.unique(places[places >= 0])
+
+    def _moments(self, as_of: Any, n: int) -> IntArray | None:
+        """Return the instant of each customer, not before the fit, which has seen all until then."""
+        if as_of is None:
+            return None if self.now is None else np.full(n, self.now)
+        if isinstance(as_of, (list, tuple)) or (isinstance(as_of, np.ndarray) and as_of.ndim):
+            moments = instants("as_of", as_of)
+            if len(moments) != n:
+                raise InputError(f"as_of has {len(moments):,} instants for {n:,} customers: give one, or one each.")
+        else:
+            moments = np.full(n, instant(as_of))
+        if self.now is not None and n and moments.min() < self.now:
+            raise InputError(
+                f"as_of is {instant_text(int(moments.min()))}, before {instant_text(self.now)}, up to which the model has "
+                "seen purchases. Fit it with as_of at or before the instant at which you serve."
+            )
+        return moments
+
+    def _block(self, customers: Any, as_of: Any, history: Interactions | None) -> tuple[npt.NDArray[Any], Block]:
+        known = self.customer_id if history is None else history.customer_id
+        if customers is None:
+            ids = known
+        elif isinstance(customers, (str, int, np.integer)):
+            ids = id_array("customers", [customers if isinstance(customers, str) else int(customers)])
+        else:
+            ids = id_array("customers", customers)
+        position = find_ids("customers", self.customer_id, ids)
+        moments = self._moments(as_of, len(ids))
+        if history is None:
+            past = self.history if customers is None else self.history.take(position)
+            return ids, Block(past, position, moments)
+        past = self._recoded(history, find_ids("customers", history.customer_id, ids), moments)
+        return ids, Block(past, np.full(len(ids), -1), moments)
+
+    def _basket_block(self, basket: IntArray, customer: ItemId | None, as_of: Any) -> Block:
+        """Return one customer, or a stranger, with a basket."""
+        if customer is None:
+            return Block(stranger(basket), np.array([-1]), self._moments(as_of, 1), basket)
+        _, block = self._block(customer, as_of, None)
+        return attrs.evolve(block, past=_with_basket(block.past, basket), basket=basket)
+
+    def _recoded(self, x: Interactions, places: IntArray, moments: IntArray | None) -> History:
+        """Return the past of other interactions in this model's items, each customer's up to their own instant."""
+        if moments is not None and x.time is not None and len(moments):
+            limit = np.full(x.n_customers, np.iinfo(np.int64).max)
+            limit[places[places >= 0]] = moments[places >= 0]
+            x = x.take(x.time <= limit[x.customer_code])
+        past = history_of(x, now=x.last_time if self.now is None else self.now, **self._weighting).take(places)
+        code = find_ids("history.item", self.item, x.item)[past.item]
+        past = attrs.evolve(past.keep(code >= 0), item=code[code >= 0].astype(np.int32))
+        return past
+
+    @one_blas_thread()
+    def _ranked(self, ids: npt.NDArray[Any], block: Block, k: int, masks: Masks) -> Recommendations:
+        n, m = len(block), len(self.item)
+        dropped = dict.fromkeys(masks.names, 0)
+        rows, columns, scores, tiers = [], [], [], []
+        step = block_rows(m)
+        for low in range(0, n, step):
+            high = min(low + step, n)
+            part = block.slice(low, high)
+            row, column, score, tier = self._ranked_part(part, k, masks, dropped, ids[low:high])
+            rows.append(row + low)
+            columns.append(column)
+            scores.append(score)
+            tiers.append(tier)
+        row, column, tier = (_joined(parts, np.int64) for parts in (rows, columns, tiers))
+        names = np.array(self.sources, dtype=np.str_)
+        return Recommendations(
+            customer_id=ids,
+            offsets=np.concatenate(([0], np.cumsum(np.bincount(row, minlength=n)))),
+            item=self.item[column],
+            score=_joined(scores, np.float32).astype(np.float64),
+            source=names[tier],
+            dropped=dropped,
+            k=k,
+            reasons=_Reasons(self, block, row, column, tier),
+        )
+
+    def _ranked_part(
+        self, block: Block, k: int, masks: Masks, dropped: dict[str, int], ids: npt.NDArray[Any]
+    ) -> tuple[IntArray, IntArray, FloatArray, IntArray]:
+        n = len(block)
+        need = np.full(n, k)
+        used = [np.zeros((n, cap.n_groups), dtype=np.int64) for cap in masks.caps]
+        found: list[tuple[IntArray, IntArray, FloatArray, IntArray]] = []
+        alive = np.arange(n)
+        for tier in range(len(self.sources)):
+            if tier:
+                alive = np.flatnonzero(need > 0)
+                if len(alive) == 0:
+                    break
+            part = block if len(alive) == n else block.take(alive)
+            scores = self._scores(tier, part)
+            for earlier in range(tier):  # a pair that an earlier source ranked was picked or dropped there
+                scores[self._scores(earlier, part) != NO] = NO
+            masks.apply(scores, part, dropped, ids[alive])
+            held = [counts[alive] for counts in used]
+            picks = pick(scores, need[alive], masks.caps, held)
+            if masks.caps:
+                dropped["max_per"] += picks.held_back
+                for counts, now in zip(used, held, strict=True):
+                    counts[alive] = now
+            score = picks.score
+            if tier and not self._own_scale(tier):  # the model itself scores them zero
+                score = np.where(part.past.lengths[picks.row] > 0, np.float32(0.0), score)
+            row = alive[picks.row]
+            need = need - np.bincount(row, minlength=n)
+            found.append((row, picks.column, score, np.full(len(row), tier)))
+        if len(found) == 1:
+            return found[0]
+        row, column, tier_of = (np.concatenate([part[j] for part in found]) for j in (0, 1, 3))
+        score = np.concatenate([part[2] for part in found])
+        order = np.argsort(row, kind="stable")
+        return row[order], column[order], score[order], tier_of[order]
+
+
+@attrs.frozen(eq=False)
+class _Reasons:
+    """Works out why rows were recommended, when somebody asks."""
+
+    model: Fitted
+    block: Block
+    row: IntArray
+    column: IntArray
+    tier: IntArray
+
+    def __call__(self, rows: IntArray) -> list[str]:
+        texts = []
+        for row, column, tier in zip(
+            self.row[rows].tolist(), self.column[rows].tolist(), self.tier[rows].tolist(), strict=True
+        ):
+            one = self.block.take(np.array([row]))
+            texts.append(self.model._reason(tier, one, column))  # noqa: SLF001
+        return texts
+
+
+def _joined(parts: list[npt.NDArray[Any]], kind: Any) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=kind)
+
+
+def _with_basket(past: History, basket: IntArray) -> History:
+    """Return one customer's past with the items of a basket added, each with weight 1 or its own if that is more."""
+    held = np.isin(basket, past.item)
+    weight = past.weight.copy()
+    weight[np.isin(past.item, basket)] = np.maximum(weight[np.isin(past.item, basket)], np.float32(1.0))
+    new = basket[~held].astype(np.int32)
+    item = np.concatenate((past.item, new))
+    order = np.argsort(item, kind="stable")
+    never = np.full(len(new), np.iinfo(np.int64).min // 2)
+    return History(
+        indptr=np.array([0, len(item)]),
+        item=item[order],
+        weight=np.concatenate((weight, np.ones(len(new), dtype=np.float32)))[order],
+        last=None if past.last is None else np.concatenate((past.last, never))[order],
+        count=None if past.count is None else np.concatenate((past.count, np.zeros(len(new), dtype=np.int32)))[order],
+    )

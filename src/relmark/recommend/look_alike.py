@@ -1,0 +1,236 @@
+"""Whom else to address: customers who are like a seed, and how much better that is than taking the most active."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import generator, one_of, positive, whole
+from relmark.core.errors import NotEnoughDataError
+from relmark.core.ids import find_ids, id_array
+from relmark.core.intervals import Interval
+from relmark.core.results import ColumnarResult
+from relmark.recommend._blas import one_blas_thread
+from relmark.recommend._features import FloatArray, features_of
+
+__all__ = ["LookAlike", "look_alike"]
+
+BoolArray = npt.NDArray[np.bool_]
+_LEVEL, _Z = 0.95, 1.959963984540054
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class LookAlike(ColumnarResult):
+    """An audience, and how well it tells the seed from others.
+
+    Parameters
+    ----------
+    customer_id : ndarray, shape (a,)
+        The audience, most alike first.
+    score : ndarray of float64, shape (a,)
+        Higher is more alike; comparable within one result.
+    auc : float
+        The chance that a held-out member of the seed scores above someone who is not in it.
+    auc_interval : Interval
+    baseline_auc : float
+        The same from activity alone (how much, how often, how lately): what a list of the most active gives. NaN where
+        a table does not say which columns are activity.
+    lift : float
+        Of a held-out audience of the same share, how many times as many are of the seed as among all.
+    baseline_lift : float
+    seed : int
+        How many of the seed are known.
+    unknown_seed : int
+        How many of the seed are not.
+    method : str
+    note : str
+
+    Notes
+    -----
+    The seed is a sample of those you look for, so some of the others are of their kind too: auc and lift are lower bounds
+    where that is common.
+    """
+
+    customer_id: npt.NDArray[Any]
+    score: FloatArray
+    auc: float
+    auc_interval: Interval
+    baseline_auc: float
+    lift: float
+    baseline_lift: float
+    seed: int
+    unknown_seed: int
+    method: str
+    note: str = ""
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "customers": len(self),
+            "auc": self.auc,
+            "auc_interval": self.auc_interval,
+            "baseline_auc": self.baseline_auc,
+            "lift": self.lift,
+            "seed": self.seed,
+            "method": self.method,
+        }
+
+
+def look_alike(
+    features: Any,
+    seed: Any,
+    size: int = 1000,
+    *,
+    method: Literal["ridge", "centroid"] = "ridge",
+    exclude_seed: bool = True,
+    factors: int = 32,
+    activity: Sequence[str] = (),
+    regularization: float = 1.0,
+    folds: int = 5,
+    rng: np.random.Generator | int | None = 0,
+) -> LookAlike:
+    """Return the customers most like a seed.
+
+    Parameters
+    ----------
+    features : Interactions, CustomerTable or mapping of columns with customer_id
+        What customers bought, or what is known of them. What defines the seed must not be among it.
+    seed : array_like of ids
+        The people to be like: best customers, buyers of something, who answered a campaign.
+    size : int
+        How many to return; fewer where there are fewer.
+    method : {"ridge", "centroid"}
+        Ridge regression of being in the seed on the features; or the cosine with the mean of the seed.
+    exclude_seed : bool
+        Whether the seed is left out of the audience.
+    factors : int
+        Of interactions: how many singular vectors of customers by items stand for taste.
+    activity : sequence of str
+        Of a table: the columns that only say how active someone is, for the baseline.
+    regularization : float
+        Of the ridge, on standardised features.
+    folds : int
+        Parts for the held-out figures.
+    rng : Generator, int or None
+        Fixes the parts.
+
+    Raises
+    ------
+    NotEnoughDataError
+        Fewer known members of the seed, or others, than folds.
+
+    References
+    ----------
+    J. Hanley and B. McNeil, The meaning and use of the area under a ROC curve, 1982, eq. 1 and 2 (the interval).
+
+    Examples
+    --------
+    >>> table = {"customer_id": np.arange(100), "age": np.arange(100) % 50, "orders": np.arange(100) % 7}
+    >>> found = look_alike(table, seed=np.arange(40, 50), size=3, activity=["orders"])
+    >>> sorted(found.customer_id.tolist()), round(found.auc, 2) > .9
+    ([97, 98, 99], True)
+    """
+    whole("size", size, low=1)
+    one_of("method", method, ("ridge", "centroid"))
+    whole("factors", factors, low=1)
+    positive("regularization", regularization)
+    whole("folds", folds, low=2)
+    people = features_of(features, factors, activity)
+    ordered = np.argsort(people.customer_id, kind="stable")
+    ids, values = people.customer_id[ordered], people.values[ordered]
+    wanted = np.unique(id_array("seed", seed))
+    places = find_ids("seed", ids, wanted)
+    member = np.zeros(len(ids), dtype=np.bool_)
+    member[places[places >= 0]] = True
+    n_seed = int(np.count_nonzero(member))
+    if min(n_seed, len(ids) - n_seed) < folds:
+        raise NotEnoughDataError(
+            f"{n_seed:,} of the seed are among the {len(ids):,} customers: at least {folds} of the seed and as many others "
+            "are needed."
+        )
+    part = _parts(member, folds, generator(rng))
+    held_out = _held_out(values, member, part, method, regularization)
+    area = auc(held_out, member)
+    baseline, baseline_lift, note = float("nan"), float("nan"), ""
+    share = min(size / len(ids), 1.0)
+    if people.activity.any():
+        active = _held_out(values[:, people.activity], member, part, method, regularization)
+        baseline, baseline_lift = auc(active, member), lift_at(active, member, share)
+    else:
+        note = "no baseline: name the columns of activity in activity=."
+    score = _fit_score(values, member, values, method, regularization)
+    candidates = np.flatnonzero(~member) if exclude_seed else np.arange(len(ids))
+    best = candidates[np.argsort(-score[candidates], kind="stable")][:size]
+    return LookAlike(
+        customer_id=ids[best],
+        score=score[best],
+        auc=area,
+        auc_interval=_hanley_mcneil(area, n_seed, len(ids) - n_seed),
+        baseline_auc=baseline,
+        lift=lift_at(held_out, member, share),
+        baseline_lift=baseline_lift,
+        seed=n_seed,
+        unknown_seed=len(wanted) - n_seed,
+        method=method,
+        note=note,
+    )
+
+
+def auc(score: FloatArray, member: BoolArray) -> float:
+    """Return the area under the ROC curve: the Mann-Whitney statistic, ties counting one half."""
+    values, code, counts = np.unique(score, return_inverse=True, return_counts=True)
+    rank = np.cumsum(counts) - (counts - 1) / 2.0
+    ours = int(np.count_nonzero(member))
+    return float((rank[code][member].sum() - ours * (ours + 1) / 2) / (ours * (len(values[code]) - ours)))
+
+
+def lift_at(score: FloatArray, member: BoolArray, share: float) -> float:
+    """Return how many times as many members are in the best share as among all."""
+    top = max(round(share * len(score)), 1)
+    chosen = np.argsort(-score, kind="stable")[:top]
+    return float(member[chosen].mean() / member.mean())
+
+
+def _hanley_mcneil(area: float, n_seed: int, n_others: int) -> Interval:
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)  # eq. 2
+    variance = area * (1 - area) + (n_seed - 1) * (q1 - area**2) + (n_others - 1) * (q2 - area**2)  # eq. 1
+    half = _Z * float(np.sqrt(max(variance, 0.0) / (n_seed * n_others)))
+    return Interval(max(area - half, 0.0), min(area + half, 1.0), _LEVEL, "Hanley-McNeil")
+
+
+def _parts(member: BoolArray, folds: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return a part for each customer, seed and others spread evenly over the parts."""
+    part = np.empty(len(member), dtype=np.int64)
+    for group in (np.flatnonzero(member), np.flatnonzero(~member)):
+        part[rng.permutation(group)] = np.arange(len(group)) % folds
+    return part
+
+
+def _held_out(
+    values: FloatArray, member: BoolArray, part: npt.NDArray[np.int64], method: str, regularization: float
+) -> FloatArray:
+    score = np.empty(len(member))
+    for fold in range(int(part.max()) + 1):
+        out = part == fold
+        score[out] = _fit_score(values[~out], member[~out], values[out], method, regularization)
+    return score
+
+
+@one_blas_thread()
+def _fit_score(
+    values: FloatArray, member: BoolArray, others: FloatArray, method: str, regularization: float
+) -> FloatArray:
+    """Fit on some customers and score others."""
+    if method == "centroid":
+        centre = values[member].mean(axis=0)
+        size = np.linalg.norm(others, axis=1) * np.linalg.norm(centre)
+        return np.divide(others @ centre, size, out=np.zeros(len(others)), where=size > 0)
+    mean = values.mean(axis=0)
+    centred = values - mean
+    target = member - member.mean()
+    gram = centred.T @ centred + regularization * np.eye(values.shape[1])
+    weight = np.linalg.solve(gram, centred.T @ target)
+    return np.asarray((others - mean) @ weight + member.mean())

@@ -1,0 +1,207 @@
+"""Items that go together, k neighbours an item: the plainest model of co-purchase, and easy to explain."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import number, one_of, whole
+from relmark.core.time import Instant
+from relmark.recommend._association import jaccard, lift, log_likelihood_ratio
+from relmark.recommend._history import History, history_of
+from relmark.recommend._masks import NO, Block
+from relmark.recommend._topk import block_rows, top_k
+from relmark.recommend.fitted import Contributions, Fitted
+from relmark.recommend.interactions import Interactions, Weight, check_weight
+from relmark.recommend.spec import Spec, check_half_life, seen_until, shared_fields
+
+__all__ = ["FittedNeighbours", "ItemNeighbours"]
+
+FloatArray = npt.NDArray[np.float32]
+_MEASURES = ("cosine", "jaccard", "llr", "tfidf", "bm25")
+_COUNTED = ("jaccard", "llr")
+
+
+@attrs.frozen(kw_only=True)
+class ItemNeighbours(Spec):
+    """Recommend what the nearest neighbours of a customer's items are.
+
+    Parameters
+    ----------
+    k : int
+        How many neighbours an item keeps; an item is never its own neighbour.
+    measure : {"cosine", "jaccard", "llr", "tfidf", "bm25"}
+        What makes two items near. Jaccard and llr (Dunning's log-likelihood ratio, of pairs with lift over 1) count
+        who has both; the others weigh by `weight`.
+    shrink : float
+        Damps what rests on few: a similarity is multiplied by n / (n + shrink), n being how many have both items.
+    by : {"customer", "order"}
+        Whether two items belong together when a customer has both, or when an order does, which suits baskets.
+    weight : {"binary", "log", "quantity", "purchases"}
+    half_life : timedelta, optional
+        A line of this age counts one half (not with jaccard and llr, which count).
+    K1, B : float
+        The saturation and the length normalisation of bm25.
+
+    Notes
+    -----
+    The score of item j for a customer is the sum over their items i of weight times similarity of j among the
+    neighbours of i. tfidf is the cosine after x -> sqrt(x) idf(customer), bm25 the dot product after
+    ``x (K1 + 1) / (K1 (1 - B + B len / mean len) + x) idf``, where idf of a customer is ``ln(m / (1 + items))``.
+
+    References
+    ----------
+    B. Sarwar et al., Item-based collaborative filtering recommendation algorithms, 2001.
+    S. Robertson and H. Zaragoza, The probabilistic relevance framework: BM25 and beyond, 2009, eq. 3.15.
+
+    Examples
+    --------
+    >>> x = Interactions.from_columns(customer_id=[1, 1, 2, 2, 3], item=["tea", "cup", "tea", "cup", "tea"])
+    >>> ItemNeighbours().fit(x).recommend([3], k=1).for_customer(3)
+    (Recommendation(item='cup', score=0.816..., rank=1, reason='because of tea'),)
+    """
+
+    kind: ClassVar[str] = "item_neighbours"
+
+    k: int = attrs.field(default=20)
+    measure: Literal["cosine", "jaccard", "llr", "tfidf", "bm25"] = attrs.field(default="cosine")
+    shrink: float = attrs.field(default=0.0)
+    by: Literal["customer", "order"] = attrs.field(default="customer")
+    weight: Weight = attrs.field(default="binary", validator=check_weight)
+    half_life: timedelta | None = attrs.field(default=None, validator=check_half_life)
+    K1: float = 1.2
+    B: float = 0.75
+
+    def __attrs_post_init__(self) -> None:
+        """Validate."""
+        whole("k", self.k, low=1)
+        one_of("measure", self.measure, _MEASURES)
+        number("shrink", self.shrink, low=0.0)
+        one_of("by", self.by, ("customer", "order"))
+        number("K1", self.K1, above=0.0)
+        number("B", self.B, low=0.0, high=1.0)
+
+    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedNeighbours:
+        """Return the neighbours of every item; see `Spec.fit`."""
+        seen, now = seen_until(interactions, as_of)
+        past = history_of(seen, weight=self.weight, half_life=self.half_life, now=now)
+        together = past
+        if self.by == "order":
+            together = history_of(seen.by_order(), weight=self.weight, half_life=self.half_life, now=now)
+        return FittedNeighbours(
+            **shared_fields(self, seen, past, now), neighbours=self._neighbours(together, seen.n_items)
+        )
+
+    def _neighbours(self, past: History, m: int) -> History:
+        """Return the nearest of each item, as rows of items."""
+        from scipy.sparse import csr_matrix
+
+        ones = csr_matrix((np.ones(len(past.item)), past.item, past.indptr), shape=(len(past), m))
+        held = np.bincount(past.item, minlength=m).astype(np.float64)
+        X = ones if self.measure in _COUNTED else self._weighted(past, m)
+        counting = self.measure in _COUNTED or self.shrink > 0
+        Xt, ones_t = X.T.tocsr(), ones.T.tocsr() if counting else None
+        counts, items, values = [], [], []
+        step = block_rows(m) * 4
+        for low in range(0, m, step):
+            high = min(low + step, m)
+            dot = (Xt[low:high] @ X).toarray()
+            both = dot
+            if self.measure not in _COUNTED and self.shrink > 0:
+                assert ones_t is not None
+                both = (ones_t[low:high] @ ones).toarray()
+            near = self._near(dot, both, held[low:high, None], held[None, :], len(past))
+            scores = np.where(near > 0, near, NO).astype(np.float32)
+            scores[np.arange(high - low), np.arange(low, high)] = NO
+            offsets, column, value = top_k(np.ascontiguousarray(scores), self.k)
+            counts.append(np.diff(offsets))
+            items.append(column)
+            values.append(value)
+        return _rows(counts, items, values)
+
+    def _near(self, dot: Any, both: Any, n_a: Any, n_b: Any, n: int) -> npt.NDArray[np.float64]:
+        """Return similarities from dot products and counts; 0 where two items never meet."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            near = dot
+            if self.measure == "jaccard":
+                near = jaccard(dot, n_a, n_b)
+            elif self.measure == "llr":
+                near = np.where(lift(dot, n_a, n_b, n) > 1, log_likelihood_ratio(dot, n_a, n_b, n), 0.0)
+            if self.shrink > 0:
+                near = near * both / (both + self.shrink)
+        return np.where(both > 0, near, 0.0)
+
+    def _weighted(self, past: History, m: int) -> Any:
+        """Return customers by items, weighted so that dot products of columns are the similarity."""
+        from scipy.sparse import csr_matrix
+
+        x = past.weight.astype(np.float64)
+        if self.measure in {"tfidf", "bm25"}:
+            idf = np.maximum(np.log(m / (1.0 + past.lengths)), 0.0)[past.row]
+            if self.measure == "tfidf":
+                x = np.sqrt(x) * idf
+            else:
+                length = np.bincount(past.item, weights=x, minlength=m)
+                norm = (1.0 - self.B) + self.B * length / max(length.mean(), 1e-300)
+                x = x * (self.K1 + 1.0) / (self.K1 * norm[past.item] + x) * idf
+        if self.measure != "bm25":
+            size = np.sqrt(np.bincount(past.item, weights=x * x, minlength=m))[past.item]
+            x = np.divide(x, size, out=np.zeros_like(x), where=size > 0)
+        return csr_matrix((x, past.item, past.indptr), shape=(len(past), m))
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class FittedNeighbours(Fitted):
+    """The neighbours of each item: rows of items, nearest first in weight, items ascending."""
+
+    source: ClassVar[str] = "neighbours"
+
+    neighbours: History
+
+    @property
+    def _weighting(self) -> dict[str, Any]:
+        return {"weight": self.spec.weight, "half_life": self.spec.half_life}
+
+    def _own(self, block: Block) -> FloatArray:
+        m = len(self.item)
+        product = block.past.matrix(m) @ self.neighbours.matrix(m)
+        scores = np.full((len(block), m), NO, dtype=np.float32)
+        row = np.repeat(np.arange(len(block)), np.diff(product.indptr))
+        there = product.data > 0
+        scores[row[there], product.indices[there]] = product.data[there]
+        return scores
+
+    def _contributions(self, block: Block, item: int) -> Contributions:
+        weight = np.zeros(len(block.past.item))
+        for place, i in enumerate(block.past.item.tolist()):
+            low, high = self.neighbours.indptr[i], self.neighbours.indptr[i + 1]
+            at = low + int(np.searchsorted(self.neighbours.item[low:high], item))
+            if at < high and self.neighbours.item[at] == item:
+                weight[place] = float(block.past.weight[place]) * float(self.neighbours.weight[at])
+        used = weight != 0
+        return self.item[block.past.item[used]].astype(np.str_).tolist(), weight[used]
+
+    def _similar(self, item: int) -> FloatArray:
+        scores = np.full(len(self.item), NO, dtype=np.float32)
+        entries = slice(self.neighbours.indptr[item], self.neighbours.indptr[item + 1])
+        scores[self.neighbours.item[entries]] = self.neighbours.weight[entries]
+        return scores
+
+
+def _rows(counts: list[Any], items: list[Any], values: list[Any]) -> History:
+    """Return rows of items with their similarities, items ascending within a row."""
+    count = np.concatenate(counts) if counts else np.zeros(0, dtype=np.int64)
+    item = np.concatenate(items) if items else np.zeros(0, dtype=np.int64)
+    value = np.concatenate(values) if values else np.zeros(0, dtype=np.float32)
+    row = np.repeat(np.arange(len(count)), count)
+    order = np.lexsort((item, row))
+    return History(
+        indptr=np.concatenate(([0], np.cumsum(count))),
+        item=item[order].astype(np.int32),
+        weight=value[order],
+        last=None,
+    )

@@ -1,0 +1,114 @@
+"""What sells best now: the first baseline, and what strangers are offered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import one_of
+from relmark.core.errors import InputError
+from relmark.core.ordering import stable_order
+from relmark.core.results import read_only
+from relmark.core.time import Instant
+from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._masks import NO, Block
+from relmark.recommend.fitted import Contributions, Fitted
+from relmark.recommend.interactions import Interactions
+from relmark.recommend.rules import Category
+from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fields
+
+__all__ = ["FittedPopular", "Popular"]
+
+FloatArray = npt.NDArray[np.float32]
+_BY = ("customers", "orders", "quantity", "revenue")
+
+
+def _category(value: Any) -> Any:
+    return Category(value) if isinstance(value, str) else value
+
+
+@attrs.frozen(kw_only=True)
+class Popular(Spec):
+    """The same list for everyone: what most customers, orders, pieces or money went to, lately.
+
+    Parameters
+    ----------
+    half_life : timedelta, optional
+        A purchase of this age counts one half. Demand has seasons: on UCI Online Retail, in December, a half-life of 7
+        days ranks three times as well as all-time popularity.
+    by : {"customers", "orders", "quantity", "revenue"}
+        What is counted. Of customers and orders each counts once an item, with the age of its last line.
+    category : str or Category, optional
+        Only items of this category.
+
+    Examples
+    --------
+    >>> x = Interactions.from_columns(customer_id=["a", "b", "b"], item=["tea", "tea", "cup"])
+    >>> Popular().fit(x).recommend(["a"], k=2).item.tolist()
+    ['tea', 'cup']
+    """
+
+    kind: ClassVar[str] = "popular"
+
+    half_life: timedelta | None = attrs.field(default=None, validator=check_half_life)
+    by: Literal["customers", "orders", "quantity", "revenue"] = attrs.field(default="customers")
+    category: Category | None = attrs.field(default=None, converter=_category)
+
+    @by.validator
+    def _check(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
+        one_of("by", value, _BY)
+
+    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedPopular:
+        """Return the items with their counts; see `Spec.fit`."""
+        seen, past, now = remembered(interactions, as_of, "binary", None)
+        counts = self._counts(seen, now)
+        if self.category is not None:
+            counts = np.where(Catalogue(seen.item, seen.items).in_category(self.category, "category"), counts, 0.0)
+        return FittedPopular(**shared_fields(self, seen, past, now), counts=counts.astype(np.float32))
+
+    def _counts(self, x: Interactions, now: int | None) -> npt.NDArray[np.float64]:
+        decay = x.decay(self.half_life, now)
+        if self.by == "customers":
+            lines = x.pairs()[2][1:] - 1
+            return np.bincount(x.item_code[lines], weights=decay[lines], minlength=x.n_items)
+        if self.by == "orders":
+            code, item = x.purchase_code().astype(np.int64), x.item_code
+            order = stable_order(decay.view(np.int64))  # positive floats order as their bits do
+            order = order[stable_order((code * x.n_items + item)[order])]
+            key = (code * x.n_items + item)[order]
+            lines = order[np.append(key[1:] != key[:-1], True)] if len(key) else order
+            return np.bincount(item[lines], weights=decay[lines], minlength=x.n_items)
+        amount = x.quantity if self.by == "quantity" else x.value
+        if amount is None:
+            column = "quantity" if self.by == "quantity" else "value"
+            raise InputError(f"by={self.by!r} needs the column {column}: give it to Interactions.from_columns.")
+        return np.bincount(x.item_code, weights=decay * np.nan_to_num(amount), minlength=x.n_items)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class FittedPopular(Fitted):
+    """Items with their (decayed) counts, shape (m,); one that nobody bought is not recommended."""
+
+    source: ClassVar[str] = "popular"
+
+    counts: FloatArray = attrs.field(converter=read_only)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Popularity alone."""
+        return ("popular",)
+
+    def _own(self, block: Block) -> FloatArray:
+        scores = np.where(self.counts > 0, self.counts, NO).astype(np.float32)
+        return np.tile(scores, (len(block), 1))
+
+    def _contributions(self, block: Block, item: int) -> Contributions:  # noqa: ARG002
+        aged = " counted by age" if self.spec.half_life is not None else ""
+        return [f"{self.spec.by}{aged}"], np.array([float(self.counts[item])])
+
+    def _reason(self, tier: int, block: Block, item: int) -> str:  # noqa: ARG002
+        return "popular"

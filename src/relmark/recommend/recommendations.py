@@ -1,0 +1,239 @@
+"""What a recommender answers: ragged lists with scores and reasons, never padded, and why a score is what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import shown
+from relmark.core.errors import InputError
+from relmark.core.ids import find_ids
+from relmark.core.results import ColumnarResult, json_ready
+from relmark.recommend.rules import ItemId
+
+__all__ = ["Explanation", "Recommendation", "Recommendations", "SimilarCustomer"]
+
+
+@attrs.frozen(kw_only=True)
+class Recommendation:
+    """One recommended item.
+
+    Parameters
+    ----------
+    item : int or str
+    score : float
+        Higher is better; comparable within one customer's list and one source.
+    rank : int
+        1 is the best.
+    reason : str
+        Why, in a few words: the purchase that speaks for it most, or where it came from.
+    """
+
+    item: ItemId
+    score: float
+    rank: int
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recommendation as JSON-ready values."""
+        return {name: json_ready(value) for name, value in attrs.asdict(self).items()}
+
+
+@attrs.frozen(kw_only=True)
+class SimilarCustomer:
+    """A customer whose taste is like another's; `score` is a cosine, 1 for the same taste."""
+
+    customer_id: ItemId
+    score: float
+    rank: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the customer as JSON-ready values."""
+        return attrs.asdict(self)
+
+
+class Reasons(Protocol):
+    """Says why rows of a result were recommended."""
+
+    def __call__(self, rows: npt.NDArray[np.int64]) -> list[str]:
+        """Return a reason for each of the rows."""
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Recommendations(ColumnarResult):
+    """Ragged lists: customer i has ``item[offsets[i]:offsets[i + 1]]``, best first, as many as there are, up to k.
+
+    Parameters
+    ----------
+    customer_id : ndarray, shape (n,)
+    offsets : ndarray of int64, shape (n + 1,)
+    item : ndarray, shape (r,)
+    score : ndarray of float64, shape (r,)
+        Higher is better. Scores of one source are comparable within a customer.
+    source : ndarray of str, shape (r,)
+        Which model gave the row: ``"ease"``, ``"popular"``, ...
+    dropped : mapping of str to int
+        How many pairs of customer and item each rule removed; a pair is counted under the first rule that removed it.
+    k : int
+        How many were asked for.
+    """
+
+    customer_id: npt.NDArray[Any]
+    offsets: npt.NDArray[np.int64]
+    item: npt.NDArray[Any]
+    score: npt.NDArray[np.float64]
+    source: npt.NDArray[np.str_]
+    dropped: Mapping[str, int]
+    k: int
+    _reasons: Reasons
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """How many items each customer got, shape (n,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def rank(self) -> npt.NDArray[np.int64]:
+        """The rank of each row within its customer, from 1, shape (r,)."""
+        return np.arange(1, len(self.item) + 1) - np.repeat(self.offsets[:-1], self.counts)
+
+    @property
+    def reason(self) -> npt.NDArray[np.str_]:
+        """Why each row was recommended, worked out when asked, shape (r,)."""
+        return np.array(self._reasons(np.arange(len(self.item))), dtype=np.str_)
+
+    def __len__(self) -> int:
+        """Return the number of recommended rows."""
+        return len(self.item)
+
+    def for_customer(self, customer: ItemId) -> tuple[Recommendation, ...]:
+        """Return one customer's recommendations, best first.
+
+        Raises
+        ------
+        InputError
+            The customer is not among those asked for.
+        """
+        order = np.argsort(self.customer_id, kind="stable")
+        place = int(find_ids("customer", self.customer_id[order], [customer])[0])
+        if place < 0:
+            raise InputError(f"customer {shown(customer)} is not among the {len(self.customer_id):,} of this result.")
+        return self.lists(int(order[place]))
+
+    def lists(self, i: int) -> tuple[Recommendation, ...]:
+        """Return the recommendations of the i-th customer asked for, best first."""
+        rows = np.arange(self.offsets[i], self.offsets[i + 1])
+        return tuple(
+            Recommendation(item=item, score=score, rank=rank + 1, reason=reason)
+            for rank, (item, score, reason) in enumerate(
+                zip(self.item[rows].tolist(), self.score[rows].tolist(), self._reasons(rows), strict=True)
+            )
+        )
+
+    def __iter__(self) -> Iterator[tuple[ItemId, tuple[Recommendation, ...]]]:
+        """Yield each customer's id and list."""
+        for i, customer in enumerate(self.customer_id.tolist()):
+            yield customer, self.lists(i)
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return one row a recommendation: customer_id, rank, item, score, source, reason."""
+        return {
+            "customer_id": np.repeat(self.customer_id, self.counts),
+            "rank": self.rank,
+            "item": self.item,
+            "score": self.score,
+            "source": self.source,
+            "reason": self.reason,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the lists by customer, k and the counts of drops as JSON-ready values."""
+        return {
+            "k": self.k,
+            "customers": [
+                {"customer_id": json_ready(customer), "items": [item.to_dict() for item in items]}
+                for customer, items in self
+            ],
+            "dropped": dict(self.dropped),
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "customers": len(self.customer_id),
+            "k": self.k,
+            "rows": len(self),
+            "short": int(np.count_nonzero(self.counts < self.k)),
+            "dropped": self.dropped,
+        }
+
+    def _table(self) -> dict[str, Any]:
+        rows = np.arange(min(len(self), 20))
+        shown_rows = {
+            "customer_id": np.repeat(self.customer_id, self.counts)[rows],
+            "rank": self.rank[rows],
+            "item": self.item[rows],
+            "score": self.score[rows],
+            "reason": self._reasons(rows),
+        }
+        if len(self) <= len(rows):
+            return shown_rows
+        # Only what is shown has its reason worked out; the rest must still be counted.
+        return {name: _Long(column, len(self)) for name, column in shown_rows.items()}
+
+
+class _Long(list[Any]):
+    """A column of which only the head is there, and that says its full length."""
+
+    def __init__(self, head: Any, length: int) -> None:
+        super().__init__(head)
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Explanation(ColumnarResult):
+    """What adds up to a score.
+
+    Parameters
+    ----------
+    customer_id, item : int or str
+    score : float
+        NaN where the model cannot rank the item for the customer; `note` says why.
+    because : ndarray of str, shape (c,)
+        What speaks for (or against) the item: purchases of the customer, or parts of the model.
+    contributions : ndarray of float64, shape (c,)
+        How much, largest first; they add up to `score`.
+    source : str
+        The model that gave the score.
+    dropped_by : tuple of str
+        The rules that keep the item from this customer.
+    note : str
+    """
+
+    customer_id: ItemId | None
+    item: ItemId
+    score: float
+    because: npt.NDArray[np.str_]
+    contributions: npt.NDArray[np.float64]
+    source: str
+    dropped_by: tuple[str, ...] = ()
+    note: str = ""
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"customer_id": self.customer_id, "item": self.item, "score": self.score}
+        facts["source"] = self.source
+        if self.dropped_by:
+            facts["dropped_by"] = " ".join(self.dropped_by)
+        return {**facts, "note": self.note} if self.note else facts
+
+    def _table(self) -> dict[str, Any]:
+        return {
+            "because": [*self.because.tolist(), "score"],
+            "contribution": [*self.contributions.tolist(), self.score],
+        }

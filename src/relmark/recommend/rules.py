@@ -1,0 +1,326 @@
+"""What may be recommended to whom: business rules that act before the best k are taken, so that k come where k exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, Literal, Self, TypeAlias
+
+import attrs
+import numpy as np
+
+from relmark.core.checks import number, one_of, positive, shown, text, whole
+from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.time import duration, duration_text, parse_duration
+
+__all__ = ["AfterPurchase", "Category", "ItemId", "Items", "Rules", "as_items"]
+
+ItemId: TypeAlias = int | str
+
+
+@attrs.frozen
+class Category:
+    """Every item whose column in the table of items has a value, or has it among its tags.
+
+    Parameters
+    ----------
+    name : str
+        The value, such as ``"jacket"``.
+    column : str
+        The column of the `ItemTable`.
+
+    Examples
+    --------
+    >>> Category("jacket"), Category("wool", column="material")
+    (Category('jacket'), Category('wool', column='material'))
+    """
+
+    name: str = attrs.field()
+    column: str = "category"
+
+    @name.validator
+    def _check(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
+        text("name", value)
+        text("column", self.column)
+
+    def __repr__(self) -> str:
+        return (
+            f"Category({self.name!r})"
+            if self.column == "category"
+            else (f"Category({self.name!r}, column={self.column!r})")
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the category as JSON-ready values."""
+        return {"category": self.name, "column": self.column}
+
+    @classmethod
+    def from_dict(cls, body: Any, path: str = "$") -> Category:
+        """Return the category that a stored rule names."""
+        check_keys(body, required=("category",), optional=("column",), path=path, what="category")
+        return cls(_is_text(body["category"], f"{path}.category"), _is_text(body.get("column", "category"), path))
+
+
+Items: TypeAlias = Category | tuple[ItemId | Category, ...]
+
+
+def as_items(value: Any) -> Any:
+    """Return what names items as a tuple of ids and categories; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, (Category, str, int, np.integer)) and not isinstance(value, bool):
+        value = (value,)
+    if not isinstance(value, Iterable):
+        raise InputError(f"{shown(value)} names no items: give ids, or Category(...).")
+    members = [item.item() if isinstance(item, np.generic) else item for item in value]
+    for row, member in enumerate(members):
+        if isinstance(member, bool) or not isinstance(member, (int, str, Category)):
+            raise InputError(f"items have {shown(member)} in row {row}: ids (int or str) or Category(...) are needed.")
+    return tuple(members)
+
+
+@attrs.frozen(kw_only=True)
+class AfterPurchase:
+    """What changes after a customer bought something: never the same again, rather what goes with it.
+
+    Parameters
+    ----------
+    of : Category or ids
+        The purchase that starts it.
+    within : timedelta
+        How long it lasts: it holds for purchases in ``(as_of - within, as_of]``.
+    block : Category or ids, optional
+        What is not recommended meanwhile.
+    boost : mapping of category (or id, or Category) to float, optional
+        By how much scores rise meanwhile: 2.0 doubles a positive score and halves a negative one. A string is a
+        category's name, of the column `column`.
+    column : str
+        The column in which the strings of `boost` are looked up.
+
+    Examples
+    --------
+    >>> from relmark import days
+    >>> AfterPurchase(of=Category("jacket"), within=days(30), block=Category("jacket"), boost={"shoes": 2.0}).block
+    (Category('jacket'),)
+    """
+
+    of: Items = attrs.field(converter=as_items)
+    within: timedelta = attrs.field()
+    block: Items | None = attrs.field(default=None, converter=as_items)
+    boost: Mapping[str | Category, float] = attrs.field(factory=dict)
+    column: str = "category"
+
+    def __attrs_post_init__(self) -> None:
+        """Validate: what starts it, how long, and factors above 0."""
+        if not self.of:
+            raise InputError("of is empty: name the items or the category whose purchase starts the rule.")
+        duration("within", self.within)
+        if not isinstance(self.boost, Mapping):
+            raise InputError(f"boost is {shown(self.boost)}: a mapping such as {{'shoes': 2.0}} is needed.")
+        for name, factor in self.boost.items():
+            if not isinstance(name, (str, Category)):
+                raise InputError(f"boost has the key {shown(name)}: a category's name or Category(...) is needed.")
+            positive(f"boost[{name!r}]", factor)
+
+    @property
+    def boosts(self) -> tuple[tuple[Category, float], ...]:
+        """The categories to boost and their factors."""
+        return tuple(
+            (name if isinstance(name, Category) else Category(name, self.column), float(factor))
+            for name, factor in self.boost.items()
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as JSON-ready values."""
+        return {
+            "of": _stored_items(self.of),
+            "within": duration_text(self.within),
+            "block": _stored_items(self.block),
+            "boost": [[category.to_dict(), factor] for category, factor in self.boosts],
+        }
+
+    @classmethod
+    def from_dict(cls, body: Any, path: str = "$") -> AfterPurchase:
+        """Return the rule of a stored form."""
+        check_keys(body, required=("of", "within"), optional=("block", "boost"), path=path, what="after_purchase rule")
+        boost = body.get("boost", [])
+        if not isinstance(boost, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in boost):
+            raise DefinitionError("boost is a list of pairs of category and factor.", path=f"{path}.boost")
+        return cls(
+            of=_read_items(body["of"], f"{path}.of"),
+            within=parse_duration(body["within"], f"{path}.within"),
+            block=_read_items(body.get("block"), f"{path}.block"),
+            boost={Category.from_dict(name, f"{path}.boost[{k}]"): factor for k, (name, factor) in enumerate(boost)},
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Rules(Definition):
+    """Business rules for recommendations. Each pair that a rule removes is counted under the rule's name.
+
+    Parameters
+    ----------
+    exclude_bought : {"never", "always"} or timedelta
+        Whether what a customer has bought may come again: yes, no, or not within this time of the last purchase.
+    repeat_after : mapping of category to timedelta
+        For items of these categories, instead of `exclude_bought`: an item may come again when this long has passed
+        since its last purchase. (Coffee after 20 days, a winter coat after two years.)
+    allow, deny : ids or Category, or several, optional
+        Only these items; never these.
+    deny_for : mapping of customer to items
+        Never these items for this customer.
+    in_stock : bool or ids
+        True keeps items whose column 'in_stock' is true or above 0 (one that is missing counts as not in stock);
+        ids keep just these.
+    max_per : mapping of column to int
+        At most so many items of one value of a column of the item table; items without a value are not limited.
+    min_price_ratio : float, optional
+        Upsell: items cost at least this times the mean price of what the customer has (of the basket, for a basket).
+        Items without a price do not come; where no price of the customer's is known, the rule does not act.
+    price : pair of float or None, optional
+        Items cost from low to high, ends included: what fills the basket up to the gift.
+    after_purchase : sequence of AfterPurchase
+        What changes after a purchase.
+    category : str
+        The column of the item table in which `repeat_after` looks.
+
+    Examples
+    --------
+    >>> from relmark import days
+    >>> rules = Rules(exclude_bought=days(30), max_per={"category": 2}, price=(10, 25))
+    >>> Rules.from_json(rules.to_json()) == rules
+    True
+    """
+
+    kind: ClassVar[str] = "recommendation_rules"
+
+    exclude_bought: Literal["never", "always"] | timedelta = "never"
+    repeat_after: Mapping[str, timedelta] = attrs.field(factory=dict)
+    allow: Items | None = attrs.field(default=None, converter=as_items)
+    deny: Items | None = attrs.field(default=None, converter=as_items)
+    deny_for: Mapping[ItemId, Items] = attrs.field(factory=dict)
+    in_stock: bool | tuple[ItemId, ...] = attrs.field(default=False)
+    max_per: Mapping[str, int] = attrs.field(factory=dict)
+    min_price_ratio: float | None = None
+    price: tuple[float | None, float | None] | None = None
+    after_purchase: tuple[AfterPurchase, ...] = attrs.field(default=())
+    category: str = "category"
+
+    def __attrs_post_init__(self) -> None:
+        """Validate each rule by its name."""
+        if isinstance(self.exclude_bought, timedelta):
+            duration("exclude_bought", self.exclude_bought)
+        elif self.exclude_bought not in {"never", "always"}:
+            one_of("exclude_bought", self.exclude_bought, ("never", "always"))
+        for name in ("repeat_after", "deny_for", "max_per"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise InputError(f"{name} is {shown(getattr(self, name))}: a mapping is needed.")
+        for name, gap in self.repeat_after.items():
+            duration(f"repeat_after[{name!r}]", gap)
+        for column, most in self.max_per.items():
+            whole(f"max_per[{column!r}]", most, low=1)
+        object.__setattr__(self, "deny_for", {customer: as_items(items) for customer, items in self.deny_for.items()})
+        if not isinstance(self.in_stock, (bool, np.bool_)):
+            object.__setattr__(self, "in_stock", as_items(self.in_stock))
+        if self.min_price_ratio is not None:
+            positive("min_price_ratio", self.min_price_ratio)
+        if self.price is not None:
+            object.__setattr__(self, "price", _price(self.price))
+        after = self.after_purchase
+        after = (after,) if isinstance(after, AfterPurchase) else tuple(after)
+        for rule in after:
+            if not isinstance(rule, AfterPurchase):
+                raise InputError(f"after_purchase has {shown(rule)}: AfterPurchase(...) is needed.")
+        object.__setattr__(self, "after_purchase", after)
+
+    def _body(self) -> dict[str, Any]:
+        bought = self.exclude_bought
+        return {
+            "exclude_bought": duration_text(bought) if isinstance(bought, timedelta) else bought,
+            "repeat_after": {name: duration_text(gap) for name, gap in self.repeat_after.items()},
+            "allow": _stored_items(self.allow),
+            "deny": _stored_items(self.deny),
+            "deny_for": [[customer, _stored_items(items)] for customer, items in self.deny_for.items()],
+            "in_stock": self.in_stock if isinstance(self.in_stock, bool) else _stored_items(self.in_stock),
+            "max_per": dict(self.max_per),
+            "min_price_ratio": self.min_price_ratio,
+            "price": None if self.price is None else list(self.price),
+            "after_purchase": [rule.to_dict() for rule in self.after_purchase],
+            "category": self.category,
+        }
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        names = [attribute.name for attribute in attrs.fields(cls)]
+        check_keys(body, required=(), optional=names, what="set of rules")
+        read = dict(body)
+        bought = read.get("exclude_bought", "never")
+        if isinstance(bought, str) and bought not in {"never", "always"}:
+            read["exclude_bought"] = parse_duration(bought, "$.exclude_bought")
+        gaps = read.get("repeat_after", {})
+        if not isinstance(gaps, Mapping):
+            raise DefinitionError("repeat_after is an object.", path="$.repeat_after", code="wrong_type")
+        read["repeat_after"] = {name: parse_duration(gap, f"$.repeat_after.{name}") for name, gap in gaps.items()}
+        for name in ("allow", "deny"):
+            read[name] = _read_items(read.get(name), f"$.{name}")
+        if not isinstance(read.get("in_stock", False), bool):
+            read["in_stock"] = _read_items(read["in_stock"], "$.in_stock")
+        pairs = read.get("deny_for", [])
+        if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+            raise DefinitionError("deny_for is a list of pairs of customer and items.", path="$.deny_for")
+        read["deny_for"] = {
+            customer: _read_items(items, f"$.deny_for[{k}][1]") for k, (customer, items) in enumerate(pairs)
+        }
+        after = read.get("after_purchase", [])
+        if not isinstance(after, list):
+            raise DefinitionError("after_purchase is a list.", path="$.after_purchase", code="wrong_type")
+        read["after_purchase"] = tuple(
+            AfterPurchase.from_dict(rule, f"$.after_purchase[{k}]") for k, rule in enumerate(after)
+        )
+        try:
+            return cls(**read)
+        except DefinitionError:
+            raise
+        except (InputError, TypeError) as error:
+            raise DefinitionError(str(error), code="wrong_value") from None
+
+
+def _price(value: Any) -> tuple[float | None, float | None]:
+    try:
+        low, high = value
+    except (TypeError, ValueError):
+        raise InputError(f"price is {shown(value)}: a pair (low, high) is needed, None for no bound.") from None
+    ends = tuple(None if end is None else number("price", end, low=0.0) for end in (low, high))
+    if ends[0] is not None and ends[1] is not None and ends[0] > ends[1]:
+        raise InputError(f"price is {shown(value)}: low must not be above high.")
+    return ends[0], ends[1]
+
+
+def _stored_items(items: Any) -> Any:
+    if items is None:
+        return None
+    return [item.to_dict() if isinstance(item, Category) else item for item in items]
+
+
+def _read_items(value: Any, path: str) -> Any:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise DefinitionError("a list of ids and categories is needed.", path=path, code="wrong_type")
+    return tuple(
+        Category.from_dict(item, f"{path}[{k}]") if isinstance(item, Mapping) else _is_id(item, f"{path}[{k}]")
+        for k, item in enumerate(value)
+    )
+
+
+def _is_id(value: Any, path: str) -> ItemId:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise DefinitionError(f"{shown(value)} is no id.", path=path, code="wrong_type")
+    return value
+
+
+def _is_text(value: Any, path: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise DefinitionError(f"{shown(value)} is no name.", path=path, code="wrong_type")
+    return value

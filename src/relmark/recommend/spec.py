@@ -1,0 +1,134 @@
+"""A recommender before it has seen data: its settings, frozen, stored as JSON, and one verb, `fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, Self
+
+import attrs
+import numpy as np
+
+from relmark.core.documents import Definition, Limits, check_keys, open_envelope
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.time import Instant, duration, duration_text, instant, parse_duration
+from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._history import History, history_of
+from relmark.recommend.fitted import Fitted
+from relmark.recommend.interactions import Interactions, Weight
+from relmark.recommend.rules import Category
+
+__all__ = ["Spec", "spec_from_dict"]
+
+
+class Spec(Definition):
+    """What `Popular`, `Ease` and the others share: `fit`, and a stored form of their settings."""
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+
+    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> Fitted:
+        """Return the fitted model.
+
+        Parameters
+        ----------
+        interactions : Interactions
+        as_of : instant, optional
+            Lines after it are not seen, and ages are counted from it. By default the time of the last line.
+        """
+        raise AssertionError(f"{type(self).__name__} cannot fit")
+
+    def _body(self) -> dict[str, Any]:
+        return {attribute.name: _stored(getattr(self, attribute.name)) for attribute in attrs.fields(type(self))}  # type: ignore[arg-type]
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        fields = {attribute.name: attribute for attribute in attrs.fields(cls)}  # type: ignore[arg-type, misc, var-annotated]
+        check_keys(body, required=(), optional=fields, what=cls.kind)
+        try:
+            return cls(**{name: _read(value, f"$.{name}") for name, value in body.items()})
+        except DefinitionError:
+            raise
+        except (InputError, TypeError) as error:
+            raise DefinitionError(str(error), code="wrong_value") from None
+
+
+def spec_from_dict(document: Mapping[str, Any], limits: Limits | None = None) -> Spec:
+    """Return the recommender of a stored form, of whichever kind it is.
+
+    Examples
+    --------
+    >>> from relmark.recommend import Ease
+    >>> spec_from_dict(Ease(regularization=100.0).to_dict()) == Ease(regularization=100.0)
+    True
+    """
+    from relmark.recommend.kinds import spec_kinds
+
+    kinds = spec_kinds()
+    found = document.get("relmark") if isinstance(document, Mapping) else None
+    if found not in kinds:
+        open_envelope(document, " or ".join(sorted(kinds)), 1)  # raises: it is none of them
+    return kinds[str(found)].from_dict(document, limits)
+
+
+def seen_until(interactions: Interactions, as_of: Instant | None) -> tuple[Interactions, int | None]:
+    """Return the lines at or before an instant, and the instant from which ages count (None without times)."""
+    if not isinstance(interactions, Interactions):
+        raise InputError(
+            f"interactions is a {type(interactions).__name__}: make them with Interactions.from_columns or from_log."
+        )
+    if as_of is None:
+        return interactions, interactions.last_time
+    return interactions.until(as_of), instant(as_of)
+
+
+def remembered(
+    interactions: Interactions, as_of: Instant | None, weight: Weight, half_life: timedelta | None
+) -> tuple[Interactions, History, int | None]:
+    """Return what a model sees of interactions: the lines, the history with its weights, and the instant."""
+    seen, now = seen_until(interactions, as_of)
+    return seen, history_of(seen, weight=weight, half_life=half_life, now=now), now
+
+
+def shared_fields(spec: Spec, seen: Interactions, past: History, now: int | None) -> dict[str, Any]:
+    """Return the fields that every fitted model has."""
+    buyers = int(np.count_nonzero(past.lengths))
+    return {
+        "spec": spec,
+        "item": seen.item,
+        "customer_id": seen.customer_id,
+        "history": past,
+        "popularity": (np.bincount(past.item, minlength=seen.n_items) / max(buyers, 1)).astype(np.float32),
+        "now": now,
+        "catalogue": Catalogue(seen.item, seen.items),
+    }
+
+
+def check_half_life(instance: Any, attribute: Any, value: Any) -> None:  # noqa: ARG001
+    """Validate an optional duration of an attrs class."""
+    if value is not None:
+        duration(attribute.name, value)
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, (Definition, Category)):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_stored(item) for item in value]
+    return value
+
+
+def _read(value: Any, path: str) -> Any:
+    if isinstance(value, Mapping):
+        return Category.from_dict(value, path) if "relmark" not in value else spec_from_dict(value)
+    if isinstance(value, list):
+        return tuple(_read(item, f"{path}[{k}]") for k, item in enumerate(value))
+    if isinstance(value, str) and value.startswith("P") and path.endswith(_DURATIONS):
+        return parse_duration(value, path)
+    return value
+
+
+_DURATIONS = ("half_life", "min_gap", "launched_within")
