@@ -6,7 +6,6 @@ import random
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from relmark.core.columns import Column
 from relmark.core.events import Customer, Event
 from relmark.core.log import EventLog
 from relmark.core.table import CustomerTable
-from relmark.core.time import days, hours, instant_text, minutes
+from relmark.core.time import days, hours, minutes
 from relmark.expressions import nodes
 from relmark.expressions.builders import (
     all_of,
@@ -30,6 +29,8 @@ from relmark.expressions.builders import (
     sequence,
 )
 from relmark.expressions.scalar import Person, program_of
+from relmark.expressions.scalar_calendar import Zone
+from relmark.expressions.scalar_person import plain_value
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "Pacific/Apia", "Asia/Kolkata")
 HOUR = timedelta(hours=1)
@@ -187,7 +188,7 @@ def some_leaf(rng: random.Random, as_of: datetime):
             lambda: nodes.Compare(op, number, some_number(rng, as_of, 1)),
             lambda: number.between(0, 3),
             lambda: number.is_in([0, 1, 2, 30]),
-            lambda: number.is_null(),
+            lambda: ~number.is_null(),
             lambda: nodes.Compare(op, some_text(rng, as_of), nodes.Literal(rng.choice(WORDS))),
             lambda: nodes.Compare(op, some_text(rng, as_of), some_text(rng, as_of)),
             lambda: some_text(rng, as_of).is_in(rng.choice([[], ["x"], ["x", "MVP", ""]])),
@@ -199,7 +200,7 @@ def some_leaf(rng: random.Random, as_of: datetime):
             lambda: field("tags").contains_none(["x", "mvp"], casefold=casefold),
             lambda: field("tags").is_null(),
             lambda: field("vip"),
-            lambda: field("vip").fill(True),  # noqa: FBT003
+            lambda: field("vip").fill(True),
             lambda: field("vip") != True,  # noqa: E712
             lambda: some_events(rng).last("f") == False,  # noqa: E712
             lambda: nodes.Compare(op, moment, nodes.Literal(rng.choice([today, as_of]))),
@@ -285,3 +286,43 @@ def test_one_person_gets_the_value_that_columns_give(seed):
             want = measured.value(row)
             found = program.value(Person.from_base(base, id_, as_of=as_of))
             assert found == want, (seed, expression, id_)
+
+
+def instants_to_try(rng: random.Random, person: Person, tz: str) -> list[int]:
+    """Return instants at which something could happen, and others: made without looking at the rule."""
+    us = timedelta(microseconds=1)
+    spans = [minutes(30), hours(1), hours(5), hours(24), hours(25), days(2), days(7), days(30), days(400)]
+    spans += [days(d) for d in (0, 1, 2.5, 3, 10, 40)]
+    marks = [*person.times(), person.as_of]
+    marks += [plain_value("", value) for value in person.attributes.values() if isinstance(value, datetime)]
+    edges = {mark + (a + b) // us for mark in marks for a in spans for b in (timedelta(0), rng.choice(spans))}
+    zone = Zone(tz)
+    today = zone.day(person.as_of)
+    edges |= {zone.midnight(today + k) for k in range(-1, 800)}
+    edges |= {person.as_of + rng.randint(1, 10 ** rng.randint(1, 14)) for _ in range(200)}
+    near = {edge + step for edge in edges for step in (-1, 0, 1)}
+    return sorted(edge for edge in near if edge > person.as_of)
+
+
+@given(seed=st.integers(0, 2**40))
+@settings(max_examples=60, deadline=None)
+def test_nothing_changes_before_the_next_change_and_everything_at_it(seed):
+    rng = random.Random(seed)
+    as_of, tz = some_as_of(rng), rng.choice(ZONES)
+    _, customers, events = some_base(rng, tz, as_of)
+    customer = rng.choice(customers)
+    own = [one for one in events if rng.random() < 0.3 or one.customer_id == customer.id]
+    own = [Event(customer.id, one.type, one.time, one.value, one.properties) for one in own]
+    person = Person.of(customer, own, as_of=as_of, tz=tz)
+    tried = instants_to_try(rng, person, tz)
+    for _ in range(4):
+        program = program_of(some_rule(rng, as_of), tz)
+        member = program.verdict(person) is True
+        change = program.next_change(person)
+        for moment in tried:
+            if change is not None and moment >= change:
+                break
+            assert (program.verdict(person, moment) is True) == member, (seed, program.expression, moment, change)
+        if change is not None:
+            assert (program.verdict(person, change - 1) is True) == member
+            assert (program.verdict(person, change) is True) != member

@@ -7,6 +7,7 @@ meaning is that of the nodes, and the same as the evaluation over columns.
     person = Person.of(customer, events, as_of="2026-11-01")        # once a customer; events in any order
     program_of(rule).verdict(person)                                # True, False, or None for unknown
     program_of(event("purchase").sum()).value(person)               # a number
+    program_of(rule).next_change(person)                            # when the verdict changes, if nothing else happens
 
 The events that a selection and a window choose, for whoever needs more than a figure of them:
 
@@ -25,6 +26,7 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.hashing import BUCKETS
 from relmark.core.time import aware
 from relmark.expressions import nodes, scalar_events, scalar_values
+from relmark.expressions.next_change import Changes, next_change
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar_calendar import Zone
 from relmark.expressions.scalar_person import Moment, Person
@@ -99,7 +101,7 @@ class Program:
     tz : str
     """
 
-    __slots__ = ("_call", "_calls", "_finders", "expression", "tz", "zone")
+    __slots__ = ("_call", "_calls", "_changes", "_finders", "expression", "segments", "tz", "zone")
 
     def __init__(self, expression: Expression, tz: str, segments: Mapping[str, Expression]) -> None:
         check_depth(expression)
@@ -107,6 +109,8 @@ class Program:
         self.expression = expression
         self.tz = tz
         self.zone = compiler.zone
+        self.segments = segments
+        self._changes: Changes | None = None
         self._call = compiler.rule(expression) if isinstance(expression, _BOOLEAN) else compiler.value(expression)
         self._calls = compiler.calls
         self._finders = compiler.finders
@@ -121,6 +125,16 @@ class Program:
     def value(self, person: Person, at: int | None = None) -> Any:
         """Return the value for a person: a float, str, bool, date, aware datetime or frozenset, None for unknown."""
         return natural(self._call(person, person.as_of if at is None else at))
+
+    def next_change(self, person: Person, at: int | None = None) -> int | None:
+        """Return when it changes whether a rule holds, if nothing else happens, in microseconds; None for never."""
+        return next_change(self, person, at)
+
+    def changes(self) -> Changes:
+        """Return what knows until when each node stays as it is."""
+        if self._changes is None:
+            self._changes = Changes(self)
+        return self._changes
 
     def call(self, node: Expression) -> Call:
         """Return the closure of a node of this expression."""

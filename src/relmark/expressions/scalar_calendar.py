@@ -8,7 +8,15 @@ import numpy as np
 
 from relmark.core.time import DAY, local_midnights, time_zone
 
-__all__ = ["NEVER", "Zone", "birthday", "completed_years", "days_to_anniversary", "first_day", "period_number"]
+__all__ = [
+    "NEVER",
+    "Zone",
+    "anniversary_beside",
+    "completed_years",
+    "days_to_anniversary",
+    "first_day",
+    "period_number",
+]
 
 NEVER = 1 << 62
 """An instant after all others."""
@@ -16,6 +24,7 @@ NEVER = 1 << 62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = 719_163  # date(1970, 1, 1).toordinal()
 _US = timedelta(microseconds=1)
+_FIRST_DAY, _LAST_DAY = -719_000, 2_932_000  # of the years that Python's dates have, with some room for zones
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
 
@@ -55,6 +64,8 @@ class Zone:
 
         It is the day's midnight, but where a clock is set back across midnight, the day before comes again.
         """
+        if not _FIRST_DAY < day < _LAST_DAY:
+            return NEVER
         first = self.midnight(day)
         if at < first:
             return first
@@ -96,6 +107,11 @@ def days_to_anniversary(day: int, today: int) -> int:
     return (coming if coming >= today else birthday(start, year + 1)) - today
 
 
+def anniversary_beside(day: int, other: int, years: int) -> int:
+    """Return a date's anniversary so many years after another one of them."""
+    return birthday(_date(day), _date(other).year + years)
+
+
 def period_number(day: int, unit: str) -> int:
     """Return the number of the calendar period in which a day lies; neighbours differ by one."""
     if unit == "day":
@@ -113,6 +129,8 @@ def first_day(number: int, unit: str) -> int:
     if unit == "week":
         return number * 7 - 3
     year, month = divmod(number * _MONTHS[unit], 12)
+    if not 1 <= year <= 9_999:
+        return _FIRST_DAY if year < 1 else _LAST_DAY
     return date(year, month + 1, 1).toordinal() - _EPOCH_DAY
 
 

@@ -1,0 +1,299 @@
+"""When the answer for one person changes if nothing else happens, so that nobody has to ask every day.
+
+Every test says until when it surely stays as it is: an event falls out of a window, a silence grows long enough, a
+birthday comes, a month ends. Logic combines these: what fails for two reasons fails until both are gone. At the
+instant that comes out the rule is evaluated again, until the verdict is another; nothing is sampled.
+
+Calendar tests can come and go for ever, so what lies more than `HORIZON` (100 years) ahead is never.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from relmark.core.time import DAY, instant
+from relmark.expressions import nodes
+from relmark.expressions.crossings import ONE, Line, combined, first_change, minus, roots
+from relmark.expressions.operators import Expression
+from relmark.expressions.scalar_calendar import (
+    NEVER,
+    Zone,
+    anniversary_beside,
+    days_to_anniversary,
+    first_day,
+    period_number,
+)
+from relmark.expressions.scalar_person import Moment, Person
+from relmark.expressions.scalar_values import Call, literal, local_day, moment_of, plain_literal
+
+if TYPE_CHECKING:
+    from relmark.expressions.scalar import Program
+
+__all__ = ["HORIZON", "Changes", "next_change"]
+
+HORIZON = 36_525 * DAY
+_US = timedelta(microseconds=1)
+Until = Callable[[Person, int], int]
+
+
+def next_change(program: Program, person: Person, at: int | None = None) -> int | None:
+    """Return the first instant after `at` at which a person becomes a member or stops being one, None for never.
+
+    Parameters
+    ----------
+    program : Program
+        A rule.
+    person : Person
+        With the events up to their as_of.
+    at : int, optional
+        Microseconds; as_of unless given, and not before it.
+    """
+    start = person.as_of if at is None else at
+    changes = program.changes()
+    member = program.verdict(person, start) is True
+    moment = start
+    while True:
+        moment = changes.until(program.expression, person, moment, what=True)
+        if moment >= start + HORIZON:
+            return None
+        if (program.verdict(person, moment) is True) != member:
+            return moment
+
+
+class Changes:
+    """Until when each node of a program stays as it is, for a person at an instant not before their as_of."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.zone: Zone = program.zone
+
+    def until(self, node: Expression, who: Person, at: int, *, what: bool) -> int:
+        """Return until when it surely stays as it is whether a boolean node is `what` (not the other, not unknown)."""
+        match node:
+            case nodes.Not(arg=arg):
+                return self.until(arg, who, at, what=not what)
+            case nodes.And(args=args):
+                return self._until_enough(args, len(args) if what else 1, who, at, what=what)
+            case nodes.Or(args=args):
+                return self._until_enough(args, 1 if what else len(args), who, at, what=what)
+            case nodes.AtLeast(n=n, args=args):
+                return self._until_enough(args, n if what else len(args) - n + 1, who, at, what=what)
+            case nodes.SegmentRef(name=name):
+                return self.until(self.program.segments[name], who, at, what=what)
+        return self.leaf(node, who, at)
+
+    def _until_enough(
+        self,
+        args: tuple[Expression, ...],
+        enough: int,
+        who: Person,
+        at: int,
+        *,
+        what: bool,
+    ) -> int:
+        """Return until when it stays as it is whether `enough` of the arguments are `what`."""
+        are = [arg for arg in args if self.program.call(arg)(who, at) is what]
+        if len(are) >= enough:
+            # It holds while `enough` of those that are stay: until the enough-th latest of their changes.
+            ends = sorted((self.until(arg, who, at, what=what) for arg in are), reverse=True)
+            return ends[enough - 1]
+        held = {id(arg) for arg in are}
+        ends = sorted(self.until(arg, who, at, what=what) for arg in args if id(arg) not in held)
+        return ends[enough - len(are) - 1]
+
+    def leaf(self, node: Expression, who: Person, at: int) -> int:
+        """Return the first instant after `at` at which a test has another value, `NEVER` where it surely keeps it."""
+        call = self.program.call(node)
+        now = call(who, at)
+        moment, end = self.value(node, who, at), at + HORIZON
+        while moment < end and call(who, moment) is now:
+            moment = self.value(node, who, moment)
+        return moment if moment < end else NEVER
+
+    # Until when a value surely stays as it is
+
+    def value(self, node: Expression, who: Person, at: int) -> int:
+        """Return an instant up to which a node has the value that it has now; it may keep it longer."""
+        match node:
+            case nodes.Compare(left=left, right=right):
+                if self.moves(left) or self.moves(right):
+                    return self._meeting(node, who, at)
+                return min(self.value(left, who, at), self.value(right, who, at))
+            case nodes.Between(arg=arg) | nodes.IsIn(arg=arg) | nodes.IsNull(arg=arg) if self.moves(arg):
+                return self._meeting(node, who, at)
+            case nodes.Arithmetic(left=left, right=right):
+                return min(self.value(left, who, at), self.value(right, who, at))
+            case nodes.Between(arg=arg) | nodes.IsIn(arg=arg) | nodes.IsNull(arg=arg):
+                return self.value(arg, who, at)
+            case nodes.Matches(arg=arg) | nodes.Fill(arg=arg):
+                return self.value(arg, who, at)
+            case nodes.And() | nodes.Or() | nodes.Not() | nodes.AtLeast() | nodes.SegmentRef():
+                return min(self.until(node, who, at, what=True), self.until(node, who, at, what=False))
+            case nodes.Age(arg=arg) | nodes.DateWindow(arg=arg) | nodes.InPeriod(arg=arg):
+                return min(self._calendar(node, who, at), self.value(arg, who, at))
+            case nodes.Aggregate(events=events, window=window) | nodes.LastEvent(events=events, window=window):
+                return self._window(self.program.finder(events)(who)[0], window, at)
+            case nodes.Regularly():
+                return self._regularly(node, self.program.finder(node.events)(who)[0], at)
+            case nodes.NotFollowedBy():
+                return self._not_followed_by(node, who, at)
+        # Attributes, ids and samples stay. So does a sequence: what was done in order stays done.
+        return NEVER
+
+    def _calendar(self, node: nodes.Age | nodes.DateWindow | nodes.InPeriod, who: Person, at: int) -> int:
+        value = self.program.call(node.arg)(who, at)
+        if value is None:
+            return NEVER
+        if isinstance(node, nodes.DateWindow) and (
+            node.op in {"within", "older_than"} or (node.op == "upcoming" and value.__class__ is Moment)
+        ):
+            return _first_after(at, self._instants(node, moment_of(node, value, self.zone)))
+        return min(self.zone.next_edge(day, at) for day in self._days(node, value, self.zone.day(at)))
+
+    def _instants(self, node: nodes.DateWindow, when: int) -> tuple[int, ...]:
+        length = node.duration // _US
+        if node.op == "upcoming":
+            return when - length, when
+        return (when + length,) if node.op == "older_than" else (when, when + length)
+
+    def _days(self, node: nodes.Age | nodes.DateWindow | nodes.InPeriod, value: Any, today: int) -> tuple[int, ...]:
+        """Return the days with whose beginning, or end, a calendar test may change, those around today."""
+        day = local_day(node, value, self.zone)
+        if isinstance(node, nodes.InPeriod):
+            number = period_number(day, node.unit) - node.offset
+            return first_day(number, node.unit), first_day(number + 1, node.unit)
+        if isinstance(node, nodes.DateWindow) and node.op == "upcoming":
+            return day - node.duration // timedelta(days=1) + 1, day + 1
+        coming = today + days_to_anniversary(day, today)
+        before = anniversary_beside(day, coming, -1)
+        if isinstance(node, nodes.Age):
+            return (before, coming) if coming > today else (coming, anniversary_beside(day, coming, 1))
+        return before + 1, coming - node.duration // timedelta(days=1) + 1, coming + 1
+
+    # Events
+
+    def _window(self, times: list[int], window: Any, at: int) -> int:
+        """Return when the next event enters a window or leaves it."""
+        ago = 0 if window.ago is None else window.ago // _US
+        high = at - ago
+        until = NEVER if window.until is None else instant(window.until, tz=self.zone.name)
+        since = None if window.since is None else instant(window.since, tz=self.zone.name) - 1
+        coming = bisect_right(times, high if since is None else max(high, since))
+        end = times[coming] + ago if coming < len(times) and times[coming] <= until else NEVER
+        if window.within is not None:
+            length = window.within // _US
+            low = high - length if since is None else max(high - length, since)
+            first = bisect_right(times, low)
+            if first < len(times) and times[first] <= min(high, until):
+                end = min(end, times[first] + length + ago)
+        return end
+
+    def _regularly(self, node: nodes.Regularly, times: list[int], at: int) -> int:
+        """Return when the number of periods with an event passes the bound, exactly."""
+        least, of = node.min_periods, node.of
+        if isinstance(node.period, str):
+            unit = node.period
+            numbers = sorted({period_number(self.zone.day(time), unit) for time in times}, reverse=True)
+            if len(numbers) < least:
+                return NEVER
+            # With time periods only grow older: the bound is missed for good when the least-th latest is too old.
+            return self.zone.next_edge(first_day(numbers[least - 1] + of, unit), at)
+        length = node.period // _US
+        # How events share periods depends on the instant modulo the period only; from one round to the next all are one
+        # period older. So each phase says for how many rounds it holds.
+        phases = sorted({0} | {length - (at - time) % length for time in times})
+        best = NEVER
+        now = _periods_held(times, at, length, least, of) > 0
+        for phase in phases:
+            rounds = _periods_held(times, at + phase, length, least, of)
+            if now:
+                best = min(best, at + phase + rounds * length)
+            elif rounds > 0:
+                best = min(best, at + phase)
+        return best
+
+    def _not_followed_by(self, node: nodes.NotFollowedBy, who: Person, at: int) -> int:
+        times = self.program.finder(node.events)(who)[0]
+        if not times or bisect_right(answers := self.program.finder(node.then)(who)[0], times[-1]) < len(answers):
+            return NEVER
+        edges = [times[-1] + node.within // _US]
+        if node.recent is not None:
+            edges.append(times[-1] + node.recent // _US)
+        return _first_after(at, edges)
+
+    # Numbers that grow with the clock
+
+    def moves(self, node: Expression) -> bool:
+        """Return whether a number changes with every microsecond."""
+        match node:
+            case nodes.Aggregate(op=op):
+                return op in {"days_since_first", "days_since_last"}
+            case nodes.Arithmetic(left=left, right=right):
+                return self.moves(left) or self.moves(right)
+            case nodes.Fill(arg=arg):
+                return self.moves(arg)
+        return False
+
+    def line(self, node: Expression, who: Person, at: int) -> Line:
+        """Return how a number goes on from an instant."""
+        match node:
+            case nodes.Arithmetic(op=op, left=left, right=right) if self.moves(node):
+                return combined(op, self.line(left, who, at), self.line(right, who, at))
+            case nodes.Fill(arg=arg, value=value) if self.moves(arg):
+                inner = self.line(arg, who, at)
+                if inner.over is None:
+                    return inner._replace(over=(float(plain_literal(value.value)),))
+                return inner
+        value = self._call(node)(who, at)
+        until = self.value(node, who, at)
+        if value is None:
+            return Line(None, ONE, until)
+        return Line((value, 1.0) if self.moves(node) else (value,), ONE, until)
+
+    def _call(self, node: Expression) -> Call:
+        return literal(node) if isinstance(node, nodes.Literal) else self.program.call(node)
+
+    def _meeting(self, node: Expression, who: Person, at: int) -> int:
+        """Return when a number that moves passes one of the bounds of a test."""
+        arg, others = _sides(node)
+        line = self.line(arg, who, at)
+        ends = [self.line(other, who, at) for other in others]
+        end = min([line.until, *(other.until for other in ends)])
+        known = [other for other in ends if other.over is not None]
+        if line.over is None or len(known) < len(ends):
+            return end
+        near = roots([*(minus(line, other) for other in known), *line.poles, *(p for one in known for p in one.poles)])
+        mine, theirs = self._call(arg), [self._call(other) for other in others]
+
+        def sign(moment: int) -> Any:
+            a = mine(who, moment)
+            if a is None:
+                return None
+            return [None if (b := call(who, moment)) is None else (a > b) - (a < b) for call in theirs]
+
+        return first_change(sign, at, min(end, at + 2 * HORIZON), near)
+
+
+def _sides(node: Expression) -> tuple[Expression, tuple[Expression, ...]]:
+    """Return the number that a test is about, and what it is held against."""
+    match node:
+        case nodes.Compare(left=left, right=right):
+            return left, (right,)
+        case nodes.Between(arg=arg, low=low, high=high):
+            return arg, (low, high)
+        case nodes.IsIn(arg=arg, values=values):
+            return arg, tuple(nodes.Literal(value) for value in values)
+    return node.arg, ()  # type: ignore[attr-defined]  # IsNull
+
+
+def _first_after(at: int, edges: Any) -> int:
+    return min((edge for edge in edges if edge > at), default=NEVER)
+
+
+def _periods_held(times: list[int], at: int, length: int, least: int, of: int) -> int:
+    """Return for how many rounds of a period enough of the last periods have an event, from an instant on."""
+    ages = sorted({(at - time) // length for time in times})
+    return max(0, of - ages[least - 1]) if len(ages) >= least else 0
