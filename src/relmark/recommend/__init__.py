@@ -1,10 +1,10 @@
 """What to offer to whom: personal lists, what goes with a basket, what is alike, and whom else to address.
 
 Data flow one way. Purchases become `Interactions` (customers by items, with times, pieces, money and orders). A
-recommender is a frozen set of settings (`Ease`, `Popular`, `BuyAgain`, ...), and ``fit`` turns it into a model that holds
-arrays only. ``recommend`` scores every item for a block of customers, `Rules` remove what may not come, the best k are
-taken, and the answer is ragged: as many items as there are, with reasons and with the drops counted by rule. `compare`
-asks what customers did next, `also_bought` counts pairs, `look_alike` finds people like a seed.
+recommender is a frozen set of settings (`Ease`, `Popular`, `BuyAgain`, ...), and ``fit`` turns it into a model that
+holds arrays only. ``recommend`` scores every item for a block of customers, `Rules` remove what may not come, the best
+k are taken, and the answer is ragged: as many items as there are, with reasons and with the drops counted by rule.
+`compare` asks what customers did next, `also_bought` counts pairs, `look_alike` finds people like a seed.
 """
 
 from relmark.recommend.arrivals import FittedNewArrivals, NewArrivals
@@ -14,7 +14,8 @@ from relmark.recommend.buy_again import BuyAgain, FittedBuyAgain
 from relmark.recommend.comparison import Comparison, compare
 from relmark.recommend.ease import Ease, FittedEase
 from relmark.recommend.evaluation import Evaluation, evaluate
-from relmark.recommend.factors import Als, Bpr, FactorModel, Factors
+from relmark.recommend.factor_model import FactorModel, Factors
+from relmark.recommend.factors import Als, Bpr
 from relmark.recommend.fallback import Fallback, FittedFallback
 from relmark.recommend.fitted import Fitted
 from relmark.recommend.interactions import Interactions

@@ -94,7 +94,7 @@ def _tastes(x: Interactions, known: npt.NDArray[Any], factors: int) -> FloatArra
     U, S, _ = svds(X, k=rank, v0=start)
     order = np.argsort(-S, kind="stable")
     U, S = U[:, order], S[order]
-    U = U[:, S > 1e-9 * S[0]]
+    U = U[:, 1e-9 * S[0] < S]
     largest = np.argmax(np.abs(U), axis=0)
     return np.asarray(U * np.sign(U[largest, np.arange(U.shape[1])]))  # the sign of a singular vector is arbitrary
 
@@ -131,7 +131,7 @@ def _numbers(column: Column) -> FloatArray:
         return np.zeros((n, 0))
     assert column.categories is not None
     words = len(column.categories)
-    rows = np.arange(n) if column.kind == "text" else np.repeat(np.arange(n), np.diff(column.offsets))  # type: ignore[arg-type]
+    rows = np.arange(n) if column.offsets is None else np.repeat(np.arange(n), np.diff(column.offsets))
     known = column.data >= 0
     counts = np.bincount(column.data[known], minlength=words)
     common = np.sort(np.argsort(-counts, kind="stable")[:_MOST_WORDS])
@@ -147,4 +147,4 @@ def standardised(values: FloatArray) -> FloatArray:
     """Return columns with mean 0 and standard deviation 1; one that never varies becomes 0."""
     spread = values.std(axis=0)
     centred = values - values.mean(axis=0)
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
+    return np.asarray(np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12))

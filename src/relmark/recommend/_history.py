@@ -133,12 +133,30 @@ def stranger(item: npt.NDArray[np.integer[Any]], weight: float = 1.0) -> History
     )
 
 
+def with_basket(past: History, basket: IntArray) -> History:
+    """Return one customer's past with the items of a basket added, each with weight 1 or its own if that is more."""
+    held = np.isin(basket, past.item)
+    weight = past.weight.copy()
+    weight[np.isin(past.item, basket)] = np.maximum(weight[np.isin(past.item, basket)], np.float32(1.0))
+    new = basket[~held].astype(np.int32)
+    item = np.concatenate((past.item, new))
+    order = np.argsort(item, kind="stable")
+    never = np.full(len(new), np.iinfo(np.int64).min // 2)
+    return History(
+        indptr=np.array([0, len(item)]),
+        item=item[order],
+        weight=np.concatenate((weight, np.ones(len(new), dtype=np.float32)))[order],
+        last=None if past.last is None else np.concatenate((past.last, never))[order],
+        count=None if past.count is None else np.concatenate((past.count, np.zeros(len(new), dtype=np.int32)))[order],
+    )
+
+
 def _sums(values: npt.NDArray[np.float64], starts: IntArray) -> npt.NDArray[np.float64]:
     return np.add.reduceat(values, starts[:-1]) if len(values) else np.zeros(0)
 
 
 def _purchases(x: Interactions, starts: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the lines that stand for distinct purchases of a pair (the last of each), their number a pair, and offsets.
+    """Return the lines that stand for distinct purchases of pairs (the last of each), how many a pair, and offsets.
 
     Lines of one order that name the item twice are one purchase.
     """

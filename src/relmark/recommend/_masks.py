@@ -15,7 +15,7 @@ from relmark.core.time import duration
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._history import History
 from relmark.recommend._select import Cap
-from relmark.recommend.rules import Rules
+from relmark.recommend.rules import Category, Rules, as_items
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -218,11 +218,13 @@ def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[A
         steps.append((name, np.flatnonzero(~keep)))
 
     if rules.allow is not None:
-        gone("allow", catalogue.members(tuple(rules.allow), "allow"))
+        gone("allow", catalogue.members(as_items(rules.allow), "allow"))
     if rules.deny is not None:
-        gone("deny", ~catalogue.members(tuple(rules.deny), "deny"))
+        gone("deny", ~catalogue.members(as_items(rules.deny), "deny"))
     if rules.in_stock is not False:
-        there = catalogue.in_stock() if rules.in_stock is True else catalogue.members(rules.in_stock, "in_stock")
+        there = (
+            catalogue.in_stock() if rules.in_stock is True else catalogue.members(as_items(rules.in_stock), "in_stock")
+        )
         gone("in_stock", there)
     if rules.price is not None:
         low, high = rules.price
@@ -234,7 +236,7 @@ def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[A
         names.append("deny_for")
         people = list(rules.deny_for)
         for person, place in zip(people, find_ids("deny_for", customer_id, people).tolist(), strict=True):
-            columns = np.flatnonzero(catalogue.members(tuple(rules.deny_for[person]), f"deny_for[{person!r}]"))
+            columns = np.flatnonzero(catalogue.members(as_items(rules.deny_for[person]), f"deny_for[{person!r}]"))
             if place >= 0:
                 denied[place] = columns
             else:
@@ -244,8 +246,6 @@ def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[A
         names.append("exclude_bought")
     gaps = np.full(len(catalogue.item), -1, dtype=np.int64)
     if rules.repeat_after:
-        from relmark.recommend.rules import Category
-
         names.append("repeat_after")
         for name, gap in rules.repeat_after.items():
             gaps[catalogue.in_category(Category(name, rules.category), "repeat_after")] = duration("repeat_after", gap)
@@ -253,9 +253,9 @@ def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[A
         names.append("min_price_ratio")
     after = tuple(
         _After(
-            of=catalogue.members(tuple(rule.of), "after_purchase.of"),
+            of=catalogue.members(as_items(rule.of), "after_purchase.of"),
             within=duration("within", rule.within),
-            block=np.flatnonzero(catalogue.members(tuple(rule.block or ()), "after_purchase.block")),
+            block=np.flatnonzero(catalogue.members(as_items(rule.block or ()), "after_purchase.block")),
             boost=tuple(
                 (np.flatnonzero(catalogue.in_category(category, "after_purchase.boost")), factor)
                 for category, factor in rule.boosts

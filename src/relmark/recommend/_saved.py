@@ -67,7 +67,8 @@ class Saved:
             raise DefinitionError(f"there is no {_META!r} among the arrays: they are not a saved recommender.")
         meta = open_envelope(parse_json(str(arrays[_META])), _KIND, _VERSION)
         check_keys(meta, required=("model", "values", "spec"), what="saved recommender")
-        return _build(cls, meta, arrays, items)
+        model: Self = _build(cls, meta, arrays, items)
+        return model
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model as JSON-ready values."""
@@ -94,7 +95,8 @@ class Saved:
         check_keys(body, required=("model", "values", "spec", "arrays", "parts"), what="saved recommender")
         arrays = {name: _array(name, entry) for name, entry in _object(body.pop("arrays"), "$.arrays").items()}
         arrays |= {name: np.array(canonical(part)) for name, part in _object(body.pop("parts"), "$.parts").items()}
-        return _build(cls, body, arrays, items)
+        model: Self = _build(cls, body, arrays, items)
+        return model
 
     def to_json(self) -> str:
         """Return `to_dict` as JSON text. Arrays are smaller and faster; use it where only text goes."""

@@ -7,6 +7,8 @@ decided by the column, never by the machine.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -45,8 +47,8 @@ def top_k(scores: FloatArray, k: int) -> tuple[IntArray, npt.NDArray[np.int64], 
     widest = int(counts.max(initial=0))
     key = _keys(value, column)
     if widest > 4 * k + 256:  # many ties at the threshold: sort rows one by one
-        starts = np.concatenate(([0], np.cumsum(counts)))
-        parts = [np.sort(key[a:b])[::-1][:k] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        starts = np.concatenate(([0], np.cumsum(counts))).tolist()
+        parts = [np.sort(key[low:high])[::-1][:k] for low, high in pairwise(starts)]
         kept = np.array([len(part) for part in parts])
         best = np.concatenate(parts)
     else:

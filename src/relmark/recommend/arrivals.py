@@ -42,8 +42,8 @@ class NewArrivals(Spec):
 
     Notes
     -----
-    For a customer with weight w_c of W in category c, and the share g_c of it among all, the score of a new item of c is
-    ``(w_c + prior * g_c) / (W + prior)``. Among items of one score the order is that of the item ids.
+    For a customer with weight w_c of W in category c, and the share g_c of it among all, the score of a new item of c
+    is ``(w_c + prior * g_c) / (W + prior)``. Among items of one score the order is that of the item ids.
 
     Examples
     --------

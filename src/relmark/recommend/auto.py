@@ -21,7 +21,7 @@ from relmark.recommend.interactions import Interactions
 from relmark.recommend.neighbours import ItemNeighbours
 from relmark.recommend.popular import Popular
 from relmark.recommend.rules import Rules
-from relmark.recommend.spec import Spec
+from relmark.recommend.spec import Spec, seen_until
 
 __all__ = ["Choice", "auto"]
 
@@ -58,7 +58,7 @@ def auto(
     interactions: Interactions,
     *,
     k: int = 10,
-    test: timedelta = days(30),
+    test: timedelta = days(30),  # noqa: B008  (a timedelta never changes)
     folds: int = 1,
     items: Literal["all", "new"] = "all",
     rules: Rules | None = None,
@@ -79,14 +79,14 @@ def auto(
 
     Notes
     -----
-    The figure of the winner is a little too good, since it is the best of several on the same test period: judge it on a
-    later one.
+    The figure of the winner is a little too good, since it is the best of several on the same test period: judge it on
+    a later one.
     """
     if candidates is None:
         candidates = standard_candidates(items)
     elif not candidates:
         raise InputError("candidates is empty: give settings by name, or leave it out.")
-    bought = len(np.unique(interactions.item_code)) if isinstance(interactions, Interactions) else 0
+    bought = len(np.unique(seen_until(interactions, None)[0].item_code))
     tried = {
         name: spec
         for name, spec in candidates.items()

@@ -9,11 +9,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.errors import InputError
 from relmark.core.time import DAY, Instant, days, duration
+from relmark.recommend._history import history_of
 from relmark.recommend._masks import NO, Block
 from relmark.recommend.fitted import Contributions, Fitted
 from relmark.recommend.interactions import Interactions
-from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fields
+from relmark.recommend.spec import Spec, check_half_life, seen_until, shared_fields
 
 __all__ = ["BuyAgain", "FittedBuyAgain"]
 
@@ -33,8 +35,8 @@ class BuyAgain(Spec):
 
     Notes
     -----
-    The score of an item is the sum over its purchases of ``2 ** (-age / half_life)``. Several lines of one order are one
-    purchase. A customer who has bought nothing gets nothing: put it into a `Fallback` or a `Blend`.
+    The score of an item is the sum over its purchases of ``2 ** (-age / half_life)``. Several lines of one order are
+    one purchase. A customer who has bought nothing gets nothing: put it into a `Fallback` or a `Blend`.
 
     Examples
     --------
@@ -50,11 +52,11 @@ class BuyAgain(Spec):
 
     def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedBuyAgain:
         """Return each customer's items with their scores; see `Spec.fit`. Without times every purchase counts 1."""
-        timeless = isinstance(interactions, Interactions) and interactions.time is None and self.min_gap is None
-        half_life = None if timeless else self.half_life
-        seen, past, now = remembered(interactions, as_of, "purchases", half_life)
-        if self.min_gap is not None:
-            seen.decay(self.min_gap, now)  # says what is missing where there are no times
+        seen, now = seen_until(interactions, as_of)
+        if self.min_gap is not None and seen.time is None:
+            raise InputError("min_gap needs times: give Interactions.from_columns a time column, or leave min_gap out.")
+        half_life = None if seen.time is None else self.half_life
+        past = history_of(seen, weight="purchases", half_life=half_life, now=now)
         return FittedBuyAgain(**shared_fields(self, seen, past, now))
 
 

@@ -38,7 +38,8 @@ class Comparison(ColumnarResult):
     name : ndarray of str, shape (m,)
     ndcg, ndcg_low, ndcg_high : ndarray of float64, shape (m,)
         With its interval; `estimate` gives the interval of every metric.
-    recall, precision, hit_rate, map, mrr, revenue, repeat_share, novelty, diversity, coverage, gini : ndarray, shape (m,)
+    recall, precision, hit_rate, map, mrr, revenue, repeat_share, novelty, diversity, coverage, gini : ndarray
+        Shape (m,).
     k, items
         As in `evaluate`.
     customers : int
@@ -122,7 +123,7 @@ def compare(
     interactions: Interactions,
     *,
     k: int = 10,
-    test: timedelta = days(30),
+    test: timedelta = days(30),  # noqa: B008  (a timedelta never changes)
     folds: int = 1,
     items: Literal["all", "new"] = "all",
     rules: Rules | None = None,
@@ -207,7 +208,9 @@ def _joined(parts: list[Evaluation]) -> Evaluation:
     first = parts[0]
     if len(parts) == 1:
         return first
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in first.to_columns()}
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in first.to_columns()
+    }
     return attrs.evolve(
         first,
         **columns,

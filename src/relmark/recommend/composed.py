@@ -1,5 +1,7 @@
 """What a blend and a fallback share: several fitted models, each of which sees the customers with its own weights."""
 
+# ruff: noqa: SLF001  (models speak to models here)
+
 from __future__ import annotations
 
 from typing import Any
@@ -28,19 +30,19 @@ class Composed(Fitted):
 
     def _block(self, customers: Any, as_of: Any, history: Interactions | None) -> tuple[npt.NDArray[Any], Block]:
         ids, block = Fitted._block(self, customers, as_of, history)
-        parts = tuple(model._block(customers, as_of, history)[1] for model in self.models)  # noqa: SLF001
+        parts = tuple(model._block(customers, as_of, history)[1] for model in self.models)
         return ids, attrs.evolve(block, parts=parts)
 
     def _basket_block(self, basket: IntArray, customer: ItemId | None, as_of: Any) -> Block:
         block = Fitted._basket_block(self, basket, customer, as_of)
-        parts = tuple(model._basket_block(basket, customer, as_of) for model in self.models)  # noqa: SLF001
+        parts = tuple(model._basket_block(basket, customer, as_of) for model in self.models)
         return attrs.evolve(block, parts=parts)
 
     def _similar(self, item: int) -> FloatArray:
         """Ask the first model that knows what is like an item."""
         for model in self.models:
             try:
-                return model._similar(item)  # noqa: SLF001
+                return model._similar(item)
             except InputError:
                 continue
         raise InputError(

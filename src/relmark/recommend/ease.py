@@ -83,7 +83,7 @@ class Ease(Spec):
         if len(active) > self.max_items:
             gigabytes = 4e-9 * len(active) ** 2
             raise InputError(
-                f"the interactions have {len(active):,} bought items, and EASE would keep a table of {gigabytes:.1f} GB: "
+                f"the interactions have {len(active):,} bought items, of which EASE would keep {gigabytes:.1f} GB: "
                 f"max_items={self.max_items:,} are allowed. Use ItemNeighbours or Als, drop rare items, or raise it."
             )
         compact = attrs.evolve(past, item=np.searchsorted(active, past.item).astype(np.int32))
@@ -113,13 +113,13 @@ def ease_weights(past: History, m: int, regularization: float) -> FloatArray:
     P, singular = spotri(L, lower=1, overwrite_c=1) if not failed else (L, failed)
     if failed or singular:
         raise InputError(
-            f"regularization={regularization:g} is too small for weights this large: float32 cannot invert X'X + lambda. "
-            "Raise it."
+            f"regularization={regularization:g} is too small for weights this large: float32 cannot invert X'X + "
+            "lambda. Raise it."
         )
     _mirror(P)
     diagonal = P.diagonal().copy()
     # B_ij = -P_ij / P_jj; P is symmetric and in Fortran order, so its transpose in C order holds P_ij in row i.
-    B = P.T
+    B: FloatArray = P.T
     np.divide(B, -diagonal[None, :], out=B)
     B[np.diag_indices(m)] = 0.0
     return B
@@ -137,7 +137,7 @@ def _mirror(P: FloatArray) -> None:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FittedEase(Fitted):
-    """The weights B of the items that were bought: `weights[i, j]` is how much item ``active[i]`` speaks for ``active[j]``."""
+    """The weights B of the bought items: ``weights[i, j]`` is how much ``active[i]`` speaks for ``active[j]``."""
 
     source: ClassVar[str] = "ease"
 

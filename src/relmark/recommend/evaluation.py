@@ -238,7 +238,7 @@ def _by_customer(
     n_relevant, ideal_hits = relevant.lengths, np.minimum(relevant.lengths, k)
 
     def total(values: Any) -> FloatArray:
-        return np.bincount(row, weights=values, minlength=n)
+        return np.asarray(np.bincount(row, weights=values, minlength=n), dtype=np.float64)
 
     hits = total(hit)
     discount = 1.0 / np.log2(np.arange(k) + 2.0)

@@ -6,28 +6,22 @@ fresh object for each fit, an integer for the random state, one BLAS thread, and
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import number, positive, shown, whole
-from relmark.core.errors import ConvergenceError, InputError, NotEnoughDataError
-from relmark.core.ids import id_array
-from relmark.core.results import read_only
-from relmark.core.table import ItemTable
+from relmark.core.checks import positive, whole
+from relmark.core.errors import ConvergenceError, NotEnoughDataError
 from relmark.core.time import Instant
 from relmark.recommend._blas import one_blas_thread
-from relmark.recommend._catalogue import Catalogue
-from relmark.recommend._history import History, history_of
-from relmark.recommend._masks import NO, Block
-from relmark.recommend.fitted import Contributions, Fitted
+from relmark.recommend._history import History
+from relmark.recommend.factor_model import FactorModel, fold_in
 from relmark.recommend.interactions import Interactions, Weight, check_weight
 from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fields
 
-__all__ = ["Als", "Bpr", "FactorModel", "Factors"]
+__all__ = ["Als", "Bpr"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -163,27 +157,6 @@ class Bpr(Spec):
         )
 
 
-@attrs.frozen(kw_only=True)
-class Factors(Spec):
-    """The settings of factors that were fitted elsewhere: what folds new customers in. See `FactorModel.from_factors`."""
-
-    kind: ClassVar[str] = "factors"
-
-    regularization: float = attrs.field(default=0.01)
-    alpha: float = attrs.field(default=1.0)
-    weight: Weight = attrs.field(default="binary", validator=check_weight)
-    half_life: Any = attrs.field(default=None, validator=check_half_life)
-
-    def __attrs_post_init__(self) -> None:
-        """Validate."""
-        positive("regularization", self.regularization)
-        positive("alpha", self.alpha)
-
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FactorModel:  # noqa: ARG002
-        """Raise: these factors come from elsewhere."""
-        raise InputError("Factors describes factors fitted elsewhere: use FactorModel.from_factors, or fit Als or Bpr.")
-
-
 def _enough(past: History) -> None:
     if len(past.item) == 0:
         raise NotEnoughDataError("there is no interaction to fit factors on: check as_of, or use Popular.")
@@ -197,216 +170,3 @@ def _run(model: Any, past: History, m: int) -> None:
         model.fit(past.matrix(m), show_progress=False)
     except ModelFitError as error:
         raise ConvergenceError(f"implicit found factors that are not finite ({error}): raise regularization.") from None
-
-
-@one_blas_thread()
-def fold_in(items: FloatArray, past: History, regularization: float, alpha: float) -> FloatArray:
-    """Return the vectors of customers from their purchases and the items' vectors, shape (n, f).
-
-    Hu, Koren and Volinsky 2008, eq. 4: ``x_u = (Y'Y + Y'(C_u - I)Y + lambda I)^-1 Y'C_u p(u)``, exactly.
-    """
-    n, f = len(past), items.shape[1]
-    Y = items.astype(np.float64)
-    base = Y.T @ Y + regularization * np.eye(f)
-    confidence = alpha * past.weight.astype(np.float64)
-    plain = bool((confidence == 1.0).all())
-    vectors = np.zeros((n, f), dtype=np.float32)
-    step = max((32 << 20) // (8 * f * (f if not plain else 1)), 1)
-    for low in range(0, n, step):
-        high = min(low + step, n)
-        rows = past.slice(low, high)
-        c = confidence[past.indptr[low] : past.indptr[high]]
-        b = _sums_of(rows, items=Y, weight=c)
-        if plain:  # every C_u is I: one system for all
-            vectors[low:high] = np.linalg.solve(base, b.T).T
-            continue
-        A = np.empty((high - low, f, f))
-        for u in range(high - low):
-            entries = slice(rows.indptr[u], rows.indptr[u + 1])
-            own = Y[rows.item[entries]]
-            A[u] = base + (own.T * (c[entries] - 1.0)) @ own
-        vectors[low:high] = np.linalg.solve(A, b[:, :, None])[:, :, 0]
-    return vectors
-
-
-def _sums_of(rows: History, items: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    from scipy.sparse import csr_matrix
-
-    sums: npt.NDArray[np.float64] = csr_matrix((weight, rows.item, rows.indptr), shape=(len(rows), len(items))) @ items
-    return sums
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class FactorModel(Fitted):
-    """Vectors of items and customers; a score is their dot product (and an item's bias, for BPR, as the last column)."""
-
-    source: ClassVar[str] = "factors"
-
-    item_factors: FloatArray = attrs.field(converter=read_only)
-    customer_factors: FloatArray = attrs.field(converter=read_only)
-    has_bias: bool
-
-    @classmethod
-    def from_factors(
-        cls,
-        *,
-        item: Any,
-        item_factors: npt.ArrayLike,
-        customer_id: Any = None,
-        customer_factors: npt.ArrayLike | None = None,
-        interactions: Interactions | None = None,
-        regularization: float = 0.01,
-        alpha: float = 1.0,
-        items: ItemTable | None = None,
-    ) -> Self:
-        """Build the model from factors fitted elsewhere, such as Spark MLlib's ALS on a cluster.
-
-        Parameters
-        ----------
-        item : array_like of int or str, shape (m,)
-        item_factors : array_like of float, shape (m, f)
-        customer_id : array_like of int or str, shape (n,), optional
-        customer_factors : array_like of float, shape (n, f), optional
-            Without them, customers are folded in from `interactions`.
-        interactions : Interactions, optional
-            What customers bought: for rules about it, for reasons, for popularity, and for folding in.
-        regularization, alpha : float
-            What the factors were fitted with: they fold new customers in.
-        items : ItemTable, optional
-            What is known of the items; by default the table of the interactions.
-        """
-        spec = Factors(regularization=regularization, alpha=alpha)
-        ids, vectors = _aligned("item", item, "item_factors", item_factors)
-        f = vectors.shape[1]
-        if customer_id is None and interactions is None:
-            raise InputError("customer_id is missing: give customer_factors with their ids, or interactions.")
-        people, tastes = (interactions.customer_id, None) if interactions is not None else (None, None)
-        if customer_id is not None:
-            if customer_factors is None:
-                raise InputError("customer_factors is missing: give the vectors of customer_id, or leave both out.")
-            people, tastes = _aligned("customer_id", customer_id, "customer_factors", customer_factors)
-            if tastes.shape[1] != f:
-                raise InputError(
-                    f"customer_factors have {tastes.shape[1]} columns and item_factors {f}: give equal ones."
-                )
-        assert people is not None
-        now = None
-        past = History(
-            indptr=np.zeros(len(people) + 1, dtype=np.int64), item=np.zeros(0, np.int32), weight=np.zeros(0, np.float32)
-        )
-        if interactions is not None:
-            from relmark.core.ids import find_ids
-
-            now = interactions.last_time
-            past = history_of(interactions, now=now).take(find_ids("customer_id", interactions.customer_id, people))
-            code = find_ids("item", ids, interactions.item)[past.item]
-            past = attrs.evolve(past.keep(code >= 0), item=code[code >= 0].astype(np.int32))
-        if tastes is None:
-            tastes = fold_in(vectors, past, regularization, alpha)
-        table = items if items is not None or interactions is None else interactions.items
-        buyers = max(int(np.count_nonzero(past.lengths)), 1)
-        return cls(
-            spec=spec,
-            item=ids,
-            customer_id=people,
-            history=past,
-            popularity=(np.bincount(past.item, minlength=len(ids)) / buyers).astype(np.float32),
-            now=now,
-            catalogue=Catalogue(ids, table),
-            item_factors=vectors,
-            customer_factors=tastes,
-            has_bias=False,
-        )
-
-    @property
-    def _weighting(self) -> dict[str, Any]:
-        return {"weight": getattr(self.spec, "weight", "binary"), "half_life": getattr(self.spec, "half_life", None)}
-
-    @property
-    def _vectors(self) -> FloatArray:
-        """The items' vectors without the column of biases, shape (m, f)."""
-        return self.item_factors[:, :-1] if self.has_bias else self.item_factors
-
-    @cached_property
-    def _known(self) -> npt.NDArray[np.bool_]:
-        """Which items the factors know, shape (m,)."""
-        return np.asarray(self.item_factors.any(axis=1))
-
-    def _tastes(self, block: Block) -> FloatArray:
-        """Return the vectors of customers: what was fitted, or folded in from a past that the fit did not see."""
-        stored = np.flatnonzero(block.position >= 0) if block.basket is None else np.zeros(0, dtype=np.int64)
-        if len(stored) == len(block):
-            return self.customer_factors[block.position]
-        tastes = np.zeros((len(block), self.customer_factors.shape[1]), dtype=np.float32)
-        tastes[stored] = self.customer_factors[block.position[stored]]
-        others = np.setdiff1d(np.arange(len(block)), stored)
-        past = block.past.take(others)
-        folded = fold_in(self._vectors, past, self._regularization, getattr(self.spec, "alpha", 1.0))
-        if self.has_bias:
-            # BPR has no closed form: the direction is the one of least squares, the length that of the average customer.
-            size = np.linalg.norm(folded, axis=1, keepdims=True)
-            usual = np.linalg.norm(self.customer_factors[:, :-1], axis=1)
-            usual_size = usual[usual > 0].mean() if (usual > 0).any() else 1.0
-            folded = np.divide(folded * usual_size, size, out=np.zeros_like(folded), where=size > 0)
-            folded = np.column_stack((folded, past.lengths > 0)).astype(np.float32)
-        tastes[others] = folded
-        return tastes
-
-    @property
-    def _regularization(self) -> float:
-        return number("regularization", self.spec.regularization, above=0.0)
-
-    def _own(self, block: Block) -> FloatArray:
-        tastes = self._tastes(block)
-        scores: FloatArray = tastes @ self.item_factors.T
-        scores[~tastes.any(axis=1)] = NO
-        if not self._known.all():
-            scores[:, ~self._known] = NO
-        return scores
-
-    def _contributions(self, block: Block, item: int) -> Contributions:
-        """Return eq. 7 of Hu, Koren and Volinsky: ``y_i' W_u y_j c_uj`` for each purchase j, and what is left."""
-        taste = self._tastes(block)[0].astype(np.float64)
-        score = float(taste @ self.item_factors[item].astype(np.float64))
-        Y, past = self._vectors.astype(np.float64), block.past
-        confidence = getattr(self.spec, "alpha", 1.0) * past.weight.astype(np.float64)
-        own = Y[past.item]
-        W = Y.T @ Y + (own.T * (confidence - 1.0)) @ own + self._regularization * np.eye(Y.shape[1])
-        amounts = confidence * (own @ np.linalg.solve(W, Y[item]))
-        if self.has_bias:
-            amounts = np.append(amounts, float(self.item_factors[item, -1]) * taste[-1])
-        labels = self.item[past.item].astype(np.str_).tolist() + ["the item's own appeal"] * self.has_bias
-        rest = score - float(amounts.sum())
-        if abs(rest) > 1e-6 * max(abs(score), 1e-3):
-            labels, amounts = [*labels, "the customer's taste beyond these"], np.append(amounts, rest)
-        return labels, amounts
-
-    def _similar(self, item: int) -> FloatArray:
-        vectors = self._vectors
-        norm = np.linalg.norm(vectors, axis=1)
-        scale = norm * norm[item]
-        cosine = np.divide(vectors @ vectors[item], scale, out=np.full_like(scale, NO), where=scale > 0)
-        return cosine.astype(np.float32)
-
-    def _taste(self) -> Any:
-        return self.customer_factors[:, :-1] if self.has_bias else self.customer_factors
-
-
-def _aligned(name: str, ids: Any, factors_name: str, factors: Any) -> tuple[npt.NDArray[Any], FloatArray]:
-    """Return ids ascending, each once, and their vectors as float32."""
-    array, vectors = id_array(name, ids), np.asarray(factors, dtype=np.float64)
-    if vectors.ndim != 2 or len(vectors) != len(array):
-        raise InputError(
-            f"{factors_name} has shape {vectors.shape}: one row for each of the {len(array):,} ids is needed."
-        )
-    if not np.isfinite(vectors).all():
-        raise InputError(
-            f"{factors_name} has values that are not finite in row {int(np.argmin(np.isfinite(vectors).all(axis=1)))}."
-        )
-    order = np.argsort(array, kind="stable")
-    array = array[order]
-    if len(array) > 1 and (array[1:] == array[:-1]).any():
-        raise InputError(
-            f"{name} has {shown(array[1:][array[1:] == array[:-1]][0])} more than once: one row each is needed."
-        )
-    return array, vectors[order].astype(np.float32)

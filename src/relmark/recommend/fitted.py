@@ -19,14 +19,13 @@ from relmark.core.errors import InputError
 from relmark.core.ids import find_ids, id_array
 from relmark.core.results import read_only
 from relmark.core.table import ItemTable
-from relmark.core.time import Instant, instant, instant_text, instants
-from relmark.recommend._blas import one_blas_thread
+from relmark.core.time import instant, instant_text, instants
 from relmark.recommend._catalogue import Catalogue
-from relmark.recommend._history import History, history_of, stranger
+from relmark.recommend._history import History, history_of, stranger, with_basket
 from relmark.recommend._masks import NO, Block, Masks, compile_rules
+from relmark.recommend._ranking import ranked
 from relmark.recommend._saved import Saved
-from relmark.recommend._select import pick
-from relmark.recommend._topk import block_rows, top_k
+from relmark.recommend._topk import top_k
 from relmark.recommend.interactions import Interactions
 from relmark.recommend.recommendations import Explanation, Recommendation, Recommendations, SimilarCustomer
 from relmark.recommend.rules import ItemId, Rules
@@ -160,7 +159,7 @@ class Fitted(Saved):
         k = whole("k", k, low=1)
         ids, block = self._block(customers, as_of, history)
         masks = self._masks(rules, items)
-        return self._ranked(ids, block, k, masks)
+        return ranked(self, ids, block, k, masks)
 
     def for_basket(
         self,
@@ -192,7 +191,7 @@ class Fitted(Saved):
         label = np.array([None], dtype=object)
         if customer is not None:
             label = id_array("customer", [customer])
-        return self._ranked(label, self._basket_block(basket, customer, as_of), k, self._masks(rules, catalogue)).lists(
+        return ranked(self, label, self._basket_block(basket, customer, as_of), k, self._masks(rules, catalogue)).lists(
             0
         )
 
@@ -332,8 +331,8 @@ class Fitted(Saved):
             moments = np.full(n, instant(as_of))
         if self.now is not None and n and moments.min() < self.now:
             raise InputError(
-                f"as_of is {instant_text(int(moments.min()))}, before {instant_text(self.now)}, up to which the model has "
-                "seen purchases. Fit it with as_of at or before the instant at which you serve."
+                f"as_of is {instant_text(int(moments.min()))}, before {instant_text(self.now)}, up to which the model "
+                "has seen purchases. Fit it with as_of at or before the instant at which you serve."
             )
         return moments
 
@@ -358,7 +357,7 @@ class Fitted(Saved):
         if customer is None:
             return Block(stranger(basket), np.array([-1]), self._moments(as_of, 1), basket)
         _, block = self._block(customer, as_of, None)
-        return attrs.evolve(block, past=_with_basket(block.past, basket), basket=basket)
+        return attrs.evolve(block, past=with_basket(block.past, basket), basket=basket)
 
     def _recoded(self, x: Interactions, places: IntArray, moments: IntArray | None) -> History:
         """Return the past of other interactions in this model's items, each customer's up to their own instant."""
@@ -368,111 +367,4 @@ class Fitted(Saved):
             x = x.take(x.time <= limit[x.customer_code])
         past = history_of(x, now=x.last_time if self.now is None else self.now, **self._weighting).take(places)
         code = find_ids("history.item", self.item, x.item)[past.item]
-        past = attrs.evolve(past.keep(code >= 0), item=code[code >= 0].astype(np.int32))
-        return past
-
-    @one_blas_thread()
-    def _ranked(self, ids: npt.NDArray[Any], block: Block, k: int, masks: Masks) -> Recommendations:
-        n, m = len(block), len(self.item)
-        dropped = dict.fromkeys(masks.names, 0)
-        rows, columns, scores, tiers = [], [], [], []
-        step = block_rows(m)
-        for low in range(0, n, step):
-            high = min(low + step, n)
-            part = block.slice(low, high)
-            row, column, score, tier = self._ranked_part(part, k, masks, dropped, ids[low:high])
-            rows.append(row + low)
-            columns.append(column)
-            scores.append(score)
-            tiers.append(tier)
-        row, column, tier = (_joined(parts, np.int64) for parts in (rows, columns, tiers))
-        names = np.array(self.sources, dtype=np.str_)
-        return Recommendations(
-            customer_id=ids,
-            offsets=np.concatenate(([0], np.cumsum(np.bincount(row, minlength=n)))),
-            item=self.item[column],
-            score=_joined(scores, np.float32).astype(np.float64),
-            source=names[tier],
-            dropped=dropped,
-            k=k,
-            reasons=_Reasons(self, block, row, column, tier),
-        )
-
-    def _ranked_part(
-        self, block: Block, k: int, masks: Masks, dropped: dict[str, int], ids: npt.NDArray[Any]
-    ) -> tuple[IntArray, IntArray, FloatArray, IntArray]:
-        n = len(block)
-        need = np.full(n, k)
-        used = [np.zeros((n, cap.n_groups), dtype=np.int64) for cap in masks.caps]
-        found: list[tuple[IntArray, IntArray, FloatArray, IntArray]] = []
-        alive = np.arange(n)
-        for tier in range(len(self.sources)):
-            if tier:
-                alive = np.flatnonzero(need > 0)
-                if len(alive) == 0:
-                    break
-            part = block if len(alive) == n else block.take(alive)
-            scores = self._scores(tier, part)
-            for earlier in range(tier):  # a pair that an earlier source ranked was picked or dropped there
-                scores[self._scores(earlier, part) != NO] = NO
-            masks.apply(scores, part, dropped, ids[alive])
-            held = [counts[alive] for counts in used]
-            picks = pick(scores, need[alive], masks.caps, held)
-            if masks.caps:
-                dropped["max_per"] += picks.held_back
-                for counts, now in zip(used, held, strict=True):
-                    counts[alive] = now
-            score = picks.score
-            if tier and not self._own_scale(tier):  # the model itself scores them zero
-                score = np.where(part.past.lengths[picks.row] > 0, np.float32(0.0), score)
-            row = alive[picks.row]
-            need = need - np.bincount(row, minlength=n)
-            found.append((row, picks.column, score, np.full(len(row), tier)))
-        if len(found) == 1:
-            return found[0]
-        row, column, tier_of = (np.concatenate([part[j] for part in found]) for j in (0, 1, 3))
-        score = np.concatenate([part[2] for part in found])
-        order = np.argsort(row, kind="stable")
-        return row[order], column[order], score[order], tier_of[order]
-
-
-@attrs.frozen(eq=False)
-class _Reasons:
-    """Works out why rows were recommended, when somebody asks."""
-
-    model: Fitted
-    block: Block
-    row: IntArray
-    column: IntArray
-    tier: IntArray
-
-    def __call__(self, rows: IntArray) -> list[str]:
-        texts = []
-        for row, column, tier in zip(
-            self.row[rows].tolist(), self.column[rows].tolist(), self.tier[rows].tolist(), strict=True
-        ):
-            one = self.block.take(np.array([row]))
-            texts.append(self.model._reason(tier, one, column))  # noqa: SLF001
-        return texts
-
-
-def _joined(parts: list[npt.NDArray[Any]], kind: Any) -> npt.NDArray[Any]:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=kind)
-
-
-def _with_basket(past: History, basket: IntArray) -> History:
-    """Return one customer's past with the items of a basket added, each with weight 1 or its own if that is more."""
-    held = np.isin(basket, past.item)
-    weight = past.weight.copy()
-    weight[np.isin(past.item, basket)] = np.maximum(weight[np.isin(past.item, basket)], np.float32(1.0))
-    new = basket[~held].astype(np.int32)
-    item = np.concatenate((past.item, new))
-    order = np.argsort(item, kind="stable")
-    never = np.full(len(new), np.iinfo(np.int64).min // 2)
-    return History(
-        indptr=np.array([0, len(item)]),
-        item=item[order],
-        weight=np.concatenate((weight, np.ones(len(new), dtype=np.float32)))[order],
-        last=None if past.last is None else np.concatenate((past.last, never))[order],
-        count=None if past.count is None else np.concatenate((past.count, np.zeros(len(new), dtype=np.int32)))[order],
-    )
+        return attrs.evolve(past.keep(code >= 0), item=code[code >= 0].astype(np.int32))

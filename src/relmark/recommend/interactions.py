@@ -35,7 +35,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.integer[Any]]
 
-_optional = attrs.converters.optional(read_only)
+
+def _optional(array: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+    return None if array is None else read_only(array)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -117,7 +119,8 @@ class Interactions:
             Missing ids or times, columns of different lengths, a quantity of 0 or less, a negative value.
         """
         customers, customer_code = code_ids("customer_id", customer_id)
-        known, item_code = code_ids("item", item)
+        known, given = code_ids("item", item)
+        item_code: Codes = given
         n = len(customer_code)
         same_length("item", item_code, n)
         moments = None
@@ -184,7 +187,8 @@ class Interactions:
             if name is not None and name not in part.properties:
                 has = ", ".join(map(repr, part.properties)) or "none"
                 raise MissingColumnError(
-                    f"no {type!r} event has the property {name!r}; there are {has}.{did_you_mean(name, part.properties)}"
+                    f"no {type!r} event has the property {name!r}; there are {has}."
+                    f"{did_you_mean(name, part.properties)}"
                 )
         keep = ~part.properties[item].missing
 
@@ -238,8 +242,9 @@ class Interactions:
     def _rows(self, rows: npt.NDArray[Any]) -> Self:
         """Return some lines, by a mask or in an order."""
         lines = ("customer_code", "item_code", "time", "quantity", "value", "order_code")
-        taken = {name: getattr(self, name) for name in lines}
-        return attrs.evolve(self, **{name: None if line is None else line[rows] for name, line in taken.items()})
+        given = {name: getattr(self, name) for name in lines}
+        taken: dict[str, Any] = {name: None if line is None else line[rows] for name, line in given.items()}
+        return attrs.evolve(self, **taken)
 
     def with_items(self, items: ItemTable) -> Self:
         """Return the interactions with another table of items; items that only it has become part of `item`."""
@@ -304,7 +309,7 @@ class Interactions:
         """
         used, code = np.unique(self.purchase_code(), return_inverse=True)
         rows = _canonical(code, self.item_code, self.n_items, self.time, [self.quantity, self.value])
-        return attrs.evolve(self, customer_id=used, customer_code=code)._rows(rows)
+        return attrs.evolve(self._rows(rows), customer_id=used, customer_code=code[rows])
 
     def decay(self, half_life: timedelta | None, now: int | None) -> FloatArray:
         """Return 2 ** (-age / half_life) of each line, ones without a half-life, shape (lines,)."""

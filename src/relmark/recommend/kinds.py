@@ -16,7 +16,8 @@ def _pairs() -> tuple[tuple[Any, Any], ...]:
     from relmark.recommend.blend import Blend, FittedBlend
     from relmark.recommend.buy_again import BuyAgain, FittedBuyAgain
     from relmark.recommend.ease import Ease, FittedEase
-    from relmark.recommend.factors import Als, Bpr, FactorModel, Factors
+    from relmark.recommend.factor_model import FactorModel, Factors
+    from relmark.recommend.factors import Als, Bpr
     from relmark.recommend.fallback import Fallback, FittedFallback
     from relmark.recommend.neighbours import FittedNeighbours, ItemNeighbours
     from relmark.recommend.popular import FittedPopular, Popular

@@ -51,8 +51,8 @@ class LookAlike(ColumnarResult):
 
     Notes
     -----
-    The seed is a sample of those you look for, so some of the others are of their kind too: auc and lift are lower bounds
-    where that is common.
+    The seed is a sample of those you look for, so some of the others are of their kind too: auc and lift are lower
+    bounds where that is common.
     """
 
     customer_id: npt.NDArray[Any]
@@ -148,8 +148,8 @@ def look_alike(
     n_seed = int(np.count_nonzero(member))
     if min(n_seed, len(ids) - n_seed) < folds:
         raise NotEnoughDataError(
-            f"{n_seed:,} of the seed are among the {len(ids):,} customers: at least {folds} of the seed and as many others "
-            "are needed."
+            f"{n_seed:,} of the seed are among the {len(ids):,} customers: at least {folds} of the seed and as many "
+            "others are needed."
         )
     part = _parts(member, folds, generator(rng))
     held_out = _held_out(values, member, part, method, regularization)
@@ -227,7 +227,7 @@ def _fit_score(
     if method == "centroid":
         centre = values[member].mean(axis=0)
         size = np.linalg.norm(others, axis=1) * np.linalg.norm(centre)
-        return np.divide(others @ centre, size, out=np.zeros(len(others)), where=size > 0)
+        return np.asarray(np.divide(others @ centre, size, out=np.zeros(len(others)), where=size > 0))
     mean = values.mean(axis=0)
     centred = values - mean
     target = member - member.mean()

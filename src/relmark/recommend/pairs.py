@@ -93,7 +93,7 @@ class Pairs(ColumnarResult):
                 item=self.other[row].item(),
                 score=float(measure[row]),
                 rank=rank + 1,
-                reason=f"in {self.count[row]:,} {self.by}s with {item}, {self.lift[row]:.1f} times as many as by chance",
+                reason=f"in {self.count[row]:,} {self.by}s with {item}, {self.lift[row]:.1f} times what chance gives",
             )
             for rank, row in enumerate(rows.tolist())
         )
@@ -162,8 +162,8 @@ def also_bought(
 
     Notes
     -----
-    Counts are X'X of baskets by items, in blocks of rows. For sets of three items and more, mlxtend's fpgrowth takes the
-    same matrix.
+    Counts are X'X of baskets by items, in blocks of rows. For sets of three items and more, mlxtend's fpgrowth takes
+    the same matrix.
 
     Examples
     --------

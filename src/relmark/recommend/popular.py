@@ -74,19 +74,23 @@ class Popular(Spec):
         decay = x.decay(self.half_life, now)
         if self.by == "customers":
             lines = x.pairs()[2][1:] - 1
-            return np.bincount(x.item_code[lines], weights=decay[lines], minlength=x.n_items)
+            return np.asarray(
+                np.bincount(x.item_code[lines], weights=decay[lines], minlength=x.n_items), dtype=np.float64
+            )
         if self.by == "orders":
             code, item = x.purchase_code().astype(np.int64), x.item_code
             order = stable_order(decay.view(np.int64))  # positive floats order as their bits do
             order = order[stable_order((code * x.n_items + item)[order])]
             key = (code * x.n_items + item)[order]
             lines = order[np.append(key[1:] != key[:-1], True)] if len(key) else order
-            return np.bincount(item[lines], weights=decay[lines], minlength=x.n_items)
+            return np.asarray(np.bincount(item[lines], weights=decay[lines], minlength=x.n_items), dtype=np.float64)
         amount = x.quantity if self.by == "quantity" else x.value
         if amount is None:
             column = "quantity" if self.by == "quantity" else "value"
             raise InputError(f"by={self.by!r} needs the column {column}: give it to Interactions.from_columns.")
-        return np.bincount(x.item_code, weights=decay * np.nan_to_num(amount), minlength=x.n_items)
+        return np.asarray(
+            np.bincount(x.item_code, weights=decay * np.nan_to_num(amount), minlength=x.n_items), dtype=np.float64
+        )
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -1,4 +1,4 @@
-"""What may be recommended to whom: business rules that act before the best k are taken, so that k come where k exist."""
+"""What may be recommended to whom: rules that act before the best k are taken, so that k come where k exist."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Category:
         return cls(_is_text(body["category"], f"{path}.category"), _is_text(body.get("column", "category"), path))
 
 
-Items: TypeAlias = Category | tuple[ItemId | Category, ...]
+Items: TypeAlias = Iterable[ItemId | Category] | Category | ItemId
 
 
 def as_items(value: Any) -> Any:

@@ -37,14 +37,14 @@ class Spec(Definition):
         as_of : instant, optional
             Lines after it are not seen, and ages are counted from it. By default the time of the last line.
         """
-        raise AssertionError(f"{type(self).__name__} cannot fit")
+        raise AssertionError(f"{type(self).__name__} cannot fit {interactions!r} as of {as_of}")
 
     def _body(self) -> dict[str, Any]:
         return {attribute.name: _stored(getattr(self, attribute.name)) for attribute in attrs.fields(type(self))}  # type: ignore[arg-type]
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        fields = {attribute.name: attribute for attribute in attrs.fields(cls)}  # type: ignore[arg-type, misc, var-annotated]
+        fields = {attribute.name: attribute for attribute in attrs.fields(cls)}  # type: ignore[arg-type]
         check_keys(body, required=(), optional=fields, what=cls.kind)
         try:
             return cls(**{name: _read(value, f"$.{name}") for name, value in body.items()})
@@ -66,7 +66,7 @@ def spec_from_dict(document: Mapping[str, Any], limits: Limits | None = None) ->
     from relmark.recommend.kinds import spec_kinds
 
     kinds = spec_kinds()
-    found = document.get("relmark") if isinstance(document, Mapping) else None
+    found = document.get("relmark") if isinstance(document, Mapping) else None  # type: ignore[redundant-expr]
     if found not in kinds:
         open_envelope(document, " or ".join(sorted(kinds)), 1)  # raises: it is none of them
     return kinds[str(found)].from_dict(document, limits)

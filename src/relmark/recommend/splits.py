@@ -78,7 +78,7 @@ def split_by_time(
     stop = last if end is None else instant(end, name="end")
     if (test is None) == (cut is None):
         raise InputError("give either test, the length of the test period, or cut, the instant before it.")
-    start = instant(cut, name="cut") if test is None else stop - duration("test", test)
+    start = stop - duration("test", test) if test is not None else instant(cut, name="cut")  # type: ignore[arg-type]
     if start >= stop:
         raise InputError(f"cut is {instant_text(start)}, not before the end {instant_text(stop)} of the test period.")
     return _split(interactions, start, stop)
@@ -112,6 +112,6 @@ def _split(x: Interactions, cut: int, end: int) -> Split:
     if not len(train) or not len(test):
         empty = "training" if not len(train) else "test"
         raise NotEnoughDataError(
-            f"the {empty} part of the split at {instant_text(cut)} is empty: choose a shorter test period or fewer folds."
+            f"the {empty} part of the split at {instant_text(cut)} is empty: take a shorter test period or fewer folds."
         )
     return Split(train=train, test=test, cut=cut, end=end)

@@ -1,0 +1,113 @@
+"""From scores to lists: block by block, source by source, rules first, then the best k."""
+
+# ruff: noqa: SLF001  (the ranking is the other half of Fitted)
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.recommend._blas import one_blas_thread
+from relmark.recommend._masks import NO, Block, Masks
+from relmark.recommend._select import pick
+from relmark.recommend._topk import block_rows
+from relmark.recommend.recommendations import Recommendations
+
+if TYPE_CHECKING:
+    from relmark.recommend.fitted import Fitted
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@one_blas_thread()
+def ranked(model: Fitted, ids: npt.NDArray[Any], block: Block, k: int, masks: Masks) -> Recommendations:
+    n, m = len(block), len(model.item)
+    dropped = dict.fromkeys(masks.names, 0)
+    rows, columns, scores, tiers = [], [], [], []
+    step = block_rows(m)
+    for low in range(0, n, step):
+        high = min(low + step, n)
+        part = block.slice(low, high)
+        row, column, score, tier = _ranked_part(model, part, k, masks, dropped, ids[low:high])
+        rows.append(row + low)
+        columns.append(column)
+        scores.append(score)
+        tiers.append(tier)
+    row, column, tier = (_joined(parts, np.int64) for parts in (rows, columns, tiers))
+    names = np.array(model.sources, dtype=np.str_)
+    return Recommendations(
+        customer_id=ids,
+        offsets=np.concatenate(([0], np.cumsum(np.bincount(row, minlength=n)))),
+        item=model.item[column],
+        score=_joined(scores, np.float32).astype(np.float64),
+        source=names[tier],
+        dropped=dropped,
+        k=k,
+        reasons=_Reasons(model, block, row, column, tier),
+    )
+
+
+def _ranked_part(
+    model: Fitted, block: Block, k: int, masks: Masks, dropped: dict[str, int], ids: npt.NDArray[Any]
+) -> tuple[IntArray, IntArray, FloatArray, IntArray]:
+    n = len(block)
+    need = np.full(n, k)
+    used = [np.zeros((n, cap.n_groups), dtype=np.int64) for cap in masks.caps]
+    found: list[tuple[IntArray, IntArray, FloatArray, IntArray]] = []
+    alive = np.arange(n)
+    for tier in range(len(model.sources)):
+        if tier:
+            alive = np.flatnonzero(need > 0)
+            if len(alive) == 0:
+                break
+        part = block if len(alive) == n else block.take(alive)
+        scores = model._scores(tier, part)
+        for earlier in range(tier):  # a pair that an earlier source ranked was picked or dropped there
+            scores[model._scores(earlier, part) != NO] = NO
+        masks.apply(scores, part, dropped, ids[alive])
+        held = [counts[alive] for counts in used]
+        picks = pick(scores, need[alive], masks.caps, held)
+        if masks.caps:
+            dropped["max_per"] += picks.held_back
+            for counts, now in zip(used, held, strict=True):
+                counts[alive] = now
+        score = picks.score
+        if tier and not model._own_scale(tier):  # the model itself scores them zero
+            score = np.where(part.past.lengths[picks.row] > 0, np.float32(0.0), score)
+        row = alive[picks.row]
+        need = need - np.bincount(row, minlength=n)
+        found.append((row, picks.column, score, np.full(len(row), tier)))
+    if len(found) == 1:
+        return found[0]
+    row, column, tier_of = (np.concatenate([part[j] for part in found]) for j in (0, 1, 3))
+    score = np.concatenate([part[2] for part in found])
+    order = np.argsort(row, kind="stable")
+    return row[order], column[order], score[order], tier_of[order]
+
+
+@attrs.frozen(eq=False)
+class _Reasons:
+    """Works out why rows were recommended, when somebody asks."""
+
+    model: Fitted
+    block: Block
+    row: IntArray
+    column: IntArray
+    tier: IntArray
+
+    def __call__(self, rows: IntArray) -> list[str]:
+        texts = []
+        for row, column, tier in zip(
+            self.row[rows].tolist(), self.column[rows].tolist(), self.tier[rows].tolist(), strict=True
+        ):
+            one = self.block.take(np.array([row]))
+            texts.append(self.model._reason(tier, one, column))
+        return texts
+
+
+def _joined(parts: list[npt.NDArray[Any]], kind: Any) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=kind)
