@@ -432,3 +432,7 @@ def test_sets_of_tags_are_no_order_numbers(monkeypatch):
     monkeypatch.setitem(partition.properties, "order", tags)
     with pytest.raises(InputError, match="sets of tags"):
         rfm_measures(log, as_of=AS_OF, order="order")
+
+
+def test_the_standard_grid_goes_by_its_name():
+    assert Rfm(grid="standard") == Rfm()

@@ -1,0 +1,42 @@
+"""Whom sales should call: lead scores by rules that a team can change, that explain themselves, and learn their points.
+
+A `LeadScore` is made of rules over the same expressions as segments: conditions that count once (``when``) and events
+that count each (``each``), with decay, caps and expiry. `LeadScore.evaluate` scores a whole base; `LeadScore.one` one
+lead, with a line for every rule that adds up exactly. `calibrate` compares scores with what became of the people, and
+`suggest_points` learns points from it.
+"""
+
+from relmark.scoring.calibration import BandTable, Calibration, Cut, LiftTable, calibrate
+from relmark.scoring.decay import HalfLife, LinearDecay, StepDecay, half_life, linear_decay, step_decay
+from relmark.scoring.explanation import EventPoints, LeadExplanation, Line
+from relmark.scoring.lead_score import LeadScore
+from relmark.scoring.points import ByValue, Points, Tiers
+from relmark.scoring.rules import Grade, Group, Rule
+from relmark.scoring.scores import BandMoves, LeadScores, ScoreHistory
+
+__all__ = [
+    "BandMoves",
+    "BandTable",
+    "ByValue",
+    "Calibration",
+    "Cut",
+    "EventPoints",
+    "Grade",
+    "Group",
+    "HalfLife",
+    "LeadExplanation",
+    "LeadScore",
+    "LeadScores",
+    "LiftTable",
+    "Line",
+    "LinearDecay",
+    "Points",
+    "Rule",
+    "ScoreHistory",
+    "StepDecay",
+    "Tiers",
+    "calibrate",
+    "half_life",
+    "linear_decay",
+    "step_decay",
+]

@@ -1,0 +1,173 @@
+"""Kernels of bulk scoring: the points of every rule for every customer, as whole thousandths.
+
+Only the events of a rule's window are touched; points are added by one bincount a rule, as whole numbers, which float64
+adds exactly in any order below 2**53.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.columns import Column
+from relmark.core.errors import InputError
+from relmark.core.ordering import stable_order
+from relmark.core.time import DAY, local_days
+from relmark.expressions import Selection, Window
+from relmark.expressions.calendar_tests import period_number
+from relmark.expressions.column_tests import compare
+from relmark.expressions.evaluate import BaseScope
+from relmark.expressions.event_rows import EventRows, chosen_events, window_bounds
+from relmark.expressions.scope import Scope, spread
+from relmark.scoring.decay import Decay
+from relmark.scoring.points import MOST, ByValue, Tiers
+from relmark.scoring.rules import Rule
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_US = timedelta(microseconds=1)
+_BLOCK = 1 << 15
+_EXACT = 2.0**53
+
+
+def thousandths(points: float) -> float:
+    """Return points as a whole number of thousandths, half to even."""
+    return float(round(points * 1000.0))
+
+
+def rule_thousandths(rule: Rule, scope: BaseScope) -> FloatArray:
+    """Return what a rule gives each customer of the base, after its caps, shape (n,)."""
+    found = _when(rule, scope) if rule.each is None else _each(rule, scope)
+    if rule.limit is not None:
+        np.minimum(found, thousandths(rule.limit), out=found)
+    return found
+
+
+def _when(rule: Rule, scope: BaseScope) -> FloatArray:
+    assert rule.when is not None
+    true = scope.truth(rule.when).true
+    points = _points(rule, scope)
+    return np.where(true, np.rint(points * 1000.0), 0.0)
+
+
+def _points(rule: Rule, scope: Scope) -> float | FloatArray:
+    """Return the points of each row before decay: one number, or one a row; 0 where the source is unknown."""
+    points, source = rule.points, rule.source
+    if isinstance(points, float):
+        return points
+    assert source is not None
+    column = scope.column(source)
+    if isinstance(points, ByValue):
+        out = np.full(scope.n, points.otherwise)
+        if column.kind != "empty":
+            for value, worth in points.table:
+                out[compare("eq", column, value, scope.tz).true] = worth
+        return out
+    given = _numbers(column, scope.n)
+    if isinstance(points, Tiers):
+        return _tier_points(points, given)
+    _refuse_giants(rule, given)
+    return np.where(np.isnan(given), 0.0, given)
+
+
+def _numbers(column: Column, n: int) -> FloatArray:
+    return np.full(n, np.nan) if column.kind == "empty" else column.numbers()
+
+
+def _tier_points(tiers: Tiers, value: FloatArray) -> FloatArray:
+    lows = np.array([low for low, _ in tiers.steps])
+    worth = np.array([0.0, *(points for _, points in tiers.steps)])
+    place = np.searchsorted(lows, value, side="right")
+    place[np.isnan(value)] = 0
+    return worth[place]
+
+
+def _refuse_giants(rule: Rule, value: FloatArray) -> None:
+    if len(value) and (giant := np.abs(value) > MOST).any():
+        raise InputError(
+            f"rule {rule.name!r} gives {value[int(np.argmax(giant))]:g} points: at most {MOST:,.0f} at once are "
+            "allowed. Lower the factor of its points."
+        )
+
+
+def _each(rule: Rule, scope: BaseScope) -> FloatArray:
+    assert rule.each is not None
+    log, k = scope.base.events, scope.k
+    bounds = window_bounds(Window(within=rule.expires), scope.seen_as_of, scope.tz)
+    sums = np.zeros(k)
+    parts: list[tuple[IntArray, IntArray, FloatArray]] = []
+    for name in rule.each.types:
+        # Type by type: nothing here asks for an order between types, and merging them would cost a sort.
+        rows = chosen_events(log, Selection((name,), rule.each.where), bounds, scope.tz)
+        if len(rows) == 0:
+            continue
+        if isinstance(rule.points, Tiers) or (
+            isinstance(rule.points, float) and rule.decay is None and not rule.cap_per
+        ):
+            sums += np.bincount(rows.codes, minlength=k)
+            continue
+        given = _faded(_points(rule, rows.scopes[0]), rule.decay, rows, scope.seen_as_of)
+        if rule.cap_per is None:
+            sums += whole_sums(rows.codes, given, k)
+        else:
+            parts.append((period_numbers(rule.cap_per, rows.times, scope.tz), rows.codes.astype(np.int64), given))
+    if isinstance(rule.points, Tiers):
+        sums = np.rint(_tier_points(rule.points, sums) * 1000.0)
+    elif isinstance(rule.points, float) and rule.decay is None and not rule.cap_per:
+        sums *= thousandths(rule.points)
+    elif parts:
+        assert rule.cap is not None
+        period, code, given = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        sums = _capped_by_period(period, code, given, thousandths(rule.cap), k)
+    return np.array(spread(sums, scope.rows, scope.n, 0.0))
+
+
+def _faded(points: float | FloatArray, decay: Decay | None, rows: EventRows, as_of: int | IntArray) -> FloatArray:
+    """Return the points of each event after decay, in whole thousandths, half to even."""
+    out = np.empty(len(rows))
+    one = None if isinstance(points, np.ndarray) else points * 1000.0
+    for low in range(0, len(rows), _BLOCK):
+        block = slice(low, low + _BLOCK)
+        whole: Any = points[block] * 1000.0 if isinstance(points, np.ndarray) else one
+        if decay is not None:
+            at = as_of[rows.codes[block]] if isinstance(as_of, np.ndarray) else as_of
+            whole = whole * decay.factors(at - rows.times[block])
+        out[block] = np.rint(whole)
+    return out
+
+
+def whole_sums(codes: npt.NDArray[np.integer], values: FloatArray, k: int) -> FloatArray:
+    """Return each customer's sum of whole numbers, exactly below 2**53."""
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+    if largest * len(values) < _EXACT:
+        return np.asarray(np.bincount(codes, weights=values, minlength=k), dtype=np.float64)
+    sums = np.zeros(k, dtype=np.int64)
+    np.add.at(sums, codes, values.astype(np.int64))
+    return sums.astype(np.float64)
+
+
+def period_numbers(period: timedelta | str, times: IntArray, tz: str) -> IntArray:
+    """Return the number of the period in which each instant lies."""
+    if isinstance(period, str):
+        return period_number(local_days(times, tz), period)
+    length = period // _US
+    if length % DAY == 0:
+        return np.floor_divide(local_days(times, tz), length // DAY)
+    return np.floor_divide(times, length)
+
+
+def _capped_by_period(period: IntArray, code: IntArray, given: FloatArray, cap: float, k: int) -> FloatArray:
+    """Return each customer's sum of what each period gives, at most the cap in each."""
+    first = int(period.min())
+    if (int(period.max()) - first).bit_length() + k.bit_length() > 62:  # the pair would not fit an int64
+        period, first = np.unique(period, return_inverse=True)[1], 0
+    keys = (period - first) * k + code
+    order = stable_order(keys)
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    sums = np.minimum(np.add.reduceat(given[order], starts), cap)
+    return whole_sums(keys[starts] % k, sums, k)

@@ -1,0 +1,261 @@
+"""How the points of an event fade with its age: half-life, straight line, or steps.
+
+A decay turns an age in microseconds into a factor from 1 down to 0. The same few multiplications and additions run over
+columns and for one lead, so that both give the same factor to the last bit, on every machine: library functions such as
+``exp2`` promise neither.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import attrs
+import numpy as np
+
+from relmark.core import checks
+from relmark.core.checks import FloatArray, IntArray
+from relmark.core.documents import check_keys
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.time import duration, duration_text, parse_duration
+
+__all__ = ["Decay", "HalfLife", "LinearDecay", "StepDecay", "half_life", "linear_decay", "step_decay"]
+
+_US = timedelta(microseconds=1)
+_BLOCK = 1 << 15
+
+# 2**-r = exp(-r ln 2) for r in [-1/2, 1/2], as its Taylor polynomial (-ln 2)**k / k!. The first left out, k = 15, is
+# 4e-19 at the ends: below half a unit in the last place.
+_POWERS = (
+    1.0,
+    -0.6931471805599453,
+    0.24022650695910072,
+    -0.05550410866482158,
+    0.009618129107628477,
+    -0.0013333558146428443,
+    0.0001540353039338161,
+    -1.5252733804059841e-05,
+    1.321548679014431e-06,
+    -1.01780860092397e-07,
+    7.054911620801123e-09,
+    -4.4455382718708116e-10,
+    2.5678435993488206e-11,
+    -1.3691488853904128e-12,
+    6.778726354822545e-14,
+)
+_OLDEST = 1_100  # half-lives, after which nothing is left in float64
+_HALVES = np.ldexp(1.0, -np.arange(_OLDEST + 1))
+_HALVES_LIST = _HALVES.tolist()
+
+
+def _check_length(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    duration(attribute.name, value)
+
+
+@attrs.frozen
+class HalfLife:
+    """Points halve with every `length` of age; make it with `half_life`.
+
+    Parameters
+    ----------
+    length : timedelta
+        Above zero.
+    """
+
+    length: timedelta = attrs.field(validator=_check_length)
+
+    def factors(self, age: IntArray) -> FloatArray:
+        """Return ``2 ** -(age / length)`` of ages in microseconds."""
+        h = float(self.length // _US)
+        out = np.empty(len(age))
+        for low in range(0, len(age), _BLOCK):
+            x = age[low : low + _BLOCK] / h
+            np.minimum(x, _OLDEST, out=x)
+            q = np.rint(x)
+            x -= q
+            f = np.full(len(x), _POWERS[-1])
+            for c in _POWERS[-2::-1]:
+                f *= x
+                f += c
+            f *= _HALVES[q.astype(np.intp)]
+            out[low : low + _BLOCK] = f
+        return out
+
+    def factor(self, age: int) -> float:
+        """Return the factor of one age, the same to the last bit as `factors` gives it."""
+        x = age / (self.length // _US)
+        if x > _OLDEST:
+            x = float(_OLDEST)
+        q = round(x)
+        r = x - q
+        f = _POWERS[-1]
+        for c in _POWERS[-2::-1]:
+            f = f * r + c
+        return f * float(_HALVES_LIST[q])
+
+    def edges(self) -> tuple[int, ...]:
+        """Return the ages at which the factor jumps: none."""
+        return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the decay as JSON-ready values."""
+        return {"half_life": duration_text(self.length)}
+
+
+@attrs.frozen
+class LinearDecay:
+    """Points fall in a straight line to nothing at the age of `length`; make it with `linear_decay`.
+
+    Parameters
+    ----------
+    length : timedelta
+        Above zero.
+    """
+
+    length: timedelta = attrs.field(validator=_check_length)
+
+    def factors(self, age: IntArray) -> FloatArray:
+        """Return ``max(1 - age / length, 0)`` of ages in microseconds."""
+        return np.maximum(1.0 - age / float(self.length // _US), 0.0)
+
+    def factor(self, age: int) -> float:
+        """Return the factor of one age, the same to the last bit as `factors` gives it."""
+        return max(1.0 - age / (self.length // _US), 0.0)
+
+    def edges(self) -> tuple[int, ...]:
+        """Return the ages at which the factor jumps: none."""
+        return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the decay as JSON-ready values."""
+        return {"linear": duration_text(self.length)}
+
+
+def _read_steps(steps: Any) -> tuple[tuple[timedelta, float], ...]:
+    pairs: Iterable[Any] = steps.items() if isinstance(steps, Mapping) else steps
+    return tuple((length, checks.number("the factor of a step", factor, low=0, high=1)) for length, factor in pairs)
+
+
+@attrs.frozen
+class StepDecay:
+    """Points keep their worth until the first age, then each factor holds until the next; make it with `step_decay`.
+
+    Parameters
+    ----------
+    steps : sequence of (timedelta, float)
+        Ages ascending, factors from 1 to 0 and never rising.
+    """
+
+    steps: tuple[tuple[timedelta, float], ...] = attrs.field(converter=_read_steps)
+
+    def __attrs_post_init__(self) -> None:
+        """Check that ages rise and factors do not."""
+        if not self.steps:
+            raise InputError("step_decay has no steps: give at least one age with its factor.")
+        before, left = 0, 1.0
+        for length, factor in self.steps:
+            age = duration("the age of a step", length)
+            if age <= before:
+                raise InputError(f"step_decay has the age {length} after a greater or equal one: ages ascend.")
+            if factor > left:
+                raise InputError(f"step_decay rises from {left:g} to {factor:g} at {length}: points only fade.")
+            before, left = age, factor
+
+    def edges(self) -> tuple[int, ...]:
+        """Return the ages at which the factor jumps, in microseconds."""
+        return tuple(length // _US for length, _ in self.steps)
+
+    def factors(self, age: IntArray) -> FloatArray:
+        """Return the factor that holds at each age in microseconds."""
+        table = np.array([1.0, *(factor for _, factor in self.steps)])
+        return table[np.searchsorted(np.array(self.edges()), age, side="right")]
+
+    def factor(self, age: int) -> float:
+        """Return the factor of one age, the same as `factors` gives it."""
+        place = bisect_right(self.edges(), age)
+        return self.steps[place - 1][1] if place else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the decay as JSON-ready values."""
+        return {"steps": [[duration_text(length), factor] for length, factor in self.steps]}
+
+
+Decay: TypeAlias = HalfLife | LinearDecay | StepDecay
+
+
+def half_life(length: timedelta) -> HalfLife:
+    """Return the decay that halves the points of an event with every `length` of age.
+
+    Examples
+    --------
+    >>> from relmark.core.time import days
+    >>> half_life(days(30)).factor(days(60) // timedelta(microseconds=1))
+    0.25
+    """
+    return HalfLife(length)
+
+
+def linear_decay(length: timedelta) -> LinearDecay:
+    """Return the decay that takes the points of an event in a straight line to nothing at the age of `length`.
+
+    Examples
+    --------
+    >>> from relmark.core.time import days
+    >>> linear_decay(days(90)).factor(days(45) // timedelta(microseconds=1))
+    0.5
+    """
+    return LinearDecay(length)
+
+
+def step_decay(steps: Mapping[timedelta, float]) -> StepDecay:
+    """Return the decay by steps: from each age on, the points of an event are worth that part.
+
+    Parameters
+    ----------
+    steps : dict of timedelta to float
+        Ages ascending, factors from 1 to 0 and never rising. Before the first age the points are whole.
+
+    Examples
+    --------
+    >>> from relmark.core.time import days
+    >>> decay = step_decay({days(7): .5, days(30): 0})
+    >>> [decay.factor(days(n) // timedelta(microseconds=1)) for n in (0, 6, 7, 29, 30)]
+    [1.0, 1.0, 0.5, 0.5, 0.0]
+    """
+    if not isinstance(steps, Mapping):
+        raise InputError(f"step_decay({checks.shown(steps)}): a mapping of ages to factors is needed.")
+    return StepDecay(steps)
+
+
+def read_decay(body: Any, path: str) -> Decay:
+    """Return the decay of a stored definition."""
+    body = check_keys(body, required=(), optional=("half_life", "linear", "steps"), path=path, what="decay")
+    if len(body) != 1:
+        raise DefinitionError("a decay is one of half_life, linear and steps.", path=path, code="wrong_value")
+    ((name, value),) = body.items()
+    try:
+        if name != "steps":
+            length = parse_duration(value, f"{path}.{name}")
+            return HalfLife(length) if name == "half_life" else LinearDecay(length)
+        _check_pairs(value, f"{path}.steps")
+        return StepDecay([(parse_duration(age, f"{path}.steps[{k}][0]"), part) for k, (age, part) in enumerate(value)])
+    except DefinitionError:
+        raise
+    except InputError as error:
+        raise DefinitionError(str(error), path=path, code="wrong_value") from None
+
+
+def _check_pairs(value: Any, path: str) -> None:
+    if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        raise DefinitionError("pairs of an age and a factor are needed.", path=path, code="wrong_type")
+
+
+def check_decay(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    """Refuse what is no decay."""
+    if value is not None and not isinstance(value, (HalfLife, LinearDecay, StepDecay)):
+        raise InputError(
+            f"{attribute.name} is {checks.shown(value)}: half_life(...), linear_decay(...) or step_decay(...) is "
+            "needed."
+        )

@@ -1,0 +1,279 @@
+"""Why one lead has its score: a line for every rule and every cap that binds, adding up exactly to the total."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from relmark.core.formats import text_table
+from relmark.core.results import Result
+from relmark.core.time import Instant, aware, instant, instant_text
+from relmark.expressions.scalar import Person
+from relmark.scoring._one import Found, ScoreProgram, Totals
+from relmark.scoring.points import Points
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["EventPoints", "LeadExplanation", "Line"]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class EventPoints(Result):
+    """One event of a rule and what it gave.
+
+    Parameters
+    ----------
+    type : str
+    time : datetime
+        UTC.
+    value : float or None
+    raw, after_decay : Points
+        Before decay, and after it.
+    points : Points
+        After the caps of period and rule, which keep the newest events.
+    """
+
+    type: str
+    time: datetime
+    value: float | None
+    raw: Points
+    after_decay: Points
+    points: Points
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Line(Result):
+    """What one rule gave, or one cap took away.
+
+    Parameters
+    ----------
+    rule : str
+        The rule's name, or "cap of <group>", or "cap of total".
+    kind : str
+        "rule" or "cap".
+    group : str or None
+    points : Points
+        What counts towards the total; of a cap 0 or less.
+    raw, after_decay : Points
+        Before decay and caps, and after decay.
+    lost_to_cap : Points
+        What the caps of period and rule took away; of a cap line what that cap took away.
+    missing : tuple of str
+        What is unknown, and so gave nothing.
+    """
+
+    rule: str
+    kind: str
+    group: str | None
+    points: Points
+    raw: Points
+    after_decay: Points
+    lost_to_cap: Points
+    missing: tuple[str, ...]
+    _found: Found | None
+
+    @property
+    def events(self) -> tuple[EventPoints, ...]:
+        """The events of the rule that have not expired, oldest first; empty for conditions and caps.
+
+        Tiers are points of a number of events: there each event has 0 points of its own.
+        """
+        return tuple(self._worths())
+
+    def _worths(self) -> Iterator[EventPoints]:
+        for worth in () if self._found is None else self._found.events:
+            value = worth.what.value
+            yield EventPoints(
+                type=worth.what.type,
+                time=aware(worth.time),
+                value=None if value is None else float(value),
+                raw=Points.of(worth.raw),
+                after_decay=Points.of(worth.faded),
+                points=Points.of(worth.kept),
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the line with its events as JSON-ready values."""
+        return super().to_dict() | {"events": [event.to_dict() for event in self.events]}
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class LeadExplanation(Result):
+    """The score of one lead, and why; what `LeadScore.one` and `LeadScore.explain` give.
+
+    Parameters
+    ----------
+    customer_id : int, str or None
+    name : str
+        Of the score.
+    as_of : str
+    total : Points
+        The same as `LeadScores.total`, to the last bit; the sum of the lines' points.
+    band : str
+        "" below the lowest.
+    grade : str
+        "" without one.
+    lines : tuple of Line
+        Every rule in the order of the score, then the caps that bind.
+    by_group : dict of str to Points
+        After the groups' caps.
+    """
+
+    customer_id: int | str | None
+    name: str
+    as_of: str
+    total: Points
+    band: str
+    grade: str
+    lines: tuple[Line, ...]
+    by_group: dict[str, Points]
+    _program: ScoreProgram
+    _person: Person
+
+    @classmethod
+    def of(cls, program: ScoreProgram, person: Person) -> LeadExplanation:
+        """Return the explanation of a person's score at their as_of."""
+        at = person.as_of
+        found = [rule.found(person, at) for rule in program.rules]
+        totals = program.summed([one.kept for one in found])
+        score = program.score
+        lines = [
+            Line(
+                rule=rule.rule.name,
+                kind="rule",
+                group=rule.rule.group,
+                points=Points.of(one.kept),
+                raw=Points.of(one.raw),
+                after_decay=Points.of(one.faded),
+                lost_to_cap=Points.of(one.faded - one.kept),
+                missing=rule.missing(person, at),
+                found=one,
+            )
+            for rule, one in zip(program.rules, found, strict=True)
+        ]
+        return cls(
+            customer_id=person.id,
+            name=score.name,
+            as_of=instant_text(at),
+            total=Points.of(totals.total),
+            band=program.band(totals.total),
+            grade=program.grade(totals.groups),
+            lines=(*lines, *_cap_lines(program, totals)),
+            by_group={group.name: Points.of(points) for group, points in zip(score.groups, totals.groups, strict=True)},
+            program=program,
+            person=person,
+        )
+
+    @property
+    def next_change(self) -> datetime | None:
+        """The first instant at which the total changes if nothing else happens, in UTC; None for not in 100 years.
+
+        Points that fade by half-life or in a straight line change by a thousandth soon: `next_band_change` is the
+        instant that matters then.
+        """
+        return self._next(bands=False)
+
+    @property
+    def next_band_change(self) -> datetime | None:
+        """The first instant at which the band or the grade changes if nothing else happens, in UTC; None for never."""
+        return self._next(bands=True)
+
+    def _next(self, *, bands: bool) -> datetime | None:
+        found = self._program.next_change(self._person, self._person.as_of, bands=bands)
+        return None if found is None else aware(found)
+
+    @property
+    def next_band(self) -> tuple[str, Points] | None:
+        """The next higher band and the points that are missing to it; None in the highest."""
+        higher = [(name, low) for name, low in self._program.score.bands.items() if low > self.total]
+        if not higher:
+            return None
+        name, low = higher[-1]
+        return name, Points.of(round(low * 1000) - self.total.thousandths)
+
+    def crossed(self, since: Instant) -> tuple[str, ...]:
+        """Return the bands that the lead has entered since an instant and is in or above now, the lowest first.
+
+        Fields count at both instants as they are known now.
+        """
+        before = self._program.totals(self._person, instant(since, tz=self._program.tz, name="since")).total / 1000
+        bands = self._program.score.bands
+        return tuple(name for name, low in reversed(bands.items()) if before < low <= self.total)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation as JSON-ready values, with the next changes."""
+        body = {name: getattr(self, name) for name in ("customer_id", "name", "as_of", "band", "grade")}
+        following = {"next_change": self.next_change, "next_band_change": self.next_band_change}
+        return {
+            **body,
+            "total": float(self.total),
+            "lines": [line.to_dict() for line in self.lines],
+            "by_group": {name: float(points) for name, points in self.by_group.items()},
+            "next_band": None if (after := self.next_band) is None else [after[0], float(after[1])],
+            **{
+                name: None if moment is None else moment.isoformat().replace("+00:00", "Z")
+                for name, moment in following.items()
+            },
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        facts = {"customer_id": self.customer_id, "total": self.total, "band": self.band, "grade": self.grade}
+        return {**{name: value for name, value in facts.items() if value not in (None, "")}, "as_of": self.as_of}
+
+    def _table(self) -> dict[str, Any]:
+        shown = [line for line in self.lines if line.raw or line.points or line.missing]
+        table: dict[str, Any] = {
+            "rule": [line.rule for line in shown] + ["total"],
+            "events": [len(line.events) or "" for line in shown] + [""],
+            "raw": [float(line.raw) if line.kind == "rule" else "" for line in shown] + [""],
+            "after decay": [float(line.after_decay) if line.kind == "rule" else "" for line in shown] + [""],
+            "lost to cap": [float(line.lost_to_cap) if line.lost_to_cap else "" for line in shown] + [""],
+            "points": [float(line.points) for line in shown] + [float(self.total)],
+        }
+        if any(line.missing for line in shown):
+            table["unknown"] = ["; ".join(line.missing) for line in shown] + [""]
+        return table
+
+    def __str__(self) -> str:
+        words = [f"{self.name}: {float(self.total):g} points"]
+        words += [f"band {self.band}"] if self.band else []
+        words += [f"grade {self.grade}"] if self.grade else []
+        if (after := self.next_band) is not None:
+            words.append(f"{float(after[1]):g} to {after[0]}")
+        return f"{', '.join(words)}, as of {self.as_of}\n{text_table(self._table(), rows=len(self.lines) + 1)}"
+
+
+def _cap_lines(program: ScoreProgram, totals: Totals) -> Iterator[Line]:
+    """Yield a line for each cap of a group, and of the total, that takes points away."""
+    score = program.score
+    sums = dict.fromkeys((group.name for group in score.groups), 0)
+    alone = 0
+    for rule, points in zip(score.rules, totals.rules, strict=True):
+        if rule.group is None:
+            alone += points
+        else:
+            sums[rule.group] += points
+    for group, kept in zip(score.groups, totals.groups, strict=True):
+        if sums[group.name] > kept:
+            yield _cap_line(f"cap of {group.name}", group.name, sums[group.name] - kept)
+    before = alone + sum(totals.groups)
+    if before > totals.total:
+        yield _cap_line("cap of total", None, before - totals.total)
+
+
+def _cap_line(name: str, group: str | None, lost: int) -> Line:
+    nothing = Points.of(0)
+    return Line(
+        rule=name,
+        kind="cap",
+        group=group,
+        points=Points.of(-lost),
+        raw=nothing,
+        after_decay=nothing,
+        lost_to_cap=Points.of(lost),
+        missing=(),
+        found=None,
+    )

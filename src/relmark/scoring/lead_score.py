@@ -1,0 +1,380 @@
+"""`LeadScore`: points by rules that a team can change, for a whole base and for one lead, with the same answer.
+
+Points come about in a fixed order: the points of each event; expiry; decay, after which each event's points are rounded
+half to even to thousandths; the cap of each period; the cap of the rule; the cap of the group; the cap of the total.
+All sums are sums of whole thousandths, so that neither the order of events nor that of rules changes a total, and one
+lead and a million have the same points to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.base import CustomerBase
+from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.events import Customer, Event, Message, Purchase, Visit
+from relmark.core.names import did_you_mean
+from relmark.core.schema import Schema
+from relmark.core.time import Instant, instant_text
+from relmark.expressions import Expression, Problem
+from relmark.expressions.evaluate import BaseScope
+from relmark.expressions.kinds import check_on_data, rule_problems
+from relmark.expressions.scalar import Person
+from relmark.expressions.walk import walk
+from relmark.scoring._columns import rule_thousandths, thousandths
+from relmark.scoring._one import ScoreProgram
+from relmark.scoring.calibration import band_codes, read_bands
+from relmark.scoring.explanation import LeadExplanation
+from relmark.scoring.points import plain
+from relmark.scoring.rules import Grade, Group, Rule, read_cap
+from relmark.scoring.scores import BandMoves, LeadScores, ScoreHistory
+
+__all__ = ["LeadScore"]
+
+AnyEvent = Event | Purchase | Message | Visit
+
+
+def _check_name(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    checks.text("name", value)
+
+
+def _listed(name: str, values: Any, kind: type) -> tuple[Any, ...]:
+    if isinstance(values, kind) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is {checks.shown(values)}: a list of {kind.__name__} objects is needed.")
+    given = tuple(values)
+    for value in given:
+        if not isinstance(value, kind):
+            raise InputError(f"{name} has {checks.shown(value)}: a list of {kind.__name__} objects is needed.")
+    return given
+
+
+def _read_rules(values: Any) -> tuple[Rule, ...]:
+    return _listed("rules", values, Rule)
+
+
+def _read_groups(values: Any) -> tuple[Group, ...]:
+    return _listed("groups", values, Group)
+
+
+def _read_bands(bands: Any) -> dict[str, float]:
+    if bands is None:
+        return {}
+    if not isinstance(bands, Mapping):
+        raise InputError(f"bands is {checks.shown(bands)}: a mapping of names to lowest scores is needed.")
+    return dict(zip(*read_bands(bands), strict=True))
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class LeadScore(Definition):
+    """A score made of rules: what fits, what a lead did, what speaks against.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    rules : list of Rule
+        At least one; their names are unique.
+    groups : list of Group
+        Groups that rules name, each with an optional cap.
+    bands : dict of str to float
+        Names and lowest totals. A total below all of them has the band "".
+    grades : Grade, optional
+        Marks by the points of groups.
+    cap : float, optional
+        The most that the total can be.
+
+    Examples
+    --------
+    >>> from relmark.core.base import CustomerBase
+    >>> from relmark.core.events import Event
+    >>> from relmark.core.log import EventLog
+    >>> from relmark.core.table import CustomerTable
+    >>> from relmark.expressions import event, field
+    >>> score = LeadScore(name="b2b", bands={"sales": 20, "marketing": 10}, rules=[
+    ...     Rule("in territory", when=field("country") == "KZ", points=8),
+    ...     Rule("visit", each=event("visit"), points=3, cap=9)])
+    >>> base = CustomerBase(
+    ...     customers=CustomerTable.from_columns(customer_id=["a", "b"], country=["KZ", "RU"]),
+    ...     events=EventLog.from_columns(customer_id=["a"] * 5, type="visit", time=["2026-10-01T00:00Z"] * 5))
+    >>> scores = score.evaluate(base, as_of="2026-11-01")
+    >>> scores.total.tolist(), scores.by_rule.tolist(), scores.band.tolist()
+    ([17.0, 0.0], [[8.0, 9.0], [0.0, 0.0]], ['marketing', ''])
+    """
+
+    kind: ClassVar[str] = "lead_score"
+    version: ClassVar[int] = 1
+
+    name: str = attrs.field(validator=_check_name)
+    rules: tuple[Rule, ...] = attrs.field(converter=_read_rules)
+    groups: tuple[Group, ...] = attrs.field(default=(), converter=_read_groups)
+    bands: dict[str, float] = attrs.field(default=None, converter=_read_bands)
+    grades: Grade | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Grade))
+    )
+    cap: float | None = attrs.field(default=None, converter=read_cap)
+
+    def __attrs_post_init__(self) -> None:
+        """Check that names are unique and groups known."""
+        if not self.rules:
+            raise InputError("rules is empty: a score needs at least one Rule.")
+        for what, names in (
+            ("rules", [rule.name for rule in self.rules]),
+            ("groups", [group.name for group in self.groups]),
+        ):
+            twice = [name for name, count in Counter(names).items() if count > 1]
+            if twice:
+                raise InputError(f"{what} has the name {twice[0]!r} twice: names are unique.")
+        known = [group.name for group in self.groups]
+        asked = [(f"rule {rule.name!r}", rule.group) for rule in self.rules if rule.group is not None]
+        asked += [("grades", name) for name in (() if self.grades is None else self.grades.groups)]
+        for what, name in asked:
+            if name not in known:
+                listed = ", ".join(map(repr, known)) or "none"
+                raise InputError(f"{what} names the group {name!r}; groups has {listed}.{did_you_mean(name, known)}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LeadScore) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    # ---- many
+
+    def evaluate(self, base: CustomerBase, *, as_of: Instant | Sequence[Instant] | npt.NDArray[Any]) -> LeadScores:
+        """Score everyone of a base.
+
+        Parameters
+        ----------
+        base : CustomerBase
+        as_of : instant, or array_like of instants, shape (n,)
+            One for all, or one a customer; nothing after it is seen.
+
+        Returns
+        -------
+        LeadScores
+            Aligned with ``base.customer_id``.
+
+        Raises
+        ------
+        InputError
+            A rule does not fit the data: an unknown field, a number compared with a word, an event with more than a
+            million points.
+
+        Notes
+        -----
+        Cost: one pass over each rule's events and one bincount; equal conditions are computed once.
+        """
+        if not isinstance(base, CustomerBase):
+            raise InputError(f"base is a {type(base).__name__}: a CustomerBase is needed.")
+        for path, test in self._tests():
+            check_on_data(test, base, rule=True, path=path)
+        moment = base.instants(as_of)
+        scope = BaseScope(base, moment, shared={}, keep=self._repeated)
+        by_rule = np.empty((len(self.rules), len(base)))
+        for row, rule in zip(by_rule, self.rules, strict=True):
+            row[:] = rule_thousandths(rule, scope)
+        return self._scores(base.customer_id, by_rule, moment)
+
+    def _scores(self, ids: npt.NDArray[Any], by_rule: npt.NDArray[np.float64], moment: Any) -> LeadScores:
+        """Return the result of the rules' thousandths, shape (rules, n)."""
+        n = len(ids)
+        by_group = np.zeros((len(self.groups), n))
+        by_cap = np.zeros((len(self.caps), n))
+        place = {group.name: position for position, group in enumerate(self.groups)}
+        total = np.zeros(n)
+        for row, rule in zip(by_rule, self.rules, strict=True):
+            target = total if rule.group is None else by_group[place[rule.group]]
+            target += row
+        lost = iter(by_cap)
+        for row, group in zip(by_group, self.groups, strict=True):
+            if group.cap is not None:
+                _cut(row, group.cap, next(lost))
+            total += row
+        if self.cap is not None:
+            _cut(total, self.cap, next(lost))
+        for points in (by_rule, by_group, by_cap, total):
+            np.divide(points, 1000.0, out=points)
+        names, cuts = tuple(self.bands), tuple(self.bands.values())
+        return LeadScores(
+            customer_id=ids,
+            total=total,
+            by_rule=by_rule.T,
+            by_group=by_group.T,
+            by_cap=by_cap.T,
+            band=np.array([*names, ""])[band_codes(total, cuts)],
+            grade=self._grade(by_group, place),
+            rules=tuple(rule.name for rule in self.rules),
+            groups=tuple(place),
+            caps=self.caps,
+            bands=names,
+            name=self.name,
+            as_of="one a customer" if isinstance(moment, np.ndarray) else instant_text(moment),
+        )
+
+    def _grade(self, by_group: npt.NDArray[np.float64], place: dict[str, int]) -> npt.NDArray[np.str_]:
+        """Return everyone's grade: all combinations of marks in one table, looked up by one number each."""
+        n = by_group.shape[1]
+        if self.grades is None:
+            return np.zeros(n, dtype="<U1")
+        code = np.zeros(n, dtype=np.int64)
+        marks = [""]
+        none = np.zeros(n, dtype=np.bool_)
+        for name, (names, cuts) in self.grades.groups.items():
+            own = band_codes(by_group[place[name]], cuts)
+            none |= own == len(names)
+            code = code * (len(names) + 1) + own
+            marks = [mark + added for mark in marks for added in (*names, "")]
+        return np.where(none, "", np.array(marks)[code])
+
+    @property
+    def caps(self) -> tuple[str, ...]:
+        """The names of the groups' caps and of the total's, in the order in which they apply."""
+        groups = (f"cap of {group.name}" for group in self.groups if group.cap is not None)
+        return (*groups, *(("cap of total",) if self.cap is not None else ()))
+
+    def history(self, base: CustomerBase, times: Sequence[Instant]) -> ScoreHistory:
+        """Score everyone at each of several instants.
+
+        Fields have no history: they count at every instant as they are in the base.
+
+        Parameters
+        ----------
+        base : CustomerBase
+        times : list of instants, shape (t,)
+        """
+        found = [self.evaluate(base, as_of=time) for time in times]
+        if not found:
+            raise InputError("times is empty: give at least one instant.")
+        moments = np.array([base.instants(time) for time in times], dtype=np.int64).view("M8[us]")
+        return ScoreHistory(
+            customer_id=base.customer_id,
+            times=moments,
+            total=np.stack([scores.total for scores in found], axis=1),
+            band=np.stack([scores.band for scores in found], axis=1),
+            bands=found[0].bands,
+        )
+
+    def crossed(self, base: CustomerBase, *, since: Instant, as_of: Instant) -> BandMoves:
+        """Return whose band changed between two instants: ``crossed(...).entered("sales")`` has just become hot."""
+        return BandMoves.of(self.evaluate(base, as_of=since), self.evaluate(base, as_of=as_of))
+
+    def compare(self, other: LeadScore, base: CustomerBase, *, as_of: Instant) -> BandMoves:
+        """Return how people would move between bands if `other` took the place of this score."""
+        return BandMoves.of(self.evaluate(base, as_of=as_of), other.evaluate(base, as_of=as_of))
+
+    # ---- one
+
+    def one(
+        self, customer: Customer | None, events: Iterable[AnyEvent], *, as_of: Instant, tz: str = "UTC"
+    ) -> LeadExplanation:
+        """Score one lead and say why.
+
+        Parameters
+        ----------
+        customer : Customer or None
+            None where nothing but the events is known.
+        events : iterable of Event
+            The lead's events in any order; those after `as_of` are not seen.
+        as_of : instant
+        tz : str
+            The zone of calendar days and dates.
+
+        Returns
+        -------
+        LeadExplanation
+            The same points as `evaluate` gives, to the last bit, with a line for each rule and each cap that binds.
+        """
+        return self._explained(Person.of(customer, events, as_of=as_of, tz=tz), tz)
+
+    def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> LeadExplanation:
+        """Score one customer of a base and say why; what `one` gives for the same customer and events."""
+        for path, test in self._tests():
+            check_on_data(test, base, rule=True, path=path)
+        return self._explained(Person.from_base(base, customer_id, as_of=as_of), base.tz)
+
+    def _explained(self, person: Person, tz: str) -> LeadExplanation:
+        program = self._programs.get(tz)
+        if program is None:
+            program = self._programs[tz] = ScoreProgram(self, tz)
+        return LeadExplanation.of(program, person)
+
+    @cached_property
+    def _programs(self) -> dict[str, ScoreProgram]:
+        return {}
+
+    # ---- the definition
+
+    def problems(self, schema: Schema) -> tuple[Problem, ...]:
+        """Return what of the rules does not fit a schema, each with its JSON path; () where all fits."""
+        found: list[Problem] = []
+        for path, test in self._tests():
+            found += [problem for problem in rule_problems(test, schema, path=path) if problem not in found]
+        return tuple(found)
+
+    def _tests(self) -> list[tuple[str, Expression]]:
+        return [
+            (f"$.rules[{position}].{key}", test)
+            for position, rule in enumerate(self.rules)
+            for key, test in rule.tests()
+        ]
+
+    @cached_property
+    def _repeated(self) -> set[str]:
+        """The fingerprints of what stands in more than one place: worth keeping while a base is scored."""
+        counts: Counter[str] = Counter()
+        for rule in self.rules:
+            for root in (rule.when, None if rule.each is not None else rule.source):
+                if root is not None:
+                    counts.update(node.fingerprint for _, node in walk(root) if isinstance(node, Expression))
+        return {key for key, count in counts.items() if count > 1}
+
+    def _body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"name": self.name, "rules": [rule.to_dict() for rule in self.rules]}
+        if self.groups:
+            body["groups"] = [group.to_dict() for group in self.groups]
+        if self.bands:
+            body["bands"] = {name: plain(low) for name, low in self.bands.items()}
+        if self.grades is not None:
+            body["grades"] = self.grades.to_dict()
+        if self.cap is not None:
+            body["cap"] = plain(self.cap)
+        return body
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
+        check_keys(body, required=("name", "rules"), optional=("groups", "bands", "grades", "cap"), what="lead score")
+        for name in ("rules", "groups"):
+            if not isinstance(body.get(name, []), list):
+                raise DefinitionError(f"{name} is a list.", path=f"$.{name}", code="wrong_type")
+        rules = [Rule._read(rule, limits, f"$.rules[{k}]") for k, rule in enumerate(body["rules"])]  # noqa: SLF001
+        groups = [Group._read(group, f"$.groups[{k}]") for k, group in enumerate(body.get("groups", []))]  # noqa: SLF001
+        grades = None if "grades" not in body else Grade._read(body["grades"], "$.grades")  # noqa: SLF001
+        try:
+            return cls(
+                name=body["name"],
+                rules=rules,
+                groups=groups,
+                bands=body.get("bands"),
+                grades=grades,
+                cap=body.get("cap"),
+            )
+        except DefinitionError:
+            raise
+        except InputError as error:
+            raise DefinitionError(str(error), code="wrong_value") from None
+
+
+def _cut(points: npt.NDArray[np.float64], cap: float, lost: npt.NDArray[np.float64]) -> None:
+    """Cap points in place, and keep what was cut off as a number of 0 or less."""
+    np.subtract(thousandths(cap), points, out=lost)
+    np.minimum(lost, 0.0, out=lost)
+    points += lost

@@ -1,0 +1,328 @@
+"""The parts of a lead score: rules that give points, groups with a cap, and grades made of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import attrs
+
+from relmark.core import checks
+from relmark.core.documents import Limits, check_keys
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.time import duration, duration_text, parse_duration
+from relmark.expressions import Expression, Selection
+from relmark.expressions.nodes import PERIODS, Field, Prop
+from relmark.expressions.stored import read, written
+from relmark.scoring.calibration import read_bands
+from relmark.scoring.decay import Decay, check_decay, read_decay
+from relmark.scoring.points import ByValue, RulePoints, Tiers, plain, points_of_body, read_rule_points, written_points
+
+__all__ = ["Grade", "Group", "Rule"]
+
+_US = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+
+
+def _check_name(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    checks.text(attribute.name, value)
+
+
+def _check_group(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    if value is not None:
+        checks.text("group", value)
+
+
+def read_cap(value: Any) -> float | None:
+    """Return a cap, 0 or more, or None."""
+    return None if value is None else checks.number("a cap", value, low=0, high=1e12)
+
+
+@attrs.frozen(eq=False)
+class Rule:
+    """One way to earn points, or to lose them.
+
+    Parameters
+    ----------
+    name : str
+        What explanations call it; unique in a score.
+    when : Expression, optional
+        A condition of the customer; it gives its points once. An unknown condition gives none.
+    each : Selection, optional
+        Events; each gives its points. Exactly one of `when` and `each` is given.
+    points : float, Expression, ByValue or Tiers
+        A number; a calculation over ``prop(...)`` (each) or fields and figures (when); a table by value; tiers of a
+        count. At most a million an event, negative where the rule takes points away.
+    group : str, optional
+        The group whose sum it belongs to; without one it counts to the total alone.
+    cap : float, optional
+        The most that the rule gives; with `cap_per`, the most that it gives in each period.
+    cap_per : timedelta or str, optional
+        The period of `cap`: a duration, or "day", "week" (from Monday), "month", "quarter" or "year". Periods lie fixed
+        in the calendar of the business's time zone: whole days are counted from 1970-01-01, other durations from the
+        midnight of that day in UTC.
+    cap_total : float, optional
+        With `cap_per`: the most that the rule gives altogether.
+    decay : optional
+        `half_life`, `linear_decay` or `step_decay`: how the points of an event fade with its age.
+    expires : timedelta, optional
+        The age from which on an event gives nothing.
+
+    Raises
+    ------
+    InputError
+        Neither or both of `when` and `each`; something that only fits `each` given with `when`.
+
+    Examples
+    --------
+    >>> from relmark.core.time import days
+    >>> from relmark.expressions import event, field
+    >>> Rule("in territory", when=field("country").is_in(["RU", "KZ"]), points=8, group="fit").points
+    8.0
+    >>> Rule("visit", each=event("visit"), points=3, cap=9, cap_per=days(1), cap_total=30).cap_total
+    30.0
+    """
+
+    name: str = attrs.field(validator=_check_name)
+    when: Expression | None = attrs.field(default=None, kw_only=True)
+    each: Selection | None = attrs.field(default=None, kw_only=True)
+    points: RulePoints = attrs.field(kw_only=True, converter=read_rule_points)
+    group: str | None = attrs.field(default=None, kw_only=True, validator=_check_group)
+    cap: float | None = attrs.field(default=None, kw_only=True, converter=read_cap)
+    cap_per: timedelta | str | None = attrs.field(default=None, kw_only=True)
+    cap_total: float | None = attrs.field(default=None, kw_only=True, converter=read_cap)
+    decay: Decay | None = attrs.field(default=None, kw_only=True, validator=check_decay)
+    expires: timedelta | None = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the parts fit together."""
+        if (self.when is None) == (self.each is None):
+            raise InputError(f"rule {self.name!r}: give exactly one of when= (a condition) and each= (events).")
+        if self.when is not None:
+            self._check_when()
+        else:
+            self._check_each()
+        if self.cap_total is not None and self.cap_per is None:
+            raise InputError(
+                f"rule {self.name!r}: cap_total= is for rules with cap_per=; without it, cap is the total."
+            )
+
+    def _check_when(self) -> None:
+        when: Any = self.when
+        if not isinstance(when, Expression):
+            hint = " Say which figure of the events, such as .exists()." if isinstance(when, Selection) else ""
+            raise InputError(f"rule {self.name!r}: when is {checks.shown(self.when)}, and a condition is needed.{hint}")
+        for name in ("cap_per", "decay", "expires"):
+            if getattr(self, name) is not None:
+                raise InputError(f"rule {self.name!r}: {name}= is for the events of each=; a condition counts once.")
+        if isinstance(self.points, Tiers) and self.points.of is None:
+            raise InputError(f"rule {self.name!r}: Tiers without of= count the events of each=. Give of=.")
+
+    def _check_each(self) -> None:
+        if not isinstance(self.each, Selection):
+            raise InputError(
+                f"rule {self.name!r}: each is {checks.shown(self.each)}, and events are needed, such as event('visit')."
+            )
+        if self.expires is not None:
+            duration("expires", self.expires)
+        if isinstance(self.cap_per, str):
+            checks.one_of("cap_per", self.cap_per, PERIODS)
+        elif self.cap_per is not None:
+            duration("cap_per", self.cap_per)
+        if self.cap_per is not None and self.cap is None:
+            raise InputError(f"rule {self.name!r}: cap_per= has no cap=: say how many points a period may give.")
+        if isinstance(self.points, Tiers):
+            if self.points.of is not None:
+                raise InputError(f"rule {self.name!r}: Tiers(of=) is for when=; with each= tiers count the events.")
+            if self.decay is not None or self.cap_per is not None:
+                raise InputError(f"rule {self.name!r}: tiers count events: decay= and cap_per= do not fit.")
+
+    # What evaluation asks
+
+    @property
+    def source(self) -> Expression | None:
+        """The expression that the points are made of, None where they are a number or count the events."""
+        if isinstance(self.points, Expression):
+            return self.points
+        if isinstance(self.points, (ByValue, Tiers)) and self.points.of is not None:
+            of = self.points.of
+            return of if isinstance(of, Expression) else (Field(of) if self.each is None else Prop(of))
+        return None
+
+    @property
+    def limit(self) -> float | None:
+        """The cap of the whole rule."""
+        return self.cap if self.cap_per is None else self.cap_total
+
+    def tests(self) -> tuple[tuple[str, Expression], ...]:
+        """Return rules that are fit for data where this one is, with their keys: what a check of types looks at."""
+        source = self.source
+        asked = None
+        if source is not None:
+            asked = (
+                source.is_in([key for key, _ in self.points.table]) if isinstance(self.points, ByValue) else source >= 0
+            )
+        if self.when is not None:
+            return (("when", self.when),) if asked is None else (("when", self.when), ("points", asked))
+        assert self.each is not None
+        seen = ("each", self.each.exists())
+        return (seen,) if asked is None else (seen, ("points", self.each.last_event(asked)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as JSON-ready values; what has its default is left out."""
+        body: dict[str, Any] = {"name": self.name, "points": written_points(self.points)}
+        if self.when is not None:
+            body["when"] = written(self.when)
+        else:
+            body["each"] = written(self.each)
+        for name in ("group", "cap", "cap_total"):
+            if (value := getattr(self, name)) is not None:
+                body[name] = plain(value) if isinstance(value, float) else value
+        for name in ("cap_per", "expires"):
+            if (value := getattr(self, name)) is not None:
+                body[name] = value if isinstance(value, str) else duration_text(value)
+        return body if self.decay is None else {**body, "decay": self.decay.to_dict()}
+
+    @classmethod
+    def _read(cls, body: Any, limits: Limits, path: str) -> Rule:
+        """Return the rule that a stored definition holds."""
+        optional = ("when", "each", "group", "cap", "cap_per", "cap_total", "decay", "expires")
+        body = check_keys(body, required=("name", "points"), optional=optional, path=path, what="rule")
+        parts: dict[str, Any] = {name: body[name] for name in ("group", "cap", "cap_total") if name in body}
+        parts["points"] = points_of_body(body["points"], limits, f"{path}.points")
+        if "when" in body:
+            parts["when"] = read(body["when"], limits, f"{path}.when")
+        if "each" in body:
+            parts["each"] = read_selection(body["each"], limits, f"{path}.each")
+        if "decay" in body:
+            parts["decay"] = read_decay(body["decay"], f"{path}.decay")
+        if "expires" in body:
+            parts["expires"] = parse_duration(body["expires"], f"{path}.expires")
+        if "cap_per" in body:
+            given = body["cap_per"]
+            parts["cap_per"] = given if given in PERIODS else parse_duration(given, f"{path}.cap_per")
+        try:
+            return cls(body["name"], **parts)
+        except DefinitionError:
+            raise
+        except InputError as error:
+            raise DefinitionError(str(error), path=path, code="wrong_value") from None
+
+
+def read_selection(body: Any, limits: Limits, path: str) -> Selection:
+    """Return the selection of events of a stored definition: it is stored as it is inside of any figure."""
+    # The reader of expressions reads a selection inside a node: give it one, and name the place of the selection.
+    try:
+        node: Any = read({"op": "exists", "events": body}, limits, path)
+    except DefinitionError as error:
+        where = error.path.replace(f"{path}.events", path, 1)
+        raise type(error)(error.message, path=where, code=error.code, hint=error.hint) from None
+    selection: Selection = node.events
+    return selection
+
+
+@attrs.frozen
+class Group:
+    """Rules whose points are added up apart, and may have a cap together.
+
+    Parameters
+    ----------
+    name : str
+        What rules call it.
+    cap : float, optional
+        The most that the group gives.
+
+    Examples
+    --------
+    >>> Group("fit", cap=100)
+    Group(name='fit', cap=100.0)
+    """
+
+    name: str = attrs.field(validator=_check_name)
+    cap: float | None = attrs.field(default=None, converter=read_cap)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the group as JSON-ready values."""
+        return {"name": self.name} if self.cap is None else {"name": self.name, "cap": plain(self.cap)}
+
+    @classmethod
+    def _read(cls, body: Any, path: str) -> Group:
+        """Return the group that a stored definition holds."""
+        body = check_keys(body, required=("name",), optional=("cap",), path=path, what="group")
+        try:
+            return cls(body["name"], body.get("cap"))
+        except InputError as error:
+            raise DefinitionError(str(error), path=path, code="wrong_value") from None
+
+
+class Grade:
+    """A grade such as A1, made of the points of groups: one mark a group, in the order given.
+
+    Parameters
+    ----------
+    **groups : dict of mark to float
+        For each group, by name, its marks and the lowest points of each. Below the lowest of any group there is no
+        grade: it is "".
+
+    Examples
+    --------
+    >>> grade = Grade(fit={"A": 25, "B": 15, "C": 0}, engagement={1: 40, 2: 15, 3: 0})
+    >>> grade.of(fit=30, engagement=20), grade.of(fit=-1, engagement=20)
+    ('A2', '')
+    """
+
+    __slots__ = ("groups",)
+
+    def __init__(self, **groups: Mapping[Any, float]) -> None:
+        if not groups:
+            raise InputError("Grade has no groups: give the marks of at least one, such as fit={'A': 25, 'B': 0}.")
+        read: dict[str, tuple[tuple[str, ...], tuple[float, ...]]] = {}
+        given: dict[str, Any] = dict(groups)
+        for name, marks in given.items():
+            if not isinstance(marks, Mapping) or not marks:
+                raise InputError(f"Grade({name}={checks.shown(marks)}): a mapping of marks to lowest points is needed.")
+            texts = {str(mark): low for mark, low in marks.items()}
+            if len(texts) < len(marks):
+                raise InputError(f"Grade({name}=...) has two marks that are written alike: {list(marks)}.")
+            read[name] = read_bands(texts)
+        self.groups = read
+
+    def of(self, **points: float) -> str:
+        """Return the grade of the points of each group."""
+        marks = []
+        for name, (names, cuts) in self.groups.items():
+            mark = next((mark for mark, low in zip(names, cuts, strict=True) if points[name] >= low), None)
+            if mark is None:
+                return ""
+            marks.append(mark)
+        return "".join(marks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the marks of each group with their lowest points, as JSON-ready values; groups keep their order."""
+        return {
+            "order": list(self.groups),
+            "marks": {
+                name: {mark: plain(low) for mark, low in zip(names, cuts, strict=True)}
+                for name, (names, cuts) in self.groups.items()
+            },
+        }
+
+    @classmethod
+    def _read(cls, body: Any, path: str) -> Grade:
+        """Return the grade that a stored definition holds."""
+        body = check_keys(body, required=("order", "marks"), path=path, what="grade")
+        order, marks = body["order"], body["marks"]
+        if not isinstance(order, list) or not isinstance(marks, Mapping) or sorted(map(str, order)) != sorted(marks):
+            raise DefinitionError("order must list the groups of marks.", path=f"{path}.order", code="wrong_value")
+        try:
+            return cls(**{name: marks[name] for name in order})
+        except InputError as error:
+            raise DefinitionError(str(error), path=path, code="wrong_value") from None
+
+    def __repr__(self) -> str:
+        parts = ", ".join(
+            f"{name}={ {mark: plain(low) for mark, low in zip(*pair, strict=True)} }"
+            for name, pair in self.groups.items()
+        )
+        return f"Grade({parts})"

@@ -1,0 +1,196 @@
+"""What a lead score gives a whole base: totals, what each rule and group gave, bands and grades; and how bands move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import FloatArray, IntArray
+from relmark.core.results import ColumnarResult, Result
+
+__all__ = ["BandMoves", "LeadScores", "ScoreHistory"]
+
+TextArray = npt.NDArray[np.str_]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class LeadScores(ColumnarResult):
+    """The scores of a base, aligned with its customers.
+
+    Parameters
+    ----------
+    customer_id : ndarray, shape (n,)
+        The base's customers, in its order.
+    total : ndarray of float64, shape (n,)
+        Points, whole thousandths.
+    by_rule : ndarray of float64, shape (n, rules)
+        What each rule gave after its own caps, in the order of `rules`.
+    by_group : ndarray of float64, shape (n, groups)
+        What each group gave after its cap, in the order of `groups`.
+    by_cap : ndarray of float64, shape (n, caps)
+        What the cap of a group, or of the total, took away: 0 or less, in the order of `caps`. Rules and caps together
+        are the total.
+    band : ndarray of str, shape (n,)
+        The highest band whose lowest score is reached; "" below all.
+    grade : ndarray of str, shape (n,)
+        Such as "A1"; "" without a grade.
+    rules, groups, caps, bands : tuple of str
+        The names; bands from the highest to the lowest.
+    name : str
+        Of the score.
+    as_of : str
+        The instant, or "one a customer".
+    """
+
+    customer_id: npt.NDArray[Any]
+    total: FloatArray
+    by_rule: FloatArray
+    by_group: FloatArray
+    by_cap: FloatArray
+    band: TextArray
+    grade: TextArray
+    rules: tuple[str, ...]
+    groups: tuple[str, ...]
+    caps: tuple[str, ...]
+    bands: tuple[str, ...]
+    name: str
+    as_of: str
+
+    def counts(self) -> dict[str, int]:
+        """Return how many people each band has, the highest first; those below the lowest are named ""."""
+        return {name: int(np.count_nonzero(self.band == name)) for name in (*self.bands, "")}
+
+    def top(self, n: int) -> npt.NDArray[Any]:
+        """Return the ids of the n highest totals, best first; equal ones in the order of the base."""
+        return self.customer_id[np.argsort(-self.total, kind="stable")[:n]]
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns: customer_id, total, band, grade, ``group.<name>``, ``rule.<name>`` and ``cap.<name>``."""
+        columns: dict[str, npt.NDArray[Any]] = {name: getattr(self, name) for name in _COLUMNS}
+        for kind, names, table in (
+            ("group", self.groups, self.by_group),
+            ("rule", self.rules, self.by_rule),
+            ("cap", self.caps, self.by_cap),
+        ):
+            columns |= {f"{kind}.{name}": table[:, position] for position, name in enumerate(names)}
+        return columns
+
+    def __len__(self) -> int:
+        """Return the number of people."""
+        return len(self.customer_id)
+
+    def _facts(self) -> dict[str, Any]:
+        mean = float(self.total.mean()) if len(self) else float("nan")
+        return {"name": self.name, "people": len(self), "as_of": self.as_of, "mean": mean, "counts": self.counts()}
+
+    def _table(self) -> dict[str, Any]:
+        columns = self.to_columns()
+        return {name: columns[name] for name in (*_COLUMNS, *(f"group.{name}" for name in self.groups))}
+
+
+_COLUMNS = ("customer_id", "total", "band", "grade")
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ScoreHistory(Result):
+    """Scores at several instants.
+
+    Parameters
+    ----------
+    customer_id : ndarray, shape (n,)
+    times : ndarray of datetime64[us], shape (t,)
+        UTC.
+    total : ndarray of float64, shape (n, t)
+    band : ndarray of str, shape (n, t)
+    bands : tuple of str
+        From the highest to the lowest.
+    """
+
+    customer_id: npt.NDArray[Any]
+    times: npt.NDArray[np.datetime64]
+    total: FloatArray
+    band: TextArray
+    bands: tuple[str, ...]
+
+    def counts(self) -> dict[str, IntArray]:
+        """Return how many people each band has at each instant."""
+        return {name: np.count_nonzero(self.band == name, axis=0) for name in (*self.bands, "")}
+
+    def _facts(self) -> dict[str, Any]:
+        return {"people": len(self.customer_id), "times": len(self.times), "bands": " ".join(self.bands)}
+
+    def _table(self) -> dict[str, Any]:
+        mean = self.total.mean(axis=0) if len(self.customer_id) else np.full(len(self.times), np.nan)
+        named = {name or "(none)": counts for name, counts in self.counts().items()}
+        return {"time": self.times, "mean total": mean, **named}
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class BandMoves(Result):
+    """How people move between bands: from one version of a score to another, or from one instant to a later one.
+
+    Parameters
+    ----------
+    customer_id : ndarray, shape (n,)
+    before, after : ndarray of str, shape (n,)
+        Each one's band.
+    change : ndarray of float64, shape (n,)
+        Total after minus total before.
+    bands : tuple of str
+        Rows and columns of `counts`: the bands from high to low, "" last.
+    counts : ndarray of int64, shape (k, k)
+        People by band before (row) and after (column).
+    """
+
+    customer_id: npt.NDArray[Any]
+    before: TextArray
+    after: TextArray
+    change: FloatArray
+    bands: tuple[str, ...]
+    counts: IntArray
+
+    @classmethod
+    def of(cls, before: LeadScores, after: LeadScores) -> BandMoves:
+        """Return the moves between two scores of the same people."""
+        bands = (*dict.fromkeys((*after.bands, *before.bands)), "")
+        place = {name: position for position, name in enumerate(bands)}
+        k = len(bands)
+        codes = [_codes(side.band, place) for side in (before, after)]
+        return cls(
+            customer_id=before.customer_id,
+            before=before.band,
+            after=after.band,
+            change=after.total - before.total,
+            bands=bands,
+            counts=np.bincount(codes[0] * k + codes[1], minlength=k * k).reshape(k, k),
+        )
+
+    @property
+    def moved(self) -> int:
+        """People whose band changed."""
+        return int(self.counts.sum() - np.trace(self.counts))
+
+    def entered(self, band: str) -> npt.NDArray[Any]:
+        """Return the ids of those who are in a band after and were not before."""
+        return np.asarray(self.customer_id[(self.after == band) & (self.before != band)])
+
+    def left(self, band: str) -> npt.NDArray[Any]:
+        """Return the ids of those who were in a band before and are not after."""
+        return np.asarray(self.customer_id[(self.before == band) & (self.after != band)])
+
+    def _facts(self) -> dict[str, Any]:
+        mean = float(self.change.mean()) if len(self.change) else float("nan")
+        return {"people": len(self.customer_id), "moved": self.moved, "mean_change": mean}
+
+    def _table(self) -> dict[str, Any]:
+        named = [name or "(none)" for name in self.bands]
+        return {"before \\ after": named, **{name: self.counts[:, j] for j, name in enumerate(named)}}
+
+
+def _codes(names: TextArray, place: dict[str, int]) -> IntArray:
+    found, inverse = np.unique(names, return_inverse=True)
+    table = np.array([place[str(name)] for name in found], dtype=np.int64)
+    return np.asarray(table[inverse]) if len(table) else np.empty(0, dtype=np.int64)
