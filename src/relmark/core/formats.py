@@ -10,8 +10,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-_SPREAD = 2_000  # times the smallest number of a column that its largest may be, to share decimals
-
 __all__ = ["format_number", "format_value", "html_table", "text_table"]
 
 Cells: TypeAlias = Sequence[Any] | npt.NDArray[Any]
@@ -104,15 +102,18 @@ def html_table(columns: Mapping[str, Cells], *, rows: int = 20, caption: str = "
 def _cells(name: str, column: Cells) -> list[str]:
     """Return a column's cells as text: fractions with one number of decimals, unless they differ too much in size.
 
-    Ids are names, not quantities: a column called item or something_id has no thousands separators.
+    Ids are names, not quantities: a column called item, other or something_id has no thousands separators.
     """
-    if name == "item" or name.endswith("_id"):
+    if name in {"item", "other"} or name.endswith("_id"):
         return [str(value) for value in column]
     sizes = [abs(float(v)) for v in column if isinstance(v, (float, np.floating)) and math.isfinite(v) and v != 0]
-    if len(sizes) < 2 or max(sizes) > _SPREAD * min(sizes) or all(size == round(size) for size in sizes):
+    if len(sizes) < 2 or all(size == round(size) for size in sizes):
         return [format_value(value) for value in column]
-    largest = max(sizes)
-    decimals = max(4 - len(str(int(largest))), 0) if largest >= 1 else 3 - math.floor(math.log10(largest))
+    # Four significant digits of the largest number, two of the smallest, unless that makes more than seven of the first.
+    leading, least = (math.floor(math.log10(size)) for size in (max(sizes), min(sizes)))
+    decimals = max(3 - leading, 1 - least, 0)
+    if decimals + leading > 6:
+        return [format_value(value) for value in column]
     return [
         f"{value:,.{decimals}f}"
         if isinstance(value, (float, np.floating)) and math.isfinite(value)
