@@ -109,7 +109,7 @@ def _cells(name: str, column: Cells) -> list[str]:
     sizes = [abs(float(v)) for v in column if isinstance(v, (float, np.floating)) and math.isfinite(v) and v != 0]
     if len(sizes) < 2 or all(size == round(size) for size in sizes):
         return [format_value(value) for value in column]
-    # Four significant digits of the largest number, two of the smallest, unless that makes more than seven of the first.
+    # Four significant digits of the largest number, two of the smallest, unless the first gets more than seven.
     leading, least = (math.floor(math.log10(size)) for size in (max(sizes), min(sizes)))
     decimals = max(3 - leading, 1 - least, 0)
     if decimals + leading > 6:
