@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relmark import attribution, errors, experiments, expressions, ltv, recommend, segmentation
+    from relmark import attribution, errors, experiments, expressions, ltv, recommend, scoring, segmentation
     from relmark.core.base import CustomerBase
     from relmark.core.events import Customer, Event, Message, Purchase, Visit
     from relmark.core.identities import resolve_identities
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         field,
         ids,
         none_of,
+        parse,
         prop,
         sample,
         sequence,
@@ -61,10 +62,12 @@ __all__ = [
     "ltv",
     "minutes",
     "none_of",
+    "parse",
     "prop",
     "recommend",
     "resolve_identities",
     "sample",
+    "scoring",
     "segmentation",
     "sequence",
 ]
