@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import one_of, shown, whole
 from relmark.core.errors import InputError
+from relmark.core.ids import id_array
 from relmark.core.results import ColumnarResult
 from relmark.core.table import ItemTable
 from relmark.recommend._association import cosine, jaccard, lift, log_likelihood_ratio
@@ -86,7 +87,8 @@ class Pairs(ColumnarResult):
         min_lift : float
         """
         measure = getattr(self, self._measure(by))
-        rows = np.flatnonzero((self.item == self._id(item)) & (self.lift > min_lift))
+        rows = self._rows([item])
+        rows = rows[self.lift[rows] > min_lift]
         rows = rows[np.argsort(-measure[rows], kind="stable")][: whole("k", k, low=1)]
         return tuple(
             Recommendation(
@@ -106,8 +108,9 @@ class Pairs(ColumnarResult):
         `ItemNeighbours(by="order")` does the same with rules and reasons; this needs nothing but the pairs.
         """
         measure = getattr(self, self._measure(by))
-        basket = np.unique(np.array([self._id(item) for item in items])) if len(items) else self.item[:0]
-        rows = np.flatnonzero(np.isin(self.item, basket) & ~np.isin(self.other, basket) & (self.lift > min_lift))
+        basket = [items] if isinstance(items, (str, int)) else list(items)
+        rows = self._rows(basket)
+        rows = rows[(self.lift[rows] > min_lift) & ~np.isin(self.other[rows], basket)]
         others, code = np.unique(self.other[rows], return_inverse=True)
         total = np.bincount(code, weights=measure[rows], minlength=len(others))
         best = np.argsort(-total, kind="stable")[: whole("k", k, low=1)]
@@ -124,14 +127,16 @@ class Pairs(ColumnarResult):
             )
         return one_of("by", by, _MEASURES)
 
-    def _id(self, item: Any) -> Any:
-        if isinstance(item, (bool, float)) or not isinstance(item, (int, str, np.integer, np.str_)):
-            raise InputError(f"item is {shown(item)}: an id is needed.")
-        if len(self.item) and (self.item.dtype.kind == "U") != isinstance(item, str):
+    def _rows(self, items: list[ItemId]) -> npt.NDArray[np.int64]:
+        """Return the rows of some items; pairs are ordered by item, so that each item's are one slice."""
+        wanted = np.unique(id_array("items", items)) if items else self.item[:0]
+        if len(wanted) and len(self.item) and (wanted.dtype.kind == "U") != (self.item.dtype.kind == "U"):
             raise InputError(
-                f"item is {shown(item)}, and the ids here are {'str' if self.item.dtype.kind == 'U' else 'int'}."
+                f"items have {shown(wanted[0])}: the ids here are {'str' if wanted.dtype.kind != 'U' else 'int'}."
             )
-        return item
+        low, high = (np.searchsorted(self.item, wanted, side=side) for side in ("left", "right"))
+        parts = [np.arange(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 
 def also_bought(
@@ -200,7 +205,7 @@ def also_bought(
     n_a, n_b, n_ab = (held[frequent[a]].astype(float), held[frequent[b]].astype(float), both.astype(float))
     confidence = n_ab / n_a
     p_b = n_b / n
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         conviction = np.where(confidence < 1, (1 - p_b) / (1 - confidence), np.inf)
     return Pairs(
         item=x.item[frequent[a]],
