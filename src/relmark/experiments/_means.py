@@ -120,7 +120,7 @@ def _slopes(cov: FloatArray) -> tuple[FloatArray, FloatArray, npt.NDArray[np.boo
     """Return the regression slopes (s, q), the inverse of the covariates' covariance, and where there is none."""
     inner = cov[:, 1:, 1:]
     sd = np.sqrt(np.maximum(np.diagonal(inner, axis1=1, axis2=2), 0.0))
-    known = np.isfinite(inner).all(axis=(1, 2)) & (sd > 0).all(axis=1)
+    known = np.asarray(np.isfinite(inner).all(axis=(1, 2)) & (sd > 0).all(axis=1))
     scale = np.where(known[:, None], sd, 1.0)
     identity = np.eye(inner.shape[-1])
     correlation = np.where(known[:, None, None], inner / (scale[:, :, None] * scale[:, None, :]), identity)

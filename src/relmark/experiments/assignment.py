@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.errors import InputError
-from relmark.core.hashing import BUCKETS, hash_fraction
+from relmark.core.hashing import BUCKETS, hash_buckets, hash_fraction
 from relmark.core.ordering import stable_order
 from relmark.core.results import ColumnarResult
 
@@ -137,15 +137,14 @@ def bucket_ranges(arms: Mapping[str, float], coverage: float) -> list[tuple[floa
     return ranges
 
 
-def codes_of(fraction: npt.NDArray[np.float64], arms: Mapping[str, float], coverage: float) -> npt.NDArray[np.int64]:
-    """Return the arm's position of each hash, -1 where the coverage does not reach."""
-    ranges = bucket_ranges(arms, coverage)
-    # There are only 10,000 fractions: find the arm of each once, then look it up.
+def codes_of(buckets: npt.NDArray[np.int64], arms: Mapping[str, float], coverage: float) -> npt.NDArray[np.int64]:
+    """Return the arm's position of each bucket of the hash, -1 where the coverage does not reach."""
+    # There are only 10,000 buckets: find the arm of each once, then look it up.
     grid = np.arange(BUCKETS) / float(BUCKETS)
     table = np.full(BUCKETS, -1, dtype=np.int64)
-    for code, (low, high) in enumerate(ranges):
+    for code, (low, high) in enumerate(bucket_ranges(arms, coverage)):
         table[(grid >= low) & (grid < high)] = code
-    return table[np.rint(fraction * BUCKETS).astype(np.int64)]
+    return table[buckets]
 
 
 def sha256_fraction(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.float64]:
@@ -168,19 +167,24 @@ def sha256_fraction(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.float64]:
     >>> sha256_fraction(["a", "b"], seed="seed").tolist()
     [0.053, 0.384]
     """
+    return _sha256_buckets(ids, seed) / float(BUCKETS)
+
+
+def _sha256_buckets(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.int64]:
     checks.text("seed", seed, empty=True)
     start = hashlib.sha256(f"{seed}:".encode())
-    out = np.empty(np.size(ids))
-    for row, value in enumerate(np.atleast_1d(np.asarray(ids)).tolist()):
+    values = np.atleast_1d(np.asarray(ids)).tolist()
+    out = np.empty(len(values), dtype=np.int64)
+    for row, value in enumerate(values):
         digest = start.copy()
         digest.update(str(value).encode())
         out[row] = int.from_bytes(digest.digest()[:4], "big") % BUCKETS
-    return out / float(BUCKETS)
+    return out
 
 
-def fraction_of(ids: npt.ArrayLike, salt: str, hash: str) -> npt.NDArray[np.float64]:
-    """Return the fraction of each id by the named hash."""
-    return hash_fraction(ids, salt) if hash == "growthbook" else sha256_fraction(ids, salt)
+def buckets_of(ids: npt.ArrayLike, salt: str, hash: str) -> npt.NDArray[np.int64]:
+    """Return the bucket of each id by the named hash, 0 to 9,999."""
+    return hash_buckets(ids, salt) if hash == "growthbook" else _sha256_buckets(ids, salt)
 
 
 def stratified_assignment(
@@ -220,8 +224,7 @@ def stratified_assignment(
     checks.same_length("strata", labels, len(array))
     _, stratum = np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)
     # Two hashes together order people finely enough that ties (which fall to the list's order) hardly matter.
-    fine = np.rint(hash_fraction(array, salt) * BUCKETS).astype(np.int64) * BUCKETS
-    fine += np.rint(hash_fraction(array, f"{salt}/fine") * BUCKETS).astype(np.int64)
+    fine = hash_buckets(array, salt) * BUCKETS + hash_buckets(array, f"{salt}/fine")
     order = stable_order(fine)
     order = order[stable_order(stratum.reshape(-1).astype(np.int64)[order])]
     sizes = np.bincount(stratum.reshape(-1))

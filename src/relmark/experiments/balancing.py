@@ -65,7 +65,7 @@ class Balance(ColumnarResult):
             return Check(name="balance", passed=True, message="nothing varies before the campaign")
         at = int(np.nanargmin(self.p_value))
         found = (
-            f"{self.column[at]} before the campaign: {self.arm[at]} {format_number(self.treatment[at])}, control "
+            f"farthest apart is {self.column[at]}: {self.arm[at]} {format_number(self.treatment[at])}, control "
             f"{format_number(self.control[at])}; p {format_number(p)} over {len(known)} comparisons"
         )
         advice = "" if passed else ". The arms were not drawn alike: look for the cause, and adjust at least"

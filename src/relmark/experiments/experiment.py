@@ -20,9 +20,9 @@ from relmark.experiments.analysis import analyse
 from relmark.experiments.assignment import (
     HASHES,
     Assignment,
+    buckets_of,
     check_arms,
     codes_of,
-    fraction_of,
     make_assignment,
     plain_ids,
     recorded_assignment,
@@ -122,7 +122,9 @@ class Experiment(Definition):
         The same id gets the same arm in every process and language that has the hash. Cost: linear, no state.
         """
         array = plain_ids(ids)
-        code = codes_of(fraction_of(array, self.salt or self.name, self.hash), self.arms, self.coverage)
+        code = codes_of(buckets_of(array, self.salt or self.name, self.hash), self.arms, self.coverage)
+        if self.layer is None and self.holdout is None and self.coverage == 1:
+            return make_assignment(array, code, np.full(len(array), ""), self.arms)
         why = np.where(code < 0, 3, 0)
         if self.layer is not None:
             why[~self.layer.members(array, self.name)] = 2

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.frames import columns_of
-from relmark.core.ids import code_ids
+from relmark.core.ids import code_texts
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result
 from relmark.experiments._blocks import centred_sums
@@ -333,9 +333,9 @@ def arm_codes(arm: Any) -> tuple[tuple[str, ...], IntArray]:
         raise InputError(f"arm has shape {array.shape}: one arm a row is needed.")
     if array.dtype.kind in "iub":
         return _integer_codes(array)
-    names, codes = _named_codes("arm", arm, array)
+    names, codes = _named_codes("arm", array)
     if names and names[0] == "":
-        return names[1:], codes - 1
+        return names[1:], np.maximum(codes - 1, -1)
     return names, codes
 
 
@@ -368,16 +368,17 @@ def segment_codes(segment: Any, length: int) -> tuple[tuple[str, ...], IntArray 
     if array.dtype.kind in "iu":
         values, codes = np.unique(array, return_inverse=True)
         return tuple(str(value) for value in values), codes.reshape(-1).astype(np.int64)
-    return _named_codes("segment", segment, array)
+    names, codes = _named_codes("segment", array)
+    if names and names[0] == "":
+        names, codes = names[1:], np.maximum(codes - 1, -1)
+    if (codes < 0).any():  # a segment that is not known is one of its own
+        return (*names, "unknown"), np.where(codes < 0, len(names), codes)
+    return names, codes
 
 
-def _named_codes(name: str, given: Any, array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
-    """Return the distinct texts in ascending order and each row's position among them."""
+def _named_codes(name: str, array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
+    """Return the distinct texts in ascending order and each row's position among them, -1 where it is missing."""
     if array.dtype.kind not in "OUT":
         raise InputError(f"{name} has dtype {array.dtype}: names or whole numbers are needed.")
-    if len(array) == 0:
-        return (), np.empty(0, dtype=np.int64)
-    names, codes = code_ids(name, given)
-    if names.dtype.kind in "iu":
-        raise InputError(f"{name} has whole numbers among objects: give an integer array, or names.")
-    return tuple(str(value) for value in names), codes.astype(np.int64, copy=False)
+    names, codes = code_texts(name, array)
+    return tuple(names.tolist()), codes.astype(np.int64, copy=False)

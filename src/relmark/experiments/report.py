@@ -147,7 +147,7 @@ class Report(ColumnarResult):
         method, relative_method = str(self.method[row]), str(self.relative_method[row])
         difference = Estimate(
             float(self.difference[row]),
-            _interval(self.difference_low[row], self.difference_high[row], level, method.split(", ", maxsplit=1)[0]),
+            _interval(self.difference_low[row], self.difference_high[row], level, _interval_method(method)),
             str(self.reason[row]),
         )
         relative = Estimate(
@@ -313,6 +313,12 @@ def _interval(low: float, high: float, level: float, method: str) -> Interval | 
     if math.isnan(low) or math.isnan(high):
         return None
     return Interval(float(low), float(high), level, method)
+
+
+def _interval_method(method: str) -> str:
+    """Return the interval's part of a method's name: what comes before a test of proportions."""
+    first, _, last = method.rpartition(", ")
+    return first if last in {"pooled z", "Fisher", "Boschloo"} else method
 
 
 def _label(dimension: str, segment: str) -> str:

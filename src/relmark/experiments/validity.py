@@ -140,8 +140,3 @@ def _exact_p(observed: npt.NDArray[np.float64], planned: npt.NDArray[np.float64]
     logs = gammaln(n + 1) - gammaln(table + 1).sum(axis=1) + table @ np.log(planned)
     here = gammaln(n + 1) - gammaln(observed + 1).sum() + observed @ np.log(planned)
     return float(min(np.exp(logs[logs <= here + 1e-9 * max(abs(here), 1.0)]).sum(), 1.0))
-
-
-def as_counts(values: Any) -> dict[str, int]:
-    """Return counts as a plain mapping of ints."""
-    return {str(name): int(n) for name, n in dict(values).items()}

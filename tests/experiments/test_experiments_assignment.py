@@ -1,0 +1,226 @@
+"""Assignment: stable hashes, ramping, layers, holdouts, strata, and the refusals at the door."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from relmark.errors import DefinitionError, InputError, NotEnoughDataError
+from relmark.experiments import (
+    Experiment,
+    Holdout,
+    Layer,
+    TriggerChain,
+    balance,
+    balanced_salt,
+    hash_fraction,
+    sample_ratio_test,
+    sha256_fraction,
+    stratified_assignment,
+)
+
+IDS = np.arange(20_000)
+ARMS = {"control": 0.1, "mail": 0.9}
+
+
+def test_an_assignment_names_codes_and_counts_its_arms():
+    a = Experiment("spring", arms=ARMS, salt="2026-spring").assign(IDS)
+    assert a.arms == ("control", "mail")
+    assert (a.arm == np.array(a.arms)[a.code]).all()
+    assert a.counts == {"control": int((a.code == 0).sum()), "mail": int((a.code == 1).sum())}
+    assert a.excluded == {}
+    assert sample_ratio_test(a.counts, ARMS).passed
+    assert set(a.members("control")) == set(IDS[a.code == 0])
+    assert "control" in repr(a)
+    assert "planned" in str(a)
+    assert len(a.to_columns()["customer_id"]) == len(IDS)
+
+
+def test_one_customer_gets_the_arm_of_the_list_in_any_order():
+    test = Experiment("spring", arms=ARMS)
+    a = test.assign(IDS)
+    assert [test.arm_of(int(i)) for i in IDS[:50]] == a.arm[:50].tolist()
+    mixed = np.random.default_rng(0).permutation(IDS)
+    assert (test.assign(mixed).arm == a.arm[mixed]).all()
+
+
+def test_whole_numbers_hash_as_their_text():
+    test = Experiment("spring", arms=ARMS)
+    assert test.assign([1, 22, 333]).arm.tolist() == test.assign(["1", "22", "333"]).arm.tolist()
+
+
+def test_arms_are_ranges_of_growthbooks_hash():
+    test = Experiment("spring", arms={"a": 0.3, "b": 0.3, "c": 0.4}, salt="s", coverage=0.5)
+    f = hash_fraction(IDS, "s")
+    expected = np.select([f < 0.15, (f >= 0.3) & (f < 0.45), (f >= 0.6) & (f < 0.8)], [0, 1, 2], -1)
+    # The upper ends are those of floating point, 0.3 + 0.5 * 0.3 and so on, as in the SDKs.
+    assert (test.assign(IDS).code == expected).mean() > 0.9995
+    assert set(test.assign(IDS).reason[expected < 0]) <= {"coverage", ""}
+
+
+def test_sha256_is_what_a_warehouse_computes():
+    expected = [int(hashlib.sha256(f"s:{i}".encode()).hexdigest()[:8], 16) % 10_000 / 10_000 for i in IDS[:100]]
+    assert sha256_fraction(IDS[:100], "s").tolist() == expected
+    a = Experiment("t", arms={"control": 0.5, "mail": 0.5}, salt="s", hash="sha256").assign(IDS[:100])
+    assert (a.code == (np.array(expected) >= 0.5)).all()
+
+
+def test_holdout_and_layer_and_coverage_say_who_is_outside_and_why():
+    layer = Layer("mailings", shares={"spring": 0.5, "survey": 0.3})
+    test = Experiment("spring", arms=ARMS, holdout=Holdout(0.05, salt="q2"), layer=layer, coverage=0.8)
+    a = test.assign(IDS)
+    out = a.code < 0
+    assert set(a.reason[out]) == {"holdout", "layer", "coverage"}
+    assert (a.reason[~out] == "").all()
+    assert (a.arm[out] == "").all()
+    assert a.excluded["holdout"] == int(Holdout(0.05, salt="q2").members(IDS).sum())
+    assert sum(a.excluded.values()) + sum(a.counts.values()) == len(IDS)
+    assert test.arm_of(int(IDS[out][0])) is None
+    other = Experiment("survey", arms=ARMS, layer=layer).assign(IDS)
+    assert not ((other.code >= 0) & (a.code >= 0)).any()
+    assert 0.27 < (other.code >= 0).mean() < 0.33
+
+
+def test_a_rotating_holdout_holds_out_each_customer_once_in_a_round():
+    holdout = Holdout(0.05, salt="u", period="quarter")
+    dates = [f"{2026 + q // 4}-{3 * (q % 4) + 2:02d}-15" for q in range(20)]
+    held = np.stack([holdout.members(IDS, at=day) for day in dates])
+    assert (held.sum(axis=0) == 1).all()
+    assert np.allclose(held.mean(axis=1), 0.05, atol=0.006)
+    assert (holdout.members(IDS, at="2026-04-01") == holdout.members(IDS, at="2026-06-30")).all()
+
+
+def test_a_rotating_holdout_takes_an_instant_a_customer_and_a_time_zone():
+    holdout = Holdout(0.5, salt="u", period="month", tz="Asia/Omsk")
+    at = np.where(IDS % 2 == 0, np.datetime64("2026-01-31T17:00"), np.datetime64("2026-01-31T19:00"))
+    early, late = holdout.members(IDS, at="2026-01-15"), holdout.members(IDS, at="2026-02-15")
+    assert (holdout.members(IDS, at=at) == np.where(IDS % 2 == 0, early, late)).all()  # Omsk is six hours ahead
+
+
+def test_a_rotating_holdout_needs_to_know_when():
+    with pytest.raises(InputError, match="needs to know when"):
+        Holdout(0.05, salt="u", period="year").members(IDS)
+    with pytest.raises(InputError, match="no period"):
+        Holdout(0.05, salt="u").period_of("2026-01-01")
+    test = Experiment("spring", arms=ARMS, holdout=Holdout(0.05, salt="u", period="year"))
+    assert test.arm_of(1, at="2026-05-01") in {"control", "mail", None}
+
+
+def test_strata_are_split_as_planned_and_by_chance():
+    strata = np.where(IDS % 7 == 0, "big", "small")
+    arms = {"control": 0.1, "a": 0.45, "b": 0.45}
+    a = stratified_assignment(IDS, strata, arms=arms, salt="s")
+    for stratum in ("big", "small"):
+        here = strata == stratum
+        for arm, share in arms.items():
+            assert abs((a.arm[here] == arm).sum() - share * here.sum()) < 1
+    other = stratified_assignment(IDS, strata, arms=arms, salt="other")
+    assert 0.3 < (a.arm == other.arm).mean() < 0.55
+
+
+def test_people_alone_in_their_stratum_still_have_the_planned_chance():
+    a = stratified_assignment(IDS, IDS, arms={"control": 0.2, "mail": 0.8}, salt="s")
+    assert abs((a.arm == "control").mean() - 0.2) < 0.015
+
+
+def test_a_salt_is_found_with_which_the_arms_are_alike():
+    rng = np.random.default_rng(1)
+    spend = rng.lognormal(2, 1, 500)
+    test = Experiment("small", arms={"control": 0.5, "mail": 0.5})
+    found = balanced_salt(test, IDS[:500], {"spend": spend}, threshold=0.02)
+    assert found.balance.worst <= 0.02
+    assert found.tries > 1
+    assert found.experiment.salt == found.salt
+    assert (found.experiment.assign(IDS[:500]).code == found.experiment.assign(IDS[:500]).code).all()
+    assert found.to_dict()["salt"] == found.salt
+    assert "tries" in repr(found)
+    with pytest.raises(NotEnoughDataError, match="none of 2 salts"):
+        balanced_salt(test, IDS[:500], {"spend": spend}, threshold=1e-9, tries=2)
+
+
+def test_balance_finds_a_draw_that_was_not_fair():
+    rng = np.random.default_rng(1)
+    spend = rng.normal(10, 2, 4000)
+    arm = np.where(spend + rng.normal(0, 2, 4000) > 10, "mail", "control")
+    found = balance({"spend": spend, "constant": np.ones(4000)}, arm, columns=["spend", "constant"])
+    assert not found.check().passed
+    assert found.worst > 0.5
+    assert np.isnan(found.difference[found.column == "constant"]).all()
+    fair = balance({"spend": spend}, rng.permutation(arm)).check()
+    assert fair.passed
+    assert balance({"constant": np.ones(4)}, ["control", "mail"] * 2).check().message.startswith("nothing varies")
+    assert np.isnan(balance({"constant": np.ones(4)}, ["control", "mail"] * 2).worst)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        Experiment("spring", arms=ARMS, salt="s", coverage=0.5, control="mail", hash="sha256"),
+        Experiment(
+            "spring",
+            arms={"b": 0.5, "a": 0.5},
+            holdout=Holdout(0.05, salt="h", period="month", tz="Europe/Berlin"),
+            layer=Layer("l", shares={"z": 0.2, "spring": 0.5}, salt="x"),
+        ),
+        Holdout(0.1, salt="h"),
+        Layer("l", shares={"b": 0.1, "a": 0.2}),
+        TriggerChain("w", steps=["a", "b"], chain_control=0.1, step_control=0.2, holdout=Holdout(0.1, salt="h")),
+    ],
+)
+def test_definitions_survive_json_with_the_order_of_their_arms(definition):
+    again = type(definition).from_json(definition.to_json())
+    assert again == definition
+    assert again.fingerprint == definition.fingerprint
+    if isinstance(definition, Experiment):
+        assert list(again.arms) == list(definition.arms)
+        assert again.control_arm == definition.control_arm
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"relmark": "experiment", "version": 1, "name": "x", "arms": {"a": 1}}, "pairs"),
+        ({"relmark": "experiment", "version": 1, "name": "x", "arms": [["a", 0.5], ["a", 0.5]]}, "twice"),
+        ({"relmark": "experiment", "version": 1, "name": "x", "arms": [["a", 0.5], ["b", 0.4]]}, "sum to 0.9"),
+        ({"relmark": "experiment", "version": 1, "name": "x", "arms": [["a", 0.5], ["b", 0.5]], "salz": 1}, "salt"),
+        ({"relmark": "experiment", "version": 9, "name": "x", "arms": []}, "version"),
+        (
+            {
+                "relmark": "experiment",
+                "version": 1,
+                "name": "x",
+                "arms": [["a", 0.5], ["b", 0.5]],
+                "holdout": {"relmark": "layer", "version": 1},
+            },
+            "holdout",
+        ),
+    ],
+)
+def test_a_stored_experiment_that_makes_no_sense_is_refused(document, message):
+    with pytest.raises(DefinitionError, match=message):
+        Experiment.from_dict(document)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Experiment("x", arms={"a": 0.5, "b": 0.4}), "sum to 0.9"),
+        (lambda: Experiment("x", arms={"a": 1.0}), "at least two arms"),
+        (lambda: Experiment("x", arms={"a": 0.0, "b": 1.0}), "above 0"),
+        (lambda: Experiment("", arms=ARMS), "not empty"),
+        (lambda: Experiment("x", arms=ARMS, coverage=0), "coverage"),
+        (lambda: Experiment("x", arms=ARMS, hash="md5"), "sha256"),
+        (lambda: Experiment("x", arms=ARMS, control="no"), "control is 'no'"),
+        (lambda: Experiment("x", arms=ARMS, layer=Layer("l", shares={"xx": 0.5})), "Did you mean 'xx'"),
+        (lambda: Experiment("x", arms=ARMS).assign([[1, 2]]), "shape"),
+        (lambda: Experiment("x", arms=ARMS).assign([1]).members("no"), "arm is 'no'"),
+        (lambda: Holdout(1.5, salt="h"), "share"),
+        (lambda: Holdout(0.5, salt="h", period="week"), "month"),
+        (lambda: Layer("l", shares={"a": 0.7, "b": 0.7}), "sum to 1.4"),
+        (lambda: Layer("l", shares={}), "mapping"),
+        (lambda: stratified_assignment([1, 2], ["a"], arms=ARMS, salt="s"), "strata has 1 rows"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
