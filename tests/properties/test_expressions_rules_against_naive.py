@@ -47,8 +47,10 @@ class World:
     def __init__(self, rng: random.Random, n_events: int = 25) -> None:
         self.tz = rng.choice(ZONES)
         self.ids = list(range(rng.randint(1, 5)))
+
         def maybe(make):
             return [make() if rng.random() < 0.75 else None for _ in self.ids]
+
         self.columns = {
             "age": maybe(lambda: rng.choice([17, 18, 18.5, 30])),
             "city": maybe(lambda: rng.choice(["Omsk", "Kazan", "omsk-2", "MVP of VP"])),
@@ -60,17 +62,19 @@ class World:
         self.events = []
         for _ in range(rng.randint(0, n_events)):
             kind = rng.choice(TYPES)
-            self.events.append({
-                "customer_id": rng.choice([*self.ids, 99]),
-                "type": kind,
-                "time": AS_OF + timedelta(hours=12 * rng.randint(-40, 2)),
-                "value": rng.choice([None, 0.1, 0.2, 5.0, -3.25]),
-                "properties": {
-                    "sku": rng.choice([None, *SKUS]),
-                    "quantity": rng.choice([None, 1, 2.5]),
-                    "paid": rng.choice([None, True, False]),
-                },
-            })
+            self.events.append(
+                {
+                    "customer_id": rng.choice([*self.ids, 99]),
+                    "type": kind,
+                    "time": AS_OF + timedelta(hours=12 * rng.randint(-40, 2)),
+                    "value": rng.choice([None, 0.1, 0.2, 5.0, -3.25]),
+                    "properties": {
+                        "sku": rng.choice([None, *SKUS]),
+                        "quantity": rng.choice([None, 1, 2.5]),
+                        "paid": rng.choice([None, True, False]),
+                    },
+                }
+            )
 
     def shuffled(self, rng: random.Random) -> list[dict]:
         rows = list(self.events)
@@ -198,7 +202,9 @@ def some_test(rng):
         case 5:
             return text.is_in(rng.sample(["x", "y", "Omsk", "nowhere"], rng.randint(0, 3)))
         case 6:
-            test = rng.choice(["contains", "startswith", "endswith", "like", "has_word", "contains_any", "contains_all"])
+            test = rng.choice(
+                ["contains", "startswith", "endswith", "like", "has_word", "contains_any", "contains_all"]
+            )
             return getattr(text, test)(rng.choice(["VP", "o", "Omsk", "*p", "k?"]), casefold=rng.random() < 0.5)
         case 7:
             tests = ["contains", "contains_any", "contains_all", "contains_none"]
@@ -219,7 +225,9 @@ def some_test(rng):
             when = rng.choice([date(2024, 3, 1), AS_OF, AS_OF - hours(1)])
             return getattr(field(rng.choice(["born", "joined"])), rng.choice(["before", "after"]))(when)
         case 13:
-            return some_events(rng).regularly(2, of=rng.randint(2, 5), period=rng.choice([days(3), "week", "day", "month"]))
+            return some_events(rng).regularly(
+                2, of=rng.randint(2, 5), period=rng.choice([days(3), "week", "day", "month"])
+            )
         case 14:
             return some_events(rng).last_event(some_where(rng), **some_window(rng))
         case 15:

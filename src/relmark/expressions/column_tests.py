@@ -93,7 +93,7 @@ def compare(op: str, left: Column, right: Column | LiteralValue, tz: str) -> Tru
     test = _OPERATORS[op]
     match left.kind:
         case "number":
-            return Truth.of(test(left.numbers(), float(right)), missing)  # type: ignore[arg-type]
+            return Truth.of(test(left.data, np.float64(right)), missing)  # type: ignore[arg-type]
         case "boolean":
             return Truth.of(test(left.data, int(right)), missing)  # type: ignore[arg-type]
         case "text":

@@ -14,21 +14,24 @@ from relmark.core.columns import Column
 from relmark.core.hashing import BUCKETS, hash_buckets
 from relmark.core.time import DAY, local_days
 from relmark.expressions import aggregates, nodes
+from relmark.expressions.aggregates import Codes
 from relmark.expressions.calendar_tests import completed_years, days_to_anniversary, period_number
-from relmark.expressions.column_tests import days_of, instants_of, is_missing
+from relmark.expressions.column_tests import compare, days_of, instants_of, is_missing
 from relmark.expressions.event_rows import Bounds, EventRows, Moment, chosen_events, window_bounds
 from relmark.expressions.kinds import check_on_data
 from relmark.expressions.operators import Expression
 from relmark.expressions.scope import Scope, spread
 from relmark.expressions.selection import Selection, Window
-from relmark.expressions.sequences import in_order, in_strict_order
+from relmark.expressions.sequences import Steps, in_order, in_strict_order
 from relmark.expressions.truth import Truth
 from relmark.expressions.walk import check_depth
 
 __all__ = ["BaseScope", "measure"]
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 _US = timedelta(microseconds=1)
+_ZERO = {"count", "sum", "active_days", "count_distinct"}  # what someone without events has 0 of
 _PLAIN = (nodes.Literal, nodes.Field, nodes.Everyone, nodes.SegmentRef)
 
 
@@ -71,8 +74,7 @@ class BaseScope(Scope):
         self.shared = {} if shared is None else shared
         self.keep = keep
         rows = base.code_to_row
-        same = len(rows) == len(base) and bool((rows == np.arange(len(rows))).all())
-        self.rows = None if same else rows
+        self.rows = None if base.codes_are_rows else rows
         self.k = base.events.n_customers
         # as_of of each of the log's customers, which are the ones that events belong to
         self.seen_as_of: Moment = as_of[rows] if isinstance(as_of, np.ndarray) else as_of
@@ -95,7 +97,7 @@ class BaseScope(Scope):
             case nodes.Field(name=name):
                 return self.base.column(name)
             case nodes.Aggregate():
-                return self._aggregate(node)
+                return self._spread(node, self._aggregate(node))
             case nodes.DateWindow():
                 return self._date_window(node)
             case nodes.InPeriod(arg=arg, unit=unit, offset=offset):
@@ -162,27 +164,58 @@ class BaseScope(Scope):
     def _events(self, events: Selection, window: Window) -> EventRows:
         return chosen_events(self.base.events, events, window_bounds(window, self.seen_as_of, self.tz), self.tz)
 
-    def _spread_truth(self, found: npt.NDArray[np.bool_]) -> Truth:
-        return Truth(spread(found, self.rows, self.n, False))
+    def _spread_truth(self, found: BoolArray) -> Truth:
+        return Truth(spread(found, self.rows, self.n, default=False))
 
-    def _numbers(self, values: npt.NDArray[Any], default: float) -> Column:
-        return Column("number", spread(values, self.rows, self.n, default))
+    def _spread(self, node: nodes.Aggregate, found: Column | Truth) -> Column | Truth:
+        """Return a figure of the log's customers for everybody; those without events have 0, false, or no value."""
+        if self.rows is None:
+            return found
+        if isinstance(found, Truth):
+            return self._spread_truth(found.true)
+        if found.kind == "number":
+            nothing = 0 if node.op in _ZERO else np.nan
+            return Column("number", spread(found.data, self.rows, self.n, nothing))
+        return found.spread(self.rows, self.n)
+
+    def _compare(self, op: str, left: Expression, right: Expression) -> Truth:
+        """Compare a figure of events with a plain value before it is spread: a boolean is an eighth of a number."""
+        if not (isinstance(left, nodes.Aggregate) and isinstance(right, nodes.Literal)) or self._is_kept(left):
+            return super()._compare(op, left, right)
+        verdict = compare(op, self._column_of(self._aggregate(left)), right.value, self.tz)
+        if self.rows is None:
+            return verdict
+        nobody = Column("number", np.zeros(1)) if left.op in _ZERO else Column.empty(1)
+        without = compare(op, nobody, right.value, self.tz)
+        true = spread(verdict.true, self.rows, self.n, default=bool(without.true[0]))
+        if verdict.unknown is None and without.unknown is None:
+            return Truth(true)
+        unknown = verdict.possible & ~verdict.true
+        return Truth(true, spread(unknown, self.rows, self.n, default=without.unknown is not None))
+
+    def _is_kept(self, node: Expression) -> bool:
+        return self.keep is None or node.fingerprint in self.keep
+
+    @staticmethod
+    def _column_of(found: Column | Truth) -> Column:
+        return found.column() if isinstance(found, Truth) else found
 
     def _aggregate(self, node: nodes.Aggregate) -> Column | Truth:
+        """Return a figure of each of the log's customers."""
         events = self._events(node.events, node.window)
         k, codes, times = self.k, events.codes, events.times
         match node.op:
             case "count":
-                return self._numbers(aggregates.counts(codes, k), 0)
+                return Column("number", aggregates.counts(codes, k))
             case "exists":
-                return self._spread_truth(aggregates.present(codes, k))
+                return Truth(aggregates.present(codes, k))
             case "active_days":
-                return self._numbers(_active_days(codes, times, k, self.tz), 0)
+                return Column("number", _active_days(codes, times, k, self.tz))
             case "days_since_first" | "days_since_last":
                 of_time = aggregates.first_times if node.op == "days_since_first" else aggregates.last_times
                 when = of_time(codes, times, k)
                 elapsed = (self.seen_as_of - when) / DAY
-                return self._numbers(np.where(when == aggregates.NEVER, np.nan, elapsed), np.nan)
+                return Column("number", np.where(when == aggregates.NEVER, np.nan, elapsed))
         assert node.of is not None
         column = events.column(node.of)
         missing = is_missing(column)
@@ -193,36 +226,30 @@ class BaseScope(Scope):
             return self._chosen_value(node.op, codes, times, column)
         return self._figure(node.op, codes, column.numbers())
 
-    def _figure(self, op: str, codes: aggregates.Codes, values: npt.NDArray[np.float64]) -> Column:
-        if op in {"sum", "mean"}:
-            figures = aggregates.exact_sums(codes, values, self.k)
-            if op == "mean":
-                with np.errstate(invalid="ignore"):
-                    figures = figures / aggregates.counts(codes, self.k)
-            return self._numbers(figures, 0.0 if op == "sum" else np.nan)
-        return self._numbers(aggregates.extreme_values(codes, values, self.k, largest=op == "max"), np.nan)
+    def _figure(self, op: str, codes: Codes, values: npt.NDArray[np.float64]) -> Column:
+        if op in {"min", "max"}:
+            return Column("number", aggregates.extreme_values(codes, values, self.k, largest=op == "max"))
+        figures = aggregates.exact_sums(codes, values, self.k)
+        if op == "mean":
+            with np.errstate(invalid="ignore"):
+                figures = figures / aggregates.counts(codes, self.k)
+        return Column("number", figures)
 
-    def _chosen_value(self, op: str, codes: aggregates.Codes, times: IntArray, column: Column) -> Column:
-        if column.kind == "empty":
-            return (
-                self._numbers(np.zeros(self.k, dtype=np.int64), 0) if op == "count_distinct" else Column.empty(self.n)
-            )
+    def _chosen_value(self, op: str, codes: Codes, times: IntArray, column: Column) -> Column:
+        k = self.k
+        if len(column) == 0:
+            return Column("number", np.zeros(k, dtype=np.int64)) if op == "count_distinct" else Column.empty(k)
         ranks, values = aggregates.ranked(column)
         if op == "count_distinct":
-            return self._numbers(aggregates.distinct_counts(codes, ranks, len(values), self.k), 0)
+            return Column("number", aggregates.distinct_counts(codes, ranks, len(values), k))
         if op == "most_frequent":
-            chosen = aggregates.most_frequent_ranks(codes, ranks, len(values), self.k)
+            places = aggregates.most_frequent_ranks(codes, ranks, len(values), k)
         else:
-            chosen = aggregates.smallest_of_time(codes, times, ranks, self.k, last=op == "last")
-        places = spread(chosen, self.rows, self.n, -1)
-        if len(values) == 0:
-            return Column.empty(self.n)
-        if (places >= 0).all():
-            return values.take(places)
+            places = aggregates.smallest_of_time(codes, times, ranks, k, last=op == "last")
         known = np.flatnonzero(places >= 0)
-        return values.take(places[known]).spread(known, self.n)
+        return values.take(places) if len(known) == k else values.take(places[known]).spread(known, k)
 
-    def _regularly(self, node: nodes.Regularly) -> npt.NDArray[np.bool_]:
+    def _regularly(self, node: nodes.Regularly) -> BoolArray:
         if isinstance(node.period, str):
             events = self._events(node.events, Window())
             today = period_number(self._seen_today(), node.period)
@@ -251,9 +278,9 @@ class BaseScope(Scope):
         if verdict.unknown is not None:
             unknown |= aggregates.present(codes[latest & verdict.unknown], k) & ~some_false
         true = seen & ~some_false & ~unknown
-        return Truth.of(spread(true, self.rows, self.n, False), spread(unknown, self.rows, self.n, True))
+        return Truth.of(spread(true, self.rows, self.n, default=False), spread(unknown, self.rows, self.n, default=True))
 
-    def _not_followed_by(self, node: nodes.NotFollowedBy) -> npt.NDArray[np.bool_]:
+    def _not_followed_by(self, node: nodes.NotFollowedBy) -> BoolArray:
         until = Window()
         asked = self._events(node.events, until)
         answers = self._events(node.then, until)
@@ -264,7 +291,7 @@ class BaseScope(Scope):
         found: npt.NDArray[np.bool_] = seen & ~answered & (age >= node.within // _US)
         return found if node.recent is None else found & (age < node.recent // _US)
 
-    def _sequence(self, node: nodes.Sequence) -> npt.NDArray[np.bool_]:
+    def _sequence(self, node: nodes.Sequence) -> BoolArray:
         log, k = self.base.events, self.k
         bounds = Bounds(None, self.seen_as_of)
         picked = [self._events(step, Window()) for step in (*node.steps, *node.exclude)]
@@ -274,30 +301,19 @@ class BaseScope(Scope):
         if not here.any():
             return here
         if node.strict:
-            every = chosen_events(log, Selection(log.types), bounds, self.tz)
-            picked = [*picked, every]
-        codes, times, flags = _flagged(picked, here)
-        steps = flags[: len(node.steps)]
-        excluded = flags[len(node.steps) : len(node.steps) + len(node.exclude)]
-        barred = np.logical_or.reduce(excluded) if excluded else None
+            picked = [*picked, chosen_events(log, Selection(log.types), bounds, self.tz)]
+        kept = [here[events.codes] for events in picked]
+        steps = Steps.of(
+            [events.codes[keep] for events, keep in zip(picked, kept, strict=True)],
+            [events.times[keep] for events, keep in zip(picked, kept, strict=True)],
+        )
         within = None if node.within is None else node.within // _US
-        return (in_strict_order if node.strict else in_order)(codes, times, steps, barred, within, k)
+        if node.strict:
+            return in_strict_order(steps, len(node.steps), len(node.exclude), within, k)
+        return in_order(steps, len(node.steps), within, k)
 
 
-def _flagged(
-    picked: list[EventRows], here: npt.NDArray[np.bool_]
-) -> tuple[IntArray, IntArray, list[npt.NDArray[np.bool_]]]:
-    """Return selections laid together in the order of time, for the customers who matter, and which row is of which."""
-    kept = [here[events.codes] for events in picked]
-    codes = np.concatenate([events.codes[keep] for events, keep in zip(picked, kept, strict=True)])
-    times = np.concatenate([events.times[keep] for events, keep in zip(picked, kept, strict=True)])
-    number = np.repeat(np.arange(len(picked), dtype=np.int8), [int(np.count_nonzero(keep)) for keep in kept])
-    order = np.argsort(times, kind="stable")  # merges runs that are ascending already
-    number = number[order]
-    return codes[order], times[order], [number == k for k in range(len(picked))]
-
-
-def _active_days(codes: aggregates.Codes, times: IntArray, k: int, tz: str) -> IntArray:
+def _active_days(codes: Codes, times: IntArray, k: int, tz: str) -> IntArray:
     days = local_days(times, tz)
     first = int(days.min(initial=0))
     return aggregates.distinct_counts(codes, days - first, int(days.max(initial=0)) - first + 1, k)

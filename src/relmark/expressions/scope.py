@@ -96,7 +96,7 @@ class Scope:
         return compare(op, self.column(left), other, self.tz)
 
 
-def spread(values: np.ndarray[Any, Any], rows: np.ndarray[Any, Any] | None, n: int, default: Any) -> Any:
+def spread(values: np.ndarray[Any, Any], rows: np.ndarray[Any, Any] | None, n: int, default: Any = False) -> Any:
     """Return figures of the log's customers as n rows of the base; `rows` None says that they are the same."""
     if rows is None:
         return values

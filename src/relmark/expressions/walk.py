@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from relmark.expressions import nodes
 from relmark.expressions.operators import Expression
 from relmark.expressions.selection import Selection
 
-__all__ = ["DEEPEST", "check_depth", "check_limits", "children", "walk"]
+__all__ = ["DEEPEST", "check_depth", "check_limits", "children", "repeated", "walk"]
 
 DEEPEST = 100  # a tree of more levels would meet Python's own limit when it is evaluated
 
@@ -72,3 +73,17 @@ def check_limits(expression: Expression, limits: Limits) -> None:
                     raise LimitError(
                         f"{name} is longer than the {limits.years} years allowed.", path=path, code="too_long_window"
                     )
+
+
+def repeated(rules: Iterable[Expression]) -> set[str]:
+    """Return the fingerprints of what stands more than once in rules that are computed together.
+
+    A rule counts twice: it may be what other segments build on.
+    """
+    seen: Counter[str] = Counter()
+    for rule in rules:
+        seen[rule.fingerprint] += 1
+        for _, node in walk(rule):
+            if isinstance(node, Expression) and not isinstance(node, nodes.Literal):
+                seen[node.fingerprint] += 1
+    return {key for key, count in seen.items() if count > 1}

@@ -19,7 +19,7 @@ from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.kinds import check_on_data, notes_on_data, rule_problems
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
-from relmark.expressions.walk import walk
+from relmark.expressions.walk import repeated, walk
 from relmark.segmentation.members import moments, unknown_of
 from relmark.segmentation.segments import Segment
 from relmark.segmentation.set_members import SegmentSetMembers
@@ -108,7 +108,7 @@ class SegmentSet(Definition):
         rules = self.rules
         for number, rule in enumerate(rules.values()):
             check_on_data(rule, base, rule=True, path=f"$.segments[{number}].rule", segments=rules)
-        scope = BaseScope(base, base.instants(as_of), segments=rules, keep=_repeated(rules.values()))
+        scope = BaseScope(base, base.instants(as_of), segments=rules, keep=repeated(rules.values()))
         truths = {name: scope.truth(nodes.SegmentRef(name)) for name in rules}
         notes = dict.fromkeys(note for rule in rules.values() for note in notes_on_data(rule, base))
         return SegmentSetMembers(
@@ -146,17 +146,6 @@ class SegmentSet(Definition):
                 inner = error.path.removeprefix("$")
                 raise type(error)(error.message, path=f"{path}{inner}", code=error.code, hint=error.hint) from None
         return cls(segments)
-
-
-def _repeated(rules: Iterable[Expression]) -> set[str]:
-    """Return the fingerprints of the expressions that stand more than once; what segments stand for always does."""
-    seen: Counter[str] = Counter()
-    for rule in rules:
-        seen[rule.fingerprint] += 1  # a segment is asked for by every one that builds on it
-        for _, node in walk(rule):
-            if isinstance(node, Expression) and not isinstance(node, nodes.Literal):
-                seen[node.fingerprint] += 1
-    return {key for key, count in seen.items() if count > 1}
 
 
 def _refuse_circles(needs: Mapping[str, list[str]]) -> None:

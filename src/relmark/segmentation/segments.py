@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
@@ -14,14 +14,13 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.schema import Schema
 from relmark.core.time import Instant
-from relmark.expressions import nodes
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.kinds import check_on_data, rule_problems
 from relmark.expressions.literals import plain_text
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.stored import read
-from relmark.expressions.walk import check_depth
+from relmark.expressions.walk import check_depth, repeated
 from relmark.segmentation.diff import SegmentDiff, diff
 from relmark.segmentation.funnel import SegmentFunnel, segment_funnel
 from relmark.segmentation.members import SegmentMembers, members
@@ -104,12 +103,14 @@ class Segment(Definition):
             It compares a number with a word, or the like.
         """
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
-        return members(self.name, self.rule, BaseScope(base, base.instants(as_of)), self.fingerprint)
+        scope = BaseScope(base, base.instants(as_of), keep=repeated((self.rule,)))
+        return members(self.name, self.rule, scope, self.fingerprint)
 
     def funnel(self, base: CustomerBase, as_of: Any) -> SegmentFunnel:
         """Return how many are left after each clause of the rule, and how many only that clause excludes."""
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
-        return segment_funnel(self.name, self.rule, BaseScope(base, base.instants(as_of)))
+        scope = BaseScope(base, base.instants(as_of), keep=repeated((self.rule,)))
+        return segment_funnel(self.name, self.rule, scope)
 
     @staticmethod
     def diff(before: SegmentMembers, after: SegmentMembers) -> SegmentDiff:
@@ -141,13 +142,13 @@ class Segment(Definition):
         """
         from relmark.expressions.explain import explain_one
 
-        return explain_one(self.rule, customer, events, as_of=as_of, tz=tz)
+        return explain_one(self.rule, customer, events, as_of=as_of, tz=tz, name=self.name)
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> Explanation:
         """Return for one customer of a base what `one` gives: the verdict, why, and when it changes."""
         from relmark.expressions.explain import explain_in_base
 
-        return explain_in_base(self.rule, base, customer_id, as_of=as_of)
+        return explain_in_base(self.rule, base, customer_id, as_of=as_of, name=self.name)
 
     # Definitions
 
@@ -208,15 +209,3 @@ class Segment(Definition):
 
 def _named(value: Any) -> None:
     plain_text("name", text("name", value))
-
-
-def rules_of(segments: Iterable[Segment]) -> Mapping[str, Expression]:
-    """Return the rules of segments by name."""
-    return {segment.name: segment.rule for segment in segments}
-
-
-def references(rule: Expression) -> tuple[str, ...]:
-    """Return the names of the segments that a rule builds on."""
-    from relmark.expressions.walk import walk
-
-    return tuple(node.name for _, node in walk(rule) if isinstance(node, nodes.SegmentRef))
