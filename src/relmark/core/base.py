@@ -122,6 +122,12 @@ class CustomerBase:
         return self._index[1]
 
     @cached_property
+    def codes_are_rows(self) -> bool:
+        """Whether the log has everyone of the base in the same order, so that its codes are rows."""
+        rows = self.code_to_row
+        return len(rows) == len(self) and bool((rows == np.arange(len(rows))).all())
+
+    @cached_property
     def _sorted(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
         order = np.argsort(self.customer_id, kind="stable")
         return self.customer_id[order], order
