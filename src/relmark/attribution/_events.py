@@ -223,9 +223,10 @@ def _names(column: Column) -> tuple[npt.NDArray[np.str_], IntArray]:
     """Return the distinct words of a column and the place of each row's, -1 where it is missing."""
     if column.kind == "text" and column.categories is not None:
         return column.categories, column.data.astype(np.int64)
-    if column.kind == "tags":
-        raise InputError("a channel is one word a touch, and this property holds sets of tags: name another property.")
-    words = np.array([str(word) for word in column.values().tolist()], dtype=np.str_)
+    values = column.values().tolist()
+    if column.kind == "number":  # a missing number makes the others floats: 20.0 is still channel 20
+        values = [int(value) if float(value).is_integer() else value for value in values]
+    words = np.array([str(value) for value in values], dtype=np.str_)
     names, at = np.unique(words, return_inverse=True)
     return names, np.where(column.missing, -1, at)
 

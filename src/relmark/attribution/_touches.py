@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +15,7 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-_BLOCK = 1 << 18  # journeys a block: partial sums stay exact to a few units in the last place
+_BLOCK = 1 << 16  # journeys whose arrays of a few hundred kilobytes stay in the cache
 
 
 def journey_of_touch(offsets: IntArray) -> IntArray:
@@ -45,13 +48,22 @@ def first_of_channel(codes: Codes, offsets: IntArray, n_channels: int) -> BoolAr
     return first
 
 
-def last_where(keep: BoolArray, offsets: IntArray) -> IntArray:
-    """Return for each journey its last touch for which `keep` is true, -1 where there is none."""
-    if len(keep) == 0:
-        return np.full(len(offsets) - 1, -1, dtype=np.int64)
-    latest = np.maximum.accumulate(np.where(keep, np.arange(len(keep)), -1))
-    found = latest[np.maximum(offsets[1:] - 1, 0)]
-    return np.where((found >= offsets[:-1]) & (np.diff(offsets) > 0), found, -1)
+def last_where(keep: BoolArray, codes: Codes, offsets: IntArray) -> IntArray:
+    """Return for each journey its last touch whose channel is kept, `keep` (C,), or its very last where none is.
+
+    Most journeys are done at their last touch: only the others are looked at again, one touch earlier.
+    """
+    chosen = offsets[1:] - 1
+    (open_,) = np.nonzero(np.diff(offsets))
+    open_ = open_[~keep[codes[chosen[open_]]]]
+    place = chosen[open_] - 1
+    while len(open_):
+        inside = place >= offsets[open_]
+        open_, place = open_[inside], place[inside]
+        found = keep[codes[place]]
+        chosen[open_[found]] = place[found]
+        open_, place = open_[~found], place[~found] - 1
+    return chosen
 
 
 def repeats(codes: Codes, offsets: IntArray) -> BoolArray:
@@ -63,50 +75,67 @@ def repeats(codes: Codes, offsets: IntArray) -> BoolArray:
     return same
 
 
-def shared_by_weight(
-    codes: Codes, offsets: IntArray, weights: FloatArray | None, totals: FloatArray, n_channels: int
-) -> FloatArray:
-    """Return for each channel its share of the journeys' totals, shared within each journey by weight.
+class Block(NamedTuple):
+    """Some journeys of many, with what they have to give: few enough that every array of theirs stays in the cache."""
 
-    Parameters
-    ----------
-    codes, offsets : ndarray
-        Touches, journey after journey.
-    weights : ndarray, shape (T,), or None
-        At least 0, and not all 0 within a journey; None for equal ones.
-    totals : ndarray, shape (P, m)
-        What each journey has to give, 0 for a journey without touches.
-    n_channels : int
+    codes: Codes
+    offsets: IntArray
+    lengths: IntArray
+    channels: npt.NDArray[np.str_]
+    times: IntArray | None
+    totals: FloatArray
+    ones: FloatArray
 
-    Returns
-    -------
-    ndarray, shape (n_channels, m)
 
-    Notes
-    -----
+def blocks(journeys: Any, totals: FloatArray) -> Iterator[Block]:
+    """Yield journeys block by block; the sums of blocks are more exact than one long sum too."""
+    offsets, times = journeys.offsets, journeys.times
+    edges = offsets[np.minimum(np.arange(0, len(totals) + _BLOCK, _BLOCK), len(totals))]
+    ones = np.ones(int(np.diff(edges).max(initial=0)))
+    for low in range(0, len(totals), _BLOCK):
+        high = min(low + _BLOCK, len(totals))
+        start = offsets[low]
+        touches = slice(start, offsets[high])
+        yield Block(
+            journeys.codes[touches],
+            offsets[low : high + 1] - start,
+            journeys.lengths[low:high],
+            journeys.channels,
+            None if times is None else times[touches],
+            totals[low:high],
+            ones[: offsets[high] - start],
+        )
+
+
+def shared_by_weight(codes: Codes, offsets: IntArray, weights: FloatArray, totals: FloatArray, n: int) -> FloatArray:
+    """Return for each of n channels its share of the journeys' totals (P, m), shared in each journey by weight (T,).
+
     With the sparse matrix M of journeys by channels, the shares are ``M.T @ (totals / row sums of M)``. The product
-    reads each touch once, in one pass of compiled code. Journeys go in blocks whose sums are added pairwise.
+    reads each touch once, in one pass of compiled code.
     """
     from scipy.sparse import csr_array
 
-    m = totals.shape[1]
-    partial = []
-    for low in range(0, len(offsets) - 1, _BLOCK):
-        high = min(low + _BLOCK, len(offsets) - 1)
-        touches = slice(offsets[low], offsets[high])
-        pointers = (offsets[low : high + 1] - offsets[low]).astype(np.int32)
-        if weights is None:
-            data = np.ones(int(pointers[-1]))
-            given = np.diff(pointers).astype(np.float64)
-        else:
-            data = weights[touches]
-        matrix = csr_array((data, codes[touches], pointers), shape=(high - low, n_channels))
-        if weights is not None:
-            given = matrix @ np.ones(n_channels)
-        given[given == 0.0] = 1.0
-        back = matrix.T
-        partial.append(np.stack([back @ (totals[low:high, k] / given) for k in range(m)], axis=1))
-    return np.sum(partial, axis=0) if partial else np.zeros((n_channels, m))
+    matrix: Any = csr_array((weights, codes, offsets.astype(np.int32)), shape=(len(totals), n))
+    sums = matrix @ np.ones(n)
+    sums[sums == 0.0] = 1.0  # a journey without touches: it has no entry to multiply
+    return _columns(matrix.T, totals / sums[:, None])
+
+
+def spread(codes: Codes, bounds: IntArray, each: FloatArray, n: int, ones: FloatArray) -> FloatArray:
+    """Return for each of n channels the sum over its touches of what each touch of their stretch gets.
+
+    Stretch r holds the touches ``bounds[r]:bounds[r + 1]``, and each of them gets ``each[r]``, shape (r, m); `ones` are
+    as many as touches.
+    """
+    from scipy.sparse import csr_array
+
+    matrix = csr_array((ones, codes, bounds.astype(np.int32)), shape=(len(each), n))
+    return _columns(matrix.T, each)
+
+
+def _columns(matrix: Any, columns: FloatArray) -> FloatArray:
+    """Return matrix @ columns, one column at a time: that is faster than scipy's product with a thin matrix."""
+    return np.stack([matrix @ columns[:, k] for k in range(columns.shape[1])], axis=1)
 
 
 def weighted(codes: npt.NDArray[np.integer], weights: FloatArray, n: int) -> FloatArray:

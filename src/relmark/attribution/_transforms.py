@@ -66,6 +66,28 @@ def kept(j: Journeys, keep: BoolArray) -> dict[str, Any]:
     return {"codes": codes, "offsets": offsets, "times": None if j.times is None else j.times[keep]}
 
 
+def taken(j: Journeys, rows: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return the fields of some journeys."""
+    if rows.dtype.kind not in "biu" or rows.ndim != 1 or (rows.dtype.kind == "b" and len(rows) != len(j)):
+        raise InputError(f"rows has dtype {rows.dtype} and shape {rows.shape}: a mask of {len(j):,} or row numbers.")
+    picked = np.flatnonzero(rows) if rows.dtype.kind == "b" else rows
+    if len(picked) and (picked.min() < 0 or picked.max() >= len(j)):
+        raise InputError(f"rows has {picked.min()} to {picked.max()}: numbers from 0 to {len(j) - 1} are needed.")
+    lengths = j.lengths[picked]
+    before = np.cumsum(lengths) - lengths
+    touches = np.arange(int(lengths.sum())) + np.repeat(j.offsets[:-1][picked] - before, lengths)
+
+    def of(column: Any) -> Any:
+        return None if column is None else column[picked]
+
+    return {
+        "codes": j.codes[touches],
+        "offsets": np.concatenate(([0], np.cumsum(lengths))),
+        "times": None if j.times is None else j.times[touches],
+        **{name: of(getattr(j, name)) for name in ("conversions", "value", "nulls", "ends", "customer_id")},
+    }
+
+
 def renamed(j: Journeys, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields that change where channels get new names."""
     new = [names.get(name, name) for name in j.channels.tolist()]

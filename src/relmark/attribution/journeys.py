@@ -92,7 +92,7 @@ def _no_nulls(journeys: Journeys) -> FloatArray:
 
 
 def _cut(path: str) -> str:
-    return path if len(path) <= _PRINTED else f"{path[: _PRINTED - 4]} ..."
+    return (path or "(no touch)") if len(path) <= _PRINTED else f"{path[: _PRINTED - 4]} ..."
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -112,7 +112,8 @@ class Journeys(Result):
     conversions : ndarray of float64, shape (P,)
         At least 0; fractions are fine.
     value : ndarray of float64, shape (P,), optional
-        What the conversions were worth, at least 0, in one currency. Without it, credit has no value.
+        What the conversions were worth, at least 0 (and 0 where there are none), in one currency. Without it, credit
+        has no value.
     nulls : ndarray of float64, shape (P,), optional
         How many took the path and did not convert; 0 by default.
     times : ndarray of int64, shape (T,), optional
@@ -143,6 +144,7 @@ class Journeys(Result):
     ends: IntArray | None = attrs.field(default=None, converter=_instants)
     customer_id: npt.NDArray[Any] | None = None
     notes: tuple[str, ...] = ()
+    _lengths: IntArray = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Check that the columns fit each other."""
@@ -151,7 +153,9 @@ class Journeys(Result):
             raise InputError(
                 f"offsets has {len(self.offsets):,} entries and conversions {n:,}: one more than journeys is needed."
             )
-        if self.offsets[0] != 0 or self.offsets[-1] != len(self.codes) or (np.diff(self.offsets) < 0).any():
+        lengths = np.diff(self.offsets)
+        object.__setattr__(self, "_lengths", lengths)
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.codes) or lengths.min(initial=0) < 0:
             raise InputError(f"offsets must ascend from 0 to the number of touches ({len(self.codes):,}), and do not.")
         if len(self.codes):
             bad = (self.codes < 0) | (self.codes >= len(self.channels))
@@ -167,6 +171,9 @@ class Journeys(Result):
         ):
             if column is not None and len(column) != rows:
                 raise InputError(f"{name} has {len(column):,} rows: {rows:,} are needed.")
+        if self.value is not None:
+            unearned = (self.value > 0.0) & (self.conversions == 0.0)
+            refuse_rows("value", unearned, self.value, "a journey without conversions has no value")
         if (self.times is None) != (self.ends is None):
             raise InputError("times and ends go together: give both or neither.")
         if self.times is not None and self.ends is not None:
@@ -367,7 +374,7 @@ class Journeys(Result):
     @property
     def lengths(self) -> IntArray:
         """The number of touches of each journey, shape (P,)."""
-        return np.diff(self.offsets)
+        return self._lengths
 
     @property
     def total_conversions(self) -> float:
@@ -441,6 +448,17 @@ class Journeys(Result):
     def within(self, lookback: timedelta) -> Self:
         """Return the journeys with the touches that lie within a duration of the journey's end, both ends included."""
         return self._keeping(_transforms.recent(self, lookback))
+
+    def take(self, rows: npt.ArrayLike) -> Self:
+        """Return some of the journeys, by a boolean mask or by row numbers; the channels stay.
+
+        Examples
+        --------
+        >>> j = Journeys.from_paths(["mail", "search > mail"], conversions=[0, 3], nulls=[5, 0])
+        >>> j.take(j.conversions > 0)
+        Journeys(journeys=1, touches=2, channels=2, conversions=3, nulls=0)
+        """
+        return attrs.evolve(self, **_transforms.taken(self, np.asarray(rows)))
 
     def replace(self, names: Mapping[str, str]) -> Self:
         """Return the journeys with channels renamed; two that get one name become one channel.

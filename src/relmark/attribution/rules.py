@@ -15,7 +15,15 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.attribution._touches import first_of_channel, last_where, shared_by_weight, summed_at
+from relmark.attribution._touches import (
+    Block,
+    blocks,
+    first_of_channel,
+    last_where,
+    shared_by_weight,
+    spread,
+    summed_at,
+)
 from relmark.attribution.journeys import Journeys
 from relmark.attribution.model import AttributionModel
 from relmark.core.checks import number, shown
@@ -37,31 +45,49 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-class _OneTouch(AttributionModel):
-    """A rule under which one touch of a journey gets everything."""
+Some = Journeys | Block  # what a rule reads of journeys, a block of them has too
 
-    def _chosen(self, journeys: Journeys) -> IntArray:  # noqa: ARG002
-        """Return the touch of each journey that has touches."""
-        raise AssertionError
+
+class _Rule(AttributionModel):
+    """A model that shares each journey by itself, so that journeys may go in blocks."""
 
     def _sums(self, journeys: Journeys, totals: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
-        touched = journeys.lengths > 0
-        if not touched.all():
-            totals = totals[touched]
-        return summed_at(journeys.codes[self._chosen(journeys)], totals, len(journeys.channels)), {}
+        some = np.asarray(totals.any(axis=1))
+        if 2 * np.count_nonzero(some) < len(some):  # journeys with nothing to share are many: leave them out
+            journeys, totals = journeys.take(some), totals[some]
+        parts = [self._block(block) for block in blocks(journeys, totals)]
+        return np.sum([np.zeros((len(journeys.channels), totals.shape[1])), *parts], axis=0), {}
 
-    def _weights(self, journeys: Journeys) -> FloatArray:
+    def _block(self, block: Block) -> FloatArray:
+        """Return what each channel gets of a block's totals, shape (C, m)."""
+        weights = self._weights(block)
+        return shared_by_weight(block.codes, block.offsets, weights, block.totals, len(block.channels))
+
+    def _weights(self, journeys: Some) -> FloatArray:  # noqa: ARG002
+        raise AssertionError
+
+
+class _OneTouch(_Rule):
+    """A rule under which one touch of a journey gets everything."""
+
+    def _chosen(self, journeys: Some) -> IntArray:  # noqa: ARG002
+        """Return the touch of each journey, any number for one without."""
+        raise AssertionError
+
+    def _block(self, block: Block) -> FloatArray:
+        chosen, totals = _of_touched(block, self._chosen(block), block.totals)
+        return summed_at(block.codes[chosen], totals, len(block.channels))
+
+    def _weights(self, journeys: Some) -> FloatArray:
         weights = np.zeros(len(journeys.codes))
-        weights[self._chosen(journeys)] = 1.0
+        weights[self._chosen(journeys)[journeys.lengths > 0]] = 1.0
         return weights
 
 
-class _Shared(AttributionModel):
-    """A rule under which several touches share."""
-
-    def _sums(self, journeys: Journeys, totals: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
-        weights = self._weights(journeys)
-        return shared_by_weight(journeys.codes, journeys.offsets, weights, totals, len(journeys.channels)), {}
+def _of_touched(block: Block, *columns: Any) -> tuple[Any, ...]:
+    """Return the rows of journeys with touches."""
+    touched = block.lengths > 0
+    return columns if touched.all() else tuple(column[touched] for column in columns)
 
 
 @attrs.frozen
@@ -76,8 +102,8 @@ class FirstTouch(_OneTouch):
 
     name: ClassVar[str] = "first_touch"
 
-    def _chosen(self, journeys: Journeys) -> IntArray:
-        return journeys.offsets[:-1][journeys.lengths > 0]
+    def _chosen(self, journeys: Some) -> IntArray:
+        return journeys.offsets[:-1]
 
 
 @attrs.frozen
@@ -92,8 +118,8 @@ class LastTouch(_OneTouch):
 
     name: ClassVar[str] = "last_touch"
 
-    def _chosen(self, journeys: Journeys) -> IntArray:
-        return journeys.offsets[1:][journeys.lengths > 0] - 1
+    def _chosen(self, journeys: Some) -> IntArray:
+        return journeys.offsets[1:] - 1
 
 
 def _names(values: Any) -> tuple[str, ...]:
@@ -123,14 +149,13 @@ class LastNonDirect(_OneTouch):
     name: ClassVar[str] = "last_non_direct"
     ignored: tuple[str, ...] = attrs.field(default=("direct",), converter=_names)
 
-    def _chosen(self, journeys: Journeys) -> IntArray:
+    def _chosen(self, journeys: Some) -> IntArray:
         ignored = np.isin(journeys.channels, self.ignored)
-        found = last_where(~ignored[journeys.codes], journeys.offsets)
-        return np.where(found < 0, journeys.offsets[1:] - 1, found)[journeys.lengths > 0]
+        return last_where(~ignored, journeys.codes, journeys.offsets)
 
 
 @attrs.frozen
-class Linear(_Shared):
+class Linear(_Rule):
     """Share equally among all touches, so that a channel that was met twice gets twice as much.
 
     Examples
@@ -141,15 +166,16 @@ class Linear(_Shared):
 
     name: ClassVar[str] = "linear"
 
-    def _sums(self, journeys: Journeys, totals: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
-        return shared_by_weight(journeys.codes, journeys.offsets, None, totals, len(journeys.channels)), {}
+    def _block(self, block: Block) -> FloatArray:
+        each = block.totals / np.maximum(block.lengths, 1)[:, None]
+        return spread(block.codes, block.offsets, each, len(block.channels), block.ones)
 
-    def _weights(self, journeys: Journeys) -> FloatArray:
+    def _weights(self, journeys: Some) -> FloatArray:
         return np.ones(len(journeys.codes))
 
 
 @attrs.frozen
-class Participation(_Shared):
+class Participation(_Rule):
     """Share equally among the channels that took part, however often each was met.
 
     Parameters
@@ -181,7 +207,7 @@ class Participation(_Shared):
         note = "a conversion counts once for each channel that took part: figures overlap and add up to more than all"
         return summed_at(journeys.codes[first], each, len(journeys.channels)), {"notes": (note,)}
 
-    def _weights(self, journeys: Journeys) -> FloatArray:
+    def _weights(self, journeys: Some) -> FloatArray:
         return first_of_channel(journeys.codes, journeys.offsets, len(journeys.channels)).astype(np.float64)
 
 
@@ -190,7 +216,7 @@ def _part(_: Any, attribute: attrs.Attribute[float], value: Any) -> None:
 
 
 @attrs.frozen
-class PositionBased(_Shared):
+class PositionBased(_Rule):
     """Give the first and the last touch fixed parts and share the rest among those between.
 
     Parameters
@@ -219,7 +245,27 @@ class PositionBased(_Shared):
         if self.first + self.last == 0.0:
             raise InputError("first and last are both 0: use Linear, or give one of them a part.")
 
-    def _weights(self, journeys: Journeys) -> FloatArray:
+    def _block(self, block: Block) -> FloatArray:
+        codes, totals, lengths, n = block.codes, block.totals, block.lengths, len(block.channels)
+        starts, ends = block.offsets[:-1], block.offsets[1:]
+        kind = np.minimum(lengths, 3)
+        # Two stretches a journey: the touches between first and last, and all up to the next journey's, which get 0.
+        bounds = np.zeros(2 * len(starts) + 2, dtype=np.int64)
+        bounds[1::2][:-1] = np.minimum(starts + 1, ends)
+        bounds[2::2] = np.maximum(ends - 1, bounds[1::2][:-1])
+        bounds[-1] = len(codes)
+        each = np.zeros((2 * len(starts) + 1, totals.shape[1]))
+        each[1::2] = self.middle * totals / np.maximum(lengths - 2, 1)[:, None]
+        first = totals * np.array([0.0, 1.0, 0.5, self.first])[kind][:, None]
+        last = totals * np.array([0.0, 0.0, 0.5, self.last])[kind][:, None]
+        starts, ends, first, last = _of_touched(block, starts, ends, first, last)
+        return (
+            spread(codes, bounds, each, n, block.ones)
+            + summed_at(codes[starts], first, n)
+            + summed_at(codes[ends - 1], last, n)
+        )
+
+    def _weights(self, journeys: Some) -> FloatArray:
         lengths = journeys.lengths
         weights = np.repeat(self.middle / np.maximum(lengths - 2, 1), lengths)
         several, two, touched = lengths > 2, lengths == 2, lengths > 0
@@ -235,7 +281,7 @@ def _half_life(_: Any, __: Any, value: Any) -> None:
 
 
 @attrs.frozen
-class TimeDecay(_Shared):
+class TimeDecay(_Rule):
     """Give later touches more: the weight of a touch halves with every half-life before the journey's end.
 
     Parameters
@@ -259,7 +305,7 @@ class TimeDecay(_Shared):
     name: ClassVar[str] = "time_decay"
     half_life: timedelta = attrs.field(default=days(7), validator=_half_life)
 
-    def _weights(self, journeys: Journeys) -> FloatArray:
+    def _weights(self, journeys: Some) -> FloatArray:
         times = journeys.times
         if times is None:
             raise InputError(
@@ -267,10 +313,14 @@ class TimeDecay(_Shared):
                 "with from_columns(time=...). PositionBased needs no times."
             )
         touched = journeys.lengths > 0
-        latest = np.zeros(len(journeys), dtype=np.int64)
+        latest = np.zeros(len(touched), dtype=np.int64)
         latest[touched] = times[journeys.offsets[1:][touched] - 1]
         age = np.repeat(latest, journeys.lengths) - times
         return np.exp2(age / -float(duration("half_life", self.half_life)))
+
+
+def _path(journeys: Some, row: int) -> str:
+    return " > ".join(journeys.channels[journeys.codes[journeys.offsets[row] : journeys.offsets[row + 1]]].tolist())
 
 
 def _function(_: Any, __: Any, value: Any) -> None:
@@ -279,7 +329,7 @@ def _function(_: Any, __: Any, value: Any) -> None:
 
 
 @attrs.frozen
-class CustomRule(_Shared):
+class CustomRule(_Rule):
     """Share by weights of your own, by position and, if you like, by channel.
 
     Parameters
@@ -301,7 +351,7 @@ class CustomRule(_Shared):
 
     name: ClassVar[str] = "custom_rule"
     weights: Callable[[int], Any] = attrs.field(validator=_function)
-    channel_weights: Mapping[str, float] = attrs.field(factory=dict)
+    channel_weights: Mapping[str, float] = attrs.field(factory=dict, converter=dict, hash=False)
     label: str = "custom_rule"
 
     def __attrs_post_init__(self) -> None:
@@ -312,14 +362,16 @@ class CustomRule(_Shared):
     def _label(self) -> str:
         return self.label
 
-    def _weights(self, journeys: Journeys) -> FloatArray:
+    def _weights(self, journeys: Some) -> FloatArray:
         out = np.zeros(len(journeys.codes))
         lengths = journeys.lengths
         order = np.argsort(lengths, kind="stable")
-        found, first = np.unique(lengths[order], return_index=True)
-        for length, low, high in zip(found.tolist(), first, np.append(first[1:], len(order)), strict=True):
-            if length:
-                out[journeys.offsets[order[low:high], None] + np.arange(length)] = self._of_length(length)
+        found = np.unique(lengths[lengths > 0])
+        low = np.searchsorted(lengths[order], found, side="left")
+        high = np.searchsorted(lengths[order], found, side="right")
+        for k, length in enumerate(found.tolist()):
+            starts = journeys.offsets[order[low[k] : high[k]], None]
+            out[starts + np.arange(length)] = self._of_length(length)
         factors = np.array([float(self.channel_weights.get(name, 1.0)) for name in journeys.channels.tolist()])
         if self.channel_weights:
             out *= factors[journeys.codes]
@@ -330,10 +382,15 @@ class CustomRule(_Shared):
         if (sums == 0.0).any():
             row = int(np.argmax(sums == 0.0))
             raise InputError(
-                f"all touches of the journey in row {row}, {shown(journeys.path_texts([row])[0])}, have weight 0: "
+                f"all touches of the journey in row {row}, {shown(_path(journeys, row))}, have weight 0: "
                 "give at least one of them more."
             )
         return out
+
+    def _sums(self, journeys: Journeys, totals: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
+        # All journeys at once, so that the function is called once a length and errors name the right row.
+        weights = self._weights(journeys)
+        return shared_by_weight(journeys.codes, journeys.offsets, weights, totals, len(journeys.channels)), {}
 
     def _of_length(self, length: int) -> FloatArray:
         given = self.weights(length)

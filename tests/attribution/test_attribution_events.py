@@ -1,0 +1,202 @@
+import numpy as np
+import pytest
+
+from relmark import EventLog, days, event, hours, prop
+from relmark.attribution import Journeys, LastTouch
+from relmark.errors import InputError, MissingColumnError
+
+DAY = 86_400_000_000
+
+
+def log_of(*rows, column="channel"):
+    """Return a log of rows (customer, type, day, channel or None, value or None)."""
+    customers, types, times, channels, values = zip(*rows, strict=True)
+    return EventLog.from_columns(
+        customer_id=list(customers),
+        type=list(types),
+        time=(np.array(times, dtype=float) * DAY).astype("int64").astype("M8[us]"),
+        value=[np.nan if v is None else v for v in values],
+        properties={column: list(channels)},
+    )
+
+
+def journeys(log, **changes):
+    arguments = {"touch": event("visit"), "conversion": event("purchase"), "as_of": "1971-01-01"} | changes
+    return Journeys.from_events(log, **arguments)
+
+
+def shown(j):
+    return [
+        (customer, path, conversions, nulls)
+        for customer, path, conversions, nulls in zip(
+            j.customer_id.tolist(), j.paths, j.conversions.tolist(), j.nulls.tolist(), strict=True
+        )
+    ]
+
+
+def visit(customer, day, channel):
+    return (customer, "visit", day, channel, None)
+
+
+def purchase(customer, day, value=1.0):
+    return (customer, "purchase", day, None, value)
+
+
+def test_a_conversion_takes_the_touches_before_it():
+    log = log_of(visit(1, 1, "a"), visit(1, 2, "b"), purchase(1, 3, 10.0), visit(1, 4, "c"), visit(2, 1, "a"))
+    j = journeys(log)
+    assert shown(j) == [(1, "a > b", 1.0, 0.0), (1, "c", 0.0, 1.0), (2, "a", 0.0, 1.0)]
+    assert j.value.tolist() == [10.0, 0.0, 0.0]
+    assert (j.times // DAY).tolist() == [1, 2, 4, 1]
+    assert (j.ends // DAY).tolist() == [3, 4, 1]
+
+
+def test_a_conversion_without_touches_is_unattributed():
+    j = journeys(log_of(purchase(2, 1, 7.0), visit(1, 1, "a"), purchase(1, 2, 5.0)))
+    credit = LastTouch().attribute(j)
+    assert credit.unattributed_conversions == 1.0
+    assert credit.unattributed_value == 7.0
+    assert credit.value.tolist() == [5.0]
+
+
+def test_the_window_includes_both_ends():
+    log = log_of(visit(1, 0, "early"), visit(1, 1, "edge"), visit(1, 31, "same"), purchase(1, 31))
+    assert journeys(log).paths == ["edge > same", "early"]
+
+
+def test_equal_times_keep_the_order_of_rows():
+    log = log_of(visit(1, 5, "before"), purchase(1, 5), visit(1, 5, "after"))
+    assert shown(journeys(log)) == [(1, "before", 1.0, 0.0), (1, "after", 0.0, 1.0)]
+
+
+def test_an_event_that_is_touch_and_conversion_is_a_touch_first():
+    log = log_of(visit(1, 1, "a"), visit(1, 2, "goal"), visit(1, 3, "b"))
+    j = journeys(log, conversion=event("visit", where=prop("channel") == "goal"))
+    assert shown(j) == [(1, "a > goal", 1.0, 0.0), (1, "b", 0.0, 1.0)]
+
+
+def test_after_a_conversion_a_new_journey_begins_or_touches_are_kept():
+    log = log_of(visit(1, 1, "a"), purchase(1, 2), visit(1, 3, "b"), purchase(1, 4), purchase(1, 5))
+    assert journeys(log).paths == ["a", "b", ""]
+    assert journeys(log, after_conversion="keep").paths == ["a", "a > b", "a > b"]
+
+
+def test_null_journeys_are_split_by_silence_and_by_conversions():
+    log = log_of(visit(1, 1, "a"), visit(1, 31, "b"), visit(1, 61.5, "c"), purchase(2, 1))
+    assert journeys(log).paths == ["", "a > b", "c"]
+    assert journeys(log, gap=days(31)).paths == ["", "a > b > c"]
+    between = log_of(visit(1, 1, "a"), visit(1, 4, "b"), purchase(1, 5), visit(1, 6, "c"))
+    assert journeys(between, lookback=days(2), gap=days(300)).paths == ["b", "a", "c"]
+
+
+def test_long_journeys_keep_their_latest_touches():
+    log = log_of(*[visit(1, d, f"c{d}") for d in range(1, 6)], purchase(1, 6), *[visit(1, 6 + d, "x") for d in (1, 2)])
+    j = journeys(log, max_touches=2)
+    assert j.paths == ["c4 > c5", "x > x"]
+    assert journeys(log, max_touches=1).paths == ["c5", "x"]
+
+
+def test_nothing_after_as_of_is_seen():
+    log = log_of(visit(1, 1, "a"), purchase(1, 2), visit(1, 3, "b"))
+    assert journeys(log, as_of="1970-01-03").paths == ["a"]
+    assert journeys(log, as_of="1970-01-02").paths == ["a"]
+    assert journeys(log, as_of="1970-01-02").total_conversions == 0.0
+    assert len(journeys(log, as_of="1970-01-01")) == 0
+
+
+def test_journeys_that_may_still_convert_can_be_left_out():
+    log = log_of(visit(1, 1, "a"), visit(2, 40, "b"), visit(3, 5, "c"), purchase(3, 6))
+    assert journeys(log, as_of="1970-02-20").paths == ["c", "a", "b"]
+    assert journeys(log, as_of="1970-02-20", still_open="drop").paths == ["c", "a"]
+
+
+def test_several_event_types_and_conditions_are_touches_together():
+    rows = [visit(1, 1, "a"), (1, "message_clicked", 2, "mail", None), visit(1, 3, "direct"), purchase(1, 4)]
+    log = log_of(*rows)
+    touch = [event("visit", where=prop("channel") != "direct"), "message_clicked", event("visit", "nothing")]
+    assert journeys(log, touch=touch[:2]).paths == ["a > mail"]
+    assert journeys(log, touch=touch).paths == ["a > mail > direct"]
+    assert journeys(log, touch="visit", conversion="purchase").paths == ["a > direct"]
+
+
+def test_a_calendar_date_is_read_in_the_given_zone():
+    log = log_of(visit(1, 1.1, "a"), purchase(1, 1.2))
+    assert len(journeys(log, as_of="1970-01-02", tz="America/New_York")) == 1
+    assert len(journeys(log, as_of="1970-01-02")) == 0
+
+
+def test_channels_may_be_numbers_and_are_ascending():
+    log = log_of(visit(1, 1, 20), visit(1, 2, 3), purchase(1, 3))
+    assert journeys(log).channels.tolist() == ["20", "3"]
+
+
+def test_campaigns_attribute_like_channels():
+    log = log_of(visit(1, 1, "spring"), purchase(1, 2), column="campaign")
+    assert journeys(log, channel="campaign").channels.tolist() == ["spring"]
+
+
+def test_a_touch_without_a_channel_is_an_error_or_gets_a_name():
+    log = log_of(visit(1, 1, "a"), visit(1, 2, None), purchase(1, 3))
+    with pytest.raises(InputError, match=r"channel is missing for a 'visit' event in row 1.*unknown="):
+        journeys(log)
+    assert journeys(log, unknown="?").paths == ["a > ?"]
+    assert journeys(log, unknown="a").paths == ["a > a"]
+    assert journeys(log, touch=event("visit", where=prop("channel").not_null())).paths == ["a"]
+
+
+def test_a_property_that_no_touch_has_is_an_error_or_unknown():
+    log = log_of(visit(1, 1, "a"), purchase(1, 3))
+    with pytest.raises(MissingColumnError, match="Did you mean 'channel'"):
+        journeys(log, channel="chanel")
+    assert journeys(log, channel="chanel", unknown="?").paths == ["?"]
+
+
+def test_values_that_are_missing_add_nothing_and_are_noted():
+    log = log_of(visit(1, 1, "a"), purchase(1, 2, None), visit(2, 1, "a"), purchase(2, 2, 4.0))
+    j = journeys(log)
+    assert j.value.tolist() == [0.0, 4.0]
+    assert j.notes == ("1 conversions have no value and add nothing to it",)
+    assert j.notes[0] in str(LastTouch().attribute(j))
+    assert journeys(log_of(visit(1, 1, "a"), purchase(1, 2, None))).value is None
+
+
+def test_a_negative_value_is_an_error_with_its_row():
+    with pytest.raises(InputError, match="-4 in row 1"):
+        journeys(log_of(visit(1, 1, "a"), purchase(1, 2, -4.0)))
+
+
+def test_a_log_without_conversions_has_only_null_journeys_and_the_other_way_round():
+    log = log_of(visit(1, 1, "a"), purchase(1, 2))
+    only_touches = journeys(log, conversion=event("purchase", where=prop("value") > 100))
+    assert shown(only_touches) == [(1, "a", 0.0, 1.0)]
+    only_goals = journeys(log, touch=event("visit", where=prop("channel") == "none"))
+    assert shown(only_goals) == [(1, "", 1.0, 0.0)]
+    assert only_goals.channels.tolist() == []
+
+
+def test_an_empty_log_has_no_journeys():
+    log = log_of(visit(1, 1, "a")).take(np.array([False]))
+    j = journeys(log)
+    assert len(j) == 0
+    assert LastTouch().attribute(j).conversions.tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"touch": event("visits")}, "touch asks for 'visits'.*Did you mean 'visit'"),
+        ({"conversion": "order"}, "conversion asks for 'order'"),
+        ({"touch": []}, "touch is empty"),
+        ({"touch": 3}, "touch is 3"),
+        ({"lookback": hours(0)}, "lookback"),
+        ({"lookback": 30}, "lookback"),
+        ({"gap": 30}, "gap"),
+        ({"after_conversion": "reset"}, "after_conversion"),
+        ({"still_open": "keep"}, "still_open"),
+        ({"max_touches": 0}, "max_touches"),
+        ({"channel": ""}, "channel"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        journeys(log_of(visit(1, 1, "a"), purchase(1, 2)), **changes)
