@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -28,6 +30,7 @@ from relmark.expressions.builders import (
     sample,
     sequence,
 )
+from relmark.expressions.explain import explain_in_base, explain_one
 from relmark.expressions.scalar import Person, program_of
 from relmark.expressions.scalar_calendar import Zone
 from relmark.expressions.scalar_person import plain_value
@@ -326,3 +329,47 @@ def test_nothing_changes_before_the_next_change_and_everything_at_it(seed):
         if change is not None:
             assert (program.verdict(person, change - 1) is True) == member
             assert (program.verdict(person, change) is True) != member
+
+
+def verdicts(verdict):
+    yield verdict
+    for arg in verdict.args:
+        yield from verdicts(arg)
+
+
+@given(seed=st.integers(0, 2**40))
+@settings(max_examples=100, deadline=None)
+def test_an_explanation_agrees_with_the_mask_and_with_itself(seed):
+    rng = random.Random(seed)
+    as_of, tz = some_as_of(rng), rng.choice(ZONES)
+    base, customers, events = some_base(rng, tz, as_of)
+    rule = some_rule(rng, as_of)
+    measured = rule.measure(base, as_of)
+    for row, id_ in enumerate(base.customer_id.tolist()):
+        explanation = explain_in_base(rule, base, id_, as_of=as_of, name="rule")
+        assert explanation.member == (measured.kind != "empty" and measured.data[row] == 1)
+        customer = next((one for one in customers if one.id == id_), None)
+        same = explain_one(rule, customer, [e for e in events if e.customer_id == id_], as_of=as_of, tz=tz, name="rule")
+        if customer is not None or base.events.n_customers:
+            same_dict = same.to_dict() | {"customer_id": id_}
+            assert json.dumps(same_dict) == json.dumps(explanation.to_dict()), seed
+        assert str(explanation)
+        assert (explanation.change is None) == (explanation.next_change is None)
+        person = Person.from_base(base, id_, as_of=as_of)
+        program = program_of(rule, tz)
+        for found in verdicts(explanation.tree):
+            node = at_path(rule, found.path)
+            assert found.verdict is program.call(node)(person, person.as_of)
+            assert found.code == node.op
+            if found.change is not None:
+                moment = (found.change.at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+                assert program.call(node)(person, moment) is found.change.to
+                assert program.call(node)(person, moment - 1) is found.verdict
+                assert found.change.to is not found.verdict
+
+
+def at_path(node, path):
+    for step in re.findall(r"(\w+)(?:\[(\d+)\])?", path.removeprefix("$")):
+        node = getattr(node, step[0])
+        node = node[int(step[1])] if step[1] else node
+    return node

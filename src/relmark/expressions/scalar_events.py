@@ -23,7 +23,18 @@ from relmark.expressions.scalar_values import Call, prop
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.stored import written
 
-__all__ = ["Finder", "aggregate", "last_event", "not_followed_by", "regularly", "sequence", "span"]
+__all__ = [
+    "Finder",
+    "aggregate",
+    "chain_found",
+    "chains_of",
+    "held_periods",
+    "last_event",
+    "not_followed_by",
+    "regularly",
+    "sequence",
+    "span",
+]
 
 _US = timedelta(microseconds=1)
 Span = Callable[[list[int], int], tuple[int, int]]
@@ -223,24 +234,30 @@ _FIGURES: dict[str, Callable[[Known], Value]] = {
 
 def regularly(node: nodes.Regularly, find: Finder, zone: Zone) -> Call:
     """Return whether enough of the last periods have an event."""
-    least, of, period = node.min_periods, node.of, node.period
+    held, least = held_periods(node, find, zone), node.min_periods
+    return lambda who, at: len(held(who, at)) >= least
+
+
+def held_periods(node: nodes.Regularly, find: Finder, zone: Zone) -> Callable[[Person, int], set[int]]:
+    """Return which of the last periods have an event, 0 being the one that ends last."""
+    of, period = node.of, node.period
     if isinstance(period, str):
 
-        def by_calendar(who: Person, at: int) -> bool:
+        def by_calendar(who: Person, at: int) -> set[int]:
             times = find(who)[0]
             today = period_number(zone.day(at), period)
             back = {today - period_number(zone.day(time), period) for time in times[: bisect_right(times, at)]}
-            return sum(1 for k in back if k < of) >= least
+            return {k for k in back if k < of}
 
         return by_calendar
     length = period // _US
 
-    def call(who: Person, at: int) -> bool:
+    def by_length(who: Person, at: int) -> set[int]:
         times = find(who)[0]
         start, stop = bisect_right(times, at - of * length), bisect_right(times, at)
-        return len({(at - time) // length for time in times[start:stop]}) >= least
+        return {(at - time) // length for time in times[start:stop]}
 
-    return call
+    return by_length
 
 
 def last_event(node: nodes.LastEvent, find: Finder, test: Call, zone: Zone) -> Call:
@@ -284,28 +301,29 @@ def not_followed_by(node: nodes.NotFollowedBy, find: Finder, answers: Finder) ->
 
 def sequence(node: nodes.Sequence, steps: list[Finder], exclude: list[Finder]) -> Call:
     """Return whether the steps were done in order."""
-    within = None if node.within is None else node.within // _US
-    chain = _strict_starts if node.strict else _latest_starts
-
-    def call(who: Person, at: int) -> bool:
-        found = [find(who)[0] for find in steps]
-        found = [times[: bisect_right(times, at)] for times in found]
-        if not all(found):
-            return False
-        barred = sorted({time for find in exclude for time in find(who)[0]})
-        for start, end in chain(who, found):
-            if within is not None and end - start > within:
-                continue
-            after = bisect_right(barred, start)
-            if after == len(barred) or barred[after] >= end:
-                return True
-        return False
-
-    return call
+    return lambda who, at: chain_found(node, steps, exclude, who, at) is not None
 
 
-def _latest_starts(_: Person, found: list[list[int]]) -> list[tuple[int, int]]:
-    """Return the latest start of a chain that ends at each time of the last step; a later start is never worse."""
+def chain_found(
+    node: nodes.Sequence, steps: list[Finder], exclude: list[Finder], who: Person, at: int
+) -> tuple[int, int] | None:
+    """Return the first and the last time of steps that were done in order, None where they were not."""
+    found = [find(who)[0] for find in steps]
+    found = [times[: bisect_right(times, at)] for times in found]
+    if not all(found):
+        return None
+    barred = sorted({time for find in exclude for time in find(who)[0]})
+    for start, end in _strict_chains(who, found) if node.strict else chains_of(found):
+        if node.within is not None and end - start > node.within // _US:
+            continue
+        after = bisect_right(barred, start)
+        if after == len(barred) or barred[after] >= end:
+            return start, end
+    return None
+
+
+def chains_of(found: list[list[int]]) -> list[tuple[int, int]]:
+    """Return for each time of the last step that ends a chain its latest start and itself: no other start is better."""
     chains = [(time, time) for time in found[0]]
     for times in found[1:]:
         longer = []
@@ -320,7 +338,7 @@ def _latest_starts(_: Person, found: list[list[int]]) -> list[tuple[int, int]]:
     return chains
 
 
-def _strict_starts(who: Person, found: list[list[int]]) -> list[tuple[int, int]]:
+def _strict_chains(who: Person, found: list[list[int]]) -> list[tuple[int, int]]:
     """Return the chains whose steps are at instants that follow each other directly among all of the person's."""
     place = {time: k for k, time in enumerate(who.times())}
     steps = [{place[time] for time in times} for times in found]

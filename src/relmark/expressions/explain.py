@@ -1,0 +1,212 @@
+"""Why somebody is in a segment or not: a verdict for each part of the rule, and when the answer changes.
+
+`explain_one` takes a customer and their events, `explain_in_base` a customer of a base; both give an `Explanation`. Its
+`member` is known at once; the tree of reasons and `next_change` are worked out when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from relmark.core.events import Customer, Event, Message, Purchase, Visit
+from relmark.core.results import Result, json_ready
+from relmark.core.time import Instant, aware
+from relmark.expressions.explain_parts import Change, Verdict
+from relmark.expressions.explain_tree import explained, reason_at
+from relmark.expressions.explain_words import change_words, tree_lines, when
+from relmark.expressions.kinds import check_on_data
+from relmark.expressions.operators import Expression
+from relmark.expressions.scalar import Person, Program, program_of
+
+if TYPE_CHECKING:
+    from relmark.core.base import CustomerBase
+
+__all__ = ["Explanation", "explain_in_base", "explain_one"]
+
+
+def explain_one(
+    rule: Expression,
+    customer: Customer | None,
+    events: Iterable[Event | Purchase | Message | Visit],
+    *,
+    as_of: Instant,
+    tz: str = "UTC",
+    name: str = "",
+    segments: Mapping[str, Expression] | None = None,
+) -> Explanation:
+    """Return whether a rule holds of one person, why, and when that changes if nothing else happens.
+
+    Parameters
+    ----------
+    rule : Expression
+    customer : Customer or None
+        None where nothing is known; then every field is unknown.
+    events : iterable of Event
+        The person's events, in any order.
+    as_of : instant
+        Later events are not seen.
+    tz : str
+        The time zone of the business.
+    name : str
+        What the rule is called in words.
+    segments : mapping of str to Expression, optional
+        What ``segment("name")`` stands for.
+
+    Examples
+    --------
+    >>> from relmark.core.time import days
+    >>> from relmark.expressions.builders import event
+    >>> one = explain_one(event("purchase").count(within=days(30)) >= 2, None,
+    ...                   [Purchase("c17", "2026-11-02T12:00Z", 20.0)], as_of="2026-11-09")
+    >>> one.member, one.next_change
+    (False, None)
+    >>> print(one)
+    c17 is not a member on 2026-11-09; never changes if nothing else happens
+      no      event("purchase").count(within=days(30)) >= 2: is 1; needs 1 more purchase before 2026-12-02 12:00
+                purchase 2026-11-02 12:00 20
+    """
+    program = program_of(rule, tz, segments=segments)
+    person = Person.of(customer, events, as_of=as_of, tz=tz)
+    return Explanation(name=name, verdict=program.verdict(person), program=program, person=person)
+
+
+def explain_in_base(
+    rule: Expression,
+    base: CustomerBase,
+    customer_id: int | str,
+    *,
+    as_of: Instant,
+    name: str = "",
+    segments: Mapping[str, Expression] | None = None,
+) -> Explanation:
+    """Return for one customer of a base what `explain_one` gives, reading nobody else's events."""
+    check_on_data(rule, base, rule=True, segments=None if segments is None else segments.keys())
+    program = program_of(rule, base.tz, segments=segments)
+    person = Person.from_base(base, customer_id, as_of=as_of)
+    return Explanation(name=name, verdict=program.verdict(person), program=program, person=person)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Explanation(Result):
+    """The answer for one person.
+
+    Attributes
+    ----------
+    name : str
+        What the rule is called.
+    verdict : bool or None
+        Whether the rule holds; None is unknown.
+    """
+
+    name: str
+    verdict: bool | None
+    _program: Program
+    _person: Person
+
+    def __attrs_post_init__(self) -> None:
+        """Leave what is checked for other results: this one holds no arrays, and is made in a microsecond."""
+
+    @property
+    def member(self) -> bool:
+        """Whether the person is a member: the rule is true; unknown is no."""
+        return self.verdict is True
+
+    @property
+    def customer_id(self) -> int | str | None:
+        """Who it is; None where neither a customer nor an event says it."""
+        return self._person.id
+
+    @property
+    def as_of(self) -> datetime:
+        """What was seen, in the time zone of the business."""
+        return aware(self._person.as_of, self._program.tz)
+
+    @cached_property
+    def _next(self) -> int | None:
+        return self._program.next_change(self._person)
+
+    @property
+    def next_change(self) -> datetime | None:
+        """When the person becomes a member, or stops being one, if nothing else happens; None for never.
+
+        In the time zone of the business. What is more than a hundred years ahead counts as never.
+        """
+        return None if self._next is None else aware(self._next, self._program.tz)
+
+    @cached_property
+    def tree(self) -> Verdict:
+        """The verdict of each part of the rule."""
+        return explained(self._program, self._person)
+
+    @cached_property
+    def change(self) -> Change | None:
+        """Why the answer changes at `next_change`: the first part of the rule that is another one then."""
+        at = self._next
+        return None if at is None else reason_at(self._program, self._person, at)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The fields and figures that are unknown and asked for."""
+        names: dict[str, None] = {}
+        stack = [self.tree]
+        while stack:
+            node = stack.pop()
+            names |= dict.fromkeys(node.missing)
+            stack += reversed(node.args)
+        return tuple(names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer and its reasons as JSON-ready values, codes and words."""
+        return json_ready(  # type: ignore[no-any-return]
+            {
+                "name": self.name,
+                "customer_id": self.customer_id,
+                "as_of": self.as_of,
+                "member": self.member,
+                "verdict": self.verdict,
+                "next_change": self.next_change,
+                "change": self.change,
+                "missing": self.missing,
+                "tree": self.tree,
+                "words": str(self),
+            }
+        )
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"name": self.name} if self.name else {}
+        facts |= {"customer_id": self.customer_id, "as_of": when(self.as_of), "member": self.member}
+        return facts | {"next_change": "never" if self.next_change is None else when(self.next_change)}
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={value!r}" for name, value in self._facts().items())
+        return f"Explanation({facts})"
+
+    def __str__(self) -> str:
+        who = "this person" if self.customer_id is None else str(self.customer_id)
+        title = f"{self.name}: {who}" if self.name else who
+        verdict = {True: "is a member", False: "is not a member", None: "is not a member, for want of a value,"}
+        return "\n".join(
+            [f"{title} {verdict[self.verdict]} on {when(self.as_of)}; {self._future()}", *tree_lines(self.tree)]
+        )
+
+    def _future(self) -> str:
+        if self.next_change is None:
+            return "never changes if nothing else happens"
+        verb = "leaves" if self.member else "joins"
+        reason = when(self.next_change) if self.change is None else change_words(self.change)
+        return f"{verb} on {reason}"
+
+    def _table(self) -> dict[str, Any]:
+        columns: dict[str, list[str]] = {"verdict": [], "rule": []}
+        for line in tree_lines(self.tree, 0):
+            stripped = line.lstrip()
+            mark = stripped.split(" ", 1)[0]
+            known = mark in {"yes", "no", "unknown"}
+            columns["verdict"].append(mark if known else "")
+            columns["rule"].append(stripped.split(" ", 1)[1].strip() if known else stripped)
+        return columns

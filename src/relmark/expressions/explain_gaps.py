@@ -1,0 +1,134 @@
+"""What is missing to a test that does not hold: one more purchase, three more days of silence, the next step."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from datetime import timedelta
+from typing import Any
+
+from relmark.core.time import DAY, aware, instant
+from relmark.expressions import nodes
+from relmark.expressions.explain_parts import Gap
+from relmark.expressions.operators import Expression
+from relmark.expressions.scalar import Person, Program
+from relmark.expressions.scalar_events import chains_of, held_periods, span
+from relmark.expressions.selection import Selection, Window
+
+__all__ = ["gap_of", "label_of", "periods_held"]
+
+_US = timedelta(microseconds=1)
+_FLIPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+_OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
+_COUNTED = {"count": "more_events", "active_days": "more_days", "count_distinct": "more_values"}
+
+
+def label_of(events: Selection) -> str:
+    """Return what the events of a selection are called."""
+    names = " or ".join(events.types)
+    return names if events.where is None else f"{names} where {events.where.to_text()}"
+
+
+def gap_of(program: Program, person: Person, node: Expression, *, wanted: bool) -> Gap | None:
+    """Return what is missing to the verdict that is wanted of a test, None where nothing simple is."""
+    now = program.call(node)(person, person.as_of)
+    match node:
+        case nodes.Compare(op=op, left=left, right=right):
+            if isinstance(left, nodes.Literal):
+                op, left, right = _FLIPPED[op], right, left
+            a, b = program.call(left)(person, person.as_of), program.call(right)(person, person.as_of)
+            if a.__class__ is float and b.__class__ is float:
+                return _number_gap(program, person, op if wanted else _OPPOSITE[op], left, a, b)
+        case nodes.Between(arg=arg, low=low, high=high) if wanted:
+            a = program.call(arg)(person, person.as_of)
+            if a.__class__ is float:
+                op, bound = ("ge", low.value) if a < low.value else ("le", high.value)  # type: ignore[operator]
+                return _number_gap(program, person, op, arg, a, float(bound))  # type: ignore[arg-type]
+        case nodes.Aggregate(op="exists", events=events, window=window) if wanted and _open(program, person, window):
+            return Gap(code="more_events", amount=1.0, of=label_of(events))
+        case nodes.Regularly() if wanted:
+            return Gap(
+                code="more_periods", amount=float(node.min_periods - periods_held(program, person, node)),
+                of=label_of(node.events),
+            )  # fmt: skip
+        case nodes.Sequence() if wanted:
+            return _next_step(program, person, node)
+        case nodes.NotFollowedBy() if wanted:
+            return _waiting(program, person, node)
+    return Gap(code="value") if now is None else None
+
+
+def _number_gap(program: Program, person: Person, op: str, arg: Expression, a: float, b: float) -> Gap | None:
+    """Return by how much a number misses a bound."""
+    up = op in {"ge", "gt"} or (op == "eq" and a < b)
+    if op == "ne":
+        return None
+    if not isinstance(arg, nodes.Aggregate):
+        return Gap(code="more" if up else "less", amount=abs(b - a), of=arg.to_text())
+    of = label_of(arg.events)
+    if arg.op in {"days_since_first", "days_since_last"}:
+        if up:
+            return Gap(code="more_time", amount=b - a, of=of)
+        return Gap(code="new_event", of=of) if arg.op == "days_since_last" else None
+    if not up:
+        return Gap(code="less", amount=a - b, of=arg.to_text())
+    if not _open(program, person, arg.window):
+        return None
+    before = _first_to_leave(program, person, arg)
+    if arg.op in _COUNTED:
+        more = b - a if op != "gt" else math.floor(b) + 1 - a
+        named = arg.of if arg.op == "count_distinct" and arg.of is not None else of
+        return Gap(code=_COUNTED[arg.op], amount=float(math.ceil(more)), of=named, before=before)
+    return Gap(code="more", amount=b - a, of=arg.to_text(), before=before if arg.op == "sum" else None)
+
+
+def _open(program: Program, person: Person, window: Window) -> bool:
+    """Return whether an event that happens next would lie in a window."""
+    if window.ago is not None:
+        return False
+    return window.until is None or instant(window.until, tz=program.tz) > person.as_of
+
+
+def _first_to_leave(program: Program, person: Person, arg: nodes.Aggregate) -> Any:
+    """Return when the first of the events that count falls out of the window, None where none does."""
+    times = program.finder(arg.events)(person)[0]
+    start, stop = span(arg.window, program.zone)(times, person.as_of)
+    if arg.window.within is None or start == stop:
+        return None
+    return aware(times[start] + arg.window.within // _US, program.tz)
+
+
+def periods_held(program: Program, person: Person, node: nodes.Regularly) -> int:
+    """Return how many of the last periods have an event."""
+    return len(held_periods(node, program.finder(node.events), program.zone)(person, person.as_of))
+
+
+def _next_step(program: Program, person: Person, node: nodes.Sequence) -> Gap | None:
+    """Return which step comes next after the longest beginning that can still be completed."""
+    if node.strict:
+        return None
+    found = [program.finder(step)(person)[0] for step in node.steps]
+    barred = sorted({time for one in node.exclude for time in program.finder(one)(person)[0]})
+    within = None if node.within is None else node.within // _US
+    for done in range(len(node.steps) - 1, 0, -1):
+        chains = chains_of(found[:done])
+        if not chains:
+            continue
+        start = chains[-1][0]
+        if bisect_right(barred, start) < len(barred) or (within is not None and person.as_of - start >= within):
+            continue
+        before = None if within is None else aware(start + within + 1, program.tz)
+        return Gap(code="next_step", amount=float(len(node.steps) - done), of=label_of(node.steps[done]), before=before)
+    return Gap(code="next_step", amount=float(len(node.steps)), of=label_of(node.steps[0]))
+
+
+def _waiting(program: Program, person: Person, node: nodes.NotFollowedBy) -> Gap | None:
+    """Return how long the latest event has still to wait, or that a new one is needed."""
+    times = program.finder(node.events)(person)[0]
+    answers = program.finder(node.then)(person)[0]
+    if not times or bisect_right(answers, times[-1]) < len(answers):
+        return Gap(code="new_event", of=label_of(node.events))
+    left = times[-1] + node.within // _US - person.as_of
+    if left > 0:
+        return Gap(code="more_time", amount=left / DAY, of=label_of(node.events))
+    return Gap(code="new_event", of=label_of(node.events))

@@ -1,0 +1,320 @@
+"""The verdict of each part of a rule for one person, with what was found, what it is held against, and the events."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import timedelta
+from typing import Any
+
+from relmark.core.time import aware
+from relmark.expressions import nodes
+from relmark.expressions.explain_gaps import gap_of, label_of, periods_held
+from relmark.expressions.explain_parts import Change, Happened, Verdict
+from relmark.expressions.next_change import HORIZON
+from relmark.expressions.operators import Expression
+from relmark.expressions.scalar import Person, Program, natural
+from relmark.expressions.scalar_calendar import first_day, period_number
+from relmark.expressions.scalar_events import chain_found, span
+from relmark.expressions.scalar_person import plain_value
+from relmark.expressions.walk import children
+
+__all__ = ["explained", "reason_at"]
+
+_US = timedelta(microseconds=1)
+_SHOWN = 3
+_TIMED = (nodes.DateWindow, nodes.InPeriod, nodes.Regularly, nodes.NotFollowedBy)
+
+
+def explained(program: Program, person: Person) -> Verdict:
+    """Return the verdict of a rule and of each of its parts."""
+    return _Explainer(program, person).node(program.expression, "$", wanted=True)
+
+
+def reason_at(program: Program, person: Person, at: int) -> Change | None:
+    """Return why a rule changes at an instant: the first of its tests that is another one then."""
+    explainer = _Explainer(program, person)
+    stack = [program.expression]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, nodes.And | nodes.Or | nodes.AtLeast | nodes.Not):
+            stack += reversed([child for _, child in children(node) if isinstance(child, Expression)])
+        elif isinstance(node, nodes.SegmentRef):
+            stack.append(program.segments[node.name])
+        elif program.call(node)(person, at - 1) is not program.call(node)(person, at):
+            return explainer.changed(node, at)
+    return None
+
+
+class _Explainer:
+    """Walks a tree with one person; `wanted` is what the whole rule wants of a part: that it holds or not."""
+
+    def __init__(self, program: Program, person: Person) -> None:
+        self.program = program
+        self.person = person
+        self.at = person.as_of
+
+    def node(self, node: Expression, path: str, *, wanted: bool) -> Verdict:
+        call = self.program.call(node)
+        verdict = call(self.person, self.at)
+        plain = {"path": path, "code": node.op, "rule": node.to_text(), "verdict": verdict}  # type: ignore[attr-defined]
+        match node:
+            case nodes.And(args=args) | nodes.Or(args=args) | nodes.AtLeast(args=args):
+                parts = [self.node(arg, f"{path}.args[{k}]", wanted=wanted) for k, arg in enumerate(args)]
+                if isinstance(node, nodes.AtLeast):
+                    plain |= {"actual": sum(part.verdict is True for part in parts), "needed": node.n}
+                return Verdict(**plain, args=tuple(parts))
+            case nodes.Not(arg=arg):
+                return Verdict(**plain, args=(self.node(arg, f"{path}.arg", wanted=not wanted),))
+            case nodes.SegmentRef(name=name):
+                return Verdict(**plain, args=(self.node(self.program.segments[name], path, wanted=wanted),))
+        times, rows = self.events_of(node)
+        gap = None if verdict is wanted else gap_of(self.program, self.person, node, wanted=wanted)
+        return Verdict(
+            **plain,
+            actual=self.actual(node),
+            needed=_needed(node),
+            missing=tuple(dict.fromkeys(self.missing(node))) if verdict is None else (),
+            events=tuple(self.happened(*pair) for pair in list(zip(times, rows, strict=True))[-_SHOWN:]),
+            n_events=len(times),
+            gap=gap,
+            change=self.change(node),
+        )
+
+    def happened(self, time: int, row: Any) -> Happened:
+        properties = {name: natural(plain_value(name, value)) for name, value in row.properties.items()}
+        return Happened(
+            type=row.type,
+            time=aware(time, self.program.tz),
+            value=None if row.value is None else float(row.value),
+            properties={name: value for name, value in sorted(properties.items()) if value is not None},
+        )
+
+    # What was found
+
+    def value(self, node: Expression) -> Any:
+        return natural(self.program.call(node)(self.person, self.at))
+
+    def actual(self, node: Expression) -> Any:
+        """Return what a test looked at."""
+        match node:
+            case nodes.Compare(left=left, right=right):
+                return self.value(right if isinstance(left, nodes.Literal) else left)
+            case (
+                nodes.Between(arg=arg)
+                | nodes.IsIn(arg=arg)
+                | nodes.IsNull(arg=arg)
+                | nodes.Matches(arg=arg)
+                | nodes.DateWindow(arg=arg)
+                | nodes.InPeriod(arg=arg)
+            ):
+                return self.value(arg)
+            case nodes.Aggregate(op="exists"):
+                return float(len(self.events_of(node)[0]))
+            case nodes.Aggregate() | nodes.Field() | nodes.Fill():
+                return self.value(node)
+            case nodes.Regularly():
+                return float(periods_held(self.program, self.person, node))
+            case nodes.Ids() | nodes.Sample():
+                return self.person.id
+        return None
+
+    def missing(self, node: Expression) -> list[str]:
+        """Return the names of what is unknown in a test."""
+        match node:
+            case nodes.Field(name=name):
+                return [name] if self.value(node) is None else []
+            case nodes.LastEvent(events=events):
+                found = self.events_of(node)[1]
+                if not found:
+                    return [label_of(events)]
+                return [f"{part.name} of the last {label_of(events)}" for part in _props(node.where)]
+            case nodes.Aggregate():
+                return [node.to_text()] if self.value(node) is None else []
+            case nodes.Literal() | nodes.Fill():
+                return []
+        names = [name for _, child in children(node) if isinstance(child, Expression) for name in self.missing(child)]
+        if not names and isinstance(node, nodes.Arithmetic) and self.value(node) is None:
+            return [node.to_text()]
+        return names
+
+    # Events
+
+    def events_of(self, node: Expression) -> tuple[list[int], list[Any]]:
+        """Return the events that a verdict rests on, ascending in time."""
+        match node:
+            case nodes.Aggregate(events=events, window=window) | nodes.LastEvent(events=events, window=window):
+                times, rows = self.program.finder(events)(self.person)
+                start, stop = span(window, self.program.zone)(times, self.at)
+                return self.those_that_count(node, times[start:stop], rows[start:stop])
+            case nodes.Regularly(events=events, of=of, period=period):
+                times, rows = self.program.finder(events)(self.person)
+                if isinstance(period, str):
+                    today = self.program.zone.day(self.at)
+                    oldest = first_day(period_number(today, period) - of + 1, period)
+                    first = bisect_right(times, self.program.zone.midnight(oldest) - 1)
+                else:
+                    first = bisect_right(times, self.at - of * (period // _US))
+                return times[first:], rows[first:]
+            case nodes.NotFollowedBy(events=events, then=then):
+                times, rows = self.program.finder(events)(self.person)
+                later, answers = self.program.finder(then)(self.person)
+                first = len(later) if not times else bisect_right(later, times[-1])
+                return times[-1:] + later[first : first + 1], rows[-1:] + answers[first : first + 1]
+            case nodes.Sequence():
+                return self.chain(node)
+        pairs: dict[int, tuple[int, Any]] = {}
+        for _, child in children(node):
+            if isinstance(child, Expression):
+                pairs |= {id(row): (time, row) for time, row in zip(*self.events_of(child), strict=True)}
+        ordered = sorted(pairs.values(), key=lambda pair: pair[0])
+        return [time for time, _ in ordered], [row for _, row in ordered]
+
+    def chain(self, node: nodes.Sequence) -> tuple[list[int], list[Any]]:
+        """Return the events that are the steps of a sequence, nothing where it was not done."""
+        steps = [self.program.finder(step) for step in node.steps]
+        found = chain_found(node, steps, [self.program.finder(one) for one in node.exclude], self.person, self.at)
+        if found is None:
+            return [], []
+        chosen: list[int] = [found[0] - 1]
+        happened = []
+        for step in steps:
+            times, rows = step(self.person)
+            place = bisect_right(
+                times, chosen[-1]
+            )  # from the start of a chain on, the earliest next step is never worse
+            chosen.append(times[place])
+            happened.append(rows[place])
+        return chosen[1:], happened
+
+    def those_that_count(self, node: Expression, times: list[int], rows: list[Any]) -> tuple[list[int], list[Any]]:
+        """Return of the events in a window those that decide a figure."""
+        op: str = node.op  # type: ignore[attr-defined]
+        if not times:
+            return times, rows
+        if op in {"days_since_last", "last_event"}:
+            first = times.index(times[-1])
+            return times[first:], rows[first:]
+        if op == "days_since_first":
+            last = bisect_right(times, times[0])
+            return times[:last], rows[:last]
+        of = getattr(node, "of", None)
+        if of is None:
+            return times, rows
+        values = [self.property(row, of) for row in rows]
+        if op in {"min", "max", "most_frequent"}:
+            wanted = self.program.call(node)(self.person, self.at)
+            kept = [k for k, value in enumerate(values) if value is not None and value == wanted]
+        else:
+            kept = [k for k, value in enumerate(values) if value is not None]
+        if op in {"first", "last"} and kept:
+            edge = times[kept[0 if op == "first" else -1]]
+            kept = [k for k in kept if times[k] == edge]
+        return [times[k] for k in kept], [rows[k] for k in kept]
+
+    @staticmethod
+    def property(row: Any, name: str) -> Any:
+        if name == "type":
+            return row.type
+        return plain_value(name, row.value if name == "value" else row.properties.get(name))
+
+    # When it changes
+
+    def change(self, node: Expression) -> Change | None:
+        """Return when a test changes if nothing else happens, and why."""
+        at = self.program.changes().leaf(node, self.person, self.at)
+        return None if at >= self.at + HORIZON else self.changed(node, at)
+
+    def changed(self, node: Expression, at: int) -> Change:
+        """Return that a test changes at an instant, and why."""
+        code, event = self.reason(node, at)
+        return Change(
+            at=aware(at, self.program.tz),
+            to=self.program.call(node)(self.person, at),
+            code=code,
+            event=None if event is None else self.happened(*event),
+        )
+
+    def reason(self, node: Expression, at: int) -> tuple[str, tuple[int, Any] | None]:
+        """Return why a test changes at an instant, and the event that does it."""
+        match node:
+            case nodes.NotFollowedBy(events=events):
+                times, rows = self.program.finder(events)(self.person)
+                return "waited", (times[-1], rows[-1])
+            case nodes.Regularly() | nodes.InPeriod():
+                return "period", None
+            case nodes.Age():
+                return "birthday", None
+            case nodes.DateWindow(op=op):
+                return ("day" if op == "anniversary" else "date"), None
+        found: tuple[str, tuple[int, Any] | None] | None = None
+        for part in _figures(node):
+            if isinstance(part, nodes.Aggregate | nodes.LastEvent):
+                moved = self.moved(part, at)
+                if moved is not None:
+                    return moved
+                if part.op in {"days_since_first", "days_since_last"}:
+                    times, rows = self.program.finder(part.events)(self.person)
+                    start, stop = span(part.window, self.program.zone)(times, at - 1)
+                    place = start if part.op == "days_since_first" else stop - 1
+                    found = ("time_passes", (times[place], rows[place]) if start < stop else None)
+            else:
+                found = found or self.reason(part, at)
+        return found or ("time_passes", None)
+
+    def moved(self, part: nodes.Aggregate | nodes.LastEvent, at: int) -> tuple[str, tuple[int, Any] | None] | None:
+        """Return the event that leaves or enters a window at an instant, None where there is none."""
+        times, rows = self.program.finder(part.events)(self.person)
+        place = span(part.window, self.program.zone)
+        (start, stop), (later_start, later_stop) = place(times, at - 1), place(times, at)
+        if later_start > start and stop > start:
+            return "event_leaves", (times[start], rows[start])
+        if later_stop > stop:
+            return "event_enters", (times[stop], rows[stop])
+        return None
+
+
+def _figures(node: Expression) -> list[Expression]:
+    """Return the parts of a test whose value may change with time: figures of events, ages and tests of dates."""
+    found: list[Expression] = []
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        inner = part is not node and isinstance(part, _TIMED)
+        if inner or isinstance(part, nodes.Aggregate | nodes.LastEvent | nodes.Age):
+            found.append(part)
+        else:
+            stack += [child for _, child in children(part) if isinstance(child, Expression)]
+    return found
+
+
+def _props(where: Expression) -> list[nodes.Prop]:
+    stack, found = [where], []
+    while stack:
+        node = stack.pop()
+        if isinstance(node, nodes.Prop):
+            found.append(node)
+        stack += [child for _, child in children(node) if isinstance(child, Expression)]
+    return found
+
+
+def _needed(node: Expression) -> Any:
+    """Return what a test holds its value against, as JSON-ready values of the rule."""
+    match node:
+        case nodes.Compare(left=left, right=right):
+            bound = left if isinstance(left, nodes.Literal) else right
+            return bound.value if isinstance(bound, nodes.Literal) else bound.to_text()
+        case nodes.Between(low=low, high=high):
+            return (low.value, high.value)
+        case nodes.IsIn(values=values) | nodes.Ids(values=values) | nodes.Matches(values=values):
+            return values[:20]
+        case nodes.DateWindow(duration=length) | nodes.NotFollowedBy(within=length):
+            return length
+        case nodes.InPeriod(unit=unit, offset=offset):
+            return (unit, offset)
+        case nodes.Regularly(min_periods=least):
+            return least
+        case nodes.Sequence(steps=steps):
+            return len(steps)
+        case nodes.LastEvent(where=where):
+            return where.to_text()
+    return None

@@ -1,0 +1,120 @@
+"""Explanations in English: what a verdict, a gap and a change say in words."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from relmark.expressions.explain_parts import Change, Gap, Happened, Verdict
+
+__all__ = ["change_words", "gap_words", "happened_words", "tree_lines", "verdict_line", "when"]
+
+_MARKS = {True: "yes", False: "no", None: "unknown"}
+_LOGIC = {"and": "all of", "or": "any of", "not": "not"}
+
+
+def when(at: datetime) -> str:
+    """Return a time to the minute, or the date of a midnight."""
+    if not (at.hour or at.minute or at.second or at.microsecond):
+        return at.strftime("%Y-%m-%d")
+    return at.strftime("%Y-%m-%d %H:%M")
+
+
+def tree_lines(verdict: Verdict, depth: int = 1) -> list[str]:
+    """Return a verdict and its parts, one a line, with the events they rest on."""
+    indent = "  " * depth
+    lines = [f"{indent}{_MARKS[verdict.verdict]:7} {verdict}"]
+    shown = "" if verdict.n_events == len(verdict.events) else f" (and {verdict.n_events - len(verdict.events)} before)"
+    if verdict.events:
+        lines.append(f"{indent}          {'; '.join(map(happened_words, verdict.events))}{shown}")
+    for arg in verdict.args:
+        lines += tree_lines(arg, depth + 1)
+    return lines
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """Return what was found of a node, what is missing and when it changes, without its parts."""
+    if verdict.args:
+        if verdict.code == "at_least":
+            return f"at least {verdict.needed} of: {verdict.actual}"
+        return _LOGIC.get(verdict.code, verdict.rule)
+    parts = []
+    if verdict.missing:
+        parts.append(f"not known: {', '.join(verdict.missing)}")
+    elif verdict.actual is not None:
+        parts.append(f"is {_value(verdict.actual)}")
+    if verdict.gap is not None and verdict.gap.code != "value":
+        parts.append(gap_words(verdict.gap))
+    if verdict.change is not None:
+        until = "until" if verdict.verdict is True else f"{_MARKS[verdict.change.to]} from"
+        parts.append(f"{until} {change_words(verdict.change)}")
+    return f"{verdict.rule}: {'; '.join(parts)}" if parts else verdict.rule
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, datetime):
+        return when(value)
+    if isinstance(value, (date, str)):
+        return str(value)
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(value)) or "no tags"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else f"{value:,}"
+
+
+def happened_words(event: Happened) -> str:
+    """Return an event in words."""
+    value = "" if event.value is None else f" {event.value:,g}"
+    return f"{event.type} {when(event.time)}{value}"
+
+
+def gap_words(gap: Gap) -> str:
+    """Return what is missing in words."""
+    before = "" if gap.before is None else f" before {when(gap.before)}"
+    amount = "" if gap.amount is None else _value(round(gap.amount, 6))
+    match gap.code:
+        case "more_events":
+            types, _, where = gap.of.partition(" where ")
+            events = types if gap.amount == 1 else f"{types} events"
+            return f"needs {amount} more {events}{f' where {where}' if where else ''}{before}"
+        case "more_values":
+            return f"needs {amount} more different {gap.of}{before}"
+        case "more_days":
+            return f"needs {amount} more day{'' if gap.amount == 1 else 's'} with {gap.of}{before}"
+        case "more_periods":
+            return f"needs {amount} more period{'' if gap.amount == 1 else 's'} with {gap.of}"
+        case "more_time":
+            length = timedelta(days=gap.amount or 0)
+            return f"needs {_span(length)} more"
+        case "new_event":
+            return f"needs a newer {gap.of}"
+        case "next_step":
+            return f"needs {gap.of} next{before}"
+        case "value":
+            return f"needs {gap.of}"
+    return f"needs {amount} {gap.code}"
+
+
+def _span(length: timedelta) -> str:
+    days = length / timedelta(days=1)
+    if days >= 1:
+        return f"{days:.4g} day{'' if days == 1 else 's'}"
+    hours = length / timedelta(hours=1)
+    return f"{hours:.3g} hours" if hours >= 1 else f"{length / timedelta(minutes=1):.3g} minutes"
+
+
+def change_words(change: Change) -> str:
+    """Return when a verdict changes and why, as what follows 'until', 'leaves on' or 'joins on'."""
+    what = "" if change.event is None else f"the {change.event.type} of {when(change.event.time)}"
+    why = {
+        "event_leaves": f"when {what} falls out of the window",
+        "event_enters": f"when {what} comes into the window",
+        "time_passes": f"when {what} is long enough ago" if what else "as time passes",
+        "waited": f"when {what} has waited long enough" if change.to else f"when {what} is too long ago",
+        "period": "when another period begins",
+        "birthday": "when another year is completed",
+        "day": "when the day comes",
+        "date": "when the time comes",
+    }[change.code]
+    return f"{when(change.at)}, {why}"
