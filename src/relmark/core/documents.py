@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from relmark.core.checks import whole
 from relmark.core.errors import DefinitionError, LimitError
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 _BEYOND = 2**63
+_STEP_OF_BYTE = np.zeros(256, dtype=np.int64)
+_STEP_OF_BYTE[[ord(bracket) for bracket in "([{"]] = 1
+_STEP_OF_BYTE[[ord(bracket) for bracket in ")]}"]] = -1
 _NESTED = (dict, list, tuple, Mapping)
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
@@ -98,8 +102,8 @@ def check_size(text: str | bytes, limits: Limits) -> None:
         )
 
 
-def _bracket_depth(data: bytes) -> int:
-    """Return the deepest nesting of round, square and curly brackets outside double-quoted strings."""
+def _outside_strings(data: bytes) -> npt.NDArray[np.uint8]:
+    """Return the bytes outside double-quoted strings."""
     codes = np.frombuffer(data, dtype=np.uint8)
     quotes = codes == ord('"')
     slashes = codes == ord("\\")
@@ -110,9 +114,22 @@ def _bracket_depth(data: bytes) -> int:
         run = np.concatenate(([0], (position - last_other)[:-1]))
         quotes &= (run & 1) == 0
     outside = (np.cumsum(quotes) & 1) == 0  # inside a string is where an odd number of quotes came before
-    opens = outside & np.isin(codes, np.frombuffer(b"([{", dtype=np.uint8))
-    closes = outside & np.isin(codes, np.frombuffer(b")]}", dtype=np.uint8))
-    return int(np.cumsum(opens.astype(np.int64) - closes).max(initial=0))
+    return np.asarray(codes[outside])
+
+
+def _bracket_depth(data: bytes) -> int:
+    """Return the deepest nesting of round, square and curly brackets outside double-quoted strings."""
+    return int(np.cumsum(_STEP_OF_BYTE[_outside_strings(data)]).max(initial=0))
+
+
+def _refuse_many(data: bytes, limits: Limits) -> None:
+    """Raise where a JSON text opens more objects and lists than nodes are allowed, before any of them is built.
+
+    Every object is a node, and every list that is not the value of a key.
+    """
+    counts = np.bincount(_outside_strings(data), minlength=128)
+    if counts[ord("{")] > limits.nodes or counts[ord("[")] > limits.nodes + counts[ord(":")] + 1:
+        raise LimitError(f"more than {limits.nodes:,} nodes.", code="too_many_nodes")
 
 
 def parse_json(text: str | bytes, limits: Limits | None = None) -> Any:
@@ -129,6 +146,7 @@ def parse_json(text: str | bytes, limits: Limits | None = None) -> Any:
     if not isinstance(text, (str, bytes)):
         raise DefinitionError(f"a definition is JSON text, not {type(text).__name__}.", code="not_text")
     check_size(text, limits)
+    _refuse_many(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text, limits)
     try:
         text = text if isinstance(text, str) else text.decode()  # json would guess UTF-16 and UTF-32 too
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_whole)
