@@ -99,13 +99,13 @@ class FittedBlend(Composed):
             yield np.where(scores == NO, NO, unit).astype(np.float32)
 
     def _parts_of(self, block: Block, item: int) -> npt.NDArray[np.float64]:
+        """Return what each model adds to an item; -inf where it has nothing to say."""
         parts = [float(scores[0, item]) for scores in self._unit(block)]
-        return np.array(
-            [weight * part if part > NO else 0.0 for (_, weight), part in zip(self.spec.models, parts, strict=True)]
-        )
+        return np.array([weight * part for (_, weight), part in zip(self.spec.models, parts, strict=True)])
 
     def _contributions(self, block: Block, item: int) -> Contributions:
-        return [model.source for model in self.models], self._parts_of(block, item)
+        parts = self._parts_of(block, item)
+        return [model.source for model in self.models], np.where(parts == NO, 0.0, parts)
 
     def _reason(self, tier: int, block: Block, item: int) -> str:
         if tier > 0:

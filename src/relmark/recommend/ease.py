@@ -23,6 +23,7 @@ from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fie
 __all__ = ["Ease", "FittedEase"]
 
 FloatArray = npt.NDArray[np.float32]
+_SINGLE_CONDITION, _WORST_CONDITION = 1e5, 1e12
 
 
 @attrs.frozen(kw_only=True)
@@ -42,8 +43,9 @@ class Ease(Spec):
     Notes
     -----
     With G = X'X + lambda I and P = inv(G), the weights are ``B_ij = -P_ij / P_jj`` with a zero diagonal, and the scores
-    of a customer with row x are ``x B``. It is float32 throughout: a Cholesky factor and its inverse, in place, of
-    m squared cells (400 MB at 10,000 items).
+    of a customer with row x are ``x B``. It is a Cholesky factor and its inverse, in place, of m squared cells: in float32
+    (400 MB at 10,000 items), or in float64 where the weights are so large beside lambda that float32 would lose the
+    third digit.
 
     References
     ----------
@@ -99,30 +101,36 @@ def ease_weights(past: History, m: int, regularization: float) -> FloatArray:
     """Return B of eq. 8, shape (m, m): how much a unit of the row's item speaks for the column's."""
     if m == 0:
         return np.zeros((0, 0), dtype=np.float32)
-    from scipy.linalg.lapack import spotrf, spotri
+    from scipy.linalg.lapack import dpotrf, dpotri, spotrf, spotri
 
     X = past.matrix(m)
     Xt = X.T.tocsr()
-    G = np.empty((m, m), dtype=np.float32, order="F")
+    # The largest row sum of X'X bounds its largest eigenvalue, and with lambda the condition of what is inverted.
+    condition = 1.0 + float((Xt @ (X @ np.ones(m))).max(initial=0.0)) / regularization
+    if condition > _WORST_CONDITION:
+        raise InputError(
+            f"regularization={regularization:g} is too small for weights this large: X'X + lambda cannot be inverted. "
+            "Raise it."
+        )
+    single = condition < _SINGLE_CONDITION
+    G = np.empty((m, m), dtype=np.float32 if single else np.float64, order="F")
     step = max((64 << 20) // (8 * m), 16)
     for low in range(0, m, step):
         block = slice(low, min(low + step, m))
         G[:, block] = (Xt[block] @ X).toarray().T
-    G[np.diag_indices(m)] += np.float32(regularization)
-    L, failed = spotrf(G, lower=1, overwrite_a=1, clean=0)
-    P, singular = spotri(L, lower=1, overwrite_c=1) if not failed else (L, failed)
-    if failed or singular:
-        raise InputError(
-            f"regularization={regularization:g} is too small for weights this large: float32 cannot invert X'X + "
-            "lambda. Raise it."
-        )
+    G[np.diag_indices(m)] += regularization
+    factor, invert = (spotrf, spotri) if single else (dpotrf, dpotri)
+    L, failed = factor(G, lower=1, overwrite_a=1, clean=0)
+    P, singular = invert(L, lower=1, overwrite_c=1)
+    assert not failed
+    assert not singular
     _mirror(P)
     diagonal = P.diagonal().copy()
     # B_ij = -P_ij / P_jj; P is symmetric and in Fortran order, so its transpose in C order holds P_ij in row i.
-    B: FloatArray = P.T
+    B = P.T
     np.divide(B, -diagonal[None, :], out=B)
     B[np.diag_indices(m)] = 0.0
-    return B
+    return B.astype(np.float32, copy=False)
 
 
 def _mirror(P: FloatArray) -> None:

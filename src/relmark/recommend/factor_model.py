@@ -15,8 +15,8 @@ from relmark.core.ids import find_ids, id_array
 from relmark.core.results import read_only
 from relmark.core.table import ItemTable
 from relmark.core.time import Instant
-from relmark.recommend._blas import one_blas_thread
 from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._fold_in import fold_in, fold_in_pairwise, pairwise
 from relmark.recommend._history import History, history_of
 from relmark.recommend._masks import NO, Block
 from relmark.recommend.fitted import Contributions, Fitted
@@ -47,43 +47,6 @@ class Factors(Spec):
     def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FactorModel:  # noqa: ARG002
         """Raise: these factors come from elsewhere."""
         raise InputError("Factors describes factors fitted elsewhere: use FactorModel.from_factors, or fit Als or Bpr.")
-
-
-@one_blas_thread()
-def fold_in(items: FloatArray, past: History, regularization: float, alpha: float) -> FloatArray:
-    """Return the vectors of customers from their purchases and the items' vectors, shape (n, f).
-
-    Hu, Koren and Volinsky 2008, eq. 4: ``x_u = (Y'Y + Y'(C_u - I)Y + lambda I)^-1 Y'C_u p(u)``, exactly.
-    """
-    n, f = len(past), items.shape[1]
-    Y = items.astype(np.float64)
-    base = Y.T @ Y + regularization * np.eye(f)
-    confidence = alpha * past.weight.astype(np.float64)
-    plain = bool((confidence == 1.0).all())
-    vectors = np.zeros((n, f), dtype=np.float32)
-    step = max((32 << 20) // (8 * f * (f if not plain else 1)), 1)
-    for low in range(0, n, step):
-        high = min(low + step, n)
-        rows = past.slice(low, high)
-        c = confidence[past.indptr[low] : past.indptr[high]]
-        b = _sums_of(rows, items=Y, weight=c)
-        if plain:  # every C_u is I: one system for all
-            vectors[low:high] = np.linalg.solve(base, b.T).T
-            continue
-        A = np.empty((high - low, f, f))
-        for u in range(high - low):
-            entries = slice(rows.indptr[u], rows.indptr[u + 1])
-            own = Y[rows.item[entries]]
-            A[u] = base + (own.T * (c[entries] - 1.0)) @ own
-        vectors[low:high] = np.linalg.solve(A, b[:, :, None])[:, :, 0]
-    return vectors
-
-
-def _sums_of(rows: History, items: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    from scipy.sparse import csr_matrix
-
-    product: Any = csr_matrix((weight, rows.item, rows.indptr), shape=(len(rows), len(items))) @ items
-    return np.asarray(product)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -191,15 +154,10 @@ class FactorModel(Fitted):
         tastes[stored] = self.customer_factors[block.position[stored]]
         others = np.setdiff1d(np.arange(len(block)), stored)
         past = block.past.take(others)
-        folded = fold_in(self._vectors, past, self.spec.regularization, getattr(self.spec, "alpha", 1.0))
         if self.has_bias:
-            # BPR has no closed form: the direction is that of least squares, the length that of the average customer.
-            size = np.linalg.norm(folded, axis=1, keepdims=True)
-            usual = np.linalg.norm(self.customer_factors[:, :-1], axis=1)
-            usual_size = usual[usual > 0].mean() if (usual > 0).any() else 1.0
-            folded = np.divide(folded * usual_size, size, out=np.zeros_like(folded), where=size > 0)
-            folded = np.column_stack((folded, past.lengths > 0)).astype(np.float32)
-        tastes[others] = folded
+            tastes[others] = fold_in_pairwise(self.item_factors, past, self.spec.regularization)
+        else:
+            tastes[others] = fold_in(self.item_factors, past, self.spec.regularization, self.spec.alpha)
         return tastes
 
     @cached_property
@@ -217,17 +175,30 @@ class FactorModel(Fitted):
         return scores
 
     def _contributions(self, block: Block, item: int) -> Contributions:
-        """Return eq. 7 of Hu, Koren and Volinsky: ``y_i' W_u y_j c_uj`` for each purchase j, and what is left."""
+        """Return what each purchase adds, and what is left of a customer's fitted vector.
+
+        For least squares eq. 7 of Hu, Koren and Volinsky, ``y_i' W_u y_j c_uj``; for BPR the part of each purchase in the
+        vector that they alone would give, and the item's bias.
+        """
         taste = self._tastes(block)[0].astype(np.float64)
         score = float(taste @ self.item_factors[item].astype(np.float64))
         past = block.past
-        confidence = getattr(self.spec, "alpha", 1.0) * past.weight.astype(np.float64)
-        own = self._vectors[past.item].astype(np.float64)
-        W = self._gram + (own.T * (confidence - 1.0)) @ own
-        amounts = confidence * (own @ np.linalg.solve(W, self._vectors[item].astype(np.float64)))
+        labels = self.item[past.item].astype(np.str_).tolist()
+        target = self._vectors[item].astype(np.float64)
         if self.has_bias:
-            amounts = np.append(amounts, float(self.item_factors[item, -1]) * taste[-1])
-        labels = self.item[past.item].astype(np.str_).tolist() + ["the item's own appeal"] * self.has_bias
+            amounts = np.zeros(len(past.item))
+            if len(amounts):
+                _, gap, share = pairwise(self.item_factors, past.item, self.spec.regularization)
+                amounts = share * (gap @ target)
+            labels, amounts = (
+                [*labels, "the item's own appeal"],
+                np.append(amounts, self.item_factors[item, -1] * taste[-1]),
+            )
+        else:
+            confidence = self.spec.alpha * past.weight.astype(np.float64)
+            own = self._vectors[past.item].astype(np.float64)
+            W = self._gram + (own.T * (confidence - 1.0)) @ own
+            amounts = confidence * (own @ np.linalg.solve(W, target))
         rest = score - float(amounts.sum())
         if abs(rest) > 1e-6 * max(abs(score), 1e-3):
             labels, amounts = [*labels, "the customer's taste beyond these"], np.append(amounts, rest)

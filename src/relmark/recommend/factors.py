@@ -16,8 +16,9 @@ from relmark.core.checks import positive, whole
 from relmark.core.errors import ConvergenceError, NotEnoughDataError
 from relmark.core.time import Instant
 from relmark.recommend._blas import one_blas_thread
+from relmark.recommend._fold_in import fold_in
 from relmark.recommend._history import History
-from relmark.recommend.factor_model import FactorModel, fold_in
+from relmark.recommend.factor_model import FactorModel
 from relmark.recommend.interactions import Interactions, Weight, check_weight
 from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fields
 
@@ -109,7 +110,8 @@ class Bpr(Spec):
 
     Notes
     -----
-    Its data are pairs, so there is no weight. New customers are folded in as in `Als`, which is an approximation here.
+    Its data are pairs, so there is no weight. New customers get the vector that puts what they bought above the average
+    of the rest, which is the same aim without drawing at random.
 
     References
     ----------
