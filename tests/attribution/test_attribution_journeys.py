@@ -30,7 +30,8 @@ class TestFromPaths:
         assert np.isnan(j.total_value)
 
     def test_another_separator_and_spaces_around_names(self):
-        assert Journeys.from_paths(["a>b", "a > b", " a>b "], sep=">").paths == ["a > b", "a > b", "a > b"]
+        j = Journeys.from_paths(["a>b", "a > b", " a>b "], conversions=[1, 2, 4], sep=">")
+        assert listed(j) == [("a > b", 7.0, 0.0)]
         assert Journeys.from_paths(["a>b"]).channels.tolist() == ["a>b"]
 
     def test_lists_of_names_may_hold_the_separator(self):
@@ -125,7 +126,7 @@ class TestFromColumns:
 
     @pytest.mark.parametrize("bad", [None, "", " ", 3])
     def test_a_touch_without_a_channel_is_an_error(self, bad):
-        with pytest.raises(InputError, match="channel has .* in row 1"):
+        with pytest.raises(InputError, match=r"channel has .* in row 1"):
             Journeys.from_columns(journey=[1, 1], channel=["a", bad], conversions=[0, 1])
 
 

@@ -107,6 +107,15 @@ def test_paths_of_ten_thousand_touches(order):
     assert Markov(order=order).attribute(long).conversions.sum() == pytest.approx(1.0, rel=1e-12)
 
 
+def test_thousands_of_campaigns_are_channels_too():
+    names = [f"c{k}" for k in range(2_100)]
+    paths = [[a, b] for a, b in zip(names, names[1:] + names[:1], strict=True)]
+    j = Journeys.from_paths(paths, nulls=np.arange(2_100))
+    model = Markov().fit(j)
+    assert model.removal_of("c7") == pytest.approx(model.removal_effects[7], rel=1e-12)
+    assert model.attribute(j).conversions.sum() == pytest.approx(2_100, rel=1e-12)
+
+
 @pytest.mark.slow
 def test_five_hundred_channels_at_order_two():
     rng = np.random.default_rng(1)
@@ -180,6 +189,9 @@ def test_per_journey_spreads_a_channel_over_its_touches():
     model = Markov().fit(SMALL)
     touches = model.attribute(Journeys.from_paths(["a > a"], conversions=[4]), per_journey=True).per_journey
     assert touches.conversions.tolist() == [2.0, 2.0]
+    np.testing.assert_allclose(
+        Markov().touches(SMALL).conversions, model.attribute(SMALL, per_journey=True).per_journey.conversions
+    )
 
 
 def test_counts_of_parts_add_up_to_those_of_the_whole():

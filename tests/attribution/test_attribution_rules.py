@@ -119,7 +119,7 @@ def test_channels_may_weigh_more_or_less_in_a_custom_rule():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (lambda n: [1.0], "2 finite numbers"),
+        (lambda _: [1.0], "2 finite numbers"),
         (lambda n: [-1.0] * n, "0 or more"),
         (lambda n: [np.nan] * n, "finite"),
         (np.zeros, r"row 1, 'a > b'"),
@@ -172,7 +172,7 @@ def test_each_touch_of_a_journey_gets_its_part(model):
     assert touches.channel.tolist() == ["a", "a", "b", "c", "b", "c", "a"]
     np.testing.assert_allclose(np.bincount(touches.journey, weights=touches.conversions), [3, 2, 1], rtol=1e-14)
     np.testing.assert_allclose(np.bincount(touches.journey, weights=touches.value), [6, 2, 3], rtol=1e-14)
-    if model.name not in {"markov"} and model not in {Shapley(game="rate"), Shapley(game=len)}:
+    if model.name != "markov" and model not in {Shapley(game="rate"), Shapley(game=len)}:
         by_channel = [touches.conversions[touches.channel == name].sum() for name in j.channels]
         np.testing.assert_allclose(by_channel, found.conversions, rtol=1e-13)
     assert model.attribute(j).per_journey is None

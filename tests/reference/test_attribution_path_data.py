@@ -24,7 +24,7 @@ from relmark.attribution import (
 
 DATA = Path(os.environ.get("RELMARK_DATA", Path(__file__).parents[2] / ".." / "shared" / "data")) / "path_data.csv.gz"
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is absent")
-CHANNELS = "eta iota alpha beta theta lambda kappa zeta epsilon gamma delta mi".split()
+CHANNELS = ["eta", "iota", "alpha", "beta", "theta", "lambda", "kappa", "zeta", "epsilon", "gamma", "delta", "mi"]
 
 CREDIT = {
     FirstTouch(): [3164, 4606, 6308, 2831, 1606, 902, 74, 27, 99, 165, 1, 2],

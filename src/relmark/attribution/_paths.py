@@ -25,6 +25,7 @@ class Paths(NamedTuple):
     offsets: IntArray
     channels: npt.NDArray[np.str_]
     path_of_row: IntArray
+    may_repeat: bool  # two of the distinct strings may be one path, spaces and empty touches apart
 
 
 def as_rows(name: str, values: Any) -> list[Any]:
@@ -56,6 +57,7 @@ def parse_paths(paths: Any, sep: str, *, drop_empty: bool) -> Paths:
         tokens = [token for path in lists for token in path]
         counts = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
     codes, channels = code_names(tokens)
+    may_repeat = len(channels) < len(set(tokens))
     offsets = np.concatenate(([0], np.cumsum(counts)))
     empty = np.flatnonzero(channels == "")
     blank = codes == empty[0] if len(empty) else np.zeros(len(codes), dtype=np.bool_)
@@ -67,7 +69,8 @@ def parse_paths(paths: Any, sep: str, *, drop_empty: bool) -> Paths:
         back = np.zeros(len(channels), dtype=np.int32)
         back[kept] = np.arange(len(kept), dtype=np.int32)
         codes, channels = back[codes], channels[kept]
-    return Paths(codes, offsets, channels, path_of_row)
+        may_repeat = True
+    return Paths(codes, offsets, channels, path_of_row, may_repeat)
 
 
 def _distinct(rows: list[Any]) -> tuple[list[Any], IntArray]:

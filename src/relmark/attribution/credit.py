@@ -160,10 +160,10 @@ class Credit(ColumnarResult):
         >>> from relmark.attribution import Journeys, Linear
         >>> j = Journeys.from_paths(["mail > search", "mail"], conversions=[1, 1], value=[60.0, 40.0])
         >>> print(Linear().attribute(j).with_cost({"mail": 20.0, "search": 60.0}, margin=.5))
-        channel  cost  conversions  value  roas   roi    cpo    cpa
-        -------  ----  -----------  -----  ----  ----  -----  -----
-        mail       20        1.500     70  3.500  0.75  13.33  13.33
-        search     60        0.5     30   0.5  -0.75    120    120
+        channel  cost  conversions  value   roas      roi    cpo    cpa
+        -------  ----  -----------  -----  -----  -------  -----  -----
+        mail       20        1.500     70  3.500   0.7500   13.3   13.3
+        search     60        0.500     30  0.500  -0.7500  120.0  120.0
         """
         for name in costs:
             self._place("costs", name)

@@ -243,7 +243,8 @@ class Journeys(Result):
         found = len(parsed.offsets) - 1
         if found < n:
             counts = {name: weighted(parsed.path_of_row, column, found) for name, column in counts.items()}
-        return cls(codes=parsed.codes, offsets=parsed.offsets, channels=parsed.channels, **counts)
+        journeys = cls(codes=parsed.codes, offsets=parsed.offsets, channels=parsed.channels, **counts)
+        return journeys.merge_duplicates() if parsed.may_repeat else journeys
 
     @classmethod
     def from_columns(

@@ -63,9 +63,6 @@ class _Rule(AttributionModel):
         weights = self._weights(block)
         return shared_by_weight(block.codes, block.offsets, weights, block.totals, len(block.channels))
 
-    def _weights(self, journeys: Some) -> FloatArray:  # noqa: ARG002
-        raise AssertionError
-
 
 class _OneTouch(_Rule):
     """A rule under which one touch of a journey gets everything."""

@@ -80,7 +80,7 @@ class Shapley(AttributionModel):
     >>> Shapley().attribute(j).conversions
     array([3., 2.])
     >>> Shapley(game="rate").attribute(j).conversions.round(6)
-    array([3.75, 1.25])
+    array([4.25, 0.75])
     """
 
     name: ClassVar[str] = "shapley"
