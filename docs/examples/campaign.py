@@ -123,8 +123,8 @@ def show_value(base: CustomerBase) -> CustomerBase:
     heading("Lifetime value: fitted on nine months, checked on the last three")
     summary = purchase_summary(base.events, until=LAST_DAY, unit="week", tz=TZ, zero="drop")
     model, spend = BgNbd.fit(summary), GammaGamma.fit(summary)
-    print(model)
-    print(spend)
+    print(model.fit_report)
+    print(spend.fit_report)
     value = lifetime_value(model, spend, summary, horizon=QUARTER)
     actual = base.measure(
         {
@@ -133,16 +133,18 @@ def show_value(base: CustomerBase) -> CustomerBase:
         },
         as_of="2018-01-01",
     )
+    came = 1.0 - model.purchase_probabilities(summary, QUARTER, [0])[:, 0]
     rows = base.find(value.customer_id)
     bought, paid = actual["days"][rows], actual["spend"][rows]
     print(
         text_table(
             {
                 "October to December": ["shopping days", "revenue", "households that came"],
-                "expected": [value.purchases.sum(), value.value.sum(), float("nan")],
-                "actual": [bought.sum(), paid.sum(), float((bought > 0).sum())],
+                "expected": [round(found.sum()) for found in (value.purchases, value.value, came)],
+                "actual": [round(found.sum()) for found in (bought, paid, bought > 0)],
                 "correlation by household": [
-                    np.corrcoef(value.purchases, bought)[0, 1], np.corrcoef(value.value, paid)[0, 1], float("nan"),
+                    np.corrcoef(expected, found)[0, 1]
+                    for expected, found in ((value.purchases, bought), (value.value, paid), (came, bought > 0))
                 ],
             }
         )

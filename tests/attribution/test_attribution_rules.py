@@ -155,7 +155,7 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("model", ALL, ids=repr)
+@pytest.mark.parametrize("model", ALL, ids=lambda model: type(model).__name__)
 def test_each_touch_of_a_journey_gets_its_part(model):
     j = Journeys.from_paths(
         ["a > a > b", "c", "b > c > a", ""],
@@ -182,7 +182,7 @@ def test_touches_of_journeys_without_value_have_none():
     assert np.isnan(Linear().touches(Journeys.from_paths(["a > b"])).value).all()
 
 
-@pytest.mark.parametrize("model", ALL, ids=repr)
+@pytest.mark.parametrize("model", ALL, ids=lambda model: type(model).__name__)
 def test_journeys_without_anything_get_nothing(model):
     empty = Journeys(codes=[], offsets=[0, 0], channels=["a"], conversions=[3], value=[5.0])
     found = model.attribute(empty)
@@ -193,7 +193,7 @@ def test_journeys_without_anything_get_nothing(model):
     assert nothing.conversions.tolist() == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("model", [*ALL, TimeDecay()], ids=repr)
+@pytest.mark.parametrize("model", [*ALL, TimeDecay()], ids=lambda model: type(model).__name__)
 def test_models_want_journeys(model):
     with pytest.raises(InputError, match="from_paths"):
         model.attribute(["a > b"])
@@ -202,7 +202,7 @@ def test_models_want_journeys(model):
 STORED = [m for m in ALL if not isinstance(m, CustomRule) and m != Shapley(game=len)]
 
 
-@pytest.mark.parametrize("model", [*STORED, TimeDecay(days(3)), Markov(order="auto")], ids=repr)
+@pytest.mark.parametrize("model", [*STORED, TimeDecay(days(3)), Markov(order="auto")], ids=lambda model: type(model).__name__)
 def test_a_model_is_stored_and_read_again(model):
     again = AttributionModel.from_json(model.to_json())
     assert again == model
