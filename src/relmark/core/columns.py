@@ -263,7 +263,7 @@ def _array(name: str, values: Any) -> npt.NDArray[Any]:
         raise InputError(f"{name} is {shown(values)}: a column is needed, one value a row.")
     items = list(values)
     kinds = set(map(type, items))
-    if kinds in ({int}, {float}, {int, float}, {bool}, {str}):
+    if kinds in ({int}, {float}, {int, float}, {bool}):
         return np.array(items)
     array = np.empty(len(items), dtype=object)
     array[:] = items
@@ -293,6 +293,9 @@ def _number_column(name: str, array: npt.NDArray[np.float64] | npt.NDArray[np.in
 
 
 def _column_of_objects(name: str, values: list[Any], tz: str) -> Column:
+    if values and set(map(type, values)) == {str}:
+        categories, codes = code_texts(name, values)
+        return Column("text", codes, categories)
     values = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]
     blank = np.fromiter(map(is_missing, values), dtype=np.bool_, count=len(values))
     rows = np.flatnonzero(~blank)

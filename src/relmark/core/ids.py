@@ -62,6 +62,10 @@ def code_ids(name: str, values: Any) -> tuple[npt.NDArray[Any], Codes]:
         if values.categories.dtype.kind != "U":
             return code_ids(name, values.decoded())
         return _sorted_texts(name, values.categories.tolist(), values.codes)
+    if isinstance(values, (list, tuple)):
+        _refuse_mixed(name, values)
+        if len(values) and isinstance(values[0], str):
+            return code_texts(name, list(values), missing=False)
     array = id_array(name, values)
     if array.dtype.kind == "i":
         return _code_integers(array)
@@ -72,11 +76,13 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
     """Return a column of ids as int64 or str, each checked."""
     if isinstance(values, Coded):
         values = values.decoded()
+    if isinstance(values, (list, tuple)):  # numpy turns [1, "a"] into strings, [1, True] into numbers, "a\\0" into "a"
+        _refuse_mixed(name, values)
+        if len(values) and isinstance(values[0], str):
+            return _text_array(name, list(values))
     array = np.asarray(values)
     if array.ndim != 1:
         raise InputError(f"{name} has shape {array.shape}: one column of ids is needed.")
-    if isinstance(values, (list, tuple)):  # numpy turns [1, "a"] into strings, [1, True] into numbers
-        _refuse_mixed(name, values)
     if len(array) == 0:
         return array if array.dtype.kind == "U" else np.empty(0, dtype=np.int64)
     if array.dtype.kind == "u":

@@ -309,7 +309,7 @@ class EventLog:
 
     def take(self, mask: npt.ArrayLike) -> Self:
         """Return the events where a mask of shape (n,), aligned with `to_columns`, is true."""
-        chosen = np.asarray(mask)
+        chosen = np.asarray(mask, dtype=np.bool_ if np.size(mask) == 0 else None)
         if chosen.dtype != np.bool_ or chosen.ndim != 1:
             raise InputError(f"mask has dtype {chosen.dtype} and shape {chosen.shape}: one boolean an event is needed.")
         same_length("mask", chosen, len(self))
