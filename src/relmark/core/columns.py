@@ -22,6 +22,11 @@ from relmark.core.time import UtcTimes, instants
 __all__ = ["KINDS", "Column", "Kind"]
 
 Kind: TypeAlias = Literal["number", "boolean", "text", "date", "instant", "tags", "empty"]
+_EXACT = 2**53
+_INEXACT = (
+    "beside missing values or fractions whole numbers are kept as floats, which are exact up to 2**53. "
+    "Give such numbers as strings."
+)
 KINDS: tuple[Kind, ...] = ("number", "boolean", "text", "date", "instant", "tags", "empty")
 
 
@@ -233,6 +238,11 @@ def joined(name: str, parts: Sequence[Column]) -> Column:
         return Column("text", small_codes(np.concatenate(codes), len(categories)), categories)
     if kind == "number":
         whole = all(part.kind == "number" and part.data.dtype.kind == "i" for part in parts if len(part))
+        for part in parts:
+            if not whole and part.kind == "number" and part.data.dtype.kind == "i" and len(part):
+                largest = max(int(part.data.max()), -int(part.data.min()))
+                if largest > _EXACT:
+                    raise InputError(f"{name or 'the column'} has numbers up to {largest}: {_INEXACT}")
         pieces = [part.data if whole and part.kind == "number" else part.numbers() for part in parts]
         return Column("number", np.concatenate(pieces).astype(np.int64 if whole else np.float64, copy=False))
     blank: Any = np.int8(-1) if kind == "boolean" else np.datetime64("NaT", "D" if kind == "date" else "us")
@@ -263,7 +273,7 @@ def _array(name: str, values: Any) -> npt.NDArray[Any]:
         raise InputError(f"{name} is {shown(values)}: a column is needed, one value a row.")
     items = list(values)
     kinds = set(map(type, items))
-    if kinds in ({int}, {float}, {int, float}, {bool}):
+    if kinds in ({int}, {float}, {bool}):
         return np.array(items)
     array = np.empty(len(items), dtype=object)
     array[:] = items
@@ -336,6 +346,12 @@ def _numbers_of_objects(
     try:
         if whole:
             return np.array(values, dtype=np.int64)
+        large = (
+            k for k, value in enumerate(values) if isinstance(value, (int, np.integer)) and abs(int(value)) > _EXACT
+        )
+        row = next(large, None)
+        if row is not None and -(2**63) <= values[row] < 2**63:
+            raise InputError(f"{name} has {values[row]} in row {row}: {_INEXACT}")
         filled = [math.nan if gone else float(value) for gone, value in zip(blank, values, strict=True)]
     except OverflowError:
         row = next(k for k, value in enumerate(values) if not blank[k] and not -(2**63) <= value < 2**63)
