@@ -80,7 +80,8 @@ def main(m: int, n: int) -> None:
     d = data(m, n)
     base = base_of(d)
     columns = {name: d[name] for name in ("customer", "time", "type", "value", "sku")}
-    frame = pl.DataFrame(columns).with_columns(pl.col("time").set_sorted())
+    frame = pl.DataFrame(columns)
+    told = frame.with_columns(pl.col("time").set_sorted())
     table = pd.DataFrame(columns)
     duck = duckdb.connect()
     duck.execute("set threads = 1")
@@ -97,12 +98,17 @@ def main(m: int, n: int) -> None:
     def ours_chain() -> np.ndarray:
         return chain.evaluate(base, as_of="2026-01-01").ids
 
-    lazy = frame.lazy()
+    lazy = frame.lazy()  # as it is read; `told` knows that it stands in the order of time
     inside = (pl.col("time") > low) & (pl.col("time") <= AS_OF) & (pl.col("type") == 0)
-    counted = lazy.filter(inside).group_by("customer").len().filter(pl.col("len") >= 3).select("customer")
+
+    def counted(rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.filter(inside).group_by("customer").len().filter(pl.col("len") >= 3).select("customer")
 
     def polars_often() -> np.ndarray:
-        return counted.collect()["customer"].to_numpy()
+        return counted(lazy).collect()["customer"].to_numpy()
+
+    def polars_told_often() -> np.ndarray:
+        return counted(told.lazy()).collect()["customer"].to_numpy()
 
     def pandas_often() -> np.ndarray:
         rows = table["time"].gt(low) & table["time"].le(AS_OF) & table["type"].eq(0)
@@ -115,8 +121,8 @@ def main(m: int, n: int) -> None:
             "group by customer having count(*) >= 3"
         ).fetchnumpy()["customer"]
 
-    carts = lazy.filter(pl.col("type") == 1).select("customer", "time", started="time")
-    bought = lazy.filter((pl.col("type") == 0) & (pl.col("time") <= AS_OF)).select("customer", "time")
+    carts = told.lazy().filter(pl.col("type") == 1).select("customer", "time", started="time")
+    bought = told.lazy().filter((pl.col("type") == 0) & (pl.col("time") <= AS_OF)).select("customer", "time")
     joined = bought.join_asof(
         carts, on="time", by="customer", allow_exact_matches=False, tolerance=7 * DAY, check_sortedness=False
     )
@@ -139,7 +145,7 @@ def main(m: int, n: int) -> None:
         return both["customer"][both["started"].notna()].unique()
 
     for ours, others in (
-        (ours_often, (polars_often, pandas_often, duck_often)),
+        (ours_often, (polars_often, polars_told_often, pandas_often, duck_often)),
         (ours_chain, (polars_chain, pandas_chain, duck_chain)),
     ):
         members = np.sort(ours())
@@ -148,14 +154,17 @@ def main(m: int, n: int) -> None:
 
     print(heading("polars", "duckdb", "pandas"))
     print(f"{m:,} events, {n:,} customers, seed {SEED}\n")
-    report({
-        "3 purchases in 30 days, beside polars": (paired(ours_often, polars_often), "5"),
-        "3 purchases in 30 days, beside DuckDB": (paired(ours_often, duck_often), ""),
-        "3 purchases in 30 days, beside pandas": (paired(ours_often, pandas_often), ""),
-        "cart then purchase in 7 days, beside polars": (paired(ours_chain, polars_chain), "2"),
-        "cart then purchase in 7 days, beside DuckDB": (paired(ours_chain, duck_chain, repeat=3), ""),
-        "cart then purchase in 7 days, beside pandas": (paired(ours_chain, pandas_chain, repeat=3), ""),
-    })
+    report(
+        {
+            "3 purchases in 30 days, beside polars": (paired(ours_often, polars_often), "5"),
+            "3 purchases in 30 days, beside polars told of the order": (paired(ours_often, polars_told_often), ""),
+            "3 purchases in 30 days, beside DuckDB": (paired(ours_often, duck_often), ""),
+            "3 purchases in 30 days, beside pandas": (paired(ours_often, pandas_often), ""),
+            "cart then purchase in 7 days, beside polars": (paired(ours_chain, polars_chain), "2"),
+            "cart then purchase in 7 days, beside DuckDB": (paired(ours_chain, duck_chain, repeat=3), ""),
+            "cart then purchase in 7 days, beside pandas": (paired(ours_chain, pandas_chain, repeat=3), ""),
+        }
+    )
     many = hundred()
     many.evaluate(base, as_of="2026-01-01")
     seconds = sorted(cpu_seconds(lambda: many.evaluate(base, as_of="2026-01-01")) for _ in range(3))

@@ -17,12 +17,12 @@ from relmark.expressions import aggregates, nodes
 from relmark.expressions.aggregates import Codes
 from relmark.expressions.calendar_tests import completed_years, days_to_anniversary, period_number
 from relmark.expressions.column_tests import compare, days_of, instants_of, is_missing
-from relmark.expressions.event_rows import Bounds, EventRows, Moment, chosen_events, window_bounds
+from relmark.expressions.event_rows import Bounds, EventRows, Moment, chosen_events, chosen_masks, window_bounds
 from relmark.expressions.kinds import check_on_data
 from relmark.expressions.operators import Expression
 from relmark.expressions.scope import Scope, spread
 from relmark.expressions.selection import Selection, Window
-from relmark.expressions.sequences import Steps, in_order, in_strict_order
+from relmark.expressions.sequences import StepEvents, in_order, in_strict_order
 from relmark.expressions.truth import Truth
 from relmark.expressions.walk import check_depth
 
@@ -292,25 +292,18 @@ class BaseScope(Scope):
         return found if node.recent is None else found & (age < node.recent // _US)
 
     def _sequence(self, node: nodes.Sequence) -> BoolArray:
-        log, k = self.base.events, self.k
+        log = self.base.events
+        every = (Selection(log.types),) if node.strict and log.types else ()
         bounds = Bounds(None, self.seen_as_of)
-        picked = [self._events(step, Window()) for step in (*node.steps, *node.exclude)]
-        here = np.ones(k, dtype=np.bool_)
-        for step in picked[: len(node.steps)]:
-            here &= aggregates.present(step.codes, k)
-        if not here.any():
-            return here
-        if node.strict:
-            picked = [*picked, chosen_events(log, Selection(log.types), bounds, self.tz)]
-        kept = [here[events.codes] for events in picked]
-        steps = Steps.of(
-            [events.codes[keep] for events, keep in zip(picked, kept, strict=True)],
-            [events.times[keep] for events, keep in zip(picked, kept, strict=True)],
-        )
+        events = [
+            StepEvents(number, part, mask)
+            for number, selection in enumerate((*node.steps, *node.exclude, *every))
+            for part, mask in chosen_masks(log, selection, bounds, self.tz)
+        ]
         within = None if node.within is None else node.within // _US
         if node.strict:
-            return in_strict_order(steps, len(node.steps), len(node.exclude), within, k)
-        return in_order(steps, len(node.steps), within, k)
+            return in_strict_order(events, len(node.steps), len(node.exclude), within, self.k)
+        return in_order(events, len(node.steps), within, self.k)
 
 
 def _active_days(codes: Codes, times: IntArray, k: int, tz: str) -> IntArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from relmark.expressions.scope import Scope
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.truth import Truth
 
-__all__ = ["Bounds", "EventRows", "EventScope", "chosen_events", "window_bounds"]
+__all__ = ["Bounds", "EventRows", "EventScope", "chosen_events", "chosen_masks", "window_bounds"]
 
 IntArray = npt.NDArray[np.int64]
 Moment = int | IntArray
@@ -127,6 +128,21 @@ def chosen_events(log: EventLog, selection: Selection, bounds: Bounds, tz: str) 
             n = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
             scopes.append(EventScope(part, name, rows, n, tz))
     return EventRows(scopes, tz)
+
+
+def chosen_masks(
+    log: EventLog, selection: Selection, bounds: Bounds, tz: str
+) -> Iterator[tuple[Partition, npt.NDArray[np.bool_] | None]]:
+    """Yield the partitions of a selection, and which of their events are chosen; None where all are."""
+    for name in selection.types:
+        part = log.partition(name)
+        if part is not None:
+            rows = _chosen_rows(part, name, selection.where, bounds, tz)
+            mask = None
+            if rows != slice(0, len(part)) if isinstance(rows, slice) else True:
+                mask = np.zeros(len(part), dtype=np.bool_)
+                mask[rows] = True
+            yield part, mask
 
 
 def _chosen_rows(part: Partition, name: str, where: Expression | None, bounds: Bounds, tz: str) -> slice | IntArray:

@@ -1,11 +1,11 @@
 """Whether steps happened in order: exact on whole arrays, by carrying row positions forward.
 
-Events are packed into one integer each, (customer, instant, step), and sorted; instants are numbered densely first, so that
-the packing never overflows. Then rows stand customer by customer in the order of time, and are read in blocks that stay in
-the processor's cache: over 8 M rows this takes half the time of arrays as long as the log.
+Customers are read in blocks whose events stay in the processor's cache. In a block each event becomes one integer, of its
+customer, its time and its step, and these are sorted; then rows stand customer by customer in the order of time. The latest
+start of a chain that ends at or before a row is the running maximum of row positions, and a later start is never worse: it
+is closer to every later step, and has fewer excluded events after it.
 
-The latest start of a chain that ends at or before a row is the running maximum of row positions, and a later start is
-never worse: it is closer to every later step, and has fewer excluded events after it.
+(8 M rows of two types: half the time of arrays as long as the log, which mostly wait for memory.)
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.errors import InputError
+from relmark.core.partition import Partition
 
-__all__ = ["Steps", "in_order", "in_strict_order"]
+__all__ = ["StepEvents", "in_order", "in_strict_order"]
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -26,80 +26,92 @@ _BLOCK = 1 << 16
 
 
 @attrs.frozen(eq=False)
-class Steps:
-    """Events of several selections, packed and sorted; an event of two selections stands twice.
+class StepEvents:
+    """The events of one type that one selection chooses.
 
     Parameters
     ----------
-    keys : ndarray of int64, shape (m,)
-        ``(customer << time_bits | instant) << number_bits | number`` ascending.
-    instants : ndarray of int64
-        The time of each instant's number.
-    time_bits, number_bits : int
+    number : int
+        The number of the selection among those of a sequence; one of several types stands once a type.
+    part : Partition
+    chosen : ndarray of bool, shape (m,), optional
+        Which events of the partition; all where it isn't given.
     """
 
-    keys: IntArray
-    instants: IntArray
-    time_bits: int
-    number_bits: int
+    number: int
+    part: Partition
+    chosen: BoolArray | None
 
-    @classmethod
-    def of(cls, codes: list[npt.NDArray[np.integer]], times: list[IntArray]) -> Steps:
-        """Return the events of selections, each ascending in time; the number of an event is that of its selection."""
-        number = np.repeat(np.arange(len(codes), dtype=np.int8), [len(part) for part in codes])
-        every = np.concatenate(times)
-        order = np.argsort(every, kind="stable")  # merges runs that are ascending already
-        every = every[order]
-        changes = np.concatenate(([True], every[1:] != every[:-1])) if len(every) else np.empty(0, dtype=np.bool_)
-        instants = every[changes]
-        time_bits, number_bits = max(len(instants), 1).bit_length(), len(codes).bit_length()
-        people = np.concatenate(codes)
-        if int(people.max(initial=0)).bit_length() + time_bits + number_bits > 63:
-            raise InputError("a sequence over more customers and instants than 63 bits tell apart: split the customers.")
-        keys = people[order].astype(np.int64)
-        keys <<= time_bits
-        keys += np.cumsum(changes)
-        keys -= 1
-        keys <<= number_bits
-        keys += number[order]
+
+@attrs.frozen(eq=False)
+class _Block:
+    """The events of some customers, sorted by customer, time and number of the selection; at least one row."""
+
+    customer: IntArray
+    time: IntArray
+    number: IntArray
+    new_customer: BoolArray
+    new_instant: BoolArray
+
+
+def _blocks(events: list[StepEvents], k: int) -> Iterator[_Block]:
+    """Yield the events in blocks of whole customers."""
+    total = np.zeros(k + 1, dtype=np.int64)
+    for one in events:
+        total += one.part.by_customer[1]
+    start = 0
+    while start < k:
+        stop = max(int(np.searchsorted(total, total[start] + _BLOCK, side="right")) - 1, start + 1)
+        if total[stop] > total[start]:
+            block = _block(events, start, stop)
+            if block is not None:
+                yield block
+        start = stop
+
+
+def _block(events: list[StepEvents], start: int, stop: int) -> _Block | None:
+    """Return the events of the customers from start to stop."""
+    people, times, numbers = [], [], []
+    for one in events:
+        order, offsets = one.part.by_customer
+        rows = order[offsets[start] : offsets[stop]]
+        customer = np.repeat(np.arange(stop - start), np.diff(offsets[start : stop + 1]))
+        if one.chosen is not None:
+            keep = one.chosen[rows]
+            rows, customer = rows[keep], customer[keep]
+        people.append(customer)
+        times.append(one.part.time[rows])
+        numbers.append(np.full(len(rows), one.number, dtype=np.int64))
+    customer, time, number = np.concatenate(people), np.concatenate(times), np.concatenate(numbers)
+    if len(time) == 0:
+        return None
+    first = int(time.min())
+    time_bits = (int(time.max()) - first).bit_length()
+    number_bits = int(number.max()).bit_length()
+    if (stop - start).bit_length() + time_bits + number_bits <= 63:
+        keys = ((customer << time_bits | (time - first)) << number_bits) | number
         keys.sort()
-        return cls(keys, instants, time_bits, number_bits)
-
-    def blocks(self) -> Iterator[IntArray]:
-        """Yield the keys in pieces of whole customers."""
-        start, shift = 0, self.time_bits + self.number_bits
-        while start < len(self.keys):
-            last = int(self.keys[min(start + _BLOCK, len(self.keys)) - 1])
-            stop = int(np.searchsorted(self.keys, ((last >> shift) + 1) << shift))
-            yield self.keys[start:stop]
-            start = stop
-
-    def times(self, keys: IntArray) -> IntArray:
-        """Return the time of each key."""
-        return self.instants[(keys >> self.number_bits) & ((1 << self.time_bits) - 1)]
-
-    def customers(self, keys: IntArray) -> IntArray:
-        """Return the customer of each key."""
-        return keys >> (self.time_bits + self.number_bits)
-
-    def numbers(self, keys: IntArray) -> npt.NDArray[np.int8]:
-        """Return the selection of each key."""
-        return (keys & ((1 << self.number_bits) - 1)).astype(np.int8)
-
-    def first_rows(self, keys: IntArray) -> tuple[BoolArray, BoolArray]:
-        """Return which rows begin a customer, and which begin an instant of one."""
-        places = keys >> self.number_bits
-        new_instant = np.concatenate(([True], places[1:] != places[:-1]))
-        people = places >> self.time_bits
-        return np.concatenate(([True], people[1:] != people[:-1])), new_instant
+        number = keys & ((1 << number_bits) - 1)
+        keys >>= number_bits
+        time = keys & ((1 << time_bits) - 1)
+        time += first
+        customer = keys >> time_bits
+    else:  # decades of microseconds for many customers do not fit into 63 bits
+        order = np.lexsort((number, time, customer))
+        customer, time, number = customer[order], time[order], number[order]
+    new_customer = np.concatenate(([True], customer[1:] != customer[:-1]))
+    new_instant = new_customer.copy()
+    new_instant[1:] |= time[1:] != time[:-1]
+    customer += start
+    return _Block(customer, time, number, new_customer, new_instant)
 
 
-def in_order(steps: Steps, n_steps: int, within: int | None, k: int) -> BoolArray:
+def in_order(events: list[StepEvents], n_steps: int, within: int | None, k: int) -> BoolArray:
     """Return which of k customers did the steps in order.
 
     Parameters
     ----------
-    steps : Steps
+    events : list of StepEvents
         Selections 0 to n_steps - 1 are the steps; those after them may not lie strictly between the first and the last.
     n_steps : int
     within : int, optional
@@ -108,55 +120,50 @@ def in_order(steps: Steps, n_steps: int, within: int | None, k: int) -> BoolArra
         The number of customers.
     """
     result = np.zeros(k, dtype=np.bool_)
-    for keys in steps.blocks():
-        position = np.arange(len(keys), dtype=np.int32)
-        new_customer, new_instant = steps.first_rows(keys)
-        number = steps.numbers(keys)
-        first_row = np.maximum.accumulate(np.where(new_customer, position, 0))
+    for block in _blocks(events, k):
+        number, time = block.number, block.time
+        position = np.arange(len(number), dtype=np.int32)
+        first_row = np.maximum.accumulate(np.where(block.new_customer, position, 0))
         # The row before all of this instant's: what is strictly earlier ends there.
-        before = np.maximum.accumulate(np.where(new_instant, position, 0)) - 1
+        before = np.maximum.accumulate(np.where(block.new_instant, position, 0)) - 1
         start = np.where(number == 0, position, -1)
         for step in range(1, n_steps):
             earlier = np.maximum.accumulate(start)[before]
-            # A row of the first instant has before = first_row - 1: what stands there is of somebody else.
+            # At a customer's first instant `before` is a row of somebody else.
             start = np.where((number == step) & (before >= first_row) & (earlier >= first_row), earlier, -1)
         ends = np.flatnonzero(start >= 0)
         begins = start[ends]
         good = np.ones(len(ends), dtype=np.bool_)
         if within is not None:
-            good &= steps.times(keys[ends]) - steps.times(keys[begins]) <= within
+            good &= time[ends] - time[begins] <= within
         if (number >= n_steps).any():
             barrier = np.maximum.accumulate(np.where(number >= n_steps, position, -1))[before[ends]]
-            later = steps.times(keys[barrier]) > steps.times(keys[begins])
-            good &= ~((barrier >= first_row[ends]) & later)
-        result[steps.customers(keys[ends[good]])] = True
+            good &= ~((barrier >= first_row[ends]) & (time[barrier] > time[begins]))
+        result[block.customer[ends[good]]] = True
     return result
 
 
-def in_strict_order(steps: Steps, n_steps: int, n_excluded: int, within: int | None, k: int) -> BoolArray:
+def in_strict_order(events: list[StepEvents], n_steps: int, n_excluded: int, within: int | None, k: int) -> BoolArray:
     """Return which of k customers did the steps at instants that follow each other directly.
 
     Selections 0 to n_steps - 1 are the steps, the next n_excluded are excluded, and the last one has every event.
     """
     result = np.zeros(k, dtype=np.bool_)
-    for keys in steps.blocks():
-        _, new_instant = steps.first_rows(keys)
-        begins = np.flatnonzero(new_instant)
-        number = steps.numbers(keys)
+    for block in _blocks(events, k):
+        begins = np.flatnonzero(block.new_instant)
+        customer, time, number = block.customer[begins], block.time[begins], block.number
         last = len(begins) - n_steps + 1
         if last <= 0:
             continue
-        heads = keys[begins]
-        people, times = steps.customers(heads), steps.times(heads)
-        good = people[:last] == people[n_steps - 1 :]
+        good = customer[:last] == customer[n_steps - 1 :]
         for step in range(n_steps):
             good &= np.logical_or.reduceat(number == step, begins)[step : step + last]
         if within is not None:
-            good &= times[n_steps - 1 :] - times[:last] <= within
+            good &= time[n_steps - 1 :] - time[:last] <= within
         if n_excluded:
             excluded = (number >= n_steps) & (number < n_steps + n_excluded)
             barred = np.logical_or.reduceat(excluded, begins)
             for step in range(1, n_steps - 1):
                 good &= ~barred[step : step + last]
-        result[people[:last][good]] = True
+        result[customer[:last][good]] = True
     return result

@@ -22,7 +22,7 @@ from relmark.expressions import builders, nodes
 from relmark.expressions.literals import moment_value
 from relmark.expressions.operators import Expression, as_expression
 from relmark.expressions.selection import Selection
-from relmark.expressions.tokens import Token, place, tokens
+from relmark.expressions.tokens import Token, Tokens, place
 from relmark.expressions.walk import check_limits
 
 __all__ = ["parse"]
@@ -121,8 +121,7 @@ class _Reader:
     def __init__(self, text: str, limits: Limits) -> None:
         self.text = text
         self.limits = limits
-        self.words = tokens(text, limits)
-        self.at = 0
+        self.words = Tokens(text, limits)
         self.nodes = 0
         self.frames = [_Frame("", 0)]
 
@@ -133,8 +132,7 @@ class _Reader:
         """Return the value of the whole text."""
         value_expected = True
         while True:
-            word = self.words[self.at]
-            self.at += 1
+            word = self.words.take()
             if value_expected:
                 value_expected = self._value(word)
             elif word.value == "." and word.kind == "sign":
@@ -157,12 +155,12 @@ class _Reader:
     def _value(self, word: Token) -> bool:
         """Read what stands where a value is expected; return whether one is still expected."""
         frame = self.frames[-1]
-        following = self.words[self.at] if self.at < len(self.words) else word
         if word.kind in {"number", "string"}:
             return self._push(word.value)
         if word.kind == "name":
-            return self._name(str(word.value), word, following, frame)
+            return self._name(str(word.value), word, frame)
         if word.kind == "sign" and word.value in {"~", "-"}:
+            self._count(word.start)
             frame.signs.append(("negative" if word.value == "-" else "~", word.start))
             return True
         if word.kind == "sign" and word.value in {"(", "[", "{"}:
@@ -175,8 +173,10 @@ class _Reader:
             word.start, "the rule ends too early." if word.kind == "end" else f"{shown(word.value)} is out of place."
         )
 
-    def _name(self, name: str, word: Token, following: Token, frame: _Frame) -> bool:
+    def _name(self, name: str, word: Token, frame: _Frame) -> bool:
+        following = self.words.look()
         if name == "not":
+            self._count(word.start)
             frame.signs.append(("not", word.start))
             return True
         if name in {"True", "False", "true", "false"}:
@@ -186,12 +186,12 @@ class _Reader:
         if following.value == "=" and following.kind == "sign" and frame.kind == "call" and not frame.values:
             if name in frame.named:
                 raise self.fail(word.start, f"{name}= stands twice.")
-            self.at += 1
+            self.words.take()
             frame.keyword = name
             return True
         called = following.value == "(" and following.kind == "sign"
         if name in _FUNCTIONS and called:
-            self.at += 1
+            self.words.take()
             return self._open(_Frame("call", word.start, _FUNCTIONS[name], name))
         if name == "None":
             raise self.fail(word.start, "None is no value.", "Use is_null() or not_null().")
@@ -211,7 +211,7 @@ class _Reader:
         return True
 
     def _method(self) -> bool:
-        word, bracket = self.words[self.at], self.words[min(self.at + 1, len(self.words) - 1)]
+        word, bracket = self.words.look(), self.words.look(1)
         receiver = self.frames[-1].values.pop()
         allowed = _EVENT_METHODS if isinstance(receiver, Selection) else _VALUE_METHODS
         if not isinstance(receiver, (Expression, Selection)):
@@ -225,7 +225,8 @@ class _Reader:
             raise self.fail(word.start, f"unknown method {shown(name[:64])}.", hint, "unknown_name")
         if bracket.value != "(" or bracket.kind != "sign":
             raise self.fail(word.start, f".{name} needs brackets.", f"Write .{name}(...).")
-        self.at += 2
+        self.words.take()
+        self.words.take()
         return self._open(_Frame("call", word.start, getattr(receiver, name), name))
 
     # Signs
@@ -246,7 +247,8 @@ class _Reader:
             if strength == _STRENGTH["=="] and frame.signs[-1][0] in _COMPARES:
                 return
             sign, start = frame.signs.pop()
-            self._count(start)
+            if sign not in _UNARY:
+                self._count(start)
             try:
                 frame.values.append(self._applied(sign, frame.values))
             except InputError as error:

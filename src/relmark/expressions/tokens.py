@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from relmark.core.checks import shown
 from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, LimitError
 
-__all__ = ["Token", "place", "tokens"]
+__all__ = ["Token", "Tokens", "place"]
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)
@@ -36,9 +37,30 @@ def place(text: str, start: int) -> str:
     return f"{text.count(chr(10), 0, start) + 1}:{start - text.rfind(chr(10), 0, start)}"
 
 
-def tokens(text: str, limits: Limits) -> list[Token]:
-    """Return the words of a text whose size was checked; each character is looked at once."""
-    found: list[Token] = []
+class Tokens:
+    """The words of a text, read as far as they are asked for, so that a hostile text costs what comes before its fault."""
+
+    def __init__(self, text: str, limits: Limits) -> None:
+        self._source = _tokens(text, limits)
+        self._ahead: list[Token] = []
+
+    def look(self, ahead: int = 0) -> Token:
+        """Return a word that comes, without taking it; after the end there are only ends."""
+        while len(self._ahead) <= ahead:
+            last = self._ahead[-1] if self._ahead else Token("end", "", 0)
+            self._ahead.append(next(self._source, last))
+        return self._ahead[ahead]
+
+    def take(self) -> Token:
+        """Return the next word and go on."""
+        word = self.look()
+        if word.kind != "end":
+            del self._ahead[0]
+        return word
+
+
+def _tokens(text: str, limits: Limits) -> Iterator[Token]:
+    """Yield the words of a text whose size was checked; each character is looked at once."""
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -50,14 +72,13 @@ def tokens(text: str, limits: Limits) -> list[Token]:
             )
         kind, word = str(match.lastgroup), match.group()
         if kind == "number":
-            found.append(Token(kind, _number(word, place(text, position)), position))
+            yield Token(kind, _number(word, place(text, position)), position)
         elif kind == "string":
-            found.append(Token(kind, _string(word, text, position, limits), position))
+            yield Token(kind, _string(word, text, position, limits), position)
         elif kind != "space":
-            found.append(Token(kind, word, position))
+            yield Token(kind, word, position)
         position = match.end()
-    found.append(Token("end", "", len(text)))
-    return found
+    yield Token("end", "", len(text))
 
 
 def _number(word: str, path: str) -> int | float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -12,8 +12,10 @@ from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
+from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
+from relmark.core.time import Instant
 from relmark.expressions import nodes
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.kinds import check_on_data, notes_on_data, rule_problems
@@ -23,6 +25,9 @@ from relmark.expressions.walk import repeated, walk
 from relmark.segmentation.members import moments, unknown_of
 from relmark.segmentation.segments import Segment
 from relmark.segmentation.set_members import SegmentSetMembers
+
+if TYPE_CHECKING:
+    from relmark.expressions.explain import Explanation
 
 __all__ = ["SegmentSet"]
 
@@ -118,6 +123,33 @@ class SegmentSet(Definition):
             as_of=moments(scope),
             notes=tuple(notes),
         )
+
+    def one(
+        self,
+        customer: Customer | None,
+        events: Iterable[Event | Purchase | Message | Visit],
+        *,
+        as_of: Instant,
+        tz: str = "UTC",
+    ) -> dict[str, Explanation]:
+        """Return for one person, by segment, what `Segment.one` gives."""
+        from relmark.expressions.explain import explain_one
+
+        given, rules = tuple(events), self.rules
+        return {
+            name: explain_one(rule, customer, given, as_of=as_of, tz=tz, name=name, segments=rules)
+            for name, rule in rules.items()
+        }
+
+    def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> dict[str, Explanation]:
+        """Return for one customer of a base, by segment, what `Segment.explain` gives."""
+        from relmark.expressions.explain import explain_in_base
+
+        rules = self.rules
+        return {
+            name: explain_in_base(rule, base, customer_id, as_of=as_of, name=name, segments=rules)
+            for name, rule in rules.items()
+        }
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
         """Return what of the rules does not fit a schema, each with its JSON path; () where all fits."""

@@ -188,8 +188,10 @@ class Segment(Definition):
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
         check_keys(body, required=("name", "rule"), optional=("description",), what="segment")
         for key in ("name", "description"):
-            if not isinstance(body.get(key, ""), str):
-                raise DefinitionError(f"{shown(body[key])} is no text.", path=f"$.{key}", code="wrong_type")
+            value = body.get(key, "x")
+            if not isinstance(value, str) or (key == "name" and not value):
+                message = f"{shown(value)} is no text that is not empty."
+                raise DefinitionError(message, path=f"$.{key}", code="wrong_type")
         return cls(body["name"], read(body["rule"], limits, "$.rule"), description=body.get("description", ""))
 
     @property
