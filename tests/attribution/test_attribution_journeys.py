@@ -280,3 +280,57 @@ class TestTransforms:
         assert (one + text).customer_id is None
         assert (one + text).notes == ("n", "m")
         assert (one + self.j).times is None
+
+
+class TestSplittingAtOnce:
+    @staticmethod
+    def slow(paths, sep):
+        return [[name.strip() for name in path.split(sep)] for path in paths]
+
+    @pytest.mark.parametrize("sep", [" > ", ">", "->", "aa", "→", " ", ", "])
+    def test_it_is_what_splitting_one_by_one_gives(self, sep):
+        rng = np.random.default_rng(3)
+        names = [
+            "mail",
+            "m",
+            "mailing list",
+            "поиск",
+            "é",
+            "a very long name of a campaign with " + "x" * 20,
+            "x" * 64,
+            "0",
+        ]
+        if sep == " ":
+            names = [name.replace(" ", "_") for name in names]
+        paths = [sep.join(rng.choice(names, rng.integers(1, 6))) for _ in range(300)]
+        j = Journeys.from_paths(paths, sep=sep)
+        expected = dict.fromkeys(" > ".join(path) for path in self.slow(paths, sep))
+        assert j.paths == list(expected)
+        assert j.total_conversions == 300
+
+    @pytest.mark.parametrize(
+        ("paths", "sep"),
+        [
+            (["a > > b", "c"], " > "),
+            (["a >", "> b"], " > "),
+            (["x" * 65 + " > b"], " > "),
+            (["aaab", "caaad"], "aa"),
+            (["a\0 > a", "a > a"], " > "),
+        ],
+    )
+    def test_what_it_does_not_serve_is_split_one_by_one(self, paths, sep):
+        j = Journeys.from_paths(paths, sep=sep)
+        assert j.paths == [" > ".join(path) for path in self.slow(paths, sep)]
+
+    def test_names_that_first_occur_late_are_found(self):
+        paths = [f"common > rare{k}" if k % 1_000 == 999 else "common > usual" for k in range(20_000)]
+        paths = [f"{path} > n{k}" for k, path in enumerate(paths)]
+        j = Journeys.from_paths(paths)
+        assert j.paths == paths
+
+    def test_two_names_on_one_key_are_told_apart(self, monkeypatch):
+        from relmark.attribution import _tokens
+
+        monkeypatch.setattr(_tokens, "_coded", lambda key: (np.zeros(len(key), dtype=np.int64), 1))
+        assert _tokens.split_codes(["a > b"], " > ") is None
+        assert Journeys.from_paths(["a > b"]).paths == ["a > b"]

@@ -202,7 +202,9 @@ def test_models_want_journeys(model):
 STORED = [m for m in ALL if not isinstance(m, CustomRule) and m != Shapley(game=len)]
 
 
-@pytest.mark.parametrize("model", [*STORED, TimeDecay(days(3)), Markov(order="auto")], ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize(
+    "model", [*STORED, TimeDecay(days(3)), Markov(order="auto")], ids=lambda model: type(model).__name__
+)
 def test_a_model_is_stored_and_read_again(model):
     again = AttributionModel.from_json(model.to_json())
     assert again == model

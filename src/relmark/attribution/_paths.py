@@ -1,17 +1,19 @@
 """Journeys out of strings, lists and rows of touches: each distinct path is read once.
 
-The touches of all distinct strings are split in one call, and names become codes through one dictionary, so that the
-cost is a lookup a row and a lookup a distinct touch.
+The cost is a lookup a row and a pass over the bytes of the distinct strings (see `_tokens`).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from relmark.attribution._tokens import split_codes
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
 
@@ -43,21 +45,26 @@ def as_rows(name: str, values: Any) -> list[Any]:
 def parse_paths(paths: Any, sep: str, *, drop_empty: bool) -> Paths:
     """Return the distinct paths of strings such as ``"mail > search"``, or of lists of channel names."""
     rows = as_rows("paths", paths)
-    if all(type(row) is str for row in rows):
+    if set(map(type, rows)) <= {str}:
         distinct, path_of_row = _distinct(rows)
-        lists = None
+        found = split_codes(distinct, sep) if distinct else None
+        if found is not None:
+            (raw, counts, names), tokens = found, None
+        else:
+            tokens = sep.join(distinct).split(sep) if distinct else []
+            counts = np.fromiter((path.count(sep) for path in distinct), dtype=np.int64, count=len(distinct)) + 1
     else:
         keys = [_key(row, number, sep, drop_empty=drop_empty) for number, row in enumerate(rows)]
         lists, path_of_row = _distinct(keys)
-        distinct = []
-    if lists is None:
-        tokens = sep.join(distinct).split(sep) if distinct else []
-        counts = np.fromiter((path.count(sep) for path in distinct), dtype=np.int64, count=len(distinct)) + 1
-    else:
         tokens = [token for path in lists for token in path]
         counts = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
-    codes, channels = code_names(tokens)
-    may_repeat = len(channels) < len(set(tokens))
+    if tokens is not None:
+        names = list(dict.fromkeys(tokens))
+        places = dict(zip(names, range(len(names)), strict=True))
+        raw = np.fromiter(map(places.__getitem__, tokens), dtype=np.int32, count=len(tokens))
+    back, channels = code_names(names)
+    codes = back[raw]
+    may_repeat = len(channels) < len(names)
     offsets = np.concatenate(([0], np.cumsum(counts)))
     empty = np.flatnonzero(channels == "")
     blank = codes == empty[0] if len(empty) else np.zeros(len(codes), dtype=np.bool_)
@@ -74,11 +81,13 @@ def parse_paths(paths: Any, sep: str, *, drop_empty: bool) -> Paths:
 
 
 def _distinct(rows: list[Any]) -> tuple[list[Any], IntArray]:
-    distinct = list(dict.fromkeys(rows))
-    if len(distinct) == len(rows):
-        return distinct, np.arange(len(rows), dtype=np.int64)
-    index = dict(zip(distinct, range(len(distinct)), strict=True))
-    return distinct, np.fromiter(map(index.__getitem__, rows), dtype=np.int64, count=len(rows))
+    """Return the distinct rows in the order of first occurrence, and the place of each row among them.
+
+    A dictionary that numbers what it has not seen looks each row up once, without a line of Python.
+    """
+    index: defaultdict[Any, int] = defaultdict(count().__next__)
+    place = np.fromiter(map(index.__getitem__, rows), dtype=np.int64, count=len(rows))
+    return list(index), place
 
 
 def _key(row: Any, number: int, sep: str, *, drop_empty: bool) -> tuple[str, ...]:

@@ -143,7 +143,7 @@ class AttributionModel(Definition):
         """Return what each channel gets of the journeys' totals, shape (C, m), and further fields of the credit."""
         raise AssertionError(f"{type(self).__name__} shares nothing")
 
-    def _weights(self, journeys: Journeys) -> FloatArray:  # noqa: ARG002
+    def _weights(self, journeys: Any) -> FloatArray:  # noqa: ARG002
         """Return the weight of each touch within its journey, shape (T,)."""
         raise AssertionError(f"{type(self).__name__} has no weights")
 

@@ -53,7 +53,7 @@ class _Rule(AttributionModel):
 
     def _sums(self, journeys: Journeys, totals: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
         some = np.asarray(totals.any(axis=1))
-        if 2 * np.count_nonzero(some) < len(some):  # journeys with nothing to share are many: leave them out
+        if 5 * np.count_nonzero(some) < len(some):  # few have something to share: their copy costs less than the rest
             journeys, totals = journeys.take(some), totals[some]
         parts = [self._block(block) for block in blocks(journeys, totals)]
         return np.sum([np.zeros((len(journeys.channels), totals.shape[1])), *parts], axis=0), {}
