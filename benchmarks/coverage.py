@@ -5,10 +5,11 @@ Run ``python benchmarks/coverage.py``. The rival is tea-tasting with its default
 
 from __future__ import annotations
 
+import timing  # isort: skip  (it sets the BLAS to one thread, so it comes before numpy)
+
 import numpy as np
 from scipy.special import gammaln
 
-import timing
 from relmark.experiments import (
     ConfidenceSequence,
     Mean,
@@ -151,13 +152,13 @@ def tea_mean_coverage(moments: Moments, metric, difference: float, relative: flo
 def line(name: str, ours: tuple[float, float], rival: tuple[float, float] | None) -> None:
     """Print one row of the table."""
     beside = "       -         -" if rival is None else f"{100 * rival[0]:8.2f}  {100 * rival[1]:8.2f}"
-    print(f"{name:58}  {100 * ours[0]:8.2f}  {100 * ours[1]:8.2f}  {beside}")
+    print(f"{name:66}  {100 * ours[0]:8.2f}  {100 * ours[1]:8.2f}  {beside}")
 
 
 def shares() -> None:
     """Print exact coverage for shares."""
     print("Shares, exact enumeration (per cent; 95 is promised)")
-    print(f"{'treatment against control':58}  {'diff':>8}  {'relative':>8}  {'tea diff':>8}  {'tea rel':>8}")
+    print(f"{'treatment against control':66}  {'diff':>8}  {'relative':>8}  {'tea diff':>8}  {'tea rel':>8}")
     for n1, p1, n0, p0 in (
         (9500, 0.02, 500, 0.04),
         (9500, 0.04, 500, 0.02),
@@ -197,7 +198,7 @@ def amounts() -> None:
     repeats, most = 8_000, 2_000
     error = 100 * np.sqrt(0.95 * 0.05 / repeats)
     print(f"\nMeans and ratios, {repeats:,} simulated tests each (standard error {error:.2f}; tea-tasting {most:,})")
-    print(f"{'what':58}  {'diff':>8}  {'relative':>8}  {'tea diff':>8}  {'tea rel':>8}")
+    print(f"{'what':66}  {'diff':>8}  {'relative':>8}  {'tea diff':>8}  {'tea rel':>8}")
 
     def both(name, draw, metric, rival, difference, relative, seed):
         moments = simulated(draw, repeats, SEED + seed)
@@ -294,6 +295,21 @@ def amounts() -> None:
         1.0,
         6,
     )
+
+    def shifted(rng: np.random.Generator, arm: int, k: int) -> list[np.ndarray]:
+        x = rng.normal(10, 3, (k, 300))
+        y = 0.98 * x + np.sqrt(1 - 0.98**2) * rng.normal(0, 3, x.shape) + 0.2
+        return [y + 10 * arm, x]
+
+    both(
+        "the same, everybody 10 more instead of twice as much",
+        shifted,
+        Mean("y", covariates=["x"]),
+        tt.Mean("y", "x") if TEA else None,
+        10.0,
+        1.0,
+        11,
+    )
     moments = simulated(cuped(20, 20, 0.7, 0.1, 5.0, 1.0), repeats, SEED + 7)
     line("CUPED, rho .7, 20 each", mean_coverage(moments, Mean("y", covariates=["x"]), 0.5, 0.1), None)
 
@@ -308,6 +324,11 @@ def amounts() -> None:
     moments = simulated(adjusted_ratio, repeats, SEED + 8)
     found = mean_coverage(moments, Ratio("y", "x", covariates=["z"]), 0.1 * truth, 0.1)
     line("spend per order adjusted for spend before, +10 %", found, None)
+    sizes = (5000, 20000)
+    found = mean_coverage(
+        simulated(adjusted_ratio, 2_000, SEED + 12), Ratio("y", "x", covariates=["z"]), 0.1 * truth, 0.1
+    )
+    line("  the same, 20,000 against 5,000 (2,000 tests)", found, None)
 
 
 def others() -> None:
@@ -315,7 +336,7 @@ def others() -> None:
     rng = np.random.default_rng(SEED + 20)
     repeats = 1_000
     print(f"\nOthers, {repeats:,} simulated tests each (standard error {100 * np.sqrt(0.0475 / repeats):.2f})")
-    print(f"{'what':58}  {'diff':>8}")
+    print(f"{'what':66}  {'diff':>8}")
     hits = [0, 0]
     for _ in range(repeats):
         arm = rng.permutation(np.repeat([0, 1], [200, 1800]))
@@ -326,8 +347,8 @@ def others() -> None:
         hits[0] += 0.3 in _interval(post_stratified(moments, Mean("y"), control=0).difference)
         effect = complier_effect(moments, outcome="y", received="opened", control=0).effect
         hits[1] += 1.0 in _interval(effect)
-    print(f"{'post-stratified mean, 5 strata':58}  {100 * hits[0] / repeats:8.2f}")
-    print(f"{'effect on the 30 % who open':58}  {100 * hits[1] / repeats:8.2f}")
+    print(f"{'post-stratified mean, 5 strata':66}  {100 * hits[0] / repeats:8.2f}")
+    print(f"{'effect on the 30 % who open':66}  {100 * hits[1] / repeats:8.2f}")
     # Peeking: no effect at all, and 50 looks at the running test.
     looks, each = 50, 200
     n = each * np.arange(1, looks + 1)
@@ -339,10 +360,10 @@ def others() -> None:
     sequence = ConfidenceSequence(expected=float(n[-1]))
     always = sequence.critical(np.full(looks, 0.05), n.astype(float))
     plan = alpha_spending(looks)
-    print(f"{'peeking 50 times, no effect: tests that find one':58}  {'':8}")
-    print(f"{'  95 % intervals, looked at each time':58}  {100 * (np.abs(z) > 1.959964).any(axis=1).mean():8.2f}")
-    print(f"{'  confidence sequence':58}  {100 * (np.abs(z) > always).any(axis=1).mean():8.2f}")
-    print(f"{'  alpha spending, O Brien-Fleming':58}  {100 * (np.abs(z) > plan.bound).any(axis=1).mean():8.2f}")
+    print(f"{'peeking 50 times, no effect: tests that find one':66}  {'':8}")
+    print(f"{'  95 % intervals, looked at each time':66}  {100 * (np.abs(z) > 1.959964).any(axis=1).mean():8.2f}")
+    print(f"{'  confidence sequence':66}  {100 * (np.abs(z) > always).any(axis=1).mean():8.2f}")
+    print(f"{'  alpha spending, O Brien-Fleming':66}  {100 * (np.abs(z) > plan.bound).any(axis=1).mean():8.2f}")
 
 
 def _interval(estimate):

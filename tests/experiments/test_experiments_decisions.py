@@ -243,13 +243,25 @@ def test_a_decision_without_an_estimate_is_to_go_on():
     assert "cannot be estimated" in flat.decide().reason
 
 
-def effect_of(value, error, level=0.95, df=math.inf):
+def effect_of(value, error):
     half = 1.959963984540054 * error
+    interval = Interval(value - half, value + half, 0.95, "Welch") if error else None
     return Effect(
-        metric="m", arm="a", control_arm="c", n_control=100, n_treatment=100, control=1.0, treatment=1.0 + value,
-        difference=Estimate(value, Interval(value - half, value + half, level, "Welch") if error else None),
-        relative=Estimate(math.nan, None), standard_error=error or math.nan, statistic=0.0, df=df, p_value=1.0, method="Welch",
-    )  # fmt: skip
+        metric="m",
+        arm="a",
+        control_arm="c",
+        n_control=100,
+        n_treatment=100,
+        control=1.0,
+        treatment=1.0 + value,
+        difference=Estimate(value, interval),
+        relative=Estimate(math.nan, None),
+        standard_error=error or math.nan,
+        statistic=0.0,
+        df=math.inf,
+        p_value=1.0,
+        method="Welch",
+    )
 
 
 def test_non_inferiority_is_the_worse_end_against_the_margin():

@@ -248,12 +248,12 @@ def test_a_chain_is_read_as_a_whole_and_step_by_step(base):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda base: CHAIN.step("tip"), "Did you mean 'tips'"),
-        (lambda base: CHAIN.assign([1]).sends("x"), "must be one of"),
+        (lambda _: CHAIN.step("tip"), "Did you mean 'tips'"),
+        (lambda _: CHAIN.assign([1]).sends("x"), "must be one of"),
         (lambda base: CHAIN.read(base, reached={"hello": None}, window=days(1), metrics=[]), "a column for each"),
-        (lambda base: TriggerChain("w", steps="ab", chain_control=0.1, step_control=0.1), "list of names"),
-        (lambda base: TriggerChain("w", steps=["a", "a"], chain_control=0.1, step_control=0.1), "each once"),
-        (lambda base: TriggerChain("w", steps=["a"], chain_control=1.0, step_control=0.1), "chain_control"),
+        (lambda _: TriggerChain("w", steps="ab", chain_control=0.1, step_control=0.1), "list of names"),
+        (lambda _: TriggerChain("w", steps=["a", "a"], chain_control=0.1, step_control=0.1), "each once"),
+        (lambda _: TriggerChain("w", steps=["a"], chain_control=1.0, step_control=0.1), "chain_control"),
     ],
 )
 def test_a_chain_that_makes_no_sense_is_refused(base, call, message):

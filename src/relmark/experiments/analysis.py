@@ -144,11 +144,22 @@ def _blocks_of_rows(
         divisions = {checks.text("a segment's name", name): labels for name, labels in segments.items()}
     else:
         divisions = {"segment": segments}
+    # Only products of columns that meet in a metric are needed.
+    pairs = {
+        (min(i, j), max(i, j))
+        for metric in metrics
+        for i in map(names.index, metric.columns)
+        for j in map(names.index, metric.columns)
+    }
     blocks: list[tuple[str, Moments]] = []
     for dimension, labels in divisions.items():
         segment_names, groups = segment_codes(labels, len(codes))
-        blocks.append((dimension, Moments._of_codes(columns, arms, codes, segment_names, groups, names)))  # noqa: SLF001
-    total = blocks[0][1].total() if blocks else Moments._of_codes(columns, arms, codes, ("",), None, names)  # noqa: SLF001
+        moments = Moments._of_codes(columns, arms, codes, segment_names, groups, names, sorted(pairs))  # noqa: SLF001
+        blocks.append((dimension, moments))
+    if blocks:
+        total = blocks[0][1].total()
+    else:
+        total = Moments._of_codes(columns, arms, codes, ("",), None, names, sorted(pairs))  # noqa: SLF001
     excluded = arm.excluded if isinstance(arm, Assignment) else ({"outside": total.excluded} if total.excluded else {})
     return (("", total), *blocks), excluded
 

@@ -112,6 +112,7 @@ class Moments(Result):
         labels: tuple[str, ...],
         groups: IntArray | None,
         names: Sequence[str] | None,
+        pairs: Sequence[tuple[int, int]] | None = None,
     ) -> Moments:
         wanted = tuple(names if names is not None else columns_of(columns))
         arrays = list(columns_by_name(columns, wanted, len(codes)).values())
@@ -121,7 +122,7 @@ class Moments(Result):
         cell = codes if groups is None else codes * len(labels) + groups
         if groups is not None and excluded:
             cell = np.where(outside, -1, cell)
-        count, mean, scatter = centred_sums(arrays, cell, cells, excluded=bool(excluded))
+        count, mean, scatter = centred_sums(arrays, cell, cells, excluded=bool(excluded), pairs=pairs)
         if not np.isfinite(mean).all():
             _refuse(wanted, arrays, outside)
         shape, k = (len(arms), len(labels)), len(wanted)
@@ -347,9 +348,12 @@ def _integer_codes(array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
         raise InputError(f"arm has {low}: arms are whole numbers of 0 or more, and -1 for who is outside.")
     if high > 10_000:
         raise InputError(f"arm has {high}: is this a customer's number? Arms are names or small whole numbers.")
+    names = tuple(str(n) for n in range(high + 1))
+    if len(np.unique(array[:10_000])) == high + 1 and low == 0:  # every arm is met at once: no need to count them all
+        return names, array.astype(np.int64, copy=False)
     seen = np.flatnonzero(np.bincount(array.astype(np.int64) + 1, minlength=high + 2)[1:])
     if len(seen) == high + 1:
-        return tuple(str(n) for n in seen), array.astype(np.int64, copy=False)
+        return names, array.astype(np.int64, copy=False)
     table = np.full(high + 2, -1, dtype=np.int64)  # the last entry is where -1 looks
     table[seen] = np.arange(len(seen))
     return tuple(str(n) for n in seen), table[array]
