@@ -93,18 +93,10 @@ def million() -> tuple[Journeys, dict[str, list]]:
 
 
 def markov_of(package, frame, order: int):
-    return quiet(
-        lambda: package.markov_model(
-            frame,
-            "path",
-            "total_conversions",
-            var_null="total_null",
-            order=order,
-            sep=">",
-            verbose=False,
-            flg_pro=False,
-        )
-    )
+    columns = {"var_path": "path", "var_conv": "total_conversions", "var_null": "total_null"}
+    if "total_conversion_value" in frame:
+        columns["var_value"] = "total_conversion_value"
+    return quiet(lambda: package.markov_model(frame, **columns, order=order, sep=">", verbose=False, flg_pro=False))
 
 
 def main() -> None:

@@ -315,12 +315,15 @@ class TestSplittingAtOnce:
             (["a >", "> b"], " > "),
             (["x" * 65 + " > b"], " > "),
             (["aaab", "caaad"], "aa"),
-            (["a\0 > a", "a > a"], " > "),
         ],
     )
     def test_what_it_does_not_serve_is_split_one_by_one(self, paths, sep):
         j = Journeys.from_paths(paths, sep=sep)
         assert j.paths == [" > ".join(path) for path in self.slow(paths, sep)]
+
+    def test_a_name_that_ends_in_a_null_character_is_refused(self):
+        with pytest.raises(InputError, match="null character"):
+            Journeys.from_paths(["a\0 > a"])
 
     def test_names_that_first_occur_late_are_found(self):
         paths = [f"common > rare{k}" if k % 1_000 == 999 else "common > usual" for k in range(20_000)]

@@ -45,20 +45,20 @@ def as_rows(name: str, values: Any) -> list[Any]:
 def parse_paths(paths: Any, sep: str, *, drop_empty: bool) -> Paths:
     """Return the distinct paths of strings such as ``"mail > search"``, or of lists of channel names."""
     rows = as_rows("paths", paths)
+    found = None
     if set(map(type, rows)) <= {str}:
         distinct, path_of_row = _distinct(rows)
         found = split_codes(distinct, sep) if distinct else None
         if found is not None:
-            (raw, counts, names), tokens = found, None
+            raw, counts, names = found
         else:
-            tokens = sep.join(distinct).split(sep) if distinct else []
-            counts = np.fromiter((path.count(sep) for path in distinct), dtype=np.int64, count=len(distinct)) + 1
+            lists: Any = [path.split(sep) for path in distinct]
     else:
         keys = [_key(row, number, sep, drop_empty=drop_empty) for number, row in enumerate(rows)]
         lists, path_of_row = _distinct(keys)
+    if found is None:
         tokens = [token for path in lists for token in path]
         counts = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
-    if tokens is not None:
         names = list(dict.fromkeys(tokens))
         places = dict(zip(names, range(len(names)), strict=True))
         raw = np.fromiter(map(places.__getitem__, tokens), dtype=np.int32, count=len(tokens))
@@ -126,6 +126,8 @@ def code_names(tokens: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArra
     first: dict[str, int] = {}
     raw: dict[str, int] = {}
     for name in dict.fromkeys(tokens):
+        if name.endswith("\0"):
+            raise InputError(f"the channel {shown(name)} ends in a null character: remove it.")
         raw[name] = first.setdefault(name.strip(), len(first))
     codes = np.fromiter(map(raw.__getitem__, tokens), dtype=np.int32, count=len(tokens))
     return codes, np.array(list(first), dtype=np.str_) if first else np.empty(0, dtype="<U1")
