@@ -1,0 +1,306 @@
+"""A segment over frames that an engine holds: one lazy plan, and nothing computed here.
+
+The life of a call: the rule is checked against the frames' types; each figure of events becomes a column of one grouped
+pass; customers get their figures by a join; the rule becomes one boolean expression over fields and figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from relmark.core.errors import DefinitionError, InputError, MissingColumnError
+from relmark.core.names import did_you_mean
+from relmark.core.schema import Schema
+from relmark.core.time import Instant, instant
+from relmark.engines.facts import Facts
+from relmark.engines.portable import reasons
+from relmark.engines.visitor import Visitor
+from relmark.expressions import Expression, Selection, nodes
+from relmark.expressions.kinds import rule_problems
+from relmark.expressions.scalar import Person, Program
+from relmark.expressions.scalar_calendar import Zone
+from relmark.expressions.walk import walk
+
+__all__ = ["evaluate"]
+
+_NAMES = ("customer_id", "time", "type", "value")
+_SOFT = {"unknown_event", "unknown_property"}
+_UTC = {"UTC", "Etc/UTC", "Zulu", "Etc/Zulu", "GMT", "Etc/GMT"}
+
+
+class HasRule(Protocol):
+    """A segment, as far as engines ask."""
+
+    @property
+    def rule(self) -> Expression:
+        """What has to be true of a customer."""
+        ...
+
+
+def evaluate(
+    segment: HasRule | Expression,
+    *,
+    events: Any,
+    customers: Any = None,
+    columns: Mapping[str, str] | None = None,
+    as_of: Instant,
+    tz: str = "UTC",
+    precomputed: Mapping[str, str] | None = None,
+    segments: Mapping[str, Expression] | None = None,
+    unknown: bool = False,
+) -> Any:
+    """Return a lazy frame of the engine with who is a member of a segment.
+
+    Parameters
+    ----------
+    segment : Segment or Expression
+    events : polars LazyFrame or DataFrame, DuckDB relation, or what else narwhals reads lazily
+        One row an event. Times are UTC, or carry their zone; rows without an id or a time are nobody's.
+    customers : the like, optional
+        One row a customer, with fields. Without it those are listed who have events.
+    columns : mapping of str to str
+        How the columns are called that relmark calls customer_id, time, type and value, and properties or fields too
+        where they have other names: ``{"customer_id": "user", "time": "ts", "type": "event"}``.
+    as_of : instant
+        Nothing after it is seen.
+    tz : str
+        The time zone of the business, for calendar dates.
+    precomputed : mapping of str to str
+        For paths of the rule that stay in numpy, the boolean column of `customers` that holds their verdicts.
+    segments : mapping of str to Expression
+        What ``segment("name")`` stands for.
+    unknown : bool
+        Whether to add the column `unknown`: who could not be judged, because a value is missing.
+
+    Returns
+    -------
+    lazy frame of the engine
+        customer_id and member, one row a customer, in no order. Unknown is no member.
+
+    Raises
+    ------
+    DefinitionError
+        Parts of the rule stay in numpy; the message lists their paths and why.
+    InputError
+        The rule would hold of people without events, and `customers` is not given.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from datetime import datetime
+    >>> from relmark import days, event
+    >>> frame = pl.LazyFrame({"user": ["a", "a", "b"], "ts": [datetime(2026, 1, day) for day in (5, 9, 6)],
+    ...                       "event": ["purchase", "purchase", "purchase"]})
+    >>> found = evaluate(event("purchase").count(within=days(30)) >= 2, events=frame, as_of="2026-01-31",
+    ...                  columns={"customer_id": "user", "time": "ts", "type": "event"})
+    >>> found.sort("customer_id").collect().to_dicts()
+    [{'customer_id': 'a', 'member': True}, {'customer_id': 'b', 'member': False}]
+    """
+    try:
+        import narwhals as nw
+    except ImportError:
+        raise InputError("engines need narwhals: pip install 'relmark[dataframes]'.") from None
+    rule = segment if isinstance(segment, Expression) else segment.rule
+    segments = dict(segments or {})
+    precomputed = dict(precomputed or {})
+    whole = _whole(rule, segments)
+    _refuse_unsupported(rule, segments, precomputed, tz)
+    names = {name: (columns or {}).get(name, name) for name in _NAMES}
+    at = instant(as_of, tz=tz)
+    happened = _Table(nw, "events", events, columns or {})
+    people = None if customers is None else _Table(nw, "customers", customers, columns or {})
+    happened.require(names["customer_id"], names["time"], names["type"])
+    for expression in (rule, *segments.values()):
+        _check(expression, whole, happened, people, segments)
+    if people is None:
+        _refuse_the_silent(rule, segments, precomputed, at, tz)
+    zone = Zone(tz)
+    inner = Visitor(nw, at, zone, happened.column, customer_id=names["customer_id"])
+    facts = Facts(nw, at, tz, names["time"], names["type"], inner.expression, happened.column)
+    given = {} if people is None else {path: people.column(name)[0] for path, name in precomputed.items()}
+    outer = Visitor(
+        nw, at, zone, happened.column if people is None else people.column,
+        facts=facts, precomputed=given, segments=segments, customer_id=names["customer_id"],
+    )  # fmt: skip
+    member = outer.expression(rule)
+    frame = _everybody(nw, happened, people, names["customer_id"], whole)
+    if facts.groups:
+        table = facts.table(happened.in_utc([names["time"], *_asked(whole, happened)]), names["customer_id"])
+        frame = frame.join(table, on=names["customer_id"], how="left")
+    chosen = [nw.col(names["customer_id"]).alias("customer_id"), member.fill_null(False).alias("member")]  # noqa: FBT003
+    if unknown:
+        chosen.append(member.is_null().alias("unknown"))
+    return frame.select(*chosen).to_native()
+
+
+def _whole(rule: Expression, segments: Mapping[str, Expression]) -> dict[str, Expression | Selection]:
+    """Return every node of a rule and of the segments, by path."""
+    found = dict(walk(rule))
+    for name, other in segments.items():
+        found |= dict(walk(other, f"${name}"))
+    return found
+
+
+def _refuse_unsupported(
+    rule: Expression, segments: Mapping[str, Expression], precomputed: Mapping[str, str], tz: str
+) -> None:
+    found = {path: why for path, why in reasons(rule, tz=tz).items() if path not in precomputed}
+    for name, other in segments.items():
+        found |= {f"{name}: {path}": why for path, why in reasons(other, tz=tz).items()}
+    if found:
+        listed = "; ".join(f"{path} ({why})" for path, why in list(found.items())[:8])
+        raise DefinitionError(
+            f"parts of this rule stay in numpy: {listed}.",
+            path=next(iter(found)),
+            code="not_portable",
+            hint="Evaluate with segment.evaluate(base), or name a column of verdicts in precomputed={path: column}.",
+        )
+
+
+def _refuse_the_silent(
+    rule: Expression, segments: Mapping[str, Expression], precomputed: Mapping[str, str], at: int, tz: str
+) -> None:
+    """Refuse a rule that holds of somebody without events, whom a list made from events would lack."""
+    if precomputed:
+        raise InputError("precomputed names columns of customers: give customers.")
+    program = Program(rule, tz, segments)
+    listed = [node.values for _, node in walk(rule) if isinstance(node, nodes.Ids) and node.values]
+    for who in ("", *(values[0] for values in listed)):
+        if program.verdict(Person(who, {}, {}, at)) is True:
+            raise InputError(
+                "this rule holds of people without events, whom the events cannot list: give customers, a frame of "
+                "everybody."
+            )
+
+
+def _check(
+    rule: Expression,
+    whole: Mapping[str, Expression | Selection],
+    happened: _Table,
+    people: _Table | None,
+    segments: Mapping[str, Expression],
+) -> None:
+    """Raise where a rule does not fit the frames: an unknown column, a number compared with a word."""
+    if people is None:
+        for path, node in whole.items():
+            if isinstance(node, nodes.Field):
+                raise InputError(f"{path} asks for {node!r}: give customers, a frame with this column.")
+    types = {name for node in whole.values() if isinstance(node, Selection) for name in node.types}
+    properties = happened.kinds()
+    schema = Schema(fields={} if people is None else people.kinds(), events=dict.fromkeys(sorted(types), properties))
+    for problem in rule_problems(rule, schema, segments=segments.keys()):
+        if problem.code in {"unknown_field", "unknown_property"}:
+            raise MissingColumnError(f"{problem.path}: {problem.message} {problem.hint}".rstrip())
+        raise problem.error()
+
+
+def _asked(whole: Mapping[str, Expression | Selection], table: _Table) -> list[str]:
+    """Return the columns of instants that a rule asks for."""
+    names: set[str] = set()
+    for node in whole.values():
+        if isinstance(node, nodes.Field | nodes.Prop):
+            names.add(node.name)
+        elif isinstance(node, nodes.Aggregate) and node.of is not None:
+            names.add(node.of)
+    columns = {table.names.get(name, name) for name in names}
+    return sorted(column for column in columns if table.plain.get(column) == "instant")
+
+
+def _everybody(
+    nw: Any, happened: _Table, people: _Table | None, customer_id: str, whole: Mapping[str, Expression | Selection]
+) -> Any:
+    """Return one row a customer, with fields: those of customers, and those whom only the events have."""
+    seen = happened.frame.select(customer_id).filter(~nw.col(customer_id).is_null()).unique()
+    if people is None:
+        return seen
+    known = people.in_utc(_asked(whole, people))
+    if customer_id not in people.schema and "customer_id" in people.schema:
+        known = known.rename({"customer_id": customer_id})
+    else:
+        people.require(customer_id)
+    everybody = nw.concat([seen, known.select(customer_id)]).unique()
+    return everybody.join(known, on=customer_id, how="left")
+
+
+class _Table:
+    """A frame of an engine with its columns by the names that rules use."""
+
+    def __init__(self, nw: Any, what: str, native: Any, names: Mapping[str, str]) -> None:
+        try:
+            frame = nw.from_native(native)
+        except TypeError:
+            raise InputError(f"{what} is a {type(native).__name__}: a frame of an engine is needed.") from None
+        if frame.implementation.is_pandas_like() or frame.implementation.is_pyarrow():
+            raise InputError(
+                f"{what} is a frame of {frame.implementation.value}: read it with EventLog.from_frame and "
+                "CustomerTable.from_frame, and use segment.evaluate(base), which is several times faster."
+            )
+        self.nw, self.what = nw, what
+        self.frame = frame.lazy()
+        self.schema = dict(self.frame.collect_schema())
+        self.names = names
+        self.plain = {name: _kind(nw, dtype) for name, dtype in self.schema.items()}
+
+    def require(self, *names: str) -> None:
+        """Raise where a column is missing."""
+        for name in names:
+            if name not in self.schema:
+                listed = ", ".join(map(repr, self.schema))
+                raise MissingColumnError(
+                    f"{self.what} have no column {name!r}: they have {listed}.{did_you_mean(name, self.schema)} "
+                    "Name it in columns={...}."
+                )
+
+    def kinds(self) -> dict[str, str]:
+        """Return the kinds of the columns by the names that rules use."""
+        renamed = {name: self.plain[column] for name, column in self.names.items() if column in self.plain}
+        return {name: kind for name, kind in (self.plain | renamed).items() if kind}
+
+    def column(self, name: str) -> tuple[Any, str]:
+        """Return a column as rules see it, and its kind: numbers are float64, and NaN is null."""
+        nw, column = self.nw, self.names.get(name, name)
+        self.require(column)
+        found, kind = nw.col(column), self.plain[column]
+        if kind == "number":
+            found = found.cast(nw.Float64)
+            if self.schema[column].is_float():
+                found = nw.when(~found.is_nan()).then(found)
+        elif kind == "text" and self.schema[column] != nw.String:
+            found = found.cast(nw.String)
+        return found, kind
+
+    def in_utc(self, names: Iterable[str]) -> Any:
+        """Return the frame with columns of times as UTC times without a zone, in microseconds."""
+        changed = [self._utc(name).alias(name) for name in dict.fromkeys(names)]
+        return self.frame.with_columns(*changed) if changed else self.frame
+
+    def _utc(self, name: str) -> Any:
+        nw, dtype = self.nw, self.schema[name]
+        column = nw.col(name)
+        if not isinstance(dtype, nw.Datetime):
+            raise InputError(f"column {name!r} of {self.what} has type {dtype}: times are needed.")
+        if dtype.time_zone is not None:
+            if dtype.time_zone in _UTC:
+                column = column.dt.replace_time_zone(None)
+            elif self.frame.implementation.is_polars():
+                column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+            else:
+                raise InputError(
+                    f"column {name!r} of {self.what} has times of the session's zone {dtype.time_zone}, which this "
+                    "engine cannot turn into UTC by itself: set the session time zone to UTC."
+                )
+        return column.cast(nw.Datetime("us"))
+
+
+def _kind(nw: Any, dtype: Any) -> str:
+    """Return the kind of a column's values, '' for what rules cannot test."""
+    if dtype.is_numeric():
+        return "number"
+    if dtype == nw.Boolean:
+        return "boolean"
+    if dtype == nw.Date:
+        return "date"
+    if isinstance(dtype, nw.Datetime):
+        return "instant"
+    return "text" if dtype in {nw.String, nw.Categorical, nw.Enum} else ""

@@ -1,0 +1,169 @@
+"""The figures of each customer's events that a rule asks for, as columns of one grouped pass over the events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from relmark.core.documents import canonical
+from relmark.core.time import instant
+from relmark.engines.moments import plain_time
+from relmark.expressions import Selection, Window, nodes
+from relmark.expressions.stored import written
+
+__all__ = ["Facts"]
+
+_US = timedelta(microseconds=1)
+
+
+class Facts:
+    """Collects columns to group, each asked for once.
+
+    Parameters
+    ----------
+    nw : module
+        narwhals.
+    at : int
+        as_of in microseconds.
+    tz : str
+        The time zone of calendar dates.
+    time, type : str
+        The columns of the events that hold them.
+    test : callable
+        The expression of a predicate over an event.
+    prop : callable
+        The expression of an event's property, and its kind.
+    """
+
+    def __init__(
+        self,
+        nw: Any,
+        at: int,
+        tz: str,
+        time: str,
+        type: str,
+        test: Callable[[Any], Any],
+        prop: Callable[[str], tuple[Any, str]],
+    ) -> None:
+        self.nw, self.at, self.tz = nw, at, tz
+        self.time, self.type = nw.col(time), type
+        self.test, self.prop = test, prop
+        self.types: set[str] = set()
+        self.rows: list[tuple[str, Any]] = []  # columns of events, in the order in which they build on each other
+        self.windows: list[tuple[str, Any]] = []  # columns that look at a customer's other events
+        self.later: list[tuple[str, Any]] = []  # columns that build on those
+        self.groups: dict[str, Any] = {}  # figures of customers
+        self.names: dict[str, str] = {}
+
+    def _named(self, what: str, key: Any) -> tuple[str, bool]:
+        """Return the name of a column, and whether it is new."""
+        full = f"{what}:{key}"
+        if full in self.names:
+            return self.names[full], False
+        self.names[full] = f"__{what}_{len(self.names)}"
+        return self.names[full], True
+
+    def chosen(self, events: Selection, window: Window) -> tuple[Any, str]:
+        """Return which events a selection and a window choose, as a boolean column without unknowns, and its name."""
+        body = [written(events), [written(bound) for bound in (window.within, window.ago, window.since, window.until)]]
+        name, new = self._named("chosen", canonical(body))
+        if new:
+            self.types |= set(events.types)
+            nw = self.nw
+            mask = nw.col(self.type).is_in(list(events.types)) & self._inside(window)
+            if events.where is not None:
+                mask = mask & self.test(events.where)
+            self.rows.append((name, nw.when(mask).then(nw.lit(1)).otherwise(nw.lit(0))))
+        return self.nw.col(name) == 1, name
+
+    def _inside(self, window: Window) -> Any:
+        high = self.at - (0 if window.ago is None else window.ago // _US)
+        low = None if window.within is None else high - window.within // _US
+        if window.since is not None:
+            since = instant(window.since, tz=self.tz) - 1
+            low = since if low is None else max(low, since)
+        if window.until is not None:
+            high = min(high, instant(window.until, tz=self.tz))
+        inside = self.time <= self.nw.lit(plain_time(high))
+        return inside if low is None else inside & (self.time > self.nw.lit(plain_time(low)))
+
+    def _grouped(self, name: str, how: str) -> Any:
+        """Return the column of customers that groups a column of events."""
+        group = f"{name}_{how}"
+        self.groups[group] = getattr(self.nw.col(name), how)()
+        return self.nw.col(group)
+
+    def count(self, events: Selection, window: Window) -> Any:
+        """Return how many events each customer has."""
+        _, name = self.chosen(events, window)
+        return self._grouped(name, "sum").cast(self.nw.Float64).fill_null(0.0)
+
+    def time_of(self, events: Selection, window: Window, how: str) -> Any:
+        """Return the time of each customer's first event (`how` is min) or last (max), null without one."""
+        mask, chosen = self.chosen(events, window)
+        name, new = self._named("time", chosen)
+        if new:
+            self.rows.append((name, self.nw.when(mask).then(self.time)))
+        return self._grouped(name, how)
+
+    def figure(self, node: nodes.Aggregate) -> Any:
+        """Return a figure of the property of each customer's events."""
+        assert node.of is not None
+        nw = self.nw
+        mask, chosen = self.chosen(node.events, node.window)
+        value, kind = self.prop(node.of)
+        if kind == "boolean":  # engines have no smallest boolean
+            value = nw.when(~value.is_null()).then(nw.when(value).then(nw.lit(1)).otherwise(nw.lit(0)))
+        name, new = self._named("value", (chosen, node.of))
+        if new:
+            self.rows.append((name, nw.when(mask).then(value)))
+        match node.op:
+            case "sum":
+                return self._grouped(name, "sum").cast(nw.Float64).fill_null(0.0)
+            case "mean" | "min" | "max":
+                return self._grouped(name, node.op)
+            case "count_distinct":
+                return self._distinct(name)
+        found = self._at_edge(name, "min" if node.op == "first" else "max")
+        return found == 1 if kind == "boolean" else found
+
+    def _distinct(self, name: str) -> Any:
+        """Return how many different values there are; engines count null as one, which is taken off again."""
+        nw = self.nw
+        flag, new = self._named("null", name)
+        if new:
+            self.rows.append((flag, nw.when(nw.col(name).is_null()).then(nw.lit(1)).otherwise(nw.lit(0))))
+        different = self._grouped(name, "n_unique") - self._grouped(flag, "max")
+        return different.cast(nw.Float64).fill_null(0.0)
+
+    def active_days(self, events: Selection, window: Window) -> Any:
+        """Return on how many days in UTC each customer has an event."""
+        mask, chosen = self.chosen(events, window)
+        name, new = self._named("day", chosen)
+        if new:
+            self.rows.append((name, self.nw.when(mask).then(self.time.dt.date())))
+        return self._distinct(name)
+
+    def _at_edge(self, name: str, how: str) -> Any:
+        """Return the smallest value of those at the first or last time at which there is one."""
+        nw = self.nw
+        known, new = self._named("known", name)
+        if new:
+            self.rows.append((known, nw.when(~nw.col(name).is_null()).then(self.time)))
+        edge, new = self._named(f"edge_{how}", name)
+        if new:
+            self.windows.append((edge, (known, how)))
+            self.later.append((f"{edge}_value", nw.when(nw.col(known) == nw.col(edge)).then(nw.col(name))))
+        return self._grouped(f"{edge}_value", "min")
+
+    def table(self, events: Any, customer_id: str) -> Any:
+        """Return the lazy frame of figures, one row a customer who has an event that counts."""
+        nw = self.nw
+        frame = events.filter(
+            (nw.col(self.type).is_in(sorted(self.types))) & (self.time <= nw.lit(plain_time(self.at)))
+        )
+        edges = [(edge, getattr(nw.col(known), how)().over(customer_id)) for edge, (known, how) in self.windows]
+        for name, expression in (*self.rows, *edges, *self.later):
+            frame = frame.with_columns(expression.alias(name))
+        return frame.group_by(customer_id).agg(*[group.alias(name) for name, group in self.groups.items()])

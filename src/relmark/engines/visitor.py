@@ -1,0 +1,292 @@
+"""A rule as an expression of narwhals: the visitor that engines run, three-valued through their nulls."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Any
+
+from relmark.core.errors import InputError
+from relmark.engines.facts import Facts
+from relmark.engines.moments import dated, day_from, elapsed_from, plain_day, plain_time
+from relmark.expressions import Expression, Window, nodes
+from relmark.expressions.literals import LiteralValue, literal_kind
+from relmark.expressions.scalar_calendar import Zone
+
+__all__ = ["Visitor"]
+
+_US = timedelta(microseconds=1)
+_FLIPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+_ELAPSED = {"days_since_first": "min", "days_since_last": "max"}
+
+
+class Visitor:
+    """Compiles nodes; what a leaf is, its place says: a field of customers, a property of events.
+
+    Parameters
+    ----------
+    nw : module
+        narwhals.
+    at : int
+        as_of in microseconds.
+    zone : Zone
+        The calendar of the business.
+    leaf : callable
+        The expression of a `Field` or `Prop`, and its kind.
+    facts : Facts, optional
+        Where figures of events are asked for; None inside a predicate over events.
+    precomputed : mapping of str to expression
+        What stands for the nodes at some paths.
+    segments : mapping of str to Expression
+        What ``segment("name")`` stands for.
+    customer_id : str
+        The column of ids.
+    """
+
+    def __init__(
+        self,
+        nw: Any,
+        at: int,
+        zone: Zone,
+        leaf: Callable[[str], tuple[Any, str]],
+        *,
+        facts: Facts | None = None,
+        precomputed: Mapping[str, Any] | None = None,
+        segments: Mapping[str, Expression] | None = None,
+        customer_id: str = "customer_id",
+    ) -> None:
+        self.nw, self.at, self.zone = nw, at, zone
+        self.leaf = leaf
+        self.facts = facts
+        self.precomputed = precomputed or {}
+        self.segments = segments or {}
+        self.customer_id = customer_id
+
+    def expression(self, node: Expression, path: str = "$") -> Any:
+        """Return the expression of a node."""
+        nw = self.nw
+        if path in self.precomputed:
+            return self.precomputed[path]
+        match node:
+            case nodes.And(args=args):
+                return self._all([self.expression(arg, f"{path}.args[{k}]") for k, arg in enumerate(args)])
+            case nodes.Or(args=args):
+                return self._any([self.expression(arg, f"{path}.args[{k}]") for k, arg in enumerate(args)])
+            case nodes.Not(arg=arg):
+                return ~self.expression(arg, f"{path}.arg")
+            case nodes.AtLeast(n=n, args=args):
+                return self._at_least(n, [self.expression(arg, f"{path}.args[{k}]") for k, arg in enumerate(args)])
+            case nodes.Field(name=name) | nodes.Prop(name=name):
+                return self.leaf(name)[0]
+            case nodes.Literal(value=value):
+                return nw.lit(self._plain(value))
+            case nodes.Fill(arg=arg, value=value):
+                return self.expression(arg, f"{path}.arg").fill_null(self._plain(value.value))
+            case nodes.Arithmetic(op=op, left=left, right=right):
+                sides = self.expression(left, f"{path}.left"), self.expression(right, f"{path}.right")
+                return self._arithmetic(op, *sides)
+            case nodes.SegmentRef(name=name):
+                return self.expression(self.segments[name], f"{path}>{name}")
+            case nodes.Everyone():
+                return nw.lit(True)  # noqa: FBT003
+            case nodes.Ids(values=values):
+                return nw.col(self.customer_id).is_in(list(values)) if values else nw.lit(False)  # noqa: FBT003
+        return self._test(node, path)
+
+    def _test(self, node: Expression, path: str) -> Any:
+        match node:
+            case nodes.Compare(op=op, left=left, right=right):
+                return self._compare(op, left, right, path)
+            case nodes.Between(arg=arg, low=low, high=high):
+                above = self._against("ge", arg, low.value, f"{path}.arg")
+                return above & self._against("le", arg, high.value, f"{path}.arg")
+            case nodes.IsIn(arg=arg, values=values):
+                return self._is_in(arg, values, f"{path}.arg")
+            case nodes.IsNull(arg=arg):
+                last = self._last_time(arg)
+                return (self.expression(arg, f"{path}.arg") if last is None else last).is_null()
+            case nodes.Matches(op=op, arg=arg, values=values):
+                return self._matches(op, self.expression(arg, f"{path}.arg"), values)
+            case nodes.DateWindow():
+                return self._date_window(node, path)
+        return self._of_events(node)
+
+    def _of_events(self, node: Expression) -> Any:
+        assert self.facts is not None
+        match node:
+            case nodes.Aggregate(op="count", events=events, window=window):
+                return self.facts.count(events, window)
+            case nodes.Aggregate(op="exists", events=events, window=window):
+                return self.facts.count(events, window) > 0
+            case nodes.Aggregate(op="active_days", events=events, window=window):
+                return self.facts.active_days(events, window)
+            case nodes.Aggregate():
+                return self.facts.figure(node)
+            case nodes.NotFollowedBy(events=events, then=then, within=within, recent=recent):
+                last = self.facts.time_of(events, Window(), "max")
+                answer = self.facts.time_of(then, Window(), "max")
+                waited = last <= self._lit(self.at - within // _US)
+                if recent is not None:
+                    waited = waited & (last > self._lit(self.at - recent // _US))
+                return waited.fill_null(False) & ~(answer > last).fill_null(False)  # noqa: FBT003
+        raise AssertionError(f"{type(node).__name__} is not portable")
+
+    def _lit(self, at: int) -> Any:
+        return self.nw.lit(plain_time(at))
+
+    def _plain(self, value: LiteralValue) -> Any:
+        kind = literal_kind(value)
+        if kind == "number":
+            return float(value)  # type: ignore[arg-type]
+        return plain_time(dated(self.zone, value)) if kind == "instant" else value
+
+    # Logic
+
+    @staticmethod
+    def _all(parts: list[Any]) -> Any:
+        return reduce(operator.and_, parts)
+
+    @staticmethod
+    def _any(parts: list[Any]) -> Any:
+        return reduce(operator.or_, parts)
+
+    def _at_least(self, n: int, parts: list[Any]) -> Any:
+        nw = self.nw
+        true, possible = nw.lit(0), nw.lit(0)
+        for part in parts:
+            true = true + nw.when(part).then(nw.lit(1)).otherwise(nw.lit(0))
+            possible = possible + nw.when(part.is_null() | part).then(nw.lit(1)).otherwise(nw.lit(0))
+        unknown = nw.when(possible >= n).then(nw.lit(None, dtype=nw.Boolean)).otherwise(nw.lit(False))  # noqa: FBT003
+        return nw.when(true >= n).then(nw.lit(True)).otherwise(unknown)  # noqa: FBT003
+
+    # Values
+
+    def kind(self, node: Expression) -> str:
+        """Return the kind of a node's value."""
+        match node:
+            case nodes.Field(name=name) | nodes.Prop(name=name):
+                return self.leaf(name)[1]
+            case nodes.Literal(value=value):
+                return literal_kind(value)
+            case nodes.Fill(arg=arg):
+                return self.kind(arg)
+            case nodes.Aggregate(op="first" | "last", of=str(of)):
+                assert self.facts is not None
+                return self.facts.prop(of)[1]
+            case nodes.Arithmetic() | nodes.Aggregate() if getattr(node, "op", "") != "exists":
+                return "number"
+        return "boolean"
+
+    def _arithmetic(self, op: str, left: Any, right: Any) -> Any:
+        nw = self.nw
+        match op:
+            case "add":
+                found = left + right
+            case "sub":
+                found = left - right
+            case "mul":
+                found = left * right
+            case _:
+                found = left / nw.when(right != 0.0).then(right)
+        return nw.when(found.is_finite()).then(found)
+
+    # Comparisons
+
+    def _compare(self, op: str, left: Expression, right: Expression, path: str) -> Any:
+        if isinstance(right, nodes.Literal):
+            return self._against(op, left, right.value, f"{path}.left")
+        if isinstance(left, nodes.Literal):
+            return self._against(_FLIPPED[op], right, left.value, f"{path}.right")
+        kinds = {self.kind(left), self.kind(right)}
+        if kinds == {"date", "instant"} and self.zone.name != "UTC":
+            raise InputError(
+                f"{path} compares a date with an instant, which engines do in UTC alone: compare either with a fixed "
+                "value, or evaluate with numpy."
+            )
+        sides = [self.expression(left, f"{path}.left"), self.expression(right, f"{path}.right")]
+        if kinds == {"date", "instant"}:
+            sides = [side.cast(self.nw.Datetime("us")) for side in sides]
+        return _compared(op, *sides)
+
+    def _against(self, op: str, arg: Expression, value: LiteralValue, path: str) -> Any:
+        """Return a comparison with a plain value."""
+        last = self._last_time(arg)
+        if last is not None:
+            return self._elapsed(op, last, float(value))  # type: ignore[arg-type]
+        expression, kind = self.expression(arg, path), self.kind(arg)
+        if kind == "instant":
+            return _compared(op, expression, self._lit(dated(self.zone, value)))
+        if kind == "date" and isinstance(value, datetime):
+            return self._day_against(op, expression, dated(self.zone, value))
+        return _compared(op, expression, self.nw.lit(self._plain(value)))
+
+    def _day_against(self, op: str, days: Any, at: int) -> Any:
+        """Return how the midnights of days compare with an instant."""
+        from_here, after = day_from(self.zone, at, above=False), day_from(self.zone, at, above=True)
+        lit = self.nw.lit
+        below, upto = days < lit(plain_day(from_here)), days < lit(plain_day(after))
+        found = {"lt": below, "ge": ~below, "le": upto, "gt": ~upto}
+        return found[op] if op in found else (~below & upto if op == "eq" else below | ~upto)
+
+    def _last_time(self, arg: Expression) -> Any:
+        """Return the time that a figure of elapsed days counts from, None where the node is something else."""
+        if isinstance(arg, nodes.Aggregate) and arg.op in _ELAPSED:
+            assert self.facts is not None
+            return self.facts.time_of(arg.events, arg.window, _ELAPSED[arg.op])
+        return None
+
+    def _elapsed(self, op: str, when: Any, bound: float) -> Any:
+        """Return how the days since a time compare with a number."""
+        enough = when <= self._lit(self.at - elapsed_from(bound, above=False))
+        more = when <= self._lit(self.at - elapsed_from(bound, above=True))
+        found = {"ge": enough, "lt": ~enough, "gt": more, "le": ~more, "eq": enough & ~more, "ne": ~enough | more}
+        return found[op]
+
+    def _is_in(self, arg: Expression, values: tuple[LiteralValue, ...], path: str) -> Any:
+        nw = self.nw
+        if not values:
+            last = self._last_time(arg)
+            known = ~(self.expression(arg, path) if last is None else last).is_null()
+            return nw.when(known).then(nw.lit(False))  # noqa: FBT003
+        kind = self.kind(arg)
+        mixed = kind == "date" and isinstance(values[0], datetime)
+        if mixed or self._last_time(arg) is not None:
+            return self._any([self._against("eq", arg, value, path) for value in values])
+        plain = [plain_time(dated(self.zone, v)) if kind == "instant" else self._plain(v) for v in values]
+        return self.expression(arg, path).is_in(plain)
+
+    def _matches(self, op: str, text: Any, values: tuple[str, ...]) -> Any:
+        match op:
+            case "startswith":
+                return text.str.starts_with(values[0])
+            case "endswith":
+                return text.str.ends_with(values[0])
+        each = [text.str.contains(value, literal=True) for value in values]
+        if op == "contains_all":
+            return self._all(each)
+        return ~self._any(each) if op == "contains_none" else self._any(each)
+
+    def _date_window(self, node: nodes.DateWindow, path: str) -> Any:
+        value, kind = self.expression(node.arg, f"{path}.arg"), self.kind(node.arg)
+        length = node.duration // _US
+        if kind == "date" and node.op == "upcoming":
+            today, lit = self.zone.day(self.at), self.nw.lit
+            ahead = node.duration // timedelta(days=1)
+            return (value >= lit(plain_day(today))) & (value < lit(plain_day(today + ahead)))
+        compare: Callable[[str, int], Any] = (
+            (lambda op, at: self._day_against(op, value, at))
+            if kind == "date"
+            else (lambda op, at: _compared(op, value, self._lit(at)))
+        )
+        match node.op:
+            case "within":
+                return compare("gt", self.at - length) & compare("le", self.at)
+            case "older_than":
+                return compare("le", self.at - length)
+        return compare("gt", self.at) & compare("le", self.at + length)
+
+
+def _compared(op: str, left: Any, right: Any) -> Any:
+    return getattr(operator, op)(left, right)
