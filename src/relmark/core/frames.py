@@ -79,7 +79,8 @@ def _column(nw: Any, series: Any, name: str) -> Any:
         times = np.asarray(series.to_numpy()).astype("M8[us]", copy=False)
         return times if kind.time_zone is None else UtcTimes(times)
     if kind == nw.Date:
-        return np.asarray(series.to_numpy()).astype("M8[D]")
+        days = np.asarray(series.to_numpy())
+        return days.astype("M8[D]") if days.dtype.kind == "M" else days
     if kind == nw.Boolean and series.is_null().any():
         return np.array(series.to_list(), dtype=object)
     if kind.is_integer() and series.is_null().any():
@@ -119,9 +120,9 @@ def _coded_categorical(nw: Any, series: Any) -> Coded:
         return Coded(_texts(native.cat.categories.tolist()), native.cat.codes.to_numpy())
     if hasattr(native, "combine_chunks"):  # pyarrow
         return _coded_arrow(native)
-    words = _texts(native.cat.get_categories().to_list())  # polars
-    if series.dtype == nw.Categorical:  # its physical codes belong to a pool that other columns share
+    if series.dtype == nw.Categorical:  # polars: its physical codes belong to a pool that other columns share
         return _coded(nw, series.cast(nw.String))
+    words = _texts(native.dtype.categories.to_list())
     physical = native.to_physical().to_numpy()
     missing = native.is_null().to_numpy()
     return Coded(words, np.where(missing, -1, np.nan_to_num(physical)).astype(np.int64))
