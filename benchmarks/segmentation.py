@@ -1,7 +1,8 @@
-"""Segments over 10 M events of 1 M customers: windows, sequences and a hundred mixed rules, beside polars, DuckDB, pandas.
+"""Segments over 10 M events of 1 M customers: windows, sequences and a hundred mixed rules, beside polars, DuckDB,
+pandas.
 
-Run ``python benchmarks/segmentation.py [events] [customers]``. Every rival answers the same question, and the answers are
-compared before anything is timed.
+Run ``python benchmarks/segmentation.py [events] [customers]``. Every rival answers the same question, and the answers
+are compared before anything is timed.
 """
 
 from __future__ import annotations

@@ -256,7 +256,7 @@ def test_limits_can_be_raised_by_whoever_trusts_the_source():
 
 
 def test_limits_can_be_lowered():
-    with pytest.raises(LimitError, match="members|values"):
+    with pytest.raises(LimitError, match=r"members|values"):
         Expression.from_json('{"op": "ids", "values": [1, 2, 3]}', Limits(members=2))
     with pytest.raises(LimitError, match="values"):
         parse("ids([1, 2, 3])", Limits(members=2))

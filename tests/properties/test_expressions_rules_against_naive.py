@@ -24,12 +24,12 @@ from relmark.expressions import (
     everyone,
     field,
     ids,
+    nodes,
     parse,
     prop,
     sample,
     sequence,
 )
-from relmark.expressions import nodes
 from relmark.segmentation import Segment
 
 _NAIVE = runpy.run_path(str(Path(__file__).parents[1] / "expressions" / "naive_rules.py"))
@@ -296,8 +296,8 @@ def test_a_figure_over_columns_is_what_the_naive_reading_gives(seed):
     found = as_python(figure.measure(base, AS_OF))
     for who, value in zip(base.customer_id.tolist(), found, strict=True):
         expected = world.naive(who, AS_OF).value(figure.to_dict())
-        value = None if value is not None and np.isnan(value) else value
-        assert value == expected, (who, value, expected, figure.to_text())
+        known = None if value is not None and np.isnan(value) else value
+        assert known == expected, (who, known, expected, figure.to_text())
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

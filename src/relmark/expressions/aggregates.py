@@ -62,10 +62,10 @@ def exact_sums(codes: Codes, values: FloatArray, k: int) -> FloatArray:
     """Return each customer's sum, correctly rounded, so that no order of the events changes a bit of it.
 
     The values are split at a power of two into parts of so few bits that float64 adds each part without rounding; two
-    parts are enough for money. It equals ``math.fsum``, at about twice the cost of one bincount. A sum beyond float64 is
-    NaN.
+    parts are enough for money. It equals ``math.fsum``, at about twice the cost of one bincount. A sum beyond float64
+    is NaN.
     """
-    levels = []
+    levels: list[FloatArray] = []
     rest = values
     while len(levels) < 4:
         total = float(np.abs(rest).sum()) if len(rest) else 0.0
@@ -77,17 +77,14 @@ def exact_sums(codes: Codes, values: FloatArray, k: int) -> FloatArray:
             break
         magic = math.ldexp(1.5, grid + 52)
         high = (rest + magic) - magic
-        levels.append(np.bincount(codes, weights=high, minlength=k))
+        levels.append(np.asarray(np.bincount(codes, weights=high, minlength=k), dtype=np.float64))
         rest = rest - high
     if len(rest) and rest.any():
         return _slow_sums(codes, values, k)
     if not levels:
         return np.zeros(k)
-    result = levels[0]
-    if len(levels) == 2:
-        result = levels[0] + levels[1]
-    elif len(levels) > 2:
-        result = levels[0] + levels[1]
+    result: FloatArray = levels[0] if len(levels) == 1 else levels[0] + levels[1]
+    if len(levels) > 2:
         for customer in np.flatnonzero(np.any(levels[2:], axis=0)).tolist():
             result[customer] = math.fsum(level[customer] for level in levels)
     return result
@@ -116,7 +113,7 @@ def extreme_values(codes: Codes, values: FloatArray, k: int, *, largest: bool) -
 
 
 def distinct_pairs(codes: Codes, ranks: Codes, n_ranks: int) -> tuple[IntArray, IntArray]:
-    """Return the different pairs of customer and rank, packed as ``code * n_ranks + rank`` ascending, and their counts."""
+    """Return the different pairs of customer and rank, as ``code * n_ranks + rank`` ascending, and their counts."""
     keys = codes.astype(np.int64) * n_ranks + ranks
     keys.sort()
     starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))) if len(keys) else np.empty(0, np.int64)
@@ -131,7 +128,7 @@ def distinct_counts(codes: Codes, ranks: Codes, n_ranks: int, k: int) -> IntArra
 
 
 def most_frequent_ranks(codes: Codes, ranks: Codes, n_ranks: int, k: int) -> IntArray:
-    """Return the rank that most of each customer's events have, the smallest of equally frequent ones; -1 without one."""
+    """Return the rank that most of each customer's events have, the smallest of equal ones; -1 without one."""
     n_ranks = max(n_ranks, 1)
     pairs, sizes = distinct_pairs(codes, ranks, n_ranks)
     owner = pairs // n_ranks
@@ -156,7 +153,7 @@ def ranked(column: Column) -> tuple[Codes, Column]:
 
 
 def smallest_of_time(codes: Codes, times: IntArray, ranks: Codes, k: int, *, last: bool) -> IntArray:
-    """Return the rank of each customer's earliest or latest event, the smallest of those at that instant; -1 without."""
+    """Return the rank of each customer's earliest or latest event, the smallest at that instant; -1 without."""
     when = last_times(codes, times, k) if last else first_times(codes, times, k)
     at = times == when[codes]
     result = np.full(k, np.iinfo(np.int64).max, dtype=np.int64)

@@ -45,7 +45,8 @@ def days_to_anniversary(date: IntArray, today: int | IntArray) -> IntArray:
     _, month, day = year_month_day(date)
     year = year_month_day(today)[0]
     this_year = day_number(year, month, day)
-    return np.where(this_year >= today, this_year, day_number(year + 1, month, day)) - today
+    following = np.where(this_year >= today, this_year, day_number(year + 1, month, day))
+    return np.asarray(following - today, dtype=np.int64)
 
 
 def period_number(day: IntArray, unit: str) -> IntArray:

@@ -55,7 +55,7 @@ def constant(value: LiteralValue, n: int) -> Column:
     if kind == "boolean":
         return Column("boolean", np.full(n, value, dtype=np.int8))
     if kind == "date":
-        return Column("date", np.full(n, np.datetime64(value, "D")))  # type: ignore[arg-type]
+        return Column("date", np.full(n, _day(value)).view("M8[D]"))
     return Column("instant", np.full(n, instant(value), dtype=np.int64).view("M8[us]"))  # type: ignore[arg-type]
 
 
@@ -134,7 +134,9 @@ def _compare_columns(op: str, left: Column, right: Column, tz: str) -> Truth:
         assert left.categories is not None
         assert right.categories is not None
         words = np.union1d(left.categories, right.categories)
-        codes = [np.append(np.searchsorted(words, side.categories), -1)[side.data] for side in (left, right)]
+        codes = [
+            np.append(np.searchsorted(words, np.asarray(side.categories)), -1)[side.data] for side in (left, right)
+        ]
         return Truth.of(test(*codes), missing)
     if left.kind == right.kind == "date":
         return Truth.of(test(left.data.view(np.int64), right.data.view(np.int64)), missing)
@@ -229,7 +231,7 @@ def filled(column: Column, value: LiteralValue, tz: str) -> Column:
         case "boolean":
             return Column("boolean", np.where(missing, np.int8(value), column.data))  # type: ignore[arg-type]
         case "date":
-            return Column("date", np.where(missing, np.datetime64(value, "D"), column.data))  # type: ignore[arg-type]
+            return Column("date", np.where(missing, np.datetime64(_day(value), "D"), column.data))
         case "instant":
             return Column("instant", np.where(missing, np.datetime64(_moment(value, tz), "us"), column.data))
         case "text":
@@ -241,7 +243,7 @@ def filled(column: Column, value: LiteralValue, tz: str) -> Column:
 
 
 def calculate(op: str, left: Column, right: Column) -> Column:
-    """Return ``left op right`` in float64: NaN where either is missing, for a divisor of 0, and for an infinite result."""
+    """Return ``left op right`` in float64; NaN where either is missing, for a divisor of 0, and where it is infinite."""
     a, b = left.numbers(), right.numbers()
     with np.errstate(all="ignore"):
         result = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}[op](a, b)

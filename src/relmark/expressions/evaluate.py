@@ -89,7 +89,7 @@ class BaseScope(Scope):
             found = super().compute(node)
             if self.keep is None or key in self.keep:
                 self.shared[key] = found
-        return found  # type: ignore[no-any-return]
+        return found
 
     def leaf(self, node: Expression) -> Column | Truth:
         """Return fields, figures of events, and tests of dates and ids."""
@@ -110,7 +110,7 @@ class BaseScope(Scope):
                 missing = _gone(column)
                 return Column("number", years if missing is None else np.where(missing, np.nan, years))
             case nodes.Everyone():
-                return Truth.constant(True, self.n)
+                return Truth.constant(value=True, n=self.n)
             case nodes.Ids(values=values):
                 rows = self.base.find(np.array(values)) if values else np.empty(0, dtype=np.int64)
                 found = np.zeros(self.n, dtype=np.bool_)
@@ -254,7 +254,7 @@ class BaseScope(Scope):
             events = self._events(node.events, Window())
             today = period_number(self._seen_today(), node.period)
             here = period_number(local_days(events.times, self.tz), node.period)
-            back = (today[events.codes] if isinstance(today, np.ndarray) and today.ndim else today) - here
+            back = (today[events.codes] if isinstance(self.seen_as_of, np.ndarray) else today) - here
             inside = back < node.of
             codes, back = events.codes[inside], back[inside]
         else:
@@ -278,7 +278,9 @@ class BaseScope(Scope):
         if verdict.unknown is not None:
             unknown |= aggregates.present(codes[latest & verdict.unknown], k) & ~some_false
         true = seen & ~some_false & ~unknown
-        return Truth.of(spread(true, self.rows, self.n, default=False), spread(unknown, self.rows, self.n, default=True))
+        return Truth.of(
+            spread(true, self.rows, self.n, default=False), spread(unknown, self.rows, self.n, default=True)
+        )
 
     def _not_followed_by(self, node: nodes.NotFollowedBy) -> BoolArray:
         until = Window()

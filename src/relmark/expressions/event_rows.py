@@ -45,7 +45,7 @@ def window_bounds(window: Window, as_of: Moment, tz: str) -> Bounds:
         since = instant(window.since, tz=tz) - 1
         low = since if low is None else _larger(low, since)
     if window.until is not None:
-        high = -_larger(-high, -instant(window.until, tz=tz))  # type: ignore[assignment]
+        high = -_larger(-high, -instant(window.until, tz=tz))
     return Bounds(low, high)
 
 
@@ -85,9 +85,10 @@ class EventRows:
     def __init__(self, scopes: list[EventScope], tz: str) -> None:
         self.scopes = scopes
         self.tz = tz
-        codes = [scope.part.code[scope.rows] for scope in scopes]
+        codes: list[npt.NDArray[Any]] = [scope.part.code[scope.rows] for scope in scopes]
         times = [scope.part.time[scope.rows] for scope in scopes]
         self.order: IntArray | None = None
+        self.codes: npt.NDArray[Any]
         if len(scopes) == 1:
             self.codes, self.times = codes[0], times[0]
         else:
@@ -157,7 +158,8 @@ def _chosen_rows(part: Partition, name: str, where: Expression | None, bounds: B
     if where is not None:
         if mask is not None:
             inside = np.flatnonzero(mask) + rows.start
-            return inside[EventScope(part, name, inside, len(inside), tz).truth(where).true]
+            fits = EventScope(part, name, inside, len(inside), tz).truth(where)
+            return np.asarray(inside[fits.true])
         mask = EventScope(part, name, rows, rows.stop - rows.start, tz).truth(where).true
     return rows if mask is None else np.flatnonzero(mask) + rows.start
 

@@ -1,7 +1,7 @@
 """Which kind of value each node has, and what of a rule does not fit a schema: every problem, with its place.
 
-A number is never compared with a word, a word never added, a property is only asked of events. The same rules hold for a
-definition that comes from a user interface, before it meets data, and for the data themselves.
+A number is never compared with a word, a word never added, a property is only asked of events. The same rules hold for
+a definition that comes from a user interface, before it meets data, and for the data themselves.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def check_on_data(
 ) -> None:
     """Raise the first thing in which an expression does not fit data.
 
-    An event type or a property that the log does not have is no error here: a log in which nobody has unsubscribed has no
-    such events. `notes_on_data` tells of them.
+    An event type or a property that the log does not have is no error here: a log in which nobody has unsubscribed has
+    no such events. `notes_on_data` tells of them.
     """
     found = (rule_problems if rule else problems)(expression, base.schema(), path=path, segments=segments)
     for problem in found:
@@ -224,8 +224,8 @@ class _Checker:
         elif isinstance(node.left, nodes.Literal):
             self._fits(right, node.left.value, f"{path}.left")
         elif left is not None and right is not None and left != right and {left, right} != _TIMES:
-            message = f"{_brief(node.left)} is {_NAMES.get(left, left)} and {_brief(node.right)} is {_NAMES.get(right, right)}"
-            self.fail(path, "wrong_type", f"{message}: they do not compare.")
+            sides = [f"{_brief(side)} is {_NAMES[kind]}" for side, kind in ((node.left, left), (node.right, right))]
+            self.fail(path, "wrong_type", f"{' and '.join(sides)}: they do not compare.")
 
     # Events
 

@@ -105,7 +105,7 @@ def sorted_values(values: Iterable[Any], name: str = "values") -> tuple[LiteralV
     kinds = {literal_kind(value) for value in plain}
     if len(kinds) > 1:
         raise InputError(f"{name} mixes {' and '.join(sorted(kinds))}: give values of one kind.")
-    return tuple(sorted(set(plain)))  # type: ignore[type-var]
+    return tuple(sorted(set(plain)))
 
 
 def words(values: str | Iterable[str], name: str = "values") -> tuple[str, ...]:

@@ -327,7 +327,7 @@ class Sequence(Expression):
 
     op: ClassVar[str] = "sequence"
     steps: tuple[Selection, ...]
-    within: timedelta | None = None
+    within: timedelta | None = None  # type: ignore[assignment]  # hides the method that dates have
     strict: bool = False
     exclude: tuple[Selection, ...] = ()
 
@@ -350,7 +350,7 @@ class NotFollowedBy(Expression):
     op: ClassVar[str] = "not_followed_by"
     events: Selection
     then: Selection
-    within: timedelta
+    within: timedelta  # type: ignore[assignment]  # hides the method that dates have
     recent: timedelta | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """How a tree is computed over rows, whatever a row is: the part that customers and events have in common.
 
-A scope says what its leaves are (fields and aggregates of customers; properties of events); everything above them is the
-same.
+A scope says what its leaves are (fields and aggregates of customers; properties of events); everything above them is
+the same.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Scope:
                 return is_in(self.column(arg), values, self.tz)
             case nodes.IsNull(arg=arg):
                 missing = is_missing(self.column(arg))
-                return Truth.constant(False, self.n) if missing is None else Truth(missing)
+                return Truth.constant(value=False, n=self.n) if missing is None else Truth(missing)
             case nodes.Matches(op=op, arg=arg, values=values, casefold=casefold):
                 return matches(op, self.column(arg), values, casefold=casefold)
             case nodes.Literal(value=value):

@@ -89,7 +89,7 @@ class Selection:
 
     def __attrs_post_init__(self) -> None:
         """Check the names and that the predicate is about events alone."""
-        if not self.types or not all(isinstance(name, str) and name for name in self.types):
+        if not self.types or any(name == "" or not isinstance(name, str) for name in self.types):
             raise InputError(f"event({', '.join(map(shown, self.types))}): names of event types are needed.")
         object.__setattr__(self, "types", tuple(sorted({plain_text("event", name) for name in self.types})))
         if self.where is not None:
@@ -206,7 +206,7 @@ class Selection:
             ".count(within=days(30)) >= 2, .exists(), .sum() or .days_since_last()."
         )
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_value  # type: ignore[assignment]
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_value
     __and__ = __or__ = __invert__ = __rand__ = __ror__ = __bool__ = _no_value
     __hash__ = object.__hash__
 
@@ -234,7 +234,7 @@ def nodes_of(expression: Expression) -> list[Expression]:
     while stack:
         node = stack.pop()
         found.append(node)
-        for attribute in attrs.fields(type(node)):
+        for attribute in attrs.fields(type(node)):  # type: ignore[arg-type]
             value = getattr(node, attribute.name)
             stack += [
                 item for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, Expression)

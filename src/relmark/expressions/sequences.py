@@ -1,9 +1,9 @@
 """Whether steps happened in order: exact on whole arrays, by carrying row positions forward.
 
-Customers are read in blocks whose events stay in the processor's cache. In a block each event becomes one integer, of its
-customer, its time and its step, and these are sorted; then rows stand customer by customer in the order of time. The latest
-start of a chain that ends at or before a row is the running maximum of row positions, and a later start is never worse: it
-is closer to every later step, and has fewer excluded events after it.
+Customers are read in blocks whose events stay in the processor's cache. In a block each event becomes one integer, of
+its customer, its time and its step, and these are sorted; then rows stand customer by customer in the order of time.
+The latest start of a chain that ends at or before a row is the running maximum of row positions, and a later start is
+never worse: it is closer to every later step, and has fewer excluded events after it.
 
 (8 M rows of two types: half the time of arrays as long as the log, which mostly wait for memory.)
 """

@@ -38,7 +38,7 @@ def written(value: Any) -> Any:
         return written(value.value)
     if isinstance(value, Expression):
         body: dict[str, Any] = {"op": value.op}  # type: ignore[attr-defined]
-        for attribute in attrs.fields(type(value)):
+        for attribute in attrs.fields(type(value)):  # type: ignore[arg-type]
             item = getattr(value, attribute.name)
             if isinstance(item, Window):
                 body |= {name: written(bound) for name in _WINDOW if (bound := getattr(item, name)) is not None}

@@ -1,7 +1,7 @@
 """Reads the text form of a rule: a small, non-recursive reader that knows a fixed list of words and calls nothing else.
 
-It is the Python spelling with Python's binding strengths, plus ``and``, ``or`` and ``not``. Nothing is evaluated as code: a
-name is looked up in a table of builders, a method in a table of methods, and brackets are a stack of frames.
+It is the Python spelling with Python's binding strengths, plus ``and``, ``or`` and ``not``. Nothing is evaluated as
+code: a name is looked up in a table of builders, a method in a table of methods, and brackets are a stack of frames.
 """
 
 from __future__ import annotations
@@ -32,12 +32,35 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "days": days,
     "hours": hours,
     "minutes": minutes,
-    "duration": lambda text: parse_duration(text),
+    "duration": parse_duration,
     "date": lambda text: moment_value(text[:10] if isinstance(text, str) else text),
     "instant": lambda text: aware(instant(text)),
 }
 _VALUE_METHODS = frozenset(
-    ["after", "age", "anniversary", "before", "between", "contains", "contains_all", "contains_any", "contains_none", "endswith", "fill", "has_word", "in_period", "is_in", "is_null", "like", "not_in", "not_null", "older_than", "startswith", "upcoming", "within"]
+    [
+        "after",
+        "age",
+        "anniversary",
+        "before",
+        "between",
+        "contains",
+        "contains_all",
+        "contains_any",
+        "contains_none",
+        "endswith",
+        "fill",
+        "has_word",
+        "in_period",
+        "is_in",
+        "is_null",
+        "like",
+        "not_in",
+        "not_null",
+        "older_than",
+        "startswith",
+        "upcoming",
+        "within",
+    ]
 )
 _EVENT_METHODS = frozenset([
     *nodes.AGGREGATES, "first_time", "last_event", "not_followed_by", "regularly", "restarted", "stopped",

@@ -38,7 +38,7 @@ def place(text: str, start: int) -> str:
 
 
 class Tokens:
-    """The words of a text, read as far as they are asked for, so that a hostile text costs what comes before its fault."""
+    """The words of a text, read as far as they are asked for: a hostile text costs what comes before its fault."""
 
     def __init__(self, text: str, limits: Limits) -> None:
         self._source = _tokens(text, limits)

@@ -17,7 +17,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @attrs.frozen(eq=False)
 class Truth:
-    """Which rows are true, and which unknown; the two never meet. None says that no row is unknown, and costs nothing."""
+    """Which rows are true, and which unknown, never both; None says that no row is unknown, and costs nothing."""
 
     true: BoolArray
     unknown: BoolArray | None = None
@@ -30,7 +30,7 @@ class Truth:
         return cls(true & ~missing, missing)
 
     @classmethod
-    def constant(cls, value: bool, n: int) -> Truth:
+    def constant(cls, *, value: bool, n: int) -> Truth:
         """Return n rows of true, or of false."""
         return cls(np.full(n, value))
 

@@ -85,7 +85,7 @@ def diff(before: SegmentMembers, after: SegmentMembers) -> SegmentDiff:
             raise InputError(f"{name} is {shown(value)}: the result of Segment.evaluate is needed.")
     if before._fingerprint != after._fingerprint:  # noqa: SLF001
         raise InputError(
-            f"before is of the rule of {before.name!r} and after of another, of {after.name!r}: evaluate one rule twice."
+            f"before is of the rule of {before.name!r} and after of another, of {after.name!r}: evaluate one rule."
         )
     then, now = _aligned(before, after)
     was, is_now = _picked(before.mask, then), _picked(after.mask, now)

@@ -29,11 +29,12 @@ __all__ = [
     "win_back",
 ]
 
-_HOUR, _DAY, _WEEK, _MONTH = hours(1), days(1), days(7), days(30)
+_HOUR, _HOURS_4 = hours(1), hours(4)
+_DAY, _DAYS_3, _WEEK, _MONTH, _DAYS_90, _DAYS_180 = days(1), days(3), days(7), days(30), days(90), days(180)
 
 
 def abandoned_basket(
-    wait: timedelta = _HOUR, recent: timedelta = days(3), *, cart: str = "cart", purchase: str = "purchase"
+    wait: timedelta = _HOUR, recent: timedelta = _DAYS_3, *, cart: str = "cart", purchase: str = "purchase"
 ) -> Expression:
     """Return who put something into the basket, waited, and did not buy.
 
@@ -55,8 +56,8 @@ def abandoned_basket(
 
 
 def abandoned_browse(
-    wait: timedelta = hours(4),
-    recent: timedelta = days(3),
+    wait: timedelta = _HOURS_4,
+    recent: timedelta = _DAYS_3,
     *,
     views: int = 2,
     view: str = "view",
@@ -99,7 +100,7 @@ def birthday(upcoming: timedelta = _DAY, *, born: str = "birthday") -> Expressio
 
 
 def win_back(
-    silent: timedelta = days(180), *, purchase: str = "purchase", unsubscribe: str = "unsubscribe"
+    silent: timedelta = _DAYS_180, *, purchase: str = "purchase", unsubscribe: str = "unsubscribe"
 ) -> Expression:
     """Return who bought once, has not bought for so long, and has not unsubscribed."""
     bought = event(purchase).exists(ago=silent) & ~event(purchase).exists(within=silent)
@@ -156,7 +157,7 @@ def engaged_visitor(
 
 
 def inactive_subscriber(
-    silent: timedelta = days(90),
+    silent: timedelta = _DAYS_90,
     sent: int = 5,
     *,
     message: str = "message_sent",
@@ -214,7 +215,7 @@ def double_opt_in_pending(
 
 def replenishment(
     after: timedelta = _MONTH,
-    early: timedelta = days(3),
+    early: timedelta = _DAYS_3,
     *,
     where: Expression | None = None,
     purchase: str = "purchase",
