@@ -207,7 +207,7 @@ def test_ease_by_blocks_is_ease_at_once():
     P = np.linalg.inv(X.T @ X + 50.0 * np.eye(m))
     B = -P / np.diag(P)[None, :]
     np.fill_diagonal(B, 0.0)
-    assert Ease(regularization=50.0).fit(x).weights == pytest.approx(B, abs=1e-5)
+    assert np.abs(Ease(regularization=50.0).fit(x).weights - B).max() < 1e-5
 
 
 def test_ease_refuses_what_does_not_fit_memory_or_float32():

@@ -144,7 +144,7 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], items: 
             continue
         if f"{name}.indptr" in arrays:
             parts = {part: arrays[f"{name}.{part}"] for part in _PARTS if f"{name}.{part}" in arrays}
-            values[name] = _history(name, parts)
+            values[name] = _history(name, parts, len(arrays["item"]))
         elif name in arrays:
             values[name] = arrays[name]
         elif name in meta["values"]:
@@ -165,7 +165,7 @@ def _part(arrays: Mapping[str, Any], prefix: str, items: ItemTable | None) -> An
     )
 
 
-def _history(name: str, parts: Mapping[str, Any]) -> History:
+def _history(name: str, parts: Mapping[str, Any], m: int) -> History:
     """Return saved rows after a look at what kernels rely on: offsets that ascend and entries that exist."""
     missing = [part for part in _PARTS[:3] if part not in parts]
     if missing:
@@ -180,4 +180,6 @@ def _history(name: str, parts: Mapping[str, Any]) -> History:
         or (np.diff(indptr) < 0).any()
     ):
         raise DefinitionError(f"the rows of {name!r} do not fit together.", code="wrong_value")
+    if entries and not 0 <= int(parts["item"].min()) <= int(parts["item"].max()) < m:
+        raise DefinitionError(f"the rows of {name!r} point outside the {m:,} items.", code="wrong_value")
     return History(**parts)

@@ -43,8 +43,8 @@ class Ease(Spec):
     Notes
     -----
     With G = X'X + lambda I and P = inv(G), the weights are ``B_ij = -P_ij / P_jj`` with a zero diagonal, and the scores
-    of a customer with row x are ``x B``. It is a Cholesky factor and its inverse, in place, of m squared cells: in float32
-    (400 MB at 10,000 items), or in float64 where the weights are so large beside lambda that float32 would lose the
+    of a customer with row x are ``x B``. It is a Cholesky factor and its inverse, in place, of m squared cells: in
+    float32 (400 MB at 10,000 items), or in float64 where the weights are so large beside lambda that float32 would lose the
     third digit.
 
     References
@@ -130,7 +130,7 @@ def ease_weights(past: History, m: int, regularization: float) -> FloatArray:
     B = P.T
     np.divide(B, -diagonal[None, :], out=B)
     B[np.diag_indices(m)] = 0.0
-    return B.astype(np.float32, copy=False)
+    return np.asarray(B, dtype=np.float32)
 
 
 def _mirror(P: FloatArray) -> None:

@@ -177,8 +177,8 @@ class FactorModel(Fitted):
     def _contributions(self, block: Block, item: int) -> Contributions:
         """Return what each purchase adds, and what is left of a customer's fitted vector.
 
-        For least squares eq. 7 of Hu, Koren and Volinsky, ``y_i' W_u y_j c_uj``; for BPR the part of each purchase in the
-        vector that they alone would give, and the item's bias.
+        For least squares eq. 7 of Hu, Koren and Volinsky, ``y_i' W_u y_j c_uj``; for BPR the part of each purchase in
+        the vector that they alone would give, and the item's bias.
         """
         taste = self._tastes(block)[0].astype(np.float64)
         score = float(taste @ self.item_factors[item].astype(np.float64))
