@@ -21,9 +21,9 @@ import numpy.typing as npt
 from scipy.special import betainc, betaln, digamma, expit, gammaln, hyp2f1, polygamma, xlogy
 
 from relmark.ltv._cells import distinct, weights_by
-from relmark.ltv._hypergeometric import beta_mean, hard_for_scipy
+from relmark.ltv._hypergeometric import beta_mean, beta_total_by_trapezoid, hard_for_scipy
 from relmark.ltv._newton import Terms
-from relmark.ltv._quadrature import in_blocks, unit_nodes
+from relmark.ltv._quadrature import by_panels, in_blocks, unit_nodes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -202,7 +202,7 @@ def expected(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray) -> Floa
         c / (a - 1) (1 - (1 - z)^(a - 1) 2F1(c - k, a - 1; c; z)),
 
     subtracts almost equal numbers close to a = 1, for short horizons and at c = 0: there, and where scipy's 2F1 is
-    weak, the rate is integrated instead.
+    weak, it is E[(1 - (1 + p t / M)^-k) / p], integrated over p.
     """
     return in_blocks(lambda x, T, t: _expected(m, x, T, t), x, T, t)
 
@@ -212,34 +212,37 @@ def _expected(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray) -> Flo
     c = m.a + m.b + x + (m.shift - 1.0)
     z = t / (M + t)
     out = np.empty(len(x), dtype=np.float64)
-    hard = np.ones(len(x), dtype=np.bool_)
-    if abs(m.a - 1.0) > 1e-7:
+    hard = hard_for_scipy(k + 1.0, m.a, c - k, z) | (np.abs(c) < 1e-6) | (abs(m.a - 1.0) < 1e-7)
+    if not hard.all():
         with np.errstate(all="ignore"):
-            gap = 1.0 - np.exp((1.0 - m.a) * np.log1p(t / M)) * hyp2f1(c - k, m.a - 1.0, c, z)
+            gap = 1.0 - np.exp((1.0 - m.a) * np.log1p(t / M)) * hyp2f1(c - k, m.a - 1.0, c, np.where(hard, 0.0, z))
             out = c / (m.a - 1.0) * gap
-        hard = ~(np.abs(gap) > 1e-3) | ~np.isfinite(out) | (np.abs(c) < 1e-6) | (out < 0)
-        hard |= hard_for_scipy(k + 1.0, m.a, c - k, z)
+        hard |= ~(np.abs(gap) > 1e-3) | ~np.isfinite(out) | (out < 0)
+    out[t == 0] = 0.0
+    hard &= t > 0
     if hard.any():
-        out[hard] = discounted(m, x[hard], T[hard], t[hard], 0.0)
+        out[hard] = beta_total_by_trapezoid(k[hard], m.a, (m.b + m.shift) + x[hard], (t / M)[hard])
     return out
 
 
 def discounted(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
     """Return the integral of e^(-delta s) rate(s) over (0, t) given alive at T, by quadrature in y = ln(1 + s / M)."""
+    if delta > 0.0:  # beyond e^-45 nothing counts
+        t = np.minimum(t, 45.0 / delta)
+    M = m.alpha + T
+    reach = np.log1p(t / M)
+    # Panels over which the flow falls by e^15 at most; shorter ones where many purchases face few tosses (large r).
+    width = 1.0 / max(1.0, np.sqrt(max(m.r - m.a - m.b, 0.0)) / 2.5)
+    needed = np.ceil(np.maximum(reach / width, (delta * t + m.a * reach) / 15.0)).astype(np.int64)
 
-    def integral(x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        M = (m.alpha + T)[:, None]
-        if delta > 0.0:  # beyond e^-45 nothing counts
-            t = np.minimum(t, 45.0 / delta)
-        reach = np.log1p(t[:, None] / M)
-        panels = max(int(np.ceil(float(reach.max(initial=0.0)) / 2.0)), 1)
-        node, weight = unit_nodes(24, panels)
-        y = reach * node
-        s = M * np.expm1(y)
-        flow = rate(m, x[:, None], T[:, None], s) * np.exp(y - delta * s) * M
-        return reach[:, 0] * (flow @ weight)
+    def integral(rows: npt.NDArray[np.int64], panels: int) -> FloatArray:
+        node, weight = unit_nodes(16, panels)
+        y = reach[rows, None] * node
+        s = M[rows, None] * np.expm1(y)
+        flow = rate(m, x[rows, None], T[rows, None], s) * np.exp(y - delta * s)
+        return M[rows] * reach[rows] * (flow @ weight)
 
-    return in_blocks(integral, x, T, t, rows=512)
+    return by_panels(needed, integral, np.empty(len(x), dtype=np.float64), rows=512)
 
 
 def total(m: Parameters, x: FloatArray) -> FloatArray:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import digamma, exprel, gammaln, polygamma, xlogy
 
 from relmark.ltv._newton import Terms
-from relmark.ltv._quadrature import by_panels, in_blocks, unit_nodes
+from relmark.ltv._quadrature import by_panels, unit_nodes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -206,15 +206,17 @@ def discounted(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, delta
     if delta > 0.0:
         t = np.minimum(t, _NEGLIGIBLE / delta)
 
-    def integral(x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        N = (m.beta + T)[:, None]
-        reach = np.log1p(t[:, None] / N)
-        node, weight = unit_nodes(24, max(int(np.ceil(float(reach.max(initial=0.0)))), 1))
-        y = reach * node
-        flow = np.exp((1.0 - m.s) * y - delta * N * np.expm1(y))
-        return (m.r + x) / (m.alpha + T) * N[:, 0] * reach[:, 0] * (flow @ weight)
+    N = m.beta + T
+    reach = np.log1p(t / N)
+    needed = np.ceil(np.maximum(reach, (delta * t + m.s * reach) / _FALL)).astype(np.int64)
 
-    return in_blocks(integral, x, T, t, rows=1_024)
+    def integral(rows: npt.NDArray[np.int64], panels: int) -> FloatArray:
+        node, weight = unit_nodes(_NODES, panels)
+        y = reach[rows, None] * node
+        flow = np.exp((1.0 - m.s) * y - delta * N[rows, None] * np.expm1(y))
+        return N[rows] * reach[rows] * (flow @ weight)
+
+    return (m.r + x) / (m.alpha + T) * by_panels(needed, integral, np.empty(len(x), dtype=np.float64))
 
 
 def probabilities(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:

@@ -83,7 +83,7 @@ def churn_risk(model: PurchaseModel, summary: PurchaseSummary, *, threshold: flo
     >>> m = BgNbd(r=.243, alpha=4.414, a=.793, b=2.426, unit="week")
     >>> s = PurchaseSummary(frequency=[2, 12, 0], recency=[30.43, 30.43, 0], T=[38.86, 38.86, 38.86])
     >>> churn_risk(m, s, threshold=.5).falls_in.round(1)
-    array([17.2,  0.9,  inf])
+    array([23.6,  0.6,  inf])
     """
     limit = checks.fraction("threshold", threshold)
     now = model.probability_alive(summary)

@@ -67,9 +67,9 @@ def frequency_table(model: PurchaseModel, summary: PurchaseSummary, *, most: int
     >>> print(frequency_table(BgNbd(r=.243, alpha=4.414, a=.793, b=2.426), s, most=2))
     repeat purchases  observed  expected
     ----------------  --------  --------
-    0                        2       1.7
-    1                        0       0.6
-    2+                       1       0.7
+    0                        2     1.700
+    1                        0     0.600
+    2+                       1     0.700
     """
     checks.whole("most", most, low=1, high=1_000)
     weight = np.ones(len(summary)) if summary.weights is None else summary.weights
@@ -144,8 +144,8 @@ def recency_frequency_matrix(
     >>> from relmark.ltv import BgNbd
     >>> m = BgNbd(r=.243, alpha=4.414, a=.793, b=2.426, unit="week")
     >>> recency_frequency_matrix(m, T=40.0, t=10.0, most=3, rows=3).probability_alive.round(2)
-    array([[1.  , 0.05, 0.01, 0.  ],
-           [ nan, 0.6 , 0.58, 0.48],
+    array([[1.  , 0.15, 0.02, 0.  ],
+           [ nan, 0.59, 0.53, 0.44],
            [ nan, 0.75, 0.81, 0.85]])
     """
     age = checks.positive("T", T)

@@ -254,7 +254,7 @@ def fit_parameters(
     parameters = begin * np.exp(found.theta)
     away = found.theta - mean
     log_likelihood = found.value + 0.5 * float(precision @ (away * away))
-    problems = _problems(names, found, boundaries)
+    problems = _problems(names, found, boundaries, near=BOX if prior is not None else BOX - 1.0)
     covariance = np.full((len(names), len(names)), np.nan)
     if not problems:
         covariance = np.linalg.inv(-found.hessian) * np.outer(parameters, parameters)
@@ -275,11 +275,13 @@ def fit_parameters(
     return Fitted(parameters, report)
 
 
-def _problems(names: tuple[str, ...], found: Maximum, boundaries: Mapping[str, str]) -> tuple[str, ...]:
+def _problems(
+    names: tuple[str, ...], found: Maximum, boundaries: Mapping[str, str], *, near: float
+) -> tuple[str, ...]:
     """Return in words why the place where Newton stopped is no proper maximum; nothing where it is one."""
     problems = []
     for name, theta, at_box in zip(names, found.theta, found.at_box, strict=True):
-        if at_box or abs(theta) > BOX - 1.0:
+        if at_box or abs(theta) > near:
             way = "up" if theta > 0 else "down"
             meaning = boundaries.get(f"{name} {way}", "")
             where = "grows without bound" if way == "up" else "tends to zero"

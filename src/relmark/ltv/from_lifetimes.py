@@ -64,4 +64,4 @@ def from_lifetimes(fitter: Any, unit: str | None = None) -> BgNbd | MbgNbd | Par
         raise InputError(f"fitter has params_ without {', '.join(model.names())}: fit it first.") from None
     if issubclass(model, GammaGamma):
         return GammaGamma(p=values["p"], q=values["q"], v=values["v"])
-    return model(**values, unit=unit)  # type: ignore[call-arg]
+    return model(**values, unit=unit)  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ class HoldoutReport(ColumnarResult):
     actual, expected : ndarray, shape (k,)
         Mean purchases in the holdout.
     as_before : ndarray, shape (k,)
-        The yardstick: what they would be if everybody went on at the rate of the calibration period, (frequency + 1) / T.
+        The yardstick: the mean if everybody went on at the rate of the calibration period, (frequency + 1) / T.
     actual_total, expected_total : float
         Purchases of all customers.
     relative_error : float

@@ -251,7 +251,8 @@ class PurchaseModel(ParametricModel, ABC):
         x, t_x, T = self._columns(summary)
         counts = _counts(n)
         now = self._alive(x, t_x, T)[:, None]
-        result = now * self._probabilities(x, T, self._ahead(summary, t, "t"), counts) + (1.0 - now) * (counts == 0)
+        later = self._probabilities(x, T, self._ahead(summary, t, "t"), counts)
+        result: FloatArray = now * later + (1.0 - now) * (counts == 0)
         return result if isinstance(n, Iterable) else result[:, 0]
 
     def purchase_probabilities_new(self, t: Any, n: int | Iterable[int]) -> FloatArray:

@@ -110,7 +110,7 @@ class ShiftedBetaGeometric(ParametricModel):
         return _shaped(result, period)
 
     def retention_rate(self, period: npt.ArrayLike) -> FloatArray | float:
-        """Return the share of those there in period t = 1, 2, ... who renew: (beta + t - 1) / (alpha + beta + t - 1)."""
+        """Return the share of those in period t = 1, 2, ... who renew: (beta + t - 1) / (alpha + beta + t - 1)."""
         t = _periods("period", period, low=1.0)
         return _shaped((self.beta + t - 1.0) / (self.alpha + self.beta + t - 1.0), period)
 

@@ -159,7 +159,7 @@ def lifetime_value(
     notes: tuple[str, ...] = ()
     endless = ~np.isfinite(amount)
     if endless.any():
-        said = f"the mean spend of {np.count_nonzero(endless):,} customers is infinite: where q <= 1, Gamma-Gamma has no mean"
+        said = f"the mean spend of {np.count_nonzero(endless):,} customers is infinite: with q <= 1 there is no mean"
         notes = (f"{said} for who never bought again. Give an amount for them, or fit with a prior",)
     return LifetimeValue(
         customer_id=summary.customer_id,

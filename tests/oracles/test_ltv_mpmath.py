@@ -1,0 +1,129 @@
+"""The predictions against 30-digit arithmetic, at the places where double precision is hardest."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from relmark.ltv import BgNbd, MbgNbd, ParetoNbd, PurchaseSummary
+from relmark.ltv._geometric_dropout import discounted
+from relmark.ltv._hypergeometric import beta_mean, beta_mean_by_trapezoid
+
+CUSTOMERS = [(0, 0, 0.0), (0, 0, 39.0), (1, 0, 10.0), (1, 10, 10.0), (2, 30.43, 38.86), (30, 35, 39.0)]
+HARD = [(3000, 38.8, 38.86), (3000, 20, 38.86), (3000, 38.86, 38.86)]
+HORIZONS = (1e-9, 1e-3, 1.0, 39.0, 520.0, 1e5)
+COIN = [
+    (0.243, 4.414, 0.793, 2.426),
+    (0.243, 4.414, 1.0, 2.426),  # a = 1
+    (0.5, 2.0, 0.4, 0.6),  # a + b = 1
+    (1.0, 3.0, 1.0, 1.0),  # whole numbers: poles of the transformation
+    (2.0, 1.0, 1 + 1e-9, 0.3),
+    (5.0, 0.1, 3.0, 0.05),
+    (0.05, 100.0, 0.02, 20.0),
+    (60.0, 50.0, 1.5, 2.5),
+    (0.3, 8.0, 30.0, 900.0),
+]
+
+
+@pytest.fixture(autouse=True)
+def digits():
+    with mp.workdps(30):
+        yield
+
+
+def error(got, want):
+    return float(abs(mp.mpf(float(got)) - want) / abs(want))
+
+
+@pytest.mark.parametrize("p", COIN)
+@pytest.mark.parametrize("model", [BgNbd, MbgNbd])
+def test_coin_models_agree_with_mpmath_everywhere(model, p):
+    m = model(**dict(zip(model.names(), p, strict=True)))
+    r, alpha, a, b = map(mp.mpf, p)
+    for x, t_x, T in CUSTOMERS + HARD:
+        s = PurchaseSummary(frequency=x, recency=t_x, T=T)
+        k, M, bp = r + x, alpha + mp.mpf(T), b + x + m.shift
+        tolerance = 3e-11 if x == 3000 else 2e-12
+        if x + m.shift:
+            odds = a / (bp - 1) * (M / (alpha + mp.mpf(t_x))) ** k
+            alive = 1 / (1 + odds)
+            if alive > 1e-290:
+                assert error(m.probability_alive(s)[0], alive) < 3e-13
+        else:
+            assert m.probability_alive(s)[0] == 1.0
+        for t in HORIZONS:
+            q = mp.mpf(t) / M
+            want = k * q * mp.hyp3f2(k + 1, a, 1, a + bp, 2, -q)
+            assert error(m.expected_purchases_if_alive(s, t)[0], want) < tolerance, (x, T, t)
+            if t < 1e5 and x < 3000:
+                by_rate = discounted(m._plain, s.frequency, s.T, np.array([t]), 0.0)[0]
+                assert error(by_rate, want) < 1e-11, (x, T, t)
+
+
+@pytest.mark.parametrize(("K", "a", "b", "q"), [
+    (3.5, 0.7, 2.0, 0.0), (2.0, 1.0, 1.0, 1e3), (61.0, 1.5, 2.5, 1e3), (3060.0, 1.5, 3002.5, 1e3),
+    (3.0, 1e-3, 1e-3, 50.0), (3.0, 1e-3, 1e-3, 1e8), (1.25, 0.25, 2.0, 1e6), (20.0, 40.0, 3.0, 2.0),
+])  # fmt: skip
+def test_the_mean_over_the_chance_to_leave_agrees_with_mpmath_by_both_ways(K, a, b, q):
+    want = mp.hyp2f1(K, a, mp.mpf(a) + mp.mpf(b), -mp.mpf(q))
+    assert error(beta_mean(K, a, b, q)[0], want) < 1e-11
+    assert error(beta_mean_by_trapezoid(np.array([K]), a, np.array([b]), np.array([q]))[0], want) < 1e-11
+
+
+PARETO = [(0.55, 10.6, 0.6, 11.7), (0.55, 10.6, 1.0, 11.7), (2.0, 0.3, 0.05, 300.0), (0.3, 200.0, 3.0, 0.1), (1, 5, 1, 5)]
+
+
+@pytest.mark.parametrize("p", PARETO)
+def test_pareto_nbd_agrees_with_mpmath(p):
+    m = ParetoNbd(**dict(zip(ParetoNbd.names(), map(float, p), strict=True)))
+    r, alpha, s_, beta = map(mp.mpf, p)
+    with mp.workdps(20):
+        for x, t_x, T in [*CUSTOMERS[:5], (3000, 38.8, 38.86), (40, 30, 1e4)]:
+            s = PurchaseSummary(frequency=x, recency=t_x, T=T)
+            k, t0, T_ = r + x, mp.mpf(t_x), mp.mpf(T)
+            # y = t_x + scale (e^z - 1), with the scale over which the integrand falls first
+            scale = min(alpha + t0, beta + t0) / (k + s_)
+            top = mp.log1p((T_ - t0) / scale)
+
+            def over_deaths(f, scale=scale, top=top, t0=t0, k=k):
+                def integrand(z):
+                    y = t0 + scale * mp.expm1(z)
+                    weight = ((alpha + y) / (alpha + t0)) ** -k * s_ * (beta + y) ** -(s_ + 1)
+                    return f(y) * weight * scale * mp.exp(z)
+
+                return mp.quad(integrand, mp.linspace(0, top, 9), maxdegree=4) if top > 0 else mp.mpf(0)
+
+            living = ((alpha + T_) / (alpha + t0)) ** -k * (beta + T_) ** -s_
+            dead = over_deaths(lambda y: mp.mpf(1))
+            if living / (living + dead) > 1e-290:
+                assert error(m.probability_alive(s)[0], living / (living + dead)) < 3e-12
+            rate = k * (living / (alpha + T_) + over_deaths(lambda y: 1 / (alpha + y))) / (living + dead)
+            assert error(m.posterior_rate(s)[0], rate) < 1e-11
+            N = beta + T_
+            for t in (1e-6, 1.0, 39.0, 1e4):
+                with mp.workdps(40):
+                    grow = mp.log1p(t / N) if s_ == 1 else (1 - (1 + t / N) ** (1 - s_)) / (s_ - 1)
+                    want = k / (alpha + T_) * N * grow
+                assert error(m.expected_purchases_if_alive(s, t)[0], want) < 1e-13
+            for delta in (0.0027, 0.5):
+                want = k / (alpha + T_) * N * mp.exp(delta * N) * mp.expint(s_, delta * N)
+                got = m.residual_transactions(s, delta)[0] / m.probability_alive(s)[0] if living > 0 else None
+                if m.probability_alive(s)[0] > 0:
+                    assert error(got, want) < 1e-11
+
+
+def test_discounted_residual_purchases_agree_with_mpmath():
+    for p in COIN[:4]:
+        for model in (BgNbd, MbgNbd):
+            m = model(**dict(zip(model.names(), p, strict=True)))
+            r, alpha, a, b = map(mp.mpf, p)
+            s = PurchaseSummary(frequency=2, recency=30.43, T=38.86)
+            k, M, bp = r + 2, alpha + mp.mpf(38.86), b + 2 + m.shift
+            delta = mp.mpf(0.0027)
+
+            def flow(y, k=k, M=M, bp=bp, a=a, delta=delta):
+                return k * mp.hyp2f1(k + 1, a, a + bp, -mp.expm1(y)) * mp.exp(y - delta * M * mp.expm1(y))
+
+            with mp.workdps(16):
+                want = mp.quad(flow, mp.linspace(0, mp.log1p(45 / (delta * M)), 9), maxdegree=4)
+            got = m.residual_transactions(s, 0.0027)[0] / m.probability_alive(s)[0]
+            assert error(got, want) < 1e-11
