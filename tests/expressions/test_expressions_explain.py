@@ -213,6 +213,10 @@ def test_segments_of_segments_are_explained_through():
     assert found.member
     assert found.tree.args[0].args[0].rule == 'field("age") >= 18'
     assert found.next_change is None
+    recent = {"recent": event("purchase").exists(within=days(30))}
+    leaving = one(~segment("recent"), [bought("2026-11-02")], segments=recent)
+    assert (leaving.change.code, leaving.change.to, leaving.member) == ("event_leaves", False, False)
+    assert "joins on 2026-12-02, when the purchase of 2026-11-02 falls out of the window" in str(leaving)
     with pytest.raises(DefinitionError, match="SegmentSet"):
         one(segment("adults"), attributes={})
     with pytest.raises(DefinitionError, match="circle"):

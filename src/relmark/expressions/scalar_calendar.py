@@ -24,7 +24,8 @@ NEVER = 1 << 62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = 719_163  # date(1970, 1, 1).toordinal()
 _US = timedelta(microseconds=1)
-_FIRST_DAY, _LAST_DAY = -719_000, 2_932_000  # of the years that Python's dates have, with some room for zones
+_FIRST_DAY, _LAST_DAY = -719_100, 2_932_800  # of the years that Python's dates have, with some room for zones
+_FAR = 100_000_000
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
 
@@ -130,7 +131,7 @@ def first_day(number: int, unit: str) -> int:
         return number * 7 - 3
     year, month = divmod(number * _MONTHS[unit], 12)
     if not 1 <= year <= 9_999:
-        return _FIRST_DAY if year < 1 else _LAST_DAY
+        return -_FAR if year < 1 else _FAR
     return date(year, month + 1, 1).toordinal() - _EPOCH_DAY
 
 

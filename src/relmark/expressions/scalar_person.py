@@ -128,7 +128,7 @@ class Person:
         InputError
             An event belongs to somebody else, or is no event.
         """
-        if customer is not None and customer.__class__ is not Customer:
+        if customer is not None and not isinstance(customer, Customer):
             raise InputError(f"customer is {shown(customer)}: a Customer, or None, is needed.")
         who = None if customer is None else customer.id
         groups: dict[str, list[Event]] = {}
