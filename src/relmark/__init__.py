@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relmark import attribution, errors, experiments, expressions, ltv, recommend, scoring, segmentation
+    from relmark import attribution, engines, errors, experiments, expressions, ltv, recommend, scoring, segmentation
     from relmark.core.base import CustomerBase
     from relmark.core.events import Customer, Event, Message, Purchase, Visit
     from relmark.core.identities import resolve_identities
@@ -51,6 +51,7 @@ __all__ = [
     "at_least",
     "attribution",
     "days",
+    "engines",
     "errors",
     "event",
     "everyone",

@@ -38,6 +38,8 @@ COLUMNS = {
     "with none": ([1, None], "number", [1.0, None]),
     "decimal": ([Decimal("1.50"), None], "number", [1.5, None]),
     "fraction": ([Fraction(1, 2), 1], "number", [0.5, 1.0]),
+    "datetime64 scalars": ([np.datetime64("2026-01-01"), None], "date", [np.datetime64("2026-01-01"), None]),
+    "moment scalars": ([np.datetime64("2026-01-01T12"), None], "instant", [np.datetime64("2026-01-01T12:00"), None]),
     "numpy scalars": ([np.int8(1), np.int64(2), None], "number", [1.0, 2.0, None]),
     "flags": ([True, False], "boolean", [True, False]),
     "flags with none": ([True, None, np.bool_(False)], "boolean", [True, None, False]),

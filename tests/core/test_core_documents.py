@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from typing import ClassVar
 
@@ -24,6 +25,7 @@ from relmark.core.documents import (
 )
 from relmark.errors import DefinitionError, InputError, LimitError
 
+TRACED = sys.gettrace() is not None  # coverage slows Python down several times: times mean nothing then
 SCHEMA = Schema(fields={"age": float, "city": str}, events={"purchase": {"sku": str}})
 
 
@@ -145,14 +147,14 @@ HOSTILE = {
 def test_a_hostile_text_is_refused_in_no_time(name):
     text, kind, code = HOSTILE[name]
     spent = []
-    for _ in range(3):  # other programs share the machine: the quickest of three
+    for _ in range(5):  # other programs share the machine: the quickest of five
         start = time.process_time()
         with pytest.raises(kind) as caught:
             parse_json(text)
         spent.append(time.process_time() - start)
         assert caught.value.code == code
         assert len(str(caught.value)) < 400
-    assert min(spent) < 0.05
+    assert min(spent) < 0.05 or TRACED
 
 
 @pytest.mark.parametrize(
@@ -168,11 +170,11 @@ def test_a_hostile_text_is_refused_in_no_time(name):
 def test_the_largest_bodies_that_are_allowed_pass_in_no_time(body):
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
     spent = []
-    for _ in range(3):
+    for _ in range(5):
         start = time.process_time()
         assert parse_json(text) == body
         spent.append(time.process_time() - start)
-    assert min(spent) < 0.05
+    assert min(spent) < 0.05 or TRACED
 
 
 def test_brackets_in_strings_are_no_nesting():
@@ -181,11 +183,15 @@ def test_brackets_in_strings_are_no_nesting():
 
 
 @pytest.mark.parametrize(
-    "body", [{"a": 10**30}, {"a": float("inf")}, {"a": ["x" * 2_000]}, {"a": [[[[[1]]]]]}, {3: "x" * 2_000}]
+    "body",
+    [
+        *({"a": 10**30}, {"a": float("inf")}, {"a": ["x" * 2_000]}, {"a": [[[[[1]]]]]}, {3: "x" * 2_000}),
+        *([[]] * 9, [[1]] * 3 + [[[2]], [[3]], [[4]], [[5]]], 10**30, [{}] * 9, {"a": {"b": {"c": {"d": {"e": {}}}}}}),
+    ],
 )
 def test_a_dict_from_outside_is_bounded_like_a_text(body):
     with pytest.raises(DefinitionError):
-        check_nodes(body, Limits(depth=4))
+        check_nodes(body, Limits(depth=4, nodes=8))
 
 
 def test_limits_are_positive_whole_numbers():

@@ -133,6 +133,10 @@ def test_typed_events_become_events_with_the_properties_that_they_have():
     assert event.to_event() is event
 
 
+def test_a_field_left_out_may_stand_among_the_properties():
+    assert Visit("c", NOON, properties={"page": "p"}).to_event().properties == {"page": "p"}
+
+
 def test_they_are_frozen_hashable_and_pickle():
     made = [
         Customer("c", {"tags": {"a"}}),

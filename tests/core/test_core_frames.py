@@ -63,6 +63,7 @@ def plain(values):
         ),
         ([Decimal("1.50"), None, Decimal(2)], [1.5, None, 2.0]),
         ([["b", "a"], None, []], [frozenset("ab"), None, frozenset()]),
+        ([["b", "a"], ["a", "c"], ["a", "d"]], [frozenset("ab"), frozenset("ac"), frozenset("ad")]),
     ],
 )
 def test_a_column_is_the_same_from_every_library(way, values, expected):

@@ -198,6 +198,7 @@ def test_an_interval_knows_what_it_holds():
 def test_an_estimate_is_its_figure_and_says_why_it_has_none():
     estimate = Estimate(0.2, Interval(0.1, 0.3))
     assert (float(estimate), estimate.low, estimate.high) == (0.2, 0.1, 0.3)
+    assert repr(estimate) == "0.2 [0.1, 0.3] (95 %)"
     none = Estimate(math.nan, reason="nobody was asked")
     assert repr(none) == "nan (nobody was asked)"
     assert math.isnan(none.low)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relmark.core.ids import code_ids, find_ids
-from relmark.core.ordering import group_order, is_sorted, stable_order
+from relmark.core.ordering import group_order, is_sorted, small_codes, stable_order
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 keys = (
@@ -46,6 +46,20 @@ def test_ids_are_ascending_and_codes_point_at_them(values):
     assert [ids.tolist()[code] for code in codes] == values
     if values:
         assert find_ids("customer_id", ids, values).tolist() == codes.tolist()
+
+
+@pytest.mark.parametrize("bits", [1, 20, 45, 58, 60, 62, 63])
+def test_keys_of_every_width_are_sorted_in_as_many_passes_as_they_need(bits):
+    rng = np.random.default_rng(bits)
+    for n in (2, 70, 5_000):
+        keys = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), n)
+        keys[n // 2 :] = keys[: n - n // 2]  # ties
+        assert stable_order(keys).tolist() == np.argsort(keys, kind="stable").tolist()
+
+
+def test_codes_take_the_smallest_type_that_holds_them():
+    assert small_codes(np.array([1]), 5).dtype == np.int32
+    assert small_codes(np.array([1]), 2**31).dtype == np.int64
 
 
 def test_dense_ids_sparse_ids_and_ids_over_the_whole_range_are_coded_alike():

@@ -52,7 +52,7 @@ def columns_of(frame: Any, names: Sequence[str] | None = None) -> dict[str, Any]
             f"a {type(frame).__name__} was given: a mapping of columns, or an eager frame of pandas, polars or pyarrow "
             "is needed. Collect a lazy one first."
         ) from None
-    return {name: _column(nw, table[name], name) for name in _present(names, table.columns)}
+    return {name: _column(nw, table[name]) for name in _present(names, table.columns)}
 
 
 def _present(names: Sequence[str] | None, has: Sequence[str]) -> Sequence[str]:
@@ -67,7 +67,7 @@ def _present(names: Sequence[str] | None, has: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def _column(nw: Any, series: Any, name: str) -> Any:
+def _column(nw: Any, series: Any) -> Any:
     kind = series.dtype
     if kind == nw.String:
         return _coded(nw, series)
@@ -92,10 +92,8 @@ def _column(nw: Any, series: Any, name: str) -> Any:
         array = np.asarray(series.to_numpy())
         return array.astype(np.float64) if kind.is_decimal() else array
     values = np.empty(len(series), dtype=object)
-    try:
-        values[:] = series.to_list()
-    except (TypeError, ValueError):
-        raise InputError(f"column {name!r} has type {kind}: numbers, strings, booleans or times are needed.") from None
+    for row, value in enumerate(series.to_list()):  # an assignment of lists of one length would make a matrix
+        values[row] = value
     return values
 
 
