@@ -11,7 +11,7 @@ from relmark.core.errors import InputError
 from relmark.core.time import DAY
 from relmark.expressions import Expression, Window
 from relmark.expressions.next_change import HORIZON
-from relmark.expressions.nodes import Between, Compare, IsIn, Literal
+from relmark.expressions.nodes import Compare, Literal
 from relmark.expressions.scalar import Person, Program, events_of, program_of
 from relmark.expressions.scalar_calendar import NEVER, Zone, period_number
 from relmark.expressions.scalar_values import plain_literal
@@ -174,29 +174,17 @@ class _When:
     def until(self, person: Person, at: int) -> int:
         """Return until when the condition and the points surely stay as they are."""
         assert self.rule.when is not None
-        ends = [self.program.changes().until(self.rule.when, person, at, what=True)]
-        ends += [program_of(test, self.tz).changes().value(test, person, at) for test in self._tests(person, at)]
-        return min(ends)
-
-    def _tests(self, person: Person, at: int) -> Iterator[Expression]:
-        """Yield tests of the source of the points: while none of them changes, the points don't."""
+        end = self.program.changes().until(self.rule.when, person, at, what=True)
         source, points = self.rule.source, self.rule.points
         if source is None:
-            return
-        if isinstance(points, ByValue):
-            for value, _ in points.table:
-                yield IsIn(source, (value,))
-        elif isinstance(points, Tiers):
-            for low, _ in points.steps:
-                yield Compare("ge", source, Literal(low))
-        else:
-            value = program_of(source, self.tz).value(person, at)
-            if value is None:
-                yield Between(source, Literal(-MOST), Literal(MOST))
-            else:  # stays while it rounds to the same thousandth; a hair less, since only surely staying is asked
-                whole = round(value * 1000.0)
-                yield Between(source, Literal((whole - 0.499) / 1000.0), Literal((whole + 0.499) / 1000.0))
-                yield Compare("eq", source, Literal(value))
+            return end
+        program = program_of(source, self.tz)
+        end = min(end, program.changes().value(source, person, at))
+        if isinstance(points, Tiers) and program.changes().moves(source):
+            for low, _ in points.steps:  # a figure that grows with the clock is watched where it passes a step
+                test = Compare("ge", source, Literal(low))
+                end = min(end, program_of(test, self.tz).changes().value(test, person, at))
+        return end
 
     def missing(self, person: Person, at: int) -> tuple[str, ...]:
         """Return what is unknown, and keeps the rule from its points."""

@@ -13,8 +13,9 @@ from relmark.core.documents import Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.expressions import Expression, Selection
-from relmark.expressions.nodes import PERIODS, Field, Prop
+from relmark.expressions.nodes import PERIODS, Aggregate, Field, Prop
 from relmark.expressions.stored import read, written
+from relmark.expressions.walk import walk
 from relmark.scoring.calibration import read_bands
 from relmark.scoring.decay import Decay, check_decay, read_decay
 from relmark.scoring.points import ByValue, RulePoints, Tiers, plain, points_of_body, read_rule_points, written_points
@@ -116,6 +117,11 @@ class Rule:
         for name in ("cap_per", "decay", "expires"):
             if getattr(self, name) is not None:
                 raise InputError(f"rule {self.name!r}: {name}= is for the events of each=; a condition counts once.")
+        if not isinstance(self.points, Tiers) and (source := self.source) is not None and _grows(source):
+            raise InputError(
+                f"rule {self.name!r}: its points change with every moment, since {source!r} does: use "
+                "Tiers({...}, of=...), or each= with decay=."
+            )
         if isinstance(self.points, Tiers) and self.points.of is None:
             raise InputError(f"rule {self.name!r}: Tiers without of= count the events of each=. Give of=.")
 
@@ -208,6 +214,11 @@ class Rule:
             raise
         except InputError as error:
             raise DefinitionError(str(error), path=path, code="wrong_value") from None
+
+
+def _grows(source: Expression) -> bool:
+    """Return whether a figure is another at every moment."""
+    return any(isinstance(node, Aggregate) and node.op.startswith("days_since") for _, node in walk(source))
 
 
 def read_selection(body: Any, limits: Limits, path: str) -> Selection:

@@ -1,0 +1,379 @@
+"""Points learnt from outcomes: a regularised logistic regression on what rules count, rounded to whole points.
+
+A score adds points times counts, so learning it is a regression on those counts: 0 or 1 for a condition, and for
+events what is left of them after decay and caps, in units of the rule's own points. The coefficients are scaled to
+integers, as coarse as they can be without harming the ranking, and everything that is reported comes from people whom
+the fit did not see.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.base import CustomerBase
+from relmark.core.checks import BoolArray, FloatArray
+from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.intervals import Estimate, Interval
+from relmark.core.results import Result
+from relmark.core.time import Instant
+from relmark.expressions import Expression
+from relmark.expressions.nodes import Arithmetic, Literal
+from relmark.scoring._ranks import auc_and_variance, by_value, logistic
+from relmark.scoring.calibration import Calibration, calibrate, read_outcomes
+from relmark.scoring.lead_score import LeadScore
+from relmark.scoring.points import ByValue, RulePoints, Tiers, plain
+from relmark.scoring.rules import Rule
+
+__all__ = ["LearntScore", "PointsLearning", "suggest_points"]
+
+_SCALES = (5, 10, 20, 50, 100, 200, 500, 1000)
+_HARM = 0.001  # of AUC, which a coarser scale may cost within the fit
+_FEW = 10  # conversions a rule, below which a regression is said to be unsure of itself
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PointsLearning(Result):
+    """What was learnt, and how well it ranks people whom the fit did not see.
+
+    Parameters
+    ----------
+    n, conversions : int
+        People, and how many converted.
+    folds : int
+        Parts of the people; each was scored by points learnt on the others.
+    auc : Estimate
+        Of the learnt whole points, out of fold, with DeLong's interval.
+    auc_unrounded : float
+        Of the regression before rounding to whole points, out of fold.
+    auc_before : float
+        Of the points that the score had.
+    calibration : Calibration
+        Of the out-of-fold points: deciles, lift, thresholds. Points of different folds are on scales of their own, so
+        each fold's are put on the scale of the final points first.
+    rules : tuple of str
+    before, after : ndarray of float64, shape (rules,)
+        Points of each rule, had and learnt; of a rule without a single number the factor by which its points changed
+        (1 before).
+    coefficient : ndarray of float64, shape (rules,)
+        Log odds of one unit (a condition; an event; the rule's points divided by 1).
+    low, high : ndarray of float64, shape (rules,)
+        The smallest and largest coefficient of the folds.
+    intercept : float
+        Log odds of someone with no points.
+    points_per_logit : float
+        Whole points that stand for one unit of log odds.
+    penalty : float
+    notes : tuple of str
+        What to be careful about.
+    """
+
+    n: int
+    conversions: int
+    folds: int
+    auc: Estimate
+    auc_unrounded: float
+    auc_before: float
+    calibration: Calibration
+    rules: tuple[str, ...]
+    before: FloatArray
+    after: FloatArray
+    coefficient: FloatArray
+    low: FloatArray
+    high: FloatArray
+    intercept: float
+    points_per_logit: float
+    penalty: float
+    notes: tuple[str, ...]
+
+    def _facts(self) -> dict[str, Any]:
+        names = ("n", "conversions", "folds", "auc", "auc_before", "notes")
+        return {name: getattr(self, name) for name in names}
+
+    def _table(self) -> dict[str, Any]:
+        return {
+            "rule": self.rules,
+            "before": self.before,
+            "after": self.after,
+            "coefficient": self.coefficient,
+            "low": self.low,
+            "high": self.high,
+        }
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class LearntScore(LeadScore):
+    """A `LeadScore` with learnt points, and what the learning found; its JSON is that of the score.
+
+    Parameters
+    ----------
+    learning : PointsLearning
+        Out-of-fold figures, coefficients and notes.
+    """
+
+    learning: PointsLearning | None = attrs.field(default=None)
+
+    @property
+    def score(self) -> LeadScore:
+        """The score alone."""
+        return LeadScore(**{field.name: getattr(self, field.name) for field in attrs.fields(LeadScore)})
+
+
+def suggest_points(
+    score: LeadScore,
+    base: CustomerBase,
+    converted: npt.ArrayLike,
+    *,
+    as_of: Instant | Sequence[Instant] | npt.NDArray[Any],
+    among: npt.ArrayLike | None = None,
+    penalty: float = 1.0,
+    folds: int = 5,
+    largest: int | None = None,
+    rng: np.random.Generator | int | None = 0,
+) -> LearntScore:
+    """Learn the points of a score's rules from what became of the people.
+
+    Rules, events, decay and expiry stay as they are; points change, and the caps of rules with them, so that they bind
+    where they did. Caps of groups and of the total, bands and grades are about the old points and are left out.
+
+    Parameters
+    ----------
+    score : LeadScore
+        Its rules say what is counted. A rule with points 0 counts nothing: give it 1.
+    base : CustomerBase
+    converted : array_like of bool or 0/1, shape (n,)
+        Who converted **after** `as_of`, aligned with ``base.customer_id``.
+    as_of : instant, or array_like of instants, shape (n,)
+        What the rules may see: nothing after it.
+    among : array_like of bool, shape (n,), optional
+        Who could convert, such as those who were written to; everyone by default.
+    penalty : float
+        Strength of the ridge on coefficients of standardised counts; 0 or more.
+    folds : int
+        2 to 20.
+    largest : int, optional
+        Points of the strongest rule: its coefficient for one unit times this scale is the largest. By default the
+        smallest of 5, 10, 20, ... 1000 that costs at most .001 of AUC within the fit.
+    rng : Generator, int or None
+        Draws the folds.
+
+    Returns
+    -------
+    LearntScore
+        A score, with `learning`.
+
+    Raises
+    ------
+    NotEnoughDataError
+        Fewer conversions, or people who did not convert, than folds; or no rule tells people apart.
+
+    Notes
+    -----
+    Minimises ``-sum(log likelihood) + penalty / 2 sum(beta ** 2)`` over standardised counts by Newton's method. A
+    regression wants ten conversions a rule or more; with fewer, `learning.notes` says so. Cost: one evaluation of the
+    score, and folds + 1 fits of a few passes over an (n, rules) table.
+
+    References
+    ----------
+    S. le Cessie and J. C. van Houwelingen (1992), Ridge estimators in logistic regression, Applied Statistics 41.
+
+    Examples
+    --------
+    >>> from relmark.core.table import CustomerTable
+    >>> from relmark.expressions import field
+    >>> from relmark.scoring import Rule
+    >>> rng = np.random.default_rng(1)
+    >>> vip, far = rng.random(2000) < .3, rng.random(2000) < .5
+    >>> base = CustomerBase(customers=CustomerTable.from_columns(customer_id=np.arange(2000), vip=vip, far=far))
+    >>> given = LeadScore(name="x", rules=[
+    ...     Rule("vip", when=field("vip") == True, points=1), Rule("far", when=field("far") == True, points=1)])
+    >>> learnt = suggest_points(given, base, rng.random(2000) < .1 + .3 * vip, as_of="2026-11-01", largest=10)
+    >>> [rule.points for rule in learnt.rules]
+    [10.0, 0.0]
+    """
+    checks.number("penalty", penalty, low=0)
+    checks.whole("folds", folds, low=2, high=20)
+    if largest is not None:
+        checks.whole("largest", largest, low=1, high=100_000)
+    generator = checks.generator(rng)
+    bare = LeadScore(name=score.name, rules=[attrs.evolve(rule, group=None) for rule in score.rules])
+    scores = bare.evaluate(base, as_of=as_of)
+    chosen = np.ones(len(base), dtype=np.bool_) if among is None else _mask(among, len(base))
+    outcome = checks.numbers("converted", converted, length=len(base))
+    hit = read_outcomes(outcome[chosen], int(np.count_nonzero(chosen)))
+    units = np.array([_unit(rule) for rule in score.rules])
+    X = scores.by_rule[chosen] / units
+    moving = X.std(axis=0) > 0
+    if not moving.any():
+        raise NotEnoughDataError("no rule tells people apart: all have the same points of each.")
+    m = int(np.count_nonzero(hit))
+    if min(m, len(hit) - m) < folds:
+        raise NotEnoughDataError(
+            f"{m:,} of {len(hit):,} converted: at least {folds} of each kind are needed, one a fold."
+        )
+    fit = _Fit.of(X, hit, moving, penalty, largest)
+    fold = _folds(hit, folds, generator)
+    parts = [_Fit.of(X[fold != k], hit[fold != k], moving, penalty, largest) for k in range(folds)]
+    rounded, unrounded = np.empty(len(hit)), np.empty(len(hit))
+    for k, part in enumerate(parts):
+        here = fold == k
+        unrounded[here] = part.intercept + X[here] @ part.beta
+        # Points of this fold, on the scale and the origin of the final ones.
+        rounded[here] = (X[here] @ part.points / part.scale + part.intercept - fit.intercept) * fit.scale
+    betas = np.array([part.beta for part in parts])
+    rules = [
+        _learnt_rule(rule, points, unit) for rule, points, unit in zip(score.rules, fit.points, units, strict=True)
+    ]
+    single = np.array([isinstance(rule.points, float) for rule in score.rules])
+    learning = PointsLearning(
+        n=len(hit),
+        conversions=m,
+        folds=folds,
+        auc=_auc(rounded, hit),
+        auc_unrounded=_auc(unrounded, hit).value,
+        auc_before=_auc(scores.total[chosen], hit).value,
+        calibration=calibrate(rounded, hit),
+        rules=scores.rules,
+        before=units,
+        after=fit.points,
+        coefficient=fit.beta,
+        low=betas.min(axis=0),
+        high=betas.max(axis=0),
+        intercept=fit.intercept,
+        points_per_logit=fit.scale,
+        penalty=float(penalty),
+        notes=tuple(_notes(score, moving, single, min(m, len(hit) - m), fit, parts)),
+    )
+    return LearntScore(name=score.name, rules=rules, learning=learning)
+
+
+def _mask(among: npt.ArrayLike, n: int) -> BoolArray:
+    mask = np.asarray(among)
+    if mask.dtype != np.bool_ or mask.shape != (n,):
+        raise InputError(
+            f"among has dtype {mask.dtype} and shape {mask.shape}: one True or False a customer is needed."
+        )
+    return mask
+
+
+@attrs.frozen(eq=False)
+class _Fit:
+    """A regression and the whole points that stand for it."""
+
+    intercept: float
+    beta: FloatArray
+    points: FloatArray
+    scale: float
+    converged: bool
+
+    @classmethod
+    def of(cls, X: FloatArray, hit: BoolArray, moving: BoolArray, penalty: float, largest: int | None) -> _Fit:
+        mean, spread = X.mean(axis=0), X.std(axis=0)
+        used = moving & (spread > 0)
+        Z = (X[:, used] - mean[used]) / spread[used]
+        a, b, converged = logistic(Z, hit.astype(np.float64), penalty=penalty)
+        beta = np.zeros(X.shape[1])
+        beta[used] = b / spread[used]
+        intercept = a - float(beta @ mean)
+        strongest = float(np.abs(beta).max())
+        if strongest == 0.0:
+            return cls(intercept, beta, np.zeros(len(beta)), 1.0, converged)
+        goal = _area(X @ beta, hit)
+        for step in (largest,) if largest is not None else _SCALES:
+            scale = step / strongest
+            points = np.rint(beta * scale) + 0.0  # no -0.0
+            if _area(X @ points, hit) >= goal - _HARM:
+                break
+        return cls(intercept, beta, points, scale, converged)
+
+
+def _unit(rule: Rule) -> float:
+    """Return what one unit of a rule gives: its points where they are one number, else 1."""
+    if not isinstance(rule.points, float):
+        return 1.0
+    if rule.points == 0:
+        raise InputError(f"rule {rule.name!r} has 0 points and so counts nothing: give it 1 to learn its points.")
+    return rule.points
+
+
+def _learnt_rule(rule: Rule, points: float, unit: float) -> Rule:
+    """Return a rule with learnt points, or points multiplied, and its caps moved with them."""
+    factor = points / unit
+    scaled = attrs.evolve(rule, points=_scaled(rule.points, factor, points), group=None)
+    if factor > 0:
+        return attrs.evolve(scaled, cap=_cap(rule.cap, factor), cap_total=_cap(rule.cap_total, factor))
+    # A cap keeps points from rising: what takes points away has none.
+    return attrs.evolve(scaled, cap=None, cap_total=None, cap_per=None)
+
+
+def _cap(cap: float | None, factor: float) -> float | None:
+    return None if cap is None else cap * factor
+
+
+def _scaled(given: RulePoints, factor: float, points: float) -> RulePoints:
+    if isinstance(given, float):
+        return points
+    if isinstance(given, Expression):
+        return Arithmetic("mul", given, Literal(plain(factor)))
+    assert isinstance(given, (ByValue, Tiers))
+    return given.scaled(factor)
+
+
+def _folds(hit: BoolArray, folds: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return a fold of each person, with as equal a share of conversions in each as can be."""
+    fold = np.empty(len(hit), dtype=np.int64)
+    for kind in (True, False):
+        rows = np.flatnonzero(hit == kind)
+        fold[rng.permutation(rows)] = np.arange(len(rows)) % folds
+    return fold
+
+
+def _area(scores: FloatArray, hit: BoolArray) -> float:
+    _, people, hits = by_value(scores, hit)
+    return auc_and_variance(people, hits)[0]
+
+
+def _auc(scores: FloatArray, hit: BoolArray) -> Estimate:
+    found = calibrate(scores, hit)
+    interval: Interval = found.auc_interval
+    if math.isnan(interval.low):
+        return Estimate(found.auc, reason="no interval: one group has a single person, or the ranking is perfect")
+    return Estimate(found.auc, interval)
+
+
+def _notes(
+    score: LeadScore, moving: BoolArray, single: BoolArray, fewer: int, fit: _Fit, parts: list[_Fit]
+) -> list[str]:
+    notes = []
+    d = int(np.count_nonzero(moving))
+    if fewer < _FEW * d:
+        notes.append(
+            f"few conversions: {fewer:,} (or people without one) for {d} rules; with fewer than {_FEW} a rule the "
+            "points are unsure, see low and high"
+        )
+    names = [rule.name for rule in score.rules]
+    still = [name for name, moves in zip(names, moving, strict=True) if not moves]
+    if still:
+        notes.append(f"nothing to learn from, the same for everyone: {', '.join(still)}")
+    unsure = [
+        name
+        for name, signs in zip(names, np.sign([part.beta for part in parts]).T, strict=True)
+        if len(set(signs.tolist())) > 1
+    ]
+    if unsure:
+        notes.append(f"the sign differs between folds: {', '.join(unsure)}")
+    capped = [rule.name for rule, points in zip(score.rules, fit.points, strict=True) if rule.cap and points <= 0]
+    if capped:
+        notes.append(f"takes points away now, so its cap is gone: {', '.join(capped)}")
+    if not all(part.converged for part in (fit, *parts)):
+        notes.append("the regression did not converge: raise the penalty")
+    if not single.all():
+        factors = ", ".join(name for name, one in zip(names, single, strict=True) if not one)
+        notes.append(f"points that are not one number were multiplied, before 1: {factors}")
+    return notes
