@@ -248,18 +248,15 @@ class _BaseAttributes(Mapping[str, Any]):
         self._base = base
         self._row = row
 
-    def get(self, name: str, default: Any = None) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            return default
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ARG002
+        """Return a field; one that the base does not have is an error, as it is for columns."""
+        return self[name]
 
     def __getitem__(self, name: str) -> Any:
         table = self._base.customers
         column = None if table is None else table.columns.get(name)
         if column is None:
-            self._base.column(name)
-            raise KeyError(name)
+            column = self._base.column(name)  # raises, with the fields that there are
         return column.value(self._row) if self._row < len(column) else None
 
     def __iter__(self) -> Any:
