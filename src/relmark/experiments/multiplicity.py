@@ -80,7 +80,7 @@ class AdjustedReport(Report):
     def _table(self) -> dict[str, Any]:
         table = super()._table()
         name = f"p ({self.adjustment})"
-        return table | {name: self.adjusted_p_value.tolist()}
+        return table | {name: [format_number(p) for p in self.adjusted_p_value.tolist()]}
 
 
 def adjust(report: Report, *, method: str = "holm") -> AdjustedReport:

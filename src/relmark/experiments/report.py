@@ -287,13 +287,14 @@ class Report(ColumnarResult):
             table["segment"] = labels
         level = f"{100 * self.level:g} %"
         return table | {
-            self.control_arm if self.control_arm not in table else "control": self.control.tolist(),
-            "treatment": self.treatment.tolist(),
-            "difference": self.difference.tolist(),
+            # As text, because shares and money share a column and need different digits.
+            self.control_arm if self.control_arm not in table else "control": _texts(self.control),
+            "treatment": _texts(self.treatment),
+            "difference": _texts(self.difference),
             f"{level} interval": _ranges(self.difference_low, self.difference_high),
-            "relative": self.relative.tolist(),
+            "relative": _texts(self.relative),
             f"{level} relative": _ranges(self.relative_low, self.relative_high),
-            "p": self.p_value.tolist(),
+            "p": _texts(self.p_value),
         }
 
     def __str__(self) -> str:
@@ -323,6 +324,10 @@ def _interval_method(method: str) -> str:
 
 def _label(dimension: str, segment: str) -> str:
     return f"{dimension}={segment}" if dimension and dimension != "segment" else segment
+
+
+def _texts(values: FloatArray) -> list[str]:
+    return [format_number(value) for value in values.tolist()]
 
 
 def _ranges(low: FloatArray, high: FloatArray) -> list[str]:
