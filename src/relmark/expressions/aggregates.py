@@ -68,7 +68,8 @@ def exact_sums(codes: Codes, values: FloatArray, k: int) -> FloatArray:
     levels: list[FloatArray] = []
     rest = values
     while len(levels) < 4:
-        total = float(np.abs(rest).sum()) if len(rest) else 0.0
+        with np.errstate(over="ignore"):
+            total = float(np.abs(rest).sum()) if len(rest) else 0.0
         if total == 0.0:
             break
         # Multiples of 2**grid whose sums stay below 2**(grid + 53) are added exactly.

@@ -243,7 +243,7 @@ def filled(column: Column, value: LiteralValue, tz: str) -> Column:
 
 
 def calculate(op: str, left: Column, right: Column) -> Column:
-    """Return ``left op right`` in float64; NaN where either is missing, for a divisor of 0, and where it is infinite."""
+    """Return ``left op right`` in float64; NaN where either is missing, for a divisor of 0, where infinite."""
     a, b = left.numbers(), right.numbers()
     with np.errstate(all="ignore"):
         result = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}[op](a, b)

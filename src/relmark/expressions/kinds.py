@@ -221,8 +221,6 @@ class _Checker:
                 return
         if isinstance(node.right, nodes.Literal):
             self._fits(left, node.right.value, f"{path}.right")
-        elif isinstance(node.left, nodes.Literal):
-            self._fits(right, node.left.value, f"{path}.left")
         elif left is not None and right is not None and left != right and {left, right} != _TIMES:
             sides = [f"{_brief(side)} is {_NAMES[kind]}" for side, kind in ((node.left, left), (node.right, right))]
             self.fail(path, "wrong_type", f"{' and '.join(sides)}: they do not compare.")

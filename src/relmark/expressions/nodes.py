@@ -154,12 +154,21 @@ class Compare(Expression):
     """``left op right``, op one of eq, ne, lt, le, gt, ge; unknown where either is unknown (ne too).
 
     Both sides have one kind, and a date compared with an instant stands for its midnight. Numbers compare as float64,
-    text by code points; booleans for eq and ne alone; tags never.
+    text by code points; booleans for eq and ne alone; tags never. A plain value alone stands on the right, as Python
+    itself turns ``18 <= x`` into ``x >= 18``.
     """
 
     op: str
     left: Expression
     right: Expression
+
+    def __attrs_post_init__(self) -> None:
+        """Move a plain value to the right."""
+        if isinstance(self.left, Literal) and not isinstance(self.right, Literal):
+            left, right = self.left, self.right
+            object.__setattr__(self, "left", right)
+            object.__setattr__(self, "right", left)
+            object.__setattr__(self, "op", _FLIPPED.get(self.op, self.op))
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -435,6 +444,7 @@ class AtLeast(Expression):
         whole("n", self.n, low=1, high=len(self.args))
 
 
+_FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 EVENT_NODES = (Prop, Literal, Fill, Arithmetic, Compare, Between, IsIn, IsNull, Matches, Not, And, Or, AtLeast)
 """What a predicate over the properties of one event may be made of; it does not depend on as_of."""
 

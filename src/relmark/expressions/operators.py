@@ -201,6 +201,12 @@ class Expression:
     def __or__(self, other: object) -> Expression:
         return nodes.Or(_flat(nodes.Or, self, _rule(other, "|")))
 
+    def __rand__(self, other: object) -> Expression:
+        return _rule(other, "&") & self
+
+    def __ror__(self, other: object) -> Expression:
+        return _rule(other, "|") | self
+
     def __invert__(self) -> Expression:
         return nodes.Not(self)
 

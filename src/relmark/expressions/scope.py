@@ -27,8 +27,6 @@ from relmark.expressions.truth import Truth, all_true, any_true, at_least_true
 
 __all__ = ["Scope"]
 
-_FLIPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
-
 
 class Scope:
     """Rows over which a tree is computed.
@@ -90,8 +88,6 @@ class Scope:
         return self.leaf(node)
 
     def _compare(self, op: str, left: Expression, right: Expression) -> Truth:
-        if isinstance(left, nodes.Literal):
-            op, left, right = _FLIPPED[op], right, left
         other: Any = right.value if isinstance(right, nodes.Literal) else self.column(right)
         return compare(op, self.column(left), other, self.tz)
 
