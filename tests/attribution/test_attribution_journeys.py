@@ -314,7 +314,7 @@ class TestSplittingAtOnce:
             (["a > > b", "c"], " > "),
             (["a >", "> b"], " > "),
             (["x" * 65 + " > b"], " > "),
-            (["aaab", "caaad"], "aa"),
+            (["xaaay", "caaad"], "aa"),
         ],
     )
     def test_what_it_does_not_serve_is_split_one_by_one(self, paths, sep):
