@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -386,3 +387,36 @@ def test_a_clock_of_minutes_and_dates_of_instants():
     assert program_of(field("at").older_than(hours(1))).next_change(who(soon)) == instant(AS_OF + minutes(150))
     assert program_of(field("at").anniversary(upcoming=days(1))).next_change(who(soon)) == instant(AS_OF + days(1))
     assert program_of(field("at").within(hours(1))).next_change(who({})) is None
+
+
+def test_ten_thousand_events_in_a_window_are_no_reason_to_wait():
+    events = [happened("v", k / 60, 1.0 + k % 7, s=f"{k % 50}") for k in range(10_000)]
+    within = days(30)
+    person = who({}, events)
+    rules = [
+        event("v").count(within=within) >= 5,
+        event("v").sum(within=within) > 9,
+        event("v").active_days(within=within) >= 2,
+        nodes.Compare("gt", nodes.Literal(3), event("v").count_distinct("s", within=within)),
+        event("v").exists(within=within),
+    ]
+    started = time.perf_counter()
+    changes = [program_of(rule).next_change(person) for rule in rules]
+    assert time.perf_counter() - started < 5
+    assert changes[0] == instant(AS_OF + within - minutes(4))
+    assert changes[3] == instant(AS_OF + within - minutes(2))
+    assert changes[4] == instant(AS_OF + within)
+    for rule, change in zip(rules, changes, strict=True):
+        program = program_of(rule)
+        assert program.verdict(person, change - 1) is not program.verdict(person, change)
+
+
+def test_a_sum_with_refunds_may_come_back_over_its_bound():
+    events = [happened("v", 72, 30.0), happened("v", 48, -20.0), happened("v", 24, 15.0)]
+    rule = event("v").sum(within=days(4)) >= 20
+    assert verdict(rule, {}, events) is True
+    program, person = program_of(rule), who({}, events)
+    assert program.next_change(person) == instant(AS_OF + days(1))
+    low = event("v").sum(within=days(4)) >= 14
+    after = program_of(low).next_change(person, instant(AS_OF + days(1)))
+    assert after == instant(AS_OF + days(2))

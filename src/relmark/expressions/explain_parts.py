@@ -141,8 +141,8 @@ class Verdict(Result):
         kept = {name: json_ready(value) for name, value in body.items() if name not in empty}
         return kept | {"words": str(self)}
 
-    def _facts(self) -> dict[str, Any]:
-        return {"path": self.path, "rule": self.rule, "verdict": self.verdict}
+    def __repr__(self) -> str:
+        return f"Verdict({self.path}: {self})"
 
     def __str__(self) -> str:
         from relmark.expressions.explain_words import verdict_line

@@ -91,9 +91,7 @@ def gap_words(gap: Gap) -> str:
             return f"needs a newer {gap.of}"
         case "next_step":
             return f"needs {gap.of} next{before}"
-        case "value":
-            return f"needs {gap.of}"
-    return f"needs {amount} {gap.code}"
+    return f"needs {amount} {gap.code}{before}"
 
 
 def _span(length: timedelta) -> str:

@@ -26,8 +26,9 @@ from relmark.expressions.scalar_calendar import (
     first_day,
     period_number,
 )
+from relmark.expressions.scalar_events import span
 from relmark.expressions.scalar_person import Moment, Person
-from relmark.expressions.scalar_values import Call, literal, local_day, moment_of, plain_literal
+from relmark.expressions.scalar_values import Call, literal, local_day, moment_of, plain_literal, prop
 
 if TYPE_CHECKING:
     from relmark.expressions.scalar import Program
@@ -108,10 +109,45 @@ class Changes:
         """Return the first instant after `at` at which a test has another value, `NEVER` where it surely keeps it."""
         call = self.program.call(node)
         now = call(who, at)
+        one_way = self._one_way(node, who)
+        if one_way is not None:
+            return self._first_to_leave(one_way, call, who, at)
         moment, end = self.value(node, who, at), at + HORIZON
         while moment < end and call(who, moment) is now:
             moment = self.value(node, who, moment)
         return moment if moment < end else NEVER
+
+    def _one_way(self, node: Expression, who: Person) -> nodes.Aggregate | None:
+        """Return the figure that a test compares, if it can only shrink as events fall out of its window."""
+        figure = node
+        if isinstance(node, nodes.Compare) and node.op in {"lt", "le", "gt", "ge"}:
+            figure = node.left if isinstance(node.right, nodes.Literal) else node.right
+            if not isinstance(node.left if figure is node.right else node.right, nodes.Literal):
+                return None
+        if not isinstance(figure, nodes.Aggregate) or figure.window.ago is not None:
+            return None
+        if figure.op == "sum" and figure is not node:
+            rows = self.program.finder(figure.events)(who)[1]
+            read = prop(nodes.Prop(figure.of or "value"))
+            return figure if all((read(row, 0) or 0.0) >= 0.0 for row in rows) else None
+        shrinks = {"exists"} if figure is node else {"count", "active_days", "count_distinct"}
+        return figure if figure.op in shrinks else None
+
+    def _first_to_leave(self, figure: nodes.Aggregate, call: Call, who: Person, at: int) -> int:
+        """Return when the first event leaves without which a test is another one: found by bisection, as all do so."""
+        if figure.window.within is None:
+            return NEVER
+        times = self.program.finder(figure.events)(who)[0]
+        start, stop = span(figure.window, self.zone)(times, at)
+        length, now = figure.window.within // _US, call(who, at)
+        low, high = start, stop
+        while low < high:
+            middle = (low + high) // 2
+            if call(who, times[middle] + length) is now:
+                low = middle + 1
+            else:
+                high = middle
+        return times[low] + length if low < stop else NEVER
 
     # Until when a value surely stays as it is
 
