@@ -350,6 +350,17 @@ def test_a_type_that_the_log_does_not_have_is_an_error_with_the_nearest_name():
     assert small().of_type("visit", "purchase").types == ("purchase", "visit")
 
 
+def test_a_log_as_it_was_does_not_know_what_later_events_had():
+    log = EventLog.from_columns(
+        customer_id=[1, 1, 2], type="a", time=np.sort(T), value=[None, None, 5.0], properties={"sku": [None, "x", "y"]}
+    )
+    assert list(log.until("2026-01-02").to_columns()) == ["customer_id", "type", "time"]
+    assert list(log.until("2026-01-03").to_columns()) == ["customer_id", "type", "time", "sku"]
+    assert log.until("2026-01-03").partition("a").value is None
+    assert CustomerBase(events=log.until("2026-01-02")).schema().events == {"a": {}}
+    assert list(log.take([True, False, True]).to_columns()) == ["customer_id", "type", "time", "value", "sku"]
+
+
 def test_people_are_erased_and_no_word_of_theirs_is_left():
     log = small().without({"b"})
     assert log.customer_id.tolist() == ["a"]

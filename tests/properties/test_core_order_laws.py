@@ -57,6 +57,19 @@ def test_keys_of_every_width_are_sorted_in_as_many_passes_as_they_need(bits):
         assert stable_order(keys).tolist() == np.argsort(keys, kind="stable").tolist()
 
 
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.5, 1.0])
+def test_keys_that_differ_in_their_last_bits_alone_are_sorted_too(share):
+    rng = np.random.default_rng(int(share * 1_000))
+    n = 20_000
+    keys = rng.integers(0, 2**40, n) << 21  # 61 bits: the last twelve do not fit beside the row
+    close = rng.random(n) < share
+    keys[close] = (rng.integers(0, 5, close.sum()) << 40) + rng.integers(0, 9, close.sum())
+    keys[:2] = 0, 2**61
+    assert stable_order(keys).tolist() == np.argsort(keys, kind="stable").tolist()
+    crowd = np.concatenate([np.full(n, 7), [9, 8, 0, 2**61]])  # few descents within one large group
+    assert stable_order(crowd).tolist() == np.argsort(crowd, kind="stable").tolist()
+
+
 def test_codes_take_the_smallest_type_that_holds_them():
     assert small_codes(np.array([1]), 5).dtype == np.int32
     assert small_codes(np.array([1]), 2**31).dtype == np.int64

@@ -374,7 +374,11 @@ class EventLog:
 
     def _with(self, partitions: Mapping[str, Partition]) -> Self:
         """Return a log of some partitions, with the ids that still have events."""
-        parts = {name: part for name, part in partitions.items() if len(part)}
+        parts = {
+            name: part if part is self._partitions[name] else part.known()
+            for name, part in partitions.items()
+            if len(part)
+        }
         present = np.zeros(self.n_customers, dtype=np.bool_)
         for part in parts.values():
             present[part.code] = True

@@ -35,29 +35,58 @@ def stable_order(keys: npt.NDArray[np.integer]) -> IntArray:
     low, high = int(keys.min()), int(keys.max())
     key_bits, row_bits = (high - low).bit_length(), (n - 1).bit_length()
     piece = 63 - row_bits
-    packed = np.empty(n, dtype=np.int64)
-    rows = np.arange(n, dtype=np.int64)
-    row_mask = (1 << row_bits) - 1
+    if key_bits <= piece:
+        return _packed_order(np.subtract(keys, low, dtype=np.int64), row_bits)
+    if key_bits < 63:
+        found = _order_by_leading_bits(keys, low, key_bits - piece, row_bits)
+        if found is not None:
+            return found
+    # Pieces of the key, least significant first; a difference may not fit int64: take it modulo 2**64.
+    offset = keys.astype(np.int64).view(np.uint64) - np.uint64(low % (1 << 64))
     order: IntArray | None = None
-    for shift in range(0, max(key_bits, 1), piece):
-        if key_bits >= 63:  # a difference may not fit int64: take it modulo 2**64
-            offset = keys.astype(np.int64).view(np.uint64) - np.uint64(low % (1 << 64))
-            part = ((offset >> np.uint64(shift)) & np.uint64((1 << piece) - 1)).view(np.int64)
-        else:
-            part = np.subtract(keys, low, dtype=np.int64)
-            if shift:
-                part >>= shift
-            if key_bits - shift > piece:
-                part &= (1 << piece) - 1
-        if order is not None:
-            part = part[order]
-        np.left_shift(part, row_bits, out=packed)
-        del part
-        packed |= rows
-        packed.sort()
-        packed &= row_mask
-        order = packed.copy() if order is None and key_bits > piece else packed if order is None else order[packed]
+    for shift in range(0, key_bits, piece):
+        part = ((offset >> np.uint64(shift)) & np.uint64((1 << piece) - 1)).view(np.int64)
+        again = _packed_order(part if order is None else part[order], row_bits)
+        order = again if order is None else order[again]
     assert order is not None
+    return order
+
+
+def _packed_order(part: IntArray, row_bits: int) -> IntArray:
+    """Return the stable order of keys that are not negative and fit beside the row; `part` is used up."""
+    part <<= row_bits
+    part |= np.arange(len(part), dtype=np.int64)
+    part.sort()
+    part &= (1 << row_bits) - 1
+    return part
+
+
+def _order_by_leading_bits(keys: npt.NDArray[np.integer], low: int, drop: int, row_bits: int) -> IntArray | None:
+    """Return the stable order by one sort of the leading bits, mended where equal ones hide a descent; None if many do.
+
+    Times of a year in microseconds and ten million rows lack six bits: some dozens of rows are in the wrong order
+    after one pass, and a second pass over all of them would double the cost (.43 s of CPU against .22).
+    """
+    packed = np.subtract(keys, low, dtype=np.int64)
+    packed >>= drop
+    packed <<= row_bits
+    packed |= np.arange(len(keys), dtype=np.int64)
+    packed.sort()
+    order: IntArray = packed & ((1 << row_bits) - 1)
+    packed >>= row_bits
+    found = keys[order]
+    descents = np.flatnonzero(found[1:] < found[:-1])
+    if len(descents) > len(keys) // 64:
+        return None
+    if len(descents):
+        leading = np.unique(packed[descents])
+        starts = np.searchsorted(packed, leading, side="left")
+        sizes = np.searchsorted(packed, leading, side="right") - starts
+        places = np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+        if len(places) > len(keys) // 2:
+            return None
+        rows = order[places]
+        order[places] = rows[stable_order(keys[rows])]
     return order
 
 

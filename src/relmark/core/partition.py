@@ -18,6 +18,7 @@ from relmark.core.results import read_only
 __all__ = ["Partition"]
 
 IntArray = npt.NDArray[np.int64]
+_GLANCE = 1_024  # rows looked at first: most columns have a value among them
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -73,6 +74,20 @@ class Partition:
             properties={name: column.take(rows) for name, column in self.properties.items()},
             n_customers=self.n_customers if n is None else n,
         )
+
+    def known(self) -> Partition:
+        """Return the events without a value or properties that none of them has: what only others had is not seen."""
+        value = self.value
+        if value is not None and np.isnan(value[:_GLANCE]).all() and np.isnan(value).all():
+            value = None
+        properties = {
+            name: column
+            for name, column in self.properties.items()
+            if not column.take(slice(0, _GLANCE)).missing.all() or not column.missing.all()
+        }
+        if len(properties) == len(self.properties) and value is self.value:
+            return self
+        return attrs.evolve(self, value=value, properties=properties)
 
     def compact(self) -> Partition:
         """Return the events without words of properties that none of them has."""
