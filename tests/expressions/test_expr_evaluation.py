@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from relmark.core.base import CustomerBase
+from relmark.core.columns import Column
 from relmark.core.errors import DefinitionError, InputError, LimitError, MissingColumnError
 from relmark.core.log import EventLog
 from relmark.core.table import CustomerTable
@@ -16,7 +17,6 @@ from relmark.core.time import days, hours
 from relmark.expressions import aggregates, at_least, event, everyone, field, ids, prop, sample, sequence
 from relmark.expressions.column_tests import constant, filled, matches
 from relmark.expressions.truth import Truth
-from relmark.core.columns import Column
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -101,7 +101,9 @@ def test_a_log_without_values_and_a_log_without_events_have_empty_figures():
 
 
 def test_first_and_last_take_the_smallest_of_the_same_instant():
-    base = base_of([(1, "a", 9, 5, "z"), (1, "a", 9, 3, "y"), (1, "a", 2, 8, "b"), (1, "a", 2, 4, "c"), (1, "b", 2, 1, "a")])
+    base = base_of(
+        [(1, "a", 9, 5, "z"), (1, "a", 9, 3, "y"), (1, "a", 2, 8, "b"), (1, "a", 2, 4, "c"), (1, "b", 2, 1, "a")]
+    )
     assert measured(event("a").first("sku"), base) == {1: "y"}
     assert measured(event("a").last("sku"), base) == {1: "b"}
     assert measured(event("a").last(), base) == {1: 4.0}
@@ -110,7 +112,14 @@ def test_first_and_last_take_the_smallest_of_the_same_instant():
 
 
 def test_the_latest_of_several_at_one_instant_is_true_only_if_all_are():
-    rows = [(1, "a", 2, 1, "x"), (1, "a", 2, 1, "y"), (2, "a", 2, 1, "x"), (2, "a", 2, 1, None), (3, "a", 9, 1, None), (3, "a", 2, 1, "x")]
+    rows = [
+        (1, "a", 2, 1, "x"),
+        (1, "a", 2, 1, "y"),
+        (2, "a", 2, 1, "x"),
+        (2, "a", 2, 1, None),
+        (3, "a", 9, 1, None),
+        (3, "a", 2, 1, "x"),
+    ]
     assert measured(event("a").last_event(prop("sku") == "x"), base_of(rows)) == {1: False, 2: None, 3: True}
 
 
@@ -129,7 +138,12 @@ def test_exclusions_and_strictness_look_strictly_between():
         (4, "a", 5), (4, "x", 4), (4, "a", 3), (4, "b", 2),
     ]  # fmt: skip
     base = base_of(rows)
-    assert measured(sequence([event("a"), event("b")], exclude=[event("x")]), base) == {1: False, 2: True, 3: True, 4: True}
+    assert measured(sequence([event("a"), event("b")], exclude=[event("x")]), base) == {
+        1: False,
+        2: True,
+        3: True,
+        4: True,
+    }
     assert measured(sequence([event("a"), event("b")], strict=True), base) == {1: False, 2: True, 3: True, 4: True}
     three = sequence([event("a"), event("x"), event("b")], strict=True, exclude=[event("x")])
     assert measured(three, base) == {1: False, 2: False, 3: False, 4: False}
@@ -139,8 +153,18 @@ def test_exclusions_and_strictness_look_strictly_between():
 def test_an_abandoned_basket_waits_and_goes_stale():
     basket = event("cart").not_followed_by(event("buy"), within=hours(1), recent=hours(24))
     rows = [(1, "cart", 1), (2, "cart", 0.5), (3, "cart", 5), (3, "buy", 4), (4, "cart", 5), (4, "buy", 5),
-            (5, "cart", 24), (6, "cart", 23.9), (7, "buy", 1), (8, "cart", 9), (8, "buy", 8), (8, "cart", 2)]  # fmt: skip
-    assert measured(basket, base_of(rows)) == {1: True, 2: False, 3: False, 4: True, 5: False, 6: True, 7: False, 8: True}
+            (5, "cart", 24), (6, "cart", 23.9), (7, "buy", 1), (8, "cart", 9), (8, "buy", 8),
+            (8, "cart", 2)]  # fmt: skip
+    assert measured(basket, base_of(rows)) == {
+        1: True,
+        2: False,
+        3: False,
+        4: True,
+        5: False,
+        6: True,
+        7: False,
+        8: True,
+    }
 
 
 def test_regular_activity_counts_calendar_weeks_of_the_time_zone():
@@ -160,7 +184,12 @@ def test_as_of_may_be_one_a_customer():
     since = event("a").days_since_last().measure(base, moments).values() * 24
     assert np.isnan(since[[0, 3]]).all()
     assert since[1:3] == pytest.approx([0, 5])
-    assert event("a").regularly(1, of=1, period=hours(3)).measure(base, moments).values().tolist() == [False, True, False, False]
+    assert event("a").regularly(1, of=1, period=hours(3)).measure(base, moments).values().tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_birthdays_come_round_and_29_february_is_the_28th_elsewhere():
@@ -211,7 +240,9 @@ def test_a_sum_beyond_float64_is_unknown():
 
 
 def test_division_by_zero_and_overflow_are_unknown():
-    base = CustomerBase(customers=CustomerTable.from_columns(customer_id=[1, 2, 3], a=[1.0, 1e300, 2.0], b=[0.0, 1e-300, 4.0]))
+    base = CustomerBase(
+        customers=CustomerTable.from_columns(customer_id=[1, 2, 3], a=[1.0, 1e300, 2.0], b=[0.0, 1e-300, 4.0])
+    )
     assert measured(field("a") / field("b") > 0, base) == {1: None, 2: None, 3: True}
     assert measured(field("a") * field("a") * field("a") > 0, base)[2] is None
 
@@ -219,8 +250,10 @@ def test_division_by_zero_and_overflow_are_unknown():
 def test_filling_keeps_the_kind():
     text = Column.of("t", ["b", None])
     assert filled(text, "a", "UTC").values().tolist() == ["b", "a"]
-    assert filled(Column.of("v", [True, None]), False, "UTC").values().tolist() == [True, False]  # noqa: FBT003
-    assert filled(Column.of("d", [date(2026, 1, 1), None]), date(2026, 2, 1), "UTC").values().tolist()[1] == date(2026, 2, 1)
+    assert filled(Column.of("v", [True, None]), False, "UTC").values().tolist() == [True, False]
+    assert filled(Column.of("d", [date(2026, 1, 1), None]), date(2026, 2, 1), "UTC").values().tolist()[1] == date(
+        2026, 2, 1
+    )
     moment = filled(Column.of("i", [AS_OF, None]), date(2026, 2, 1), "Europe/Berlin").values()[1]
     assert moment == np.datetime64("2026-01-31T23:00")
     assert filled(Column.empty(2), "x", "UTC").values().tolist() == ["x", "x"]
@@ -237,8 +270,13 @@ def test_tags_match_whole_and_an_empty_set_is_known():
 
 def test_columns_of_every_kind_compare():
     table = CustomerTable.from_columns(
-        customer_id=[1, 2, 3], city=["a", "b", None], home=["b", "b", "c"], vip=[True, None, False], paid=[True, True, True],
-        born=[date(2026, 1, 1), date(2026, 1, 2), None], joined=[datetime(2026, 1, 1, tzinfo=UTC)] * 3,
+        customer_id=[1, 2, 3],
+        city=["a", "b", None],
+        home=["b", "b", "c"],
+        vip=[True, None, False],
+        paid=[True, True, True],
+        born=[date(2026, 1, 1), date(2026, 1, 2), None],
+        joined=[datetime(2026, 1, 1, tzinfo=UTC)] * 3,
     )
     base = CustomerBase(customers=table)
     expected = {
@@ -303,7 +341,9 @@ def test_data_of_the_wrong_type_are_an_error_never_a_guess():
 def test_base_measure_shares_what_is_equal_and_gives_every_kind():
     base = base_of([(1, "a", 3, 1.0, "x"), (2, "a", 30, 2.0, "y")])
     rule = event("a").sum(within=days(1)) > 0
-    found = base.measure({"spent": event("a").sum(), "recent": rule, "again": rule, "sku": event("a").last("sku")}, as_of=AS_OF)
+    found = base.measure(
+        {"spent": event("a").sum(), "recent": rule, "again": rule, "sku": event("a").last("sku")}, as_of=AS_OF
+    )
     assert found["spent"].tolist() == [1.0, 2.0]
     assert found["recent"].tolist() == found["again"].tolist() == [True, False]
     assert found["sku"].tolist() == ["x", "y"]
@@ -320,6 +360,14 @@ def test_customers_in_another_order_than_the_log_get_their_own_figures():
     assert measured(event("a").last("sku"), base) == {9: None, 2: "y", 1: "x"}
     assert measured(event("a").mean(), base)[2] == 2.0
     assert measured(event("a").exists(), base) == {9: False, 2: True, 1: True}
+
+
+def test_a_whole_number_that_some_customers_do_not_have_is_missing_for_them():
+    log = EventLog.from_columns(customer_id=[1], type="a", time=["2026-01-01T00:00Z"], properties={"n": [7]})
+    base = CustomerBase(customers=CustomerTable.from_columns(customer_id=[1, 2]), events=log)
+    found = event("a").last("n").measure(base, AS_OF)
+    assert found.missing.tolist() == [False, True]
+    assert measured(event("a").last("n") == 7, base) == {1: True, 2: None}
 
 
 @pytest.mark.slow

@@ -174,8 +174,9 @@ class BaseScope(Scope):
         if isinstance(found, Truth):
             return self._spread_truth(found.true)
         if found.kind == "number":
-            nothing = 0 if node.op in _ZERO else np.nan
-            return Column("number", spread(found.data, self.rows, self.n, nothing))
+            if node.op in _ZERO:
+                return Column("number", spread(found.data, self.rows, self.n, 0))
+            return Column("number", spread(found.numbers(), self.rows, self.n, np.nan))
         return found.spread(self.rows, self.n)
 
     def _compare(self, op: str, left: Expression, right: Expression) -> Truth:

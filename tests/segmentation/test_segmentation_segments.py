@@ -1,0 +1,391 @@
+"""Segments, their funnels and differences, sets of them, checks and the JSON Schema."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, Purchase, Schema
+from relmark.core.errors import DefinitionError, InputError, MissingColumnError
+from relmark.expressions.stored import OPERATIONS
+from relmark.segmentation import (
+    Segment,
+    SegmentSet,
+    all_of,
+    any_of,
+    at_least,
+    days,
+    diff,
+    event,
+    field,
+    hours,
+    ids,
+    none_of,
+    parse,
+    presets,
+    prop,
+    sample,
+    segment,
+    sequence,
+)
+
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def ago(amount):
+    return AS_OF - days(amount)
+
+
+EVENTS = [
+    Purchase("a", ago(1), 30.0, properties={"sku": "x"}),
+    Purchase("a", ago(5), 20.0, properties={"sku": "y"}),
+    Purchase("b", ago(40), 10.0, properties={"sku": "x"}),
+    Event(customer_id="b", type="unsubscribe", time=ago(3)),
+    Purchase("e", ago(2), 5.0, properties={"sku": "x"}),
+]
+BASE = CustomerBase(
+    customers=CustomerTable.from_columns(
+        customer_id=["d", "c", "b", "a"], age=[17.0, None, 40.0, 30.0], city=["Omsk", "Omsk", None, "Perm"]
+    ),
+    events=EventLog.from_events(EVENTS),
+)
+SEGMENT = Segment(
+    "adults who bought",
+    (field("age") >= 18) & event("purchase").exists(within=days(30)) & ~event("unsubscribe").exists(),
+)
+
+
+def test_members_are_aligned_with_the_base():
+    found = SEGMENT.evaluate(BASE, as_of="2026-03-01")
+    assert BASE.customer_id.tolist() == ["d", "c", "b", "a", "e"]
+    assert found.mask.tolist() == [False, False, False, True, False]
+    assert found.unknown_mask.tolist() == [False, False, False, False, True]
+    assert found.ids.tolist() == ["a"]
+    assert (found.size, found.share, found.unknown, len(found)) == (1, 0.2, 1, 5)
+    assert not found.mask.flags.writeable
+    assert found.to_columns()["mask"].tolist() == found.mask.tolist()
+    assert found.to_dict() == {
+        "name": "adults who bought", "size": 1, "share": 0.2, "unknown": 1, "of": 5, "as_of": "2026-03-01T00:00:00Z",
+        "notes": [], "ids": ["a"],
+    }  # fmt: skip
+    assert repr(found).startswith(
+        "SegmentMembers(name=adults who bought, size=1, share=0.2, unknown=1, of=5, as_of=2026-03-01"
+    )
+    assert "adults who bought" in str(found)
+    assert BASE.with_columns(found, names={"mask": "adult"}).column("adult").values().tolist() == found.mask.tolist()
+
+
+def test_as_of_may_be_one_a_customer():
+    moments = [ago(0), ago(0), ago(0), ago(4), ago(0)]
+    found = SEGMENT.evaluate(BASE, as_of=moments)
+    assert found.ids.tolist() == ["a"]
+    assert found.as_of.dtype == "M8[us]"
+    assert "as_of" not in repr(found)
+    assert "as_of" not in found.to_dict()
+    assert SEGMENT.evaluate(BASE, as_of=[ago(0), ago(0), ago(0), ago(6), ago(0)]).size == 0
+
+
+def test_an_empty_base_has_no_members_and_no_share():
+    found = Segment("all", event("purchase").exists()).evaluate(CustomerBase(), as_of="2026-03-01")
+    assert found.size == 0
+    assert np.isnan(found.share)
+
+
+def test_what_the_data_do_not_have_is_told():
+    found = Segment("typo", event("purchse").exists()).evaluate(BASE, as_of="2026-03-01")
+    assert found.size == 0
+    assert "Did you mean 'purchase'?" in found.notes[0]
+    assert "notes" in repr(found)
+    found = Segment("typo", event("purchase", where=prop("skuu") == "x").exists()).evaluate(BASE, as_of="2026-03-01")
+    assert "Did you mean 'sku'?" in found.notes[0]
+    with pytest.raises(MissingColumnError, match="Did you mean 'age'"):
+        Segment("typo", field("agee") > 3).evaluate(BASE, as_of="2026-03-01")
+    with pytest.raises(DefinitionError, match=r"\$\.rule\.right.*a number"):
+        Segment("words", field("age") > "3").evaluate(BASE, as_of="2026-03-01")
+    with pytest.raises(DefinitionError, match="no segment 'vip' here"):
+        Segment("alone", segment("vip")).evaluate(BASE, as_of="2026-03-01")
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "words"),
+    [
+        ("", field("a") > 1, "name"),
+        (3, field("a") > 1, "name"),
+        ("x", "field", "rule is needed"),
+        ("x", event("a"), "exists"),
+        ("x", field("a") + 1, "a number, and a rule is needed"),
+        ("x", prop("a") == 1, "where="),
+    ],
+)
+def test_a_segment_needs_a_name_and_a_rule(name, rule, words):
+    with pytest.raises(InputError, match=words):
+        Segment(name, rule)
+
+
+def test_a_segment_is_stored_with_its_name_and_known_by_its_rule():
+    described = Segment("x", SEGMENT.rule, description="for letters")
+    assert described.fingerprint == SEGMENT.fingerprint == SEGMENT.rule.fingerprint
+    again = Segment.from_json(described.to_json())
+    assert again == described
+    assert again != SEGMENT
+    assert again.description == "for letters"
+    assert hash(again) == hash(described)
+    assert pickle.loads(pickle.dumps(described)) == described
+    assert str(SEGMENT).startswith('adults who bought: (field("age") >= 18) & event("purchase")')
+    assert SEGMENT.problems(BASE.schema()) == ()
+    assert (
+        SEGMENT.problems(Schema(fields={"Age": float}, events={"purchase": {}, "unsubscribe": {}}))[0].path
+        == "$.rule.args[0].left"
+    )
+
+
+def test_the_funnel_says_what_each_clause_costs():
+    funnel = SEGMENT.funnel(BASE, "2026-03-01")
+    assert funnel.left.tolist() == [2, 1, 1]
+    assert funnel.lost.tolist() == [3, 1, 0]
+    assert funnel.only.tolist() == [1, 0, 0]  # e, whose age is missing
+    assert funnel.true.tolist() == [2, 2, 4]
+    assert funnel.unknown.tolist() == [2, 0, 0]
+    assert (funnel.size, funnel.of) == (1, 5)
+    assert funnel.clause[0] == 'field("age") >= 18'
+    assert "clause" in str(funnel)
+    assert "size=1" in repr(funnel)
+    assert Segment("one", field("age") >= 18).funnel(BASE, "2026-03-01").only.tolist() == [3]
+
+
+def test_the_difference_says_who_moved_and_why():
+    before, after = SEGMENT.evaluate(BASE, as_of=ago(11)), SEGMENT.evaluate(BASE, as_of=AS_OF)
+    moved = SEGMENT.diff(before, after)
+    assert (moved.before, moved.after, moved.stayed) == (1, 1, 0)
+    assert moved.entered.tolist() == ["a"]
+    assert moved.left.tolist() == ["b"]
+    assert moved.entered_by.tolist() == [0, 1, 0]
+    assert moved.left_by.tolist() == [0, 1, 1]
+    assert (moved.new_customers, moved.gone_customers) == (0, 0)
+    assert moved.to_columns()["left_by"].tolist() == [0, 1, 1]
+    assert "entered by" in str(moved)
+    assert "entered=1" in repr(moved)
+
+
+def test_the_difference_of_two_bases_counts_who_came_and_went():
+    rule = Segment("bought", event("purchase").exists())
+    early = CustomerBase(events=EventLog.from_events(EVENTS[:3]))
+    late = CustomerBase(events=EventLog.from_events([EVENTS[4], EVENTS[0]]))
+    moved = diff(rule.evaluate(early, as_of=AS_OF), rule.evaluate(late, as_of=AS_OF))
+    assert moved.entered.tolist() == ["e"]
+    assert moved.left.tolist() == ["b"]
+    assert (moved.stayed, moved.new_customers, moved.gone_customers) == (1, 1, 1)
+    assert moved.entered_by.tolist() == moved.left_by.tolist() == [0]
+    nobody = rule.evaluate(CustomerBase(), as_of=AS_OF)
+    assert diff(nobody, nobody).stayed == 0
+    with pytest.raises(InputError, match="another"):
+        diff(rule.evaluate(early, as_of=AS_OF), SEGMENT.evaluate(BASE, as_of=AS_OF))
+    with pytest.raises(InputError, match=r"Segment\.evaluate"):
+        diff("a", "b")
+
+
+def test_one_person_gets_what_the_base_gives_with_why():
+    customer = Customer("a", {"age": 30.0, "city": "Perm"})
+    one = SEGMENT.one(customer, [e for e in EVENTS if e.customer_id == "a"], as_of=AS_OF)
+    assert one.member is True
+    assert SEGMENT.explain(BASE, "a", as_of=AS_OF).to_dict() == one.to_dict()
+    assert "adults who bought" in str(one)
+    for who, member in zip(BASE.customer_id.tolist(), SEGMENT.evaluate(BASE, as_of=AS_OF).mask, strict=True):
+        assert SEGMENT.explain(BASE, who, as_of=AS_OF).member == member
+    assert SEGMENT.one(None, [], as_of=AS_OF).member is False
+
+
+SET = SegmentSet([
+    Segment("buyers", event("purchase").exists()),
+    Segment("recent", segment("buyers") & event("purchase").exists(within=days(7))),
+    Segment("adults", field("age") >= 18),
+    Segment("nobody", ids([])),
+])  # fmt: skip
+
+
+def test_a_set_is_evaluated_at_once():
+    found = SET.evaluate(BASE, as_of=AS_OF)
+    assert found.sizes == {"buyers": 3, "recent": 2, "adults": 2, "nobody": 0}
+    assert found.unknown == {"buyers": 0, "recent": 0, "adults": 2, "nobody": 0}
+    for one in SET:
+        if one.name != "recent":
+            assert (found.masks[one.name] == one.evaluate(BASE, as_of=AS_OF).mask).all()
+    assert found.overlap.tolist() == [[3, 2, 2, 0], [2, 2, 1, 0], [2, 1, 2, 0], [0, 0, 0, 0]]
+    assert found.jaccard[0, 1] == pytest.approx(2 / 3)
+    assert np.isnan(found.jaccard[3, 3])
+    assert found.names == ("buyers", "recent", "adults", "nobody")
+    assert list(found.to_columns()) == ["customer_id", *found.names]
+    assert found.to_dict()["jaccard"][3][3] is None
+    assert "exclusive" in str(found)
+    assert "buyers: 3" in repr(found)
+    assert "as_of" not in repr(SET.evaluate(BASE, as_of=[AS_OF] * 5))
+    assert not found.masks["buyers"].flags.writeable
+
+
+def test_the_waterfall_gives_each_customer_the_first_segment():
+    waterfall = SegmentSet([SET["adults"], SET["buyers"]]).evaluate(BASE, as_of=AS_OF).waterfall
+    assert waterfall.segment.tolist() == ["adults", "buyers"]
+    assert waterfall.size.tolist() == [2, 3]
+    assert waterfall.exclusive.tolist() == [2, 1]
+    assert waterfall.cumulative.tolist() == [2, 3]
+    assert waterfall.assigned.tolist() == ["", "", "adults", "adults", "buyers"]
+    assert waterfall.code.tolist() == [-1, -1, 0, 0, 1]
+    assert waterfall.outside == 2
+    assert list(waterfall.to_columns()) == ["segment", "size", "exclusive", "cumulative"]
+    assert "outside=2" in repr(waterfall)
+
+
+def test_a_set_is_stored_and_its_segments_found_by_name():
+    again = SegmentSet.from_json(SET.to_json())
+    assert again.fingerprint == SET.fingerprint
+    assert len(again) == 4
+    assert again["recent"].rule.fingerprint == SET["recent"].rule.fingerprint
+    with pytest.raises(InputError, match="Did you mean 'buyers'"):
+        SET["buyer"]
+    assert SET.problems(BASE.schema()) == ()
+    wrong = SegmentSet([Segment("x", field("agee") > 3)]).problems(BASE.schema())
+    assert wrong[0].path == "$.segments[0].rule.left"
+
+
+def test_a_set_explains_one_person_segment_by_segment():
+    whole = SET.evaluate(BASE, as_of=AS_OF)
+    for row, who in enumerate(BASE.customer_id.tolist()):
+        told = SET.explain(BASE, who, as_of=AS_OF)
+        assert {name: one.member for name, one in told.items()} == {name: whole.masks[name][row] for name in SET.rules}
+    one = SET.one(Customer("a", {"age": 30.0}), (e for e in EVENTS if e.customer_id == "a"), as_of=AS_OF)
+    assert {name: told.member for name, told in one.items()} == {
+        "buyers": True,
+        "recent": True,
+        "adults": True,
+        "nobody": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("segments", "words"),
+    [
+        (SEGMENT, "list of segments"),
+        (3, "list of segments"),
+        ([SEGMENT, "x"], "segments are needed"),
+        ([SEGMENT, SEGMENT], "twice"),
+        ([Segment("a", segment("b")), Segment("b", segment("c")), Segment("c", segment("a"))], "circle"),
+        ([Segment("adults", segment("adult"))], "Did you mean 'adults'"),
+    ],
+)  # fmt: skip
+def test_a_set_refuses_what_cannot_be_evaluated(segments, words):
+    with pytest.raises(InputError, match=words):
+        SegmentSet(segments)
+
+
+def test_segments_of_a_set_share_a_chain_of_any_length():
+    chain = [Segment("0", field("age") >= 18)] + [Segment(str(k), segment(str(k - 1))) for k in range(1, 60)]
+    assert set(SegmentSet(chain[::-1]).evaluate(BASE, as_of=AS_OF).sizes.values()) == {2}
+
+
+def test_a_check_finds_every_problem_at_once():
+    body = {
+        "relmark": "segment", "version": 1, "name": "x", "colour": "red",
+        "rule": {"op": "and", "args": [
+            {"op": "ge", "left": {"op": "field", "name": "ag"}, "right": 18},
+            {"op": "ge", "left": {"op": "field", "name": "age"}, "right": "18"},
+            {"op": "exists", "events": {"types": ["purchase"]}, "within": "P30D"},
+        ]},
+    }  # fmt: skip
+    checked = Segment.check(body, BASE.schema())
+    assert [(p.path, p.code) for p in checked.problems] == [
+        ("$", "unknown_key"), ("$.rule.args[0].left", "unknown_field"), ("$.rule.args[1].right", "wrong_type"),
+    ]  # fmt: skip
+    assert checked.to_dict()["segment"] is None
+    assert "Did you mean 'age'?" in str(checked)
+    del body["colour"]
+    body["rule"]["args"] = body["rule"]["args"][2:]
+    checked = Segment.check(json.dumps(body), BASE.schema())
+    assert checked
+    assert str(checked) == "no problems"
+    assert checked.segment.rule.to_text() == 'event("purchase").exists(within=days(30))'
+    assert checked.to_dict()["problems"] == []
+    body["rule"]["args"] = [{"op": "field", "name": "agee"}]
+    assert Segment.check(body).segment is not None  # without a schema a field is believed
+    assert Segment.check(body, BASE.schema()).problems[0].code == "unknown_field"
+    assert Segment.check(b"{}").problems[0].code == "wrong_kind"
+
+
+def test_a_check_refuses_a_rule_that_is_too_deep_to_evaluate():
+    rule = {"op": "field", "name": "age"}
+    for _ in range(120):
+        rule = {"op": "not", "arg": rule}
+    from relmark.core.documents import Limits
+
+    body = {"relmark": "segment", "version": 1, "name": "x", "rule": rule}
+    assert Segment.check(body, limits=Limits(depth=400)).problems[0].code == "too_deep"
+    body["rule"] = {"op": "everyone"}
+    assert Segment.check({**body, "name": "\ud800"}).problems[0].code in {"wrong_value", "not_text"}
+
+
+def _fits(schema, value, definitions):
+    """A small validator of the parts of JSON Schema that ours uses."""
+    if "$ref" in schema:
+        return _fits(definitions[schema["$ref"].removeprefix("#/$defs/")], value, definitions)
+    if "oneOf" in schema:
+        return sum(_fits(one, value, definitions) for one in schema["oneOf"]) == 1
+    if "const" in schema:
+        return value == schema["const"] and type(value) is type(schema["const"])
+    if "enum" in schema:
+        return value in schema["enum"]
+    kind = schema["type"]
+    if kind == "object":
+        return (
+            isinstance(value, dict)
+            and set(schema["required"]) <= set(value) <= set(schema["properties"])
+            and all(_fits(schema["properties"][key], item, definitions) for key, item in value.items())
+        )
+    if kind == "array":
+        return (
+            isinstance(value, list)
+            and schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", 10**9)
+            and all(_fits(schema["items"], item, definitions) for item in value)
+        )
+    if kind == "string":
+        import re
+
+        return (
+            isinstance(value, str)
+            and len(value) >= schema.get("minLength", 0)
+            and bool(re.search(schema.get("pattern", ""), value))
+        )
+    kinds = {"number": (int, float), "integer": int, "boolean": bool}
+    return isinstance(value, kinds[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def test_the_json_schema_takes_what_is_written_and_nothing_else():
+    schema = Segment.json_schema()
+    json.dumps(schema)
+    definitions = schema["$defs"]
+    assert {one["properties"]["op"]["const"] for one in definitions["expression"]["oneOf"]} == set(OPERATIONS)
+    shoes = event("purchase", where=prop("sku").is_in(["x"]) & (prop("value") > 1))
+    rules = [
+        SEGMENT.rule, sequence([shoes, event("b")], within=days(1), strict=True, exclude=[event("c")]),
+        shoes.not_followed_by(event("b"), within=hours(1), recent=days(1)) | shoes.regularly(2, of=3, period="week"),
+        shoes.regularly(2, of=3, period=timedelta(seconds=1.5)) & field("d").in_period("month", -1),
+        shoes.last_event(prop("sku") == "x", since="2026-01-01", until=AS_OF) & field("d").anniversary(days(3)),
+        at_least(2, field("a").like("x*", casefold=True), field("b").contains_any(["a", "b"]), sample(5, salt="s")),
+        none_of(field("a").is_null(), field("d") == date(2026, 1, 1), field("d").between(AS_OF, AS_OF)),
+        all_of(field("a").fill(0) + 1 > 2, any_of(ids([1]), segment("x")), field("d").age() > shoes.last("n")),
+    ]  # fmt: skip
+    for rule in [*rules, *(getattr(presets, name)() for name in presets.__all__)]:
+        assert _fits(schema, Segment("x", rule, description="d").to_dict(), definitions), rule
+    for wrong in ({"op": "eq", "left": 1}, {"op": "nothing"}, {"op": "everyone", "x": 1}, "everyone",
+                  {"op": "exists", "events": {"types": []}}, {"op": "exists", "events": {"types": ["a"]},
+                   "within": "P"}):  # fmt: skip
+        assert not _fits(definitions["expression"], wrong, definitions), wrong
+
+
+def test_text_made_into_a_segment_is_the_same_segment():
+    rule = parse(
+        'field("age") >= 18 and event("purchase").exists(within=days(30)) and not event("unsubscribe").exists()'
+    )
+    assert Segment("again", rule).fingerprint == SEGMENT.fingerprint
