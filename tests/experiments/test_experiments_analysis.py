@@ -2,7 +2,9 @@
 
 import json
 import math
+import pickle
 
+import attrs
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -17,6 +19,7 @@ from relmark.experiments import (
     Proportion,
     Ratio,
     analyse,
+    boschloo_test,
     complier_effect,
     interactions,
     post_stratified,
@@ -478,3 +481,66 @@ def test_a_segment_that_is_missing_is_one_of_its_own():
 def test_an_arm_that_is_missing_is_outside():
     report = analyse({"y": np.arange(6.0)}, ["control", "mail", None, "", "control", "mail"], metrics=[Mean("y")])
     assert report.excluded == {"outside": 2}
+
+
+@pytest.mark.parametrize(
+    "case", ["plain", "sorted", "lopsided", "constant", "constant in one arm", "whole numbers", "tiny", "offset"]
+)
+def test_two_arms_have_the_moments_of_numpy_whatever_their_order_and_scale(case):
+    rng = np.random.default_rng(12)
+    n = 20_000
+    arm = rng.integers(0, 2, n)
+    x, y = rng.normal(3.0, 2.0, n), rng.gamma(1.0, 1.0, n)
+    if case == "sorted":
+        arm = np.sort(arm)
+        x = x + 1e9 * (arm == 0)
+    elif case == "lopsided":
+        arm = (np.arange(n) >= 5).astype(int)
+    elif case == "constant":
+        x = np.full(n, 0.1)
+    elif case == "constant in one arm":
+        x = np.where(arm == 1, 0.1, x)
+    elif case == "whole numbers":
+        x, y = rng.integers(0, 9, n), rng.random(n) < 0.2
+    elif case == "tiny":
+        x, y, arm = x[:3], y[:3], np.array([0, 1, 1])
+    elif case == "offset":
+        x, y = x + 1e9, y - 1e9
+    moments = Moments.from_columns({"x": x, "y": y}, arm)
+    for a in (0, 1):
+        part = np.array([x[arm == a], y[arm == a]], dtype=float)
+        np.testing.assert_allclose(moments.mean[a, 0], part.mean(axis=1), rtol=1e-13)
+        away = part - part.mean(axis=1)[:, None]
+        np.testing.assert_allclose(moments.scatter[a, 0], away @ away.T, rtol=1e-8, atol=1e-9 * np.abs(away).max() ** 2)
+    both = analyse({"x": x, "y": y}, arm, metrics=[Mean("x"), Mean("y")], control=0)
+    if case == "constant":
+        assert "nobody differs" in both.effect("x").difference.reason
+
+
+def test_arms_may_be_booleans_and_reports_pickle(people):
+    mailed = people["arm"] == "mail"
+    report = analyse(people, mailed, metrics=[Mean("spend")], control=False)
+    again = pickle.loads(pickle.dumps(report))
+    assert again.effect("spend").difference == report.effect("spend").difference
+    assert "choose one" not in str(again)
+
+
+def test_objects_that_are_no_numbers_are_refused_as_arms():
+    with pytest.raises(InputError, match="a string is needed"):
+        analyse({"y": [1.0, 2, 3]}, np.array(["a", 3, "b"], dtype=object), metrics=[Mean("y")])
+    with pytest.raises(InputError, match="one column of numbers"):
+        analyse({"y": np.ones((4, 2))}, [0, 1, 0, 1], metrics=[Mean("y")], control=0)
+    with pytest.raises(InputError, match="make it with analyse"):
+        attrs.evolve(analyse({"y": [1.0, 2, 3]}, [0, 1, 1], metrics=[Mean("y")], control=0), source=None).source
+
+
+def test_a_report_prints_reasons_and_empty_segments_have_no_notes():
+    data = {"y": [1.0, 2.0, 3.0, 4.0, 5.0], "b": [0, 1, 0, 1, 1]}
+    report = analyse(data, ["control", "mail", "control", "mail", "mail"], metrics=[Mean("y")], segments=list("aaaab"))
+    assert "reason: arm 'control' is empty" in str(report)
+    assert report.effect("y", segment="b").notes == ()
+
+
+def test_an_exact_test_of_an_empty_arm_is_undefined():
+    assert math.isnan(boschloo_test(0, 0, 1, 4))
+    assert boschloo_test(0, 4, 0, 4) == 1.0

@@ -1,6 +1,7 @@
 """Assignment: stable hashes, ramping, layers, holdouts, strata, and the refusals at the door."""
 
 import hashlib
+import pickle
 
 import numpy as np
 import pytest
@@ -224,3 +225,29 @@ def test_a_stored_experiment_that_makes_no_sense_is_refused(document, message):
 def test_what_makes_no_sense_is_refused_in_words(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_a_definition_keeps_arms_of_its_own():
+    arms = {"control": 0.5, "mail": 0.5}
+    test = Experiment("x", arms=arms)
+    arms["mail"] = 0.9
+    assert test.arms["mail"] == 0.5
+
+
+def test_definitions_and_results_pickle():
+    test = Experiment("x", arms=ARMS, holdout=Holdout(0.1, salt="h"), layer=Layer("l", shares={"x": 0.5}))
+    assert pickle.loads(pickle.dumps(test)) == test
+    a = pickle.loads(pickle.dumps(test.assign(IDS[:100])))
+    assert (a.code == test.assign(IDS[:100]).code).all()
+
+
+def test_a_stored_holdout_inside_may_be_wrong_in_its_own_way():
+    body = Experiment("x", arms=ARMS, holdout=Holdout(0.1, salt="h")).to_dict()
+    body["holdout"]["share"] = 7
+    with pytest.raises(DefinitionError, match="share"):
+        Experiment.from_dict(body)
+    body["holdout"]["version"] = 99
+    with pytest.raises(DefinitionError, match="version"):
+        Experiment.from_dict(body)
+    chain = TriggerChain("w", steps=["a"], chain_control=0.1, step_control=0.2)
+    assert TriggerChain.from_json(chain.to_json()) == chain

@@ -371,3 +371,31 @@ def test_a_policy_that_the_test_never_tried_has_no_value():
         uplift_curve([1.0, 2.0], [1.0, 2.0], [1, 3])
     with pytest.raises(InputError, match="without the ends"):
         policy_value([1, 0, 1, 0], [1.0] * 4, [1, 0, 1, 0], propensity=[1.0, 0.5, 0.5, 0.5])
+
+
+def test_a_real_segment_divides_the_report(base):
+    segmentation = pytest.importorskip("relmark.segmentation")
+    vip = segmentation.Segment("vip", SPEND > 200)
+    start = np.datetime64("2026-02-01", "us") + (np.arange(400) % 20) * DAY
+    report = TEST.read(base, start=start, window=days(9), metrics=[Mean("spend", of=SPEND)], segments=[vip])
+    rule = TEST.read(
+        base, start=start, window=days(9), metrics=[Mean("spend", of=SPEND)], segments={"vip": SPEND > 200}
+    )
+    np.testing.assert_array_equal(report.n_treatment, rule.n_treatment)
+
+
+def test_a_rule_that_is_plainly_true_or_false_is_yes_and_no(base):
+    class Rule:
+        def measure(self, *_):
+            return np.arange(400) < 100
+
+    labels = {"first": Rule(), "all": event("purchase").exists()}
+    report = TEST.read(base, start="2026-03-01", window=days(9), metrics=[Mean("spend", of=SPEND)], segments=labels)
+    assert set(report.segment[report.dimension == "first"]) == {"yes", "no"}
+
+
+def test_several_metrics_share_one_window_before(base):
+    metrics = [Mean("spend", of=SPEND, before=days(30)), Mean("orders", of=event("purchase").count(), before=days(30))]
+    report = TEST.read(base, start="2026-03-01", window=days(9), metrics=metrics)
+    assert "regression within arms on orders before" in report.method[1]
+    assert "2 comparisons" in report.checks[-1].message

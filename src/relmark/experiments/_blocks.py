@@ -13,6 +13,7 @@ IntArray = npt.NDArray[np.int64]
 
 ROWS = 8_192  # rows of a cell at once: OpenBLAS wakes its threads for dot products of more than 10,000
 PIECE = 262_144  # rows of deviations that are kept at once where there are many cells
+MOST_LOST = 1e4  # how much larger than what is kept the numbers may be that cancel: four digits of sixteen
 FEW_CELLS = 16  # up to here a block is split by cell and multiplied; beyond, sums by cell are cheaper
 
 
@@ -42,6 +43,10 @@ def centred_sums(
 def _sums(
     arrays: Sequence[npt.NDArray[Any]], cell: IntArray, cells: int, pairs: Sequence[tuple[int, int]], *, excluded: bool
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    if cells == 2 and arrays and not excluded:
+        found = _by_mask(arrays, cell, pairs)
+        if found is not None:
+            return found
     if not arrays or cells <= FEW_CELLS:
         return _by_block(arrays, cell, cells, pairs)
     if excluded:
@@ -59,6 +64,52 @@ def _sums(
             scatter += s + (count * share)[:, None, None] * (delta[:, :, None] * delta[:, None, :])
             mean += share[:, None] * delta
         count = together
+    return count, mean, scatter
+
+
+def _by_mask(
+    arrays: Sequence[npt.NDArray[Any]], cell: IntArray, pairs: Sequence[tuple[int, int]]
+) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """Return the sums for two cells that every row is in, or None where this way would lose digits.
+
+    Control and one arm are the commonest case. The sums of all rows, and of those of the second cell (each value times
+    0 or 1), need no gathering, which takes two thirds of the time of `_by_block`; the first cell is what is left.
+    Values are shifted by the mean of the first block. Where a cell's spread is far smaller than its distance from that
+    shift, or than the spread of all, the differences would cancel: then the other way is taken.
+    """
+    k = len(arrays)
+    shift = np.array([array[:ROWS].mean(dtype=np.float64) if len(array) else 0.0 for array in arrays])
+    # Of all rows, and of the second cell; plain floats, because adding to an array's element costs more than the sum.
+    sum_all, sum_one = [0.0] * k, [0.0] * k
+    product_all, product_one = [0.0] * len(pairs), [0.0] * len(pairs)
+    every, second, ones = np.empty((k, ROWS)), np.empty((k, ROWS)), np.ones(ROWS)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for low in range(0, len(cell), ROWS):
+            mask = cell[low : low + ROWS].astype(np.float64)
+            n = len(mask)
+            y, z = [row[:n] for row in every], [row[:n] for row in second]
+            for column, array in enumerate(arrays):
+                np.subtract(array[low : low + ROWS], shift[column], out=y[column])
+                np.multiply(y[column], mask, out=z[column])
+                sum_all[column] += y[column].dot(ones[:n])
+                sum_one[column] += z[column].dot(ones[:n])
+            for at, (i, j) in enumerate(pairs):
+                product_all[at] += y[i].dot(y[j])
+                product_one[at] += z[i].dot(y[j])
+        sums, products = np.array([sum_all, sum_one]), np.zeros((2, k, k))
+        for at, (i, j) in enumerate(pairs):
+            products[:, i, j] = product_all[at], product_one[at]
+        n1 = float(np.count_nonzero(cell))
+        count = np.array([len(cell) - n1, n1])
+        total = np.array([sums[0] - sums[1], sums[1]])
+        away = total / np.maximum(count, 1.0)[:, None]
+        scatter = np.array([products[0] - products[1], products[1]])
+        scatter -= count[:, None, None] * away[:, :, None] * away[:, None, :]
+        scatter = np.triu(scatter) + np.swapaxes(np.triu(scatter, 1), 1, 2)
+        spread, most = np.diagonal(scatter, axis1=1, axis2=2), np.diagonal(products[0])
+        if (most > MOST_LOST * np.maximum(spread, 0.0)).any() or (spread < 0).any():
+            return None
+    mean = np.where(count[:, None] > 0, away + shift, 0.0)
     return count, mean, scatter
 
 
@@ -80,7 +131,7 @@ def _by_block(
                 if n == 0:
                     continue
                 part = [row[:n] for row in buffer]
-                average = np.empty(k)
+                average, slack = np.empty(k), np.empty(k)
                 for column, (values, centred) in enumerate(zip(block, part, strict=True)):
                     if values.dtype == np.float64:
                         # Positions are known to be inside: "clip" spares take the check and a copy.
@@ -89,10 +140,13 @@ def _by_block(
                         centred[:] = values[at]
                     average[column] = centred.dot(ones[:n]) / n
                     np.subtract(centred, average[column], out=centred)
+                    # What rounding left in the mean is taken out again: Chan's corrected two-pass sum.
+                    slack[column] = centred.dot(ones[:n]) / n
                 together = count[one] + n
-                delta = average - mean[one]
+                delta = average + slack - mean[one]
                 mean[one] += delta * (n / together)
-                scatter[one] += _products(part, pairs) + np.outer(delta, delta) * (count[one] * n / together)
+                scatter[one] += _products(part, pairs) - n * np.outer(slack, slack)
+                scatter[one] += np.outer(delta, delta) * (count[one] * n / together)
                 count[one] = together
     return count, mean, scatter
 

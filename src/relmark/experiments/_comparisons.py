@@ -74,7 +74,8 @@ def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> tuple[_me
     ratio = isinstance(metric, Ratio)
     columns = [moments.position(name) for name in metric.columns]
     inner = np.ix_(columns, columns)
-    cov = [moments.covariance()[a][:, inner[0], inner[1]] for a in (control, arm)]
+    covariance = moments.covariance()
+    cov = [covariance[a][:, inner[0], inner[1]] for a in (control, arm)]
     mean = [moments.mean[a][:, columns] for a in (control, arm)]
     reason = _emptiness(counts, names)
     if ratio:

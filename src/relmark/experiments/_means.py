@@ -52,8 +52,11 @@ def t_tail(t: FloatArray, df: FloatArray) -> FloatArray:
 
 def satterthwaite(*parts: tuple[FloatArray, FloatArray]) -> FloatArray:
     """Return the degrees of freedom of a sum of estimated variances, each with its own."""
-    total = np.asarray(np.sum([v for v, _ in parts], axis=0))
-    below = np.sum([np.where(v > 0, v * v / np.where(f > 0, f, np.nan), 0.0) for v, f in parts], axis=0)
+    total: FloatArray = np.zeros_like(parts[0][0])
+    below: FloatArray = np.zeros_like(parts[0][0])
+    for v, f in parts:
+        total = total + v
+        below = below + np.where(v > 0, v * v / np.where(f > 0, f, np.nan), 0.0)
     return np.asarray(np.divide(total**2, below, out=np.full(np.shape(total), np.nan), where=below > 0))
 
 

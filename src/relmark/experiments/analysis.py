@@ -102,7 +102,7 @@ def control_of(arms: tuple[str, ...], control: str | int | None) -> int:
     """Return the position of the control arm."""
     if len(arms) < 2:
         raise InputError(f"arm has only {', '.join(map(repr, arms)) or 'no arm'}: at least two arms are compared.")
-    name = "control" if control is None else str(control)
+    name = "control" if control is None else str(int(control) if isinstance(control, bool) else control)
     if name not in arms:
         asked = "control is not given, and no arm is called 'control'" if control is None else f"control is {control!r}"
         raise InputError(f"{asked}: the arms are {', '.join(map(repr, arms))}." + did_you_mean(name, arms))

@@ -28,7 +28,7 @@ from relmark.experiments.assignment import (
     recorded_assignment,
 )
 from relmark.experiments.balancing import balance
-from relmark.experiments.layers import Holdout, Layer, built, pairs_of
+from relmark.experiments.layers import Holdout, Layer, built, copied, pairs_of
 from relmark.experiments.metrics import Metric, check_metrics
 from relmark.experiments.planning import Plan, make_plan
 from relmark.experiments.reading import measured_columns, segment_labels, starts_of, window_check
@@ -77,7 +77,7 @@ class Experiment(Definition):
     kind: ClassVar[str] = "experiment"
 
     name: str = attrs.field(validator=_validators.name)
-    arms: Mapping[str, float] = attrs.field(validator=_arms, kw_only=True)
+    arms: Mapping[str, float] = attrs.field(converter=copied, validator=_arms, kw_only=True)
     salt: str | None = attrs.field(default=None, validator=_validators.optional(_validators.name), kw_only=True)
     coverage: float = attrs.field(default=1.0, validator=_validators.within(above=0.0, high=1.0), kw_only=True)
     holdout: Holdout | None = attrs.field(

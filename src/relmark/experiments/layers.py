@@ -119,6 +119,11 @@ class Holdout(Definition):
         return built(cls, body)
 
 
+def copied(value: Any) -> Any:
+    """Return a mapping of one's own, so that what the caller does to theirs changes nothing."""
+    return dict(value) if isinstance(value, Mapping) else value
+
+
 def built(cls: type[_T], body: Mapping[str, Any]) -> _T:
     """Return the object of a stored body; what its validators refuse becomes a DefinitionError."""
     try:
@@ -166,7 +171,7 @@ class Layer(Definition):
     kind: ClassVar[str] = "layer"
 
     name: str = attrs.field(validator=_validators.name)
-    shares: Mapping[str, float] = attrs.field(validator=_shares, kw_only=True)
+    shares: Mapping[str, float] = attrs.field(converter=copied, validator=_shares, kw_only=True)
     salt: str | None = attrs.field(default=None, kw_only=True)
 
     def range_of(self, campaign: str) -> tuple[float, float]:

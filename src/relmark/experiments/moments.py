@@ -28,6 +28,8 @@ __all__ = ["Moments"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+ROUNDING = 16 * np.finfo(np.float64).eps
+
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Moments(Result):
@@ -251,9 +253,16 @@ class Moments(Result):
         )
 
     def covariance(self) -> FloatArray:
-        """Return the sample covariances, shape (a, s, k, k): NaN in cells of fewer than two rows."""
+        """Return the sample covariances, shape (a, s, k, k): NaN in cells of fewer than two rows.
+
+        A spread that is no more than the rounding of the mean is none: a constant column has variance 0.
+        """
         n = self.count[..., None, None]
-        return np.divide(self.scatter, n - 1, out=np.full_like(self.scatter, np.nan), where=n > 1)
+        cov = np.divide(self.scatter, n - 1, out=np.full_like(self.scatter, np.nan), where=n > 1)
+        still = np.diagonal(cov, axis1=-2, axis2=-1) <= (ROUNDING * self.mean) ** 2
+        if still.any():
+            cov[still[..., :, None] | still[..., None, :]] = 0.0
+        return cov
 
     def position(self, column: str) -> int:
         """Return where a column stands, or raise with the nearest name."""
