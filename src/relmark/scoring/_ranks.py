@@ -98,7 +98,8 @@ def logistic(
         hessian[np.diag_indices(d + 1)] += ridge + 1e-12 * max(float(v.sum()), 1e-300)
         step = np.linalg.solve(hessian, gradient)
         decrease = float(gradient @ step)
-        if decrease < 1e-12 * (abs(value) + 1.0):
+        if decrease < 1e-10 * (abs(value) + 1.0):  # the last step squares the error once more
+            beta = beta - step
             return float(beta[0]), beta[1:], True
         size = 1.0
         while size > 1e-10:

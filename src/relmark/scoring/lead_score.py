@@ -367,8 +367,6 @@ class LeadScore(Definition):
                 grades=grades,
                 cap=body.get("cap"),
             )
-        except DefinitionError:
-            raise
         except InputError as error:
             raise DefinitionError(str(error), code="wrong_value") from None
 

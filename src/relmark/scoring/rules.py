@@ -210,8 +210,6 @@ class Rule:
             parts["cap_per"] = given if given in PERIODS else parse_duration(given, f"{path}.cap_per")
         try:
             return cls(body["name"], **parts)
-        except DefinitionError:
-            raise
         except InputError as error:
             raise DefinitionError(str(error), path=path, code="wrong_value") from None
 

@@ -1,0 +1,312 @@
+"""Laws of lead scores: against a slow reading, one lead against many, sums, caps, order, time travel, next changes."""
+
+import math
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+import attrs
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, days, event, field, prop
+from relmark.scoring import ByValue, Grade, Group, LeadScore, Rule, Tiers, half_life, linear_decay, step_decay
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+AS_OF = START + timedelta(days=40)
+US = timedelta(microseconds=1)
+KINDS = ("click", "open", "visit")
+
+rows = st.lists(
+    st.tuples(
+        st.integers(0, 3),  # customer
+        st.sampled_from(KINDS),
+        st.integers(0, 60 * 24 * 4),  # quarters of an hour
+        st.sampled_from([None, 0.1, 2.5, 40.0, -3.0]),
+        st.sampled_from([None, "a", "b"]),
+    ),
+    max_size=40,
+)
+ages = st.lists(st.one_of(st.none(), st.integers(10, 80)), min_size=4, max_size=4)
+points = st.one_of(st.integers(-20, 30), st.floats(-20, 30).map(lambda x: round(x, 3)))
+caps = st.one_of(st.none(), st.integers(0, 40))
+lengths = st.integers(1, 60 * 24).map(lambda hours: timedelta(hours=hours))
+decays = st.one_of(
+    st.none(),
+    lengths.map(half_life),
+    lengths.map(linear_decay),
+    st.tuples(lengths, lengths).map(lambda p: step_decay({min(p): 0.5, max(p) + days(1): 0.125})),
+)
+selections = st.sampled_from(
+    [event("visit"), event("open", "click"), event("visit", "open", where=prop("page") == "a"), event("none")]
+)
+
+
+@st.composite
+def rules(draw, name):
+    group = draw(st.sampled_from([None, "fit", "site"]))
+    cap = draw(caps)
+    if draw(st.booleans()):
+        when = draw(
+            st.sampled_from(
+                [
+                    field("age") >= 18,
+                    event("visit").exists(within=days(9)),
+                    event("open").count() >= 2,
+                    event("visit").days_since_last() > 5,
+                    ~event("click").exists(),
+                ]
+            )
+        )
+        given = draw(
+            st.one_of(
+                points,
+                st.just(Tiers({0: 1, 30: 4.5}, of="age")),
+                st.just(ByValue("age", {30: 5, 31: -2}, otherwise=0.25)),
+                st.just(event("visit").sum(within=days(20)) * 0.3),
+            )
+        )
+        return Rule(name, when=when, points=given, group=group, cap=cap)
+    given = draw(
+        st.one_of(
+            points,
+            st.just(prop("value") * 0.07),
+            st.just(ByValue("page", {"a": 3, "b": -1}, otherwise=0.5)),
+            st.just(Tiers({1: 2, 3: 7})),
+        )
+    )
+    rest = {"expires": draw(st.one_of(st.none(), lengths))}
+    if not isinstance(given, Tiers):
+        rest["decay"] = draw(decays)
+        period = draw(st.sampled_from([None, days(1), days(3), timedelta(hours=5), "week", "month"]))
+        if period is not None and cap is not None:
+            rest |= {"cap_per": period, "cap_total": draw(caps)}
+    return Rule(name, each=draw(selections), points=given, group=group, cap=cap, **rest)
+
+
+@st.composite
+def scores(draw):
+    n = draw(st.integers(1, 5))
+    return LeadScore(
+        name="law",
+        rules=[draw(rules(f"r{k}")) for k in range(n)],
+        groups=[Group("fit", draw(caps)), Group("site", draw(caps))],
+        bands={"warm": 5, "hot": 20},
+        grades=draw(st.sampled_from([None, Grade(fit={"A": 10, "B": 0}, site={1: 10, 2: 0})])),
+        cap=draw(caps),
+    )
+
+
+def events_of(rows):
+    return [
+        Event(f"c{who}", kind, START + timedelta(minutes=15 * quarter), value, {} if page is None else {"page": page})
+        for who, kind, quarter, value, page in rows
+    ]
+
+
+def base_of(rows, ages, tz="UTC"):
+    table = CustomerTable.from_columns(customer_id=[f"c{k}" for k in range(4)], age=ages)
+    return CustomerBase(customers=table, events=EventLog.from_events(events_of(rows)) if rows else None, tz=tz)
+
+
+def one_of(score, rows, ages, k, tz="UTC", as_of=AS_OF):
+    own = [event for event in events_of(rows) if event.customer_id == f"c{k}"]
+    return score.one(Customer(f"c{k}", {"age": ages[k]}), own, as_of=as_of, tz=tz)
+
+
+@given(scores(), rows, ages, st.sampled_from(["UTC", "Europe/Moscow", "America/New_York"]))
+@settings(max_examples=120)
+def test_one_lead_and_many_agree_to_the_last_bit_and_lines_add_up(score, rows, ages, tz):
+    base = base_of(rows, ages, tz)
+    found = score.evaluate(base, as_of=AS_OF)
+    for k in range(4):
+        one = one_of(score, rows, ages, k, tz)
+        assert float(one.total) == found.total[k]
+        assert sum(line.points for line in one.lines) == one.total
+        assert [float(line.points) for line in one.lines if line.kind == "rule"] == found.by_rule[k].tolist()
+        assert [float(points) for points in one.by_group.values()] == found.by_group[k].tolist()
+        assert one.band == found.band[k]
+        assert one.grade == found.grade[k]
+        caps = {line.rule: float(line.points) for line in one.lines if line.kind == "cap"}
+        assert caps == {name: lost for name, lost in zip(found.caps, found.by_cap[k].tolist(), strict=True) if lost}
+        assert score.explain(base, f"c{k}", as_of=AS_OF).total == one.total
+        for line in one.lines:
+            if line.events and not isinstance(score.rules[found.rules.index(line.rule)].points, Tiers):
+                assert sum(event.points for event in line.events) == line.points
+
+
+@given(scores(), rows, ages, st.randoms(use_true_random=False))
+def test_the_order_of_events_and_of_rules_never_matters(score, rows, ages, random):
+    shuffled, order = list(rows), list(score.rules)
+    random.shuffle(shuffled)
+    random.shuffle(order)
+    first = score.evaluate(base_of(rows, ages), as_of=AS_OF)
+    second = attrs.evolve(score, rules=order).evaluate(base_of(shuffled, ages), as_of=AS_OF)
+    assert np.array_equal(first.total, second.total)
+    assert np.array_equal(first.by_group, second.by_group)
+
+
+@given(scores(), rows, ages)
+def test_a_cap_never_raises_a_score(score, rows, ages):
+    base = base_of(rows, ages)
+    capped = score.evaluate(base, as_of=AS_OF).total
+    free_rules = [attrs.evolve(rule, cap=None, cap_per=None, cap_total=None) for rule in score.rules]
+    without_rule_caps = attrs.evolve(score, rules=free_rules).evaluate(base, as_of=AS_OF).total
+    free = attrs.evolve(score, rules=free_rules, groups=[Group("fit"), Group("site")], cap=None, grades=None).evaluate(
+        base, as_of=AS_OF
+    )
+    assert (capped <= without_rule_caps).all()
+    assert (without_rule_caps <= free.total).all()
+
+
+@given(scores(), rows, ages)
+def test_scoring_at_an_instant_is_scoring_the_log_cut_there(score, rows, ages):
+    base = base_of(rows, ages)
+    cut = CustomerBase(customers=base.customers, events=base.events.until(AS_OF))
+    assert np.array_equal(score.evaluate(base, as_of=AS_OF).total, score.evaluate(cut, as_of=AS_OF).total)
+
+
+@given(scores(), rows, ages)
+def test_an_instant_for_each_is_the_instant_for_all(score, rows, ages):
+    base = base_of(rows, ages)
+    moments = [AS_OF + days(k - 2) for k in range(4)]
+    mixed = score.evaluate(base, as_of=moments)
+    for k, moment in enumerate(moments):
+        alone = score.evaluate(base, as_of=moment)
+        assert mixed.total[k] == alone.total[k]
+        assert mixed.by_rule[k].tolist() == alone.by_rule[k].tolist()
+
+
+@given(scores())
+def test_the_stored_form_is_the_score(score):
+    back = LeadScore.from_json(score.to_json())
+    assert back == score
+    assert back.fingerprint == score.fingerprint
+
+
+@given(st.one_of(lengths.map(half_life), lengths.map(linear_decay)), st.lists(st.integers(0, 10**14), min_size=2))
+def test_factors_fall_from_one_with_age_and_are_the_same_for_one_and_many(decay, ages):
+    ages = sorted(ages)
+    many = decay.factors(np.array(ages))
+    assert many.tolist() == [decay.factor(age) for age in ages]
+    assert decay.factor(0) == 1.0
+    assert (np.diff(many) <= 1e-15).all()
+    assert ((many >= 0) & (many <= 1)).all()
+
+
+@given(lengths, st.integers(0, 10**13))
+def test_a_half_life_is_the_power_of_a_half(length, age):
+    x = Fraction(age, length // US)
+    assume(x < 900)
+    # 2 ** -x by the integer part and a float power of the rest
+    expected = math.ldexp(0.5 ** float(x - int(x)), -int(x))
+    # the age in half-lives is itself rounded to a float, which costs ln 2 times its own last place
+    assert math.isclose(half_life(length).factor(age), expected, rel_tol=3e-16 * (2 + float(x)))
+
+
+# ---- a slow reading
+
+
+def naive(score, rows, ages, k):
+    """The rules of one customer in exact arithmetic, straight from the page: event, expiry, decay, caps."""
+    own = [row for row in rows if row[0] == k and START + timedelta(minutes=15 * row[2]) <= AS_OF]
+    groups, total = defaultdict(Fraction), Fraction(0)
+    for rule in score.rules:
+        given = Fraction(0)
+        periods = defaultdict(Fraction)
+        for _, _, quarter, _, _ in (row for row in own if row[1] in rule.each.types):
+            age = AS_OF - START - timedelta(minutes=15 * quarter)
+            if rule.expires is not None and age >= rule.expires:
+                continue
+            factor = 1.0 if rule.decay is None else _factor(rule.decay, age)
+            worth = Fraction(round(rule.points * 1000 * factor), 1000)
+            periods[(START + timedelta(minutes=15 * quarter)).date()] += worth
+        for worth in periods.values():
+            given += worth if rule.cap_per is None else min(worth, Fraction(rule.cap))
+        limit = rule.cap if rule.cap_per is None else rule.cap_total
+        given = given if limit is None else min(given, Fraction(limit))
+        if rule.group is None:
+            total += given
+        else:
+            groups[rule.group] += given
+    for group in score.groups:
+        total += groups[group.name] if group.cap is None else min(groups[group.name], Fraction(group.cap))
+    return float(total if score.cap is None else min(total, Fraction(score.cap)))
+
+
+def _factor(decay, age):
+    if hasattr(decay, "steps"):
+        return next((part for length, part in reversed(decay.steps) if age >= length), 1.0)
+    x = age / decay.length
+    return 0.5**x if type(decay).__name__ == "HalfLife" else max(0.0, 1 - x)
+
+
+plain_rules = st.builds(
+    lambda kind, points, cap, per, total, group, decay, expires: Rule(
+        "x",
+        each=event(kind),
+        points=points,
+        cap=cap,
+        cap_per=days(1) if per and cap is not None else None,
+        cap_total=total if per and cap is not None else None,
+        group=group,
+        decay=decay,
+        expires=expires,
+    ),
+    st.sampled_from(KINDS),
+    st.integers(-9, 9),
+    caps,
+    st.booleans(),
+    caps,
+    st.sampled_from([None, "fit"]),
+    decays,
+    st.one_of(st.none(), lengths),
+)
+
+
+@given(st.lists(plain_rules, min_size=1, max_size=4), caps, caps, rows, ages)
+def test_points_are_those_of_a_slow_reading(given_rules, group_cap, cap, rows, ages):
+    named = [attrs.evolve(rule, name=f"r{k}") for k, rule in enumerate(given_rules)]
+    score = LeadScore(name="slow", rules=named, groups=[Group("fit", group_cap)], cap=cap)
+    found = score.evaluate(base_of(rows, ages), as_of=AS_OF).total
+    for k in range(4):
+        assert found[k] == naive(score, rows, ages, k)
+
+
+# ---- when the answer changes
+
+
+@given(scores(), rows, ages, st.lists(st.integers(1, 10**9), min_size=5, max_size=5))
+@settings(max_examples=60)
+def test_the_next_change_is_the_first(score, rows, ages, samples):
+    own = [row for row in rows if row[0] == 0 and START + timedelta(minutes=15 * row[2]) <= AS_OF]
+    now = one_of(score, own, ages, 0)
+    coming = now.next_change
+    end = AS_OF + days(40_000) if coming is None else coming
+    if coming is not None:
+        assert one_of(score, own, ages, 0, as_of=coming).total != now.total
+        assert one_of(score, own, ages, 0, as_of=coming - US).total == now.total
+    for sample in samples:
+        moment = AS_OF + (end - AS_OF) * (sample / 10**9) * (1 if coming is None else 1 - 1e-9)
+        if moment < end:
+            assert one_of(score, own, ages, 0, as_of=moment).total == now.total
+
+
+@given(scores(), rows, ages, st.lists(st.integers(1, 10**9), min_size=5, max_size=5))
+@settings(max_examples=60)
+def test_the_next_change_of_band_is_the_first(score, rows, ages, samples):
+    own = [row for row in rows if row[0] == 0 and START + timedelta(minutes=15 * row[2]) <= AS_OF]
+    now = one_of(score, own, ages, 0)
+    answer = (now.band, now.grade)
+    coming = now.next_band_change
+    end = AS_OF + days(3_000) if coming is None else coming
+    if coming is not None:
+        after, before = (one_of(score, own, ages, 0, as_of=moment) for moment in (coming, coming - US))
+        assert (after.band, after.grade) != answer
+        assert (before.band, before.grade) == answer
+    for sample in samples:
+        moment = AS_OF + (end - AS_OF) * (sample / 10**9)
+        if moment < end:
+            found = one_of(score, own, ages, 0, as_of=moment)
+            assert (found.band, found.grade) == answer
