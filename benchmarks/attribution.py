@@ -120,7 +120,7 @@ def main() -> None:
             rows["PathData, Markov 1, from strings"] = pair, "6 or more"
         if mta:
             theirs = mta.MTA(pandas.DataFrame(data), allow_loops=True)
-            pair = timing.paired(lambda: Shapley().attribute(j), quiet(theirs.shapley), repeat=1, warm_up=False)
+            pair = timing.paired(lambda: Shapley().attribute(j), quiet(theirs.shapley), repeat=3)
             rows["PathData, Shapley of sets"] = pair, "1,000 or more"
             found = theirs.attribution["shapley"]
             ours = dict(zip(j.channels.tolist(), Shapley().attribute(j).shares.tolist(), strict=True))

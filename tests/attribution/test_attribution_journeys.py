@@ -180,6 +180,9 @@ class TestConstructor:
         assert repr(j) == "Journeys(journeys=2, touches=32, channels=3, conversions=2, value=3, nulls=0)"
         assert "..." in str(j)
         assert "a > b" in str(j)
+        assert list(j.to_columns()) == ["path", "conversions", "value", "nulls"]
+        assert j.to_frame("pandas")["path"][0] == "a > b"
+        assert len(Journeys.from_paths([]).to_columns()["path"]) == 0
         assert json.loads(j.to_json())["channels"] == ["a", "b", "long"]
         assert "<table>" in j._repr_html_()
 

@@ -27,7 +27,7 @@ from relmark.attribution._touches import weighted
 from relmark.core.checks import numbers, one_of, refuse_rows, shown, text, whole
 from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
-from relmark.core.results import Result
+from relmark.core.results import ColumnarResult, Result
 from relmark.core.time import Instant
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _cut(path: str) -> str:
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Journeys(Result):
+class Journeys(ColumnarResult):
     """Paths of touches with how many conversions, how much value and how many others each one had.
 
     Most callers use `from_paths`, `from_events` or `from_columns`; the constructor takes what they make.
@@ -546,7 +546,19 @@ class Journeys(Result):
 
         return channel_sets(self)
 
-    # print
+    # columns and print
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return one row a journey: the path as text, its counts, and whose it is where that is known."""
+        texts = self.paths
+        columns: dict[str, Any] = {
+            "customer_id": self.customer_id,
+            "path": np.array(texts, dtype=np.str_) if texts else np.empty(0, dtype="<U1"),
+            "conversions": self.conversions,
+            "value": self.value,
+            "nulls": self.nulls,
+        }
+        return {name: column for name, column in columns.items() if column is not None}
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {
