@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import timing  # first: it sets the BLAS to one thread
 
+# isort: split
+
 import os
 from pathlib import Path
 
@@ -105,7 +107,8 @@ def ease_fit() -> None:
     """Print what fitting EASE costs."""
     for items in (1_000, 5_000):
         x = made_up(20_000, items, 30)
-        print(f"Ease().fit, 20,000 customers, {items:,} items: {timing.cpu_seconds(lambda x=x: Ease().fit(x)):.2f} s of CPU")
+        seconds = timing.cpu_seconds(lambda x=x: Ease().fit(x))
+        print(f"Ease().fit, 20,000 customers, {items:,} items: {seconds:.2f} s of CPU")
 
 
 if __name__ == "__main__":

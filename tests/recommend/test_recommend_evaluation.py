@@ -54,14 +54,14 @@ def test_folds_follow_each_other_without_overlap():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda x: split_by_time(x), InputError, "give either test"),
+        (split_by_time, InputError, "give either test"),
         (lambda x: split_by_time(x, days(3), cut="2026-02-01"), InputError, "give either test"),
         (lambda x: split_by_time(x, cut="2027-02-01"), InputError, "not before the end"),
         (lambda x: split_by_time(x, days(999)), NotEnoughDataError, "the training part"),
         (lambda x: split_by_time(x, days(1), end="2026-06-01"), NotEnoughDataError, "the test part"),
         (lambda x: split_by_time(x.take(np.zeros(len(x), bool)), days(1)), NotEnoughDataError, "no line"),
-        (lambda x: split_by_time(Interactions.from_columns(customer_id=[1], item=[1]), days(1)), InputError, "no time"),
-        (lambda x: split_by_time([1], days(1)), InputError, "Interactions.from_columns"),
+        (lambda _: split_by_time(Interactions.from_columns(customer_id=[1], item=[1]), days(1)), InputError, "no time"),
+        (lambda _: split_by_time([1], days(1)), InputError, "Interactions.from_columns"),
         (lambda x: folds_by_time(x, days(1), folds=0), InputError, "folds is 0"),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_metric_that_neither_has_has_no_difference():
         (lambda x: compare({"p": Popular()}, x, draws=2).estimate("q"), "name is 'q'"),
         (lambda x: compare({"p": Popular()}, x, draws=2).estimate("p", "auc"), "metric is 'auc'"),
         (lambda x: auto(x, candidates={}), "candidates is empty"),
-        (lambda x: auto([1]), "Interactions.from_columns"),
+        (lambda _: auto([1]), "Interactions.from_columns"),
     ],
 )
 def test_wrong_comparisons_are_refused(call, message):

@@ -320,8 +320,8 @@ def test_als_of_known_and_new_customers_agree():
 
 
 def test_the_fold_in_solves_the_equations_of_the_paper():
-    from relmark.recommend._history import history_of
     from relmark.recommend._fold_in import fold_in
+    from relmark.recommend._history import history_of
 
     rng = np.random.default_rng(0)
     x = shop()
@@ -477,7 +477,7 @@ def test_wrong_settings_are_refused_by_name(build, message):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_every_model_refuses_what_are_no_interactions(name):
-    with pytest.raises(InputError, match="Interactions.from_columns"):
+    with pytest.raises(InputError, match=r"Interactions\.from_columns"):
         SPECS[name].fit([[1, 2]])
 
 

@@ -122,7 +122,7 @@ def test_no_pairs_are_no_pairs():
     assert len(pairs) == 0
     assert pairs.top(3) == ()
     assert len(also_bought(receipts(), min_count=99)) == 0
-    with pytest.raises(InputError, match="Interactions.from_columns"):
+    with pytest.raises(InputError, match=r"Interactions\.from_columns"):
         also_bought([[1, 2]])
     with pytest.raises(InputError, match="min_count is 0"):
         also_bought(receipts(), min_count=0)

@@ -201,7 +201,7 @@ def test_settings_are_stored_as_json(name):
 
 
 def test_stored_settings_that_say_nothing_are_refused():
-    with pytest.raises(DefinitionError, match="unknown key 'regularisation'.*Did you mean 'regularization'"):
+    with pytest.raises(DefinitionError, match=r"unknown key 'regularisation'.*Did you mean 'regularization'"):
         Ease.from_dict({"relmark": "ease", "version": 1, "regularisation": 3})
     with pytest.raises(DefinitionError, match="regularization is"):
         Ease.from_dict({"relmark": "ease", "version": 1, "regularization": -3})
@@ -347,7 +347,7 @@ def test_each_customer_may_have_an_instant_of_their_own(models):
         assert both.for_customer(customer) == alone.for_customer(customer)
     with pytest.raises(InputError, match="1 instants for 2 customers"):
         model.recommend([1, 2], as_of=["2026-05-15"])
-    with pytest.raises(InputError, match="before 2026-04-10.*Fit it with as_of"):
+    with pytest.raises(InputError, match=r"before 2026-04-10.*Fit it with as_of"):
         model.recommend([1], as_of="2026-01-15")
 
 
@@ -383,7 +383,7 @@ def test_threads_and_blocks_change_nothing(models, name, monkeypatch):
     for answer in answers:
         assert (answer.item == whole.item).all()
         assert (answer.score == whole.score).all()
-    monkeypatch.setattr("relmark.recommend._ranking.block_rows", lambda m: 3)
+    monkeypatch.setattr("relmark.recommend._ranking.block_rows", lambda _: 3)
     blocks = model.recommend(k=7, as_of=LATER)
     assert (blocks.item == whole.item).all()
     assert blocks.score == pytest.approx(whole.score, rel=1e-6)

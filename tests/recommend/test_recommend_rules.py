@@ -217,7 +217,8 @@ def test_rules_are_stored_as_json_and_come_back():
     )
     again = Rules.from_json(rules.to_json())
     assert again.fingerprint == rules.fingerprint
-    assert again.after_purchase[0].boosts == rules.after_purchase[0].boosts
+    assert again == rules
+    assert again.after_purchase[0].boost == {Category("shoes"): 2.0}
     assert Rules.from_dict(Rules().to_dict()) == Rules()
     assert Rules.from_dict({**Rules().to_dict(), "in_stock": True}).in_stock is True
 

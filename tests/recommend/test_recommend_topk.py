@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ def naive(scores, k):
 
 
 def ragged(offsets, column):
-    return [column[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [column[a:b].tolist() for a, b in pairwise(offsets)]
 
 
 @pytest.mark.parametrize("m", [1, 3, 40, 200, 1000, 3333])
@@ -62,7 +64,7 @@ def test_a_block_fits_the_cache_and_has_at_least_some_rows():
 
 def greedy(row, need, caps):
     """Take the best one after the other where every cap allows it."""
-    counts = [dict() for _ in caps]
+    counts = [{} for _ in caps]
     chosen = []
     for j in naive([row], len(row))[0]:
         groups = [cap.group[j] for cap in caps]

@@ -1,4 +1,4 @@
-"""The figures on UCI Online Retail that the guide states, recomputed (benchmarks/recommend_quality.py prints them all)."""
+"""The figures on UCI Online Retail that the guide states (benchmarks/recommend_quality.py prints them all)."""
 
 from __future__ import annotations
 

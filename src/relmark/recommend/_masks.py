@@ -258,7 +258,7 @@ def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[A
             block=np.flatnonzero(catalogue.members(as_items(rule.block or ()), "after_purchase.block")),
             boost=tuple(
                 (np.flatnonzero(catalogue.in_category(category, "after_purchase.boost")), factor)
-                for category, factor in rule.boosts
+                for category, factor in rule.boost.items()
             ),
         )
         for rule in rules.after_purchase

@@ -44,8 +44,8 @@ class Ease(Spec):
     -----
     With G = X'X + lambda I and P = inv(G), the weights are ``B_ij = -P_ij / P_jj`` with a zero diagonal, and the scores
     of a customer with row x are ``x B``. It is a Cholesky factor and its inverse, in place, of m squared cells: in
-    float32 (400 MB at 10,000 items), or in float64 where the weights are so large beside lambda that float32 would lose the
-    third digit.
+    float32 (400 MB at 10,000 items), or in float64 where the weights are so large beside lambda that float32 would
+    lose the third digit.
 
     References
     ----------

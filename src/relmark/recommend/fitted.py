@@ -224,15 +224,16 @@ class Fitted(Saved):
         """
         k = whole("k", k, low=1)
         place = self._customer_place(customer)
-        taste = self._taste()
+        taste = self._taste().astype(np.float64)
         dense = isinstance(taste, np.ndarray)
         norm = np.sqrt((taste * taste).sum(axis=1)) if dense else np.sqrt(taste.multiply(taste).sum(axis=1).A1)
         product = taste @ taste[place] if dense else (taste @ taste[[place]].T).toarray()[:, 0]
         scale = norm * norm[place]
-        cosine = np.divide(product, scale, out=np.zeros_like(scale), where=scale > 0).astype(np.float32)
-        cosine[place] = NO
-        cosine[cosine <= 0] = NO
-        _, column, score = top_k(cosine[None, :], k)
+        cosine = np.divide(product, scale, out=np.zeros_like(scale), where=scale > 0)
+        near = np.where(cosine > 0, cosine, NO).astype(np.float32)
+        near[place] = NO
+        _, column, _ = top_k(near[None, :], k)
+        score = cosine[column]
         return tuple(
             SimilarCustomer(customer_id=other, score=value, rank=rank + 1)
             for rank, (other, value) in enumerate(zip(self.customer_id[column].tolist(), score.tolist(), strict=True))

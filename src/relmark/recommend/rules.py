@@ -92,7 +92,7 @@ class AfterPurchase:
         How long it lasts: it holds for purchases in ``(as_of - within, as_of]``.
     block : Category or ids, optional
         What is not recommended meanwhile.
-    boost : mapping of category (or id, or Category) to float, optional
+    boost : mapping of str or Category to float, optional
         By how much scores rise meanwhile: 2.0 doubles a positive score and halves a negative one. A string is a
         category's name, of the column `column`.
     column : str
@@ -108,8 +108,8 @@ class AfterPurchase:
     of: Items = attrs.field(converter=as_items)
     within: timedelta = attrs.field()
     block: Items | None = attrs.field(default=None, converter=as_items)
-    boost: Mapping[str | Category, float] = attrs.field(factory=dict)
-    column: str = "category"
+    boost: Mapping[Any, float] = attrs.field(factory=dict)
+    column: str = attrs.field(default="category", eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Validate: what starts it, how long, and factors above 0."""
@@ -122,14 +122,11 @@ class AfterPurchase:
             if not isinstance(name, (str, Category)):
                 raise InputError(f"boost has the key {shown(name)}: a category's name or Category(...) is needed.")
             positive(f"boost[{name!r}]", factor)
-
-    @property
-    def boosts(self) -> tuple[tuple[Category, float], ...]:
-        """The categories to boost and their factors."""
-        return tuple(
-            (name if isinstance(name, Category) else Category(name, self.column), float(factor))
+        named = {
+            name if isinstance(name, Category) else Category(name, self.column): float(factor)
             for name, factor in self.boost.items()
-        )
+        }
+        object.__setattr__(self, "boost", named)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as JSON-ready values."""
@@ -137,7 +134,7 @@ class AfterPurchase:
             "of": _stored_items(self.of),
             "within": duration_text(self.within),
             "block": _stored_items(self.block),
-            "boost": [[category.to_dict(), factor] for category, factor in self.boosts],
+            "boost": [[category.to_dict(), factor] for category, factor in self.boost.items()],
         }
 
     @classmethod
