@@ -215,6 +215,8 @@ def test_a_stored_experiment_that_makes_no_sense_is_refused(document, message):
         (lambda: Experiment("x", arms=ARMS, layer=Layer("l", shares={"xx": 0.5})), "Did you mean 'xx'"),
         (lambda: Experiment("x", arms=ARMS).assign([[1, 2]]), "shape"),
         (lambda: Experiment("x", arms=ARMS).assign([1]).members("no"), "arm is 'no'"),
+        (lambda: Experiment("x", arms=ARMS).arm_of(1.5), "int or str"),
+        (lambda: Experiment("x", arms=ARMS).arm_of(True), "int or str"),
         (lambda: Holdout(1.5, salt="h"), "share"),
         (lambda: Holdout(0.5, salt="h", period="week"), "month"),
         (lambda: Layer("l", shares={"a": 0.7, "b": 0.7}), "sum to 1.4"),

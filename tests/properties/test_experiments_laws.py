@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from relmark.experiments import (
     Experiment,
+    Holdout,
+    Layer,
     Mean,
     Moments,
     Proportion,
@@ -140,6 +142,28 @@ def test_the_hash_is_that_of_a_slow_loop(ids, seed):
         return
     expected = [slow_fnv(str(slow_fnv(seed + one))) % 10_000 / 10_000 for one in ids]
     assert hash_fraction(ids, seed).tolist() == expected
+
+
+@given(
+    st.one_of(
+        st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=9),
+        st.lists(
+            st.text(min_size=1, max_size=9).filter(lambda s: "\0" not in s and s.isprintable()), min_size=1, max_size=9
+        ),
+    ),
+    st.floats(0.05, 1.0),
+    st.sampled_from(["growthbook", "sha256"]),
+)
+def test_one_customer_gets_the_arm_that_the_list_gives(ids, coverage, hash):
+    test = Experiment(
+        "one",
+        arms={"control": 0.2, "a": 0.3, "b": 0.5},
+        coverage=coverage,
+        hash=hash,
+        layer=Layer("l", shares={"zero": 0.3, "one": 0.6}),
+        holdout=Holdout(0.2, salt="h", period="month"),
+    )
+    assert [test.arm_of(one, at="2026-05-05") or "" for one in ids] == test.assign(ids, at="2026-05-05").arm.tolist()
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.sampled_from(["holm", "benjamini-hochberg"]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -20,7 +21,7 @@ from relmark.core import checks
 from relmark.core.errors import InputError
 from relmark.core.hashing import BUCKETS, hash_buckets, hash_fraction
 from relmark.core.ordering import stable_order
-from relmark.core.results import ColumnarResult
+from relmark.core.results import ColumnarResult, read_only
 
 __all__ = ["Assignment", "sha256_fraction", "stratified_assignment"]
 
@@ -139,12 +140,17 @@ def bucket_ranges(arms: Mapping[str, float], coverage: float) -> list[tuple[floa
 
 def codes_of(buckets: npt.NDArray[np.int64], arms: Mapping[str, float], coverage: float) -> npt.NDArray[np.int64]:
     """Return the arm's position of each bucket of the hash, -1 where the coverage does not reach."""
-    # There are only 10,000 buckets: find the arm of each once, then look it up.
+    return _arm_of_bucket(tuple(bucket_ranges(arms, coverage)))[buckets]
+
+
+@lru_cache(maxsize=256)
+def _arm_of_bucket(ranges: tuple[tuple[float, float], ...]) -> npt.NDArray[np.int64]:
+    """Return the arm's position of each of the 10,000 buckets: found once an experiment, then looked up."""
     grid = np.arange(BUCKETS) / float(BUCKETS)
     table = np.full(BUCKETS, -1, dtype=np.int64)
-    for code, (low, high) in enumerate(bucket_ranges(arms, coverage)):
+    for code, (low, high) in enumerate(ranges):
         table[(grid >= low) & (grid < high)] = code
-    return table[buckets]
+    return read_only(table)
 
 
 def sha256_fraction(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.float64]:

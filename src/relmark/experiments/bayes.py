@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -49,9 +50,11 @@ class Posterior(Result):
     method: str
 
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
-_U = (_NODES + 1) / 2
-_W = _WEIGHTS / 2
+@lru_cache(maxsize=1)
+def _rule() -> tuple[FloatArray, FloatArray]:
+    """Return Gauss and Legendre's nodes and weights on [0, 1]; finding them takes too long for an import."""
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    return (nodes + 1) / 2, weights / 2
 
 
 def beta_binomial(
@@ -111,22 +114,24 @@ def _integrals(a1: float, b1: float, a0: float, b0: float) -> tuple[float, float
     cuts = np.unique(
         np.concatenate([[0.0, 1.0], betainc(a0, b0, betaincinv(a1, b1, np.array([1e-12, 0.5, 1 - 1e-12])))])
     )
+    u, w = _rule()
     win = loss = 0.0
     for low, high in pairwise(cuts.tolist()):
-        p0 = betaincinv(a0, b0, low + (high - low) * _U)
+        p0 = betaincinv(a0, b0, low + (high - low) * u)
         f1 = betainc(a1, b1, p0)
         mean1 = a1 / (a1 + b1)
-        win += float((high - low) * (_W @ (1 - f1)))
-        loss += float((high - low) * (_W @ (p0 * f1 - mean1 * betainc(a1 + 1, b1, p0))))
+        win += float((high - low) * (w @ (1 - f1)))
+        loss += float((high - low) * (w @ (p0 * f1 - mean1 * betainc(a1 + 1, b1, p0))))
     return min(max(win, 0.0), 1.0), max(loss, 0.0)
 
 
 def _difference_quantile(q: float, a1: float, b1: float, a0: float, b0: float) -> float:
     """Return the quantile of p1 - p0, by bisection of its distribution function."""
-    p0 = betaincinv(a0, b0, _U)
+    u, w = _rule()
+    p0 = betaincinv(a0, b0, u)
 
     def below(d: float) -> float:
-        return float(_W @ betainc(a1, b1, np.clip(p0 + d, 0.0, 1.0)))
+        return float(w @ betainc(a1, b1, np.clip(p0 + d, 0.0, 1.0)))
 
     low, high = -1.0, 1.0
     for _ in range(60):

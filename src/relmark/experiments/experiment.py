@@ -14,12 +14,15 @@ from relmark.core import checks
 from relmark.core.base import CustomerBase
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import InputError
+from relmark.core.hashing import BUCKETS
 from relmark.core.time import Instant
 from relmark.experiments import _validators
+from relmark.experiments._one import one_bucket
 from relmark.experiments.analysis import analyse
 from relmark.experiments.assignment import (
     HASHES,
     Assignment,
+    bucket_ranges,
     buckets_of,
     check_arms,
     codes_of,
@@ -134,8 +137,16 @@ class Experiment(Definition):
         return make_assignment(array, code, np.array(["", "holdout", "layer", "coverage"])[why], self.arms)
 
     def arm_of(self, customer_id: int | str, *, at: Instant | None = None) -> str | None:
-        """Return the arm of one customer, or None for who is outside."""
-        return str(self.assign([customer_id], at=at).arm[0]) or None
+        """Return the arm of one customer, or None for who is outside: what `assign` says, in microseconds."""
+        if self.holdout is not None and self.holdout.holds(customer_id, at=at):
+            return None
+        if self.layer is not None and not self.layer.has(customer_id, self.name):
+            return None
+        fraction = one_bucket(customer_id, self.salt or self.name, self.hash) / BUCKETS
+        for arm, (low, high) in zip(self.arms, bucket_ranges(self.arms, self.coverage), strict=True):
+            if low <= fraction < high:
+                return arm
+        return None
 
     def plan(
         self, metric: Metric, *, mde: float, power: float = 0.8, people_per_day: float | None = None, **design: Any

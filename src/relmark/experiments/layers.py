@@ -21,6 +21,7 @@ from relmark.core.hashing import BUCKETS, hash_fraction
 from relmark.core.names import did_you_mean
 from relmark.core.time import Instant, instant, instants, local_days
 from relmark.experiments import _validators
+from relmark.experiments._one import one_bucket
 
 __all__ = ["Holdout", "Layer"]
 
@@ -96,6 +97,11 @@ class Holdout(Definition):
         fraction = hash_fraction(ids, self.salt)
         low, high = self._ranges(at)
         return np.asarray((fraction >= low) & (fraction < high))
+
+    def holds(self, customer_id: int | str, *, at: Instant | None = None) -> bool:
+        """Tell whether one customer is held out: the same answer as `members`, in microseconds."""
+        low, high = (float(np.asarray(end).reshape(-1)[0]) for end in self._ranges(at))
+        return low <= one_bucket(customer_id, self.salt) / BUCKETS < high
 
     def _ranges(self, at: Any) -> tuple[Any, Any]:
         if self.period is None:
@@ -191,6 +197,11 @@ class Layer(Definition):
         low, high = self.range_of(campaign)
         fraction = hash_fraction(ids, self.salt or self.name)
         return (fraction >= low) & (fraction < high)
+
+    def has(self, customer_id: int | str, campaign: str) -> bool:
+        """Tell whether one customer may be in a campaign: the same answer as `members`, in microseconds."""
+        low, high = self.range_of(campaign)
+        return low <= one_bucket(customer_id, self.salt or self.name) / BUCKETS < high
 
     def _body(self) -> dict[str, Any]:
         # A list keeps the order of campaigns, which canonical JSON would sort away.

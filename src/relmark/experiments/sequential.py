@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import attrs
 import numpy as np
@@ -173,12 +174,17 @@ def alpha_spending(
     )
 
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
+@lru_cache(maxsize=1)
+def _rule() -> tuple[FloatArray, FloatArray]:
+    """Return Gauss and Legendre's nodes and weights on [-1, 1]; finding them takes too long for an import."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    return nodes, weights
 
 
 def _bounds(t: FloatArray, spent: FloatArray) -> FloatArray:
     """Return the z bound of each look: both sides are bounded, and each side spends what it may."""
     bound = np.empty(len(t))
+    gauss, weights = _rule()
     step = np.diff(spent, prepend=0.0)
     grid = density = np.empty(0)
     for look, alpha in enumerate(step):
@@ -188,14 +194,14 @@ def _bounds(t: FloatArray, spent: FloatArray) -> FloatArray:
             bound[look] = _solve(alpha, t[look - 1], t[look], grid, density)
         # The density of the B value (z sqrt t) among tests that have not stopped, at the nodes within the bounds.
         edge = bound[look] * math.sqrt(t[look])
-        nodes = edge * _NODES
+        nodes = edge * gauss
         if look == 0:
             at = np.exp(-(nodes**2) / (2 * t[0])) / math.sqrt(2 * math.pi * t[0])
         else:
             sd = math.sqrt(t[look] - t[look - 1])
             steps = (nodes[:, None] - grid[None, :]) / sd
             at = (np.exp(-0.5 * steps**2) / (sd * math.sqrt(2 * math.pi))) @ density
-        grid, density = nodes, at * edge * _WEIGHTS
+        grid, density = nodes, at * edge * weights
     return bound
 
 
@@ -233,13 +239,14 @@ def peeking_error(looks: int, *, level: float = 0.95) -> float:
     n = checks.whole("looks", looks, low=1, high=1_000)
     z = float(-ndtri((1 - checks.fraction("level", level)) / 2))
     t = np.arange(1, n + 1) / n
+    gauss, weights = _rule()
     grid = density = np.empty(0)
     for look in range(n):
-        nodes = z * math.sqrt(t[look]) * _NODES
+        nodes = z * math.sqrt(t[look]) * gauss
         if look == 0:
             at = np.exp(-(nodes**2) / (2 * t[0])) / math.sqrt(2 * math.pi * t[0])
         else:
             sd = math.sqrt(t[look] - t[look - 1])
             at = (np.exp(-0.5 * ((nodes[:, None] - grid[None, :]) / sd) ** 2) / (sd * math.sqrt(2 * math.pi))) @ density
-        grid, density = nodes, at * z * math.sqrt(t[look]) * _WEIGHTS
+        grid, density = nodes, at * z * math.sqrt(t[look]) * weights
     return float(1 - density.sum())
