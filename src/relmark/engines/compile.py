@@ -55,7 +55,7 @@ def evaluate(
     Parameters
     ----------
     segment : Segment or Expression
-    events : polars LazyFrame or DataFrame, DuckDB relation, or what else narwhals reads lazily
+    events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
         One row an event. Times are UTC, or carry their zone; rows without an id or a time are nobody's.
     customers : the like, optional
         One row a customer, with fields. Without it those are listed who have events.
@@ -275,19 +275,28 @@ class _Table:
         changed = [self._utc(name).alias(name) for name in dict.fromkeys(names)]
         return self.frame.with_columns(*changed) if changed else self.frame
 
+    def _session_zone(self) -> str | None:
+        """Return the zone in which Spark reads its times, whatever their type says; None for other engines."""
+        engine = self.frame.implementation
+        if not (engine.is_pyspark() or engine.is_pyspark_connect()):
+            return None
+        zone: str = self.frame.to_native().sparkSession.conf.get("spark.sql.session.timeZone")
+        return zone
+
     def _utc(self, name: str) -> Any:
         nw, dtype = self.nw, self.schema[name]
         column = nw.col(name)
         if not isinstance(dtype, nw.Datetime):
             raise InputError(f"column {name!r} of {self.what} has type {dtype}: times are needed.")
         if dtype.time_zone is not None:
-            if dtype.time_zone in _UTC:
+            zone = self._session_zone() or dtype.time_zone
+            if zone in _UTC:
                 column = column.dt.replace_time_zone(None)
             elif self.frame.implementation.is_polars():
                 column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
             else:
                 raise InputError(
-                    f"column {name!r} of {self.what} has times of the session's zone {dtype.time_zone}, which this "
+                    f"column {name!r} of {self.what} has times of the session's zone {zone}, which this "
                     "engine cannot turn into UTC by itself: set the session time zone to UTC."
                 )
         return column.cast(nw.Datetime("us"))
