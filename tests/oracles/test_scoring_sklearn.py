@@ -72,7 +72,7 @@ def journey():
     redeemed = EventLog.from_columns(
         customer_id=used["household_id"].to_numpy(),
         type="redeemed",
-        time=used["redemption_date"].to_numpy(),
+        time=used["redemption_date"].to_numpy() + np.timedelta64(12, "h"),  # days: at noon, so that none leaks
         properties={"campaign": used["campaign_id"].to_numpy()},
         tz=TZ,
     )

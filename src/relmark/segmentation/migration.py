@@ -116,7 +116,7 @@ class Migration(Result):
         return {
             "before \\ after": [*self.segments, "(entered)"],
             **{name: [*self.counts[:, j].tolist(), int(self.entered[j])] for j, name in enumerate(self.segments)},
-            "(left)": [*self.left.tolist(), ""],
+            "(left)": [*self.left.tolist(), 0],
         }
 
 
