@@ -52,7 +52,9 @@ def test_fits_and_predictions_agree_with_lifetimes_on_cdnow(rival, name):
     theirs_expected = theirs.conditional_expected_number_of_purchases_up_to_time(39.0, *columns)
     np.testing.assert_allclose(taken.expected_purchases(s, 39.0), theirs_expected, rtol=1e-5)
     if name != "ParetoNBDFitter":  # its P(alive) subtracts two hypergeometric values
-        np.testing.assert_allclose(taken.probability_alive(s), theirs.conditional_probability_alive(*columns), rtol=1e-5)
+        np.testing.assert_allclose(
+            taken.probability_alive(s), theirs.conditional_probability_alive(*columns), rtol=1e-5
+        )
     mine = taken.expected_purchases_new(np.array([1.0, 10.0, 52.0]))
     new = theirs.expected_number_of_purchases_up_to_time(np.array([1.0, 10.0, 52.0]))
     np.testing.assert_allclose(mine, new, rtol=1e-5)
@@ -87,7 +89,9 @@ def test_bg_bb_agrees_with_lifetimes_on_the_donations(rival):
     columns = s.frequency, s.recency, s.T
     theirs_expected = theirs.conditional_expected_number_of_purchases_up_to_time(5, *columns)
     np.testing.assert_allclose(taken.expected_purchases(s, 5), theirs_expected, rtol=1e-8)
-    np.testing.assert_allclose(taken.probability_alive(s, at=1), theirs.conditional_probability_alive(1, *columns), rtol=1e-8)
+    np.testing.assert_allclose(
+        taken.probability_alive(s, at=1), theirs.conditional_probability_alive(1, *columns), rtol=1e-8
+    )
 
 
 @pytest.mark.usefixtures("quiet")
@@ -129,7 +133,9 @@ def test_uci_online_retail_agrees_with_lifetimes(rival, data):
     theirs_model = from_lifetimes(theirs, "day")
     np.testing.assert_allclose(
         theirs_model.expected_purchases(s, 30.0),
-        theirs.conditional_expected_number_of_purchases_up_to_time(30, *(frame[c] for c in ("frequency", "recency", "T"))),
+        theirs.conditional_expected_number_of_purchases_up_to_time(
+            30, *(frame[c] for c in ("frequency", "recency", "T"))
+        ),
         rtol=1e-5,
     )
     np.testing.assert_allclose(ours.expected_purchases(s, 30.0), theirs_model.expected_purchases(s, 30.0), rtol=1e-2)

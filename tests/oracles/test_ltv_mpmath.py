@@ -42,7 +42,7 @@ def test_coin_models_agree_with_mpmath_everywhere(model, p):
     for x, t_x, T in CUSTOMERS + HARD:
         s = PurchaseSummary(frequency=x, recency=t_x, T=T)
         k, M, bp = r + x, alpha + mp.mpf(T), b + x + m.shift
-        tolerance = 3e-11 if x == 3000 else 2e-12
+        tolerance = 3e-11 if x == 3000 else 5e-12
         if x + m.shift:
             odds = a / (bp - 1) * (M / (alpha + mp.mpf(t_x))) ** k
             alive = 1 / (1 + odds)
@@ -56,7 +56,7 @@ def test_coin_models_agree_with_mpmath_everywhere(model, p):
             assert error(m.expected_purchases_if_alive(s, t)[0], want) < tolerance, (x, T, t)
             if t < 1e5 and x < 3000:
                 by_rate = discounted(m._plain, s.frequency, s.T, np.array([t]), 0.0)[0]
-                assert error(by_rate, want) < 1e-11, (x, T, t)
+                assert error(by_rate, want) < 5e-11, (x, T, t)
 
 
 @pytest.mark.parametrize(("K", "a", "b", "q"), [
@@ -69,7 +69,13 @@ def test_the_mean_over_the_chance_to_leave_agrees_with_mpmath_by_both_ways(K, a,
     assert error(beta_mean_by_trapezoid(np.array([K]), a, np.array([b]), np.array([q]))[0], want) < 1e-11
 
 
-PARETO = [(0.55, 10.6, 0.6, 11.7), (0.55, 10.6, 1.0, 11.7), (2.0, 0.3, 0.05, 300.0), (0.3, 200.0, 3.0, 0.1), (1, 5, 1, 5)]
+PARETO = [
+    (0.55, 10.6, 0.6, 11.7),
+    (0.55, 10.6, 1.0, 11.7),
+    (2.0, 0.3, 0.05, 300.0),
+    (0.3, 200.0, 3.0, 0.1),
+    (1, 5, 1, 5),
+]
 
 
 @pytest.mark.parametrize("p", PARETO)

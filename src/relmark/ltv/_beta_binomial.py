@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaln, digamma, gammaln, polygamma
+from scipy.special import betaln, digamma, gammaln, zeta
 
 from relmark.ltv._hypergeometric import beta_mean
 from relmark.ltv._newton import Terms
@@ -104,16 +104,16 @@ def likelihood(parameters: FloatArray, h: Histories, w: FloatArray) -> Terms:
     g = weighted.sum(axis=1)
     for low, (a, b) in ((0, (m.alpha, m.beta)), (2, (m.gamma, m.delta))):
         g[low : low + 2] -= total * (digamma(np.array([a, b])) - digamma(a + b))
-        H[low : low + 2, low : low + 2] += total * polygamma(1, a + b)
-        H[low, low] -= total * polygamma(1, a)
-        H[low + 1, low + 1] -= total * polygamma(1, b)
+        H[low : low + 2, low : low + 2] += total * zeta(2.0, a + b)
+        H[low, low] -= total * zeta(2.0, a)
+        H[low + 1, low + 1] -= total * zeta(2.0, b)
     return value, g, H
 
 
 def digamma_table(a: float, i: IntArray, order: int = 0) -> FloatArray:
     """Return digamma(a + i), or its derivative, for whole i, from a table."""
     whole = a + np.arange(int(i.max(initial=0)) + 1)
-    table: FloatArray = polygamma(1, whole) if order else digamma(whole)
+    table: FloatArray = zeta(2.0, whole) if order else digamma(whole)
     return table[i]
 
 

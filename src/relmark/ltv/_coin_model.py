@@ -71,6 +71,16 @@ class CoinModel(PurchaseModel):
     def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
         return kernel.discounted(self._plain, x, T, t, delta)
 
+    def _until(self, x: FloatArray, T: FloatArray, ends: list[float], delta: float) -> FloatArray:
+        if delta == 0.0:
+            return super()._until(x, T, ends, delta)
+        starts = [0.0, *ends[:-1]]
+        steps = [
+            kernel.discounted(self._plain, x, T, np.full(len(x), e), delta, s)
+            for s, e in zip(starts, ends, strict=True)
+        ]
+        return np.cumsum(steps, axis=0)
+
     def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:  # noqa: ARG002
         return kernel.total(self._plain, x)
 

@@ -18,10 +18,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, betaln, digamma, expit, gammaln, hyp2f1, polygamma, xlogy
+from scipy.special import betainc, betaln, digamma, expit, gammaln, hyp2f1, xlogy, zeta
 
 from relmark.ltv._cells import distinct, weights_by
-from relmark.ltv._hypergeometric import beta_mean, beta_total_by_trapezoid, hard_for_scipy
+from relmark.ltv._hypergeometric import (
+    beta_discounted_by_trapezoid,
+    beta_mean,
+    beta_total_by_trapezoid,
+    hard_for_scipy,
+)
 from relmark.ltv._newton import Terms
 from relmark.ltv._quadrature import by_panels, in_blocks, unit_nodes
 
@@ -89,16 +94,16 @@ def likelihood(parameters: FloatArray, data: Data, shift: int) -> Terms:
     value = float(n @ (gammaln(r + x) - gammaln(r))) + total * r * np.log(alpha)
     g[0] = n @ (digamma(r + x) - digamma(r)) + total * np.log(alpha)
     g[1] = total * r / alpha
-    H[0, 0] = n @ (polygamma(1, r + x) - polygamma(1, r))
+    H[0, 0] = n @ (zeta(2.0, r + x) - zeta(2.0, r))
     H[0, 1] = total / alpha
     H[1, 1] = -total * r / alpha**2
     value += float(n @ (gammaln(a + b) - gammaln(a + b + c) + gammaln(b + c) - gammaln(b)))
     both = n @ (digamma(a + b) - digamma(a + b + c))
     g[2] = both
     g[3] = both + n @ (digamma(b + c) - digamma(b))
-    bend = n @ (polygamma(1, a + b) - polygamma(1, a + b + c))
+    bend = n @ (zeta(2.0, a + b) - zeta(2.0, a + b + c))
     H[2, 2] = H[2, 3] = bend
-    H[3, 3] = bend + n @ (polygamma(1, b + c) - polygamma(1, b))
+    H[3, 3] = bend + n @ (zeta(2.0, b + c) - zeta(2.0, b))
     ages, weight = data.untossed
     if len(ages):  # c = 0: the bracket is (alpha + T)^-r
         M = alpha + ages
@@ -225,24 +230,44 @@ def _expected(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray) -> Flo
     return out
 
 
-def discounted(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
-    """Return the integral of e^(-delta s) rate(s) over (0, t) given alive at T, by quadrature in y = ln(1 + s / M)."""
+def discounted(
+    m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, delta: float, start: float = 0.0
+) -> FloatArray:
+    """Return the integral of e^(-delta s) rate(s) over (start, t) given alive at T, by quadrature in y = ln(1 + s / M).
+
+    Panels are such that the flow falls by e^15 at most over each, and shorter where many purchases face few tosses
+    (large r). Where the flow is too steep for that, it is the mean over p of exponential integrals. Short steps, of a few per cent of the age,
+    take 4 or 6 nodes instead of 16.
+    """
     if delta > 0.0:  # beyond e^-45 nothing counts
-        t = np.minimum(t, 45.0 / delta)
+        t = np.minimum(t, start + 45.0 / delta)
     M = m.alpha + T
-    reach = np.log1p(t / M)
-    # Panels over which the flow falls by e^15 at most; shorter ones where many purchases face few tosses (large r).
-    width = 1.0 / max(1.0, np.sqrt(max(m.r - m.a - m.b, 0.0)) / 2.5)
-    needed = np.ceil(np.maximum(reach / width, (delta * t + m.a * reach) / 15.0)).astype(np.int64)
+    k, surplus = m.r + x, m.r - m.a - m.b - m.shift
+    steep = (k > 10.0) & ((surplus > 10.0) | (m.a > 20.0)) & (delta * (t - start) > 1e-3)
+    if steep.any():
+        out = np.empty(len(x), dtype=np.float64)
+        out[steep] = beta_discounted_by_trapezoid(
+            k[steep], m.a, m.b + m.shift + x[steep], M[steep], start, t[steep], delta
+        )
+        if not steep.all():
+            out[~steep] = discounted(m, x[~steep], T[~steep], t[~steep], delta, start)
+        return out
+    begin = np.log1p(start / M)
+    reach = np.log1p(t / M) - begin
+    fall = delta * (t - start) + np.minimum(m.a, k + 1.0) * reach
+    need = np.maximum(reach * max(1.0, np.sqrt(max(surplus, 0.0)) / 2.5), fall / 15.0)
+    widest = need.max(initial=0.0)
+    count = 4 if widest < 0.12 else 6 if widest < 0.2 else 16
 
     def integral(rows: npt.NDArray[np.int64], panels: int) -> FloatArray:
-        node, weight = unit_nodes(16, panels)
-        y = reach[rows, None] * node
+        node, weight = unit_nodes(count, panels)
+        y = begin[rows, None] + reach[rows, None] * node
         s = M[rows, None] * np.expm1(y)
         flow = rate(m, x[rows, None], T[rows, None], s) * np.exp(y - delta * s)
-        return M[rows] * reach[rows] * (flow @ weight)
+        result: FloatArray = M[rows] * reach[rows] * (flow @ weight)
+        return result
 
-    return by_panels(needed, integral, np.empty(len(x), dtype=np.float64), rows=512)
+    return by_panels(np.ceil(need).astype(np.int64), integral, np.empty(len(x), dtype=np.float64), rows=512)
 
 
 def total(m: Parameters, x: FloatArray) -> FloatArray:

@@ -12,21 +12,20 @@ rule, which converges geometrically for such bell-shaped integrands (Trefethen a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln, hyp2f1
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 _NEAR_ONE = 0.9  # where scipy changes to the expansion about 1
 _NEAR_WHOLE = 1e-3
 _ALTERNATING = -12.0
 _LARGE = 10.0
 _NEGLIGIBLE = 42.0
-_BYTES = 8_000_000
 
 
 def beta_mean(K: FloatArray | float, a: float, b: FloatArray | float, q: FloatArray | float) -> FloatArray:
@@ -53,71 +52,98 @@ def hard_for_scipy(K: FloatArray, a: float, second: FloatArray, w: FloatArray) -
 
 def beta_mean_by_trapezoid(K: FloatArray, a: float, b: FloatArray, q: FloatArray) -> FloatArray:
     """Return E[(1 + p q)^-K] by the trapezoid rule, for arrays of one length."""
-    return _over_logit(a, b, K, q, lambda log_p, K, q: -K * np.log1p(q * np.exp(log_p)))
+
+    def log_f(log_p: FloatArray, rows: IntArray) -> FloatArray:
+        result: FloatArray = -K[rows, None] * np.log1p(q[rows, None] * np.exp(log_p))
+        return result
+
+    return _over_logit(a, b, K, q, log_f)
 
 
 def beta_total_by_trapezoid(k: FloatArray, a: float, b: FloatArray, q: FloatArray) -> FloatArray:
     """Return E[(1 - (1 + p q)^-k) / p]: the purchases at rate (k / M)(1 + p s / M)^-(k + 1) until s = q M."""
 
-    def log_total(log_p: FloatArray, k: FloatArray, q: FloatArray) -> FloatArray:
-        result: FloatArray = np.log(-np.expm1(-k * np.log1p(q * np.exp(log_p)))) - log_p
+    def log_f(log_p: FloatArray, rows: IntArray) -> FloatArray:
+        result: FloatArray = np.log(-np.expm1(-k[rows, None] * np.log1p(q[rows, None] * np.exp(log_p)))) - log_p
         return result
 
-    return _over_logit(a, b, k, q, log_total)
+    return _over_logit(a, b, k, q, log_f)
+
+
+def beta_discounted_by_trapezoid(
+    k: FloatArray, a: float, b: FloatArray, M: FloatArray, start: float, t: FloatArray, delta: float
+) -> FloatArray:
+    """Return E of the integral of e^(-delta s) (k / M)(1 + p s / M)^-(k + 1) over (start, t), for k above 10 or so.
+
+    From s on it is (k / p) e^(-delta s) (1 + p s / M)^-k e^c E_{k+1}(c), c = delta (M / p + s), with the exponential
+    integral E of order k + 1.
+    """
+
+    def log_f(log_p: FloatArray, rows: IntArray) -> FloatArray:
+        p, kk, MM = np.exp(log_p), k[rows, None], M[rows, None]
+
+        def from_on(s: FloatArray | float) -> FloatArray:
+            ahead: FloatArray = kk / p * np.exp(-delta * s - kk * np.log1p(p * s / MM))
+            return ahead * scaled_exponential_integral(kk + 1.0, delta * (MM / p + s))
+
+        result: FloatArray = np.log(from_on(start) - from_on(t[rows, None]))
+        return result
+
+    return _over_logit(a, b, k, (1.0 / delta + t) / M, log_f)
+
+
+def scaled_exponential_integral(order: FloatArray, c: FloatArray) -> FloatArray:
+    """Return e^c E_order(c) for orders above 10 or so and c >= 0, by its continued fraction.
+
+    Abramowitz and Stegun (1972, 5.1.22), contracted: 1 / (c + n - n / (c + n + 2 - 2 (n + 1) / (c + n + 4 - ...))).
+    """
+    fraction = np.zeros(np.broadcast_shapes(order.shape, c.shape))
+    for j in range(60, 0, -1):
+        fraction = j * (order + (j - 1.0)) / (c + order + 2.0 * j - fraction)
+    result: FloatArray = 1.0 / (c + order - fraction)
+    return result
 
 
 def _over_logit(
-    a: float,
-    b: FloatArray,
-    K: FloatArray,
-    q: FloatArray,
-    log_f: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
+    a: float, b: FloatArray, K: FloatArray, q: FloatArray, log_f: Callable[[FloatArray, IntArray], FloatArray]
 ) -> FloatArray:
-    """Return E[f(p)], p ~ Beta(a, b), as an integral over y = logit p, for f that falls in p no faster than (1 + p q)^-K.
+    """Return E[f(p)], p ~ Beta(a, b), over y = logit p, for f that falls in p no faster than (1 + p q)^-K.
 
-    The integrand has one maximum. Three times, its range is narrowed to where it is within e^-42 of the largest value on
-    a grid; then it is summed with steps that resolve the narrowest peak these parameters allow. Where p is within
+    The integrand has one maximum. Three times, its range is narrowed to where it is within e^-42 of the largest value
+    on a grid; then it is summed with steps that resolve the narrowest peak these parameters allow. Where p is within
     rounding of 0 or 1 the integrand is e^(a y) or e^(-b y): the sum ends there, and the rest of it is geometric.
     """
-    out = np.empty(len(K), dtype=np.float64)
-    for start in range(0, len(K), 1_024):
-        rows = slice(start, start + 1_024)
-        kb, kK, kq = b[rows, None], K[rows, None], q[rows, None]
-        constant = betaln(a, kb)
+    constant = betaln(a, b)
 
-        def log_integrand(
-            y: FloatArray, rows: Any = slice(None), b: Any = kb, K: Any = kK, q: Any = kq, c: Any = constant
-        ) -> FloatArray:
-            log_p, log_1p = -np.logaddexp(0.0, -y), -np.logaddexp(0.0, y)
-            result: FloatArray = a * log_p + b[rows] * log_1p + log_f(log_p, K[rows], q[rows]) - c[rows]
-            return result
+    def log_integrand(y: FloatArray, rows: IntArray) -> FloatArray:
+        log_p, log_1p = -np.logaddexp(0.0, -y), -np.logaddexp(0.0, y)
+        return a * log_p + b[rows, None] * log_1p + log_f(log_p, rows) - constant[rows, None]
 
-        low = (-38.0 - np.log1p(kb + kK * kq))[:, 0]
-        high = (38.0 + np.log1p(a + kK))[:, 0]
-        grid = np.linspace(0.0, 1.0, 65)
+    low, high = -38.0 - np.log1p(b + K * q), 38.0 + np.log1p(a + K)
+    grid = np.linspace(0.0, 1.0, 65)
+    for rows in _blocks(np.arange(len(K)), 1_024):
+        at = np.arange(len(rows))
         for _ in range(3):
-            y = low[:, None] + (high - low)[:, None] * grid
-            g = log_integrand(y)
+            y = low[rows, None] + (high - low)[rows, None] * grid
+            g = log_integrand(y, rows)
             keep = g > g.max(axis=1)[:, None] - _NEGLIGIBLE
             first, last = keep.argmax(axis=1), 64 - keep[:, ::-1].argmax(axis=1)
-            at = np.arange(len(y))
-            low, high = y[at, np.maximum(first - 1, 0)], y[at, np.minimum(last + 1, 64)]
-        # The error is e^(-pi^2 / step): the strip without singularities is at least pi / 2 wide on either side.
-        step = np.minimum(0.22, 0.4 / np.sqrt(np.minimum(a, kb + kK))[:, 0])
-        count = np.ceil((high - low) / step).astype(np.int64) + 1
-        total = np.empty(len(low))
-        order = np.argsort(count, kind="stable")
-        done = 0
-        while done < len(order):
-            size = int(max(_BYTES // (8 * count[order[min(done + 256, len(order)) - 1]]), 1))
-            part = order[done : done + min(size, 256)]
-            nodes = np.linspace(0.0, 1.0, int(count[part].max()))
-            width = (high - low)[part]
-            h = width / (len(nodes) - 1)
-            f = np.exp(log_integrand(low[part, None] + width[:, None] * nodes, part))
-            ends = [np.minimum(slope * h, 700.0) for slope in (a, kb[part, 0])]
-            tails = f[:, 0] / np.expm1(ends[0]) + f[:, -1] / np.expm1(ends[1])
-            total[part] = h * (f.sum(axis=1) + tails)
-            done += len(part)
-        out[rows] = total
+            low[rows], high[rows] = y[at, np.maximum(first - 1, 0)], y[at, np.minimum(last + 1, 64)]
+    # The error is e^(-pi^2 / step): the strip without singularities is at least pi / 2 wide on either side.
+    step = np.minimum(0.22, 0.4 / np.sqrt(np.minimum(a, b + K)))
+    count = np.ceil((high - low) / step).astype(np.int64) + 1
+    out = np.empty(len(K), dtype=np.float64)
+    for rows in _blocks(np.argsort(count, kind="stable"), 256):
+        nodes = np.linspace(0.0, 1.0, int(count[rows].max()))
+        width = (high - low)[rows]
+        h = width / (len(nodes) - 1)
+        f = np.exp(log_integrand(low[rows, None] + width[:, None] * nodes, rows))
+        left, right = (np.expm1(np.minimum(slope * h, 700.0)) for slope in (a, b[rows]))
+        out[rows] = h * (f.sum(axis=1) + f[:, 0] / left + f[:, -1] / right)
     return out
+
+
+def _blocks(rows: IntArray, size: int) -> Iterator[IntArray]:
+    """Yield the rows, so many at a time."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

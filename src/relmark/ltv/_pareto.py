@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import digamma, exprel, gammaln, polygamma, xlogy
+from scipy.special import digamma, exprel, gammaln, xlogy, zeta
 
 from relmark.ltv._newton import Terms
 from relmark.ltv._quadrature import by_panels, unit_nodes
@@ -95,7 +95,7 @@ def likelihood(
         total * np.log(m.beta),
         total * m.s / m.beta,
     )
-    H[0, 0] = n @ (polygamma(1, m.r + counts) - polygamma(1, m.r))
+    H[0, 0] = n @ (zeta(2.0, m.r + counts) - zeta(2.0, m.r))
     H[0, 1] = total / m.alpha
     H[1, 1] = -total * m.r / m.alpha**2
     H[2, 3] = total / m.beta

@@ -275,9 +275,7 @@ def fit_parameters(
     return Fitted(parameters, report)
 
 
-def _problems(
-    names: tuple[str, ...], found: Maximum, boundaries: Mapping[str, str], *, near: float
-) -> tuple[str, ...]:
+def _problems(names: tuple[str, ...], found: Maximum, boundaries: Mapping[str, str], *, near: float) -> tuple[str, ...]:
     """Return in words why the place where Newton stopped is no proper maximum; nothing where it is one."""
     problems = []
     for name, theta, at_box in zip(names, found.theta, found.at_box, strict=True):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 import numpy.typing as npt
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammaln, zeta
 
 from relmark.core import checks
 from relmark.core.errors import InputError, NotEnoughDataError
@@ -218,7 +218,7 @@ def _likelihood(
     n = counted.sum()
     px = p * counts
     d_both, d_px = digamma(px + q), digamma(px)
-    t_both, t_px = polygamma(1, px + q), polygamma(1, px)
+    t_both, t_px = zeta(2.0, px + q), zeta(2.0, px)
     x_log_x, x_log_m, log_m = logs
     g, H = np.zeros(3), np.zeros((3, 3))
     value = float(counted @ (gammaln(px + q) - gammaln(px))) - n * gammaln(q) + n * q * np.log(v)
@@ -228,7 +228,7 @@ def _likelihood(
     g[2] = n * q / v
     H[0, 0] = counted @ (counts**2 * (t_both - t_px))
     H[0, 1] = counted @ (counts * t_both)
-    H[1, 1] = counted @ t_both - n * polygamma(1, q)
+    H[1, 1] = counted @ t_both - n * zeta(2.0, q)
     H[1, 2] = n / v
     H[2, 2] = -n * q / v**2
     for low in range(0, len(x), 8_192):

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 import attrs
 import numpy as np
 import numpy.typing as npt
-from scipy.special import digamma, gammaln, polygamma, xlogy
+from scipy.special import digamma, gammaln, xlogy, zeta
 
 from relmark.ltv._cells import unique_rows
 from relmark.ltv._newton import Terms
@@ -142,5 +142,5 @@ def _likelihood(parameters: FloatArray, x: FloatArray, T: FloatArray, w: FloatAr
     value = float(w @ (gammaln(k) - gammaln(r) + r * log_share - x * np.log(M)))
     g = np.array([w @ (digamma(k) - digamma(r) + log_share), w @ (r / alpha - k / M)])
     cross = float(w @ (1.0 / alpha - 1.0 / M))
-    corner = float(w @ (polygamma(1, k) - polygamma(1, r)))
+    corner = float(w @ (zeta(2.0, k) - zeta(2.0, r)))
     return value, g, np.array([[corner, cross], [cross, float(w @ (k / M**2 - r / alpha**2))]])

@@ -65,7 +65,7 @@ class ParametricModel(Definition):
     def with_parameters(self, parameters: npt.ArrayLike) -> Self:
         """Return the same model at other parameters, without a report."""
         values = np.asarray(parameters, dtype=np.float64).tolist()
-        return attrs.evolve(self, **dict(zip(self.names(), values, strict=True)), fit_report=None)
+        return attrs.evolve(self, **dict(zip(self.names(), values, strict=True)), fit_report=None)  # type: ignore[misc]
 
     def interval(
         self,
@@ -111,7 +111,7 @@ class ParametricModel(Definition):
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        has_unit = any(f.name == "unit" for f in attrs.fields(cls))  # type: ignore[arg-type, misc]
+        has_unit = any(f.name == "unit" for f in attrs.fields(cls))  # type: ignore[arg-type]
         check_keys(body, required=cls.names(), optional=("unit",) if has_unit else (), what=cls.kind)
         for name in cls.names():
             value = body[name]
@@ -148,6 +148,11 @@ class PurchaseModel(ParametricModel, ABC):
     @abstractmethod
     def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
         """Return the discounted purchases expected in (T, T + t] given alive at T; t may be infinite if delta > 0."""
+
+    def _until(self, x: FloatArray, T: FloatArray, ends: list[float], delta: float) -> FloatArray:
+        """Return the discounted purchases expected until each of some ascending ends, shape (len(ends), rows)."""
+        columns = (np.full(len(x), end) for end in ends)
+        return np.stack([self._discounted(x, T, t, delta) if delta else self._expected(x, T, t) for t in columns])
 
     @abstractmethod
     def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
@@ -195,6 +200,30 @@ class PurchaseModel(ParametricModel, ABC):
         """
         x, t_x, T = self._columns(summary)
         return self._alive(x, t_x, T) * self._expected(x, T, self._ahead(summary, t, "t"))
+
+    def expected_purchases_until(
+        self, summary: PurchaseSummary, ends: Iterable[float], discount_rate: float = 0.0
+    ) -> FloatArray:
+        """Return the purchases, discounted, that each customer makes until each of several times if alive at T.
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            The customers.
+        ends : iterable of float
+            Ascending times after T, in the summary's unit.
+        discount_rate : float
+            Continuous, per unit of the summary.
+
+        Returns
+        -------
+        ndarray, shape (len(ends), n)
+        """
+        x, _, T = self._columns(summary)
+        times = checks.numbers("ends", list(ends), low=0.0)
+        checks.refuse_rows("ends", np.diff(times, prepend=0.0) < 0, times, "ascending times are needed")
+        self._whole(times, "ends")
+        return self._until(x, T, times.tolist(), checks.number("discount_rate", discount_rate, low=0.0))
 
     def expected_purchases_if_alive(self, summary: PurchaseSummary, t: Any, discount_rate: float = 0.0) -> FloatArray:
         """Return the purchases, discounted, that each customer makes in the time t after T if alive at T, shape (n,).

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaln, digamma, polygamma
+from scipy.special import betaln, digamma, zeta
 
 from relmark.core import checks
 from relmark.core.errors import InputError, NotEnoughDataError
@@ -192,11 +192,11 @@ def _likelihood(parameters: FloatArray, lost: FloatArray, kept: FloatArray) -> T
     for w, i, j in parts:
         a, b = alpha + i, beta + j
         value += float(w @ betaln(a, b))
-        d_both, t_both = w @ digamma(a + b), w @ polygamma(1, a + b)
+        d_both, t_both = w @ digamma(a + b), w @ zeta(2.0, a + b)
         g += (w.sum() * digamma(a) - d_both, w @ digamma(b) - d_both)
         H -= t_both
-        H[0, 0] += w.sum() * polygamma(1, a)
-        H[1, 1] += w @ polygamma(1, b)
+        H[0, 0] += w.sum() * zeta(2.0, a)
+        H[1, 1] += w @ zeta(2.0, b)
     return value, g, H
 
 

@@ -252,7 +252,8 @@ def unit_days(unit: str | None, what: str) -> float:
 def horizon(t: Any, unit: str | None, *, name: str = "t", length: int | None = None) -> float | FloatArray:
     """Return a time ahead in a unit: a number, or an array where an array was given."""
     if isinstance(t, timedelta):
-        return duration(name, t, positive=False) / _DAY / unit_days(unit, "the summary or model")
+        ahead = duration(name, t, positive=False) / _DAY / unit_days(unit, "the summary or model")
+        return checks.number(name, ahead, low=0.0)
     array = np.asarray(t)
     if array.dtype.kind == "m":
         whole = array.astype("m8[us]").astype(np.int64) / _DAY / unit_days(unit, "the summary or model")

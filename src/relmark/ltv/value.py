@@ -144,10 +144,8 @@ def lifetime_value(
     ends = _ends(summary, ahead, step)
     delta = _continuous(rate, summary.unit)
     cells, place = _cells_ahead(summary)
-    undiscounted = np.stack([model.expected_purchases_if_alive(cells, end) for end in ends])[:, place]
-    discounted = undiscounted
-    if delta > 0.0:
-        discounted = np.stack([model.expected_purchases_if_alive(cells, end, delta) for end in ends])[:, place]
+    undiscounted = model.expected_purchases_until(cells, ends)[:, place]
+    discounted = model.expected_purchases_until(cells, ends, delta)[:, place] if delta > 0.0 else undiscounted
     by_step: dict[str, FloatArray] = {}
     worth = share * amount
     if step is not None:

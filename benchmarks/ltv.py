@@ -1,0 +1,113 @@
+"""Lifetime value against lifetimes 0.11: fits and predictions, CPU time in one process, single-threaded BLAS.
+
+Run ``python benchmarks/ltv.py`` for everything, or ``python benchmarks/ltv.py small`` without the million customers.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import warnings
+from importlib import metadata
+
+import timing
+import numpy as np
+import pandas as pd
+
+from relmark.ltv import BgNbd, GammaGamma, MbgNbd, ParetoNbd, PurchaseSummary, from_lifetimes, lifetime_value
+
+SEED = 2026
+
+
+def ten(call):
+    """Return the call ten times over: a fit of a millisecond is shorter than what a clock and a cold cache add."""
+    return lambda: [call() for _ in range(10)]
+
+
+def cdnow() -> pd.DataFrame:
+    found = next(f for f in metadata.files("lifetimes") if f.name == "cdnow_customers_summary_with_transactions.csv")
+    with found.locate().open() as file:
+        rows = list(csv.DictReader(file))
+    return pd.DataFrame([{key: float(value) for key, value in row.items()} for row in rows])
+
+
+def simulated(n: int) -> PurchaseSummary:
+    """BG/NBD customers at CDNOW's parameters, first bought over 12 weeks, times continuous."""
+    rng = np.random.default_rng(SEED)
+    T = rng.uniform(27.0, 39.0, n)
+    lam, p = rng.gamma(0.243, 1 / 4.414, n), rng.beta(0.793, 2.426, n)
+    x, t_x, t = np.zeros(n), np.zeros(n), np.zeros(n)
+    alive = np.ones(n, dtype=bool)
+    while alive.any():
+        t[alive] += rng.exponential(size=alive.sum()) / np.maximum(lam[alive], 1e-300)
+        buys = alive & (t <= T)
+        x[buys] += 1
+        t_x[buys] = t[buys]
+        alive = buys & (rng.random(n) >= p)
+    return PurchaseSummary(frequency=x, recency=t_x, T=T, monetary_value=np.where(x > 0, rng.gamma(6.0, 6.0, n), 0.0))
+
+
+def main() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import lifetimes
+
+        warnings.simplefilter("ignore")
+        np.seterr(all="ignore")
+        d = cdnow()
+        s = PurchaseSummary(frequency=d["x"], recency=d["t_x"], T=d["T"], monetary_value=d["zbar"], unit="week")
+        again = d["x"] > 0
+        columns = d["x"], d["t_x"], d["T"]
+        bg = lifetimes.BetaGeoFitter().fit(*columns)
+        pareto = lifetimes.ParetoNBDFitter().fit(*columns)
+        gg = lifetimes.GammaGammaFitter().fit(d["x"][again], d["zbar"][again])
+        ours_bg, ours_pareto, ours_gg = (
+            from_lifetimes(m, *u) for m, u in ((bg, ("week",)), (pareto, ("week",)), (gg, ()))
+        )
+        pairs = {
+            "BG/NBD fit, CDNOW": (
+                lambda: BgNbd.fit(s), lambda: lifetimes.BetaGeoFitter().fit(*columns), "40"),
+            "MBG/NBD fit, CDNOW": (
+                lambda: MbgNbd.fit(s), lambda: lifetimes.ModifiedBetaGeoFitter().fit(*columns), ""),
+            "Pareto/NBD fit, CDNOW": (
+                lambda: ParetoNbd.fit(s), lambda: lifetimes.ParetoNBDFitter().fit(*columns), "15, better 30"),
+            "Gamma-Gamma fit, CDNOW": (
+                lambda: GammaGamma.fit(s), lambda: lifetimes.GammaGammaFitter().fit(d["x"][again], d["zbar"][again]), "30"),
+            "expected purchases, CDNOW": (
+                lambda: ours_bg.expected_purchases(s, 39.0),
+                lambda: bg.conditional_expected_number_of_purchases_up_to_time(39.0, *columns), "1.5"),
+            "Pareto/NBD expected, CDNOW": (
+                lambda: ours_pareto.expected_purchases(s, 39.0),
+                lambda: pareto.conditional_expected_number_of_purchases_up_to_time(39.0, *columns), ""),
+            "12-month value, CDNOW": (
+                lambda: lifetime_value(ours_bg, ours_gg, s, annual_rate=0.1268),
+                lambda: gg.customer_lifetime_value(bg, *columns, d["zbar"], time=12, discount_rate=0.01, freq="W"), "10"),
+            "12-month value by month": (
+                lambda: lifetime_value(ours_bg, ours_gg, s, annual_rate=0.1268, step=52.18 / 12),
+                lambda: gg.customer_lifetime_value(bg, *columns, d["zbar"], time=12, discount_rate=0.01, freq="W"), "10"),
+        }  # fmt: skip
+        rows = {name: (timing.paired(ten(ours), ten(rival)), goal) for name, (ours, rival, goal) in pairs.items()}
+        if "small" not in sys.argv:
+            big = simulated(1_000_000)
+            many = big.frequency, big.recency, big.T
+            rows["BG/NBD fit, 1 M customers"] = (
+                timing.paired(
+                    lambda: BgNbd.fit(big), lambda: lifetimes.BetaGeoFitter().fit(*many), repeat=1, warm_up=False
+                ),
+                "40, under 1 s",
+            )
+            rows["expected purchases, 1 M"] = (
+                timing.paired(
+                    lambda: ours_bg.expected_purchases(big, 39.0),
+                    lambda: bg.conditional_expected_number_of_purchases_up_to_time(39.0, *many),
+                    repeat=3,
+                ),
+                "1.5",
+            )
+    print("CDNOW rows: ten calls in a row on either side")
+    print(timing.heading("lifetimes", "pandas"), f"seed {SEED}", sep="; ")
+    timing.report(rows)
+
+
+if __name__ == "__main__":
+    main()
