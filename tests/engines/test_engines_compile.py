@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import runpy
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -319,3 +320,39 @@ def test_the_plan_is_lazy_and_the_numpy_answer_is_the_same_for_a_segment():
         ),
     )
     assert members(through_duckdb, seg) == seg.evaluate(base, as_of=AS_OF).ids.tolist()
+
+
+@ENGINES
+@pytest.mark.parametrize(
+    ("rule", "found"),
+    [
+        (event("purchase", "visit").active_days(within=days(30)) >= 2, ["a"]),
+        (event("purchase", "visit").active_days() - event("purchase").count() == 1, ["a"]),
+        (event("purchase", where=prop("sku").endswith("x")).exists(), ["a"]),
+        (event("purchase", where=prop("sku").startswith("y")).exists(), ["b"]),
+        (event("purchase", where=prop("sku").contains_all(["x", "y"])).exists(), []),
+        (event("purchase", where=prop("sku").contains_none(["x"])).exists(), ["b"]),
+        (nodes.Literal(3).between(1, 4) & event("visit").exists(), ["a"]),
+        ((field("age") >= 18) == event("visit").exists(), ["a", "c"]),
+        (event("purchase").first("sku") == event("purchase").last("sku"), ["a", "b"]),
+        (field("age").fill(40) * 2 > 70, ["b", "d"]),
+        (field("age") / (field("age") - 30) > 0, []),
+        (event("purchase").count_distinct("sku") >= 1, ["a", "b"]),
+        (field("born").is_in([]), []),
+        (~field("born").is_in([]), ["a", "c"]),
+        (field("born").is_in([date(1990, 1, 1)]), ["a"]),
+        (field("born").older_than(days(7_000)), ["a"]),
+        (field("born").within(days(7_000)), ["c"]),
+        (field("born").upcoming(days(7)), []),
+        (nodes.Compare("lt", nodes.Literal(18), field("age")), ["a"]),
+        (ids([]), []),
+    ],
+)
+def test_each_portable_part_finds_whom_it_means(through, rule, found):
+    assert members(through, rule) == found
+
+
+def test_without_narwhals_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "narwhals", None)
+    with pytest.raises(InputError, match=r"pip install 'relmark\[dataframes\]'"):
+        engines.evaluate(everyone, events=HAPPENED, as_of=AS_OF)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from datetime import UTC, date, datetime
 
 import pytest
@@ -310,3 +311,12 @@ def test_what_moves_through_arithmetic_still_says_when():
     assert found.next_change == datetime(2026, 11, 28, 0, 0, 0, 1, tzinfo=UTC)
     assert found.change.event.time == datetime(2026, 11, 8, tzinfo=UTC)
     assert found.tree.gap.code == "more"
+
+
+def test_an_explanation_travels_without_the_base_it_comes_from():
+    many = EventLog.from_columns(customer_id=list(range(5_000)), type="visit", time=[AS_OF] * 5_000)
+    base = CustomerBase(customers=CustomerTable.from_columns(customer_id=[7], age=[30]), events=many)
+    found = explain_in_base(event("visit").exists(within=days(3)) & (field("age") > 18), base, 7, as_of=AS_OF)
+    packed = pickle.dumps(found)
+    assert len(packed) < 3_000
+    assert pickle.loads(packed).to_dict() == found.to_dict()

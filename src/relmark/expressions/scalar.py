@@ -115,6 +115,10 @@ class Program:
         self._calls = compiler.calls
         self._finders = compiler.finders
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as the expression, and compile again where it is unpacked."""
+        return Program, (self.expression, self.tz, dict(self.segments))
+
     def verdict(self, person: Person, at: int | None = None) -> bool | None:
         """Return whether a rule holds of a person, None for unknown, at an instant: as_of unless given."""
         found = self._call(person, person.as_of if at is None else at)
@@ -330,7 +334,7 @@ def _ids(values: frozenset[int | str]) -> Call:
 
 
 def _sample(node: nodes.Sample) -> Call:
-    edge = node.percent * (BUCKETS / 100)
+    edge = node.buckets
     start = _fnv1a(2_166_136_261, node.salt.encode())
 
     def call(who: Person, _: int) -> bool:

@@ -163,6 +163,11 @@ class Person:
         moment = instant(as_of, tz=base.tz)
         return cls(found, _BaseAttributes(base, row), _BaseEvents(base, found, moment), moment)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel with what is known of this person alone, and not with the base they come from."""
+        events = {name: self.events(name) for name in self._given}
+        return Person, (self.id, dict(self.attributes), events, self.as_of)
+
     @property
     def types(self) -> tuple[str, ...]:
         """The types of the events that were given, sorted."""
