@@ -14,9 +14,10 @@ from relmark.core.errors import DefinitionError, InputError, LimitError, Missing
 from relmark.core.log import EventLog
 from relmark.core.table import CustomerTable
 from relmark.core.time import days, hours
-from relmark.expressions import aggregates, at_least, event, everyone, field, ids, prop, sample, sequence
+from relmark.expressions import aggregates, at_least, event, everyone, field, ids, prop, sample, segment, sequence
 from relmark.expressions.column_tests import constant, filled, matches
 from relmark.expressions.truth import Truth
+from relmark.segmentation import Segment
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -312,6 +313,35 @@ def test_ids_and_samples_and_everyone_are_never_unknown():
     assert not any(measured(sample(0, salt="s"), base).values())
     with pytest.raises(InputError):
         ids(["a"]).measure(base, AS_OF)
+
+
+def test_a_figure_compared_before_it_is_spread_says_the_same_of_those_without_events():
+    base = base_of([(1, "a", 3, 2.0, "x")], customer_id=[1, 2])
+    for rule, verdicts in (
+        (event("a").exists() == False, {1: False, 2: True}),  # noqa: E712
+        (event("a").exists() != False, {1: True, 2: False}),  # noqa: E712
+        (event("a").count() < 1, {1: False, 2: True}),
+        (event("a").sum() == 0, {1: False, 2: True}),
+        (event("a").mean() < 3, {1: True, 2: None}),
+        (event("a").last("sku") != "y", {1: True, 2: None}),
+        (event("a").first() >= 2, {1: True, 2: None}),
+    ):
+        assert dict(zip([1, 2], Segment("s", rule).evaluate(base, as_of=AS_OF).mask.tolist(), strict=True)) == {
+            who: verdict is True for who, verdict in verdicts.items()
+        }
+        found = Segment("s", rule).evaluate(base, as_of=AS_OF)
+        assert found.unknown_mask.tolist() == [verdict is None for verdict in verdicts.values()]
+        assert measured(rule, base) == verdicts
+
+
+def test_a_segment_by_name_has_no_meaning_outside_of_a_set():
+    with pytest.raises(DefinitionError, match="no segment 'vip'"):
+        segment("vip").measure(base_of([(1, "a", 3)]), AS_OF)
+
+
+def test_seven_hundredths_of_a_percent_are_seven_buckets():
+    assert sample(0.07, salt="s").buckets == 7
+    assert sample(12.34, salt="s").buckets == 1234
 
 
 def test_a_tenth_is_about_a_tenth_and_inside_of_a_fifth():

@@ -281,6 +281,9 @@ def test_a_rule_over_columns_says_what_the_naive_reading_says_of_each_customer(s
     else:
         moments = [AS_OF] * len(base.customer_id)
         found = as_python(rule.measure(base, AS_OF))
+        members = Segment("s", rule).evaluate(base, as_of=AS_OF)  # keeps nothing, and so takes other paths
+        assert members.mask.tolist() == [verdict is not None and bool(verdict) for verdict in found]
+        assert members.unknown_mask.tolist() == [verdict is None for verdict in found]
     for who, verdict, moment in zip(base.customer_id.tolist(), found, moments, strict=True):
         expected = world.naive(who, moment).value(body)
         assert verdict == expected, (who, verdict, expected, rule.to_text())

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.base import CustomerBase
 from relmark.core.columns import Column
-from relmark.core.hashing import BUCKETS, hash_buckets
+from relmark.core.hashing import hash_buckets
 from relmark.core.time import DAY, local_days
 from relmark.expressions import aggregates, nodes
 from relmark.expressions.aggregates import Codes
@@ -38,7 +38,7 @@ _PLAIN = (nodes.Literal, nodes.Field, nodes.Everyone, nodes.SegmentRef)
 def measure(expression: Expression, base: CustomerBase, as_of: Any, shared: dict[Any, Any] | None = None) -> Column:
     """Return an expression for each customer of a base, as a column aligned with ``base.customer_id``."""
     check_depth(expression)
-    check_on_data(expression, base)
+    check_on_data(expression, base, segments=())
     return BaseScope(base, base.instants(as_of), shared=shared).column(expression)
 
 
@@ -103,11 +103,11 @@ class BaseScope(Scope):
             case nodes.InPeriod(arg=arg, unit=unit, offset=offset):
                 column = self.column(arg)
                 wanted = period_number(self._today(), unit) + offset
-                return Truth.of(period_number(self._days(column), unit) == wanted, _gone(column))
+                return Truth.of(period_number(self._days(column), unit) == wanted, is_missing(column))
             case nodes.Age(arg=arg):
                 column = self.column(arg)
                 years = completed_years(self._days(column), self._today())
-                missing = _gone(column)
+                missing = is_missing(column)
                 return Column("number", years if missing is None else np.where(missing, np.nan, years))
             case nodes.Everyone():
                 return Truth.constant(value=True, n=self.n)
@@ -116,8 +116,8 @@ class BaseScope(Scope):
                 found = np.zeros(self.n, dtype=np.bool_)
                 found[rows[rows >= 0]] = True
                 return Truth(found)
-            case nodes.Sample(percent=percent, salt=salt):
-                return Truth(hash_buckets(self.base.customer_id, salt) < percent * (BUCKETS / 100))
+            case nodes.Sample(salt=salt):
+                return Truth(hash_buckets(self.base.customer_id, salt) < node.buckets)
             case nodes.SegmentRef(name=name):
                 return self.truth(self.segments[name])
         return self._behaviour(node)
@@ -145,7 +145,7 @@ class BaseScope(Scope):
 
     def _date_window(self, node: nodes.DateWindow) -> Truth:
         column = self.column(node.arg)
-        missing = _gone(column)
+        missing = is_missing(column)
         length = node.duration // _US
         if node.op == "anniversary":
             ahead = days_to_anniversary(self._days(column), self._today())
@@ -186,8 +186,7 @@ class BaseScope(Scope):
         verdict = compare(op, self._column_of(self._aggregate(left)), right.value, self.tz)
         if self.rows is None:
             return verdict
-        nobody = Column("number", np.zeros(1)) if left.op in _ZERO else Column.empty(1)
-        without = compare(op, nobody, right.value, self.tz)
+        without = compare(op, _of_nobody(left.op), right.value, self.tz)
         true = spread(verdict.true, self.rows, self.n, default=bool(without.true[0]))
         if verdict.unknown is None and without.unknown is None:
             return Truth(true)
@@ -309,11 +308,14 @@ class BaseScope(Scope):
         return in_order(events, len(node.steps), within, self.k)
 
 
+def _of_nobody(op: str) -> Column:
+    """Return a figure of somebody without events, as a column of one row."""
+    if op == "exists":
+        return Column("boolean", np.zeros(1, dtype=np.int8))
+    return Column("number", np.zeros(1)) if op in _ZERO else Column.empty(1)
+
+
 def _active_days(codes: Codes, times: IntArray, k: int, tz: str) -> IntArray:
     days = local_days(times, tz)
     first = int(days.min(initial=0))
     return aggregates.distinct_counts(codes, days - first, int(days.max(initial=0)) - first + 1, k)
-
-
-def _gone(column: Column) -> npt.NDArray[np.bool_] | None:
-    return is_missing(column)

@@ -238,11 +238,9 @@ class DateWindow(Expression):
 
     def __attrs_post_init__(self) -> None:
         """Check what can be checked without data."""
-        length = duration(f"{self.op}()", self.duration)
+        duration(f"{self.op}()", self.duration)
         if self.op == "anniversary" and (self.duration % timedelta(days=1) or self.duration > timedelta(days=365)):
-            raise InputError(
-                f"anniversary(upcoming={self.duration}): whole days from 1 to 365 are needed ({length} us)."
-            )
+            raise InputError(f"anniversary(upcoming={self.duration}): whole days from 1 to 365 are needed.")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -389,7 +387,7 @@ class Ids(Expression):
 
 @attrs.frozen(eq=False, repr=False)
 class Sample(Expression):
-    """A stable share of customers: ``hash_buckets(id, salt) < percent * 100`` of 10,000 buckets; never unknown.
+    """A stable share of customers: ``hash_buckets(id, salt) < buckets``, percent * 100 of 10,000; never unknown.
 
     Another salt draws another sample, as good as independent. 10 % is contained in 20 % of the same salt.
     """
@@ -397,6 +395,11 @@ class Sample(Expression):
     op: ClassVar[str] = "sample"
     percent: float = attrs.field(validator=lambda _, __, v: _checked(number("percent", v, low=0, high=100)))
     salt: str = attrs.field(validator=lambda _, __, v: _named("salt", v))
+
+    @property
+    def buckets(self) -> float:
+        """How many of the 10,000 buckets are in; rounded, so that 0.07 % is 7 and not a little more."""
+        return round(self.percent * 100, 6)
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -30,8 +30,10 @@ from relmark.segmentation.funnel import SegmentFunnel
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 from relmark.segmentation.members import SegmentMembers
 from relmark.segmentation.migration import Migration, migration
-from relmark.segmentation.rfm import Rfm, RfmCounts, RfmModel, RfmScores
+from relmark.segmentation.rfm import Rfm
 from relmark.segmentation.rfm_measures import RfmMeasures, rfm_measures
+from relmark.segmentation.rfm_model import RfmCounts, RfmModel
+from relmark.segmentation.rfm_scores import RfmScores
 from relmark.segmentation.segment_report import SegmentReport, segment_report
 from relmark.segmentation.segment_set import SegmentSet
 from relmark.segmentation.segments import Segment
