@@ -84,8 +84,12 @@ def permuted(j, order):
 def test_credit_and_what_has_no_touch_add_up_to_the_total(j):
     for model in MODELS:
         credit = model.attribute(j)
-        assert credit.total_conversions == pytest.approx(j.total_conversions, rel=1e-12)
-        assert credit.total_value == pytest.approx(j.total_value, rel=1e-12)
+        # Negative credit, of the game of rates alone, makes parts that are larger than the whole.
+        for whole, total, parts in (
+            (credit.total_conversions, j.total_conversions, credit.conversions),
+            (credit.total_value, j.total_value, credit.value),
+        ):
+            assert abs(whole - total) <= 1e-12 * max(total, np.abs(parts).sum())
         untouched = j.lengths == 0
         assert credit.unattributed_conversions == pytest.approx(j.conversions[untouched].sum(), rel=1e-12)
 

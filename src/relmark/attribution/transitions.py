@@ -26,6 +26,8 @@ Codes = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
+_SMALL = 1 << 16  # moves whose table stays in the cache beside a block of journeys
+_BLOCK = 1 << 14
 _TABLE = 1 << 22  # a table of so many places costs less than a sort of any column worth a thought
 
 
@@ -80,13 +82,7 @@ class TransitionCounts(Result):
         def ending(column: FloatArray) -> FloatArray:
             return weighted(last, column[some], n)
 
-        source = np.zeros(len(state), dtype=np.int64)
-        source[1:] = state[:-1]
-        source[offsets[:-1][some]] = 0
-        pair = source * n
-        pair += state
-        weights = np.repeat(journeys.conversions + journeys.nulls, lengths)
-        pairs, weight = _summed(pair, weights, n * n)
+        pairs, weight = _moves(state, offsets, lengths, journeys.conversions + journeys.nulls, n)
         return cls(
             order=k,
             channels=journeys.channels,
@@ -161,9 +157,9 @@ def _states(codes: Codes, offsets: IntArray, lengths: IntArray, n_channels: int,
     beyond touches times channels, whatever the order.
     """
     present = np.zeros(n_channels + 1, dtype=np.bool_)
-    present[codes + 1] = True
+    present[1:][codes] = True
     present[0] = True  # the start
-    rank = (np.cumsum(present) - 1)[codes + 1]
+    rank = (np.cumsum(present) - 1)[1:][codes]
     grams = np.flatnonzero(present).astype(np.int32)[:, None] - 1
     if k > 1:
         position = np.arange(len(codes)) - np.repeat(offsets[:-1], lengths)
@@ -177,6 +173,31 @@ def _states(codes: Codes, offsets: IntArray, lengths: IntArray, n_channels: int,
         before = (keys % (n_channels + 1)).astype(np.int32) - 1
         grams = np.column_stack([before, grams[keys // (n_channels + 1)]])
     return rank, np.ascontiguousarray(grams)
+
+
+def _moves(
+    state: IntArray, offsets: IntArray, lengths: IntArray, weight: FloatArray, n: int
+) -> tuple[IntArray, FloatArray]:
+    """Return the moves that occur as source * n + target, and the weight of the journeys that make each."""
+    if n * n > _SMALL:
+        return _summed(_pairs(state, offsets, n), np.repeat(weight, lengths), n * n)
+    table = np.zeros(n * n)
+    for low in range(0, len(lengths), _BLOCK):  # where all moves fit a small table, a block's arrays stay in the cache
+        high = min(low + _BLOCK, len(lengths))
+        start = offsets[low]
+        pair = _pairs(state[start : offsets[high]], offsets[low : high + 1] - start, n)
+        table += weighted(pair, np.repeat(weight[low:high], lengths[low:high]), n * n)
+    found = np.flatnonzero(table)
+    return found, table[found]
+
+
+def _pairs(state: IntArray, offsets: IntArray, n: int) -> IntArray:
+    pair = np.zeros(len(state), dtype=np.int64)
+    np.multiply(state[:-1], n, out=pair[1:])
+    starts = offsets[:-1]
+    pair[starts[starts < len(state)]] = 0  # a journey's first touch comes from the start, state 0
+    pair += state
+    return pair
 
 
 def _ranked(keys: IntArray, size: int) -> tuple[IntArray, IntArray]:
