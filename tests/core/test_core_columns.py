@@ -164,9 +164,14 @@ def test_spreading_everyone_keeps_whole_numbers_whole():
 def test_card_numbers_are_not_rounded_beside_missing_values():
     cards = Column.of("card", [4_000_123_412_341_234 * 10 + 1, 5])
     assert cards.values().tolist() == [40_001_234_123_412_341, 5]
-    with refused("card has numbers up to 40001234123412341: beside missing values"):
+    assert (
+        joined("n", [Column.of("n", [2**62]), Column.empty(1)]).value(0)
+        == Column.of("n", [2**62, None]).value(0)
+        == 2**62
+    )
+    with refused("card has 40001234123412341: beside missing values"):
         joined("card", [cards, Column.empty(1)])
-    with refused("the column has numbers up to"):
+    with refused("the column has 40001234123412341: beside"):
         cards.spread(np.array([0, 2]), 3)
 
 

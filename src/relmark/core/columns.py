@@ -238,11 +238,12 @@ def joined(name: str, parts: Sequence[Column]) -> Column:
         return Column("text", small_codes(np.concatenate(codes), len(categories)), categories)
     if kind == "number":
         whole = all(part.kind == "number" and part.data.dtype.kind == "i" for part in parts if len(part))
-        for part in parts:
-            if not whole and part.kind == "number" and part.data.dtype.kind == "i" and len(part):
-                largest = max(int(part.data.max()), -int(part.data.min()))
-                if largest > _EXACT:
-                    raise InputError(f"{name or 'the column'} has numbers up to {largest}: {_INEXACT}")
+        for part in parts if not whole else ():
+            if part.kind == "number" and part.data.dtype.kind == "i":
+                large = part.data[(part.data > _EXACT) | (part.data < -_EXACT)].tolist()
+                lost = next((value for value in large if int(float(value)) != value), None)
+                if lost is not None:
+                    raise InputError(f"{name or 'the column'} has {lost}: {_INEXACT}")
         pieces = [part.data if whole and part.kind == "number" else part.numbers() for part in parts]
         return Column("number", np.concatenate(pieces).astype(np.int64 if whole else np.float64, copy=False))
     blank: Any = np.int8(-1) if kind == "boolean" else np.datetime64("NaT", "D" if kind == "date" else "us")
@@ -347,7 +348,9 @@ def _numbers_of_objects(
         if whole:
             return np.array(values, dtype=np.int64)
         large = (
-            k for k, value in enumerate(values) if isinstance(value, (int, np.integer)) and abs(int(value)) > _EXACT
+            k
+            for k, value in enumerate(values)
+            if isinstance(value, (int, np.integer)) and abs(int(value)) > _EXACT and int(float(value)) != int(value)
         )
         row = next(large, None)
         if row is not None and -(2**63) <= values[row] < 2**63:
