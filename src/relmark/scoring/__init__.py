@@ -7,11 +7,12 @@ lead, with a line for every rule that adds up exactly. `calibrate` compares scor
 """
 
 from relmark.scoring import presets
-from relmark.scoring.calibration import BandTable, Calibration, Cut, LiftTable, calibrate
+from relmark.scoring.calibration import Calibration, Cut, calibrate
 from relmark.scoring.decay import HalfLife, LinearDecay, StepDecay, half_life, linear_decay, step_decay
 from relmark.scoring.explanation import EventPoints, LeadExplanation, Line
 from relmark.scoring.lead_score import LeadScore
 from relmark.scoring.learning import LearntScore, PointsLearning, suggest_points
+from relmark.scoring.lift import BandTable, LiftTable
 from relmark.scoring.points import ByValue, Points, Tiers
 from relmark.scoring.rules import Grade, Group, Rule
 from relmark.scoring.scores import BandMoves, LeadScores, ScoreHistory

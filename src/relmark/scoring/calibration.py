@@ -17,83 +17,13 @@ from scipy import special
 
 from relmark.core import checks
 from relmark.core.checks import FloatArray, IntArray
-from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.errors import NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
-from relmark.core.results import ColumnarResult, Result
+from relmark.core.results import Result
 from relmark.scoring._ranks import auc_and_variance, by_value, ks_distance, logistic, wilson
+from relmark.scoring.lift import BandTable, LiftTable, band_table, lift_table
 
-__all__ = ["BandTable", "Calibration", "Cut", "LiftTable", "calibrate"]
-
-_TENTHS = 10
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class LiftTable(ColumnarResult):
-    """Conversion by tenths of the customers, best scores first.
-
-    Equal scores are never parted, so tenths can differ in size, and one that has no customer is left out.
-
-    Parameters
-    ----------
-    decile : ndarray of int64, shape (k,)
-        1 is the best tenth.
-    low, high : ndarray of float64, shape (k,)
-        The scores of the tenth, both ends inclusive.
-    customers, conversions : ndarray of int64, shape (k,)
-        How many, and how many of them converted.
-    rate, rate_low, rate_high : ndarray of float64, shape (k,)
-        Conversion rate with Wilson's interval.
-    lift : ndarray of float64, shape (k,)
-        The rate by the rate of all.
-    share : ndarray of float64, shape (k,)
-        Customers down to this tenth, as a part of all.
-    gain : ndarray of float64, shape (k,)
-        Conversions down to this tenth, as a part of all.
-    cumulative_lift : ndarray of float64, shape (k,)
-        gain / share.
-    level : float
-        Of the intervals.
-    """
-
-    decile: IntArray
-    low: FloatArray
-    high: FloatArray
-    customers: IntArray
-    conversions: IntArray
-    rate: FloatArray
-    rate_low: FloatArray
-    rate_high: FloatArray
-    lift: FloatArray
-    share: FloatArray
-    gain: FloatArray
-    cumulative_lift: FloatArray
-    level: float
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class BandTable(ColumnarResult):
-    """Conversion by band, the highest first; people below the lowest band come last, named "".
-
-    Parameters
-    ----------
-    band : ndarray of str, shape (k,)
-    customers, conversions : ndarray of int64, shape (k,)
-    rate, rate_low, rate_high : ndarray of float64, shape (k,)
-        Conversion rate with Wilson's interval; NaN of an empty band.
-    lift : ndarray of float64, shape (k,)
-        The rate by the rate of all.
-    level : float
-        Of the intervals.
-    """
-
-    band: npt.NDArray[np.str_]
-    customers: IntArray
-    conversions: IntArray
-    rate: FloatArray
-    rate_low: FloatArray
-    rate_high: FloatArray
-    lift: FloatArray
-    level: float
+__all__ = ["Calibration", "Cut", "calibrate", "read_outcomes"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -326,8 +256,8 @@ def calibrate(
         n=n,
         conversions=conversions,
         rate=_share(conversions, n, level),
-        deciles=_deciles(values, people, hits, level),
-        bands=None if bands is None else _bands(bands, value, hit, level),
+        deciles=lift_table(values, people, hits, level),
+        bands=None if bands is None else band_table(bands, value, hit, level),
         auc=area,
         auc_interval=interval,
         gini=2 * area - 1,
@@ -385,80 +315,3 @@ def _curve(values: FloatArray, people: IntArray, hits: IntArray) -> tuple[float,
     a, b, _ = logistic(x[:, None], hits / weight, weights=weight)
     slope = float(b[0]) / spread
     return a - slope * centre, slope
-
-
-def _deciles(values: FloatArray, people: IntArray, hits: IntArray, level: float) -> LiftTable:
-    n, conversions = int(people.sum()), int(hits.sum())
-    before = np.cumsum(people) - people
-    decile = (before * _TENTHS) // n + 1
-    starts = np.flatnonzero(np.concatenate(([True], decile[1:] != decile[:-1])))
-    ends = np.append(starts[1:], len(values)) - 1
-    size, hit = np.add.reduceat(people, starts), np.add.reduceat(hits, starts)
-    low, high = wilson(hit, size, level)
-    share, gain = np.cumsum(size) / n, np.cumsum(hit) / conversions
-    return LiftTable(
-        decile=decile[starts],
-        low=values[ends],
-        high=values[starts],
-        customers=size,
-        conversions=hit,
-        rate=hit / size,
-        rate_low=low,
-        rate_high=high,
-        lift=hit / size / (conversions / n),
-        share=share,
-        gain=gain,
-        cumulative_lift=gain / share,
-        level=level,
-    )
-
-
-def _bands(bands: Any, value: FloatArray, hit: npt.NDArray[np.bool_], level: float) -> BandTable:
-    if isinstance(bands, Mapping):
-        names, cuts = read_bands(bands)
-        code = band_codes(value, cuts)
-    else:
-        given = np.asarray(bands)
-        checks.same_length("bands", given, len(value))
-        if given.dtype.kind == "O":
-            given = given.astype(np.str_)
-        if given.dtype.kind != "U":
-            raise InputError(f"bands has dtype {given.dtype}: names, or a mapping of name to lowest score, are needed.")
-        found, inverse = np.unique(given, return_inverse=True)
-        # The highest band first, by the mean score of its people; those without a band last.
-        mean = np.bincount(inverse, weights=value) / np.bincount(inverse)
-        order = sorted(range(len(found)), key=lambda k: (found[k] == "", -mean[k]))
-        names, code = tuple(str(found[k]) for k in order if found[k]), np.argsort(order)[inverse]
-    k = len(names) + 1
-    people, hits = np.bincount(code, minlength=k), np.bincount(code[hit], minlength=k)
-    low, high = wilson(hits, people, level)
-    rate = np.full(k, np.nan)
-    np.divide(hits, people, out=rate, where=people > 0)
-    shown = slice(None) if people[-1] else slice(-1)
-    return BandTable(
-        band=np.array([*names, ""])[shown],
-        customers=people[shown],
-        conversions=hits[shown],
-        rate=rate[shown],
-        rate_low=low[shown],
-        rate_high=high[shown],
-        lift=(rate / hit.mean())[shown],
-        level=level,
-    )
-
-
-def read_bands(bands: Mapping[str, float]) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Return the names and lowest scores of bands, the highest first."""
-    pairs = []
-    for name, low in bands.items():
-        pairs.append((checks.number(f"bands[{name!r}]", low), checks.text("a name of bands", name)))
-    pairs.sort(key=lambda pair: -pair[0])
-    cuts = tuple(low for low, _ in pairs)
-    if len(set(cuts)) < len(cuts):
-        raise InputError(f"bands has two names for one lowest score: {dict(bands)}.")
-    return tuple(name for _, name in pairs), cuts
-
-
-def band_codes(total: FloatArray, cuts: tuple[float, ...]) -> IntArray:
-    """Return each score's band as a position among bands that descend; len(cuts) below the lowest."""
-    return np.asarray(len(cuts) - np.searchsorted(np.array(cuts[::-1]), total, side="right"), dtype=np.int64)

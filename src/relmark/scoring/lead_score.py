@@ -32,7 +32,7 @@ from relmark.expressions.scalar import Person
 from relmark.expressions.walk import walk
 from relmark.scoring._columns import rule_thousandths, thousandths
 from relmark.scoring._one import ScoreProgram
-from relmark.scoring.calibration import band_codes, read_bands
+from relmark.scoring.bands import band_codes, read_bands
 from relmark.scoring.explanation import LeadExplanation
 from relmark.scoring.points import plain
 from relmark.scoring.rules import Grade, Group, Rule, read_cap

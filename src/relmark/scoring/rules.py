@@ -16,7 +16,7 @@ from relmark.expressions import Expression, Selection
 from relmark.expressions.nodes import PERIODS, Aggregate, Field, Prop
 from relmark.expressions.stored import read, written
 from relmark.expressions.walk import walk
-from relmark.scoring.calibration import read_bands
+from relmark.scoring.bands import read_bands
 from relmark.scoring.decay import Decay, check_decay, read_decay
 from relmark.scoring.points import ByValue, RulePoints, Tiers, plain, points_of_body, read_rule_points, written_points
 

@@ -15,7 +15,7 @@ from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.log import EventLog
 from relmark.core.results import Result
 from relmark.core.time import Instant
-from relmark.segmentation.rfm import RfmModel
+from relmark.segmentation.rfm_model import RfmModel
 
 __all__ = ["RfmDrift", "drift"]
 

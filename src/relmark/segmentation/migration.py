@@ -14,8 +14,8 @@ from relmark.core.ids import find_ids
 from relmark.core.results import Result
 from relmark.core.time import instant
 from relmark.segmentation.grids import LAPSED, PROSPECT
-from relmark.segmentation.rfm import RfmScores
 from relmark.segmentation.rfm_measures import exact_sums
+from relmark.segmentation.rfm_scores import RfmScores
 
 __all__ = ["Migration", "migration"]
 

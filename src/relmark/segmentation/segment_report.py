@@ -9,8 +9,8 @@ import numpy.typing as npt
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
-from relmark.segmentation.rfm import RfmScores
 from relmark.segmentation.rfm_measures import exact_sums
+from relmark.segmentation.rfm_scores import RfmScores
 
 __all__ = ["SegmentReport", "segment_report"]
 

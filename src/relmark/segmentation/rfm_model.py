@@ -1,0 +1,265 @@
+"""An RFM model: thresholds that were read off a log once, and stay.
+
+The model scores the log that it was fitted on and every later one with the same thresholds, so that a customer who does
+nothing moves only because time passes. It goes to JSON and back without changing a bit.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.log import EventLog
+from relmark.core.time import Instant, duration_text, instant, parse_duration
+from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
+from relmark.segmentation.rfm_measures import (
+    FREQUENCIES,
+    MONETARIES,
+    REFUNDS,
+    Frequency,
+    Monetary,
+    Refunds,
+    RfmMeasures,
+    rfm_measures,
+)
+from relmark.segmentation.rfm_scores import RfmScores, ScoreArray
+from relmark.segmentation.rfm_settings import (
+    MEASURES,
+    Cuts,
+    check_bins,
+    check_cuts,
+    check_grid,
+    check_text,
+    check_within,
+    check_zone,
+    read_cuts,
+    read_grid,
+    word,
+)
+
+__all__ = ["RfmCounts", "RfmModel", "scored"]
+
+
+@attrs.frozen(kw_only=True)
+class RfmCounts:
+    """How many customers had which score when a model was fitted: what drift compares with.
+
+    Parameters
+    ----------
+    as_of : str
+        The instant of the fit.
+    cells : tuple of tuples of int, shape (bins, bins)
+        Customers by recency score (row r - 1) and frequency score (column f - 1).
+    monetary : tuple of int, shape (bins,)
+        Customers by monetary score.
+    """
+
+    as_of: str
+    cells: tuple[tuple[int, ...], ...]
+    monetary: tuple[int, ...]
+
+    @property
+    def customers(self) -> int:
+        """All who were scored."""
+        return sum(self.monetary)
+
+
+@attrs.frozen(kw_only=True)
+class RfmModel(Definition):
+    """Frozen thresholds of recency, frequency and money, and the way in which they are measured.
+
+    A model is its thresholds: write one down, or take `Rfm.fit`'s. It scores any log, goes to JSON and back without
+    changing a bit, and keeps no customer.
+
+    Parameters
+    ----------
+    bins : int
+        Scores run from 1 to this.
+    cuts : dict of str to tuple of float
+        ``bins - 1`` ascending thresholds for each of ``"days_since_last"``, ``"frequency"`` and ``"monetary"``. A
+        customer scores 1 + the number of thresholds below their figure; recency turns this round.
+    grid : "standard" or RfmGrid
+        The names.
+    type, within, frequency, order, monetary, refunds, tz
+        How figures are measured, as in `Rfm` and `Rfm.fit`.
+    fitted : RfmCounts, optional
+        How many customers had which score at the fit; None for a model that was written down.
+
+    Examples
+    --------
+    >>> model = RfmModel(bins=2, cuts={"days_since_last": [30], "frequency": [1], "monetary": [100]},
+    ...     grid=RfmGrid.by_score(2))
+    >>> RfmModel.from_json(model.to_json()) == model
+    True
+    """
+
+    kind: ClassVar[str] = "rfm"
+    version: ClassVar[int] = 1
+
+    bins: int = attrs.field(default=5, validator=check_bins)
+    cuts: Cuts = attrs.field(converter=read_cuts)
+    grid: RfmGrid = attrs.field(default=STANDARD_GRID, converter=read_grid)
+    type: str = attrs.field(default="purchase", validator=check_text)
+    within: timedelta | None = attrs.field(default=None, validator=check_within)
+    frequency: Frequency = attrs.field(default="orders", validator=word(*FREQUENCIES))
+    order: str | None = attrs.field(default=None, validator=check_text)
+    monetary: Monetary = attrs.field(default="sum", validator=word(*MONETARIES))
+    refunds: Refunds = attrs.field(default="net", validator=word(*REFUNDS))
+    tz: str = attrs.field(default="UTC", validator=check_zone)
+    fitted: RfmCounts | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check that thresholds and grid fit the bins."""
+        check_cuts(self.cuts, self.bins)
+        for name in MEASURES:
+            if name not in self.cuts:
+                raise InputError(f"cuts has no {name!r}: a model needs thresholds for {', '.join(MEASURES)}.")
+        check_grid(self.grid, self.bins)
+
+    def __hash__(self) -> int:
+        """Hash the stored form."""
+        return hash(self.fingerprint)
+
+    def score(self, log: EventLog, *, as_of: Instant) -> RfmScores:
+        """Score every customer of a log with the frozen thresholds.
+
+        Parameters
+        ----------
+        log : EventLog
+            The log of the fit, or any other of the same shop.
+        as_of : datetime, date, datetime64 or str
+            Nothing later is seen; a date is its midnight in `tz`.
+
+        Returns
+        -------
+        RfmScores
+            One row a customer of the log, ids ascending. Who has not bought by `as_of` scores 0 and is a "Prospect";
+            who bought, but only before the model's window, scores 0 and is "Lapsed".
+        """
+        return self.score_measures(
+            rfm_measures(
+                log,
+                as_of=as_of,
+                type=self.type,
+                within=self.within,
+                frequency=self.frequency,
+                order=self.order,
+                monetary=self.monetary,
+                refunds=self.refunds,
+                tz=self.tz,
+            )
+        )
+
+    def score_measures(self, measures: RfmMeasures) -> RfmScores:
+        """Score measures that were computed elsewhere, in the way that this model describes."""
+        return scored(self, measures, *self._scores(measures))
+
+    def _scores(self, measures: RfmMeasures) -> tuple[ScoreArray, ScoreArray, ScoreArray]:
+        """Return r, f and m, 0 for customers who did not buy."""
+        bought = measures.orders > 0
+        days, frequency, monetary = (_above(getattr(measures, name), self.cuts[name]) for name in MEASURES)
+        scores = ((self.bins - days), (frequency + 1), (monetary + 1))
+        r, f, m = (np.multiply(score, bought, dtype=np.int32) for score in scores)
+        return r, f, m
+
+    def _body(self) -> dict[str, Any]:
+        fitted = self.fitted
+        return {
+            "bins": self.bins,
+            "cuts": {name: list(self.cuts[name]) for name in MEASURES},
+            "grid": [list(row) for row in self.grid.rows],
+            "type": self.type,
+            "within": None if self.within is None else duration_text(self.within),
+            "frequency": self.frequency,
+            "order": self.order,
+            "monetary": self.monetary,
+            "refunds": self.refunds,
+            "tz": self.tz,
+            "fitted": None
+            if fitted is None
+            else {
+                "as_of": fitted.as_of,
+                "cells": [list(row) for row in fitted.cells],
+                "monetary": list(fitted.monetary),
+            },
+        }
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        names = [attribute.name for attribute in attrs.fields(cls)]
+        check_keys(body, required=["cuts"], optional=names, what="RFM model")
+        parts = dict(body)
+        check_keys(body["cuts"], required=MEASURES, path="$.cuts", what="set of thresholds")
+        for name in MEASURES:
+            _check_list(body["cuts"][name], f"$.cuts.{name}", (int, float))
+        if "grid" in body:
+            parts["grid"] = RfmGrid._read(body["grid"], "$.grid")  # noqa: SLF001
+        if body.get("within") is not None:
+            parts["within"] = parse_duration(body["within"], "$.within")
+        try:
+            fitted = body.get("fitted")
+            bins = checks.whole("bins", body.get("bins", 5), low=2, high=100)
+            parts["fitted"] = None if fitted is None else _read_counts(fitted, bins)
+            return cls(**parts)
+        except DefinitionError:
+            raise
+        except InputError as error:
+            raise DefinitionError(str(error), code="bad_value") from None
+
+
+def _check_list(values: Any, path: str, kind: type | tuple[type, ...]) -> None:
+    if not isinstance(values, list) or not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
+        raise DefinitionError("a list of numbers is needed.", path=path, code="wrong_type")
+
+
+def _read_counts(body: Any, bins: int) -> RfmCounts:
+    check_keys(body, required=["as_of", "cells", "monetary"], path="$.fitted", what="set of counts")
+    if not isinstance(body["cells"], list):
+        raise DefinitionError("a list of lists of counts is needed.", path="$.fitted.cells", code="wrong_type")
+    rows = {"$.fitted.monetary": body["monetary"]}
+    rows |= {f"$.fitted.cells[{k}]": row for k, row in enumerate(body["cells"])}
+    for path, row in rows.items():
+        _check_list(row, path, int)
+        if len(row) != bins or min(row) < 0:
+            raise DefinitionError(f"{bins} counts of 0 or more are needed.", path=path, code="bad_value")
+    if len(body["cells"]) != bins or sum(map(sum, body["cells"])) != sum(body["monetary"]):
+        raise DefinitionError(
+            f"the counts must be {bins} by {bins} and add up to those of the money.",
+            path="$.fitted.cells",
+            code="bad_value",
+        )
+    instant(body["as_of"], name="fitted.as_of")
+    return RfmCounts(as_of=body["as_of"], cells=tuple(map(tuple, body["cells"])), monetary=tuple(body["monetary"]))
+
+
+def scored(model: RfmModel, measures: RfmMeasures, r: ScoreArray, f: ScoreArray, m: ScoreArray) -> RfmScores:
+    """Return the scores of some measures with all that they are about."""
+    return RfmScores(
+        customer_id=measures.customer_id,
+        r=r,
+        f=f,
+        m=m,
+        days_since_last=measures.days_since_last,
+        frequency=measures.frequency,
+        monetary=measures.monetary,
+        orders=measures.orders,
+        revenue=measures.revenue,
+        lapsed=measures.lapsed,
+        as_of=measures.as_of,
+        model=model,
+    )
+
+
+def _above(x: npt.NDArray[Any], cuts: tuple[float, ...]) -> npt.NDArray[np.int8]:
+    """Return how many thresholds lie below each figure; NaN is above none."""
+    out = np.zeros(len(x), dtype=np.int8)
+    for cut in cuts:
+        out += x > cut
+    return out

@@ -1,0 +1,124 @@
+"""What RFM gives each customer: three scores, a name, and the figures behind them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import FloatArray, IntArray
+from relmark.core.results import ColumnarResult
+from relmark.segmentation.grids import LAPSED, PROSPECT, RfmGrid
+from relmark.segmentation.rfm_settings import MEASURES
+
+if TYPE_CHECKING:
+    from relmark.segmentation.rfm_model import RfmModel
+    from relmark.segmentation.segment_report import SegmentReport
+
+__all__ = ["RfmScores"]
+
+ScoreArray = npt.NDArray[np.int32]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RfmScores(ColumnarResult):
+    """Scores and names of customers, ids ascending; any result of this kind joins a base with `base.with_columns`.
+
+    Parameters
+    ----------
+    customer_id : ndarray, shape (n,)
+        Ids ascending.
+    r, f, m : ndarray of int32, shape (n,)
+        Scores from 1 (worst) to bins (best); 0 for those who could not be scored.
+    days_since_last : ndarray of float64, shape (n,)
+        Calendar days since the last purchase; NaN for those who could not be scored.
+    frequency : ndarray of int64, shape (n,)
+        Orders, or days with a purchase.
+    monetary : ndarray of float64, shape (n,)
+        Money in all, or the mean of an order.
+    orders : ndarray of int64, shape (n,)
+        Orders.
+    revenue : ndarray of float64, shape (n,)
+        Money in all.
+    lapsed : ndarray of bool, shape (n,)
+        Who bought, but only before the window.
+    as_of : str
+        The instant of the figures.
+    model : RfmModel
+        The thresholds and names that gave the scores.
+    """
+
+    customer_id: npt.NDArray[Any]
+    r: ScoreArray
+    f: ScoreArray
+    m: ScoreArray
+    days_since_last: FloatArray
+    frequency: IntArray
+    monetary: FloatArray
+    orders: IntArray
+    revenue: FloatArray
+    lapsed: npt.NDArray[np.bool_]
+    as_of: str
+    model: RfmModel
+
+    @property
+    def grid(self) -> RfmGrid:
+        """The names of the cells."""
+        return self.model.grid
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that `segment` can have, best first; "Prospect" and "Lapsed" last."""
+        return (*self.grid.names, PROSPECT, LAPSED)
+
+    @property
+    def segment_code(self) -> npt.NDArray[np.int16]:
+        """The segment of each customer as a position in `names`, shape (n,)."""
+        n = self.grid.bins
+        table = np.full((n + 1, n + 1), len(self.grid.names), dtype=np.int16)
+        table[1:, 1:] = self.grid.codes()
+        code: npt.NDArray[np.int16] = np.asarray(table.ravel()[self.r * (n + 1) + self.f])
+        code[self.lapsed] = len(self.grid.names) + 1
+        return code
+
+    @property
+    def segment(self) -> npt.NDArray[np.str_]:
+        """The name of each customer's segment, shape (n,)."""
+        return np.asarray(np.array(self.names)[self.segment_code])
+
+    def counts(self) -> dict[str, int]:
+        """Return how many customers each segment has: all names of the grid, the others where they occur."""
+        found = np.bincount(self.segment_code, minlength=len(self.names)).tolist()
+        return {
+            name: count
+            for name, count in zip(self.names, found, strict=True)
+            if count or name not in {PROSPECT, LAPSED}
+        }
+
+    def report(self) -> SegmentReport:
+        """Return what each segment is worth: `segment_report` of these scores."""
+        from relmark.segmentation.segment_report import segment_report
+
+        return segment_report(self)
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the aligned columns by name, `segment` among them."""
+        columns = {name: getattr(self, name) for name in self._field_names() if name not in {"as_of", "model"}}
+        return {name: columns[name] for name in ("customer_id", "r", "f", "m")} | {"segment": self.segment} | columns
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field as JSON-ready values, `segment` among them."""
+        return super().to_dict() | {"segment": self.segment.tolist()}
+
+    def __len__(self) -> int:
+        """Return the number of customers."""
+        return len(self.customer_id)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"customers": len(self), "as_of": self.as_of, "counts": self.counts()}
+
+    def _table(self) -> dict[str, Any]:
+        columns = self.to_columns()
+        return {name: columns[name] for name in ("customer_id", "r", "f", "m", "segment", *MEASURES)}

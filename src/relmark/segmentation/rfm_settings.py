@@ -1,0 +1,102 @@
+"""The settings that `Rfm` and `RfmModel` share, read and checked in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import attrs
+
+from relmark.core import checks
+from relmark.core.errors import InputError
+from relmark.core.time import duration, time_zone
+from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
+
+__all__ = [
+    "MEASURES",
+    "Cuts",
+    "check_bins",
+    "check_cuts",
+    "check_grid",
+    "check_text",
+    "check_within",
+    "check_zone",
+    "read_cuts",
+    "read_grid",
+    "word",
+]
+
+MEASURES = ("days_since_last", "frequency", "monetary")
+Cuts: TypeAlias = Mapping[str, tuple[float, ...]]
+
+
+def read_cuts(cuts: Any) -> dict[str, tuple[float, ...]]:
+    """Return thresholds by the name of their figure."""
+    if cuts is None:
+        return {}
+    if not isinstance(cuts, Mapping):
+        raise InputError(f"cuts is {checks.shown(cuts)}: a mapping of {', '.join(MEASURES)} to thresholds is needed.")
+    return {name: tuple(checks.numbers(f"cuts[{name!r}]", values).tolist()) for name, values in cuts.items()}
+
+
+def check_cuts(cuts: Cuts, bins: int) -> None:
+    """Refuse thresholds of unknown figures, of another number of bins, or out of order."""
+    for name, values in cuts.items():
+        checks.one_of("a name of cuts", name, MEASURES)
+        if len(values) != bins - 1:
+            raise InputError(f"cuts[{name!r}] has {len(values)} thresholds: {bins - 1} are needed for {bins} bins.")
+        if any(low > high for low, high in pairwise(values)):
+            raise InputError(f"cuts[{name!r}] is {list(values)}: thresholds ascend.")
+
+
+def check_bins(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    """Refuse a number of bins that is not 2 to 100."""
+    checks.whole("bins", value, low=2, high=100)
+
+
+def check_text(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    """Refuse what is neither None nor a name."""
+    if value is not None:
+        checks.text(attribute.name, value)
+
+
+def check_zone(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    """Refuse an unknown time zone."""
+    time_zone(checks.text("tz", value))
+
+
+def check_within(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    """Refuse what is neither None nor a duration above zero."""
+    if value is not None:
+        duration("within", value)
+
+
+def word(*allowed: str) -> Any:
+    """Return the validator of a setting that is one of several words."""
+
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+        checks.one_of(attribute.name, value, allowed)
+
+    return check
+
+
+def read_grid(grid: Any) -> RfmGrid:
+    """Return a grid, or the standard one by its name."""
+    if isinstance(grid, RfmGrid):
+        return grid
+    if isinstance(grid, str) and grid == "standard":
+        return STANDARD_GRID
+    raise InputError(f"grid is {checks.shown(grid)}: 'standard' or an RfmGrid is needed.")
+
+
+def check_grid(grid: RfmGrid, bins: int) -> None:
+    """Refuse a grid of another number of bins."""
+    if grid.bins == bins:
+        return
+    if grid == STANDARD_GRID:
+        raise InputError(
+            f"grid is 'standard', which is for 5 bins, and bins is {bins}. Give grid=RfmGrid.from_regions(..., "
+            f"bins={bins}), or grid=RfmGrid.by_score({bins})."
+        )
+    raise InputError(f"grid has {grid.bins} bins and bins is {bins}: they must agree.")
