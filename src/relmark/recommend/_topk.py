@@ -65,17 +65,17 @@ def top_k(scores: FloatArray, k: int) -> tuple[IntArray, npt.NDArray[np.int64], 
 
 def _threshold(scores: FloatArray, k: int) -> FloatArray:
     """Return for each row a score that at least k of its scores reach, shape (n,)."""
-    n, m = scores.shape
-    groups = 4 * k
-    if m >= 8 * groups:
-        # The k-th best of the groups' maxima: k groups hold a score of it or more. One pass instead of a partition.
-        width = m // groups
-        maxima = scores[:, : width * groups].reshape(n, width, groups).max(axis=1)
-        if width * groups < m:
-            rest = scores[:, width * groups :]
-            np.maximum(maxima[:, : rest.shape[1]], rest, out=maxima[:, : rest.shape[1]])
-        return np.partition(maxima, groups - k, axis=1)[:, groups - k]
-    return np.partition(scores, m - k, axis=1)[:, m - k]
+    # Halve the row again and again, keeping the larger of two scores: each pass is a vector maximum, and what is left
+    # are maxima of groups. k groups hold the k-th best of them or more, so k scores do. A third of a partition's time.
+    while scores.shape[1] >= 8 * k:
+        width = scores.shape[1]
+        half = width // 2
+        larger = np.maximum(scores[:, :half], scores[:, half : 2 * half])
+        if width % 2:
+            np.maximum(larger[:, 0], scores[:, -1], out=larger[:, 0])
+        scores = larger
+    left = scores.shape[1]
+    return np.partition(scores, left - k, axis=1)[:, left - k]
 
 
 def _keys(value: FloatArray, column: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:

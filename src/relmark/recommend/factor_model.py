@@ -180,29 +180,30 @@ class FactorModel(Fitted):
         For least squares eq. 7 of Hu, Koren and Volinsky, ``y_i' W_u y_j c_uj``; for BPR the part of each purchase in
         the vector that they alone would give, and the item's bias.
         """
+        labels, amounts = self._purchases(block, item)
         taste = self._tastes(block)[0].astype(np.float64)
         score = float(taste @ self.item_factors[item].astype(np.float64))
-        past = block.past
-        labels = self.item[past.item].astype(np.str_).tolist()
-        target = self._vectors[item].astype(np.float64)
         if self.has_bias:
-            amounts = np.zeros(len(past.item))
-            if len(amounts):
-                _, gap, share = pairwise(self.item_factors, past.item, self.spec.regularization)
-                amounts = share * (gap @ target)
-            labels, amounts = (
-                [*labels, "the item's own appeal"],
-                np.append(amounts, self.item_factors[item, -1] * taste[-1]),
-            )
-        else:
-            confidence = self.spec.alpha * past.weight.astype(np.float64)
-            own = self._vectors[past.item].astype(np.float64)
-            W = self._gram + (own.T * (confidence - 1.0)) @ own
-            amounts = confidence * (own @ np.linalg.solve(W, target))
+            labels.append("the item's own appeal")
+            amounts = np.append(amounts, self.item_factors[item, -1] * taste[-1])
         rest = score - float(amounts.sum())
         if abs(rest) > 1e-6 * max(abs(score), 1e-3):
             labels, amounts = [*labels, "the customer's taste beyond these"], np.append(amounts, rest)
         return labels, amounts
+
+    def _purchases(self, block: Block, item: int) -> Contributions:
+        past = block.past
+        labels = self.item[past.item].astype(np.str_).tolist()
+        target = self._vectors[item].astype(np.float64)
+        if not labels:
+            return labels, np.zeros(0)
+        if self.has_bias:
+            _, gap, share = pairwise(self.item_factors, past.item, self.spec.regularization)
+            return labels, share * (gap @ target)
+        confidence = self.spec.alpha * past.weight.astype(np.float64)
+        own = self._vectors[past.item].astype(np.float64)
+        W = self._gram + (own.T * (confidence - 1.0)) @ own
+        return labels, confidence * (own @ np.linalg.solve(W, target))
 
     def _similar(self, item: int) -> FloatArray:
         vectors = self._vectors

@@ -77,6 +77,10 @@ class Fitted(Saved):
         """Return what adds up to the own score of one customer and one item."""
         raise AssertionError(f"{type(self).__name__} cannot explain item {item} to {len(block)} customers")
 
+    def _purchases(self, block: Block, item: int) -> Contributions:
+        """Return what a customer's purchases add to a score, without other parts."""
+        return self._contributions(block, item)
+
     def _similar(self, item: int) -> FloatArray:
         """Return how like one item all others are, shape (m,); -inf where nothing is known."""
         raise InputError(
@@ -117,8 +121,7 @@ class Fitted(Saved):
     def _reason(self, tier: int, block: Block, item: int) -> str:
         if tier > 0:
             return "popular"
-        labels, amounts = self._contributions(block, item)
-        labels, amounts = labels[: len(block.past.item)], amounts[: len(block.past.item)]  # purchases come first
+        labels, amounts = self._purchases(block, item)
         best = int(np.argmax(amounts)) if len(amounts) else -1
         if best < 0 or amounts[best] <= 0:
             return self.source

@@ -170,9 +170,8 @@ class FittedNeighbours(Fitted):
         m = len(self.item)
         product = block.past.matrix(m) @ self.neighbours.matrix(m)
         scores = np.full((len(block), m), NO, dtype=np.float32)
-        row = np.repeat(np.arange(len(block)), np.diff(product.indptr))
-        there = product.data > 0
-        scores[row[there], product.indices[there]] = product.data[there]
+        place = np.repeat(np.arange(len(block)) * m, np.diff(product.indptr)) + product.indices
+        scores.reshape(-1)[place] = np.where(product.data > 0, product.data, NO)
         return scores
 
     def _contributions(self, block: Block, item: int) -> Contributions:
