@@ -484,7 +484,18 @@ def test_an_arm_that_is_missing_is_outside():
 
 
 @pytest.mark.parametrize(
-    "case", ["plain", "sorted", "lopsided", "constant", "constant in one arm", "whole numbers", "tiny", "offset"]
+    "case",
+    [
+        "plain",
+        "sorted",
+        "lopsided",
+        "constant",
+        "constant in one arm",
+        "whole numbers",
+        "single precision",
+        "tiny",
+        "offset",
+    ],
 )
 def test_two_arms_have_the_moments_of_numpy_whatever_their_order_and_scale(case):
     rng = np.random.default_rng(12)
@@ -502,6 +513,8 @@ def test_two_arms_have_the_moments_of_numpy_whatever_their_order_and_scale(case)
         x = np.where(arm == 1, 0.1, x)
     elif case == "whole numbers":
         x, y = rng.integers(0, 9, n), rng.random(n) < 0.2
+    elif case == "single precision":
+        x, y = (x + 1e5).astype(np.float32), y.astype(np.float32)
     elif case == "tiny":
         x, y, arm = x[:3], y[:3], np.array([0, 1, 1])
     elif case == "offset":

@@ -78,28 +78,32 @@ def _by_mask(
     shift, or than the spread of all, the differences would cancel: then the other way is taken.
     """
     k = len(arrays)
-    shift = np.array([array[:ROWS].mean(dtype=np.float64) if len(array) else 0.0 for array in arrays])
+    shift = [float(array[:ROWS].mean(dtype=np.float64)) if len(array) else 0.0 for array in arrays]
     # Of all rows, and of the second cell; plain floats, because adding to an array's element costs more than the sum.
     sum_all, sum_one = [0.0] * k, [0.0] * k
     product_all, product_one = [0.0] * len(pairs), [0.0] * len(pairs)
-    every, second, ones = np.empty((k, ROWS)), np.empty((k, ROWS)), np.ones(ROWS)
+    every, second, ones = list(np.empty((k, ROWS))), list(np.empty((k, ROWS))), np.ones(ROWS)
+    mask, n1 = np.empty(ROWS), 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         for low in range(0, len(cell), ROWS):
-            mask = cell[low : low + ROWS].astype(np.float64)
-            n = len(mask)
-            y, z = [row[:n] for row in every], [row[:n] for row in second]
-            for column, array in enumerate(arrays):
-                np.subtract(array[low : low + ROWS], shift[column], out=y[column])
-                np.multiply(y[column], mask, out=z[column])
-                sum_all[column] += y[column].dot(ones[:n])
-                sum_one[column] += z[column].dot(ones[:n])
+            here = slice(low, low + ROWS)
+            n = min(ROWS, len(cell) - low)
+            if n < ROWS:  # the last block
+                every, second = [row[:n] for row in every], [row[:n] for row in second]
+                mask, ones = mask[:n], ones[:n]
+            mask[:] = cell[here]
+            n1 += mask.dot(ones)
+            for column, (array, y, z) in enumerate(zip(arrays, every, second, strict=True)):
+                np.subtract(array[here], shift[column], out=y, dtype=np.float64)
+                np.multiply(y, mask, out=z)
+                sum_all[column] += y.dot(ones)
+                sum_one[column] += z.dot(ones)
             for at, (i, j) in enumerate(pairs):
-                product_all[at] += y[i].dot(y[j])
-                product_one[at] += z[i].dot(y[j])
+                product_all[at] += every[i].dot(every[j])
+                product_one[at] += second[i].dot(every[j])
         sums, products = np.array([sum_all, sum_one]), np.zeros((2, k, k))
         for at, (i, j) in enumerate(pairs):
             products[:, i, j] = product_all[at], product_one[at]
-        n1 = float(np.count_nonzero(cell))
         count = np.array([len(cell) - n1, n1])
         total = np.array([sums[0] - sums[1], sums[1]])
         away = total / np.maximum(count, 1.0)[:, None]
@@ -109,7 +113,7 @@ def _by_mask(
         spread, most = np.diagonal(scatter, axis1=1, axis2=2), np.diagonal(products[0])
         if (most > MOST_LOST * np.maximum(spread, 0.0)).any() or (spread < 0).any():
             return None
-    mean = np.where(count[:, None] > 0, away + shift, 0.0)
+    mean = np.where(count[:, None] > 0, away + np.array(shift), 0.0)
     return count, mean, scatter
 
 

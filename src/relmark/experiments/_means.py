@@ -125,6 +125,9 @@ def _slopes(cov: FloatArray) -> tuple[FloatArray, FloatArray, npt.NDArray[np.boo
     sd = np.sqrt(np.maximum(np.diagonal(inner, axis1=1, axis2=2), 0.0))
     known = np.asarray(np.isfinite(inner).all(axis=(1, 2)) & (sd > 0).all(axis=1))
     scale = np.where(known[:, None], sd, 1.0)
+    if inner.shape[-1] == 1:  # one covariate needs no linear algebra
+        inverse = np.where(known[:, None, None], 1 / scale[:, :, None] ** 2, 1.0)
+        return np.where(known[:, None], inverse[:, :, 0] * cov[:, 1:, 0], 0.0), inverse, ~known
     identity = np.eye(inner.shape[-1])
     correlation = np.where(known[:, None, None], inner / (scale[:, :, None] * scale[:, None, :]), identity)
     # As correlations, so that units do not decide what counts as collinear.
