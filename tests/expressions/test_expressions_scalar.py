@@ -215,6 +215,9 @@ def test_strict_sequences_look_at_all_types_and_exclusions_between_the_ends():
     assert verdict(sequence([event("a"), event("c")], exclude=[event("b")]), {}, [a, b, c]) is False
     assert verdict(sequence([event("a"), event("c")], exclude=[event("a")]), {}, [a, b, c]) is True
     assert verdict(sequence([event("a"), event("d")]), {}, [a, b, c]) is False
+    at_the_end = sequence([event("a"), event("c")], exclude=[event("b")])
+    assert verdict(at_the_end, {}, [a, happened("b", 1), c]) is True
+    assert verdict(at_the_end, {}, [a, happened("b", 3), c]) is True
 
 
 def test_a_base_with_dates_and_instants_among_properties():
@@ -278,6 +281,9 @@ def test_a_day_that_comes_twice_has_three_edges():
     rule = field("born").upcoming(days(1))
     person = who({"born": date(2007, 11, 4)}, as_of=edges[0] * US + datetime(1970, 1, 1, tzinfo=UTC))
     assert program_of(rule, "America/St_Johns").next_change(person) == edges[1]
+    returned = field("born").anniversary(upcoming=days(1))  # the birthday is over for a minute, and then it is not
+    person = who({"born": date(1990, 11, 3)}, as_of=edges[0] * US + datetime(1970, 1, 1, tzinfo=UTC))
+    assert program_of(returned, "America/St_Johns").next_change(person) == edges[1]
 
 
 def test_calendar_periods_beyond_what_dates_hold_never_come():
