@@ -174,6 +174,8 @@ TEXTS = {
     "a method of events": "event('a').between(1, 2)",
     "a figure of a field": "field('a').count()",
     "a chained comparison": "1 < field('age') < 3",
+    "a chain with a sum in it": "1 < field('age') + 1 < 3",
+    "an open call": "field('age'",
     "and of numbers": "field('a') > 1 & field('b') > 2",
     "events as a rule": "event('a')",
     "a number as a rule": "3",
@@ -253,6 +255,11 @@ def test_limits_can_be_raised_by_whoever_trusts_the_source():
     assert Expression.from_json(rule.to_json(), Limits(depth=90)).fingerprint == rule.fingerprint
     with pytest.raises(LimitError, match="levels"):
         Segment("x", parse(" + ".join(["field('a')"] * 150) + " > 1", Limits(depth=500)))
+
+
+def test_raised_limits_end_before_python_does():
+    with pytest.raises(LimitError, match="too deep"):
+        Expression.from_dict(nested(3_000), Limits(depth=100_000, nodes=100_000))
 
 
 def test_limits_can_be_lowered():

@@ -1,9 +1,12 @@
 """The rule language: what is meant by a segment, a condition of a score or a figure of a customer.
 
 `builders` begins a rule, `operators` and `selection` continue it, and `nodes` is the immutable tree that results:
-meaning, and nothing else. `stored` writes and reads its JSON form.
+meaning, and nothing else. `stored` writes and reads its JSON form, `text_writer` and `text_reader` the text; `kinds`
+says what does not fit a schema. `evaluate` computes a tree over a whole base, `scalar` for one person, and `explain`
+says why, and until when.
 """
 
+from relmark.core.documents import Limits
 from relmark.expressions.builders import (
     all_of,
     any_of,
@@ -25,6 +28,7 @@ from relmark.expressions.text_reader import parse
 
 __all__ = [
     "Expression",
+    "Limits",
     "Problem",
     "Selection",
     "Window",

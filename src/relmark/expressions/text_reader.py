@@ -347,8 +347,6 @@ class _Reader:
         self._count(frame.start)
         try:
             value = frame.call(*frame.items, **frame.named)
-        except LimitError:
-            raise
         except InputError as error:
             raise self.fail(frame.start, str(error), code="wrong_value") from None
         except TypeError as error:
