@@ -188,3 +188,24 @@ def test_a_perfect_rule_has_no_interval():
     assert learning.auc.value == 1.0
     assert math.isnan(learning.auc.low)
     assert "perfect" in learning.auc.reason
+
+
+def test_a_fold_in_which_a_rule_is_the_same_for_everyone_gives_it_nothing():
+    base = CustomerBase(customers=CustomerTable.from_columns(customer_id=np.arange(60), only=np.arange(60) == 7))
+    score = LeadScore(name="x", rules=[Rule("only", when=field("only") == True, points=1)])  # noqa: E712
+    learning = suggest_points(score, base, np.arange(60) < 20, as_of=AS_OF).learning
+    assert learning.low[0] == 0.0 < learning.high[0]
+
+
+def test_a_score_pickles_and_copies_after_it_was_used(shop):
+    import copy
+    import pickle
+
+    base, converted = shop
+    GIVEN.explain(base, 0, as_of=AS_OF)
+    learnt = suggest_points(GIVEN, base, converted, as_of=AS_OF)
+    for score in (GIVEN, learnt):
+        back = pickle.loads(pickle.dumps(score))
+        assert back == score
+        assert back.explain(base, 3, as_of=AS_OF).total == score.explain(base, 3, as_of=AS_OF).total
+        assert copy.deepcopy(score) == score

@@ -282,12 +282,9 @@ class _Each:
         return Found(sum(raw), sum(faded), sum(kept_points), events)
 
     def until(self, person: Person, at: int) -> int:
-        """Return until when no event expires, enters or meets a step of the decay."""
+        """Return until when no event expires or meets a step of the decay."""
         events = self.find(person, at)
-        every = self.find(person, person.as_of)
         end = NEVER
-        if every and every[-1][0] > at:  # looking back from before as_of, events are still to come
-            end = every[bisect_right([time for time, _ in every], at)][0]
         if self.expires is not None and events:
             end = min(end, events[0][0] + self.expires)
         if self.decay is not None:
