@@ -169,6 +169,8 @@ def test_an_assignment_brings_its_names_its_shares_and_who_is_outside():
         (Mean("y", covariates=["x"]), {"y": [1.0, 2, 3, 4], "x": [1.0, 2, 4, 9]}, "too few people"),
         (Ratio("y", "x"), {"y": [1.0, 2, 3, 4, 5, 7], "x": [0.0, 1, 0, 1, 0, 1]}, "mean of x is zero"),
         (Proportion("y"), {"y": [0] * 6}, "the same for everybody"),
+        (Mean("y", covariates=["x"]), {"y": [1.0, 2, 3, 4, 5, 7, 8, 9], "x": [2.0, 3, 4, 5, 6, 8, 9, 10]}, "exactly"),
+        (Ratio("y", "x"), {"y": [0.1, 0.2, 0.3, 0.4, 0.5, 0.7], "x": [0.3, 0.6, 0.9, 1.2, 1.5, 2.1]}, "nobody differs"),
     ],
 )
 def test_what_cannot_be_estimated_is_nan_with_the_reason(metric, values, reason):
@@ -320,6 +322,10 @@ def test_post_stratification_narrows_and_keeps_the_effect():
     assert post_stratified(moments, Proportion("b"), arm="1", control="0").standard_error > 0
     lone = Moments.from_columns({"y": y}, arm, segment=np.where(np.arange(n) == 0, 9, stratum))
     assert "fewer than two people" in post_stratified(lone, Mean("y"), control=0).difference.reason
+    flat = Moments.from_columns({"y": y, "x": np.where(stratum == 2, 1.0, y)}, arm, segment=stratum)
+    refused = post_stratified(flat, Mean("y", covariates=["x"]), control=0)
+    assert refused.difference.reason.startswith("segment '2': covariates")
+    assert refused.difference.interval is None
 
 
 def test_the_effect_on_those_who_open_is_the_effect_over_the_share_who_open():

@@ -108,6 +108,8 @@ def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> tuple[_me
     reason = np.where(
         still & (reason == ""), "nobody differs from anybody within either arm: no standard error", reason
     )
+    exact = (pair.variance <= _means.EXACT * (pair.v11 + pair.v00)) & ~still
+    reason = np.where(exact & (reason == ""), "the covariates tell the outcome exactly: no standard error", reason)
     return pair, reason, title
 
 
@@ -119,7 +121,10 @@ def _linearised(mean: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArr
     weights = np.zeros((s, 1 + q, 2 + q))
     weights[:, 0, 0], weights[:, 0, 1] = 1 / d, -ratio / d
     weights[:, np.arange(1, 1 + q), np.arange(2, 2 + q)] = 1.0
-    return ratio, np.einsum("sij,sjk,slk->sil", weights, cov, weights)
+    linear = np.einsum("sij,sjk,slk->sil", weights, cov, weights)
+    size = (cov[:, 0, 0] + ratio**2 * cov[:, 1, 1]) / d**2
+    linear[linear[:, 0, 0] <= _means.EXACT * size, 0, 0] = 0.0  # numerator and denominator go together exactly
+    return ratio, linear
 
 
 def _emptiness(counts: tuple[FloatArray, ...], names: tuple[str, ...]) -> npt.NDArray[np.str_]:
@@ -323,6 +328,9 @@ def _check_yes_no(name: str, moments: Moments, at: int) -> None:
         )
 
 
-def compared_mean(metric: Mean | Ratio, moments: Moments, arm: int, control: int) -> _means.Pair:
-    """Return the pair of estimated means alone."""
-    return _pair(metric, moments, arm, control)[0]
+def compared_mean(
+    metric: Mean | Ratio, moments: Moments, arm: int, control: int
+) -> tuple[_means.Pair, npt.NDArray[np.str_]]:
+    """Return the pair of estimated means alone, and the reason where there are none."""
+    pair, reason, _ = _pair(metric, moments, arm, control)
+    return pair, reason

@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 FloatArray = npt.NDArray[np.float64]
 
+EXACT = 1e-13  # what is left of a variance below this share of it is rounding
 NORMAL_FROM = 1e7  # degrees of freedom from which Student's t is the normal to 7 digits
 
 
@@ -106,8 +107,8 @@ def adjusted(
         d = z - centre
         residual = c[:, 0, 0] - np.einsum("sq,sq->s", slope, c[:, 1:, 0])
         df = k - 1 - q
-        # A residual is zero only where it is zero to rounding.
-        s2 = np.maximum(residual, 0.0) * (k - 1) / np.where(df > 0, df, np.nan)
+        residual = np.where(residual > EXACT * c[:, 0, 0], residual, 0.0)
+        s2 = residual * (k - 1) / np.where(df > 0, df, np.nan)
         leverage = np.einsum("sq,sqr,sr->s", d, inverse, d) / np.maximum(k - 1, 1)
         error.append(s2 * (1 / np.maximum(k, 1) + leverage))
         mu.append(m - np.einsum("sq,sq->s", slope, d))

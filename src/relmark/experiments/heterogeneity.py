@@ -124,7 +124,11 @@ def post_stratified(
     if empty:
         reason = f"segment {empty[0]!r} has fewer than two people in an arm: join it with another"
     with np.errstate(divide="ignore", invalid="ignore"):
-        s = compared_mean(plain, moments, at1, at0)
+        s, why_not = compared_mean(plain, moments, at1, at0)
+    for name_of, words in zip(moments.segments, why_not.tolist(), strict=True):
+        # That nobody differs within one segment is no obstacle: it adds no variance.
+        if not reason and words and not words.startswith(("nobody differs", "the covariates tell", "arm ")):
+            reason = f"segment {name_of!r}: {words}"
     n = n0 + n1
     w = n[used] / n.sum()
     m1, m0 = (np.asarray([w @ mu[used]]) for mu in (s.mu1, s.mu0))
