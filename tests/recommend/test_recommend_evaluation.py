@@ -259,6 +259,7 @@ def test_auto_takes_the_best_and_says_why():
     assert choice.name == best
     assert choice.why.startswith(f"{best} has the best nDCG@5 on ")
     assert "clearly more than" in choice.why
+    assert choice.why in str(choice)
     assert repr(choice).startswith(f"Choice(name={best}, spec=")
     assert len(choice.fit(x).recommend([1], 3)) == 3
     fresh = auto(x, k=5, items="new")

@@ -336,6 +336,18 @@ def test_a_history_that_came_later_is_taken_instead(models, x):
     assert models["ease"].explain(500, 9, history=new, as_of="2026-04-21").score != 0
 
 
+def test_rules_for_one_customer_hold_when_their_history_is_fresh_or_they_hold_a_basket(models):
+    new = Interactions.from_columns(customer_id=[3, 500], item=[5, 6], time=np.array(["2026-04-12"] * 2, "M8[D]"))
+    rules = Rules(deny_for={3: [1, 2], 500: [4], 600: [0]})
+    for name, model in models.items():
+        recs = model.recommend([3, 500, 600], 30, rules=rules, history=new, as_of=LATER)
+        for customer, denied in ((3, {1, 2}), (500, {4}), (600, {0})):
+            assert denied.isdisjoint(rec.item for rec in recs.for_customer(customer)), name
+        assert {1, 2}.isdisjoint(rec.item for rec in model.for_basket([7], 30, customer=3, rules=rules, as_of=LATER))
+        assert {4}.isdisjoint(rec.item for rec in model.for_basket([7], 30, customer=500, rules=rules, as_of=LATER))
+        assert {1, 2}.isdisjoint(rec.item for rec in model.recommend([3], 30, rules=rules, as_of=LATER).for_customer(3))
+
+
 def test_each_customer_may_have_an_instant_of_their_own(models):
     from relmark import days
 

@@ -40,6 +40,8 @@ class Block:
         The items in the basket that all of them hold; never recommended.
     parts : tuple of Block
         The same customers as the models of a blend or a fallback see them, each with its own weights.
+    fresh : bool
+        Whether the past is another than the one the model was fitted on.
     """
 
     past: History
@@ -47,6 +49,7 @@ class Block:
     now: IntArray | None
     basket: IntArray | None = None
     parts: tuple[Block, ...] = ()
+    fresh: bool = False
 
     def __len__(self) -> int:
         """Return the number of customers."""
@@ -60,6 +63,7 @@ class Block:
             None if self.now is None else self.now[rows],
             self.basket,
             tuple(part.take(rows) for part in self.parts),
+            self.fresh,
         )
 
     def slice(self, low: int, high: int) -> Block:
@@ -70,6 +74,7 @@ class Block:
             None if self.now is None else self.now[low:high],
             self.basket,
             tuple(part.slice(low, high) for part in self.parts),
+            self.fresh,
         )
 
 

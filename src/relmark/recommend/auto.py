@@ -53,6 +53,9 @@ class Choice(Result):
     def _facts(self) -> dict[str, Any]:
         return {"name": self.name, "spec": self.spec, "why": self.why}
 
+    def _table(self) -> dict[str, Any]:
+        return {"choice": ["name", "spec", "why"], "": [self.name, repr(self.spec), self.why]}
+
 
 def auto(
     interactions: Interactions,
@@ -74,8 +77,8 @@ def auto(
     k, test, folds, items, rules, rng
         As in `compare`.
     candidates : mapping of str to Spec, optional
-        By default popularity with half-lives of 7 and 30 days, buy-again, neighbours, EASE with and without half-life,
-        and, for all items, EASE blended with buy-again.
+        By default popularity of all time and with half-lives of 7 and 30 days, buy-again, neighbours, EASE with and
+        without half-life, and, for all items, EASE blended with buy-again.
 
     Notes
     -----
@@ -102,6 +105,7 @@ def auto(
 def standard_candidates(items: str = "all") -> dict[str, Spec]:
     """Return what `auto` tries, by name."""
     own: dict[str, Spec] = {
+        "popular": Popular(),
         "popular, 7 days": Popular(half_life=days(7)),
         "popular, 30 days": Popular(half_life=days(30)),
         "neighbours": ItemNeighbours(),

@@ -147,7 +147,8 @@ class FactorModel(Fitted):
 
     def _tastes(self, block: Block) -> FloatArray:
         """Return the vectors of customers: what was fitted, or folded in from a past that the fit did not see."""
-        stored = np.flatnonzero(block.position >= 0) if block.basket is None else np.zeros(0, dtype=np.int64)
+        fitted = block.basket is None and not block.fresh
+        stored = np.flatnonzero(block.position >= 0) if fitted else np.zeros(0, dtype=np.int64)
         if len(stored) == len(block):
             return np.asarray(self.customer_factors[block.position])
         tastes: FloatArray = np.zeros((len(block), self.customer_factors.shape[1]), dtype=np.float32)

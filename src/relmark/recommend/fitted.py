@@ -354,7 +354,7 @@ class Fitted(Saved):
             past = self.history if customers is None else self.history.take(position)
             return ids, Block(past, position, moments)
         past = self._recoded(history, find_ids("customers", history.customer_id, ids), moments)
-        return ids, Block(past, np.full(len(ids), -1), moments)
+        return ids, Block(past, position, moments, fresh=True)
 
     def _basket_block(self, basket: IntArray, customer: ItemId | None, as_of: Any) -> Block:
         """Return one customer, or a stranger, with a basket."""
