@@ -198,6 +198,11 @@ class TestBootstrap:
         assert half == pytest.approx(1.96 * 100, rel=0.1)
         assert credit.value_low is None
 
+    def test_value_without_conversions_follows_the_nulls(self):
+        j = Journeys.from_paths(["a"], conversions=[0], value=[500], nulls=[100])
+        credit = LastTouch().bootstrap(j, n=200, rng=0)
+        assert credit.value_low[0] < 500 < credit.value_high[0]
+
     def test_an_automatic_order_is_chosen_once(self):
         credit = Markov(order="auto", max_order=2).bootstrap(J, n=3, rng=0)
         assert credit.model in {"markov_1", "markov_2"}

@@ -147,7 +147,6 @@ class TestConstructor:
             ({"channels": ["a", "a"]}, "twice"),
             ({"value": [1.0]}, "value has 1"),
             ({"nulls": [1.0, 2.0, 3.0]}, "nulls has 3"),
-            ({"value": [1.0, 2.0], "conversions": [1, 0]}, "value has 2.0 in row 1"),
             ({"times": [1, 2]}, "times and ends"),
             ({"times": [2, 1], "ends": [1, 1]}, "times has 2"),
             ({"times": [1, 1], "ends": [1]}, "ends has 1"),

@@ -51,7 +51,6 @@ def journeys(draw, least=0):
         name: np.array(draw(st.lists(amounts, min_size=n, max_size=n)), dtype=float)
         for name in ("conversions", "value", "nulls")
     }
-    counts["value"][counts["conversions"] == 0.0] = 0.0
     lengths = np.array([len(path) for path in paths], dtype=int)
     gaps = [draw(st.lists(st.integers(0, 5), min_size=n + 1, max_size=n + 1)) for n in lengths.tolist()]
     times = np.concatenate([np.empty(0, dtype=int), *[np.cumsum(gap)[:-1] for gap in gaps]]) * DAY

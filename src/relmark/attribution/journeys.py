@@ -112,8 +112,7 @@ class Journeys(ColumnarResult):
     conversions : ndarray of float64, shape (P,)
         At least 0; fractions are fine.
     value : ndarray of float64, shape (P,), optional
-        What the conversions were worth, at least 0 (and 0 where there are none), in one currency. Without it, credit
-        has no value.
+        What the journeys brought, at least 0, in one currency. Without it, credit has no value.
     nulls : ndarray of float64, shape (P,), optional
         How many took the path and did not convert; 0 by default.
     times : ndarray of int64, shape (T,), optional
@@ -171,9 +170,6 @@ class Journeys(ColumnarResult):
         ):
             if column is not None and len(column) != rows:
                 raise InputError(f"{name} has {len(column):,} rows: {rows:,} are needed.")
-        if self.value is not None:
-            unearned = (self.value > 0.0) & (self.conversions == 0.0)
-            refuse_rows("value", unearned, self.value, "a journey without conversions has no value")
         if (self.times is None) != (self.ends is None):
             raise InputError("times and ends go together: give both or neither.")
         if self.times is not None and self.ends is not None:

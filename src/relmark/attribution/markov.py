@@ -192,7 +192,8 @@ class MarkovModel(Definition, Result):
         extras: dict[str, Any] = {}
         if per_journey:
             extras["per_journey"] = _FixedEffects(effects[0]).touches(journeys)
-        return credit_of(journeys, by_effects(journeys, effects), model=f"markov_{self.order}", **extras)
+        sums, rest = by_effects(journeys, effects)
+        return credit_of(journeys, sums, model=f"markov_{self.order}", rest=rest, **extras)
 
     def effects_for(self, journeys: Journeys) -> list[FloatArray]:
         """Return the removal effects on conversions and on value, aligned with the channels of journeys."""

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.attribution._touches import journey_of_touch, normalised, position_of_touch, times_met
+from relmark.attribution._touches import divided, journey_of_touch, normalised, position_of_touch, times_met
 from relmark.attribution.credit import NO_VALUE, Credit, TouchCredit
 from relmark.attribution.journeys import Journeys
 from relmark.core.checks import fraction, generator, shown, whole
@@ -107,21 +107,16 @@ class AttributionModel(Definition):
         n, level, rng = whole("n", n, low=2), fraction("level", level), generator(rng)
         best = self.attribute(journeys)
         fixed = self._fixed(journeys)
-        worth = None
-        if journeys.value is not None:
-            worth = np.divide(
-                journeys.value, journeys.conversions, out=np.zeros(len(journeys)), where=journeys.conversions > 0.0
-            )
+        # Value goes with conversions, in a row without any with its nulls.
+        earned = journeys.conversions > 0.0
+        base = np.where(earned, journeys.conversions, journeys.nulls)
+        worth = None if journeys.value is None else divided(journeys.value, base, otherwise=0.0)
         draws = np.empty((n, 2, len(journeys.channels)))
         for k in range(n):
             conversions = rng.poisson(journeys.conversions).astype(np.float64)
-            again = attrs.evolve(
-                journeys,
-                conversions=conversions,
-                nulls=rng.poisson(journeys.nulls).astype(np.float64),
-                value=None if worth is None else worth * conversions,
-            )
-            credit = fixed.attribute(again)
+            nulls = rng.poisson(journeys.nulls).astype(np.float64)
+            value = None if worth is None else worth * np.where(earned, conversions, nulls)
+            credit = fixed.attribute(attrs.evolve(journeys, conversions=conversions, nulls=nulls, value=value))
             draws[k, 0], draws[k, 1] = credit.conversions, credit.value
         ends = np.quantile(draws, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=0)
         return attrs.evolve(
@@ -217,7 +212,13 @@ def checked(journeys: Any) -> Journeys:
 
 
 def credit_of(
-    journeys: Journeys, sums: FloatArray, *, model: str, notes: tuple[str, ...] = (), **extras: Any
+    journeys: Journeys,
+    sums: FloatArray,
+    *,
+    model: str,
+    rest: tuple[float, ...] = (0.0, 0.0),
+    notes: tuple[str, ...] = (),
+    **extras: Any,
 ) -> Credit:
     """Return the credit of summed conversions and value (C, m) and what journeys without touches leave over."""
     untouched = journeys.lengths == 0
@@ -227,24 +228,32 @@ def credit_of(
         channels=journeys.channels,
         conversions=np.ascontiguousarray(sums[:, 0]),
         value=np.ascontiguousarray(sums[:, 1]) if has_value else np.full(len(sums), np.nan),
-        unattributed_conversions=float(journeys.conversions[untouched].sum()),
-        unattributed_value=float(journeys.value[untouched].sum()) if journeys.value is not None else float("nan"),
+        unattributed_conversions=float(journeys.conversions[untouched].sum()) + rest[0],
+        unattributed_value=(
+            float("nan") if journeys.value is None else float(journeys.value[untouched].sum()) + rest[1]
+        ),
         model=model,
         notes=notes,
         **extras,
     )
 
 
-def by_effects(journeys: Journeys, effects: list[FloatArray]) -> FloatArray:
-    """Return conversions and value of journeys with touches, each shared in proportion to effects (C,)."""
+def by_effects(journeys: Journeys, effects: list[FloatArray]) -> tuple[FloatArray, tuple[float, ...]]:
+    """Return conversions and value of journeys with touches, each shared in proportion to effects (C,), and the rest.
+
+    There is a rest only where no channel has an effect: value of journeys that nobody took.
+    """
     touched = journeys.lengths > 0
-    totals = journeys.totals()
-    out = np.zeros((len(journeys.channels), totals.shape[1]))
-    for k in range(totals.shape[1]):
+    totals = journeys.totals()[touched].sum(axis=0)
+    out = np.zeros((len(journeys.channels), len(totals)))
+    rest = [0.0, 0.0]
+    for k, total in enumerate(totals.tolist()):
         whole_effect = effects[k].sum()
         if whole_effect != 0.0:
-            out[:, k] = effects[k] / whole_effect * totals[touched, k].sum()
-    return out
+            out[:, k] = effects[k] / whole_effect * total
+        else:
+            rest[k] = total
+    return out, tuple(rest)
 
 
 def effect_weights(journeys: Journeys, effects: FloatArray) -> FloatArray:

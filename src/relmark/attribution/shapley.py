@@ -109,7 +109,8 @@ class Shapley(AttributionModel):
 
     def _sums(self, journeys: Journeys, totals: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
         if self.game != "conversions":
-            return by_effects(journeys, self._effects(journeys)), {}
+            sums, rest = by_effects(journeys, self._effects(journeys))
+            return sums, {"rest": rest}
         weights = self._weights(journeys)
         sums = shared_by_weight(journeys.codes, journeys.offsets, weights, totals, len(journeys.channels))
         return sums, {"by_position": _by_position(journeys, weights)} if self.by == "order" else {}
@@ -132,7 +133,7 @@ class Shapley(AttributionModel):
             effect = np.zeros(len(journeys.channels))
             if n:
                 effect[players] = shapley_values(worth)
-            if total > 0.0 and abs(effect.sum()) <= 1e-12 * np.abs(effect).max():
+            if callable(self.game) and total > 0.0 and abs(effect.sum()) <= 1e-12 * np.abs(effect).max():
                 raise InputError(
                     "all channels together are worth no more than none: conversions cannot be shared in proportion. "
                     "Give a game in which the set of all channels is worth something."
