@@ -25,6 +25,7 @@ IntArray = npt.NDArray[np.int64]
 
 @one_blas_thread()
 def ranked(model: Fitted, ids: npt.NDArray[Any], block: Block, k: int, masks: Masks) -> Recommendations:
+    """Return the best k of each customer of a block that the rules let through."""
     n, m = len(block), len(model.item)
     dropped = dict.fromkeys(masks.names, 0)
     rows, columns, scores, tiers = [], [], [], []
