@@ -10,7 +10,7 @@ import sys
 import warnings
 from importlib import metadata
 
-import timing
+import timing  # isort: skip  (sets the threads before numpy is imported)
 import numpy as np
 import pandas as pd
 
@@ -72,7 +72,8 @@ def main() -> None:
             "Pareto/NBD fit, CDNOW": (
                 lambda: ParetoNbd.fit(s), lambda: lifetimes.ParetoNBDFitter().fit(*columns), "15, better 30"),
             "Gamma-Gamma fit, CDNOW": (
-                lambda: GammaGamma.fit(s), lambda: lifetimes.GammaGammaFitter().fit(d["x"][again], d["zbar"][again]), "30"),
+                lambda: GammaGamma.fit(s),
+                lambda: lifetimes.GammaGammaFitter().fit(d["x"][again], d["zbar"][again]), "30"),
             "expected purchases, CDNOW": (
                 lambda: ours_bg.expected_purchases(s, 39.0),
                 lambda: bg.conditional_expected_number_of_purchases_up_to_time(39.0, *columns), "1.5"),
@@ -81,10 +82,12 @@ def main() -> None:
                 lambda: pareto.conditional_expected_number_of_purchases_up_to_time(39.0, *columns), ""),
             "12-month value, CDNOW": (
                 lambda: lifetime_value(ours_bg, ours_gg, s, annual_rate=0.1268),
-                lambda: gg.customer_lifetime_value(bg, *columns, d["zbar"], time=12, discount_rate=0.01, freq="W"), "10"),
+                lambda: gg.customer_lifetime_value(bg, *columns, d["zbar"], time=12, discount_rate=0.01, freq="W"),
+                "10"),
             "12-month value by month": (
                 lambda: lifetime_value(ours_bg, ours_gg, s, annual_rate=0.1268, step=52.18 / 12),
-                lambda: gg.customer_lifetime_value(bg, *columns, d["zbar"], time=12, discount_rate=0.01, freq="W"), "10"),
+                lambda: gg.customer_lifetime_value(bg, *columns, d["zbar"], time=12, discount_rate=0.01, freq="W"),
+                "10"),
         }  # fmt: skip
         rows = {name: (timing.paired(ten(ours), ten(rival)), goal) for name, (ours, rival, goal) in pairs.items()}
         if "small" not in sys.argv:

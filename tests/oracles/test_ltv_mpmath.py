@@ -99,7 +99,7 @@ def test_pareto_nbd_agrees_with_mpmath(p):
                 return mp.quad(integrand, mp.linspace(0, top, 9), maxdegree=4) if top > 0 else mp.mpf(0)
 
             living = ((alpha + T_) / (alpha + t0)) ** -k * (beta + T_) ** -s_
-            dead = over_deaths(lambda y: mp.mpf(1))
+            dead = over_deaths(lambda _: mp.mpf(1))
             if living / (living + dead) > 1e-290:
                 assert error(m.probability_alive(s)[0], living / (living + dead)) < 3e-12
             rate = k * (living / (alpha + T_) + over_deaths(lambda y: 1 / (alpha + y))) / (living + dead)

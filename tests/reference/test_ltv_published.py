@@ -1,4 +1,4 @@
-"""Published and independently computed numbers: Fader, Hardie and Lee (2005), Fader, Hardie and Shang (2010), and others."""
+"""Published and independently computed numbers, of Fader, Hardie and Lee (2005) and others."""
 
 import runpy
 import types

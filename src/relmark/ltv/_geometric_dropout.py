@@ -231,14 +231,15 @@ def _expected(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray) -> Flo
 
 
 def discounted(
-    m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, delta: float, start: float = 0.0
+    m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, delta: float, start: FloatArray | None = None
 ) -> FloatArray:
     """Return the integral of e^(-delta s) rate(s) over (start, t) given alive at T, by quadrature in y = ln(1 + s / M).
 
     Panels are such that the flow falls by e^15 at most over each, and shorter where many purchases face few tosses
-    (large r). Where the flow is too steep for that, it is the mean over p of exponential integrals. Short steps, of a few per cent of the age,
-    take 4 or 6 nodes instead of 16.
+    (large r). Where the flow is too steep for that, it is the mean over p of exponential integrals. Short steps, of a
+    few per cent of the age, take 4 or 6 nodes instead of 16.
     """
+    start = np.zeros(len(x)) if start is None else start
     if delta > 0.0:  # beyond e^-45 nothing counts
         t = np.minimum(t, start + 45.0 / delta)
     M = m.alpha + T
@@ -247,10 +248,10 @@ def discounted(
     if steep.any():
         out = np.empty(len(x), dtype=np.float64)
         out[steep] = beta_discounted_by_trapezoid(
-            k[steep], m.a, m.b + m.shift + x[steep], M[steep], start, t[steep], delta
+            k[steep], m.a, m.b + m.shift + x[steep], M[steep], start[steep], t[steep], delta
         )
         if not steep.all():
-            out[~steep] = discounted(m, x[~steep], T[~steep], t[~steep], delta, start)
+            out[~steep] = discounted(m, x[~steep], T[~steep], t[~steep], delta, start[~steep])
         return out
     begin = np.log1p(start / M)
     reach = np.log1p(t / M) - begin

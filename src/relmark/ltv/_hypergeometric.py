@@ -71,7 +71,7 @@ def beta_total_by_trapezoid(k: FloatArray, a: float, b: FloatArray, q: FloatArra
 
 
 def beta_discounted_by_trapezoid(
-    k: FloatArray, a: float, b: FloatArray, M: FloatArray, start: float, t: FloatArray, delta: float
+    k: FloatArray, a: float, b: FloatArray, M: FloatArray, start: FloatArray, t: FloatArray, delta: float
 ) -> FloatArray:
     """Return E of the integral of e^(-delta s) (k / M)(1 + p s / M)^-(k + 1) over (start, t), for k above 10 or so.
 
@@ -82,11 +82,11 @@ def beta_discounted_by_trapezoid(
     def log_f(log_p: FloatArray, rows: IntArray) -> FloatArray:
         p, kk, MM = np.exp(log_p), k[rows, None], M[rows, None]
 
-        def from_on(s: FloatArray | float) -> FloatArray:
+        def from_on(s: FloatArray) -> FloatArray:
             ahead: FloatArray = kk / p * np.exp(-delta * s - kk * np.log1p(p * s / MM))
             return ahead * scaled_exponential_integral(kk + 1.0, delta * (MM / p + s))
 
-        result: FloatArray = np.log(from_on(start) - from_on(t[rows, None]))
+        result: FloatArray = np.log(from_on(start[rows, None]) - from_on(t[rows, None]))
         return result
 
     return _over_logit(a, b, k, (1.0 / delta + t) / M, log_f)

@@ -151,8 +151,9 @@ class PurchaseModel(ParametricModel, ABC):
 
     def _until(self, x: FloatArray, T: FloatArray, ends: list[float], delta: float) -> FloatArray:
         """Return the discounted purchases expected until each of some ascending ends, shape (len(ends), rows)."""
-        columns = (np.full(len(x), end) for end in ends)
-        return np.stack([self._discounted(x, T, t, delta) if delta else self._expected(x, T, t) for t in columns])
+        many, t = (np.tile(x, len(ends)), np.tile(T, len(ends))), np.repeat(ends, len(x))
+        result = self._discounted(*many, t, delta) if delta else self._expected(*many, t)
+        return result.reshape(len(ends), len(x))
 
     @abstractmethod
     def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
