@@ -15,12 +15,10 @@ from relmark.attribution.journeys import Journeys
 from relmark.attribution.markov import Markov, MarkovModel, TransitionMatrix
 from relmark.attribution.model import AttributionModel
 from relmark.attribution.order_selection import OrderSelection, order_selection
+from relmark.attribution.overlaps import ChannelSets, FirstAndLast, Overlap
 from relmark.attribution.reports import (
     Assists,
     ChannelPositions,
-    ChannelSets,
-    FirstAndLast,
-    Overlap,
     PathLengths,
     TimeLags,
     TopPaths,

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.attribution._tokens import split_codes
-from relmark.core.checks import shown
+from relmark.attribution._touches import weighted
+from relmark.core.checks import numbers, shown
 from relmark.core.errors import InputError
 
 IntArray = npt.NDArray[np.int64]
@@ -28,6 +29,31 @@ class Paths(NamedTuple):
     channels: npt.NDArray[np.str_]
     path_of_row: IntArray
     may_repeat: bool  # two of the distinct strings may be one path, spaces and empty touches apart
+
+
+def journeys_of_paths(
+    paths: Any,
+    conversions: npt.ArrayLike | None,
+    value: npt.ArrayLike | None,
+    nulls: npt.ArrayLike | None,
+    sep: str,
+    *,
+    drop_empty: bool,
+) -> tuple[dict[str, Any], bool]:
+    """Return the fields of `Journeys` for path strings with counts, and whether two rows may still be one path."""
+    parsed = parse_paths(paths, sep, drop_empty=drop_empty)
+    n = len(parsed.path_of_row)
+    counts = {
+        "conversions": np.ones(n) if conversions is None else numbers("conversions", conversions, length=n, low=0.0),
+        "nulls": np.zeros(n) if nulls is None else numbers("nulls", nulls, length=n, low=0.0),
+    }
+    if value is not None:
+        counts["value"] = numbers("value", value, length=n, low=0.0)
+    found = len(parsed.offsets) - 1
+    if found < n:
+        counts = {name: weighted(parsed.path_of_row, column, found) for name, column in counts.items()}
+    fields = {"codes": parsed.codes, "offsets": parsed.offsets, "channels": parsed.channels, **counts}
+    return fields, parsed.may_repeat
 
 
 def as_rows(name: str, values: Any) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,26 @@ import numpy.typing as npt
 
 from relmark.attribution._paths import code_names, keep_touches
 from relmark.attribution._touches import first_of_channel, repeats, weighted
+from relmark.core.checks import shown
 from relmark.core.errors import InputError
+from relmark.core.names import did_you_mean
 from relmark.core.time import duration
 
 if TYPE_CHECKING:
     from relmark.attribution.journeys import Journeys
 
 BoolArray = npt.NDArray[np.bool_]
+
+
+def places_of(j: Journeys, argument: str, names: str | Iterable[str]) -> npt.NDArray[np.int64]:
+    """Return the places of channels by name, or raise with the nearest name."""
+    known = {name: place for place, name in enumerate(j.channels.tolist())}
+    wanted = [names] if isinstance(names, str) else list(names)
+    for name in wanted:
+        if name not in known:
+            hint = did_you_mean(str(name), known)
+            raise InputError(f"{argument} names {shown(name)}, which no journey has as a channel.{hint}")
+    return np.array([known[name] for name in wanted], dtype=np.int64)
 
 
 def last_of_run(j: Journeys) -> BoolArray:

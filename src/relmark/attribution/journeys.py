@@ -19,29 +19,17 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.attribution import _fields as fields
 from relmark.attribution import _transforms
+from relmark.attribution._asked import JourneyReports
 from relmark.attribution._events import journeys_of_log
-from relmark.attribution._paths import parse_paths
+from relmark.attribution._paths import journeys_of_paths
 from relmark.attribution._rows import journeys_of_rows
-from relmark.attribution._touches import weighted
-from relmark.core.checks import numbers, one_of, refuse_rows, shown, text, whole
-from relmark.core.errors import InputError
-from relmark.core.names import did_you_mean
+from relmark.core.checks import one_of, text, whole
 from relmark.core.results import ColumnarResult, Result
 from relmark.core.time import Instant
 
 if TYPE_CHECKING:
-    from relmark.attribution.reports import (
-        Assists,
-        ChannelPositions,
-        ChannelSets,
-        FirstAndLast,
-        Overlap,
-        PathLengths,
-        TimeLags,
-        TopPaths,
-        TouchesToConversion,
-    )
     from relmark.core.log import EventLog
 
 __all__ = ["Journeys"]
@@ -53,50 +41,12 @@ FloatArray = npt.NDArray[np.float64]
 _PRINTED = 60  # characters of a path in a table
 
 
-def _codes(values: Any) -> Codes:
-    array = np.asarray(values)
-    if array.size and array.dtype.kind not in "iu":
-        raise InputError(f"codes have dtype {array.dtype}: integers are needed.")
-    return array.astype(np.int32, copy=False)
-
-
-def _instants(values: Any) -> IntArray | None:
-    if values is None:
-        return None
-    array = np.asarray(values)
-    return array.astype("M8[us]").astype(np.int64) if array.dtype.kind == "M" else array.astype(np.int64, copy=False)
-
-
-def _offsets(values: Any) -> IntArray:
-    return np.asarray(values).astype(np.int64, copy=False)
-
-
-def _names(values: Iterable[str]) -> npt.NDArray[np.str_]:
-    return np.array(list(values), dtype=np.str_)
-
-
-def _conversions(values: Any) -> FloatArray:
-    return numbers("conversions", values, low=0.0)
-
-
-def _value(values: Any) -> FloatArray | None:
-    return None if values is None else numbers("value", values, low=0.0)
-
-
-def _nulls(values: Any) -> FloatArray:
-    return numbers("nulls", values, low=0.0)
-
-
-def _no_nulls(journeys: Journeys) -> FloatArray:
-    return np.zeros(len(journeys.conversions))
-
-
 def _cut(path: str) -> str:
     return (path or "(no touch)") if len(path) <= _PRINTED else f"{path[: _PRINTED - 4]} ..."
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Journeys(ColumnarResult):
+class Journeys(JourneyReports, ColumnarResult):
     """Paths of touches with how many conversions, how much value and how many others each one had.
 
     Most callers use `from_paths`, `from_events` or `from_columns`; the constructor takes what they make.
@@ -133,51 +83,23 @@ class Journeys(ColumnarResult):
     ['mail', 'search']
     """
 
-    codes: Codes = attrs.field(converter=_codes)
-    offsets: IntArray = attrs.field(converter=_offsets)
-    channels: npt.NDArray[np.str_] = attrs.field(converter=_names)
-    conversions: FloatArray = attrs.field(converter=_conversions)
-    value: FloatArray | None = attrs.field(default=None, converter=_value)
-    nulls: FloatArray = attrs.field(default=attrs.Factory(_no_nulls, takes_self=True), converter=_nulls)
-    times: IntArray | None = attrs.field(default=None, converter=_instants)
-    ends: IntArray | None = attrs.field(default=None, converter=_instants)
+    codes: Codes = attrs.field(converter=fields.codes_of)
+    offsets: IntArray = attrs.field(converter=fields.offsets_of)
+    channels: npt.NDArray[np.str_] = attrs.field(converter=fields.names_of)
+    conversions: FloatArray = attrs.field(converter=fields.conversions_of)
+    value: FloatArray | None = attrs.field(default=None, converter=fields.value_of)
+    nulls: FloatArray = attrs.field(
+        default=attrs.Factory(fields.no_nulls_of, takes_self=True), converter=fields.nulls_of
+    )
+    times: IntArray | None = attrs.field(default=None, converter=fields.instants_of)
+    ends: IntArray | None = attrs.field(default=None, converter=fields.instants_of)
     customer_id: npt.NDArray[Any] | None = None
     notes: tuple[str, ...] = ()
     _lengths: IntArray = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Check that the columns fit each other."""
-        n = len(self.conversions)
-        if len(self.offsets) != n + 1:
-            raise InputError(
-                f"offsets has {len(self.offsets):,} entries and conversions {n:,}: one more than journeys is needed."
-            )
-        lengths = np.diff(self.offsets)
-        object.__setattr__(self, "_lengths", lengths)
-        if self.offsets[0] != 0 or self.offsets[-1] != len(self.codes) or lengths.min(initial=0) < 0:
-            raise InputError(f"offsets must ascend from 0 to the number of touches ({len(self.codes):,}), and do not.")
-        if len(self.codes):
-            bad = (self.codes < 0) | (self.codes >= len(self.channels))
-            refuse_rows("codes", bad, self.codes, f"places from 0 to {len(self.channels) - 1} of channels are needed")
-        if len(set(self.channels.tolist())) < len(self.channels):
-            raise InputError("channels has a name twice: give each channel one place.")
-        for name, column, rows in (
-            ("value", self.value, n),
-            ("nulls", self.nulls, n),
-            ("times", self.times, len(self.codes)),
-            ("ends", self.ends, n),
-            ("customer_id", self.customer_id, n),
-        ):
-            if column is not None and len(column) != rows:
-                raise InputError(f"{name} has {len(column):,} rows: {rows:,} are needed.")
-        if (self.times is None) != (self.ends is None):
-            raise InputError("times and ends go together: give both or neither.")
-        if self.times is not None and self.ends is not None:
-            later = np.zeros(len(self.times), dtype=np.bool_)
-            later[:-1] = self.times[:-1] > self.times[1:]
-            lasts = self.offsets[1:][self.lengths > 0] - 1
-            later[lasts] = self.times[lasts] > self.ends[self.lengths > 0]
-            refuse_rows("times", later, self.times, "within a journey times must ascend, up to its end")
+        object.__setattr__(self, "_lengths", fields.checked_lengths(self))
         Result.__attrs_post_init__(self)
 
     @classmethod
@@ -226,21 +148,8 @@ class Journeys(ColumnarResult):
         """
         separator = text("sep", sep)
         drop = one_of("on_empty", on_empty, ("error", "drop")) == "drop"
-        parsed = parse_paths(paths, separator, drop_empty=drop)
-        n = len(parsed.path_of_row)
-        counts: dict[str, Any] = {
-            "conversions": np.ones(n)
-            if conversions is None
-            else numbers("conversions", conversions, length=n, low=0.0),
-            "nulls": np.zeros(n) if nulls is None else numbers("nulls", nulls, length=n, low=0.0),
-        }
-        if value is not None:
-            counts["value"] = numbers("value", value, length=n, low=0.0)
-        found = len(parsed.offsets) - 1
-        if found < n:
-            counts = {name: weighted(parsed.path_of_row, column, found) for name, column in counts.items()}
-        journeys = cls(codes=parsed.codes, offsets=parsed.offsets, channels=parsed.channels, **counts)
-        return journeys.merge_duplicates() if parsed.may_repeat else journeys
+        found, may_repeat = journeys_of_paths(paths, conversions, value, nulls, separator, drop_empty=drop)
+        return cls(**found).merge_duplicates() if may_repeat else cls(**found)
 
     @classmethod
     def from_columns(
@@ -362,8 +271,6 @@ class Journeys(ColumnarResult):
             )
         )
 
-    # what it holds
-
     def __len__(self) -> int:
         """Return the number of rows: distinct paths, or single journeys where none were merged."""
         return len(self.conversions)
@@ -406,18 +313,6 @@ class Journeys(ColumnarResult):
         columns = [self.conversions] if self.value is None else [self.conversions, self.value]
         return np.stack(columns, axis=1)
 
-    def _places(self, argument: str, names: Iterable[str]) -> IntArray:
-        """Return the places of channels by name, or raise with the nearest name."""
-        known = {name: place for place, name in enumerate(self.channels.tolist())}
-        wanted = [names] if isinstance(names, str) else list(names)
-        for name in wanted:
-            if name not in known:
-                hint = did_you_mean(str(name), known)
-                raise InputError(f"{argument} names {shown(name)}, which no journey has as a channel.{hint}")
-        return np.array([known[name] for name in wanted], dtype=np.int64)
-
-    # other journeys out of these
-
     def collapse_repeats(self) -> Self:
         """Return the journeys with each run of one channel as a single touch, the run's last."""
         return self._keeping(_transforms.last_of_run(self))
@@ -436,7 +331,9 @@ class Journeys(ColumnarResult):
             Keep the touches of a journey that has no other; otherwise it is left without touches, and its conversions
             become unattributed.
         """
-        return self._keeping(_transforms.outside(self, self._places("channels", channels), unless_only=unless_only))
+        return self._keeping(
+            _transforms.outside(self, _transforms.places_of(self, "channels", channels), unless_only=unless_only)
+        )
 
     def last_n(self, n: int) -> Self:
         """Return the journeys with at most their last n touches."""
@@ -466,7 +363,7 @@ class Journeys(ColumnarResult):
         >>> j.replace({"brand": "search", "generic": "search"}).paths
         ['search > search', 'search > mail']
         """
-        self._places("names", names)
+        _transforms.places_of(self, "names", names)
         return attrs.evolve(self, **_transforms.renamed(self, names))
 
     def merge_duplicates(self) -> Self:
@@ -485,64 +382,6 @@ class Journeys(ColumnarResult):
 
     def _keeping(self, keep: npt.NDArray[np.bool_]) -> Self:
         return attrs.evolve(self, **_transforms.kept(self, keep))
-
-    # reports
-
-    def path_lengths(self) -> PathLengths:
-        """Return how many touches journeys have, those that convert and the others."""
-        from relmark.attribution.reports import path_lengths
-
-        return path_lengths(self)
-
-    def touches_to_conversion(self) -> TouchesToConversion:
-        """Return how many touches come before a conversion, with running shares."""
-        from relmark.attribution.reports import touches_to_conversion
-
-        return touches_to_conversion(self)
-
-    def time_lags(self, edges: Iterable[timedelta] | None = None) -> TimeLags:
-        """Return how long journeys take from first touch to end, those that convert and the others."""
-        from relmark.attribution.reports import time_lags
-
-        return time_lags(self, edges)
-
-    def assists(self) -> Assists:
-        """Return for each channel how often it assisted, came first and came last before a conversion."""
-        from relmark.attribution.reports import assists
-
-        return assists(self)
-
-    def positions(self) -> ChannelPositions:
-        """Return for each channel the conversions whose journeys it opened, continued, closed or was alone in."""
-        from relmark.attribution.reports import positions
-
-        return positions(self)
-
-    def top_paths(self, n: int = 10) -> TopPaths:
-        """Return the n paths with most conversions."""
-        from relmark.attribution.reports import top_paths
-
-        return top_paths(self, n)
-
-    def overlap(self) -> Overlap:
-        """Return for each pair of channels the conversions whose journeys have both."""
-        from relmark.attribution.reports import overlap
-
-        return overlap(self)
-
-    def first_and_last(self) -> FirstAndLast:
-        """Return the conversions by first and by last channel."""
-        from relmark.attribution.reports import first_and_last
-
-        return first_and_last(self)
-
-    def channel_sets(self) -> ChannelSets:
-        """Return the sets of channels that journeys have, with their counts."""
-        from relmark.attribution.reports import channel_sets
-
-        return channel_sets(self)
-
-    # columns and print
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return one row a journey: the path as text, its counts, and whose it is where that is known."""

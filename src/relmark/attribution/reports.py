@@ -1,28 +1,27 @@
-"""Reports on journeys: who assists, how long and how many touches it takes, which paths and pairs are common."""
+"""Reports on journeys: who assists, how long and how many touches it takes, which paths are common."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.attribution._touches import divided, first_of_channel, journey_of_touch, summed_at, weighted
-from relmark.attribution.journeys import Journeys
 from relmark.core.checks import whole
 from relmark.core.errors import InputError
-from relmark.core.results import ColumnarResult, Result
+from relmark.core.results import ColumnarResult
 from relmark.core.time import days, duration
+
+if TYPE_CHECKING:
+    from relmark.attribution.journeys import Journeys
 
 __all__ = [
     "Assists",
     "ChannelPositions",
-    "ChannelSets",
-    "FirstAndLast",
-    "Overlap",
     "PathLengths",
     "TimeLags",
     "TopPaths",
@@ -312,128 +311,4 @@ def top_paths(j: Journeys, n: int) -> TopPaths:
         value=np.full(len(best), np.nan) if merged.value is None else merged.value[best],
         share=conversions / total if total > 0.0 else np.full(len(best), np.nan),
         rate=divided(conversions, conversions + merged.nulls[best]),
-    )
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Overlap(Result):
-    """Which channels meet in converting journeys.
-
-    Parameters
-    ----------
-    channels : ndarray of str, shape (C,)
-    matrix : ndarray of float64, shape (C, C)
-        Conversions whose journeys have both channels; on the diagonal, the channel at all.
-    """
-
-    channels: npt.NDArray[np.str_]
-    matrix: FloatArray
-
-    @property
-    def share(self) -> FloatArray:
-        """Of the conversions with the row's channel, the share that has the column's too, shape (C, C)."""
-        own = np.diag(self.matrix)[:, None]
-        return divided(self.matrix, own)
-
-    @property
-    def jaccard(self) -> FloatArray:
-        """Conversions with both channels over those with either, shape (C, C)."""
-        own = np.diag(self.matrix)
-        either = own[:, None] + own[None, :] - self.matrix
-        return divided(self.matrix, either)
-
-    def _facts(self) -> dict[str, Any]:
-        return {"channels": len(self.channels)}
-
-    def _table(self) -> dict[str, Any]:
-        return {"channel": self.channels} | {str(name): self.matrix[:, k] for k, name in enumerate(self.channels)}
-
-
-def overlap(j: Journeys) -> Overlap:
-    """Return for each pair of channels the conversions whose journeys have both."""
-    from scipy.sparse import csr_array
-
-    n = len(j.channels)
-    once = first_of_channel(j.codes, j.offsets, n)
-    before = np.concatenate(([0], np.cumsum(once)))[j.offsets]
-    shape = (len(j), n)
-    has = csr_array((np.ones(int(before[-1])), j.codes[once], before), shape=shape)
-    converting = csr_array((np.repeat(j.conversions, np.diff(before)), j.codes[once], before), shape=shape)
-    return Overlap(channels=j.channels, matrix=(has.T @ converting).toarray())
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class FirstAndLast(Result):
-    """Conversions by first and last channel.
-
-    Parameters
-    ----------
-    channels : ndarray of str, shape (C,)
-    matrix : ndarray of float64, shape (C, C)
-        Rows are first channels, columns last ones.
-    """
-
-    channels: npt.NDArray[np.str_]
-    matrix: FloatArray
-
-    def _facts(self) -> dict[str, Any]:
-        return {"channels": len(self.channels), "conversions": float(self.matrix.sum())}
-
-    def _table(self) -> dict[str, Any]:
-        return {"first \\ last": self.channels} | {str(name): self.matrix[:, k] for k, name in enumerate(self.channels)}
-
-
-def first_and_last(j: Journeys) -> FirstAndLast:
-    """Return the conversions by first and by last channel."""
-    n = len(j.channels)
-    some = j.lengths > 0
-    cell = j.codes[j.offsets[:-1][some]].astype(np.int64) * n + j.codes[j.offsets[1:][some] - 1]
-    matrix = weighted(cell, j.conversions[some], n * n).reshape(n, n)
-    return FirstAndLast(channels=j.channels, matrix=matrix)
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class ChannelSets(ColumnarResult):
-    """The sets of channels that journeys have: one row a set, most conversions first.
-
-    Parameters
-    ----------
-    channels : ndarray of str, shape (K,)
-        The names of the set joined by " + ", in the journeys' order of channels; "" is no touch.
-    size : ndarray of int64, shape (K,)
-    conversions, nulls : ndarray of float64, shape (K,)
-    value : ndarray of float64, shape (K,)
-        NaN where the journeys have none.
-    rate : ndarray of float64, shape (K,)
-        Conversions over conversions and nulls.
-    """
-
-    channels: npt.NDArray[np.str_]
-    size: IntArray
-    conversions: FloatArray
-    nulls: FloatArray
-    value: FloatArray
-    rate: FloatArray
-
-
-def channel_sets(j: Journeys) -> ChannelSets:
-    """Return the sets of channels that journeys have, with their counts."""
-    n = len(j.channels)
-    once = first_of_channel(j.codes, j.offsets, n)
-    before = np.concatenate(([0], np.cumsum(once)))[j.offsets]
-    journey = journey_of_touch(before)
-    ordered = np.sort(journey * max(n, 1) + j.codes[once])  # each journey's channels ascending
-    sets = attrs.evolve(
-        j, codes=(ordered % max(n, 1)).astype(np.int32), offsets=before, times=None, ends=None
-    ).merge_duplicates()
-    best = np.argsort(-sets.conversions, kind="stable")
-    texts = [text.replace(" > ", " + ") for text in sets.path_texts(best.tolist())]
-    conversions, nulls = sets.conversions[best], sets.nulls[best]
-    return ChannelSets(
-        channels=np.array(texts, dtype=np.str_) if texts else np.empty(0, dtype="<U1"),
-        size=sets.lengths[best],
-        conversions=conversions,
-        nulls=nulls,
-        value=np.full(len(best), np.nan) if sets.value is None else sets.value[best],
-        rate=divided(conversions, conversions + nulls),
     )
