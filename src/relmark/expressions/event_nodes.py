@@ -1,0 +1,129 @@
+"""The nodes that look at events: figures of them, and tests of what a customer did in which order.
+
+They belong to the tree of `nodes`, where values, tests, sets and logic are, and follow the same semantics of three
+values, time and ties.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+import attrs
+
+from relmark.core.checks import one_of, whole
+from relmark.core.errors import InputError
+from relmark.core.time import duration
+from relmark.expressions.operators import Expression
+from relmark.expressions.selection import Selection, Window
+
+__all__ = ["PERIODS", "Aggregate", "LastEvent", "NotFollowedBy", "Regularly", "Sequence"]
+
+PERIODS = ("day", "week", "month", "quarter", "year")
+
+
+@attrs.frozen(eq=False, repr=False)
+class Aggregate(Expression):
+    """One figure of the events of a `Selection` inside a `Window`.
+
+    `of` names the property it is of; ``value`` is the event's own value. An event without that property is skipped, but
+    by count, exists, active_days and days_since_*.
+
+    - count: events; exists: whether there is one; active_days: local calendar days with one. Without events 0 and
+      false.
+    - sum: 0 without events. mean, min, max (numbers): unknown without events that have the property.
+    - count_distinct: different values of the property; 0 without events.
+    - first, last: the property of the earliest and latest event that has it; among events at the same instant the
+      smallest value (numbers and times by size, text by code points, false before true). Unknown where none has it.
+    - most_frequent: the value that most events have, the smallest of equally frequent ones. Unknown where none has it.
+    - days_since_first, days_since_last: (as_of - t) in days of 86,400 seconds, a float; unknown without events.
+    """
+
+    op: str
+    events: Selection
+    of: str | None = None
+    window: Window = attrs.field(factory=Window)
+
+
+@attrs.frozen(eq=False, repr=False)
+class Regularly(Expression):
+    """Whether at least `min_periods` of the last `of` periods have an event; never unknown.
+
+    `period` is a duration p, and the periods are (as_of - (k + 1) p, as_of - k p] for k = 0 .. of - 1; or a calendar
+    unit (day, week, month, quarter, year), and the periods are the one that contains as_of and the of - 1 before it.
+    """
+
+    op: ClassVar[str] = "regularly"
+    events: Selection
+    min_periods: int
+    of: int
+    period: timedelta | str
+
+    def __attrs_post_init__(self) -> None:
+        """Check the numbers of periods."""
+        whole("of", self.of, low=1, high=1200)
+        whole("min_periods", self.min_periods, low=1, high=self.of)
+        if isinstance(self.period, str):
+            one_of("period", self.period, PERIODS)
+        else:
+            duration("period", self.period)
+
+
+@attrs.frozen(eq=False, repr=False)
+class LastEvent(Expression):
+    """Whether the latest event of the selection in the window satisfies another predicate, `where`.
+
+    Unknown where there is no event, or where the predicate is unknown of it. Among several at the latest instant, all
+    have to: false where it is false of one, else unknown where it is unknown of one.
+    """
+
+    op: ClassVar[str] = "last_event"
+    events: Selection
+    where: Expression
+    window: Window = attrs.field(factory=Window)
+
+
+@attrs.frozen(eq=False, repr=False)
+class Sequence(Expression):
+    """Whether the customer did the steps in order by as_of, each strictly later than the one before.
+
+    There are events of the steps' selections at t_1 < t_2 < ... < t_k <= as_of.
+
+    Any start counts. `within`: t_k - t_1 <= within. `exclude`: no event of these selections at a time strictly between
+    t_1 and t_k. `strict`: between t_i and t_(i+1) the customer has no event of any type (times strictly between).
+    Never unknown.
+    """
+
+    op: ClassVar[str] = "sequence"
+    steps: tuple[Selection, ...]
+    within: timedelta | None = None  # type: ignore[assignment]  # hides the method that dates have
+    strict: bool = False
+    exclude: tuple[Selection, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Check the number of steps and the window."""
+        if len(self.steps) < 2:
+            raise InputError(f"sequence has {len(self.steps)} step(s): at least two are needed.")
+        if self.within is not None:
+            duration("within", self.within)
+
+
+@attrs.frozen(eq=False, repr=False)
+class NotFollowedBy(Expression):
+    """Whether the latest event of `events`, at t <= as_of, has waited long enough in vain; never unknown.
+
+    True where t + within <= as_of and no event of `then` has a time in (t, as_of]; with `recent`, t > as_of - recent
+    too. False for a customer without such an event.
+    """
+
+    op: ClassVar[str] = "not_followed_by"
+    events: Selection
+    then: Selection
+    within: timedelta  # type: ignore[assignment]  # hides the method that dates have
+    recent: timedelta | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the two durations."""
+        duration("within", self.within)
+        if self.recent is not None and duration("recent", self.recent) <= duration("within", self.within):
+            raise InputError(f"recent is {self.recent}, not above within {self.within}: nobody could ever qualify.")
