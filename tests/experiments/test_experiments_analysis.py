@@ -21,7 +21,7 @@ from relmark.experiments import (
     analyse,
     boschloo_test,
     complier_effect,
-    interactions,
+    interaction_tests,
     post_stratified,
 )
 
@@ -305,7 +305,7 @@ def test_an_effect_in_one_segment_alone_shows_in_the_interaction_test():
     z = (b.difference.value - a.difference.value) / math.hypot(a.standard_error, b.standard_error)
     assert tests.statistic[0] == pytest.approx(z**2)
     with pytest.raises(InputError, match="no segments"):
-        interactions(analyse({"y": y}, arm, metrics=[Mean("y")], control=0))
+        interaction_tests(analyse({"y": y}, arm, metrics=[Mean("y")], control=0))
 
 
 def test_post_stratification_narrows_and_keeps_the_effect():

@@ -16,7 +16,7 @@ from relmark.experiments.compliance import ComplierEffect, complier_effect
 from relmark.experiments.decisions import Decision, Impact, NonInferiority, decide, impact, non_inferiority
 from relmark.experiments.effects import Effect
 from relmark.experiments.experiment import Experiment
-from relmark.experiments.heterogeneity import Interactions, interactions, post_stratified
+from relmark.experiments.heterogeneity import InteractionTests, interaction_tests, post_stratified
 from relmark.experiments.layers import Holdout, Layer
 from relmark.experiments.metrics import Mean, Proportion, Ratio
 from relmark.experiments.moments import Moments
@@ -67,7 +67,7 @@ __all__ = [
     "Experiment",
     "Holdout",
     "Impact",
-    "Interactions",
+    "InteractionTests",
     "Layer",
     "Mean",
     "Moments",
@@ -101,7 +101,7 @@ __all__ = [
     "fisher_test",
     "hash_fraction",
     "impact",
-    "interactions",
+    "interaction_tests",
     "miettinen_nurminen_interval",
     "newcombe_interval",
     "non_inferiority",

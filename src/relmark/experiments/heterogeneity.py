@@ -21,13 +21,13 @@ from relmark.experiments.metrics import Mean, Metric, Proportion, check_metrics
 from relmark.experiments.moments import Moments
 from relmark.experiments.report import Report
 
-__all__ = ["Interactions", "interactions", "post_stratified"]
+__all__ = ["InteractionTests", "interaction_tests", "post_stratified"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Interactions(ColumnarResult):
+class InteractionTests(ColumnarResult):
     """Whether effects differ between segments: one row for each metric, arm and division.
 
     Attributes
@@ -52,7 +52,7 @@ class Interactions(ColumnarResult):
     common: FloatArray
 
 
-def interactions(report: Report) -> Interactions:
+def interaction_tests(report: Report) -> InteractionTests:
     """Test, for each division of a report, whether the effect is the same in all of its segments.
 
     An effect that is significant in one segment and not in another is no evidence that the two differ: this is the
@@ -82,7 +82,7 @@ def interactions(report: Report) -> Interactions:
         raise InputError("the report has no segments: give segments= to analyse, or segments to Moments.")
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     names = ("metric", "arm", "dimension", "segments", "statistic", "df", "p_value", "common")
-    return Interactions(**dict(zip(names, columns, strict=True)))
+    return InteractionTests(**dict(zip(names, columns, strict=True)))
 
 
 def post_stratified(

@@ -23,7 +23,7 @@ from relmark.experiments.validity import Check
 if TYPE_CHECKING:
     from relmark.experiments.bayes import Posterior
     from relmark.experiments.decisions import Decision, Impact
-    from relmark.experiments.heterogeneity import Interactions
+    from relmark.experiments.heterogeneity import InteractionTests
     from relmark.experiments.multiplicity import AdjustedReport
 
 __all__ = ["Report"]
@@ -226,11 +226,11 @@ class Report(ColumnarResult):
 
         return adjust(self, method=method)
 
-    def interactions(self) -> Interactions:
+    def interactions(self) -> InteractionTests:
         """Return, for each division into segments, a test of whether the effect differs between them."""
-        from relmark.experiments.heterogeneity import interactions
+        from relmark.experiments.heterogeneity import interaction_tests
 
-        return interactions(self)
+        return interaction_tests(self)
 
     def impact(self, arm: str | None = None, **options: Any) -> Impact:
         """Return what an arm brought in people and money; the keywords are those of `impact`."""
