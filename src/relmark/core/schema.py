@@ -27,18 +27,30 @@ _KIND_OF_TYPE: dict[Any, Kind] = {
     frozenset: "tags",
 }
 
-_NULLS = ("is_null", "not_null")
-_OF_TIME = ("before", "after", "between", "within", "older_than", "upcoming", "anniversary", "age")
+_NULLS = ("is_null", "not_null", "fill")
+_SETS = ("is_in", "not_in")
+_ORDER = ("<", "<=", ">", ">=")
+_OF_TIME = (
+    *_ORDER,
+    "before",
+    "after",
+    "between",
+    "within",
+    "older_than",
+    "upcoming",
+    "anniversary",
+    "in_period",
+    "age",
+)
+_PARTS = ("contains", "contains_any", "contains_all", "contains_none")
+
 _OPERATORS: dict[Kind, tuple[str, ...]] = {
-    "number": ("==", "!=", "<", "<=", ">", ">=", "between", "is_in", "not_in", "is_null", "not_null"),
-    "boolean": ("==", "!=", "is_null", "not_null"),
-    "text": (
-        *("==", "!=", "<", "<=", ">", ">=", "is_in", "not_in", "contains", "startswith", "endswith"),
-        *("contains_any", "has_word", "like", "is_null", "not_null"),
-    ),
-    "date": ("==", "!=", *_OF_TIME, *_NULLS),
-    "instant": (*_OF_TIME, *_NULLS),
-    "tags": ("contains_any", "contains_all", "contains_none", "is_null", "not_null"),
+    "number": ("==", "!=", *_ORDER, "between", *_SETS, *_NULLS),
+    "boolean": ("==", "!=", *_SETS, *_NULLS),
+    "text": ("==", "!=", *_ORDER, *_SETS, *_PARTS, "startswith", "endswith", "has_word", "like", *_NULLS),
+    "date": ("==", "!=", *_OF_TIME, *_SETS, *_NULLS),
+    "instant": ("==", "!=", *_OF_TIME, *_SETS, *_NULLS),
+    "tags": (*_PARTS, "is_null", "not_null"),
     "empty": ("is_null", "not_null"),
 }
 
