@@ -54,10 +54,10 @@ class Pairs(ColumnarResult):
 
     References
     ----------
-    R. Agrawal et al., Mining association rules between sets of items in large databases, 1993 (support, confidence).
-    S. Brin et al., Dynamic itemset counting and implication rules for market basket data, 1997 (lift, conviction).
-    G. Piatetsky-Shapiro, Discovery, analysis and presentation of strong rules, 1991 (leverage).
-    T. Dunning, Accurate methods for the statistics of surprise and coincidence, 1993 (llr).
+    Agrawal et al. (1993). Mining association rules between sets of items in large databases (support, confidence).
+    Brin et al. (1997). Dynamic itemset counting and implication rules for market basket data (lift, conviction).
+    Piatetsky-Shapiro (1991). Discovery, analysis and presentation of strong rules (leverage).
+    Dunning (1993). Accurate methods for the statistics of surprise and coincidence (llr).
     """
 
     item: npt.NDArray[Any]
