@@ -57,7 +57,9 @@ def paired(ours: Callable[[], Any], rival: Callable[[], Any], *, repeat: int = 5
 def heading(*packages: str) -> str:
     """Return a line that names the machine and the versions."""
     named = " ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", *packages))
-    return f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}, {named}"
+    return (
+        f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}, {named}"
+    )
 
 
 def report(rows: dict[str, tuple[Timing, str]]) -> None:
