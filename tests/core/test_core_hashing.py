@@ -42,11 +42,23 @@ def test_integers_hash_as_their_decimal_text(ids):
     assert hash_buckets(unsigned, "s").tolist() == [slow(str(i), "s") for i in unsigned.tolist()]
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_long_columns_of_integers_of_every_length_hash_as_their_decimal_text(sign):
+    edges = [sign * (10**power + step) for power in range(19) for step in (-1, 0, 1)]
+    edges += [sign * (2**power + step) for power in (31, 32, 62) for step in (-1, 0, 1)]
+    rng = np.random.default_rng(7)
+    ids = np.array(edges + (sign * 10 ** rng.uniform(0, 18, 3_000)).astype(np.int64).tolist(), dtype=np.int64)
+    assert hash_buckets(ids, "s").tolist() == [slow(str(i), "s") for i in ids.tolist()]
+    narrow = ids[np.abs(ids) < 128].astype(np.int8).repeat(50)
+    assert hash_buckets(narrow, "").tolist() == [slow(str(i), "") for i in narrow.tolist()]
+
+
 def test_layout_blocks_and_kinds_do_not_matter():
     ids = np.array([f"user-{k}" for k in range(70_000)])
-    expected = [slow(text, "x") for text in ids[[0, 1, 65_535, 65_536, 69_999]].tolist()]
+    some = [0, 1, 32_767, 32_768, 65_535, 65_536, 69_999]
+    expected = [slow(text, "x") for text in ids[some].tolist()]
     found = hash_buckets(ids, "x")
-    assert found[[0, 1, 65_535, 65_536, 69_999]].tolist() == expected
+    assert found[some].tolist() == expected
     assert hash_buckets(ids[::-1], "x")[::-1].tolist() == found.tolist()
     assert hash_buckets(ids.astype(ids.dtype.newbyteorder(">")), "x").tolist() == found.tolist()
     assert hash_buckets(np.array(["é", "a", ""]).astype(np.dtypes.StringDType()), "x").tolist() == [
