@@ -35,6 +35,7 @@ __all__ = [
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 _NAT = np.iinfo(np.int64).min
+_EXACT = 2**53
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": operator.eq,
     "ne": operator.ne,
@@ -61,7 +62,7 @@ def constant(value: LiteralValue, n: int) -> Column:
 
 def is_missing(column: Column) -> BoolArray | None:
     """Return which rows have no value, None where all have one."""
-    if column.kind == "number" and column.data.dtype.kind == "i":
+    if column.kind == "number" and column.data.dtype.kind != "f":
         return None
     missing = column.missing
     return missing if missing.any() else None
@@ -93,7 +94,7 @@ def compare(op: str, left: Column, right: Column | LiteralValue, tz: str) -> Tru
     test = _OPERATORS[op]
     match left.kind:
         case "number":
-            return Truth.of(test(left.data, np.float64(right)), missing)  # type: ignore[arg-type]
+            return Truth.of(test(left.data, _bound_for(left.data, right)), missing)  # type: ignore[arg-type]
         case "boolean":
             return Truth.of(test(left.data, int(right)), missing)  # type: ignore[arg-type]
         case "text":
@@ -103,6 +104,13 @@ def compare(op: str, left: Column, right: Column | LiteralValue, tz: str) -> Tru
         case "date" | "instant":
             return Truth.of(test(instants_of(left, tz), _moment(right, tz)), missing)
     return _all_unknown(len(left))
+
+
+def _bound_for(data: npt.NDArray[Any], bound: float) -> int | np.float64:
+    """Return a bound that compares as in float64: a whole one below 2**53 does so without a float copy of integers."""
+    if data.dtype.kind != "f" and abs(bound) < _EXACT and bound == int(bound):
+        return int(bound)
+    return np.float64(bound)
 
 
 def _text_against(op: str, left: Column, word: str) -> BoolArray:

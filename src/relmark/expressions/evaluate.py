@@ -183,7 +183,8 @@ class BaseScope(Scope):
         """Compare a figure of events with a plain value before it is spread: a boolean is an eighth of a number."""
         if not (isinstance(left, nodes.Aggregate) and isinstance(right, nodes.Literal)) or self._is_kept(left):
             return super()._compare(op, left, right)
-        verdict = compare(op, self._column_of(self._aggregate(left)), right.value, self.tz)
+        figure = self._count(left) if left.op == "count" else self._column_of(self._aggregate(left))
+        verdict = compare(op, figure, right.value, self.tz)
         if self.rows is None:
             return verdict
         without = compare(op, _of_nobody(left.op), right.value, self.tz)
@@ -200,13 +201,17 @@ class BaseScope(Scope):
     def _column_of(found: Column | Truth) -> Column:
         return found.column() if isinstance(found, Truth) else found
 
+    def _count(self, node: nodes.Aggregate) -> Column:
+        """Return the number of events of each of the log's customers, in integers of any width: to compare with."""
+        return Column("number", aggregates.counts(self._events(node.events, node.window).codes, self.k))
+
     def _aggregate(self, node: nodes.Aggregate) -> Column | Truth:
         """Return a figure of each of the log's customers."""
         events = self._events(node.events, node.window)
         k, codes, times = self.k, events.codes, events.times
         match node.op:
             case "count":
-                return Column("number", aggregates.counts(codes, k))
+                return Column("number", aggregates.counts(codes, k).astype(np.int64, copy=False))
             case "exists":
                 return Truth(aggregates.present(codes, k))
             case "active_days":

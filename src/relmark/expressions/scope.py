@@ -96,6 +96,12 @@ def spread(values: np.ndarray[Any, Any], rows: np.ndarray[Any, Any] | None, n: i
     """Return figures of the log's customers as n rows of the base; `rows` None says that they are the same."""
     if rows is None:
         return values
+    if values.dtype == np.bool_:
+        other = ~values if default else values
+        if np.count_nonzero(other) < len(other) // 8:  # few to write: find them
+            out = np.full(n, default) if default else np.zeros(n, dtype=np.bool_)
+            out[rows[np.flatnonzero(other)]] = not default
+            return out
     out = np.full(n, default, dtype=values.dtype)
     out[rows] = values
     return out
