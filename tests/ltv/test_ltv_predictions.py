@@ -210,6 +210,54 @@ def test_value_is_margin_times_spend_times_discounted_purchases():
     np.testing.assert_allclose(steps.step_value.sum(axis=1), steps.value)
 
 
+@pytest.mark.parametrize("model", [
+    PAPER, MbgNbd(r=0.5, alpha=4.0, a=0.7, b=1.5, unit="week"), ParetoNbd(r=0.55, alpha=10.6, s=0.6, beta=11.7),
+    Nbd(r=1, alpha=3), BgNbd(r=0.5, alpha=4.0, a=25.0, b=200.0), BgNbd(r=60.0, alpha=50.0, a=1.5, b=2.5),
+])  # fmt: skip
+@pytest.mark.parametrize(("horizon", "step", "annual_rate"), [(52.0, 52.0 / 12, 0.15), (700.0, 30.0, 40.0)])
+def test_value_by_step_is_the_rate_summed_over_many_nodes_in_each_step(model, horizon, step, annual_rate):
+    s = PurchaseSummary(
+        frequency=[0, 0, 1, 2, 12, 40], recency=[0, 0, 3, 30, 30, 39], T=[0.5, 39, 4, 39, 39, 40], unit="week"
+    )
+    v = lifetime_value(model, 20.0, s, horizon=horizon, annual_rate=annual_rate, margin=0.5, step=step)
+    once = lifetime_value(model, 20.0, s, horizon=horizon, annual_rate=annual_rate, margin=0.5)
+    delta = np.log1p(annual_rate) * 7 / 365.25
+    node, weight = np.polynomial.legendre.leggauss(64)
+    begin = 0.0
+    for column, end in enumerate(v.step_end):
+        # integrating by parts: e^(-delta t) N(t) at the end, and delta times the integral of e^(-delta t) N(t)
+        t = begin + (end - begin) * (node + 1) / 2
+        so_far = model.expected_purchases_until(s, [begin, *t, end])
+        at_ends = np.exp(-delta * end) * so_far[-1] - np.exp(-delta * begin) * so_far[0]
+        inside = delta * (end - begin) / 2 * (weight * np.exp(-delta * t)) @ so_far[1:-1]
+        slow = 10 * model.probability_alive(s) * (at_ends + inside)
+        np.testing.assert_allclose(v.step_value[:, column], slow, rtol=1e-9, atol=1e-11 * v.value.max())
+        begin = end
+    assert (v.step_value >= 0).all()
+    np.testing.assert_allclose(v.step_value.sum(axis=1), once.value, rtol=1e-11)
+    np.testing.assert_allclose(v.value, once.value, rtol=1e-11)
+    np.testing.assert_allclose(v.step_purchases.sum(axis=1), once.purchases, rtol=1e-12)
+
+
+def test_a_flow_that_no_short_series_follows_is_summed_step_by_step():
+    # the discount takes e^13 from the flow, so that the coefficients of 16 nodes fall too slowly
+    m = MbgNbd(r=0.794, alpha=229.2, a=0.017, b=8.2)
+    s = PurchaseSummary(frequency=[0, 5, 34], recency=[0, 50, 60], T=[50, 60, 90])
+    steps = m.expected_purchases_until(s, np.linspace(0, 147, 9), 0.0884)
+    for end, got in zip(np.linspace(0, 147, 9), steps, strict=True):
+        np.testing.assert_allclose(got, m.expected_purchases_if_alive(s, end, 0.0884), rtol=1e-11)
+
+
+@pytest.mark.parametrize(("t", "discount_rate"), [(0.9, 1.5), (0.9, 0.5), (6.0, 0.4)])
+def test_a_short_time_under_a_heavy_discount_takes_enough_nodes(t, discount_rate):
+    node, weight = np.polynomial.legendre.leggauss(64)
+    s = t * (node + 1) / 2
+    so_far = PAPER.expected_purchases_until(WORKED, [*s, t])[:, 0]
+    inside = discount_rate * t / 2 * (weight @ (np.exp(-discount_rate * s) * so_far[:-1]))
+    slow = np.exp(-discount_rate * t) * so_far[-1] + inside
+    assert PAPER.expected_purchases_if_alive(WORKED, t, discount_rate)[0] == pytest.approx(slow, rel=1e-11)
+
+
 def test_value_says_what_it_does_not_know_and_refuses_nonsense():
     s = PurchaseSummary(frequency=[0, 2], recency=[0, 3], T=[5, 5], monetary_value=[np.nan, 4.0])
     v = lifetime_value(PAPER, GammaGamma(p=2.0, q=0.9, v=3.0), s, horizon=10.0)

@@ -133,3 +133,27 @@ def test_discounted_residual_purchases_agree_with_mpmath():
                 want = mp.quad(flow, mp.linspace(0, mp.log1p(45 / (delta * M)), 9), maxdegree=4)
             got = m.residual_transactions(s, 0.0027)[0] / m.probability_alive(s)[0]
             assert error(got, want) < 1e-11
+
+
+@pytest.mark.parametrize("p", [COIN[0], COIN[7]])
+@pytest.mark.parametrize("model", [BgNbd, MbgNbd])
+def test_discounted_purchases_by_step_agree_with_mpmath(model, p):
+    m = model(**dict(zip(model.names(), p, strict=True)))
+    r, alpha, a, b = map(mp.mpf, p)
+    # the last horizon is long against the age of the young, and 1e-5 too short for a sum over it
+    for ends, delta in (([4.35, 52.18], 0.0027), ([0.0, 3.0, 30.0], 0.4), ([1e-5, 520.0], 0.0027)):
+        s = PurchaseSummary(frequency=[0, 2, 30], recency=[0, 30.43, 35], T=[2.0, 38.86, 39.0])
+        got = m.expected_purchases_until(s, ends, delta)
+        for row, (x, T) in enumerate(zip(s.frequency.tolist(), s.T.tolist(), strict=True)):
+            k, M, bp = r + x, alpha + mp.mpf(T), b + x + m.shift
+
+            def flow(y, k=k, M=M, bp=bp, a=a, delta=delta):
+                return k * mp.hyp2f1(k + 1, a, a + bp, -mp.expm1(y)) * mp.exp(y - delta * M * mp.expm1(y))
+
+            want, begin = mp.mpf(0), 0.0
+            for place, end in enumerate(ends):
+                with mp.workdps(16):
+                    corners = mp.linspace(mp.log1p(begin / M), mp.log1p(end / M), 3)
+                    want += mp.quad(flow, corners, maxdegree=4) if end > begin else 0
+                begin = end
+                assert (error(got[place, row], want) < 1e-11) if end else (got[place, row] == 0.0), (x, T, end)

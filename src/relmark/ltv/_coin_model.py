@@ -74,10 +74,7 @@ class CoinModel(PurchaseModel):
     def _until(self, x: FloatArray, T: FloatArray, ends: list[float], delta: float) -> FloatArray:
         if delta == 0.0:
             return super()._until(x, T, ends, delta)
-        stop = np.repeat(ends, len(x))
-        begin = np.repeat([0.0, *ends[:-1]], len(x))
-        steps = kernel.discounted(self._plain, np.tile(x, len(ends)), np.tile(T, len(ends)), stop, delta, begin)
-        return np.cumsum(steps.reshape(len(ends), len(x)), axis=0)
+        return kernel.discounted_until(self._plain, x, T, np.array(ends), delta)
 
     def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:  # noqa: ARG002
         return kernel.total(self._plain, x)

@@ -86,7 +86,8 @@ def beta_discounted_by_trapezoid(
             ahead: FloatArray = kk / p * np.exp(-delta * s - kk * np.log1p(p * s / MM))
             return ahead * scaled_exponential_integral(kk + 1.0, delta * (MM / p + s))
 
-        result: FloatArray = np.log(from_on(start[rows, None]) - from_on(t[rows, None]))
+        with np.errstate(divide="ignore"):  # both are 0 where p is so large that hardly anybody is left at the start
+            result: FloatArray = np.log(from_on(start[rows, None]) - from_on(t[rows, None]))
         return result
 
     return _over_logit(a, b, k, (1.0 / delta + t) / M, log_f)

@@ -153,7 +153,8 @@ class PurchaseModel(ParametricModel, ABC):
         """Return the discounted purchases expected until each of some ascending ends, shape (len(ends), rows)."""
         many, t = (np.tile(x, len(ends)), np.tile(T, len(ends))), np.repeat(ends, len(x))
         result = self._discounted(*many, t, delta) if delta else self._expected(*many, t)
-        return result.reshape(len(ends), len(x))
+        # rounding must not make purchases of a late step negative
+        return np.maximum.accumulate(result.reshape(len(ends), len(x)), axis=0)
 
     @abstractmethod
     def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:

@@ -144,15 +144,15 @@ def lifetime_value(
     ends = _ends(summary, ahead, step)
     delta = _continuous(rate, summary.unit)
     cells, place = _cells_ahead(summary)
-    undiscounted = model.expected_purchases_until(cells, ends)[:, place]
-    discounted = model.expected_purchases_until(cells, ends, delta)[:, place] if delta > 0.0 else undiscounted
+    undiscounted = model.expected_purchases_until(cells, ends)
+    discounted = model.expected_purchases_until(cells, ends, delta) if delta > 0.0 else undiscounted
     by_step: dict[str, FloatArray] = {}
     worth = share * amount
     if step is not None:
         by_step = {
             "step_end": np.array(ends),
-            "step_purchases": (now * np.diff(undiscounted, axis=0, prepend=0.0)).T,
-            "step_value": (now * worth * np.diff(discounted, axis=0, prepend=0.0)).T,
+            "step_purchases": (now * np.diff(undiscounted, axis=0, prepend=0.0)[:, place]).T,
+            "step_value": (now * worth * np.diff(discounted, axis=0, prepend=0.0)[:, place]).T,
         }
     notes: tuple[str, ...] = ()
     endless = ~np.isfinite(amount)
@@ -162,9 +162,9 @@ def lifetime_value(
     return LifetimeValue(
         customer_id=summary.customer_id,
         p_alive=now,
-        purchases=now * undiscounted[-1],
+        purchases=now * undiscounted[-1, place],
         spend=amount,
-        value=now * worth * discounted[-1],
+        value=now * worth * discounted[-1, place],
         horizon=float(ahead),
         unit=summary.unit,
         annual_rate=rate,
