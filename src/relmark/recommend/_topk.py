@@ -8,6 +8,7 @@ decided by the column, never by the machine.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ IntArray = npt.NDArray[np.int64]
 
 _LOWEST = np.finfo(np.float32).min
 _BYTES = 4 << 20
+_SMALL = 1 << 16
 _COLUMN = np.uint64(0xFFFFFFFF)
 
 
@@ -41,11 +43,40 @@ def top_k(scores: FloatArray, k: int) -> tuple[IntArray, npt.NDArray[np.int64], 
     reach = np.full(n, _LOWEST, dtype=np.float32) if k >= m else np.maximum(_threshold(scores, k), _LOWEST)
     flat = np.flatnonzero(scores >= reach[:, None])
     row = flat // m
-    column = flat - row * m
-    value = scores.reshape(-1)[flat] + np.float32(0.0)  # -0.0 becomes 0.0: they tie
+    return _best(row, flat - row * m, scores.reshape(-1)[flat], n, k)
+
+
+def top_k_entries(
+    value: FloatArray, column: npt.NDArray[np.integer[Any]], indptr: npt.NDArray[np.integer[Any]], k: int
+) -> tuple[IntArray, npt.NDArray[np.int64], FloatArray]:
+    """Return what `top_k` does of rows that are kept sparse, as CSR with the columns of a row in any order."""
+    n, lengths = len(indptr) - 1, np.diff(indptr)
+    widest = int(lengths.max(initial=0))
+    if n == 0 or widest == 0:
+        return np.zeros(n + 1, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+    if n > 1 and n * widest > 4 * len(value) + _SMALL:  # one long row must not widen all others
+        half = n // 2
+        cut = int(indptr[half])
+        first = top_k_entries(value[:cut], column[:cut], indptr[: half + 1], k)
+        second = top_k_entries(value[cut:], column[cut:], indptr[half:] - cut, k)
+        offsets = np.concatenate((first[0], first[0][-1] + second[0][1:]))
+        return offsets, np.concatenate((first[1], second[1])), np.concatenate((first[2], second[2]))
+    padded = np.full((n, widest), -np.inf, dtype=np.float32)
+    padded[np.arange(widest) < lengths[:, None]] = value
+    reach = np.full(n, _LOWEST, dtype=np.float32) if k >= widest else np.maximum(_threshold(padded, k), _LOWEST)
+    flat = np.flatnonzero(padded >= reach[:, None])
+    row = flat // widest
+    return _best(row, column[flat - row * widest + indptr[row]], padded.reshape(-1)[flat], n, k)
+
+
+def _best(
+    row: IntArray, column: npt.NDArray[np.integer[Any]], value: FloatArray, n: int, k: int
+) -> tuple[IntArray, npt.NDArray[np.int64], FloatArray]:
+    """Return the best k of each row of entries that come row by row, and among which each row's best are."""
+    value = value + np.float32(0.0)  # -0.0 becomes 0.0: they tie
     counts = np.bincount(row, minlength=n)
     widest = int(counts.max(initial=0))
-    key = _keys(value, column)
+    key = _keys(value, column.astype(np.int64, copy=False))
     if widest > 4 * k + 256:  # many ties at the threshold: sort rows one by one
         starts = np.concatenate(([0], np.cumsum(counts))).tolist()
         parts = [np.sort(key[low:high])[::-1][:k] for low, high in pairwise(starts)]

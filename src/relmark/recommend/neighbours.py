@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +15,7 @@ from relmark.core.time import Instant
 from relmark.recommend._association import jaccard, lift, log_likelihood_ratio
 from relmark.recommend._history import History, history_of
 from relmark.recommend._masks import NO, Block
-from relmark.recommend._topk import block_rows, top_k
+from relmark.recommend._topk import top_k_entries
 from relmark.recommend.fitted import Contributions, Fitted
 from relmark.recommend.interactions import Interactions, Weight, check_weight
 from relmark.recommend.spec import Spec, check_half_life, seen_until, shared_fields
@@ -24,6 +25,7 @@ __all__ = ["FittedNeighbours", "ItemNeighbours"]
 FloatArray = npt.NDArray[np.float32]
 _MEASURES = ("cosine", "jaccard", "llr", "tfidf", "bm25")
 _COUNTED = ("jaccard", "llr")
+_PAIRS = 1 << 20
 
 
 @attrs.frozen(kw_only=True)
@@ -103,25 +105,28 @@ class ItemNeighbours(Spec):
         ones = csr_matrix((np.ones(len(past.item)), past.item, past.indptr), shape=(len(past), m))
         held = np.bincount(past.item, minlength=m).astype(np.float64)
         X = ones if self.measure in _COUNTED else self._weighted(past, m)
-        counting = self.measure in _COUNTED or self.shrink > 0
+        counting = self.measure not in _COUNTED and self.shrink > 0
         Xt, ones_t = X.T.tocsr(), ones.T.tocsr() if counting else None
+        # An item meets at most as many others as its customers' items are together. Items of like reach go together,
+        # so that a block holds about as many pairs as any other, however popular its items are.
+        reach = np.minimum(np.bincount(past.item, weights=past.lengths[past.row], minlength=m), m)
+        order = np.argsort(reach, kind="stable")
         counts, items, values = [], [], []
-        step = block_rows(m) * 4
-        for low in range(0, m, step):
-            high = min(low + step, m)
-            dot = (Xt[low:high] @ X).toarray()
-            both = dot
-            if self.measure not in _COUNTED and self.shrink > 0:
-                assert ones_t is not None
-                both = (ones_t[low:high] @ ones).toarray()
-            near = self._near(dot, both, held[low:high, None], held[None, :], len(past))
-            scores = np.where(near > 0, near, NO).astype(np.float32)
-            scores[np.arange(high - low), np.arange(low, high)] = NO
-            offsets, column, value = top_k(np.ascontiguousarray(scores), self.k)
+        for low, high in _blocks(reach[order]):
+            rows = order[low:high]
+            dot = Xt[rows] @ X
+            both = dot.data
+            if ones_t is not None:
+                dot.sort_indices()
+                both = _at(dot, ones_t[rows] @ ones)
+            place = np.repeat(np.arange(high - low), np.diff(dot.indptr))
+            near = self._near(dot.data, both, held[rows[place]], held[dot.indices], len(past))
+            scores = np.where((near > 0) & (dot.indices != rows[place]), near, NO).astype(np.float32)
+            offsets, column, value = top_k_entries(scores, dot.indices, dot.indptr, self.k)
             counts.append(np.diff(offsets))
             items.append(column)
             values.append(value)
-        return _rows(counts, items, values)
+        return _rows(order, counts, items, values)
 
     def _near(self, dot: Any, both: Any, n_a: Any, n_b: Any, n: int) -> npt.NDArray[np.float64]:
         """Return similarities from dot products and counts; 0 where two items never meet."""
@@ -191,16 +196,39 @@ class FittedNeighbours(Fitted):
         return scores
 
 
-def _rows(counts: list[Any], items: list[Any], values: list[Any]) -> History:
-    """Return rows of items with their similarities, items ascending within a row."""
-    count = np.concatenate(counts) if counts else np.zeros(0, dtype=np.int64)
+def _blocks(reach: FloatArray) -> Iterator[tuple[int, int]]:
+    """Yield blocks of items by ascending reach, each of about as many pairs at most, one item or more."""
+    low = 0
+    while low < len(reach):
+        ahead = reach[low : low + _PAIRS]
+        high = low + max(int(np.searchsorted(ahead * np.arange(1, len(ahead) + 1), _PAIRS, side="right")), 1)
+        yield low, high
+        low = high
+
+
+def _at(dot: Any, both: Any) -> npt.NDArray[np.float64]:
+    """Return the entries of one matrix where another, with sorted columns, has some; 0 where the one has none."""
+    both.sort_indices()
+    if np.array_equal(dot.indptr, both.indptr) and np.array_equal(dot.indices, both.indices):
+        return np.asarray(both.data)
+    wide = dot.shape[1]
+    mine, theirs = (
+        np.repeat(np.arange(dot.shape[0]) * wide, np.diff(each.indptr)) + each.indices for each in (dot, both)
+    )
+    found = np.minimum(np.searchsorted(theirs, mine), len(theirs) - 1)
+    return np.where(theirs[found] == mine, both.data[found], 0.0)
+
+
+def _rows(order: Any, counts: list[Any], items: list[Any], values: list[Any]) -> History:
+    """Return rows of items with their similarities, items ascending within a row, from blocks of items in an order."""
+    count = np.zeros(len(order), dtype=np.int64)
+    count[order] = np.concatenate(counts) if counts else count
     item = np.concatenate(items) if items else np.zeros(0, dtype=np.int64)
     value = np.concatenate(values) if values else np.zeros(0, dtype=np.float32)
-    row = np.repeat(np.arange(len(count)), count)
-    order = np.lexsort((item, row))
+    by_row = np.lexsort((item, np.repeat(order, count[order])))
     return History(
         indptr=np.concatenate(([0], np.cumsum(count))),
-        item=item[order].astype(np.int32),
-        weight=value[order],
+        item=item[by_row].astype(np.int32),
+        weight=value[by_row],
         last=None,
     )
