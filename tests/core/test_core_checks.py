@@ -113,7 +113,16 @@ def test_what_is_shown_is_short():
 
 
 def test_missing_is_none_nan_nat_and_na_and_nothing_else():
-    for value in (None, NAN, np.float32("nan"), np.datetime64("NaT"), pd.NaT, pd.NA, Decimal("NaN"), Decimal("sNaN")):
+    for value in (
+        None,
+        NAN,
+        np.float32("nan"),
+        np.datetime64("NaT", "us"),
+        pd.NaT,
+        pd.NA,
+        Decimal("NaN"),
+        Decimal("sNaN"),
+    ):
         assert checks.is_missing(value), value
     for value in ("", 0, False, "nan", [], frozenset(), np.array([NAN, 1.0]), Decimal(1), pd.Timestamp("2026-01-01")):
         assert not checks.is_missing(value), value

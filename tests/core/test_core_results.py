@@ -128,7 +128,7 @@ def test_json_has_neither_nan_nor_infinity_nor_numpy():
         (np.datetime64("2026-11"), "2026-11"),
         (np.datetime64("2026-11-01T09:30", "s"), "2026-11-01T09:30:00Z"),
         (np.datetime64("2026-11-01T09:30:00.5", "us"), "2026-11-01T09:30:00.500000Z"),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "us"), None),
         (date(2026, 11, 1), "2026-11-01"),
         (datetime(2026, 11, 1, tzinfo=UTC), "2026-11-01T00:00:00+00:00"),
         (timedelta(days=1.5), "P1DT12H"),

@@ -77,7 +77,7 @@ class Nowhere(tzinfo):
         ),
         (datetime(2026, 11, 1, tzinfo=Nowhere()), "which has no time zone"),
         (pd.NaT, "as_of is NaT: an instant is needed."),
-        (np.datetime64("NaT"), "as_of is NaT: an instant is needed."),
+        (np.datetime64("NaT", "us"), "as_of is NaT: an instant is needed."),
         ("2026-11-01T09:30", "as_of is '2026-11-01T09:30', which has no zone: write an ISO date"),
         ("20261101", "which has no zone"),
         ("yesterday", "as_of is 'yesterday': write an ISO date ('2026-11-01') or an ISO time with a zone"),

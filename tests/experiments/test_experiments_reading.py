@@ -66,7 +66,7 @@ def test_outcomes_are_those_of_the_window_after_the_start(base):
 def test_each_customer_may_start_at_another_time_or_never(base):
     rng = np.random.default_rng(2)
     start = np.datetime64("2026-02-01", "us") + rng.integers(0, 40, 400) * DAY
-    start[:60] = np.datetime64("NaT")
+    start[:60] = np.datetime64("NaT", "us")
     metrics = [Mean("spend", of=SPEND, before=days(20))]
     report = TEST.read(base, start=start, window=days(10), metrics=metrics)
     assert report.excluded == {"not started": 60}
@@ -184,7 +184,7 @@ def test_a_rotating_holdout_is_taken_at_each_customers_start(base):
         ({"metrics": [Mean("spend", of=3)]}, "an expression is needed"),
         ({"metrics": [Mean("mean", of=event("purchase").mean())]}, r"fill\(0\)"),
         ({"metrics": [Mean("word", of=field("word"))]}, "made of words"),
-        ({"start": np.full(400, np.datetime64("NaT"), dtype="M8[us]")}, "missing for everybody"),
+        ({"start": np.full(400, np.datetime64("NaT", "us"), dtype="M8[us]")}, "missing for everybody"),
         ({"start": {99999: np.datetime64("2026-03-01")}}, "whom the base does not have"),
         ({"start": np.full(3, np.datetime64("2026-03-01"))}, "3 rows"),
         ({"window": 14}, "window"),
@@ -224,7 +224,7 @@ def test_a_chain_draws_who_gets_it_and_each_step_anew(base):
 def test_a_chain_is_read_as_a_whole_and_step_by_step(base):
     hello = np.full(400, np.datetime64("2026-02-01", "us"))
     tips = hello + 5 * DAY
-    tips[::3] = np.datetime64("NaT")
+    tips[::3] = np.datetime64("NaT", "us")
     report = CHAIN.read(
         base, reached={"hello": hello, "tips": tips}, window=days(14), metrics=[Mean("spend", of=SPEND)]
     )

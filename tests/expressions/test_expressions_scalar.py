@@ -58,7 +58,7 @@ def happened(type: str, hours_ago: float, value=None, **properties) -> Event:
         (np.True_, True),
         (date(2026, 1, 2), date(2026, 1, 2)),
         (np.datetime64("2026-01-02"), date(2026, 1, 2)),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "us"), None),
         (np.datetime64("1970-01-01T00:00:01"), Moment(1_000_000)),
         (datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), Moment(1_000_000)),
         (["a", "b"], frozenset({"a", "b"})),

@@ -166,7 +166,7 @@ def test_nothing_writes_into_what_came_in_and_nothing_of_it_is_kept(r):
         np.testing.assert_array_equal(array, kept)
     for array in (ids, times, values, seen_at):
         array.flags.writeable = True
-        array[:] = array[::-1].copy() if array is ids else array + 1
+        array[:] = array[::-1].copy() if array is ids else (array.view(np.int64) + 1).view(array.dtype)
     for name, column in log.to_columns().items():
         np.testing.assert_array_equal(column, before[name])
     part = log.partition("visit")

@@ -28,7 +28,7 @@ BOUGHT = Rules(exclude_bought="always")
 
 
 def on(day):
-    return np.datetime64("2026-01-01") + day
+    return np.datetime64("2026-01-01") + np.timedelta64(day, "D")
 
 
 def small(**more):

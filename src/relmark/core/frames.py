@@ -123,7 +123,7 @@ def _coded_categorical(nw: Any, series: Any) -> Coded:
     words = _texts(native.dtype.categories.to_list())
     physical = native.to_physical().to_numpy()
     missing = native.is_null().to_numpy()
-    return Coded(words, np.where(missing, -1, np.nan_to_num(physical)).astype(np.int64))
+    return Coded(words, np.where(missing, -1, np.nan_to_num(physical).astype(np.int64)))
 
 
 def _coded_arrow(native: Any) -> Coded:
