@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -336,6 +337,81 @@ class TestSplittingAtOnce:
     def test_two_names_on_one_key_are_told_apart(self, monkeypatch):
         from relmark.attribution import _tokens
 
-        monkeypatch.setattr(_tokens, "_coded", lambda key: (np.zeros(len(key), dtype=np.int64), 1))
-        assert _tokens.split_codes(["a > b"], " > ") is None
-        assert Journeys.from_paths(["a > b"]).paths == ["a > b"]
+        monkeypatch.setattr(_tokens, "_keys", lambda words: words[0] & np.uint64(0))
+        names = ["a name of two words", "b"]
+        assert _tokens.split_codes([" > ".join(names)], " > ") is None
+        assert Journeys.from_paths([" > ".join(names)]).paths == [" > ".join(names)]
+
+    def test_two_paths_on_one_hash_are_told_apart(self, monkeypatch):
+        from relmark.attribution import _duplicates
+
+        monkeypatch.setattr(_duplicates, "_hashed", lambda _, offsets: np.zeros(len(offsets) - 1, dtype=np.int64))
+        assert listed(Journeys.from_paths(["a > b", "b", "a > b", "c > b"])) == [
+            ("a > b", 2.0, 0.0),
+            ("b", 1.0, 0.0),
+            ("c > b", 1.0, 0.0),
+        ]
+
+    def test_more_names_than_the_table_serves_are_split_one_by_one(self, monkeypatch):
+        from relmark.attribution import _tokens
+
+        monkeypatch.setattr(_tokens, "_MOST_NAMES", 3)
+        paths = ["a > b > c", "d", "a"]
+        assert _tokens.split_codes(paths, " > ") is None
+        assert Journeys.from_paths(paths).paths == paths
+
+    def test_names_that_share_a_place_of_the_table_are_told_apart(self, monkeypatch):
+        from relmark.attribution import _tokens
+
+        monkeypatch.setattr(_tokens, "_MULTIPLIERS", [np.uint64(1)])  # the place is then the end of the name
+        paths = ["mail one > mail two > take one", "take two > mail one", "mail two"]
+        assert Journeys.from_paths(paths).paths == paths
+
+    @pytest.mark.parametrize("block", [1, 40, 1 << 18])
+    @pytest.mark.parametrize("sep", [" > ", ">", ">>", "ab", "\x1f", " - ", "é", "a separator of many bytes"])
+    def test_odd_strings_are_split_as_python_splits_them(self, monkeypatch, sep, block):
+        from relmark.attribution import _tokens
+
+        monkeypatch.setattr(_tokens, "_BLOCK_CHARACTERS", block)
+        rng = np.random.default_rng([len(sep), block])
+        parts = [
+            "a",
+            "b",
+            ">",
+            " ",
+            " > ",
+            "\n",
+            "\t",
+            "é",
+            "e\u0301",
+            "\u3000",
+            "𝄞",
+            "longer than eight",
+            "-",
+            "\r",
+            "x" * 70,
+        ]
+        rare = ["\x1f", "\0.", "\ud800"]
+        for trial in range(60):
+            letters = parts[: rng.integers(1, len(parts) + 1)] + rare[: max(0, trial - 56)]
+            touches = ["".join(rng.choice(letters, rng.integers(0, 4))) for _ in range(6)]
+            paths = [sep.join(rng.choice(touches, rng.integers(1, 5))) for _ in range(rng.integers(1, 80))]
+            weights = rng.random(len(paths))
+            j = Journeys.from_paths(paths, conversions=weights, sep=sep, on_empty="drop")
+            expected = {}
+            for path, weight in zip(paths, weights, strict=True):
+                key = tuple(name.strip() for name in path.split(sep) if name.strip())
+                expected.setdefault(key, []).append(weight)
+            names = j.channels.tolist()
+            found = [
+                tuple(names[code] for code in j.codes[low:high]) for low, high in itertools.pairwise(j.offsets.tolist())
+            ]
+            assert found == list(expected)
+            assert names == list(dict.fromkeys(name for path in expected for name in path))
+            np.testing.assert_allclose(j.conversions, [sum(parts) for parts in expected.values()], rtol=1e-13)
+            empty = [row for row, path in enumerate(paths) if not all(name.strip() for name in path.split(sep))]
+            if empty:
+                with pytest.raises(InputError, match=f"in row {empty[0]}: it is empty"):
+                    Journeys.from_paths(paths, sep=sep)
+            else:
+                np.testing.assert_array_equal(Journeys.from_paths(paths, weights, sep=sep).codes, j.codes)

@@ -1,6 +1,8 @@
-"""Journeys out of strings, lists and rows of touches: each distinct path is read once.
+"""Journeys out of strings, lists and rows of touches.
 
-The cost is a lookup a row and a pass over the bytes of the distinct strings (see `_tokens`).
+Strings of which few are distinct are looked up in a dictionary, and the distinct ones are split. Many distinct strings
+are all split (see `_tokens`), and equal paths are found among the codes (see `_duplicates`): that is the faster way
+where a dictionary would not fit the cache.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from relmark.attribution._tokens import split_codes
+from relmark.attribution._duplicates import distinct_paths
+from relmark.attribution._tokens import Tokens, split_codes
 from relmark.attribution._touches import weighted
 from relmark.core.checks import numbers, shown
 from relmark.core.errors import InputError
 
 IntArray = npt.NDArray[np.int64]
+
+_SAMPLE = 1_024
+_FEW = 0.1  # distinct strings of a sample: below it, a dictionary finds equal strings faster
 
 
 class Paths(NamedTuple):
@@ -71,25 +77,16 @@ def as_rows(name: str, values: Any) -> list[Any]:
 def parse_paths(paths: Any, sep: str, *, drop_empty: bool) -> Paths:
     """Return the distinct paths of strings such as ``"mail > search"``, or of lists of channel names."""
     rows = as_rows("paths", paths)
-    found = None
     if set(map(type, rows)) <= {str}:
-        distinct, path_of_row = _distinct(rows)
-        found = split_codes(distinct, sep) if distinct else None
-        if found is not None:
-            raw, counts, names = found
-        else:
-            lists: Any = [path.split(sep) for path in distinct]
+        tokens, path_of_row = _split(rows, sep)
     else:
-        keys = [_key(row, number, sep, drop_empty=drop_empty) for number, row in enumerate(rows)]
-        lists, path_of_row = _distinct(keys)
-    if found is None:
-        tokens = [token for path in lists for token in path]
-        counts = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
-        names = list(dict.fromkeys(tokens))
-        places = dict(zip(names, range(len(names)), strict=True))
-        raw = np.fromiter(map(places.__getitem__, tokens), dtype=np.int32, count=len(tokens))
+        lists, path_of_row = _distinct(
+            [_key(row, number, sep, drop_empty=drop_empty) for number, row in enumerate(rows)]
+        )
+        tokens = _coded(lists)
+    raw, counts, names = tokens
     back, channels = code_names(names)
-    codes = back[raw]
+    codes = raw if (back == np.arange(len(back))).all() else back[raw]
     may_repeat = len(channels) < len(names)
     offsets = np.concatenate(([0], np.cumsum(counts)))
     empty = np.flatnonzero(channels == "")
@@ -104,6 +101,38 @@ def parse_paths(paths: Any, sep: str, *, drop_empty: bool) -> Paths:
         codes, channels = back[codes], channels[kept]
         may_repeat = True
     return Paths(codes, offsets, channels, path_of_row, may_repeat)
+
+
+def _split(rows: list[str], sep: str) -> tuple[Tokens, IntArray]:
+    """Return the touches of the distinct strings, and for each row the place of its string among them."""
+    sample = rows[:: max(1, len(rows) // _SAMPLE)]
+    few = len(set(sample)) <= _FEW * len(sample)
+    found = None if few else split_codes(rows, sep)
+    if found is not None:
+        return _once(found)
+    distinct, path_of_row = _distinct(rows)
+    found = split_codes(distinct, sep) if few and distinct else None
+    return _coded([path.split(sep) for path in distinct]) if found is None else found, path_of_row
+
+
+def _once(tokens: Tokens) -> tuple[Tokens, IntArray]:
+    """Return the touches of the distinct paths, and for each path its place among them."""
+    path, first = distinct_paths(tokens.codes, np.concatenate(([0], np.cumsum(tokens.counts))))
+    if len(first) == len(path):
+        return tokens, path
+    is_first = np.zeros(len(path), dtype=np.bool_)
+    is_first[first] = True
+    codes = tokens.codes[np.repeat(is_first, tokens.counts)]
+    return Tokens(codes, tokens.counts[first], tokens.names), path
+
+
+def _coded(lists: Sequence[Sequence[str]]) -> Tokens:
+    """Return the touches of paths that are lists of names."""
+    tokens = [token for path in lists for token in path]
+    names = list(dict.fromkeys(tokens))
+    places = dict(zip(names, range(len(names)), strict=True))
+    codes = np.fromiter(map(places.__getitem__, tokens), dtype=np.int32, count=len(tokens))
+    return Tokens(codes, np.fromiter(map(len, lists), dtype=np.int64, count=len(lists)), names)
 
 
 def _distinct(rows: list[Any]) -> tuple[list[Any], IntArray]:

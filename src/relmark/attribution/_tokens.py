@@ -1,7 +1,8 @@
-"""Splitting many path strings at once: separators are found and names are coded in the bytes of all strings together.
+"""Splitting many path strings at once: separators are found and names are coded in the bytes of many strings together.
 
 Making a Python string of every touch costs more than everything else that is done with a million paths. Here a touch is
-its bytes as a few 64-bit words; only each distinct name becomes a string.
+its bytes as a few 64-bit words; only each distinct name becomes a string. Some thousand paths are done at a time, so
+that every array of theirs stays in the cache.
 """
 
 from __future__ import annotations
@@ -15,10 +16,19 @@ IntArray = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 _MOST_WORDS = 8  # names of up to 64 bytes
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, bits well spread
-_MASK = np.array([(1 << 8 * k) - 1 for k in range(9)], dtype=np.uint64)
+_MOST_NAMES = 1 << 16
+_FEW_NAMES = 512  # for which the best of several multipliers is looked for
+_LONGEST_SEPARATOR = 16
+_BLOCK_CHARACTERS = 1 << 18
 _SAMPLE = 4_096
-_TABLE_BITS = 12
+_MIX = 0x9E3779B97F4A7C15  # odd, bits well spread
+_MULTIPLIERS = [np.uint64(pow(_MIX, power, 1 << 64)) for power in range(1, 16, 2)]
+_HALF = np.uint64(32)
+_BYTES = np.arange(8 * _MOST_WORDS + 1)
+_MASKS = [
+    np.array([(1 << 8 * k) - 1 for k in np.clip(_BYTES - low, 0, 8).tolist()], dtype=np.uint64)
+    for low in range(0, 8 * _MOST_WORDS, 8)
+]  # of each word, by the length of the name
 
 
 class Tokens(NamedTuple):
@@ -29,96 +39,151 @@ class Tokens(NamedTuple):
     names: list[str]
 
 
+class _Split(NamedTuple):
+    """The bytes of some paths, where their touches start and how long they are, and how many each path has."""
+
+    data: bytes
+    starts: IntArray
+    lengths: IntArray
+    counts: IntArray
+
+
 def split_codes(paths: list[str], sep: str) -> Tokens | None:
     """Return the touches of paths, or None where this way does not serve.
 
-    That is where separators overlap, as in "a > > b" split by " > ", where a name is longer than 64 bytes, and where
-    two names fall on one key, which is checked for every touch.
+    That is where separators overlap, as in "a > > b" split by " > ", or are long; where a name is longer than 64 bytes;
+    where the text has null characters, unit separators or half a surrogate pair; where there are very many names; and
+    where two names fall on one key, which is checked for every touch.
     """
-    text = sep.join(paths)
-    pattern, k = sep.encode(), len(sep.encode())
-    data = text.encode() + bytes(8 * _MOST_WORDS)
-    n = len(data) - 8 * _MOST_WORDS
+    if "\0" in sep or len(sep.encode(errors="replace")) > _LONGEST_SEPARATOR:
+        return None
+    known = _Names()
+    codes, counts = [], []
+    step = max(1, _BLOCK_CHARACTERS * min(len(paths), _SAMPLE) // (1 + sum(map(len, paths[:_SAMPLE]))))
+    for low in range(0, len(paths), step):
+        block = _split(paths[low : low + step], sep)
+        code = None if block is None else known.codes_of(block)
+        if block is None or code is None:
+            return None
+        codes.append(code.astype(np.int32))
+        counts.append(block.counts)
+    return Tokens(np.concatenate(codes), np.concatenate(counts), known.names)
+
+
+def _split(paths: list[str], sep: str) -> _Split | None:
+    """Return where the touches of some paths lie; between two paths stands a byte that no path may have."""
+    try:
+        pattern = sep.encode()
+        k = len(pattern)
+        stop = next(byte for byte in range(31, 0, -1) if byte not in pattern)
+        anchor = next((place for place, byte in enumerate(pattern) if byte != ord(" ")), 0)  # the rarest byte
+        between = " " * anchor + chr(stop) + " " * (k - anchor - 1)
+        text = between.join(paths).encode()
+    except UnicodeEncodeError:
+        return None
+    if 0 in text:
+        return None
+    n, data = len(text), text + bytes(8 * _MOST_WORDS)  # words are read, and bytes looked at, beyond the end
     buffer = np.frombuffer(data, dtype=np.uint8)
-    cuts = _found(buffer, n, pattern)
-    if (np.diff(cuts) < k).any():
-        return None
-    starts, ends = np.concatenate(([0], cuts + k)), np.append(cuts, n)
-    counts = _per_path(paths, text, ends, k)
-    lengths = ends - starts
-    if counts is None or lengths.max() > 8 * _MOST_WORDS:
-        return None
-    words = _words(data, starts, lengths)
-    key = lengths.astype(np.uint64)
-    for word in words:
-        key = (key * _MIX) ^ word
-        key ^= key >> np.uint64(29)
-    code, n_names = _coded(key)
-    first = np.empty(n_names, dtype=np.int64)
-    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)  # the last write is the first occurrence
-    if not all((column == column[first][code]).all() for column in (lengths, *words)):
-        return None
-    order = np.argsort(first)
-    rank = np.empty(n_names, dtype=np.int32)
-    rank[order] = np.arange(n_names, dtype=np.int32)
-    return Tokens(rank[code], counts, [data[starts[at] : ends[at]].decode() for at in first[order]])
-
-
-def _found(buffer: npt.NDArray[np.uint8], n: int, pattern: bytes) -> IntArray:
-    """Return where the pattern occurs in the first n bytes; its rarest byte is looked for first."""
-    k = len(pattern)
-    anchor = next((place for place, byte in enumerate(pattern) if byte != ord(" ")), 0)
-    cuts = np.flatnonzero(buffer[anchor : max(n - k + 1, 0) + anchor] == pattern[anchor])
+    cuts = np.flatnonzero((buffer == pattern[anchor]) | (buffer == stop))
+    last = buffer.take(cuts) == stop
     for place, byte in enumerate(pattern):
         if place != anchor:
-            cuts = cuts[buffer[cuts + place] == byte]
-    return cuts
+            here = buffer.take(cuts + (place - anchor)) == byte
+            here |= last
+            if not here.all():
+                cuts, last = cuts[here], last[here]
+    of_path = np.append(np.flatnonzero(last), len(cuts))
+    if len(of_path) != len(paths):
+        return None
+    starts = np.empty(len(cuts) + 1, dtype=np.int64)
+    starts[0] = 0
+    np.add(cuts, k - anchor, out=starts[1:])
+    lengths = np.append(cuts - anchor, n)
+    lengths -= starts
+    if lengths.min() < 0 or lengths.max() > 8 * _MOST_WORDS:
+        return None
+    return _Split(data, starts, lengths, np.diff(of_path, prepend=-1))
 
 
-def _per_path(paths: list[str], text: str, ends: IntArray, k: int) -> IntArray | None:
-    sizes = map(len, paths) if text.isascii() else (len(path.encode()) for path in paths)
-    path_ends = np.cumsum(np.fromiter(sizes, dtype=np.int64, count=len(paths)) + k) - k
-    closes = np.zeros(int(path_ends[-1]) + 1, dtype=np.bool_)
-    closes[path_ends] = True
-    at = np.flatnonzero(closes[ends])  # touches that end a path; one read a touch beats a search a path
-    return np.diff(at, prepend=-1) if len(at) == len(paths) else None
+class _Names:
+    """The names met so far, in the order of first occurrence, each with its words and a key of 64 bits.
 
-
-def _words(data: bytes, starts: IntArray, lengths: IntArray) -> list[Words]:
-    """Return the bytes of each touch as little-endian words, zeros after its end."""
-    windows = np.ndarray((len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
-    longest = int(lengths.max())
-    words = []
-    for low in range(0, max(longest, 1), 8):
-        left = np.clip(lengths - low, 0, 8)
-        words.append(windows[np.where(left > 0, starts + low, 0) if low else starts].astype(np.uint64) & _MASK[left])
-    return words
-
-
-def _coded(key: Words) -> tuple[IntArray, int]:
-    """Return the place of each key among the distinct ones, of which there are few, and how many there are.
-
-    Where the top bits of the keys tell the distinct ones apart, a table finds each key with one read; a search in the
-    few takes several times as long.
+    A name of up to eight bytes is its own key. A table finds the code of each key with one read, but for the few keys
+    that share a place of the table: these are searched for.
     """
-    known = np.unique(key[:_SAMPLE])
-    while True:
-        code = _looked_up(known, key)
-        new = known[code] != key
-        if not new.any():
-            return code, len(known)
-        known = np.union1d(known, key[new])
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.n_words = 1
+        self.words = np.empty((_MOST_WORDS, 0), dtype=np.uint64)
+        self.keys = np.empty(0, dtype=np.uint64)
+
+    def codes_of(self, block: _Split) -> IntArray | None:
+        """Return the code of each touch, or None where there are too many names or two have one key."""
+        self.n_words = max(self.n_words, -(-int(block.lengths.max()) // 8))
+        windows = np.ndarray((len(block.data) - 7,), dtype="<u8", buffer=block.data, strides=(1,))
+        words: list[Words] = []
+        for place in range(self.n_words):
+            word: Words = windows.take(block.starts + 8 * place)
+            word &= _MASKS[place].take(block.lengths)
+            words.append(word)
+        key = _keys(words)
+        code = np.zeros(len(key), dtype=np.int64)
+        missed = np.arange(len(key))
+        if self.names:
+            code, missed = self._looked_up(key)
+        while len(missed):
+            self._learn(block, words, key, missed[:_SAMPLE])
+            if len(self.names) > _MOST_NAMES:
+                return None
+            code[missed], again = self._looked_up(key[missed])
+            missed = missed[again]
+        if self.n_words > 1 and not all(
+            (self.words[place].take(code) == word).all() for place, word in enumerate(words)
+        ):
+            return None
+        return code
+
+    def _learn(self, block: _Split, words: list[Words], key: Words, touches: IntArray) -> None:
+        """Add the names of touches whose keys are not known."""
+        _, first = np.unique(key[touches], return_index=True)
+        new = touches[np.sort(first)]
+        added = np.zeros((_MOST_WORDS, len(new)), dtype=np.uint64)
+        added[: self.n_words] = [word[new] for word in words]
+        self.words = np.concatenate([self.words, added], axis=1)
+        self.keys = np.concatenate([self.keys, key[new]])
+        ends = block.starts + block.lengths
+        self.names += [block.data[block.starts[at] : ends[at]].decode() for at in new.tolist()]
+        self._by_key = np.argsort(self.keys)
+        self._sorted = self.keys[self._by_key]
+        bits = max(12, len(self.names).bit_length() + 4)
+        self._shift = np.uint64(64 - bits)
+        tried = _MULTIPLIERS if len(self.keys) <= _FEW_NAMES else _MULTIPLIERS[:1]
+        self._multiplier = max(tried, key=lambda by: len(np.unique((self.keys * by) >> self._shift)))
+        self._table = np.zeros(1 << bits, dtype=np.int64)
+        self._table[(self.keys * self._multiplier) >> self._shift] = np.arange(len(self.names))
+
+    def _looked_up(self, key: Words) -> tuple[IntArray, IntArray]:
+        """Return the code of each key, and the places of the keys that are not known."""
+        slot = key * self._multiplier
+        slot >>= self._shift
+        code: IntArray = self._table.take(slot.view(np.int64))
+        missed = np.flatnonzero(self.keys.take(code) != key)
+        if len(missed):
+            place = np.searchsorted(self._sorted, key[missed])
+            place[place == len(self._sorted)] = 0
+            code[missed] = self._by_key[place]
+            missed = missed[self._sorted[place] != key[missed]]
+        return code, missed
 
 
-def _looked_up(known: Words, key: Words) -> IntArray:
-    """Return the place of each key among the known ones, any place for one that is not among them."""
-    shift = np.uint64(64 - _TABLE_BITS)
-    slots = (known * _MIX) >> shift
-    if len(np.unique(slots)) == len(slots):
-        table = np.zeros(1 << _TABLE_BITS, dtype=np.int64)
-        table[slots] = np.arange(len(known))
-        found: IntArray = table[(key * _MIX) >> shift]
-        return found
-    code: IntArray = np.searchsorted(known, key)
-    code[code == len(known)] = 0
-    return code
+def _keys(words: list[Words]) -> Words:
+    """Return a key for each name: the first word, and whatever further words it has mixed in."""
+    key = words[0]
+    for place, word in enumerate(words[1:]):
+        mixed = word * _MULTIPLIERS[place]
+        mixed ^= mixed >> _HALF
+        mixed *= _MULTIPLIERS[place]
+        key = key ^ mixed
+    return key

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from relmark.attribution._duplicates import distinct_paths
 from relmark.attribution._paths import code_names, keep_touches
 from relmark.attribution._touches import first_of_channel, repeats, weighted
 from relmark.core.checks import shown
@@ -112,24 +112,13 @@ def renamed(j: Journeys, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def merged(j: Journeys) -> dict[str, Any]:
-    """Return the fields of journeys with each distinct path once.
-
-    The bytes of a path's codes are the key: exact, and a lookup of about a quarter of a microsecond a journey.
-    """
-    data = np.ascontiguousarray(j.codes).tobytes()
-    bounds = (j.offsets * j.codes.itemsize).tolist()
-    seen: dict[bytes, int] = {}
-    path = np.fromiter(
-        (seen.setdefault(data[low:high], len(seen)) for low, high in pairwise(bounds)),
-        dtype=np.int64,
-        count=len(j),
-    )
-    _, first = np.unique(path, return_index=True)
+    """Return the fields of journeys with each distinct path once."""
+    path, first = distinct_paths(j.codes, j.offsets)
     keep = np.zeros(len(j), dtype=np.bool_)
     keep[first] = True
 
     def added(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return weighted(path, column, len(seen))
+        return weighted(path, column, len(first))
 
     return {
         "codes": j.codes[np.repeat(keep, j.lengths)],
