@@ -326,3 +326,14 @@ def test_a_schema_names_fields_and_events_with_their_kinds():
             Schema(fields={"x": kind})
     with refused("events['buy']['sku'] is 'txt'"):
         Schema(events={"buy": {"sku": "txt"}})
+
+
+def test_a_notebook_shows_what_a_base_holds_with_every_name_escaped():
+    base = CustomerBase(
+        customers=CustomerTable.from_columns(customer_id=[1, 2], **{"<b>": ["x", "y"]}),
+        items=ItemTable.from_columns(item=["scarf"]),
+    )
+    assert repr(base) == "CustomerBase(2 customers, 1 fields, 0 events, 1 items, UTC)"
+    shown = base._repr_html_()
+    assert "&lt;b&gt;" in shown
+    assert "<b>" not in shown

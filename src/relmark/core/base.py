@@ -17,6 +17,7 @@ import numpy.typing as npt
 from relmark.core.checks import same_length, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
+from relmark.core.formats import html_table
 from relmark.core.ids import find_ids, id_array
 from relmark.core.incoming import column_names
 from relmark.core.log import EventLog
@@ -275,7 +276,14 @@ class CustomerBase:
             events[name] = {key: column.kind for key, column in part.properties.items()}
         return Schema(fields=fields, events=events)
 
+    def _facts(self) -> dict[str, str]:
+        facts = {"customers": f"{len(self):,}", "fields": f"{len(self.fields)}", "events": f"{len(self.events):,}"}
+        return facts if self.items is None else {**facts, "items": f"{len(self.items):,}"}
+
     def __repr__(self) -> str:
-        items = "" if self.items is None else f", {len(self.items):,} items"
-        counts = f"{len(self):,} customers, {len(self.fields)} fields, {len(self.events):,} events{items}"
+        counts = ", ".join(f"{count} {what}" for what, count in self._facts().items())
         return f"CustomerBase({counts}, {self.tz})"
+
+    def _repr_html_(self) -> str:
+        facts = {**self._facts(), "field names": ", ".join(self.fields), "event types": ", ".join(self.events.types)}
+        return html_table({"": list(facts), "base": list(facts.values())}, caption=repr(self))
