@@ -7,7 +7,7 @@ import pytest
 
 from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog
 from relmark.scoring import presets
-from relmark.scoring._ranks import wilson
+from relmark.scoring._ranks import wilson_at
 
 DAY = datetime(2026, 10, 1, tzinfo=UTC)
 KINDS = ["visit"] * 4 + ["download"] * 2
@@ -40,5 +40,5 @@ def test_a_vice_president_in_the_territory_has_sixty_points():
 )
 def test_wilson_intervals_are_those_of_newcombe_1998(hits, people, low, high):
     # R. G. Newcombe (1998), Two-sided confidence intervals for the single proportion, Table I, method 3.
-    found = wilson(hits, people, 0.95)
+    found = wilson_at(hits, people, 0.95)
     assert np.round(found, 4).tolist() == [low, high]

@@ -114,6 +114,13 @@ def recorded_assignment(ids: npt.ArrayLike, recorded: npt.ArrayLike, arms: Mappi
     return make_assignment(ids, code, np.where(code < 0, "not recorded", ""), arms)
 
 
+def control_among(arms: Mapping[str, float], control: str | None) -> str:
+    """Return the control arm: the one named, else "control" where there is one, else the first."""
+    if control is not None:
+        return control
+    return "control" if "control" in arms else next(iter(arms))
+
+
 def check_arms(arms: Any, name: str = "arms") -> None:
     """Raise where arms are not at least two names with shares that sum to one."""
     if not isinstance(arms, Mapping) or len(arms) < 2:

@@ -26,6 +26,7 @@ from relmark.experiments.assignment import (
     buckets_of,
     check_arms,
     codes_of,
+    control_among,
     make_assignment,
     plain_ids,
     recorded_assignment,
@@ -102,9 +103,7 @@ class Experiment(Definition):
     @property
     def control_arm(self) -> str:
         """The arm that the others are compared with."""
-        if self.control is not None:
-            return self.control
-        return "control" if "control" in self.arms else next(iter(self.arms))
+        return control_among(self.arms, self.control)
 
     def assign(self, ids: npt.ArrayLike, *, at: Instant | npt.ArrayLike | None = None) -> Assignment:
         """Return the arm of each customer.

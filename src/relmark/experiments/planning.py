@@ -16,7 +16,7 @@ from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.formats import format_number, text_table
 from relmark.core.results import ColumnarResult, Result
 from relmark.experiments import _validators
-from relmark.experiments.assignment import check_arms
+from relmark.experiments.assignment import check_arms, control_among
 from relmark.experiments.metrics import Metric, Proportion, check_metrics
 
 __all__ = ["Design", "Plan", "SampleSize", "detectable_effect", "power", "sample_size"]
@@ -62,9 +62,7 @@ class Design:
     @property
     def control_arm(self) -> str:
         """The control arm's name."""
-        if self.control is not None:
-            return self.control
-        return "control" if "control" in self.arms else next(iter(self.arms))
+        return control_among(self.arms, self.control)
 
     @property
     def shares(self) -> tuple[float, float]:

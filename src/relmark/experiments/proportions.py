@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 from relmark.core import checks
 from relmark.core.errors import InputError
 from relmark.core.intervals import Interval
+from relmark.core.shares import wilson
 
 __all__ = [
     "agresti_caffo_interval",
@@ -171,17 +172,6 @@ def _z(level: float) -> FloatArray:
 
 
 # The kernels below take float arrays of counts that broadcast; a group of nobody gives NaN.
-
-
-def wilson(x: FloatArray, n: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return Wilson's limits."""
-    n = np.where(n > 0, n, np.nan)
-    p = x / n
-    z2 = z * z
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = z / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    # At the ends the limit is the end itself; rounding must not push it past.
-    return np.where(x == 0, 0.0 * n, centre - half), np.where(x == n, 1.0 + 0.0 * n, centre + half)
 
 
 def newcombe(

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from relmark.core.shares import wilson
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -49,19 +51,9 @@ def ks_distance(people: IntArray, hits: IntArray) -> tuple[float, int]:
     return float(distance[place]), place
 
 
-def wilson(hits: npt.ArrayLike, people: npt.ArrayLike, level: float) -> tuple[FloatArray, FloatArray]:
-    """Return the ends of Wilson's (1927) score interval of a share; NaN of nobody."""
-    x, n = np.asarray(hits, dtype=np.float64), np.asarray(people, dtype=np.float64)
-    z = float(special.ndtri(0.5 + level / 2))
-    safe = np.where(n > 0, n, 1.0)
-    p = x / safe
-    centre = p + z * z / (2 * safe)
-    half = z * np.sqrt(p * (1 - p) / safe + z * z / (4 * safe * safe))
-    scale = 1 + z * z / safe
-    # With no hits the lower end is 0, with hits only the upper end is 1: say so exactly.
-    low = np.where(x == 0, 0.0, np.maximum((centre - half) / scale, 0.0))
-    high = np.where(x == n, 1.0, np.minimum((centre + half) / scale, 1.0))
-    return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
+def wilson_at(hits: npt.ArrayLike, people: npt.ArrayLike, level: float) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of Wilson's interval of a share at a confidence; NaN of nobody."""
+    return wilson(hits, people, special.ndtri(0.5 + level / 2))
 
 
 def logistic(

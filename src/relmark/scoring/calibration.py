@@ -20,7 +20,7 @@ from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
-from relmark.scoring._ranks import auc_and_variance, by_value, ks_distance, logistic, wilson
+from relmark.scoring._ranks import auc_and_variance, by_value, ks_distance, logistic, wilson_at
 from relmark.scoring.lift import BandTable, LiftTable, band_table, lift_table
 
 __all__ = ["Calibration", "Cut", "calibrate", "read_outcomes"]
@@ -289,7 +289,7 @@ def read_outcomes(converted: npt.ArrayLike, n: int) -> npt.NDArray[np.bool_]:
 def _share(hits: int, people: int, level: float, reason: str = "") -> Estimate:
     if people == 0:
         return Estimate(math.nan, reason=reason)
-    low, high = wilson(hits, people, level)
+    low, high = wilson_at(hits, people, level)
     return Estimate(hits / people, Interval(float(low), float(high), level, "Wilson"))
 
 

@@ -13,7 +13,7 @@ from relmark.core import checks
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
-from relmark.scoring._ranks import wilson
+from relmark.scoring._ranks import wilson_at
 from relmark.scoring.bands import band_codes, read_bands
 
 __all__ = ["BandTable", "LiftTable", "band_table", "lift_table"]
@@ -98,7 +98,7 @@ def lift_table(values: FloatArray, people: IntArray, hits: IntArray, level: floa
     starts = np.flatnonzero(np.concatenate(([True], decile[1:] != decile[:-1])))
     ends = np.append(starts[1:], len(values)) - 1
     size, hit = np.add.reduceat(people, starts), np.add.reduceat(hits, starts)
-    low, high = wilson(hit, size, level)
+    low, high = wilson_at(hit, size, level)
     share, gain = np.cumsum(size) / n, np.cumsum(hit) / conversions
     return LiftTable(
         decile=decile[starts],
@@ -136,7 +136,7 @@ def band_table(bands: Any, value: FloatArray, hit: npt.NDArray[np.bool_], level:
         names, code = tuple(str(found[k]) for k in order if found[k]), np.argsort(order)[inverse]
     k = len(names) + 1
     people, hits = np.bincount(code, minlength=k), np.bincount(code[hit], minlength=k)
-    low, high = wilson(hits, people, level)
+    low, high = wilson_at(hits, people, level)
     rate = np.full(k, np.nan)
     np.divide(hits, people, out=rate, where=people > 0)
     shown = slice(None) if people[-1] else slice(-1)
