@@ -14,20 +14,23 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOf, AsOfGiven, read_as_of
 from relmark.core.checks import same_length, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import html_table
+from relmark.core.frames import columns_of
 from relmark.core.ids import find_ids, id_array
 from relmark.core.incoming import column_names
 from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
+from relmark.core.purchases import Free, OrderBy, Purchases, Refunds, purchases_of_log
 from relmark.core.results import read_only
 from relmark.core.schema import Schema
 from relmark.core.table import CustomerTable, ItemTable
 from relmark.core.time import Instant, instant, instants, time_zone
 
-__all__ = ["CustomerBase", "Measurable"]
+__all__ = ["CustomerBase", "Measurable", "purchases_of"]
 
 
 class Measurable(Protocol):
@@ -90,7 +93,8 @@ class CustomerBase:
     tz: str = attrs.field(default="UTC", validator=_checked_zone)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse str ids on one side and int ids on the other."""
+        """Let days begin in the base's zone, and refuse str ids on one side and int ids on the other."""
+        object.__setattr__(self, "events", self.events.in_zone(self.tz))
         if self.customers is None or not len(self.customers) or not self.events.n_customers:
             return
         kinds = [ids.dtype.kind == "U" for ids in (self.customers.customer_id, self.events.customer_id)]
@@ -100,6 +104,138 @@ class CustomerBase:
                 f"the customer table has {words[kinds[0]]} ids and the log {words[kinds[1]]} ids: convert one side "
                 "first."
             )
+
+    @classmethod
+    def from_orders(
+        cls,
+        orders: Any,
+        *,
+        customer_id: str,
+        time: str,
+        value: str | float | None = None,
+        order: str | None = None,
+        item: str | None = None,
+        quantity: str | None = None,
+        properties: Sequence[str] = (),
+        customers: CustomerTable | Any = None,
+        items: ItemTable | None = None,
+        tz: str = "UTC",
+        on_error: str = "raise",
+    ) -> Self:
+        """Build a base from a table of orders or order lines, the commonest input of a notebook.
+
+        Parameters
+        ----------
+        orders : frame or mapping of str to array_like
+            A pandas, polars or pyarrow frame (extra `dataframes`), or columns by name; one row per order or line.
+        customer_id, time, value, order, item, quantity : str
+            The names of its columns. `value` is the money of the row, negative for a refund; it may be a number, the
+            same for every row, or left out. Rows with the same `order` of one customer are one order.
+        properties : sequence of str
+            More columns to keep, under their own names.
+        customers : CustomerTable, frame or mapping, optional
+            What is known of the customers; a frame has their ids in a column of the same name as `orders`, or in
+            'customer_id'.
+        items : ItemTable, optional
+        tz : str
+            The time zone of the business, for days and hours, and of times that come without one.
+        on_error : {"raise", "drop"}
+            Whether rows without an id, a time or a finite value are refused, or left out and counted.
+
+        Returns
+        -------
+        CustomerBase
+
+        Examples
+        --------
+        >>> orders = {"user": ["a", "b", "a"], "day": np.array(["2026-01-05", "2026-01-05", "2026-02-01"], "M8[D]"),
+        ...     "amount": [20.0, 10.0, 15.0]}
+        >>> CustomerBase.from_orders(orders, customer_id="user", time="day", value="amount", tz="Europe/Berlin")
+        CustomerBase(2 customers, 0 fields, 3 events, Europe/Berlin)
+        """
+        log = EventLog.purchases(
+            orders,
+            customer_id=customer_id,
+            time=time,
+            value=value,
+            order=order,
+            item=item,
+            quantity=quantity,
+            properties=properties,
+            tz=tz,
+            on_error=on_error,
+        )
+        if customers is not None and not isinstance(customers, CustomerTable):
+            columns = columns_of(customers)
+            key = customer_id if customer_id in columns else "customer_id"
+            customers = CustomerTable.from_frame(columns, customer_id=key, tz=tz)
+        return cls(customers=customers, events=log, items=items, tz=tz)
+
+    def purchases(
+        self,
+        *,
+        type: str = "purchase",
+        order: OrderBy = None,
+        refunds: Refunds = "net",
+        free: Free = "keep",
+    ) -> Purchases:
+        """Return what the customers bought: lines, orders and days, as every room counts them.
+
+        Parameters
+        ----------
+        type : str
+            The events that are purchases.
+        order : str or timedelta, optional
+            What makes an order: the name of a property, 'instant' (what one customer bought at one time), 'day', or the
+            silence that parts two orders. By default the property 'order' where purchases have it, else 'instant'.
+        refunds : {"net", "drop", "refuse"}
+            A line with a negative value takes its money off the purchase that it names, or else off the customer's
+            latest ones before it; is left out; or is an error.
+        free : {"keep", "drop"}
+            Whether lines of value 0 are purchases.
+
+        Raises
+        ------
+        InputError
+            The log has no such events although it has others, some have a value and some have none, or refunds are
+            refused; the message names the row.
+
+        Examples
+        --------
+        >>> orders = {"user": ["a", "a"], "day": np.array(["2026-01-05", "2026-01-06"], "M8[D]"), "amount": [20.0, 9.0]}
+        >>> CustomerBase.from_orders(orders, customer_id="user", time="day", value="amount").purchases()
+        Purchases(2 lines, 2 orders, 1 customers, UTC)
+        """
+        part = self.events.partition(type)
+        if part is None and type != "purchase":
+            self.events.required(type)
+        return purchases_of_log(
+            part,
+            customer_id=self.customer_id,
+            rows=None if self.codes_are_rows else self.code_to_row,
+            tz=self.tz,
+            type=type,
+            order=order,
+            refunds=refunds,
+            free=free,
+            types=self.events.types,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was read in a way that one may not expect."""
+        log = self.events
+        if not log.naive or log.tz == self.tz:
+            return log.notes
+        return (
+            *log.notes,
+            f"times without a zone were read as {log.tz}, and the base lives in {self.tz}: give tz={self.tz!r} to the "
+            "log if they were local",
+        )
+
+    def as_of(self, as_of: AsOfGiven) -> AsOf:
+        """Return what was given as `as_of`: one date or instant, or one per customer; without a zone it is local."""
+        return read_as_of(as_of, tz=self.tz, n=len(self))
 
     @cached_property
     def _index(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
@@ -210,8 +346,6 @@ class CustomerBase:
         elif hasattr(result, "to_columns"):
             columns = dict(result.to_columns())
         else:
-            from relmark.core.frames import columns_of
-
             columns = columns_of(result)
         if "customer_id" not in columns:
             raise MissingColumnError(
@@ -287,3 +421,20 @@ class CustomerBase:
     def _repr_html_(self) -> str:
         facts = {**self._facts(), "field names": ", ".join(self.fields), "event types": ", ".join(self.events.types)}
         return html_table({"": list(facts), "base": list(facts.values())}, caption=repr(self))
+
+
+def purchases_of(data: CustomerBase | Purchases, as_of: AsOfGiven | AsOf | None = None) -> Purchases:
+    """Return the purchases that a door was given: a base's, or those that it gave; by `as_of` where one is given."""
+    if isinstance(data, CustomerBase):
+        bought = data.purchases()
+    elif isinstance(data, Purchases):
+        bought = data
+    else:
+        made = {
+            EventLog: "CustomerBase(events=log, tz=...)",
+        }.get(type(data), "CustomerBase.from_orders(frame, customer_id=..., time=..., value=...)")
+        raise InputError(
+            f"a {type(data).__name__} was given: a CustomerBase, or the Purchases that it gave, is needed. Make one by "
+            f"{made}."
+        )
+    return bought if as_of is None else bought.until(as_of)

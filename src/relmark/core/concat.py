@@ -29,6 +29,7 @@ def concat(logs: Sequence[EventLog]) -> EventLog:
         return EventLog(
             customer_id=logs[0].customer_id if logs else np.empty(0, np.int64), partitions={}, dropped=dropped
         )
+    notes = tuple(dict.fromkeys(note for log in filled for note in log.notes))
     if len({log.customer_id.dtype.kind for log in filled}) > 1:
         raise InputError("some logs have int ids and some str ids: convert one side first.")
     _refuse_two_kinds(filled)
@@ -43,7 +44,15 @@ def concat(logs: Sequence[EventLog]) -> EventLog:
             if (part := log.partition(name)) is not None
         ]
         partitions[name] = _merged(name, found, len(ids))
-    return EventLog(customer_id=ids, partitions=partitions, dropped=dropped)
+    zone = filled[0].tz
+    return EventLog(
+        customer_id=ids,
+        partitions=partitions,
+        dropped=dropped,
+        tz=zone,
+        naive=any(log.naive for log in filled),
+        notes=notes,
+    )
 
 
 def _refuse_two_kinds(logs: Sequence[EventLog]) -> None:
@@ -66,7 +75,9 @@ def _span(log: EventLog) -> int:
 
 
 def _merged(name: str, found: list[tuple[Partition, npt.NDArray[np.intp], int]], n: int) -> Partition:
-    parts = [part for part, _, _ in found]
+    zones = [part.day_zone for part, _, _ in found]
+    zone = None if None in zones else zones[0]
+    parts = [part if zone is None else part.in_zone(zone) for part, _, _ in found]
     time = np.concatenate([part.time for part in parts])
     code = small_codes(np.concatenate([table[part.code] for part, table, _ in found]), n)
     row = np.concatenate([part.row.astype(np.int64) + start for part, _, start in found])
@@ -81,5 +92,5 @@ def _merged(name: str, found: list[tuple[Partition, npt.NDArray[np.intp], int]],
         )
         for key in names
     }
-    whole = Partition(code=code, time=time, value=value, row=row, properties=properties, n_customers=n)
+    whole = Partition(code=code, time=time, value=value, row=row, properties=properties, n_customers=n, day_zone=zone)
     return whole if is_sorted(time) else whole.take(stable_order(time))

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import one_of
+from relmark.core.checks import one_of, text
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.ids import Coded
 from relmark.core.names import did_you_mean
 from relmark.core.time import UtcTimes
 
-__all__ = ["columns_of", "to_frame"]
+__all__ = ["columns_of", "is_constant", "to_frame"]
 
 _INSTALL = "Install it with pip install 'relmark[dataframes]', or give a mapping of column names to arrays."
 
@@ -41,24 +41,74 @@ def columns_of(frame: Any, names: Sequence[str] | None = None) -> dict[str, Any]
     """
     if isinstance(frame, Mapping):
         return {name: frame[name] for name in _present(names, list(frame))}
+    nw, table = _table(frame)
+    return {name: _column(nw, table[str(name)]) for name in _present(names, _names(frame, table))}
+
+
+def is_constant(argument: str, name: Any, frame: Any) -> bool:
+    """Tell whether a name is that of no column, nor close to one, so that it stands for every row itself."""
+    has = list(frame) if isinstance(frame, Mapping) else _names(frame, _table(frame)[1])
+    text(argument, name)
+    if name in has:
+        return False
+    hint = did_you_mean(name, [str(column) for column in has])
+    if hint:
+        raise MissingColumnError(
+            f"{argument} is {name!r}: the data have no such column.{hint} A name that no column resembles would stand "
+            "for every row."
+        )
+    return True
+
+
+def _table(frame: Any) -> tuple[Any, Any]:
+    """Return narwhals and the frame in its words, names of columns as strings."""
     try:
         import narwhals as nw
     except ImportError:
         raise InputError(f"a {type(frame).__name__} was given, and reading frames needs narwhals. {_INSTALL}") from None
+    names = _native_names(frame)
+    if names is not None:
+        if any(isinstance(name, tuple) for name in names):
+            raise InputError(
+                f"the frame has columns of several levels, such as {names[0]!r}: join them to one name each, as in "
+                "df.columns = ['_'.join(map(str, c)) for c in df.columns]."
+            )
+        words = list(map(str, names))
+        again = next((word for k, word in enumerate(words) if word in words[:k]), None)
+        if again is not None:
+            raise InputError(f"the frame has two columns {again!r}: rename or drop one of them.")
+        if any(not isinstance(name, str) for name in names):
+            frame = frame.set_axis(words, axis=1)
     try:
-        table = nw.from_native(frame, eager_only=True)
+        return nw, nw.from_native(frame, eager_only=True)
     except TypeError:
         raise InputError(
             f"a {type(frame).__name__} was given: a mapping of columns, or an eager frame of pandas, polars or pyarrow "
             "is needed. Collect a lazy one first."
         ) from None
-    return {name: _column(nw, table[name]) for name in _present(names, table.columns)}
+
+
+def _native_names(frame: Any) -> list[Any] | None:
+    """Return the names of a pandas or pyarrow frame, which may be numbers, tuples or twice the same."""
+    if hasattr(frame, "set_axis") and hasattr(frame, "columns"):
+        return list(frame.columns)
+    return list(frame.column_names) if hasattr(frame, "column_names") else None
+
+
+def _names(frame: Any, table: Any) -> list[Any]:
+    """Return the names of columns as the caller has them."""
+    native = _native_names(frame)
+    return list(table.columns) if native is None else native
 
 
 def _present(names: Sequence[str] | None, has: Sequence[str]) -> Sequence[str]:
     if names is None:
         return has
     for name in names:
+        if name is None:
+            raise InputError(
+                f"the name of a column is None: name one of {', '.join(map(repr, has[:20])) or 'no columns'}."
+            )
         if name not in has:
             listed = ", ".join(map(repr, has[:20])) + (", ..." if len(has) > 20 else "")
             raise MissingColumnError(

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import is_missing, one_of, refuse_rows, same_length, shown, text
+from relmark.core.checks import is_missing, number, one_of, refuse_rows, same_length, shown, text
 from relmark.core.columns import Column
 from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.frames import columns_of
 from relmark.core.ids import Coded, Codes, code_ids, code_texts
 from relmark.core.partition import Partition, build_partitions
-from relmark.core.time import UtcTimes, instants
+from relmark.core.time import NAIVE, Times, UtcTimes, read_times
 
-__all__ = ["read_columns", "read_events", "read_purchases"]
+__all__ = ["Incoming", "read_columns", "read_events", "read_purchases"]
 
 _RESERVED = ("customer_id", "type", "time", "value")
 _EXACT = 2**53  # whole numbers up to this are exact as floats
 
-Parts: TypeAlias = tuple[npt.NDArray[Any], dict[str, Partition], dict[str, int]]
+
+
+@attrs.frozen(eq=False)
+class Incoming:
+    """What the columns of events come to: the fields of a log."""
+
+    customer_id: npt.NDArray[Any]
+    partitions: dict[str, Partition]
+    dropped: dict[str, int]
+    tz: str
+    naive: bool
+    notes: tuple[str, ...] = ()
 
 
 def read_columns(
@@ -34,8 +46,12 @@ def read_columns(
     properties: Mapping[str, Any] | None = None,
     tz: str = "UTC",
     on_error: str = "raise",
-) -> Parts:
-    """Return the ids, the partitions and what was dropped; see `EventLog.from_columns`."""
+    rows: npt.NDArray[np.int64] | None = None,
+) -> Incoming:
+    """Return the ids, the partitions and what was dropped; see `EventLog.from_columns`.
+
+    `rows` are the caller's rows where some were dropped before.
+    """
     one_of("on_error", on_error, ("raise", "drop"))
     columns = {"customer_id": customer_id, "time": time}
     if not isinstance(type, str):
@@ -57,24 +73,46 @@ def read_columns(
     if on_error == "drop":
         keep, dropped = _clean_rows(columns)
         if dropped:
+            rows = np.flatnonzero(keep) if rows is None else rows[keep]
             columns = {name: kept(column, keep) for name, column in columns.items()}
             given = {name: kept(column, keep) for name, column in given.items()}
         columns["customer_id"] = _whole(columns["customer_id"])
     ids, codes = code_ids("customer_id", columns["customer_id"])
-    names, type_codes = _coded_types(type if isinstance(type, str) else columns["type"])
+    types = _coded_types(type if isinstance(type, str) else columns["type"])
+    times = read_times("time", columns["time"], tz=tz)
     partitions = build_partitions(
         codes,
         len(ids),
-        instants("time", columns["time"], tz=tz),
-        type_codes,
-        names,
+        times,
+        types,
         money("value", columns["value"]) if value is not None else None,
         {name: _property_column(name, column, tz) for name, column in given.items()},
+        tz=tz,
+        rows=rows,
     )
-    return ids, partitions, dropped
+    return Incoming(
+        customer_id=ids,
+        partitions=partitions,
+        dropped=dropped,
+        tz=tz,
+        naive=bool(np.any(np.asarray(times.given) == NAIVE))
+        and any(part.day_zone is None for part in partitions.values()),
+        notes=_notes(partitions, times),
+    )
 
 
-def read_events(events: Iterable[Event | Purchase | Message | Visit]) -> Parts:
+def _notes(partitions: Mapping[str, Partition], times: Times) -> tuple[str, ...]:
+    """Say which types were taken for days although nothing but their midnights says so."""
+    if not np.any(np.asarray(times.given) == NAIVE):
+        return ()
+    found = [name for name in sorted(partitions) if partitions[name].day_zone is not None]
+    return tuple(
+        f"every time of {name!r} is a midnight without a zone: they are read as days, without a time of day"
+        for name in found
+    )
+
+
+def read_events(events: Iterable[Event | Purchase | Message | Visit]) -> Incoming:
     """Return what events one at a time come to; see `EventLog.from_events`."""
     plain = []
     for row, event in enumerate(events):
@@ -96,27 +134,34 @@ def read_purchases(
     *,
     customer_id: str,
     time: str,
-    value: str,
+    value: str | float | None,
     more: Mapping[str, str | None],
     properties: Sequence[str],
     tz: str,
     on_error: str,
-) -> Parts:
+) -> Incoming:
     """Return what an orders frame comes to; see `EventLog.purchases`. `more` says which columns get which names."""
     chosen = {name: column for name, column in more.items() if column is not None}
     chosen |= {name: name for name in column_names("properties", properties)}
-    columns = columns_of(frame, [customer_id, time, value, *chosen.values()])
-    amounts = money(value, _sequence(value, columns[value]), infinite=True)
-    missing = ~np.isfinite(amounts)
+    constant = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    priced = [] if value is None or constant else [value]
+    columns = columns_of(frame, [customer_id, time, *priced, *chosen.values()])
+    amounts = rows = None
     dropped = {}
-    if missing.any():
-        if one_of("on_error", on_error, ("raise", "drop")) == "raise":
-            remedy = 'Fill or drop these rows, or pass on_error="drop".'
-            refuse_rows(value, missing, amounts, "a purchase needs its money, 0 if it was free", remedy)
-        dropped = {"value": int(np.count_nonzero(missing))}
-        columns = {name: kept(column, ~missing) for name, column in columns.items()}
-        amounts = amounts[~missing]
-    ids, partitions, more_dropped = read_columns(
+    if constant:
+        amounts = np.full(len(columns[customer_id]), number("value", value))
+    elif value is not None:
+        amounts = money(str(value), _sequence(str(value), columns[value]), infinite=True)
+        missing = ~np.isfinite(amounts)
+        if missing.any():
+            if one_of("on_error", on_error, ("raise", "drop")) == "raise":
+                remedy = 'Fill or drop these rows, or pass on_error="drop".'
+                refuse_rows(str(value), missing, amounts, "a purchase needs its money, 0 if it was free", remedy)
+            dropped = {"value": int(np.count_nonzero(missing))}
+            rows = np.flatnonzero(~missing)
+            columns = {name: kept(column, ~missing) for name, column in columns.items()}
+            amounts = amounts[~missing]
+    found = read_columns(
         customer_id=columns[customer_id],
         time=columns[time],
         type="purchase",
@@ -124,8 +169,9 @@ def read_purchases(
         properties={name: columns[column] for name, column in chosen.items()},
         tz=tz,
         on_error=on_error,
+        rows=rows,
     )
-    return ids, partitions, {**dropped, **more_dropped}
+    return attrs.evolve(found, dropped={**dropped, **found.dropped})
 
 
 def column_names(argument: str, names: Sequence[str]) -> list[str]:

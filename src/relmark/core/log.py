@@ -7,7 +7,7 @@ integer sorts; a window is then two binary searches, and a count per customer on
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Self
 
@@ -15,19 +15,21 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import read_as_of
 from relmark.core.checks import same_length, shown
 from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.formats import html_table, text_table
-from relmark.core.frames import columns_of
+from relmark.core.frames import columns_of, is_constant
 from relmark.core.ids import find_ids
-from relmark.core.incoming import column_names, read_columns, read_events, read_purchases
+from relmark.core.incoming import Incoming, column_names, read_columns, read_events, read_purchases
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import small_codes
 from relmark.core.outgoing import summary_table, table_columns, time_order
 from relmark.core.partition import Partition
 from relmark.core.results import read_only
-from relmark.core.time import Instant, instant
+from relmark.core.time import Instant, aware
+from relmark.core.zones import local_days
 
 __all__ = ["EventLog"]
 
@@ -46,6 +48,12 @@ class EventLog:
         The event types, sorted.
     dropped : mapping of str to int
         What ``on_error="drop"`` left out, by reason.
+    tz : str
+        The time zone in which times without one were read.
+    naive : bool
+        Whether there were such times, other than days.
+    notes : tuple of str
+        What was read in a way that a caller may not expect.
 
     Examples
     --------
@@ -60,6 +68,9 @@ class EventLog:
     customer_id: npt.NDArray[Any] = attrs.field(converter=read_only)
     _partitions: Mapping[str, Partition]
     dropped: Mapping[str, int] = attrs.field(factory=dict)
+    tz: str = "UTC"
+    naive: bool = False
+    notes: tuple[str, ...] = ()
 
     # ---- doors
 
@@ -81,7 +92,8 @@ class EventLog:
         ----------
         customer_id : array_like of int or str, shape (n,)
         time : array_like, shape (n,)
-            datetime64 (local times of `tz`), aware datetimes, or ISO strings with a zone.
+            datetime64, datetimes or ISO texts; without a zone they are local times of `tz`. Dates, and a column of one
+            type's midnights without a zone, are days: they follow the zone of the base that they become part of.
         type : str or array_like of str, shape (n,)
             One type for all rows, or a column.
         value : array_like of float, shape (n,), optional
@@ -89,7 +101,7 @@ class EventLog:
         properties : mapping of str to array_like, shape (n,), optional
             Numbers, strings or booleans; None or NaN where an event has none.
         tz : str
-            The time zone of datetime64 columns.
+            The time zone of times that come without one.
         on_error : {"raise", "drop"}
             Whether rows with a missing id, type or time, or an infinite value, are refused, or left out and counted in
             `dropped`.
@@ -108,16 +120,28 @@ class EventLog:
         Cost: coding ids (a table where they are dense, a sort otherwise), and one or two integer sorts a type; none
         where the rows are in the order of time already.
         """
-        ids, partitions, dropped = read_columns(
-            customer_id=customer_id,
-            time=time,
-            type=type,
-            value=value,
-            properties=properties,
-            tz=tz,
-            on_error=on_error,
+        return cls._of(
+            read_columns(
+                customer_id=customer_id,
+                time=time,
+                type=type,
+                value=value,
+                properties=properties,
+                tz=tz,
+                on_error=on_error,
+            )
         )
-        return cls(customer_id=ids, partitions=partitions, dropped=dropped)
+
+    @classmethod
+    def _of(cls, found: Incoming) -> Self:
+        return cls(
+            customer_id=found.customer_id,
+            partitions=found.partitions,
+            dropped=found.dropped,
+            tz=found.tz,
+            naive=found.naive,
+            notes=found.notes,
+        )
 
     @classmethod
     def from_events(cls, events: Iterable[Event | Purchase | Message | Visit]) -> Self:
@@ -128,8 +152,7 @@ class EventLog:
         >>> EventLog.from_events([Purchase("c1", "2026-11-01T09:30Z", 19.9), Visit("c2", "2026-11-02T10:00Z")]).types
         ('purchase', 'visit')
         """
-        ids, partitions, dropped = read_events(events)
-        return cls(customer_id=ids, partitions=partitions, dropped=dropped)
+        return cls._of(read_events(events))
 
     @classmethod
     def from_frame(
@@ -150,7 +173,8 @@ class EventLog:
         ----------
         frame : frame or mapping of str to array_like
         customer_id, type, time, value : str
-            The names of the columns; `value` may be left out.
+            The names of the columns; `value` may be left out. A `type` that no column has, nor one with a similar name,
+            is the type of every event, which `notes` say.
         properties : sequence of str
             The columns that become properties, under their own names.
         tz, on_error : str
@@ -162,16 +186,22 @@ class EventLog:
             The frame has no column of such a name; the message lists those it has.
         """
         wanted = column_names("properties", properties)
-        columns = columns_of(frame, [customer_id, type, time, *([value] if value is not None else []), *wanted])
-        return cls.from_columns(
+        constant = is_constant("type", type, frame)
+        priced = [] if value is None else [value]
+        columns = columns_of(frame, [customer_id, time, *([] if constant else [type]), *priced, *wanted])
+        log = cls.from_columns(
             customer_id=columns[customer_id],
             time=columns[time],
-            type=columns[type],
+            type=type if constant else columns[type],
             value=None if value is None else columns[value],
             properties={name: columns[name] for name in wanted},
             tz=tz,
             on_error=on_error,
         )
+        if not constant:
+            return log
+        note = f"the data have no column {type!r}: every event is of this type"
+        return attrs.evolve(log, notes=(*log.notes, note))
 
     @classmethod
     def purchases(
@@ -180,7 +210,7 @@ class EventLog:
         *,
         customer_id: str,
         time: str,
-        value: str,
+        value: str | float | None = None,
         order: str | None = None,
         item: str | None = None,
         quantity: str | None = None,
@@ -194,7 +224,8 @@ class EventLog:
         ----------
         frame : frame or mapping of str to array_like
         customer_id, time, value, order, item, quantity : str
-            The names of the columns. The last three become the properties 'order', 'item' and 'quantity'.
+            The names of the columns. The last three become the properties 'order', 'item' and 'quantity'. `value` may
+            be a number, the money of every purchase, or left out where money is not known.
         properties : sequence of str
             More columns, kept under their own names.
         tz, on_error : str
@@ -206,17 +237,18 @@ class EventLog:
         >>> EventLog.purchases(orders, customer_id="user", time="ts", value="amount")
         EventLog(2 events, 2 customers, 1 type: purchase, 2026-01-02 to 2026-01-05)
         """
-        ids, partitions, dropped = read_purchases(
-            frame,
-            customer_id=customer_id,
-            time=time,
-            value=value,
-            more={"order": order, "item": item, "quantity": quantity},
-            properties=properties,
-            tz=tz,
-            on_error=on_error,
+        return cls._of(
+            read_purchases(
+                frame,
+                customer_id=customer_id,
+                time=time,
+                value=value,
+                more={"order": order, "item": item, "quantity": quantity},
+                properties=properties,
+                tz=tz,
+                on_error=on_error,
+            )
         )
-        return cls(customer_id=ids, partitions=partitions, dropped=dropped)
 
     @classmethod
     def empty(cls, customer_id: npt.NDArray[Any] | None = None) -> Self:
@@ -245,13 +277,13 @@ class EventLog:
         return self._partitions.get(type)
 
     @property
-    def first_time(self) -> np.datetime64:
-        """The time of the first event, NaT in an empty log."""
+    def first_time(self) -> datetime | None:
+        """The time of the first event, aware and in UTC; None in an empty log."""
         return _moment(min((int(part.time[0]) for part in self._partitions.values()), default=None))
 
     @property
-    def last_time(self) -> np.datetime64:
-        """The time of the last event, NaT in an empty log."""
+    def last_time(self) -> datetime | None:
+        """The time of the last event, aware and in UTC; None in an empty log."""
         return _moment(max((int(part.time[-1]) for part in self._partitions.values()), default=None))
 
     @property
@@ -295,8 +327,21 @@ class EventLog:
             )
         return part
 
-    def until(self, as_of: Instant, *, tz: str = "UTC") -> Self:
-        """Return the log as it was at an instant: the events at or before it.
+    def in_zone(self, tz: str) -> Self:
+        """Return the log with events that are stamped with days at the midnights of a zone; others stay where they are."""
+        parts = {name: part.in_zone(tz) for name, part in self._partitions.items()}
+        if all(part is self._partitions[name] for name, part in parts.items()):
+            return self
+        return attrs.evolve(self, partitions=parts)
+
+    def until(self, as_of: Instant, *, tz: str | None = None) -> Self:
+        """Return the log as it was: at an instant, the events at or before it; at a date, those before that day.
+
+        Parameters
+        ----------
+        as_of : date, datetime, datetime64 or str
+        tz : str, optional
+            The time zone of what has none; that of the log where it is left out.
 
         Examples
         --------
@@ -304,8 +349,12 @@ class EventLog:
         >>> len(log.until("2026-11-02"))
         1
         """
-        moment = instant(as_of, tz=tz)
-        return self._with({name: part.take(part.window(None, moment)) for name, part in self._partitions.items()})
+        zone = self.tz if tz is None else tz
+        seen = read_as_of(as_of, tz=zone).seen
+        parts = {name: part.in_zone(zone) for name, part in self._partitions.items()}
+        return self._with(
+            {name: self._partitions[name].take(part.window(None, seen)) for name, part in parts.items()}
+        )
 
     def take(self, mask: npt.ArrayLike) -> Self:
         """Return the events where a mask of shape (n,), aligned with `to_columns`, is true."""
@@ -397,8 +446,14 @@ class EventLog:
         if not self._partitions:
             return "EventLog(0 events)"
         types = f"{len(self.types)} type{'s' if len(self.types) > 1 else ''}: {', '.join(self.types[:8])}"
-        span = f"{self.first_time.astype('M8[D]')} to {self.last_time.astype('M8[D]')}"
+        span = " to ".join(str(end) for end in self._days())
         return f"EventLog({len(self):,} events, {self.n_customers:,} customers, {types}, {span})"
+
+    def _days(self) -> npt.NDArray[np.datetime64]:
+        """Return the first and the last day: in UTC, or where all events are stamped with days, these."""
+        ends = [(part.time[[0, -1]], part.day_zone) for part in self._partitions.values()]
+        days = np.array([local_days(end, zone or "UTC") for end, zone in ends])
+        return np.array([days[:, 0].min(), days[:, 1].max()]).astype("M8[D]")
 
     def _table(self) -> dict[str, list[Any]]:
         return summary_table(self._sorted_partitions)
@@ -415,5 +470,5 @@ class EventLog:
         )
 
 
-def _moment(microseconds: int | None) -> np.datetime64:
-    return np.datetime64("NaT", "us") if microseconds is None else np.datetime64(microseconds, "us")
+def _moment(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else aware(microseconds)

@@ -14,11 +14,14 @@ from relmark.core.columns import Column
 from relmark.core.ids import Codes
 from relmark.core.ordering import group_order, is_sorted, stable_order
 from relmark.core.results import read_only
+from relmark.core.time import AWARE, DATE, Times
+from relmark.core.zones import DAY, local_days, local_midnights, to_local
 
 __all__ = ["Partition"]
 
 IntArray = npt.NDArray[np.int64]
 _GLANCE = 1_024  # rows looked at first: most columns have a value among them
+_BLOCK = 1 << 12
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -39,6 +42,8 @@ class Partition:
         Columns of m rows; one that no event of this type has is left out.
     n_customers : int
         How many ids the log has.
+    day_zone : str, optional
+        Where the events are stamped with days, the zone whose midnights their times are.
     """
 
     code: Codes = attrs.field(converter=read_only)
@@ -47,6 +52,7 @@ class Partition:
     row: npt.NDArray[np.integer[Any]] = attrs.field(converter=read_only)
     properties: Mapping[str, Column]
     n_customers: int
+    day_zone: str | None = None
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -73,7 +79,15 @@ class Partition:
             row=self.row[rows],
             properties={name: column.take(rows) for name, column in self.properties.items()},
             n_customers=self.n_customers if n is None else n,
+            day_zone=self.day_zone,
         )
+
+    def in_zone(self, tz: str) -> Partition:
+        """Return the events with days that begin in another zone; the same where no days are stamped."""
+        if self.day_zone is None or self.day_zone == tz:
+            return self
+        day = local_days(self.time, self.day_zone)
+        return attrs.evolve(self, time=local_midnights(day, tz), day_zone=tz)
 
     def known(self) -> Partition:
         """Return the events without a value or properties that none of them has: what only others had is not seen."""
@@ -97,42 +111,80 @@ class Partition:
 def build_partitions(
     code: Codes,
     n_customers: int,
-    time: IntArray,
-    type_codes: npt.NDArray[np.integer] | None,
-    type_names: list[str],
+    times: Times,
+    types: tuple[list[str], npt.NDArray[np.integer] | None],
     value: npt.NDArray[np.float64] | None,
     properties: Mapping[str, Column],
+    *,
+    tz: str = "UTC",
+    rows: IntArray | None = None,
 ) -> dict[str, Partition]:
-    """Return the partitions of columns in the order of arrival; `type_codes` is None where all are of one type."""
-    if type_codes is None:
-        rows_of_type: list[IntArray | None] = [None]
-    else:
-        order, offsets = group_order(type_codes, len(type_names))
-        rows_of_type = [order[offsets[k] : offsets[k + 1]] for k in range(len(type_names))]
-    whole = np.int32 if len(time) <= np.iinfo(np.int32).max else np.int64
+    """Return the partitions of columns in the order of arrival.
+
+    Parameters
+    ----------
+    code : ndarray of int, shape (n,)
+    n_customers : int
+    times : Times
+    types : list of str, and codes of shape (n,) or None
+        The names, and which of them each event has; None where all are of one type.
+    value, properties
+        As in `Partition`.
+    tz : str
+        The zone in which times without one were read.
+    rows : ndarray of int64, shape (n,), optional
+        The caller's row of each event, ascending, where rows were dropped.
+    """
+    names, type_codes = types
+    time = times.instants
+    rows_of_type: list[IntArray | None] = [None]
+    if type_codes is not None:
+        order, offsets = group_order(type_codes, len(names))
+        rows_of_type = [order[offsets[k] : offsets[k + 1]] for k in range(len(names))]
+    last = len(time) if rows is None or not len(rows) else int(rows[-1])
+    whole = np.int32 if last <= np.iinfo(np.int32).max else np.int64
     partitions = {}
-    for name, rows in zip(type_names, rows_of_type, strict=True):
-        times = time if rows is None else time[rows]
-        if len(times) == 0:
+    for name, of_type in zip(names, rows_of_type, strict=True):
+        found = time if of_type is None else time[of_type]
+        if len(found) == 0:
             continue
-        if is_sorted(times):
-            picked = np.arange(len(times), dtype=whole) if rows is None else rows
-            chosen: npt.NDArray[Any] | slice = slice(None) if rows is None else rows
+        given = times.given if of_type is None or isinstance(times.given, int) else times.given[of_type]
+        if is_sorted(found):
+            picked = np.arange(len(found), dtype=whole) if of_type is None else of_type
+            chosen: npt.NDArray[Any] | slice = slice(None) if of_type is None else of_type
         else:
-            by_time = stable_order(times)
-            picked = by_time if rows is None else rows[by_time]
+            by_time = stable_order(found)
+            picked = by_time if of_type is None else of_type[by_time]
             chosen = picked
-            times = time[picked]
+            found = time[picked]
         partitions[name] = Partition(
             # A slice would share the caller's array, which the caller may write to: copy it.
             code=code[chosen],
-            time=times.copy() if times is time or times.base is not None else times,
+            time=found.copy() if found is time or found.base is not None else found,
             value=_known_value(value, chosen),
-            row=picked.astype(whole, copy=False),
+            row=(picked if rows is None else rows[picked]).astype(whole, copy=False),
             properties=_known_properties(properties, chosen),
             n_customers=n_customers,
+            day_zone=tz if _are_days(found, given, tz) else None,
         )
     return partitions
+
+
+def _are_days(time: IntArray, given: int | npt.NDArray[np.int8], tz: str) -> bool:
+    """Tell whether times are days: dates, or without a zone and all of them midnights of `tz`."""
+    if isinstance(given, int):
+        if given in (AWARE, DATE):
+            return given == DATE
+    elif (given == AWARE).any():
+        return False
+    elif (given == DATE).all():
+        return True
+    for low in range(0, len(time), _BLOCK):  # nearly always the first block tells
+        wall = to_local(time[low : low + _BLOCK], tz)
+        off = wall % DAY != 0
+        if off.any() and (local_midnights(wall[off] // DAY, tz) != time[low : low + _BLOCK][off]).any():
+            return False
+    return True
 
 
 def _known_value(

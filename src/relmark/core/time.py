@@ -17,12 +17,17 @@ import numpy.typing as npt
 
 from relmark.core.checks import is_missing, shown
 from relmark.core.errors import DefinitionError, InputError
+from relmark.core.ids import Coded
 from relmark.core.zones import DAY, SECOND, local_days, local_instants, local_midnights, time_zone, to_local
 
 __all__ = [
+    "AWARE",
+    "DATE",
     "DAY",
+    "NAIVE",
     "SECOND",
     "Instant",
+    "Times",
     "UtcTimes",
     "aware",
     "days",
@@ -37,6 +42,8 @@ __all__ = [
     "local_midnights",
     "minutes",
     "parse_duration",
+    "read_instant",
+    "read_times",
     "time_zone",
     "to_local",
 ]
@@ -145,13 +152,13 @@ def parse_duration(text: Any, path: str = "$") -> timedelta:
 
 
 def instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> int:
-    """Return an instant in microseconds UTC.
+    """Return an instant in microseconds UTC of what stands alone: an event's time, a value in a rule.
 
     Parameters
     ----------
     value : datetime, date, datetime64 or str
-        An aware datetime; a datetime64, which is UTC; an ISO string with a zone; a date, or a string of one, which is
-        its midnight in `tz`.
+        An aware datetime, an ISO text with a zone, or a datetime64, which is UTC. A date, a datetime64 of days, or an
+        ISO text of a date is the first instant of that day in `tz`.
     tz : str
         The time zone of dates.
     name : str
@@ -162,41 +169,64 @@ def instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> int:
     >>> instant("2026-11-01"), instant("2026-11-01T03:00+03:00")
     (1793491200000000, 1793491200000000)
     """
+    if isinstance(value, np.datetime64) and not np.isnat(value) and not _is_calendar(value.dtype):
+        return int(_microseconds(name, np.array([value]))[0])
+    if _has_no_zone(value):
+        raise InputError(
+            f"{name} is {shown(value) if isinstance(value, str) else value}, which has no time zone: give a time with "
+            "one, such as '2026-11-01T09:30Z' or datetime(2026, 11, 1, 9, 30, tzinfo=UTC)."
+        )
+    return read_instant(value, tz=tz, name=name)[0]
+
+
+def read_instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> tuple[int, bool]:
+    """Return an instant in microseconds UTC, and whether a date was given: then it is the first of that day.
+
+    What has no zone is local time of `tz`, whatever its type.
+    """
     if isinstance(value, datetime):
         if is_missing(value):
             raise InputError(f"{name} is {value}: an instant is needed.")
-        if value.utcoffset() is None:
-            raise InputError(
-                f"{name} is {value}, which has no time zone. Give an aware datetime, such as "
-                f"datetime({value.year}, {value.month}, {value.day}, tzinfo=UTC)."
-            )
-        return (value - _EPOCH) // _US
+        if value.utcoffset() is not None:
+            return (value - _EPOCH) // _US, False
+        wall = (value.replace(tzinfo=UTC) - _EPOCH) // _US
+        return int(local_instants(np.array([wall]), tz, name=name)[0]), False
     if isinstance(value, date):
-        return int(local_midnights(np.array([value.toordinal() - _EPOCH_DAY]), tz)[0])
+        return int(local_midnights(np.array([value.toordinal() - _EPOCH_DAY]), tz)[0]), True
     if isinstance(value, np.datetime64):
         if np.isnat(value):
             raise InputError(f"{name} is NaT: an instant is needed.")
+        wall_time = _microseconds(name, np.array([value]))
         if _is_calendar(value.dtype):
-            return int(local_midnights(_microseconds(name, np.array([value])) // DAY, tz)[0])
-        return int(_microseconds(name, np.array([value]))[0])
+            return int(local_midnights(wall_time // DAY, tz)[0]), True
+        return int(local_instants(wall_time, tz, name=name)[0]), False
     if isinstance(value, str):
-        return _instant_of_text(value, tz, name)
-    raise InputError(f"{name} is {shown(value)}: an aware datetime, a datetime64, an ISO string or a date is needed.")
+        return read_instant(_parsed(value, name), tz=tz, name=name)
+    raise InputError(f"{name} is {shown(value)}: a datetime, a datetime64, an ISO text or a date is needed.")
 
 
-def _instant_of_text(text: str, tz: str, name: str) -> int:
-    remedy = "write an ISO date ('2026-11-01') or an ISO time with a zone ('2026-11-01T09:30Z')"
-    if len(text) > 64:
-        raise InputError(f"{name} is {shown(text)}: {remedy}.")
+_REMEDY = "write an ISO date ('2026-11-01') or an ISO time ('2026-11-01T09:30Z')"
+
+
+def _parsed(text: str, name: str) -> date | datetime:
     try:
-        if len(text) == 10:
-            return instant(date.fromisoformat(text), tz=tz, name=name)
-        value = datetime.fromisoformat(text)
+        if len(text) <= 64:
+            return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(f"{name} is {shown(text)}: {remedy}.") from None
-    if value.tzinfo is None:
-        raise InputError(f"{name} is {text!r}, which has no zone: {remedy}.")
-    return instant(value, name=name)
+        pass
+    raise InputError(f"{name} is {shown(text)}: {_REMEDY}.")
+
+
+def _has_no_zone(value: Any) -> bool:
+    """Tell whether a time came without a zone; a date is none, and what cannot be understood is refused elsewhere."""
+    if isinstance(value, str):
+        try:
+            value = _parsed(value, "time")
+        except InputError:
+            return False
+    if isinstance(value, np.datetime64):
+        return not np.isnat(value) and not _is_calendar(value.dtype)
+    return isinstance(value, datetime) and not is_missing(value) and value.utcoffset() is None
 
 
 def instant_text(value: int) -> str:
@@ -212,31 +242,49 @@ def aware(value: int, tz: str = "UTC") -> datetime:
 def instants(name: str, values: Any, *, tz: str = "UTC", missing: bool = False) -> IntArray:
     """Return a column of instants in microseconds UTC, shape (n,).
 
-    Accepts datetime64 of any unit (local times of `tz`), aware datetimes, dates (their midnight in `tz`), ISO strings
-    with a zone, and `UtcTimes`. A missing one is refused with its row, or the smallest int64 where `missing` is true.
-    The array may be what came in, where that was datetime64[us] already: it is not to be written to.
+    Accepts datetime64 of any unit, datetimes, dates (their first instant), ISO texts, coded ones too, and `UtcTimes`;
+    what has no zone is local time of `tz`. A missing one is refused with its row, or the smallest int64 where `missing`
+    is true. The array may be what came in, where that was datetime64[us] already: it is not to be written to.
     """
+    return read_times(name, values, tz=tz, missing=missing).instants
+
+
+AWARE, NAIVE, DATE = 0, 1, 2  # how a time came in: with a zone, without one, or as a date
+
+
+@attrs.frozen(eq=False)
+class Times:
+    """A column of times as it was read: instants in microseconds UTC, and how they came in."""
+
+    instants: IntArray
+    given: int | npt.NDArray[np.int8]  # AWARE, NAIVE or DATE, one for all rows or one each
+
+
+def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False) -> Times:
+    """Return a column of instants, and whether each came with a zone, without one, or as a date; see `instants`."""
     if isinstance(values, UtcTimes):
-        array, tz = values.times, "UTC"
-    else:
-        array = np.asarray(values)
+        return Times(_microseconds(name, values.times, missing=missing), AWARE)
+    if isinstance(values, Coded):
+        return _times_of_words(name, values, tz, missing=missing)
+    array = np.asarray(values)
     if array.ndim != 1:
         raise InputError(f"{name} has shape {array.shape}: one column of times is needed.")
     if array.dtype.kind == "M":
+        given = DATE if _is_calendar(array.dtype) else NAIVE
         result = _microseconds(name, array, missing=missing)
         if tz == "UTC":
-            return result
+            return Times(result, given)
         known = result != _NAT
-        place = local_midnights if _is_calendar(array.dtype) else partial(local_instants, name=name)
+        place = local_midnights if given == DATE else partial(local_instants, name=name)
         if known.all():
-            return place(result // DAY if _is_calendar(array.dtype) else result, tz)
+            return Times(place(result // DAY if given == DATE else result, tz), given)
         # A missing row takes part as a time that exists everywhere, so that row numbers in messages are true.
         filled = np.where(known, result, _NOON)
-        return np.where(known, place(filled // DAY if _is_calendar(array.dtype) else filled, tz), _NAT)
+        return Times(np.where(known, place(filled // DAY if given == DATE else filled, tz), _NAT), given)
     if array.dtype.kind in "OUT":
-        return _instants_of_objects(name, array, tz, missing=missing)
+        return _times_of_objects(name, array, tz, missing=missing)
     if len(array) == 0:
-        return np.empty(0, dtype=np.int64)
+        return Times(np.empty(0, dtype=np.int64), AWARE)
     raise InputError(
         f"{name} has dtype {array.dtype}: times are needed. "
         "Say what the numbers count, as in times.astype('M8[s]') for seconds since 1970."
@@ -266,25 +314,53 @@ def _microseconds(name: str, array: npt.NDArray[np.datetime64], *, missing: bool
     return array.astype("M8[us]", copy=False).view(np.int64)
 
 
-def _instants_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: bool) -> IntArray:
+def _times_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: bool) -> Times:
     values = array.tolist()
     if all(type(value) is datetime and value.tzinfo is UTC for value in values):
         epoch, unit = _EPOCH, _US
-        return np.fromiter(((value - epoch) // unit for value in values), dtype=np.int64, count=len(values))
+        found = np.fromiter(((value - epoch) // unit for value in values), dtype=np.int64, count=len(values))
+        return Times(found, AWARE)
     out = np.empty(len(values), dtype=np.int64)
+    given = np.zeros(len(values), dtype=np.int8)
     for row, value in enumerate(values):
         if is_missing(value):
             if not missing:
                 raise InputError(f"{name} has {value!r} in row {row}: every event needs a time. Drop these rows.")
             out[row] = _NAT
+            given[row] = DATE  # neither speaks for instants nor against days
             continue
         try:
-            out[row] = instant(value, tz=tz, name=name)
-            if tz != "UTC" and isinstance(value, np.datetime64) and not _is_calendar(value.dtype):
-                out[row] = local_instants(out[row : row + 1], tz, name=name)[0]
+            out[row], given[row] = _time_of_object(value, tz, name)
         except InputError as error:
             raise InputError(f"{error} (row {row})") from None
-    return out
+    return Times(out, given)
+
+
+def _time_of_object(value: Any, tz: str, name: str) -> tuple[int, int]:
+    found, dated = read_instant(value, tz=tz, name=name)
+    if dated:
+        return found, DATE
+    return found, NAIVE if _has_no_zone(value) else AWARE
+
+
+def _times_of_words(name: str, values: Coded, tz: str, *, missing: bool) -> Times:
+    """Return coded times: each distinct word is read once."""
+    codes = values.codes
+    gone = codes < 0
+    if gone.any() and not missing:
+        raise InputError(f"{name} is missing in row {int(np.argmax(gone))}: every event needs a time. Drop these rows.")
+    used = np.zeros(len(values.categories) + 1, dtype=np.bool_)
+    used[codes] = True  # -1 marks the spare last place
+    found = np.full(len(values.categories) + 1, _NAT, dtype=np.int64)
+    given = np.full(len(values.categories) + 1, DATE, dtype=np.int8)
+    for word, value in enumerate(values.categories.tolist()):
+        if not used[word]:
+            continue
+        try:
+            found[word], given[word] = _time_of_object(value, tz, name)
+        except InputError as error:
+            raise InputError(f"{error} (row {int(np.argmax(codes == word))})") from None
+    return Times(found[codes], given[codes])
 
 
 @attrs.frozen(eq=False)

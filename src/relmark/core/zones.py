@@ -15,7 +15,7 @@ import numpy.typing as npt
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
 
-__all__ = ["DAY", "SECOND", "local_days", "local_instants", "local_midnights", "time_zone", "to_local"]
+__all__ = ["DAY", "SECOND", "first_instants", "local_days", "local_instants", "local_midnights", "time_zone", "to_local"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -107,7 +107,10 @@ def local_days(utc: IntArray, tz: str = "UTC") -> IntArray:
 
 
 def local_instants(local: IntArray, tz: str, *, name: str = "time") -> IntArray:
-    """Return the instants of wall-clock times: the earlier of two, and an error for one that does not exist."""
+    """Return the instants of wall-clock times: the earlier of two, and an error for one that does not exist.
+
+    A midnight that the clock skipped is the first instant of its day.
+    """
     local = np.asarray(local, dtype=np.int64)
     if tz == "UTC":
         return local
@@ -115,6 +118,9 @@ def local_instants(local: IntArray, tz: str, *, name: str = "time") -> IntArray:
         time_zone(tz)
         return local
     utc, missing = _to_utc(local, tz)
+    if missing.any() and not (local[missing] % DAY).any():
+        return first_instants(local, tz)
+    missing &= local % DAY != 0
     if missing.any():
         row = int(np.argmax(missing))
         wall = np.datetime64(int(local[row]), "us")
@@ -127,13 +133,18 @@ def local_instants(local: IntArray, tz: str, *, name: str = "time") -> IntArray:
 
 def local_midnights(day: IntArray, tz: str = "UTC") -> IntArray:
     """Return the instant at which each calendar day begins in a zone; where midnight is skipped, the first after it."""
-    day = np.asarray(day, dtype=np.int64)
+    return first_instants(np.asarray(day, dtype=np.int64) * DAY, tz)
+
+
+def first_instants(local: IntArray, tz: str) -> IntArray:
+    """Return the first instant at which the wall clock of a zone shows each time, or a later one where it is skipped."""
+    local = np.asarray(local, dtype=np.int64)
     if tz == "UTC":
-        return day * DAY
-    if day.size == 0:
+        return local
+    if local.size == 0:
         time_zone(tz)
-        return day * DAY
-    utc, missing = _to_utc(day * DAY, tz)
+        return local
+    utc, missing = _to_utc(local, tz)
     if missing.any():
         times, _ = _zone_changes(utc, tz)
         utc = np.where(missing, times[np.searchsorted(times, utc, side="right") - 1], utc)

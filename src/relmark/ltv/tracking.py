@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.as_of import read_as_of
+from relmark.core.base import CustomerBase
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
-from relmark.core.log import EventLog
+from relmark.core.purchases import Purchases
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant
 from relmark.ltv.purchase_model import PurchaseModel
 from relmark.ltv.summary import UNIT_DAYS
-from relmark.ltv.transactions import last_day, purchase_days
-
-FloatArray = npt.NDArray[np.float64]
+from relmark.ltv.transactions import bought_days
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -71,16 +72,11 @@ class CohortTracking(ColumnarResult):
 
 def cohort_tracking(
     model: PurchaseModel,
-    log: EventLog,
+    data: CustomerBase | Purchases,
     *,
-    calibration_end: Instant,
-    until: Instant,
+    at: Instant,
+    as_of: Instant,
     unit: str | None = None,
-    merge: str | None = "day",
-    type: str = "purchase",
-    zero: str = "keep",
-    negative: str = "drop",
-    tz: str = "UTC",
 ) -> CohortTracking:
     """Return the repeat purchases of a cohort period by period, as they came and as the model expects them.
 
@@ -92,17 +88,15 @@ def cohort_tracking(
     ----------
     model : BgNbd, MbgNbd, ParetoNbd or Nbd
         Fitted to the calibration period.
-    log : EventLog
-        Purchases, and anything else.
-    calibration_end : date, datetime, datetime64 or str
-        The last day of the calibration period: who bought by then is tracked.
-    until : date, datetime, datetime64 or str
-        The last day to track to.
+    data : CustomerBase or Purchases
+        A base, whose purchases count as `CustomerBase.purchases` reads them, or what that gave.
+    at : date, datetime, datetime64 or str
+        Where the calibration period ends: customers who are seen buying by then are tracked.
+    as_of : date, datetime, datetime64 or str
+        How far to track.
     unit : {"day", "week", "month", "year"}, optional
         The length of a period; the model's where left out. Periods begin with the first purchase of the cohort; days
         after the last full period are left out.
-    merge, type, zero, negative, tz
-        As for `purchase_summary`.
 
     Returns
     -------
@@ -113,15 +107,16 @@ def cohort_tracking(
     if model.unit is None:
         raise InputError("the model has no unit: fit it, or make it with unit=, so that ages can be told in it.")
     unit = checks.one_of("unit", unit or model.unit, UNIT_DAYS)
-    calibration, last = last_day(calibration_end, "calibration_end", tz), last_day(until, "until", tz)
-    days = purchase_days(log, last, merge=merge, type=type, zero=zero, negative=negative, tz=tz)
+    days = bought_days(data, as_of)
+    last = days.last
+    calibration = read_as_of(at, tz=days.purchases.tz, name="at").last_day
     is_first = np.empty(len(days.code), dtype=np.bool_)
     is_first[:1] = True
     np.not_equal(days.code[1:], days.code[:-1], out=is_first[1:])
     first_of = days.day[is_first][np.cumsum(is_first) - 1]
     known = first_of <= calibration
     if not known.any():
-        raise InputError("nobody bought until calibration_end: there is no cohort to track.")
+        raise InputError("nobody bought by at: there is no cohort to track.")
     begin = int(first_of[known].min())
     ends = (
         begin - 1 + np.floor(np.arange(1, (last - begin + 1) / UNIT_DAYS[unit] + 1) * UNIT_DAYS[unit]).astype(np.int64)
@@ -129,7 +124,7 @@ def cohort_tracking(
     ends = ends[ends <= last]
     if not len(ends):
         raise InputError(
-            f"until leaves not one full {unit} after the first purchase: take a later day or a shorter unit."
+            f"as_of leaves not one full {unit} after the first purchase: take a later day or a shorter unit."
         )
     repeats = np.sort(days.day[known & ~is_first])
     actual = np.searchsorted(repeats, ends, side="right").astype(np.float64)

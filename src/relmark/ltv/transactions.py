@@ -1,4 +1,4 @@
-"""From a log of purchases to a `PurchaseSummary`, and to one of a calibration period with what came after it."""
+"""From purchases to a `PurchaseSummary`, and to one of a calibration period with what came after it."""
 
 from __future__ import annotations
 
@@ -9,89 +9,69 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.as_of import AsOf, read_as_of
+from relmark.core.base import CustomerBase, purchases_of
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError, NotEnoughDataError
-from relmark.core.log import EventLog
-from relmark.core.ordering import group_order
+from relmark.core.purchases import Purchases
 from relmark.core.results import ColumnarResult
-from relmark.core.time import Instant, instant, local_days, local_midnights
+from relmark.core.time import Instant
 from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
-_CLEARED = 1e-9  # what is left of a purchase, as a share of it, when its refund was its price
-
-
-class PurchaseDays(NamedTuple):
-    """Purchases by customer and time: merged to one a day where asked."""
+class Bought(NamedTuple):
+    """Days with a purchase by customer and time, and the last local day of which something was seen."""
 
     code: IntArray
     day: IntArray
     value: FloatArray | None
     counts: dict[str, int]
+    last: int
+    purchases: Purchases
 
 
 def purchase_summary(
-    log: EventLog,
-    *,
-    until: Instant,
-    unit: str = "week",
-    merge: str | None = "day",
-    type: str = "purchase",
-    zero: str = "keep",
-    negative: str = "drop",
-    tz: str = "UTC",
+    data: CustomerBase | Purchases, *, as_of: Instant, unit: str = "week"
 ) -> PurchaseSummary:
-    """Return how often, until when and for how long each customer bought, from a log of purchases.
+    """Return how often, until when and for how long each customer bought.
 
-    Days are calendar days in `tz`, and times are differences of days divided by the unit, so that a customer who first
-    bought on `until` has T 0. The first purchase is where a customer begins: it is left out of frequency and spend.
+    Purchases of one customer on one local day are one, and their values add. Times are differences of days divided by
+    the unit. The first purchase is where a customer begins: it is left out of frequency and spend.
 
     Parameters
     ----------
-    log : EventLog
-        Purchases, and anything else.
-    until : date, datetime, datetime64 or str
-        The last day of the observation; all of it counts, and nothing after it is seen.
+    data : CustomerBase or Purchases
+        A base, whose purchases count as `CustomerBase.purchases` reads them, or what that gave.
+    as_of : date, datetime, datetime64 or str
+        Who is observed until when. A date sees what was bought before it, so that T counts to the day before; an
+        instant sees what was bought by then, and T counts to its day.
     unit : {"week", "day", "month", "year"}
         What recency and T count. A month is 30.4375 days. The unit changes alpha and the log-likelihood, and nothing
         that is predicted for a timedelta.
-    merge : {"day", None}
-        Purchases of one customer on one day become one, and their values add; None keeps them apart.
-    type : str
-        The events that are purchases.
-    zero : {"keep", "drop"}
-        Whether a purchase of value 0 counts as one.
-    negative : {"drop", "net", "error"}
-        Refunds: drop them; take each off the customer's latest purchase on that day or before (a purchase that is
-        refunded in full then is none); or refuse them.
-    tz : str
-        The business's time zone, whose midnights divide the days.
 
     Returns
     -------
     PurchaseSummary
-        One row for each customer with a purchase, in the order of the ids; `counts` says what was merged and dropped.
+        One row per customer with a purchase, in the order of the base; `counts` says what was merged and dropped.
 
     Raises
     ------
     InputError
-        No such events, a purchase without a value beside purchases with one, or a negative value where `negative` is
-        "error".
+        A purchase without a value beside purchases with one.
+    NotEnoughDataError
+        Nobody bought by then.
 
     Examples
     --------
-    >>> from relmark.core.log import EventLog
-    >>> log = EventLog.from_columns(customer_id=["a", "a", "a", "b"], type="purchase", value=[5.0, 8.0, 2.0, 4.0],
-    ...     time=["1997-01-01T10:00Z", "1997-01-15T10:00Z", "1997-01-15T18:00Z", "1997-01-08T10:00Z"])
-    >>> s = purchase_summary(log, until="1997-01-29", unit="week")
+    >>> orders = {"user": ["a", "a", "a", "b"], "amount": [5.0, 8.0, 2.0, 4.0],
+    ...     "time": ["1997-01-01T10:00Z", "1997-01-15T10:00Z", "1997-01-15T18:00Z", "1997-01-08T10:00Z"]}
+    >>> base = CustomerBase.from_orders(orders, customer_id="user", time="time", value="amount")
+    >>> s = purchase_summary(base, as_of="1997-01-30", unit="week")
     >>> s.frequency, s.recency, s.T, s.monetary_value
     (array([1., 0.]), array([2., 0.]), array([4., 3.]), array([10., nan]))
     """
-    _check(unit, merge, zero, negative)
-    last = last_day(until, "until", tz)
-    days = purchase_days(log, last, merge=merge, type=type, zero=zero, negative=negative, tz=tz)
-    return _summarised(log, days, last, unit)
+    checks.one_of("unit", unit, UNIT_DAYS)
+    return _summarized(bought_days(data, as_of), unit)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -138,190 +118,101 @@ class HoldoutSplit(ColumnarResult):
 
 
 def split(
-    log: EventLog,
-    *,
-    calibration_end: Instant,
-    holdout_end: Instant,
-    unit: str = "week",
-    merge: str | None = "day",
-    type: str = "purchase",
-    zero: str = "keep",
-    negative: str = "drop",
-    tz: str = "UTC",
+    data: CustomerBase | Purchases, *, at: Instant, as_of: Instant, unit: str = "week"
 ) -> HoldoutSplit:
     """Return the summary of a calibration period, and the purchases of its customers in the holdout after it.
 
     Parameters
     ----------
-    log : EventLog
-        Purchases, and anything else.
-    calibration_end, holdout_end : date, datetime, datetime64 or str
-        The last day of each period; the holdout begins on the day after `calibration_end`.
-    unit, merge, type, zero, negative, tz
-        As for `purchase_summary`. A refund in the holdout never reaches back into the calibration period.
+    data : CustomerBase or Purchases
+    at : date, datetime, datetime64 or str
+        Where the calibration period ends and the holdout begins: what is seen at `at` is calibration.
+    as_of : date, datetime, datetime64 or str
+        Where the holdout ends.
+    unit : {"week", "day", "month", "year"}
+        As for `purchase_summary`.
 
     Returns
     -------
     HoldoutSplit
-        With `calibration`, and `frequency` and `spend` of the holdout, aligned with it.
+        With `calibration`, and `frequency` and `spend` of the holdout, aligned with it. A refund in the holdout lowers
+        purchases of the holdout alone: those of the calibration period are counted as they were known at `at`.
     """
-    _check(unit, merge, zero, negative)
-    first, last = last_day(calibration_end, "calibration_end", tz), last_day(holdout_end, "holdout_end", tz)
-    if last <= first:
-        raise InputError("holdout_end must be a later day than calibration_end.")
-    before = purchase_days(log, first, merge=merge, type=type, zero=zero, negative=negative, tz=tz)
-    summary = _summarised(log, before, first, unit)
-    all_days = purchase_days(log, last, merge=merge, type=type, zero=zero, negative=negative, tz=tz)
-    later = all_days.day > first
+    checks.one_of("unit", unit, UNIT_DAYS)
+    before, whole = bought_days(data, at, "at"), bought_days(data, as_of)
+    if whole.last <= before.last:
+        raise InputError(f"as_of is {as_of} and at is {at}: the holdout needs to end on a later day than it begins.")
+    later = whole.day > before.last
     known = np.unique(before.code)
-    position = np.full(log.n_customers, -1, dtype=np.int64)
+    position = np.full(before.purchases.n_customers, -1, dtype=np.int64)
     position[known] = np.arange(len(known))
-    row = position[all_days.code]
+    row = position[whole.code]
     held = later & (row >= 0)
     spend = None
-    if all_days.value is not None:
-        spend = np.bincount(row[held], weights=all_days.value[held], minlength=len(known)).astype(np.float64)
+    if whole.value is not None:
+        spend = np.bincount(row[held], weights=whole.value[held], minlength=len(known)).astype(np.float64)
     return HoldoutSplit(
-        customer_id=log.customer_id[known],
+        customer_id=before.purchases.customer_id[known],
         frequency=np.bincount(row[held], minlength=len(known)).astype(np.float64),
         spend=spend,
-        calibration=summary,
-        duration=(last - first) / UNIT_DAYS[unit],
-        newcomers=len(np.unique(all_days.code[later & (row < 0)])),
+        calibration=_summarized(before, unit),
+        duration=(whole.last - before.last) / UNIT_DAYS[unit],
+        newcomers=len(np.unique(whole.code[later & (row < 0)])),
     )
 
 
-def _check(unit: str, merge: str | None, zero: str, negative: str) -> None:
-    checks.one_of("unit", unit, UNIT_DAYS)
-    if merge is not None:
-        checks.one_of("merge", merge, ("day",))
-    checks.one_of("zero", zero, ("keep", "drop"))
-    checks.one_of("negative", negative, ("drop", "net", "error"))
+def bought_days(data: CustomerBase | Purchases, as_of: Instant | AsOf, name: str = "as_of") -> Bought:
+    """Return the days on which customers bought, customer by customer and in time, as they were known by `as_of`."""
+    whole = purchases_of(data)
+    bought = whole.until(as_of if isinstance(as_of, AsOf) else read_as_of(as_of, tz=whole.tz, name=name))
+    assert bought.as_of is not None
+    groups, lines = bought.day_groups, bought.lines
+    known = bought.found
+    counts = {
+        "events": known["events"],
+        "after_as_of": whole.n_events - known["events"],
+        "merged": len(lines.time) - len(groups.start),
+        **{name: known[name] for name in ("refunds", "refunds_unmatched", "refunded_in_full", "dropped")
+           if known.get(name)},
+    }
+    return Bought(
+        code=groups.customer.astype(np.int64),
+        day=groups.day,
+        value=groups.value,
+        counts={name: int(count) for name, count in counts.items()},
+        last=bought.as_of.last_day,
+        purchases=bought,
+    )
 
 
-def last_day(until: Instant, name: str, tz: str) -> int:
-    """Return the calendar day of a date or instant in a zone, as days since 1970."""
-    return int(local_days(np.array([instant(until, tz=tz, name=name)], dtype=np.int64), tz)[0])
-
-
-def purchase_days(
-    log: EventLog, last: int, *, merge: str | None, type: str, zero: str, negative: str, tz: str
-) -> PurchaseDays:
-    """Return the purchases until a day, customer by customer and in time, as the options say."""
-    part = log.partition(checks.text("type", type))
-    if part is None:
-        there = ", ".join(repr(name) for name in log.types) or "no events"
-        raise InputError(f"the log has no events of type {type!r}; it has {there}. Name the purchases with type=.")
-    seen = part.window(None, int(local_midnights(np.array([last + 1], dtype=np.int64), tz)[0]) - 1)
-    code = part.code[seen]
-    day = local_days(part.time[seen], tz)
-    value = None if part.value is None else part.value[seen]
-    counts = {"events": len(code), "after_until": len(part.code) - len(code)}
-    refund = None
-    if value is not None:
-        value, refund = _sorted_out(value, part.row[seen], zero, negative, counts)
-    keep = np.ones(len(code), dtype=np.bool_)
-    if value is not None and zero == "drop":
-        keep &= value != 0
-    if refund is not None:
-        keep &= ~refund
-    days = _merged(code[keep], day[keep], None if value is None else value[keep], log.n_customers, merge, counts)
-    if negative == "net" and refund is not None and value is not None:
-        days = _netted(days, code[refund], day[refund], value[refund], counts)
-    return days
-
-
-def _sorted_out(
-    value: FloatArray, row: npt.NDArray[Any], zero: str, negative: str, counts: dict[str, int]
-) -> tuple[FloatArray | None, npt.NDArray[np.bool_] | None]:
-    """Return the values, or None where no purchase has one, and which are refunds; count what will be dropped."""
-    missing = np.isnan(value)
-    if missing.any():
-        if missing.all():
-            return None, None
-        raise InputError(
-            f"{int(missing.sum()):,} purchases have no value, the first in row {int(row[missing].min())} of the log: "
-            "a mean spend over the others would mislead. Give every purchase its value, or none."
+def _summarized(bought: Bought, unit: str) -> PurchaseSummary:
+    code, day = bought.code, bought.day
+    if not len(code):
+        there = ", ".join(map(repr, bought.purchases.types)) or "no events"
+        raise NotEnoughDataError(
+            f"nobody has a {bought.purchases.type!r} event by {bought.purchases.as_of}: nothing can be summarized. The "
+            f"log has {there}; check as_of, or name the purchases in base.purchases(type=...)."
         )
-    if zero == "drop":
-        counts["zero"] = int(np.count_nonzero(value == 0))
-    refund = value < 0
-    if not refund.any():
-        return value, None
-    if negative == "error":
-        first = int(row[refund].min())
-        raise InputError(
-            f"{int(refund.sum()):,} purchases have a negative value, the first in row {first} of the log. "
-            "Say negative='drop' to leave refunds out, or negative='net' to take them off the purchase before."
-        )
-    counts["negative"] = int(refund.sum())
-    return value, refund
-
-
-def _merged(
-    code: npt.NDArray[Any], day: IntArray, value: FloatArray | None, n: int, merge: str | None, counts: dict[str, int]
-) -> PurchaseDays:
-    order, _ = group_order(code, n)
-    code, day = code[order].astype(np.int64), day[order]
-    value = None if value is None else value[order]
-    if merge == "day" and len(code):
-        begins = np.empty(len(code), dtype=np.bool_)
-        begins[0] = True
-        np.not_equal(code[1:], code[:-1], out=begins[1:])
-        begins[1:] |= day[1:] != day[:-1]
-        start = np.flatnonzero(begins)
-        counts["merged"] = len(code) - len(start)
-        if len(start) < len(code):
-            value = None if value is None else np.add.reduceat(value, start)
-            code, day = code[start], day[start]
-    return PurchaseDays(code, day, value, counts)
-
-
-def _netted(
-    days: PurchaseDays, code: npt.NDArray[Any], day: IntArray, value: FloatArray, counts: dict[str, int]
-) -> PurchaseDays:
-    """Take each refund off the customer's latest purchase on its day or before it."""
-    assert days.value is not None
-    code = code.astype(np.int64)
-    if not len(days.code):
-        counts["refunds_without_purchase"] = len(code)
-        return days
-    low = min(int(days.day.min()), int(day.min()))
-    span = max(int(days.day.max()), int(day.max())) - low + 1
-    found = np.searchsorted(days.code * span + (days.day - low), code * span + (day - low), side="right") - 1
-    matched = (found >= 0) & (days.code[found] == code)
-    counts["refunds_without_purchase"] = int(np.count_nonzero(~matched))
-    taken = np.bincount(found[matched], weights=-value[matched], minlength=len(days.code))
-    left = days.value - taken
-    cleared = (taken > 0) & (left <= _CLEARED * days.value)
-    counts["refunded_in_full"] = int(np.count_nonzero(cleared))
-    keep = ~cleared
-    return PurchaseDays(days.code[keep], days.day[keep], left[keep], counts)
-
-
-def _summarised(log: EventLog, days: PurchaseDays, last: int, unit: str) -> PurchaseSummary:
-    if not len(days.code):
-        raise NotEnoughDataError("the log has no purchase until this day: nothing can be summarised. Check until=.")
-    begins = np.empty(len(days.code), dtype=np.bool_)
+    begins = np.empty(len(code), dtype=np.bool_)
     begins[0] = True
-    np.not_equal(days.code[1:], days.code[:-1], out=begins[1:])
+    np.not_equal(code[1:], code[:-1], out=begins[1:])
     start = np.flatnonzero(begins)
-    count = np.diff(start, append=len(days.code))
-    first, latest = days.day[start], days.day[start + count - 1]
+    count = np.diff(start, append=len(code))
+    first, latest = day[start], day[start + count - 1]
     frequency = (count - 1).astype(np.float64)
     spend = None
-    if days.value is not None:
-        again = days.value.copy()
+    if bought.value is not None:
+        again = bought.value.copy()
         again[start] = 0.0
         with np.errstate(invalid="ignore"):
             spend = np.add.reduceat(again, start) / np.where(frequency > 0, frequency, np.nan)
     length = UNIT_DAYS[unit]
     return PurchaseSummary(
-        customer_id=log.customer_id[days.code[start]],
+        customer_id=bought.purchases.customer_id[code[start]],
         frequency=frequency,
         recency=(latest - first) / length,
-        T=(last - first) / length,
+        T=(bought.last - first) / length,
         monetary_value=spend,
         unit=unit,
-        counts=days.counts,
+        counts=bought.counts,
     )

@@ -10,9 +10,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.base import CustomerBase
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError, NotEnoughDataError
-from relmark.core.log import EventLog
+from relmark.core.purchases import Purchases
 from relmark.core.results import Result
 from relmark.core.time import Instant
 from relmark.segmentation.rfm_model import RfmModel
@@ -37,8 +38,8 @@ class RfmDrift(Result):
         The share of customers with each score, in the order r, f, m: at the fit, and now.
     customers_then, customers_now : int
         How many were scored.
-    fitted_as_of, as_of : str
-        The two instants.
+    fitted_as_of, as_of : datetime64
+        When the model was fitted, and when the scores were taken.
 
     Notes
     -----
@@ -51,8 +52,8 @@ class RfmDrift(Result):
     found: FloatArray
     customers_then: int
     customers_now: int
-    fitted_as_of: str
-    as_of: str
+    fitted_as_of: np.datetime64
+    as_of: np.datetime64
 
     @property
     def verdict(self) -> str:
@@ -83,17 +84,16 @@ class RfmDrift(Result):
         return super().to_dict() | {"verdict": self.verdict}
 
 
-def drift(model: RfmModel, log: EventLog, *, as_of: Instant) -> RfmDrift:
-    """Compare the scores that a log has now with those that the model was fitted on.
+def drift(model: RfmModel, data: CustomerBase | Purchases, *, as_of: Instant) -> RfmDrift:
+    """Compare the scores that a base has now with those that the model was fitted on.
 
     Parameters
     ----------
     model : RfmModel
         A fitted model; one that was written down has nothing to compare with.
-    log : EventLog
-        The purchases.
-    as_of : datetime, date, datetime64 or str
-        The instant of the new scores.
+    data : CustomerBase or Purchases
+    as_of : date, datetime, datetime64 or str
+        When the new scores are taken.
 
     Returns
     -------
@@ -115,25 +115,24 @@ def drift(model: RfmModel, log: EventLog, *, as_of: Instant) -> RfmDrift:
 
     Examples
     --------
-    >>> from relmark.core.log import EventLog
     >>> from relmark.segmentation.rfm import Rfm
-    >>> log = EventLog.from_columns(customer_id=["a", "a", "b"], type="purchase", value=[10.0, 5.0, 45.0],
-    ...     time=["2026-10-01T09:00Z", "2026-10-30T21:00Z", "2026-10-02T10:00Z"])
-    >>> model = Rfm().fit(log, as_of="2026-11-01")
-    >>> drift(model, log, as_of="2026-11-01").psi["r"]
+    >>> orders = {"user": ["a", "a", "b"], "amount": [10.0, 5.0, 45.0],
+    ...     "time": ["2026-10-01T09:00Z", "2026-10-30T21:00Z", "2026-10-02T10:00Z"]}
+    >>> base = CustomerBase.from_orders(orders, customer_id="user", time="time", value="amount")
+    >>> drift(Rfm().fit(base, as_of="2026-11-01"), base, as_of="2026-11-01").psi["r"]
     0.0
     """
     if not isinstance(model, RfmModel):
         raise InputError(f"model is a {type(model).__name__}: an RfmModel is needed.")
     if model.fitted is None:
         raise InputError("model was written down, not fitted: it does not know how its scores were spread. Fit one.")
-    scores = model.score(log, as_of=as_of)
+    scores = model.score(data, as_of=as_of)
     bins = model.bins
     n = bins + 1
     now = int(np.count_nonzero(scores.r))
     if now == 0:
         raise NotEnoughDataError(
-            f"nobody has a {model.type!r} event by {scores.as_of}: there are no scores to compare."
+            f"nobody bought by {scores.as_of}: there are no scores to compare."
         )
     cells = np.array(model.fitted.cells, dtype=np.int64)
     cells_now = np.bincount(scores.r * n + scores.f, minlength=n * n).reshape(n, n)[1:, 1:]

@@ -11,10 +11,9 @@ import numpy.typing as npt
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError
 from relmark.core.ids import find_ids
+from relmark.core.money import exact_sums
 from relmark.core.results import Result
-from relmark.core.time import instant
 from relmark.segmentation.grids import LAPSED, PROSPECT
-from relmark.segmentation.rfm_measures import exact_sums
 from relmark.segmentation.rfm_scores import RfmScores
 
 __all__ = ["Migration", "migration"]
@@ -47,8 +46,8 @@ class Migration(Result):
         The revenue of those who entered, from the later scoring.
     left_value : ndarray of float64, shape (k,)
         The revenue of those who left, from the earlier scoring.
-    before, after : str
-        The two instants.
+    before, after : datetime64
+        The dates or instants of the two scorings.
     """
 
     segments: tuple[str, ...]
@@ -60,8 +59,8 @@ class Migration(Result):
     left: IntArray
     entered_value: FloatArray
     left_value: FloatArray
-    before: str
-    after: str
+    before: np.datetime64
+    after: np.datetime64
 
     @property
     def stayed(self) -> int:
@@ -138,24 +137,27 @@ def migration(before: RfmScores, after: RfmScores) -> Migration:
 
     Examples
     --------
-    >>> from relmark.core.log import EventLog
+    >>> from relmark import CustomerBase
     >>> from relmark.segmentation.rfm import Rfm
-    >>> log = EventLog.from_columns(customer_id=["a", "a", "b"], type="purchase", value=[10.0, 5.0, 45.0],
-    ...     time=["2026-10-01T09:00Z", "2026-10-30T21:00Z", "2026-10-02T10:00Z"])
-    >>> model = Rfm().fit(log, as_of="2026-10-15")
-    >>> change = migration(model.score(log, as_of="2026-10-15"), model.score(log, as_of="2026-11-01"))
+    >>> orders = {"user": ["a", "a", "b"], "amount": [10.0, 5.0, 45.0],
+    ...     "time": ["2026-10-01T09:00Z", "2026-10-30T21:00Z", "2026-10-02T10:00Z"]}
+    >>> base = CustomerBase.from_orders(orders, customer_id="user", time="time", value="amount")
+    >>> model = Rfm().fit(base, as_of="2026-10-15")
+    >>> change = migration(model.score(base, as_of="2026-10-15"), model.score(base, as_of="2026-11-01"))
     >>> change.stayed, change.moved, change.moves()["after"].tolist()
     (0, 2, ['Hibernating', 'Champions'])
     """
     for name, scores in (("before", before), ("after", after)):
         if not isinstance(scores, RfmScores):
             raise InputError(f"{name} is a {type(scores).__name__}: the RfmScores of a model are needed.")
-    if instant(before.as_of) > instant(after.as_of):
+    if before.as_of > after.as_of:
         raise InputError(f"before is of {before.as_of} and after of {after.as_of}: give the earlier scoring first.")
     segments = _segments(before, after)
     k = len(segments)
     a, b = _codes(before, segments), _codes(after, segments)
-    place = find_ids("after", before.customer_id, after.customer_id) if len(after) else np.empty(0, dtype=np.int64)
+    order = np.argsort(before.customer_id, kind="stable")
+    place = find_ids("after", before.customer_id[order], after.customer_id) if len(after) else order[:0]
+    place = np.where(place >= 0, order[place], -1) if len(order) else place
     both = place >= 0
     gone = np.ones(len(before), dtype=np.bool_)
     gone[place[both]] = False

@@ -8,25 +8,24 @@ equal scores, whatever the order of the rows, the number of shards or the month 
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.base import CustomerBase, purchases_of
 from relmark.core.errors import NotEnoughDataError
-from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
+from relmark.core.purchases import Purchases
+from relmark.core.spans import Span
 from relmark.core.time import Instant
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 from relmark.segmentation.rfm_measures import (
     FREQUENCIES,
     MONETARIES,
-    REFUNDS,
     Frequency,
     Monetary,
-    Refunds,
     RfmMeasures,
     rfm_measures,
 )
@@ -38,8 +37,6 @@ from relmark.segmentation.rfm_settings import (
     check_bins,
     check_cuts,
     check_grid,
-    check_text,
-    check_zone,
     read_cuts,
     read_grid,
     word,
@@ -60,65 +57,52 @@ class Rfm:
         Scores run from 1 to this; 2 to 100.
     frequency : {"orders", "days"}
         What frequency counts: orders, or calendar days with a purchase.
-    order : str, optional
-        The property that holds the order; without it every event is an order.
     monetary : {"sum", "mean"}
         All money, or the mean of an order.
     cuts : dict, optional
-        Thresholds that are given instead of fitted: ``bins - 1`` ascending numbers for any of ``"days_since_last"``,
+        Thresholds that are given instead of fitted: ``bins - 1`` ascending numbers for any of ``"calendar_days_since"``,
         ``"frequency"`` and ``"monetary"``. A figure equal to a threshold belongs below it.
     grid : "standard" or RfmGrid
         The names; the standard grid is for five bins.
-    refunds : {"net", "gross"}
-        Whether an event with a negative value lowers the money. It is never counted as a purchase.
-    tz : str
-        The zone whose calendar counts days.
 
     Notes
     -----
     Of n customers who bought, threshold q is the ``ceil(n q / bins)``-th smallest figure, and a customer scores 1
-    + the number of thresholds below their own figure. Recency turns this: ``r = bins + 1 - score(days_since_last)``.
+    + the number of thresholds below their own figure. Recency turns this: ``r = bins + 1 - score(calendar_days_since)``.
     Ties share a score, so bins can differ in size or be empty: where a third of the customers bought once, they all
     have f = 1. Cost: one pass over the purchases and a partial sort of the customers.
 
     Examples
     --------
-    >>> from relmark.core.log import EventLog
-    >>> log = EventLog.from_columns(customer_id=["a", "a", "b", "c"], type="purchase", value=[10.0, 5.0, 7.0, 1.0],
-    ...     time=["2026-10-01T09:00Z", "2026-10-30T21:00Z", "2026-10-02T10:00Z", "2026-03-01T10:00Z"])
-    >>> scores = Rfm().fit(log, as_of="2026-11-01").score(log, as_of="2026-11-01")
+    >>> orders = {"user": ["a", "a", "b", "c"], "amount": [10.0, 5.0, 7.0, 1.0],
+    ...     "time": ["2026-10-01T09:00Z", "2026-10-30T21:00Z", "2026-10-02T10:00Z", "2026-03-01T10:00Z"]}
+    >>> base = CustomerBase.from_orders(orders, customer_id="user", time="time", value="amount")
+    >>> scores = Rfm().fit(base, as_of="2026-11-01").score(base, as_of="2026-11-01")
     >>> scores.r.tolist(), scores.f.tolist(), scores.m.tolist(), scores.segment.tolist()
     ([5, 4, 2], [4, 1, 1], [4, 2, 1], ['Champions', 'Promising', 'Hibernating'])
     """
 
     bins: int = attrs.field(default=5, validator=check_bins)
     frequency: Frequency = attrs.field(default="orders", validator=word(*FREQUENCIES))
-    order: str | None = attrs.field(default=None, validator=check_text)
     monetary: Monetary = attrs.field(default="sum", validator=word(*MONETARIES))
     cuts: Cuts = attrs.field(default=None, converter=read_cuts)
     grid: RfmGrid = attrs.field(default=STANDARD_GRID, converter=read_grid)
-    refunds: Refunds = attrs.field(default="net", validator=word(*REFUNDS))
-    tz: str = attrs.field(default="UTC", validator=check_zone)
 
     def __attrs_post_init__(self) -> None:
         """Check that thresholds and grid fit the bins."""
         check_cuts(self.cuts, self.bins)
         check_grid(self.grid, self.bins)
 
-    def fit(
-        self, log: EventLog, *, as_of: Instant, type: str = "purchase", within: timedelta | None = None
-    ) -> RfmModel:
+    def fit(self, data: CustomerBase | Purchases, *, as_of: Instant, within: Span | None = None) -> RfmModel:
         """Read the thresholds off the customers who bought by `as_of`.
 
         Parameters
         ----------
-        log : EventLog
-            The purchases; each needs a value.
-        as_of : datetime, date, datetime64 or str
-            Nothing later is seen; a date is its midnight in `tz`.
-        type : str
-            The type of the events that are purchases.
-        within : timedelta, optional
+        data : CustomerBase or Purchases
+            A base, whose purchases count as `CustomerBase.purchases` reads them, or what that gave.
+        as_of : date, datetime, datetime64 or str
+            A date sees what was bought before it, an instant what was bought by then.
+        within : timedelta, calendar_days or months, optional
             How far back to look, here and in every scoring; everything by default.
 
         Raises
@@ -128,37 +112,37 @@ class Rfm:
         InputError
             A purchase has no value.
         """
-        return self._fit(self._measured(log, as_of, type, within), type, within)[0]
+        return self._fit(self._measured(data, as_of, within), within)[0]
 
-    def fit_measures(
-        self, measures: RfmMeasures, *, type: str = "purchase", within: timedelta | None = None
-    ) -> RfmModel:
+    def fit_measures(self, measures: RfmMeasures, *, within: Span | None = None) -> RfmModel:
         """Read the thresholds off measures that were computed elsewhere, in the way that this object describes."""
-        return self._fit(measures, type, within)[0]
+        return self._fit(measures, within)[0]
 
-    def score(
-        self, log: EventLog, *, as_of: Instant, type: str = "purchase", within: timedelta | None = None
-    ) -> RfmScores:
-        """Fit and score in one pass over the log: ``fit(log, as_of=t).score(log, as_of=t)``, at half its cost.
+    def score(self, data: CustomerBase | Purchases, *, as_of: Instant, within: Span | None = None) -> RfmScores:
+        """Fit and score in one pass: ``fit(base, as_of=t).score(base, as_of=t)``, at half its cost.
 
         The model is the `model` of the result.
         """
-        measures = self._measured(log, as_of, type, within)
-        model, scores = self._fit(measures, type, within)
+        measures = self._measured(data, as_of, within)
+        model, scores = self._fit(measures, within)
         return scored(model, measures, *scores)
 
-    def _measured(self, log: EventLog, as_of: Instant, type: str, within: timedelta | None) -> RfmMeasures:
-        measures = rfm_measures(log, as_of=as_of, **self._settings(type, within))
+    def _measured(self, data: CustomerBase | Purchases, as_of: Instant, within: Span | None) -> RfmMeasures:
+        measures = rfm_measures(
+            data, as_of=as_of, within=within, frequency=self.frequency, monetary=self.monetary
+        )
         if not (measures.orders > 0).any():
-            there = ", ".join(log.types) or "none"
+            bought = purchases_of(data)
+            there = ", ".join(bought.types) or "none"
             raise NotEnoughDataError(
-                f"nobody has a {type!r} event by {measures.as_of}{'' if within is None else f' within {within}'}: RFM "
-                f"needs at least one customer who bought. The log has the types {there}.{did_you_mean(type, log.types)}"
+                f"nobody has a {bought.type!r} event by {measures.as_of}{'' if within is None else f' within {within}'}: "
+                f"RFM needs at least one customer who bought. The log has the types {there}."
+                f"{did_you_mean(bought.type, bought.types)}"
             )
         return measures
 
     def _fit(
-        self, measures: RfmMeasures, type: str, within: timedelta | None
+        self, measures: RfmMeasures, within: Span | None
     ) -> tuple[RfmModel, tuple[ScoreArray, ScoreArray, ScoreArray]]:
         bought = measures.orders > 0
         if not bought.any():
@@ -168,20 +152,12 @@ class Rfm:
             name: self.cuts.get(name) or _order_statistics(getattr(measures, name)[rows], self.bins)
             for name in MEASURES
         }
-        model = RfmModel(bins=self.bins, cuts=cuts, grid=self.grid, **self._settings(type, within))
+        model = RfmModel(
+            bins=self.bins, cuts=cuts, grid=self.grid, within=within, frequency=self.frequency,
+            monetary=self.monetary,
+        )
         scores = model._scores(measures)  # noqa: SLF001
         return attrs.evolve(model, fitted=_count(*scores, self.bins, measures.as_of)), scores
-
-    def _settings(self, type: str, within: timedelta | None) -> dict[str, Any]:
-        return {
-            "type": type,
-            "within": within,
-            "frequency": self.frequency,
-            "order": self.order,
-            "monetary": self.monetary,
-            "refunds": self.refunds,
-            "tz": self.tz,
-        }
 
 
 def _order_statistics(x: npt.NDArray[Any], bins: int) -> tuple[float, ...]:
@@ -196,7 +172,7 @@ def _order_statistics(x: npt.NDArray[Any], bins: int) -> tuple[float, ...]:
     return tuple(np.partition(x, sorted(set(kth)))[kth].astype(np.float64).tolist())
 
 
-def _count(r: ScoreArray, f: ScoreArray, m: ScoreArray, bins: int, as_of: str) -> RfmCounts:
+def _count(r: ScoreArray, f: ScoreArray, m: ScoreArray, bins: int, as_of: np.datetime64) -> RfmCounts:
     """Return the counts of scored customers by cell and by monetary score."""
     n = bins + 1
     cells = np.bincount(r * n + f, minlength=n * n).reshape(n, n)[1:, 1:]

@@ -6,7 +6,6 @@ nothing moves only because time passes. It goes to JSON and back without changin
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -14,18 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.as_of import read_as_of
+from relmark.core.base import CustomerBase
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
-from relmark.core.log import EventLog
-from relmark.core.time import Instant, duration_text, instant, parse_duration
+from relmark.core.purchases import Purchases
+from relmark.core.results import json_ready
+from relmark.core.spans import Span, parse_span, span_body
+from relmark.core.time import Instant
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 from relmark.segmentation.rfm_measures import (
     FREQUENCIES,
     MONETARIES,
-    REFUNDS,
     Frequency,
     Monetary,
-    Refunds,
     RfmMeasures,
     rfm_measures,
 )
@@ -36,9 +37,7 @@ from relmark.segmentation.rfm_settings import (
     check_bins,
     check_cuts,
     check_grid,
-    check_text,
     check_within,
-    check_zone,
     read_cuts,
     read_grid,
     word,
@@ -53,15 +52,15 @@ class RfmCounts:
 
     Parameters
     ----------
-    as_of : str
-        The instant of the fit.
+    as_of : datetime64
+        The date or instant of the fit.
     cells : tuple of tuples of int, shape (bins, bins)
         Customers by recency score (row r - 1) and frequency score (column f - 1).
     monetary : tuple of int, shape (bins,)
         Customers by monetary score.
     """
 
-    as_of: str
+    as_of: np.datetime64
     cells: tuple[tuple[int, ...], ...]
     monetary: tuple[int, ...]
 
@@ -83,18 +82,18 @@ class RfmModel(Definition):
     bins : int
         Scores run from 1 to this.
     cuts : dict of str to tuple of float
-        ``bins - 1`` ascending thresholds for each of ``"days_since_last"``, ``"frequency"`` and ``"monetary"``. A
+        ``bins - 1`` ascending thresholds for each of ``"calendar_days_since"``, ``"frequency"`` and ``"monetary"``. A
         customer scores 1 + the number of thresholds below their figure; recency turns this round.
     grid : "standard" or RfmGrid
         The names.
-    type, within, frequency, order, monetary, refunds, tz
+    within, frequency, monetary
         How figures are measured, as in `Rfm` and `Rfm.fit`.
     fitted : RfmCounts, optional
         How many customers had which score at the fit; None for a model that was written down.
 
     Examples
     --------
-    >>> model = RfmModel(bins=2, cuts={"days_since_last": [30], "frequency": [1], "monetary": [100]},
+    >>> model = RfmModel(bins=2, cuts={"calendar_days_since": [30], "frequency": [1], "monetary": [100]},
     ...     grid=RfmGrid.by_score(2))
     >>> RfmModel.from_json(model.to_json()) == model
     True
@@ -106,13 +105,9 @@ class RfmModel(Definition):
     bins: int = attrs.field(default=5, validator=check_bins)
     cuts: Cuts = attrs.field(converter=read_cuts)
     grid: RfmGrid = attrs.field(default=STANDARD_GRID, converter=read_grid)
-    type: str = attrs.field(default="purchase", validator=check_text)
-    within: timedelta | None = attrs.field(default=None, validator=check_within)
+    within: Span | None = attrs.field(default=None, validator=check_within)
     frequency: Frequency = attrs.field(default="orders", validator=word(*FREQUENCIES))
-    order: str | None = attrs.field(default=None, validator=check_text)
     monetary: Monetary = attrs.field(default="sum", validator=word(*MONETARIES))
-    refunds: Refunds = attrs.field(default="net", validator=word(*REFUNDS))
-    tz: str = attrs.field(default="UTC", validator=check_zone)
     fitted: RfmCounts | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -127,34 +122,24 @@ class RfmModel(Definition):
         """Hash the stored form."""
         return hash(self.fingerprint)
 
-    def score(self, log: EventLog, *, as_of: Instant) -> RfmScores:
-        """Score every customer of a log with the frozen thresholds.
+    def score(self, data: CustomerBase | Purchases, *, as_of: Instant) -> RfmScores:
+        """Score every customer of a base with the frozen thresholds.
 
         Parameters
         ----------
-        log : EventLog
-            The log of the fit, or any other of the same shop.
-        as_of : datetime, date, datetime64 or str
-            Nothing later is seen; a date is its midnight in `tz`.
+        data : CustomerBase or Purchases
+            The base of the fit, or any other of the same shop.
+        as_of : date, datetime, datetime64 or str
+            A date sees what was bought before it, an instant what was bought by then.
 
         Returns
         -------
         RfmScores
-            One row a customer of the log, ids ascending. Who has not bought by `as_of` scores 0 and is a "Prospect";
-            who bought, but only before the model's window, scores 0 and is "Lapsed".
+            One row per customer of the base, in its order. Those who have not bought by `as_of` score 0 and are
+            "Prospect"; those who bought, but only before the model's window, score 0 and are "Lapsed".
         """
         return self.score_measures(
-            rfm_measures(
-                log,
-                as_of=as_of,
-                type=self.type,
-                within=self.within,
-                frequency=self.frequency,
-                order=self.order,
-                monetary=self.monetary,
-                refunds=self.refunds,
-                tz=self.tz,
-            )
+            rfm_measures(data, as_of=as_of, within=self.within, frequency=self.frequency, monetary=self.monetary)
         )
 
     def score_measures(self, measures: RfmMeasures) -> RfmScores:
@@ -175,17 +160,13 @@ class RfmModel(Definition):
             "bins": self.bins,
             "cuts": {name: list(self.cuts[name]) for name in MEASURES},
             "grid": [list(row) for row in self.grid.rows],
-            "type": self.type,
-            "within": None if self.within is None else duration_text(self.within),
+            "within": None if self.within is None else span_body(self.within),
             "frequency": self.frequency,
-            "order": self.order,
             "monetary": self.monetary,
-            "refunds": self.refunds,
-            "tz": self.tz,
             "fitted": None
             if fitted is None
             else {
-                "as_of": fitted.as_of,
+                "as_of": json_ready(fitted.as_of),
                 "cells": [list(row) for row in fitted.cells],
                 "monetary": list(fitted.monetary),
             },
@@ -202,7 +183,7 @@ class RfmModel(Definition):
         if "grid" in body:
             parts["grid"] = RfmGrid._read(body["grid"], "$.grid")  # noqa: SLF001
         if body.get("within") is not None:
-            parts["within"] = parse_duration(body["within"], "$.within")
+            parts["within"] = parse_span(body["within"], "$.within")
         try:
             fitted = body.get("fitted")
             bins = checks.whole("bins", body.get("bins", 5), low=2, high=100)
@@ -235,8 +216,8 @@ def _read_counts(body: Any, bins: int) -> RfmCounts:
             path="$.fitted.cells",
             code="bad_value",
         )
-    instant(body["as_of"], name="fitted.as_of")
-    return RfmCounts(as_of=body["as_of"], cells=tuple(map(tuple, body["cells"])), monetary=tuple(body["monetary"]))
+    as_of = read_as_of(body["as_of"], name="fitted.as_of").given
+    return RfmCounts(as_of=as_of, cells=tuple(map(tuple, body["cells"])), monetary=tuple(body["monetary"]))
 
 
 def scored(model: RfmModel, measures: RfmMeasures, r: ScoreArray, f: ScoreArray, m: ScoreArray) -> RfmScores:
@@ -246,7 +227,7 @@ def scored(model: RfmModel, measures: RfmMeasures, r: ScoreArray, f: ScoreArray,
         r=r,
         f=f,
         m=m,
-        days_since_last=measures.days_since_last,
+        calendar_days_since=measures.calendar_days_since,
         frequency=measures.frequency,
         monetary=measures.monetary,
         orders=measures.orders,

@@ -24,15 +24,15 @@ ScoreArray = npt.NDArray[np.int32]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class RfmScores(ColumnarResult):
-    """Scores and names of customers, ids ascending; any result of this kind joins a base with `base.with_columns`.
+    """Scores and names of customers, in the order of the base; any result of this kind joins a base with `base.with_columns`.
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
-        Ids ascending.
+        Each customer once.
     r, f, m : ndarray of int32, shape (n,)
         Scores from 1 (worst) to bins (best); 0 for those who could not be scored.
-    days_since_last : ndarray of float64, shape (n,)
+    calendar_days_since : ndarray of float64, shape (n,)
         Calendar days since the last purchase; NaN for those who could not be scored.
     frequency : ndarray of int64, shape (n,)
         Orders, or days with a purchase.
@@ -44,8 +44,8 @@ class RfmScores(ColumnarResult):
         Money in all.
     lapsed : ndarray of bool, shape (n,)
         Who bought, but only before the window.
-    as_of : str
-        The instant of the figures.
+    as_of : datetime64
+        The date or instant of the figures.
     model : RfmModel
         The thresholds and names that gave the scores.
     """
@@ -54,13 +54,13 @@ class RfmScores(ColumnarResult):
     r: ScoreArray
     f: ScoreArray
     m: ScoreArray
-    days_since_last: FloatArray
+    calendar_days_since: FloatArray
     frequency: IntArray
     monetary: FloatArray
     orders: IntArray
     revenue: FloatArray
     lapsed: npt.NDArray[np.bool_]
-    as_of: str
+    as_of: np.datetime64
     model: RfmModel
 
     @property

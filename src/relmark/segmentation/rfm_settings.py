@@ -10,7 +10,7 @@ import attrs
 
 from relmark.core import checks
 from relmark.core.errors import InputError
-from relmark.core.time import duration, time_zone
+from relmark.core.spans import check_span
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 
 __all__ = [
@@ -19,15 +19,13 @@ __all__ = [
     "check_bins",
     "check_cuts",
     "check_grid",
-    "check_text",
     "check_within",
-    "check_zone",
     "read_cuts",
     "read_grid",
     "word",
 ]
 
-MEASURES = ("days_since_last", "frequency", "monetary")
+MEASURES = ("calendar_days_since", "frequency", "monetary")
 Cuts: TypeAlias = Mapping[str, tuple[float, ...]]
 
 
@@ -55,21 +53,10 @@ def check_bins(instance: object, attribute: attrs.Attribute[Any], value: Any) ->
     checks.whole("bins", value, low=2, high=100)
 
 
-def check_text(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
-    """Refuse what is neither None nor a name."""
-    if value is not None:
-        checks.text(attribute.name, value)
-
-
-def check_zone(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
-    """Refuse an unknown time zone."""
-    time_zone(checks.text("tz", value))
-
-
 def check_within(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
     """Refuse what is neither None nor a duration above zero."""
     if value is not None:
-        duration("within", value)
+        check_span("within", value)
 
 
 def word(*allowed: str) -> Any:

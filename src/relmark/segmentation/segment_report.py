@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError
+from relmark.core.money import exact_sums
 from relmark.core.results import ColumnarResult
-from relmark.segmentation.rfm_measures import exact_sums
 from relmark.segmentation.rfm_scores import RfmScores
 
 __all__ = ["SegmentReport", "segment_report"]
@@ -37,10 +37,10 @@ class SegmentReport(ColumnarResult):
         Revenue by order; NaN where the segment has no order.
     mean_orders : ndarray of float64, shape (k,)
         Orders by customer; NaN for an empty segment.
-    mean_days_since_last : ndarray of float64, shape (k,)
+    mean_calendar_days_since : ndarray of float64, shape (k,)
         Days since the last purchase, the mean of the customers; NaN where nobody bought.
-    as_of : str
-        The instant of the figures.
+    as_of : datetime64
+        The date or instant of the figures.
     """
 
     segment: npt.NDArray[np.str_]
@@ -51,8 +51,8 @@ class SegmentReport(ColumnarResult):
     orders: IntArray
     mean_order_value: FloatArray
     mean_orders: FloatArray
-    mean_days_since_last: FloatArray
-    as_of: str
+    mean_calendar_days_since: FloatArray
+    as_of: np.datetime64
 
 
 def segment_report(scores: RfmScores) -> SegmentReport:
@@ -70,11 +70,12 @@ def segment_report(scores: RfmScores) -> SegmentReport:
 
     Examples
     --------
-    >>> from relmark.core.log import EventLog
+    >>> from relmark import CustomerBase
     >>> from relmark.segmentation.rfm import Rfm
-    >>> log = EventLog.from_columns(customer_id=["a", "a", "b"], type="purchase", value=[10.0, 5.0, 45.0],
-    ...     time=["2026-10-01T09:00Z", "2026-10-30T21:00Z", "2026-10-02T10:00Z"])
-    >>> report = segment_report(Rfm().fit(log, as_of="2026-11-01").score(log, as_of="2026-11-01"))
+    >>> orders = {"user": ["a", "a", "b"], "amount": [10.0, 5.0, 45.0],
+    ...     "time": ["2026-10-01T09:00Z", "2026-10-30T21:00Z", "2026-10-02T10:00Z"]}
+    >>> base = CustomerBase.from_orders(orders, customer_id="user", time="time", value="amount")
+    >>> report = segment_report(Rfm().score(base, as_of="2026-11-01"))
     >>> report.segment[report.customers > 0].tolist(), report.revenue_share[report.customers > 0].tolist()
     (['Potential loyalist', 'About to sleep'], [0.25, 0.75])
     """
@@ -87,7 +88,7 @@ def segment_report(scores: RfmScores) -> SegmentReport:
     orders = np.bincount(code, weights=scores.orders, minlength=k).astype(np.int64)
     bought = scores.orders > 0
     buyers = np.bincount(code[bought], minlength=k)
-    silent = np.bincount(code[bought], weights=scores.days_since_last[bought], minlength=k)
+    silent = np.bincount(code[bought], weights=scores.calendar_days_since[bought], minlength=k)
     shown = (customers > 0) | (np.arange(k) < len(scores.grid.names))
     return SegmentReport(
         segment=np.array(scores.names)[shown],
@@ -98,7 +99,7 @@ def segment_report(scores: RfmScores) -> SegmentReport:
         orders=orders[shown],
         mean_order_value=_ratio(revenue, orders)[shown],
         mean_orders=_ratio(orders, customers)[shown],
-        mean_days_since_last=_ratio(silent, buyers)[shown],
+        mean_calendar_days_since=_ratio(silent, buyers)[shown],
         as_of=scores.as_of,
     )
 

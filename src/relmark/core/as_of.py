@@ -1,0 +1,153 @@
+"""`AsOf`: where the clock stands, and what was seen by then; for everybody, or for each customer.
+
+Whether a date or an instant was given is what decides. An instant is itself: its events are seen. A date sets the clock
+to its local midnight and sees what was strictly before, so that nothing of that day is known; whole days before a date
+are local days, of 23, 24 or 25 hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import same_length
+from relmark.core.spans import CalendarSpan, Span, days_before, earlier, whole_days
+from relmark.core.time import DATE, Instant, instant_text, read_instant, read_times
+from relmark.core.zones import DAY, local_days, local_midnights, to_local
+
+__all__ = ["AsOf", "AsOfGiven", "read_as_of"]
+
+IntArray = npt.NDArray[np.int64]
+AsOfGiven: TypeAlias = Instant | Sequence[Instant] | npt.NDArray[np.datetime64] | npt.NDArray[np.object_]
+
+
+@attrs.frozen(eq=False)
+class AsOf:
+    """The instant of a question, or one instant per customer.
+
+    Attributes
+    ----------
+    clock : int, or ndarray of int64, shape (n,)
+        Microseconds UTC: where the clock stands. Ages, birthdays and days since something are told by it.
+    dated : bool, or ndarray of bool, shape (n,)
+        Whether a date was given, so that the clock stands at its midnight and nothing of that day is seen.
+    tz : str
+        The time zone whose midnights these are.
+    """
+
+    clock: int | IntArray
+    dated: bool | npt.NDArray[np.bool_]
+    tz: str = "UTC"
+
+    @property
+    def each(self) -> bool:
+        """Whether there is one instant per customer."""
+        return isinstance(self.clock, np.ndarray)
+
+    @property
+    def seen(self) -> Any:
+        """The last instant of which events are seen: the clock, or for a date the microsecond before it."""
+        return self.clock - self.dated
+
+    @property
+    def given(self) -> Any:
+        """What results carry: datetime64[D] where dates were given, datetime64[us] in UTC otherwise."""
+        if np.all(self.dated):
+            days = local_days(np.atleast_1d(np.asarray(self.clock, dtype=np.int64)), self.tz).astype("M8[D]")
+            return days if self.each else days[0]
+        if isinstance(self.clock, np.ndarray):
+            return self.clock.view("M8[us]")
+        return np.datetime64(self.clock, "us")
+
+    def take(self, rows: npt.NDArray[Any]) -> AsOf:
+        """Return those of some customers; the same where there is one for all."""
+        if not isinstance(self.clock, np.ndarray):
+            return self
+        return AsOf(self.clock[rows], self.dated[rows], self.tz)  # type: ignore[index]
+
+    def before(self, span: Span) -> Any:
+        """Return the last instant before a window of this length: its events are later, and at or before `seen`."""
+        if isinstance(span, timedelta) and not np.any(self.dated):
+            return self.clock - span // _US
+        clock = np.atleast_1d(np.asarray(self.clock, dtype=np.int64))
+        bound = earlier(clock, span, self.tz)
+        days = whole_days(span)
+        if np.any(self.dated) and (days is not None or isinstance(span, CalendarSpan)):
+            day = local_days(clock, self.tz)
+            first = day - days if days is not None else days_before(day, span)  # type: ignore[arg-type]
+            bound = np.where(self.dated, local_midnights(first, self.tz), bound)
+        bound = bound - self.dated
+        return bound if self.each else int(bound[0])
+
+    def moved(self, span: Span) -> AsOf:
+        """Return this point in time as it was a span before."""
+        bound = self.before(span)
+        return AsOf(bound + self.dated, self.dated, self.tz)
+
+    def elapsed(self, times: Any) -> Any:
+        """Return the days from each time to the clock: of 86,400 seconds, or local days from a date's midnight."""
+        if not np.any(self.dated):
+            return (self.clock - times) / DAY
+        times = np.asarray(times, dtype=np.int64)
+        clock = np.asarray(self.clock, dtype=np.int64)
+        local = (to_local(clock, self.tz) - to_local(times, self.tz)) / DAY
+        return np.where(self.dated, local, (clock - times) / DAY)
+
+    @property
+    def day(self) -> Any:
+        """The local day on which the clock stands, as days since 1970."""
+        days = local_days(np.atleast_1d(np.asarray(self.clock, dtype=np.int64)), self.tz)
+        return days if self.each else int(days[0])
+
+    @property
+    def last_day(self) -> Any:
+        """The local day that holds the last instant seen, as days since 1970."""
+        days = local_days(np.atleast_1d(np.asarray(self.seen, dtype=np.int64)), self.tz)
+        return days if self.each else int(days[0])
+
+    def __str__(self) -> str:
+        if self.each:
+            return "one instant per customer"
+        return str(self.given) if self.dated else instant_text(int(self.clock))
+
+
+_US = timedelta(microseconds=1)
+
+
+def read_as_of(value: AsOfGiven, *, tz: str = "UTC", name: str = "as_of", n: int | None = None) -> AsOf:
+    """Return what a caller gave as `as_of`: one date or instant, or one per customer where `n` says how many there are.
+
+    Parameters
+    ----------
+    value : date, datetime, datetime64 or str, or a column of n of them
+        What has no zone is local time of `tz`, whatever its type.
+    tz : str
+    name : str
+        The argument, for messages.
+    n : int, optional
+        The number of customers; without it one for all is needed.
+
+    Examples
+    --------
+    >>> read_as_of("2026-11-01").given, read_as_of("2026-11-01T00:00Z").given
+    (np.datetime64('2026-11-01'), np.datetime64('2026-11-01T00:00:00.000000'))
+    """
+    column: Any = np.asarray(value) if hasattr(value, "__array__") and not isinstance(value, np.generic) else value
+    if n is not None and (isinstance(column, (list, tuple)) or (isinstance(column, np.ndarray) and column.ndim)):
+        same_length(name, column, n)
+        times = read_times(name, column if isinstance(column, np.ndarray) else _objects(column), tz=tz)
+        return AsOf(times.instants, np.broadcast_to(np.asarray(times.given) == DATE, times.instants.shape), tz)
+    if isinstance(column, np.ndarray) and column.ndim == 0:
+        column = column[()]
+    return AsOf(*read_instant(column, tz=tz, name=name), tz)
+
+
+def _objects(items: Sequence[Any]) -> npt.NDArray[np.object_]:
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array

@@ -1,0 +1,55 @@
+"""Money added exactly: the same sum whatever the order of the rows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import FloatArray, IntArray
+
+__all__ = ["exact_sums", "whole_units"]
+
+_MICRO = 1e6
+_EXACT = 2.0**53
+_BLOCK = 1 << 15  # rows at a time: the temporaries stay in the cache
+
+
+def exact_sums(code: npt.NDArray[np.integer], value: FloatArray, n: int) -> FloatArray:
+    """Return the money of each of n groups, the same whatever the order of the rows, shape (n,).
+
+    Floating-point sums depend on their order (.1 + .2 + .3 is not .3 + .2 + .1), so values become whole numbers of
+    millionths; sums of whole numbers are exact below 2**53, whatever their order. Where all money together reaches
+    that, whole units and millionths are added apart.
+    """
+    if np.max(np.abs(value), initial=0.0) >= 2.0**1000 / max(len(value), 1):
+        return np.asarray(np.bincount(code, weights=value, minlength=n))
+    micros = np.empty(len(value))
+    total = 0.0
+    for low in range(0, len(value), _BLOCK):
+        block = micros[low : low + _BLOCK]
+        np.multiply(value[low : low + _BLOCK], _MICRO, out=block)
+        np.rint(block, out=block)
+        total += float(np.abs(block).sum())
+    if total < _EXACT:
+        return np.asarray(np.bincount(code, weights=micros, minlength=n) / _MICRO)
+    large = np.abs(micros) >= _EXACT  # millionths of such a value are beyond float64: round it to whole units
+    wholes = np.where(large, np.rint(value), np.rint(micros / _MICRO))
+    parts = np.where(large, 0.0, micros - wholes * _MICRO)
+    whole = np.bincount(code, weights=wholes, minlength=n)
+    part = np.bincount(code, weights=parts, minlength=n)
+    small = np.abs(whole) * _MICRO + np.abs(part) < _EXACT
+    return np.where(small, (whole * _MICRO + part) / _MICRO, whole + part / _MICRO)
+
+
+def whole_units(value: FloatArray) -> tuple[IntArray, float]:
+    """Return money as whole numbers of a unit, and how many units one of the currency has: a million where it fits.
+
+    Sums of all of them together fit an int64; for money beyond four million millions the unit is larger.
+    """
+    total = float(np.abs(value).sum())
+    scale = _MICRO
+    if total >= 2.0**62 / _MICRO:
+        scale = 10.0 ** math.floor(math.log10(2.0**62 / total))
+    return np.rint(value * scale).astype(np.int64), scale

@@ -1,0 +1,108 @@
+"""Which purchase a refund undoes: the latest before it, back to the one before where more is refunded than it cost.
+
+Amounts are whole numbers of a small unit, so that money is conserved to the last unit, and nothing depends on the order
+of the rows. A refund looks in this order: lines of the same order and item; the same order; the same item; whatever the
+customer bought on its day or before. Each stage is one pass over all customers.
+
+A stage is a stack per group: purchases are laid on it in the order of time, refunds take from its top. With W the sum of
+purchases less refunds so far, the height of the stack is L = W - min(0, min W so far), and what is left in the end of a
+purchase is the part of its layer that the heights after it never go below.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import BoolArray, IntArray
+
+__all__ = ["RefundLines", "netted"]
+
+_MOST = 1 << 62
+
+
+class RefundLines(NamedTuple):
+    """Lines of customers who have refunds, purchases and refunds together."""
+
+    customer: IntArray
+    day: IntArray
+    rank: IntArray
+    """The order of purchases of one day, distinct: by time, order, item and amount."""
+    order: IntArray
+    """Which order a line names, -1 for none."""
+    item: IntArray
+    """-1 for none."""
+    amount: IntArray
+    """Whole units, above 0, of purchases and refunds alike."""
+    refund: BoolArray
+
+
+def netted(lines: RefundLines) -> IntArray:
+    """Return what is left of each line: of a purchase after its refunds, of a refund what found no purchase."""
+    left = lines.amount.copy()
+    refund = lines.refund
+    has_order, has_item = lines.order >= 0, lines.item >= 0
+    by_order = _paired(lines.customer, lines.order)
+    named = refund & has_order & _has_earlier_purchase(by_order, lines)
+    stages = (
+        (_paired(by_order, lines.item), named & has_item, has_order & has_item),
+        (by_order, named, has_order),
+        (_paired(lines.customer, lines.item), refund & ~named & has_item, has_item),
+        (lines.customer, refund & ~named, np.ones(len(left), dtype=np.bool_)),
+    )
+    for key, asks, gives in stages:
+        _take(left, key, asks, ~refund & gives, lines)
+    return left
+
+
+def _paired(a: IntArray, b: IntArray) -> IntArray:
+    """Return codes of pairs."""
+    _, first = np.unique(a, return_inverse=True)
+    _, second = np.unique(b, return_inverse=True)
+    return np.unique(first * (int(second.max(initial=0)) + 1) + second, return_inverse=True)[1]
+
+
+def _has_earlier_purchase(key: IntArray, lines: RefundLines) -> BoolArray:
+    """Return which lines have a purchase of the same key on their day or before."""
+    bought = ~lines.refund
+    first = np.full(int(key.max(initial=0)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, key[bought], lines.day[bought])
+    return np.asarray(first[key] <= lines.day)
+
+
+def _take(left: IntArray, key: IntArray, asks: BoolArray, gives: BoolArray, lines: RefundLines) -> None:
+    """Take what refunds still ask from what purchases of the same key still have, latest first."""
+    asks = asks & (left > 0)
+    if not asks.any():
+        return
+    wanted = np.zeros(int(key.max()) + 1, dtype=np.bool_)
+    wanted[key[asks]] = True
+    rows = np.flatnonzero((asks | (gives & (left > 0))) & wanted[key])
+    rows = rows[np.lexsort((lines.rank[rows], lines.refund[rows], lines.day[rows], key[rows]))]
+    group = key[rows]
+    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+    signed = np.where(lines.refund[rows], -left[rows], left[rows])
+    size = int(np.abs(signed).sum())
+    step = max(_MOST // (2 * size + 2), 1)  # so many groups at a time: more would leave int64
+    for low in range(0, len(starts), step):
+        begin = int(starts[low])
+        end = int(starts[low + step]) if low + step < len(starts) else len(rows)
+        block = rows[begin:end]
+        left[block] = _stacked(signed[begin:end], starts[low : low + step] - begin, size)
+
+
+def _stacked(signed: IntArray, starts: IntArray, size: int) -> IntArray:
+    """Return what is left of each step of stacks laid end to end; `size` bounds every height."""
+    counts = np.diff(starts, append=len(signed))
+    offset = np.repeat(np.arange(len(starts)) * (2 * size + 1), counts)
+    total = np.cumsum(signed)
+    sums = total - np.repeat(total[starts] - signed[starts], counts)
+    lowest = np.minimum.accumulate(sums - offset) + offset  # a later group lies lower: the minimum begins anew
+    height = sums - np.minimum(lowest, 0)
+    before = np.r_[0, height[:-1]]
+    before[starts] = 0
+    after = np.minimum.accumulate((height + offset)[::-1])[::-1] - offset  # and an earlier one, seen from behind
+    remains = np.clip(after - before, 0, np.maximum(signed, 0))
+    return np.where(signed > 0, remains, -signed - (before - height))
