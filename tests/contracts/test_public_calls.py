@@ -200,7 +200,7 @@ def test_ltv(log):
         purchase_summary,
     )
 
-    s = purchase_summary(log, until="2026-10-27", unit="week")
+    s = purchase_summary(log, as_of="2026-10-28", unit="week")
     assert len(s.frequency) == len(s.recency) == len(s.T) == len(s.monetary_value) == len(s.customer_id)
     assert s.unit == "week"
     own = PurchaseSummary(frequency=[2], recency=[30.43], T=[38.86], monetary_value=[22.35], unit="week")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relmark.core.log import EventLog
+from relmark.core.base import CustomerBase
 from relmark.ltv import PurchaseSummary
 
 
@@ -40,12 +40,11 @@ def cdnow() -> PurchaseSummary:
 
 
 @cache
-def cdnow_log() -> EventLog:
+def cdnow_base() -> CustomerBase:
     rows = np.loadtxt(lifetimes_file("CDNOW_sample.txt"), dtype=str)
     day = np.array([f"{d[:4]}-{d[4:6]}-{d[6:]}" for d in rows[:, 2]], dtype="M8[D]")
-    return EventLog.from_columns(
-        customer_id=rows[:, 1].astype(int), time=day, type="purchase", value=rows[:, 4].astype(float)
-    )
+    columns = {"customer": rows[:, 1].astype(int), "day": day, "dollars": rows[:, 4].astype(float)}
+    return CustomerBase.from_orders(columns, customer_id="customer", time="day", value="dollars")
 
 
 @cache

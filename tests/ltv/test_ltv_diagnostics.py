@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from relmark.core.errors import InputError
-from relmark.core.log import EventLog
+from relmark.core.base import CustomerBase
 from relmark.ltv import (
     BgBb,
     BgNbd,
@@ -26,9 +26,13 @@ from relmark.ltv import (
 data = types.SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "ltv_data.py")))
 
 
+def base_of(customers, days):
+    return CustomerBase.from_orders({"u": customers, "t": days}, customer_id="u", time="t")
+
+
 @pytest.fixture(scope="module")
 def held():
-    return split(data.cdnow_log(), calibration_end="1997-09-30", holdout_end="1998-06-30", unit="week")
+    return split(data.cdnow_base(), at="1997-10-01", as_of="1998-07-01", unit="week")
 
 
 @pytest.fixture(scope="module")
@@ -64,36 +68,36 @@ def test_the_matrix_is_the_prediction_for_each_pair(model):
 
 
 def test_tracking_sums_new_customers_by_age(model):
-    log = data.cdnow_log()
-    track = cohort_tracking(model, log, calibration_end="1997-09-30", until="1998-06-30")
+    base = data.cdnow_base()
+    track = cohort_tracking(model, base, at="1997-10-01", as_of="1998-07-01")
     assert track.customers == 2357
     assert track.calibration_periods == 39
     assert str(track.period_end[38]) == "1997-09-30"
     assert track.actual_cumulative[38] == 2457
-    s = purchase_summary(log, until="1997-09-30", unit="week")
+    s = purchase_summary(base, as_of="1997-10-01", unit="week")
     np.testing.assert_allclose(track.expected_cumulative[38], model.expected_purchases_new(s.T).sum())
     np.testing.assert_allclose(np.cumsum(track.expected), track.expected_cumulative)
     np.testing.assert_array_equal(np.cumsum(track.actual), track.actual_cumulative)
     assert track.relative_error == pytest.approx(track.expected_cumulative[-1] / track.actual_cumulative[-1] - 1)
     assert "weeks=78" in repr(track)
-    monthly = cohort_tracking(model, log, calibration_end="1997-09-30", until="1998-06-30", unit="month")
+    monthly = cohort_tracking(model, base, at="1997-10-01", as_of="1998-07-01", unit="month")
     assert len(monthly.actual) == 17
     assert monthly.unit == "month"
 
 
 def test_tracking_refuses_what_it_cannot_place_in_time(model):
-    log = data.cdnow_log()
-    ends = {"calibration_end": "1997-09-30", "until": "1998-06-30"}
+    base = data.cdnow_base()
+    ends = {"at": "1997-10-01", "as_of": "1998-07-01"}
     with pytest.raises(InputError, match="has no unit"):
-        cohort_tracking(Nbd(r=1, alpha=1), log, **ends)
+        cohort_tracking(Nbd(r=1, alpha=1), base, **ends)
     with pytest.raises(InputError, match="continuous time"):
-        cohort_tracking(BgBb(alpha=1, beta=1, gamma=1, delta=1), log, **ends)
+        cohort_tracking(BgBb(alpha=1, beta=1, gamma=1, delta=1), base, **ends)
     with pytest.raises(InputError, match="no cohort"):
-        cohort_tracking(model, log, calibration_end="1996-09-30", until="1998-06-30")
+        cohort_tracking(model, base, at="1996-10-01", as_of="1998-07-01")
     with pytest.raises(InputError, match="not one full week"):
-        cohort_tracking(model, log, calibration_end="1997-01-02", until="1997-01-03")
-    single = EventLog.from_columns(customer_id=[1], type="purchase", time=["1997-01-01T00:00Z"])
-    lonely = cohort_tracking(model, single, calibration_end="1997-01-02", until="1997-02-03")
+        cohort_tracking(model, base, at="1997-01-03", as_of="1997-01-04")
+    single = base_of([1], ["1997-01-01"])
+    lonely = cohort_tracking(model, single, at="1997-01-03", as_of="1997-02-04")
     assert np.isnan(lonely.relative_error)
 
 
@@ -116,12 +120,7 @@ def test_the_holdout_report_compares_sums_and_people(held, model):
 
 
 def test_a_holdout_without_purchases_has_no_relative_error():
-    log = EventLog.from_columns(
-        customer_id=["a", "a", "b"],
-        type="purchase",
-        time=["2026-01-01T00:00Z", "2026-01-05T00:00Z", "2026-01-05T00:00Z"],
-    )
-    held = split(log, calibration_end="2026-01-31", holdout_end="2026-02-28", unit="week")
+    held = split(base_of(["a", "a", "b"], ["2026-01-01", "2026-01-05", "2026-01-05"]), at="2026-02-01", as_of="2026-03-01", unit="week")
     r = holdout_report(BgNbd(r=1, alpha=1, a=1, b=1), held)
     assert np.isnan(r.relative_error)
     assert np.isnan(r.correlation)
@@ -136,9 +135,5 @@ def test_the_calibration_table_groups_like_expectations(held, model):
     some = 1 - model.purchase_probabilities(held.calibration, 39.0, 0)
     assert table.customers @ table.expected_buyers == pytest.approx(some.sum())
     assert "expected_buyers" in str(table)
-    same = split(
-        EventLog.from_columns(customer_id=[1, 2], type="purchase", time=["2026-01-01T00:00Z"] * 2),
-        calibration_end="2026-01-31",
-        holdout_end="2026-02-28",
-    )
+    same = split(base_of([1, 2], ["2026-01-01"] * 2), at="2026-02-01", as_of="2026-03-01")
     assert len(calibration_table(model, same)) == 1

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from relmark.core.errors import InputError, NotEnoughDataError
-from relmark.core.log import EventLog
+from relmark import CustomerBase, EventLog
 from relmark.ltv import BgNbd, GammaGamma, PurchaseSummary, SpendCells, purchase_summary, split
 
 
-def log_of(rows, type="purchase"):
+def base_of(rows, type="purchase", tz="UTC"):
     ids, times, values = zip(*rows, strict=True)
     values = None if all(v is None for v in values) else values
-    return EventLog.from_columns(customer_id=list(ids), type=type, time=list(times), value=values)
+    log = EventLog.from_columns(customer_id=list(ids), type=type, time=list(times), value=values)
+    return CustomerBase(events=log, tz=tz)
 
 
 ROWS = [
@@ -28,32 +29,32 @@ ROWS = [
 
 
 def test_days_merge_values_add_and_the_first_purchase_is_left_out():
-    s = purchase_summary(log_of(ROWS), until="2026-01-31", unit="day")
+    s = purchase_summary(base_of(ROWS), as_of="2026-02-01", unit="day")
     assert s.customer_id.tolist() == ["a", "b", "c"]
     assert s.frequency.tolist() == [2, 0, 0]
     assert s.recency.tolist() == [28, 0, 0]
     assert s.T.tolist() == [30, 28, 0]
     assert s.monetary_value[0] == 20.0
     assert np.isnan(s.monetary_value[1:]).all()
-    assert s.counts == {"events": 6, "after_until": 1, "merged": 1}
+    assert s.counts == {"events": 6, "after_as_of": 1, "merged": 1}
 
 
-def test_without_merging_each_purchase_counts():
-    s = purchase_summary(log_of(ROWS), until=date(2026, 1, 31), unit="day", merge=None)
-    assert s.frequency.tolist() == [3, 0, 0]
-    assert s.monetary_value[0] == pytest.approx(40 / 3)
+def test_an_instant_counts_its_day_and_sees_what_was_bought_by_then():
+    s = purchase_summary(base_of(ROWS), as_of="2026-01-31T12:00Z", unit="day")
+    assert s.customer_id.tolist() == ["a", "b"]
+    assert s.T.tolist() == [30, 28]
 
 
 def test_units_are_differences_of_days_divided():
-    days = purchase_summary(log_of(ROWS), until="2026-01-31", unit="day")
+    days = purchase_summary(base_of(ROWS), as_of="2026-02-01", unit="day")
     for unit, length in (("week", 7.0), ("month", 30.4375), ("year", 365.25)):
-        s = purchase_summary(log_of(ROWS), until="2026-01-31", unit=unit)
+        s = purchase_summary(base_of(ROWS), as_of="2026-02-01", unit=unit)
         np.testing.assert_allclose(s.T, days.T / length)
         np.testing.assert_allclose(s.recency, days.recency / length)
 
 
 def test_the_time_zone_decides_what_a_day_is():
-    east = purchase_summary(log_of(ROWS), until="2026-01-31", unit="day", tz="America/New_York")
+    east = purchase_summary(base_of(ROWS, tz="America/New_York"), as_of="2026-02-01", unit="day")
     assert east.customer_id.tolist() == ["a", "b", "c", "d"]  # half past midnight in UTC is still the evening before
     assert east.T.tolist() == [30, 28, 0, 0]
 
@@ -69,72 +70,69 @@ def test_refunds_are_dropped_netted_or_refused():
         ("b", "2026-01-03T09:00Z", 9.0),
         ("c", "2026-01-02T09:00Z", -1.0),
     ]
-    log = log_of(rows)
-    dropped = purchase_summary(log, until="2026-01-31", unit="day")
+    base = base_of(rows)
+    dropped = purchase_summary(base.purchases(refunds="drop"), as_of="2026-02-01", unit="day")
     assert dropped.customer_id.tolist() == ["a", "b"]
     assert dropped.frequency.tolist() == [2, 0]
     assert dropped.monetary_value[0] == 30.0
-    assert dropped.counts["negative"] == 4
-    net = purchase_summary(log, until="2026-01-31", unit="day", negative="net")
+    assert dropped.counts["refunds"] == 4
+    net = purchase_summary(base, as_of="2026-02-01", unit="day")
     assert net.frequency.tolist() == [1, 0]
     assert net.monetary_value[0] == 15.0
     assert net.counts["refunded_in_full"] == 1
-    assert net.counts["refunds_without_purchase"] == 2
+    assert net.counts["refunds_unmatched"] == 2
     with pytest.raises(InputError, match="negative value, the first in row 2"):
-        purchase_summary(log, until="2026-01-31", negative="error")
-    only = log_of([("c", "2026-01-02T09:00Z", -1.0)])
-    with pytest.raises(NotEnoughDataError, match="no purchase"):
-        purchase_summary(only, until="2026-01-31", negative="net")
+        purchase_summary(base.purchases(refunds="refuse"), as_of="2026-02-01")
+    only = base_of([("c", "2026-01-02T09:00Z", -1.0)])
+    with pytest.raises(NotEnoughDataError, match="nobody has a 'purchase' event by 2026-02-01"):
+        purchase_summary(only, as_of="2026-02-01")
 
 
 def test_purchases_free_of_charge_count_unless_dropped():
     rows = [("a", "2026-01-01T09:00Z", 5.0), ("a", "2026-01-02T09:00Z", 0.0), ("a", "2026-01-09T09:00Z", 4.0)]
-    kept = purchase_summary(log_of(rows), until="2026-01-31", unit="day")
+    kept = purchase_summary(base_of(rows), as_of="2026-02-01", unit="day")
     assert (kept.frequency[0], kept.monetary_value[0]) == (2, 2.0)
-    dropped = purchase_summary(log_of(rows), until="2026-01-31", unit="day", zero="drop")
-    assert (dropped.frequency[0], dropped.monetary_value[0], dropped.counts["zero"]) == (1, 4.0, 1)
+    dropped = purchase_summary(base_of(rows).purchases(free="drop"), as_of="2026-02-01", unit="day")
+    assert (dropped.frequency[0], dropped.monetary_value[0], dropped.counts["dropped"]) == (1, 4.0, 1)
 
 
 def test_values_must_be_there_for_all_or_none():
-    none = purchase_summary(log_of([(i, t, None) for i, t, _ in ROWS]), until="2026-01-31")
+    none = purchase_summary(base_of([(i, t, None) for i, t, _ in ROWS]), as_of="2026-02-01")
     assert none.monetary_value is None
-    some = log_of([("a", "2026-01-01T09:00Z", 1.0), ("a", "2026-01-02T09:00Z", None)])
+    some = base_of([("a", "2026-01-01T09:00Z", 1.0), ("a", "2026-01-02T09:00Z", None)])
     with pytest.raises(InputError, match="no value, the first in row 1"):
-        purchase_summary(some, until="2026-01-31")
-    late = log_of([("a", "2026-01-01T09:00Z", None), ("a", "2026-03-02T09:00Z", 3.0)])
-    assert purchase_summary(late, until="2026-01-31").monetary_value is None
+        purchase_summary(some, as_of="2026-02-01")
+    late = base_of([("a", "2026-01-01T09:00Z", None), ("a", "2026-03-02T09:00Z", 3.0)])
+    assert purchase_summary(late, as_of="2026-02-01").monetary_value is None
 
 
 def test_another_type_and_wrong_options_are_named():
-    log = log_of(ROWS, type="order")
-    with pytest.raises(InputError, match="no events of type 'purchase'; it has 'order'"):
-        purchase_summary(log, until="2026-01-31")
-    assert len(purchase_summary(log, until="2026-01-31", type="order")) == 3
-    for wrong in ({"unit": "fortnight"}, {"merge": "hour"}, {"zero": "no"}, {"negative": "yes"}):
-        with pytest.raises(InputError, match=next(iter(wrong))):
-            purchase_summary(log, until="2026-01-31", type="order", **wrong)
-    with pytest.raises(NotEnoughDataError):
-        purchase_summary(log, until="2025-01-31", type="order")
+    base = base_of(ROWS, type="order")
+    with pytest.raises(NotEnoughDataError, match="nobody has a 'purchase' event by 2026-02-01: .* The log has 'order'"):
+        purchase_summary(base, as_of="2026-02-01")
+    assert len(purchase_summary(base.purchases(type="order"), as_of="2026-02-01")) == 3
+    with pytest.raises(InputError, match="unit"):
+        purchase_summary(base.purchases(type="order"), as_of="2026-02-01", unit="fortnight")
+    with pytest.raises(InputError, match=r"a EventLog was given: .* CustomerBase\(events=log"):
+        purchase_summary(base.events, as_of="2026-02-01")
 
 
-@pytest.mark.parametrize("merge", ["day", None])
-def test_a_summary_agrees_with_a_slow_obvious_version(merge):
+def test_a_summary_agrees_with_a_slow_obvious_version():
     rng = np.random.default_rng(1)
     n = 3_000
     ids = rng.integers(0, 400, n)
     when = np.datetime64("2026-01-01T00:00:00") + rng.integers(0, 200 * 86_400, n).astype("m8[s]")
     value = rng.integers(0, 50, n).astype(float)
-    log = EventLog.from_columns(customer_id=ids, type="purchase", time=when, value=value)
-    s = purchase_summary(log, until="2026-05-31", unit="week", merge=merge)
+    base = CustomerBase.from_orders({"u": ids, "t": when, "v": value}, customer_id="u", time="t", value="v")
+    s = purchase_summary(base, as_of="2026-06-01", unit="week")
     last = np.datetime64("2026-05-31")
     for row, c in enumerate(s.customer_id):
         mine = sorted((t, v) for i, t, v in zip(ids, when.astype("M8[D]"), value, strict=True) if i == c and t <= last)
-        if merge:
-            mine = [(d, sum(v for t, v in mine if t == d)) for d in sorted({t for t, _ in mine})]
+        mine = [(d, sum(v for t, v in mine if t == d)) for d in sorted({t for t, _ in mine})]
         assert s.frequency[row] == len(mine) - 1
         assert s.recency[row] == (mine[-1][0] - mine[0][0]).astype(int) / 7
         assert s.T[row] == (last - mine[0][0]).astype(int) / 7
-        if len(mine) > 1 and merge:
+        if len(mine) > 1:
             assert s.monetary_value[row] == pytest.approx(np.mean([v for _, v in mine[1:]]))
 
 
@@ -144,7 +142,7 @@ def test_a_split_counts_the_holdout_of_those_who_were_there():
         ("a", "2026-02-02T09:00Z", 4.0), ("a", "2026-02-02T12:00Z", 1.0), ("a", "2026-02-20T12:00Z", 3.0),
         ("b", "2026-03-20T12:00Z", 3.0), ("b", "2026-02-05T12:00Z", -10.0),
     ]  # fmt: skip
-    held = split(log_of(rows), calibration_end="2026-01-31", holdout_end="2026-02-28", unit="week", negative="net")
+    held = split(base_of(rows), at="2026-02-01", as_of="2026-03-01", unit="week")
     assert held.customer_id.tolist() == ["a", "b", "c"]
     assert held.frequency.tolist() == [2, 0, 0]
     assert held.spend.tolist() == [8, 0, 0]
@@ -152,8 +150,8 @@ def test_a_split_counts_the_holdout_of_those_who_were_there():
     assert held.calibration.customer_id.tolist() == ["a", "b", "c"]  # a later refund does not reach back
     assert "newcomers=1" in repr(held)
     with pytest.raises(InputError, match="later day"):
-        split(log_of(rows), calibration_end="2026-01-31", holdout_end="2026-01-31")
-    bare = split(log_of([(i, t, None) for i, t, _ in rows]), calibration_end="2026-01-31", holdout_end="2026-02-28")
+        split(base_of(rows), at="2026-02-01", as_of="2026-02-01")
+    bare = split(base_of([(i, t, None) for i, t, _ in rows]), at="2026-02-01", as_of="2026-03-01")
     assert bare.spend is None
 
 
@@ -175,10 +173,10 @@ def test_a_bad_summary_is_refused_with_its_row(columns, message):
 
 
 def test_summaries_print_and_become_columns():
-    s = purchase_summary(log_of(ROWS), until="2026-01-31", unit="day")
+    s = purchase_summary(base_of(ROWS), as_of="2026-02-01", unit="day")
     assert (
         repr(s)
-        == "PurchaseSummary(rows=3, customers=3, unit=day, bought_again=0.3333, counts={after_until: 1, merged: 1})"
+        == "PurchaseSummary(rows=3, customers=3, unit=day, bought_again=0.3333, counts={after_as_of: 1, merged: 1})"
     )
     assert list(s.to_columns()) == ["customer_id", "frequency", "recency", "T", "monetary_value"]
     with pytest.raises(ValueError, match="read-only"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relmark.core.log import EventLog
+from relmark.core.base import CustomerBase
 from relmark.ltv import (
     BgBb,
     BgNbd,
@@ -118,8 +118,9 @@ def test_uci_online_retail_agrees_with_lifetimes(rival, data):
     value = (t["Quantity"] * t["UnitPrice"]).to_numpy(dtype=float)
     ids, time = t["CustomerID"].astype(int).to_numpy(), t["InvoiceDate"].to_numpy()
     keep = value > 0
-    log = EventLog.from_columns(customer_id=ids, type="purchase", time=time, value=value)
-    s = purchase_summary(log, until="2011-12-09", unit="day", zero="drop")
+    # The usual protocol: cancellations and free lines are left out, not netted.
+    base = CustomerBase.from_orders({"u": ids, "t": time, "v": value}, customer_id="u", time="t", value="v")
+    s = purchase_summary(base.purchases(refunds="drop", free="drop"), as_of="2011-12-10", unit="day")
     frame = rival.utils.summary_data_from_transaction_data(
         t[keep].assign(value=value[keep]), "CustomerID", "InvoiceDate", "value", observation_period_end="2011-12-09"
     ).sort_index()

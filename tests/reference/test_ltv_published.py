@@ -21,7 +21,7 @@ from relmark.ltv import (
 )
 
 data = types.SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "ltv" / "ltv_data.py")))
-cdnow, cdnow_log, donations = data.cdnow, data.cdnow_log, data.donations
+cdnow, cdnow_base, donations = data.cdnow, data.cdnow_base, data.donations
 
 WORKED = PurchaseSummary(frequency=2, recency=30.43, T=38.86, unit="week")
 
@@ -39,7 +39,7 @@ def test_bg_nbd_on_cdnow_has_the_parameters_errors_and_likelihood():
 
 
 def test_bg_nbd_from_the_event_log_of_cdnow():
-    m = BgNbd.fit(purchase_summary(cdnow_log(), until="1997-09-30", unit="week"))
+    m = BgNbd.fit(purchase_summary(cdnow_base(), as_of="1997-10-01", unit="week"))
     assert m.r == pytest.approx(0.2425945, abs=1e-7)
     assert m.fit_report.log_likelihood == pytest.approx(-9582.429, abs=5e-4)
 
@@ -105,7 +105,7 @@ def test_the_frequency_table_of_cdnow():
 
 
 def test_the_holdout_of_cdnow_has_the_papers_purchases():
-    held = split(cdnow_log(), calibration_end="1997-09-30", holdout_end="1998-06-30", unit="week")
+    held = split(cdnow_base(), at="1997-10-01", as_of="1998-07-01", unit="week")
     assert held.frequency.sum() == 1882
     assert held.duration == 39.0
     assert held.newcomers == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relmark import EventLog
+from relmark import CustomerBase
 from relmark.segmentation import Rfm, RfmModel
 
 DATA = Path(os.environ.get("RELMARK_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -23,24 +23,19 @@ def lines():
         "customer_id": table.CustomerID.astype(int).to_numpy(),
         "time": table.InvoiceDate.to_numpy(),
         "value": (table.Quantity * table.UnitPrice).to_numpy(),
-        "properties": {"order": table.InvoiceNo.astype(str).to_numpy()},
+        "order": table.InvoiceNo.astype(str).to_numpy(),
     }
 
 
-def log_of(lines, rows=slice(None)):
-    return EventLog.from_columns(
-        customer_id=lines["customer_id"][rows],
-        type="purchase",
-        time=lines["time"][rows],
-        value=lines["value"][rows],
-        properties={"order": lines["properties"]["order"][rows]},
-    )
+def base_of(lines, rows=slice(None)):
+    columns = {name: column[rows] for name, column in lines.items()}
+    return CustomerBase.from_orders(columns, customer_id="customer_id", time="time", value="value", order="order")
 
 
 def test_the_published_counts_come_out(lines):
-    log = log_of(lines)
-    scores = Rfm(order="order").score(log, as_of="2011-12-10")
-    assert len(log) == 397_884
+    base = base_of(lines)
+    scores = Rfm().score(base, as_of="2011-12-10")
+    assert len(base.purchases()) == 397_884
     assert scores.orders.sum() == 18_532
     assert len(scores) == 4_338
     assert round(scores.revenue.sum(), 2) == 8_911_407.90
@@ -49,16 +44,38 @@ def test_the_published_counts_come_out(lines):
     assert np.bincount(scores.r)[1:].tolist() == [861, 866, 863, 880, 868]
 
 
+def test_what_each_filter_of_the_protocol_costs():
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(FILE).to_pandas()
+    table = table[table.CustomerID.notna()]
+    columns = {
+        "customer": table.CustomerID.astype(int).to_numpy(),
+        "time": table.InvoiceDate.to_numpy(),
+        "value": (table.Quantity * table.UnitPrice).to_numpy(),
+        "invoice": table.InvoiceNo.astype(str).to_numpy(),
+        "item": table.StockCode.astype(str).to_numpy(),
+    }
+    base = CustomerBase.from_orders(
+        columns, customer_id="customer", time="time", value="value", order="invoice", item="item"
+    )
+    asked = -columns["value"][columns["value"] < 0].sum()
+    counts = base.purchases().counts
+    assert round(asked) == 611_342
+    assert round(counts["money_refunded"] + counts["money_unmatched"], 2) == round(asked, 2)
+    assert round(counts["money_kept"] + counts["money_refunded"], 2) == 8_911_407.90
+    assert base.purchases(refunds="drop", free="drop").counts["lines"] == 397_884
+
+
 def test_shuffled_rows_and_shards_change_nobody(lines):
-    model = Rfm(order="order").fit(log_of(lines), as_of="2011-12-10")
-    scores = model.score(log_of(lines), as_of="2011-12-10")
+    model = Rfm().fit(base_of(lines), as_of="2011-12-10")
+    scores = model.score(base_of(lines), as_of="2011-12-10")
     shuffled = np.random.default_rng(0).permutation(len(lines["value"]))
-    again = Rfm(order="order").fit(log_of(lines, shuffled), as_of="2011-12-10")
+    again = Rfm().fit(base_of(lines, shuffled), as_of="2011-12-10")
     assert again == model
-    assert again.score(log_of(lines, shuffled), as_of="2011-12-10").to_json() == scores.to_json()
+    assert again.score(base_of(lines, shuffled), as_of="2011-12-10").to_json() == scores.to_json()
     stored = RfmModel.from_json(model.to_json())
     for shard in range(3):
-        part = stored.score(log_of(lines, lines["customer_id"] % 3 == shard), as_of="2011-12-10")
+        part = stored.score(base_of(lines, lines["customer_id"] % 3 == shard), as_of="2011-12-10")
         whole = scores.customer_id % 3 == shard
         assert np.array_equal(part.customer_id, scores.customer_id[whole])
         assert np.array_equal(part.segment, scores.segment[whole])
@@ -67,7 +84,7 @@ def test_shuffled_rows_and_shards_change_nobody(lines):
 
 def test_the_usual_recipe_changes_segments_when_rows_are_shuffled(lines):
     # What thresholds by order statistics avoid: rank(method="first") breaks ties by the order of the rows.
-    scores = Rfm(order="order").score(log_of(lines), as_of="2011-12-10")
+    scores = Rfm().score(base_of(lines), as_of="2011-12-10")
     rng = np.random.default_rng(0)
     n = len(scores)
 

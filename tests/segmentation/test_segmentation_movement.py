@@ -5,17 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from relmark import EventLog
+from relmark import CustomerBase
 from relmark.errors import InputError, NotEnoughDataError
 from relmark.segmentation import Rfm, RfmModel, drift, migration, segment_report
 
-CUTS = {"days_since_last": [10, 20, 30, 40], "frequency": [1, 2, 3, 4], "monetary": [10, 20, 30, 40]}
+CUTS = {"calendar_days_since": [10, 20, 30, 40], "frequency": [1, 2, 3, 4], "monetary": [10, 20, 30, 40]}
 MODEL = RfmModel(cuts=CUTS)
 
 
-def log_of(rows):
-    who, when, value = zip(*rows, strict=True)
-    return EventLog.from_columns(customer_id=list(who), type="purchase", time=list(when), value=list(value))
+def base_of(rows):
+    who, when, value = map(list, zip(*rows, strict=True))
+    return CustomerBase.from_orders({"u": who, "t": when, "v": value}, customer_id="u", time="t", value="v")
 
 
 ROWS = [
@@ -28,8 +28,8 @@ ROWS = [
 
 
 def test_migration_counts_moves_and_their_money():
-    log = log_of(ROWS)
-    before, after = MODEL.score(log, as_of="2026-10-01"), MODEL.score(log, as_of="2026-11-01")
+    base = base_of(ROWS)
+    before, after = MODEL.score(base, as_of="2026-10-01"), MODEL.score(base, as_of="2026-11-01")
     assert dict(zip(before.customer_id.tolist(), before.segment.tolist(), strict=True)) == {
         "a": "New",
         "b": "Hibernating",
@@ -58,7 +58,7 @@ def test_migration_counts_moves_and_their_money():
 
 
 def test_customers_of_one_scoring_alone_entered_or_left():
-    early, late = log_of(ROWS[:3]), log_of(ROWS[1:])
+    early, late = base_of(ROWS[:3]), base_of(ROWS[1:])
     change = migration(MODEL.score(early, as_of="2026-11-01"), MODEL.score(late, as_of="2026-11-01"))
     place = {name: k for k, name in enumerate(change.segments)}
     assert change.stayed == 1
@@ -73,7 +73,7 @@ def test_customers_of_one_scoring_alone_entered_or_left():
 
 
 def test_nobody_moves_between_a_scoring_and_itself():
-    scores = MODEL.score(log_of(ROWS), as_of="2026-11-01")
+    scores = MODEL.score(base_of(ROWS), as_of="2026-11-01")
     change = migration(scores, scores)
     assert change.moved == 0
     assert change.moved_value == 0.0
@@ -81,39 +81,39 @@ def test_nobody_moves_between_a_scoring_and_itself():
 
 
 def test_migration_refuses_what_is_no_pair_of_scorings():
-    scores = MODEL.score(log_of(ROWS), as_of="2026-11-01")
+    scores = MODEL.score(base_of(ROWS), as_of="2026-11-01")
     with pytest.raises(InputError, match="before is a list"):
         migration([], scores)
     with pytest.raises(InputError, match="earlier scoring first"):
-        migration(scores, MODEL.score(log_of(ROWS), as_of="2026-10-01T00:00:00.5Z"))
+        migration(scores, MODEL.score(base_of(ROWS), as_of="2026-10-01T00:00:00.5Z"))
 
 
 def test_migration_into_an_empty_log_is_everyone_leaving():
-    scores = MODEL.score(log_of(ROWS), as_of="2026-11-01")
-    empty = MODEL.score(log_of(ROWS).take(np.zeros(len(ROWS), dtype=bool)), as_of="2026-11-01")
+    scores = MODEL.score(base_of(ROWS), as_of="2026-11-01")
+    empty = MODEL.score(CustomerBase(events=base_of(ROWS).events.take([False] * len(ROWS))), as_of="2026-11-01")
     change = migration(scores, empty)
     assert change.left.sum() == 4 - change.counts.sum()
 
 
 def test_the_report_adds_up_to_the_log():
-    log = log_of(ROWS)
-    report = MODEL.score(log, as_of="2026-10-01").report()
+    base = base_of(ROWS)
+    report = MODEL.score(base, as_of="2026-10-01").report()
     rows = dict(zip(report.segment.tolist(), range(len(report)), strict=True))
     assert report.customers.sum() == 4
     assert report.share.sum() == pytest.approx(1.0)
     assert report.revenue.sum() == 70.0
     assert report.revenue_share[rows["Promising"]] == 40 / 70
     assert report.mean_order_value[rows["Hibernating"]] == 20.0
-    assert report.mean_days_since_last[rows["New"]] == 3.0
+    assert report.mean_calendar_days_since[rows["New"]] == 3.0
     assert report.mean_orders[rows["Prospect"]] == 0.0
     assert math.isnan(report.mean_order_value[rows["Prospect"]])
-    assert math.isnan(report.mean_days_since_last[rows["Prospect"]])
+    assert math.isnan(report.mean_calendar_days_since[rows["Prospect"]])
     assert math.isnan(report.mean_orders[rows["Champions"]])
     assert "Promising" in str(report)
 
 
 def test_the_report_of_no_revenue_has_no_shares_of_it():
-    report = segment_report(MODEL.score(log_of(ROWS), as_of="2020-01-01"))
+    report = segment_report(MODEL.score(base_of(ROWS), as_of="2020-01-01"))
     assert np.isnan(report.revenue_share).all()
     with pytest.raises(InputError, match="RfmScores"):
         segment_report("x")
@@ -137,12 +137,12 @@ def test_the_stability_index_is_the_sum_of_its_formula():
 def shop(seed, silent_for=0, n=600):
     rng = np.random.default_rng(seed)
     start = np.datetime64("2026-01-01", "us")
-    return EventLog.from_columns(
-        customer_id=rng.integers(0, n, 8 * n),
-        type="purchase",
-        time=start + rng.integers(0, (304 - silent_for) * 86_400, 8 * n).astype("m8[s]"),
-        value=rng.integers(1, 10_000, 8 * n) / 100,
-    )
+    columns = {
+        "u": rng.integers(0, n, 8 * n),
+        "t": start + rng.integers(0, (304 - silent_for) * 86_400, 8 * n).astype("m8[s]"),
+        "v": rng.integers(1, 10_000, 8 * n) / 100,
+    }
+    return CustomerBase.from_orders(columns, customer_id="u", time="t", value="v")
 
 
 def test_the_same_shop_is_stable_and_a_silent_one_has_shifted():
@@ -173,13 +173,13 @@ def test_chance_gives_about_the_index_that_is_said():
 
 
 def test_drift_needs_a_fitted_model_and_somebody_to_score():
-    fitted = Rfm().fit(log_of(ROWS), as_of="2026-11-01")
+    fitted = Rfm().fit(base_of(ROWS), as_of="2026-11-01")
     with pytest.raises(InputError, match="RfmModel"):
-        drift(None, log_of(ROWS), as_of="2026-11-01")
+        drift(None, base_of(ROWS), as_of="2026-11-01")
     with pytest.raises(InputError, match="written down"):
-        drift(MODEL, log_of(ROWS), as_of="2026-11-01")
+        drift(MODEL, base_of(ROWS), as_of="2026-11-01")
     with pytest.raises(NotEnoughDataError, match="nobody"):
-        drift(fitted, log_of(ROWS), as_of="2020-11-01")
+        drift(fitted, base_of(ROWS), as_of="2020-11-01")
 
 
 def test_drift_survives_the_round_trip_of_the_model():
