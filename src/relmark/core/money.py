@@ -23,17 +23,18 @@ def exact_sums(code: npt.NDArray[np.integer], value: FloatArray, n: int) -> Floa
     millionths; sums of whole numbers are exact below 2**53, whatever their order. Where all money together reaches
     that, whole units and millionths are added apart.
     """
-    if np.max(np.abs(value), initial=0.0) >= 2.0**1000 / max(len(value), 1):
-        return np.asarray(np.bincount(code, weights=value, minlength=n))
     micros = np.empty(len(value))
     total = 0.0
     for low in range(0, len(value), _BLOCK):
         block = micros[low : low + _BLOCK]
-        np.multiply(value[low : low + _BLOCK], _MICRO, out=block)
-        np.rint(block, out=block)
-        total += float(np.abs(block).sum())
+        with np.errstate(over="ignore"):
+            np.multiply(value[low : low + _BLOCK], _MICRO, out=block)
+            np.rint(block, out=block)
+            total += float(np.abs(block).sum())
     if total < _EXACT:
         return np.asarray(np.bincount(code, weights=micros, minlength=n) / _MICRO)
+    if not total < 2.0**1000:  # millionths of it leave float64 altogether
+        return np.asarray(np.bincount(code, weights=value, minlength=n))
     large = np.abs(micros) >= _EXACT  # millionths of such a value are beyond float64: round it to whole units
     wholes = np.where(large, np.rint(value), np.rint(micros / _MICRO))
     parts = np.where(large, 0.0, micros - wholes * _MICRO)

@@ -41,6 +41,7 @@ _REFUNDS: tuple[Refunds, ...] = ("net", "drop", "refuse")
 _FREE: tuple[Free, ...] = ("keep", "drop")
 _SILENCE = 30 * DAY  # a receipt number that is used again after a month is another order
 _MINUTE = 60_000_000
+_BLOCK = 1 << 15
 _FEW = 8  # lines at one instant that are looked at one by one
 
 
@@ -283,10 +284,23 @@ class Purchases:
             "orders": len(first),
             "customers": int(np.count_nonzero(np.bincount(customer))) if len(customer) else 0,
             **found,
+            **self._money_counts,
             "orders_within_a_minute": int(np.count_nonzero(close)),
             "order_numbers_reused": codes.reused,
             "orders_over_days": codes.spread,
         }
+
+    @property
+    def _money_counts(self) -> dict[str, float]:
+        """How many lines are free, and how much money there was and is left."""
+        value = None if self._part is None or self.lines.value is None else self._part.value
+        if value is None:
+            return {"free": 0}
+        paid = value[value > 0.0]
+        money = float(exact_sums(np.zeros(len(paid), dtype=np.int8), paid, 1)[0])
+        counts = {"free": int(np.count_nonzero(value == 0.0)), "money": money}
+        refunded = self._kept[1].get("money_refunded")
+        return counts if refunded is None else counts | {"money_kept": money - refunded}
 
     # ---- what kernels take
 
@@ -308,14 +322,17 @@ class Purchases:
         named = self._order_of_log
         return _by_number(lines, named[lines.place], self.tz)
 
-    def orders_of_customers(self, after: int | None = None) -> IntArray:
-        """Return how many orders each customer of the base has, after an instant where one is given, shape (n,)."""
+    def orders_of_customers(self, after: int | None = None, code: IntArray | None = None) -> IntArray:
+        """Return how many orders each customer of the base has, after an instant where one is given, shape (n,).
+
+        `code` are the customers of these lines as numpy counts them, where a kernel has them at hand.
+        """
         lines, n = self.lines, self.n_customers
         low = 0 if after is None else int(np.searchsorted(lines.time, after, side="right"))
         customer = lines.customer[low:]
         if self.order == "instant":
             repeats, _ = _repeats_of_instant(lines.time[low:], customer)
-            orders = np.bincount(customer, minlength=n)
+            orders = np.bincount(customer if code is None else code, minlength=n)
             return orders - np.bincount(customer[repeats], minlength=n) if len(repeats) else orders
         codes = self.order_codes
         first = codes.first
@@ -412,26 +429,24 @@ class Purchases:
         customer = part.code if self._rows is None else small_codes(self._rows[part.code], self.n_customers)
         value = part.value
         quantity = _quantity(part)
-        found: dict[str, float] = {"free": 0, "refunds": 0, "dropped": 0}
-        if value is not None:
+        found: dict[str, float] = {"refunds": 0, "dropped": 0}
+        lowest = 0.0 if value is None else float(value.min(initial=0.0))
+        if value is not None and np.isnan(lowest):
             value = _money(value, part, self.type)
+            lowest = 0.0
         amount = value if value is not None else quantity
-        lowest = 0.0 if amount is None else float(np.fmin.reduce(amount, initial=0.0))
+        if value is None and quantity is not None:
+            lowest = float(np.fmin.reduce(quantity, initial=0.0))
         keep: BoolArray | None = None
         if lowest < 0.0:
             assert amount is not None
             keep, value, quantity = self._without_refunds(part, customer, amount, value, quantity, found)
-        elif value is not None:
-            found |= {"money": float(value.sum())}
         if value is not None and self.free == "drop":
-            zero = (part.value == 0.0) & (True if keep is None else keep)
-            found["free"] = found["dropped_free"] = int(np.count_nonzero(zero))
-            if found["free"]:
+            zero = part.value == 0.0
+            if zero.any():
                 keep = ~zero if keep is None else keep & ~zero
-        elif value is not None:
-            found["free"] = int(np.count_nonzero(part.value == 0.0))
-        found["dropped"] = 0 if keep is None else len(part) - int(np.count_nonzero(keep))
-        found.pop("dropped_free", None)
+        if keep is not None:
+            found["dropped"] = len(part) - int(np.count_nonzero(keep))
         if keep is None:
             return Lines(customer, part.time, value, quantity, part.row, slice(None)), found
         place = np.flatnonzero(keep)
@@ -471,7 +486,7 @@ class Purchases:
             )
         if self.refunds == "drop":
             if value is not None:
-                found |= {"money": float(value[~refund].sum()), "money_dropped": -float(value[refund].sum())}
+                found["money_dropped"] = -float(value[refund].sum())
             return ~refund, value, quantity
         asking = np.zeros(self.n_customers, dtype=np.bool_)
         asking[customer[refund]] = True
@@ -499,12 +514,9 @@ class Purchases:
         keep = ~refund
         keep[rows[cleared]] = False
         if value is not None:
-            refunded = int((units - left)[bought].sum()) / scale
             found |= {
-                "money": float(value[~refund].sum()),
-                "money_refunded": refunded,
+                "money_refunded": int((units - left)[bought].sum()) / scale,
                 "money_unmatched": int(left[gone].sum()) / scale,
-                "money_kept": float(value[~refund].sum()) - refunded,
             }
             value = value.copy()
             value[rows[touched]] = left[touched] / scale
@@ -598,8 +610,6 @@ def _quantity(part: Partition) -> FloatArray | None:
 def _money(value: FloatArray, part: Partition, type: str) -> FloatArray | None:
     """Return the values, None where there are none at all; some without the others are refused."""
     missing = np.isnan(value)
-    if not missing.any():
-        return value
     if missing.all():
         return None
     row = int(part.row[missing].min())
@@ -611,32 +621,42 @@ def _money(value: FloatArray, part: Partition, type: str) -> FloatArray | None:
 
 def _repeats_of_instant(time: IntArray, customer: Codes) -> tuple[IntArray, IntArray]:
     """Return the lines that are not their customer's first at their instant, and these first lines; times ascend."""
-    later = np.flatnonzero(time[1:] == time[:-1]) + 1
-    if not len(later):
-        return later, later
-    again, leaders = [], []
-    rest = later
-    for lag in range(1, _FEW + 1):  # most ties are pairs: looking back line by line beats a sort
+    tie = np.empty(max(len(time) - 1, 0), dtype=np.bool_)
+    for low in range(0, len(tie), _BLOCK):  # a block at a time: times are read from memory once
+        block = slice(low, min(low + _BLOCK, len(tie)))
+        np.equal(time[block.start + 1 : block.stop + 1], time[block], out=tie[block])
+    if not tie.any():
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    pair = tie & (customer[1:] == customer[:-1])
+    lines = np.flatnonzero(pair) + 1
+    again, leaders = [lines], [lines - 1]
+    rest = np.flatnonzero(tie[1:] & tie[:-1] & ~pair[1:]) + 2  # a third line at one instant: look back further
+    for lag in range(2, _FEW + 1):
+        if not len(rest):
+            return _to_the_first(np.concatenate(again), np.concatenate(leaders))
         same = customer[rest] == customer[rest - lag]
         again.append(rest[same])
         leaders.append(rest[same] - lag)
         rest = rest[~same & (rest > lag)]
         rest = rest[time[rest] == time[rest - lag - 1]]
-        if not len(rest):
-            lines, first = np.concatenate(again), np.concatenate(leaders)
-            order = np.argsort(lines)
-            lines, first = lines[order], first[order]
-            while True:  # the line before may itself repeat an earlier one
-                place = np.searchsorted(lines, first)
-                chained = (place < len(lines)) & (lines[np.minimum(place, len(lines) - 1)] == first)
-                if not chained.any():
-                    return lines, first
-                first[chained] = first[place[chained]]
-    tied = np.union1d(later, later - 1)
+    tied = np.flatnonzero(np.r_[tie, False] | np.r_[False, tie])
     run = np.cumsum(np.r_[True, time[tied][1:] != time[tied][:-1]])
     leader = tied[_first_of_pair(customer[tied], run)]
     repeats = leader != tied
     return tied[repeats], leader[repeats]
+
+
+def _to_the_first(lines: IntArray, leaders: IntArray) -> tuple[IntArray, IntArray]:
+    """Return lines in order, each with the line that it repeats: the one before may itself repeat an earlier one."""
+    order = np.argsort(lines)
+    lines, leaders = lines[order], leaders[order]
+    while len(lines):
+        place = np.minimum(np.searchsorted(lines, leaders), len(lines) - 1)
+        chained = lines[place] == leaders
+        if not chained.any():
+            break
+        leaders[chained] = leaders[place[chained]]
+    return lines, leaders
 
 
 def _first_of_instant(time: IntArray, customer: Codes) -> IntArray:

@@ -43,6 +43,8 @@ def _flags(values: Any) -> BoolArray:
 
 def _counted(name: str) -> Any:
     def convert(values: Any) -> IntArray:
+        if isinstance(values, np.ndarray) and values.dtype == np.int64 and values.min(initial=0) >= 0:
+            return values
         found = numbers(name, values, low=0.0)
         if (found != np.floor(found)).any():
             row = int(np.argmax(found != np.floor(found)))
@@ -170,8 +172,9 @@ def rfm_measures(
     first = 0 if low is None else int(np.searchsorted(lines.time, low, side="right"))
     customer, time = lines.customer[first:], lines.time[first:]
     value = np.empty(0) if lines.value is None else lines.value[first:]
-    orders = bought.orders_of_customers(low)
-    revenue = exact_sums(customer, value, n)
+    code = customer.astype(np.intp)  # bincount would make it anew each time
+    orders = bought.orders_of_customers(low, code)
+    revenue = exact_sums(code, value, n)
     last = _last_days(lines, first, n, bought.tz)
     lapsed = np.zeros(n, dtype=np.bool_)
     if low is not None:
