@@ -54,7 +54,10 @@ def test_numpy_and_decimal_become_plain_and_nan_is_none():
         (lambda: Event(None, "a", NOON), "Event.customer_id is None"),
         (lambda: Event(1.5, "a", NOON), "Event.customer_id is 1.5"),
         (lambda: Event("c", "", NOON), "Event.type is '': a name is needed."),
-        (lambda: Event("c", "a", datetime(2026, 1, 1)), "time is 2026-01-01 00:00:00, which has no time zone: give a time"),
+        (
+            lambda: Event("c", "a", datetime(2026, 1, 1)),
+            "time is 2026-01-01 00:00:00, which has no time zone: give a time",
+        ),
         (
             lambda: Event("c", "a", date(2026, 1, 1)),
             "time is 2026-01-01: an event happens at an instant. Give a time with",

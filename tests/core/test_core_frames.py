@@ -120,7 +120,9 @@ def test_times_with_a_zone_are_not_moved_by_tz_and_times_without_are():
     for frame in (zoned, pl.from_pandas(zoned), pa.Table.from_pandas(zoned)):
         assert isinstance(columns_of(frame)["t"], UtcTimes)
         assert EventLog.from_frame(frame, **names).first_time == datetime(2025, 12, 31, 16, tzinfo=UTC)
-        assert EventLog.from_frame(frame, customer_id="u", time="t").first_time == datetime(2025, 12, 31, 16, tzinfo=UTC)
+        assert EventLog.from_frame(frame, customer_id="u", time="t").first_time == datetime(
+            2025, 12, 31, 16, tzinfo=UTC
+        )
 
 
 def test_missing_ids_in_a_frame_are_refused_with_their_row():

@@ -56,7 +56,11 @@ def test_an_order_belongs_to_one_customer_although_numbers_count_from_one_for_ea
 
 
 def test_an_order_that_spans_midnight_belongs_to_its_first_day():
-    rows = [("a", "2026-01-05T23:59Z", 1.0, "x"), ("a", "2026-01-06T00:01Z", 2.0, "x"), ("a", "2026-01-06T09:00Z", 4.0, "y")]
+    rows = [
+        ("a", "2026-01-05T23:59Z", 1.0, "x"),
+        ("a", "2026-01-06T00:01Z", 2.0, "x"),
+        ("a", "2026-01-06T09:00Z", 4.0, "y"),
+    ]
     bought = shop(rows).purchases()
     assert bought.days().day.tolist() == [date(2026, 1, 5), date(2026, 1, 6)]
     assert bought.days().value.tolist() == [3.0, 4.0]
@@ -75,7 +79,11 @@ def test_a_receipt_number_that_is_used_again_after_a_month_is_another_order():
 
 
 def test_lines_without_an_order_are_one_order_an_instant():
-    rows = [("a", "2026-01-05T09:00Z", 1.0, "x"), ("a", "2026-01-05T09:00Z", 2.0, None), ("a", "2026-01-05T09:00Z", 4.0, None)]
+    rows = [
+        ("a", "2026-01-05T09:00Z", 1.0, "x"),
+        ("a", "2026-01-05T09:00Z", 2.0, None),
+        ("a", "2026-01-05T09:00Z", 4.0, None),
+    ]
     orders = shop(rows).purchases().orders()
     assert sorted(zip(orders.order.tolist(), orders.value.tolist(), strict=True), key=str) == [("x", 1.0), (None, 6.0)]
 
@@ -99,7 +107,7 @@ def test_many_lines_at_one_instant_are_told_apart():
     customer = rng.integers(0, 12, 400)
     time = np.datetime64("2026-01-05T00:00:01", "s") + np.sort(rng.integers(0, 12, 400)).astype("m8[s]")
     base = CustomerBase.from_orders({"u": customer, "t": time, "v": np.ones(400)}, customer_id="u", time="t", value="v")
-    pairs = {pair for pair in zip(customer.tolist(), time.tolist(), strict=True)}
+    pairs = set(zip(customer.tolist(), time.tolist(), strict=True))
     assert len(base.purchases().orders()) == len(pairs)
     counted = base.purchases().orders_of_customers()
     assert counted.tolist() == [sum(c == k for c, _ in pairs) for k in range(12)]
@@ -239,7 +247,9 @@ def test_columns_follow_the_base_and_print():
 def test_doors_take_a_base_or_its_purchases_and_say_how_to_make_one():
     base = shop([("a", "2026-01-05", 1.0)])
     assert len(purchases_of(base)) == len(purchases_of(base.purchases())) == 1
-    with refused("a EventLog was given: a CustomerBase, or the Purchases that it gave, is needed. Make one by Customer"):
+    with refused(
+        "a EventLog was given: a CustomerBase, or the Purchases that it gave, is needed. Make one by Customer"
+    ):
         purchases_of(base.events)
     with refused("CustomerBase.from_orders(frame"):
         purchases_of(pd.DataFrame({"a": [1]}))
@@ -250,7 +260,11 @@ def test_orders_come_from_any_frame_with_customers_and_items():
     names = {"customer_id": "user", "time": "ts", "value": "amount"}
     for frame in (columns, pd.DataFrame(columns), pl.DataFrame(columns), pa.table(columns)):
         base = CustomerBase.from_orders(
-            frame, **names, customers={"user": ["b"], "city": ["Omsk"]}, items=ItemTable.from_columns(item=["i"]), tz="Europe/Berlin"
+            frame,
+            **names,
+            customers={"user": ["b"], "city": ["Omsk"]},
+            items=ItemTable.from_columns(item=["i"]),
+            tz="Europe/Berlin",
         )
         assert base.customer_id.tolist() == ["b", "a"]
         assert base.purchases().days().value.tolist() == [2.5, 1.5]

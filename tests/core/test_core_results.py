@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import pickle
@@ -11,9 +12,9 @@ import attrs
 import numpy as np
 import pytest
 
-from relmark import Estimate, Interval
+from relmark import CustomerBase, CustomerTable, Estimate, EventLog, Interval
 from relmark.core.formats import format_number, format_value, html_table, text_table
-from relmark.core.results import ColumnarResult, Result, json_ready
+from relmark.core.results import ColumnarResult, Result, Rows, json_ready
 from relmark.errors import InputError
 
 HOSTILE = "<script>alert('x')</script>&\""
@@ -93,6 +94,110 @@ def test_a_result_prints_in_a_line_and_as_a_table():
     long = Figure(name="x" * 200, value=1.0, counts={str(k): k for k in range(20)})
     assert "..." in repr(long)
     assert len(repr(long)) < 300
+
+
+def test_columns_and_rows_are_chosen_by_name_slice_mask_and_number():
+    result = people(5)
+    assert result["score"].tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert result[1:3]["customer_id"].tolist() == [1, 2]
+    assert result[result["score"] > 0.6]["customer_id"].tolist() == [3, 4]
+    assert result[np.array([4, 0])]["customer_id"].tolist() == [4, 0]
+    assert result[[]]["customer_id"].tolist() == []
+    assert result[["customer_id", "score"]].keys() == ["customer_id", "score"]
+    assert len(result.head(2)) == 2
+    assert len(result.head(50)) == 5
+    assert repr(result.head(2)) == "People(2 rows: customer_id, score, shares_0, shares_1)"
+    with pytest.raises(KeyError, match=r"no column 'scor': it has .* Did you mean 'score'"):
+        result["scor"]
+    with pytest.raises(InputError, match="the mask has 2 rows and the other columns 5"):
+        result[np.array([True, False])]
+    with pytest.raises(InputError, match="the rows go up to 9: the result has 5"):
+        result[np.array([9])]
+    for bad in (3, 1.5, None, (0, 1.5), [True, "a"]):
+        with pytest.raises(InputError, match="the name of a column, a list of names, a slice"):
+            result[bad]
+
+
+def test_rows_are_ranked_by_a_stable_rule_with_missing_ones_last():
+    rows = Rows(
+        columns={
+            "customer_id": np.array([1, 2, 3, 4]),
+            "value": np.array([5.0, np.nan, 9.0, 5.0]),
+            "name": np.array(["b", None, "a", "b"], dtype=object),
+            "day": np.array(["2026-01-02", "NaT", "2026-01-01", "2026-01-02"], "M8[D]"),
+            "vip": np.array([True, False, True, False]),
+            "city": np.array(["x", "y", "x", "a"]),
+        }
+    )
+    ids = lambda found: found["customer_id"].tolist()
+    assert ids(rows.sort_by("value")) == [1, 4, 3, 2]
+    assert ids(rows.sort_by("value", descending=True)) == [3, 1, 4, 2]
+    assert ids(rows.sort_by("name")) == [3, 1, 4, 2]
+    assert ids(rows.sort_by("day", descending=True)) == [1, 4, 3, 2]
+    assert ids(rows.sort_by("vip")) == [2, 4, 1, 3]
+    assert ids(rows.sort_by("city")) == [4, 1, 3, 2]
+    assert ids(rows.top(2, by="value")) == [3, 1]
+    assert ids(rows.top(0, by="value")) == []
+    with pytest.raises(InputError, match=r"top\(by=...\) is needed: a column, one of 'customer_id'"):
+        rows.top(2)
+    rng = np.random.default_rng(3)
+    many = Rows(columns={"customer_id": np.arange(1_000), "value": rng.integers(0, 40, 1_000).astype(float)})
+    assert ids(many.top(30, by="value")) == ids(many.sort_by("value", descending=True))[:30]
+    assert dict(rows.items()).keys() == set(rows) == set(rows.keys())
+    assert "value" in rows
+    assert rows.to_dict()["value"] == [5.0, None, 9.0, 5.0]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Ranked(People):
+    _shown_by = "score"
+
+    def _lines(self):
+        return ["check: nothing <amiss>"]
+
+
+def test_a_table_of_customers_begins_with_the_largest_and_says_its_notes_in_both_outputs():
+    plain = people(30)
+    result = Ranked(**{name: getattr(plain, name) for name in ("customer_id", "score", "shares", "levels")})
+    printed, shown = str(result).splitlines(), result._repr_html_()
+    assert printed[2].split()[0] == "29"
+    assert printed[-2:] == ["... 10 more rows", "check: nothing <amiss>"]
+    assert "10 more rows" in shown
+    assert "<p>check: nothing &lt;amiss&gt;</p>" in shown
+    assert "columns=" not in shown
+    assert 'text-align: right">29<' in shown
+    assert result.top(1)["customer_id"].tolist() == [29]
+
+
+def test_a_wide_table_is_folded_and_each_part_begins_with_the_first_column():
+    table = text_table({"name": ["a", "b"], **{f"column_{k}": [k, 10 * k] for k in range(20)}}, width=60)
+    parts = table.split("\n\n")
+    assert len(parts) == 4
+    assert all(part.startswith("name") for part in parts)
+    assert max(map(len, table.splitlines())) <= 60
+    assert "column_19" in parts[-1]
+
+
+def test_what_was_pickled_or_copied_cannot_be_written_to_either():
+    log = EventLog.from_columns(customer_id=["a"], type="visit", time=["2026-01-01"], properties={"page": ["x"]})
+    base = CustomerBase(customers=CustomerTable.from_columns(customer_id=["a"], age=[3]), events=log)
+    for made in (pickle.loads(pickle.dumps(base)), copy.deepcopy(base)):
+        part = made.events.partition("visit")
+        arrays = [
+            made.customer_id,
+            part.time,
+            part.code,
+            part.properties["page"].data,
+            made.customers.columns["age"].data,
+        ]
+        for array in arrays:
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = array[0]
+        assert made.events.to_columns()["page"].tolist() == ["x"]
+        assert made.tz == "UTC"
+    result = pickle.loads(pickle.dumps(people()))
+    with pytest.raises(ValueError, match="read-only"):
+        result.score[0] = 1.0
 
 
 def test_html_is_escaped_everywhere():

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relmark.core.errors import InputError
 from relmark.core.base import CustomerBase
+from relmark.core.errors import InputError
 from relmark.ltv import (
     BgBb,
     BgNbd,
@@ -120,7 +120,12 @@ def test_the_holdout_report_compares_sums_and_people(held, model):
 
 
 def test_a_holdout_without_purchases_has_no_relative_error():
-    held = split(base_of(["a", "a", "b"], ["2026-01-01", "2026-01-05", "2026-01-05"]), at="2026-02-01", as_of="2026-03-01", unit="week")
+    held = split(
+        base_of(["a", "a", "b"], ["2026-01-01", "2026-01-05", "2026-01-05"]),
+        at="2026-02-01",
+        as_of="2026-03-01",
+        unit="week",
+    )
     r = holdout_report(BgNbd(r=1, alpha=1, a=1, b=1), held)
     assert np.isnan(r.relative_error)
     assert np.isnan(r.correlation)

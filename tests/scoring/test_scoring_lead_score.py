@@ -260,7 +260,7 @@ def test_bands_are_the_highest_whose_score_is_reached():
     assert scores.band.tolist() == ["high", "low", ""]
     assert scores.bands == ("high", "low")
     assert scores.counts() == {"high": 1, "low": 1, "": 1}
-    assert scores.top(2).tolist() == ["a", "b"]
+    assert scores.top(2)["customer_id"].tolist() == ["a", "b"]
 
 
 def test_grades_join_the_marks_of_groups():

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from relmark import CustomerBase, EventLog
-from relmark.errors import DefinitionError, InputError, NotEnoughDataError
 from relmark.core.money import exact_sums
+from relmark.errors import DefinitionError, InputError, NotEnoughDataError
 from relmark.segmentation import Rfm, RfmGrid, RfmMeasures, RfmModel, RfmScores, migration, rfm_measures
 
 AS_OF = "2026-11-01"
@@ -139,9 +139,7 @@ def test_who_bought_only_before_the_window_has_lapsed():
 
 def test_a_log_without_the_type_scores_everyone_as_prospects():
     model = Rfm().fit(base_of(SMALL), as_of=AS_OF)
-    visits = CustomerBase(
-        events=EventLog.from_columns(customer_id=["x"], type="visit", time=["2026-10-01T00:00Z"])
-    )
+    visits = CustomerBase(events=EventLog.from_columns(customer_id=["x"], type="visit", time=["2026-10-01T00:00Z"]))
     assert model.score(visits, as_of=AS_OF).segment.tolist() == ["Prospect"]
     mean = rfm_measures(visits, as_of=AS_OF, monetary="mean")
     assert np.isnan(mean.monetary).all()
@@ -185,9 +183,7 @@ def test_large_money_is_added_in_two_parts_to_the_same_figures():
         (lambda: rfm_measures(base_of([*SMALL, ("a", "2026-10-05T00:00Z", None)]), as_of=AS_OF), "row 4"),
         (
             lambda: rfm_measures(
-                CustomerBase.from_orders(
-                    {"u": ["a"], "t": ["2026-10-05T00:00Z"]}, customer_id="u", time="t"
-                ),
+                CustomerBase.from_orders({"u": ["a"], "t": ["2026-10-05T00:00Z"]}, customer_id="u", time="t"),
                 as_of=AS_OF,
             ),
             "have no value",
@@ -241,7 +237,9 @@ def test_scores_are_one_plus_the_thresholds_below():
     cuts = scores.model.cuts
     assert np.array_equal(scores.f, 1 + np.searchsorted(cuts["frequency"], scores.frequency, side="left"))
     assert np.array_equal(scores.m, 1 + np.searchsorted(cuts["monetary"], scores.monetary, side="left"))
-    assert np.array_equal(scores.r, 5 - np.searchsorted(cuts["calendar_days_since"], scores.calendar_days_since, side="left"))
+    assert np.array_equal(
+        scores.r, 5 - np.searchsorted(cuts["calendar_days_since"], scores.calendar_days_since, side="left")
+    )
 
 
 def test_scoring_at_once_equals_fitting_and_scoring():
@@ -300,7 +298,7 @@ def test_a_wrong_setting_is_refused_by_name(call, words):
 
 def test_fitting_without_a_buyer_says_which_types_there_are():
     visits = EventLog.from_columns(customer_id=["x"], type="visit", time=["2026-10-01T00:00Z"])
-    with pytest.raises(NotEnoughDataError, match="nobody has a 'purchase' event by 2026-11-01: .* the types visit"):
+    with pytest.raises(NotEnoughDataError, match=r"nobody has a 'purchase' event by 2026-11-01: .* the types visit"):
         Rfm().fit(CustomerBase(events=visits), as_of=AS_OF)
     with pytest.raises(NotEnoughDataError, match="within"):
         Rfm().fit(base_of(SMALL), as_of="2027-11-01", within=timedelta(days=1))

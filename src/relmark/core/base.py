@@ -19,13 +19,14 @@ from relmark.core.checks import same_length, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import html_table
-from relmark.core.frames import columns_of
+from relmark.core.frames import columns_of, to_frame
+from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import find_ids, id_array
 from relmark.core.incoming import column_names
 from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
 from relmark.core.purchases import Free, OrderBy, Purchases, Refunds, purchases_of_log
-from relmark.core.results import read_only
+from relmark.core.results import Rows
 from relmark.core.schema import Schema
 from relmark.core.table import CustomerTable, ItemTable
 from relmark.core.time import Instant, instant, instants, time_zone
@@ -58,7 +59,7 @@ def _made_by(kind: type, door: str) -> Callable[[object, attrs.Attribute[Any], A
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
-class CustomerBase:
+class CustomerBase(Frozen):
     """Customers, what they did, and what can be sold to them, on one index.
 
     Parameters
@@ -227,11 +228,11 @@ class CustomerBase:
         log = self.events
         if not log.naive or log.tz == self.tz:
             return log.notes
-        return (
-            *log.notes,
+        note = (
             f"times without a zone were read as {log.tz}, and the base lives in {self.tz}: give tz={self.tz!r} to the "
-            "log if they were local",
+            "log if they were local"
         )
+        return (*log.notes, note)
 
     def as_of(self, as_of: AsOfGiven) -> AsOf:
         """Return what was given as `as_of`: one date or instant, or one per customer; without a zone it is local."""
@@ -372,7 +373,7 @@ class CustomerBase:
 
     def measure(
         self, expressions: Mapping[str, Measurable], *, as_of: Instant | Sequence[Instant] | npt.NDArray[Any]
-    ) -> dict[str, npt.NDArray[Any]]:
+    ) -> Rows:
         """Evaluate expressions to columns aligned with `customer_id`, customer_id among them.
 
         Parameters
@@ -384,12 +385,13 @@ class CustomerBase:
 
         Returns
         -------
-        dict of str to ndarray, shape (n,)
-            Unknown is NaN among numbers and None among booleans and words.
+        Rows
+            A column per expression, ``found["spend"]``, in the order of the base; unknown is NaN among numbers and None
+            among booleans and words.
         """
         self.instants(as_of)
         shared: dict[Any, Any] = {}
-        columns = {"customer_id": self.customer_id}
+        columns: dict[str, npt.NDArray[Any]] = {"customer_id": self.customer_id}
         for name, expression in expressions.items():
             if name == "customer_id":
                 raise InputError("expressions has 'customer_id', the name of the ids: choose another.")
@@ -399,7 +401,15 @@ class CustomerBase:
                 )
             found = expression.measure(self, as_of, shared)
             columns[name] = found.values() if isinstance(found, Column) else np.asarray(found)
-        return columns
+        return Rows(columns=columns, name="Measures")
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return customer_id and every field as columns, None, NaN or NaT where a value is missing."""
+        return {"customer_id": self.customer_id, **{name: self.column(name).values() for name in self.fields}}
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """Return the customers and their fields as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
+        return to_frame(self.to_columns(), backend)
 
     def schema(self) -> Schema:
         """Return the fields and the event properties that the data have, with their kinds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from numbers import Real
 from typing import Any, Literal, TypeAlias
 
@@ -14,15 +14,16 @@ import numpy.typing as npt
 
 from relmark.core.checks import is_missing, shown
 from relmark.core.errors import InputError
+from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import Coded, code_texts
 from relmark.core.ordering import small_codes
-from relmark.core.results import read_only
 from relmark.core.time import UtcTimes, instants
 
 __all__ = ["KINDS", "Column", "Kind"]
 
 Kind: TypeAlias = Literal["number", "boolean", "text", "date", "instant", "tags", "empty"]
 _EXACT = 2**53
+_GLANCE = 1_024
 _INEXACT = (
     "beside missing values or fractions whole numbers are kept as floats, which are exact up to 2**53. "
     "Give such numbers as strings."
@@ -31,7 +32,7 @@ KINDS: tuple[Kind, ...] = ("number", "boolean", "text", "date", "instant", "tags
 
 
 @attrs.frozen(eq=False, repr=False)
-class Column:
+class Column(Frozen):
     """A typed column; `data` holds what `kind` says.
 
     ===========  ==========================================================================  ===============
@@ -62,10 +63,10 @@ class Column:
         name : str
             For messages.
         values : array_like, shape (n,)
-            Numbers (NaN or None is missing), booleans, strings, dates, datetime64 or aware datetimes, or sets of
-            strings.
+            Numbers (NaN or None is missing), booleans, strings, dates, datetime64 or datetimes, or sets of strings.
+            Times without a zone that are all midnights are dates.
         tz : str
-            The zone of datetime64 values.
+            The zone of times that come without one.
         """
         if isinstance(values, Column):
             return values
@@ -92,8 +93,8 @@ class Column:
                 categories, codes = code_texts(name, array)
                 return Column("text", codes, categories)
             case "M":
-                if np.datetime_data(array.dtype)[0] in {"Y", "M", "W", "D"}:
-                    instants(name, array, missing=True)  # the years 1 to 9999
+                if np.datetime_data(array.dtype)[0] in {"Y", "M", "W", "D"} or _are_midnights(array):
+                    instants(name, array.astype("M8[D]"), missing=True)  # the years 1 to 9999
                     return Column("date", array.astype("M8[D]"))
                 return Column("instant", _instants(name, array, tz))
             case "O":
@@ -287,6 +288,26 @@ def _instants(name: str, values: Any, tz: str = "UTC") -> npt.NDArray[np.datetim
     return found.copy() if isinstance(values, (np.ndarray, UtcTimes)) else found
 
 
+def _are_midnights(array: npt.NDArray[np.datetime64]) -> bool:
+    """Tell whether times without a zone are all midnights: a frame library keeps birthdays as such."""
+    known = array[~np.isnat(array)]
+    return (
+        len(known) > 0
+        and bool((known[:_GLANCE] == known[:_GLANCE].astype("M8[D]")).all())
+        and bool((known == known.astype("M8[D]")).all())
+    )
+
+
+def _is_midnight(value: datetime | np.datetime64) -> bool:
+    if isinstance(value, np.datetime64):
+        return bool(value == value.astype("M8[D]"))
+    return value.utcoffset() is None and value.time() == time()
+
+
+def _day(value: datetime | np.datetime64) -> date | np.datetime64:
+    return value.astype("M8[D]") if isinstance(value, np.datetime64) else value.date()
+
+
 def _objects(codes: npt.NDArray[np.integer], words: list[Any]) -> npt.NDArray[np.object_]:
     table = np.empty(len(words), dtype=object)
     table[:] = words
@@ -333,6 +354,8 @@ def _column_of_objects(name: str, values: list[Any], tz: str) -> Column:
             known = [None if gone else value for gone, value in zip(blank, values, strict=True)]
             if kind == "date":
                 return Column("date", np.array(known, dtype="M8[D]"))
+            if all(value is None or _is_midnight(value) for value in known):
+                return Column("date", np.array([None if v is None else _day(v) for v in known], dtype="M8[D]"))
             return Column("instant", _instants(name, known, tz))
     tags = [() if gone else sorted(set(value)) for gone, value in zip(blank, values, strict=True)]
     categories, codes = code_texts(name, [tag for row in tags for tag in row], missing=False)

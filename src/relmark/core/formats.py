@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["format_number", "format_value", "html_table", "text_table"]
+__all__ = ["SHOWN_ROWS", "format_number", "format_value", "html_table", "is_numeric", "text_table"]
 
+SHOWN_ROWS = 20
 Cells: TypeAlias = Sequence[Any] | npt.NDArray[Any]
 
 
@@ -57,8 +58,12 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
-def text_table(columns: Mapping[str, Cells], *, rows: int = 20, title: str = "") -> str:
-    """Return columns as a table for print: numbers to the right, text to the left.
+def text_table(
+    columns: Mapping[str, Cells], *, rows: int = SHOWN_ROWS, total: int | None = None, title: str = "", width: int = 160
+) -> str:
+    """Return columns as a table for print: numbers to the right, text to the left, wide tables folded.
+
+    `total` is the number of rows there are, where the columns hold only those to show.
 
     Examples
     --------
@@ -68,35 +73,65 @@ def text_table(columns: Mapping[str, Cells], *, rows: int = 20, title: str = "")
     none     500
     mail   9,500
     """
-    names = list(columns)
-    total = max((len(column) for column in columns.values()), default=0)
-    cells = {name: _cells(name, column[:rows]) for name, column in columns.items()}
-    right = {name: _is_numeric(columns[name][:rows]) for name in names}
-    widths = {name: max([len(name), *(len(cell) for cell in cells[name])]) for name in names}
+    held = max((len(column) for column in columns.values()), default=0)
+    total = held if total is None else total
+    rows = min(rows, held)
+    shown = {name: _cells(name, column[:rows]) for name, column in columns.items()}
+    right = {name: is_numeric(column[:rows]) for name, column in columns.items()}
+    widths = {name: max([len(name), *map(len, shown[name])]) for name in shown}
     lines = [title] if title else []
-    lines.append("  ".join(_aligned(name, widths[name], right[name]) for name in names).rstrip())
-    lines.append("  ".join("-" * widths[name] for name in names))
-    lines.extend(
-        "  ".join(_aligned(cells[name][row], widths[name], right[name]) for name in names).rstrip()
-        for row in range(min(rows, total))
-    )
+    for k, names in enumerate(_folded(list(columns), widths, width)):
+        if k:
+            lines.append("")
+        lines.append("  ".join(_aligned(name, widths[name], right[name]) for name in names).rstrip())
+        lines.append("  ".join("-" * widths[name] for name in names))
+        lines.extend(
+            "  ".join(_aligned(shown[name][row], widths[name], right[name]) for name in names).rstrip()
+            for row in range(rows)
+        )
     if total > rows:
         lines.append(f"... {total - rows:,} more rows")
     return "\n".join(lines)
 
 
-def html_table(columns: Mapping[str, Cells], *, rows: int = 20, caption: str = "") -> str:
-    """Return columns as an HTML table with every cell escaped."""
-    total = max((len(column) for column in columns.values()), default=0)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+def _folded(names: list[str], widths: Mapping[str, int], width: int) -> list[list[str]]:
+    """Return the columns of each part of a table that is too wide for a screen: the first column begins each part."""
+    parts = [names[:1]]
+    for name in names[1:]:
+        used = sum(widths[other] + 2 for other in parts[-1])
+        if used + widths[name] > width and len(parts[-1]) > 1:
+            parts.append([names[0]])
+        parts[-1].append(name)
+    return parts
+
+
+def html_table(
+    columns: Mapping[str, Cells],
+    *,
+    rows: int = SHOWN_ROWS,
+    total: int | None = None,
+    caption: str = "",
+    lines: Sequence[str] = (),
+) -> str:
+    """Return columns as an HTML table with every cell escaped, and lines of text beneath it."""
+    held = max((len(column) for column in columns.values()), default=0)
+    total = held if total is None else total
+    rows = min(rows, held)
+    sides = ["right" if is_numeric(column[:rows]) else "left" for column in columns.values()]
+    head = "".join(_cell("th", name, side) for name, side in zip(columns, sides, strict=True))
     cells = [_cells(name, column[:rows]) for name, column in columns.items()]
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(column[row])}</td>" for column in cells) + "</tr>"
-        for row in range(min(rows, total))
+        "<tr>" + "".join(_cell("td", column[row], side) for column, side in zip(cells, sides, strict=True)) + "</tr>"
+        for row in range(rows)
     )
     more = f"<tfoot><tr><td colspan={len(columns)}>{total - rows:,} more rows</td></tr></tfoot>" if total > rows else ""
-    said = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{more}</table>"
+    said = f'<caption style="text-align: left">{html.escape(caption)}</caption>' if caption else ""
+    below = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+    return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{more}</table>{below}"
+
+
+def _cell(tag: str, text: str, side: str) -> str:
+    return f'<{tag} style="text-align: {side}">{html.escape(text)}</{tag}>'
 
 
 def _cells(name: str, column: Cells) -> list[str]:
@@ -122,7 +157,8 @@ def _cells(name: str, column: Cells) -> list[str]:
     ]
 
 
-def _is_numeric(column: Cells) -> bool:
+def is_numeric(column: Cells) -> bool:
+    """Tell whether all cells are numbers, which stand to the right."""
     return all(isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) for v in column)
 
 

@@ -24,7 +24,6 @@ _RESERVED = ("customer_id", "type", "time", "value")
 _EXACT = 2**53  # whole numbers up to this are exact as floats
 
 
-
 @attrs.frozen(eq=False)
 class Incoming:
     """What the columns of events come to: the fields of a log."""
@@ -144,14 +143,15 @@ def read_purchases(
     chosen = {name: column for name, column in more.items() if column is not None}
     chosen |= {name: name for name in column_names("properties", properties)}
     constant = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    priced = [] if value is None or constant else [value]
+    price: Any = None if constant else value
+    priced = [] if price is None else [price]
     columns = columns_of(frame, [customer_id, time, *priced, *chosen.values()])
     amounts = rows = None
     dropped = {}
     if constant:
         amounts = np.full(len(columns[customer_id]), number("value", value))
-    elif value is not None:
-        amounts = money(str(value), _sequence(str(value), columns[value]), infinite=True)
+    elif price is not None:
+        amounts = money(str(value), _sequence(str(value), columns[price]), infinite=True)
         missing = ~np.isfinite(amounts)
         if missing.any():
             if one_of("on_error", on_error, ("raise", "drop")) == "raise":

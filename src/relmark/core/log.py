@@ -21,13 +21,13 @@ from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.formats import html_table, text_table
 from relmark.core.frames import columns_of, is_constant
+from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import find_ids
 from relmark.core.incoming import Incoming, column_names, read_columns, read_events, read_purchases
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import small_codes
 from relmark.core.outgoing import summary_table, table_columns, time_order
 from relmark.core.partition import Partition
-from relmark.core.results import read_only
 from relmark.core.time import Instant, aware
 from relmark.core.zones import local_days
 
@@ -37,7 +37,7 @@ _RESERVED = ("customer_id", "type", "time", "value")
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
-class EventLog:
+class EventLog(Frozen):
     """The events of many customers as columns; build one with `from_columns`, `from_frame`, `purchases`, `from_events`.
 
     Attributes
@@ -328,7 +328,7 @@ class EventLog:
         return part
 
     def in_zone(self, tz: str) -> Self:
-        """Return the log with events that are stamped with days at the midnights of a zone; others stay where they are."""
+        """Return the log with days that begin at the midnights of a zone; events at instants stay where they are."""
         parts = {name: part.in_zone(tz) for name, part in self._partitions.items()}
         if all(part is self._partitions[name] for name, part in parts.items()):
             return self
@@ -352,9 +352,7 @@ class EventLog:
         zone = self.tz if tz is None else tz
         seen = read_as_of(as_of, tz=zone).seen
         parts = {name: part.in_zone(zone) for name, part in self._partitions.items()}
-        return self._with(
-            {name: self._partitions[name].take(part.window(None, seen)) for name, part in parts.items()}
-        )
+        return self._with({name: self._partitions[name].take(part.window(None, seen)) for name, part in parts.items()})
 
     def take(self, mask: npt.ArrayLike) -> Self:
         """Return the events where a mask of shape (n,), aligned with `to_columns`, is true."""

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.columns import Column
+from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import Codes
 from relmark.core.ordering import group_order, is_sorted, stable_order
-from relmark.core.results import read_only
 from relmark.core.time import AWARE, DATE, Times
 from relmark.core.zones import DAY, local_days, local_midnights, to_local
 
@@ -25,7 +25,7 @@ _BLOCK = 1 << 12
 
 
 @attrs.frozen(eq=False, repr=False)
-class Partition:
+class Partition(Frozen):
     """The events of one type, ascending in time, equal times in the order of arrival.
 
     Parameters

@@ -21,13 +21,14 @@ from relmark.core.checks import BoolArray, FloatArray, IntArray, one_of, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import html_table
+from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import Codes
 from relmark.core.money import exact_sums, whole_units
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import group_order, is_sorted, small_codes, stable_order
 from relmark.core.partition import Partition
 from relmark.core.refunds import RefundLines, netted
-from relmark.core.results import ColumnarResult, read_only
+from relmark.core.results import ColumnarResult
 from relmark.core.time import duration
 from relmark.core.zones import DAY, local_days
 
@@ -135,7 +136,7 @@ class OrderCodes(NamedTuple):
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
-class Purchases:
+class Purchases(Frozen):
     """What the customers of a base bought; made by `CustomerBase.purchases`.
 
     Attributes
@@ -150,8 +151,8 @@ class Purchases:
     Examples
     --------
     >>> from relmark.core.base import CustomerBase
-    >>> orders = {"user": ["a", "a", "a", "b"], "day": np.array(["2026-01-05", "2026-01-07", "2026-01-09", "2026-01-09"],
-    ...     "M8[D]"), "amount": [30.0, 20.0, -40.0, 5.0]}
+    >>> orders = {"user": ["a", "a", "a", "b"], "amount": [30.0, 20.0, -40.0, 5.0],
+    ...     "day": ["2026-01-05", "2026-01-07", "2026-01-09", "2026-01-09"]}
     >>> bought = CustomerBase.from_orders(orders, customer_id="user", time="day", value="amount").purchases()
     >>> print(bought.orders())
     customer_id  time        day         value  lines
@@ -418,7 +419,7 @@ class Purchases:
         if found is None:
             whole: Partition = self._shared["part"]
             found = self._shared[name] = _codes_of(whole.properties[name])
-        return found  # type: ignore[no-any-return]
+        return found
 
     @cached_property
     def _kept(self) -> tuple[Lines, dict[str, float]]:
@@ -442,9 +443,9 @@ class Purchases:
             assert amount is not None
             keep, value, quantity = self._without_refunds(part, customer, amount, value, quantity, found)
         if value is not None and self.free == "drop":
-            zero = part.value == 0.0
-            if zero.any():
-                keep = ~zero if keep is None else keep & ~zero
+            paid = np.asarray(part.value != 0.0)
+            if not paid.all():
+                keep = paid if keep is None else keep & paid
         if keep is not None:
             found["dropped"] = len(part) - int(np.count_nonzero(keep))
         if keep is None:
@@ -591,7 +592,7 @@ def purchases_of_log(
 
 def _codes_of(column: Column) -> Codes:
     if column.kind == "text":
-        return column.data  # type: ignore[return-value]
+        return column.data
     if column.kind == "tags":
         raise InputError("order or item holds sets of tags: one number or word an event is needed.")
     missing = column.missing
@@ -746,7 +747,7 @@ def _clean_numbers(lines: Lines, code: Codes, tz: str) -> OrderCodes | None:
     first = np.full(n, -1, dtype=small)
     backwards = np.arange(len(code) - 1, -1, -1, dtype=small)
     first[code[::-1]] = backwards  # of assignments to one place the last one stays
-    used = first >= 0
+    used: BoolArray = np.asarray(first >= np.int64(0), dtype=np.bool_)
     if not used.all():
         code = small_codes((np.cumsum(used) - 1)[code], n)
         first = first[used]

@@ -4,9 +4,9 @@ Amounts are whole numbers of a small unit, so that money is conserved to the las
 of the rows. A refund looks in this order: lines of the same order and item; the same order; the same item; whatever the
 customer bought on its day or before. Each stage is one pass over all customers.
 
-A stage is a stack per group: purchases are laid on it in the order of time, refunds take from its top. With W the sum of
-purchases less refunds so far, the height of the stack is L = W - min(0, min W so far), and what is left in the end of a
-purchase is the part of its layer that the heights after it never go below.
+A stage is a stack per group: purchases are laid on it in the order of time, refunds take from its top. With W the sum
+of purchases less refunds so far, the height of the stack is L = W - min(0, min W so far), and what is left in the end
+of a purchase is the part of its layer that the heights after it never go below.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from relmark.core.checks import BoolArray, IntArray
 
@@ -61,7 +60,8 @@ def _paired(a: IntArray, b: IntArray) -> IntArray:
     """Return codes of pairs."""
     _, first = np.unique(a, return_inverse=True)
     _, second = np.unique(b, return_inverse=True)
-    return np.unique(first * (int(second.max(initial=0)) + 1) + second, return_inverse=True)[1]
+    pairs = first * (int(second.max(initial=0)) + 1) + second
+    return np.asarray(np.unique(pairs, return_inverse=True)[1])
 
 
 def _has_earlier_purchase(key: IntArray, lines: RefundLines) -> BoolArray:
@@ -105,4 +105,4 @@ def _stacked(signed: IntArray, starts: IntArray, size: int) -> IntArray:
     before[starts] = 0
     after = np.minimum.accumulate((height + offset)[::-1])[::-1] - offset  # and an earlier one, seen from behind
     remains = np.clip(after - before, 0, np.maximum(signed, 0))
-    return np.where(signed > 0, remains, -signed - (before - height))
+    return np.asarray(np.where(signed > 0, remains, -signed - (before - height)))

@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.errors import InputError
-from relmark.core.formats import format_value, html_table, text_table
+from relmark.core.checks import same_length, shown, whole
+from relmark.core.errors import InputError, MissingColumnError
+from relmark.core.formats import SHOWN_ROWS, format_value, html_table, text_table
+from relmark.core.frozen import Frozen, read_only
+from relmark.core.names import did_you_mean
 
-__all__ = ["ColumnarResult", "Result", "json_ready", "read_only"]
+__all__ = ["ColumnarResult", "Result", "Rows", "json_ready"]
 
 _PRINTED_FIELDS = 8
-
-
-def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a view of an array through which nothing can be written."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def json_ready(value: Any) -> Any:
@@ -68,7 +64,7 @@ def json_ready(value: Any) -> Any:
     raise InputError(f"a {type(value).__name__} has no JSON form")
 
 
-class Result:
+class Result(Frozen):
     """The shape that all results share."""
 
     __slots__ = ()
@@ -105,21 +101,35 @@ class Result:
         return f"{type(self).__name__}({facts})"
 
     def _table(self) -> dict[str, Any]:
-        """Return the columns that print and notebooks show: by default the facts, one a row."""
+        """Return the columns that print and notebooks show: by default the facts, one per row."""
         facts = self._facts()
         return {"": list(facts), type(self).__name__: [_brief(value) for value in facts.values()]}
 
+    def _lines(self) -> list[str]:
+        """Return what print and notebooks say beneath the table: checks, notes, reasons, units."""
+        return []
+
+    def _caption(self) -> str:
+        """Return what a notebook says above the table."""
+        return repr(self)
+
     def __str__(self) -> str:
-        return text_table(self._table())
+        return "\n".join([text_table(self._table()), *self._lines()])
 
     def _repr_html_(self) -> str:
-        return html_table(self._table(), caption=repr(self))
+        return html_table(self._table(), caption=self._caption(), lines=self._lines())
 
 
 class ColumnarResult(Result):
-    """A result whose array fields of equal length are columns, customer_id among them where it is about customers."""
+    """A result whose array fields of equal length are columns, customer_id among them where it is about customers.
+
+    ``result["value"]`` is a column; ``result[:10]``, ``result[mask]`` and ``result[["customer_id", "value"]]`` are rows
+    and columns of it; `head`, `top` and `sort_by` choose rows. What is chosen is a `Rows`.
+    """
 
     __slots__ = ()
+    _shown_by: ClassVar[str] = ""
+    """The column whose largest values print first, where a table has a row per customer."""
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the aligned columns by name; a field of shape (n, k) becomes k columns, name_0 to name_{k-1}."""
@@ -144,6 +154,80 @@ class ColumnarResult(Result):
 
         return to_frame(self.to_columns(), backend)
 
+    def __getitem__(self, key: Any) -> Any:
+        """Return a column by its name, or some rows or columns as a `Rows`."""
+        columns = self.to_columns()
+        if isinstance(key, str):
+            return columns[self._named(key, columns)]
+        if isinstance(key, list) and key and all(isinstance(name, str) for name in key):
+            return Rows(columns={self._named(name, columns): columns[name] for name in key}, name=type(self).__name__)
+        if isinstance(key, slice):
+            return self._chosen(columns, key)
+        rows = np.asarray(key)
+        if rows.ndim == 1 and (rows.dtype == np.bool_ or rows.dtype.kind in "iu" or not len(rows)):
+            if rows.dtype == np.bool_:
+                same_length("the mask", rows, len(self))
+            elif len(rows) and not (-len(self) <= int(rows.min()) and int(rows.max()) < len(self)):
+                raise InputError(f"the rows go up to {int(rows.max())}: the result has {len(self):,}, counted from 0.")
+            return self._chosen(columns, rows.astype(np.intp) if not len(rows) else rows)
+        raise InputError(
+            f"result[{shown(key)}]: the name of a column, a list of names, a slice, a boolean mask or row numbers are "
+            "needed."
+        )
+
+    def _named(self, name: str, columns: Mapping[str, Any]) -> str:
+        if name not in columns:
+            raise MissingColumnError(
+                f"the result has no column {name!r}: it has {', '.join(map(repr, columns))}."
+                f"{did_you_mean(name, columns)}"
+            )
+        return name
+
+    def _chosen(self, columns: Mapping[str, npt.NDArray[Any]], rows: Any) -> Rows:
+        return Rows(columns={name: column[rows] for name, column in columns.items()}, name=type(self).__name__)
+
+    def head(self, n: int = 10) -> Rows:
+        """Return the first n rows."""
+        return self[: whole("n", n, low=0)]  # type: ignore[no-any-return]
+
+    def top(self, n: int = 10, *, by: str | None = None) -> Rows:
+        """Return the n rows with the largest values of a column, largest first; equal ones in their order.
+
+        Without `by` it is the column that the result prints by.
+        """
+        whole("n", n, low=0)
+        if by is None and not self._shown_by:
+            raise InputError(f"top(by=...) is needed: a column, one of {', '.join(map(repr, self.to_columns()))}.")
+        return self[self._ranked(by or self._shown_by, descending=True, n=n)]  # type: ignore[no-any-return]
+
+    def sort_by(self, column: str, *, descending: bool = False) -> Rows:
+        """Return the rows in the order of a column; equal ones in their order, missing ones last."""
+        return self[self._ranked(column, descending=descending)]  # type: ignore[no-any-return]
+
+    def _ranked(self, name: str, *, descending: bool, n: int | None = None) -> npt.NDArray[np.intp]:
+        column = self[name]
+        if column.dtype == object:
+            missing = np.array([value is None for value in column])
+            words = np.array(["" if value is None else str(value) for value in column])
+            keys = np.unique(words, return_inverse=True)[1]
+        else:
+            missing = np.isnat(column) if column.dtype.kind in "mM" else np.asarray(column != column)  # noqa: PLR0124
+            keys = np.unique(column, return_inverse=True)[1] if column.dtype.kind in "Ub" else column
+            keys = keys.view(np.int64) if keys.dtype.kind in "mM" else keys
+        place = np.flatnonzero(~missing)
+        keys = keys[place]
+        if n is not None and descending and n < len(keys) // 8:  # few of many: find the bound, then sort those above
+            bound = np.partition(keys, len(keys) - n - 1)[len(keys) - n - 1] if n else keys.max(initial=0)
+            near = keys >= bound
+            place, keys = place[near], keys[near]
+        order = (
+            len(keys) - 1 - np.argsort(keys[::-1], kind="stable")[::-1]
+            if descending
+            else np.argsort(keys, kind="stable")
+        )
+        found = np.concatenate([place[order], np.flatnonzero(missing)])
+        return found if n is None else found[:n]
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(next(iter(self.to_columns().values()), ()))
@@ -157,8 +241,76 @@ class ColumnarResult(Result):
         }
         return {"rows": len(self), **scalars, "columns": " ".join(columns)}
 
+    def _caption(self) -> str:
+        facts = {name: value for name, value in self._facts().items() if name != "columns"}
+        return f"{type(self).__name__}({', '.join(f'{name}={_brief(value)}' for name, value in facts.items())})"
+
     def _table(self) -> dict[str, Any]:
         return dict(self.to_columns())
+
+    def _printed(self) -> dict[str, Any]:
+        """Return the rows that print: a table of customers begins with the largest, not with the first id."""
+        table = self._table()
+        by = self._shown_by
+        if not by or by not in table or len(self) <= SHOWN_ROWS:
+            return table
+        rows = self._ranked(by, descending=True, n=SHOWN_ROWS)
+        return {name: column[rows] for name, column in table.items()}
+
+    def __str__(self) -> str:
+        table = self._printed()
+        total = len(self) if self._shown_by else None
+        return "\n".join([text_table(table, total=total), *self._lines()])
+
+    def _repr_html_(self) -> str:
+        table = self._printed()
+        total = len(self) if self._shown_by else None
+        return html_table(table, total=total, caption=self._caption(), lines=self._lines())
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Rows(ColumnarResult):
+    """Some rows or columns of a result, or what `CustomerBase.measure` found: columns by name.
+
+    Examples
+    --------
+    >>> rows = Rows(columns={"customer_id": np.array([1, 2, 3]), "value": np.array([5.0, 9.0, 7.0])})
+    >>> rows.top(2, by="value")["customer_id"].tolist()
+    [2, 3]
+    """
+
+    columns: Mapping[str, npt.NDArray[Any]]
+    name: str = "Rows"
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns by name."""
+        return dict(self.columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the columns as JSON-ready lists."""
+        return {name: json_ready(column) for name, column in self.columns.items()}
+
+    def keys(self) -> list[str]:
+        """Return the names of the columns."""
+        return list(self.columns)
+
+    def items(self) -> list[tuple[str, npt.NDArray[Any]]]:
+        """Return names and columns."""
+        return list(self.columns.items())
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a column of a name."""
+        return name in self.columns
+
+    def __iter__(self) -> Iterator[str]:
+        """Go over the names of the columns."""
+        return iter(self.columns)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"rows": len(self), "columns": " ".join(self.columns)}
+
+    def __repr__(self) -> str:
+        return f"{self.name}({len(self):,} rows: {', '.join(self.columns)})"
 
 
 def _brief(value: Any) -> str:

@@ -18,7 +18,18 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.core.zones import DAY, first_instants, to_local
 
-__all__ = ["CalendarSpan", "Span", "calendar_days", "check_span", "earlier", "months", "parse_span", "span_body", "span_text", "whole_days"]
+__all__ = [
+    "CalendarSpan",
+    "Span",
+    "calendar_days",
+    "check_span",
+    "earlier",
+    "months",
+    "parse_span",
+    "span_body",
+    "span_text",
+    "whole_days",
+]
 
 IntArray = npt.NDArray[np.int64]
 _MOST_DAYS = 366 * 10_000

@@ -15,9 +15,9 @@ from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.events import Customer
 from relmark.core.formats import html_table, text_table
+from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import find_ids, id_array
 from relmark.core.names import did_you_mean
-from relmark.core.results import read_only
 
 __all__ = ["CustomerTable", "ItemTable"]
 
@@ -25,7 +25,7 @@ _SHOWN_ROWS = 20
 
 
 @attrs.frozen(eq=False, repr=False)
-class Table:
+class Table(Frozen):
     """Rows by id: what `CustomerTable` and `ItemTable` share."""
 
     key: ClassVar[str]

@@ -15,7 +15,16 @@ import numpy.typing as npt
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
 
-__all__ = ["DAY", "SECOND", "first_instants", "local_days", "local_instants", "local_midnights", "time_zone", "to_local"]
+__all__ = [
+    "DAY",
+    "SECOND",
+    "first_instants",
+    "local_days",
+    "local_instants",
+    "local_midnights",
+    "time_zone",
+    "to_local",
+]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -137,7 +146,7 @@ def local_midnights(day: IntArray, tz: str = "UTC") -> IntArray:
 
 
 def first_instants(local: IntArray, tz: str) -> IntArray:
-    """Return the first instant at which the wall clock of a zone shows each time, or a later one where it is skipped."""
+    """Return the first instant at which the wall clock of a zone shows each time, or a later one where it skips it."""
     local = np.asarray(local, dtype=np.int64)
     if tz == "UTC":
         return local

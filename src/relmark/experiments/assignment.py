@@ -19,9 +19,10 @@ import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.errors import InputError
+from relmark.core.frozen import read_only
 from relmark.core.hashing import BUCKETS, hash_buckets, hash_fraction
 from relmark.core.ordering import stable_order
-from relmark.core.results import ColumnarResult, read_only
+from relmark.core.results import ColumnarResult
 
 __all__ = ["Assignment", "sha256_fraction", "stratified_assignment"]
 

@@ -14,7 +14,7 @@ from relmark.core import checks
 from relmark.core.base import CustomerBase
 from relmark.core.errors import InputError
 from relmark.core.log import EventLog
-from relmark.core.time import duration, instant_text, instants
+from relmark.core.time import duration, instant, instant_text, instants
 from relmark.experiments.metrics import Metric, Proportion, Ratio
 from relmark.experiments.validity import Check
 
@@ -177,7 +177,7 @@ def window_check(base: CustomerBase, starts: Starts, window: timedelta) -> Check
     """Check that the log goes on to the end of everyone's window."""
     end = int(starts.time[starts.known].max()) + duration("window", window)
     last = base.events.last_time
-    seen = _NAT if np.isnat(last) else int(last.astype("M8[us]").astype(np.int64))
+    seen = _NAT if last is None else instant(last)
     if seen >= end:
         return Check(name="window", passed=True, message="the log goes on to the end of every window")
     open_windows = int((starts.time[starts.known] + duration("window", window) > seen).sum())

@@ -30,9 +30,7 @@ class Bought(NamedTuple):
     purchases: Purchases
 
 
-def purchase_summary(
-    data: CustomerBase | Purchases, *, as_of: Instant, unit: str = "week"
-) -> PurchaseSummary:
+def purchase_summary(data: CustomerBase | Purchases, *, as_of: Instant, unit: str = "week") -> PurchaseSummary:
     """Return how often, until when and for how long each customer bought.
 
     Purchases of one customer on one local day are one, and their values add. Times are differences of days divided by
@@ -117,9 +115,7 @@ class HoldoutSplit(ColumnarResult):
         }
 
 
-def split(
-    data: CustomerBase | Purchases, *, at: Instant, as_of: Instant, unit: str = "week"
-) -> HoldoutSplit:
+def split(data: CustomerBase | Purchases, *, at: Instant, as_of: Instant, unit: str = "week") -> HoldoutSplit:
     """Return the summary of a calibration period, and the purchases of its customers in the holdout after it.
 
     Parameters
@@ -172,8 +168,11 @@ def bought_days(data: CustomerBase | Purchases, as_of: Instant | AsOf, name: str
         "events": known["events"],
         "after_as_of": whole.n_events - known["events"],
         "merged": len(lines.time) - len(groups.start),
-        **{name: known[name] for name in ("refunds", "refunds_unmatched", "refunded_in_full", "dropped")
-           if known.get(name)},
+        **{
+            name: known[name]
+            for name in ("refunds", "refunds_unmatched", "refunded_in_full", "dropped")
+            if known.get(name)
+        },
     }
     return Bought(
         code=groups.customer.astype(np.int64),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import number, text
 from relmark.core.errors import InputError
-from relmark.core.results import read_only
+from relmark.core.frozen import read_only
 from relmark.core.time import Instant, days, duration
 from relmark.recommend._masks import NO, Block
 from relmark.recommend.fitted import Contributions, Fitted

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import positive, whole
 from relmark.core.errors import InputError
-from relmark.core.results import read_only
+from relmark.core.frozen import read_only
 from relmark.core.time import Instant
 from relmark.recommend._blas import one_blas_thread
 from relmark.recommend._history import History

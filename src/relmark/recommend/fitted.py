@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from relmark.core.checks import shown, whole
 from relmark.core.errors import InputError
+from relmark.core.frozen import read_only
 from relmark.core.ids import find_ids, id_array
-from relmark.core.results import read_only
 from relmark.core.table import ItemTable
 from relmark.core.time import instant, instant_text, instants
 from relmark.recommend._catalogue import Catalogue

@@ -16,11 +16,11 @@ import numpy.typing as npt
 from relmark.core.checks import numbers, one_of, refuse_rows, same_length
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import html_table, text_table
+from relmark.core.frozen import read_only
 from relmark.core.ids import code_ids
 from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import stable_order
-from relmark.core.results import read_only
 from relmark.core.table import ItemTable
 from relmark.core.time import Instant, duration, instant, instant_text, instants
 

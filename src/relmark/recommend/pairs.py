@@ -74,7 +74,9 @@ class Pairs(ColumnarResult):
     n_baskets: int
     by: str
 
-    def top(self, item: ItemId, k: int = 10, *, by: str = "llr", min_lift: float = 1.0) -> tuple[Recommendation, ...]:
+    def top(  # type: ignore[override]  # the best partners of one item, not the best rows
+        self, item: ItemId, k: int = 10, *, by: str = "llr", min_lift: float = 1.0
+    ) -> tuple[Recommendation, ...]:
         """Return what goes best with an item: up to k others, best first, of pairs with lift above `min_lift`.
 
         Parameters

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from relmark.core.checks import one_of
 from relmark.core.errors import InputError
+from relmark.core.frozen import read_only
 from relmark.core.ordering import stable_order
-from relmark.core.results import read_only
 from relmark.core.time import Instant
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._masks import NO, Block

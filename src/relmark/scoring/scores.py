@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -45,6 +45,8 @@ class LeadScores(ColumnarResult):
         The instant, or "one a customer".
     """
 
+    _shown_by: ClassVar[str] = "total"
+
     customer_id: npt.NDArray[Any]
     total: FloatArray
     by_rule: FloatArray
@@ -62,10 +64,6 @@ class LeadScores(ColumnarResult):
     def counts(self) -> dict[str, int]:
         """Return how many people each band has, the highest first; those below the lowest are named ""."""
         return {name: int(np.count_nonzero(self.band == name)) for name in (*self.bands, "")}
-
-    def top(self, n: int) -> npt.NDArray[Any]:
-        """Return the ids of the n highest totals, best first; equal ones in the order of the base."""
-        return self.customer_id[np.argsort(-self.total, kind="stable")[:n]]
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the columns: customer_id, total, band, grade, ``group.<name>``, ``rule.<name>`` and ``cap.<name>``."""

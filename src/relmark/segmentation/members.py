@@ -8,7 +8,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.results import ColumnarResult, Result, read_only
+from relmark.core.frozen import read_only
+from relmark.core.results import ColumnarResult, Result
 from relmark.expressions import nodes
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.kinds import notes_on_data

@@ -60,15 +60,15 @@ class Rfm:
     monetary : {"sum", "mean"}
         All money, or the mean of an order.
     cuts : dict, optional
-        Thresholds that are given instead of fitted: ``bins - 1`` ascending numbers for any of ``"calendar_days_since"``,
-        ``"frequency"`` and ``"monetary"``. A figure equal to a threshold belongs below it.
+        Thresholds that are given instead of fitted: ``bins - 1`` ascending numbers for any of
+        ``"calendar_days_since"``, ``"frequency"`` and ``"monetary"``. A figure equal to a threshold belongs below it.
     grid : "standard" or RfmGrid
         The names; the standard grid is for five bins.
 
     Notes
     -----
     Of n customers who bought, threshold q is the ``ceil(n q / bins)``-th smallest figure, and a customer scores 1
-    + the number of thresholds below their own figure. Recency turns this: ``r = bins + 1 - score(calendar_days_since)``.
+    + the number of thresholds below their own figure. Recency turns this: ``r = bins + 1`` less the score of the days.
     Ties share a score, so bins can differ in size or be empty: where a third of the customers bought once, they all
     have f = 1. Cost: one pass over the purchases and a partial sort of the customers.
 
@@ -128,15 +128,14 @@ class Rfm:
         return scored(model, measures, *scores)
 
     def _measured(self, data: CustomerBase | Purchases, as_of: Instant, within: Span | None) -> RfmMeasures:
-        measures = rfm_measures(
-            data, as_of=as_of, within=within, frequency=self.frequency, monetary=self.monetary
-        )
+        measures = rfm_measures(data, as_of=as_of, within=within, frequency=self.frequency, monetary=self.monetary)
         if not (measures.orders > 0).any():
             bought = purchases_of(data)
             there = ", ".join(bought.types) or "none"
+            window = "" if within is None else f" within {within}"
             raise NotEnoughDataError(
-                f"nobody has a {bought.type!r} event by {measures.as_of}{'' if within is None else f' within {within}'}: "
-                f"RFM needs at least one customer who bought. The log has the types {there}."
+                f"nobody has a {bought.type!r} event by {measures.as_of}{window}: RFM needs at least one customer who "
+                f"bought. The log has the types {there}."
                 f"{did_you_mean(bought.type, bought.types)}"
             )
         return measures
@@ -153,7 +152,11 @@ class Rfm:
             for name in MEASURES
         }
         model = RfmModel(
-            bins=self.bins, cuts=cuts, grid=self.grid, within=within, frequency=self.frequency,
+            bins=self.bins,
+            cuts=cuts,
+            grid=self.grid,
+            within=within,
+            frequency=self.frequency,
             monetary=self.monetary,
         )
         scores = model._scores(measures)  # noqa: SLF001

@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.as_of import AsOf, AsOfGiven, read_as_of
+from relmark.core.as_of import AsOf, read_as_of
 from relmark.core.base import CustomerBase, purchases_of
 from relmark.core.checks import BoolArray, FloatArray, IntArray, numbers, one_of, same_length, shown
 from relmark.core.errors import InputError
@@ -41,27 +41,20 @@ def _flags(values: Any) -> BoolArray:
     return array
 
 
-def _counted(name: str) -> Any:
-    def convert(values: Any) -> IntArray:
-        if isinstance(values, np.ndarray) and values.dtype == np.int64 and values.min(initial=0) >= 0:
-            return values
-        found = numbers(name, values, low=0.0)
-        if (found != np.floor(found)).any():
-            row = int(np.argmax(found != np.floor(found)))
-            raise InputError(f"{name} has {shown(float(found[row]))} in row {row}: whole numbers are needed.")
-        return found.astype(np.int64)
-
-    return convert
-
-
-def _figures(name: str) -> Any:
-    return lambda values: numbers(name, values, missing=True)
+def _counts(name: str, values: Any) -> IntArray:
+    if isinstance(values, np.ndarray) and values.dtype == np.int64 and values.min(initial=0) >= 0:
+        return values
+    found = numbers(name, values, low=0.0)
+    broken = found != np.floor(found)
+    if broken.any():
+        row = int(np.argmax(broken))
+        raise InputError(f"{name} has {shown(float(found[row]))} in row {row}: whole numbers are needed.")
+    return found.astype(np.int64)
 
 
 def _moment(value: Any) -> np.datetime64:
-    if isinstance(value, AsOf):
-        return value.given  # type: ignore[no-any-return]
-    return read_as_of(value).given  # type: ignore[no-any-return]
+    moment = value if isinstance(value, AsOf) else read_as_of(value)
+    return moment.given  # type: ignore[no-any-return]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -88,20 +81,26 @@ class RfmMeasures(ColumnarResult):
         The date or instant of the figures.
     """
 
-    customer_id: npt.NDArray[Any] = attrs.field(converter=lambda ids: id_array("customer_id", ids))
-    calendar_days_since: FloatArray = attrs.field(converter=_figures("calendar_days_since"))
-    frequency: IntArray = attrs.field(converter=_counted("frequency"))
-    monetary: FloatArray = attrs.field(converter=_figures("monetary"))
-    orders: IntArray = attrs.field(converter=_counted("orders"))
-    revenue: FloatArray = attrs.field(converter=_figures("revenue"))
+    customer_id: npt.NDArray[Any]
+    calendar_days_since: FloatArray
+    frequency: IntArray
+    monetary: FloatArray
+    orders: IntArray
+    revenue: FloatArray
     lapsed: BoolArray = attrs.field(converter=_flags)
     as_of: np.datetime64 = attrs.field(converter=_moment)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the columns are aligned and that nobody stands there twice."""
-        ids = self.customer_id
-        for name in ("calendar_days_since", "frequency", "monetary", "orders", "revenue", "lapsed"):
-            same_length(name, getattr(self, name), len(ids))
+        """Check that the columns are aligned and that no customer is there twice."""
+        ids = id_array("customer_id", self.customer_id)
+        columns: dict[str, npt.NDArray[Any]] = {"customer_id": ids, "lapsed": self.lapsed}
+        for name in ("calendar_days_since", "monetary", "revenue"):
+            columns[name] = numbers(name, getattr(self, name), missing=True)
+        for name in ("frequency", "orders"):
+            columns[name] = _counts(name, getattr(self, name))
+        for name, column in columns.items():
+            same_length(name, column, len(ids))
+            object.__setattr__(self, name, column)
         if len(ids) > 1 and not (ids[1:] > ids[:-1]).all() and len(np.unique(ids)) < len(ids):
             ordered = np.sort(ids)
             raise InputError(
@@ -166,8 +165,8 @@ def rfm_measures(
     lines = bought.lines
     if len(lines.time) and lines.value is None:
         raise InputError(
-            f"the {bought.type!r} events have no value: RFM needs the money of each. Name the column of money where the "
-            "base is built: CustomerBase.from_orders(..., value=...)."
+            f"the {bought.type!r} events have no value: RFM needs the money of each. Name the column of money where "
+            "the base is built: CustomerBase.from_orders(..., value=...)."
         )
     first = 0 if low is None else int(np.searchsorted(lines.time, low, side="right"))
     customer, time = lines.customer[first:], lines.time[first:]

@@ -24,7 +24,7 @@ ScoreArray = npt.NDArray[np.int32]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class RfmScores(ColumnarResult):
-    """Scores and names of customers, in the order of the base; any result of this kind joins a base with `base.with_columns`.
+    """Scores and names of customers, in the order of the base, which `base.with_columns` takes.
 
     Parameters
     ----------

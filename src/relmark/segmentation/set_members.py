@@ -9,7 +9,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.results import ColumnarResult, Result, json_ready, read_only
+from relmark.core.frozen import read_only
+from relmark.core.results import ColumnarResult, Result, json_ready
 
 __all__ = ["SegmentSetMembers", "Waterfall"]
 

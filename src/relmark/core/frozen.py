@@ -1,0 +1,44 @@
+"""What never changes stays so: arrays that nobody can write through, after a pickle or a copy too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Frozen", "read_only"]
+
+
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view of an array through which nothing can be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+class Frozen:
+    """Mixin of attrs classes that hold arrays: what pickle and deepcopy make is as unchangeable as what they took."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Take the fields alone, and lock arrays where they are put together again."""
+        names = [attribute.name for attribute in attrs.fields(type(self))]  # type: ignore[arg-type]
+        return _rebuilt, (type(self), {name: getattr(self, name) for name in names})
+
+
+def _rebuilt(cls: type, state: dict[str, Any]) -> Any:
+    made: Any = object.__new__(cls)
+    for name, value in state.items():
+        object.__setattr__(made, name, _locked(value))
+    return made
+
+
+def _locked(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return read_only(value)
+    if type(value) is dict:
+        return {key: _locked(item) for key, item in value.items()}
+    return value
