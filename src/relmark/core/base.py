@@ -390,6 +390,8 @@ class CustomerBase(Frozen):
             among booleans and words.
         """
         self.instants(as_of)
+        if not isinstance(expressions, Mapping):
+            raise InputError(f"expressions is {shown(expressions)}: a mapping of names to expressions is needed.")
         shared: dict[Any, Any] = {}
         columns: dict[str, npt.NDArray[Any]] = {"customer_id": self.customer_id}
         for name, expression in expressions.items():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import one_of, text
+from relmark.core.checks import one_of, shown, text
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.ids import Coded
 from relmark.core.names import did_you_mean
@@ -105,9 +105,9 @@ def _present(names: Sequence[str] | None, has: Sequence[str]) -> Sequence[str]:
     if names is None:
         return has
     for name in names:
-        if name is None:
+        if not isinstance(name, (str, int)):
             raise InputError(
-                f"the name of a column is None: name one of {', '.join(map(repr, has[:20])) or 'no columns'}."
+                f"the name of a column is {shown(name)}: name one of {', '.join(map(repr, has[:20])) or 'no columns'}."
             )
         if name not in has:
             listed = ", ".join(map(repr, has[:20])) + (", ..." if len(has) > 20 else "")

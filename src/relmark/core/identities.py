@@ -149,7 +149,8 @@ def resolve_identities(
     record 1 joins record 2 by phone '79001234567'
     """
     whole("hub", hub, low=1)
-    if isinstance(keys, str) or not keys or len(set(keys)) < len(keys) or customer_id in keys:
+    named = isinstance(keys, (list, tuple)) and all(isinstance(key, str) for key in keys)
+    if not named or not keys or len(set(keys)) < len(keys) or customer_id in keys:
         raise InputError(f"keys are {shown(keys)}: a list of different column names is needed, customer_id not of it.")
     for key in normalise or {}:
         if key not in keys:

@@ -17,6 +17,7 @@ from relmark.core.frames import columns_of
 from relmark.core.ids import Coded, Codes, code_ids, code_texts
 from relmark.core.partition import Partition, build_partitions
 from relmark.core.time import NAIVE, Times, UtcTimes, read_times
+from relmark.core.zones import time_zone
 
 __all__ = ["Incoming", "read_columns", "read_events", "read_purchases"]
 
@@ -52,6 +53,7 @@ def read_columns(
     `rows` are the caller's rows where some were dropped before.
     """
     one_of("on_error", on_error, ("raise", "drop"))
+    time_zone(tz)
     columns = {"customer_id": customer_id, "time": time}
     if not isinstance(type, str):
         columns["type"] = type
@@ -114,6 +116,8 @@ def _notes(partitions: Mapping[str, Partition], times: Times) -> tuple[str, ...]
 def read_events(events: Iterable[Event | Purchase | Message | Visit]) -> Incoming:
     """Return what events one at a time come to; see `EventLog.from_events`."""
     plain = []
+    if not isinstance(events, Iterable) or isinstance(events, np.ndarray):
+        raise InputError(f"events is {shown(events)}: Events are needed, such as [Purchase(...), Visit(...)].")
     for row, event in enumerate(events):
         if not isinstance(event, (Event, Purchase, Message, Visit)):
             raise InputError(f"events has {shown(event)} in row {row}: Events are needed.")
@@ -178,6 +182,8 @@ def column_names(argument: str, names: Sequence[str]) -> list[str]:
     """Return a list of names; one string would be taken for its letters."""
     if isinstance(names, str):
         raise InputError(f"{argument} is {names!r}: a list of names is needed, such as [{names!r}].")
+    if not isinstance(names, (list, tuple, set, frozenset)) or any(not isinstance(name, str) for name in names):
+        raise InputError(f"{argument} is {shown(names)}: a list of names is needed.")
     return list(names)
 
 
