@@ -1,4 +1,4 @@
-"""Every door that takes data, tried with every type that a user may hold: a result, or an error that says what to do."""
+"""Every door that takes data, tried with every type that a user may hold: a result, or an error with a remedy."""
 
 from __future__ import annotations
 
@@ -138,11 +138,21 @@ def test_ids_and_values_come_in_every_type(ids, values):
 
 
 WRONG = [
-    None, 5, 1.5, True, "text", b"bytes", object(), [], [None], [[1]], {}, {"a": 1}, set(), [1, "a"], [float("nan")],
-    np.array(5), np.array([[1, 2]]), np.array([1j]), np.array([], dtype=object), pd.NaT, pd.Series([1, 2]), pd.DataFrame({"a": [1]}),
+    None, 5, 1.5, True, "text", b"bytes", object(), lambda: 1, range(2),
+    [], [None], [[1]], {}, {"a": 1}, set(), [1, "a"], [float("nan")], [Decimal("NaN")], ["\0"], [10**400], [date(1, 1, 1)],
+    np.array(5), np.array([[1, 2]]), np.array([1j]), np.array([], dtype=object),
+    np.array(["NaT"], "M8[D]"), np.array([1], "m8[D]"),
+    pd.NaT, pd.Series([1, 2]), pd.DataFrame({"a": [1]}),
     pl.Series(["x"]), pl.DataFrame({"a": [1]}), pl.DataFrame({"a": [1]}).lazy(), pa.array([1]), pa.table({"a": [1]}),
-    [Decimal("NaN")], ["\0"], [10**400], [date(1, 1, 1)], np.array(["NaT"], "M8[D]"), np.array([1], "m8[D]"), lambda: 1, range(2),
 ]  # fmt: skip
+ONE = {"u": [1], "t": DAYS[:1]}
+NAMES = {"customer_id": "u", "time": "t"}
+
+
+def small():
+    return CustomerBase.from_orders({"u": [1, 2], "t": DAYS[:2], "v": [1.0, 2.0]}, customer_id="u", time="t", value="v")
+
+
 DOORS = {
     "log.customer_id": lambda x: EventLog.from_columns(customer_id=x, time=DAYS[:1], type="a"),
     "log.time": lambda x: EventLog.from_columns(customer_id=[1], time=x, type="a"),
@@ -153,16 +163,16 @@ DOORS = {
     "log.tz": lambda x: EventLog.from_columns(customer_id=[1], time=DAYS[:1], type="a", tz=x),
     "log.on_error": lambda x: EventLog.from_columns(customer_id=[1], time=DAYS[:1], type="a", on_error=x),
     "from_events": EventLog.from_events,
-    "from_frame": lambda x: EventLog.from_frame(x),
+    "from_frame": EventLog.from_frame,
     "from_frame.type": lambda x: EventLog.from_frame({"customer_id": [1], "time": DAYS[:1]}, type=x),
     "purchases": lambda x: EventLog.purchases(x, customer_id="u", time="t", value="v"),
-    "purchases.customer_id": lambda x: EventLog.purchases({"u": x, "t": DAYS[:1]}, customer_id="u", time="t"),
-    "purchases.time": lambda x: EventLog.purchases({"u": [1], "t": x}, customer_id="u", time="t"),
+    "purchases.customer_id": lambda x: EventLog.purchases({**ONE, "u": x}, **NAMES),
+    "purchases.time": lambda x: EventLog.purchases({**ONE, "t": x}, **NAMES),
     "purchases.value": lambda x: EventLog.purchases(
         {"u": [1], "t": DAYS[:1], "v": x}, customer_id="u", time="t", value="v"
     ),
-    "purchases.value name": lambda x: EventLog.purchases({"u": [1], "t": DAYS[:1]}, customer_id="u", time="t", value=x),
-    "purchases.name": lambda x: EventLog.purchases({"u": [1], "t": DAYS[:1]}, customer_id=x, time="t"),
+    "purchases.value name": lambda x: EventLog.purchases(ONE, **NAMES, value=x),
+    "purchases.name": lambda x: EventLog.purchases(ONE, customer_id=x, time="t"),
     "purchases.properties": lambda x: EventLog.purchases(
         {"u": [1], "t": DAYS[:1]}, customer_id="u", time="t", properties=x
     ),
@@ -178,35 +188,32 @@ DOORS = {
     "base.tz": lambda x: CustomerBase(tz=x),
     "table.customer_id": lambda x: CustomerTable.from_columns(customer_id=x),
     "table.column": lambda x: CustomerTable.from_columns(customer_id=[1], a=x),
-    "table.frame": lambda x: CustomerTable.from_frame(x),
+    "table.frame": CustomerTable.from_frame,
     "items": lambda x: ItemTable.from_columns(item=x),
     "identities": lambda x: resolve_identities(x, keys=["email"]),
     "identities.keys": lambda x: resolve_identities({"email": ["a@b.c"]}, keys=x),
     "base.purchases": lambda x: small().purchases(order=x),
     "base.refunds": lambda x: small().purchases(refunds=x),
-    "purchases.until": lambda x: small().purchases().until(x),
-    "log.until": lambda x: small().events.until(x),
-    "log.take": lambda x: small().events.take(x),
-    "log.without": lambda x: small().events.without(x),
-    "base.find": lambda x: small().find(x),
+    "purchases.until": small().purchases().until,
+    "log.until": small().events.until,
+    "log.take": small().events.take,
+    "log.without": small().events.without,
+    "base.find": small().find,
     "base.with_column": lambda x: small().with_column("a", x),
-    "base.with_columns": lambda x: small().with_columns(x),
+    "base.with_columns": small().with_columns,
     "base.measure": lambda x: small().measure(x, as_of="2026-01-05"),
-    "base.as_of": lambda x: small().as_of(x),
+    "base.as_of": small().as_of,
 }
-
-
-def small():
-    return CustomerBase.from_orders({"u": [1, 2], "t": DAYS[:2], "v": [1.0, 2.0]}, customer_id="u", time="t", value="v")
 
 
 @pytest.mark.parametrize(("door", "wrong"), [*itertools.product(DOORS, range(len(WRONG)))])
 def test_whatever_is_given_there_is_a_result_or_an_error_of_ours(door, wrong):
+    said = "a result"
     try:
         DOORS[door](WRONG[wrong])
     except RelmarkError as error:
-        assert len(str(error)) > 15
-        assert len(str(error)) < 1_000
+        said = str(error)
+    assert 7 < len(said) < 1_000
 
 
 # ---- odd frames

@@ -116,7 +116,8 @@ def _notes(partitions: Mapping[str, Partition], times: Times) -> tuple[str, ...]
 def read_events(events: Iterable[Event | Purchase | Message | Visit]) -> Incoming:
     """Return what events one at a time come to; see `EventLog.from_events`."""
     plain = []
-    if not isinstance(events, Iterable) or isinstance(events, np.ndarray):
+    given: Any = events
+    if not isinstance(given, Iterable) or isinstance(given, np.ndarray):
         raise InputError(f"events is {shown(events)}: Events are needed, such as [Purchase(...), Visit(...)].")
     for row, event in enumerate(events):
         if not isinstance(event, (Event, Purchase, Message, Visit)):
