@@ -23,6 +23,36 @@ def test_ten_million_events_become_a_log_in_less_than_four_times_their_memory():
     assert 1.5 < ratio < 4.0, printed  # under 1.5 nothing was measured
 
 
+@pytest.mark.parametrize("door", ["column", "frame", "ids", "table"])
+def test_one_long_word_among_many_costs_its_own_length(door):
+    code = f"""
+import resource, tracemalloc
+import numpy as np, polars as pl
+from relmark import CustomerTable, EventLog
+words = [f"/page/{{k}}" for k in range(100_000)]
+words[7] = "x" * 2_000
+rows = {{"customer_id": np.arange(100_000), "time": np.full(100_000, "2026-01-05", "M8[D]")}}
+frame = pl.DataFrame({{"u": words, "t": ["2026-01-05"] * 100_000}})
+tracemalloc.start()
+match "{door}":
+    case "column":
+        log = EventLog.from_columns(**rows, type="view", properties={{"page": words}})
+        assert log.to_columns()["page"][7] == words[7]
+    case "frame":
+        log = EventLog.purchases(frame, customer_id="u", time="t")
+        assert len(log.without([words[7]])) == 99_999
+    case "ids":
+        log = EventLog.from_columns(customer_id=words, time=rows["time"], type="view")
+        assert log.customer_id.tolist() == sorted(words)
+    case "table":
+        table = CustomerTable.from_columns(customer_id=words, page=words)
+        assert table.find([words[7]]).tolist() == [7]
+print(tracemalloc.get_traced_memory()[1] / 1e6)
+"""
+    megabytes = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert megabytes < 100  # of one width they would be 800, and several times that on the way
+
+
 def test_threads_that_share_a_log_see_one_answer():
     rng = np.random.default_rng(3)
     ids, times = rng.integers(0, 500, 20_000), rng.integers(0, 10**6, 20_000).astype("M8[s]")

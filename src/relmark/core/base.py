@@ -21,7 +21,7 @@ from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import html_table
 from relmark.core.frames import columns_of, to_frame
 from relmark.core.frozen import Frozen, read_only
-from relmark.core.ids import find_ids, id_array
+from relmark.core.ids import find_ids, id_array, is_text
 from relmark.core.incoming import column_names
 from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
@@ -98,7 +98,7 @@ class CustomerBase(Frozen):
         object.__setattr__(self, "events", self.events.in_zone(self.tz))
         if self.customers is None or not len(self.customers) or not self.events.n_customers:
             return
-        kinds = [ids.dtype.kind == "U" for ids in (self.customers.customer_id, self.events.customer_id)]
+        kinds = [is_text(ids) for ids in (self.customers.customer_id, self.events.customer_id)]
         if kinds[0] != kinds[1]:
             words = {True: "str", False: "int"}
             raise InputError(

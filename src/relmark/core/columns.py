@@ -73,7 +73,7 @@ class Column(Frozen):
         if isinstance(values, UtcTimes):
             return Column("instant", _instants(name, values))
         if isinstance(values, Coded):
-            if values.categories.dtype.kind != "U":
+            if not values.of_texts:
                 return Column.of(name, values.decoded())
             categories, codes = code_texts(name, values.categories.tolist())
             return Column("text", np.append(codes, -1).astype(np.int32)[values.codes], categories)

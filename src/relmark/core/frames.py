@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import one_of, shown, text
 from relmark.core.errors import InputError, MissingColumnError
-from relmark.core.ids import Coded
+from relmark.core.ids import Coded, text_array
 from relmark.core.names import did_you_mean
 from relmark.core.time import UtcTimes
 
@@ -187,7 +187,7 @@ def _coded_arrow(native: Any) -> Coded:
 def _texts(words: list[Any]) -> npt.NDArray[Any]:
     """Return distinct words as an array of strings, or of objects where they are something else."""
     if all(isinstance(word, str) for word in words):
-        return np.array(words, dtype=np.str_) if words else np.empty(0, dtype="<U1")
+        return text_array("a column", words)
     array = np.empty(len(words), dtype=object)
     array[:] = words
     return array
@@ -210,4 +210,4 @@ def _exported(column: npt.NDArray[Any]) -> Any:
     """Return a column as frame libraries take it: strings as lists, the rest as arrays of their own."""
     if column.dtype == object:
         return [sorted(item) if isinstance(item, frozenset) else item for item in column.tolist()]
-    return column.tolist() if column.dtype.kind == "U" else np.array(column)
+    return column.tolist() if column.dtype.kind in "UT" else np.array(column)

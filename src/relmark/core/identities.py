@@ -19,7 +19,7 @@ from relmark.core.checks import is_missing, same_length, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.formats import text_table
 from relmark.core.frames import columns_of
-from relmark.core.ids import Coded, id_array
+from relmark.core.ids import Coded, id_array, is_text
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import group_order
 from relmark.core.results import ColumnarResult
@@ -78,7 +78,7 @@ class Identities(ColumnarResult):
 
     def explain(self, customer_id: int | str) -> tuple[Join, ...]:
         """Return the joins that made a customer: each record is reached from one before it by a shared value."""
-        same_kind = isinstance(customer_id, str) == (self.customer_id.dtype.kind == "U")
+        same_kind = isinstance(customer_id, str) == is_text(self.customer_id)
         rows = np.flatnonzero(self.customer_id == customer_id) if same_kind else np.empty(0, dtype=np.intp)
         if len(rows) == 0:
             raise InputError(f"there is no customer {shown(customer_id)} among the merged ones.")

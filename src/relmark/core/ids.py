@@ -12,11 +12,13 @@ from relmark.core.checks import is_missing, shown
 from relmark.core.errors import InputError
 from relmark.core.ordering import small_codes
 
-__all__ = ["Coded", "code_ids", "code_texts", "find_ids", "id_array"]
+__all__ = ["Coded", "code_ids", "code_texts", "find_ids", "id_array", "is_text", "text_array"]
 
 Codes = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 _TABLE_SLACK = 1 << 20
-_MOST_BYTES = 1 << 31
+_SLACK = 1 << 20  # bytes below which nobody asks how strings are kept
+_SKEWED = 2
+_OBJECT = 64  # bytes of a Python string beside its characters
 _BLOCK = 1 << 16
 
 
@@ -33,6 +35,12 @@ class Coded:
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.codes)
+
+    @property
+    def of_texts(self) -> bool:
+        """Whether the categories are strings."""
+        kind = self.categories.dtype.kind
+        return kind == "U" or (kind == "O" and all(isinstance(word, str) for word in self.categories.tolist()))
 
     def take(self, rows: npt.NDArray[Any]) -> Coded:
         """Return some rows."""
@@ -59,7 +67,7 @@ def code_ids(name: str, values: Any) -> tuple[npt.NDArray[Any], Codes]:
         missing = values.codes < 0
         if missing.any():
             raise InputError(f"{name} is missing in row {int(np.argmax(missing))}: drop these rows.")
-        if values.categories.dtype.kind != "U":
+        if not values.of_texts:
             return code_ids(name, values.decoded())
         return _sorted_texts(name, values.categories.tolist(), values.codes)
     if isinstance(values, (list, tuple)):
@@ -79,12 +87,12 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
     if isinstance(values, (list, tuple)):  # numpy turns [1, "a"] into strings, [1, True] into numbers, "a\\0" into "a"
         _refuse_mixed(name, values)
         if len(values) and isinstance(values[0], str):
-            return _text_array(name, list(values))
+            return text_array(name, list(values))
     array = np.asarray(values)
     if array.ndim != 1:
         raise InputError(f"{name} has shape {array.shape}: one column of ids is needed.")
     if len(array) == 0:
-        return array if array.dtype.kind == "U" else np.empty(0, dtype=np.int64)
+        return array if is_text(array) and array.dtype.kind != "O" else np.empty(0, dtype=np.int64)
     if array.dtype.kind == "u":
         if int(array.max()) > np.iinfo(np.int64).max:
             raise InputError(f"{name} has {int(array.max())}: ids are int64 or str. Give them as strings.")
@@ -100,7 +108,7 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
         )
     _refuse_mixed(name, array.tolist())
     if isinstance(array[0], str):
-        return _text_array(name, array.tolist())
+        return text_array(name, array.tolist())
     try:
         return array.astype(np.int64)
     except OverflowError:
@@ -193,7 +201,7 @@ def _sorted_texts(
     name: str, categories: list[Any], codes: npt.NDArray[np.integer], *, empty: bool = False
 ) -> tuple[npt.NDArray[np.str_], Codes]:
     """Return the categories that occur, distinct and ascending, and the codes that belong to them."""
-    texts = _text_array(name, [str(value) for value in categories])
+    texts = text_array(name, [str(value) for value in categories])
     used = np.zeros(len(texts) + 1, dtype=np.bool_)
     used[codes] = True  # -1 marks the spare last place
     used = used[:-1]
@@ -206,17 +214,25 @@ def _sorted_texts(
     return ordered, small_codes(back[codes], len(ordered))
 
 
-def _text_array(name: str, values: list[str]) -> npt.NDArray[np.str_]:
+def is_text(ids: npt.NDArray[Any]) -> bool:
+    """Tell whether ids or words are strings, rather than whole numbers."""
+    return ids.dtype.kind in "UTO"
+
+
+def text_array(name: str, values: list[str]) -> npt.NDArray[Any]:
+    """Return strings as numpy keeps them: of one width, or as objects where one long string would widen them all."""
     longest = max(map(len, values), default=1) or 1
-    if 4 * longest * len(values) > _MOST_BYTES:
-        raise InputError(
-            f"{name} has {len(values):,} distinct strings of up to {longest:,} characters: "
-            "together they would fill over 2 GiB. Shorten or hash the long ones."
-        )
     for row, value in enumerate(values):
         if value.endswith("\0"):
             raise InputError(f"{name} has {shown(value)} (row {row}), which ends in a null character: remove it.")
-    return np.array(values, dtype=f"<U{longest}") if values else np.empty(0, dtype="<U1")
+    if not values:
+        return np.empty(0, dtype="<U1")
+    width = 4 * longest * len(values)
+    if width > _SLACK and width > _SKEWED * (_OBJECT * len(values) + sum(map(len, values))):
+        array = np.empty(len(values), dtype=object)
+        array[:] = values
+        return array
+    return np.array(values, dtype=f"<U{longest}")
 
 
 def find_ids(name: str, ids: npt.NDArray[Any], wanted: Any) -> npt.NDArray[np.int64]:
@@ -230,8 +246,8 @@ def find_ids(name: str, ids: npt.NDArray[Any], wanted: Any) -> npt.NDArray[np.in
     array = id_array(name, [wanted] if isinstance(wanted, (str, int, np.integer)) else wanted)
     if len(array) == 0 or len(ids) == 0:
         return np.full(len(array), -1, dtype=np.int64)
-    if (array.dtype.kind == "U") != (ids.dtype.kind == "U"):
-        kinds = ("str", "int") if array.dtype.kind == "U" else ("int", "str")
+    if is_text(array) != is_text(ids):
+        kinds = ("str", "int") if is_text(array) else ("int", "str")
         raise InputError(f"{name} has {shown(array[0])}, an id of type {kinds[0]}: the ids here are {kinds[1]}.")
     places = np.searchsorted(ids, array)
     places[places == len(ids)] = 0

@@ -284,7 +284,7 @@ def _coded_types(types: Any) -> tuple[list[str], Codes | None]:
         if not types:
             raise InputError("type is '': a name is needed.")
         return [types], None
-    if isinstance(types, Coded) and types.categories.dtype.kind == "U":
+    if isinstance(types, Coded) and types.of_texts:
         if (types.codes < 0).any():
             raise InputError(f"type is missing in row {int(np.argmax(types.codes < 0))}: drop these rows.")
         names, back = code_texts("type", types.categories, missing=False)

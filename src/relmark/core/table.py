@@ -16,7 +16,7 @@ from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.events import Customer
 from relmark.core.formats import html_table, text_table
 from relmark.core.frozen import Frozen, read_only
-from relmark.core.ids import find_ids, id_array
+from relmark.core.ids import find_ids, id_array, is_text
 from relmark.core.names import did_you_mean
 
 __all__ = ["CustomerTable", "ItemTable"]
@@ -36,7 +36,7 @@ class Table(Frozen):
     @classmethod
     def _build(cls, ids: Any, columns: Mapping[str, Any], tz: str = "UTC") -> Self:
         array = id_array(cls.key, ids)
-        if array.dtype.kind == "U" and (array == "").any():
+        if is_text(array) and (array == "").any():
             raise InputError(f"{cls.key} is an empty string in row {int(np.argmax(array == ''))}: drop these rows.")
         distinct, first = np.unique(array, return_index=True)
         if len(distinct) < len(array):
