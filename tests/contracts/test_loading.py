@@ -139,7 +139,8 @@ def test_ids_and_values_come_in_every_type(ids, values):
 
 WRONG = [
     None, 5, 1.5, True, "text", b"bytes", object(), lambda: 1, range(2),
-    [], [None], [[1]], {}, {"a": 1}, set(), [1, "a"], [float("nan")], [Decimal("NaN")], ["\0"], [10**400], [date(1, 1, 1)],
+    [], [None], [[1]], {}, {"a": 1}, set(), [1, "a"], [float("nan")], [Decimal("NaN")], ["\0"], [10**400],
+    [date(1, 1, 1)],
     np.array(5), np.array([[1, 2]]), np.array([1j]), np.array([], dtype=object),
     np.array(["NaT"], "M8[D]"), np.array([1], "m8[D]"),
     pd.NaT, pd.Series([1, 2]), pd.DataFrame({"a": [1]}),

@@ -121,6 +121,7 @@ class CustomerBase(Frozen):
         customers: CustomerTable | Any = None,
         items: ItemTable | None = None,
         tz: str = "UTC",
+        times_tz: str | None = None,
         on_error: str = "raise",
     ) -> Self:
         """Build a base from a table of orders or order lines, the commonest input of a notebook.
@@ -140,6 +141,9 @@ class CustomerBase(Frozen):
         items : ItemTable, optional
         tz : str
             The time zone of the business, for days and hours, and of times that come without one.
+        times_tz : str, optional
+            The time zone of times that come without one, where it is not that of the business: "UTC" for what many
+            databases export.
         on_error : {"raise", "drop"}
             Whether rows without an id, a time or a finite value are refused, or left out and counted.
 
@@ -163,9 +167,11 @@ class CustomerBase(Frozen):
             item=item,
             quantity=quantity,
             properties=properties,
-            tz=tz,
+            tz=tz if times_tz is None else times_tz,
             on_error=on_error,
         )
+        if times_tz is not None:  # said, so that there is nothing to note
+            log = attrs.evolve(log, naive=False)
         if customers is not None and not isinstance(customers, CustomerTable):
             columns = columns_of(customers)
             key = customer_id if customer_id in columns else "customer_id"

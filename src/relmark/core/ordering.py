@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["group_order", "is_sorted", "small_codes", "stable_order"]
+__all__ = ["dense_codes", "group_order", "is_sorted", "order_by", "small_codes", "stable_order"]
 
 IntArray = npt.NDArray[np.int64]
 _BLOCK = 1 << 16
@@ -110,6 +110,27 @@ def group_order(codes: npt.NDArray[np.integer], n: int) -> tuple[IntArray, IntAr
     np.cumsum(np.bincount(codes, minlength=n), out=offsets[1:])
     order = np.arange(len(codes), dtype=np.int64) if is_sorted(codes) else stable_order(codes)
     return order, offsets
+
+
+def dense_codes(keys: npt.NDArray[np.integer]) -> tuple[IntArray, int]:
+    """Return the rank of each integer among the distinct ones, and how many distinct ones there are.
+
+    What ``np.unique(keys, return_inverse=True)`` gives, from a packed sort instead of an argsort.
+    """
+    order = stable_order(keys)
+    begins = np.ones(len(keys), dtype=np.bool_)
+    np.not_equal(keys[order[1:]], keys[order[:-1]], out=begins[1:])
+    codes = np.empty(len(keys), dtype=np.int64)
+    codes[order] = np.cumsum(begins) - 1
+    return codes, int(np.count_nonzero(begins))
+
+
+def order_by(*keys: npt.NDArray[np.integer]) -> IntArray:
+    """Return the permutation that sorts rows by the first of some columns of integers, then by the next, and so on."""
+    order = stable_order(keys[-1])
+    for key in keys[-2::-1]:
+        order = order[stable_order(key[order])]
+    return order
 
 
 def small_codes(codes: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.int32] | IntArray:

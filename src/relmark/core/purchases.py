@@ -25,7 +25,7 @@ from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import Codes
 from relmark.core.money import exact_sums, whole_units
 from relmark.core.names import did_you_mean
-from relmark.core.ordering import group_order, is_sorted, small_codes, stable_order
+from relmark.core.ordering import dense_codes, group_order, is_sorted, order_by, small_codes, stable_order
 from relmark.core.partition import Partition
 from relmark.core.refunds import RefundLines, netted
 from relmark.core.results import ColumnarResult
@@ -208,7 +208,7 @@ class Purchases(Frozen):
         n = len(codes.first)
         customer = lines.customer[codes.first]
         time = lines.time[codes.first]
-        rank = stable_order(customer) if is_sorted(time) else np.lexsort((time, customer))
+        rank = stable_order(customer) if is_sorted(time) else order_by(customer, time)
         first = codes.first[rank]
         named = self._named
         return Orders(
@@ -278,7 +278,7 @@ class Purchases(Frozen):
         codes = self.order_codes
         first = codes.first
         customer, time = lines.customer[first], lines.time[first]
-        rank = np.lexsort((time, customer))
+        rank = order_by(customer, time)
         close = (customer[rank][1:] == customer[rank][:-1]) & (np.diff(time[rank]) <= _MINUTE)
         return {
             "lines": len(lines.time),
@@ -375,7 +375,7 @@ class Purchases(Frozen):
         customer, days = lines.customer[order], day[order]
         same = customer[1:] == customer[:-1]
         if (same & (days[1:] < days[:-1])).any():  # an order that began before another and ended after it
-            again = np.lexsort((days, customer))
+            again = order_by(customer, days)
             order, customer, days = order[again], customer[again], days[again]
             same = customer[1:] == customer[:-1]
         begins = np.ones(len(order), dtype=np.bool_)
@@ -540,7 +540,7 @@ class Purchases(Frozen):
         """Return the order among lines of one customer: by time, order, item and amount, never by row."""
         order, item = self._codes_at("order", rows), self._codes_at("item", rows)
         rank = np.empty(len(rows), dtype=np.int64)
-        rank[np.lexsort((units, item, order, part.time[rows]))] = np.arange(len(rows))
+        rank[order_by(part.time[rows], order, item, units)] = np.arange(len(rows))
         return rank
 
     # ---- how it looks
@@ -597,10 +597,17 @@ def _codes_of(column: Column) -> Codes:
         raise InputError("order or item holds sets of tags: one number or word an event is needed.")
     missing = column.missing
     if not missing.any():
-        return small_codes(np.unique(column.data, return_inverse=True)[1], len(column))
+        return small_codes(_numbered_values(column.data), len(column))
     codes = np.full(len(column), -1, dtype=np.int64)
-    codes[~missing] = np.unique(column.data[~missing], return_inverse=True)[1]
+    codes[~missing] = _numbered_values(column.data[~missing])
     return small_codes(codes, len(column))
+
+
+def _numbered_values(data: npt.NDArray[Any]) -> IntArray:
+    """Return codes of numbers, dates or flags, in their order."""
+    if data.dtype.kind in "iumM":
+        return dense_codes(data.view(np.int64) if data.dtype.kind in "mM" else data)[0]
+    return np.asarray(np.unique(data, return_inverse=True)[1])
 
 
 def _quantity(part: Partition) -> FloatArray | None:

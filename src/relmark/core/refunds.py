@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from relmark.core.checks import BoolArray, IntArray
+from relmark.core.ordering import dense_codes, order_by, stable_order
 
 __all__ = ["RefundLines", "netted"]
 
@@ -40,11 +41,13 @@ class RefundLines(NamedTuple):
 
 def netted(lines: RefundLines) -> IntArray:
     """Return what is left of each line: of a purchase after its refunds, of a refund what found no purchase."""
+    turn = order_by(lines.day, lines.refund, lines.rank)  # refunds of a day come after its purchases
+    lines = RefundLines(*(column[turn] for column in lines))
     left = lines.amount.copy()
     refund = lines.refund
     has_order, has_item = lines.order >= 0, lines.item >= 0
     by_order = _paired(lines.customer, lines.order)
-    named = refund & has_order & _has_earlier_purchase(by_order, lines)
+    named = refund & has_order & _has_earlier_purchase(by_order, refund)
     stages = (
         (_paired(by_order, lines.item), named & has_item, has_order & has_item),
         (by_order, named, has_order),
@@ -52,27 +55,30 @@ def netted(lines: RefundLines) -> IntArray:
         (lines.customer, refund & ~named, np.ones(len(left), dtype=np.bool_)),
     )
     for key, asks, gives in stages:
-        _take(left, key, asks, ~refund & gives, lines)
-    return left
+        _take(left, key, asks, ~refund & gives, refund)
+    found = np.empty_like(left)
+    found[turn] = left
+    return found
 
 
 def _paired(a: IntArray, b: IntArray) -> IntArray:
-    """Return codes of pairs."""
-    _, first = np.unique(a, return_inverse=True)
-    _, second = np.unique(b, return_inverse=True)
-    pairs = first * (int(second.max(initial=0)) + 1) + second
-    return np.asarray(np.unique(pairs, return_inverse=True)[1])
+    """Return codes of pairs of integers, which are -1 or more."""
+    width = int(b.max(initial=0)) + 2
+    if (int(a.max(initial=0)) + 2) * width >= _MOST:
+        a, b = dense_codes(a)[0], dense_codes(b)[0]
+        width = int(b.max(initial=0)) + 2
+    return dense_codes((a + 1) * width + b + 1)[0]
 
 
-def _has_earlier_purchase(key: IntArray, lines: RefundLines) -> BoolArray:
-    """Return which lines have a purchase of the same key on their day or before."""
-    bought = ~lines.refund
-    first = np.full(int(key.max(initial=0)) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(first, key[bought], lines.day[bought])
-    return np.asarray(first[key] <= lines.day)
+def _has_earlier_purchase(key: IntArray, refund: BoolArray) -> BoolArray:
+    """Return which lines have a purchase of the same key before them in their turn."""
+    first = np.full(int(key.max(initial=0)) + 1, len(key))
+    bought = np.flatnonzero(~refund)
+    first[key[bought[::-1]]] = bought[::-1]  # of assignments to one place the last one stays
+    return np.asarray(first[key] < np.arange(len(key)))
 
 
-def _take(left: IntArray, key: IntArray, asks: BoolArray, gives: BoolArray, lines: RefundLines) -> None:
+def _take(left: IntArray, key: IntArray, asks: BoolArray, gives: BoolArray, refund: BoolArray) -> None:
     """Take what refunds still ask from what purchases of the same key still have, latest first."""
     asks = asks & (left > 0)
     if not asks.any():
@@ -80,17 +86,16 @@ def _take(left: IntArray, key: IntArray, asks: BoolArray, gives: BoolArray, line
     wanted = np.zeros(int(key.max()) + 1, dtype=np.bool_)
     wanted[key[asks]] = True
     rows = np.flatnonzero((asks | (gives & (left > 0))) & wanted[key])
-    rows = rows[np.lexsort((lines.rank[rows], lines.refund[rows], lines.day[rows], key[rows]))]
+    rows = rows[stable_order(key[rows])]
     group = key[rows]
     starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
-    signed = np.where(lines.refund[rows], -left[rows], left[rows])
+    signed = np.where(refund[rows], -left[rows], left[rows])
     size = int(np.abs(signed).sum())
     step = max(_MOST // (2 * size + 2), 1)  # so many groups at a time: more would leave int64
     for low in range(0, len(starts), step):
         begin = int(starts[low])
         end = int(starts[low + step]) if low + step < len(starts) else len(rows)
-        block = rows[begin:end]
-        left[block] = _stacked(signed[begin:end], starts[low : low + step] - begin, size)
+        left[rows[begin:end]] = _stacked(signed[begin:end], starts[low : low + step] - begin, size)
 
 
 def _stacked(signed: IntArray, starts: IntArray, size: int) -> IntArray:

@@ -135,7 +135,7 @@ def local_instants(local: IntArray, tz: str, *, name: str = "time") -> IntArray:
         wall = np.datetime64(int(local[row]), "us")
         raise InputError(
             f"{name} has {wall} in row {row}, which does not exist in {tz}: the clock skipped it. "
-            "Give UTC times, or correct these rows."
+            "Name the zone that these times are of, such as 'UTC', give times with a zone, or correct these rows."
         )
     return utc
 
