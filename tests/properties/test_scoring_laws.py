@@ -1,9 +1,12 @@
 """Laws of lead scores: against a slow reading, one lead against many, sums, caps, order, time travel, next changes."""
 
 import math
+import random
+import runpy
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, days, event, field, prop
 from relmark.scoring import ByValue, Grade, Group, LeadScore, Rule, Tiers, half_life, linear_decay, step_decay
 
+_RANDOM = runpy.run_path(str(Path(__file__).parents[1] / "expressions" / "random_rules.py"))
 START = datetime(2026, 1, 1, tzinfo=UTC)
 AS_OF = START + timedelta(days=40)
 US = timedelta(microseconds=1)
@@ -134,6 +138,40 @@ def test_one_lead_and_many_agree_to_the_last_bit_and_lines_add_up(score, rows, a
         for line in one.lines:
             if line.events and not isinstance(score.rules[found.rules.index(line.rule)].points, Tiers):
                 assert sum(event.points for event in line.events) == line.points
+
+
+def some_score(rng, as_of):
+    """Return a score whose conditions, events and calculations are of every node of the language."""
+    given = []
+    for k in range(rng.randint(1, 4)):
+        number, text = _RANDOM["some_number"](rng, as_of, 2), _RANDOM["some_text"](rng, as_of)
+        worth = rng.choice([3, -2.5, Tiers({0: 1, 2: 4.5}, of=number), ByValue(text, {"x": 5, "MVP": -2}, 0.25)])
+        if rng.random() < 0.7:
+            given.append(Rule(f"r{k}", when=_RANDOM["some_rule"](rng, as_of, rng.randint(0, 2)), points=worth))
+        else:
+            worth = rng.choice([3, prop("n") * 2 - prop("value").fill(1), ByValue(prop("s").fill("x"), {"x": 2})])
+            given.append(Rule(f"r{k}", each=_RANDOM["some_events"](rng), points=worth))
+    return LeadScore(name="any", rules=given, bands={"warm": 3})
+
+
+@given(st.integers(0, 2**40))
+@settings(max_examples=250, deadline=None)
+def test_conditions_of_every_node_score_alike_for_one_and_many_and_name_what_is_missing(seed):
+    rng = random.Random(seed)
+    as_of, tz = _RANDOM["some_as_of"](rng), rng.choice(_RANDOM["ZONES"])
+    base, customers, events = _RANDOM["some_base"](rng, tz, as_of)
+    score = some_score(rng, as_of)
+    found = score.evaluate(base, as_of=as_of)
+    for row, who in enumerate(base.customer_id.tolist()):
+        customer = next((one for one in customers if one.id == who), None)
+        own = [one for one in events if one.customer_id == who]
+        for one in (score.one(customer, own, as_of=as_of, tz=tz), score.explain(base, who, as_of=as_of)):
+            assert float(one.total) == found.total[row], (seed, who)
+            assert [float(line.points) for line in one.lines] == found.by_rule[row].tolist()
+            for line, rule in zip(one.lines, score.rules, strict=True):
+                if rule.when is not None and rule.when.measure(base, as_of).value(row) is None:
+                    assert line.missing, (seed, who, rule.when)
+            assert one.to_dict()["total"] == float(one.total)
 
 
 @given(scores(), rows, ages, st.randoms(use_true_random=False))

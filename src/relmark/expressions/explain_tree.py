@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from relmark.expressions.scalar import Person, Program, natural
 from relmark.expressions.scalar_calendar import first_day, period_number
 from relmark.expressions.scalar_events import chain_found, span
 from relmark.expressions.scalar_person import plain_value
+from relmark.expressions.unknown import unknown_parts
 from relmark.expressions.walk import children
 
 __all__ = ["explained", "reason_at"]
@@ -118,24 +120,18 @@ class _Explainer:
                 return self.person.id
         return None
 
-    def missing(self, node: Expression) -> list[str]:
-        """Return the names of what is unknown in a test."""
-        match node:
-            case nodes.Field(name=name):
-                return [name] if self.value(node) is None else []
-            case nodes.LastEvent(events=events):
-                found = self.events_of(node)[1]
-                if not found:
-                    return [label_of(events)]
-                return [f"{part.name} of the last {label_of(events)}" for part in _props(node.where)]
-            case nodes.Aggregate():
-                return [node.to_text()] if self.value(node) is None else []
-            case nodes.Literal() | nodes.Fill():
-                return []
-        names = [name for _, child in children(node) if isinstance(child, Expression) for name in self.missing(child)]
-        if not names and isinstance(node, nodes.Arithmetic) and self.value(node) is None:
-            return [node.to_text()]
-        return names
+    def missing(self, node: Expression) -> Iterator[str]:
+        """Yield the names of what is unknown in a test."""
+        for part in unknown_parts(self.program, node, self.person, self.at):
+            match part:
+                case nodes.Field(name=name):
+                    yield name
+                case nodes.LastEvent(events=events) if not self.events_of(part)[1]:
+                    yield label_of(events)
+                case nodes.LastEvent(events=events, where=where):
+                    yield from (f"{prop.name} of the last {label_of(events)}" for prop in _props(where))
+                case _:
+                    yield part.to_text()
 
     # Events
 

@@ -28,7 +28,7 @@ from relmark.expressions.scalar_calendar import (
 )
 from relmark.expressions.scalar_events import span
 from relmark.expressions.scalar_person import Moment, Person
-from relmark.expressions.scalar_values import Call, literal, local_day, moment_of, plain_literal, prop
+from relmark.expressions.scalar_values import Call, local_day, moment_of, plain_literal, prop
 
 if TYPE_CHECKING:
     from relmark.expressions.scalar import Program
@@ -283,14 +283,11 @@ class Changes:
                 if inner.over is None:
                     return inner._replace(over=(float(plain_literal(value.value)),))
                 return inner
-        value = self._call(node)(who, at)
+        value = self.program.call(node)(who, at)
         until = self.value(node, who, at)
         if value is None:
             return Line(None, ONE, until)
         return Line((value, 1.0) if self.moves(node) else (value,), ONE, until)
-
-    def _call(self, node: Expression) -> Call:
-        return literal(node) if isinstance(node, nodes.Literal) else self.program.call(node)
 
     def _meeting(self, node: Expression, who: Person, at: int) -> int:
         """Return when a number that moves passes one of the bounds of a test."""
@@ -302,7 +299,7 @@ class Changes:
         if line.over is None or len(known) < len(ends):
             return end
         near = roots([*(minus(line, other) for other in known), *line.poles, *(p for one in known for p in one.poles)])
-        mine, theirs = self._call(arg), [self._call(other) for other in others]
+        mine, theirs = self.program.call(arg), [self.program.call(other) for other in others]
 
         def sign(moment: int) -> Any:
             a = mine(who, moment)

@@ -141,8 +141,11 @@ class Program:
         return self._changes
 
     def call(self, node: Expression) -> Call:
-        """Return the closure of a node of this expression."""
-        return self._calls[id(node)]
+        """Return the closure of a node of this expression, its plain values among them."""
+        found = self._calls.get(id(node))
+        return (
+            scalar_values.literal(node) if found is None and isinstance(node, nodes.Literal) else self._calls[id(node)]
+        )
 
     def finder(self, selection: Selection) -> scalar_events.Finder:
         """Return what finds the events of a selection of this expression."""

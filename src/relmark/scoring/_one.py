@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,10 +11,11 @@ from relmark.core.errors import InputError
 from relmark.core.time import DAY
 from relmark.expressions import Expression, Window
 from relmark.expressions.next_change import HORIZON
-from relmark.expressions.nodes import Compare, Literal
+from relmark.expressions.nodes import Compare, Field, Literal
 from relmark.expressions.scalar import Person, Program, events_of, program_of
 from relmark.expressions.scalar_calendar import NEVER, Zone, period_number
 from relmark.expressions.scalar_values import plain_literal
+from relmark.expressions.unknown import unknown_parts
 from relmark.scoring.decay import StepDecay
 from relmark.scoring.points import MOST, ByValue, Tiers
 from relmark.scoring.rules import Rule
@@ -191,10 +192,10 @@ class _When:
         verdict = self.program.verdict(person, at)
         if verdict is None:
             assert self.rule.when is not None
-            return tuple(unknown_parts(self.program, self.rule.when, person, at))
+            return _missing(self.program, self.rule.when, person, at)
         source = self.rule.source
         if verdict and source is not None and program_of(source, self.tz).value(person, at) is None:
-            return tuple(unknown_parts(program_of(source, self.tz), source, person, at))
+            return _missing(program_of(source, self.tz), source, person, at)
         return ()
 
 
@@ -371,21 +372,7 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
     return calculated
 
 
-def unknown_parts(program: Program, root: Expression, person: Person, at: int) -> Iterator[str]:
-    """Yield the leaves of an expression that are unknown of a person, each once, in words."""
-    from relmark.expressions import nodes
-    from relmark.expressions.walk import children
-
-    seen: set[str] = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        inner = [child for _, child in children(node) if isinstance(child, Expression)]
-        if isinstance(node, nodes.LastEvent):
-            inner = []
-        if not inner and program.call(node)(person, at) is None:
-            text = f"field {node.name!r}" if isinstance(node, nodes.Field) else repr(node)
-            if text not in seen:
-                seen.add(text)
-                yield text
-        stack += reversed(inner)
+def _missing(program: Program, root: Expression, person: Person, at: int) -> tuple[str, ...]:
+    """Return what is unknown of a person and keeps an expression unknown, each once, in words."""
+    parts = unknown_parts(program, root, person, at)
+    return tuple(dict.fromkeys(f"field {node.name!r}" if isinstance(node, Field) else repr(node) for node in parts))
