@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from relmark.core.documents import canonical
 from relmark.core.time import instant
 from relmark.engines.moments import plain_time
 from relmark.expressions import Selection, Window, nodes
+from relmark.expressions.lengths import length
 from relmark.expressions.stored import written
 
 __all__ = ["Facts"]
-
-_US = timedelta(microseconds=1)
 
 
 class Facts:
@@ -78,8 +76,8 @@ class Facts:
         return self.nw.col(name) == 1, name
 
     def _inside(self, window: Window) -> Any:
-        high = self.at - (0 if window.ago is None else window.ago // _US)
-        low = None if window.within is None else high - window.within // _US
+        high = self.at - (0 if window.ago is None else length(window.ago))
+        low = None if window.within is None else high - length(window.within)
         if window.since is not None:
             since = instant(window.since, tz=self.tz) - 1
             low = since if low is None else max(low, since)

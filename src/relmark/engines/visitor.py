@@ -12,12 +12,12 @@ from relmark.core.errors import InputError
 from relmark.engines.facts import Facts
 from relmark.engines.moments import dated, day_from, elapsed_from, plain_day, plain_time
 from relmark.expressions import Expression, Window, nodes
+from relmark.expressions.lengths import length
 from relmark.expressions.literals import LiteralValue, literal_kind
 from relmark.expressions.scalar_calendar import Zone
 
 __all__ = ["Visitor"]
 
-_US = timedelta(microseconds=1)
 _FLIPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _ELAPSED = {"days_since_first": "min", "days_since_last": "max"}
 
@@ -127,9 +127,9 @@ class Visitor:
             case nodes.NotFollowedBy(events=events, then=then, within=within, recent=recent):
                 last = self.facts.time_of(events, Window(), "max")
                 answer = self.facts.time_of(then, Window(), "max")
-                waited = last <= self._lit(self.at - within // _US)
+                waited = last <= self._lit(self.at - length(within))
                 if recent is not None:
-                    waited = waited & (last > self._lit(self.at - recent // _US))
+                    waited = waited & (last > self._lit(self.at - length(recent)))
                 return waited.fill_null(False) & ~(answer > last).fill_null(False)  # noqa: FBT003
         raise AssertionError(f"{type(node).__name__} is not portable")
 
@@ -270,7 +270,7 @@ class Visitor:
 
     def _date_window(self, node: nodes.DateWindow, path: str) -> Any:
         value, kind = self.expression(node.arg, f"{path}.arg"), self.kind(node.arg)
-        length = node.duration // _US
+        size = length(node.duration)
         if kind == "date" and node.op == "upcoming":
             today, lit = self.zone.day(self.at), self.nw.lit
             ahead = node.duration // timedelta(days=1)
@@ -282,10 +282,10 @@ class Visitor:
         )
         match node.op:
             case "within":
-                return compare("gt", self.at - length) & compare("le", self.at)
+                return compare("gt", self.at - size) & compare("le", self.at)
             case "older_than":
-                return compare("le", self.at - length)
-        return compare("gt", self.at) & compare("le", self.at + length)
+                return compare("le", self.at - size)
+        return compare("gt", self.at) & compare("le", self.at + size)
 
 
 def _compared(op: str, left: Any, right: Any) -> Any:

@@ -123,8 +123,8 @@ class Explanation(Result):
 
     @property
     def as_of(self) -> datetime:
-        """What was seen, in the time zone of the business."""
-        return aware(self._person.as_of, self._program.tz)
+        """What was seen, in UTC."""
+        return aware(self._person.as_of)
 
     @cached_property
     def _next(self) -> int | None:
@@ -134,9 +134,10 @@ class Explanation(Result):
     def next_change(self) -> datetime | None:
         """When the person becomes a member, or stops being one, if nothing else happens; None for never.
 
-        In the time zone of the business. What is more than a hundred years ahead counts as never.
+        In UTC, so that it can be subtracted from now; printed in the time zone of the business. What is more than a
+        hundred years ahead counts as never.
         """
-        return None if self._next is None else aware(self._next, self._program.tz)
+        return None if self._next is None else aware(self._next)
 
     @cached_property
     def tree(self) -> Verdict:
@@ -177,10 +178,13 @@ class Explanation(Result):
             }
         )
 
+    def _when(self, at: datetime) -> str:
+        return when(at, self._program.tz)
+
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"name": self.name} if self.name else {}
-        facts |= {"customer_id": self.customer_id, "as_of": when(self.as_of), "member": self.member}
-        return facts | {"next_change": "never" if self.next_change is None else when(self.next_change)}
+        facts |= {"customer_id": self.customer_id, "as_of": self._when(self.as_of), "member": self.member}
+        return facts | {"next_change": "never" if self.next_change is None else self._when(self.next_change)}
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}={value!r}" for name, value in self._facts().items())
@@ -189,16 +193,16 @@ class Explanation(Result):
     def __str__(self) -> str:
         who = "this person" if self.customer_id is None else str(self.customer_id)
         title = f"{self.name}: {who}" if self.name else who
-        verdict = {True: "is a member", False: "is not a member", None: "is not a member, for want of a value,"}
+        verdict = {True: "is a member", False: "is not a member", None: "is not a member, because a value is missing,"}
         return "\n".join(
-            [f"{title} {verdict[self.verdict]} on {when(self.as_of)}; {self._future()}", *tree_lines(self.tree)]
+            [f"{title} {verdict[self.verdict]} on {self._when(self.as_of)}; {self._future()}", *tree_lines(self.tree)]
         )
 
     def _future(self) -> str:
         if self.next_change is None:
             return "never changes if nothing else happens"
         verb = "leaves" if self.member else "joins"
-        reason = when(self.next_change) if self.change is None else change_words(self.change)
+        reason = self._when(self.next_change) if self.change is None else change_words(self.change)
         return f"{verb} on {reason}"
 
     def _table(self) -> dict[str, Any]:

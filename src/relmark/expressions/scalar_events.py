@@ -10,13 +10,13 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from relmark.core.documents import canonical
 from relmark.core.errors import InputError
 from relmark.core.time import DAY, instant
 from relmark.expressions import nodes
+from relmark.expressions.lengths import length
 from relmark.expressions.scalar_calendar import Zone, period_number
 from relmark.expressions.scalar_person import Events, Person, Value
 from relmark.expressions.scalar_values import Call, prop
@@ -36,7 +36,6 @@ __all__ = [
     "span",
 ]
 
-_US = timedelta(microseconds=1)
 Span = Callable[[list[int], int], tuple[int, int]]
 
 
@@ -87,8 +86,8 @@ def _time(pair: tuple[int, Any]) -> int:
 
 def span(window: Window, zone: Zone) -> Span:
     """Return the function of times and an instant that gives the places of the first event in a window and the last."""
-    ago = 0 if window.ago is None else window.ago // _US
-    within = None if window.within is None else window.within // _US
+    ago = 0 if window.ago is None else length(window.ago)
+    within = None if window.within is None else length(window.within)
     since = None if window.since is None else instant(window.since, tz=zone.name) - 1
     until = None if window.until is None else instant(window.until, tz=zone.name)
     if since is None and until is None and not ago:
@@ -250,12 +249,12 @@ def held_periods(node: nodes.Regularly, find: Finder, zone: Zone) -> Callable[[P
             return {k for k in back if k < of}
 
         return by_calendar
-    length = period // _US
+    size = length(period)
 
     def by_length(who: Person, at: int) -> set[int]:
         times = find(who)[0]
-        start, stop = bisect_right(times, at - of * length), bisect_right(times, at)
-        return {(at - time) // length for time in times[start:stop]}
+        start, stop = bisect_right(times, at - of * size), bisect_right(times, at)
+        return {(at - time) // size for time in times[start:stop]}
 
     return by_length
 
@@ -282,8 +281,8 @@ def last_event(node: nodes.LastEvent, find: Finder, test: Call, zone: Zone) -> C
 
 def not_followed_by(node: nodes.NotFollowedBy, find: Finder, answers: Finder) -> Call:
     """Return whether the latest event has waited long enough in vain."""
-    within = node.within // _US
-    recent = None if node.recent is None else node.recent // _US
+    within = length(node.within)
+    recent = None if node.recent is None else length(node.recent)
 
     def call(who: Person, at: int) -> bool:
         times = find(who)[0]
@@ -314,7 +313,7 @@ def chain_found(
         return None
     barred = sorted({time for find in exclude for time in find(who)[0]})
     for start, end in _strict_chains(who, found) if node.strict else chains_of(found):
-        if node.within is not None and end - start > node.within // _US:
+        if node.within is not None and end - start > length(node.within):
             continue
         after = bisect_right(barred, start)
         if after == len(barred) or barred[after] >= end:

@@ -215,9 +215,12 @@ def plain_value(name: str, value: Any) -> Value:
     if kind is float or kind is int:
         if value != value:  # noqa: PLR0124  (NaN)
             return None
-        if value in (math.inf, -math.inf):
+        if kind is float and math.isinf(value):
             raise InputError(f"{name} is {value}: a finite number is needed, or None where there is none.")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(f"{name} is {shown(value)}: a number of float64 is needed.") from None
     if isinstance(value, np.datetime64):
         if np.isnat(value):
             return None

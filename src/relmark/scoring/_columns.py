@@ -21,6 +21,7 @@ from relmark.expressions.calendar_tests import period_number
 from relmark.expressions.column_tests import compare
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.event_rows import EventRows, chosen_events, window_bounds
+from relmark.expressions.lengths import length
 from relmark.expressions.scope import Scope, spread
 from relmark.scoring.decay import Decay
 from relmark.scoring.points import MOST, ByValue, Tiers
@@ -29,7 +30,6 @@ from relmark.scoring.rules import Rule
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_US = timedelta(microseconds=1)
 _BLOCK = 1 << 15
 _EXACT = 2.0**53
 
@@ -154,10 +154,10 @@ def period_numbers(period: timedelta | str, times: IntArray, tz: str) -> IntArra
     """Return the number of the period in which each instant lies."""
     if isinstance(period, str):
         return period_number(local_days(times, tz), period)
-    length = period // _US
-    if length % DAY == 0:
-        return np.floor_divide(local_days(times, tz), length // DAY)
-    return np.floor_divide(times, length)
+    size = length(period)
+    if size % DAY == 0:
+        return np.floor_divide(local_days(times, tz), size // DAY)
+    return np.floor_divide(times, size)
 
 
 def _capped_by_period(period: IntArray, code: IntArray, given: FloatArray, cap: float, k: int) -> FloatArray:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relmark.core.errors import InputError
 from relmark.core.time import DAY
 from relmark.expressions import Expression, Window
+from relmark.expressions.lengths import length
 from relmark.expressions.next_change import HORIZON
 from relmark.expressions.nodes import Compare, Field, Literal
 from relmark.expressions.scalar import Person, Program, events_of, program_of
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from relmark.scoring.lead_score import LeadScore
 
 __all__ = ["Found", "ScoreProgram", "Totals", "Worth"]
-
-_US = timedelta(microseconds=1)
 
 
 class Worth(NamedTuple):
@@ -214,7 +212,7 @@ class _Each:
         self.fades = rule.decay is not None and not isinstance(rule.decay, StepDecay)
         self.period_cap = _whole(rule.cap) if rule.cap_per is not None else None
         self.limit = _whole(rule.limit)
-        self.expires = None if rule.expires is None else rule.expires // _US
+        self.expires = None if rule.expires is None else length(rule.expires)
 
     def total(self, person: Person, at: int, at_negative: int) -> int:
         """Return what the rule gives, in thousandths; negative points fade as at their own instant."""
@@ -254,8 +252,8 @@ class _Each:
         if isinstance(period, str):
             return period_number(self.zone.day(time), period)
         assert period is not None
-        length = period // _US
-        return self.zone.day(time) // (length // DAY) if length % DAY == 0 else time // length
+        size = length(period)
+        return self.zone.day(time) // (size // DAY) if size % DAY == 0 else time // size
 
     def found(self, person: Person, at: int) -> Found:
         """Return what the rule gives before and after decay and caps, with its events, of which the newest are kept."""

@@ -20,6 +20,7 @@ from relmark.core.checks import FloatArray, IntArray
 from relmark.core.documents import check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
+from relmark.expressions.lengths import LONGEST
 
 __all__ = ["Decay", "HalfLife", "LinearDecay", "StepDecay", "half_life", "linear_decay", "step_decay"]
 
@@ -85,7 +86,7 @@ class HalfLife:
 
     def factor(self, age: int) -> float:
         """Return the factor of one age, the same to the last bit as `factors` gives it."""
-        x = age / (self.length // _US)
+        x = age / float(self.length // _US)
         if x > _OLDEST:
             x = float(_OLDEST)
         q = round(x)
@@ -122,7 +123,7 @@ class LinearDecay:
 
     def factor(self, age: int) -> float:
         """Return the factor of one age, the same to the last bit as `factors` gives it."""
-        return max(1.0 - age / (self.length // _US), 0.0)
+        return max(1.0 - age / float(self.length // _US), 0.0)
 
     def edges(self) -> tuple[int, ...]:
         """Return the ages at which the factor jumps: none."""
@@ -165,7 +166,7 @@ class StepDecay:
 
     def edges(self) -> tuple[int, ...]:
         """Return the ages at which the factor jumps, in microseconds."""
-        return tuple(length // _US for length, _ in self.steps)
+        return tuple(min(length // _US, LONGEST) for length, _ in self.steps)
 
     def factors(self, age: IntArray) -> FloatArray:
         """Return the factor that holds at each age in microseconds."""

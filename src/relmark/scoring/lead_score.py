@@ -28,6 +28,7 @@ from relmark.core.time import Instant, instant_text
 from relmark.expressions import Expression, Problem
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.kinds import check_on_data, rule_problems
+from relmark.expressions.literals import plain_text
 from relmark.expressions.scalar import Person
 from relmark.expressions.walk import walk
 from relmark.scoring._columns import rule_thousandths, thousandths
@@ -44,7 +45,7 @@ AnyEvent = Event | Purchase | Message | Visit
 
 
 def _check_name(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
-    checks.text("name", value)
+    plain_text("name", checks.text("name", value))
 
 
 def _listed(name: str, values: Any, kind: type) -> tuple[Any, ...]:

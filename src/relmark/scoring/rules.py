@@ -13,6 +13,7 @@ from relmark.core.documents import Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.expressions import Expression, Selection
+from relmark.expressions.literals import plain_text
 from relmark.expressions.nodes import PERIODS, Aggregate, Field, Prop
 from relmark.expressions.stored import read, written
 from relmark.expressions.walk import walk
@@ -27,12 +28,12 @@ _DAY = timedelta(days=1)
 
 
 def _check_name(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
-    checks.text(attribute.name, value)
+    plain_text(attribute.name, checks.text(attribute.name, value))
 
 
 def _check_group(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
     if value is not None:
-        checks.text("group", value)
+        plain_text("group", checks.text("group", value))
 
 
 def read_cap(value: Any) -> float | None:
@@ -322,7 +323,8 @@ class Grade:
         """Return the grade that a stored definition holds."""
         body = check_keys(body, required=("order", "marks"), path=path, what="grade")
         order, marks = body["order"], body["marks"]
-        if not isinstance(order, list) or not isinstance(marks, Mapping) or sorted(map(str, order)) != sorted(marks):
+        named = isinstance(order, list) and all(isinstance(name, str) for name in order)
+        if not named or not isinstance(marks, Mapping) or sorted(order) != sorted(marks):
             raise DefinitionError("order must list the groups of marks.", path=f"{path}.order", code="wrong_value")
         try:
             return cls(**{name: marks[name] for name in order})

@@ -76,7 +76,7 @@ class Segment(Definition):
 
     name: str = attrs.field(validator=lambda _, __, value: _named(value))
     rule: Expression = attrs.field(validator=_rule)
-    description: str = attrs.field(default="", kw_only=True)
+    description: str = attrs.field(default="", kw_only=True, validator=lambda _, __, value: _described(value))
 
     # Everybody
 
@@ -207,6 +207,10 @@ class Segment(Definition):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.rule.to_text()}"
+
+
+def _described(value: Any) -> None:
+    plain_text("description", text("description", value, empty=True))
 
 
 def _named(value: Any) -> None:
