@@ -87,9 +87,15 @@ class EventsOf:
 
         What happened has ``type``, ``value`` (None where it has none) and ``properties``, as an `Event` has.
         """
+        return list(zip(*self.columns(person, person.as_of if at is None else at), strict=True))
+
+    def columns(self, person: Person, at: int) -> tuple[list[int], list[Any]]:
+        """Return the times and what happened, beside each other; they are not to be written to."""
         times, rows = self._find(person)
-        start, stop = self._place(times, person.as_of if at is None else at)
-        return list(zip(times[start:stop], rows[start:stop], strict=True))
+        start, stop = self._place(times, at)
+        if start == 0 and stop == len(times):
+            return times, rows
+        return times[start:stop], rows[start:stop]
 
 
 class Program:
