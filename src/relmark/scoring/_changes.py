@@ -1,5 +1,4 @@
-"""When the score of one lead changes if nothing else happens: stretches between changes of conditions, searched by
-`_fading`.
+"""When the score of one lead changes if nothing else happens: stretches between changes of conditions, each searched.
 
 A change of the total, of a band or of a grade is a number that leaves a range: the total the thousandth or the band in
 which it is, a group the range of its mark. Each is searched apart, and the first counts.
@@ -9,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from relmark.expressions.next_change import horizon
 from relmark.expressions.scalar import Person
 from relmark.scoring._fading import Branch, Fall, Flow, clamp, without_opposites
 from relmark.scoring._one import Found, ScoreProgram, _Each
+from relmark.scoring.decay import Decay
 
 __all__ = ["Course"]
 
@@ -42,8 +43,7 @@ class Course:
         self.program, self.person, self.found = program, person, found
         self.start = person.as_of
         self._fading = [isinstance(rule, _Each) and rule.fades for rule in program.rules]
-        self._whole = [_fall(rule, one) for rule, one in zip(program.rules, found, strict=True) if _fades(rule)]
-        self._of_branch = _merged(program, found)
+        self._kept: dict[tuple[frozenset[int], frozenset[int]], list[tuple[Fall, ...]]] = {}
         self._watching = [rule for rule, fades in zip(program.rules, self._fading, strict=True) if not fades]
 
     def next_change(self, *, bands: bool) -> tuple[int | None, bool]:
@@ -58,39 +58,43 @@ class Course:
         watched = self._watched(totals.total, totals.groups, bands=bands)
         while moment < end:
             flows = [self._flow(one.group, given) for one in watched]
+            gone = None
             if moment > self.start:
-                gone = [not _inside(flow, moment, one) for flow, one in zip(flows, watched, strict=True)]
-                if any(gone) and (new := self._changed(given, moment, watched, gone, bands=bands)) is not watched:
-                    if new is None:
-                        return moment, True
-                    watched = new
-            edge = min([end, *(rule.until(self.person, moment) for rule in self._watching)])
-            first, surely = self._first(flows, watched, moment, edge - 1)
-            if first is None:
-                moment = edge
-                if moment < end:
-                    given = self._given(moment, given)
-                continue
-            if not surely:
-                return first, False
-            moment = first
-            new = self._changed(given, moment, watched, [True] * len(watched), bands=bands)
-            if new is None:
+                pairs = zip(flows, watched, strict=True)
+                gone = next((k for k, (flow, one) in enumerate(pairs) if not _inside(flow, moment, one)), None)
+            if gone is None:
+                edge = min([end, *(rule.until(self.person, moment) for rule in self._watching)])
+                gone, first, surely = self._first(flows, watched, moment, edge - 1)
+                if not surely:
+                    return first, False
+                if gone is None:
+                    moment = edge
+                    if moment < end:
+                        given = self._given(moment, given)
+                    continue
+                moment = first
+            if watched[gone].group is None:
                 return moment, True
-            watched = new
+            # A group has another mark; the grade may be the same where another group has none.
+            groups = [int(self._flow(k, given).exact(moment)) for k in range(len(self.program.group_bounds))]
+            total = self._flow(None, given).exact(moment)
+            watched = self._watched(total, groups, bands=bands)
+            if self.program.grade(groups) != self._grade or not (watched[0].low <= totals.total < watched[0].high):
+                return moment, True
         return None, True
 
     @staticmethod
-    def _first(flows: list[Flow], watched: list[_Watched], start: int, end: int) -> tuple[int | None, bool]:
+    def _first(flows: list[Flow], watched: list[_Watched], start: int, end: int) -> tuple[int | None, int, bool]:
+        """Return which number leaves its range first, when, and whether it surely does; None for none."""
         best: int | None = None
         surely = True
-        for flow, one in zip(flows, watched, strict=True):
+        for k, (flow, one) in enumerate(zip(flows, watched, strict=True)):
             if end <= start:
                 break
             found, sure = flow.leaves(start, end, one.low, one.high)
             if found is not None:
-                best, surely, end = found, sure, found - 1
-        return best, surely
+                best, surely, end = k, sure, found - 1
+        return best, end + 1, surely
 
     def _given(self, moment: int, before: list[int]) -> list[int]:
         """Return what the rules that do not fade give at an instant; those that fade stand as they were."""
@@ -114,20 +118,6 @@ class Course:
             ]
         return watched
 
-    def _changed(
-        self, given: list[int], moment: int, watched: list[_Watched], gone: list[bool], *, bands: bool
-    ) -> list[_Watched] | None:
-        """Return None where the answer is another; else what is to be watched from now on."""
-        del gone
-        groups = [self._flow(k, given).exact(moment) for k in range(len(self.program.group_bounds))]
-        total = self._flow(None, given).exact(moment)
-        now = self._watched(total, groups, bands=bands)
-        if now[0] != watched[0]:
-            return None
-        if len(now) > 1 and self.program.grade([int(one) for one in groups]) != self._grade:
-            return None
-        return now
-
     @property
     def _grade(self) -> str:
         return self.program.grade(self.program.summed([one.kept for one in self.found]).groups)
@@ -141,64 +131,93 @@ class Course:
         for points, place, fades in zip(given, program.group, self._fading, strict=True):
             if not fades:
                 constants[place] += points
+        bounds = program.group_bounds
         if group is not None:
-            falls = [fall for rule_group, fall in self._own() if rule_group == group]
-            return Flow([Branch(constants[group], tuple(falls), *program.group_bounds[group])])
-        free = constants[-1] + sum(constants[k] for k, own in enumerate(program.group_bounds) if own == (None, None))
-        branches = [Branch(free, self._of_branch.get(-1, ()))]
-        branches += [
-            Branch(constants[k], self._of_branch.get(k, ()), *own)
-            for k, own in enumerate(program.group_bounds)
-            if own != (None, None)
+            falls = self._merged(frozenset([group]), frozenset([group]))[0]
+            return Flow([Branch(constants[group], falls, *bounds[group])])
+        bound = frozenset(k for k, own in enumerate(bounds) if not self._free(k, constants[k], *own))
+        everywhere = frozenset(range(-1, len(bounds)))
+        free = sum(points for k, points in enumerate([*constants[:-1], 0]) if k not in bound) + constants[-1]
+        branches = self._merged(bound, everywhere)
+        branched = zip(sorted(bound), branches, strict=False)
+        return Flow(
+            [Branch(free, branches[-1]), *(Branch(constants[k], falls, *bounds[k]) for k, falls in branched)],
+            *program.bounds,
+        )
+
+    def _free(self, group: int, constant: int, low: int | None, high: int | None) -> bool:
+        """Return whether a group, whose points only fade, can never reach its bounds."""
+        if low is None and high is None:
+            return True
+        up = down = constant
+        for rule, one, place in self._fading_rules:
+            if place == group:
+                up += clamp(sum(points for points in one.points[1] if points > 0), None, rule.bounds[1])
+                down += clamp(sum(points for points in one.points[1] if points < 0), rule.bounds[0], None)
+        return (high is None or up <= high) and (low is None or down >= low)
+
+    @cached_property
+    def _fading_rules(self) -> list[tuple[_Each, Found, int]]:
+        three = zip(self.program.rules, self.found, self.program.group, strict=True)
+        return [
+            (rule, one, group) for rule, one, group in three if isinstance(rule, _Each) and rule.fades and one.times
         ]
-        return Flow(branches, *program.bounds)
 
-    def _own(self) -> list[tuple[int, Fall]]:
-        groups = [group for group, fades in zip(self.program.group, self._fading, strict=True) if fades]
-        return list(zip(groups, self._whole, strict=True))
+    def _merged(self, apart: frozenset[int], of: frozenset[int]) -> list[tuple[Fall, ...]]:
+        """Return the falls of some groups, those `apart` each by itself, and last the others as one.
+
+        Rules that are added up alike are one fall, so that an order and its refund, at one instant and with one decay,
+        are nothing together and not two long searches.
+        """
+        kept = self._kept.get((apart, of))
+        if kept is not None:
+            return kept
+        falls: dict[int, list[Fall]] = {group: [] for group in (*sorted(apart), _REST)}
+        alike: dict[tuple[int, Decay | None, int | None], list[tuple[int, float]]] = {}
+        fading = [(rule, one, group) for rule, one, group in self._fading_rules if group in of]
+        mixed = len({sign for rule, one, _ in fading for sign in _signs(rule, one)}) > 1
+        for rule, one, group in fading:
+            branch = group if group in apart else _REST
+            if mixed and rule.period_cap is None and _unbounded(one.points[1], *rule.bounds):
+                alike.setdefault((branch, rule.decay, rule.expires), []).extend(zip(one.times, one.worth, strict=True))
+            else:
+                falls[branch].append(_fall(rule, one))
+        for (branch, decay, expires), pairs in alike.items():
+            pairs.sort()
+            times, worth = without_opposites([time for time, _ in pairs], [points for _, points in pairs])
+            if times:
+                falls[branch].append(Fall(times, worth, decay=decay, expires=expires))
+        found = self._kept[apart, of] = [tuple(own) for own in falls.values()]
+        return found
 
 
-def _fades(rule: object) -> bool:
-    return isinstance(rule, _Each) and rule.fades
+_REST = 1 << 30
 
 
-def _fall(rule: object, found: Found) -> Fall:
-    assert isinstance(rule, _Each)
+def _fall(rule: _Each, found: Found) -> Fall:
     low, high = rule.bounds
-    periods = None if rule.period_cap is None else [rule.period(time) for time in found.times]
+    times: Sequence[int] = found.times
+    worth: float | Sequence[float] = found.worth
+    stamps = found.stamps
+    if rule.constant is not None:
+        worth = rule.constant
+    elif min(found.worth) < 0 < max(found.worth):
+        times, worth = without_opposites(times, found.worth)
+        stamps = None
+    periods = None if rule.period_cap is None else [rule.period(time) for time in times]
     return Fall(
-        list(found.times), list(found.worth), decay=rule.decay, expires=rule.expires, periods=periods,
-        cap=rule.period_cap, low=low, high=high,
+        times, worth, decay=rule.decay, expires=rule.expires, periods=periods,
+        cap=rule.period_cap, low=low, high=high, stamps=stamps,
     )  # fmt: skip
 
 
-def _merged(program: ScoreProgram, found: Sequence[Found]) -> dict[int, tuple[Fall, ...]]:
-    """Return the falls of each group with bounds, and of all else (-1); rules that are added up alike are one.
-
-    So an order and its refund, at one instant and with one decay, are nothing together, and not two long searches.
-    """
-    falls: dict[int, list[Fall]] = {}
-    alike: dict[tuple[object, ...], list[tuple[int, float]]] = {}
-    for rule, one, group in zip(program.rules, found, program.group, strict=True):
-        if not (isinstance(rule, _Each) and rule.fades):
-            continue
-        branch = -1 if group < 0 or program.group_bounds[group] == (None, None) else group
-        if rule.period_cap is None and _free(one.points[1], *rule.bounds):
-            key = (branch, rule.decay, rule.expires)
-            alike.setdefault(key, []).extend(zip(one.times, one.worth, strict=True))
-        else:
-            falls.setdefault(branch, []).append(_fall(rule, one))
-    for (branch, decay, expires), pairs in alike.items():
-        if len(pairs) == 0:
-            continue
-        pairs.sort()
-        times, worth = without_opposites([time for time, _ in pairs], [points for _, points in pairs])
-        if times:
-            falls.setdefault(branch, []).append(Fall(times, worth, decay=decay, expires=expires))  # type: ignore[arg-type]
-    return {branch: tuple(own) for branch, own in falls.items()}
+def _signs(rule: _Each, found: Found) -> set[bool]:
+    """Return whether a rule gives points (True) and takes them (False)."""
+    worth = [rule.constant] if rule.constant is not None else [min(found.worth), max(found.worth)]
+    return {one > 0 for one in worth if one}
 
 
-def _free(faded: Sequence[int], low: int | None, high: int | None) -> bool:
+def _unbounded(faded: Sequence[int], low: int | None, high: int | None) -> bool:
     """Return whether points that only fade can never reach the bounds of their rule."""
     return (high is None or sum(one for one in faded if one > 0) <= high) and (
         low is None or sum(one for one in faded if one < 0) >= low

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,8 +27,8 @@ __all__ = ["MANY", "Branch", "Fall", "Flow", "clamp", "without_opposites"]
 MANY = 24
 """From how many events on numpy is faster than a loop."""
 
-_BUDGET = 500_000  # events looked at in one search; each stretch counts as _STRETCH: some tenths of a second
-_STRETCH = 20
+_BUDGET = 150_000  # events looked at in one search, and a hundred times all of them: some tenths of a second
+_STRETCH = 20  # what a stretch costs, in events
 _SLACK = 1e-9  # of the rounding of sums in float64, as a part of the largest number in them
 _HOUR = 3_600_000_000
 
@@ -47,31 +46,32 @@ def clamp(value: Any, low: int | None, high: int | None) -> Any:
 class _Stream:
     """Events of one sign in the order of time, with prefix sums of their points by decay."""
 
-    __slots__ = ("_alive", "_at", "_decay", "_size", "_sums", "n", "times", "worth")
+    __slots__ = ("_alive", "_at", "_decay", "_size", "_sums", "live", "n", "times")
 
-    def __init__(self, times: list[int], worth: list[float], decay: Decay | None, expires: int | None) -> None:
+    def __init__(self, times: Sequence[int], live: _Live | None, decay: Decay | None, expires: int | None) -> None:
         self.n = len(times)
-        self.times, self.worth = times, worth
+        self.times, self.live = times, live
         ends = [] if expires is None else [expires]
         ends += [decay.micros] if isinstance(decay, LinearDecay) else []
         self._alive = min(ends, default=None)
         self._at = times[-1] if times else 0
         self._decay = decay
         self._size = float(decay.micros) if isinstance(decay, (HalfLife, LinearDecay)) else 1.0
-        self._sums: list[list[float]] | None = None
+        self._sums: list[FloatArray] | None = None
 
-    def _prefix(self) -> list[list[float]]:
+    def _prefix(self) -> list[FloatArray]:
         if self._sums is None:
-            decay, at, size = self._decay, self._at, self._size
+            assert self.live is not None
+            decay, worth = self._decay, np.asarray(self.live.worth)
+            ages = (np.asarray(self.live.times) - self._at).astype(np.float64)
             if isinstance(decay, HalfLife):
-                pairs = zip(self.worth, self.times, strict=True)
-                self._sums = [[0.0, *accumulate(w * 2.0 ** ((t - at) / size) for w, t in pairs)]]
+                parts = [worth * np.exp2(ages / self._size)]
             elif isinstance(decay, LinearDecay):
-                late = (w * (t - at) for w, t in zip(self.worth, self.times, strict=True))
-                self._sums = [[0.0, *accumulate(self.worth)], [0.0, *accumulate(late)]]
+                parts = [worth, worth * ages]
             else:
                 factors = [1.0] if decay is None else [1.0, *(factor for _, factor in decay.steps)]
-                self._sums = [[0.0, *accumulate(float(round(w * factor)) for w in self.worth)] for factor in factors]
+                parts = [np.rint(worth * factor) for factor in factors]
+            self._sums = [np.concatenate(([0.0], np.cumsum(part))) for part in parts]
         return self._sums
 
     def rough(self, moment: int) -> tuple[float, float]:
@@ -83,19 +83,19 @@ class _Stream:
         age, whole = moment - self._at, sums[0]
         if isinstance(decay, HalfLife):
             factor = 2.0 ** -min(age / self._size, 1_100.0)
-            value = (whole[-1] - whole[first]) * factor
+            value = float(whole[-1] - whole[first]) * factor
             # What is less than half a thousandth is rounded to nothing, and so by no more than itself.
-            return value, min(0.5 * (self.n - first), abs(value)) + _SLACK * abs(whole[-1]) * factor
+            return value, min(0.5 * (self.n - first), abs(value)) + _SLACK * abs(float(whole[-1])) * factor
         if isinstance(decay, LinearDecay):
             late, size = sums[1], self._size
-            value = (whole[-1] - whole[first]) * (1.0 - age / size) + (late[-1] - late[first]) / size
-            scale = abs(whole[-1]) * (1.0 + age / size) + abs(late[-1]) / size
+            value = float((whole[-1] - whole[first]) * (1.0 - age / size) + (late[-1] - late[first]) / size)
+            scale = abs(float(whole[-1])) * (1.0 + age / size) + abs(float(late[-1])) / size
             return value, 0.5 * (self.n - first) + _SLACK * scale
         edges = () if decay is None else decay.edges()
         value, stop = 0.0, self.n
         for one, edge in zip(sums, (*edges, None), strict=True):
             start = first if edge is None else max(first, bisect_right(self.times, moment - edge))
-            value += one[stop] - one[start]
+            value += float(one[stop] - one[start])
             stop = start
         return value, 0.0
 
@@ -107,8 +107,8 @@ class Fall:
     ----------
     times : list of int, ascending
         Microseconds.
-    worth : list of float
-        Thousandths before decay.
+    worth : float, or list of float
+        Thousandths before decay, of each event.
     decay : Decay, optional
     expires : int, optional
         The age from which on an event gives nothing.
@@ -116,21 +116,24 @@ class Fall:
         The period of each event, where each gives at most `cap`.
     cap, low, high : int, optional
         Thousandths: the cap of each period, and the least and the most of the sum.
+    stamps : ndarray of int64, optional
+        The times as an array, where there is one.
     """
 
     __slots__ = ("cap", "decay", "expires", "high", "live", "low", "n_periods", "negative", "positive")
 
     def __init__(
         self,
-        times: list[int],
-        worth: list[float],
+        times: Sequence[int],
+        worth: float | Sequence[float],
         *,
         decay: Decay | None,
         expires: int | None,
-        periods: list[int] | None = None,
+        periods: Sequence[int] | None = None,
         cap: int | None = None,
         low: int | None = None,
         high: int | None = None,
+        stamps: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.decay, self.expires = decay, expires
         self.cap, self.low, self.high = cap, low, high
@@ -140,15 +143,25 @@ class Fall:
             place = {period: k for k, period in enumerate(dict.fromkeys(periods))}
             numbers, self.n_periods = [place[period] for period in periods], len(place)
         self.live: list[_Live] = []
+        all_times = np.array(times, dtype=np.int64) if stamps is None else stamps
+        all_worth = np.full(len(times), worth) if isinstance(worth, float) else np.array(worth, dtype=np.float64)
+        all_numbers = None if numbers is None else np.array(numbers)
         streams = []
         for up in (True, False):
-            rows = [k for k, w in enumerate(worth) if (w >= 0) is up]
-            whole = len(rows) == len(times)
-            own_times, own_worth = (times, worth) if whole else ([times[k] for k in rows], [worth[k] for k in rows])
-            streams.append(_Stream(own_times, own_worth, decay, expires))
-            if rows:
-                own = None if numbers is None else np.array([numbers[k] for k in rows])
-                self.live.append(_Live.of(self, np.array(own_times), np.array(own_worth), own, up=up))
+            own = all_worth >= 0.0 if up else all_worth < 0.0
+            n = int(np.count_nonzero(own))
+            live, own_times = None, []
+            if n == len(times) > 0:
+                live, own_times = _Live.of(self, all_times, all_worth, all_numbers, up=up), times
+            elif n:
+                periods = None if all_numbers is None else all_numbers[own]
+                live, own_times = (
+                    _Live.of(self, all_times[own], all_worth[own], periods, up=up),
+                    all_times[own].tolist(),
+                )
+            if live is not None:
+                self.live.append(live)
+            streams.append(_Stream(own_times, live, decay, expires))
         self.positive, self.negative = streams
 
     def values(self, times: Any, worth: Any, moment: int) -> Numbers:
@@ -208,7 +221,7 @@ class Fall:
         return clamp(least, self.low, self.high), clamp(most, self.low, self.high)
 
 
-def without_opposites(times: list[int], worth: list[float]) -> tuple[list[int], list[float]]:
+def without_opposites(times: Sequence[int], worth: Sequence[float]) -> tuple[Sequence[int], Sequence[float]]:
     """Leave out pairs of events at one instant with opposite points: under one decay they are nothing, for ever."""
     if min(worth, default=0.0) >= 0.0 or max(worth) <= 0.0:
         return times, worth
@@ -312,7 +325,9 @@ class Flow:
         self.falls = [fall for branch in self.branches for fall in branch.falls]
         signs = {up for fall in self.falls for up in (True, False) if (fall.positive if up else fall.negative).n}
         self.one_way = len(signs) < 2
+        self.n = sum(fall.positive.n + fall.negative.n for fall in self.falls)
         self._work = 0
+        self._cost = _STRETCH * (10 if any(fall.n_periods for fall in self.falls) else 1)
 
     def _added(self, sums: Iterable[float]) -> float:
         """Return the score of what each fall gives."""
@@ -332,9 +347,7 @@ class Flow:
 
     def exact(self, moment: int) -> float:
         """Return the score at an instant."""
-        return self._added(
-            fall.total(fall.nothing, [(live, live.at(moment)) for live in fall.live]) for fall in self.falls
-        )
+        return self._sum(self._values(moment))
 
     def leaves(self, start: int, end: int, low: float, high: float) -> tuple[int | None, bool]:
         """Return the first instant in (start, end] at which the score is outside of [low, high), None for none.
@@ -362,39 +375,90 @@ class Flow:
         if not self._outside_roughly(end, low, high) and low <= self.exact(end) < high:
             return None
         first, last = start, end
-        while last - first > _HOUR // 60:
+        while last - first > _HOUR:
             middle = (first + last) // 2
-            if self._guess(middle, low, high):
-                last = middle
-            else:
+            if low <= self._guess(middle) < high:
                 first = middle
-        # Near here rounding decides: a step is what changes the score by about its rounding error.
-        step = max(self._step(first), 1)
-        first = max(first, start)
-        while first > start and not low <= self.exact(first) < high:
-            last, first = first, max(start, first - step)
+            else:
+                last = middle
+        # Near here rounding decides. The guess errs by about the root of the number of events.
+        before, after = self._guess(first), self._guess(last)
+        rate = max(abs(before - after) / (last - first), 1e-12)
+        near = first + round(abs(before - (low if after < before else high)) / rate) if before != after else first
+        step = int(min((1.0 + self.n**0.5) / rate, last - first)) + 1
+        # Many small points are rounded down together: what one look shows of that holds nearby.
+        near = min(max(start, near), end)
+        astray = self.exact(near) + 0.5 - self._guess(near)
+        near += round((astray if after < before else -astray) / rate)
+        first, last = min(max(start, near - step), end - 1), max(start + 1, min(end, near + step))
+        at_first, at_last = self._values(first), self._values(last)
+        while first > start and not low <= self._sum(at_first) < high:
             step *= 4
-        last = min(max(last, first + 1), end)
-        while last < end and low <= self.exact(last) < high:
-            first, last = last, min(end, last + step)
+            last, at_last = first, at_first
+            first = max(start, first - step)
+            at_first = self._values(first)
+        while last < end and low <= self._sum(at_last) < high:
             step *= 4
-        return self._exactly(first, last, low, high)
+            first, at_first = last, at_last
+            last = min(end, last + step)
+            at_last = self._values(last)
+        return self._bisected(first, last, self._moving(at_first, at_last), low, high)
 
     def _outside_roughly(self, moment: int, low: float, high: float) -> bool:
         least, most = self.rough(moment, moment)
         return most < low or least >= high
 
-    def _guess(self, moment: int, low: float, high: float) -> bool:
+    def _guess(self, moment: int) -> float:
+        """Return about what the score is, so that what it is rounded to lies in a range where this does."""
         least, most = self.rough(moment, moment)
-        return not low <= (least + most) / 2 + 0.5 < high
+        return (least + most) / 2 + 0.5
 
-    def _step(self, moment: int) -> int:
-        """Return about how long the score takes to change by its usual rounding error."""
-        size = _HOUR
-        before, after = sum(self.rough(moment, moment)), sum(self.rough(moment + size, moment + size))
-        rate = abs(after - before) / 2 / size
-        n = sum(fall.positive.n + fall.negative.n for fall in self.falls)
-        return size if rate == 0.0 else int(min((1.0 + n**0.5) / rate, 1e15))
+    def _bisected(self, start: int, end: int, moving: list[_Moving], low: float, high: float) -> int:
+        """Return the first instant outside of a range, of which the score is outside at `end` and never comes back."""
+        while end - start > 1:
+            if sum(len(live.times) for one in moving for live in one.lives) == 1:
+                return self._bisected_of_one(moving, start, end, low, high)
+            middle = (start + end) // 2
+            at = [[live.at(middle) for live in one.lives] for one in moving]
+            here = [one._replace(at_high=values) for one, values in zip(moving, at, strict=True)]
+            if low <= self._at_end(here) < high:
+                start = middle
+                here = [one._replace(at_low=values) for one, values in zip(moving, at, strict=True)]
+            else:
+                end = middle
+            moving = [_narrowed(one) if one.lives else one for one in here]
+        return end
+
+    def _bisected_of_one(self, moving: list[_Moving], start: int, end: int, low: float, high: float) -> int:
+        """Return the same where a single event is left that changes: what the score is depends on its points alone."""
+        place = next(k for k, one in enumerate(moving) if one.lives)
+        one = moving[place]
+        live = one.lives[0]
+        verdicts: dict[float, bool] = {}
+        while end - start > 1:
+            middle = (start + end) // 2
+            at = live.at(middle)
+            (points,) = at
+            inside = verdicts.get(points)
+            if inside is None:
+                here = [*moving[:place], one._replace(at_high=[at]), *moving[place + 1 :]]
+                inside = verdicts[points] = low <= self._at_end(here) < high
+            start, end = (middle, end) if inside else (start, middle)
+        return end
+
+    def _values(self, moment: int) -> list[list[Numbers]]:
+        """Return the points of all events at an instant, by fall and sign."""
+        return [[live.at(moment) for live in fall.live] for fall in self.falls]
+
+    def _sum(self, values: list[list[Numbers]]) -> float:
+        """Return the score of the points of all events."""
+        pairs = zip(self.falls, values, strict=True)
+        return self._added(fall.total(fall.nothing, zip(fall.live, own, strict=True)) for fall, own in pairs)
+
+    def _moving(self, first: list[list[Numbers]], last: list[list[Numbers]]) -> list[_Moving]:
+        """Return the events that change between two instants, from the points of all events at both."""
+        three = zip(self.falls, first, last, strict=True)
+        return [_narrowed(_Moving(fall.nothing, fall.live, a, b)) for fall, a, b in three]
 
     # Both signs: stretches are halved where their bounds leave it open
 
@@ -403,7 +467,7 @@ class Flow:
         stack = [(start, end)]
         while stack:
             first, last = stack.pop()
-            self._spend(_STRETCH, first)
+            self._spend(self._cost, first)
             least, most = self.rough(first, last)
             if low <= least and most < high:
                 continue
@@ -419,19 +483,15 @@ class Flow:
 
     def _spend(self, work: int, low: int) -> None:
         self._work += work
-        if self._work > _BUDGET:
+        if self._work > _BUDGET + 100 * self.n:
             raise _Spent(low)
 
     def _exactly(self, start: int, end: int, low: float, high: float) -> int | None:
         """Return the first instant in (start, end] outside of a range, where at `start` the score is in it."""
-        whole = []
-        for fall in self.falls:
-            first, last = [live.at(start) for live in fall.live], [live.at(end) for live in fall.live]
-            whole.append(_narrowed(_Moving(fall.nothing, fall.live, first, last)))
-        stack = [(start, end, whole)]
+        stack = [(start, end, self._moving(self._values(start), self._values(end)))]
         while stack:
             first, last, moving = stack.pop()
-            self._spend(_STRETCH + sum(len(live.times) for one in moving for live in one.lives), first)
+            self._spend(self._cost + sum(len(live.times) for one in moving for live in one.lives), first)
             if low <= self._bound(moving, least=True) and self._bound(moving, least=False) < high:
                 continue
             if last - first == 1:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from relmark.core.errors import InputError
 from relmark.core.time import DAY
@@ -19,6 +20,7 @@ from relmark.expressions.scalar_calendar import NEVER, Zone, period_number
 from relmark.expressions.scalar_values import plain_literal
 from relmark.expressions.unknown import unknown_parts
 from relmark.scoring._fading import MANY, clamp
+from relmark.scoring.decay import Decay
 from relmark.scoring.points import MOST, ByValue, Tiers
 from relmark.scoring.rules import Rule
 
@@ -48,6 +50,7 @@ class Found(NamedTuple):
     what: Sequence[Any] = ()
     worth: Sequence[float] = ()
     points: tuple[Sequence[int], Sequence[int], Sequence[int]] = ((), (), ())
+    stamps: npt.NDArray[np.int64] | None = None
 
     @property
     def events(self) -> Iterator[Worth]:
@@ -217,17 +220,14 @@ class _Each:
                 newest[key] = k
         return sorted([*kept, *newest.values()])
 
-    def _faded(self, times: Sequence[int], worth: Sequence[float], at: int) -> list[int]:
-        decay = self.decay
-        if decay is None:
-            return [round(one) for one in worth]
+    def _faded(self, decay: Decay, times: Sequence[int], worth: Sequence[float], at: int) -> tuple[list[int], Any]:
+        """Return the points of events after decay, and their times as an array where they are many."""
         if len(times) >= MANY:
-            factors = decay.factors(at - np.array(times))
-            if self.constant is not None:
-                return np.rint(self.constant * factors).astype(np.int64).tolist()
-            return np.rint(np.array(worth) * factors).astype(np.int64).tolist()
+            stamps = np.array(times, dtype=np.int64)
+            given = self.constant if self.constant is not None else np.array(worth)
+            return np.rint(given * decay.factors(at - stamps)).astype(np.int64).tolist(), stamps
         factor = decay.factor
-        return [round(one * factor(at - time)) for time, one in zip(times, worth, strict=True)]
+        return [round(one * factor(at - time)) for time, one in zip(times, worth, strict=True)], None
 
     def period(self, time: int) -> int:
         """Return the number of the period that has a cap of its own in which an instant lies."""
@@ -249,7 +249,7 @@ class _Each:
             given = round(_tier(self.tiers, n) * 1000.0)
             return Found(given, given, clamp(given, *self.bounds), times, what, worth, ([0] * n, [0] * n, [0] * n))
         raw = [round(self.constant)] * n if self.constant is not None else [round(one) for one in worth]
-        faded = raw if self.decay is None else self._faded(times, worth, at)
+        faded, stamps = (raw, None) if self.decay is None else self._faded(self.decay, times, worth, at)
         kept = faded
         if self.period_cap is not None:
             groups: dict[int, list[int]] = {}
@@ -263,7 +263,7 @@ class _Each:
         if bounded != whole:
             kept = list(kept)
             _trim(kept, range(n), *self.bounds)
-        return Found(sum(raw), sum(faded), bounded, times, what, worth, (raw, faded, kept))
+        return Found(sum(raw), sum(faded), bounded, times, what, worth, (raw, faded, kept), stamps)
 
     def until(self, person: Person, at: int) -> int:
         """Return until when enough events count for the tier that is reached now."""

@@ -283,8 +283,8 @@ def _bound_lines(program: ScoreProgram, totals: Totals) -> Iterator[Line]:
     """Yield a line for each cap that takes points away, and each floor that adds some, of groups and of the total."""
     score = program.score
     sums = [0] * (len(score.groups) + 1)  # the last is of rules without a group
-    for points, group in zip(totals.rules, program.group, strict=True):
-        sums[group] += points
+    for points, place in zip(totals.rules, program.group, strict=True):
+        sums[place] += points
     for group, before, kept in zip(score.groups, sums, totals.groups, strict=False):
         if before != kept:
             yield _bound_line(group.name, group.name, kept - before)
