@@ -26,7 +26,7 @@ from relmark.expressions.scalar import Person, Program, program_of
 if TYPE_CHECKING:
     from relmark.core.base import CustomerBase
 
-__all__ = ["Explanation", "explain_in_base", "explain_one"]
+__all__ = ["Explanation", "explain_in_base", "explain_one", "explain_person"]
 
 
 def explain_one(
@@ -70,8 +70,13 @@ def explain_one(
       no      event("purchase").count(within=days(30)) >= 2: is 1; needs 1 more purchase before 2026-12-02 12:00
                 purchase 2026-11-02 12:00 20
     """
-    program = program_of(rule, tz, segments=segments)
-    person = Person.of(customer, events, as_of=as_of, tz=tz)
+    return explain_person(
+        program_of(rule, tz, segments=segments), Person.of(customer, events, as_of=as_of, tz=tz), name
+    )
+
+
+def explain_person(program: Program, person: Person, name: str = "") -> Explanation:
+    """Return what `explain_one` gives, of a compiled rule and a person at hand: several rules share one person."""
     return Explanation(name=name, verdict=program.verdict(person), program=program, person=person)
 
 
@@ -87,8 +92,7 @@ def explain_in_base(
     """Return for one customer of a base what `explain_one` gives, reading nobody else's events."""
     check_on_data(rule, base, rule=True, segments=None if segments is None else segments.keys())
     program = program_of(rule, base.tz, segments=segments)
-    person = Person.from_base(base, customer_id, as_of=as_of)
-    return Explanation(name=name, verdict=program.verdict(person), program=program, person=person)
+    return explain_person(program, Person.from_base(base, customer_id, as_of=as_of), name)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

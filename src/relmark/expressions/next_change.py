@@ -130,11 +130,20 @@ class Changes:
         if not isinstance(figure, nodes.Aggregate) or figure.window.ago is not None:
             return None
         if figure.op == "sum" and figure is not node:
-            rows = self.program.finder(figure.events)(who)[1]
-            read = prop(nodes.Prop(figure.of or "value"))
-            return figure if all((read(row, 0) or 0.0) >= 0.0 for row in rows) else None
+            return figure if self._never_negative(figure, who) else None
         shrinks = {"exists"} if figure is node else {"count", "active_days", "count_distinct"}
         return figure if figure.op in shrinks else None
+
+    def _never_negative(self, figure: nodes.Aggregate, who: Person) -> bool:
+        """Return whether no event of a sum takes from it; it is found out once for each person."""
+        find, of = self.program.finder(figure.events), figure.of or "value"
+        known = who.facts.get((find.key, of))
+        if known is None:
+            read = prop(nodes.Prop(of))
+            values = (read(row, 0) for row in find(who)[1])
+            known = all(value is None or (value.__class__ is float and value >= 0.0) for value in values)
+            who.facts[find.key, of] = known
+        return known
 
     def _first_to_leave(self, figure: nodes.Aggregate, call: Call, who: Person, at: int) -> int:
         """Return when the first event leaves without which a test is another one: found by bisection, as all do so."""

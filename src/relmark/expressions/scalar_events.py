@@ -19,6 +19,7 @@ from relmark.expressions import nodes
 from relmark.expressions.lengths import length
 from relmark.expressions.scalar_calendar import Zone, period_number
 from relmark.expressions.scalar_person import Events, Person, Value
+from relmark.expressions.scalar_tables import MANY, Table, table_of
 from relmark.expressions.scalar_values import Call, prop
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.stored import written
@@ -49,11 +50,11 @@ class Finder:
         The closure of its ``where``.
     """
 
-    __slots__ = ("_key", "_test", "_types", "selection")
+    __slots__ = ("_test", "_types", "key", "selection")
 
     def __init__(self, selection: Selection, test: Call | None) -> None:
         self.selection = selection
-        self._key = canonical(written(selection))
+        self.key = canonical(written(selection))
         self._types = selection.types
         self._test = test
 
@@ -61,9 +62,9 @@ class Finder:
         """Return all events of the selection up to the person's as_of: times ascending, and what happened."""
         found = who._found  # noqa: SLF001  (a person keeps what was found in them)
         try:
-            return found[self._key]
+            return found[self.key]
         except KeyError:
-            result = found[self._key] = self._find(who)
+            result = found[self.key] = self._find(who)
             return result
 
     def _find(self, who: Person) -> Events:
@@ -120,15 +121,30 @@ def aggregate(node: nodes.Aggregate, find: Finder, zone: Zone) -> Call:
     figure = _FIGURES[node.op]
     numeric = node.op in {"sum", "mean", "min", "max"}
 
+    def checked(value: Any) -> Any:
+        if numeric and value is not None and value.__class__ is not float:
+            raise InputError(f"{node!r}: property {node.of!r} is {value!r}, and {node.op} needs numbers.")
+        return value
+
     def call(who: Person, at: int) -> Value:
         times, rows = find(who)
         start, stop = place(times, at)
+        if stop - start >= MANY:
+            table = who.table((find.key, node.op, node.of), lambda: table_over(times, rows))
+            if table is not None:
+                return table(start, stop)  # type: ignore[no-any-return]
         known = [(value, times[k]) for k in range(start, stop) if (value := read(rows[k], at)) is not None]
-        if numeric:
-            for value, _ in known:
-                if value.__class__ is not float:
-                    raise InputError(f"{node!r}: property {node.of!r} is {value!r}, and {node.op} needs numbers.")
+        for value, _ in known if numeric else ():
+            checked(value)
         return figure(known)
+
+    def table_over(times: list[int], rows: list[Any]) -> Table:
+        values = [read(row, 0) for row in rows]
+        if numeric and any(value is not None and value.__class__ is not float for value in values):
+            return lambda start, stop: figure(
+                [(checked(values[k]), times[k]) for k in range(start, stop) if values[k] is not None]
+            )
+        return table_of(node.op, times, values)
 
     return call
 
@@ -155,6 +171,11 @@ def _active_days(find: Finder, place: Span, zone: Zone) -> Call:
     def call(who: Person, at: int) -> float:
         times = find(who)[0]
         start, stop = place(times, at)
+        if stop - start >= MANY:
+            key = (find.key, "active_days", zone.name)
+            table = who.table(key, lambda: table_of("count_distinct", times, [zone.day(time) for time in times]))
+            if table is not None:
+                return table(start, stop)  # type: ignore[no-any-return]
         return float(len({zone.day(time) for time in times[start:stop]}))
 
     return call
