@@ -18,6 +18,7 @@ from relmark.expressions.literals import LiteralValue, literal_kind
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection
+from relmark.expressions.unread import Unread
 from relmark.expressions.walk import children
 
 if TYPE_CHECKING:
@@ -155,6 +156,13 @@ class _Checker:
                 self._segment(name, path)
             case nodes.Aggregate():
                 return self._aggregate(node, path)
+            case Unread(parts=parts):
+                for place, part in parts:
+                    if isinstance(part, Selection):
+                        self._selection(part, place)
+                    else:
+                        self.kind(part, place)
+                return None
             case _:
                 self._behaviour(node, path)
         return "boolean"
