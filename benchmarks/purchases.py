@@ -48,7 +48,7 @@ def sort():
 if __name__ == "__main__":
     print(timing.heading())
     print(
-        f"{LINES:,} lines of {LINES // 4:,} orders, {CUSTOMERS:,} customers, seed {SEED}; CPU seconds, median of 5 pairs"
+        f"{LINES:,} lines of {LINES // 4:,} orders, {CUSTOMERS:,} customers, seed {SEED}; CPU seconds, medians of pairs"
     )
     timing.report(
         {

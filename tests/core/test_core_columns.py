@@ -106,7 +106,7 @@ def test_values_become_a_column_of_their_kind(name):
         ([1, "a"], "x has 'a' (text) in row 1 and 1 (number) in row 0: give a column one type."),
         ([None, True, 1], "x has 1 (number) in row 2 and True (boolean) in row 1"),
         ([date(2026, 1, 1), NOON], "(instant) in row 1 and datetime.date(2026, 1, 1) (date) in row 0"),
-        ([{"a"}, {1}], "x has the tag 1 in row 1: tags are strings."),
+        ([{"a"}, {1}], "x has the tag 1 in row 1: tags are strings that are not empty."),
         (
             [object()],
             "of type object in row 0: numbers, booleans, strings, dates, times or sets of strings are needed.",

@@ -113,7 +113,7 @@ def test_a_missing_value_is_named():
     assert not found.member
     assert found.missing == ("city", 'event("purchase").mean("value")')
     assert 'field("city") == "Omsk": not known: city' in str(found)
-    assert "for want of a value" in str(found)
+    assert "because a value is missing" in str(found)
     assert one(field("a") / field("b") > 1, attributes={"a": 1, "b": 0}).missing == ('field("a") / field("b")',)
     assert one(field("a").fill(2) > 3, attributes={}).missing == ()
     assert one(field("vip"), attributes={}).missing == ("vip",)
@@ -173,7 +173,7 @@ def test_silence_grows_long_enough():
 
 def test_a_birthday_a_period_and_a_date_say_why():
     adult = one(field("born").age() >= 18, attributes={"born": date(2008, 12, 24)}, tz="Europe/Berlin")
-    assert adult.next_change.isoformat() == "2026-12-24T00:00:00+01:00"
+    assert adult.next_change.isoformat() == "2026-12-23T23:00:00+00:00"
     assert adult.change.code == "birthday"
     month = one(field("born").in_period("month"), attributes={"born": date(2026, 11, 24)})
     assert (month.change.code, month.next_change) == ("period", datetime(2026, 12, 1, tzinfo=UTC))
@@ -188,10 +188,11 @@ def test_the_clock_of_the_business_decides_about_days():
     rule = field("born").upcoming(days(1))
     in_berlin = one(rule, attributes={"born": date(2026, 3, 29)}, as_of="2026-03-28T22:59Z", tz="Europe/Berlin")
     assert not in_berlin.member
-    assert in_berlin.next_change.isoformat() == "2026-03-29T00:00:00+01:00"
+    assert in_berlin.next_change.isoformat() == "2026-03-28T23:00:00+00:00"
     on_the_day = one(rule, attributes={"born": date(2026, 3, 29)}, as_of="2026-03-28T23:00Z", tz="Europe/Berlin")
     assert on_the_day.member
-    assert on_the_day.next_change.isoformat() == "2026-03-30T00:00:00+02:00"  # a day of 23 hours
+    assert on_the_day.next_change.isoformat() == "2026-03-29T22:00:00+00:00"  # a day of 23 hours
+    assert "2026-03-30" in str(on_the_day)
 
 
 def test_logic_shows_its_parts_with_their_paths():

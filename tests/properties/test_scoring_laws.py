@@ -1,9 +1,12 @@
 """Laws of lead scores: against a slow reading, one lead against many, sums, caps, order, time travel, next changes."""
 
 import math
+import random
+import runpy
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, days, event, field, prop
 from relmark.scoring import ByValue, Grade, Group, LeadScore, Rule, Tiers, half_life, linear_decay, step_decay
 
+_RANDOM = runpy.run_path(str(Path(__file__).parents[1] / "expressions" / "random_rules.py"))
 START = datetime(2026, 1, 1, tzinfo=UTC)
 AS_OF = START + timedelta(days=40)
 US = timedelta(microseconds=1)
@@ -31,6 +35,7 @@ rows = st.lists(
 ages = st.lists(st.one_of(st.none(), st.integers(10, 80)), min_size=4, max_size=4)
 points = st.one_of(st.integers(-20, 30), st.floats(-20, 30).map(lambda x: round(x, 3)))
 caps = st.one_of(st.none(), st.integers(0, 40))
+floors = st.one_of(st.none(), st.none(), st.integers(-30, 0))
 lengths = st.integers(1, 60 * 24).map(lambda hours: timedelta(hours=hours))
 decays = st.one_of(
     st.none(),
@@ -67,7 +72,7 @@ def rules(draw, name):
                 st.just(event("visit").sum(within=days(20)) * 0.3),
             )
         )
-        return Rule(name, when=when, points=given, group=group, cap=cap)
+        return Rule(name, when=when, points=given, group=group, cap=cap, floor=draw(floors))
     given = draw(
         st.one_of(
             points,
@@ -76,7 +81,8 @@ def rules(draw, name):
             st.just(Tiers({1: 2, 3: 7})),
         )
     )
-    rest = {"expires": draw(st.one_of(st.none(), lengths))}
+    rest = {"expires": draw(st.one_of(st.none(), lengths)), "floor": draw(floors)}
+    rest["once_per"] = draw(st.sampled_from([None, None, "page", "value"]))
     if not isinstance(given, Tiers):
         rest["decay"] = draw(decays)
         period = draw(st.sampled_from([None, days(1), days(3), timedelta(hours=5), "week", "month"]))
@@ -91,10 +97,11 @@ def scores(draw):
     return LeadScore(
         name="law",
         rules=[draw(rules(f"r{k}")) for k in range(n)],
-        groups=[Group("fit", draw(caps)), Group("site", draw(caps))],
+        groups=[Group("fit", draw(caps), draw(floors)), Group("site", draw(caps), draw(floors))],
         bands={"warm": 5, "hot": 20},
         grades=draw(st.sampled_from([None, Grade(fit={"A": 10, "B": 0}, site={1: 10, 2: 0})])),
         cap=draw(caps),
+        floor=draw(floors),
     )
 
 
@@ -128,12 +135,46 @@ def test_one_lead_and_many_agree_to_the_last_bit_and_lines_add_up(score, rows, a
         assert [float(points) for points in one.by_group.values()] == found.by_group[k].tolist()
         assert one.band == found.band[k]
         assert one.grade == found.grade[k]
-        caps = {line.rule: float(line.points) for line in one.lines if line.kind == "cap"}
+        caps = {line.rule: float(line.points) for line in one.lines if line.kind != "rule"}
         assert caps == {name: lost for name, lost in zip(found.caps, found.by_cap[k].tolist(), strict=True) if lost}
         assert score.explain(base, f"c{k}", as_of=AS_OF).total == one.total
         for line in one.lines:
             if line.events and not isinstance(score.rules[found.rules.index(line.rule)].points, Tiers):
                 assert sum(event.points for event in line.events) == line.points
+
+
+def some_score(rng, as_of):
+    """Return a score whose conditions, events and calculations are of every node of the language."""
+    given = []
+    for k in range(rng.randint(1, 4)):
+        number, text = _RANDOM["some_number"](rng, as_of, 2), _RANDOM["some_text"](rng, as_of)
+        worth = rng.choice([3, -2.5, Tiers({0: 1, 2: 4.5}, of=number), ByValue(text, {"x": 5, "MVP": -2}, 0.25)])
+        if rng.random() < 0.7:
+            given.append(Rule(f"r{k}", when=_RANDOM["some_rule"](rng, as_of, rng.randint(0, 2)), points=worth))
+        else:
+            worth = rng.choice([3, prop("n") * 2 - prop("value").fill(1), ByValue(prop("s").fill("x"), {"x": 2})])
+            given.append(Rule(f"r{k}", each=_RANDOM["some_events"](rng), points=worth))
+    return LeadScore(name="any", rules=given, bands={"warm": 3})
+
+
+@given(st.integers(0, 2**40))
+@settings(max_examples=250, deadline=None)
+def test_conditions_of_every_node_score_alike_for_one_and_many_and_name_what_is_missing(seed):
+    rng = random.Random(seed)
+    as_of, tz = _RANDOM["some_as_of"](rng), rng.choice(_RANDOM["ZONES"])
+    base, customers, events = _RANDOM["some_base"](rng, tz, as_of)
+    score = some_score(rng, as_of)
+    found = score.evaluate(base, as_of=as_of)
+    for row, who in enumerate(base.customer_id.tolist()):
+        customer = next((one for one in customers if one.id == who), None)
+        own = [one for one in events if one.customer_id == who]
+        for one in (score.one(customer, own, as_of=as_of, tz=tz), score.explain(base, who, as_of=as_of)):
+            assert float(one.total) == found.total[row], (seed, who)
+            assert [float(line.points) for line in one.lines] == found.by_rule[row].tolist()
+            for line, rule in zip(one.lines, score.rules, strict=True):
+                if rule.when is not None and rule.when.measure(base, as_of).value(row) is None:
+                    assert line.missing, (seed, who, rule.when)
+            assert one.to_dict()["total"] == float(one.total)
 
 
 @given(scores(), rows, ages, st.randoms(use_true_random=False))
@@ -152,10 +193,9 @@ def test_a_cap_never_raises_a_score(score, rows, ages):
     base = base_of(rows, ages)
     capped = score.evaluate(base, as_of=AS_OF).total
     free_rules = [attrs.evolve(rule, cap=None, cap_per=None, cap_total=None) for rule in score.rules]
+    free_groups = [attrs.evolve(group, cap=None) for group in score.groups]
     without_rule_caps = attrs.evolve(score, rules=free_rules).evaluate(base, as_of=AS_OF).total
-    free = attrs.evolve(score, rules=free_rules, groups=[Group("fit"), Group("site")], cap=None, grades=None).evaluate(
-        base, as_of=AS_OF
-    )
+    free = attrs.evolve(score, rules=free_rules, groups=free_groups, cap=None, grades=None).evaluate(base, as_of=AS_OF)
     assert (capped <= without_rule_caps).all()
     assert (without_rule_caps <= free.total).all()
 
@@ -215,7 +255,12 @@ def naive(score, rows, ages, k):
     for rule in score.rules:
         given = Fraction(0)
         periods = defaultdict(Fraction)
-        for _, _, quarter, _, _ in (row for row in own if row[1] in rule.each.types):
+        happened = sorted((row for row in own if row[1] in rule.each.types), key=lambda row: row[2])
+        if rule.once_per is not None:
+            of = 4 if rule.once_per == "page" else 3
+            last = {row[of]: place for place, row in enumerate(happened)}
+            happened = [row for place, row in enumerate(happened) if row[of] is None or last[row[of]] == place]
+        for _, _, quarter, _, _ in happened:
             age = AS_OF - START - timedelta(minutes=15 * quarter)
             if rule.expires is not None and age >= rule.expires:
                 continue
@@ -226,6 +271,7 @@ def naive(score, rows, ages, k):
             given += worth if rule.cap_per is None else min(worth, Fraction(rule.cap))
         limit = rule.cap if rule.cap_per is None else rule.cap_total
         given = given if limit is None else min(given, Fraction(limit))
+        given = given if rule.floor is None else max(given, Fraction(rule.floor))
         if rule.group is None:
             total += given
         else:
@@ -243,7 +289,7 @@ def _factor(decay, age):
 
 
 plain_rules = st.builds(
-    lambda kind, points, cap, per, total, group, decay, expires: Rule(
+    lambda kind, points, cap, per, total, group, decay, expires, floor, once: Rule(
         "x",
         each=event(kind),
         points=points,
@@ -253,6 +299,8 @@ plain_rules = st.builds(
         group=group,
         decay=decay,
         expires=expires,
+        floor=floor,
+        once_per=once,
     ),
     st.sampled_from(KINDS),
     st.integers(-9, 9),
@@ -262,6 +310,8 @@ plain_rules = st.builds(
     st.sampled_from([None, "fit"]),
     decays,
     st.one_of(st.none(), lengths),
+    floors,
+    st.sampled_from([None, "page", "value"]),
 )
 
 

@@ -277,3 +277,24 @@ def test_bands_that_were_entered_since_an_instant_have_been_crossed():
     assert found.crossed(since=AS_OF - days(2.5)) == ("hot",)
     assert found.crossed(since=AS_OF - days(9)) == ("warm", "hot")
     assert found.crossed(since=AS_OF) == ()
+
+
+@pytest.mark.parametrize(
+    ("when", "missing"),
+    [
+        (field("age").between(18, 65), ("field 'age'",)),
+        ((field("age").fill(18) >= 18) & (field("income") > 1), ("field 'income'",)),
+        (
+            field("age").is_null() & (field("income").fill(2) / field("zero") > 1),
+            ('field("income").fill(2) / field("zero")',),
+        ),
+        ((field("age") > 1) | (field("income") > 1), ("field 'age'", "field 'income'")),
+    ],
+)
+def test_an_unknown_condition_gives_nothing_and_says_what_is_missing(when, missing):
+    one = LeadScore(name="x", rules=[Rule("r", when=when, points=5)]).one(
+        Customer("c1", {"zero": 0}), [], as_of="2026-11-01"
+    )
+    assert one.total == 0
+    assert one.lines[0].missing == missing
+    assert one.to_dict()["lines"][0]["missing"] == list(missing)

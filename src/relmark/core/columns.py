@@ -398,8 +398,8 @@ def _kind_of(name: str, value: Any, row: int) -> Kind:
         return "date" if np.datetime_data(value.dtype)[0] in {"Y", "M", "W", "D"} else "instant"
     if isinstance(value, (set, frozenset, list, tuple)):
         for tag in value:
-            if not isinstance(tag, str):
-                raise InputError(f"{name} has the tag {shown(tag)} in row {row}: tags are strings.")
+            if not isinstance(tag, str) or not tag:
+                raise InputError(f"{name} has the tag {shown(tag)} in row {row}: tags are strings that are not empty.")
         return "tags"
     if isinstance(value, (Real, np.number)) or hasattr(value, "as_integer_ratio"):
         return "number"

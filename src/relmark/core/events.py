@@ -21,6 +21,9 @@ CustomerId: TypeAlias = int | str
 Scalar: TypeAlias = int | float | str | bool | date | datetime | None
 Action: TypeAlias = Literal["sent", "delivered", "opened", "clicked", "bounced", "unsubscribed", "complained"]
 
+_BEYOND = 2**63
+_EXACT = 2**53
+
 _TYPE_OF_ACTION = {
     "sent": "message_sent",
     "delivered": "message_delivered",
@@ -33,22 +36,35 @@ _TYPE_OF_ACTION = {
 
 
 def _checked_id(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    name = f"{type(instance).__name__}.{attribute.name}"
     if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
-        raise InputError(f"{type(instance).__name__}.{attribute.name} is {shown(value)}: an int or a str is needed.")
+        raise InputError(f"{name} is {shown(value)}: an int or a str is needed.")
+    _plain_item(name, value)
 
 
 def _checked_text(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, str) or not value:
         raise InputError(f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a name is needed.")
+    _plain_item(f"{type(instance).__name__}.{attribute.name}", value)
+
+
+def _plain_item(name: str, value: Any) -> None:
+    """Refuse a text with NUL, which a column would cut off at an end, and a whole number beyond 64 bits."""
+    if value.__class__ is str:
+        if "\0" in value:
+            raise InputError(f"{name} is {shown(value)}, with a NUL character: remove it.")
+    elif value.__class__ is int and not -_BEYOND < value < _BEYOND:
+        raise InputError(f"{name} is {shown(value)}: a whole number of at most 64 bits is needed, or a string.")
 
 
 def _checked_number(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is None:
         return
+    name = f"{type(instance).__name__}.{attribute.name}"
+    if isinstance(value, int) and abs(value) > _EXACT:
+        raise InputError(f"{name} is {shown(value)}: a number is held in float64, exactly up to 2**53. Give a float.")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(
-            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a finite number, or None, is needed."
-        )
+        raise InputError(f"{name} is {shown(value)}: a finite number, or None, is needed.")
 
 
 def _checked_word(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -56,6 +72,7 @@ def _checked_word(instance: object, attribute: attrs.Attribute[Any], value: Any)
         raise InputError(
             f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a str, an int or None is needed."
         )
+    _plain_item(f"{type(instance).__name__}.{attribute.name}", value)
 
 
 def _checked_span(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -70,6 +87,8 @@ def _checked_span(instance: object, attribute: attrs.Attribute[Any], value: Any)
 
 def _aware_time(value: Any) -> datetime:
     if type(value) is datetime and value.tzinfo is not None:
+        if not 1 < value.year < 9_999:
+            instant(value, name="time")  # in UTC it may lie beyond the calendar
         return value
     if (isinstance(value, date) and not isinstance(value, datetime)) or (isinstance(value, str) and len(value) <= 10):
         raise InputError(f"time is {value}: an event happens at an instant. Give a time with a zone, not a day alone.")
@@ -91,9 +110,10 @@ def _amount(value: Any) -> Any:
 def _attributes(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(f"attributes are {shown(value)}: a mapping of names to values is needed.")
-    for name in value:
+    for name, given in value.items():
         if not isinstance(name, str) or not name:
             raise InputError(f"attributes have the name {shown(name)}: a string is needed.")
+        _plain_item(f"attribute {name!r}", given)
     return dict(value)
 
 
@@ -109,7 +129,9 @@ def _properties(value: Any) -> dict[str, Scalar]:
             raise InputError(
                 f"property {name!r} is {shown(item)}: a number, a string, a boolean, a date, a time or None is needed."
             )
-        if isinstance(item, float) and math.isinf(item):
+        if item.__class__ is str or item.__class__ is int:
+            _plain_item(f"property {name!r}", item)
+        elif isinstance(item, float) and math.isinf(item):
             raise InputError(f"property {name!r} is {item}: a finite number is needed.")
         if isinstance(item, datetime):
             instant(item, name=f"property {name!r}")

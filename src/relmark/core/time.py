@@ -54,6 +54,8 @@ IntArray = npt.NDArray[np.int64]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _US = timedelta(microseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _US
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _US
 _NAT = np.iinfo(np.int64).min
 _NOON = DAY // 2
 _CALENDAR = frozenset({"Y", "M", "W", "D"})
@@ -187,10 +189,13 @@ def read_instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> tup
     if isinstance(value, datetime):
         if is_missing(value):
             raise InputError(f"{name} is {value}: an instant is needed.")
-        if value.utcoffset() is not None:
-            return (value - _EPOCH) // _US, False
-        wall = (value.replace(tzinfo=UTC) - _EPOCH) // _US
-        return int(local_instants(np.array([wall]), tz, name=name)[0]), False
+        if value.utcoffset() is None:
+            wall = (value.replace(tzinfo=UTC) - _EPOCH) // _US
+            return int(local_instants(np.array([wall]), tz, name=name)[0]), False
+        result = (value - _EPOCH) // _US
+        if not _FIRST <= result <= _LAST:
+            raise InputError(f"{name} is {value}, which lies outside of the years 1 to 9999 in UTC.")
+        return result, False
     if isinstance(value, date):
         return int(local_midnights(np.array([value.toordinal() - _EPOCH_DAY]), tz)[0]), True
     if isinstance(value, np.datetime64):
@@ -236,7 +241,11 @@ def instant_text(value: int) -> str:
 
 def aware(value: int, tz: str = "UTC") -> datetime:
     """Return an instant in microseconds as an aware datetime in a zone."""
-    return (_EPOCH + timedelta(microseconds=int(value))).astimezone(time_zone(tz))
+    moment = _EPOCH + timedelta(microseconds=int(value))
+    try:
+        return moment.astimezone(time_zone(tz))
+    except OverflowError:  # the wall clock of the zone is beyond the calendar
+        return moment
 
 
 def instants(name: str, values: Any, *, tz: str = "UTC", missing: bool = False) -> IntArray:

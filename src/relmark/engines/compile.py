@@ -25,7 +25,8 @@ from relmark.expressions.walk import walk
 __all__ = ["evaluate"]
 
 _NAMES = ("customer_id", "time", "type", "value")
-_SOFT = {"unknown_event", "unknown_property"}
+_OF_EVENTS = {"time", "type", "value"}
+_NOTHING = {"Unknown", "Null"}  # how engines call the type of a column without any value
 _UTC = {"UTC", "Etc/UTC", "Zulu", "Etc/Zulu", "GMT", "Etc/GMT"}
 
 
@@ -56,12 +57,16 @@ def evaluate(
     ----------
     segment : Segment or Expression
     events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
-        One row an event. Times are UTC, or carry their zone; rows without an id or a time are nobody's.
+        One row per event. Times are UTC, or carry their zone; rows without an id or a time are nobody's. NaN and
+        infinite numbers are no values.
     customers : the like, optional
-        One row a customer, with fields. Without it those are listed who have events.
+        One row per customer, with fields. Without it those are listed who have events. Its ids, and the numbers that
+        the rule asks for, are looked at once when this is called: missing and repeated ids and infinite numbers are
+        refused, as they are in a `CustomerTable`.
     columns : mapping of str to str
         How the columns are called that relmark calls customer_id, time, type and value, and properties or fields too
-        where they have other names: ``{"customer_id": "user", "time": "ts", "type": "event"}``.
+        where they have other names: ``{"customer_id": "user", "time": "ts", "type": "event"}``. Time, type and value
+        are those of events alone.
     as_of : instant
         Nothing after it is seen.
     tz : str
@@ -76,7 +81,7 @@ def evaluate(
     Returns
     -------
     lazy frame of the engine
-        customer_id and member, one row a customer, in no order. Unknown is no member.
+        customer_id and member, one row per customer, in no order. Unknown is no member.
 
     Raises
     ------
@@ -111,6 +116,9 @@ def evaluate(
     happened = _Table(nw, "events", events, columns or {})
     people = None if customers is None else _Table(nw, "customers", customers, columns or {})
     happened.require(names["customer_id"], names["time"], names["type"])
+    if people is not None:
+        people.rename_id(names["customer_id"])
+    _match_ids(happened, people, names["customer_id"], whole)
     for expression in (rule, *segments.values()):
         _check(expression, whole, happened, people, segments)
     if people is None:
@@ -118,6 +126,7 @@ def evaluate(
     zone = Zone(tz)
     inner = Visitor(nw, at, zone, happened.column, customer_id=names["customer_id"])
     facts = Facts(nw, at, tz, names["time"], names["type"], inner.expression, happened.column)
+    facts.plain_sql = happened.frame.implementation.is_ibis()
     given = {} if people is None else {path: people.column(name)[0] for path, name in precomputed.items()}
     outer = Visitor(
         nw, at, zone, happened.column if people is None else people.column,
@@ -190,6 +199,16 @@ def _check(
     properties = happened.kinds()
     schema = Schema(fields={} if people is None else people.kinds(), events=dict.fromkeys(sorted(types), properties))
     for problem in rule_problems(rule, schema, segments=segments.keys()):
+        table = happened if problem.code == "unknown_property" else people
+        node = whole.get(problem.path)
+        name = getattr(node, "name", None) or getattr(whole.get(problem.path.removesuffix(".of")), "of", None)
+        if table is not None and name is not None and problem.code in {"unknown_field", "unknown_property"}:
+            dtype = table.schema.get(table.names.get(name, name))
+            if dtype is not None:
+                raise InputError(
+                    f"{problem.path} asks for column {name!r} of {table.what}, whose type {dtype} rules do not test on "
+                    "engines: evaluate with numpy, or cast it."
+                )
         if problem.code in {"unknown_field", "unknown_property"}:
             raise MissingColumnError(f"{problem.path}: {problem.message} {problem.hint}".rstrip())
         raise problem.error()
@@ -214,13 +233,31 @@ def _everybody(
     seen = happened.frame.select(customer_id).filter(~nw.col(customer_id).is_null()).unique()
     if people is None:
         return seen
+    people.check_rows(customer_id, _fields(whole))
     known = people.in_utc(_asked(whole, people))
-    if customer_id not in people.schema and "customer_id" in people.schema:
-        known = known.rename({"customer_id": customer_id})
-    else:
-        people.require(customer_id)
     everybody = nw.concat([seen, known.select(customer_id)]).unique()
     return everybody.join(known, on=customer_id, how="left")
+
+
+def _match_ids(
+    happened: _Table, people: _Table | None, customer_id: str, whole: Mapping[str, Expression | Selection]
+) -> None:
+    """Give the ids of both frames one type, or raise: integers never match texts."""
+    kinds = {table.what: table.id_kind(customer_id) for table in (happened, people) if table is not None}
+    if len(set(kinds.values())) > 1:
+        both = " and ".join(f"{kind} in {what}" for what, kind in kinds.items())
+        raise InputError(f"{customer_id!r} has {both}: ids are all integers or all texts. Cast one of them.")
+    kind = kinds["events"]
+    for table in (happened, people):
+        if table is not None:
+            table.cast_id(customer_id, kind)
+    for path, node in whole.items():
+        if isinstance(node, nodes.Ids) and node.values and isinstance(node.values[0], str) != (kind == "texts"):
+            raise InputError(f"{path} asks for ids such as {node.values[0]!r}, and {customer_id!r} has {kind}.")
+
+
+def _fields(whole: Mapping[str, Expression | Selection]) -> list[str]:
+    return sorted({node.name for node in whole.values() if isinstance(node, nodes.Field)})
 
 
 class _Table:
@@ -239,6 +276,14 @@ class _Table:
         self.nw, self.what = nw, what
         self.frame = frame.lazy()
         self.schema = dict(self.frame.collect_schema())
+        if what == "customers":  # they have no time, type or value, and a field may be called so
+            names = {name: column for name, column in names.items() if name not in _OF_EVENTS and column in self.schema}
+        for name, column in names.items():
+            if what == "customers" and name != column and name in self.schema and name != "customer_id":
+                raise InputError(
+                    f"customers have a column {name!r}, and columns says that {name!r} is called {column!r}: rename "
+                    "one of them."
+                )
         self.names = names
         self.plain = {name: _kind(nw, dtype) for name, dtype in self.schema.items()}
 
@@ -252,20 +297,74 @@ class _Table:
                     "Name it in columns={...}."
                 )
 
+    def rename_id(self, customer_id: str) -> None:
+        """Call the column of ids as the events do."""
+        if customer_id not in self.schema and "customer_id" in self.schema:
+            self.frame = self.frame.rename({"customer_id": customer_id})
+            self.schema[customer_id] = self.schema.pop("customer_id")
+            self.plain[customer_id] = self.plain.pop("customer_id")
+        self.require(customer_id)
+
+    def id_kind(self, customer_id: str) -> str:
+        """Return whether ids are integers or texts."""
+        dtype = self.schema[customer_id]
+        if dtype.is_integer():
+            return "integers"
+        if self.plain[customer_id] == "text":
+            return "texts"
+        raise InputError(f"{customer_id!r} of {self.what} has type {dtype}: ids are integers or texts. Cast it.")
+
+    def cast_id(self, customer_id: str, kind: str) -> None:
+        """Give ids the widest type of their kind."""
+        wide = self.nw.Int64 if kind == "integers" else self.nw.String
+        if self.schema[customer_id] != wide:
+            self.frame = self.frame.with_columns(self.nw.col(customer_id).cast(wide))
+            self.schema[customer_id] = wide()
+
+    def check_rows(self, customer_id: str, fields: Iterable[str]) -> None:
+        """Raise where an id is missing or stands twice, or a number is infinite: one look at these columns."""
+        nw = self.nw
+        figures = {
+            "rows": nw.len(),
+            "known": nw.col(customer_id).count(),
+            "different": nw.col(customer_id).drop_nulls().n_unique()
+            if self.frame.implementation.is_polars()
+            else nw.col(customer_id).n_unique(),
+        }
+        numbers = [name for name in fields if (column := self.names.get(name, name)) in self.schema
+                   and self.schema[column].is_float()]  # fmt: skip
+        for k, name in enumerate(numbers):
+            column = nw.col(self.names.get(name, name))
+            endless = ~column.is_finite() & ~column.is_nan()
+            figures[f"endless_{k}"] = nw.when(endless).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
+        table = self.frame.select(**figures).collect().to_dict(as_series=False)
+        found = {name: int(values[0] or 0) for name, values in table.items()}
+        missing = found["rows"] - found["known"]
+        if missing:
+            raise InputError(f"{customer_id!r} of customers is missing in {missing:,} rows: drop them or name them.")
+        if found["different"] < found["known"]:
+            twice = found["known"] - found["different"]
+            raise InputError(f"{customer_id!r} of customers stands {twice:,} times too often: one row per customer.")
+        for k, name in enumerate(numbers):
+            if count := found[f"endless_{k}"]:
+                raise InputError(f"field {name!r} is infinite in {count:,} rows: finite numbers are needed.")
+
     def kinds(self) -> dict[str, str]:
         """Return the kinds of the columns by the names that rules use."""
         renamed = {name: self.plain[column] for name, column in self.names.items() if column in self.plain}
         return {name: kind for name, kind in (self.plain | renamed).items() if kind}
 
     def column(self, name: str) -> tuple[Any, str]:
-        """Return a column as rules see it, and its kind: numbers are float64, and NaN is null."""
+        """Return a column as rules see it, and its kind: numbers are float64; NaN and infinite ones are null."""
         nw, column = self.nw, self.names.get(name, name)
         self.require(column)
         found, kind = nw.col(column), self.plain[column]
+        if kind == "empty":
+            return nw.lit(None, dtype=nw.Float64), kind
         if kind == "number":
             found = found.cast(nw.Float64)
             if self.schema[column].is_float():
-                found = nw.when(~found.is_nan()).then(found)
+                found = nw.when(found.is_finite()).then(found)
         elif kind == "text" and self.schema[column] != nw.String:
             found = found.cast(nw.String)
         return found, kind
@@ -312,4 +411,6 @@ def _kind(nw: Any, dtype: Any) -> str:
         return "date"
     if isinstance(dtype, nw.Datetime):
         return "instant"
-    return "text" if dtype in {nw.String, nw.Categorical, nw.Enum} else ""
+    if dtype in {nw.String, nw.Categorical} or isinstance(dtype, nw.Enum):
+        return "text"
+    return "empty" if str(dtype) in _NOTHING else ""

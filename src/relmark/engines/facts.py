@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from relmark.core.documents import canonical
 from relmark.core.time import instant
-from relmark.engines.moments import plain_time
+from relmark.engines.moments import compared_time
 from relmark.expressions import Selection, Window, nodes
+from relmark.expressions.lengths import length
 from relmark.expressions.stored import written
 
 __all__ = ["Facts"]
-
-_US = timedelta(microseconds=1)
 
 
 class Facts:
@@ -49,9 +47,10 @@ class Facts:
         self.nw, self.at, self.tz = nw, at, tz
         self.time, self.type = nw.col(time), type
         self.test, self.prop = test, prop
+        self.plain_sql = False  # whether the plan becomes text for servers that are not known here
         self.types: set[str] = set()
         self.rows: list[tuple[str, Any]] = []  # columns of events, in the order in which they build on each other
-        self.windows: list[tuple[str, Any]] = []  # columns that look at a customer's other events
+        self.windows: list[tuple[str, Callable[[str], Any]]] = []  # columns that look at a customer's other events
         self.later: list[tuple[str, Any]] = []  # columns that build on those
         self.groups: dict[str, Any] = {}  # figures of customers
         self.names: dict[str, str] = {}
@@ -78,15 +77,15 @@ class Facts:
         return self.nw.col(name) == 1, name
 
     def _inside(self, window: Window) -> Any:
-        high = self.at - (0 if window.ago is None else window.ago // _US)
-        low = None if window.within is None else high - window.within // _US
+        high = self.at - (0 if window.ago is None else length(window.ago))
+        low = None if window.within is None else high - length(window.within)
         if window.since is not None:
             since = instant(window.since, tz=self.tz) - 1
             low = since if low is None else max(low, since)
         if window.until is not None:
             high = min(high, instant(window.until, tz=self.tz))
-        inside = self.time <= self.nw.lit(plain_time(high))
-        return inside if low is None else inside & (self.time > self.nw.lit(plain_time(low)))
+        inside = compared_time(self.nw, "le", self.time, high)
+        return inside if low is None else inside & compared_time(self.nw, "gt", self.time, low)
 
     def _grouped(self, name: str, how: str) -> Any:
         """Return the column of customers that groups a column of events."""
@@ -113,6 +112,8 @@ class Facts:
         nw = self.nw
         mask, chosen = self.chosen(node.events, node.window)
         value, kind = self.prop(node.of)
+        if kind == "empty":
+            return nw.lit(0.0) if node.op in {"sum", "count_distinct"} else nw.lit(None, dtype=nw.Float64)
         if kind == "boolean":  # engines have no smallest boolean
             value = nw.when(~value.is_null()).then(nw.when(value).then(nw.lit(1)).otherwise(nw.lit(0)))
         name, new = self._named("value", (chosen, node.of))
@@ -129,8 +130,17 @@ class Facts:
         return found == 1 if kind == "boolean" else found
 
     def _distinct(self, name: str) -> Any:
-        """Return how many different values there are; engines count null as one, which is taken off again."""
+        """Return how many different values there are."""
         nw = self.nw
+        if self.plain_sql:
+            # Each value counts one, shared by its events: what `n_unique` becomes, not every server of SQL takes.
+            size, new = self._named("size", name)
+            if new:
+                self.windows.append((size, lambda by: nw.col(name).count().over(by, name)))
+                held = nw.when(nw.col(size) > 0).then(nw.col(size)).cast(nw.Float64)
+                self.later.append((f"{size}_share", 1.0 / held))
+            return self._grouped(f"{size}_share", "sum").round(0).cast(nw.Float64).fill_null(0.0)
+        # Engines count null as one value, which is taken off again.
         flag, new = self._named("null", name)
         if new:
             self.rows.append((flag, nw.when(nw.col(name).is_null()).then(nw.lit(1)).otherwise(nw.lit(0))))
@@ -153,17 +163,15 @@ class Facts:
             self.rows.append((known, nw.when(~nw.col(name).is_null()).then(self.time)))
         edge, new = self._named(f"edge_{how}", name)
         if new:
-            self.windows.append((edge, (known, how)))
+            self.windows.append((edge, lambda by: getattr(nw.col(known), how)().over(by)))
             self.later.append((f"{edge}_value", nw.when(nw.col(known) == nw.col(edge)).then(nw.col(name))))
         return self._grouped(f"{edge}_value", "min")
 
     def table(self, events: Any, customer_id: str) -> Any:
         """Return the lazy frame of figures, one row a customer who has an event that counts."""
         nw = self.nw
-        frame = events.filter(
-            (nw.col(self.type).is_in(sorted(self.types))) & (self.time <= nw.lit(plain_time(self.at)))
-        )
-        edges = [(edge, getattr(nw.col(known), how)().over(customer_id)) for edge, (known, how) in self.windows]
+        frame = events.filter(nw.col(self.type).is_in(sorted(self.types)) & compared_time(nw, "le", self.time, self.at))
+        edges = [(name, build(customer_id)) for name, build in self.windows]
         for name, expression in (*self.rows, *edges, *self.later):
             frame = frame.with_columns(expression.alias(name))
         return frame.group_by(customer_id).agg(*[group.alias(name) for name, group in self.groups.items()])

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import operator
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from relmark.core.time import DAY
 from relmark.expressions.scalar_calendar import Zone
 
-__all__ = ["day_from", "elapsed_from", "plain_day", "plain_time"]
+__all__ = ["compared_day", "compared_time", "dated", "day_from", "elapsed_from", "plain_time"]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (engines compare UTC times without a zone)
-_LONGEST = 1 << 55
-_FIRST = (datetime(2, 1, 1) - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ001
-_LAST = (datetime(9998, 12, 31) - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ001
+_EPOCH_DAY = 719_163
+_LONGEST = 1 << 59
+_FIRST = (datetime.min - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ901
+_LAST = (datetime.max - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ901
 
 
-def plain_time(at: int) -> datetime:
-    """Return an instant in microseconds as a UTC time without a zone, as engines hold it."""
-    return _EPOCH + timedelta(microseconds=max(_FIRST, min(at, _LAST)))
+def plain_time(at: int) -> datetime | None:
+    """Return an instant in microseconds as a UTC time without a zone, as engines hold it; None beyond the calendar."""
+    return _EPOCH + timedelta(microseconds=at) if _FIRST <= at <= _LAST else None
 
 
-def plain_day(day: int) -> date:
-    """Return a day since 1970 as a date."""
-    return date.fromordinal(day + 719_163)
+def compared_time(nw: Any, op: str, column: Any, at: int) -> Any:
+    """Return how times compare with an instant, which may lie beyond the calendar: then all times are on one side."""
+    moment = plain_time(at)
+    if moment is not None:
+        return getattr(operator, op)(column, nw.lit(moment))
+    true = op == "ne" or op in ({"gt", "ge"} if at < _FIRST else {"lt", "le"})
+    return nw.when(~column.is_null()).then(nw.lit(true))
+
+
+def compared_day(nw: Any, op: str, column: Any, day: int) -> Any:
+    """Return how dates compare with a day since 1970, which may lie beyond the calendar."""
+    if 1 <= day + _EPOCH_DAY <= date.max.toordinal():
+        return getattr(operator, op)(column, nw.lit(date.fromordinal(day + _EPOCH_DAY)))
+    true = op == "ne" or op in ({"gt", "ge"} if day < 0 else {"lt", "le"})
+    return nw.when(~column.is_null()).then(nw.lit(true))
 
 
 def elapsed_from(bound: float, *, above: bool) -> int:

@@ -10,14 +10,14 @@ from typing import Any
 
 from relmark.core.errors import InputError
 from relmark.engines.facts import Facts
-from relmark.engines.moments import dated, day_from, elapsed_from, plain_day, plain_time
+from relmark.engines.moments import compared_day, compared_time, dated, day_from, elapsed_from, plain_time
 from relmark.expressions import Expression, Window, nodes
+from relmark.expressions.lengths import length
 from relmark.expressions.literals import LiteralValue, literal_kind
 from relmark.expressions.scalar_calendar import Zone
 
 __all__ = ["Visitor"]
 
-_US = timedelta(microseconds=1)
 _FLIPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _ELAPSED = {"days_since_first": "min", "days_since_last": "max"}
 
@@ -83,6 +83,8 @@ class Visitor:
             case nodes.Literal(value=value):
                 return nw.lit(self._plain(value))
             case nodes.Fill(arg=arg, value=value):
+                if self.kind(arg) == "empty":
+                    return nw.lit(self._plain(value.value))
                 return self.expression(arg, f"{path}.arg").fill_null(self._plain(value.value))
             case nodes.Arithmetic(op=op, left=left, right=right):
                 sides = self.expression(left, f"{path}.left"), self.expression(right, f"{path}.right")
@@ -108,6 +110,8 @@ class Visitor:
                 last = self._last_time(arg)
                 return (self.expression(arg, f"{path}.arg") if last is None else last).is_null()
             case nodes.Matches(op=op, arg=arg, values=values):
+                if self.kind(arg) == "empty":
+                    return self._unknown()
                 return self._matches(op, self.expression(arg, f"{path}.arg"), values)
             case nodes.DateWindow():
                 return self._date_window(node, path)
@@ -127,20 +131,20 @@ class Visitor:
             case nodes.NotFollowedBy(events=events, then=then, within=within, recent=recent):
                 last = self.facts.time_of(events, Window(), "max")
                 answer = self.facts.time_of(then, Window(), "max")
-                waited = last <= self._lit(self.at - within // _US)
+                waited = compared_time(self.nw, "le", last, self.at - length(within))
                 if recent is not None:
-                    waited = waited & (last > self._lit(self.at - recent // _US))
+                    waited = waited & compared_time(self.nw, "gt", last, self.at - length(recent))
                 return waited.fill_null(False) & ~(answer > last).fill_null(False)  # noqa: FBT003
         raise AssertionError(f"{type(node).__name__} is not portable")
-
-    def _lit(self, at: int) -> Any:
-        return self.nw.lit(plain_time(at))
 
     def _plain(self, value: LiteralValue) -> Any:
         kind = literal_kind(value)
         if kind == "number":
             return float(value)  # type: ignore[arg-type]
         return plain_time(dated(self.zone, value)) if kind == "instant" else value
+
+    def _unknown(self) -> Any:
+        return self.nw.lit(None, dtype=self.nw.Boolean)
 
     # Logic
 
@@ -170,8 +174,9 @@ class Visitor:
                 return self.leaf(name)[1]
             case nodes.Literal(value=value):
                 return literal_kind(value)
-            case nodes.Fill(arg=arg):
-                return self.kind(arg)
+            case nodes.Fill(arg=arg, value=value):
+                kind = self.kind(arg)
+                return literal_kind(value.value) if kind == "empty" else kind
             case nodes.Aggregate(op="first" | "last", of=str(of)):
                 assert self.facts is not None
                 return self.facts.prop(of)[1]
@@ -200,6 +205,8 @@ class Visitor:
         if isinstance(left, nodes.Literal):
             return self._against(_FLIPPED[op], right, left.value, f"{path}.right")
         kinds = {self.kind(left), self.kind(right)}
+        if "empty" in kinds:
+            return self._unknown()
         if kinds == {"date", "instant"} and self.zone.name != "UTC":
             raise InputError(
                 f"{path} compares a date with an instant, which engines do in UTC alone: compare either with a fixed "
@@ -216,8 +223,10 @@ class Visitor:
         if last is not None:
             return self._elapsed(op, last, float(value))  # type: ignore[arg-type]
         expression, kind = self.expression(arg, path), self.kind(arg)
+        if kind == "empty":
+            return self._unknown()
         if kind == "instant":
-            return _compared(op, expression, self._lit(dated(self.zone, value)))
+            return compared_time(self.nw, op, expression, dated(self.zone, value))
         if kind == "date" and isinstance(value, datetime):
             return self._day_against(op, expression, dated(self.zone, value))
         return _compared(op, expression, self.nw.lit(self._plain(value)))
@@ -225,8 +234,7 @@ class Visitor:
     def _day_against(self, op: str, days: Any, at: int) -> Any:
         """Return how the midnights of days compare with an instant."""
         from_here, after = day_from(self.zone, at, above=False), day_from(self.zone, at, above=True)
-        lit = self.nw.lit
-        below, upto = days < lit(plain_day(from_here)), days < lit(plain_day(after))
+        below, upto = (compared_day(self.nw, "lt", days, day) for day in (from_here, after))
         found = {"lt": below, "ge": ~below, "le": upto, "gt": ~upto}
         return found[op] if op in found else (~below & upto if op == "eq" else below | ~upto)
 
@@ -239,8 +247,9 @@ class Visitor:
 
     def _elapsed(self, op: str, when: Any, bound: float) -> Any:
         """Return how the days since a time compare with a number."""
-        enough = when <= self._lit(self.at - elapsed_from(bound, above=False))
-        more = when <= self._lit(self.at - elapsed_from(bound, above=True))
+        enough, more = (
+            compared_time(self.nw, "le", when, self.at - elapsed_from(bound, above=above)) for above in (False, True)
+        )
         found = {"ge": enough, "lt": ~enough, "gt": more, "le": ~more, "eq": enough & ~more, "ne": ~enough | more}
         return found[op]
 
@@ -251,8 +260,11 @@ class Visitor:
             known = ~(self.expression(arg, path) if last is None else last).is_null()
             return nw.when(known).then(nw.lit(False))  # noqa: FBT003
         kind = self.kind(arg)
+        if kind == "empty":
+            return self._unknown()
         mixed = kind == "date" and isinstance(values[0], datetime)
-        if mixed or self._last_time(arg) is not None:
+        beyond = kind == "instant" and any(plain_time(dated(self.zone, value)) is None for value in values)
+        if mixed or beyond or self._last_time(arg) is not None:
             return self._any([self._against("eq", arg, value, path) for value in values])
         plain = [plain_time(dated(self.zone, v)) if kind == "instant" else self._plain(v) for v in values]
         return self.expression(arg, path).is_in(plain)
@@ -270,22 +282,23 @@ class Visitor:
 
     def _date_window(self, node: nodes.DateWindow, path: str) -> Any:
         value, kind = self.expression(node.arg, f"{path}.arg"), self.kind(node.arg)
-        length = node.duration // _US
+        size = length(node.duration)
+        if kind == "empty":
+            return self._unknown()
         if kind == "date" and node.op == "upcoming":
-            today, lit = self.zone.day(self.at), self.nw.lit
-            ahead = node.duration // timedelta(days=1)
-            return (value >= lit(plain_day(today))) & (value < lit(plain_day(today + ahead)))
+            today, ahead = self.zone.day(self.at), node.duration // timedelta(days=1)
+            return compared_day(self.nw, "ge", value, today) & compared_day(self.nw, "lt", value, today + ahead)
         compare: Callable[[str, int], Any] = (
             (lambda op, at: self._day_against(op, value, at))
             if kind == "date"
-            else (lambda op, at: _compared(op, value, self._lit(at)))
+            else (lambda op, at: compared_time(self.nw, op, value, at))
         )
         match node.op:
             case "within":
-                return compare("gt", self.at - length) & compare("le", self.at)
+                return compare("gt", self.at - size) & compare("le", self.at)
             case "older_than":
-                return compare("le", self.at - length)
-        return compare("gt", self.at) & compare("le", self.at + length)
+                return compare("le", self.at - size)
+        return compare("gt", self.at) & compare("le", self.at + size)
 
 
 def _compared(op: str, left: Any, right: Any) -> Any:

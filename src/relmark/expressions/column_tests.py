@@ -228,8 +228,8 @@ def _tags_match(
     return Truth.of(different == 0 if op == "contains_none" else different > 0, missing)
 
 
-def filled(column: Column, value: LiteralValue, tz: str) -> Column:
-    """Return a column with a plain value where it has none."""
+def filled(column: Column, value: LiteralValue) -> Column:
+    """Return a column with a plain value of its kind where it has none."""
     missing = is_missing(column)
     if missing is None:
         return column
@@ -241,7 +241,7 @@ def filled(column: Column, value: LiteralValue, tz: str) -> Column:
         case "date":
             return Column("date", np.where(missing, np.datetime64(_day(value), "D"), column.data))
         case "instant":
-            return Column("instant", np.where(missing, np.datetime64(_moment(value, tz), "us"), column.data))
+            return Column("instant", np.where(missing, np.datetime64(instant(value), "us"), column.data))  # type: ignore[call-overload]
         case "text":
             assert column.categories is not None
             words = np.union1d(column.categories, np.array([value], dtype=np.str_))

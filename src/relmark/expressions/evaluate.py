@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from relmark.expressions.calendar_tests import completed_years, days_to_annivers
 from relmark.expressions.column_tests import compare, days_of, instants_of, is_missing
 from relmark.expressions.event_rows import Bounds, EventRows, Moment, chosen_events, chosen_masks, window_bounds
 from relmark.expressions.kinds import check_on_data
+from relmark.expressions.lengths import LONGEST, length
 from relmark.expressions.operators import Expression
 from relmark.expressions.scope import Scope, spread
 from relmark.expressions.selection import Selection, Window
@@ -30,7 +30,6 @@ __all__ = ["BaseScope", "measure"]
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-_US = timedelta(microseconds=1)
 _ZERO = {"count", "sum", "active_days", "count_distinct"}  # what someone without events has 0 of
 _PLAIN = (nodes.Literal, nodes.Field, nodes.Everyone, nodes.SegmentRef)
 
@@ -146,17 +145,17 @@ class BaseScope(Scope):
     def _date_window(self, node: nodes.DateWindow) -> Truth:
         column = self.column(node.arg)
         missing = is_missing(column)
-        length = node.duration // _US
+        size = length(node.duration)
         if node.op == "anniversary":
             ahead = days_to_anniversary(self._days(column), self._today())
-            return Truth.of(ahead < length // DAY, missing)
+            return Truth.of(ahead < size // DAY, missing)
         if node.op == "upcoming" and column.kind == "date":
             ahead = self._days(column) - self._today()
-            return Truth.of((ahead >= 0) & (ahead < length // DAY), missing)
+            return Truth.of((ahead >= 0) & (ahead < size // DAY), missing)
         moments = np.zeros(self.n, dtype=np.int64) if column.kind == "empty" else instants_of(column, self.tz)
         if node.op == "older_than":
-            return Truth.of(moments <= self.as_of - length, missing)
-        low, high = (self.as_of, self.as_of + length) if node.op == "upcoming" else (self.as_of - length, self.as_of)
+            return Truth.of(moments <= self.as_of - size, missing)
+        low, high = (self.as_of, self.as_of + size) if node.op == "upcoming" else (self.as_of - size, self.as_of)
         return Truth.of((moments > low) & (moments <= high), missing)
 
     # Events
@@ -263,10 +262,12 @@ class BaseScope(Scope):
             inside = back < node.of
             codes, back = events.codes[inside], back[inside]
         else:
-            events = self._events(node.events, Window(within=node.period * node.of))
+            size = length(node.period)
+            low = self.seen_as_of - min(size * node.of, LONGEST)
+            events = chosen_events(self.base.events, node.events, Bounds(low, self.seen_as_of), self.tz)
             as_of = self.seen_as_of
             moments = as_of[events.codes] if isinstance(as_of, np.ndarray) else as_of
-            codes, back = events.codes, (moments - events.times) // (node.period // _US)
+            codes, back = events.codes, (moments - events.times) // size
         return aggregates.distinct_counts(codes, back, node.of, self.k) >= node.min_periods
 
     def _seen_today(self) -> Any:
@@ -295,8 +296,8 @@ class BaseScope(Scope):
         answered = aggregates.last_times(answers.codes, answers.times, self.k) > when
         seen = when != aggregates.NEVER
         age = self.seen_as_of - np.where(seen, when, 0)
-        found: npt.NDArray[np.bool_] = seen & ~answered & (age >= node.within // _US)
-        return found if node.recent is None else found & (age < node.recent // _US)
+        found: npt.NDArray[np.bool_] = seen & ~answered & (age >= length(node.within))
+        return found if node.recent is None else found & (age < length(node.recent))
 
     def _sequence(self, node: nodes.Sequence) -> BoolArray:
         log = self.base.events
@@ -307,7 +308,7 @@ class BaseScope(Scope):
             for number, selection in enumerate((*node.steps, *node.exclude, *every))
             for part, mask in chosen_masks(log, selection, bounds, self.tz)
         ]
-        within = None if node.within is None else node.within // _US
+        within = None if node.within is None else length(node.within)
         if node.strict:
             return in_strict_order(events, len(node.steps), len(node.exclude), within, self.k)
         return in_order(events, len(node.steps), within, self.k)

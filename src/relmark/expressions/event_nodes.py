@@ -11,9 +11,10 @@ from typing import ClassVar
 
 import attrs
 
-from relmark.core.checks import one_of, whole
+from relmark.core.checks import one_of, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.time import duration
+from relmark.expressions.literals import plain_text
 from relmark.expressions.operators import Expression
 from relmark.expressions.selection import Selection, Window
 
@@ -41,7 +42,7 @@ class Aggregate(Expression):
 
     op: str
     events: Selection
-    of: str | None = None
+    of: str | None = attrs.field(default=None, validator=lambda _, __, v: None if v is None else _named(v))
     window: Window = attrs.field(factory=Window)
 
 
@@ -127,3 +128,9 @@ class NotFollowedBy(Expression):
         duration("within", self.within)
         if self.recent is not None and duration("recent", self.recent) <= duration("within", self.within):
             raise InputError(f"recent is {self.recent}, not above within {self.within}: nobody could ever qualify.")
+
+
+def _named(value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise InputError(f"of is {shown(value)}: the name of a property is needed.")
+    plain_text("of", value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -17,6 +16,7 @@ from relmark.core.partition import Partition
 from relmark.core.time import instant
 from relmark.expressions import nodes
 from relmark.expressions.column_tests import constant
+from relmark.expressions.lengths import length
 from relmark.expressions.operators import Expression
 from relmark.expressions.scope import Scope
 from relmark.expressions.selection import Selection, Window
@@ -26,7 +26,6 @@ __all__ = ["Bounds", "EventRows", "EventScope", "chosen_events", "chosen_masks",
 
 IntArray = npt.NDArray[np.int64]
 Moment = int | IntArray
-_US = timedelta(microseconds=1)
 
 
 @attrs.frozen
@@ -39,8 +38,8 @@ class Bounds:
 
 def window_bounds(window: Window, as_of: Moment, tz: str) -> Bounds:
     """Return the bounds of a window for an as_of in microseconds."""
-    high = as_of if window.ago is None else as_of - window.ago // _US
-    low = None if window.within is None else high - window.within // _US
+    high = as_of if window.ago is None else as_of - length(window.ago)
+    low = None if window.within is None else high - length(window.within)
     if window.since is not None:
         since = instant(window.since, tz=tz) - 1
         low = since if low is None else _larger(low, since)

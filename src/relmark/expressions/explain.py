@@ -26,7 +26,7 @@ from relmark.expressions.scalar import Person, Program, program_of
 if TYPE_CHECKING:
     from relmark.core.base import CustomerBase
 
-__all__ = ["Explanation", "explain_in_base", "explain_one"]
+__all__ = ["Explanation", "explain_in_base", "explain_one", "explain_person"]
 
 
 def explain_one(
@@ -70,8 +70,13 @@ def explain_one(
       no      event("purchase").count(within=days(30)) >= 2: is 1; needs 1 more purchase before 2026-12-02 12:00
                 purchase 2026-11-02 12:00 20
     """
-    program = program_of(rule, tz, segments=segments)
-    person = Person.of(customer, events, as_of=as_of, tz=tz)
+    return explain_person(
+        program_of(rule, tz, segments=segments), Person.of(customer, events, as_of=as_of, tz=tz), name
+    )
+
+
+def explain_person(program: Program, person: Person, name: str = "") -> Explanation:
+    """Return what `explain_one` gives, of a compiled rule and a person at hand: several rules share one person."""
     return Explanation(name=name, verdict=program.verdict(person), program=program, person=person)
 
 
@@ -87,8 +92,7 @@ def explain_in_base(
     """Return for one customer of a base what `explain_one` gives, reading nobody else's events."""
     check_on_data(rule, base, rule=True, segments=None if segments is None else segments.keys())
     program = program_of(rule, base.tz, segments=segments)
-    person = Person.from_base(base, customer_id, as_of=as_of)
-    return Explanation(name=name, verdict=program.verdict(person), program=program, person=person)
+    return explain_person(program, Person.from_base(base, customer_id, as_of=as_of), name)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -123,8 +127,8 @@ class Explanation(Result):
 
     @property
     def as_of(self) -> datetime:
-        """What was seen, in the time zone of the business."""
-        return aware(self._person.as_of, self._program.tz)
+        """What was seen, in UTC."""
+        return aware(self._person.as_of)
 
     @cached_property
     def _next(self) -> int | None:
@@ -134,9 +138,10 @@ class Explanation(Result):
     def next_change(self) -> datetime | None:
         """When the person becomes a member, or stops being one, if nothing else happens; None for never.
 
-        In the time zone of the business. What is more than a hundred years ahead counts as never.
+        In UTC, so that it can be subtracted from now; printed in the time zone of the business. What is more than a
+        hundred years ahead counts as never.
         """
-        return None if self._next is None else aware(self._next, self._program.tz)
+        return None if self._next is None else aware(self._next)
 
     @cached_property
     def tree(self) -> Verdict:
@@ -177,10 +182,13 @@ class Explanation(Result):
             }
         )
 
+    def _when(self, at: datetime) -> str:
+        return when(at, self._program.tz)
+
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"name": self.name} if self.name else {}
-        facts |= {"customer_id": self.customer_id, "as_of": when(self.as_of), "member": self.member}
-        return facts | {"next_change": "never" if self.next_change is None else when(self.next_change)}
+        facts |= {"customer_id": self.customer_id, "as_of": self._when(self.as_of), "member": self.member}
+        return facts | {"next_change": "never" if self.next_change is None else self._when(self.next_change)}
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}={value!r}" for name, value in self._facts().items())
@@ -189,16 +197,16 @@ class Explanation(Result):
     def __str__(self) -> str:
         who = "this person" if self.customer_id is None else str(self.customer_id)
         title = f"{self.name}: {who}" if self.name else who
-        verdict = {True: "is a member", False: "is not a member", None: "is not a member, for want of a value,"}
+        verdict = {True: "is a member", False: "is not a member", None: "is not a member, because a value is missing,"}
         return "\n".join(
-            [f"{title} {verdict[self.verdict]} on {when(self.as_of)}; {self._future()}", *tree_lines(self.tree)]
+            [f"{title} {verdict[self.verdict]} on {self._when(self.as_of)}; {self._future()}", *tree_lines(self.tree)]
         )
 
     def _future(self) -> str:
         if self.next_change is None:
             return "never changes if nothing else happens"
         verb = "leaves" if self.member else "joins"
-        reason = when(self.next_change) if self.change is None else change_words(self.change)
+        reason = self._when(self.next_change) if self.change is None else change_words(self.change)
         return f"{verb} on {reason}"
 
     def _table(self) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from datetime import timedelta
 from typing import Any
 
-from relmark.core.time import DAY, aware, instant
+import attrs
+
+from relmark.core.time import DAY, instant
 from relmark.expressions import nodes
 from relmark.expressions.explain_parts import Gap
+from relmark.expressions.lengths import known_time, length
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program
 from relmark.expressions.scalar_events import chains_of, held_periods, span
@@ -17,7 +19,6 @@ from relmark.expressions.selection import Selection, Window
 
 __all__ = ["gap_of", "label_of", "periods_held"]
 
-_US = timedelta(microseconds=1)
 _FLIPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 _COUNTED = {"count": "more_events", "active_days": "more_days", "count_distinct": "more_values"}
@@ -31,6 +32,11 @@ def label_of(events: Selection) -> str:
 
 def gap_of(program: Program, person: Person, node: Expression, *, wanted: bool) -> Gap | None:
     """Return what is missing to the verdict that is wanted of a test, None where nothing simple is."""
+    gap = _gap_of(program, person, node, wanted=wanted)
+    return None if gap is None else attrs.evolve(gap, tz=program.tz)
+
+
+def _gap_of(program: Program, person: Person, node: Expression, *, wanted: bool) -> Gap | None:
     now = program.call(node)(person, person.as_of)
     match node:
         case nodes.Compare(op=op, left=left, right=right):
@@ -61,17 +67,20 @@ def gap_of(program: Program, person: Person, node: Expression, *, wanted: bool) 
 def _number_gap(program: Program, person: Person, op: str, arg: Expression, a: float, b: float) -> Gap | None:
     """Return by how much a number misses a bound."""
     up = op in {"ge", "gt"} or (op == "eq" and a < b)
+    beyond = op in {"gt", "lt"}
     if op == "ne":
         return None
     if not isinstance(arg, nodes.Aggregate):
-        return Gap(code="more" if up else "less", amount=abs(b - a), of=arg.to_text())
+        return Gap(code="more" if up else "less", amount=abs(b - a), of=arg.to_text(), beyond=beyond)
     of = label_of(arg.events)
     if arg.op in {"days_since_first", "days_since_last"}:
         if up:
-            return Gap(code="more_time", amount=b - a, of=of)
+            return Gap(code="more_time", amount=b - a, of=of, beyond=beyond)
         return Gap(code="new_event", of=of) if arg.op == "days_since_last" else None
     if not up:
-        return Gap(code="less", amount=a - b, of=arg.to_text())
+        if arg.op in _COUNTED:  # whole numbers: fewer than 2 is 1 less than 2
+            return Gap(code="less", amount=a - (math.ceil(b) - 1 if beyond else math.floor(b)), of=arg.to_text())
+        return Gap(code="less", amount=a - b, of=arg.to_text(), beyond=beyond)
     if not _open(program, person, arg.window):
         return None
     before = _first_to_leave(program, person, arg)
@@ -79,7 +88,8 @@ def _number_gap(program: Program, person: Person, op: str, arg: Expression, a: f
         more = b - a if op != "gt" else math.floor(b) + 1 - a
         named = arg.of if arg.op == "count_distinct" and arg.of is not None else of
         return Gap(code=_COUNTED[arg.op], amount=float(math.ceil(more)), of=named, before=before)
-    return Gap(code="more", amount=b - a, of=arg.to_text(), before=before if arg.op == "sum" else None)
+    last = before if arg.op == "sum" else None
+    return Gap(code="more", amount=b - a, of=arg.to_text(), before=last, beyond=beyond)
 
 
 def _open(program: Program, person: Person, window: Window) -> bool:
@@ -95,7 +105,7 @@ def _first_to_leave(program: Program, person: Person, arg: nodes.Aggregate) -> A
     start, stop = span(arg.window, program.zone)(times, person.as_of)
     if arg.window.within is None or start == stop:
         return None
-    return aware(times[start] + arg.window.within // _US, program.tz)
+    return known_time(times[start] + length(arg.window.within))
 
 
 def periods_held(program: Program, person: Person, node: nodes.Regularly) -> int:
@@ -109,7 +119,7 @@ def _next_step(program: Program, person: Person, node: nodes.Sequence) -> Gap | 
         return None
     found = [program.finder(step)(person)[0] for step in node.steps]
     barred = sorted({time for one in node.exclude for time in program.finder(one)(person)[0]})
-    within = None if node.within is None else node.within // _US
+    within = None if node.within is None else length(node.within)
     for done in range(len(node.steps) - 1, 0, -1):
         chains = chains_of(found[:done])
         if not chains:
@@ -117,7 +127,7 @@ def _next_step(program: Program, person: Person, node: nodes.Sequence) -> Gap | 
         start = chains[-1][0]
         if bisect_right(barred, start) < len(barred) or (within is not None and person.as_of - start >= within):
             continue
-        before = None if within is None else aware(start + within + 1, program.tz)
+        before = None if within is None else known_time(start + within + 1)
         return Gap(code="next_step", amount=float(len(node.steps) - done), of=label_of(node.steps[done]), before=before)
     return Gap(code="next_step", amount=float(len(node.steps)), of=label_of(node.steps[0]))
 
@@ -128,7 +138,7 @@ def _waiting(program: Program, person: Person, node: nodes.NotFollowedBy) -> Gap
     answers = program.finder(node.then)(person)[0]
     if not times or bisect_right(answers, times[-1]) < len(answers):
         return Gap(code="new_event", of=label_of(node.events))
-    left = times[-1] + node.within // _US - person.as_of
+    left = times[-1] + length(node.within) - person.as_of
     if left > 0:
         return Gap(code="more_time", amount=left / DAY, of=label_of(node.events))
     return Gap(code="new_event", of=label_of(node.events))

@@ -30,7 +30,7 @@ class Happened(Result):
     ----------
     type : str
     time : datetime
-        In the time zone of the business.
+        In UTC; printed in the time zone of the business.
     value : float or None
     properties : mapping of str to value
     """
@@ -39,6 +39,7 @@ class Happened(Result):
     time: datetime
     value: float | None = None
     properties: Mapping[str, Any] = attrs.field(factory=dict)
+    _tz: str = "UTC"
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -56,13 +57,17 @@ class Gap(Result):
     of : str
         Of what: a type of events, a property, a field.
     before : datetime or None
-        Until when that is enough; after it an event has fallen out of the window and one more is needed.
+        Until when that is enough, in UTC; after it an event has fallen out of the window and one more is needed.
+    beyond : bool
+        Whether the amount itself is not enough, and anything beyond it is: of ``>`` and ``<``.
     """
 
     code: str
     amount: float | None = None
     of: str = ""
     before: datetime | None = None
+    beyond: bool = False
+    _tz: str = "UTC"
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -72,7 +77,7 @@ class Change(Result):
     Attributes
     ----------
     at : datetime
-        In the time zone of the business.
+        In UTC; printed in the time zone of the business.
     to : bool or None
         The verdict from then on.
     code : str
@@ -86,6 +91,7 @@ class Change(Result):
     to: bool | None
     code: str
     event: Happened | None = None
+    _tz: str = "UTC"
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -132,6 +138,7 @@ class Verdict(Result):
     gap: Gap | None = None
     change: Change | None = None
     args: tuple[Verdict, ...] = ()
+    _tz: str = "UTC"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known as JSON-ready values; what is empty is left out."""

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import timedelta
+from collections.abc import Iterator
 from typing import Any
 
 from relmark.core.time import aware
 from relmark.expressions import nodes
 from relmark.expressions.explain_gaps import gap_of, label_of, periods_held
 from relmark.expressions.explain_parts import Change, Happened, Verdict
-from relmark.expressions.next_change import HORIZON
+from relmark.expressions.lengths import length
+from relmark.expressions.next_change import horizon
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program, natural
 from relmark.expressions.scalar_calendar import first_day, period_number
 from relmark.expressions.scalar_events import chain_found, span
 from relmark.expressions.scalar_person import plain_value
+from relmark.expressions.unknown import unknown_parts
 from relmark.expressions.walk import children
 
 __all__ = ["explained", "reason_at"]
 
-_US = timedelta(microseconds=1)
 _SHOWN = 3
 _TIMED = (nodes.DateWindow, nodes.InPeriod, nodes.Regularly, nodes.NotFollowedBy)
 
@@ -56,7 +57,7 @@ class _Explainer:
     def node(self, node: Expression, path: str, *, wanted: bool) -> Verdict:
         call = self.program.call(node)
         verdict = call(self.person, self.at)
-        plain = {"path": path, "code": node.op, "rule": node.to_text(), "verdict": verdict}  # type: ignore[attr-defined]
+        plain = {"path": path, "code": node.op, "rule": node.to_text(), "verdict": verdict, "tz": self.program.tz}  # type: ignore[attr-defined]
         match node:
             case nodes.And(args=args) | nodes.Or(args=args) | nodes.AtLeast(args=args):
                 parts = [self.node(arg, f"{path}.args[{k}]", wanted=wanted) for k, arg in enumerate(args)]
@@ -84,7 +85,8 @@ class _Explainer:
         properties = {name: natural(plain_value(name, value)) for name, value in row.properties.items()}
         return Happened(
             type=row.type,
-            time=aware(time, self.program.tz),
+            time=aware(time),
+            tz=self.program.tz,
             value=None if row.value is None else float(row.value),
             properties={name: value for name, value in sorted(properties.items()) if value is not None},
         )
@@ -118,24 +120,18 @@ class _Explainer:
                 return self.person.id
         return None
 
-    def missing(self, node: Expression) -> list[str]:
-        """Return the names of what is unknown in a test."""
-        match node:
-            case nodes.Field(name=name):
-                return [name] if self.value(node) is None else []
-            case nodes.LastEvent(events=events):
-                found = self.events_of(node)[1]
-                if not found:
-                    return [label_of(events)]
-                return [f"{part.name} of the last {label_of(events)}" for part in _props(node.where)]
-            case nodes.Aggregate():
-                return [node.to_text()] if self.value(node) is None else []
-            case nodes.Literal() | nodes.Fill():
-                return []
-        names = [name for _, child in children(node) if isinstance(child, Expression) for name in self.missing(child)]
-        if not names and isinstance(node, nodes.Arithmetic) and self.value(node) is None:
-            return [node.to_text()]
-        return names
+    def missing(self, node: Expression) -> Iterator[str]:
+        """Yield the names of what is unknown in a test."""
+        for part in unknown_parts(self.program, node, self.person, self.at):
+            match part:
+                case nodes.Field(name=name):
+                    yield name
+                case nodes.LastEvent(events=events) if not self.events_of(part)[1]:
+                    yield label_of(events)
+                case nodes.LastEvent(events=events, where=where):
+                    yield from (f"{prop.name} of the last {label_of(events)}" for prop in _props(where))
+                case _:
+                    yield part.to_text()
 
     # Events
 
@@ -153,7 +149,7 @@ class _Explainer:
                     oldest = first_day(period_number(today, period) - of + 1, period)
                     first = bisect_right(times, self.program.zone.midnight(oldest) - 1)
                 else:
-                    first = bisect_right(times, self.at - of * (period // _US))
+                    first = bisect_right(times, self.at - of * length(period))
                 return times[first:], rows[first:]
             case nodes.NotFollowedBy(events=events, then=then):
                 times, rows = self.program.finder(events)(self.person)
@@ -222,13 +218,14 @@ class _Explainer:
     def change(self, node: Expression) -> Change | None:
         """Return when a test changes if nothing else happens, and why."""
         at = self.program.changes().leaf(node, self.person, self.at)
-        return None if at >= self.at + HORIZON else self.changed(node, at)
+        return None if at >= horizon(self.at) else self.changed(node, at)
 
     def changed(self, node: Expression, at: int) -> Change:
         """Return that a test changes at an instant, and why."""
         code, event = self.reason(node, at)
         return Change(
-            at=aware(at, self.program.tz),
+            at=aware(at),
+            tz=self.program.tz,
             to=self.program.call(node)(self.person, at),
             code=code,
             event=None if event is None else self.happened(*event),

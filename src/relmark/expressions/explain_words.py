@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from relmark.core.time import aware
 from relmark.expressions.explain_parts import Change, Gap, Happened, Verdict
 
 __all__ = ["change_words", "gap_words", "happened_words", "tree_lines", "verdict_line", "when"]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
 _MARKS = {True: "yes", False: "no", None: "unknown"}
 _LOGIC = {"and": "all of", "or": "any of", "not": "not"}
 
 
-def when(at: datetime) -> str:
-    """Return a time to the minute, or the date of a midnight."""
+def when(at: datetime, tz: str = "UTC") -> str:
+    """Return a time on the wall clock of a zone, to the minute, or the date of a midnight."""
+    at = aware((at - _EPOCH) // _US, tz)
     if not (at.hour or at.minute or at.second or at.microsecond):
         return at.strftime("%Y-%m-%d")
     return at.strftime("%Y-%m-%d %H:%M")
@@ -42,7 +46,7 @@ def verdict_line(verdict: Verdict) -> str:
     if verdict.missing:
         parts.append(f"not known: {', '.join(verdict.missing)}")
     elif verdict.actual is not None:
-        parts.append(f"is {_value(verdict.actual)}")
+        parts.append(f"is {_value(verdict.actual, verdict._tz)}")  # noqa: SLF001
     if verdict.gap is not None and verdict.gap.code != "value":
         parts.append(gap_words(verdict.gap))
     if verdict.change is not None:
@@ -51,9 +55,9 @@ def verdict_line(verdict: Verdict) -> str:
     return f"{verdict.rule}: {'; '.join(parts)}" if parts else verdict.rule
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, tz: str = "UTC") -> str:
     if isinstance(value, datetime):
-        return when(value)
+        return when(value, tz)
     if isinstance(value, (date, str)):
         return str(value)
     if isinstance(value, frozenset):
@@ -66,12 +70,12 @@ def _value(value: Any) -> str:
 def happened_words(event: Happened) -> str:
     """Return an event in words."""
     value = "" if event.value is None else f" {event.value:,g}"
-    return f"{event.type} {when(event.time)}{value}"
+    return f"{event.type} {when(event.time, event._tz)}{value}"  # noqa: SLF001
 
 
 def gap_words(gap: Gap) -> str:
     """Return what is missing in words."""
-    before = "" if gap.before is None else f" before {when(gap.before)}"
+    before = "" if gap.before is None else f" before {when(gap.before, gap._tz)}"  # noqa: SLF001
     amount = "" if gap.amount is None else _value(round(gap.amount, 6))
     match gap.code:
         case "more_events":
@@ -86,12 +90,12 @@ def gap_words(gap: Gap) -> str:
             return f"needs {amount} more period{'' if gap.amount == 1 else 's'} with {gap.of}"
         case "more_time":
             length = timedelta(days=gap.amount or 0)
-            return f"needs {_span(length)} more"
+            return f"needs {_span(length) if length else 'a moment'} more"
         case "new_event":
             return f"needs a newer {gap.of}"
         case "next_step":
             return f"needs {gap.of} next{before}"
-    return f"needs {amount} {gap.code}{before}"
+    return f"needs {'more than ' if gap.beyond else ''}{amount} {gap.code}{before}"
 
 
 def _span(length: timedelta) -> str:
@@ -104,7 +108,7 @@ def _span(length: timedelta) -> str:
 
 def change_words(change: Change) -> str:
     """Return when a verdict changes and why, as what follows 'until', 'leaves on' or 'joins on'."""
-    what = "" if change.event is None else f"the {change.event.type} of {when(change.event.time)}"
+    what = "" if change.event is None else f"the {change.event.type} of {when(change.event.time, change._tz)}"  # noqa: SLF001
     why = {
         "event_leaves": f"when {what} falls out of the window",
         "event_enters": f"when {what} comes into the window",
@@ -115,4 +119,4 @@ def change_words(change: Change) -> str:
         "day": "when the day comes",
         "date": "when the time comes",
     }[change.code]
-    return f"{when(change.at)}, {why}"
+    return f"{when(change.at, change._tz)}, {why}"  # noqa: SLF001

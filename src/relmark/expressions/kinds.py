@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from relmark.core.checks import shown
 from relmark.core.errors import MissingColumnError
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
@@ -17,6 +18,7 @@ from relmark.expressions.literals import LiteralValue, literal_kind
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection
+from relmark.expressions.unread import Unread
 from relmark.expressions.walk import children
 
 if TYPE_CHECKING:
@@ -26,7 +28,14 @@ __all__ = ["check_on_data", "kind_of", "notes_on_data", "problems", "rule_proble
 
 _TIMES = {"date", "instant"}
 _ORDERED = {"number", "text", "date", "instant"}
-_NAMES = {"number": "a number", "text": "a text", "boolean": "true or false", "date": "a date", "instant": "an instant"}
+_NAMES = {
+    "number": "a number",
+    "text": "a text",
+    "boolean": "true or false",
+    "date": "a date",
+    "instant": "an instant",
+    "tags": "a set of tags",
+}
 _SOFT = {"unknown_event", "unknown_property"}
 
 
@@ -115,18 +124,18 @@ class _Checker:
                 return "number"
             case nodes.Fill(arg=arg, value=value):
                 kind = self.kind(arg, f"{path}.arg")
-                self._fits(kind, value.value, f"{path}.value")
+                self._fits(kind, value.value, f"{path}.value", arg, alike=True)
                 return kind or literal_kind(value.value)
             case nodes.Age(arg=arg):
                 self._need(arg, f"{path}.arg", _TIMES)
                 return "number"
             case nodes.Between(arg=arg, low=low):
                 kind = self._need(arg, f"{path}.arg", {"number", *_TIMES})
-                self._fits(kind, low.value, f"{path}.low")
+                self._fits(kind, low.value, f"{path}.low", arg)
             case nodes.IsIn(arg=arg, values=values):
                 kind = self._need(arg, f"{path}.arg", {"boolean", *_ORDERED})
                 if values:
-                    self._fits(kind, values[0], f"{path}.values[0]")
+                    self._fits(kind, values[0], f"{path}.values[0]", arg)
             case nodes.IsNull(arg=arg):
                 self.kind(arg, f"{path}.arg")
             case nodes.Matches(op=op, arg=arg):
@@ -147,6 +156,13 @@ class _Checker:
                 self._segment(name, path)
             case nodes.Aggregate():
                 return self._aggregate(node, path)
+            case Unread(parts=parts):
+                for place, part in parts:
+                    if isinstance(part, Selection):
+                        self._selection(part, place)
+                    else:
+                        self.kind(part, place)
+                return None
             case _:
                 self._behaviour(node, path)
         return "boolean"
@@ -201,14 +217,15 @@ class _Checker:
             return None
         return kind
 
-    def _fits(self, kind: str | None, value: LiteralValue, path: str) -> None:
+    def _fits(self, kind: str | None, value: LiteralValue, path: str, of: Expression, *, alike: bool = False) -> None:
+        """Tell where a plain value has another kind than what it stands beside; a date and an instant compare."""
         given = literal_kind(value)
-        if kind is None or kind == given or (kind == "instant" and given == "date"):
-            return
-        if kind == "date" and given == "instant":
+        if kind is None or kind == given or (not alike and {kind, given} == _TIMES):
             return
         hint = "Give a date, as in datetime.date(2026, 11, 1)." if kind in _TIMES and given == "text" else ""
-        self.fail(path, "wrong_type", f"{value!r} is {_NAMES[given]}, and {_NAMES.get(kind, kind)} is needed.", hint)
+        message = f"{_brief(of)} is {_NAMES.get(kind, kind)}, and {shown(value)} is {_NAMES[given]}: "
+        message += "what stands in its place has to be of its kind." if alike else "they do not compare."
+        self.fail(path, "wrong_type", message, hint)
 
     def _compare(self, node: nodes.Compare, path: str) -> None:
         left, right = self.kind(node.left, f"{path}.left"), self.kind(node.right, f"{path}.right")
@@ -220,7 +237,7 @@ class _Checker:
                 self.fail(f"{path}.{side}", "wrong_type", f"true and false have no order: {node.op!r} does not fit.")
                 return
         if isinstance(node.right, nodes.Literal):
-            self._fits(left, node.right.value, f"{path}.right")
+            self._fits(left, node.right.value, f"{path}.right", node.left)
         elif left is not None and right is not None and left != right and {left, right} != _TIMES:
             sides = [f"{_brief(side)} is {_NAMES[kind]}" for side, kind in ((node.left, left), (node.right, right))]
             self.fail(path, "wrong_type", f"{' and '.join(sides)}: they do not compare.")

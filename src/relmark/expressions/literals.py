@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,7 +37,7 @@ def literal_value(value: Any, name: str = "value") -> LiteralValue:
         return value
     if isinstance(value, int):
         if abs(value) > _LARGEST:
-            raise InputError(f"{name} is {shown(value)}: integers of at most 64 bits are allowed.")
+            raise InputError(f"{name} is {shown(value)}: integers from -(2**63 - 1) to 2**63 - 1 are allowed.")
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -46,7 +46,7 @@ def literal_value(value: Any, name: str = "value") -> LiteralValue:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise InputError(f"{name} is {value}, which has no time zone: give an aware datetime.")
-        return value.astimezone(UTC)
+        return aware(instant(value, name=name))
     if isinstance(value, date):
         return value
     if value is None:
@@ -61,7 +61,9 @@ def literal_value(value: Any, name: str = "value") -> LiteralValue:
 
 
 def plain_text(name: str, value: str) -> str:
-    """Return a text that can be written as UTF-8: half of a surrogate pair cannot."""
+    """Return a text that every form can hold: no half of a surrogate pair, no NUL (arrays drop it at an end)."""
+    if "\0" in value:
+        raise InputError(f"{name} is {shown(value)}, with a NUL character: remove it.")
     if not value.isascii():
         try:
             value.encode()

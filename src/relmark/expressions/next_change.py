@@ -10,13 +10,13 @@ Calendar tests can come and go for ever, so what lies more than `HORIZON` (100 y
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from relmark.core.time import DAY, instant
 from relmark.expressions import nodes
 from relmark.expressions.crossings import ONE, Line, combined, first_change, minus, roots
+from relmark.expressions.lengths import END, length
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar_calendar import (
     NEVER,
@@ -28,16 +28,19 @@ from relmark.expressions.scalar_calendar import (
 )
 from relmark.expressions.scalar_events import span
 from relmark.expressions.scalar_person import Moment, Person
-from relmark.expressions.scalar_values import Call, literal, local_day, moment_of, plain_literal, prop
+from relmark.expressions.scalar_values import Call, local_day, moment_of, plain_literal, prop
 
 if TYPE_CHECKING:
     from relmark.expressions.scalar import Program
 
-__all__ = ["HORIZON", "Changes", "next_change"]
+__all__ = ["HORIZON", "Changes", "horizon", "next_change"]
 
 HORIZON = 36_525 * DAY
-_US = timedelta(microseconds=1)
-Until = Callable[[Person, int], int]
+
+
+def horizon(at: int) -> int:
+    """Return the instant from which on nothing is foreseen: a hundred years ahead, or the end of the calendar."""
+    return min(at + HORIZON, END)
 
 
 def next_change(program: Program, person: Person, at: int | None = None) -> int | None:
@@ -58,7 +61,7 @@ def next_change(program: Program, person: Person, at: int | None = None) -> int 
     moment = start
     while True:
         moment = changes.until(program.expression, person, moment, what=True)
-        if moment >= start + HORIZON:
+        if moment >= horizon(start):
             return None
         if (program.verdict(person, moment) is True) != member:
             return moment
@@ -112,7 +115,7 @@ class Changes:
         one_way = self._one_way(node, who)
         if one_way is not None:
             return self._first_to_leave(one_way, call, who, at)
-        moment, end = self.value(node, who, at), at + HORIZON
+        moment, end = self.value(node, who, at), horizon(at)
         while moment < end and call(who, moment) is now:
             moment = self.value(node, who, moment)
         return moment if moment < end else NEVER
@@ -127,11 +130,20 @@ class Changes:
         if not isinstance(figure, nodes.Aggregate) or figure.window.ago is not None:
             return None
         if figure.op == "sum" and figure is not node:
-            rows = self.program.finder(figure.events)(who)[1]
-            read = prop(nodes.Prop(figure.of or "value"))
-            return figure if all((read(row, 0) or 0.0) >= 0.0 for row in rows) else None
+            return figure if self._never_negative(figure, who) else None
         shrinks = {"exists"} if figure is node else {"count", "active_days", "count_distinct"}
         return figure if figure.op in shrinks else None
+
+    def _never_negative(self, figure: nodes.Aggregate, who: Person) -> bool:
+        """Return whether no event of a sum takes from it; it is found out once for each person."""
+        find, of = self.program.finder(figure.events), figure.of or "value"
+        known = who.facts.get((find.key, of))
+        if known is None:
+            read = prop(nodes.Prop(of))
+            values = (read(row, 0) for row in find(who)[1])
+            known = all(value is None or (value.__class__ is float and value >= 0.0) for value in values)
+            who.facts[find.key, of] = known
+        return known
 
     def _first_to_leave(self, figure: nodes.Aggregate, call: Call, who: Person, at: int) -> int:
         """Return when the first event leaves without which a test is another one: found by bisection, as all do so."""
@@ -139,15 +151,15 @@ class Changes:
             return NEVER
         times = self.program.finder(figure.events)(who)[0]
         start, stop = span(figure.window, self.zone)(times, at)
-        length, now = figure.window.within // _US, call(who, at)
+        size, now = length(figure.window.within), call(who, at)
         low, high = start, stop
         while low < high:
             middle = (low + high) // 2
-            if call(who, times[middle] + length) is now:
+            if call(who, times[middle] + size) is now:
                 low = middle + 1
             else:
                 high = middle
-        return times[low] + length if low < stop else NEVER
+        return times[low] + size if low < stop else NEVER
 
     # Until when a value surely stays as it is
 
@@ -190,10 +202,10 @@ class Changes:
         return min(self.zone.next_edge(day, at) for day in self._days(node, value, self.zone.day(at)))
 
     def _instants(self, node: nodes.DateWindow, when: int) -> tuple[int, ...]:
-        length = node.duration // _US
+        size = length(node.duration)
         if node.op == "upcoming":
-            return when - length, when
-        return (when + length,) if node.op == "older_than" else (when, when + length)
+            return when - size, when
+        return (when + size,) if node.op == "older_than" else (when, when + size)
 
     def _days(self, node: nodes.Age | nodes.DateWindow | nodes.InPeriod, value: Any, today: int) -> tuple[int, ...]:
         """Return the days with whose beginning, or end, a calendar test may change, those around today."""
@@ -213,18 +225,18 @@ class Changes:
 
     def _window(self, times: list[int], window: Any, at: int) -> int:
         """Return when the next event enters a window or leaves it."""
-        ago = 0 if window.ago is None else window.ago // _US
+        ago = 0 if window.ago is None else length(window.ago)
         high = at - ago
         until = NEVER if window.until is None else instant(window.until, tz=self.zone.name)
         since = None if window.since is None else instant(window.since, tz=self.zone.name) - 1
         coming = bisect_right(times, high if since is None else max(high, since))
         end = times[coming] + ago if coming < len(times) and times[coming] <= until else NEVER
         if window.within is not None:
-            length = window.within // _US
-            low = high - length if since is None else max(high - length, since)
+            size = length(window.within)
+            low = high - size if since is None else max(high - size, since)
             first = bisect_right(times, low)
             if first < len(times) and times[first] <= min(high, until):
-                end = min(end, times[first] + length + ago)
+                end = min(end, times[first] + size + ago)
         return end
 
     def _regularly(self, node: nodes.Regularly, times: list[int], at: int) -> int:
@@ -237,16 +249,16 @@ class Changes:
                 return NEVER
             # With time periods only grow older: the bound is missed for good when the least-th latest is too old.
             return self.zone.next_edge(first_day(numbers[least - 1] + of, unit), at)
-        length = node.period // _US
+        size = length(node.period)
         # How events share periods depends on the instant modulo the period only; from one round to the next all are one
         # period older. So each phase says for how many rounds it holds.
-        phases = sorted({0} | {length - (at - time) % length for time in times})
+        phases = sorted({0} | {size - (at - time) % size for time in times})
         best = NEVER
-        now = _periods_held(times, at, length, least, of) > 0
+        now = _periods_held(times, at, size, least, of) > 0
         for phase in phases:
-            rounds = _periods_held(times, at + phase, length, least, of)
+            rounds = _periods_held(times, at + phase, size, least, of)
             if now:
-                best = min(best, at + phase + rounds * length)
+                best = min(best, at + phase + rounds * size)
             elif rounds > 0:
                 best = min(best, at + phase)
         return best
@@ -255,9 +267,9 @@ class Changes:
         times = self.program.finder(node.events)(who)[0]
         if not times or bisect_right(answers := self.program.finder(node.then)(who)[0], times[-1]) < len(answers):
             return NEVER
-        edges = [times[-1] + node.within // _US]
+        edges = [times[-1] + length(node.within)]
         if node.recent is not None:
-            edges.append(times[-1] + node.recent // _US)
+            edges.append(times[-1] + length(node.recent))
         return _first_after(at, edges)
 
     # Numbers that grow with the clock
@@ -283,14 +295,11 @@ class Changes:
                 if inner.over is None:
                     return inner._replace(over=(float(plain_literal(value.value)),))
                 return inner
-        value = self._call(node)(who, at)
+        value = self.program.call(node)(who, at)
         until = self.value(node, who, at)
         if value is None:
             return Line(None, ONE, until)
         return Line((value, 1.0) if self.moves(node) else (value,), ONE, until)
-
-    def _call(self, node: Expression) -> Call:
-        return literal(node) if isinstance(node, nodes.Literal) else self.program.call(node)
 
     def _meeting(self, node: Expression, who: Person, at: int) -> int:
         """Return when a number that moves passes one of the bounds of a test."""
@@ -302,7 +311,7 @@ class Changes:
         if line.over is None or len(known) < len(ends):
             return end
         near = roots([*(minus(line, other) for other in known), *line.poles, *(p for one in known for p in one.poles)])
-        mine, theirs = self._call(arg), [self._call(other) for other in others]
+        mine, theirs = self.program.call(arg), [self.program.call(other) for other in others]
 
         def sign(moment: int) -> Any:
             a = mine(who, moment)
@@ -329,7 +338,7 @@ def _first_after(at: int, edges: Any) -> int:
     return min((edge for edge in edges if edge > at), default=NEVER)
 
 
-def _periods_held(times: list[int], at: int, length: int, least: int, of: int) -> int:
+def _periods_held(times: list[int], at: int, size: int, least: int, of: int) -> int:
     """Return for how many rounds of a period enough of the last periods have an event, from an instant on."""
-    ages = sorted({(at - time) // length for time in times})
+    ages = sorted({(at - time) // size for time in times})
     return max(0, of - ages[least - 1]) if len(ages) >= least else 0

@@ -87,9 +87,15 @@ class EventsOf:
 
         What happened has ``type``, ``value`` (None where it has none) and ``properties``, as an `Event` has.
         """
+        return list(zip(*self.columns(person, person.as_of if at is None else at), strict=True))
+
+    def columns(self, person: Person, at: int) -> tuple[list[int], list[Any]]:
+        """Return the times and what happened, beside each other; they are not to be written to."""
         times, rows = self._find(person)
-        start, stop = self._place(times, person.as_of if at is None else at)
-        return list(zip(times[start:stop], rows[start:stop], strict=True))
+        start, stop = self._place(times, at)
+        if start == 0 and stop == len(times):
+            return times, rows
+        return times[start:stop], rows[start:stop]
 
 
 class Program:
@@ -141,8 +147,11 @@ class Program:
         return self._changes
 
     def call(self, node: Expression) -> Call:
-        """Return the closure of a node of this expression."""
-        return self._calls[id(node)]
+        """Return the closure of a node of this expression, its plain values among them."""
+        found = self._calls.get(id(node))
+        return (
+            scalar_values.literal(node) if found is None and isinstance(node, nodes.Literal) else self._calls[id(node)]
+        )
 
     def finder(self, selection: Selection) -> scalar_events.Finder:
         """Return what finds the events of a selection of this expression."""

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
-from relmark.core.time import DAY, local_midnights, time_zone
+from relmark.core.time import DAY, local_days, local_midnights, time_zone
 
 __all__ = [
     "NEVER",
@@ -48,16 +48,20 @@ class Zone:
         """Return the local calendar day of an instant, as days since 1970."""
         if self._zone is None:
             return at // DAY
-        return (_EPOCH + timedelta(microseconds=at)).astimezone(self._zone).toordinal() - _EPOCH_DAY
+        try:
+            return (_EPOCH + timedelta(microseconds=at)).astimezone(self._zone).toordinal() - _EPOCH_DAY
+        except OverflowError:  # within a day of the ends of Python's calendar
+            return int(local_days(np.array([at]), self.name)[0])
 
     def midnight(self, day: int) -> int:
         """Return the instant at which a local day begins; where midnight is skipped, the first after it."""
         if self._zone is None:
             return day * DAY
-        wall = datetime.fromordinal(day + _EPOCH_DAY)
-        at = self._instant(wall, 0)
-        if (_EPOCH + timedelta(microseconds=at)).astimezone(self._zone).replace(tzinfo=None) == wall:
-            return at
+        if _FIRST_DAY < day < _LAST_DAY:
+            wall = datetime.fromordinal(day + _EPOCH_DAY)
+            at = self._instant(wall, 0)
+            if (_EPOCH + timedelta(microseconds=at)).astimezone(self._zone).replace(tzinfo=None) == wall:
+                return at
         return int(local_midnights(np.array([day]), self.name)[0])
 
     def next_edge(self, day: int, at: int) -> int:

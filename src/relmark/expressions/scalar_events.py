@@ -10,15 +10,16 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from relmark.core.documents import canonical
 from relmark.core.errors import InputError
 from relmark.core.time import DAY, instant
 from relmark.expressions import nodes
+from relmark.expressions.lengths import length
 from relmark.expressions.scalar_calendar import Zone, period_number
 from relmark.expressions.scalar_person import Events, Person, Value
+from relmark.expressions.scalar_tables import MANY, Table, table_of
 from relmark.expressions.scalar_values import Call, prop
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.stored import written
@@ -36,7 +37,6 @@ __all__ = [
     "span",
 ]
 
-_US = timedelta(microseconds=1)
 Span = Callable[[list[int], int], tuple[int, int]]
 
 
@@ -50,11 +50,11 @@ class Finder:
         The closure of its ``where``.
     """
 
-    __slots__ = ("_key", "_test", "_types", "selection")
+    __slots__ = ("_test", "_types", "key", "selection")
 
     def __init__(self, selection: Selection, test: Call | None) -> None:
         self.selection = selection
-        self._key = canonical(written(selection))
+        self.key = canonical(written(selection))
         self._types = selection.types
         self._test = test
 
@@ -62,9 +62,9 @@ class Finder:
         """Return all events of the selection up to the person's as_of: times ascending, and what happened."""
         found = who._found  # noqa: SLF001  (a person keeps what was found in them)
         try:
-            return found[self._key]
+            return found[self.key]
         except KeyError:
-            result = found[self._key] = self._find(who)
+            result = found[self.key] = self._find(who)
             return result
 
     def _find(self, who: Person) -> Events:
@@ -87,8 +87,8 @@ def _time(pair: tuple[int, Any]) -> int:
 
 def span(window: Window, zone: Zone) -> Span:
     """Return the function of times and an instant that gives the places of the first event in a window and the last."""
-    ago = 0 if window.ago is None else window.ago // _US
-    within = None if window.within is None else window.within // _US
+    ago = 0 if window.ago is None else length(window.ago)
+    within = None if window.within is None else length(window.within)
     since = None if window.since is None else instant(window.since, tz=zone.name) - 1
     until = None if window.until is None else instant(window.until, tz=zone.name)
     if since is None and until is None and not ago:
@@ -121,15 +121,30 @@ def aggregate(node: nodes.Aggregate, find: Finder, zone: Zone) -> Call:
     figure = _FIGURES[node.op]
     numeric = node.op in {"sum", "mean", "min", "max"}
 
+    def checked(value: Any) -> Any:
+        if numeric and value is not None and value.__class__ is not float:
+            raise InputError(f"{node!r}: property {node.of!r} is {value!r}, and {node.op} needs numbers.")
+        return value
+
     def call(who: Person, at: int) -> Value:
         times, rows = find(who)
         start, stop = place(times, at)
+        if stop - start >= MANY:
+            table = who.table((find.key, node.op, node.of), lambda: table_over(times, rows))
+            if table is not None:
+                return table(start, stop)  # type: ignore[no-any-return]
         known = [(value, times[k]) for k in range(start, stop) if (value := read(rows[k], at)) is not None]
-        if numeric:
-            for value, _ in known:
-                if value.__class__ is not float:
-                    raise InputError(f"{node!r}: property {node.of!r} is {value!r}, and {node.op} needs numbers.")
+        for value, _ in known if numeric else ():
+            checked(value)
         return figure(known)
+
+    def table_over(times: list[int], rows: list[Any]) -> Table:
+        values = [read(row, 0) for row in rows]
+        if numeric and any(value is not None and value.__class__ is not float for value in values):
+            return lambda start, stop: figure(
+                [(checked(values[k]), times[k]) for k in range(start, stop) if values[k] is not None]
+            )
+        return table_of(node.op, times, values)
 
     return call
 
@@ -156,6 +171,11 @@ def _active_days(find: Finder, place: Span, zone: Zone) -> Call:
     def call(who: Person, at: int) -> float:
         times = find(who)[0]
         start, stop = place(times, at)
+        if stop - start >= MANY:
+            key = (find.key, "active_days", zone.name)
+            table = who.table(key, lambda: table_of("count_distinct", times, [zone.day(time) for time in times]))
+            if table is not None:
+                return table(start, stop)  # type: ignore[no-any-return]
         return float(len({zone.day(time) for time in times[start:stop]}))
 
     return call
@@ -250,12 +270,12 @@ def held_periods(node: nodes.Regularly, find: Finder, zone: Zone) -> Callable[[P
             return {k for k in back if k < of}
 
         return by_calendar
-    length = period // _US
+    size = length(period)
 
     def by_length(who: Person, at: int) -> set[int]:
         times = find(who)[0]
-        start, stop = bisect_right(times, at - of * length), bisect_right(times, at)
-        return {(at - time) // length for time in times[start:stop]}
+        start, stop = bisect_right(times, at - of * size), bisect_right(times, at)
+        return {(at - time) // size for time in times[start:stop]}
 
     return by_length
 
@@ -282,8 +302,8 @@ def last_event(node: nodes.LastEvent, find: Finder, test: Call, zone: Zone) -> C
 
 def not_followed_by(node: nodes.NotFollowedBy, find: Finder, answers: Finder) -> Call:
     """Return whether the latest event has waited long enough in vain."""
-    within = node.within // _US
-    recent = None if node.recent is None else node.recent // _US
+    within = length(node.within)
+    recent = None if node.recent is None else length(node.recent)
 
     def call(who: Person, at: int) -> bool:
         times = find(who)[0]
@@ -314,7 +334,7 @@ def chain_found(
         return None
     barred = sorted({time for find in exclude for time in find(who)[0]})
     for start, end in _strict_chains(who, found) if node.strict else chains_of(found):
-        if node.within is not None and end - start > node.within // _US:
+        if node.within is not None and end - start > length(node.within):
             continue
         after = bisect_right(barred, start)
         if after == len(barred) or barred[after] >= end:

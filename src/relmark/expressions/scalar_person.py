@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,7 @@ from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.time import Instant, instant
+from relmark.expressions.scalar_tables import Table
 
 if TYPE_CHECKING:
     from relmark.core.base import CustomerBase
@@ -95,11 +96,13 @@ class Person:
     id : int, str or None
         None for somebody of whom neither a customer nor an event is given.
     attributes : mapping of str to value
+    facts : dict
+        What a search has found out about the events and need not find out again.
     as_of : int
         Microseconds UTC. Later events are left out for good, whatever instant the person is looked at.
     """
 
-    __slots__ = ("_found", "_given", "_sorted", "_times", "as_of", "attributes", "id")
+    __slots__ = ("_found", "_given", "_sorted", "_tables", "_times", "as_of", "attributes", "facts", "id")
 
     def __init__(
         self, id: int | str | None, attributes: Mapping[str, Any], given: Mapping[str, Any], as_of: int
@@ -110,6 +113,8 @@ class Person:
         self._given = given
         self._sorted: dict[str, Events] = {}
         self._found: dict[str, Events] = {}
+        self.facts: dict[Any, bool] = {}
+        self._tables: dict[Any, Table | None] = {}
         self._times: list[int] | None = None
 
     @classmethod
@@ -184,6 +189,16 @@ class Person:
             result = self._sorted[type] = found if found.__class__ is tuple else self._in_order(found)
             return result
 
+    def table(self, key: Any, build: Callable[[], Table]) -> Table | None:
+        """Return the table of a figure that is asked for again, None the first time: most are asked for once."""
+        if key not in self._tables:
+            self._tables[key] = None
+            return None
+        table = self._tables[key]
+        if table is None:
+            table = self._tables[key] = build()
+        return table
+
     def times(self) -> list[int]:
         """Return the different times of all events up to as_of, ascending."""
         if self._times is None:
@@ -215,9 +230,12 @@ def plain_value(name: str, value: Any) -> Value:
     if kind is float or kind is int:
         if value != value:  # noqa: PLR0124  (NaN)
             return None
-        if value in (math.inf, -math.inf):
+        if kind is float and math.isinf(value):
             raise InputError(f"{name} is {value}: a finite number is needed, or None where there is none.")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(f"{name} is {shown(value)}: a number of float64 is needed.") from None
     if isinstance(value, np.datetime64):
         if np.isnat(value):
             return None

@@ -14,8 +14,9 @@ from datetime import date
 from typing import Any
 
 from relmark.core.errors import InputError
-from relmark.core.time import DAY, duration, instant
+from relmark.core.time import DAY, instant
 from relmark.expressions import nodes
+from relmark.expressions.lengths import length
 from relmark.expressions.literals import LiteralValue, literal_kind
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar_calendar import (
@@ -114,7 +115,7 @@ def fill(node: nodes.Fill, arg: Call) -> Call:
         value = arg(who, at)
         if value is None:
             return instead  # type: ignore[no-any-return]
-        if value.__class__ is not kind and not {kind, value.__class__} <= _TIMES:
+        if value.__class__ is not kind:
             raise _refuse(node, value, f"one of kind {kind_of(instead)!r}")
         return value  # type: ignore[no-any-return]
 
@@ -301,8 +302,8 @@ def matches(node: nodes.Matches, arg: Call) -> Call:
 
 def date_window(node: nodes.DateWindow, arg: Call, zone: Zone) -> Call:
     """Return the test of a date or an instant against the instant of evaluation."""
-    length, op = duration(node.op, node.duration), node.op
-    whole_days = length // DAY
+    size, op = length(node.duration), node.op
+    whole_days = size // DAY
 
     def call(who: Any, at: int) -> bool | None:
         value = arg(who, at)
@@ -314,8 +315,8 @@ def date_window(node: nodes.DateWindow, arg: Call, zone: Zone) -> Call:
             return 0 <= (_day(value) - zone.day(at)) < whole_days
         when = moment_of(node, value, zone)
         if op == "upcoming":
-            return at < when <= at + length
-        return at - length < when <= at if op == "within" else when <= at - length
+            return at < when <= at + size
+        return at - size < when <= at if op == "within" else when <= at - size
 
     return call
 

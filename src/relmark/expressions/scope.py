@@ -82,7 +82,7 @@ class Scope:
             case nodes.Literal(value=value):
                 return constant(value, self.n)
             case nodes.Fill(arg=arg, value=value):
-                return filled(self.column(arg), value.value, self.tz)
+                return filled(self.column(arg), value.value)
             case nodes.Arithmetic(op=op, left=left, right=right):
                 return calculate(op, self.column(left), self.column(right))
         return self.leaf(node)

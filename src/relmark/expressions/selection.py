@@ -168,7 +168,8 @@ class Selection:
         duration("active", active)
         duration("silent", silent)
         silence = ~self.exists(within=silent, ago=active)
-        return self.exists(within=active) & silence & self.exists(ago=active + silent)
+        both = active + silent if active < timedelta.max - silent else timedelta.max
+        return self.exists(within=active) & silence & self.exists(ago=both)
 
     def last_event(self, where: Expression, **window: Any) -> Expression:
         """Return whether the latest event satisfies another predicate; unknown without one."""
@@ -198,7 +199,8 @@ class Selection:
     def __repr__(self) -> str:
         from relmark.expressions.text_writer import selection_text
 
-        return selection_text(self)
+        text = selection_text(self)
+        return text if len(text) <= 200 else text[:197] + "..."
 
     def _no_value(self, *_: object) -> NoReturn:
         raise InputError(

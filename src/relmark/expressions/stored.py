@@ -23,8 +23,9 @@ from relmark.expressions.literals import LiteralValue, literal_kind, literal_val
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection, Window
+from relmark.expressions.unread import Unread
 
-__all__ = ["OPERATIONS", "read", "read_all", "written"]
+__all__ = ["OPERATIONS", "read", "read_all", "read_parts", "written"]
 
 _WINDOW = ("within", "ago", "since", "until")
 
@@ -182,12 +183,42 @@ def read(body: Any, limits: Limits | None = None, path: str = "$") -> Expression
 
 def read_all(body: Any, limits: Limits, path: str = "$") -> tuple[Expression | None, tuple[Problem, ...]]:
     """Return the expression of a body whose size was checked, or None and every problem."""
+    expression, problems = read_parts(body, limits, path)
+    return (None, problems) if problems else (expression, ())
+
+
+def read_parts(body: Any, limits: Limits, path: str = "$") -> tuple[Expression | None, tuple[Problem, ...]]:
+    """Return what can be read of a body, with `Unread` in the place of what cannot, and every problem."""
     reader = _Reader(limits)
     try:
         expression = reader.expression(body, path)
     except RecursionError:
         return None, (Problem(path, "too_deep", "nested too deep.", "Flatten it."),)
-    return (None, tuple(reader.problems)) if reader.problems else (expression, ())
+    return expression, tuple(reader.problems)
+
+
+_SPELLED = {
+    "!": "not", "!=": "ne", "&": "and", "&&": "and", "<": "lt", "<=": "le", "=": "eq", "==": "eq", ">": "gt",
+    ">=": "ge", "after": "gt", "all": "and", "all_of": "and", "any": "or", "any_of": "or", "avg": "mean",
+    "average": "mean", "before": "lt", "equal": "eq", "equals": "eq", "gte": "ge", "is": "eq", "is_in": "in",
+    "is_not_null": "not_null", "isin": "in", "lte": "le", "neq": "ne", "none_of": "not", "not_eq": "ne", "|": "or",
+    "||": "or", "~": "not", "+": "add", "-": "sub", "*": "mul", "/": "div", "ends_with": "endswith",
+    "starts_with": "startswith", "matches": "like", "exist": "exists", "between_dates": "between",
+}  # fmt: skip
+"""What people and other tools call an operator, and its word in the stored form."""
+
+
+def _stored_word(op: str) -> str:
+    """Return what to write for an operator that the stored form does not have."""
+    word = _SPELLED.get(op.casefold()[:64])
+    return did_you_mean(op, OPERATIONS) if word is None else f" Did you mean {word!r}?"
+
+
+def _half(types: list[str], where: Expression | None) -> Selection:
+    """Return the events of a selection with a problem: its parts are checked, and nothing is evaluated."""
+    selection = Selection(tuple(types), None)
+    object.__setattr__(selection, "where", where)
+    return selection
 
 
 _LIMIT_CODES = {"too_many_steps", "too_long_window", "too_many_nodes", "too_deep"}
@@ -203,33 +234,56 @@ class _Reader:
     def fail(self, path: str, code: str, message: str, hint: str = "") -> None:
         self.problems.append(Problem(path, code, message, hint.strip()))
 
-    def expression(self, body: Any, path: str) -> Expression | None:
+    def expression(self, body: Any, path: str) -> Expression:
         if not isinstance(body, Mapping):
-            self.fail(path, "not_object", f"{shown(body)} is no rule: an object with an 'op' is needed.")
-            return None
+            self.fail(path, "not_object", f"{shown(body)} is not a rule: an object with an 'op' is needed.")
+            return Unread()
         op = body.get("op")
         if not isinstance(op, str):
             self.fail(path, "missing_key", "the object has no 'op'.", 'Name the operator, such as "op": "eq".')
-            return None
+            return self._guessed(body, path)
         operation = OPERATIONS.get(op)
         if operation is None:
-            hint = did_you_mean(op, OPERATIONS)
-            self.fail(f"{path}.op", "unknown_operator", f"unknown operator {shown(op)}.", hint)
-            return None
+            self.fail(f"{path}.op", "unknown_operator", f"unknown operator {shown(op)}.", _stored_word(op))
+            return self._guessed(body, path)
+        before = len(self.problems)
         arguments = self._arguments(body, operation, path, op)
-        if arguments is None:
-            return None
+        if len(self.problems) > before:
+            return self._unread(arguments, path)
         try:
             return operation.build(**arguments)
         except LimitError as error:
             self.fail(path, error.code, error.message, error.hint)
         except InputError as error:
             self.fail(path, "wrong_value", str(error))
-        return None
+        return self._unread(arguments, path)
 
-    def _arguments(self, body: Mapping[str, Any], operation: _Operation, path: str, op: str) -> dict[str, Any] | None:
+    @staticmethod
+    def _unread(arguments: Mapping[str, Any], path: str) -> Unread:
+        """Return what was read of a node with a problem."""
+        parts: list[tuple[str, Expression | Selection]] = []
+        for key, value in arguments.items():
+            for place, item in enumerate(value) if isinstance(value, (list, tuple)) else [(None, value)]:
+                if isinstance(item, (Expression, Selection)):
+                    parts.append((f"{path}.{key}" if place is None else f"{path}.{key}[{place}]", item))
+        return Unread(tuple(parts))
+
+    def _guessed(self, body: Mapping[str, Any], path: str) -> Unread:
+        """Return the parts of an object whose operator is not known, by what they look like."""
+        parts: list[tuple[str, Expression | Selection]] = []
+        for key, value in body.items():
+            many = isinstance(value, (list, tuple))
+            for k, item in enumerate(value if many else [value]):
+                here = f"{path}.{key}[{k}]" if many else f"{path}.{key}"
+                if isinstance(item, Mapping) and "op" in item:
+                    parts.append((here, self.expression(item, here)))
+                elif isinstance(item, Mapping) and "types" in item:
+                    found = self.read_selection(item, here)
+                    parts += [] if found is None else [(here, found)]
+        return Unread(tuple(parts))
+
+    def _arguments(self, body: Mapping[str, Any], operation: _Operation, path: str, op: str) -> dict[str, Any]:
         known = {**operation.required, **operation.optional}
-        before = len(self.problems)
         for key in body:
             if key != "op" and key not in known:
                 listed = ", ".join(sorted(known)) or "no other key"
@@ -238,16 +292,15 @@ class _Reader:
         for key in operation.required:
             if key not in body:
                 self.fail(path, "missing_key", f"{op!r} has no {key!r}.")
-        arguments = {
+        return {
             key: getattr(self, f"read_{known[key]}")(value, f"{path}.{key}")
             for key, value in body.items()
             if key in known
         }
-        return arguments if len(self.problems) == before else None
 
     # One method a kind of key; each returns the value, or None after it told a problem.
 
-    def read_expression(self, value: Any, path: str) -> Expression | None:
+    def read_expression(self, value: Any, path: str) -> Expression:
         return self.expression(value, path)
 
     def read_operand(self, value: Any, path: str) -> Expression | None:
@@ -256,7 +309,7 @@ class _Reader:
         plain = self.read_literal(value, path)
         return None if plain is None else nodes.Literal(plain)
 
-    def read_expressions(self, value: Any, path: str) -> list[Expression | None]:
+    def read_expressions(self, value: Any, path: str) -> list[Expression]:
         return [self.expression(item, f"{path}[{k}]") for k, item in enumerate(self._listed(value, path))]
 
     def read_literal(self, value: Any, path: str) -> LiteralValue | None:
@@ -356,7 +409,8 @@ class _Reader:
         types = [self.read_name(name, f"{path}.types[{k}]") for k, name in enumerate(value["types"])]
         where = self.expression(value["where"], f"{path}.where") if "where" in value else None
         if len(self.problems) > before:
-            return None
+            known = [name for name in types if name is not None]
+            return _half(known, where) if known else None
         try:
             return Selection(tuple(types), where)  # type: ignore[arg-type]
         except InputError as error:

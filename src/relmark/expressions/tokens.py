@@ -20,6 +20,7 @@ _TOKEN = re.compile(
     |(?P<sign>[=!<>]=|[&|~<>+\-*/()\[\]{},.=])""",
     re.VERBOSE,
 )
+_LONGEST_NAME = 64
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\\": "\\", '"': '"', "'": "'", "/": "/"}
 
@@ -73,6 +74,9 @@ def _tokens(text: str, limits: Limits) -> Iterator[Token]:
         kind, word = str(match.lastgroup), match.group()
         if kind == "number":
             yield Token(kind, _number(word, place(text, position)), position)
+        elif kind == "name" and len(word) > _LONGEST_NAME:
+            message = f"a word of {len(word):,} characters, {shown(word[:20])}...: {_LONGEST_NAME} are allowed."
+            raise LimitError(message, path=place(text, position), code="too_long")
         elif kind == "string":
             yield Token(kind, _string(word, text, position, limits), position)
         elif kind != "space":
@@ -87,7 +91,7 @@ def _number(word: str, path: str) -> int | float:
         raise DefinitionError(f"{shown(word)} has too many digits.", path=path, code="too_large_number")
     if digits.isdigit():
         if len(digits) > 19:
-            raise DefinitionError(f"{word} has too many digits.", path=path, code="too_large_number")
+            raise DefinitionError(f"{shown(word)} has too many digits.", path=path, code="too_large_number")
         return int(digits)
     return float(digits)
 

@@ -6,6 +6,7 @@ adds exactly in any order below 2**53.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,10 +18,12 @@ from relmark.core.errors import InputError
 from relmark.core.ordering import stable_order
 from relmark.core.time import DAY, local_days
 from relmark.expressions import Selection, Window
+from relmark.expressions.aggregates import ranked
 from relmark.expressions.calendar_tests import period_number
 from relmark.expressions.column_tests import compare
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.event_rows import EventRows, chosen_events, window_bounds
+from relmark.expressions.lengths import length
 from relmark.expressions.scope import Scope, spread
 from relmark.scoring.decay import Decay
 from relmark.scoring.points import MOST, ByValue, Tiers
@@ -29,7 +32,6 @@ from relmark.scoring.rules import Rule
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_US = timedelta(microseconds=1)
 _BLOCK = 1 << 15
 _EXACT = 2.0**53
 
@@ -44,6 +46,8 @@ def rule_thousandths(rule: Rule, scope: BaseScope) -> FloatArray:
     found = _when(rule, scope) if rule.each is None else _each(rule, scope)
     if rule.limit is not None:
         np.minimum(found, thousandths(rule.limit), out=found)
+    if rule.floor is not None:
+        np.maximum(found, thousandths(rule.floor), out=found)
     return found
 
 
@@ -95,29 +99,23 @@ def _refuse_giants(rule: Rule, value: FloatArray) -> None:
 
 
 def _each(rule: Rule, scope: BaseScope) -> FloatArray:
-    assert rule.each is not None
-    log, k = scope.base.events, scope.k
-    bounds = window_bounds(Window(within=rule.expires), scope.seen_as_of, scope.tz)
+    k = scope.k
     sums = np.zeros(k)
     parts: list[tuple[IntArray, IntArray, FloatArray]] = []
-    for name in rule.each.types:
-        # Type by type: nothing here asks for an order between types, and merging them would cost a sort.
-        rows = chosen_events(log, Selection((name,), rule.each.where), bounds, scope.tz)
-        if len(rows) == 0:
+    counted = isinstance(rule.points, Tiers)
+    plain = isinstance(rule.points, float) and rule.decay is None and not rule.cap_per
+    for codes, times, points in _happened(rule, scope, counted=counted or plain):
+        if counted or plain:
+            sums += np.bincount(codes, minlength=k)
             continue
-        if isinstance(rule.points, Tiers) or (
-            isinstance(rule.points, float) and rule.decay is None and not rule.cap_per
-        ):
-            sums += np.bincount(rows.codes, minlength=k)
-            continue
-        given = _faded(_points(rule, rows.scopes[0]), rule.decay, rows, scope.seen_as_of)
+        given = _faded(points, rule.decay, codes, times, scope.seen_as_of)
         if rule.cap_per is None:
-            sums += whole_sums(rows.codes, given, k)
+            sums += whole_sums(codes, given, k)
         else:
-            parts.append((period_numbers(rule.cap_per, rows.times, scope.tz), rows.codes.astype(np.int64), given))
+            parts.append((period_numbers(rule.cap_per, times, scope.tz), codes.astype(np.int64), given))
     if isinstance(rule.points, Tiers):
         sums = np.rint(_tier_points(rule.points, sums) * 1000.0)
-    elif isinstance(rule.points, float) and rule.decay is None and not rule.cap_per:
+    elif plain and isinstance(rule.points, float):
         sums *= thousandths(rule.points)
     elif parts:
         assert rule.cap is not None
@@ -126,16 +124,56 @@ def _each(rule: Rule, scope: BaseScope) -> FloatArray:
     return np.array(spread(sums, scope.rows, scope.n, 0.0))
 
 
-def _faded(points: float | FloatArray, decay: Decay | None, rows: EventRows, as_of: int | IntArray) -> FloatArray:
+def _happened(rule: Rule, scope: BaseScope, *, counted: bool) -> Iterator[tuple[Any, IntArray, float | FloatArray]]:
+    """Yield the customers, times and points before decay of a rule's events; 0 points where they are only counted."""
+    assert rule.each is not None
+    log = scope.base.events
+    bounds = window_bounds(Window(within=rule.expires), scope.seen_as_of, scope.tz)
+    if rule.once_per is not None:
+        rows = chosen_events(log, rule.each, bounds, scope.tz)
+        if len(rows):
+            yield _newest(rule, rows, counted=counted)
+        return
+    for name in rule.each.types:
+        # Type by type: nothing here asks for an order between types, and merging them would cost a sort.
+        rows = chosen_events(log, Selection((name,), rule.each.where), bounds, scope.tz)
+        if len(rows):
+            yield rows.codes, rows.times, 0.0 if counted else _points(rule, rows.scopes[0])
+
+
+def _newest(rule: Rule, rows: EventRows, *, counted: bool) -> tuple[Any, IntArray, float | FloatArray]:
+    """Return the events that give points where only the newest of each value of a property does."""
+    assert rule.once_per is not None
+    points: float | FloatArray = 0.0
+    if not counted:
+        given = [np.broadcast_to(_points(rule, one), (one.n,)) for one in rows.scopes]
+        points = np.concatenate(given) if rows.order is None else np.concatenate(given)[rows.order]
+    column = rows.column(rule.once_per)
+    missing = column.missing
+    known = np.flatnonzero(~missing)
+    if len(known) == 0:
+        return rows.codes, rows.times, points
+    ranks = ranked(column.take(known))[0]
+    keys = [ranks, rows.codes[known]]
+    order = np.lexsort([*([] if isinstance(points, float) else [points[known]]), rows.times[known], *keys])
+    last = np.ones(len(order), dtype=np.bool_)
+    last[:-1] = (ranks[order][1:] != ranks[order][:-1]) | (keys[1][order][1:] != keys[1][order][:-1])
+    kept = np.sort(np.concatenate([known[order[last]], np.flatnonzero(missing)]))
+    return rows.codes[kept], rows.times[kept], points if isinstance(points, float) else points[kept]
+
+
+def _faded(
+    points: float | FloatArray, decay: Decay | None, codes: Any, times: IntArray, as_of: int | IntArray
+) -> FloatArray:
     """Return the points of each event after decay, in whole thousandths, half to even."""
-    out = np.empty(len(rows))
+    out = np.empty(len(times))
     one = None if isinstance(points, np.ndarray) else points * 1000.0
-    for low in range(0, len(rows), _BLOCK):
+    for low in range(0, len(times), _BLOCK):
         block = slice(low, low + _BLOCK)
         whole: Any = points[block] * 1000.0 if isinstance(points, np.ndarray) else one
         if decay is not None:
-            at = as_of[rows.codes[block]] if isinstance(as_of, np.ndarray) else as_of
-            whole = whole * decay.factors(at - rows.times[block])
+            at = as_of[codes[block]] if isinstance(as_of, np.ndarray) else as_of
+            whole = whole * decay.factors(at - times[block])
         out[block] = np.rint(whole)
     return out
 
@@ -154,10 +192,10 @@ def period_numbers(period: timedelta | str, times: IntArray, tz: str) -> IntArra
     """Return the number of the period in which each instant lies."""
     if isinstance(period, str):
         return period_number(local_days(times, tz), period)
-    length = period // _US
-    if length % DAY == 0:
-        return np.floor_divide(local_days(times, tz), length // DAY)
-    return np.floor_divide(times, length)
+    size = length(period)
+    if size % DAY == 0:
+        return np.floor_divide(local_days(times, tz), size // DAY)
+    return np.floor_divide(times, size)
 
 
 def _capped_by_period(period: IntArray, code: IntArray, given: FloatArray, cap: float, k: int) -> FloatArray:

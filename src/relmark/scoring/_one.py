@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from relmark.core.errors import InputError
 from relmark.core.time import DAY
-from relmark.expressions import Expression, Window
-from relmark.expressions.next_change import HORIZON
-from relmark.expressions.nodes import Compare, Literal
+from relmark.expressions import Expression, Window, scalar_values
+from relmark.expressions.lengths import length
+from relmark.expressions.nodes import Compare, Field, Literal, Prop
 from relmark.expressions.scalar import Person, Program, events_of, program_of
 from relmark.expressions.scalar_calendar import NEVER, Zone, period_number
 from relmark.expressions.scalar_values import plain_literal
-from relmark.scoring.decay import StepDecay
+from relmark.expressions.unknown import unknown_parts
+from relmark.scoring._fading import MANY, clamp
+from relmark.scoring.decay import Decay
 from relmark.scoring.points import MOST, ByValue, Tiers
 from relmark.scoring.rules import Rule
 
@@ -24,11 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "ScoreProgram", "Totals", "Worth"]
 
-_US = timedelta(microseconds=1)
-
 
 class Worth(NamedTuple):
-    """One event of a rule: when, what, its points before decay, after decay, and after caps, in thousandths."""
+    """One event of a rule: when, what, its points before decay, after decay, and after bounds, in thousandths."""
 
     time: int
     what: Any
@@ -38,12 +41,21 @@ class Worth(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a rule gives, in thousandths: before decay, after decay, after its caps; with the events."""
+    """What a rule gives, in thousandths: before decay, after decay, within its bounds; with the events, as columns."""
 
     raw: int
     faded: int
     kept: int
-    events: list[Worth]
+    times: Sequence[int] = ()
+    what: Sequence[Any] = ()
+    worth: Sequence[float] = ()
+    points: tuple[Sequence[int], Sequence[int], Sequence[int]] = ((), (), ())
+    stamps: npt.NDArray[np.int64] | None = None
+
+    @property
+    def events(self) -> Iterator[Worth]:
+        """The events, oldest first."""
+        return map(Worth, self.times, self.what, *self.points)
 
 
 class Totals(NamedTuple):
@@ -64,35 +76,32 @@ class ScoreProgram:
             _When(rule, tz) if rule.each is None else _Each(rule, tz) for rule in score.rules
         ]
         place = {group.name: position for position, group in enumerate(score.groups)}
-        self._group = [-1 if rule.group is None else place[rule.group] for rule in score.rules]
-        self._group_caps = [_whole(group.cap) for group in score.groups]
-        self._cap = _whole(score.cap)
+        self.group = [-1 if rule.group is None else place[rule.group] for rule in score.rules]
+        self.group_bounds = [(_whole(group.floor), _whole(group.cap)) for group in score.groups]
+        self.bounds = (_whole(score.floor), _whole(score.cap))
         self._bands = [(name, low) for name, low in score.bands.items()]
 
-    def totals(self, person: Person, at: int, at_negative: int | None = None) -> Totals:
-        """Return the score at an instant; with `at_negative`, negative points fade as at that instant instead.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as the score, and compile again where it is unpacked."""
+        return ScoreProgram, (self.score, self.tz)
 
-        Positive points as at a later instant and negative ones as at an earlier are a lower bound of all between.
-        """
-        other = at if at_negative is None else at_negative
-        return self.summed([rule.total(person, at, other) for rule in self.rules])
+    def totals(self, person: Person, at: int) -> Totals:
+        """Return the score at an instant."""
+        return self.summed([rule.found(person, at).kept for rule in self.rules])
 
     def summed(self, rules: list[int]) -> Totals:
         """Return the score of what the rules give."""
-        groups = [0] * len(self._group_caps)
+        groups = [0] * len(self.group_bounds)
         total = 0
-        for points, group in zip(rules, self._group, strict=True):
+        for points, group in zip(rules, self.group, strict=True):
             if group < 0:
                 total += points
             else:
                 groups[group] += points
-        for position, cap in enumerate(self._group_caps):
-            if cap is not None and groups[position] > cap:
-                groups[position] = cap
+        for position, bounds in enumerate(self.group_bounds):
+            groups[position] = clamp(groups[position], *bounds)
             total += groups[position]
-        if self._cap is not None and total > self._cap:
-            total = self._cap
-        return Totals(rules, groups, total)
+        return Totals(rules, groups, clamp(total, *self.bounds))
 
     def band(self, total: int) -> str:
         """Return the band of a total."""
@@ -107,49 +116,9 @@ class ScoreProgram:
         points = {group.name: given / 1000 for group, given in zip(self.score.groups, groups, strict=True)}
         return grades.of(**points)
 
-    # ---- when the answer changes
-
-    def next_change(self, person: Person, start: int, *, bands: bool) -> int | None:
-        """Return the first instant after `start` at which the total (or band and grade) is another, None for never.
-
-        Between two instants at which a condition changes, an event expires or a step comes, points only fade. So the
-        positive ones at the end and the negative ones at the beginning bound all totals between, and a stretch is
-        halved only where its bounds leave a change possible.
-        """
-
-        def key(totals: Totals) -> Any:
-            return (self.band(totals.total), self.grade(totals.groups)) if bands else totals.total
-
-        now = key(self.totals(person, start))
-
-        def search(low: int, high: int) -> int | None:
-            least, most = self.totals(person, high, low), self.totals(person, low, high)
-            if key(least) == now == key(most):
-                return None
-            if high - low == 1:
-                return high if key(self.totals(person, high)) != now else None
-            middle = (low + high) // 2
-            found = search(low, middle)
-            return search(middle, high) if found is None else found
-
-        fades = any(rule.fades for rule in self.rules)
-        moment = start
-        while moment < start + HORIZON:
-            edge = min([start + HORIZON, *(rule.until(person, moment) for rule in self.rules)])
-            if fades and edge - 1 > moment:
-                found = search(moment, edge - 1)
-                if found is not None:
-                    return found
-            moment = edge
-            if moment < start + HORIZON and key(self.totals(person, moment)) != now:
-                return moment
-        return None
-
 
 class _When:
     """A rule that gives its points once."""
-
-    fades = False
 
     def __init__(self, rule: Rule, tz: str) -> None:
         assert rule.when is not None
@@ -157,19 +126,20 @@ class _When:
         self.tz = tz
         self.program = program_of(rule.when, tz)
         self.points = _points_of(rule, tz)
-        self.limit = _whole(rule.limit)
-
-    def total(self, person: Person, at: int, _: int) -> int:
-        """Return what the rule gives, in thousandths."""
-        if self.program.verdict(person, at) is not True:
-            return 0
-        given = round(self.points(person, at) * 1000.0)
-        return given if self.limit is None or given <= self.limit else self.limit
+        self.bounds = (_whole(rule.floor), _whole(rule.limit))
+        self.constant = None
+        if isinstance(rule.points, float):
+            self.constant = (round(rule.points * 1000.0), clamp(round(rule.points * 1000.0), *self.bounds))
 
     def found(self, person: Person, at: int) -> Found:
-        """Return what the rule gives, before and after its cap."""
-        given = round(self.points(person, at) * 1000.0) if self.program.verdict(person, at) is True else 0
-        return Found(given, given, given if self.limit is None else min(given, self.limit), [])
+        """Return what the rule gives, before and within its bounds."""
+        if self.program.verdict(person, at) is not True:
+            return _NOTHING
+        if self.constant is not None:
+            given, kept = self.constant
+            return Found(given, given, kept)
+        given = round(self.points(person, at) * 1000.0)
+        return Found(given, given, clamp(given, *self.bounds))
 
     def until(self, person: Person, at: int) -> int:
         """Return until when the condition and the points surely stay as they are."""
@@ -191,10 +161,10 @@ class _When:
         verdict = self.program.verdict(person, at)
         if verdict is None:
             assert self.rule.when is not None
-            return tuple(unknown_parts(self.program, self.rule.when, person, at))
+            return _missing(self.program, self.rule.when, person, at)
         source = self.rule.source
         if verdict and source is not None and program_of(source, self.tz).value(person, at) is None:
-            return tuple(unknown_parts(program_of(source, self.tz), source, person, at))
+            return _missing(program_of(source, self.tz), source, person, at)
         return ()
 
 
@@ -209,88 +179,103 @@ class _Each:
         self.tiers = rule.points if isinstance(rule.points, Tiers) else None
         self.points = None if self.tiers is not None else _points_of(rule, tz)
         self.constant = rule.points * 1000.0 if isinstance(rule.points, float) else None
+        self.once = None if rule.once_per is None else scalar_values.prop(Prop(rule.once_per))
         self.decay = rule.decay
-        self.fades = rule.decay is not None and not isinstance(rule.decay, StepDecay)
         self.period_cap = _whole(rule.cap) if rule.cap_per is not None else None
-        self.limit = _whole(rule.limit)
-        self.expires = None if rule.expires is None else rule.expires // _US
+        self.bounds = (_whole(rule.floor), _whole(rule.limit))
+        self.expires = None if rule.expires is None else length(rule.expires)
 
-    def total(self, person: Person, at: int, at_negative: int) -> int:
-        """Return what the rule gives, in thousandths; negative points fade as at their own instant."""
-        events = self.find(person, at)
+    @property
+    def fades(self) -> bool:
+        """Whether the points of its events change as they grow older."""
+        return self.tiers is None and (self.decay is not None or self.expires is not None)
+
+    def _happened(self, person: Person, at: int) -> tuple[Sequence[int], Sequence[Any], Sequence[float]]:
+        """Return the events that count: times ascending, what happened, and thousandths before decay."""
+        times, what = self.find.columns(person, at)
+        worth: Sequence[float]
         if self.tiers is not None:
-            given = round(_tier(self.tiers, len(events)) * 1000.0)
-        elif self.period_cap is None and self.decay is None and self.constant is not None:
-            given = len(events) * round(self.constant)
+            worth = [0.0] * len(times)
+        elif self.constant is not None:
+            worth = [self.constant] * len(times)
         else:
-            pairs = [(time, self._faded(time, self._thousand(what), at, at_negative)) for time, what in events]
-            given = sum(points for _, points in pairs)
-            if self.period_cap is not None:
-                given = self._period_total(pairs)
-        return given if self.limit is None or given <= self.limit else self.limit
+            assert self.points is not None
+            points = self.points
+            worth = [points(one, 0) * 1000.0 for one in what]
+        if self.once is not None:
+            kept = self._newest(times, what, worth)
+            return [times[k] for k in kept], [what[k] for k in kept], [worth[k] for k in kept]
+        return times, what, worth
 
-    def _thousand(self, what: Any) -> float:
-        if self.constant is not None:
-            return self.constant
-        assert self.points is not None
-        return self.points(what, 0) * 1000.0
+    def _newest(self, times: Sequence[int], what: Sequence[Any], worth: Sequence[float]) -> list[int]:
+        """Return the events that give points where only the newest of each value of a property does."""
+        assert self.once is not None
+        newest: dict[Any, int] = {}
+        kept: list[int] = []
+        for k, one in enumerate(what):
+            key = self.once(one, 0)
+            if key is None:
+                kept.append(k)
+            elif key not in newest or (times[k], worth[k]) >= (times[newest[key]], worth[newest[key]]):
+                newest[key] = k
+        return sorted([*kept, *newest.values()])
 
-    def _faded(self, time: int, thousand: float, at: int, at_negative: int) -> int:
-        if self.decay is None:
-            return round(thousand)
-        return round(thousand * self.decay.factor((at if thousand >= 0 else at_negative) - time))
+    def _faded(self, decay: Decay, times: Sequence[int], worth: Sequence[float], at: int) -> tuple[list[int], Any]:
+        """Return the points of events after decay, and their times as an array where they are many."""
+        if len(times) >= MANY:
+            stamps = np.array(times, dtype=np.int64)
+            given = self.constant if self.constant is not None else np.array(worth)
+            return np.rint(given * decay.factors(at - stamps)).astype(np.int64).tolist(), stamps
+        factor = decay.factor
+        return [round(one * factor(at - time)) for time, one in zip(times, worth, strict=True)], None
 
-    def _period_total(self, pairs: list[tuple[int, int]]) -> int:
-        assert self.period_cap is not None
-        sums: dict[int, int] = {}
-        for time, points in pairs:
-            number = self._period(time)
-            sums[number] = sums.get(number, 0) + points
-        return sum(min(given, self.period_cap) for given in sums.values())
-
-    def _period(self, time: int) -> int:
+    def period(self, time: int) -> int:
+        """Return the number of the period that has a cap of its own in which an instant lies."""
         period = self.rule.cap_per
         if isinstance(period, str):
             return period_number(self.zone.day(time), period)
         assert period is not None
-        length = period // _US
-        return self.zone.day(time) // (length // DAY) if length % DAY == 0 else time // length
+        size = length(period)
+        return self.zone.day(time) // (size // DAY) if size % DAY == 0 else time // size
 
     def found(self, person: Person, at: int) -> Found:
-        """Return what the rule gives before and after decay and caps, with its events, of which the newest are kept."""
-        pairs = self.find(person, at)
+        """Return what the rule gives before and after decay and bounds, with its events; the newest keep their points.
+
+        Tiers are points of a number of events: there each event has 0 points of its own.
+        """
+        times, what, worth = self._happened(person, at)
+        n = len(times)
         if self.tiers is not None:
-            given = round(_tier(self.tiers, len(pairs)) * 1000.0)
-            kept = given if self.limit is None else min(given, self.limit)
-            return Found(given, given, kept, [Worth(time, what, 0, 0, 0) for time, what in pairs])
-        times = [time for time, _ in pairs]
-        thousands = [self._thousand(what) for _, what in pairs]
-        raw = [round(thousand) for thousand in thousands]
-        faded = [self._faded(time, thousand, at, at) for time, thousand in zip(times, thousands, strict=True)]
-        kept_points = list(faded)
+            given = round(_tier(self.tiers, n) * 1000.0)
+            return Found(given, given, clamp(given, *self.bounds), times, what, worth, ([0] * n, [0] * n, [0] * n))
+        raw = [round(self.constant)] * n if self.constant is not None else [round(one) for one in worth]
+        faded, stamps = (raw, None) if self.decay is None else self._faded(self.decay, times, worth, at)
+        kept = faded
         if self.period_cap is not None:
             groups: dict[int, list[int]] = {}
             for position, time in enumerate(times):
-                groups.setdefault(self._period(time), []).append(position)
+                groups.setdefault(self.period(time), []).append(position)
+            kept = list(faded)
             for positions in groups.values():
-                _trim(kept_points, positions, self.period_cap)
-        if self.limit is not None:
-            _trim(kept_points, range(len(times)), self.limit)
-        events = [
-            Worth(time, what, *points) for (time, what), *points in zip(pairs, raw, faded, kept_points, strict=True)
-        ]
-        return Found(sum(raw), sum(faded), sum(kept_points), events)
+                _trim(kept, positions, None, self.period_cap)
+        whole = sum(kept)
+        bounded = clamp(whole, *self.bounds)
+        if bounded != whole:
+            kept = list(kept)
+            _trim(kept, range(n), *self.bounds)
+        return Found(sum(raw), sum(faded), bounded, times, what, worth, (raw, faded, kept), stamps)
 
     def until(self, person: Person, at: int) -> int:
-        """Return until when no event expires or meets a step of the decay."""
-        events = self.find(person, at)
-        end = NEVER
-        if self.expires is not None and events:
-            end = min(end, events[0][0] + self.expires)
-        if self.decay is not None:
-            for age in self.decay.edges():
-                end = min(end, min((time + age for time, _ in events if time + age > at), default=NEVER))
-        return end
+        """Return until when enough events count for the tier that is reached now."""
+        if self.tiers is None or self.expires is None:
+            return NEVER
+        times, _, _ = self._happened(person, at)
+        place = bisect_right([low for low, _ in self.tiers.steps], len(times))
+        if place == 0:
+            return NEVER
+        # As many have to expire as leave fewer than the lowest count of this tier.
+        gone = len(times) - math.ceil(self.tiers.steps[place - 1][0]) + 1
+        return NEVER if gone > len(times) else times[gone - 1] + self.expires
 
     def missing(self, person: Person, at: int) -> tuple[str, ...]:
         """Return what some events lack, and gave no points for."""
@@ -298,18 +283,22 @@ class _Each:
         if source is None:
             return ()
         program = program_of(source, self.zone.name)
-        lacking = sum(program.value(what, 0) is None for _, what in self.find(person, at))
+        lacking = sum(program.value(what, 0) is None for what in self._happened(person, at)[1])
         return (f"{source!r} of {lacking} event{'s' if lacking > 1 else ''}",) if lacking else ()
 
 
-def _trim(points: list[int], positions: Any, cap: int) -> None:
-    """Take what is above a cap from the oldest events that give points."""
-    excess = sum(points[position] for position in positions) - cap
+_NOTHING = Found(0, 0, 0)
+
+
+def _trim(points: list[int], positions: Any, low: int | None, high: int | None) -> None:
+    """Take what is beyond a bound from the oldest events that give points, or that take them."""
+    total = sum(points[position] for position in positions)
+    excess = total - clamp(total, low, high)
     for position in positions:
-        if excess <= 0:
+        if excess == 0:
             return
-        if points[position] > 0:
-            lost = min(points[position], excess)
+        if (points[position] > 0) is (excess > 0) and points[position] != 0:
+            lost = min(points[position], excess) if excess > 0 else max(points[position], excess)
             points[position] -= lost
             excess -= lost
 
@@ -371,21 +360,7 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
     return calculated
 
 
-def unknown_parts(program: Program, root: Expression, person: Person, at: int) -> Iterator[str]:
-    """Yield the leaves of an expression that are unknown of a person, each once, in words."""
-    from relmark.expressions import nodes
-    from relmark.expressions.walk import children
-
-    seen: set[str] = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        inner = [child for _, child in children(node) if isinstance(child, Expression)]
-        if isinstance(node, nodes.LastEvent):
-            inner = []
-        if not inner and program.call(node)(person, at) is None:
-            text = f"field {node.name!r}" if isinstance(node, nodes.Field) else repr(node)
-            if text not in seen:
-                seen.add(text)
-                yield text
-        stack += reversed(inner)
+def _missing(program: Program, root: Expression, person: Person, at: int) -> tuple[str, ...]:
+    """Return what is unknown of a person and keeps an expression unknown, each once, in words."""
+    parts = unknown_parts(program, root, person, at)
+    return tuple(dict.fromkeys(f"field {node.name!r}" if isinstance(node, Field) else repr(node) for node in parts))

@@ -9,6 +9,7 @@ import numpy as np
 from relmark.core import checks
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError
+from relmark.expressions.literals import plain_text
 
 __all__ = ["band_codes", "read_bands"]
 
@@ -17,7 +18,12 @@ def read_bands(bands: Mapping[str, float]) -> tuple[tuple[str, ...], tuple[float
     """Return the names and lowest scores of bands, the highest first."""
     pairs = []
     for name, low in bands.items():
-        pairs.append((checks.number(f"bands[{name!r}]", low), checks.text("a name of bands", name)))
+        pairs.append(
+            (
+                checks.number(f"bands[{name!r}]", low),
+                plain_text("a name of bands", checks.text("a name of bands", name)),
+            )
+        )
     pairs.sort(key=lambda pair: -pair[0])
     cuts = tuple(low for low, _ in pairs)
     if len(set(cuts)) < len(cuts):

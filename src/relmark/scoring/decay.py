@@ -20,6 +20,7 @@ from relmark.core.checks import FloatArray, IntArray
 from relmark.core.documents import check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
+from relmark.expressions.lengths import LONGEST
 
 __all__ = ["Decay", "HalfLife", "LinearDecay", "StepDecay", "half_life", "linear_decay", "step_decay"]
 
@@ -45,9 +46,10 @@ _POWERS = (
     -1.3691488853904128e-12,
     6.778726354822545e-14,
 )
+_P0, _P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8, _P9, _P10, _P11, _P12, _P13, _P14 = _POWERS  # Horner, written out for one
 _OLDEST = 1_100  # half-lives, after which nothing is left in float64
 _HALVES = np.ldexp(1.0, -np.arange(_OLDEST + 1))
-_HALVES_LIST = _HALVES.tolist()
+_HALVES_LIST: list[float] = _HALVES.tolist()
 
 
 def _check_length(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
@@ -65,10 +67,15 @@ class HalfLife:
     """
 
     length: timedelta = attrs.field(validator=_check_length)
+    micros: float = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Keep the length in microseconds."""
+        object.__setattr__(self, "micros", float(self.length // _US))
 
     def factors(self, age: IntArray) -> FloatArray:
         """Return ``2 ** -(age / length)`` of ages in microseconds."""
-        h = float(self.length // _US)
+        h = self.micros
         out = np.empty(len(age))
         for low in range(0, len(age), _BLOCK):
             x = age[low : low + _BLOCK] / h
@@ -85,15 +92,15 @@ class HalfLife:
 
     def factor(self, age: int) -> float:
         """Return the factor of one age, the same to the last bit as `factors` gives it."""
-        x = age / (self.length // _US)
+        x = age / self.micros
         if x > _OLDEST:
             x = float(_OLDEST)
         q = round(x)
         r = x - q
-        f = _POWERS[-1]
-        for c in _POWERS[-2::-1]:
-            f = f * r + c
-        return f * float(_HALVES_LIST[q])
+        f = _P14 * r + _P13
+        f = (((((f * r + _P12) * r + _P11) * r + _P10) * r + _P9) * r + _P8) * r + _P7
+        f = ((((((f * r + _P6) * r + _P5) * r + _P4) * r + _P3) * r + _P2) * r + _P1) * r + _P0
+        return f * _HALVES_LIST[q]
 
     def edges(self) -> tuple[int, ...]:
         """Return the ages at which the factor jumps: none."""
@@ -115,14 +122,19 @@ class LinearDecay:
     """
 
     length: timedelta = attrs.field(validator=_check_length)
+    micros: float = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Keep the length in microseconds."""
+        object.__setattr__(self, "micros", float(self.length // _US))
 
     def factors(self, age: IntArray) -> FloatArray:
         """Return ``max(1 - age / length, 0)`` of ages in microseconds."""
-        return np.maximum(1.0 - age / float(self.length // _US), 0.0)
+        return np.maximum(1.0 - age / self.micros, 0.0)
 
     def factor(self, age: int) -> float:
         """Return the factor of one age, the same to the last bit as `factors` gives it."""
-        return max(1.0 - age / (self.length // _US), 0.0)
+        return max(1.0 - age / self.micros, 0.0)
 
     def edges(self) -> tuple[int, ...]:
         """Return the ages at which the factor jumps: none."""
@@ -165,7 +177,7 @@ class StepDecay:
 
     def edges(self) -> tuple[int, ...]:
         """Return the ages at which the factor jumps, in microseconds."""
-        return tuple(length // _US for length, _ in self.steps)
+        return tuple(min(length // _US, LONGEST) for length, _ in self.steps)
 
     def factors(self, age: IntArray) -> FloatArray:
         """Return the factor that holds at each age in microseconds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,6 +12,7 @@ from relmark.core.formats import text_table
 from relmark.core.results import Result
 from relmark.core.time import Instant, aware, instant, instant_text
 from relmark.expressions.scalar import Person
+from relmark.scoring._changes import Course
 from relmark.scoring._one import Found, ScoreProgram, Totals
 from relmark.scoring.points import Points
 
@@ -33,7 +35,7 @@ class EventPoints(Result):
     raw, after_decay : Points
         Before decay, and after it.
     points : Points
-        After the caps of period and rule, which keep the newest events.
+        After the bounds of period and rule, which keep the newest events.
     """
 
     type: str
@@ -46,21 +48,22 @@ class EventPoints(Result):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Line(Result):
-    """What one rule gave, or one cap took away.
+    """What one rule gave, one cap took away, or one floor gave back.
 
     Parameters
     ----------
     rule : str
-        The rule's name, or "cap of <group>", or "cap of total".
+        The rule's name, or "cap of <group>", "floor of <group>", "cap of total" or "floor of total".
     kind : str
-        "rule" or "cap".
+        "rule", "cap" or "floor".
     group : str or None
     points : Points
-        What counts towards the total; of a cap 0 or less.
+        What counts towards the total; of a cap 0 or less, of a floor 0 or more.
     raw, after_decay : Points
         Before decay and caps, and after decay.
     lost_to_cap : Points
-        What the caps of period and rule took away; of a cap line what that cap took away.
+        What the bounds of period and rule took away, negative where a floor gave back; of a cap or floor line what
+        that one did.
     missing : tuple of str
         What is unknown, and so gave nothing.
     """
@@ -97,7 +100,18 @@ class Line(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the line with its events as JSON-ready values."""
-        return super().to_dict() | {"events": [event.to_dict() for event in self.events]}
+        found = self._found
+        events: list[dict[str, Any]] = []
+        if found is not None:
+            for time, what, raw, faded, kept in zip(found.times, found.what, *found.points, strict=True):
+                value = what.value
+                events.append(
+                    {
+                        "type": what.type, "time": instant_text(time), "value": None if value is None else float(value),
+                        "raw": raw / 1000, "after_decay": faded / 1000, "points": kept / 1000,
+                    }
+                )  # fmt: skip
+        return super().to_dict() | {"events": events}
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -109,7 +123,8 @@ class LeadExplanation(Result):
     customer_id : int, str or None
     name : str
         Of the score.
-    as_of : str
+    as_of : datetime
+        UTC.
     total : Points
         The same as `LeadScores.total`, to the last bit; the sum of the lines' points.
     band : str
@@ -117,14 +132,14 @@ class LeadExplanation(Result):
     grade : str
         "" without one.
     lines : tuple of Line
-        Every rule in the order of the score, then the caps that bind.
+        Every rule in the order of the score, then the caps and floors that bind.
     by_group : dict of str to Points
-        After the groups' caps.
+        After the groups' caps and floors.
     """
 
     customer_id: int | str | None
     name: str
-    as_of: str
+    as_of: datetime
     total: Points
     band: str
     grade: str
@@ -132,12 +147,13 @@ class LeadExplanation(Result):
     by_group: dict[str, Points]
     _program: ScoreProgram
     _person: Person
+    _found: tuple[Found, ...]
 
     @classmethod
     def of(cls, program: ScoreProgram, person: Person) -> LeadExplanation:
         """Return the explanation of a person's score at their as_of."""
         at = person.as_of
-        found = [rule.found(person, at) for rule in program.rules]
+        found = tuple(rule.found(person, at) for rule in program.rules)
         totals = program.summed([one.kept for one in found])
         score = program.score
         lines = [
@@ -157,14 +173,15 @@ class LeadExplanation(Result):
         return cls(
             customer_id=person.id,
             name=score.name,
-            as_of=instant_text(at),
+            as_of=aware(at),
             total=Points.of(totals.total),
             band=program.band(totals.total),
             grade=program.grade(totals.groups),
-            lines=(*lines, *_cap_lines(program, totals)),
+            lines=(*lines, *_bound_lines(program, totals)),
             by_group={group.name: Points.of(points) for group, points in zip(score.groups, totals.groups, strict=True)},
             program=program,
             person=person,
+            found=found,
         )
 
     @property
@@ -172,7 +189,8 @@ class LeadExplanation(Result):
         """The first instant at which the total changes if nothing else happens, in UTC; None for not in 100 years.
 
         Points that fade by half-life or in a straight line change by a thousandth soon: `next_band_change` is the
-        instant that matters then.
+        instant that matters then. The search does bounded work: where points cancel each other almost everywhere it is
+        an instant before which nothing changes; asking again at that instant goes on.
         """
         return self._next(bands=False)
 
@@ -182,8 +200,12 @@ class LeadExplanation(Result):
         return self._next(bands=True)
 
     def _next(self, *, bands: bool) -> datetime | None:
-        found = self._program.next_change(self._person, self._person.as_of, bands=bands)
+        found, _ = self._course.next_change(bands=bands)
         return None if found is None else aware(found)
+
+    @cached_property
+    def _course(self) -> Course:
+        return Course(self._program, self._person, self._found)
 
     @property
     def next_band(self) -> tuple[str, Points] | None:
@@ -203,12 +225,19 @@ class LeadExplanation(Result):
         bands = self._program.score.bands
         return tuple(name for name, low in reversed(bands.items()) if before < low <= self.total)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the explanation as JSON-ready values, with the next changes."""
-        body = {name: getattr(self, name) for name in ("customer_id", "name", "as_of", "band", "grade")}
-        following = {"next_change": self.next_change, "next_band_change": self.next_band_change}
+    def to_dict(self, *, changes: bool = True) -> dict[str, Any]:
+        """Return the explanation as JSON-ready values.
+
+        Parameters
+        ----------
+        changes : bool
+            Whether to add `next_change` and `next_band_change`.
+        """
+        body = {name: getattr(self, name) for name in ("customer_id", "name", "band", "grade")}
+        following = {"next_change": self.next_change, "next_band_change": self.next_band_change} if changes else {}
         return {
             **body,
+            "as_of": self._when,
             "total": float(self.total),
             "lines": [line.to_dict() for line in self.lines],
             "by_group": {name: float(points) for name, points in self.by_group.items()},
@@ -221,7 +250,11 @@ class LeadExplanation(Result):
 
     def _facts(self) -> dict[str, Any]:
         facts = {"customer_id": self.customer_id, "total": self.total, "band": self.band, "grade": self.grade}
-        return {**{name: value for name, value in facts.items() if value not in (None, "")}, "as_of": self.as_of}
+        return {**{name: value for name, value in facts.items() if value not in (None, "")}, "as_of": self._when}
+
+    @property
+    def _when(self) -> str:
+        return instant_text(self._person.as_of)
 
     def _table(self) -> dict[str, Any]:
         shown = [line for line in self.lines if line.raw or line.points or line.missing]
@@ -243,37 +276,33 @@ class LeadExplanation(Result):
         words += [f"grade {self.grade}"] if self.grade else []
         if (after := self.next_band) is not None:
             words.append(f"{float(after[1]):g} to {after[0]}")
-        return f"{', '.join(words)}, as of {self.as_of}\n{text_table(self._table(), rows=len(self.lines) + 1)}"
+        return f"{', '.join(words)}, as of {self._when}\n{text_table(self._table(), rows=len(self.lines) + 1)}"
 
 
-def _cap_lines(program: ScoreProgram, totals: Totals) -> Iterator[Line]:
-    """Yield a line for each cap of a group, and of the total, that takes points away."""
+def _bound_lines(program: ScoreProgram, totals: Totals) -> Iterator[Line]:
+    """Yield a line for each cap that takes points away, and each floor that adds some, of groups and of the total."""
     score = program.score
-    sums = dict.fromkeys((group.name for group in score.groups), 0)
-    alone = 0
-    for rule, points in zip(score.rules, totals.rules, strict=True):
-        if rule.group is None:
-            alone += points
-        else:
-            sums[rule.group] += points
-    for group, kept in zip(score.groups, totals.groups, strict=True):
-        if sums[group.name] > kept:
-            yield _cap_line(f"cap of {group.name}", group.name, sums[group.name] - kept)
-    before = alone + sum(totals.groups)
-    if before > totals.total:
-        yield _cap_line("cap of total", None, before - totals.total)
+    sums = [0] * (len(score.groups) + 1)  # the last is of rules without a group
+    for points, place in zip(totals.rules, program.group, strict=True):
+        sums[place] += points
+    for group, before, kept in zip(score.groups, sums, totals.groups, strict=False):
+        if before != kept:
+            yield _bound_line(group.name, group.name, kept - before)
+    before = sums[-1] + sum(totals.groups)
+    if before != totals.total:
+        yield _bound_line("total", None, totals.total - before)
 
 
-def _cap_line(name: str, group: str | None, lost: int) -> Line:
+def _bound_line(name: str, group: str | None, added: int) -> Line:
     nothing = Points.of(0)
     return Line(
-        rule=name,
-        kind="cap",
+        rule=f"{'cap' if added < 0 else 'floor'} of {name}",
+        kind="cap" if added < 0 else "floor",
         group=group,
-        points=Points.of(-lost),
+        points=Points.of(added),
         raw=nothing,
         after_decay=nothing,
-        lost_to_cap=Points.of(lost),
+        lost_to_cap=Points.of(-added),
         missing=(),
         found=None,
     )

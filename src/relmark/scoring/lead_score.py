@@ -9,7 +9,7 @@ lead and a million have the same points to the last bit.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -28,6 +28,7 @@ from relmark.core.time import Instant, instant_text
 from relmark.expressions import Expression, Problem
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.kinds import check_on_data, rule_problems
+from relmark.expressions.literals import plain_text
 from relmark.expressions.scalar import Person
 from relmark.expressions.walk import walk
 from relmark.scoring._columns import rule_thousandths, thousandths
@@ -35,7 +36,7 @@ from relmark.scoring._one import ScoreProgram
 from relmark.scoring.bands import band_codes, read_bands
 from relmark.scoring.explanation import LeadExplanation
 from relmark.scoring.points import plain
-from relmark.scoring.rules import Grade, Group, Rule, read_cap
+from relmark.scoring.rules import Grade, Group, Rule, read_cap, read_floor
 from relmark.scoring.scores import BandMoves, LeadScores, ScoreHistory
 
 __all__ = ["LeadScore"]
@@ -44,7 +45,7 @@ AnyEvent = Event | Purchase | Message | Visit
 
 
 def _check_name(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
-    checks.text("name", value)
+    plain_text("name", checks.text("name", value))
 
 
 def _listed(name: str, values: Any, kind: type) -> tuple[Any, ...]:
@@ -91,6 +92,8 @@ class LeadScore(Definition):
         Marks by the points of groups.
     cap : float, optional
         The most that the total can be.
+    floor : float, optional
+        The least that the total can be, 0 or less.
 
     Examples
     --------
@@ -121,6 +124,7 @@ class LeadScore(Definition):
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Grade))
     )
     cap: float | None = attrs.field(default=None, converter=read_cap)
+    floor: float | None = attrs.field(default=None, converter=read_floor)
 
     def __attrs_post_init__(self) -> None:
         """Check that names are unique and groups known."""
@@ -196,11 +200,9 @@ class LeadScore(Definition):
             target += row
         lost = iter(by_cap)
         for row, group in zip(by_group, self.groups, strict=True):
-            if group.cap is not None:
-                _cut(row, group.cap, next(lost))
+            _bounded(row, group.cap, group.floor, lost)
             total += row
-        if self.cap is not None:
-            _cut(total, self.cap, next(lost))
+        _bounded(total, self.cap, self.floor, lost)
         for points in (by_rule, by_group, by_cap, total):
             np.divide(points, 1000.0, out=points)
         names, cuts = tuple(self.bands), tuple(self.bands.values())
@@ -237,9 +239,14 @@ class LeadScore(Definition):
 
     @property
     def caps(self) -> tuple[str, ...]:
-        """The names of the groups' caps and of the total's, in the order in which they apply."""
-        groups = (f"cap of {group.name}" for group in self.groups if group.cap is not None)
-        return (*groups, *(("cap of total",) if self.cap is not None else ()))
+        """The names of the caps and floors of groups and of the total, in the order in which they apply."""
+        bounds = [(group.name, group.cap, group.floor) for group in self.groups] + [("total", self.cap, self.floor)]
+        return tuple(
+            f"{what} of {name}"
+            for name, cap, floor in bounds
+            for what, bound in (("cap", cap), ("floor", floor))
+            if bound is not None
+        )
 
     def history(self, base: CustomerBase, times: Sequence[Instant]) -> ScoreHistory:
         """Score everyone at each of several instants.
@@ -345,13 +352,16 @@ class LeadScore(Definition):
             body["bands"] = {name: plain(low) for name, low in self.bands.items()}
         if self.grades is not None:
             body["grades"] = self.grades.to_dict()
-        if self.cap is not None:
-            body["cap"] = plain(self.cap)
+        for name in ("cap", "floor"):
+            if (bound := getattr(self, name)) is not None:
+                body[name] = plain(bound)
         return body
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
-        check_keys(body, required=("name", "rules"), optional=("groups", "bands", "grades", "cap"), what="lead score")
+        check_keys(
+            body, required=("name", "rules"), optional=("groups", "bands", "grades", "cap", "floor"), what="lead score"
+        )
         for name in ("rules", "groups"):
             if not isinstance(body.get(name, []), list):
                 raise DefinitionError(f"{name} is a list.", path=f"$.{name}", code="wrong_type")
@@ -366,13 +376,19 @@ class LeadScore(Definition):
                 bands=body.get("bands"),
                 grades=grades,
                 cap=body.get("cap"),
+                floor=body.get("floor"),
             )
         except InputError as error:
             raise DefinitionError(str(error), code="wrong_value") from None
 
 
-def _cut(points: npt.NDArray[np.float64], cap: float, lost: npt.NDArray[np.float64]) -> None:
-    """Cap points in place, and keep what was cut off as a number of 0 or less."""
-    np.subtract(thousandths(cap), points, out=lost)
-    np.minimum(lost, 0.0, out=lost)
-    points += lost
+def _bounded(
+    points: npt.NDArray[np.float64], cap: float | None, floor: float | None, lost: Iterator[npt.NDArray[np.float64]]
+) -> None:
+    """Keep points within a cap and a floor in place, and what each took away or added in the next row of `lost`."""
+    for bound, cut in ((cap, np.minimum), (floor, np.maximum)):
+        if bound is not None:
+            row = next(lost)
+            np.subtract(thousandths(bound), points, out=row)
+            cut(row, 0.0, out=row)
+            points += row

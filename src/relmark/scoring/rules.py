@@ -13,6 +13,7 @@ from relmark.core.documents import Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.expressions import Expression, Selection
+from relmark.expressions.literals import plain_text
 from relmark.expressions.nodes import PERIODS, Aggregate, Field, Prop
 from relmark.expressions.stored import read, written
 from relmark.expressions.walk import walk
@@ -27,17 +28,27 @@ _DAY = timedelta(days=1)
 
 
 def _check_name(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
-    checks.text(attribute.name, value)
+    plain_text(attribute.name, checks.text(attribute.name, value))
 
 
 def _check_group(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
     if value is not None:
-        checks.text("group", value)
+        plain_text("group", checks.text("group", value))
+
+
+def _check_property(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    if value is not None:
+        plain_text(attribute.name, checks.text(attribute.name, value))
 
 
 def read_cap(value: Any) -> float | None:
     """Return a cap, 0 or more, or None."""
     return None if value is None else checks.number("a cap", value, low=0, high=1e12)
+
+
+def read_floor(value: Any) -> float | None:
+    """Return a floor, 0 or less, or None."""
+    return None if value is None else checks.number("a floor", value, low=-1e12, high=0)
 
 
 @attrs.frozen(eq=False)
@@ -65,6 +76,12 @@ class Rule:
         midnight of that day in UTC.
     cap_total : float, optional
         With `cap_per`: the most that the rule gives altogether.
+    floor : float, optional
+        The least that the rule gives altogether, 0 or less: how much ten complaints may take.
+    once_per : str, optional
+        A property of the events of `each`: of several events with one value of it, only the newest gives points (of
+        several at that instant the one that gives most), so that a mail opened three times counts once. Events without
+        the property count each.
     decay : optional
         `half_life`, `linear_decay` or `step_decay`: how the points of an event fade with its age.
     expires : timedelta, optional
@@ -93,6 +110,8 @@ class Rule:
     cap: float | None = attrs.field(default=None, kw_only=True, converter=read_cap)
     cap_per: timedelta | str | None = attrs.field(default=None, kw_only=True)
     cap_total: float | None = attrs.field(default=None, kw_only=True, converter=read_cap)
+    floor: float | None = attrs.field(default=None, kw_only=True, converter=read_floor)
+    once_per: str | None = attrs.field(default=None, kw_only=True, validator=_check_property)
     decay: Decay | None = attrs.field(default=None, kw_only=True, validator=check_decay)
     expires: timedelta | None = attrs.field(default=None, kw_only=True)
 
@@ -114,7 +133,7 @@ class Rule:
         if not isinstance(when, Expression):
             hint = " Say which figure of the events, such as .exists()." if isinstance(when, Selection) else ""
             raise InputError(f"rule {self.name!r}: when is {checks.shown(self.when)}, and a condition is needed.{hint}")
-        for name in ("cap_per", "decay", "expires"):
+        for name in ("cap_per", "decay", "expires", "once_per"):
             if getattr(self, name) is not None:
                 raise InputError(f"rule {self.name!r}: {name}= is for the events of each=; a condition counts once.")
         if not isinstance(self.points, Tiers) and (source := self.source) is not None and _grows(source):
@@ -173,7 +192,10 @@ class Rule:
             return (("when", self.when),) if asked is None else (("when", self.when), ("points", asked))
         assert self.each is not None
         seen = ("each", self.each.exists())
-        return (seen,) if asked is None else (seen, ("points", self.each.last_event(asked)))
+        found = (seen,) if asked is None else (seen, ("points", self.each.last_event(asked)))
+        if self.once_per is None:
+            return found
+        return (*found, ("once_per", self.each.count_distinct(self.once_per) >= 1))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as JSON-ready values; what has its default is left out."""
@@ -182,7 +204,7 @@ class Rule:
             body["when"] = written(self.when)
         else:
             body["each"] = written(self.each)
-        for name in ("group", "cap", "cap_total"):
+        for name in ("group", "cap", "cap_total", "floor", "once_per"):
             if (value := getattr(self, name)) is not None:
                 body[name] = plain(value) if isinstance(value, float) else value
         for name in ("cap_per", "expires"):
@@ -193,9 +215,10 @@ class Rule:
     @classmethod
     def _read(cls, body: Any, limits: Limits, path: str) -> Rule:
         """Return the rule that a stored definition holds."""
-        optional = ("when", "each", "group", "cap", "cap_per", "cap_total", "decay", "expires")
+        named = ("group", "cap", "cap_total", "floor", "once_per")
+        optional = ("when", "each", *named, "cap_per", "decay", "expires")
         body = check_keys(body, required=("name", "points"), optional=optional, path=path, what="rule")
-        parts: dict[str, Any] = {name: body[name] for name in ("group", "cap", "cap_total") if name in body}
+        parts: dict[str, Any] = {name: body[name] for name in named if name in body}
         parts["points"] = points_of_body(body["points"], limits, f"{path}.points")
         if "when" in body:
             parts["when"] = read(body["when"], limits, f"{path}.when")
@@ -241,26 +264,30 @@ class Group:
         What rules call it.
     cap : float, optional
         The most that the group gives.
+    floor : float, optional
+        The least that the group gives, 0 or less.
 
     Examples
     --------
     >>> Group("fit", cap=100)
-    Group(name='fit', cap=100.0)
+    Group(name='fit', cap=100.0, floor=None)
     """
 
     name: str = attrs.field(validator=_check_name)
     cap: float | None = attrs.field(default=None, converter=read_cap)
+    floor: float | None = attrs.field(default=None, converter=read_floor)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the group as JSON-ready values."""
-        return {"name": self.name} if self.cap is None else {"name": self.name, "cap": plain(self.cap)}
+        bounds = {"cap": self.cap, "floor": self.floor}
+        return {"name": self.name} | {name: plain(bound) for name, bound in bounds.items() if bound is not None}
 
     @classmethod
     def _read(cls, body: Any, path: str) -> Group:
         """Return the group that a stored definition holds."""
-        body = check_keys(body, required=("name",), optional=("cap",), path=path, what="group")
+        body = check_keys(body, required=("name",), optional=("cap", "floor"), path=path, what="group")
         try:
-            return cls(body["name"], body.get("cap"))
+            return cls(body["name"], body.get("cap"), body.get("floor"))
         except InputError as error:
             raise DefinitionError(str(error), path=path, code="wrong_value") from None
 
@@ -322,7 +349,8 @@ class Grade:
         """Return the grade that a stored definition holds."""
         body = check_keys(body, required=("order", "marks"), path=path, what="grade")
         order, marks = body["order"], body["marks"]
-        if not isinstance(order, list) or not isinstance(marks, Mapping) or sorted(map(str, order)) != sorted(marks):
+        named = isinstance(order, list) and all(isinstance(name, str) for name in order)
+        if not named or not isinstance(marks, Mapping) or sorted(order) != sorted(marks):
             raise DefinitionError("order must list the groups of marks.", path=f"{path}.order", code="wrong_value")
         try:
             return cls(**{name: marks[name] for name in order})

@@ -15,7 +15,7 @@ from relmark.core.schema import Schema
 from relmark.expressions.kinds import rule_problems
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
-from relmark.expressions.stored import read_all
+from relmark.expressions.stored import read_parts
 from relmark.segmentation.segments import Segment
 
 __all__ = ["Checked", "check"]
@@ -65,10 +65,10 @@ def check(body: Any, schema: Schema | None = None, limits: Limits | None = None)
     problems = list(_envelope_problems(content))
     rule: Expression | None = None
     if "rule" in content:
-        rule, found = read_all(content["rule"], limits, "$.rule")
+        rule, found = read_parts(content["rule"], limits, "$.rule")
         problems += found
     if rule is not None:
-        problems += _meaning_problems(rule, schema)
+        problems += [one for one in _meaning_problems(rule, schema) if one not in problems]
     if problems or rule is None:
         return Checked(None, tuple(problems))
     try:
@@ -90,7 +90,7 @@ def _envelope_problems(content: Mapping[str, Any]) -> list[Problem]:
     for key in ("name", "description"):
         value = content.get(key, "x")
         if not isinstance(value, str) or (key == "name" and not value):
-            problems.append(Problem(f"$.{key}", "wrong_type", f"{shown(value)} is no text that is not empty."))
+            problems.append(Problem(f"$.{key}", "wrong_type", f"{shown(value)}: a text that is not empty is needed."))
     return problems
 
 

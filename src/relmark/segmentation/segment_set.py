@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from functools import cached_property
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -18,16 +19,15 @@ from relmark.core.schema import Schema
 from relmark.core.time import Instant
 from relmark.expressions import nodes
 from relmark.expressions.evaluate import BaseScope
+from relmark.expressions.explain import Explanation, explain_person
 from relmark.expressions.kinds import check_on_data, notes_on_data, rule_problems
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
+from relmark.expressions.scalar import Person, Program, program_of
 from relmark.expressions.walk import repeated, walk
 from relmark.segmentation.members import moments, unknown_of
 from relmark.segmentation.segments import Segment
 from relmark.segmentation.set_members import SegmentSetMembers
-
-if TYPE_CHECKING:
-    from relmark.expressions.explain import Explanation
 
 __all__ = ["SegmentSet"]
 
@@ -133,23 +133,30 @@ class SegmentSet(Definition):
         tz: str = "UTC",
     ) -> dict[str, Explanation]:
         """Return for one person, by segment, what `Segment.one` gives."""
-        from relmark.expressions.explain import explain_one
-
-        given, rules = tuple(events), self.rules
-        return {
-            name: explain_one(rule, customer, given, as_of=as_of, tz=tz, name=name, segments=rules)
-            for name, rule in rules.items()
-        }
+        person = Person.of(customer, events, as_of=as_of, tz=tz)
+        return {name: explain_person(program, person, name) for name, program in self._compiled(tz).items()}
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> dict[str, Explanation]:
         """Return for one customer of a base, by segment, what `Segment.explain` gives."""
-        from relmark.expressions.explain import explain_in_base
-
         rules = self.rules
-        return {
-            name: explain_in_base(rule, base, customer_id, as_of=as_of, name=name, segments=rules)
-            for name, rule in rules.items()
-        }
+        for number, rule in enumerate(rules.values()):
+            check_on_data(rule, base, rule=True, path=f"$.segments[{number}].rule", segments=rules)
+        person = Person.from_base(base, customer_id, as_of=as_of)
+        return {name: explain_person(program, person, name) for name, program in self._compiled(base.tz).items()}
+
+    def _compiled(self, tz: str) -> dict[str, Program]:
+        """Return the rules compiled for a time zone, once for all people."""
+        found = self._programs.get(tz)
+        if found is None:
+            rules = self.rules
+            found = self._programs[tz] = {
+                name: program_of(rule, tz, segments=rules if _refers(rule) else None) for name, rule in rules.items()
+            }
+        return found
+
+    @cached_property
+    def _programs(self) -> dict[str, dict[str, Program]]:
+        return {}
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
         """Return what of the rules does not fit a schema, each with its JSON path; () where all fits."""
@@ -178,6 +185,10 @@ class SegmentSet(Definition):
                 inner = error.path.removeprefix("$")
                 raise type(error)(error.message, path=f"{path}{inner}", code=error.code, hint=error.hint) from None
         return cls(segments)
+
+
+def _refers(rule: Expression) -> bool:
+    return any(isinstance(node, nodes.SegmentRef) for _, node in walk(rule))
 
 
 def _refuse_circles(needs: Mapping[str, list[str]]) -> None:

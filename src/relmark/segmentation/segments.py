@@ -15,6 +15,7 @@ from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.schema import Schema
 from relmark.core.time import Instant
 from relmark.expressions.evaluate import BaseScope
+from relmark.expressions.explain import Explanation, explain_in_base, explain_one
 from relmark.expressions.kinds import check_on_data, rule_problems
 from relmark.expressions.literals import plain_text
 from relmark.expressions.operators import Expression
@@ -26,7 +27,6 @@ from relmark.segmentation.funnel import SegmentFunnel, segment_funnel
 from relmark.segmentation.members import SegmentMembers, members
 
 if TYPE_CHECKING:
-    from relmark.expressions.explain import Explanation
     from relmark.segmentation.check import Checked
 
 __all__ = ["Segment"]
@@ -76,7 +76,7 @@ class Segment(Definition):
 
     name: str = attrs.field(validator=lambda _, __, value: _named(value))
     rule: Expression = attrs.field(validator=_rule)
-    description: str = attrs.field(default="", kw_only=True)
+    description: str = attrs.field(default="", kw_only=True, validator=lambda _, __, value: _described(value))
 
     # Everybody
 
@@ -140,14 +140,10 @@ class Segment(Definition):
         tz : str
             The time zone of the business, as a base has it.
         """
-        from relmark.expressions.explain import explain_one
-
         return explain_one(self.rule, customer, events, as_of=as_of, tz=tz, name=self.name)
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> Explanation:
         """Return for one customer of a base what `one` gives: the verdict, why, and when it changes."""
-        from relmark.expressions.explain import explain_in_base
-
         return explain_in_base(self.rule, base, customer_id, as_of=as_of, name=self.name)
 
     # Definitions
@@ -207,6 +203,10 @@ class Segment(Definition):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.rule.to_text()}"
+
+
+def _described(value: Any) -> None:
+    plain_text("description", text("description", value, empty=True))
 
 
 def _named(value: Any) -> None:

@@ -1,0 +1,249 @@
+"""When the score of one lead changes if nothing else happens: stretches between changes of conditions, each searched.
+
+A change of the total, of a band or of a grade is a number that leaves a range: the total the thousandth or the band in
+which it is, a group the range of its mark. Each is searched apart, and the first counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from relmark.expressions.next_change import horizon
+from relmark.expressions.scalar import Person
+from relmark.scoring._fading import Branch, Fall, Flow, clamp, without_opposites
+from relmark.scoring._one import Found, ScoreProgram, _Each
+from relmark.scoring.decay import Decay
+
+__all__ = ["Course"]
+
+
+class _Watched(NamedTuple):
+    """A number that is watched, and the range in which nothing changes."""
+
+    group: int | None
+    low: float
+    high: float
+
+
+class Course:
+    """How the score of one lead goes on from an instant, if nothing else happens.
+
+    Parameters
+    ----------
+    program : ScoreProgram
+    person : Person
+    found : sequence of Found
+        What the rules give at the person's as_of.
+    """
+
+    def __init__(self, program: ScoreProgram, person: Person, found: Sequence[Found]) -> None:
+        self.program, self.person, self.found = program, person, found
+        self.start = person.as_of
+        self._fading = [isinstance(rule, _Each) and rule.fades for rule in program.rules]
+        self._kept: dict[tuple[frozenset[int], frozenset[int]], list[tuple[Fall, ...]]] = {}
+        self._watching = [rule for rule, fades in zip(program.rules, self._fading, strict=True) if not fades]
+
+    def next_change(self, *, bands: bool) -> tuple[int | None, bool]:
+        """Return the first instant at which the total (or band and grade) is another, None for never.
+
+        The second value is false where the work of the search was used up: then nothing changes before that instant,
+        and asking again at it goes on.
+        """
+        moment, end = self.start, horizon(self.start)
+        given = [one.kept for one in self.found]
+        totals = self.program.summed(given)
+        watched = self._watched(totals.total, totals.groups, bands=bands)
+        while moment < end:
+            flows = [self._flow(one.group, given) for one in watched]
+            gone = None
+            if moment > self.start:
+                pairs = zip(flows, watched, strict=True)
+                gone = next((k for k, (flow, one) in enumerate(pairs) if not _inside(flow, moment, one)), None)
+            if gone is None:
+                edge = min([end, *(rule.until(self.person, moment) for rule in self._watching)])
+                gone, first, surely = self._first(flows, watched, moment, edge - 1)
+                if not surely:
+                    return first, False
+                if gone is None:
+                    moment = edge
+                    if moment < end:
+                        given = self._given(moment, given)
+                    continue
+                moment = first
+            if watched[gone].group is None:
+                return moment, True
+            # A group has another mark; the grade may be the same where another group has none.
+            groups = [int(self._flow(k, given).exact(moment)) for k in range(len(self.program.group_bounds))]
+            total = self._flow(None, given).exact(moment)
+            watched = self._watched(total, groups, bands=bands)
+            if self.program.grade(groups) != self._grade or not (watched[0].low <= totals.total < watched[0].high):
+                return moment, True
+        return None, True
+
+    @staticmethod
+    def _first(flows: list[Flow], watched: list[_Watched], start: int, end: int) -> tuple[int | None, int, bool]:
+        """Return which number leaves its range first, when, and whether it surely does; None for none."""
+        best: int | None = None
+        surely = True
+        for k, (flow, one) in enumerate(zip(flows, watched, strict=True)):
+            if end <= start:
+                break
+            found, sure = flow.leaves(start, end, one.low, one.high)
+            if found is not None:
+                best, surely, end = k, sure, found - 1
+        return best, end + 1, surely
+
+    def _given(self, moment: int, before: list[int]) -> list[int]:
+        """Return what the rules that do not fade give at an instant; those that fade stand as they were."""
+        return [
+            was if fades else rule.found(self.person, moment).kept
+            for rule, fades, was in zip(self.program.rules, self._fading, before, strict=True)
+        ]
+
+    # What is watched
+
+    def _watched(self, total: float, groups: Sequence[float], *, bands: bool) -> list[_Watched]:
+        if not bands:
+            return [_Watched(None, total, total + 1)]
+        score = self.program.score
+        watched = [_Watched(None, *_range(total, score.bands.values()))]
+        if score.grades is not None:
+            place = {group.name: k for k, group in enumerate(score.groups)}
+            watched += [
+                _Watched(place[name], *_range(groups[place[name]], cuts))
+                for name, (_, cuts) in score.grades.groups.items()
+            ]
+        return watched
+
+    @property
+    def _grade(self) -> str:
+        return self.program.grade(self.program.summed([one.kept for one in self.found]).groups)
+
+    # What is added up
+
+    def _flow(self, group: int | None, given: list[int]) -> Flow:
+        """Return the total, or one group, with what does not fade at what it gives now."""
+        program = self.program
+        constants = [0] * (len(program.group_bounds) + 1)  # the last is of those without a group
+        for points, place, fades in zip(given, program.group, self._fading, strict=True):
+            if not fades:
+                constants[place] += points
+        bounds = program.group_bounds
+        if group is not None:
+            falls = self._merged(frozenset([group]), frozenset([group]))[0]
+            return Flow([Branch(constants[group], falls, *bounds[group])])
+        bound = frozenset(k for k, own in enumerate(bounds) if not self._free(k, constants[k], *own))
+        everywhere = frozenset(range(-1, len(bounds)))
+        free = sum(points for k, points in enumerate([*constants[:-1], 0]) if k not in bound) + constants[-1]
+        branches = self._merged(bound, everywhere)
+        branched = zip(sorted(bound), branches, strict=False)
+        return Flow(
+            [Branch(free, branches[-1]), *(Branch(constants[k], falls, *bounds[k]) for k, falls in branched)],
+            *program.bounds,
+        )
+
+    def _free(self, group: int, constant: int, low: int | None, high: int | None) -> bool:
+        """Return whether a group, whose points only fade, can never reach its bounds."""
+        if low is None and high is None:
+            return True
+        up = down = constant
+        for rule, one, place in self._fading_rules:
+            if place == group:
+                up += clamp(sum(points for points in one.points[1] if points > 0), None, rule.bounds[1])
+                down += clamp(sum(points for points in one.points[1] if points < 0), rule.bounds[0], None)
+        return (high is None or up <= high) and (low is None or down >= low)
+
+    @cached_property
+    def _fading_rules(self) -> list[tuple[_Each, Found, int]]:
+        three = zip(self.program.rules, self.found, self.program.group, strict=True)
+        return [
+            (rule, one, group) for rule, one, group in three if isinstance(rule, _Each) and rule.fades and one.times
+        ]
+
+    def _merged(self, apart: frozenset[int], of: frozenset[int]) -> list[tuple[Fall, ...]]:
+        """Return the falls of some groups, those `apart` each by itself, and last the others as one.
+
+        Rules that are added up alike are one fall, so that an order and its refund, at one instant and with one decay,
+        are nothing together and not two long searches.
+        """
+        kept = self._kept.get((apart, of))
+        if kept is not None:
+            return kept
+        falls: dict[int, list[Fall]] = {group: [] for group in (*sorted(apart), _REST)}
+        alike: dict[tuple[int, Decay | None, int | None], list[tuple[int, float]]] = {}
+        fading = [(rule, one, group) for rule, one, group in self._fading_rules if group in of]
+        mixed = len({sign for rule, one, _ in fading for sign in _signs(rule, one)}) > 1
+        for rule, one, group in fading:
+            branch = group if group in apart else _REST
+            if mixed and rule.period_cap is None and _unbounded(one.points[1], *rule.bounds):
+                alike.setdefault((branch, rule.decay, rule.expires), []).extend(zip(one.times, one.worth, strict=True))
+            else:
+                falls[branch].append(_fall(rule, one))
+        for (branch, decay, expires), pairs in alike.items():
+            pairs.sort()
+            times, worth = without_opposites([time for time, _ in pairs], [points for _, points in pairs])
+            if times:
+                falls[branch].append(Fall(times, worth, decay=decay, expires=expires))
+        found = self._kept[apart, of] = [tuple(own) for own in falls.values()]
+        return found
+
+
+_REST = 1 << 30
+
+
+def _fall(rule: _Each, found: Found) -> Fall:
+    low, high = rule.bounds
+    times: Sequence[int] = found.times
+    worth: float | Sequence[float] = found.worth
+    stamps = found.stamps
+    if rule.constant is not None:
+        worth = rule.constant
+    elif min(found.worth) < 0 < max(found.worth):
+        times, worth = without_opposites(times, found.worth)
+        stamps = None
+    periods = None if rule.period_cap is None else [rule.period(time) for time in times]
+    return Fall(
+        times, worth, decay=rule.decay, expires=rule.expires, periods=periods,
+        cap=rule.period_cap, low=low, high=high, stamps=stamps,
+    )  # fmt: skip
+
+
+def _signs(rule: _Each, found: Found) -> set[bool]:
+    """Return whether a rule gives points (True) and takes them (False)."""
+    worth = [rule.constant] if rule.constant is not None else [min(found.worth), max(found.worth)]
+    return {one > 0 for one in worth if one}
+
+
+def _unbounded(faded: Sequence[int], low: int | None, high: int | None) -> bool:
+    """Return whether points that only fade can never reach the bounds of their rule."""
+    return (high is None or sum(one for one in faded if one > 0) <= high) and (
+        low is None or sum(one for one in faded if one < 0) >= low
+    )
+
+
+def _inside(flow: Flow, moment: int, watched: _Watched) -> bool:
+    least, most = flow.rough(moment, moment)
+    if watched.low <= least and most < watched.high:
+        return True
+    return watched.low <= flow.exact(moment) < watched.high
+
+
+def _range(value: float, lows: object) -> tuple[float, float]:
+    """Return between which thousandths a number has the same band, or mark, as now."""
+    cuts = sorted(_first_thousandth(low) for low in lows)  # type: ignore[attr-defined]
+    below = [cut for cut in cuts if cut <= value]
+    above = [cut for cut in cuts if cut > value]
+    return below[-1] if below else -math.inf, above[0] if above else math.inf
+
+
+def _first_thousandth(low: float) -> int:
+    """Return the fewest thousandths that reach a lowest score, by the very division that makes points of them."""
+    found = math.ceil(low * 1000)
+    while (found - 1) / 1000 >= low:
+        found -= 1
+    while found / 1000 < low:
+        found += 1
+    return found
