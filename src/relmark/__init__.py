@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from relmark.core.identities import resolve_identities
     from relmark.core.intervals import Estimate, Interval
     from relmark.core.log import EventLog
+    from relmark.core.purchases import Orders, PurchaseDays, Purchases
+    from relmark.core.results import Rows
     from relmark.core.schema import Schema
+    from relmark.core.spans import calendar_days, months
     from relmark.core.table import CustomerTable, ItemTable
     from relmark.core.time import days, hours, minutes
     from relmark.expressions import (
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
         ids,
         none_of,
         parse,
+        period,
         prop,
         sample,
         sequence,
@@ -43,13 +47,18 @@ __all__ = [
     "Interval",
     "ItemTable",
     "Message",
+    "Orders",
     "Purchase",
+    "PurchaseDays",
+    "Purchases",
+    "Rows",
     "Schema",
     "Visit",
     "all_of",
     "any_of",
     "at_least",
     "attribution",
+    "calendar_days",
     "days",
     "engines",
     "errors",
@@ -62,8 +71,10 @@ __all__ = [
     "ids",
     "ltv",
     "minutes",
+    "months",
     "none_of",
     "parse",
+    "period",
     "prop",
     "recommend",
     "resolve_identities",
@@ -85,12 +96,17 @@ _HOME = {
     "Interval": "core.intervals",
     "ItemTable": "core.table",
     "Message": "core.events",
+    "Orders": "core.purchases",
     "Purchase": "core.events",
+    "PurchaseDays": "core.purchases",
+    "Purchases": "core.purchases",
+    "Rows": "core.results",
     "Schema": "core.schema",
     "Visit": "core.events",
     "all_of": "expressions",
     "any_of": "expressions",
     "at_least": "expressions",
+    "calendar_days": "core.spans",
     "days": "core.time",
     "event": "expressions",
     "everyone": "expressions",
@@ -98,8 +114,10 @@ _HOME = {
     "hours": "core.time",
     "ids": "expressions",
     "minutes": "core.time",
+    "months": "core.spans",
     "none_of": "expressions",
     "parse": "expressions",
+    "period": "expressions",
     "prop": "expressions",
     "resolve_identities": "core.identities",
     "sample": "expressions",
@@ -113,8 +131,6 @@ _ROOMS = frozenset(
         "experiments",
         "expressions",
         "ltv",
-        "metrics",
-        "plots",
         "recommend",
         "scoring",
         "segmentation",

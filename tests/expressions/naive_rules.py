@@ -6,6 +6,7 @@ It reads the JSON form, knows no class of the library, and keeps a customer's ev
 
 from __future__ import annotations
 
+import calendar
 import itertools
 import math
 from datetime import UTC, date, datetime, timedelta
@@ -40,8 +41,10 @@ def micros(moment):
 
 class Naive:
     def __init__(self, who, attributes, events, as_of, tz, segments=None):
-        self.who, self.attributes, self.as_of, self.tz = who, attributes, as_of, ZoneInfo(tz)
-        self.events = [event for event in events if event["time"] <= as_of]
+        self.who, self.attributes, self.tz = who, attributes, ZoneInfo(tz)
+        self.on_date = isinstance(as_of, date)  # its midnight, which is not seen itself
+        self.as_of = self.midnight(as_of) if self.on_date else as_of
+        self.events = [event for event in events if event["time"] < self.as_of + (not self.on_date)]
         self.segments = segments or {}
 
     # time
@@ -55,6 +58,57 @@ class Naive:
 
     def moment(self, value):
         return self.midnight(value) if type(value) is date else micros(value)
+
+    def back(self, point, body):
+        """A point in time a span before another; points are instants, dates, or what is strictly before an instant."""
+        if isinstance(point, tuple):
+            return ("before", self.back(point[1], body))
+        if isinstance(body, dict):
+            days, gone = body.get("calendar_days", 0), body.get("months", 0)
+            wall = point if isinstance(point, date) else self.local(point).replace(tzinfo=None)
+            months = wall.year * 12 + wall.month - 1 - gone
+            year, month = divmod(months, 12)
+            last = calendar.monthrange(year, month + 1)[1]
+            wall = wall.replace(year=year, month=month + 1, day=min(wall.day, last)) - timedelta(days=days)
+            if isinstance(point, date):
+                return wall
+            return self.first_showing(wall)
+        size = span(body)
+        if isinstance(point, date):
+            whole, rest = divmod(size, 86_400_000_000)
+            return ("before", self.midnight(point) - size) if rest else point - timedelta(days=whole)
+        return point - size
+
+    def first_showing(self, wall):
+        """The first instant at which the wall clock shows a time, or a later one where it is skipped."""
+        found = micros(wall.replace(tzinfo=self.tz, fold=0).astimezone(UTC))
+        if self.local(found).replace(tzinfo=None) == wall:
+            return found
+        low, high = found - 86_400_000_000, found + 86_400_000_000
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.local(middle).replace(tzinfo=None) < wall else (low, middle)
+        return high
+
+    def seen_by(self, t, point):
+        """Whether a time lies up to a point in time: at or before an instant, strictly before a date."""
+        if isinstance(point, tuple):
+            return t < point[1]
+        return t < self.midnight(point) if isinstance(point, date) else t <= point
+
+    @property
+    def point(self):
+        return self.local(self.as_of).date() if self.on_date else self.as_of
+
+    def wall(self, t):
+        return micros(self.local(t).replace(tzinfo=UTC))
+
+    def elapsed(self, t):
+        return self.wall(self.as_of) - self.wall(t) if self.on_date else self.as_of - t
+
+    def waited(self, t, size):
+        whole = size % 86_400_000_000 == 0
+        return self.elapsed(t) if whole else self.as_of - t
 
     def day(self, value):
         return value if type(value) is date else value.astimezone(self.tz).date()
@@ -255,28 +309,37 @@ class Naive:
                 return 0 <= (arg - today).days < length // 86_400_000_000
             return self.as_of < micros(arg) <= self.as_of + length
         t = self.moment(arg)
-        return t <= self.as_of - length if op == "older_than" else self.as_of - length < t <= self.as_of
+        before = self.as_of - length
+        if self.on_date and length % 86_400_000_000 == 0:
+            before = self.midnight(self.point - timedelta(microseconds=length))
+        return t <= before if op == "older_than" else before < t <= self.as_of
 
     # events
 
     def chosen(self, selection, body=None):
         body = body or {}
-        high = self.as_of - (span(body["ago"]) if "ago" in body else 0)
+        end = self.back(self.point, body["ago"]) if "ago" in body else self.point
+        begin = None
+        if "within" in body and body.get("op") not in {"not_followed_by", "sequence"}:
+            begin = self.back(end, body["within"])
         found = []
         for event in self.events:
             t = event["time"]
-            if event["type"] not in selection["types"] or t > high:
+            if event["type"] not in selection["types"] or not self.seen_by(t, end):
                 continue
-            if (
-                "within" in body
-                and body.get("op") not in {"not_followed_by", "sequence"}
-                and t <= high - span(body["within"])
-            ):
+            if begin is not None and self.seen_by(t, begin):
                 continue
             if "since" in body and t < self.moment(self.plain(body["since"])):
                 continue
-            if "until" in body and t > self.moment(self.plain(body["until"])):
-                continue
+            if "until" in body:
+                until = self.plain(body["until"])
+                if t >= self.moment(until) + (type(until) is not date):
+                    continue
+            if "during" in body:
+                unit, last = body["during"]["unit"], body["during"].get("offset", 0)
+                back = self.period(self.local(t).date(), unit) - self.period(self.local(self.as_of).date(), unit)
+                if not last - body["during"].get("count", 1) < back <= last:
+                    continue
             if "where" in selection and self.value(selection["where"], event) is not True:
                 continue
             found.append(event)
@@ -299,7 +362,7 @@ class Naive:
         if op in {"days_since_first", "days_since_last"}:
             if not events:
                 return None
-            return (self.as_of - events[0 if op == "days_since_first" else -1]["time"]) / 86_400_000_000
+            return self.elapsed(events[0 if op == "days_since_first" else -1]["time"]) / 86_400_000_000
         of = body.get("of", "value")
         have = [(event["time"], v) for event in events if (v := self.do_prop({"name": of}, event)) is not None]
         values = [v for _, v in have]
@@ -328,8 +391,8 @@ class Naive:
         events = self.chosen(body["events"])
         if body["period"].startswith("P"):
             p = span(body["period"])
-            hit = {k for k in range(body["of"]) for event in events
-                   if self.as_of - (k + 1) * p < event["time"] <= self.as_of - k * p}  # fmt: skip
+            ages = [self.waited(event["time"], p) - self.on_date for event in events]
+            hit = {age // p for age in ages if 0 <= age < body["of"] * p}
         else:
             now = self.period(self.local(self.as_of).date(), body["period"])
             back = {now - self.period(self.local(event["time"]).date(), body["period"]) for event in events}
@@ -343,8 +406,10 @@ class Naive:
         t = asked[-1]["time"]
         if any(event["time"] > t for event in self.chosen(body["then"])):
             return False
-        old_enough = t + span(body["within"]) <= self.as_of
-        return old_enough and ("recent" not in body or t > self.as_of - span(body["recent"]))
+        within = span(body["within"])
+        if self.waited(t, within) < within:
+            return False
+        return "recent" not in body or self.waited(t, span(body["recent"])) < span(body["recent"])
 
     def do_sequence(self, body, event):
         steps = [[e["time"] for e in self.chosen(step)] for step in body["steps"]]

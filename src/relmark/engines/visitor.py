@@ -8,7 +8,11 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
+from relmark.core.as_of import AsOf
 from relmark.core.errors import InputError
+from relmark.core.zones import first_instants, to_local
 from relmark.engines.facts import Facts
 from relmark.engines.moments import compared_day, compared_time, dated, day_from, elapsed_from, plain_time
 from relmark.expressions import Expression, Window, nodes
@@ -48,7 +52,7 @@ class Visitor:
     def __init__(
         self,
         nw: Any,
-        at: int,
+        as_of: AsOf,
         zone: Zone,
         leaf: Callable[[str], tuple[Any, str]],
         *,
@@ -57,7 +61,8 @@ class Visitor:
         segments: Mapping[str, Expression] | None = None,
         customer_id: str = "customer_id",
     ) -> None:
-        self.nw, self.at, self.zone = nw, at, zone
+        self.nw, self.as_of, self.zone = nw, as_of, zone
+        self.at = int(as_of.clock)
         self.leaf = leaf
         self.facts = facts
         self.precomputed = precomputed or {}
@@ -131,9 +136,9 @@ class Visitor:
             case nodes.NotFollowedBy(events=events, then=then, within=within, recent=recent):
                 last = self.facts.time_of(events, Window(), "max")
                 answer = self.facts.time_of(then, Window(), "max")
-                waited = compared_time(self.nw, "le", last, self.at - length(within))
+                waited = compared_time(self.nw, "le", last, self._before(within))
                 if recent is not None:
-                    waited = waited & compared_time(self.nw, "gt", last, self.at - length(recent))
+                    waited = waited & compared_time(self.nw, "gt", last, self._before(recent))
                 return waited.fill_null(False) & ~(answer > last).fill_null(False)  # noqa: FBT003
         raise AssertionError(f"{type(node).__name__} is not portable")
 
@@ -245,10 +250,22 @@ class Visitor:
             return self.facts.time_of(arg.events, arg.window, _ELAPSED[arg.op])
         return None
 
+    def _before(self, span: timedelta) -> int:
+        """Return the instant a span before as_of: local midnight for whole days before a date."""
+        return int(self.as_of.moved(span).clock)
+
+    def _days_ago(self, elapsed: int) -> int:
+        """Return the last instant from which so many microseconds have passed: of the wall clock before a date."""
+        if not self.as_of.dated or self.as_of.tz == "UTC":
+            return self.at - elapsed
+        wall = to_local(np.array([self.at], dtype=np.int64), self.as_of.tz) - elapsed
+        return int(first_instants(wall + 1, self.as_of.tz)[0]) - 1
+
     def _elapsed(self, op: str, when: Any, bound: float) -> Any:
         """Return how the days since a time compare with a number."""
         enough, more = (
-            compared_time(self.nw, "le", when, self.at - elapsed_from(bound, above=above)) for above in (False, True)
+            compared_time(self.nw, "le", when, self._days_ago(elapsed_from(bound, above=above)))
+            for above in (False, True)
         )
         found = {"ge": enough, "lt": ~enough, "gt": more, "le": ~more, "eq": enough & ~more, "ne": ~enough | more}
         return found[op]
@@ -295,9 +312,9 @@ class Visitor:
         )
         match node.op:
             case "within":
-                return compare("gt", self.at - size) & compare("le", self.at)
+                return compare("gt", self._before(node.duration)) & compare("le", self.at)
             case "older_than":
-                return compare("le", self.at - size)
+                return compare("le", self._before(node.duration))
         return compare("gt", self.at) & compare("le", self.at + size)
 
 

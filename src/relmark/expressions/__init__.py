@@ -22,6 +22,7 @@ from relmark.expressions.builders import (
     sequence,
 )
 from relmark.expressions.operators import Expression
+from relmark.expressions.periods import Period, period
 from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.text_reader import parse
@@ -29,6 +30,7 @@ from relmark.expressions.text_reader import parse
 __all__ = [
     "Expression",
     "Limits",
+    "Period",
     "Problem",
     "Selection",
     "Window",
@@ -41,6 +43,7 @@ __all__ = [
     "ids",
     "none_of",
     "parse",
+    "period",
     "prop",
     "sample",
     "segment",

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["completed_years", "day_number", "days_to_anniversary", "period_number", "year_month_day"]
+__all__ = [
+    "completed_years",
+    "day_number",
+    "days_to_anniversary",
+    "first_days",
+    "period_number",
+    "year_month_day",
+]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -57,3 +64,13 @@ def period_number(day: IntArray, unit: str) -> IntArray:
         return np.floor_divide(np.asarray(day) + 3, 7)
     months = np.asarray(day, dtype=np.int64).astype("M8[D]").astype("M8[M]").astype(np.int64)
     return np.floor_divide(months, {"month": 1, "quarter": 3, "year": 12}[unit])
+
+
+def first_days(number: IntArray, unit: str) -> IntArray:
+    """Return the first day of calendar periods, as days since 1970."""
+    if unit == "day":
+        return number
+    if unit == "week":
+        return np.asarray(number * 7 - 3)
+    months = np.asarray(number * {"month": 1, "quarter": 3, "year": 12}[unit])
+    return months.astype("M8[M]").astype("M8[D]").astype(np.int64)

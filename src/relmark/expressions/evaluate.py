@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOf
 from relmark.core.base import CustomerBase
 from relmark.core.columns import Column
 from relmark.core.hashing import hash_buckets
+from relmark.core.spans import repeated
 from relmark.core.time import DAY, local_days
 from relmark.expressions import aggregates, nodes
 from relmark.expressions.aggregates import Codes
 from relmark.expressions.calendar_tests import completed_years, days_to_anniversary, period_number
 from relmark.expressions.column_tests import compare, days_of, instants_of, is_missing
-from relmark.expressions.event_rows import Bounds, EventRows, Moment, chosen_events, chosen_masks, window_bounds
+from relmark.expressions.event_rows import Bounds, EventRows, chosen_events, chosen_masks, window_bounds
 from relmark.expressions.kinds import check_on_data
-from relmark.expressions.lengths import LONGEST, length
+from relmark.expressions.lengths import length
 from relmark.expressions.operators import Expression
 from relmark.expressions.scope import Scope, spread
 from relmark.expressions.selection import Selection, Window
@@ -38,17 +40,17 @@ def measure(expression: Expression, base: CustomerBase, as_of: Any, shared: dict
     """Return an expression for each customer of a base, as a column aligned with ``base.customer_id``."""
     check_depth(expression)
     check_on_data(expression, base, segments=())
-    return BaseScope(base, base.instants(as_of), shared=shared).column(expression)
+    return BaseScope(base, base.as_of(as_of), shared=shared).column(expression)
 
 
 class BaseScope(Scope):
-    """The customers of a base at an instant, or each at their own.
+    """The customers of a base at a date or an instant, or each at their own.
 
     Parameters
     ----------
     base : CustomerBase
-    as_of : int or ndarray of int64, shape (n,)
-        Microseconds UTC, as ``base.instants`` gives them.
+    as_of : AsOf
+        As ``base.as_of`` gives it.
     segments : mapping of str to Expression
         What `segment("name")` stands for.
     shared : dict, optional
@@ -60,7 +62,7 @@ class BaseScope(Scope):
     def __init__(
         self,
         base: CustomerBase,
-        as_of: Moment,
+        as_of: AsOf,
         *,
         segments: Mapping[str, Expression] | None = None,
         shared: dict[Any, Any] | None = None,
@@ -76,7 +78,7 @@ class BaseScope(Scope):
         self.rows = None if base.codes_are_rows else rows
         self.k = base.events.n_customers
         # as_of of each of the log's customers, which are the ones that events belong to
-        self.seen_as_of: Moment = as_of[rows] if isinstance(as_of, np.ndarray) else as_of
+        self.seen_as_of: AsOf = as_of.take(rows)
 
     def compute(self, node: Expression) -> Column | Truth:
         """Return what a node gives, from what is kept where it was computed before."""
@@ -136,8 +138,7 @@ class BaseScope(Scope):
     # Dates
 
     def _today(self) -> Any:
-        days = local_days(np.atleast_1d(self.as_of), self.tz)
-        return days if isinstance(self.as_of, np.ndarray) else int(days[0])
+        return self.as_of.day
 
     def _days(self, column: Column) -> IntArray:
         return np.zeros(self.n, dtype=np.int64) if column.kind == "empty" else days_of(column, self.tz)
@@ -153,15 +154,18 @@ class BaseScope(Scope):
             ahead = self._days(column) - self._today()
             return Truth.of((ahead >= 0) & (ahead < size // DAY), missing)
         moments = np.zeros(self.n, dtype=np.int64) if column.kind == "empty" else instants_of(column, self.tz)
+        clock = self.as_of.clock
+        if node.op == "upcoming":
+            return Truth.of((moments > clock) & (moments <= clock + size), missing)
+        before = self.as_of.moved(node.duration).clock
         if node.op == "older_than":
-            return Truth.of(moments <= self.as_of - size, missing)
-        low, high = (self.as_of, self.as_of + size) if node.op == "upcoming" else (self.as_of - size, self.as_of)
-        return Truth.of((moments > low) & (moments <= high), missing)
+            return Truth.of(moments <= before, missing)
+        return Truth.of((moments > before) & (moments <= clock), missing)
 
     # Events
 
     def _events(self, events: Selection, window: Window) -> EventRows:
-        return chosen_events(self.base.events, events, window_bounds(window, self.seen_as_of, self.tz), self.tz)
+        return chosen_events(self.base.events, events, window_bounds(window, self.seen_as_of), self.tz)
 
     def _spread_truth(self, found: BoolArray) -> Truth:
         return Truth(spread(found, self.rows, self.n, default=False))
@@ -218,8 +222,9 @@ class BaseScope(Scope):
             case "days_since_first" | "days_since_last":
                 of_time = aggregates.first_times if node.op == "days_since_first" else aggregates.last_times
                 when = of_time(codes, times, k)
-                elapsed = (self.seen_as_of - when) / DAY
-                return Column("number", np.where(when == aggregates.NEVER, np.nan, elapsed))
+                never = when == aggregates.NEVER
+                elapsed = self.seen_as_of.elapsed(np.where(never, self.seen_as_of.clock, when))
+                return Column("number", np.where(never, np.nan, elapsed))
         assert node.of is not None
         column = events.column(node.of)
         missing = is_missing(column)
@@ -256,23 +261,17 @@ class BaseScope(Scope):
     def _regularly(self, node: nodes.Regularly) -> BoolArray:
         if isinstance(node.period, str):
             events = self._events(node.events, Window())
-            today = period_number(self._seen_today(), node.period)
+            today = period_number(self.seen_as_of.day, node.period)
             here = period_number(local_days(events.times, self.tz), node.period)
-            back = (today[events.codes] if isinstance(self.seen_as_of, np.ndarray) else today) - here
+            back = (today[events.codes] if self.seen_as_of.each else today) - here
             inside = back < node.of
             codes, back = events.codes[inside], back[inside]
         else:
-            size = length(node.period)
-            low = self.seen_as_of - min(size * node.of, LONGEST)
-            events = chosen_events(self.base.events, node.events, Bounds(low, self.seen_as_of), self.tz)
-            as_of = self.seen_as_of
-            moments = as_of[events.codes] if isinstance(as_of, np.ndarray) else as_of
-            codes, back = events.codes, (moments - events.times) // size
+            size, as_of = length(node.period), self.seen_as_of
+            low = as_of.before(repeated(node.period, node.of))
+            events = chosen_events(self.base.events, node.events, Bounds(low, as_of.seen), self.tz)
+            codes, back = events.codes, as_of.take(events.codes).ages(events.times, node.period) // size
         return aggregates.distinct_counts(codes, back, node.of, self.k) >= node.min_periods
-
-    def _seen_today(self) -> Any:
-        days = local_days(np.atleast_1d(self.seen_as_of), self.tz)
-        return days if isinstance(self.seen_as_of, np.ndarray) else days[0]
 
     def _last_event(self, events: EventRows, where: Expression) -> Truth:
         k, codes = self.k, events.codes
@@ -295,14 +294,17 @@ class BaseScope(Scope):
         when = aggregates.last_times(asked.codes, asked.times, self.k)
         answered = aggregates.last_times(answers.codes, answers.times, self.k) > when
         seen = when != aggregates.NEVER
-        age = self.seen_as_of - np.where(seen, when, 0)
-        found: npt.NDArray[np.bool_] = seen & ~answered & (age >= length(node.within))
-        return found if node.recent is None else found & (age < length(node.recent))
+        known = np.where(seen, when, self.seen_as_of.clock)
+        waited = self.seen_as_of.ages(known, node.within, inclusive=True) >= length(node.within)
+        found: npt.NDArray[np.bool_] = seen & ~answered & waited
+        if node.recent is None:
+            return found
+        return found & (self.seen_as_of.ages(known, node.recent, inclusive=True) < length(node.recent))
 
     def _sequence(self, node: nodes.Sequence) -> BoolArray:
         log = self.base.events
         every = (Selection(log.types),) if node.strict and log.types else ()
-        bounds = Bounds(None, self.seen_as_of)
+        bounds = Bounds(None, self.seen_as_of.seen)
         events = [
             StepEvents(number, part, mask)
             for number, selection in enumerate((*node.steps, *node.exclude, *every))

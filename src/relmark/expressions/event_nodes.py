@@ -16,11 +16,10 @@ from relmark.core.errors import InputError
 from relmark.core.time import duration
 from relmark.expressions.literals import plain_text
 from relmark.expressions.operators import Expression
+from relmark.expressions.periods import PERIODS
 from relmark.expressions.selection import Selection, Window
 
 __all__ = ["PERIODS", "Aggregate", "LastEvent", "NotFollowedBy", "Regularly", "Sequence"]
-
-PERIODS = ("day", "week", "month", "quarter", "year")
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -9,20 +9,28 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOf
 from relmark.core.columns import Column, joined
 from relmark.core.log import EventLog
 from relmark.core.ordering import stable_order
 from relmark.core.partition import Partition
-from relmark.core.time import instant
+from relmark.core.time import local_midnights
 from relmark.expressions import nodes
+from relmark.expressions.calendar_tests import first_days, period_number
 from relmark.expressions.column_tests import constant
-from relmark.expressions.lengths import length
 from relmark.expressions.operators import Expression
 from relmark.expressions.scope import Scope
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.truth import Truth
 
-__all__ = ["Bounds", "EventRows", "EventScope", "chosen_events", "chosen_masks", "window_bounds"]
+__all__ = [
+    "Bounds",
+    "EventRows",
+    "EventScope",
+    "chosen_events",
+    "chosen_masks",
+    "window_bounds",
+]
 
 IntArray = npt.NDArray[np.int64]
 Moment = int | IntArray
@@ -36,20 +44,34 @@ class Bounds:
     high: Moment
 
 
-def window_bounds(window: Window, as_of: Moment, tz: str) -> Bounds:
-    """Return the bounds of a window for an as_of in microseconds."""
-    high = as_of if window.ago is None else as_of - length(window.ago)
-    low = None if window.within is None else high - length(window.within)
-    if window.since is not None:
-        since = instant(window.since, tz=tz) - 1
-        low = since if low is None else _larger(low, since)
-    if window.until is not None:
-        high = -_larger(-high, -instant(window.until, tz=tz))
+def window_bounds(window: Window, as_of: AsOf) -> Bounds:
+    """Return the bounds of a window."""
+    end = as_of if window.ago is None else as_of.moved(window.ago)
+    high = end.seen
+    low = None if window.within is None else end.before(window.within)
+    since, until = window.first(as_of.tz), window.last(as_of.tz)
+    if since is not None:
+        low = _larger(low, since - 1)
+    if until is not None:
+        high = -_larger(-high, -until)
+    if window.during is not None:
+        first, after = window.during.bounds(period_number(as_of.day, window.during.unit))
+        begin, stop = (_midnights(number, window.during.unit, as_of.tz) - 1 for number in (first, after))
+        low, high = _larger(low, begin), -_larger(-high, -stop)
     return Bounds(low, high)
 
 
-def _larger(a: Moment, b: int) -> Moment:
-    return np.maximum(a, b) if isinstance(a, np.ndarray) else max(a, b)
+def _larger(a: Any, b: Any) -> Any:
+    if a is None:
+        return b
+    return np.maximum(a, b) if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else max(a, b)
+
+
+def _midnights(number: Any, unit: str, tz: str) -> Any:
+    """Return the instants at which calendar periods begin."""
+    days = first_days(np.atleast_1d(np.asarray(number, dtype=np.int64)), unit)
+    found = local_midnights(days, tz)
+    return found if np.ndim(number) else int(found[0])
 
 
 class EventScope(Scope):

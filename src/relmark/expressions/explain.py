@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.results import Result, json_ready
@@ -22,6 +23,8 @@ from relmark.expressions.explain_words import change_words, tree_lines, when
 from relmark.expressions.kinds import check_on_data
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program, program_of
+from relmark.expressions.scalar_calendar import Dated
+from relmark.expressions.scalar_person import given_time
 
 if TYPE_CHECKING:
     from relmark.core.base import CustomerBase
@@ -126,9 +129,9 @@ class Explanation(Result):
         return self._person.id
 
     @property
-    def as_of(self) -> datetime:
-        """What was seen, in UTC."""
-        return aware(self._person.as_of)
+    def as_of(self) -> np.datetime64:
+        """The date or the instant of the question, the latter in UTC."""
+        return given_time(self._person.as_of, self._program.zone)
 
     @cached_property
     def _next(self) -> int | None:
@@ -182,12 +185,17 @@ class Explanation(Result):
             }
         )
 
+    @property
+    def _asked(self) -> str:
+        at = self._person.as_of
+        return str(self.as_of) if at.__class__ is Dated else self._when(aware(at))
+
     def _when(self, at: datetime) -> str:
         return when(at, self._program.tz)
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"name": self.name} if self.name else {}
-        facts |= {"customer_id": self.customer_id, "as_of": self._when(self.as_of), "member": self.member}
+        facts |= {"customer_id": self.customer_id, "as_of": self._asked, "member": self.member}
         return facts | {"next_change": "never" if self.next_change is None else self._when(self.next_change)}
 
     def __repr__(self) -> str:
@@ -199,7 +207,7 @@ class Explanation(Result):
         title = f"{self.name}: {who}" if self.name else who
         verdict = {True: "is a member", False: "is not a member", None: "is not a member, because a value is missing,"}
         return "\n".join(
-            [f"{title} {verdict[self.verdict]} on {self._when(self.as_of)}; {self._future()}", *tree_lines(self.tree)]
+            [f"{title} {verdict[self.verdict]} on {self._asked}; {self._future()}", *tree_lines(self.tree)]
         )
 
     def _future(self) -> str:

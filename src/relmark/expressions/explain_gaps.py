@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from relmark.core.time import DAY, instant
+from relmark.core.time import DAY
 from relmark.expressions import nodes
 from relmark.expressions.explain_parts import Gap
 from relmark.expressions.lengths import known_time, length
@@ -96,7 +96,10 @@ def _open(program: Program, person: Person, window: Window) -> bool:
     """Return whether an event that happens next would lie in a window."""
     if window.ago is not None:
         return False
-    return window.until is None or instant(window.until, tz=program.tz) > person.as_of
+    if window.during is not None and window.during.offset:
+        return False
+    last = window.last(program.tz)
+    return last is None or last > person.as_of
 
 
 def _first_to_leave(program: Program, person: Person, arg: nodes.Aggregate) -> Any:
@@ -105,7 +108,7 @@ def _first_to_leave(program: Program, person: Person, arg: nodes.Aggregate) -> A
     start, stop = span(arg.window, program.zone)(times, person.as_of)
     if arg.window.within is None or start == stop:
         return None
-    return known_time(times[start] + length(arg.window.within))
+    return known_time(program.zone.after(times[start], arg.window.within))
 
 
 def periods_held(program: Program, person: Person, node: nodes.Regularly) -> int:

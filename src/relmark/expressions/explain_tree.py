@@ -6,15 +6,15 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
 
+from relmark.core.spans import repeated
 from relmark.core.time import aware
 from relmark.expressions import nodes
 from relmark.expressions.explain_gaps import gap_of, label_of, periods_held
 from relmark.expressions.explain_parts import Change, Happened, Verdict
-from relmark.expressions.lengths import length
 from relmark.expressions.next_change import horizon
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program, natural
-from relmark.expressions.scalar_calendar import first_day, period_number
+from relmark.expressions.scalar_calendar import first_day, last_seen, period_number
 from relmark.expressions.scalar_events import chain_found, span
 from relmark.expressions.scalar_person import plain_value
 from relmark.expressions.unknown import unknown_parts
@@ -41,7 +41,7 @@ def reason_at(program: Program, person: Person, at: int) -> Change | None:
             stack += reversed([child for _, child in children(node) if isinstance(child, Expression)])
         elif isinstance(node, nodes.SegmentRef):
             stack.append(program.segments[node.name])
-        elif program.call(node)(person, at - 1) is not program.call(node)(person, at):
+        elif explainer.before(node, at) is not program.call(node)(person, at):
             return explainer.changed(node, at)
     return None
 
@@ -53,6 +53,7 @@ class _Explainer:
         self.program = program
         self.person = person
         self.at = person.as_of
+        self.now = int(person.as_of)  # changes come at instants, of which a date is none
 
     def node(self, node: Expression, path: str, *, wanted: bool) -> Verdict:
         call = self.program.call(node)
@@ -90,6 +91,10 @@ class _Explainer:
             value=None if row.value is None else float(row.value),
             properties={name: value for name, value in sorted(properties.items()) if value is not None},
         )
+
+    def before(self, node: Expression, at: int) -> Any:
+        """Return what a test says just before it changes: as of a date, where it changes with its midnight."""
+        return self.program.call(node)(self.person, self.at if at == self.now else at - 1)
 
     # What was found
 
@@ -149,7 +154,7 @@ class _Explainer:
                     oldest = first_day(period_number(today, period) - of + 1, period)
                     first = bisect_right(times, self.program.zone.midnight(oldest) - 1)
                 else:
-                    first = bisect_right(times, self.at - of * length(period))
+                    first = bisect_right(times, last_seen(self.program.zone.before(self.at, repeated(period, of))))
                 return times[first:], rows[first:]
             case nodes.NotFollowedBy(events=events, then=then):
                 times, rows = self.program.finder(events)(self.person)
@@ -217,8 +222,11 @@ class _Explainer:
 
     def change(self, node: Expression) -> Change | None:
         """Return when a test changes if nothing else happens, and why."""
-        at = self.program.changes().leaf(node, self.person, self.at)
-        return None if at >= horizon(self.at) else self.changed(node, at)
+        call = self.program.call(node)
+        if call(self.person, self.now) is not call(self.person, self.at):
+            return self.changed(node, self.now)
+        at = self.program.changes().leaf(node, self.person, self.now)
+        return None if at >= horizon(self.now) else self.changed(node, at)
 
     def changed(self, node: Expression, at: int) -> Change:
         """Return that a test changes at an instant, and why."""
@@ -251,7 +259,7 @@ class _Explainer:
                     return moved
                 if part.op in {"days_since_first", "days_since_last"}:
                     times, rows = self.program.finder(part.events)(self.person)
-                    start, stop = span(part.window, self.program.zone)(times, at - 1)
+                    start, stop = span(part.window, self.program.zone)(times, self.at if at == self.now else at - 1)
                     place = start if part.op == "days_since_first" else stop - 1
                     found = ("time_passes", (times[place], rows[place]) if start < stop else None)
             else:
@@ -262,7 +270,7 @@ class _Explainer:
         """Return the event that leaves or enters a window at an instant, None where there is none."""
         times, rows = self.program.finder(part.events)(self.person)
         place = span(part.window, self.program.zone)
-        (start, stop), (later_start, later_stop) = place(times, at - 1), place(times, at)
+        (start, stop), (later_start, later_stop) = place(times, self.at if at == self.now else at - 1), place(times, at)
         if later_start > start and stop > start:
             return "event_leaves", (times[start], rows[start])
         if later_stop > stop:

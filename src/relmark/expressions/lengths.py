@@ -7,22 +7,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from relmark.core.spans import LONGEST, length
 from relmark.core.time import aware
 
 __all__ = ["END", "LONGEST", "known_time", "length"]
 
-LONGEST = 1 << 59
-"""Microseconds of 18,000 years, more than lie between any two instants."""
-
 END = (datetime(9999, 12, 30, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 """The last instant that every time zone can write; what would come after it never comes."""
-
-_US = timedelta(microseconds=1)
-
-
-def length(value: timedelta) -> int:
-    """Return a duration in microseconds, at most `LONGEST`."""
-    return min(value // _US, LONGEST)
 
 
 def known_time(at: int) -> datetime | None:

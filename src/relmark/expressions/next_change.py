@@ -13,7 +13,7 @@ from bisect import bisect_right
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from relmark.core.time import DAY, instant
+from relmark.core.time import DAY
 from relmark.expressions import nodes
 from relmark.expressions.crossings import ONE, Line, combined, first_change, minus, roots
 from relmark.expressions.lengths import END, length
@@ -29,6 +29,7 @@ from relmark.expressions.scalar_calendar import (
 from relmark.expressions.scalar_events import span
 from relmark.expressions.scalar_person import Moment, Person
 from relmark.expressions.scalar_values import Call, local_day, moment_of, plain_literal, prop
+from relmark.expressions.selection import Window
 
 if TYPE_CHECKING:
     from relmark.expressions.scalar import Program
@@ -55,10 +56,12 @@ def next_change(program: Program, person: Person, at: int | None = None) -> int 
     at : int, optional
         Microseconds; as_of unless given, and not before it.
     """
-    start = person.as_of if at is None else at
+    given = person.as_of if at is None else at
     changes = program.changes()
-    member = program.verdict(person, start) is True
-    moment = start
+    member = program.verdict(person, given) is True
+    start = moment = int(given)
+    if given is not start and (program.verdict(person, start) is True) != member:
+        return start  # the midnight of a date, asked as an instant, has another answer
     while True:
         moment = changes.until(program.expression, person, moment, what=True)
         if moment >= horizon(start):
@@ -127,7 +130,7 @@ class Changes:
             figure = node.left if isinstance(node.right, nodes.Literal) else node.right
             if not isinstance(node.left if figure is node.right else node.right, nodes.Literal):
                 return None
-        if not isinstance(figure, nodes.Aggregate) or figure.window.ago is not None:
+        if not isinstance(figure, nodes.Aggregate) or not _plain(figure.window):
             return None
         if figure.op == "sum" and figure is not node:
             return figure if self._never_negative(figure, who) else None
@@ -147,11 +150,12 @@ class Changes:
 
     def _first_to_leave(self, figure: nodes.Aggregate, call: Call, who: Person, at: int) -> int:
         """Return when the first event leaves without which a test is another one: found by bisection, as all do so."""
-        if figure.window.within is None:
+        within = figure.window.within
+        if not isinstance(within, timedelta):
             return NEVER
         times = self.program.finder(figure.events)(who)[0]
         start, stop = span(figure.window, self.zone)(times, at)
-        size, now = length(figure.window.within), call(who, at)
+        size, now = length(within), call(who, at)
         low, high = start, stop
         while low < high:
             middle = (low + high) // 2
@@ -223,20 +227,24 @@ class Changes:
 
     # Events
 
-    def _window(self, times: list[int], window: Any, at: int) -> int:
+    def _window(self, times: list[int], window: Window, at: int) -> int:
         """Return when the next event enters a window or leaves it."""
-        ago = 0 if window.ago is None else length(window.ago)
-        high = at - ago
-        until = NEVER if window.until is None else instant(window.until, tz=self.zone.name)
-        since = None if window.since is None else instant(window.since, tz=self.zone.name) - 1
+        zone, ago, within = self.zone, window.ago, window.within
+        high = at if ago is None else zone.before(at, ago)
+        last = window.last(zone.name)
+        until = NEVER if last is None else last
+        since = None if (begin := window.first(zone.name)) is None else begin - 1
         coming = bisect_right(times, high if since is None else max(high, since))
-        end = times[coming] + ago if coming < len(times) and times[coming] <= until else NEVER
-        if window.within is not None:
-            size = length(window.within)
-            low = high - size if since is None else max(high - size, since)
-            first = bisect_right(times, low)
+        end = zone.after(times[coming], ago) if coming < len(times) and times[coming] <= until else NEVER
+        if within is not None:
+            start = zone.before(high, within)
+            first = bisect_right(times, start if since is None else max(start, since))
             if first < len(times) and times[first] <= min(high, until):
-                end = min(end, times[first] + size + ago)
+                end = min(end, zone.after(times[first], ago, within))
+        if window.during is not None:
+            number = period_number(zone.day(at), window.during.unit)
+            edges = (first_day(number + more, window.during.unit) for more in (0, 1))
+            end = min(end, *(zone.next_edge(day, at) for day in edges))
         return end
 
     def _regularly(self, node: nodes.Regularly, times: list[int], at: int) -> int:
@@ -332,6 +340,12 @@ def _sides(node: Expression) -> tuple[Expression, tuple[Expression, ...]]:
         case nodes.IsIn(arg=arg, values=values):
             return arg, tuple(nodes.Literal(value) for value in values)
     return node.arg, ()  # type: ignore[attr-defined]  # IsNull
+
+
+def _plain(window: Window) -> bool:
+    """Return whether events only ever leave a window, each a fixed time after it happened."""
+    calendar = window.within is not None and not isinstance(window.within, timedelta)
+    return window.ago is None and window.during is None and not calendar
 
 
 def _first_after(at: int, edges: Any) -> int:

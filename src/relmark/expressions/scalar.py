@@ -247,7 +247,7 @@ class _Compiler:
             case nodes.LastEvent(events=events, where=where):
                 return scalar_events.last_event(node, self.finder(events), self.rule(where), self.zone)
             case nodes.NotFollowedBy(events=events, then=then):
-                return scalar_events.not_followed_by(node, self.finder(events), self.finder(then))
+                return scalar_events.not_followed_by(node, self.finder(events), self.finder(then), self.zone)
             case nodes.Sequence(steps=steps, exclude=exclude):
                 return scalar_events.sequence(
                     node, [self.finder(step) for step in steps], [self.finder(one) for one in exclude]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
-from relmark.core.time import DAY, local_days, local_midnights, time_zone
+from relmark.core.spans import Span, days_before, earlier, length
+from relmark.core.time import DAY, local_days, local_midnights, time_zone, to_local
+from relmark.expressions.periods import Period
 
 __all__ = [
     "NEVER",
+    "Dated",
     "Zone",
     "anniversary_beside",
     "completed_years",
     "days_to_anniversary",
     "first_day",
+    "last_seen",
     "period_number",
 ]
 
@@ -27,6 +32,21 @@ _US = timedelta(microseconds=1)
 _FIRST_DAY, _LAST_DAY = -719_100, 2_932_800  # of the years that Python's dates have, with some room for zones
 _FAR = 100_000_000
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
+
+
+class Dated(int):
+    """The midnight of a date that was given as `as_of`: what is before it is seen, and whole days are local days."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as what it is."""
+        return Dated, (int(self),)
+
+
+def last_seen(at: int) -> int:
+    """Return the last instant that is seen at a point in time: itself, or the microsecond before a date."""
+    return at - 1 if at.__class__ is Dated else at
 
 
 class Zone:
@@ -52,6 +72,58 @@ class Zone:
             return (_EPOCH + timedelta(microseconds=at)).astimezone(self._zone).toordinal() - _EPOCH_DAY
         except OverflowError:  # within a day of the ends of Python's calendar
             return int(local_days(np.array([at]), self.name)[0])
+
+    def wall(self, at: int) -> int:
+        """Return an instant as microseconds of the wall clock."""
+        if self._zone is None:
+            return int(at)
+        return int(to_local(np.array([at], dtype=np.int64), self.name)[0])
+
+    def before(self, at: int, span: Span) -> int:
+        """Return the point in time a span before another: whole days before a date are local days."""
+        if at.__class__ is not Dated:
+            if span.__class__ is timedelta:
+                return at - length(span)
+            return int(earlier(np.array([at], dtype=np.int64), span, self.name)[0])
+        day = self.day(at)
+        if self.midnight(day) != at:  # hours were gone back before
+            return Dated(self.before(int(at), span))
+        if isinstance(span, timedelta):
+            days, rest = divmod(length(span), DAY)
+            return Dated(at - length(span)) if rest else Dated(self.midnight(day - days))
+        return Dated(self.midnight(int(days_before(np.array([day], dtype=np.int64), span)[0])))
+
+    def after(self, time: int, *spans: Span | None) -> int:
+        """Return the first instant that lies spans after a time, so that it is as far back from there.
+
+        Where a span counts on the calendar it is found by bisection: going back never leaves the order of time.
+        """
+        given = [span for span in spans if span is not None]
+        if all(isinstance(span, timedelta) for span in given):
+            return time + sum(length(span) for span in given)  # type: ignore[arg-type]
+        low = high = time
+        for span in given:
+            if isinstance(span, timedelta):
+                low, high = low + length(span), high + length(span)
+            else:
+                low += max((span.days + 28 * span.months - 4) * DAY, 0)
+                high += (span.days + 31 * span.months + 4) * DAY
+
+        def reached(at: int) -> bool:
+            for span in given:
+                at = self.before(at, span)
+            return at >= time
+
+        low -= 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if reached(middle) else (middle, high)
+        return high
+
+    def period_bounds(self, period: Period, at: int) -> tuple[int, int]:
+        """Return low and high of the calendar period of a window, low < time <= high."""
+        first, after = period.bounds(period_number(self.day(at), period.unit))
+        return self.midnight(first_day(first, period.unit)) - 1, self.midnight(first_day(after, period.unit)) - 1
 
     def midnight(self, day: int) -> int:
         """Return the instant at which a local day begins; where midnight is skipped, the first after it."""

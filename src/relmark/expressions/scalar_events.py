@@ -10,14 +10,15 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from relmark.core.documents import canonical
 from relmark.core.errors import InputError
-from relmark.core.time import DAY, instant
+from relmark.core.time import DAY
 from relmark.expressions import nodes
 from relmark.expressions.lengths import length
-from relmark.expressions.scalar_calendar import Zone, period_number
+from relmark.expressions.scalar_calendar import Dated, Zone, last_seen, period_number
 from relmark.expressions.scalar_person import Events, Person, Value
 from relmark.expressions.scalar_tables import MANY, Table, table_of
 from relmark.expressions.scalar_values import Call, prop
@@ -87,26 +88,37 @@ def _time(pair: tuple[int, Any]) -> int:
 
 def span(window: Window, zone: Zone) -> Span:
     """Return the function of times and an instant that gives the places of the first event in a window and the last."""
-    ago = 0 if window.ago is None else length(window.ago)
-    within = None if window.within is None else length(window.within)
-    since = None if window.since is None else instant(window.since, tz=zone.name) - 1
-    until = None if window.until is None else instant(window.until, tz=zone.name)
-    if since is None and until is None and not ago:
-        if within is None:
-            return lambda times, at: (0, bisect_right(times, at))
-        return lambda times, at: (bisect_right(times, at - within), bisect_right(times, at))
+    ago, within, during = window.ago, window.within, window.during
+    first, until = window.first(zone.name), window.last(zone.name)
+    since = None if first is None else first - 1
+    simple = since is None and until is None and ago is None and during is None
+    if simple and within is None:
+        return lambda times, at: (0, bisect_right(times, last_seen(at)))
 
     def call(times: list[int], at: int) -> tuple[int, int]:
-        high = at - ago
-        low = None if within is None else high - within
+        end = at if ago is None else zone.before(at, ago)
+        high = last_seen(end)
+        low = None if within is None else last_seen(zone.before(end, within))
         if since is not None:
             low = since if low is None else max(low, since)
         if until is not None:
             high = min(high, until)
+        if during is not None:
+            begin, stop = zone.period_bounds(during, at)
+            low, high = begin if low is None else max(low, begin), min(high, stop)
         start = 0 if low is None else bisect_right(times, low)
         return start, max(start, bisect_right(times, high))
 
-    return call
+    if not simple or not isinstance(within, timedelta):
+        return call
+    size = length(within)
+
+    def plain(times: list[int], at: int) -> tuple[int, int]:
+        if at.__class__ is Dated:
+            return call(times, at)
+        return bisect_right(times, at - size), bisect_right(times, at)
+
+    return plain
 
 
 # Figures
@@ -182,13 +194,14 @@ def _active_days(find: Finder, place: Span, zone: Zone) -> Call:
 
 
 def _days_since(which: int) -> Callable[[Finder, Span, Zone], Call]:
-    def build(find: Finder, place: Span, _: Zone) -> Call:
+    def build(find: Finder, place: Span, zone: Zone) -> Call:
         def call(who: Person, at: int) -> float | None:
             times = find(who)[0]
             start, stop = place(times, at)
             if start == stop:
                 return None
-            return (at - times[start if which == 0 else stop - 1]) / DAY
+            time = times[start if which == 0 else stop - 1]
+            return (at - time if at.__class__ is not Dated else zone.wall(at) - zone.wall(time)) / DAY
 
         return call
 
@@ -274,10 +287,20 @@ def held_periods(node: nodes.Regularly, find: Finder, zone: Zone) -> Callable[[P
 
     def by_length(who: Person, at: int) -> set[int]:
         times = find(who)[0]
+        if at.__class__ is Dated:
+            ages = [age_before(zone, at, time, period) - 1 for time in times[: bisect_right(times, last_seen(at))]]
+            return {age // size for age in ages if age < of * size}
         start, stop = bisect_right(times, at - of * size), bisect_right(times, at)
         return {(at - time) // size for time in times[start:stop]}
 
     return by_length
+
+
+def age_before(zone: Zone, at: int, time: int, period: timedelta) -> int:
+    """Return the microseconds from a time to a point in time: of the wall clock before a date, for whole days."""
+    if at.__class__ is Dated and length(period) % DAY == 0:
+        return zone.wall(at) - zone.wall(time)
+    return int(at) - time
 
 
 def last_event(node: nodes.LastEvent, find: Finder, test: Call, zone: Zone) -> Call:
@@ -300,18 +323,19 @@ def last_event(node: nodes.LastEvent, find: Finder, test: Call, zone: Zone) -> C
     return call
 
 
-def not_followed_by(node: nodes.NotFollowedBy, find: Finder, answers: Finder) -> Call:
-    """Return whether the latest event has waited long enough in vain."""
-    within = length(node.within)
-    recent = None if node.recent is None else length(node.recent)
+def not_followed_by(node: nodes.NotFollowedBy, find: Finder, answers: Finder, zone: Zone) -> Call:
+    """Return whether the latest event has gone unanswered for long enough."""
+    within, recent = node.within, node.recent
 
     def call(who: Person, at: int) -> bool:
         times = find(who)[0]
         stop = bisect_right(times, at)
         if stop == 0:
             return False
-        waited = at - times[stop - 1]
-        if waited < within or (recent is not None and waited >= recent):
+        last = times[stop - 1]
+        if age_before(zone, at, last, within) < length(within):
+            return False
+        if recent is not None and age_before(zone, at, last, recent) >= length(recent):
             return False
         later = answers(who)[0]
         return bisect_right(later, at) == bisect_right(later, times[stop - 1])

@@ -17,7 +17,8 @@ import numpy as np
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
-from relmark.core.time import Instant, instant
+from relmark.core.time import Instant, instant, read_instant
+from relmark.expressions.scalar_calendar import Dated, Zone, last_seen
 from relmark.expressions.scalar_tables import Table
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ class Person:
     facts : dict
         What a search has found out about the events and need not find out again.
     as_of : int
-        Microseconds UTC. Later events are left out for good, whatever instant the person is looked at.
+        Microseconds UTC, a `Dated` where a date was given. Later events are left out for good, whatever instant the
+        person is looked at.
     """
 
     __slots__ = ("_found", "_given", "_sorted", "_tables", "_times", "as_of", "attributes", "facts", "id")
@@ -150,7 +152,7 @@ class Person:
                 groups[plain.type].append(plain)
             else:
                 groups[plain.type] = [plain]
-        return cls(who, {} if customer is None else customer.attributes, groups, instant(as_of, tz=tz))
+        return cls(who, {} if customer is None else customer.attributes, groups, point_in_time(as_of, tz))
 
     @classmethod
     def from_base(cls, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> Person:
@@ -165,7 +167,7 @@ class Person:
         if row < 0:
             raise InputError(f"customer_id is {shown(customer_id)}, whom the base does not have.")
         found = base.customer_id[row].item() if isinstance(base.customer_id[row], np.generic) else base.customer_id[row]
-        moment = instant(as_of, tz=base.tz)
+        moment = point_in_time(as_of, base.tz)
         return cls(found, _BaseAttributes(base, row), _BaseEvents(base, found, moment), moment)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -210,10 +212,21 @@ class Person:
         if times != sorted(times):
             order = sorted(range(len(times)), key=times.__getitem__)
             times, given = [times[k] for k in order], [given[k] for k in order]
-        if times[-1] > self.as_of:
-            seen = bisect_right(times, self.as_of)
+        if times[-1] > (last := last_seen(self.as_of)):
+            seen = bisect_right(times, last)
             return times[:seen], given[:seen]
         return times, given
+
+
+def point_in_time(as_of: Instant, tz: str, name: str = "as_of") -> int:
+    """Return an instant in microseconds UTC, or the `Dated` of a date."""
+    at, dated = read_instant(as_of, tz=tz, name=name)
+    return Dated(at) if dated else at
+
+
+def given_time(at: int, zone: Zone) -> np.datetime64:
+    """Return what results carry of a point in time: a date, or an instant in UTC."""
+    return np.datetime64(zone.day(at), "D") if at.__class__ is Dated else np.datetime64(int(at), "us")
 
 
 def _event(event: Any) -> Event:
@@ -321,7 +334,7 @@ def _rows_of(part: Partition, code: int, type: str, as_of: int) -> Events:
     order, offsets = part.by_customer
     rows = order[offsets[code] : offsets[code + 1]]
     times = part.time[rows]
-    seen = int(np.searchsorted(times, as_of, side="right"))
+    seen = int(np.searchsorted(times, last_seen(as_of), side="right"))
     if seen == 0:
         return _NONE
     rows = rows[:seen]

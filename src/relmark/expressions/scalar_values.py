@@ -316,7 +316,8 @@ def date_window(node: nodes.DateWindow, arg: Call, zone: Zone) -> Call:
         when = moment_of(node, value, zone)
         if op == "upcoming":
             return at < when <= at + size
-        return at - size < when <= at if op == "within" else when <= at - size
+        before = zone.before(at, node.duration)
+        return before < when <= at if op == "within" else when <= before
 
     return call
 

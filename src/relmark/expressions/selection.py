@@ -14,10 +14,12 @@ import attrs
 
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
-from relmark.core.time import Instant, duration
+from relmark.core.spans import Span, check_span
+from relmark.core.time import Instant, duration, instant
 from relmark.expressions import nodes
 from relmark.expressions.literals import moment_value, plain_text
 from relmark.expressions.operators import Expression
+from relmark.expressions.periods import Period
 
 __all__ = ["Selection", "Window"]
 
@@ -27,33 +29,48 @@ class Window:
     """The events of a stretch of time before as_of; with nothing given, every event up to as_of.
 
     Bounds that are given hold together: ``t <= as_of - ago`` (`ago` is 0 where it isn't given), ``t > as_of - ago -
-    within``, ``t >= since``, ``t <= until``. `since` and `until` are inclusive instants, or calendar dates that stand
-    for their midnight in the time zone of the base.
+    within``, ``t >= since``, ``t <= until``, and `t` in the calendar period `during`. Where as_of is a date, its day is
+    not seen, and `ago` and `within` of whole days are local days before it. `since` and `until` are inclusive instants;
+    a date is a day of the base's zone, with which `since` begins and before which `until` ends.
     """
 
-    within: timedelta | None = None
-    ago: timedelta | None = None
+    within: Span | None = None
+    ago: Span | None = None
     since: date | datetime | None = None
     until: date | datetime | None = None
+    during: Period | None = None
 
     def __attrs_post_init__(self) -> None:
         """Check the durations and the order of the ends."""
         for name in ("within", "ago"):
             value = getattr(self, name)
             if value is not None:
-                duration(name, value)
+                check_span(name, value)
+        if self.during is not None and not isinstance(self.during, Period):
+            raise InputError(f"during is {shown(self.during)}: a period is needed, such as period('month', -1).")
         both = (self.since, self.until)
         if type(self.since) is type(self.until) and None not in both and _later(*both):
             raise InputError(f"since {self.since} is after until {self.until}: the window is empty.")
 
+    def first(self, tz: str) -> int | None:
+        """Return the first instant from `since` on, in microseconds UTC: a date's local midnight."""
+        return None if self.since is None else instant(self.since, tz=tz)
+
+    def last(self, tz: str) -> int | None:
+        """Return the last instant up to `until`: itself, or the one before a date's local midnight."""
+        if self.until is None:
+            return None
+        return instant(self.until, tz=tz) - (not isinstance(self.until, datetime))
+
     @classmethod
     def of(
         cls,
-        within: timedelta | None = None,
-        ago: timedelta | None = None,
+        within: Span | None = None,
+        ago: Span | None = None,
         since: Instant | None = None,
         until: Instant | None = None,
         between: SequenceOf[Instant] | None = None,
+        during: Period | None = None,
     ) -> Window:
         """Return the window of the words that an aggregate takes."""
         if between is not None:
@@ -67,6 +84,7 @@ class Window:
             ago if ago != timedelta(0) else None,
             None if since is None else moment_value(since, "since"),
             None if until is None else moment_value(until, "until"),
+            during,
         )
 
 
@@ -98,7 +116,7 @@ class Selection:
     # Figures
 
     def count(self, **window: Any) -> Expression:
-        """Return how many events there are in the window (`within`, `ago`, `since`, `until`, `between`)."""
+        """Return how many events there are in the window (`within`, `ago`, `since`, `until`, `between`, `during`)."""
         return self._aggregate("count", None, window)
 
     def exists(self, **window: Any) -> Expression:
@@ -186,7 +204,7 @@ class Selection:
         return nodes.NotFollowedBy(self, then, within, recent)
 
     def _aggregate(self, op: str, of: str | Expression | None, window: dict[str, Any]) -> Expression:
-        known = ("within", "ago", "since", "until", "between")
+        known = ("within", "ago", "since", "until", "between", "during")
         for name in window:
             if name not in known:
                 raise InputError(f"{op}() has no argument {name!r}; a window takes {', '.join(known)}.")

@@ -17,17 +17,19 @@ from relmark.core.checks import shown
 from relmark.core.documents import Limits, check_nodes
 from relmark.core.errors import DefinitionError, InputError, LimitError
 from relmark.core.names import did_you_mean
-from relmark.core.time import duration_text, instant, parse_duration
+from relmark.core.spans import CalendarSpan, Span, parse_span, span_body
+from relmark.core.time import instant, parse_duration
 from relmark.expressions import builders, nodes
 from relmark.expressions.literals import LiteralValue, literal_kind, literal_value, moment_value
 from relmark.expressions.operators import Expression
+from relmark.expressions.periods import Period
 from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.unread import Unread
 
 __all__ = ["OPERATIONS", "read", "read_all", "read_parts", "written"]
 
-_WINDOW = ("within", "ago", "since", "until")
+_WINDOW = ("within", "ago", "since", "until", "during")
 
 
 # Writing
@@ -51,8 +53,11 @@ def written(value: Any) -> Any:
         return {"types": list(value.types), **where}
     if isinstance(value, tuple):
         return [written(item) for item in value]
-    if isinstance(value, timedelta):
-        return duration_text(value)
+    if isinstance(value, (timedelta, CalendarSpan)):
+        return span_body(value)
+    if isinstance(value, Period):
+        body = {"unit": value.unit, "offset": value.offset, "count": value.count}
+        return {name: item for name, item in body.items() if (name, item) not in {("offset", 0), ("count", 1)}}
     if isinstance(value, datetime):
         return {"instant": value.isoformat().replace("+00:00", "Z")}
     if isinstance(value, date):
@@ -81,7 +86,7 @@ def _window(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _operations() -> dict[str, _Operation]:
-    span = {"within": "duration", "ago": "duration", "since": "moment", "until": "moment"}
+    span = {"within": "span", "ago": "span", "since": "moment", "until": "moment", "during": "during"}
     table = {
         "field": _Operation(nodes.Field, {"name": "name"}, {}),
         "prop": _Operation(nodes.Prop, {"name": "name"}, {}),
@@ -382,6 +387,34 @@ class _Reader:
             self.fail(path, "too_long_window", f"{shown(value)} is longer than the {self.limits.years} years allowed.")
             return None
         return span
+
+    def read_span(self, value: Any, path: str) -> Span | None:
+        if not isinstance(value, Mapping):
+            return self.read_duration(value, path)
+        try:
+            span = parse_span(dict(value), path)
+        except DefinitionError as error:
+            self.fail(path, error.code, error.message, error.hint)
+            return None
+        assert isinstance(span, CalendarSpan)
+        if span.days > 366 * self.limits.years or span.months > 12 * self.limits.years:
+            self.fail(path, "too_long_window", f"{shown(value)} is longer than the {self.limits.years} years allowed.")
+            return None
+        return span
+
+    def read_during(self, value: Any, path: str) -> Period | None:
+        known = {"unit", "offset", "count"}
+        if not isinstance(value, Mapping) or "unit" not in value or set(value) - known:
+            self.fail(
+                path, "wrong_type", f"{shown(value)} is not a calendar period.",
+                'Write {"unit": "month", "offset": -1}; "count" says how many units.',
+            )  # fmt: skip
+            return None
+        try:
+            return Period(**value)
+        except InputError as error:
+            self.fail(path, "wrong_value", str(error))
+            return None
 
     def read_period(self, value: Any, path: str) -> timedelta | str | None:
         return value if value in nodes.PERIODS else self.read_duration(value, path)

@@ -17,10 +17,12 @@ from relmark.core.checks import shown
 from relmark.core.documents import Limits, check_nodes
 from relmark.core.errors import DefinitionError, InputError, LimitError
 from relmark.core.names import did_you_mean
+from relmark.core.spans import CalendarSpan, calendar_days, months
 from relmark.core.time import aware, days, hours, instant, minutes, parse_duration
 from relmark.expressions import builders, nodes
 from relmark.expressions.literals import moment_value
 from relmark.expressions.operators import Expression, as_expression
+from relmark.expressions.periods import period
 from relmark.expressions.selection import Selection
 from relmark.expressions.tokens import Token, Tokens, place
 from relmark.expressions.walk import check_limits
@@ -32,6 +34,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "days": days,
     "hours": hours,
     "minutes": minutes,
+    "calendar_days": calendar_days,
+    "months": months,
+    "period": period,
     "duration": parse_duration,
     "date": lambda text: moment_value(text[:10] if isinstance(text, str) else text),
     "instant": lambda text: aware(instant(text)),
@@ -351,10 +356,16 @@ class _Reader:
             raise self.fail(frame.start, str(error), code="wrong_value") from None
         except TypeError as error:
             raise self.fail(frame.start, f"{frame.name}() does not take these arguments: {error}.") from None
-        if isinstance(value, timedelta) and value > timedelta(days=366 * self.limits.years):
+        if _too_long(value, self.limits.years):
             path = place(self.text, frame.start)
             raise LimitError(f"longer than the {self.limits.years} years allowed.", path=path, code="too_long_window")
         self.frames[-1].values.append(value)
+
+
+def _too_long(value: Any, years: int) -> bool:
+    if isinstance(value, CalendarSpan):
+        return value.days > 366 * years or value.months > 12 * years
+    return isinstance(value, timedelta) and value > timedelta(days=366 * years)
 
 
 def _rule(value: Any, sign: str) -> Expression:

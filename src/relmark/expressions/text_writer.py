@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, datetime, timedelta
 
+from relmark.core.spans import Span
 from relmark.core.time import duration_text
 from relmark.expressions import nodes
 from relmark.expressions.literals import LiteralValue
@@ -29,8 +30,10 @@ def selection_text(selection: Selection) -> str:
     return f"event({', '.join(types + where)})"
 
 
-def duration_call(value: timedelta) -> str:
-    """Return a duration as a call: days(30), hours(36), minutes(90), or duration("PT1.5S")."""
+def duration_call(value: Span) -> str:
+    """Return a span as a call: days(30), hours(36), minutes(90), duration("PT1.5S"), calendar_days(7) or months(3)."""
+    if not isinstance(value, timedelta):
+        return repr(value)
     micros = value // timedelta(microseconds=1)
     for name, size in (("days", 86_400_000_000), ("hours", 3_600_000_000), ("minutes", 60_000_000)):
         if micros % size == 0:
@@ -142,9 +145,8 @@ def _window(window: Window) -> list[str]:
     parts = [
         f"{name}={duration_call(value)}" for name in ("within", "ago") if (value := getattr(window, name)) is not None
     ]
-    return parts + [
-        f"{name}={literal_text(v)}" for name in ("since", "until") if (v := getattr(window, name)) is not None
-    ]
+    parts += [f"{name}={literal_text(v)}" for name in ("since", "until") if (v := getattr(window, name)) is not None]
+    return parts if window.during is None else [*parts, f"during={window.during!r}"]
 
 
 def _list(values: tuple[LiteralValue, ...]) -> str:

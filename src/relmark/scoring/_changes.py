@@ -36,12 +36,12 @@ class Course:
     program : ScoreProgram
     person : Person
     found : sequence of Found
-        What the rules give at the person's as_of.
+        What the rules give at the instant of the person's as_of.
     """
 
     def __init__(self, program: ScoreProgram, person: Person, found: Sequence[Found]) -> None:
         self.program, self.person, self.found = program, person, found
-        self.start = person.as_of
+        self.start = int(person.as_of)
         self._fading = [isinstance(rule, _Each) and rule.fades for rule in program.rules]
         self._kept: dict[tuple[frozenset[int], frozenset[int]], list[tuple[Fall, ...]]] = {}
         self._watching = [rule for rule, fades in zip(program.rules, self._fading, strict=True) if not fades]

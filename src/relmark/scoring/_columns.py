@@ -108,7 +108,7 @@ def _each(rule: Rule, scope: BaseScope) -> FloatArray:
         if counted or plain:
             sums += np.bincount(codes, minlength=k)
             continue
-        given = _faded(points, rule.decay, codes, times, scope.seen_as_of)
+        given = _faded(points, rule.decay, codes, times, scope.seen_as_of.clock)
         if rule.cap_per is None:
             sums += whole_sums(codes, given, k)
         else:
@@ -128,7 +128,7 @@ def _happened(rule: Rule, scope: BaseScope, *, counted: bool) -> Iterator[tuple[
     """Yield the customers, times and points before decay of a rule's events; 0 points where they are only counted."""
     assert rule.each is not None
     log = scope.base.events
-    bounds = window_bounds(Window(within=rule.expires), scope.seen_as_of, scope.tz)
+    bounds = window_bounds(Window(within=rule.expires), scope.seen_as_of)
     if rule.once_per is not None:
         rows = chosen_events(log, rule.each, bounds, scope.tz)
         if len(rows):

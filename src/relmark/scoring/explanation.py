@@ -7,11 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 
 from relmark.core.formats import text_table
 from relmark.core.results import Result
-from relmark.core.time import Instant, aware, instant, instant_text
+from relmark.core.time import Instant, aware, instant_text
 from relmark.expressions.scalar import Person
+from relmark.expressions.scalar_calendar import Dated, Zone
+from relmark.expressions.scalar_person import given_time, point_in_time
 from relmark.scoring._changes import Course
 from relmark.scoring._one import Found, ScoreProgram, Totals
 from relmark.scoring.points import Points
@@ -123,7 +126,7 @@ class LeadExplanation(Result):
     customer_id : int, str or None
     name : str
         Of the score.
-    as_of : datetime
+    as_of : datetime64
         UTC.
     total : Points
         The same as `LeadScores.total`, to the last bit; the sum of the lines' points.
@@ -139,7 +142,7 @@ class LeadExplanation(Result):
 
     customer_id: int | str | None
     name: str
-    as_of: datetime
+    as_of: np.datetime64
     total: Points
     band: str
     grade: str
@@ -173,7 +176,7 @@ class LeadExplanation(Result):
         return cls(
             customer_id=person.id,
             name=score.name,
-            as_of=aware(at),
+            as_of=given_time(at, Zone(program.tz)),
             total=Points.of(totals.total),
             band=program.band(totals.total),
             grade=program.grade(totals.groups),
@@ -200,12 +203,23 @@ class LeadExplanation(Result):
         return self._next(bands=True)
 
     def _next(self, *, bands: bool) -> datetime | None:
+        at, program = int(self._person.as_of), self._program
+        if at is not self._person.as_of:  # a date: its midnight, asked as an instant, may have another score
+            now = program.summed([one.kept for one in self._course.found])
+            if bands and (program.band(now.total), program.grade(now.groups)) != (self.band, self.grade):
+                return aware(at)
+            if not bands and now.total != self.total.thousandths:
+                return aware(at)
         found, _ = self._course.next_change(bands=bands)
         return None if found is None else aware(found)
 
     @cached_property
     def _course(self) -> Course:
-        return Course(self._program, self._person, self._found)
+        at = int(self._person.as_of)
+        found = self._found
+        if at is not self._person.as_of:
+            found = tuple(rule.found(self._person, at) for rule in self._program.rules)
+        return Course(self._program, self._person, found)
 
     @property
     def next_band(self) -> tuple[str, Points] | None:
@@ -221,7 +235,7 @@ class LeadExplanation(Result):
 
         Fields count at both instants as they are known now.
         """
-        before = self._program.totals(self._person, instant(since, tz=self._program.tz, name="since")).total / 1000
+        before = self._program.totals(self._person, point_in_time(since, self._program.tz, "since")).total / 1000
         bands = self._program.score.bands
         return tuple(name for name, low in reversed(bands.items()) if before < low <= self.total)
 
@@ -254,7 +268,8 @@ class LeadExplanation(Result):
 
     @property
     def _when(self) -> str:
-        return instant_text(self._person.as_of)
+        at = self._person.as_of
+        return str(self.as_of) if at.__class__ is Dated else instant_text(at)
 
     def _table(self) -> dict[str, Any]:
         shown = [line for line in self.lines if line.raw or line.points or line.missing]

@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.as_of import AsOf, read_as_of
 from relmark.core.base import CustomerBase
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
-from relmark.core.time import Instant, instant_text
+from relmark.core.time import Instant
 from relmark.expressions import Expression, Problem
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.kinds import check_on_data, rule_problems
@@ -181,14 +182,14 @@ class LeadScore(Definition):
             raise InputError(f"base is a {type(base).__name__}: a CustomerBase is needed.")
         for path, test in self._tests():
             check_on_data(test, base, rule=True, path=path)
-        moment = base.instants(as_of)
+        moment = base.as_of(as_of)
         scope = BaseScope(base, moment, shared={}, keep=self._repeated)
         by_rule = np.empty((len(self.rules), len(base)))
         for row, rule in zip(by_rule, self.rules, strict=True):
             row[:] = rule_thousandths(rule, scope)
         return self._scores(base.customer_id, by_rule, moment)
 
-    def _scores(self, ids: npt.NDArray[Any], by_rule: npt.NDArray[np.float64], moment: Any) -> LeadScores:
+    def _scores(self, ids: npt.NDArray[Any], by_rule: npt.NDArray[np.float64], moment: AsOf) -> LeadScores:
         """Return the result of the rules' thousandths, shape (rules, n)."""
         n = len(ids)
         by_group = np.zeros((len(self.groups), n))
@@ -219,7 +220,7 @@ class LeadScore(Definition):
             caps=self.caps,
             bands=names,
             name=self.name,
-            as_of="one a customer" if isinstance(moment, np.ndarray) else instant_text(moment),
+            as_of=moment.given,
         )
 
     def _grade(self, by_group: npt.NDArray[np.float64], place: dict[str, int]) -> npt.NDArray[np.str_]:
@@ -261,10 +262,10 @@ class LeadScore(Definition):
         found = [self.evaluate(base, as_of=time) for time in times]
         if not found:
             raise InputError("times is empty: give at least one instant.")
-        moments = np.array([base.instants(time) for time in times], dtype=np.int64).view("M8[us]")
+        given = [read_as_of(time, tz=base.tz).given for time in times]
         return ScoreHistory(
             customer_id=base.customer_id,
-            times=moments,
+            times=np.array(given),
             total=np.stack([scores.total for scores in found], axis=1),
             band=np.stack([scores.band for scores in found], axis=1),
             bands=found[0].bands,

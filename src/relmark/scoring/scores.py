@@ -41,8 +41,8 @@ class LeadScores(ColumnarResult):
         The names; bands from the highest to the lowest.
     name : str
         Of the score.
-    as_of : str
-        The instant, or "one a customer".
+    as_of : datetime64, or ndarray of datetime64, shape (n,)
+        The date or instant, or one per customer.
     """
 
     _shown_by: ClassVar[str] = "total"
@@ -59,7 +59,7 @@ class LeadScores(ColumnarResult):
     caps: tuple[str, ...]
     bands: tuple[str, ...]
     name: str
-    as_of: str
+    as_of: Any
 
     def counts(self) -> dict[str, int]:
         """Return how many people each band has, the highest first; those below the lowest are named ""."""

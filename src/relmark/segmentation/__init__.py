@@ -6,6 +6,7 @@ the `RfmModel` that it gives scores any later log, `migration` says who moved, `
 `segment_report` what each segment is worth. Scores join a base as columns, where segments can test them.
 """
 
+from relmark.core.spans import calendar_days, months
 from relmark.core.time import days, hours, minutes
 from relmark.expressions import (
     all_of,
@@ -17,6 +18,7 @@ from relmark.expressions import (
     ids,
     none_of,
     parse,
+    period,
     prop,
     sample,
     segment,
@@ -61,6 +63,7 @@ __all__ = [
     "all_of",
     "any_of",
     "at_least",
+    "calendar_days",
     "days",
     "diff",
     "drift",
@@ -71,8 +74,10 @@ __all__ = [
     "ids",
     "migration",
     "minutes",
+    "months",
     "none_of",
     "parse",
+    "period",
     "presets",
     "prop",
     "rfm_measures",

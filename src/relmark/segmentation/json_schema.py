@@ -81,6 +81,17 @@ def _plain(limits: Limits) -> dict[str, Any]:
     return {
         "name": {"type": "string", "minLength": 1, "maxLength": limits.string},
         "duration": duration,
+        "span": {"anyOf": [duration, _counted("calendar_days"), _counted("months")]},
+        "during": {
+            "type": "object",
+            "properties": {
+                "unit": {"enum": list(nodes.PERIODS)},
+                "offset": {"type": "integer", "maximum": 0},
+                "count": {"type": "integer", "minimum": 1},
+            },
+            "required": ["unit"],
+            "additionalProperties": False,
+        },
         "period": {"type": "string", "if": {"enum": list(nodes.PERIODS)}, "else": duration},
         "moment": moment,
         "number": {"type": "number"},
@@ -114,4 +125,14 @@ def _defined(limits: Limits) -> dict[str, Any]:
         "expressions": {"type": "array", "minItems": 1, "items": expression},
         "selection": selection,
         "selections": {"type": "array", "maxItems": limits.steps, "items": {"$ref": "#/$defs/selection"}},
+    }
+
+
+def _counted(name: str) -> dict[str, Any]:
+    """Return the schema of a span that the calendar counts."""
+    return {
+        "type": "object",
+        "properties": {name: {"type": "integer", "minimum": 1}},
+        "required": [name],
+        "additionalProperties": False,
     }

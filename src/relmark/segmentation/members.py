@@ -124,6 +124,4 @@ def unknown_of(truth: Truth) -> BoolArray:
 
 def moments(scope: BaseScope) -> Any:
     """Return the instants that were seen, as datetime64."""
-    if isinstance(scope.as_of, np.ndarray):
-        return scope.as_of.view("M8[us]")
-    return np.datetime64(scope.as_of, "us")
+    return scope.as_of.given

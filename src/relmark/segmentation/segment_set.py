@@ -113,7 +113,7 @@ class SegmentSet(Definition):
         rules = self.rules
         for number, rule in enumerate(rules.values()):
             check_on_data(rule, base, rule=True, path=f"$.segments[{number}].rule", segments=rules)
-        scope = BaseScope(base, base.instants(as_of), segments=rules, keep=repeated(rules.values()))
+        scope = BaseScope(base, base.as_of(as_of), segments=rules, keep=repeated(rules.values()))
         truths = {name: scope.truth(nodes.SegmentRef(name)) for name in rules}
         notes = dict.fromkeys(note for rule in rules.values() for note in notes_on_data(rule, base))
         return SegmentSetMembers(

@@ -103,13 +103,13 @@ class Segment(Definition):
             It compares a number with a word, or the like.
         """
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
-        scope = BaseScope(base, base.instants(as_of), keep=repeated((self.rule,)))
+        scope = BaseScope(base, base.as_of(as_of), keep=repeated((self.rule,)))
         return members(self.name, self.rule, scope, self.fingerprint)
 
     def funnel(self, base: CustomerBase, as_of: Any) -> SegmentFunnel:
         """Return how many are left after each clause of the rule, and how many only that clause excludes."""
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
-        scope = BaseScope(base, base.instants(as_of), keep=repeated((self.rule,)))
+        scope = BaseScope(base, base.as_of(as_of), keep=repeated((self.rule,)))
         return segment_funnel(self.name, self.rule, scope)
 
     @staticmethod

@@ -1,0 +1,65 @@
+"""Calendar periods as windows of events: yesterday, last month, the last seven days before today, month to date."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from relmark.core.checks import one_of, whole
+
+__all__ = ["PERIODS", "Period", "period"]
+
+PERIODS = ("day", "week", "month", "quarter", "year")
+_MOST = 120_000
+
+
+@attrs.frozen(repr=False)
+class Period:
+    """So many days, weeks (from Monday), months, quarters or years of the base's zone; build one with `period`.
+
+    With n the number of the unit that holds `as_of`, it goes from unit n + offset - count + 1 to unit n + offset.
+    """
+
+    unit: str
+    offset: int = 0
+    count: int = 1
+
+    def __attrs_post_init__(self) -> None:
+        """Check the unit and the numbers."""
+        one_of("unit", self.unit, PERIODS)
+        whole("offset", self.offset, low=-_MOST, high=0)
+        whole("count", self.count, low=1, high=_MOST)
+
+    def bounds(self, number: Any) -> tuple[Any, Any]:
+        """Return the number of the first unit, and of the first after the period, from that of as_of's unit."""
+        end = number + self.offset + 1
+        return end - self.count, end
+
+    def __repr__(self) -> str:
+        offset = f", {self.offset}" if self.offset else ""
+        return f'period("{self.unit}"{offset}{f", count={self.count}" if self.count > 1 else ""})'
+
+
+def period(unit: str, offset: int = 0, *, count: int = 1) -> Period:
+    """Return a calendar period for the window of a figure of events: ``event("purchase").sum(during=period("month"))``.
+
+    Parameters
+    ----------
+    unit : {"day", "week", "month", "quarter", "year"}
+        In the zone of the base; weeks begin on Monday.
+    offset : int
+        0 is the unit that holds `as_of`, as far as it has gone; -1 the one before.
+    count : int
+        How many units, the one at `offset` being the last.
+
+    Examples
+    --------
+    >>> period("day", -1)  # yesterday
+    period("day", -1)
+    >>> period("day", -1, count=7)  # the seven days before today
+    period("day", -1, count=7)
+    >>> period("month")  # month to date
+    period("month")
+    """
+    return Period(unit, offset, count)
