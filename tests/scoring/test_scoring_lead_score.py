@@ -176,7 +176,7 @@ def test_each_customer_may_have_an_instant_of_their_own():
     rule = Rule("visit", each=event("visit"), points=4, decay=half_life(days(30)), expires=days(90))
     scores = score_of(rule).evaluate(VISITS, as_of=["2026-10-02T00:00Z", "2026-08-31T00:00Z", "2026-01-01"])
     assert scores.total.tolist() == [4.0, 2.0, 0.0]
-    assert scores.as_of == "one a customer"
+    assert scores.as_of.dtype == np.dtype("M8[us]")
 
 
 # ---- caps

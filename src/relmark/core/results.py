@@ -68,6 +68,15 @@ def json_ready(value: Any) -> Any:
     raise InputError(f"a {type(value).__name__} has no JSON form")
 
 
+def _restored(kind: type[Result], fields: Mapping[str, Any]) -> Result:
+    """Return a result of its fields, as its constructor left them."""
+    result = kind.__new__(kind)
+    for name, value in fields.items():
+        object.__setattr__(result, name, value)
+    result.__attrs_post_init__()
+    return result
+
+
 class Result:
     """The shape that all results share."""
 
@@ -82,6 +91,11 @@ class Result:
             elif type(value) is dict and any(isinstance(item, np.ndarray) for item in value.values()):
                 held = {key: read_only(item) if isinstance(item, np.ndarray) else item for key, item in value.items()}
                 object.__setattr__(self, name, held)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Travel as the fields, whose arrays are read-only again where they arrive: copies and pickles are not."""
+        names = self._field_names(private=True)
+        return _restored, (type(self), {name: getattr(self, name) for name in names})
 
     @classmethod
     def _field_names(cls, *, private: bool = False) -> list[str]:

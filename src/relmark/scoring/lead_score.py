@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -24,7 +25,7 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
-from relmark.core.time import Instant, instant_text
+from relmark.core.time import Instant
 from relmark.expressions import Expression, Problem
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.kinds import check_on_data, rule_problems
@@ -177,16 +178,17 @@ class LeadScore(Definition):
         -----
         Cost: one pass over each rule's events and one bincount; equal conditions are computed once.
         """
-        if not isinstance(base, CustomerBase):
-            raise InputError(f"base is a {type(base).__name__}: a CustomerBase is needed.")
-        for path, test in self._tests():
-            check_on_data(test, base, rule=True, path=path)
+        self._check_on(base)
         moment = base.instants(as_of)
         scope = BaseScope(base, moment, shared={}, keep=self._repeated)
         by_rule = np.empty((len(self.rules), len(base)))
         for row, rule in zip(by_rule, self.rules, strict=True):
             row[:] = rule_thousandths(rule, scope)
         return self._scores(base.customer_id, by_rule, moment)
+
+    def _check_on(self, base: CustomerBase) -> None:
+        for path, test in self._tests():
+            check_on_data(test, base, rule=True, path=path)
 
     def _scores(self, ids: npt.NDArray[Any], by_rule: npt.NDArray[np.float64], moment: Any) -> LeadScores:
         """Return the result of the rules' thousandths, shape (rules, n)."""
@@ -219,7 +221,7 @@ class LeadScore(Definition):
             caps=self.caps,
             bands=names,
             name=self.name,
-            as_of="one a customer" if isinstance(moment, np.ndarray) else instant_text(moment),
+            as_of=np.asarray(moment, dtype=np.int64).view("M8[us]")[()],
         )
 
     def _grade(self, by_group: npt.NDArray[np.float64], place: dict[str, int]) -> npt.NDArray[np.str_]:
@@ -258,6 +260,9 @@ class LeadScore(Definition):
         base : CustomerBase
         times : list of instants, shape (t,)
         """
+        if isinstance(times, (str, date, np.datetime64)) or not isinstance(times, Iterable):
+            raise InputError(f"times is {checks.shown(times)}: a list of instants is needed.")
+        times = list(times)
         found = [self.evaluate(base, as_of=time) for time in times]
         if not found:
             raise InputError("times is empty: give at least one instant.")
@@ -276,6 +281,8 @@ class LeadScore(Definition):
 
     def compare(self, other: LeadScore, base: CustomerBase, *, as_of: Instant) -> BandMoves:
         """Return how people would move between bands if `other` took the place of this score."""
+        if not isinstance(other, LeadScore):
+            raise InputError(f"other is {checks.shown(other)}: a LeadScore is needed.")
         return BandMoves.of(self.evaluate(base, as_of=as_of), other.evaluate(base, as_of=as_of))
 
     # ---- one
@@ -304,8 +311,7 @@ class LeadScore(Definition):
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> LeadExplanation:
         """Score one customer of a base and say why; what `one` gives for the same customer and events."""
-        for path, test in self._tests():
-            check_on_data(test, base, rule=True, path=path)
+        self._check_on(base)
         return self._explained(Person.from_base(base, customer_id, as_of=as_of), base.tz)
 
     def _explained(self, person: Person, tz: str) -> LeadExplanation:

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import FloatArray, IntArray
+from relmark.core.checks import FloatArray, IntArray, whole
 from relmark.core.results import ColumnarResult, Result
 
 __all__ = ["BandMoves", "LeadScores", "ScoreHistory"]
@@ -41,8 +41,8 @@ class LeadScores(ColumnarResult):
         The names; bands from the highest to the lowest.
     name : str
         Of the score.
-    as_of : str
-        The instant, or "one a customer".
+    as_of : datetime64[us], or ndarray of it, shape (n,)
+        What was seen, UTC; an array where each customer had an instant of their own.
     """
 
     customer_id: npt.NDArray[Any]
@@ -57,7 +57,7 @@ class LeadScores(ColumnarResult):
     caps: tuple[str, ...]
     bands: tuple[str, ...]
     name: str
-    as_of: str
+    as_of: Any
 
     def counts(self) -> dict[str, int]:
         """Return how many people each band has, the highest first; those below the lowest are named ""."""
@@ -65,7 +65,7 @@ class LeadScores(ColumnarResult):
 
     def top(self, n: int) -> npt.NDArray[Any]:
         """Return the ids of the n highest totals, best first; equal ones in the order of the base."""
-        return self.customer_id[np.argsort(-self.total, kind="stable")[:n]]
+        return self.customer_id[np.argsort(-self.total, kind="stable")[: whole("n", n, low=0)]]
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the columns: customer_id, total, band, grade, ``group.<name>``, ``rule.<name>`` and ``cap.<name>``."""
@@ -84,7 +84,8 @@ class LeadScores(ColumnarResult):
 
     def _facts(self) -> dict[str, Any]:
         mean = float(self.total.mean()) if len(self) else float("nan")
-        return {"name": self.name, "people": len(self), "as_of": self.as_of, "mean": mean, "counts": self.counts()}
+        facts = {"name": self.name, "people": len(self), "mean": mean, "counts": self.counts()}
+        return facts if np.ndim(self.as_of) else {"as_of": self.as_of, **facts}
 
     def _table(self) -> dict[str, Any]:
         columns = self.to_columns()

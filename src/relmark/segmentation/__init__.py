@@ -23,10 +23,10 @@ from relmark.expressions import (
     sequence,
 )
 from relmark.segmentation import presets
+from relmark.segmentation.by_clause import ClauseCounts
 from relmark.segmentation.check import Checked
 from relmark.segmentation.diff import SegmentDiff, diff
 from relmark.segmentation.drift import RfmDrift, drift
-from relmark.segmentation.funnel import SegmentFunnel
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 from relmark.segmentation.members import SegmentMembers
 from relmark.segmentation.migration import Migration, migration
@@ -42,6 +42,7 @@ from relmark.segmentation.set_members import SegmentSetMembers, Waterfall
 __all__ = [
     "STANDARD_GRID",
     "Checked",
+    "ClauseCounts",
     "Migration",
     "Rfm",
     "RfmCounts",
@@ -52,7 +53,6 @@ __all__ = [
     "RfmScores",
     "Segment",
     "SegmentDiff",
-    "SegmentFunnel",
     "SegmentMembers",
     "SegmentReport",
     "SegmentSet",
