@@ -135,7 +135,8 @@ class Person:
         """
         if customer is not None and not isinstance(customer, Customer):
             raise InputError(f"customer is {shown(customer)}: a Customer, or None, is needed.")
-        if not isinstance(events, Iterable) or isinstance(events, (str, bytes, Mapping)):
+        given: object = events
+        if not isinstance(given, Iterable) or isinstance(given, (str, bytes, Mapping)):
             raise InputError(f"events is {shown(events)}: a list of Events of one customer is needed, [] for none.")
         who = None if customer is None else customer.id
         groups: dict[str, list[Event]] = {}

@@ -51,7 +51,7 @@ class _Stream:
     def __init__(self, times: Sequence[int], live: _Live | None, decay: Decay | None, expires: int | None) -> None:
         self.n = len(times)
         self.times, self.live = times, live
-        ends = [] if expires is None else [expires]
+        ends: list[float] = [] if expires is None else [expires]
         ends += [decay.micros] if isinstance(decay, LinearDecay) else []
         self._alive = min(ends, default=None)
         self._at = times[-1] if times else 0
@@ -150,15 +150,14 @@ class Fall:
         for up in (True, False):
             own = all_worth >= 0.0 if up else all_worth < 0.0
             n = int(np.count_nonzero(own))
-            live, own_times = None, []
+            live: _Live | None = None
+            own_times: Sequence[int] = []
             if n == len(times) > 0:
                 live, own_times = _Live.of(self, all_times, all_worth, all_numbers, up=up), times
             elif n:
-                periods = None if all_numbers is None else all_numbers[own]
-                live, own_times = (
-                    _Live.of(self, all_times[own], all_worth[own], periods, up=up),
-                    all_times[own].tolist(),
-                )
+                held = None if all_numbers is None else all_numbers[own]
+                live = _Live.of(self, all_times[own], all_worth[own], held, up=up)
+                own_times = all_times[own].tolist()
             if live is not None:
                 self.live.append(live)
             streams.append(_Stream(own_times, live, decay, expires))
@@ -189,7 +188,9 @@ class Fall:
                 base += sum(values) if isinstance(values, list) else float(values.sum())
             return float(clamp(base, self.low, self.high))
         sums = np.array(base, dtype=np.float64)
+        assert self.cap is not None
         for live, values in parts:
+            assert live.periods is not None
             sums += np.bincount(live.periods, weights=values, minlength=self.n_periods)
         return float(clamp(float(np.minimum(sums, self.cap).sum()), self.low, self.high))
 

@@ -8,6 +8,8 @@ the `RfmModel` that it gives scores any later log, `migration` says who moved, `
 
 from relmark.core.time import days, hours, minutes
 from relmark.expressions import (
+    Explanation,
+    Problem,
     all_of,
     any_of,
     at_least,
@@ -43,7 +45,9 @@ __all__ = [
     "STANDARD_GRID",
     "Checked",
     "ClauseCounts",
+    "Explanation",
     "Migration",
+    "Problem",
     "Rfm",
     "RfmCounts",
     "RfmDrift",
