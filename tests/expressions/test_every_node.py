@@ -33,8 +33,8 @@ from relmark.expressions import (
     sequence,
 )
 from relmark.expressions.kinds import kind_of, problems
+from relmark.expressions.operations import OPERATIONS
 from relmark.expressions.scalar import Person, program_of
-from relmark.expressions.stored import OPERATIONS
 from relmark.expressions.walk import walk
 from relmark.segmentation import Segment
 
@@ -59,7 +59,7 @@ TASKS = {
     "explanation: what was found": ["expressions/explain_tree.py"],
     "next change": ["expressions/next_change.py"],
     "text": ["expressions/text_writer.py"],
-    "stored form": ["expressions/stored.py"],
+    "stored form": ["expressions/operations.py"],
     "engines": ["engines/portable.py", "engines/visitor.py"],
 }
 _DEFAULT = "true or false, with selections inside: the default says so"

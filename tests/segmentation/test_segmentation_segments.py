@@ -14,7 +14,7 @@ import pytest
 
 from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, Purchase, Schema
 from relmark.core.errors import DefinitionError, InputError, MissingColumnError
-from relmark.expressions.stored import OPERATIONS
+from relmark.expressions.operations import OPERATIONS
 from relmark.segmentation import (
     Segment,
     SegmentSet,

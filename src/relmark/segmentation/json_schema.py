@@ -6,7 +6,7 @@ from typing import Any
 
 from relmark.core.documents import Limits
 from relmark.expressions import nodes
-from relmark.expressions.stored import OPERATIONS
+from relmark.expressions.operations import OPERATIONS
 
 __all__ = ["json_schema"]
 
