@@ -102,9 +102,9 @@ def test_whole_numbers_are_keys_too_and_missing_ones_join_nobody():
     assert nobody.to_dict() == {"customer_id": [], "group": [], "refused": []}
 
 
-def test_a_caller_may_normalise_a_key():
+def test_a_caller_may_normalize_a_key():
     people = resolve_identities(
-        {"phone": ["1-2", "12", "x"]}, keys=["phone"], normalise={"phone": lambda t: t.replace("-", "")}
+        {"phone": ["1-2", "12", "x"]}, keys=["phone"], normalize={"phone": lambda t: t.replace("-", "")}
     )
     assert people.group.tolist() == [0, 0, 1]
 
@@ -124,8 +124,8 @@ def test_a_caller_may_normalise_a_key():
         ({"keys": ["email", "x"]}, "x has 1 rows and the other columns 2", InputError),
         ({"keys": ["email"], "hub": 0}, "hub is 0: a whole number of at least 1 is needed.", InputError),
         (
-            {"keys": ["email"], "normalise": {"emial": str}},
-            "normalise has 'emial', which is none of the keys. Did you",
+            {"keys": ["email"], "normalize": {"emial": str}},
+            "normalize has 'emial', which is none of the keys. Did you",
             InputError,
         ),
     ],
@@ -165,3 +165,24 @@ def test_groups_are_the_connected_components_and_explanations_reach_everyone(row
         {k: [v[i] for i in shuffled] for k, v in records.items()}, keys=["x", "y", "z"], hub=1_000
     )
     assert {frozenset(shuffled[i] for i in g) for g in again.groups} == set(map(frozenset, people.groups))
+
+
+@pytest.mark.parametrize(
+    ("key", "spellings"),
+    [
+        ("email", ["jos\u00e9@x.org", "jose\u0301@x.org", "JOS\u00c9@X.ORG", " JOSE\u0301@x.org\u3000"]),
+        ("email", ["ann@x.org", "\uff41\uff4e\uff4e\uff20x.org"]),
+        ("name", ["stra\u00dfe", "STRASSE", "Stra\u00dfe "]),
+        ("phone", ["0049 30 1234567", "(0049) 30 1234567", "+49 (30) 123-45-67", "\uff0b\uff14\uff19 30 1234567",
+                   "\u0664\u0669\u0663\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667", "+\u06f4\u06f9 30 1234567"]),
+        ("card", ["\uff11\uff12\uff13", "123", "123 "]),
+    ],
+)  # fmt: skip
+def test_one_person_in_several_spellings_is_one(key, spellings):
+    people = resolve_identities({key: spellings}, keys=[key])
+    assert people.group.tolist() == [0] * len(spellings)
+
+
+def test_what_only_a_country_knows_stays_apart_until_it_is_said():
+    phones = ["+44 (0)20 7946 0000", "+44 20 7946 0000", "+521 55 1234 5678", "+52 55 1234 5678"]
+    assert resolve_identities({"phone": phones}, keys=["phone"]).group.tolist() == [0, 1, 2, 3]

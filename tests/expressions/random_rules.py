@@ -190,6 +190,12 @@ def some_leaf(rng: random.Random, as_of: datetime):
             lambda: some_text(rng, as_of).like(rng.choice(["*", "x*", "?", "*VP", "*x?b*"]), casefold=casefold),
             lambda: some_text(rng, as_of).has_word(rng.choice(["VP", ["x", "b"]]), casefold=casefold),
             lambda: some_text(rng, as_of).contains_none(["x", "V"], casefold=casefold),
+            lambda: getattr(some_text(rng, as_of), rng.choice(["endswith", "startswith", "contains"]))(
+                "x", casefold=casefold
+            ),
+            lambda: some_text(rng, as_of).contains_any(["b", "V"], casefold=casefold),
+            lambda: some_text(rng, as_of).contains_all(["x", "b"], casefold=casefold),
+            lambda: field("tags").contains_any(["mvp", "x"], casefold=casefold),
             lambda: field("tags").contains("x"),
             lambda: field("tags").contains_all(["x", "XY"], casefold=casefold),
             lambda: field("tags").contains_none(["x", "mvp"], casefold=casefold),

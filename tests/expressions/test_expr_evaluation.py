@@ -52,7 +52,7 @@ def test_since_and_until_are_inclusive_and_a_date_is_its_midnight_in_the_time_zo
     assert measured(event("a").exists(until="2026-02-28"), base_of(rows)) == {1: True, 2: False, 3: False, 4: False}
     berlin = base_of(rows, tz="Europe/Berlin")
     assert measured(event("a").exists(since="2026-02-28"), berlin) == {1: True, 2: True, 3: True, 4: True}
-    assert measured(event("a").exists(until="2026-02-28"), berlin) == {1: True, 2: False, 3: False, 4: False}
+    assert measured(event("a").exists(until="2026-02-28"), berlin) == {1: False, 2: False, 3: False, 4: False}
 
 
 def test_someone_without_events_has_zero_or_nothing_as_the_figure_says():

@@ -9,7 +9,8 @@ import pytest
 
 from relmark import Customer, Event, days, event, ids, prop
 from relmark.scoring import Grade, Group, LeadScore, Rule, half_life, linear_decay
-from relmark.scoring._fading import Branch, Fall, Flow
+from relmark.scoring._fading import Branch, Flow
+from relmark.scoring._falls import Fall
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 US = timedelta(microseconds=1)

@@ -14,7 +14,7 @@ import pytest
 
 from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, Purchase, Schema
 from relmark.core.errors import DefinitionError, InputError, MissingColumnError
-from relmark.expressions.stored import OPERATIONS
+from relmark.expressions.operations import OPERATIONS
 from relmark.segmentation import (
     Segment,
     SegmentSet,
@@ -146,18 +146,18 @@ def test_a_segment_is_stored_with_its_name_and_known_by_its_rule():
     )
 
 
-def test_the_funnel_says_what_each_clause_costs():
-    funnel = SEGMENT.funnel(BASE, "2026-03-01")
-    assert funnel.left.tolist() == [2, 1, 1]
-    assert funnel.lost.tolist() == [3, 1, 0]
-    assert funnel.only.tolist() == [1, 0, 0]  # e, whose age is missing
-    assert funnel.true.tolist() == [2, 2, 4]
-    assert funnel.unknown.tolist() == [2, 0, 0]
-    assert (funnel.size, funnel.of) == (1, 5)
-    assert funnel.clause[0] == 'field("age") >= 18'
-    assert "clause" in str(funnel)
-    assert "size=1" in repr(funnel)
-    assert Segment("one", field("age") >= 18).funnel(BASE, "2026-03-01").only.tolist() == [3]
+def test_by_clause_says_what_each_clause_costs():
+    found = SEGMENT.by_clause(BASE, as_of="2026-03-01")
+    assert found.left.tolist() == [2, 1, 1]
+    assert found.lost.tolist() == [3, 1, 0]
+    assert found.only.tolist() == [1, 0, 0]  # e, whose age is missing
+    assert found.true.tolist() == [2, 2, 4]
+    assert found.unknown.tolist() == [2, 0, 0]
+    assert (found.size, found.of) == (1, 5)
+    assert found.clause[0] == 'field("age") >= 18'
+    assert "clause" in str(found)
+    assert "size=1" in repr(found)
+    assert Segment("one", field("age") >= 18).by_clause(BASE, as_of="2026-03-01").only.tolist() == [3]
 
 
 def test_the_difference_says_who_moved_and_why():

@@ -41,4 +41,6 @@ def _locked(value: Any) -> Any:
         return read_only(value)
     if type(value) is dict:
         return {key: _locked(item) for key, item in value.items()}
+    if type(value) is tuple:
+        return tuple(_locked(item) for item in value)
     return value

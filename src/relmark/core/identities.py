@@ -1,11 +1,12 @@
 """One customer out of many records: records that share an e-mail, a phone, a card or a device are joined.
 
-Key values are normalised, each is an edge between the records that have it, and connected components are customers.
+Key values are normalized, each is an edge between the records that have it, and connected components are customers.
 A value that would join too many different people (the shop's own phone) is a hub: it is refused and reported.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -115,28 +116,37 @@ def resolve_identities(
     keys: Sequence[str],
     customer_id: str | None = None,
     hub: int = 10,
-    normalise: Mapping[str, Callable[[str], str | None]] | None = None,
+    normalize: Mapping[str, Callable[[str], str | None]] | None = None,
 ) -> Identities:
     """Join the records that share an e-mail, a phone, a card or a device into one customer.
 
     Parameters
     ----------
     records : frame or mapping of str to array_like, shape (n,)
-        One row a record.
+        One row per record.
     keys : sequence of str
-        The columns whose equal values mean the same person. None, NaN and what normalises to nothing joins nobody.
+        The columns whose equal values mean the same person. None, NaN and what normalizes to nothing joins nobody.
     customer_id : str, optional
         The column of ids that records have already: equal ids join, and the smallest names the group.
     hub : int
         The most different people whom one value may join, counted as distinct values of any other key (or of
         `customer_id`); where there is no other key, as records.
-    normalise : mapping of str to callable, optional
-        How a key is normalised. Unless said, names with 'mail' are trimmed and case-folded, names with 'phone' keep
-        their digits (a leading 00 goes) and need seven of them, all others are trimmed and case-folded.
+    normalize : mapping of str to callable, optional
+        How a key is normalized. Unless said, names with 'phone' keep their digits, those of any script as 0 to 9 (a
+        leading 00 of the international prefix goes, in brackets too), and need seven of them; all others become
+        Unicode NFKC, trimmed and case-folded, so that an accent typed as a sign of its own, full-width letters and
+        capitals make no other person.
 
     Returns
     -------
     Identities
+
+    Notes
+    -----
+    What is the same number in two spellings only for those who know a country's rules stays apart, and is the matter of
+    a function of your own: ``+44 (0) 20 ...`` has a trunk zero that is not dialed from abroad, ``+52 1 ...`` a mobile
+    prefix that Mexico gave up, ``8 900 ...`` is ``+7 900 ...`` in Russia. A mailbox that several people share
+    (info@...) joins them until it has more than `hub` different names, phones or cards: give it None instead.
 
     Examples
     --------
@@ -147,21 +157,36 @@ def resolve_identities(
     [0, 0, 0]
     >>> print(people.explain(0)[1])
     record 1 joins record 2 by phone '79001234567'
+
+    Rules of a country, and a mailbox of many:
+
+    >>> def phone(text):
+    ...     digits = "".join(filter(str.isdecimal, text.replace("+44 (0)", "+44")))
+    ...     return "52" + digits[3:] if digits.startswith("521") else digits
+    >>> def mail(text):
+    ...     address = text.strip().casefold()
+    ...     return None if address.startswith(("info@", "office@", "shop@")) else address
+    >>> people = resolve_identities(
+    ...     {"email": ["info@x.org", "info@x.org", "a@x.org", None],
+    ...      "phone": ["+44 (0)20 7946 0000", "+521 55 1234 5678", "+52 55 1234 5678", "+44 20 7946 0000"]},
+    ...     keys=["email", "phone"], normalize={"email": mail, "phone": phone})
+    >>> people.customer_id.tolist()
+    [0, 1, 1, 0]
     """
     whole("hub", hub, low=1)
     named = isinstance(keys, (list, tuple)) and all(isinstance(key, str) for key in keys)
     if not named or not keys or len(set(keys)) < len(keys) or customer_id in keys:
         raise InputError(f"keys are {shown(keys)}: a list of different column names is needed, customer_id not of it.")
-    for key in normalise or {}:
+    for key in normalize or {}:
         if key not in keys:
-            raise InputError(f"normalise has {shown(key)}, which is none of the keys.{did_you_mean(str(key), keys)}")
+            raise InputError(f"normalize has {shown(key)}, which is none of the keys.{did_you_mean(str(key), keys)}")
     columns = columns_of(records, [*keys, *([customer_id] if customer_id else [])])
     n = len(columns[keys[0]])
-    ways = dict(normalise or {})
+    ways = dict(normalize or {})
     values: dict[str, tuple[npt.NDArray[np.int64], tuple[str, ...]]] = {}
     for key in keys:
         same_length(key, columns[key], n)
-        values[key] = _normalised(key, columns[key], ways.get(key) or _usual(key))
+        values[key] = _normalized(key, columns[key], ways.get(key) or _usual(key))
     ids = None
     if customer_id is not None:
         same_length(customer_id, columns[customer_id], n)
@@ -194,17 +219,22 @@ def _usual(key: str) -> Callable[[str], str | None]:
 
 
 def _trimmed(text: str) -> str | None:
-    return text.strip().casefold() or None
+    if text.isascii():
+        return text.strip().casefold() or None
+    # Folding can undo a composed form, and so it is made again.
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip() or None
 
 
 def _phone(text: str) -> str | None:
     digits = "".join(filter(str.isdecimal, text))
-    digits = digits[2:] if text.strip().startswith("00") else digits
+    if not digits.isascii():
+        digits = "".join(str(unicodedata.decimal(digit)) for digit in digits)
+    digits = digits.removeprefix("00")
     return digits if len(digits) >= 7 else None
 
 
-def _normalised(
-    key: str, column: Any, normalise: Callable[[str], str | None]
+def _normalized(
+    key: str, column: Any, normalize: Callable[[str], str | None]
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     if isinstance(column, Coded):
         given = [str(word) for word in column.categories.tolist()]
@@ -224,7 +254,7 @@ def _normalised(
     distinct: dict[str, int] = {}
     table = np.full(len(given) + 1, -1, dtype=np.int64)
     for code, word in enumerate(given):
-        clean = normalise(word)
+        clean = normalize(word)
         if clean:
             table[code] = distinct.setdefault(clean, len(distinct))
     return table[raw], tuple(distinct)

@@ -202,8 +202,9 @@ def _check(
     schema = Schema(fields={} if people is None else people.kinds(), events=dict.fromkeys(sorted(types), properties))
     for problem in rule_problems(rule, schema, segments=segments.keys()):
         table = happened if problem.code == "unknown_property" else people
-        node = whole.get(problem.path)
-        name = getattr(node, "name", None) or getattr(whole.get(problem.path.removesuffix(".of")), "of", None)
+        name = getattr(whole.get(problem.path), "name", None) or getattr(
+            whole.get(problem.path.removesuffix(".of")), "of", None
+        )
         if table is not None and name is not None and problem.code in {"unknown_field", "unknown_property"}:
             dtype = table.schema.get(table.names.get(name, name))
             if dtype is not None:

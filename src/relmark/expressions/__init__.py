@@ -21,19 +21,27 @@ from relmark.expressions.builders import (
     segment,
     sequence,
 )
+from relmark.expressions.explain import Explanation
+from relmark.expressions.explain_parts import Change, Gap, Happened, Verdict
 from relmark.expressions.operators import Expression
 from relmark.expressions.periods import Period, period
 from relmark.expressions.problems import Problem
-from relmark.expressions.selection import Selection, Window
+from relmark.expressions.selection import Selection, Window, WindowArgs
 from relmark.expressions.text_reader import parse
 
 __all__ = [
+    "Change",
+    "Explanation",
     "Expression",
+    "Gap",
+    "Happened",
     "Limits",
     "Period",
     "Problem",
     "Selection",
+    "Verdict",
     "Window",
+    "WindowArgs",
     "all_of",
     "any_of",
     "at_least",

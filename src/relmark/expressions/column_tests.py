@@ -241,7 +241,8 @@ def filled(column: Column, value: LiteralValue) -> Column:
         case "date":
             return Column("date", np.where(missing, np.datetime64(_day(value), "D"), column.data))
         case "instant":
-            return Column("instant", np.where(missing, np.datetime64(instant(value), "us"), column.data))  # type: ignore[call-overload]
+            moment = np.array(instant(value), dtype="M8[us]")  # type: ignore[arg-type]
+            return Column("instant", np.where(missing, moment, column.data))
         case "text":
             assert column.categories is not None
             words = np.union1d(column.categories, np.array([value], dtype=np.str_))

@@ -41,7 +41,7 @@ class Aggregate(Expression):
 
     op: str
     events: Selection
-    of: str | None = attrs.field(default=None, validator=lambda _, __, v: None if v is None else _named(v))
+    of: str | None = attrs.field(default=None, validator=lambda _, __, v: _named(v))
     window: Window = attrs.field(factory=Window)
 
 
@@ -130,6 +130,8 @@ class NotFollowedBy(Expression):
 
 
 def _named(value: object) -> None:
+    if value is None:
+        return
     if not isinstance(value, str) or not value:
         raise InputError(f"of is {shown(value)}: the name of a property is needed.")
     plain_text("of", value)

@@ -7,10 +7,10 @@ a definition that comes from a user interface, before it meets data, and for the
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
+from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
-from relmark.core.errors import MissingColumnError
+from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
 from relmark.expressions import nodes
@@ -20,9 +20,6 @@ from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection
 from relmark.expressions.unread import Unread
 from relmark.expressions.walk import children
-
-if TYPE_CHECKING:
-    from relmark.core.base import CustomerBase
 
 __all__ = ["check_on_data", "kind_of", "notes_on_data", "problems", "rule_problems"]
 
@@ -75,6 +72,8 @@ def check_on_data(
     An event type or a property that the log does not have is no error here: a log in which nobody has unsubscribed has
     no such events. `notes_on_data` tells of them.
     """
+    if not isinstance(base, CustomerBase):
+        raise InputError(f"base is {shown(base)}: a CustomerBase is needed, which holds customers and events.")
     found = (rule_problems if rule else problems)(expression, base.schema(), path=path, segments=segments)
     for problem in found:
         if problem.code == "unknown_field":
@@ -94,6 +93,8 @@ class _Checker:
     """Infers kinds from the leaves up, and collects problems on the way; a kind of None fits everywhere."""
 
     def __init__(self, schema: Schema, segments: Collection[str] | None) -> None:
+        if not isinstance(schema, Schema):
+            raise InputError(f"schema is {shown(schema)}: a Schema is needed, such as base.schema().")
         self.schema = schema
         self.segments = segments
         self.problems: list[Problem] = []

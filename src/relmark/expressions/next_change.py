@@ -192,8 +192,11 @@ class Changes:
                 return self._regularly(node, self.program.finder(node.events)(who)[0], at)
             case nodes.NotFollowedBy():
                 return self._not_followed_by(node, who, at)
-        # Attributes, ids and samples stay. So does a sequence: what was done in order stays done.
-        return NEVER
+            case nodes.Field() | nodes.Prop() | nodes.Literal() | nodes.Ids() | nodes.Sample() | nodes.Everyone():
+                return NEVER
+            case nodes.Sequence():  # what was done in order stays done
+                return NEVER
+        raise AssertionError(f"{type(node).__name__} does not say until when it stays")
 
     def _calendar(self, node: nodes.Age | nodes.DateWindow | nodes.InPeriod, who: Person, at: int) -> int:
         value = self.program.call(node.arg)(who, at)

@@ -137,6 +137,9 @@ class Person:
         """
         if customer is not None and not isinstance(customer, Customer):
             raise InputError(f"customer is {shown(customer)}: a Customer, or None, is needed.")
+        given: object = events
+        if not isinstance(given, Iterable) or isinstance(given, (str, bytes, Mapping)):
+            raise InputError(f"events is {shown(events)}: a list of Events of one customer is needed, [] for none.")
         who = None if customer is None else customer.id
         groups: dict[str, list[Event]] = {}
         for event in events:
@@ -163,6 +166,8 @@ class Person:
         InputError
             The base does not have this customer.
         """
+        if isinstance(customer_id, bool) or not isinstance(customer_id, (int, str, np.integer)):
+            raise InputError(f"customer_id is {shown(customer_id)}: an id of the base is needed.")
         row = int(base.find([customer_id])[0])
         if row < 0:
             raise InputError(f"customer_id is {shown(customer_id)}, whom the base does not have.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as SequenceOf
 from datetime import date, datetime, timedelta
-from typing import Any, NoReturn
+from typing import NoReturn, TypedDict, Unpack
 
 import attrs
 
@@ -21,7 +21,27 @@ from relmark.expressions.literals import moment_value, plain_text
 from relmark.expressions.operators import Expression
 from relmark.expressions.periods import Period
 
-__all__ = ["Selection", "Window"]
+__all__ = ["Selection", "Window", "WindowArgs"]
+
+
+class WindowArgs(TypedDict, total=False):
+    """The words of a window that every figure of events takes; those that are given hold together.
+
+    - within : timedelta, calendar_days or months. The events of (as_of - within, as_of]; before a date, whole days are
+      local days.
+    - ago : the same. Moves the end of the window back by so much.
+    - since, until : instant or date. The first and the last instant, inclusive; with a date `since` begins at its local
+      midnight, and `until` ends before it.
+    - between : pair of instants or dates. Both of these at once: October is between 1 October and 1 November.
+    - during : period. A calendar period, such as ``period("month", -1)``.
+    """
+
+    within: Span | None
+    ago: Span | None
+    since: Instant | None
+    until: Instant | None
+    between: SequenceOf[Instant] | None
+    during: Period | None
 
 
 @attrs.frozen(repr=False)
@@ -115,55 +135,55 @@ class Selection:
 
     # Figures
 
-    def count(self, **window: Any) -> Expression:
+    def count(self, **window: Unpack[WindowArgs]) -> Expression:
         """Return how many events there are in the window (`within`, `ago`, `since`, `until`, `between`, `during`)."""
         return self._aggregate("count", None, window)
 
-    def exists(self, **window: Any) -> Expression:
+    def exists(self, **window: Unpack[WindowArgs]) -> Expression:
         """Return whether there is an event in the window."""
         return self._aggregate("exists", None, window)
 
-    def sum(self, of: str | Expression = "value", **window: Any) -> Expression:
+    def sum(self, of: str | Expression = "value", **window: Unpack[WindowArgs]) -> Expression:
         """Return the sum of the events' values, or of a numeric property; 0 without events."""
         return self._aggregate("sum", of, window)
 
-    def mean(self, of: str | Expression = "value", **window: Any) -> Expression:
+    def mean(self, of: str | Expression = "value", **window: Unpack[WindowArgs]) -> Expression:
         """Return the mean of the events' values, or of a numeric property; unknown without events."""
         return self._aggregate("mean", of, window)
 
-    def min(self, of: str | Expression = "value", **window: Any) -> Expression:
+    def min(self, of: str | Expression = "value", **window: Unpack[WindowArgs]) -> Expression:
         """Return the smallest of the events' values, or of a numeric property; unknown without events."""
         return self._aggregate("min", of, window)
 
-    def max(self, of: str | Expression = "value", **window: Any) -> Expression:
+    def max(self, of: str | Expression = "value", **window: Unpack[WindowArgs]) -> Expression:
         """Return the largest of the events' values, or of a numeric property; unknown without events."""
         return self._aggregate("max", of, window)
 
-    def count_distinct(self, of: str | Expression, **window: Any) -> Expression:
+    def count_distinct(self, of: str | Expression, **window: Unpack[WindowArgs]) -> Expression:
         """Return how many different values a property has; 0 without events."""
         return self._aggregate("count_distinct", of, window)
 
-    def first(self, of: str | Expression = "value", **window: Any) -> Expression:
+    def first(self, of: str | Expression = "value", **window: Unpack[WindowArgs]) -> Expression:
         """Return the property of the earliest event that has it; unknown without one."""
         return self._aggregate("first", of, window)
 
-    def last(self, of: str | Expression = "value", **window: Any) -> Expression:
+    def last(self, of: str | Expression = "value", **window: Unpack[WindowArgs]) -> Expression:
         """Return the property of the latest event that has it; unknown without one."""
         return self._aggregate("last", of, window)
 
-    def most_frequent(self, of: str | Expression, **window: Any) -> Expression:
+    def most_frequent(self, of: str | Expression, **window: Unpack[WindowArgs]) -> Expression:
         """Return the value of a property that most events have, such as the favourite category."""
         return self._aggregate("most_frequent", of, window)
 
-    def active_days(self, **window: Any) -> Expression:
+    def active_days(self, **window: Unpack[WindowArgs]) -> Expression:
         """Return on how many calendar days there was an event."""
         return self._aggregate("active_days", None, window)
 
-    def days_since_first(self, **window: Any) -> Expression:
+    def days_since_first(self, **window: Unpack[WindowArgs]) -> Expression:
         """Return the elapsed days since the earliest event; unknown without one."""
         return self._aggregate("days_since_first", None, window)
 
-    def days_since_last(self, **window: Any) -> Expression:
+    def days_since_last(self, **window: Unpack[WindowArgs]) -> Expression:
         """Return the elapsed days since the latest event; unknown without one."""
         return self._aggregate("days_since_last", None, window)
 
@@ -189,7 +209,7 @@ class Selection:
         both = active + silent if active < timedelta.max - silent else timedelta.max
         return self.exists(within=active) & silence & self.exists(ago=both)
 
-    def last_event(self, where: Expression, **window: Any) -> Expression:
+    def last_event(self, where: Expression, **window: Unpack[WindowArgs]) -> Expression:
         """Return whether the latest event satisfies another predicate; unknown without one."""
         _about_events(where)
         return nodes.LastEvent(self, where, Window.of(**window))
@@ -203,8 +223,8 @@ class Selection:
             raise InputError(f"not_followed_by({shown(then)}): events are needed, such as event('purchase').")
         return nodes.NotFollowedBy(self, then, within, recent)
 
-    def _aggregate(self, op: str, of: str | Expression | None, window: dict[str, Any]) -> Expression:
-        known = ("within", "ago", "since", "until", "between", "during")
+    def _aggregate(self, op: str, of: str | Expression | None, window: WindowArgs) -> Expression:
+        known = tuple(WindowArgs.__annotations__)
         for name in window:
             if name not in known:
                 raise InputError(f"{op}() has no argument {name!r}; a window takes {', '.join(known)}.")

@@ -7,9 +7,9 @@ default is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 
@@ -19,15 +19,16 @@ from relmark.core.errors import DefinitionError, InputError, LimitError
 from relmark.core.names import did_you_mean
 from relmark.core.spans import CalendarSpan, Span, parse_span, span_body
 from relmark.core.time import instant, parse_duration
-from relmark.expressions import builders, nodes
+from relmark.expressions import nodes
 from relmark.expressions.literals import LiteralValue, literal_kind, literal_value, moment_value
+from relmark.expressions.operations import OPERATIONS, Operation
 from relmark.expressions.operators import Expression
 from relmark.expressions.periods import Period
 from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.unread import Unread
 
-__all__ = ["OPERATIONS", "read", "read_all", "read_parts", "written"]
+__all__ = ["read", "read_all", "read_parts", "written"]
 
 _WINDOW = ("within", "ago", "since", "until", "during")
 
@@ -70,107 +71,6 @@ def _is_default(attribute: attrs.Attribute[Any], value: Any) -> bool:
 
 
 # Reading
-
-
-class _Operation(NamedTuple):
-    """How one ``op`` is read: its builder, and how each of its keys is read."""
-
-    build: Callable[..., Expression]
-    required: dict[str, str]
-    optional: dict[str, str]
-
-
-def _window(arguments: dict[str, Any]) -> dict[str, Any]:
-    bounds = {name: arguments.pop(name, None) for name in _WINDOW}
-    return {**arguments, "window": Window(**bounds)}
-
-
-def _operations() -> dict[str, _Operation]:
-    span = {"within": "span", "ago": "span", "since": "moment", "until": "moment", "during": "during"}
-    table = {
-        "field": _Operation(nodes.Field, {"name": "name"}, {}),
-        "prop": _Operation(nodes.Prop, {"name": "name"}, {}),
-        "segment": _Operation(nodes.SegmentRef, {"name": "name"}, {}),
-        "everyone": _Operation(lambda: builders.everyone, {}, {}),
-        "ids": _Operation(builders.ids, {"values": "values"}, {}),
-        "sample": _Operation(builders.sample, {"percent": "number", "salt": "name"}, {}),
-        "fill": _Operation(lambda arg, value: arg.fill(value), {"arg": "expression", "value": "literal"}, {}),
-        "age": _Operation(nodes.Age, {"arg": "expression"}, {}),
-        "between": _Operation(
-            lambda arg, low, high: arg.between(low, high),
-            {"arg": "expression", "low": "literal", "high": "literal"},
-            {},
-        ),
-        "in": _Operation(lambda arg, values: arg.is_in(values), {"arg": "expression", "values": "values"}, {}),
-        "not_in": _Operation(lambda arg, values: arg.not_in(values), {"arg": "expression", "values": "values"}, {}),
-        "is_null": _Operation(nodes.IsNull, {"arg": "expression"}, {}),
-        "not_null": _Operation(lambda arg: arg.not_null(), {"arg": "expression"}, {}),
-        "in_period": _Operation(nodes.InPeriod, {"arg": "expression", "unit": "name"}, {"offset": "whole"}),
-        "regularly": _Operation(
-            nodes.Regularly,
-            {"events": "selection", "min_periods": "whole", "of": "whole", "period": "period"},
-            {},
-        ),
-        "last_event": _Operation(
-            lambda **a: a["events"].last_event(a["where"]) if len(a) == 2 else nodes.LastEvent(**_window(a)),
-            {"events": "selection", "where": "expression"},
-            span,
-        ),
-        "sequence": _Operation(
-            builders.sequence,
-            {"steps": "selections"},
-            {"within": "duration", "strict": "flag", "exclude": "selections"},
-        ),
-        "not_followed_by": _Operation(
-            nodes.NotFollowedBy,
-            {"events": "selection", "then": "selection", "within": "duration"},
-            {"recent": "duration"},
-        ),
-        "not": _Operation(nodes.Not, {"arg": "expression"}, {}),
-        "and": _Operation(lambda args: builders.all_of(*args), {"args": "expressions"}, {}),
-        "or": _Operation(lambda args: builders.any_of(*args), {"args": "expressions"}, {}),
-        "at_least": _Operation(lambda n, args: builders.at_least(n, *args), {"n": "whole", "args": "expressions"}, {}),
-    }
-    for op in nodes.COMPARISONS:
-        table[op] = _Operation(_two(nodes.Compare, op), {"left": "operand", "right": "operand"}, {})
-    for op in nodes.ARITHMETIC:
-        table[op] = _Operation(_two(nodes.Arithmetic, op), {"left": "operand", "right": "operand"}, {})
-    for op in nodes.MATCHES:
-        table[op] = _Operation(_matcher(op), {"arg": "expression", "values": "values"}, {"casefold": "flag"})
-    for op in nodes.DATE_WINDOWS:
-        table.setdefault(op, _Operation(_dated(op), {"arg": "expression", "duration": "duration"}, {}))
-    for op in nodes.AGGREGATES:
-        plain = op in {"count", "exists", "active_days", "days_since_first", "days_since_last"}
-        named = op in {"count_distinct", "most_frequent"}
-        of = {"of": "name"}
-        required = {"events": "selection", **(of if named else {})}
-        table[op] = _Operation(_aggregate(op, plain), required, span if plain or named else {**of, **span})
-    return table
-
-
-def _two(kind: type[nodes.Compare | nodes.Arithmetic], op: str) -> Callable[..., Expression]:
-    return lambda left, right: kind(op, left, right)
-
-
-def _matcher(op: str) -> Callable[..., Expression]:
-    def build(arg: Expression, values: list[str], casefold: bool = False) -> Expression:
-        if op in {"contains", "startswith", "endswith", "like"} and len(values) != 1:
-            raise InputError(f"{op} has {len(values)} values: exactly one is needed.")
-        return arg._matches(op, values, casefold)  # noqa: SLF001
-
-    return build
-
-
-def _dated(op: str) -> Callable[..., Expression]:
-    return lambda arg, duration: nodes.DateWindow(op, arg, duration)
-
-
-def _aggregate(op: str, plain: bool) -> Callable[..., Expression]:
-    return lambda **a: nodes.Aggregate(**{"op": op, "of": None if plain else "value", **_window(a)})
-
-
-OPERATIONS = _operations()
-"""Every ``op`` of the stored form, with how its keys are read."""
 
 
 def read(body: Any, limits: Limits | None = None, path: str = "$") -> Expression:
@@ -287,7 +187,7 @@ class _Reader:
                     parts += [] if found is None else [(here, found)]
         return Unread(tuple(parts))
 
-    def _arguments(self, body: Mapping[str, Any], operation: _Operation, path: str, op: str) -> dict[str, Any]:
+    def _arguments(self, body: Mapping[str, Any], operation: Operation, path: str, op: str) -> dict[str, Any]:
         known = {**operation.required, **operation.optional}
         for key in body:
             if key != "op" and key not in known:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from relmark.expressions.next_change import horizon
 from relmark.expressions.scalar import Person
-from relmark.scoring._fading import Branch, Fall, Flow, clamp, without_opposites
+from relmark.scoring._fading import Branch, Flow
+from relmark.scoring._falls import Fall, clamp, without_opposites
 from relmark.scoring._one import Found, ScoreProgram, _Each
 from relmark.scoring.decay import Decay
 

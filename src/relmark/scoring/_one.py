@@ -19,7 +19,7 @@ from relmark.expressions.scalar import Person, Program, events_of, program_of
 from relmark.expressions.scalar_calendar import NEVER, Zone, period_number
 from relmark.expressions.scalar_values import plain_literal
 from relmark.expressions.unknown import unknown_parts
-from relmark.scoring._fading import MANY, clamp
+from relmark.scoring._falls import MANY, clamp
 from relmark.scoring.decay import Decay
 from relmark.scoring.points import MOST, ByValue, Tiers
 from relmark.scoring.rules import Rule

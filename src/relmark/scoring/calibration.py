@@ -17,11 +17,12 @@ from scipy import special
 
 from relmark.core import checks
 from relmark.core.checks import FloatArray, IntArray
-from relmark.core.errors import NotEnoughDataError
+from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
 from relmark.scoring._ranks import auc_and_variance, by_value, ks_distance, logistic, wilson_at
 from relmark.scoring.lift import BandTable, LiftTable, band_table, lift_table
+from relmark.scoring.scores import LeadScores
 
 __all__ = ["Calibration", "Cut", "calibrate", "read_outcomes"]
 
@@ -179,7 +180,7 @@ class Calibration(Result):
 
 
 def calibrate(
-    scores: npt.ArrayLike,
+    scores: LeadScores | npt.ArrayLike,
     converted: npt.ArrayLike,
     *,
     bands: Mapping[str, float] | npt.ArrayLike | None = None,
@@ -190,8 +191,9 @@ def calibrate(
 
     Parameters
     ----------
-    scores : array_like of float, shape (n,)
-        Scores as they were **before** the outcome: evaluate with an `as_of` that lies before it.
+    scores : LeadScores, or array_like of float, shape (n,)
+        The result of `LeadScore.evaluate`, whose bands are taken too, or a column of numbers. Scores as they were
+        **before** the outcome: evaluate with an `as_of` that lies before it.
     converted : array_like of bool or 0/1, shape (n,)
         Who converted afterwards.
     bands : dict of str to float, or array_like of str, shape (n,), optional
@@ -228,7 +230,10 @@ def calibrate(
     >>> round(c.auc, 4), round(c.ks, 4), c.threshold_for(precision=.75), c.threshold_for_capacity(2)
     (0.8889, 0.6667, 30.0, 50.0)
     """
-    value = checks.numbers("scores", scores)
+    if isinstance(scores, LeadScores):
+        bands = scores.band if bands is None and scores.bands else bands
+        scores = scores.total
+    value = column_of_numbers("scores", scores)
     hit = read_outcomes(converted, len(value))
     level = checks.fraction("level", level)
     if probabilities:
@@ -275,9 +280,20 @@ def calibrate(
     )
 
 
+def column_of_numbers(name: str, values: npt.ArrayLike) -> FloatArray:
+    """Return a column of numbers out of an array, a list or a series of any library."""
+    array = np.asarray(values)
+    if array.ndim != 1 or isinstance(values, (str, bytes, Mapping)):
+        raise InputError(f"{name} is {checks.shown(values)}: one column of numbers is needed, one value per person.")
+    if array.dtype.kind == "O" and all(isinstance(value, (bool, np.bool_)) for value in array):
+        array = array.astype(np.bool_)
+    return checks.numbers(name, array)
+
+
 def read_outcomes(converted: npt.ArrayLike, n: int) -> npt.NDArray[np.bool_]:
     """Return who converted, of n people, both kinds among them."""
-    outcome = checks.numbers("converted", converted, length=n)
+    outcome = column_of_numbers("converted", converted)
+    checks.same_length("converted", outcome, n)
     checks.refuse_rows("converted", (outcome != 0) & (outcome != 1), outcome, "True and False, or 1 and 0, are needed")
     hit = outcome == 1
     if hit.all() or not hit.any():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -178,16 +179,17 @@ class LeadScore(Definition):
         -----
         Cost: one pass over each rule's events and one bincount; equal conditions are computed once.
         """
-        if not isinstance(base, CustomerBase):
-            raise InputError(f"base is a {type(base).__name__}: a CustomerBase is needed.")
-        for path, test in self._tests():
-            check_on_data(test, base, rule=True, path=path)
+        self._check_on(base)
         moment = base.as_of(as_of)
         scope = BaseScope(base, moment, shared={}, keep=self._repeated)
         by_rule = np.empty((len(self.rules), len(base)))
         for row, rule in zip(by_rule, self.rules, strict=True):
             row[:] = rule_thousandths(rule, scope)
         return self._scores(base.customer_id, by_rule, moment)
+
+    def _check_on(self, base: CustomerBase) -> None:
+        for path, test in self._tests():
+            check_on_data(test, base, rule=True, path=path)
 
     def _scores(self, ids: npt.NDArray[Any], by_rule: npt.NDArray[np.float64], moment: AsOf) -> LeadScores:
         """Return the result of the rules' thousandths, shape (rules, n)."""
@@ -259,6 +261,9 @@ class LeadScore(Definition):
         base : CustomerBase
         times : list of instants, shape (t,)
         """
+        if isinstance(times, (str, date, np.datetime64)) or not isinstance(times, Iterable):
+            raise InputError(f"times is {checks.shown(times)}: a list of instants is needed.")
+        times = list(times)
         found = [self.evaluate(base, as_of=time) for time in times]
         if not found:
             raise InputError("times is empty: give at least one instant.")
@@ -277,6 +282,8 @@ class LeadScore(Definition):
 
     def compare(self, other: LeadScore, base: CustomerBase, *, as_of: Instant) -> BandMoves:
         """Return how people would move between bands if `other` took the place of this score."""
+        if not isinstance(other, LeadScore):
+            raise InputError(f"other is {checks.shown(other)}: a LeadScore is needed.")
         return BandMoves.of(self.evaluate(base, as_of=as_of), other.evaluate(base, as_of=as_of))
 
     # ---- one
@@ -305,8 +312,7 @@ class LeadScore(Definition):
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> LeadExplanation:
         """Score one customer of a base and say why; what `one` gives for the same customer and events."""
-        for path, test in self._tests():
-            check_on_data(test, base, rule=True, path=path)
+        self._check_on(base)
         return self._explained(Person.from_base(base, customer_id, as_of=as_of), base.tz)
 
     def _explained(self, person: Person, tz: str) -> LeadExplanation:

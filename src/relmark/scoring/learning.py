@@ -26,7 +26,7 @@ from relmark.core.time import Instant
 from relmark.expressions import Expression
 from relmark.expressions.nodes import Arithmetic, Literal
 from relmark.scoring._ranks import auc_and_variance, by_value, logistic
-from relmark.scoring.calibration import Calibration, calibrate, read_outcomes
+from relmark.scoring.calibration import Calibration, calibrate, column_of_numbers, read_outcomes
 from relmark.scoring.lead_score import LeadScore
 from relmark.scoring.points import ByValue, RulePoints, Tiers, plain
 from relmark.scoring.rules import Rule
@@ -197,6 +197,8 @@ def suggest_points(
     >>> [rule.points for rule in learnt.rules]
     [10.0, 0.0]
     """
+    if not isinstance(score, LeadScore):
+        raise InputError(f"score is {checks.shown(score)}: a LeadScore is needed.")
     checks.number("penalty", penalty, low=0)
     checks.whole("folds", folds, low=2, high=20)
     if largest is not None:
@@ -205,7 +207,8 @@ def suggest_points(
     bare = LeadScore(name=score.name, rules=[attrs.evolve(rule, group=None) for rule in score.rules])
     scores = bare.evaluate(base, as_of=as_of)
     chosen = np.ones(len(base), dtype=np.bool_) if among is None else _mask(among, len(base))
-    outcome = checks.numbers("converted", converted, length=len(base))
+    outcome = column_of_numbers("converted", converted)
+    checks.same_length("converted", outcome, len(base))
     hit = read_outcomes(outcome[chosen], int(np.count_nonzero(chosen)))
     units = np.array([_unit(rule) for rule in score.rules])
     X = scores.by_rule[chosen] / units

@@ -82,7 +82,8 @@ class LeadScores(ColumnarResult):
 
     def _facts(self) -> dict[str, Any]:
         mean = float(self.total.mean()) if len(self) else float("nan")
-        return {"name": self.name, "people": len(self), "as_of": self.as_of, "mean": mean, "counts": self.counts()}
+        facts = {"name": self.name, "people": len(self), "mean": mean, "counts": self.counts()}
+        return facts if np.ndim(self.as_of) else {"as_of": self.as_of, **facts}
 
     def _table(self) -> dict[str, Any]:
         columns = self.to_columns()

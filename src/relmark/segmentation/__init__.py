@@ -9,6 +9,8 @@ the `RfmModel` that it gives scores any later log, `migration` says who moved, `
 from relmark.core.spans import calendar_days, months
 from relmark.core.time import days, hours, minutes
 from relmark.expressions import (
+    Explanation,
+    Problem,
     all_of,
     any_of,
     at_least,
@@ -25,10 +27,10 @@ from relmark.expressions import (
     sequence,
 )
 from relmark.segmentation import presets
+from relmark.segmentation.by_clause import ClauseCounts
 from relmark.segmentation.check import Checked
 from relmark.segmentation.diff import SegmentDiff, diff
 from relmark.segmentation.drift import RfmDrift, drift
-from relmark.segmentation.funnel import SegmentFunnel
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 from relmark.segmentation.members import SegmentMembers
 from relmark.segmentation.migration import Migration, migration
@@ -44,7 +46,10 @@ from relmark.segmentation.set_members import SegmentSetMembers, Waterfall
 __all__ = [
     "STANDARD_GRID",
     "Checked",
+    "ClauseCounts",
+    "Explanation",
     "Migration",
+    "Problem",
     "Rfm",
     "RfmCounts",
     "RfmDrift",
@@ -54,7 +59,6 @@ __all__ = [
     "RfmScores",
     "Segment",
     "SegmentDiff",
-    "SegmentFunnel",
     "SegmentMembers",
     "SegmentReport",
     "SegmentSet",

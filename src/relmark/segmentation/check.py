@@ -52,8 +52,10 @@ class Checked:
 
 
 def check(body: Any, schema: Schema | None = None, limits: Limits | None = None) -> Checked:
-    """Return the segment of JSON text or of what it holds, or every problem of it; this raises for no definition."""
+    """Return the segment of JSON text or of what it holds, or every problem of it; no definition makes it raise."""
     limits = limits or Limits()
+    if schema is not None and not isinstance(schema, Schema):
+        raise InputError(f"schema is {shown(schema)}: a Schema is needed, such as base.schema().")
     try:
         if isinstance(body, (str, bytes)):
             body = parse_json(body, limits)

@@ -6,7 +6,7 @@ from typing import Any
 
 from relmark.core.documents import Limits
 from relmark.expressions import nodes
-from relmark.expressions.stored import OPERATIONS
+from relmark.expressions.operations import OPERATIONS
 
 __all__ = ["json_schema"]
 
@@ -81,7 +81,17 @@ def _plain(limits: Limits) -> dict[str, Any]:
     return {
         "name": {"type": "string", "minLength": 1, "maxLength": limits.string},
         "duration": duration,
-        "span": {"anyOf": [duration, _counted("calendar_days"), _counted("months")]},
+        "span": {
+            "if": {"type": "string"},
+            "then": duration,
+            "else": {
+                "type": "object",
+                "properties": {name: {"type": "integer", "minimum": 1} for name in ("calendar_days", "months")},
+                "minProperties": 1,
+                "maxProperties": 1,
+                "additionalProperties": False,
+            },
+        },
         "during": {
             "type": "object",
             "properties": {
@@ -127,12 +137,3 @@ def _defined(limits: Limits) -> dict[str, Any]:
         "selections": {"type": "array", "maxItems": limits.steps, "items": {"$ref": "#/$defs/selection"}},
     }
 
-
-def _counted(name: str) -> dict[str, Any]:
-    """Return the schema of a span that the calendar counts."""
-    return {
-        "type": "object",
-        "properties": {name: {"type": "integer", "minimum": 1}},
-        "required": [name],
-        "additionalProperties": False,
-    }

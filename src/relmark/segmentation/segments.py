@@ -22,8 +22,8 @@ from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.stored import read
 from relmark.expressions.walk import check_depth, repeated
+from relmark.segmentation.by_clause import ClauseCounts, clause_counts
 from relmark.segmentation.diff import SegmentDiff, diff
-from relmark.segmentation.funnel import SegmentFunnel, segment_funnel
 from relmark.segmentation.members import SegmentMembers, members
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ class Segment(Definition):
         scope = BaseScope(base, base.as_of(as_of), keep=repeated((self.rule,)))
         return members(self.name, self.rule, scope, self.fingerprint)
 
-    def funnel(self, base: CustomerBase, as_of: Any) -> SegmentFunnel:
+    def by_clause(self, base: CustomerBase, *, as_of: Any) -> ClauseCounts:
         """Return how many are left after each clause of the rule, and how many only that clause excludes."""
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
         scope = BaseScope(base, base.as_of(as_of), keep=repeated((self.rule,)))
-        return segment_funnel(self.name, self.rule, scope)
+        return clause_counts(self.name, self.rule, scope)
 
     @staticmethod
     def diff(before: SegmentMembers, after: SegmentMembers) -> SegmentDiff:

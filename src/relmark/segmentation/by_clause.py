@@ -13,13 +13,13 @@ from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.operators import Expression
 from relmark.segmentation.members import clauses_of
 
-__all__ = ["SegmentFunnel", "segment_funnel"]
+__all__ = ["ClauseCounts", "clause_counts"]
 
 IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class SegmentFunnel(ColumnarResult):
+class ClauseCounts(ColumnarResult):
     """How a rule narrows a base, clause by clause.
 
     Attributes
@@ -61,8 +61,8 @@ class SegmentFunnel(ColumnarResult):
         return {name: self.to_columns()[name] for name in ("left", "lost", "only", "unknown", "clause")}
 
 
-def segment_funnel(name: str, rule: Expression, scope: BaseScope) -> SegmentFunnel:
-    """Return the funnel of a rule that was checked against the base."""
+def clause_counts(name: str, rule: Expression, scope: BaseScope) -> ClauseCounts:
+    """Return the counts of a rule that was checked against the base."""
     parts = clauses_of(rule)
     truths = [scope.truth(part) for part in parts]
     n = scope.n
@@ -75,7 +75,7 @@ def segment_funnel(name: str, rule: Expression, scope: BaseScope) -> SegmentFunn
         left.append(int(np.count_nonzero(here)))
     alone = failing == 1
     counts = np.array(left, dtype=np.int64)
-    return SegmentFunnel(
+    return ClauseCounts(
         name=name,
         of=n,
         clause=np.array([part.to_text() for part in parts], dtype=np.str_),
