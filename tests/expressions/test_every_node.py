@@ -59,7 +59,7 @@ TASKS = {
     "explanation: what was found": ["expressions/explain_tree.py"],
     "next change": ["expressions/next_change.py"],
     "text": ["expressions/text_writer.py"],
-    "stored form": ["expressions/operations.py"],
+    "stored form": ["expressions/operations.py", "expressions/stored.py"],
     "engines": ["engines/portable.py", "engines/visitor.py"],
 }
 _DEFAULT = "true or false, with selections inside: the default says so"
