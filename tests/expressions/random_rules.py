@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -11,8 +13,9 @@ from relmark.core.base import CustomerBase
 from relmark.core.columns import Column
 from relmark.core.events import Customer, Event
 from relmark.core.log import EventLog
+from relmark.core.spans import calendar_days, months
 from relmark.core.table import CustomerTable
-from relmark.core.time import days, hours, minutes
+from relmark.core.time import aware, days, hours, local_midnights, minutes
 from relmark.expressions import nodes
 from relmark.expressions.builders import (
     all_of,
@@ -26,6 +29,7 @@ from relmark.expressions.builders import (
     sample,
     sequence,
 )
+from relmark.expressions.periods import period
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "Pacific/Apia", "Asia/Kolkata")
 HOUR = timedelta(hours=1)
@@ -61,7 +65,7 @@ def some_base(rng: random.Random, tz: str, as_of: datetime) -> tuple[CustomerBas
         Event(
             rng.choice([*ids_, "z"]),
             rng.choice(TYPES),
-            as_of + HOUR * rng.randint(-span, 3) + timedelta(minutes=rng.choice([0, 0, 0, 30, 59])),
+            some_time(rng, as_of, span, tz),
             rng.choice([None, 1.0, 2.0, 0.1, -3.7, 10.25]),
             {"s": rng.choice([None, *WORDS]), "n": rng.choice([None, 1, 2.5]), "f": rng.choice([None, True, False])},
         )
@@ -72,12 +76,31 @@ def some_base(rng: random.Random, tz: str, as_of: datetime) -> tuple[CustomerBas
     return CustomerBase(customers=table, events=log, tz=tz), customers, events
 
 
+def some_time(rng: random.Random, as_of: datetime, span: int, tz: str) -> datetime:
+    """Return whole and half hours, and midnights of the zone, as data without a time of day have them."""
+    time = as_of + HOUR * rng.randint(-span, 3) + timedelta(minutes=rng.choice([0, 0, 0, 30, 59]))
+    if rng.random() < 0.7:
+        return time
+    day = (time.astimezone(ZoneInfo(tz)).date() - date(1970, 1, 1)).days
+    return aware(int(local_midnights(np.array([day]), tz)[0]))
+
+
 def column(name: str, values: list) -> Column:
     if name in {"born", "tags", "joined"}:
         box = np.empty(len(values), dtype=object)
         box[:] = values
         return Column.of(name, box)
     return Column.of(name, values)
+
+
+def some_asked(rng: random.Random, as_of: datetime, tz: str) -> datetime | date:
+    """Return the instant, or a date near it in the zone: what `as_of` may be."""
+    today = as_of.astimezone(ZoneInfo(tz)).date()
+    return rng.choice([as_of, as_of, today, today, today + timedelta(days=1), today - timedelta(days=2)])
+
+
+def some_span(rng: random.Random) -> Any:
+    return rng.choice([some_duration(rng), some_duration(rng), calendar_days(rng.choice([1, 7])), months(1)])
 
 
 def some_duration(rng: random.Random) -> timedelta:
@@ -87,9 +110,12 @@ def some_duration(rng: random.Random) -> timedelta:
 def some_window(rng: random.Random, as_of: datetime) -> dict:
     window = {}
     if rng.random() < 0.5:
-        window["within"] = some_duration(rng)
+        window["within"] = some_span(rng)
     if rng.random() < 0.2:
-        window["ago"] = some_duration(rng)
+        window["ago"] = some_span(rng)
+    if rng.random() < 0.15:
+        unit = rng.choice(["day", "week", "month", "quarter", "year"])
+        window["during"] = period(unit, rng.randint(-2, 0), count=rng.choice([1, 1, 3]))
     if rng.random() < 0.15:
         window["since"] = rng.choice([as_of - days(10), (as_of - days(9)).date(), as_of + days(1)])
     if rng.random() < 0.15:

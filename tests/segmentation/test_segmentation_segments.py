@@ -72,7 +72,7 @@ def test_members_are_aligned_with_the_base():
     assert not found.mask.flags.writeable
     assert found.to_columns()["mask"].tolist() == found.mask.tolist()
     assert found.to_dict() == {
-        "name": "adults who bought", "size": 1, "share": 0.2, "unknown": 1, "of": 5, "as_of": "2026-03-01T00:00:00Z",
+        "name": "adults who bought", "size": 1, "share": 0.2, "unknown": 1, "of": 5, "as_of": "2026-03-01",
         "notes": [], "ids": ["a"],
     }  # fmt: skip
     assert repr(found).startswith(

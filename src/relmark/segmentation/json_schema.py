@@ -136,4 +136,3 @@ def _defined(limits: Limits) -> dict[str, Any]:
         "selection": selection,
         "selections": {"type": "array", "maxItems": limits.steps, "items": {"$ref": "#/$defs/selection"}},
     }
-
