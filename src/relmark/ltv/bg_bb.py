@@ -16,7 +16,7 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.ltv import _beta_binomial as kernel
 from relmark.ltv._cells import unique_rows
-from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, need_repeat_buyers
 
@@ -34,6 +34,9 @@ _BOUNDARIES = {
     "gamma up": "all leave with one chance gamma / (gamma + delta)",
     "delta down": "people leave at the first opportunity or never",
 }
+
+# Who was never seen may buy seldom or have left early: the likelihood may have a maximum for either story.
+_STARTS = ((-1.7, -0.3, -2.2, 0.0), (1.9, 0.2, -0.9, -1.3), (-1.5, -0.5, 1.0, 2.0))
 
 
 @attrs.frozen(kw_only=True)
@@ -115,6 +118,7 @@ class BgBb(PurchaseModel):
             n=summary.n_customers,
             prior=prior,
             boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(_STARTS),
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
         return cls(**values, unit=summary.unit, fit_report=fitted.report)

@@ -20,7 +20,7 @@ from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
 from relmark.ltv._cells import distinct, weights_by
 from relmark.ltv._newton import Terms
-from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
 from relmark.ltv.summary import PurchaseSummary, SpendCells
 
@@ -34,6 +34,8 @@ _BOUNDARIES = {
     "q down": "customers differ without bound in what they spend",
     "v down": "a customer's purchases hardly differ in value; p v is what matters",
 }
+
+_STARTS = ((2.0, -1.0, -1.0), (-1.0, 1.0, 1.0))
 
 
 @attrs.frozen(kw_only=True)
@@ -108,6 +110,7 @@ class GammaGamma(ParametricModel):
             n=float(weight.sum()),
             prior=prior,
             boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(_STARTS, always=False),
             notes=notes,
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))

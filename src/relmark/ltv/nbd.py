@@ -16,7 +16,7 @@ from scipy.special import digamma, gammaln, xlogy, zeta
 
 from relmark.ltv._cells import unique_rows
 from relmark.ltv._newton import Terms
-from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
@@ -28,6 +28,8 @@ _BOUNDARIES = {
     "r down": "nearly all purchases are made by very few customers",
     "alpha down": "nearly all purchases follow at once on the first one, or not at all",
 }
+
+_STARTS = ((2.0, 2.0), (-2.0, -2.0))
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +102,7 @@ class Nbd(PurchaseModel):
             n=summary.n_customers,
             prior=prior,
             boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(_STARTS, always=False),
         )
         r, alpha = fitted.parameters.tolist()
         return cls(r=r, alpha=alpha, unit=summary.unit, fit_report=fitted.report)

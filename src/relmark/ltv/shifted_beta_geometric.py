@@ -18,7 +18,7 @@ from relmark.core import checks
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.ltv._hypergeometric import beta_mean
 from relmark.ltv._newton import Terms
-from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,6 +29,8 @@ _BOUNDARIES = {
     "alpha down": "people leave at once or never",
     "beta down": "people leave at once or never",
 }
+
+_STARTS = ((-2.0, -2.0), (2.0, 2.0))
 
 
 @attrs.frozen(kw_only=True)
@@ -94,6 +96,7 @@ class ShiftedBetaGeometric(ParametricModel):
             n=float(lost.sum() + kept.sum()),
             prior=prior,
             boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(_STARTS, always=False),
         )
         alpha, beta = fitted.parameters.tolist()
         return cls(alpha=alpha, beta=beta, fit_report=fitted.report)
