@@ -2,8 +2,11 @@
 
 import io
 import json
+import os
 import pickle
 import runpy
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -401,16 +404,81 @@ def test_threads_and_blocks_change_nothing(models, name, monkeypatch):
     assert blocks.score == pytest.approx(whole.score, rel=1e-6)
 
 
-def test_the_blas_setting_is_left_as_it_was(models):
-    def threads():
-        return [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"]
+def blas_threads():
+    return [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"]
 
-    before = threads()
+
+def test_the_blas_setting_is_left_as_it_was(models):
+    before = blas_threads()
     models["als"].recommend(k=3)
     Als(factors=2, iterations=1).fit(shop())
     with pytest.raises(InputError):
         models["als"].recommend(k=3, rules=Rules(deny=["a"]))
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("main_first", [True, False])
+def test_the_blas_is_held_in_every_thread_and_restored_by_the_last(main_first):
+    """Eight threads enter in turn and leave in another order: inside it is one everywhere, afterwards what it was."""
+    program = f"""
+import threading
+from threadpoolctl import threadpool_info
+from relmark.recommend._blas import _libraries, one_blas_thread
+
+def threads():
+    return [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"]
+
+_libraries()
+for library in _libraries():
+    library.set(2)
+before = threads()
+assert before and set(before) == {{2}}, before
+if {main_first}:
+    with one_blas_thread():
+        assert set(threads()) == {{1}}
     assert threads() == before
+inside, seen = threading.Barrier(8), []
+turn = [threading.Event() for _ in range(9)]
+turn[0].set()
+
+def work(place):
+    with one_blas_thread():
+        inside.wait()
+        seen.append(threads())
+        turn[place].wait()
+        seen.append(threads())
+    turn[place + 1].set()
+
+workers = [threading.Thread(target=work, args=(place,)) for place in range(8)]
+[worker.start() for worker in workers]
+[worker.join() for worker in workers]
+assert len(seen) == 16 and {{count for each in seen for count in each}} == {{1}}, seen
+assert threads() == before
+worker = threading.Thread(target=lambda: seen.append(threads()))
+worker.start(), worker.join()
+assert seen[-1] == before
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+
+
+def test_a_fit_is_the_same_in_eight_threads_as_in_the_main_one():
+    rng = np.random.default_rng(3)
+    x = Interactions.from_columns(customer_id=rng.integers(0, 400, 6_000), item=rng.integers(0, 300, 6_000))
+    specs = (Ease(regularization=5.0), Als(factors=20, iterations=2))
+    whole = [spec.fit(x).recommend(k=5) for spec in specs]
+    answers = [None] * 8
+
+    def work(place):
+        answers[place] = [spec.fit(x).recommend(k=5) for spec in specs]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    for answer in answers:
+        for found, wanted in zip(answer, whole, strict=True):
+            assert (found.item == wanted.item).all()
+            assert (found.score == wanted.score).all()
 
 
 def test_a_shuffle_and_a_new_name_change_nothing():
