@@ -366,18 +366,18 @@ def test_no_fit_called_converged_has_a_better_point_within_reach_of_ten_random_s
 
 
 def test_a_maximum_known_as_exactly_as_its_sum_allows_is_one():
-    rng = np.random.default_rng(41)
+    """Sums of millions of logarithms round by more than the last steps promise to win."""
     converged = 0
-    for mean in (30, 100, 300):
-        for _ in range(15):
-            n = 400
-            x = 1.0 + rng.poisson(rng.gamma(2.0, mean / 2.0, n))
-            money = rng.gamma(6.0 * x, 1.0 / rng.gamma(4.0, 1.0 / 15.0, n)) / x
+    for mean, n, p, v in ((100, 1_000, 4.0, 15.0), (100, 3_000, 6.0, 1_500.0), (100, 5_000, 2.0, 15.0)):
+        rng = np.random.default_rng(41)
+        for _ in range(30):
+            x = 1.0 + rng.poisson(mean if v > 15 else rng.gamma(2.0, mean / 2.0, n), n)
+            money = rng.gamma(p * x, 1.0 / rng.gamma(3.5, 1.0 / v, n)) / x
             s = PurchaseSummary(frequency=x, recency=x, T=x + 1, monetary_value=money)
             report = GammaGamma.fit(s).fit_report
             assert not any("without a maximum" in text for text in report.problems), report
             converged += report.converged
-    assert converged >= 35  # the others run off to large p, where spend hardly varies within a customer
+    assert converged > 60  # the others run off to a large p, where spend hardly varies within a customer
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ Terms = tuple[float, FloatArray, FloatArray]
 BOX = 10.0  # theta stays within e^10 = 22,026 times the start, either way
 _LONGEST_STEP = 2.5
 _DECREMENT = 1e-11  # in units of log-likelihood; the step after it changes nothing that is printed
-_ROUNDING = 1e-6  # below this promised rise the value, a sum with rounding, can no longer tell better from worse
+_ROUNDING = 1e-5  # below this promised rise the value, a sum with rounding, can no longer tell better from worse
 _FLOOR = 1e-10
 _MERGED = 0.2  # a step from where the parabola has a top that lands so close to a known maximum is on its way there
 
