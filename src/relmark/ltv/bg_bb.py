@@ -14,15 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
+from relmark.core.errors import InputError
 from relmark.ltv import _beta_binomial as kernel
 from relmark.ltv._cells import unique_rows
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, need_repeat_buyers
 
-FloatArray = npt.NDArray[np.float64]
-
 _LONGEST_WAIT = 10_000
+_MOST_OPPORTUNITIES = 100_000
+_MOST_ENTRIES = 50_000_000
 
 _BOUNDARIES = {
     "alpha up": "people hardly differ in their chance to buy, alpha / (alpha + beta)",
@@ -108,6 +110,12 @@ class BgBb(PurchaseModel):
         need_repeat_buyers(summary, "BG/BB")
         columns = _opportunities(summary)
         (x, t, n), weight, _ = unique_rows(list(columns), summary.weights)
+        entries = float((n - t + 1.0).sum())
+        if entries > _MOST_ENTRIES:
+            raise InputError(
+                f"T and recency leave {entries:,.0f} times at which these customers may have left, and BG/BB sums over "
+                f"at most {_MOST_ENTRIES:,}. Count in longer periods."
+            )
         histories = kernel.Histories.of(x, t, n)
         fitted = fit_parameters(
             "BG/BB",
@@ -163,6 +171,13 @@ class BgBb(PurchaseModel):
 def _opportunities(summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return x, t and n, checked to be whole numbers that fit each other."""
     x, t, n = summary.frequency, summary.recency, summary.T
+    checks.refuse_rows(
+        "T",
+        n > _MOST_OPPORTUNITIES,
+        n,
+        f"at most {_MOST_OPPORTUNITIES:,} opportunities can be told apart",
+        "Count in longer periods, or take BgNbd, where people buy at any time.",
+    )
     for name, column in (("T", n), ("recency", t)):
         checks.refuse_rows(
             name, column != np.floor(column), column, "a whole number of opportunities is needed for BG/BB"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, ClassVar, Self, overload
 
 import attrs
@@ -25,6 +26,10 @@ from relmark.ltv.summary import UNITS, PurchaseSummary, horizon
 FloatArray = npt.NDArray[np.float64]
 
 _ZERO = np.zeros(1)
+_MOST_CELLS = 1 << 30
+_MOST_NUMBERS = 10_000_000
+_LARGEST_NUMBER = 100_000
+_MOST_PERIODS = 1_000_000
 
 
 def parameter() -> Any:
@@ -281,6 +286,7 @@ class PurchaseModel(ParametricModel, ABC):
         """
         x, t_x, T = self._columns(summary)
         counts = _counts(n)
+        _refuse_table(len(x), len(counts))
         now = self._alive(x, t_x, T)[:, None]
         later = self._probabilities(x, T, self._ahead(summary, t, "t"), counts)
         result: FloatArray = now * later + (1.0 - now) * (counts == 0)
@@ -302,6 +308,7 @@ class PurchaseModel(ParametricModel, ABC):
             Without the first axis where t is one number, without the second where n is.
         """
         counts, ahead = _counts(n), self._new_ahead(t)
+        _refuse_table(len(ahead), len(counts))
         new = np.zeros(len(ahead))
         now = self._alive(_ZERO, _ZERO, _ZERO)
         result = now * self._probabilities(new, new, ahead, counts) + (1.0 - now) * (counts == 0)
@@ -357,12 +364,14 @@ class PurchaseModel(ParametricModel, ABC):
         chance = np.full(len(x), checks.fraction("q", q))
         if not given_alive:
             now = self._alive(x, t_x, T)
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", over="ignore"):
                 chance = chance / now
         out = np.full(len(x), np.inf)
         possible = chance < 1.0
         if possible.any():
-            out[possible] = self._quantile(x[possible], T[possible], chance[possible])
+            # A chance that rounding keeps below 1 may take longer than floats can say.
+            with np.errstate(over="ignore"):
+                out[possible] = self._quantile(x[possible], T[possible], chance[possible])
         return out
 
     # ---- the door
@@ -387,11 +396,24 @@ class PurchaseModel(ParametricModel, ABC):
     def _whole(self, ahead: FloatArray, name: str) -> FloatArray:
         if self.discrete:
             checks.refuse_rows(name, ahead != np.floor(ahead), ahead, "a whole number of periods is needed")
+            checks.refuse_rows(name, ahead > _MOST_PERIODS, ahead, f"at most {_MOST_PERIODS:,} periods are summed")
         return ahead
 
 
+def _refuse_table(rows: int, columns: int) -> None:
+    """Raise before memory is asked for that no machine has."""
+    if rows * columns > _MOST_CELLS:
+        raise InputError(
+            f"n gives a table of {rows:,} rows and {columns:,} numbers, {rows * columns / (1 << 27):,.0f} GiB: give "
+            "fewer numbers, or fewer customers at a time (customers alike in frequency, recency and T have one row in "
+            "summary.cells())."
+        )
+
+
 def _counts(n: int | Iterable[int]) -> npt.NDArray[np.int64]:
-    given = list(n) if isinstance(n, Iterable) else [n]
+    given = list(islice(n, _MOST_NUMBERS + 1)) if isinstance(n, Iterable) else [n]
     if not given:
         raise InputError("n is empty: give one number of purchases or more.")
-    return np.array([checks.whole("n", value, low=0) for value in given], dtype=np.int64)
+    if len(given) > _MOST_NUMBERS:
+        raise InputError(f"n has more than {_MOST_NUMBERS:,} numbers of purchases: give those of interest, range(20).")
+    return np.array([checks.whole("n", value, low=0, high=_LARGEST_NUMBER) for value in given], dtype=np.int64)
