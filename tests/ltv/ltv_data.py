@@ -111,7 +111,7 @@ def drawn(kind, rng):
     def between(low, high):
         return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
-    n = int(between(50, 1_000 if kind != "pareto" else 400))
+    n = int(between(50, 1_000 if kind != "pareto" else 200))
     if kind == "bg_bb":
         p, leave = rng.beta(between(0.2, 4), between(0.2, 4), n), rng.beta(between(0.2, 4), between(0.5, 8), n)
         periods = int(rng.integers(4, 20))

@@ -38,7 +38,7 @@ _BOUNDARIES = {
 }
 
 # Who was never seen may buy seldom or have left early: the likelihood may have a maximum for either story.
-_STARTS = ((-1.7, -0.3, -2.2, 0.0), (1.9, 0.2, -0.9, -1.3), (-1.5, -0.5, 1.0, 2.0))
+_STARTS = ((-1.7, -0.3, -2.2, 0.0), (1.9, 0.2, -0.9, -1.3), (-1.5, -0.5, 1.0, 2.0), (-2.1, -1.8, 4.0, 3.5))
 
 
 @attrs.frozen(kw_only=True)

@@ -376,9 +376,7 @@ def _disagreement(
     if not others:
         return ()
     second = max(others, key=lambda each: each.value)
-    where = ", ".join(
-        f"{name} {value:.3g}" for name, value in zip(names, begin * np.exp(second.theta), strict=True)
-    )
+    where = ", ".join(f"{name} {value:.3g}" for name, value in zip(names, begin * np.exp(second.theta), strict=True))
     gap = best.value - second.value
     close = "; the data hardly tell the two apart, so look at predictions of both" if gap < 2.0 else ""
     return (f"the likelihood has another maximum, {gap:.3g} lower, at {where}{close}",)
