@@ -359,6 +359,8 @@ def test_no_fit_called_converged_has_a_better_point_within_reach_of_ten_random_s
             if end.merged or end.value <= report.log_likelihood + 1e-5:
                 continue
             inside = end.settled and not end.at_box.any() and np.abs(end.theta).max() < 9
+            # flat there too: the same reason
+            inside = inside and np.linalg.eigvalsh(-end.hessian)[0] > 1 / 400
             assert not report.converged, (row, end, report)
             # where a fit says it ran off, there is no better maximum inside either
             assert not inside, (row, end, report)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from relmark import CustomerTable
+from relmark.core.auc import auc
 from relmark.errors import InputError, NotEnoughDataError
 from relmark.recommend import Interactions, look_alike
 from relmark.recommend._features import features_of
-from relmark.core.auc import auc
 from relmark.recommend.look_alike import lift_at
 
 

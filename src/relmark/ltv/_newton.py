@@ -86,7 +86,8 @@ def maximize(
     value, gradient, hessian = objective(theta)
     evaluations, settled, merged = 1, False, False
     if not np.isfinite(value):
-        return Maximum(theta, -np.inf, gradient, hessian, evaluations, False, np.zeros(len(start), dtype=np.bool_))
+        nowhere = np.zeros(len(start), dtype=np.bool_)
+        return Maximum(theta, -np.inf, gradient, hessian, evaluations, settled=False, at_box=nowhere)
     step = _newton_step(theta, gradient, hessian)
     while evaluations < limit:
         if step.decrement < _DECREMENT:
@@ -126,7 +127,7 @@ def _newton_step(theta: FloatArray, gradient: FloatArray, hessian: FloatArray) -
         return _Step(*_solved(gradient, hessian))
     step = np.zeros(len(gradient))
     if held.all():
-        return _Step(step, 0.0, True)
+        return _Step(step, 0.0, definite=True)
     free = ~held
     step[free], decrement, definite = _solved(gradient[free], hessian[np.ix_(free, free)])
     return _Step(step, decrement, definite)

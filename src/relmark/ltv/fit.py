@@ -207,8 +207,8 @@ class Elsewhere(NamedTuple):
     Parameters
     ----------
     starts : tuple of tuple of float
-        theta of each further start. Together with theta = 0 they lie in the basins in which simulated customers (several
-        thousand sets of 50 to 1,000, parameters over a factor of 20) have their highest maximum.
+        theta of each further start. Together with theta = 0 they lie in the basins in which simulated customers
+        (several thousand sets of 50 to 1,000, parameters over a factor of 20) have their highest maximum.
     always : bool
         Whether a sharp maximum at the first start does not spare the others. Where no set has shown a sharp one that is
         not the highest, they are asked only where the first search ends on a ridge, at the box, or at a loose maximum.

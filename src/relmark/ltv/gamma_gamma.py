@@ -173,8 +173,8 @@ class GammaGamma(ParametricModel):
         product = (x - np.average(x, weights=weight)) * (money - np.average(money, weights=weight))
         rho = float(np.average(product, weights=weight) / np.sqrt(spread[0] * spread[1]))
         reach = float(ndtri(0.5 + 0.5 * level)) / np.sqrt(n - 3.0)
-        centre = np.arctanh(np.clip(rho, -1 + 1e-15, 1 - 1e-15))
-        return Estimate(rho, Interval(float(np.tanh(centre - reach)), float(np.tanh(centre + reach)), level, "Fisher"))
+        center = np.arctanh(np.clip(rho, -1 + 1e-15, 1 - 1e-15))
+        return Estimate(rho, Interval(float(np.tanh(center - reach)), float(np.tanh(center + reach)), level, "Fisher"))
 
 
 def _spend(summary: Any) -> tuple[FloatArray, FloatArray]:

@@ -7,6 +7,7 @@ more loyal: those who leave easily are gone first. A cohort's first few numbers 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -71,9 +72,10 @@ class ShiftedBetaGeometric(ParametricModel):
 
         Parameters
         ----------
-        customers : array_like, shape (k,), or a list of such
+        customers : array_like, shape (k,), or a list of such, or a table of shape (cohorts, k)
             How many of one cohort are left at the start of each period, the first number being all of them; or one
-            such list for each cohort, of any lengths.
+            such list for each cohort, of any lengths. A table (array or frame) has one row per cohort; its missing
+            values at the end of a row are periods that have not passed yet. A Series may have any index.
         prior : LogNormalPrior, optional
             What is known of the parameters before.
 
@@ -157,10 +159,32 @@ def _periods(name: str, values: npt.ArrayLike, low: float = 0.0) -> FloatArray:
     return array
 
 
+def _cohorts(customers: Any) -> tuple[bool, list[FloatArray]]:
+    """Return whether there are several cohorts, and each one's numbers of customers.
+
+    One column of any kind (a list, an array, a Series with any index) is one cohort; a list of such, or a table, has one
+    cohort a row, whose missing values at the end are periods that have not passed yet.
+    """
+    if isinstance(customers, (str, bytes, Mapping)) or not hasattr(customers, "__len__"):
+        raise InputError(
+            f"customers is {checks.shown(customers)}: give how many of one cohort are left at the start of each period, "
+            "such as [1000, 869, 743], or a list of such."
+        )
+    table = customers.to_numpy() if hasattr(customers, "to_numpy") else customers
+    nested = len(table) > 0 and np.ndim(table[0]) > 0
+    cohorts = []
+    for cohort in table if nested else [table]:
+        counts = checks.numbers("customers", cohort, low=0.0, missing=nested)
+        seen = np.flatnonzero(~np.isnan(counts))
+        counts = counts[: seen[-1] + 1] if len(seen) else counts[:0]
+        checks.refuse_rows("customers", np.isnan(counts), counts, "only the last periods of a cohort may be missing")
+        cohorts.append(counts)
+    return nested, cohorts
+
+
 def _losses(customers: Any) -> tuple[FloatArray, FloatArray]:
     """Return how many left after t = 1, 2, ... periods, and how many were still there at the end of as many."""
-    nested = len(customers) > 0 and np.ndim(customers[0]) > 0
-    cohorts = [checks.numbers("customers", cohort, low=0.0) for cohort in (customers if nested else [customers])]
+    nested, cohorts = _cohorts(customers)
     longest = max((len(cohort) for cohort in cohorts), default=0)
     if longest < 2:
         raise NotEnoughDataError("two numbers at least are needed: who began, and who was left after one period.")

@@ -91,7 +91,7 @@ def purchase_summary(
     _check(unit, merge, zero, negative)
     last = last_day(until, "until", tz)
     days = purchase_days(log, last, merge=merge, type=type, zero=zero, negative=negative, tz=tz)
-    return _summarised(log, days, last, unit)
+    return _summarized(log, days, last, unit)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -170,7 +170,7 @@ def split(
     if last <= first:
         raise InputError("holdout_end must be a later day than calibration_end.")
     before = purchase_days(log, first, merge=merge, type=type, zero=zero, negative=negative, tz=tz)
-    summary = _summarised(log, before, first, unit)
+    summary = _summarized(log, before, first, unit)
     all_days = purchase_days(log, last, merge=merge, type=type, zero=zero, negative=negative, tz=tz)
     later = all_days.day > first
     known = np.unique(before.code)
@@ -299,9 +299,9 @@ def _netted(
     return PurchaseDays(days.code[keep], days.day[keep], left[keep], counts)
 
 
-def _summarised(log: EventLog, days: PurchaseDays, last: int, unit: str) -> PurchaseSummary:
+def _summarized(log: EventLog, days: PurchaseDays, last: int, unit: str) -> PurchaseSummary:
     if not len(days.code):
-        raise NotEnoughDataError("the log has no purchase until this day: nothing can be summarised. Check until=.")
+        raise NotEnoughDataError("the log has no purchase until this day: nothing can be summarized. Check until=.")
     begins = np.empty(len(days.code), dtype=np.bool_)
     begins[0] = True
     np.not_equal(days.code[1:], days.code[:-1], out=begins[1:])

@@ -36,7 +36,7 @@ class Catalogue:
         if name not in self._columns:
             if self.table is None:
                 raise MissingColumnError(
-                    f"{wanted_by} needs the column {name!r} of the items: give Interactions or recommend items=."
+                    f"{wanted_by} needs the column {name!r} of the items: give Interactions or recommend a catalogue=."
                 )
             places = find_ids("items.item", self.item, self.table.item)
             found = places >= 0

@@ -24,7 +24,7 @@ _MOST_WORDS = 50
 
 @attrs.frozen(eq=False)
 class Features:
-    """Standardised columns, shape (n, p), and which of them only say how active a customer is."""
+    """Standardized columns, shape (n, p), and which of them only say how active a customer is."""
 
     customer_id: npt.NDArray[Any]
     values: FloatArray
@@ -72,7 +72,7 @@ def _of_interactions(x: Interactions, factors: int) -> Features:
     tastes = _tastes(x, known, factors)
     values = np.hstack((tastes, active))
     return Features(
-        x.customer_id[known], standardised(values), np.arange(values.shape[1]) >= values.shape[1] - active.shape[1]
+        x.customer_id[known], standardized(values), np.arange(values.shape[1]) >= values.shape[1] - active.shape[1]
     )
 
 
@@ -110,7 +110,7 @@ def _of_table(table: CustomerTable, activity: Sequence[str]) -> Features:
         active += [name in activity] * block.shape[1]
     if not parts or sum(part.shape[1] for part in parts) == 0:
         raise NotEnoughDataError("the table has no column that tells customers apart.")
-    values = standardised(np.hstack(parts))
+    values = standardized(np.hstack(parts))
     return Features(table.customer_id, values, np.array(active, dtype=np.bool_))
 
 
@@ -143,8 +143,8 @@ def _numbers(column: Column) -> FloatArray:
     return values
 
 
-def standardised(values: FloatArray) -> FloatArray:
+def standardized(values: FloatArray) -> FloatArray:
     """Return columns with mean 0 and standard deviation 1; one that never varies becomes 0."""
     spread = values.std(axis=0)
-    centred = values - values.mean(axis=0)
-    return np.asarray(np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12))
+    centerd = values - values.mean(axis=0)
+    return np.asarray(np.divide(centerd, spread, out=np.zeros_like(centerd), where=spread > 1e-12))

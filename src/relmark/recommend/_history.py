@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.ordering import stable_order
+from relmark.recommend._owned import Owned, frozen
 from relmark.recommend.interactions import Interactions, Weight
 
 IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class History:
+class History(Owned):
     """Rows of customers in CSR form, items ascending within each.
 
     Parameters
@@ -31,11 +32,11 @@ class History:
         In how many distinct purchases, where the model counts them.
     """
 
-    indptr: IntArray
-    item: npt.NDArray[np.int32]
-    weight: npt.NDArray[np.float32]
-    last: IntArray | None = None
-    count: npt.NDArray[np.int32] | None = None
+    indptr: IntArray = attrs.field(converter=frozen)
+    item: npt.NDArray[np.int32] = attrs.field(converter=frozen)
+    weight: npt.NDArray[np.float32] = attrs.field(converter=frozen)
+    last: IntArray | None = attrs.field(default=None, converter=attrs.converters.optional(frozen))
+    count: npt.NDArray[np.int32] | None = attrs.field(default=None, converter=attrs.converters.optional(frozen))
 
     def __len__(self) -> int:
         """Return the number of customers."""

@@ -77,11 +77,12 @@ def _ranked_part(
             for counts, now in zip(used, held, strict=True):
                 counts[alive] = now
         score = picks.score
-        if tier and not model._own_scale(tier):  # the model itself scores them zero
-            score = np.where(part.past.lengths[picks.row] > 0, np.float32(0.0), score)
+        fill = model._is_fill(tier, score) & (part.past.lengths[picks.row] > 0)
+        score = np.where(fill, np.float32(0.0), score)
         row = alive[picks.row]
         need = need - np.bincount(row, minlength=n)
-        found.append((row, picks.column, score, np.full(len(row), tier)))
+        named = model.sources.index("popular") if "popular" in model.sources else tier
+        found.append((row, picks.column, score, np.where(fill, named, tier)))
     if len(found) == 1:
         return found[0]
     row, column, tier_of = (np.concatenate([part[j] for part in found]) for j in (0, 1, 3))

@@ -47,5 +47,5 @@ class Composed(Fitted):
                 continue
         raise InputError(
             f"none of {', '.join(type(model.spec).__name__ for model in self.models)} knows similar items: "
-            "add Ease, ItemNeighbours or Als."
+            "add Ease, ItemNeighbors or Als."
         )

@@ -19,7 +19,7 @@ def _pairs() -> tuple[tuple[Any, Any], ...]:
     from relmark.recommend.factor_model import FactorModel, Factors
     from relmark.recommend.factors import Als, Bpr
     from relmark.recommend.fallback import Fallback, FittedFallback
-    from relmark.recommend.neighbours import FittedNeighbours, ItemNeighbours
+    from relmark.recommend.neighbors import FittedNeighbors, ItemNeighbors
     from relmark.recommend.popular import FittedPopular, Popular
 
     return (
@@ -30,7 +30,7 @@ def _pairs() -> tuple[tuple[Any, Any], ...]:
         (Ease, FittedEase),
         (Factors, FactorModel),
         (Fallback, FittedFallback),
-        (ItemNeighbours, FittedNeighbours),
+        (ItemNeighbors, FittedNeighbors),
         (NewArrivals, FittedNewArrivals),
         (Popular, FittedPopular),
     )

@@ -111,7 +111,7 @@ def look_alike(
     activity : sequence of str
         Of a table: the columns that only say how active someone is, for the baseline.
     regularization : float
-        Of the ridge, on standardised features.
+        Of the ridge, on standardized features.
     folds : int
         Parts for the held-out figures.
     level : float
@@ -219,10 +219,15 @@ def _fit_score(
     if method == "centroid":
         center = values[member].mean(axis=0)
         size = np.linalg.norm(others, axis=1) * np.linalg.norm(center)
-        return np.asarray(np.divide(others @ center, size, out=np.zeros(len(others)), where=size > 0))
+        return _rounded(np.divide(others @ center, size, out=np.zeros(len(others)), where=size > 0))
     mean = values.mean(axis=0)
     centered = values - mean
     target = member - member.mean()
     gram = centered.T @ centered + regularization * np.eye(values.shape[1])
     weight = np.linalg.solve(gram, centered.T @ target)
-    return np.asarray((others - mean) @ weight + member.mean())
+    return _rounded((others - mean) @ weight + member.mean())
+
+
+def _rounded(score: FloatArray) -> FloatArray:
+    """Return scores with the digits that every processor agrees on, so that alike customers stay tied everywhere."""
+    return score.astype(np.float32).astype(np.float64)

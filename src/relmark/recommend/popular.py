@@ -12,10 +12,10 @@ import numpy.typing as npt
 from relmark.core.checks import one_of
 from relmark.core.errors import InputError
 from relmark.core.ordering import stable_order
-from relmark.core.results import read_only
 from relmark.core.time import Instant
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._masks import NO, Block
+from relmark.recommend._owned import owned
 from relmark.recommend.fitted import Contributions, Fitted
 from relmark.recommend.interactions import Interactions
 from relmark.recommend.rules import Category
@@ -67,7 +67,7 @@ class Popular(Spec):
         seen, past, now = remembered(interactions, as_of, "binary", None)
         counts = self._counts(seen, now)
         if self.category is not None:
-            counts = np.where(Catalogue(seen.item, seen.items).in_category(self.category, "category"), counts, 0.0)
+            counts = np.where(Catalogue(seen.item, seen.catalogue).in_category(self.category, "category"), counts, 0.0)
         return FittedPopular(**shared_fields(self, seen, past, now), counts=counts.astype(np.float32))
 
     def _counts(self, x: Interactions, now: int | None) -> npt.NDArray[np.float64]:
@@ -99,7 +99,12 @@ class FittedPopular(Fitted):
 
     source: ClassVar[str] = "popular"
 
-    counts: FloatArray = attrs.field(converter=read_only)
+    counts: FloatArray = attrs.field(converter=owned)
+
+    @classmethod
+    def axes(cls) -> dict[str, tuple[str, ...]]:
+        """Return what the axes of each array count."""
+        return {**super().axes(), "counts": ("items",)}
 
     @property
     def sources(self) -> tuple[str, ...]:

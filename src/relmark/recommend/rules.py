@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import attrs
 import numpy as np
 
-from relmark.core.checks import number, one_of, positive, shown, text, whole
+from relmark.core.checks import number, positive, shown, text, whole
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
@@ -208,8 +208,11 @@ class Rules(Definition):
         """Validate each rule by its name."""
         if isinstance(self.exclude_bought, timedelta):
             duration("exclude_bought", self.exclude_bought)
-        elif self.exclude_bought not in {"never", "always"}:
-            one_of("exclude_bought", self.exclude_bought, ("never", "always"))
+        elif not (isinstance(self.exclude_bought, str) and self.exclude_bought in {"never", "always"}):
+            raise InputError(
+                f"exclude_bought is {shown(self.exclude_bought)}: it must be 'never', 'always', or a timedelta such as "
+                "days(30), for 'not again within 30 days'."
+            )
         for name in ("repeat_after", "deny_for", "max_per"):
             if not isinstance(getattr(self, name), Mapping):
                 raise InputError(f"{name} is {shown(getattr(self, name))}: a mapping is needed.")

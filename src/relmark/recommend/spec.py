@@ -101,7 +101,7 @@ def shared_fields(spec: Spec, seen: Interactions, past: History, now: int | None
         "history": past,
         "popularity": (np.bincount(past.item, minlength=seen.n_items) / max(buyers, 1)).astype(np.float32),
         "now": now,
-        "catalogue": Catalogue(seen.item, seen.items),
+        "catalogue": Catalogue(seen.item, seen.catalogue),
     }
 
 
