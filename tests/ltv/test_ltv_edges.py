@@ -93,7 +93,7 @@ def test_an_integral_that_no_memory_holds_is_refused():
 
 def test_bg_bb_refuses_more_opportunities_than_it_can_sum_over():
     one = PurchaseSummary(frequency=[1.0], recency=[1.0], T=[1e12], unit="period")
-    with pytest.raises(InputError, match="T has 1000000000000.0.*at most 100,000 opportunities"):
+    with pytest.raises(InputError, match=r"T has 1000000000000.0.*at most 100,000 opportunities"):
         BgBb.fit(one)
     few = PurchaseSummary(frequency=[1.0], recency=[1.0], T=[6.0], unit="period")
     with pytest.raises(InputError, match="at most 1,000,000 periods"):

@@ -485,3 +485,66 @@ def test_every_model_refuses_what_are_no_interactions(name):
 def test_models_without_similarity_say_which_have_it(name):
     with pytest.raises(InputError, match="fit Ease, ItemNeighbors or Als"):
         SPECS[name].fit(shop()).similar_items(1)
+
+
+def test_where_nothing_speaks_for_an_item_ease_leaves_the_order_to_popularity():
+    """One customer's only item is nobody else's: no item of theirs says anything of the others."""
+    who = ["odd", "a", "a", "b", "b", "c", "d", "e", "e"]
+    what = ["zither", "apple", "tea", "cup", "tea", "tea", "cup", "tea", "cup"]
+    model = Ease(regularization=1.0).fit(Interactions.from_columns(customer_id=who, item=what))
+    recs = model.recommend(["odd"], rules=BOUGHT)
+    assert [(r.item, r.score, r.reason) for r in recs.for_customer("odd")] == [
+        ("tea", 0.0, "popular"), ("cup", 0.0, "popular"), ("apple", 0.0, "popular"),
+    ]  # fmt: skip
+    assert recs.source.tolist() == ["popular"] * 3
+    # what purchases speak for comes before it, and what they speak against after it
+    pair = ["x", "y"] * 3 + ["x", "z", "z", "y", "y"]
+    people = [10, 10, 11, 11, 12, 12, 13, 14, 13, 15, 16]
+    more = Interactions.from_columns(customer_id=people + list(range(20, 24)), item=pair + ["far"] * 3 + ["near"])
+    found = Ease(regularization=0.5).fit(more).recommend([13], k=9, rules=BOUGHT).for_customer(13)
+    scores = [r.score for r in found]
+    assert scores == sorted(scores, reverse=True)
+    assert [r.item for r in found if r.score == 0.0] == ["far", "near"]
+
+
+def test_a_fill_has_one_score_in_recommend_and_in_explain():
+    x = Interactions.from_columns(customer_id=[1, 1, 2, 2, 3, 4, 4], item=["a", "b", "a", "b", "c", "c", "d"])
+    for spec in (Ease(regularization=1.0), ItemNeighbors(), Als(factors=2, iterations=2)):
+        model = spec.fit(x)
+        for customer in (1, 3, 99):
+            for rec in model.recommend([customer]).for_customer(customer):
+                said = model.explain(customer, rec.item)
+                assert said.score == pytest.approx(rec.score, rel=1e-4, abs=1e-6)
+                assert said.contributions.sum() == pytest.approx(said.score, rel=1e-4, abs=1e-6)
+                if rec.reason == "popular":
+                    assert said.source == "popular"
+                    assert customer == 99 or "50 % of customers" in said.note or "25 % of customers" in said.note
+
+
+def test_ease_says_beforehand_what_it_would_cost():
+    n = 10_001
+    x = Interactions.from_columns(customer_id=np.arange(n) % 7, item=np.arange(n))
+    with pytest.raises(InputError, match=r"10,001 bought items.*0.4 GB and about 0.41 minutes.*max_items=10001"):
+        Ease().fit(x)
+
+
+def test_messages_name_the_choice_that_is_wanted_and_plain_values():
+    with pytest.raises(
+        InputError, match=r"exclude_bought is 30: it must be 'never', 'always', or a timedelta.*days\(30\)"
+    ):
+        Rules(exclude_bought=30)
+    with pytest.raises(InputError, match="exclude_bought is 'alwys'"):
+        Rules(exclude_bought="alwys")
+    words = Interactions.from_columns(customer_id=["u", "u"], item=["x", "y"])
+    with pytest.raises(InputError, match="Popular ranks 'x' without"):
+        Popular().fit(words).similar_items("x")
+    told = Ease(regularization=1.0).fit(words).explain(np.str_("u"), np.str_("x"))
+    assert "np." not in repr(told)
+    assert "np." not in repr(Ease(regularization=1.0).fit(words).similar_items(np.str_("x")))
+
+
+def test_scores_print_the_digits_that_count():
+    x = Interactions.from_columns(customer_id=[1, 1, 2, 2, 3], item=["tea", "cup", "tea", "cup", "tea"])
+    assert repr(ItemNeighbors().fit(x).recommend([3], k=1).for_customer(3)[0]).startswith(
+        "Recommendation(item='cup', score=0.8165, rank=1"
+    )

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
-import numpy.typing as npt
-from scipy.special import digamma, gammaln, zeta
+from scipy.special import digamma, gammaln, ndtri, zeta
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
 from relmark.ltv._cells import distinct, weights_by
@@ -23,8 +23,6 @@ from relmark.ltv._newton import Terms
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
 from relmark.ltv.summary import PurchaseSummary, SpendCells
-
-FloatArray = npt.NDArray[np.float64]
 
 _BOUNDARIES = {
     "p up": "a customer's purchases hardly differ in value",
@@ -162,8 +160,6 @@ class GammaGamma(ParametricModel):
             Pearson's correlation with Fisher's interval. Far from zero, value of frequent buyers is misjudged: fit
             groups of like frequency apart.
         """
-        from scipy.special import ndtri
-
         checks.fraction("level", level)
         x, money, weight = _repeat_spend(summary)
         n = float(weight.sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, Self
 
 import attrs
 import numpy as np
@@ -11,13 +11,10 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import ColumnarResult
-
-if TYPE_CHECKING:
-    from relmark.ltv.purchase_model import ParametricModel
-
-FloatArray = npt.NDArray[np.float64]
+from relmark.ltv.fit import FitReport
 
 _STEP = 1e-4  # of a log parameter; the error of central differences is of its square
 
@@ -55,8 +52,23 @@ class PredictionInterval(ColumnarResult):
         )
 
 
+class Estimated(Protocol):
+    """A model that is its parameters, and knows how it was fitted."""
+
+    @property
+    def fit_report(self) -> FitReport | None:
+        """How the fit went."""
+
+    @property
+    def parameters(self) -> FloatArray:
+        """The parameters, shape (k,)."""
+
+    def with_parameters(self, parameters: npt.ArrayLike) -> Self:
+        """Return the same model at other parameters."""
+
+
 def prediction_interval(
-    model: ParametricModel,
+    model: Estimated,
     prediction: Callable[[Any], npt.ArrayLike],
     *,
     level: float,

@@ -14,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, gammaln, xlogy, zeta
 
+from relmark.core.checks import FloatArray
 from relmark.ltv._cells import unique_rows
 from relmark.ltv._newton import Terms
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
-
-FloatArray = npt.NDArray[np.float64]
 
 _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",

@@ -17,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
 from relmark.ltv.summary import UNITS, PurchaseSummary, horizon
-
-FloatArray = npt.NDArray[np.float64]
 
 _ZERO = np.zeros(1)
 _MOST_CELLS = 1 << 30

@@ -16,13 +16,12 @@ import numpy.typing as npt
 from scipy.special import betaln, digamma, zeta
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.ltv._hypergeometric import beta_mean
 from relmark.ltv._newton import Terms
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
-
-FloatArray = npt.NDArray[np.float64]
 
 _BOUNDARIES = {
     "alpha up": "people hardly differ in their chance to leave, alpha / (alpha + beta)",
@@ -162,13 +161,13 @@ def _periods(name: str, values: npt.ArrayLike, low: float = 0.0) -> FloatArray:
 def _cohorts(customers: Any) -> tuple[bool, list[FloatArray]]:
     """Return whether there are several cohorts, and each one's numbers of customers.
 
-    One column of any kind (a list, an array, a Series with any index) is one cohort; a list of such, or a table, has one
-    cohort a row, whose missing values at the end are periods that have not passed yet.
+    One column of any kind (a list, an array, a Series with any index) is one cohort; a list of such, or a table, has
+    one cohort per row, whose missing values at the end are periods that have not passed yet.
     """
     if isinstance(customers, (str, bytes, Mapping)) or not hasattr(customers, "__len__"):
         raise InputError(
-            f"customers is {checks.shown(customers)}: give how many of one cohort are left at the start of each period, "
-            "such as [1000, 869, 743], or a list of such."
+            f"customers is {checks.shown(customers)}: give how many of one cohort are left at the start of each "
+            "period, such as [1000, 869, 743], or a list of such."
         )
     table = customers.to_numpy() if hasattr(customers, "to_numpy") else customers
     nested = len(table) > 0 and np.ndim(table[0]) > 0

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.core.log import EventLog
 from relmark.core.results import ColumnarResult
@@ -16,8 +17,6 @@ from relmark.core.time import Instant
 from relmark.ltv.purchase_model import PurchaseModel
 from relmark.ltv.summary import UNIT_DAYS
 from relmark.ltv.transactions import last_day, purchase_days
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

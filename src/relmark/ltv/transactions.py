@@ -9,15 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.log import EventLog
 from relmark.core.ordering import group_order
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant, instant, local_days, local_midnights
 from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _CLEARED = 1e-9  # what is left of a purchase, as a share of it, when its refund was its price
 

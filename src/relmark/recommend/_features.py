@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import FloatArray
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.names import did_you_mean
@@ -18,7 +19,6 @@ from relmark.recommend._blas import one_blas_thread
 from relmark.recommend._history import history_of
 from relmark.recommend.interactions import Interactions
 
-FloatArray = npt.NDArray[np.float64]
 _MOST_WORDS = 50
 
 

@@ -16,6 +16,7 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.table import ItemTable
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._history import History
+from relmark.recommend.kinds import FITTED, read_spec
 
 _KIND, _VERSION = "fitted_recommender", 1
 _META = "relmark"
@@ -130,16 +131,12 @@ def _array(name: str, entry: Any) -> npt.NDArray[Any]:
 
 
 def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalogue: ItemTable | None) -> Any:
-    from relmark.recommend.kinds import fitted_kinds
-    from relmark.recommend.spec import spec_from_dict
-
-    kinds = fitted_kinds()
-    if meta["model"] not in kinds:
+    if not isinstance(meta["model"], str) or meta["model"] not in FITTED:
         raise DefinitionError(f"{str(meta['model'])[:64]!r} is no recommender.", path="$.model", code="unknown_model")
-    model = kinds[meta["model"]]
+    model = FITTED[meta["model"]]
     if not issubclass(model, cls):
         raise InputError(f"this is a saved {meta['model']!r}, not a {cls.__name__}: read it with Fitted.from_arrays.")
-    values: dict[str, Any] = {"spec": spec_from_dict(meta["spec"])}
+    values: dict[str, Any] = {"spec": read_spec(meta["spec"])}
     for attribute in attrs.fields(model):
         name = attribute.name
         if name in {"spec", "catalogue"}:
@@ -160,16 +157,14 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
     own = {name: array for name, array in arrays.items() if name != _META and not _is_of_a_part(name)}
     if _checksum(own) != meta["checksum"]:
         raise DefinitionError(
-            "the arrays are not those that were saved: some values changed, or rows changed places. Save the model anew.",
+            "the arrays are not those that were saved: values changed, or rows changed places. Save the model anew.",
             code="wrong_value",
         )
     return model(**values, catalogue=Catalogue(values["item"], catalogue))
 
 
 def _part(arrays: Mapping[str, Any], prefix: str, catalogue: ItemTable | None) -> Any:
-    from relmark.recommend.fitted import Fitted
-
-    return Fitted.from_arrays(
+    return Saved.from_arrays(
         {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}, catalogue=catalogue
     )
 

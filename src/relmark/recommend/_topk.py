@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import IntArray
+
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 _LOWEST = np.finfo(np.float32).min
 _BYTES = 4 << 20

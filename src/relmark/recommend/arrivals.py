@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import number, text
+from relmark.core.checks import IntArray, number, text
 from relmark.core.errors import InputError
 from relmark.core.time import Instant, days, duration
 from relmark.recommend._masks import NO, Block
@@ -21,7 +21,6 @@ from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fie
 __all__ = ["FittedNewArrivals", "NewArrivals"]
 
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True)
@@ -84,6 +83,7 @@ class FittedNewArrivals(Fitted):
     """The kind and launch of each item, shape (m,), and the share of each kind among all purchases."""
 
     source: ClassVar[str] = "new arrival"
+    kinds: ClassVar[tuple[str, ...]] = ("new_arrivals",)
 
     group: IntArray = attrs.field(converter=owned)
     share: npt.NDArray[np.float64] = attrs.field(converter=owned)

@@ -65,6 +65,7 @@ class FittedBuyAgain(Fitted):
     """Each customer's own items, scored."""
 
     source: ClassVar[str] = "buy again"
+    kinds: ClassVar[tuple[str, ...]] = ("buy_again",)
 
     @property
     def sources(self) -> tuple[str, ...]:

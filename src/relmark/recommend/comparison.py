@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import generator, one_of, shown
+from relmark.core.checks import FloatArray, generator, one_of, shown
 from relmark.core.errors import InputError
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.resampling import draws_of_means, percentiles
@@ -25,8 +25,6 @@ from relmark.recommend.spec import Spec
 from relmark.recommend.splits import folds_by_time
 
 __all__ = ["Comparison", "compare"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -156,6 +156,7 @@ class FittedEase(Fitted):
     """The weights B of the bought items: ``weights[i, j]`` is how much ``active[i]`` speaks for ``active[j]``."""
 
     source: ClassVar[str] = "ease"
+    kinds: ClassVar[tuple[str, ...]] = ("ease",)
 
     active: npt.NDArray[np.int32] = attrs.field(converter=owned)
     weights: FloatArray = attrs.field(converter=owned)

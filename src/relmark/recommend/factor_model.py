@@ -54,6 +54,7 @@ class FactorModel(Fitted):
     """Vectors of items and customers; a score is their dot product (for BPR, the last column is an item's bias)."""
 
     source: ClassVar[str] = "factors"
+    kinds: ClassVar[tuple[str, ...]] = ("als", "bpr", "factors")
 
     item_factors: FloatArray = attrs.field(converter=owned)
     customer_factors: FloatArray = attrs.field(converter=owned)

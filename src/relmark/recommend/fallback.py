@@ -75,6 +75,7 @@ class FittedFallback(Composed):
     """Fitted models in the order in which they are asked."""
 
     source: ClassVar[str] = "fallback"
+    kinds: ClassVar[tuple[str, ...]] = ("fallback",)
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import shown, whole
+from relmark.core.checks import IntArray, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.ids import find_ids, id_array
 from relmark.core.table import ItemTable
@@ -27,13 +27,13 @@ from relmark.recommend._ranking import ranked
 from relmark.recommend._saved import Saved
 from relmark.recommend._topk import top_k
 from relmark.recommend.interactions import Interactions
+from relmark.recommend.kinds import FITTED
 from relmark.recommend.recommendations import Explanation, Recommendation, Recommendations, SimilarCustomer
 from relmark.recommend.rules import ItemId, Rules
 
 __all__ = ["Fitted"]
 
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 Contributions = tuple[list[str], npt.NDArray[np.float64]]
 
 
@@ -58,6 +58,13 @@ class Fitted(Owned, Saved):
     """
 
     source: ClassVar[str] = ""
+    kinds: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Enter the class under the names of the settings that it is fitted with."""
+        super().__init_subclass__(**kwargs)
+        if "kinds" in vars(cls):
+            FITTED.update(dict.fromkeys(cls.kinds, cls))
 
     spec: Any
     item: npt.NDArray[Any] = attrs.field(converter=owned)

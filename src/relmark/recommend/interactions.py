@@ -7,13 +7,13 @@ bit, and the sparse matrix of customers by items is there without sorting again.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import numbers, one_of, refuse_rows, same_length
+from relmark.core.checks import FloatArray, IntArray, numbers, one_of, refuse_rows, same_length
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import html_table, text_table
 from relmark.core.ids import code_ids
@@ -22,6 +22,7 @@ from relmark.core.names import did_you_mean
 from relmark.core.ordering import stable_order
 from relmark.core.table import ItemTable
 from relmark.core.time import Instant, duration, instant, instant_text, instants
+from relmark.recommend._history import WEIGHTS, Weight, history_of
 from relmark.recommend._owned import Owned, frozen, owned
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Interactions", "Weight"]
 
-Weight: TypeAlias = Literal["binary", "log", "quantity", "purchases"]
-WEIGHTS: tuple[Weight, ...] = ("binary", "log", "quantity", "purchases")
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.integer[Any]]
 
 
@@ -286,8 +283,6 @@ class Interactions(Owned):
             What implicit and scipy take.
         """
         from scipy.sparse import csr_matrix
-
-        from relmark.recommend._history import history_of
 
         seen = self if as_of is None else self.until(as_of)
         now = seen.last_time if as_of is None else instant(as_of)

@@ -164,6 +164,7 @@ class FittedNeighbors(Fitted):
     """The neighbors of each item: rows of items, nearest first in weight, items ascending."""
 
     source: ClassVar[str] = "neighbors"
+    kinds: ClassVar[tuple[str, ...]] = ("item_neighbors",)
 
     neighbors: History
 

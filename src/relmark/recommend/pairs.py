@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import one_of, shown, whole
+from relmark.core.checks import FloatArray, one_of, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.ids import id_array
 from relmark.core.results import ColumnarResult
@@ -21,7 +21,6 @@ from relmark.recommend.rules import ItemId, Items, as_items
 
 __all__ = ["Pairs", "also_bought"]
 
-FloatArray = npt.NDArray[np.float64]
 _MEASURES = ("llr", "confidence", "jaccard", "cosine", "leverage", "conviction", "count", "support")
 
 

@@ -98,6 +98,7 @@ class FittedPopular(Fitted):
     """Items with their (decayed) counts, shape (m,); one that nobody bought is not recommended."""
 
     source: ClassVar[str] = "popular"
+    kinds: ClassVar[tuple[str, ...]] = ("popular",)
 
     counts: FloatArray = attrs.field(converter=owned)
 

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import fraction, generator, one_of, whole
+from relmark.core.checks import FloatArray, IntArray, fraction, generator, one_of, whole
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.ids import find_ids
 from relmark.core.intervals import Estimate, Interval
@@ -23,8 +23,6 @@ from relmark.recommend.rules import Rules
 
 __all__ = ["METRICS", "Quality", "quality"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 METRICS = (
     "ndcg", "recall", "precision", "hit_rate", "map", "mrr", "revenue", "repeat_share", "novelty", "diversity",
 )  # fmt: skip
