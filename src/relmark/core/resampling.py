@@ -1,4 +1,4 @@
-"""Intervals of means over customers, who are drawn whole: all lists and folds of a customer come together."""
+"""Intervals of means over customers, who are drawn whole: all rows of a customer come together."""
 
 from __future__ import annotations
 

@@ -129,7 +129,8 @@ def _rate_so_far(frequency: FloatArray, T: FloatArray) -> FloatArray:
     """Return the repeat purchases per unit of time of each customer, and that of all where nothing was watched."""
     watched = float(T.sum())
     pooled = float(frequency.sum()) / watched if watched > 0 else 0.0
-    return np.divide(frequency, T, out=np.full(len(T), pooled), where=T > 0)
+    rate: FloatArray = np.divide(frequency, T, out=np.full(len(T), pooled), where=T > 0)
+    return rate
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

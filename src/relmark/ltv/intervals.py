@@ -73,13 +73,13 @@ def prediction_interval(
     *,
     level: float,
     method: str,
-    draws: int,
+    resamples: int,
     rng: np.random.Generator | int | None,
 ) -> PredictionInterval:
     """Return a prediction of a fitted model with its interval; `ParametricModel.interval` says how."""
     checks.fraction("level", level)
     checks.one_of("method", method, ("delta", "draws"))
-    checks.whole("draws", draws, low=20)
+    checks.whole("resamples", resamples, low=20)
     value = np.atleast_1d(np.asarray(prediction(model), dtype=np.float64))
     report = model.fit_report
     nothing = np.full(value.shape, np.nan)
@@ -96,7 +96,7 @@ def prediction_interval(
         return np.atleast_1d(result)
 
     if method == "draws":
-        sample = checks.generator(rng).multivariate_normal(theta, report.log_covariance, size=draws, method="eigh")
+        sample = checks.generator(rng).multivariate_normal(theta, report.log_covariance, size=resamples, method="eigh")
         drawn = np.stack([at(logs) for logs in sample])
         low, high = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=0)
     else:

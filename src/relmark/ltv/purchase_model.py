@@ -77,8 +77,8 @@ class ParametricModel(Definition):
         *,
         level: float = 0.95,
         method: str = "delta",
-        draws: int = 500,
-        rng: np.random.Generator | int | None = None,
+        resamples: int = 500,
+        rng: np.random.Generator | int | None = 0,
     ) -> PredictionInterval:
         """Return any prediction with the interval that the uncertainty of the parameters gives it.
 
@@ -96,10 +96,10 @@ class ParametricModel(Definition):
             "delta": the prediction as a linear function of the log parameters, twice as many predictions as there are
             parameters; "draws": quantiles over parameters drawn from their normal approximation, which keeps to the
             range of the prediction.
-        draws : int
-            How many draws.
+        resamples : int
+            How many draws of the parameters.
         rng : Generator or int, optional
-            The randomness of the draws.
+            The randomness of the draws; None for a new one at each call.
 
         Returns
         -------
@@ -107,7 +107,7 @@ class ParametricModel(Definition):
             `value`, `low` and `high` in the shape of the prediction; NaN ends, with `reason`, where the model was not
             fitted or its fit did not converge.
         """
-        return prediction_interval(self, prediction, level=level, method=method, draws=draws, rng=rng)
+        return prediction_interval(self, prediction, level=level, method=method, resamples=resamples, rng=rng)
 
     def _body(self) -> dict[str, Any]:
         unit = getattr(self, "unit", None)

@@ -39,7 +39,7 @@ class Owned:
 
 
 def _restored(cls: type[Any], values: dict[str, Any]) -> Any:
-    made = cls.__new__(cls)
+    made = object.__new__(cls)
     for name, value in values.items():
         object.__setattr__(made, name, owned(value) if isinstance(value, np.ndarray) else value)
     return made

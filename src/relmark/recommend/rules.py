@@ -208,7 +208,7 @@ class Rules(Definition):
         """Validate each rule by its name."""
         if isinstance(self.exclude_bought, timedelta):
             duration("exclude_bought", self.exclude_bought)
-        elif not (isinstance(self.exclude_bought, str) and self.exclude_bought in {"never", "always"}):
+        elif self.exclude_bought not in ("never", "always"):
             raise InputError(
                 f"exclude_bought is {shown(self.exclude_bought)}: it must be 'never', 'always', or a timedelta such as "
                 "days(30), for 'not again within 30 days'."
