@@ -182,7 +182,7 @@ def test_intervals_of_predictions_by_both_methods():
     unfitted = PAPER.interval(lambda m: m.expected_purchases_new(39.0))
     assert np.isnan(unfitted.low[0])
     assert "not fitted" in unfitted.estimates[0].reason
-    for bad in ({"level": 1.0}, {"method": "magic"}, {"draws": 3}):
+    for bad in ({"level": 1.0}, {"method": "magic"}, {"resamples": 3}):
         with pytest.raises(InputError):
             m.interval(lambda m: m.r, **bad)
 

@@ -19,6 +19,7 @@ from relmark.recommend._fold_in import fold_in, fold_in_pairwise, pairwise
 from relmark.recommend._history import History, history_of
 from relmark.recommend._masks import NO, Block
 from relmark.recommend._owned import owned
+from relmark.recommend._topk import in_steps
 from relmark.recommend.fitted import Contributions, Fitted
 from relmark.recommend.interactions import Interactions, Weight, check_weight
 from relmark.recommend.spec import Spec, check_half_life
@@ -168,11 +169,6 @@ class FactorModel(Fitted):
         return tastes
 
     @cached_property
-    def _doubles(self) -> npt.NDArray[np.float64]:
-        """The items' vectors in float64, shape (f, m)."""
-        return np.ascontiguousarray(self.item_factors.T, dtype=np.float64)
-
-    @cached_property
     def _gram(self) -> npt.NDArray[np.float64]:
         """Y'Y + lambda I, shape (f, f)."""
         Y = self._vectors.astype(np.float64)
@@ -180,8 +176,7 @@ class FactorModel(Fitted):
 
     def _own(self, block: Block) -> FloatArray:
         tastes = self._tastes(block)
-        # In float64, so that rounding to float32 is the same on every processor and ties stay ties.
-        scores = (tastes.astype(np.float64) @ self._doubles).astype(np.float32)
+        scores: FloatArray = in_steps(tastes @ self.item_factors.T)
         scores[~tastes.any(axis=1)] = NO
         if not self._known.all():
             scores[:, ~self._known] = NO
