@@ -226,7 +226,7 @@ def test_models_check_their_parameters_and_their_json():
     assert BgNbd.from_json(m.to_json()) == m
     body = m.to_dict()
     for change, message in (
-        ({"r": "1"}, "r: '1' is no number"),
+        ({"r": "1"}, "r: '1' is not a number"),
         ({"r": -1}, "r is -1"),
         ({"q": 1}, "unknown key"),
         ({"unit": "x"}, "unit"),

@@ -88,9 +88,9 @@ def test_a_table_of_customers_can_describe_them():
     [
         ({"age": [1]}, {}, InputError, "no customer_id"),
         ([1, 2], {}, InputError, "features is a list"),
-        ({"customer_id": np.arange(9), "age": np.arange(9)}, {"activity": ["orders"]}, InputError, "no column"),
-        ({"customer_id": np.arange(9)}, {}, NotEnoughDataError, "no column"),
-        ({"customer_id": np.arange(9), "x": [None] * 9}, {}, NotEnoughDataError, "no column"),
+        ({"customer_id": np.arange(9), "age": np.arange(9)}, {"activity": ["orders"]}, InputError, "not a column"),
+        ({"customer_id": np.arange(9)}, {}, NotEnoughDataError, "not a column"),
+        ({"customer_id": np.arange(9), "x": [None] * 9}, {}, NotEnoughDataError, "not a column"),
         ({"customer_id": np.arange(9), "age": np.arange(9)}, {}, NotEnoughDataError, "3 of the seed"),
         (tastes(), {"activity": ["orders"]}, InputError, "have their own"),
         (tastes(), {"method": "knn"}, InputError, "method is 'knn'"),

@@ -177,11 +177,11 @@ def test_a_saved_model_that_was_changed_is_refused(models):
     with pytest.raises(DefinitionError, match="do not fit together"):
         Fitted.from_arrays({**arrays, "history.item": arrays["history.item"][:-1]})
     body = model.to_dict()
-    with pytest.raises(DefinitionError, match="is no recommender"):
+    with pytest.raises(DefinitionError, match="is not a recommender"):
         Fitted.from_dict({**body, "model": "oracle"})
     with pytest.raises(DefinitionError, match="dtype is one of"):
         Fitted.from_dict({**body, "arrays": {"item": {"dtype": "object", "shape": [0], "values": []}}})
-    with pytest.raises(DefinitionError, match="these values are no array"):
+    with pytest.raises(DefinitionError, match="these values are not an array"):
         Fitted.from_dict({**body, "arrays": {"item": {"dtype": "int64", "shape": [3], "values": ["a"]}}})
     with pytest.raises(DefinitionError, match="an object is needed"):
         Fitted.from_dict({**body, "arrays": []})

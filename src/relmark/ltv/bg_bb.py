@@ -1,8 +1,8 @@
 """BG/BB: buying or not at each of a series of opportunities, by people who leave unseen.
 
 The story (Fader, Hardie and Shang 2010): there is one opportunity a period (a yearly appeal, a monthly issue, a
-fair), at which an active person buys with a chance of his own; before each one he may leave for good, with another
-chance of his own. Both chances differ between people as beta distributions.
+fair), at which an active person buys with a chance of their own; before each one they may leave for good, with
+another chance of their own. Both chances differ between people as beta distributions.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class BgBb(PurchaseModel):
         NotEnoughDataError
             Nobody used an opportunity.
         InputError
-            T or recency are no whole numbers, or frequency is above recency.
+            T or recency are not whole numbers, or frequency is above recency.
         """
         need_repeat_buyers(summary, "BG/BB")
         columns = _opportunities(summary)

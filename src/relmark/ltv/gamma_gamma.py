@@ -1,4 +1,4 @@
-"""Gamma-Gamma: what a customer spends on average, from what he spent so far.
+"""Gamma-Gamma: what a customer spends on average, from what they spent so far.
 
 The story (Fader, Hardie and Lee 2005, "RFM and CLV"; Fader and Hardie 2013): the value of each purchase varies around
 a mean of the customer's own, as a gamma distribution with shape p; the means differ between customers by a second

@@ -1,6 +1,6 @@
 """NBD: purchases at random by customers who never leave. The yardstick that the models with leaving must beat.
 
-The story (Ehrenberg 1959): everybody buys at random at a rate of his own, and the rates differ between people as a
+The story (Ehrenberg 1959): everybody buys at random at a rate of their own, and the rates differ between people as a
 gamma distribution. Where a customer base is loyal by its nature, or the observation short, it is all that is needed;
 else it takes silence for bad luck and promises too much.
 """

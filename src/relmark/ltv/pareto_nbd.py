@@ -1,8 +1,9 @@
 """Pareto/NBD: purchases at random until an unseen lifetime ends.
 
-The story (Schmittlein, Morrison and Colombo 1987): while a customer, somebody buys at random at a rate of his own; his
-time as a customer is exponential, with a rate of his own. Both rates differ between people as gamma distributions. In
-contrast to BG/NBD people may leave at any time, not only at a purchase: who never bought again may have left too.
+The story (Schmittlein, Morrison and Colombo 1987): while a customer, somebody buys at random at a rate of their own;
+their time as a customer is exponential, with a rate of its own. Both rates differ between people as gamma
+distributions. In contrast to BG/NBD people may leave at any time, not only at a purchase: who never bought again may
+have left too.
 """
 
 from __future__ import annotations

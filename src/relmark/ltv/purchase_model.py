@@ -120,7 +120,7 @@ class ParametricModel(Definition):
         for name in cls.names():
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise DefinitionError(f"{value!r} is no number.", path=f"$.{name}", code="wrong_type")
+                raise DefinitionError(f"{value!r} is not a number.", path=f"$.{name}", code="wrong_type")
         try:
             return cls(**body)
         except InputError as error:
@@ -340,7 +340,7 @@ class PurchaseModel(ParametricModel, ABC):
     def posterior_rate(self, summary: PurchaseSummary) -> FloatArray:
         """Return the mean rate, per unit of the summary, at which each customer buys (or bought) while one, shape (n,).
 
-        It is E[lambda | frequency, recency, T], over both cases, that the customer is alive and that he has left.
+        It is E[lambda | frequency, recency, T], over both cases, that the customer is alive and that they have left.
         """
         return self._rate(*self._columns(summary))
 

@@ -1,6 +1,6 @@
 """Shifted beta-geometric: how long subscribers stay, where leaving is seen.
 
-The story (Fader and Hardie 2007): at the end of each period a subscriber renews or leaves, with a chance of his own
+The story (Fader and Hardie 2007): at the end of each period a subscriber renews or leaves, with a chance of their own
 to leave; the chances differ between people as a beta distribution. So retention rises with tenure though nobody gets
 more loyal: those who leave easily are gone first. A cohort's first few numbers tell the curve far ahead.
 """

@@ -102,7 +102,7 @@ def _tastes(x: Interactions, known: npt.NDArray[Any], factors: int) -> FloatArra
 def _of_table(table: CustomerTable, activity: Sequence[str]) -> Features:
     for name in activity:
         if name not in table.columns:
-            raise InputError(f"activity has {name!r}, which is no column.{did_you_mean(name, table.columns)}")
+            raise InputError(f"activity has {name!r}, which is not a column.{did_you_mean(name, table.columns)}")
     parts, active = [], []
     for name, column in table.columns.items():
         block = _numbers(column)

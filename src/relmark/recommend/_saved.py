@@ -127,12 +127,14 @@ def _array(name: str, entry: Any) -> npt.NDArray[Any]:
         array = np.array(entry["values"], dtype=np.str_ if entry["dtype"] == "str" else entry["dtype"])
         return array.reshape(entry["shape"])
     except (TypeError, ValueError) as error:
-        raise DefinitionError(f"these values are no array: {error}.", path=path, code="wrong_type") from None
+        raise DefinitionError(f"these values are not an array: {error}.", path=path, code="wrong_type") from None
 
 
 def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalogue: ItemTable | None) -> Any:
     if not isinstance(meta["model"], str) or meta["model"] not in FITTED:
-        raise DefinitionError(f"{str(meta['model'])[:64]!r} is no recommender.", path="$.model", code="unknown_model")
+        raise DefinitionError(
+            f"{str(meta['model'])[:64]!r} is not a recommender.", path="$.model", code="unknown_model"
+        )
     model = FITTED[meta["model"]]
     if not issubclass(model, cls):
         raise InputError(f"this is a saved {meta['model']!r}, not a {cls.__name__}: read it with Fitted.from_arrays.")

@@ -316,11 +316,11 @@ def _read_items(value: Any, path: str) -> Any:
 
 def _is_id(value: Any, path: str) -> ItemId:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise DefinitionError(f"{shown(value)} is no id.", path=path, code="wrong_type")
+        raise DefinitionError(f"{shown(value)} is not an id.", path=path, code="wrong_type")
     return value
 
 
 def _is_text(value: Any, path: str) -> str:
     if not isinstance(value, str) or not value:
-        raise DefinitionError(f"{shown(value)} is no name.", path=path, code="wrong_type")
+        raise DefinitionError(f"{shown(value)} is not a name.", path=path, code="wrong_type")
     return value
