@@ -35,7 +35,7 @@ _BOUNDARIES = {
 }
 
 # One-time buyers may be slow or gone at once, and people may leave at one rate or at many.
-_STARTS = ((3.2, -2.0, 0.4, -0.5), (0.0, 2.0, -2.2, -6.0))
+_STARTS = ((3.2, -2.0, 0.4, -0.5), (0.0, 2.0, -2.2, -6.0), (-0.5, -1.0, 1.0, 1.5))
 _FEW = 500
 
 
@@ -114,7 +114,7 @@ class ParetoNbd(PurchaseModel):
             n=summary.n_customers,
             prior=prior,
             boundaries=_BOUNDARIES,
-            elsewhere=Elsewhere(_STARTS, always=False, sketch=sketch),
+            elsewhere=Elsewhere(_STARTS, sketch=sketch),
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
         return cls(**values, unit=summary.unit, fit_report=fitted.report)
