@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from relmark.recommend import Als, Ease, FactorModel, Interactions, ItemNeighbours, Rules, also_bought
+from relmark.recommend import Als, Ease, FactorModel, Interactions, ItemNeighbors, Rules, also_bought
 
 DATA = Path(os.environ.get("RELMARK_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 BOUGHT = Rules(exclude_bought="always")
@@ -53,12 +53,12 @@ def factor_rivals(customers: int, items: int, factors: int = 64) -> timing.Timin
     )
 
 
-def neighbour_rivals(customers: int, items: int) -> timing.Timing:
-    """Time the best 20 of every customer from 20 neighbours an item."""
+def neighbor_rivals(customers: int, items: int) -> timing.Timing:
+    """Time the best 20 of every customer from 20 neighbors an item."""
     from implicit.nearest_neighbours import CosineRecommender
 
     x = made_up(customers, items, 30)
-    ours = ItemNeighbours(k=20).fit(x)
+    ours = ItemNeighbors(k=20).fit(x)
     rival = CosineRecommender(K=21, num_threads=1)
     matrix, everyone = csr_matrix(x.matrix()), np.arange(customers)
     rival.fit(matrix, show_progress=False)
@@ -95,7 +95,7 @@ def pair_rivals() -> timing.Timing:
 def one_customer() -> None:
     """Print how long one customer takes, in microseconds of CPU."""
     x = made_up(5000, 1000, 30)
-    for name, spec in {"Ease": Ease(), "Als(factors=64)": Als(factors=64), "ItemNeighbours": ItemNeighbours()}.items():
+    for name, spec in {"Ease": Ease(), "Als(factors=64)": Als(factors=64), "ItemNeighbors": ItemNeighbors()}.items():
         model = spec.fit(x)
         model.recommend(7, 10, rules=BOUGHT)
         cost = timing.cpu_seconds(lambda m=model: [m.recommend(c, 10, rules=BOUGHT) for c in range(500)]) / 500
@@ -116,8 +116,8 @@ if __name__ == "__main__":
     rows = {
         "top 20 from 64 factors, bought left out, 1,000 items": (factor_rivals(20_000, 1_000), "5 x implicit"),
         "top 20 from 64 factors, bought left out, 10,000 items": (factor_rivals(10_000, 10_000), "1.5 x implicit"),
-        "top 20 from neighbours, 1,000 items": (neighbour_rivals(10_000, 1_000), "5 x implicit"),
-        "top 20 from neighbours, 10,000 items": (neighbour_rivals(5_000, 10_000), "5 x implicit"),
+        "top 20 from neighbors, 1,000 items": (neighbor_rivals(10_000, 1_000), "5 x implicit"),
+        "top 20 from neighbors, 10,000 items": (neighbor_rivals(5_000, 10_000), "5 x implicit"),
     }
     if (DATA / "online_retail.parquet").exists():
         rows["pairs of UCI invoices, 50 and more together"] = (pair_rivals(), "10 x mlxtend")

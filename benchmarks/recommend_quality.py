@@ -24,7 +24,7 @@ from relmark.recommend import (
     BuyAgain,
     Ease,
     Interactions,
-    ItemNeighbours,
+    ItemNeighbors,
     Pairs,
     Popular,
     also_bought,
@@ -63,7 +63,7 @@ def chosen(x: Interactions, items: str) -> Ease:
         for lam in (100.0, 200.0, 500.0)
         for half in (None, 240, 120, 60, 30)
     }
-    result = compare(grid, earlier, items=items, draws=2)
+    result = compare(grid, earlier, items=items, resamples=2)
     best = max(grid, key=lambda name: result.estimate(name).value)
     print(
         f"chosen on the 30 days before ({items} items): EASE, {best}, nDCG@10 {result.estimate(best).value:.3f} there"
@@ -135,8 +135,8 @@ if __name__ == "__main__":
         "EASE, lambda 200": Ease(),
         "EASE, chosen earlier": chosen(x, "new"),
         "ALS, defaults": Als(),
-        "neighbours, bm25": ItemNeighbours(measure="bm25"),
-        "neighbours, cosine": ItemNeighbours(),
+        "neighbors, bm25": ItemNeighbors(measure="bm25"),
+        "neighbors, cosine": ItemNeighbors(),
         "popular, 7 days": Popular(half_life=days(7)),
         "popular": Popular(),
     }
@@ -145,7 +145,7 @@ if __name__ == "__main__":
     models["buy again"] = BuyAgain()
     models["EASE and buy again"] = Blend({Ease(half_life=days(90)): 1.0, BuyAgain(): 1.0})
     result = compare(models, x)
-    repeats = result.evaluations["buy again"]
+    repeats = result.qualities["buy again"]
     print("\nlast 30 days, all items\n" + str(result))
     print(f"EASE and buy again over buy again: {result.difference('EASE and buy again', 'buy again')!r}")
     print(f"({len(repeats):,} customers)\n")

@@ -237,7 +237,7 @@ def test_recommend(log):
         Ease,
         Fallback,
         Interactions,
-        ItemNeighbours,
+        ItemNeighbors,
         NewArrivals,
         Popular,
         Rules,
@@ -249,7 +249,7 @@ def test_recommend(log):
     )
 
     items = ItemTable.from_columns(item=list("abcdef"), category=["x", "x", "y", "y", "z", "z"], price=[1.0] * 6)
-    x = Interactions.from_log(log, item="sku", order="order", items=items)
+    x = Interactions.from_log(log, item="sku", order="order", catalogue=items)
     m = Ease(regularization=20.0).fit(x)
     recs = m.recommend(customers=["c1", "c2"], k=3, rules=Rules(exclude_bought="never", deny=["a"]), as_of=AS_OF)
     assert recs.customer_id.tolist() == ["c1", "c2"]
@@ -272,7 +272,7 @@ def test_recommend(log):
     assert len(alike.customer_id) == len(alike.score) == 5
     assert {"auc", "baseline_auc", "lift"} <= set(dir(alike))
     rules = Rules(after_purchase=[AfterPurchase(of=Category("x"), within=days(30), block=Category("x"))])
-    specs = [Popular(), BuyAgain(), ItemNeighbours(k=3), Blend({Popular(): 1.0}), Fallback([BuyAgain(), Popular()])]
+    specs = [Popular(), BuyAgain(), ItemNeighbors(k=3), Blend({Popular(): 1.0}), Fallback([BuyAgain(), Popular()])]
     for spec in specs:
         assert len(spec.fit(x).recommend(customers=["c1"], k=1, rules=rules, as_of=AS_OF).offsets) == 2
     assert {Als, Bpr, NewArrivals, auto, split_by_time}

@@ -11,7 +11,24 @@ from pathlib import Path
 import numpy as np
 
 from relmark.core.base import CustomerBase
-from relmark.ltv import PurchaseSummary
+from relmark.ltv import (
+    BgBb,
+    BgNbd,
+    GammaGamma,
+    MbgNbd,
+    Nbd,
+    ParetoNbd,
+    PurchaseSummary,
+    ShiftedBetaGeometric,
+    _beta_binomial,
+    _geometric_dropout,
+    _pareto,
+    gamma_gamma,
+    nbd,
+    shifted_beta_geometric,
+)
+from relmark.ltv._cells import distinct, unique_rows, weights_by
+from relmark.ltv._newton import in_logarithms
 
 
 def lifetimes_file(name: str) -> Path:
@@ -79,6 +96,84 @@ def simulated(kind, n, parameters, T, rng):
         t_x[buys] = t[buys]
         alive = buys & (rng.random(n) >= p)
     return PurchaseSummary(frequency=x, recency=t_x, T=T, unit="week")
+
+
+MODELS = {
+    "nbd": Nbd, "bg": BgNbd, "mbg": MbgNbd, "pareto": ParetoNbd, "bg_bb": BgBb, "gamma": GammaGamma,
+    "sbg": ShiftedBetaGeometric,
+}  # fmt: skip
+
+
+def drawn(kind, rng):
+    """Return 50 to 1,000 customers drawn from a model whose parameters lie anywhere in wide ranges."""
+
+    def between(low, high):
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    n = int(between(50, 1_000 if kind != "pareto" else 200))
+    if kind == "bg_bb":
+        p, leave = rng.beta(between(0.2, 4), between(0.2, 4), n), rng.beta(between(0.2, 4), between(0.5, 8), n)
+        periods = int(rng.integers(4, 20))
+        x, t, active = np.zeros(n), np.zeros(n), np.ones(n, dtype=bool)
+        for i in range(1, periods + 1):
+            active &= rng.random(n) >= leave
+            buys = active & (rng.random(n) < p)
+            x += buys
+            t[buys] = i
+        return PurchaseSummary(frequency=x, recency=t, T=np.full(n, float(periods)), unit="period")
+    if kind == "gamma":
+        x = 1.0 + rng.poisson(rng.gamma(1.0, between(1, 100), n))
+        money = rng.gamma(between(0.5, 20) * x, 1.0 / rng.gamma(between(1.2, 10), 1.0 / between(5, 100), n)) / x
+        return PurchaseSummary(frequency=x, recency=x, T=x + 1, monetary_value=money)
+    if kind == "sbg":
+        leave, left, counts = rng.beta(between(0.1, 5), between(0.2, 10), n), np.ones(n, dtype=bool), [n]
+        for _ in range(int(rng.integers(3, 12))):
+            left &= rng.random(n) >= leave
+            counts.append(int(left.sum()))
+        return counts
+    T = rng.uniform(27, 39, n) if rng.random() < 0.3 else float(rng.integers(10, 80))
+    last = (between(0.2, 3), between(2, 40)) if kind == "pareto" else (between(0.2, 4), between(0.3, 6))
+    return simulated(kind, n, (between(0.2, 4), between(1, 25), *last), T, rng)
+
+
+def surface(kind, s):
+    """Return a model's log-likelihood with its derivatives, and the start of its fit."""
+    if kind == "sbg":
+        lost, kept = shifted_beta_geometric._losses(s)
+        return lambda p: shifted_beta_geometric._likelihood(p, lost, kept), np.array([1.0, 2.0])
+    if kind == "gamma":
+        x, money = s.frequency, s.monetary_value
+        w = np.ones(len(x))
+        counts, place = distinct(x)
+        n = weights_by(place, w, len(counts))
+        sums = float(x @ np.log(x)), float(x @ np.log(money)), float(np.log(money).sum())
+        return lambda p: gamma_gamma._likelihood(p, counts, n, x, money, w, sums), np.array([2.0, 3.0, money.mean()])
+    age = s.T.mean()
+    (x, t_x, T), w, _ = unique_rows([s.frequency, s.recency, s.T], s.weights)
+    if kind == "bg_bb":
+        rows = _beta_binomial.Histories.of(x, t_x, T)
+        return lambda p: _beta_binomial.likelihood(p, rows, w), np.array([1.0, 1.0, 1.0, 2.0])
+    if kind == "nbd":
+        (x, T), w, _ = unique_rows([s.frequency, s.T], s.weights)
+        return lambda p: nbd._likelihood(p, x, T, w), np.array([0.5, age / 4])
+    if kind == "pareto":
+        counts, place = distinct(x)
+        n = weights_by(place, w, len(counts))
+        start = np.array([0.5, age / 4, 0.5, age / 4])
+        return lambda p: _pareto.likelihood(p, x, t_x, T, w, counts, n), start
+    shift = int(kind == "mbg")
+    rows = _geometric_dropout.arranged(x, t_x, T, w, shift)
+    return lambda p: _geometric_dropout.likelihood(p, rows, shift), np.array([0.5, age / 4, 1.0, 2.0])
+
+
+def in_logs(surface, begin):
+    """Return a log-likelihood as the search sees it: of the logarithm of parameters over a start."""
+
+    def objective(theta):
+        parameters = begin * np.exp(theta)
+        return in_logarithms(surface(parameters), parameters)
+
+    return objective
 
 
 def lifetimes_package():

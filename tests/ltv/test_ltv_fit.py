@@ -27,6 +27,7 @@ from relmark.ltv import (
     shifted_beta_geometric,
 )
 from relmark.ltv._cells import distinct, unique_rows, weights_by
+from relmark.ltv._newton import maximize
 
 data = types.SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "ltv_data.py")))
 MODELS = {"nbd": Nbd, "bg": BgNbd, "mbg": MbgNbd, "pareto": ParetoNbd}
@@ -225,7 +226,7 @@ def test_models_check_their_parameters_and_their_json():
     assert BgNbd.from_json(m.to_json()) == m
     body = m.to_dict()
     for change, message in (
-        ({"r": "1"}, "r: '1' is no number"),
+        ({"r": "1"}, "r: '1' is not a number"),
         ({"r": -1}, "r is -1"),
         ({"q": 1}, "unknown key"),
         ({"unit": "x"}, "unit"),
@@ -306,6 +307,79 @@ def test_the_search_says_where_it_ended_and_along_what_the_likelihood_is_flat():
     report = fitted(never_better)
     assert "without a maximum" in report.problems[0]
     assert not report.converged
+
+
+def mbg_sets_with_two_maxima():
+    """Draw customers whose likelihood has a lower maximum nearest to the scale-free start, and a higher elsewhere."""
+    found = []
+    rng = np.random.default_rng(0)
+    while len(found) < 3:
+        truth = tuple(np.exp(rng.uniform(np.log([0.2, 1.0, 0.2, 0.3]), np.log([1.0, 25.0, 2.0, 3.0]))))
+        s = data.simulated("mbg", 300, truth, 40.0, rng)
+        arranged = _geometric_dropout.arranged(s.frequency, s.recency, s.T, None, 1)
+        begin = np.array([0.5, 10.0, 1.0, 2.0])
+        objective = data.in_logs(lambda p, d=arranged: _geometric_dropout.likelihood(p, d, 1), begin)
+        ends = [maximize(objective, np.array(start)) for start in ((0.0, 0, 0, 0), (2.0, 2, -1, -2.5))]
+        if all(end.settled and not end.at_box.any() for end in ends) and ends[1].value > ends[0].value + 0.1:
+            found.append((s, ends[0].value, ends[1].value))
+    return found
+
+
+def test_the_best_of_several_maxima_is_kept_and_the_other_one_said():
+    for s, lower, higher in mbg_sets_with_two_maxima():
+        report = MbgNbd.fit(s).fit_report
+        assert report.log_likelihood >= higher - 1e-6
+        assert report.starts > 1
+        gap = report.log_likelihood - lower
+        assert any(f"another maximum, {gap:.3g} lower" in note for note in report.notes), report.notes
+
+
+SETS = {"nbd": 2_000, "bg": 2_000, "mbg": 2_000, "pareto": 2_000, "bg_bb": 2_000, "gamma": 2_000, "sbg": 2_000}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(SETS))
+def test_no_fit_called_converged_has_a_better_point_within_reach_of_ten_random_starts(kind):
+    rng = np.random.default_rng(31)
+    random = np.random.default_rng(32)
+    converged = 0
+    for row in range(SETS[kind]):
+        drawn = data.drawn(kind, rng)
+        try:
+            model = data.MODELS[kind].fit(drawn)
+        except NotEnoughDataError:
+            continue
+        report = model.fit_report
+        surface, begin = data.surface(kind, drawn)
+        objective = data.in_logs(surface, begin)
+        here = np.log(model.parameters / begin)
+        converged += report.converged
+        for start in random.normal(0.0, 1.7, (10, len(begin))):
+            end = maximize(objective, start, known=[here] if report.converged else [], limit=15)
+            if end.merged or end.value <= report.log_likelihood + 1e-5:
+                continue
+            inside = end.settled and not end.at_box.any() and np.abs(end.theta).max() < 9
+            # flat there too: the same reason
+            inside = inside and np.linalg.eigvalsh(-end.hessian)[0] > 1 / 400
+            assert not report.converged, (row, end, report)
+            # where a fit says it ran off, there is no better maximum inside either
+            assert not inside, (row, end, report)
+    assert converged > SETS[kind] * 0.75
+
+
+def test_a_maximum_known_as_exactly_as_its_sum_allows_is_one():
+    """Sums of millions of logarithms round by more than the last steps promise to win."""
+    converged = 0
+    for mean, n, p, v in ((100, 1_000, 4.0, 15.0), (100, 3_000, 6.0, 1_500.0), (100, 5_000, 2.0, 15.0)):
+        rng = np.random.default_rng(41)
+        for _ in range(30):
+            x = 1.0 + rng.poisson(mean if v > 15 else rng.gamma(2.0, mean / 2.0, n), n)
+            money = rng.gamma(p * x, 1.0 / rng.gamma(3.5, 1.0 / v, n)) / x
+            s = PurchaseSummary(frequency=x, recency=x, T=x + 1, monetary_value=money)
+            report = GammaGamma.fit(s).fit_report
+            assert not any("without a maximum" in text for text in report.problems), report
+            converged += report.converged
+    assert converged > 60  # the others run off to a large p, where spend hardly varies within a customer
 
 
 @pytest.mark.slow

@@ -169,7 +169,7 @@ def test_intervals_of_predictions_by_both_methods():
     s = data.cdnow()
     m = BgNbd.fit(s)
     delta = m.interval(lambda m: m.expected_purchases_new(39.0))
-    drawn = m.interval(lambda m: m.expected_purchases_new(39.0), method="draws", draws=400, rng=3)
+    drawn = m.interval(lambda m: m.expected_purchases_new(39.0), method="draws", resamples=400, rng=3)
     assert delta.value[0] == drawn.value[0] == m.expected_purchases_new(39.0)
     assert delta.low[0] == pytest.approx(drawn.low[0], rel=0.03)
     assert delta.high[0] == pytest.approx(drawn.high[0], rel=0.03)
@@ -182,7 +182,7 @@ def test_intervals_of_predictions_by_both_methods():
     unfitted = PAPER.interval(lambda m: m.expected_purchases_new(39.0))
     assert np.isnan(unfitted.low[0])
     assert "not fitted" in unfitted.estimates[0].reason
-    for bad in ({"level": 1.0}, {"method": "magic"}, {"draws": 3}):
+    for bad in ({"level": 1.0}, {"method": "magic"}, {"resamples": 3}):
         with pytest.raises(InputError):
             m.interval(lambda m: m.r, **bad)
 

@@ -130,7 +130,7 @@ def test_uci_online_retail_agrees_with_lifetimes(rival, data):
     np.testing.assert_allclose(np.nan_to_num(s.monetary_value), frame["monetary_value"], rtol=1e-10)
     ours = BgNbd.fit(s)
     theirs = rival.BetaGeoFitter().fit(frame["frequency"], frame["recency"], frame["T"])
-    # its optimiser stops early where the surface is flat: ours is at least as likely, and predicts alike
+    # its optimizer stops early where the surface is flat: ours is at least as likely, and predicts alike
     theirs_model = from_lifetimes(theirs, "day")
     np.testing.assert_allclose(
         theirs_model.expected_purchases(s, 30.0),

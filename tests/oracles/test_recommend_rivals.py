@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from relmark.recommend import Als, Bpr, Interactions, ItemNeighbours, Rules, also_bought
+from relmark.recommend import Als, Bpr, Interactions, ItemNeighbors, Rules, also_bought
 
 world = runpy.run_path(str(Path(__file__).parents[1] / "recommend" / "recommend_data.py"))
 shop = world["shop"]
@@ -65,7 +65,7 @@ def test_bpr_has_the_factors_of_implicit():
 
 @pytest.mark.parametrize("measure", ["cosine", "tfidf", "bm25"])
 @pytest.mark.parametrize("weight", ["binary", "log"])
-def test_neighbours_have_the_similarities_of_implicit(measure, weight):
+def test_neighbors_have_the_similarities_of_implicit(measure, weight):
     from implicit import nearest_neighbours as rivals
 
     x = shop(lines=400)
@@ -81,8 +81,8 @@ def test_neighbours_have_the_similarities_of_implicit(measure, weight):
         rival.fit(csr(x, weight), show_progress=False)
     theirs = rival.similarity.toarray()
     np.fill_diagonal(theirs, 0.0)
-    ours = ItemNeighbours(k=x.n_items, measure=measure, weight=weight).fit(x)
-    assert ours.neighbours.matrix(x.n_items).toarray() == pytest.approx(theirs, rel=1e-4, abs=1e-6)
+    ours = ItemNeighbors(k=x.n_items, measure=measure, weight=weight).fit(x)
+    assert ours.neighbors.matrix(x.n_items).toarray() == pytest.approx(theirs, rel=1e-4, abs=1e-6)
 
 
 def mlxtend_pairs(x, least):

@@ -18,7 +18,7 @@ from relmark.recommend import (
     Category,
     Ease,
     Interactions,
-    ItemNeighbours,
+    ItemNeighbors,
     Popular,
     Rules,
     also_bought,
@@ -56,7 +56,7 @@ rule_sets = st.builds(
     after_purchase=st.lists(after, max_size=2).map(tuple),
 )
 specs = st.sampled_from(
-    [Popular(), Ease(regularization=2.0), ItemNeighbours(k=3), BuyAgain(), world["SPECS"]["blend"],
+    [Popular(), Ease(regularization=2.0), ItemNeighbors(k=3), BuyAgain(), world["SPECS"]["blend"],
      world["SPECS"]["als"]]
 )  # fmt: skip
 
@@ -66,7 +66,7 @@ def made(rows, kinds=None, price=None, stock=None):
     items = None
     if kinds is not None:
         items = ItemTable.from_columns(item=np.arange(10), category=kinds, price=price, in_stock=stock)
-    return Interactions.from_columns(customer_id=customer, item=item, time=START + day, order=order, items=items)
+    return Interactions.from_columns(customer_id=customer, item=item, time=START + day, order=order, catalogue=items)
 
 
 def allowed(rules, customer, rows, kinds, price, stock):
@@ -138,7 +138,7 @@ def test_what_may_not_come_never_comes_and_k_come_where_k_exist(rows, kinds, pri
         assert len(items) == min(k, room)
         dropped += len(could - ok)
     removed = sum(count for name, count in recs.dropped.items() if name != "max_per")
-    if isinstance(spec, ItemNeighbours):  # the second source is asked only where the first leaves room
+    if isinstance(spec, ItemNeighbors):  # the second source is asked only where the first leaves room
         assert removed <= dropped
     else:
         assert removed == dropped

@@ -13,7 +13,7 @@ from relmark.recommend import (
     Ease,
     Fallback,
     Interactions,
-    ItemNeighbours,
+    ItemNeighbors,
     NewArrivals,
     Popular,
 )
@@ -44,7 +44,7 @@ def shop(seed: int = 0, lines: int = 1500, customers: int = 40, wares: int = 25)
         quantity=rng.integers(1, 5, lines),
         value=rng.random(lines) * 20,
         order=rng.integers(0, 400, lines),
-        items=items,
+        catalogue=items,
     )
 
 
@@ -52,7 +52,7 @@ SPECS = {
     "popular": Popular(),
     "buy again": BuyAgain(),
     "new arrivals": NewArrivals(),
-    "neighbours": ItemNeighbours(k=5),
+    "neighbors": ItemNeighbors(k=5),
     "ease": Ease(regularization=10.0),
     "als": Als(factors=4, iterations=3),
     "bpr": Bpr(factors=4, iterations=5),

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from relmark import CustomerTable
+from relmark.core.auc import auc, delong_interval
 from relmark.errors import InputError, NotEnoughDataError
 from relmark.recommend import Interactions, look_alike
 from relmark.recommend._features import features_of
-from relmark.recommend.look_alike import auc, lift_at
+from relmark.recommend.look_alike import lift_at
 
 
 def tastes(seed=0, each=60):
@@ -87,7 +88,7 @@ def test_a_table_of_customers_can_describe_them():
     [
         ({"age": [1]}, {}, InputError, "no customer_id"),
         ([1, 2], {}, InputError, "features is a list"),
-        ({"customer_id": np.arange(9), "age": np.arange(9)}, {"activity": ["orders"]}, InputError, "no column"),
+        ({"customer_id": np.arange(9), "age": np.arange(9)}, {"activity": ["orders"]}, InputError, "not a column"),
         ({"customer_id": np.arange(9)}, {}, NotEnoughDataError, "no column"),
         ({"customer_id": np.arange(9), "x": [None] * 9}, {}, NotEnoughDataError, "no column"),
         ({"customer_id": np.arange(9), "age": np.arange(9)}, {}, NotEnoughDataError, "3 of the seed"),
@@ -112,6 +113,36 @@ def test_auc_agrees_with_counting_pairs():
     rng = np.random.default_rng(0)
     score, member = np.round(rng.normal(size=80), 1), rng.random(80) < 0.3
     wins = [(a > b) + 0.5 * (a == b) for a in score[member] for b in score[~member]]
-    assert auc(score, member) == pytest.approx(np.mean(wins))
+    assert auc(score, member).area == pytest.approx(np.mean(wins))
     assert lift_at(np.arange(10.0), np.arange(10) >= 8, 0.2) == pytest.approx(5.0)
     assert lift_at(np.arange(10.0), np.arange(10) >= 8, 1e-9) == pytest.approx(5.0)
+
+
+def test_the_interval_of_the_area_is_delongs():
+    """Against the placement values written out, DeLong, DeLong and Clarke-Pearson 1988, eq. 3 to 5."""
+    rng = np.random.default_rng(4)
+    score, member = np.round(rng.normal(size=60), 1), rng.random(60) < 0.4
+    score = score + member
+    wins = np.array([[(a > b) + 0.5 * (a == b) for b in score[~member]] for a in score[member]])
+    variance = wins.mean(axis=1).var(ddof=1) / member.sum() + wins.mean(axis=0).var(ddof=1) / (~member).sum()
+    found = auc(score, member)
+    assert found.variance == pytest.approx(variance)
+    logit = np.log(found.area / (1 - found.area))
+    half = 1.6448536269514722 * np.sqrt(variance) / (found.area * (1 - found.area))
+    interval = delong_interval(*found, 0.9)
+    assert (interval.low, interval.high) == pytest.approx(tuple(1 / (1 + np.exp(-(logit + np.array([-half, half]))))))
+    assert np.isnan(delong_interval(1.0, 0.0, 0.9).low)
+
+
+def test_level_is_the_callers_and_a_perfect_ranking_has_no_interval():
+    table = {"customer_id": np.arange(100), "age": np.arange(100) % 50, "orders": np.arange(100) % 7}
+    wide, narrow = (
+        look_alike(table, seed=np.arange(40, 50), size=3, level=level).auc_interval for level in (0.99, 0.5)
+    )
+    assert wide.low < narrow.low < narrow.high < wide.high
+    assert wide.level == 0.99
+    clear = {"customer_id": np.arange(40), "of": (np.arange(40) < 20).astype(float)}
+    perfect = look_alike(clear, seed=np.arange(20), size=3)
+    assert perfect.auc == 1.0
+    assert np.isnan(perfect.auc_interval.low)
+    assert "ranking is perfect" in perfect.note

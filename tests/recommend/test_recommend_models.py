@@ -16,7 +16,7 @@ from relmark.recommend import (
     Factors,
     Fallback,
     Interactions,
-    ItemNeighbours,
+    ItemNeighbors,
     NewArrivals,
     Popular,
     Rules,
@@ -46,15 +46,15 @@ def small(**more):
 
 @pytest.mark.parametrize(
     "spec",
-    [Ease(regularization=5.0), ItemNeighbours(), ItemNeighbours(measure="llr"), Als(factors=2, regularization=0.1),
+    [Ease(regularization=5.0), ItemNeighbors(), ItemNeighbors(measure="llr"), Als(factors=2, regularization=0.1),
      Bpr(factors=4, iterations=200, learning_rate=0.05)],
     ids=lambda spec: spec.kind,
 )  # fmt: skip
-def test_a_checkerboard_is_recognised(spec):
+def test_a_checkerboard_is_recognized(spec):
     n = 12
     model = spec.fit(checkerboard(n))
     recs = model.recommend(k=1, rules=BOUGHT)
-    assert recs.item.tolist() == list(range(n))  # the one of their own colour that they lack
+    assert recs.item.tolist() == list(range(n))  # the one of their own color that they lack
     for item in (0, 5):
         alike = model.similar_items(item, k=n // 2 - 1)
         assert all(other.item % 2 == item % 2 and other.item != item for other in alike)
@@ -84,7 +84,7 @@ def test_popular_ages_each_customer_by_their_last_purchase():
 
 def test_popular_keeps_to_a_category():
     items = ItemTable.from_columns(item=["tea", "cup", "jam"], category=["food", "ware", "food"])
-    model = Popular(category="food").fit(small(items=items))
+    model = Popular(category="food").fit(small(catalogue=items))
     assert model.recommend([9], 5).item.tolist() == ["jam", "tea"]
     with pytest.raises(MissingColumnError, match="'category'"):
         Popular(category="food").fit(small())
@@ -136,7 +136,7 @@ def test_new_arrivals_follow_the_taste_in_categories():
         category=["tea", "ware", "food", "tea", "ware", None],
         launched=np.array(["2020-01-01"] * 3 + ["2026-01-05", "2026-01-09", "2026-01-09"], "M8[D]"),
     )
-    model = NewArrivals(launched_within=days(10), prior=3.0).fit(small(items=items))
+    model = NewArrivals(launched_within=days(10), prior=3.0).fit(small(catalogue=items))
     recs = model.recommend([1, 3, 99])
     # purchases by kind: tea 3, ware 1, food 2; customer 1 has tea 2 and ware 1, so W = 3 and prior 3
     assert recs.for_customer(1)[0].item == "green tea"
@@ -158,16 +158,16 @@ def test_new_arrivals_follow_the_taste_in_categories():
 def test_new_arrivals_need_dates_and_an_instant():
     items = ItemTable.from_columns(item=[1], category=["a"], launched=["soon"])
     with pytest.raises(InputError, match="dates are needed"):
-        NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], items=items))
+        NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], catalogue=items))
     items = ItemTable.from_columns(
         item=[1, 2], category=["a", "a"], launched=np.array(["2026-01-01T10:00", "NaT"], "M8[us]")
     )
-    model = NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], items=items))
+    model = NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], catalogue=items))
     with pytest.raises(InputError, match="pass as_of"):
         model.recommend([1])
     assert model.recommend([1], as_of="2026-01-02").item.tolist() == [1]
     nothing = ItemTable.from_columns(item=[1], category=["a"], launched=[None])
-    empty = NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], items=nothing))
+    empty = NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], catalogue=nothing))
     assert len(empty.recommend([1], as_of="2026-01-02")) == 0
 
 
@@ -175,7 +175,7 @@ def test_new_arrivals_of_nobody_weigh_all_kinds_alike():
     items = ItemTable.from_columns(
         item=[1, 2], category=["a", "b"], launched=np.array(["2026-01-01", "2026-01-01"], "M8[D]")
     )
-    model = NewArrivals().fit(Interactions.from_columns(customer_id=[], item=[], items=items))
+    model = NewArrivals().fit(Interactions.from_columns(customer_id=[], item=[], catalogue=items))
     assert model.recommend([5], as_of="2026-01-02").score.tolist() == [0.5, 0.5]
 
 
@@ -234,7 +234,7 @@ def test_ease_takes_double_precision_where_weights_are_large():
 def test_nobody_and_nothing_can_be_fitted():
     x = Interactions.from_columns(customer_id=[], item=[])
     assert len(Ease().fit(x).recommend([1])) == 0
-    assert len(ItemNeighbours().fit(x).recommend([1])) == 0
+    assert len(ItemNeighbors().fit(x).recommend([1])) == 0
     assert len(Popular().fit(x).recommend([1])) == 0
     for spec in (Als(), Bpr()):
         with pytest.raises(NotEnoughDataError, match="no interaction"):
@@ -269,10 +269,10 @@ def naive_similarity(x, measure, k):
 
 
 @pytest.mark.parametrize("measure", ["cosine", "jaccard", "llr"])
-def test_neighbours_agree_with_double_loops(measure):
+def test_neighbors_agree_with_double_loops(measure):
     x = shop(lines=300)
-    model = ItemNeighbours(k=4, measure=measure).fit(x)
-    dense = model.neighbours.matrix(len(model.item)).toarray()
+    model = ItemNeighbors(k=4, measure=measure).fit(x)
+    dense = model.neighbors.matrix(len(model.item)).toarray()
     assert dense == pytest.approx(naive_similarity(x, measure, 4), rel=1e-5)
     scores = x.matrix().toarray() @ dense
     recs = model.recommend(k=40)
@@ -282,25 +282,25 @@ def test_neighbours_agree_with_double_loops(measure):
 
 def test_shrinking_damps_what_rests_on_few():
     x = shop(lines=300)
-    plain = ItemNeighbours(k=40).fit(x).neighbours.matrix(30).toarray()
+    plain = ItemNeighbors(k=40).fit(x).neighbors.matrix(30).toarray()
     X = x.matrix().toarray()
     both = X.T @ X
-    shrunk = ItemNeighbours(k=40, shrink=3.0).fit(x).neighbours.matrix(30).toarray()
+    shrunk = ItemNeighbors(k=40, shrink=3.0).fit(x).neighbors.matrix(30).toarray()
     assert shrunk == pytest.approx(plain * both / (both + 3.0), rel=1e-5)
-    counted = ItemNeighbours(k=40, measure="jaccard", shrink=3.0).fit(x).neighbours.matrix(30).toarray()
+    counted = ItemNeighbors(k=40, measure="jaccard", shrink=3.0).fit(x).neighbors.matrix(30).toarray()
     assert counted == pytest.approx(naive_similarity(x, "jaccard", 40) * both / (both + 3.0), rel=1e-5)
 
 
-def test_neighbours_of_orders_are_what_is_bought_together():
+def test_neighbors_of_orders_are_what_is_bought_together():
     x = small()
-    by_order = ItemNeighbours(by="order").fit(x)
+    by_order = ItemNeighbors(by="order").fit(x)
     assert [r.item for r in by_order.similar_items("tea")] == ["cup"]  # order 2 alone holds two items
-    assert [r.item for r in ItemNeighbours().fit(x).similar_items("tea")] == ["cup", "jam"]
+    assert [r.item for r in ItemNeighbors().fit(x).similar_items("tea")] == ["cup", "jam"]
 
 
-def test_without_evidence_neighbours_go_on_with_what_is_popular_at_score_zero():
+def test_without_evidence_neighbors_go_on_with_what_is_popular_at_score_zero():
     x = Interactions.from_columns(customer_id=[1, 1, 2, 2, 3, 4, 4], item=["a", "b", "a", "b", "c", "c", "d"])
-    recs = ItemNeighbours().fit(x).recommend([1, 99], rules=BOUGHT)
+    recs = ItemNeighbors().fit(x).recommend([1, 99], rules=BOUGHT)
     assert [(r.item, r.score, r.reason) for r in recs.for_customer(1)] == [("c", 0.0, "popular"), ("d", 0.0, "popular")]
     assert [r.item for r in recs.for_customer(99)] == ["a", "b", "c", "d"]
     assert recs.for_customer(99)[0].score == pytest.approx(0.5)
@@ -463,8 +463,8 @@ def test_a_fallback_goes_on_where_the_first_ends():
         (lambda: Ease(weight="count"), "weight is 'count'"),
         (lambda: Popular(by="customer"), "Did you mean 'customers'"),
         (lambda: Popular(half_life=3), "half_life is 3: a timedelta"),
-        (lambda: ItemNeighbours(measure="pearson"), "measure is 'pearson'"),
-        (lambda: ItemNeighbours(k=0), "k is 0"),
+        (lambda: ItemNeighbors(measure="pearson"), "measure is 'pearson'"),
+        (lambda: ItemNeighbors(k=0), "k is 0"),
         (lambda: NewArrivals(launched_within=None), "launched_within is None"),
         (lambda: Als(factors=0), "factors is 0"),
         (lambda: Bpr(seed=-1), "seed is -1"),
@@ -483,5 +483,68 @@ def test_every_model_refuses_what_are_no_interactions(name):
 
 @pytest.mark.parametrize("name", ["popular", "buy again"])
 def test_models_without_similarity_say_which_have_it(name):
-    with pytest.raises(InputError, match="fit Ease, ItemNeighbours or Als"):
+    with pytest.raises(InputError, match="fit Ease, ItemNeighbors or Als"):
         SPECS[name].fit(shop()).similar_items(1)
+
+
+def test_where_nothing_speaks_for_an_item_ease_leaves_the_order_to_popularity():
+    """One customer's only item is nobody else's: no item of theirs says anything of the others."""
+    who = ["odd", "a", "a", "b", "b", "c", "d", "e", "e"]
+    what = ["zither", "apple", "tea", "cup", "tea", "tea", "cup", "tea", "cup"]
+    model = Ease(regularization=1.0).fit(Interactions.from_columns(customer_id=who, item=what))
+    recs = model.recommend(["odd"], rules=BOUGHT)
+    assert [(r.item, r.score, r.reason) for r in recs.for_customer("odd")] == [
+        ("tea", 0.0, "popular"), ("cup", 0.0, "popular"), ("apple", 0.0, "popular"),
+    ]  # fmt: skip
+    assert recs.source.tolist() == ["popular"] * 3
+    # what purchases speak for comes before it, and what they speak against after it
+    pair = ["x", "y"] * 3 + ["x", "z", "z", "y", "y"]
+    people = [10, 10, 11, 11, 12, 12, 13, 14, 13, 15, 16]
+    more = Interactions.from_columns(customer_id=people + list(range(20, 24)), item=pair + ["far"] * 3 + ["near"])
+    found = Ease(regularization=0.5).fit(more).recommend([13], k=9, rules=BOUGHT).for_customer(13)
+    scores = [r.score for r in found]
+    assert scores == sorted(scores, reverse=True)
+    assert [r.item for r in found if r.score == 0.0] == ["far", "near"]
+
+
+def test_a_fill_has_one_score_in_recommend_and_in_explain():
+    x = Interactions.from_columns(customer_id=[1, 1, 2, 2, 3, 4, 4], item=["a", "b", "a", "b", "c", "c", "d"])
+    for spec in (Ease(regularization=1.0), ItemNeighbors(), Als(factors=2, iterations=2)):
+        model = spec.fit(x)
+        for customer in (1, 3, 99):
+            for rec in model.recommend([customer]).for_customer(customer):
+                said = model.explain(customer, rec.item)
+                assert said.score == pytest.approx(rec.score, rel=1e-4, abs=1e-6)
+                assert said.contributions.sum() == pytest.approx(said.score, rel=1e-4, abs=1e-6)
+                if rec.reason == "popular":
+                    assert said.source == "popular"
+                    assert customer == 99 or "50 % of customers" in said.note or "25 % of customers" in said.note
+
+
+def test_ease_says_beforehand_what_it_would_cost():
+    n = 10_001
+    x = Interactions.from_columns(customer_id=np.arange(n) % 7, item=np.arange(n))
+    with pytest.raises(InputError, match=r"10,001 bought items.*0.4 GB and about 0.41 minutes.*max_items=10001"):
+        Ease().fit(x)
+
+
+def test_messages_name_the_choice_that_is_wanted_and_plain_values():
+    with pytest.raises(
+        InputError, match=r"exclude_bought is 30: it must be 'never', 'always', or a timedelta.*days\(30\)"
+    ):
+        Rules(exclude_bought=30)
+    with pytest.raises(InputError, match="exclude_bought is 'alwys'"):
+        Rules(exclude_bought="alwys")
+    words = Interactions.from_columns(customer_id=["u", "u"], item=["x", "y"])
+    with pytest.raises(InputError, match="Popular ranks 'x' without"):
+        Popular().fit(words).similar_items("x")
+    told = Ease(regularization=1.0).fit(words).explain(np.str_("u"), np.str_("x"))
+    assert "np." not in repr(told)
+    assert "np." not in repr(Ease(regularization=1.0).fit(words).similar_items(np.str_("x")))
+
+
+def test_scores_print_the_digits_that_count():
+    x = Interactions.from_columns(customer_id=[1, 1, 2, 2, 3], item=["tea", "cup", "tea", "cup", "tea"])
+    assert repr(ItemNeighbors().fit(x).recommend([3], k=1).for_customer(3)[0]).startswith(
+        "Recommendation(item='cup', score=0.8165, rank=1"
+    )

@@ -1,12 +1,17 @@
 """What users hold in their hands: ragged lists, reasons, explanations, saved models, and none of the known traps."""
 
+import copy
 import io
 import json
+import os
 import pickle
 import runpy
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -22,7 +27,7 @@ from relmark.recommend import (
     FittedEase,
     FittedPopular,
     Interactions,
-    ItemNeighbours,
+    ItemNeighbors,
     Popular,
     Rules,
     Spec,
@@ -142,8 +147,8 @@ def test_models_are_saved_as_arrays_and_as_json(models, x, name):
     np.savez(file, **model.to_arrays())
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
-        loaded = Fitted.from_arrays(dict(arrays), items=x.items)
-    for again in (loaded, Fitted.from_json(model.to_json(), items=x.items), pickle.loads(pickle.dumps(model))):
+        loaded = Fitted.from_arrays(dict(arrays), catalogue=x.catalogue)
+    for again in (loaded, Fitted.from_json(model.to_json(), catalogue=x.catalogue), pickle.loads(pickle.dumps(model))):
         second = again.recommend(k=5, as_of=LATER)
         assert (second.item == first.item).all()
         assert (second.score == first.score).all()
@@ -172,11 +177,11 @@ def test_a_saved_model_that_was_changed_is_refused(models):
     with pytest.raises(DefinitionError, match="do not fit together"):
         Fitted.from_arrays({**arrays, "history.item": arrays["history.item"][:-1]})
     body = model.to_dict()
-    with pytest.raises(DefinitionError, match="is no recommender"):
+    with pytest.raises(DefinitionError, match="is not a recommender"):
         Fitted.from_dict({**body, "model": "oracle"})
     with pytest.raises(DefinitionError, match="dtype is one of"):
         Fitted.from_dict({**body, "arrays": {"item": {"dtype": "object", "shape": [0], "values": []}}})
-    with pytest.raises(DefinitionError, match="these values are no array"):
+    with pytest.raises(DefinitionError, match="these values are not an array"):
         Fitted.from_dict({**body, "arrays": {"item": {"dtype": "int64", "shape": [3], "values": ["a"]}}})
     with pytest.raises(DefinitionError, match="an object is needed"):
         Fitted.from_dict({**body, "arrays": []})
@@ -198,6 +203,57 @@ def test_settings_are_stored_as_json(name):
     assert spec_from_dict(json.loads(spec.to_json())) == spec
     assert type(spec).from_json(spec.to_json()) == spec
     assert isinstance(spec, Spec)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_damaged_arrays_are_refused_and_never_answer_wrongly(models, name):
+    """Cut off, in another order, or changed: each array in turn."""
+    arrays = models[name].to_arrays()
+    harmed = 0
+    for key, array in arrays.items():
+        if key.endswith("relmark") or array.size < 2:
+            continue
+        for damage in (lambda a: a[:-1], lambda a: a[::-1], lambda a: np.roll(a, 1, axis=0), lambda a: a[..., None]):
+            bad = damage(array)
+            if bad.shape == array.shape and (bad == array).all():
+                continue
+            harmed += 1
+            with pytest.raises(DefinitionError):
+                Fitted.from_arrays({**arrays, key: bad})
+        with pytest.raises(DefinitionError):
+            Fitted.from_arrays({other: kept for other, kept in arrays.items() if other != key})
+    assert harmed > 6
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_nobody_can_write_into_a_model_or_its_data(models, name):
+    x = shop()
+    model = models[name]
+    for thing in (model, pickle.loads(pickle.dumps(model)), copy.deepcopy(model), x, copy.deepcopy(x)):
+        arrays = list(held_arrays(thing))
+        assert len(arrays) > 4
+        assert not any(array.flags.writeable for array in arrays)
+    given = {key: np.array(array) for key, array in model.to_arrays().items()}
+    read = Fitted.from_arrays(given)
+    before = read.recommend(k=3, as_of=LATER)
+    for array in given.values():
+        if array.dtype.kind in "if":
+            array[...] = 0
+    after = read.recommend(k=3, as_of=LATER)
+    assert (after.item == before.item).all()
+    assert (after.score == before.score).all()
+
+
+def held_arrays(thing):
+    for attribute in attrs.fields(type(thing)):
+        value = getattr(thing, attribute.name)
+        if isinstance(value, np.ndarray):
+            yield value
+        elif attrs.has(type(value)) and attribute.name in {"history", "neighbors"}:
+            yield from held_arrays(value)
+        elif isinstance(value, tuple) and attribute.name == "models":
+            for part in value:
+                yield from held_arrays(part)
 
 
 def test_stored_settings_that_say_nothing_are_refused():
@@ -266,12 +322,12 @@ def test_fits_of_another_shape_do_not_touch_earlier_ones():
 
 def test_parameters_of_bm25_survive_saving():
     """Trap 13."""
-    model = ItemNeighbours(measure="bm25", K1=3.0, B=0.1).fit(shop())
-    assert Fitted.from_json(model.to_json()).spec == ItemNeighbours(measure="bm25", K1=3.0, B=0.1)
+    model = ItemNeighbors(measure="bm25", K1=3.0, B=0.1).fit(shop())
+    assert Fitted.from_json(model.to_json()).spec == ItemNeighbors(measure="bm25", K1=3.0, B=0.1)
 
 
-@pytest.mark.parametrize("name", ["neighbours", "ease", "als", "bpr", "blend"])
-def test_an_item_is_never_its_own_neighbour_nor_in_its_own_basket(models, name):
+@pytest.mark.parametrize("name", ["neighbors", "ease", "als", "bpr", "blend"])
+def test_an_item_is_never_its_own_neighbor_nor_in_its_own_basket(models, name):
     """Trap 14."""
     for item in range(25):
         assert item not in [rec.item for rec in models[name].similar_items(item, 30)]
@@ -281,7 +337,7 @@ def test_an_item_is_never_its_own_neighbour_nor_in_its_own_basket(models, name):
 def test_strangers_get_what_is_popular_not_the_first_ids(models, x):
     """Trap 15: implicit gives strangers items 2 1 0."""
     popular = models["popular"].recommend([999], 5).item.tolist()
-    for name in ("neighbours", "ease", "als", "bpr", "blend", "fallback"):
+    for name in ("neighbors", "ease", "als", "bpr", "blend", "fallback"):
         recs = models[name].recommend([999], 5)
         if name == "fallback":
             assert recs.source.tolist() == ["new arrival"] * 5
@@ -401,16 +457,81 @@ def test_threads_and_blocks_change_nothing(models, name, monkeypatch):
     assert blocks.score == pytest.approx(whole.score, rel=1e-6)
 
 
-def test_the_blas_setting_is_left_as_it_was(models):
-    def threads():
-        return [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"]
+def blas_threads():
+    return [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"]
 
-    before = threads()
+
+def test_the_blas_setting_is_left_as_it_was(models):
+    before = blas_threads()
     models["als"].recommend(k=3)
     Als(factors=2, iterations=1).fit(shop())
     with pytest.raises(InputError):
         models["als"].recommend(k=3, rules=Rules(deny=["a"]))
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("main_first", [True, False])
+def test_the_blas_is_held_in_every_thread_and_restored_by_the_last(main_first):
+    """Eight threads enter in turn and leave in another order: inside it is one everywhere, afterwards what it was."""
+    program = f"""
+import threading
+from threadpoolctl import threadpool_info
+from relmark.recommend._blas import _libraries, one_blas_thread
+
+def threads():
+    return [info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"]
+
+_libraries()
+for library in _libraries():
+    library.set(2)
+before = threads()
+assert before and set(before) == {{2}}, before
+if {main_first}:
+    with one_blas_thread():
+        assert set(threads()) == {{1}}
     assert threads() == before
+inside, seen = threading.Barrier(8), []
+turn = [threading.Event() for _ in range(9)]
+turn[0].set()
+
+def work(place):
+    with one_blas_thread():
+        inside.wait()
+        seen.append(threads())
+        turn[place].wait()
+        seen.append(threads())
+    turn[place + 1].set()
+
+workers = [threading.Thread(target=work, args=(place,)) for place in range(8)]
+[worker.start() for worker in workers]
+[worker.join() for worker in workers]
+assert len(seen) == 16 and {{count for each in seen for count in each}} == {{1}}, seen
+assert threads() == before
+worker = threading.Thread(target=lambda: seen.append(threads()))
+worker.start(), worker.join()
+assert seen[-1] == before
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+
+
+def test_a_fit_is_the_same_in_eight_threads_as_in_the_main_one():
+    rng = np.random.default_rng(3)
+    x = Interactions.from_columns(customer_id=rng.integers(0, 400, 6_000), item=rng.integers(0, 300, 6_000))
+    specs = (Ease(regularization=5.0), Als(factors=20, iterations=2))
+    whole = [spec.fit(x).recommend(k=5) for spec in specs]
+    answers = [None] * 8
+
+    def work(place):
+        answers[place] = [spec.fit(x).recommend(k=5) for spec in specs]
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    for answer in answers:
+        for found, wanted in zip(answer, whole, strict=True):
+            assert (found.item == wanted.item).all()
+            assert (found.score == wanted.score).all()
 
 
 def test_a_shuffle_and_a_new_name_change_nothing():
@@ -429,7 +550,7 @@ def test_a_shuffle_and_a_new_name_change_nothing():
         "item": [f"i{item:03d}" for item in columns["item"]],
         "customer_id": columns["customer_id"] * 7,
     }
-    for spec in (Ease(), ItemNeighbours(measure="llr"), BuyAgain(), Popular(), Als(factors=3), Bpr(factors=3)):
+    for spec in (Ease(), ItemNeighbors(measure="llr"), BuyAgain(), Popular(), Als(factors=3), Bpr(factors=3)):
         first, second, third = (
             spec.fit(Interactions.from_columns(**c)).recommend(k=5) for c in (columns, shuffled, renamed)
         )

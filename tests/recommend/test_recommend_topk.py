@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from relmark.recommend._select import Cap, pick
-from relmark.recommend._topk import block_rows, top_k
+from relmark.recommend._topk import block_rows, in_steps, top_k
 
 
 def naive(scores, k):
@@ -101,3 +101,15 @@ def test_what_a_row_holds_already_counts_under_the_cap():
     assert picks.column.tolist() == [2]
     assert picks.held_back == 2
     assert used[0].tolist() == [[1, 1]]
+
+
+def test_scores_that_differ_in_their_last_bits_alone_tie():
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=(40, 500)).astype(np.float32)
+    stepped = in_steps(plain.copy())
+    assert np.abs(stepped / plain - 1).max() <= 2.0**-18 * (1 + 1e-3)
+    assert (in_steps(stepped.copy()) == stepped).all()
+    assert (in_steps(-plain) == -stepped).all()
+    assert in_steps(np.zeros((1, 3), dtype=np.float32)).tolist() == [[0.0, 0.0, 0.0]]
+    noisy = in_steps(plain * (1 + rng.integers(-2, 3, plain.shape) * 6e-8).astype(np.float32))
+    assert (noisy == stepped).mean() > 0.95

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from relmark import days
-from relmark.recommend import BuyAgain, Ease, Interactions, ItemNeighbours, Popular, Rules, evaluate, split_by_time
+from relmark.recommend import BuyAgain, Ease, Interactions, ItemNeighbors, Popular, Rules, quality, split_by_time
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def split(data):
 
 def ndcg(split, spec, items="new"):
     model = spec.fit(split.train, as_of=split.as_of)
-    result = evaluate(model, split.test, items=items, draws=2)
+    result = quality(model, split.test, items=items, resamples=2)
     return result.ndcg.mean(), len(result)
 
 
@@ -43,7 +43,7 @@ def test_the_protocol_has_as_many_customers_as_counted_apart(split):
         (Popular(), 0.0337),
         (Popular(half_life=days(7)), 0.0959),
         (Ease(regularization=200.0), 0.1011),
-        (ItemNeighbours(measure="bm25"), 0.0806),
+        (ItemNeighbors(measure="bm25"), 0.0806),
     ],
     ids=["popular", "popular, 7 days", "ease", "bm25"],
 )

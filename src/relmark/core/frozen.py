@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Frozen", "read_only"]
+__all__ = ["Frozen", "locked", "owned", "read_only"]
 
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -16,6 +16,22 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Make an array read-only that was made here and that nobody else holds; no copy."""
+    array.flags.writeable = False
+    return array
+
+
+def owned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a read-only array with the same values whose memory nobody can write to: a copy where somebody could."""
+    held: Any = array
+    while isinstance(held, np.ndarray):
+        if held.flags.writeable:
+            return locked(np.array(array))
+        held = held.base
+    return array
 
 
 class Frozen:
@@ -38,7 +54,7 @@ def _rebuilt(cls: type, state: dict[str, Any]) -> Any:
 
 def _locked(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return read_only(value)
+        return locked(value) if value.flags.owndata else read_only(value)
     if type(value) is dict:
         return {key: _locked(item) for key, item in value.items()}
     if type(value) is tuple:

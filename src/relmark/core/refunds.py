@@ -41,8 +41,8 @@ class RefundLines(NamedTuple):
 
 def netted(lines: RefundLines) -> IntArray:
     """Return what is left of each line: of a purchase after its refunds, of a refund what found no purchase."""
-    turn = order_by(lines.day, lines.refund, lines.rank)  # refunds of a day come after its purchases
-    lines = RefundLines(*(column[turn] for column in lines))
+    turn = order_by(lines.day, lines.refund.astype(np.int8), lines.rank)  # refunds of a day come after its purchases
+    lines = RefundLines._make(column[turn] for column in lines)
     left = lines.amount.copy()
     refund = lines.refund
     has_order, has_item = lines.order >= 0, lines.item >= 0

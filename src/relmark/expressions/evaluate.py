@@ -299,7 +299,7 @@ class BaseScope(Scope):
         found: npt.NDArray[np.bool_] = seen & ~answered & waited
         if node.recent is None:
             return found
-        return found & (self.seen_as_of.ages(known, node.recent, inclusive=True) < length(node.recent))
+        return np.asarray(found & (self.seen_as_of.ages(known, node.recent, inclusive=True) < length(node.recent)))
 
     def _sequence(self, node: nodes.Sequence) -> BoolArray:
         log = self.base.events

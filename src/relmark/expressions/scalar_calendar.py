@@ -99,8 +99,9 @@ class Zone:
         Where a span counts on the calendar it is found by bisection: going back never leaves the order of time.
         """
         given = [span for span in spans if span is not None]
-        if all(isinstance(span, timedelta) for span in given):
-            return time + sum(length(span) for span in given)  # type: ignore[arg-type]
+        elapsed = [length(span) for span in given if isinstance(span, timedelta)]
+        if len(elapsed) == len(given):
+            return time + sum(elapsed)
         low = high = time
         for span in given:
             if isinstance(span, timedelta):

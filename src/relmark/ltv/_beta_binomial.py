@@ -16,14 +16,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import betaln, digamma, gammaln, zeta
 
+from relmark.core.checks import FloatArray, IntArray
 from relmark.ltv._hypergeometric import beta_mean
 from relmark.ltv._newton import Terms
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _BYTES = 8_000_000
 

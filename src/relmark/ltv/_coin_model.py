@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import FloatArray
 from relmark.ltv import _geometric_dropout as kernel
-from relmark.ltv.fit import LogNormalPrior, fit_parameters
+from relmark.ltv._cells import coarse_cells
+from relmark.ltv._newton import Terms
+from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import PurchaseModel
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
-FloatArray = npt.NDArray[np.float64]
+_FEW = 10_000
 
 _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
@@ -24,6 +28,19 @@ _BOUNDARIES = {
     "a up": "all leave with one chance a / (a + b)",
     "b down": "customers either stay for good or leave at the first toss",
 }
+
+# One-time buyers may be slow (few alike rates, r low) or gone at once (chances to leave near 0 or 1, a and b low): the
+# likelihood often has a maximum for either story.
+_STARTS = ((2.0, 2.0, -1.0, -2.5), (-1.4, -2.3, -0.4, 0.7), (-1.5, -1.5, 5.0, 6.5))
+
+
+def _sketch(summary: PurchaseSummary, shift: int) -> Callable[[FloatArray], Terms] | None:
+    """Return the likelihood of a large summary in coarse cells; of a small one there is no need."""
+    if len(summary) <= _FEW:
+        return None
+    x, t_x, T, weight = coarse_cells(summary.frequency, summary.recency, summary.T, summary.weights)
+    data = kernel.arranged(x, t_x, T, weight, shift)
+    return lambda parameters: kernel.likelihood(parameters, data, shift)
 
 
 class CoinModel(PurchaseModel):
@@ -51,6 +68,12 @@ class CoinModel(PurchaseModel):
             n=summary.n_customers,
             prior=prior,
             boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(
+                _STARTS,
+                # Where the first purchase tosses no coin, no sharp maximum has been seen that is not the highest.
+                always=cls.shift == 1,
+                sketch=_sketch(summary, cls.shift),
+            ),
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
         return cls(**values, unit=summary.unit, fit_report=fitted.report)  # type: ignore[call-arg]

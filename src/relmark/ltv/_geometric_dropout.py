@@ -22,6 +22,7 @@ import numpy.typing as npt
 from numpy.polynomial.legendre import legval, legvander
 from scipy.special import betainc, betaln, digamma, expit, gammaln, hyp2f1, xlogy, zeta
 
+from relmark.core.checks import FloatArray
 from relmark.ltv._cells import distinct, weights_by
 from relmark.ltv._hypergeometric import (
     beta_discounted_by_trapezoid,
@@ -31,8 +32,6 @@ from relmark.ltv._hypergeometric import (
 )
 from relmark.ltv._newton import Terms
 from relmark.ltv._quadrature import by_panels, in_blocks, unit_nodes
-
-FloatArray = npt.NDArray[np.float64]
 
 _BLOCK = 8_192
 

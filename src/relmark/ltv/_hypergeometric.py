@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaln, hyp2f1
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from relmark.core.checks import FloatArray, IntArray
 
 _NEAR_ONE = 0.9  # where scipy changes to the expansion about 1
 _NEAR_WHOLE = 1e-3

@@ -8,20 +8,23 @@ box ends them. (The likelihoods write trigamma(v) as zeta(2, v): scipy's polygam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from relmark.core.checks import FloatArray
+
 # Value, gradient (k,) and Hessian (k, k) of a log-likelihood with respect to the parameters themselves.
 Terms = tuple[float, FloatArray, FloatArray]
 
 BOX = 10.0  # theta stays within e^10 = 22,026 times the start, either way
 _LONGEST_STEP = 2.5
 _DECREMENT = 1e-11  # in units of log-likelihood; the step after it changes nothing that is printed
+_ROUNDING = 1e-5  # below this promised rise the value, a sum with rounding, can no longer tell better from worse
 _FLOOR = 1e-10
+_MERGED = 0.2  # a step from where the parabola has a top that lands so close to a known maximum is on its way there
 
 
 class Maximum(NamedTuple):
@@ -34,54 +37,104 @@ class Maximum(NamedTuple):
     evaluations: int
     settled: bool
     at_box: npt.NDArray[np.bool_]
+    merged: bool = False  # given up on the way to a maximum that was known before
+
+
+class _Step(NamedTuple):
+    """A Newton step, the rise that a parabola promises of it, and whether the parabola has a top."""
+
+    step: FloatArray
+    decrement: float
+    definite: bool
 
 
 def in_logarithms(terms: Terms, parameters: FloatArray) -> Terms:
     """Return the terms with respect to log parameters: g_i p_i, and H_ij p_i p_j + delta_ij g_i p_i."""
     value, gradient, hessian = terms
     log_gradient = gradient * parameters
-    return value, log_gradient, hessian * np.outer(parameters, parameters) + np.diag(log_gradient)
+    in_logs = hessian * (parameters[:, None] * parameters)
+    in_logs.reshape(-1)[:: len(parameters) + 1] += log_gradient
+    return value, log_gradient, in_logs
 
 
-def maximise(objective: Callable[[FloatArray], Terms], size: int, *, limit: int = 200) -> Maximum:
-    """Return the maximum of an objective of theta, from theta = 0 and within the box.
+def maximize(
+    objective: Callable[[FloatArray], Terms],
+    start: FloatArray,
+    *,
+    known: Sequence[FloatArray] = (),
+    limit: int = 200,
+) -> Maximum:
+    """Return the maximum of an objective of theta that is reached from a start within the box.
 
     Each step solves the Newton system with the negative Hessian's eigenvalues replaced by their absolute values, not
-    below a floor, and is halved until the objective rises. A coordinate at the box that wants to leave it stays there.
+    below a floor, and is shortened until the objective rises. A coordinate at the box that wants to leave it stays
+    there. Close to the maximum the gradient decides, not the value: a full step is taken where it brings the promised
+    rise down, and where none does any more the maximum is known as exactly as the sum allows.
+
+    Parameters
+    ----------
+    objective : callable
+        theta (k,) to value, gradient (k,) and Hessian (k, k).
+    start : ndarray, shape (k,)
+        Where to begin.
+    known : sequence of ndarray, shape (k,)
+        Maxima that were found before: a search whose next step lands at one of them is given up.
+    limit : int
+        How many evaluations at most.
     """
-    theta = np.zeros(size)
+    theta = start
     value, gradient, hessian = objective(theta)
-    evaluations, settled = 1, False
+    evaluations, settled, merged = 1, False, False
+    if not np.isfinite(value):
+        nowhere = np.zeros(len(start), dtype=np.bool_)
+        return Maximum(theta, -np.inf, gradient, hessian, evaluations, settled=False, at_box=nowhere)
+    step = _newton_step(theta, gradient, hessian)
     while evaluations < limit:
-        free = ~((np.abs(theta) >= BOX) & (theta * gradient > 0))
-        step, decrement = _newton_step(gradient, hessian, free)
-        if decrement < _DECREMENT:
+        if step.decrement < _DECREMENT:
             settled = True
             break
-        longest = np.abs(step).max()
+        if step.definite and any(np.abs(theta + step.step - other).max() < _MERGED for other in known):
+            merged = True
+            break
+        close = step.definite and step.decrement < _ROUNDING
+        longest = float(np.abs(step.step).max())
         fraction = min(1.0, _LONGEST_STEP / longest)
         moved = False
         while fraction * longest > 1e-12 and evaluations < limit:
-            trial = np.clip(theta + fraction * step, -BOX, BOX)
+            trial = np.clip(theta + fraction * step.step, -BOX, BOX)
             terms = objective(trial)
             evaluations += 1
-            # A rise smaller than rounding is still a rise: close to the maximum the gradient decides, not the value.
-            if np.isfinite(terms[0]) and terms[0] >= value - 1e-13 * abs(value):
-                theta, (value, gradient, hessian), moved = trial, terms, True
+            if np.isfinite(terms[0]):
+                after = _newton_step(trial, terms[1], terms[2])
+                better = after.decrement < 0.5 * step.decrement if close else False
+                if better or (not close and terms[0] >= value - 1e-13 * abs(value)):
+                    theta, (value, gradient, hessian), step, moved = trial, terms, after, True
+                    break
+            if close:
                 break
             fraction /= 4.0
         if not moved:
+            settled = close
             break
     at_box = (np.abs(theta) >= BOX) & (theta * gradient > 0)
-    return Maximum(theta, value, gradient, hessian, evaluations, settled, at_box)
+    return Maximum(theta, value, gradient, hessian, evaluations, settled, at_box, merged)
 
 
-def _newton_step(gradient: FloatArray, hessian: FloatArray, free: npt.NDArray[np.bool_]) -> tuple[FloatArray, float]:
-    """Return the step of the free coordinates, and half of gradient times step: the rise that a parabola promises."""
+def _newton_step(theta: FloatArray, gradient: FloatArray, hessian: FloatArray) -> _Step:
+    """Return the step of the coordinates that are free to move: not those at the box that want to leave it."""
+    held = (np.abs(theta) >= BOX) & (theta * gradient > 0)
+    if not held.any():
+        return _Step(*_solved(gradient, hessian))
     step = np.zeros(len(gradient))
-    if not free.any():
-        return step, 0.0
-    roots, vectors = np.linalg.eigh(-hessian[np.ix_(free, free)])
-    size = np.maximum(np.abs(roots), max(_FLOOR, 1e-13 * np.abs(roots).max()))
-    step[free] = vectors @ ((vectors.T @ gradient[free]) / size)
-    return step, 0.5 * float(gradient @ step)
+    if held.all():
+        return _Step(step, 0.0, definite=True)
+    free = ~held
+    step[free], decrement, definite = _solved(gradient[free], hessian[np.ix_(free, free)])
+    return _Step(step, decrement, definite)
+
+
+def _solved(gradient: FloatArray, hessian: FloatArray) -> tuple[FloatArray, float, bool]:
+    roots, vectors = np.linalg.eigh(-hessian)
+    floor = max(_FLOOR, 1e-13 * float(max(-roots[0], roots[-1])))
+    step = vectors @ ((gradient @ vectors) / np.maximum(np.abs(roots), floor))
+    return step, 0.5 * float(gradient @ step), bool(roots[0] > floor)

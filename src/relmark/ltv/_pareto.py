@@ -20,10 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, exprel, gammaln, xlogy, zeta
 
+from relmark.core.checks import FloatArray
 from relmark.ltv._newton import Terms
 from relmark.ltv._quadrature import by_panels, unit_nodes
-
-FloatArray = npt.NDArray[np.float64]
 
 _NODES = 16
 _FALL = 12.0  # of the integrand's logarithm over one panel

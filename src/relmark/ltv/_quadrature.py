@@ -8,8 +8,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from relmark.core.checks import FloatArray
+from relmark.core.errors import LimitError
 
+_MOST_PANELS = 1 << 16
 ROWS = 4_096  # rows of a block: with 24 nodes a temporary of 0.8 MB
 
 
@@ -45,10 +47,17 @@ def by_panels(
     Numbers of panels are rounded up to powers of two, so that there are few groups; the blocks of a group get shorter
     as its rows need more nodes.
     """
+    worst = int(panels.max(initial=1))
+    if not 0 <= worst <= _MOST_PANELS:
+        raise LimitError(
+            f"an integral over time would need more than {16 * _MOST_PANELS:,} nodes for row {int(panels.argmax())}: "
+            "frequency, the number of purchases asked for, or a parameter is far beyond what customers do. Check the "
+            "unit of time, and give a fit to few customers a prior."
+        )
     needed = 2 ** np.ceil(np.log2(np.maximum(panels, 1))).astype(np.int64)
     for count in np.unique(needed).tolist():
         chosen = np.flatnonzero(needed == count)
-        step = max(rows // count, 64)
+        step = max(rows // count, min(64, 65_536 // count), 1)
         for low in range(0, len(chosen), step):
             block = chosen[low : low + step]
             out[block] = function(block, count)

@@ -1,8 +1,8 @@
 """BG/BB: buying or not at each of a series of opportunities, by people who leave unseen.
 
 The story (Fader, Hardie and Shang 2010): there is one opportunity a period (a yearly appeal, a monthly issue, a
-fair), at which an active person buys with a chance of his own; before each one he may leave for good, with another
-chance of his own. Both chances differ between people as beta distributions.
+fair), at which an active person buys with a chance of their own; before each one they may leave for good, with
+another chance of their own. Both chances differ between people as beta distributions.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
+from relmark.core.errors import InputError
 from relmark.ltv import _beta_binomial as kernel
 from relmark.ltv._cells import unique_rows
-from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, need_repeat_buyers
 
-FloatArray = npt.NDArray[np.float64]
-
 _LONGEST_WAIT = 10_000
+_MOST_OPPORTUNITIES = 100_000
+_MOST_ENTRIES = 50_000_000
 
 _BOUNDARIES = {
     "alpha up": "people hardly differ in their chance to buy, alpha / (alpha + beta)",
@@ -34,6 +36,9 @@ _BOUNDARIES = {
     "gamma up": "all leave with one chance gamma / (gamma + delta)",
     "delta down": "people leave at the first opportunity or never",
 }
+
+# Who was never seen may buy seldom or have left early: the likelihood may have a maximum for either story.
+_STARTS = ((-1.7, -0.3, -2.2, 0.0), (1.9, 0.2, -0.9, -1.3), (-1.5, -0.5, 1.0, 2.0), (-2.1, -1.8, 4.0, 3.5))
 
 
 @attrs.frozen(kw_only=True)
@@ -100,11 +105,17 @@ class BgBb(PurchaseModel):
         NotEnoughDataError
             Nobody used an opportunity.
         InputError
-            T or recency are no whole numbers, or frequency is above recency.
+            T or recency are not whole numbers, or frequency is above recency.
         """
         need_repeat_buyers(summary, "BG/BB")
         columns = _opportunities(summary)
         (x, t, n), weight, _ = unique_rows(list(columns), summary.weights)
+        entries = float((n - t + 1.0).sum())
+        if entries > _MOST_ENTRIES:
+            raise InputError(
+                f"T and recency leave {entries:,.0f} times at which these customers may have left, and BG/BB sums over "
+                f"at most {_MOST_ENTRIES:,}. Count in longer periods."
+            )
         histories = kernel.Histories.of(x, t, n)
         fitted = fit_parameters(
             "BG/BB",
@@ -115,6 +126,7 @@ class BgBb(PurchaseModel):
             n=summary.n_customers,
             prior=prior,
             boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(_STARTS),
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
         return cls(**values, unit=summary.unit, fit_report=fitted.report)
@@ -159,6 +171,13 @@ class BgBb(PurchaseModel):
 def _opportunities(summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return x, t and n, checked to be whole numbers that fit each other."""
     x, t, n = summary.frequency, summary.recency, summary.T
+    checks.refuse_rows(
+        "T",
+        n > _MOST_OPPORTUNITIES,
+        n,
+        f"at most {_MOST_OPPORTUNITIES:,} opportunities can be told apart",
+        "Count in longer periods, or take BgNbd, where people buy at any time.",
+    )
     for name, column in (("T", n), ("recency", t)):
         checks.refuse_rows(
             name, column != np.floor(column), column, "a whole number of opportunities is needed for BG/BB"

@@ -1,9 +1,9 @@
 """BG/NBD: how often a customer buys, and whether one is left.
 
-The story (Fader, Hardie and Lee 2005): while a customer, somebody buys at random at a rate of his own; after each
-repeat purchase he may leave for good, with a chance of his own. Rates differ between people as a gamma distribution
-with shape r and scale alpha, chances as a beta distribution with a and b. Nobody tells when he leaves: the longer the
-silence against his rhythm, the likelier it is.
+The story (Fader, Hardie and Lee 2005): while a customer, somebody buys at random at a rate of their own; after each
+repeat purchase they may leave for good, with a chance of their own. Rates differ between people as a gamma distribution
+with shape r and scale alpha, chances as a beta distribution with a and b. Nobody tells when they leave: the longer the
+silence against their rhythm, the likelier it is.
 """
 
 from __future__ import annotations

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.results import ColumnarResult
 from relmark.ltv.purchase_model import PurchaseModel
 from relmark.ltv.summary import PurchaseSummary
-
-FloatArray = npt.NDArray[np.float64]
 
 _FARTHEST = 1e6  # times the age and the time scale: beyond that it is never
 

@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.results import ColumnarResult
 from relmark.ltv._cells import distinct, weights_by
 from relmark.ltv.purchase_model import PurchaseModel
 from relmark.ltv.summary import PurchaseSummary
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -1,4 +1,4 @@
-"""Gamma-Gamma: what a customer spends on average, from what he spent so far.
+"""Gamma-Gamma: what a customer spends on average, from what they spent so far.
 
 The story (Fader, Hardie and Lee 2005, "RFM and CLV"; Fader and Hardie 2013): the value of each purchase varies around
 a mean of the customer's own, as a gamma distribution with shape p; the means differ between customers by a second
@@ -12,19 +12,17 @@ from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
-import numpy.typing as npt
-from scipy.special import digamma, gammaln, zeta
+from scipy.special import digamma, gammaln, ndtri, zeta
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
 from relmark.ltv._cells import distinct, weights_by
 from relmark.ltv._newton import Terms
-from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
 from relmark.ltv.summary import PurchaseSummary, SpendCells
-
-FloatArray = npt.NDArray[np.float64]
 
 _BOUNDARIES = {
     "p up": "a customer's purchases hardly differ in value",
@@ -34,6 +32,8 @@ _BOUNDARIES = {
     "q down": "customers differ without bound in what they spend",
     "v down": "a customer's purchases hardly differ in value; p v is what matters",
 }
+
+_STARTS = ((2.0, -1.0, -1.0), (-1.0, 1.0, 1.0))
 
 
 @attrs.frozen(kw_only=True)
@@ -108,6 +108,7 @@ class GammaGamma(ParametricModel):
             n=float(weight.sum()),
             prior=prior,
             boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(_STARTS, always=False),
             notes=notes,
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
@@ -159,8 +160,6 @@ class GammaGamma(ParametricModel):
             Pearson's correlation with Fisher's interval. Far from zero, value of frequent buyers is misjudged: fit
             groups of like frequency apart.
         """
-        from scipy.special import ndtri
-
         checks.fraction("level", level)
         x, money, weight = _repeat_spend(summary)
         n = float(weight.sum())
@@ -170,8 +169,8 @@ class GammaGamma(ParametricModel):
         product = (x - np.average(x, weights=weight)) * (money - np.average(money, weights=weight))
         rho = float(np.average(product, weights=weight) / np.sqrt(spread[0] * spread[1]))
         reach = float(ndtri(0.5 + 0.5 * level)) / np.sqrt(n - 3.0)
-        centre = np.arctanh(np.clip(rho, -1 + 1e-15, 1 - 1e-15))
-        return Estimate(rho, Interval(float(np.tanh(centre - reach)), float(np.tanh(centre + reach)), level, "Fisher"))
+        center = np.arctanh(np.clip(rho, -1 + 1e-15, 1 - 1e-15))
+        return Estimate(rho, Interval(float(np.tanh(center - reach)), float(np.tanh(center + reach)), level, "Fisher"))
 
 
 def _spend(summary: Any) -> tuple[FloatArray, FloatArray]:

@@ -9,13 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.ltv.purchase_model import PurchaseModel
-from relmark.ltv.summary import UNIT_DAYS
 from relmark.ltv.transactions import HoldoutSplit
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -31,7 +29,7 @@ class HoldoutReport(ColumnarResult):
     actual, expected : ndarray, shape (k,)
         Mean purchases in the holdout.
     as_before : ndarray, shape (k,)
-        The yardstick: the mean if everybody went on at the rate of the calibration period, (frequency + 1) / T.
+        The yardstick: the mean if everybody went on at the rate of the calibration period, frequency / T.
     actual_total, expected_total : float
         Purchases of all customers.
     relative_error : float
@@ -88,13 +86,14 @@ def holdout_report(model: PurchaseModel, held: HoldoutSplit, *, most: int = 7) -
 
     Notes
     -----
-    The yardstick takes the first purchase into the rate, (frequency + 1) / T, so that it is not 0 for most people; T is
-    at least one day for it.
+    The yardstick is the rate so far, frequency / T: the maximum-likelihood estimate of a customer's rate from the
+    purchases after the first one, which only says when the watch began. Who was first seen on the last day (T = 0) has
+    no rate of their own, and gets that of all, sum(frequency) / sum(T).
     """
     expected = _expected(model, held)
     checks.whole("most", most, low=1, high=1_000)
     summary = held.calibration
-    as_before = (summary.frequency + 1.0) / np.maximum(summary.T, 1.0 / UNIT_DAYS[summary.unit]) * held.duration
+    as_before = _rate_so_far(summary.frequency, summary.T) * held.duration
     group = np.minimum(summary.frequency, most).astype(np.int64)
     size = np.bincount(group, minlength=most + 1).astype(np.float64)
 
@@ -124,6 +123,14 @@ def holdout_report(model: PurchaseModel, held: HoldoutSplit, *, most: int = 7) -
         as_before_mean_absolute_error=float(np.abs(as_before - actual).mean()),
         as_before_root_mean_squared_error=float(np.sqrt(((as_before - actual) ** 2).mean())),
     )
+
+
+def _rate_so_far(frequency: FloatArray, T: FloatArray) -> FloatArray:
+    """Return the repeat purchases per unit of time of each customer, and that of all where nothing was watched."""
+    watched = float(T.sum())
+    pooled = float(frequency.sum()) / watched if watched > 0 else 0.0
+    rate: FloatArray = np.divide(frequency, T, out=np.full(len(T), pooled), where=T > 0)
+    return rate
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

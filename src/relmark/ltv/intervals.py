@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, Self
 
 import attrs
 import numpy as np
@@ -11,13 +11,10 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import ColumnarResult
-
-if TYPE_CHECKING:
-    from relmark.ltv.purchase_model import ParametricModel
-
-FloatArray = npt.NDArray[np.float64]
+from relmark.ltv.fit import FitReport
 
 _STEP = 1e-4  # of a log parameter; the error of central differences is of its square
 
@@ -55,19 +52,34 @@ class PredictionInterval(ColumnarResult):
         )
 
 
+class Estimated(Protocol):
+    """A model that is its parameters, and knows how it was fitted."""
+
+    @property
+    def fit_report(self) -> FitReport | None:
+        """How the fit went."""
+
+    @property
+    def parameters(self) -> FloatArray:
+        """The parameters, shape (k,)."""
+
+    def with_parameters(self, parameters: npt.ArrayLike) -> Self:
+        """Return the same model at other parameters."""
+
+
 def prediction_interval(
-    model: ParametricModel,
+    model: Estimated,
     prediction: Callable[[Any], npt.ArrayLike],
     *,
     level: float,
     method: str,
-    draws: int,
+    resamples: int,
     rng: np.random.Generator | int | None,
 ) -> PredictionInterval:
     """Return a prediction of a fitted model with its interval; `ParametricModel.interval` says how."""
     checks.fraction("level", level)
     checks.one_of("method", method, ("delta", "draws"))
-    checks.whole("draws", draws, low=20)
+    checks.whole("resamples", resamples, low=20)
     value = np.atleast_1d(np.asarray(prediction(model), dtype=np.float64))
     report = model.fit_report
     nothing = np.full(value.shape, np.nan)
@@ -84,7 +96,7 @@ def prediction_interval(
         return np.atleast_1d(result)
 
     if method == "draws":
-        sample = checks.generator(rng).multivariate_normal(theta, report.log_covariance, size=draws, method="eigh")
+        sample = checks.generator(rng).multivariate_normal(theta, report.log_covariance, size=resamples, method="eigh")
         drawn = np.stack([at(logs) for logs in sample])
         low, high = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=0)
     else:

@@ -1,6 +1,6 @@
 """NBD: purchases at random by customers who never leave. The yardstick that the models with leaving must beat.
 
-The story (Ehrenberg 1959): everybody buys at random at a rate of his own, and the rates differ between people as a
+The story (Ehrenberg 1959): everybody buys at random at a rate of their own, and the rates differ between people as a
 gamma distribution. Where a customer base is loyal by its nature, or the observation short, it is all that is needed;
 else it takes silence for bad luck and promises too much.
 """
@@ -14,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, gammaln, xlogy, zeta
 
+from relmark.core.checks import FloatArray
 from relmark.ltv._cells import unique_rows
 from relmark.ltv._newton import Terms
-from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
-
-FloatArray = npt.NDArray[np.float64]
 
 _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
@@ -28,6 +27,8 @@ _BOUNDARIES = {
     "r down": "nearly all purchases are made by very few customers",
     "alpha down": "nearly all purchases follow at once on the first one, or not at all",
 }
+
+_STARTS = ((2.0, 2.0), (-2.0, -2.0))
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +101,7 @@ class Nbd(PurchaseModel):
             n=summary.n_customers,
             prior=prior,
             boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(_STARTS, always=False),
         )
         r, alpha = fitted.parameters.tolist()
         return cls(r=r, alpha=alpha, unit=summary.unit, fit_report=fitted.report)

@@ -1,25 +1,27 @@
 """Pareto/NBD: purchases at random until an unseen lifetime ends.
 
-The story (Schmittlein, Morrison and Colombo 1987): while a customer, somebody buys at random at a rate of his own; his
-time as a customer is exponential, with a rate of his own. Both rates differ between people as gamma distributions. In
-contrast to BG/NBD people may leave at any time, not only at a purchase: who never bought again may have left too.
+The story (Schmittlein, Morrison and Colombo 1987): while a customer, somebody buys at random at a rate of their own;
+their time as a customer is exponential, with a rate of its own. Both rates differ between people as gamma
+distributions. In contrast to BG/NBD people may leave at any time, not only at a purchase: who never bought again may
+have left too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import FloatArray
 from relmark.ltv import _pareto as kernel
-from relmark.ltv._cells import distinct, unique_rows, weights_by
-from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv._cells import coarse_cells, distinct, unique_rows, weights_by
+from relmark.ltv._newton import Terms
+from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
-
-FloatArray = npt.NDArray[np.float64]
 
 _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
@@ -31,6 +33,10 @@ _BOUNDARIES = {
     "s up": "customers hardly differ in how soon they leave; s / beta is their common rate",
     "beta down": "some leave at once and the others stay for good",
 }
+
+# One-time buyers may be slow or gone at once, and people may leave at one rate or at many.
+_STARTS = ((3.2, -2.0, 0.4, -0.5), (0.0, 2.0, -2.2, -6.0), (-0.5, -1.0, 1.0, 1.5))
+_FEW = 500
 
 
 @attrs.frozen(kw_only=True)
@@ -95,17 +101,20 @@ class ParetoNbd(PurchaseModel):
         need_repeat_buyers(summary, "Pareto/NBD")
         age = mean_age(summary)
         (x, t_x, T), weight, _ = unique_rows([summary.frequency, summary.recency, summary.T], summary.weights)
-        counts, place = distinct(x)
-        n = weights_by(place, weight, len(counts))
+        sketch = None
+        if len(x) > _FEW:
+            cells = coarse_cells(x, t_x, T, weight)
+            sketch = _surface(*cells)
         fitted = fit_parameters(
             "Pareto/NBD",
             cls.names(),
-            lambda parameters: kernel.likelihood(parameters, x, t_x, T, weight, counts, n),
+            _surface(x, t_x, T, weight),
             start=(0.5, age / 4.0, 0.5, age / 4.0),
             scale=(1.0, age, 1.0, age),
             n=summary.n_customers,
             prior=prior,
             boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(_STARTS, sketch=sketch),
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
         return cls(**values, unit=summary.unit, fit_report=fitted.report)
@@ -137,3 +146,9 @@ class ParetoNbd(PurchaseModel):
 
     def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
         return kernel.quantile(self._plain, x, T, chance)
+
+
+def _surface(x: FloatArray, t_x: FloatArray, T: FloatArray, weight: FloatArray) -> Callable[[FloatArray], Terms]:
+    counts, place = distinct(x)
+    n = weights_by(place, weight, len(counts))
+    return lambda parameters: kernel.likelihood(parameters, x, t_x, T, weight, counts, n)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, ClassVar, Self, overload
 
 import attrs
@@ -16,15 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
 from relmark.ltv.summary import UNITS, PurchaseSummary, horizon
 
-FloatArray = npt.NDArray[np.float64]
-
 _ZERO = np.zeros(1)
+_MOST_CELLS = 1 << 30
+_MOST_NUMBERS = 10_000_000
+_LARGEST_NUMBER = 100_000
+_MOST_PERIODS = 1_000_000
 
 
 def parameter() -> Any:
@@ -73,8 +77,8 @@ class ParametricModel(Definition):
         *,
         level: float = 0.95,
         method: str = "delta",
-        draws: int = 500,
-        rng: np.random.Generator | int | None = None,
+        resamples: int = 500,
+        rng: np.random.Generator | int | None = 0,
     ) -> PredictionInterval:
         """Return any prediction with the interval that the uncertainty of the parameters gives it.
 
@@ -92,10 +96,10 @@ class ParametricModel(Definition):
             "delta": the prediction as a linear function of the log parameters, twice as many predictions as there are
             parameters; "draws": quantiles over parameters drawn from their normal approximation, which keeps to the
             range of the prediction.
-        draws : int
-            How many draws.
+        resamples : int
+            How many draws of the parameters.
         rng : Generator or int, optional
-            The randomness of the draws.
+            The randomness of the draws; None for a new one at each call.
 
         Returns
         -------
@@ -103,7 +107,7 @@ class ParametricModel(Definition):
             `value`, `low` and `high` in the shape of the prediction; NaN ends, with `reason`, where the model was not
             fitted or its fit did not converge.
         """
-        return prediction_interval(self, prediction, level=level, method=method, draws=draws, rng=rng)
+        return prediction_interval(self, prediction, level=level, method=method, resamples=resamples, rng=rng)
 
     def _body(self) -> dict[str, Any]:
         unit = getattr(self, "unit", None)
@@ -116,7 +120,7 @@ class ParametricModel(Definition):
         for name in cls.names():
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise DefinitionError(f"{value!r} is no number.", path=f"$.{name}", code="wrong_type")
+                raise DefinitionError(f"{value!r} is not a number.", path=f"$.{name}", code="wrong_type")
         try:
             return cls(**body)
         except InputError as error:
@@ -281,6 +285,7 @@ class PurchaseModel(ParametricModel, ABC):
         """
         x, t_x, T = self._columns(summary)
         counts = _counts(n)
+        _refuse_table(len(x), len(counts))
         now = self._alive(x, t_x, T)[:, None]
         later = self._probabilities(x, T, self._ahead(summary, t, "t"), counts)
         result: FloatArray = now * later + (1.0 - now) * (counts == 0)
@@ -302,6 +307,7 @@ class PurchaseModel(ParametricModel, ABC):
             Without the first axis where t is one number, without the second where n is.
         """
         counts, ahead = _counts(n), self._new_ahead(t)
+        _refuse_table(len(ahead), len(counts))
         new = np.zeros(len(ahead))
         now = self._alive(_ZERO, _ZERO, _ZERO)
         result = now * self._probabilities(new, new, ahead, counts) + (1.0 - now) * (counts == 0)
@@ -334,7 +340,7 @@ class PurchaseModel(ParametricModel, ABC):
     def posterior_rate(self, summary: PurchaseSummary) -> FloatArray:
         """Return the mean rate, per unit of the summary, at which each customer buys (or bought) while one, shape (n,).
 
-        It is E[lambda | frequency, recency, T], over both cases, that the customer is alive and that he has left.
+        It is E[lambda | frequency, recency, T], over both cases, that the customer is alive and that they have left.
         """
         return self._rate(*self._columns(summary))
 
@@ -357,12 +363,14 @@ class PurchaseModel(ParametricModel, ABC):
         chance = np.full(len(x), checks.fraction("q", q))
         if not given_alive:
             now = self._alive(x, t_x, T)
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", over="ignore"):
                 chance = chance / now
         out = np.full(len(x), np.inf)
         possible = chance < 1.0
         if possible.any():
-            out[possible] = self._quantile(x[possible], T[possible], chance[possible])
+            # A chance that rounding keeps below 1 may take longer than floats can say.
+            with np.errstate(over="ignore"):
+                out[possible] = self._quantile(x[possible], T[possible], chance[possible])
         return out
 
     # ---- the door
@@ -387,11 +395,24 @@ class PurchaseModel(ParametricModel, ABC):
     def _whole(self, ahead: FloatArray, name: str) -> FloatArray:
         if self.discrete:
             checks.refuse_rows(name, ahead != np.floor(ahead), ahead, "a whole number of periods is needed")
+            checks.refuse_rows(name, ahead > _MOST_PERIODS, ahead, f"at most {_MOST_PERIODS:,} periods are summed")
         return ahead
 
 
+def _refuse_table(rows: int, columns: int) -> None:
+    """Raise before memory is asked for that no machine has."""
+    if rows * columns > _MOST_CELLS:
+        raise InputError(
+            f"n gives a table of {rows:,} rows and {columns:,} numbers, {rows * columns / (1 << 27):,.0f} GiB: give "
+            "fewer numbers, or fewer customers at a time (customers alike in frequency, recency and T have one row in "
+            "summary.cells())."
+        )
+
+
 def _counts(n: int | Iterable[int]) -> npt.NDArray[np.int64]:
-    given = list(n) if isinstance(n, Iterable) else [n]
+    given = list(islice(n, _MOST_NUMBERS + 1)) if isinstance(n, Iterable) else [n]
     if not given:
         raise InputError("n is empty: give one number of purchases or more.")
-    return np.array([checks.whole("n", value, low=0) for value in given], dtype=np.int64)
+    if len(given) > _MOST_NUMBERS:
+        raise InputError(f"n has more than {_MOST_NUMBERS:,} numbers of purchases: give those of interest, range(20).")
+    return np.array([checks.whole("n", value, low=0, high=_LARGEST_NUMBER) for value in given], dtype=np.int64)

@@ -1,12 +1,13 @@
 """Shifted beta-geometric: how long subscribers stay, where leaving is seen.
 
-The story (Fader and Hardie 2007): at the end of each period a subscriber renews or leaves, with a chance of his own
+The story (Fader and Hardie 2007): at the end of each period a subscriber renews or leaves, with a chance of their own
 to leave; the chances differ between people as a beta distribution. So retention rises with tenure though nobody gets
 more loyal: those who leave easily are gone first. A cohort's first few numbers tell the curve far ahead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -15,13 +16,12 @@ import numpy.typing as npt
 from scipy.special import betaln, digamma, zeta
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.ltv._hypergeometric import beta_mean
 from relmark.ltv._newton import Terms
-from relmark.ltv.fit import FitReport, LogNormalPrior, fit_parameters
+from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
-
-FloatArray = npt.NDArray[np.float64]
 
 _BOUNDARIES = {
     "alpha up": "people hardly differ in their chance to leave, alpha / (alpha + beta)",
@@ -29,6 +29,8 @@ _BOUNDARIES = {
     "alpha down": "people leave at once or never",
     "beta down": "people leave at once or never",
 }
+
+_STARTS = ((-2.0, -2.0), (2.0, 2.0))
 
 
 @attrs.frozen(kw_only=True)
@@ -69,9 +71,10 @@ class ShiftedBetaGeometric(ParametricModel):
 
         Parameters
         ----------
-        customers : array_like, shape (k,), or a list of such
+        customers : array_like, shape (k,), or a list of such, or a table of shape (cohorts, k)
             How many of one cohort are left at the start of each period, the first number being all of them; or one
-            such list for each cohort, of any lengths.
+            such list for each cohort, of any lengths. A table (array or frame) has one row per cohort; its missing
+            values at the end of a row are periods that have not passed yet. A Series may have any index.
         prior : LogNormalPrior, optional
             What is known of the parameters before.
 
@@ -94,6 +97,7 @@ class ShiftedBetaGeometric(ParametricModel):
             n=float(lost.sum() + kept.sum()),
             prior=prior,
             boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(_STARTS, always=False),
         )
         alpha, beta = fitted.parameters.tolist()
         return cls(alpha=alpha, beta=beta, fit_report=fitted.report)
@@ -154,10 +158,32 @@ def _periods(name: str, values: npt.ArrayLike, low: float = 0.0) -> FloatArray:
     return array
 
 
+def _cohorts(customers: Any) -> tuple[bool, list[FloatArray]]:
+    """Return whether there are several cohorts, and each one's numbers of customers.
+
+    One column of any kind (a list, an array, a Series with any index) is one cohort; a list of such, or a table, has
+    one cohort per row, whose missing values at the end are periods that have not passed yet.
+    """
+    if isinstance(customers, (str, bytes, Mapping)) or not hasattr(customers, "__len__"):
+        raise InputError(
+            f"customers is {checks.shown(customers)}: give how many of one cohort are left at the start of each "
+            "period, such as [1000, 869, 743], or a list of such."
+        )
+    table = customers.to_numpy() if hasattr(customers, "to_numpy") else customers
+    nested = len(table) > 0 and np.ndim(table[0]) > 0
+    cohorts = []
+    for cohort in table if nested else [table]:
+        counts = checks.numbers("customers", cohort, low=0.0, missing=nested)
+        seen = np.flatnonzero(~np.isnan(counts))
+        counts = counts[: seen[-1] + 1] if len(seen) else counts[:0]
+        checks.refuse_rows("customers", np.isnan(counts), counts, "only the last periods of a cohort may be missing")
+        cohorts.append(counts)
+    return nested, cohorts
+
+
 def _losses(customers: Any) -> tuple[FloatArray, FloatArray]:
     """Return how many left after t = 1, 2, ... periods, and how many were still there at the end of as many."""
-    nested = len(customers) > 0 and np.ndim(customers[0]) > 0
-    cohorts = [checks.numbers("customers", cohort, low=0.0) for cohort in (customers if nested else [customers])]
+    nested, cohorts = _cohorts(customers)
     longest = max((len(cohort) for cohort in cohorts), default=0)
     if longest < 2:
         raise NotEnoughDataError("two numbers at least are needed: who began, and who was left after one period.")

@@ -8,20 +8,22 @@ from typing import Any
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.frozen import owned
 from relmark.core.results import ColumnarResult
 from relmark.core.time import duration
 from relmark.ltv._cells import unique_rows
-
-FloatArray = npt.NDArray[np.float64]
 
 # Days in each unit of time. A period has no length: it is one opportunity of a discrete model.
 UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "year": 365.25}
 UNITS = (*UNIT_DAYS, "period")
 _DAY = 86_400_000_000
+# Beyond these squares of times and sums of money leave the range of floats, and integrals need more nodes than memory.
+_MOST_PURCHASES = 1e9
+_LEAST, _MOST = 1e-50, 1e50
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -74,10 +76,11 @@ class PurchaseSummary(ColumnarResult):
 
     def __attrs_post_init__(self) -> None:
         """Check the columns against each other and make them float64."""
-        x = checks.numbers("frequency", self.frequency, low=0.0)
+        x = checks.numbers("frequency", self.frequency, low=0.0, high=_MOST_PURCHASES)
         checks.refuse_rows("frequency", x != np.floor(x), x, "whole numbers of repeat purchases are needed")
         n = len(x)
         age = checks.numbers("T", self.T, length=n, low=0.0)
+        _refuse_scale("T", age, "Count time in another unit.")
         t_x = checks.numbers("recency", self.recency, length=n, low=0.0)
         checks.refuse_rows(
             "recency",
@@ -96,6 +99,7 @@ class PurchaseSummary(ColumnarResult):
                 money,
                 "the mean spend of a repeat buyer must be known",
             )
+            _refuse_scale("monetary_value", np.abs(money), "Count money in another unit.")
             columns["monetary_value"] = money
         if self.weights is not None:
             columns["weights"] = checks.numbers("weights", self.weights, length=n, above=0.0)
@@ -104,7 +108,7 @@ class PurchaseSummary(ColumnarResult):
             checks.same_length("customer_id", ids, n)
             columns["customer_id"] = ids
         for name, column in columns.items():
-            object.__setattr__(self, name, column)
+            object.__setattr__(self, name, owned(column))
         checks.one_of("unit", self.unit, UNITS)
         ColumnarResult.__attrs_post_init__(self)
 
@@ -219,12 +223,14 @@ class SpendCells(ColumnarResult):
 
     def __attrs_post_init__(self) -> None:
         """Check the columns against each other and make them float64."""
-        x = checks.numbers("frequency", self.frequency, low=1.0)
+        x = checks.numbers("frequency", self.frequency, low=1.0, high=_MOST_PURCHASES)
         checks.refuse_rows("frequency", x != np.floor(x), x, "whole numbers of repeat purchases are needed")
-        object.__setattr__(self, "frequency", x)
-        object.__setattr__(self, "monetary_value", checks.numbers("monetary_value", self.monetary_value, length=len(x)))
+        money = checks.numbers("monetary_value", self.monetary_value, length=len(x))
+        _refuse_scale("monetary_value", np.abs(money), "Count money in another unit.")
         weights = np.ones(len(x)) if self.weights is None else self.weights
-        object.__setattr__(self, "weights", checks.numbers("weights", weights, length=len(x), above=0.0))
+        weights = checks.numbers("weights", weights, length=len(x), above=0.0)
+        for name, column in (("frequency", x), ("monetary_value", money), ("weights", weights)):
+            object.__setattr__(self, name, owned(column))
         ColumnarResult.__attrs_post_init__(self)
 
     def __add__(self, other: object) -> SpendCells:
@@ -263,6 +269,13 @@ def horizon(t: Any, unit: str | None, *, name: str = "t", length: int | None = N
     if array.ndim == 0:
         return checks.number(name, t, low=0.0)
     return checks.numbers(name, array, length=length, low=0.0)
+
+
+def _refuse_scale(name: str, values: FloatArray, remedy: str) -> None:
+    """Raise where a size is beyond what any unit of time or money gives a business."""
+    with np.errstate(invalid="ignore"):
+        bad = (values > _MOST) | ((values < _LEAST) & (values > 0))
+    checks.refuse_rows(name, bad, values, f"0, or values between {_LEAST:g} and {_MOST:g}, are needed", remedy)
 
 
 def need_repeat_buyers(summary: PurchaseSummary, model: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.core.time import days
@@ -17,8 +18,6 @@ from relmark.ltv._cells import unique_rows
 from relmark.ltv.gamma_gamma import GammaGamma
 from relmark.ltv.purchase_model import PurchaseModel
 from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
-
-FloatArray = npt.NDArray[np.float64]
 
 _MOST_STEPS = 1_000
 _YEAR = days(365)

@@ -13,16 +13,16 @@ from relmark.recommend.blend import Blend, FittedBlend
 from relmark.recommend.buy_again import BuyAgain, FittedBuyAgain
 from relmark.recommend.comparison import Comparison, compare
 from relmark.recommend.ease import Ease, FittedEase
-from relmark.recommend.evaluation import Evaluation, evaluate
 from relmark.recommend.factor_model import FactorModel, Factors
 from relmark.recommend.factors import Als, Bpr
 from relmark.recommend.fallback import Fallback, FittedFallback
 from relmark.recommend.fitted import Fitted
 from relmark.recommend.interactions import Interactions
 from relmark.recommend.look_alike import LookAlike, look_alike
-from relmark.recommend.neighbours import FittedNeighbours, ItemNeighbours
+from relmark.recommend.neighbors import FittedNeighbors, ItemNeighbors
 from relmark.recommend.pairs import Pairs, also_bought
 from relmark.recommend.popular import FittedPopular, Popular
+from relmark.recommend.quality import Quality, quality
 from relmark.recommend.recommendations import Explanation, Recommendation, Recommendations, SimilarCustomer
 from relmark.recommend.rules import AfterPurchase, Category, Rules
 from relmark.recommend.spec import Spec, spec_from_dict
@@ -38,7 +38,6 @@ __all__ = [
     "Choice",
     "Comparison",
     "Ease",
-    "Evaluation",
     "Explanation",
     "FactorModel",
     "Factors",
@@ -48,15 +47,16 @@ __all__ = [
     "FittedBuyAgain",
     "FittedEase",
     "FittedFallback",
-    "FittedNeighbours",
+    "FittedNeighbors",
     "FittedNewArrivals",
     "FittedPopular",
     "Interactions",
-    "ItemNeighbours",
+    "ItemNeighbors",
     "LookAlike",
     "NewArrivals",
     "Pairs",
     "Popular",
+    "Quality",
     "Recommendation",
     "Recommendations",
     "Rules",
@@ -66,9 +66,9 @@ __all__ = [
     "also_bought",
     "auto",
     "compare",
-    "evaluate",
     "folds_by_time",
     "look_alike",
+    "quality",
     "spec_from_dict",
     "split_by_time",
 ]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import xlogy
 
-FloatArray = npt.NDArray[np.float64]
+from relmark.core.checks import FloatArray
 
 
 def lift(n_ab: FloatArray, n_a: FloatArray, n_b: FloatArray, n: float) -> FloatArray:

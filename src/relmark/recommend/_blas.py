@@ -1,14 +1,15 @@
 """One BLAS thread while blocks are multiplied, in whatever thread the caller is, and the old setting back afterwards.
 
 With two threads OpenBLAS divides a small product differently, so that last bits depend on the machine, and takes up to
-three times the CPU. The limit belongs to the process, so it is counted: the first who enters sets it, and the last who
-leaves restores it, also where several threads of the caller are inside at once.
+three times the CPU (ten times where cores are busy). The limit belongs to the process, so it is counted: the first who
+enters sets it, and the last who leaves restores it, whichever threads they are in. threadpoolctl finds the libraries;
+its own limits are not used, because since version 3.8 they do nothing in any thread but one.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -16,33 +17,61 @@ from typing import Any
 import attrs
 
 
+@attrs.frozen(eq=False)
+class _Library:
+    """A BLAS library of the process: how its number of threads is read and set."""
+
+    get: Callable[[], int]
+    set: Callable[[int], Any]
+    of_each_thread: bool  # whether the number is one of the calling thread (OpenMP) or one of the process
+
+
 @attrs.define(eq=False)
 class _Gate:
-    """How many are inside, and what restores the setting that was there before them."""
+    """How many are inside, and the settings of the process that were there before them."""
 
     lock: Any = attrs.field(factory=threading.Lock)
     inside: int = 0
-    limiter: Any = None
+    before: list[int] = attrs.field(factory=list)
 
 
 _gate = _Gate()
 
 
 @cache
-def _controller() -> Any:
-    """Return what knows the BLAS libraries of the process; finding them takes milliseconds, so it is kept."""
+def _libraries() -> tuple[_Library, ...]:
+    """Return the BLAS libraries of the process; finding them takes milliseconds, so they are kept."""
     import scipy.linalg  # noqa: F401  (brings a BLAS of its own, which must be there to be found)
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    found = ThreadpoolController().select(user_api="blas").lib_controllers
+    return tuple(_library(controller) for controller in found)
+
+
+def _library(controller: Any) -> _Library:
+    per_thread = getattr(controller, "threading_layer", None) == "openmp"
+    if controller.internal_api == "openblas" and not per_thread:
+        for prefix in ("", "scipy_"):
+            for suffix in ("", "64_", "_64"):
+                setter = getattr(controller.dynlib, f"{prefix}openblas_set_num_threads{suffix}", None)
+                if setter is not None:
+                    return _Library(controller.get_num_threads, setter, of_each_thread=False)
+    return _Library(controller.get_num_threads, controller.set_num_threads, of_each_thread=per_thread)
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold the BLAS of this process at one thread."""
+    """Hold the BLAS of this process, or where it counts by thread that of this thread, at one thread."""
+    libraries = _libraries()
+    own = [(library, library.get()) for library in libraries if library.of_each_thread]
+    shared = [library for library in libraries if not library.of_each_thread]
+    for library, _ in own:
+        library.set(1)
     with _gate.lock:
         if _gate.inside == 0:
-            _gate.limiter = _controller().limit(limits=1, user_api="blas")
+            _gate.before = [library.get() for library in shared]
+            for library in shared:
+                library.set(1)
         _gate.inside += 1
     try:
         yield
@@ -50,5 +79,8 @@ def one_blas_thread() -> Iterator[None]:
         with _gate.lock:
             _gate.inside -= 1
             if _gate.inside == 0:
-                _gate.limiter.restore_original_limits()
-                _gate.limiter = None
+                for library, before in zip(shared, _gate.before, strict=True):
+                    if library.get() == 1:  # else somebody has set it meanwhile: theirs stands
+                        library.set(before)
+        for library, before in own:
+            library.set(before)

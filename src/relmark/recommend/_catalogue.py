@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import BoolArray
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.ids import find_ids
@@ -16,7 +17,6 @@ from relmark.core.table import ItemTable
 from relmark.core.time import local_midnights
 from relmark.recommend.rules import Category
 
-BoolArray = npt.NDArray[np.bool_]
 _NAT = np.iinfo(np.int64).min
 
 
@@ -36,7 +36,7 @@ class Catalogue:
         if name not in self._columns:
             if self.table is None:
                 raise MissingColumnError(
-                    f"{wanted_by} needs the column {name!r} of the items: give Interactions or recommend items=."
+                    f"{wanted_by} needs the column {name!r} of the items: give Interactions or recommend a catalogue=."
                 )
             places = find_ids("items.item", self.item, self.table.item)
             found = places >= 0

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import FloatArray
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.names import did_you_mean
@@ -18,13 +19,12 @@ from relmark.recommend._blas import one_blas_thread
 from relmark.recommend._history import history_of
 from relmark.recommend.interactions import Interactions
 
-FloatArray = npt.NDArray[np.float64]
 _MOST_WORDS = 50
 
 
 @attrs.frozen(eq=False)
 class Features:
-    """Standardised columns, shape (n, p), and which of them only say how active a customer is."""
+    """Standardized columns, shape (n, p), and which of them only say how active a customer is."""
 
     customer_id: npt.NDArray[Any]
     values: FloatArray
@@ -72,7 +72,7 @@ def _of_interactions(x: Interactions, factors: int) -> Features:
     tastes = _tastes(x, known, factors)
     values = np.hstack((tastes, active))
     return Features(
-        x.customer_id[known], standardised(values), np.arange(values.shape[1]) >= values.shape[1] - active.shape[1]
+        x.customer_id[known], standardized(values), np.arange(values.shape[1]) >= values.shape[1] - active.shape[1]
     )
 
 
@@ -102,7 +102,7 @@ def _tastes(x: Interactions, known: npt.NDArray[Any], factors: int) -> FloatArra
 def _of_table(table: CustomerTable, activity: Sequence[str]) -> Features:
     for name in activity:
         if name not in table.columns:
-            raise InputError(f"activity has {name!r}, which is no column.{did_you_mean(name, table.columns)}")
+            raise InputError(f"activity has {name!r}, which is not a column.{did_you_mean(name, table.columns)}")
     parts, active = [], []
     for name, column in table.columns.items():
         block = _numbers(column)
@@ -110,7 +110,7 @@ def _of_table(table: CustomerTable, activity: Sequence[str]) -> Features:
         active += [name in activity] * block.shape[1]
     if not parts or sum(part.shape[1] for part in parts) == 0:
         raise NotEnoughDataError("the table has no column that tells customers apart.")
-    values = standardised(np.hstack(parts))
+    values = standardized(np.hstack(parts))
     return Features(table.customer_id, values, np.array(active, dtype=np.bool_))
 
 
@@ -143,8 +143,8 @@ def _numbers(column: Column) -> FloatArray:
     return values
 
 
-def standardised(values: FloatArray) -> FloatArray:
+def standardized(values: FloatArray) -> FloatArray:
     """Return columns with mean 0 and standard deviation 1; one that never varies becomes 0."""
     spread = values.std(axis=0)
-    centred = values - values.mean(axis=0)
-    return np.asarray(np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12))
+    centerd = values - values.mean(axis=0)
+    return np.asarray(np.divide(centerd, spread, out=np.zeros_like(centerd), where=spread > 1e-12))

@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, Protocol, TypeAlias
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import IntArray
+from relmark.core.frozen import Frozen, locked
 from relmark.core.ordering import stable_order
-from relmark.recommend.interactions import Interactions, Weight
 
-IntArray = npt.NDArray[np.int64]
+Weight: TypeAlias = Literal["binary", "log", "quantity", "purchases"]
+WEIGHTS: tuple[Weight, ...] = ("binary", "log", "quantity", "purchases")
+Codes = npt.NDArray[np.integer[Any]]
+
+
+class Lines(Protocol):
+    """What a history is made of: lines of purchases by customer, item and time, as `Interactions` has them."""
+
+    @property
+    def time(self) -> IntArray | None:
+        """When each line was, microseconds UTC."""
+
+    @property
+    def quantity(self) -> npt.NDArray[np.float64] | None:
+        """The pieces of each line."""
+
+    @property
+    def n_customers(self) -> int:
+        """How many customers there are."""
+
+    def __len__(self) -> int:
+        """Return the number of lines."""
+
+    def pairs(self) -> tuple[Codes, Codes, IntArray]:
+        """Return customer and item of each pair, and where its lines start."""
+
+    def decay(self, half_life: timedelta | None, now: int | None) -> npt.NDArray[np.float64]:
+        """Return what each line counts for its age."""
+
+    def purchase_code(self) -> Codes:
+        """Return which purchase each line belongs to."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class History:
+class History(Frozen):
     """Rows of customers in CSR form, items ascending within each.
 
     Parameters
@@ -31,11 +62,11 @@ class History:
         In how many distinct purchases, where the model counts them.
     """
 
-    indptr: IntArray
-    item: npt.NDArray[np.int32]
-    weight: npt.NDArray[np.float32]
-    last: IntArray | None = None
-    count: npt.NDArray[np.int32] | None = None
+    indptr: IntArray = attrs.field(converter=locked)
+    item: npt.NDArray[np.int32] = attrs.field(converter=locked)
+    weight: npt.NDArray[np.float32] = attrs.field(converter=locked)
+    last: IntArray | None = attrs.field(default=None, converter=attrs.converters.optional(locked))
+    count: npt.NDArray[np.int32] | None = attrs.field(default=None, converter=attrs.converters.optional(locked))
 
     def __len__(self) -> int:
         """Return the number of customers."""
@@ -96,7 +127,7 @@ class History:
 
 
 def history_of(
-    x: Interactions, *, weight: Weight = "binary", half_life: timedelta | None = None, now: int | None = None
+    x: Lines, *, weight: Weight = "binary", half_life: timedelta | None = None, now: int | None = None
 ) -> History:
     """Return the pairs of interactions with their weights; `x` has no line after `now`."""
     customer, item, starts = x.pairs()
@@ -155,7 +186,7 @@ def _sums(values: npt.NDArray[np.float64], starts: IntArray) -> npt.NDArray[np.f
     return np.add.reduceat(values, starts[:-1]) if len(values) else np.zeros(0)
 
 
-def _purchases(x: Interactions, starts: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+def _purchases(x: Lines, starts: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """Return the lines that stand for distinct purchases of pairs (the last of each), how many a pair, and offsets.
 
     Lines of one order that name the item twice are one purchase.

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import BoolArray, IntArray
 from relmark.core.errors import InputError
 from relmark.core.ids import find_ids
 from relmark.core.time import duration
@@ -18,8 +19,6 @@ from relmark.recommend._select import Cap
 from relmark.recommend.rules import Category, Rules, as_items
 
 FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
 
 NO = np.float32(-np.inf)
 

@@ -4,27 +4,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import IntArray
 from relmark.recommend._blas import one_blas_thread
 from relmark.recommend._masks import NO, Block, Masks
 from relmark.recommend._select import pick
 from relmark.recommend._topk import block_rows
 from relmark.recommend.recommendations import Recommendations
 
-if TYPE_CHECKING:
-    from relmark.recommend.fitted import Fitted
-
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
+
+
+class Scorer(Protocol):
+    """What ranking asks of a fitted model."""
+
+    @property
+    def item(self) -> npt.NDArray[Any]:
+        """The items, in the order of the scores."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where recommendations come from, in the order in which they are asked."""
+
+    def _scores(self, tier: int, block: Block) -> FloatArray:
+        """Return the scores of one source, -inf where it has nothing to say."""
+
+    def _is_fill(self, tier: int, score: FloatArray) -> npt.NDArray[np.bool_]:
+        """Tell which rows only fill up."""
+
+    def _reason(self, tier: int, block: Block, item: int) -> str:
+        """Return why an item came."""
 
 
 @one_blas_thread()
-def ranked(model: Fitted, ids: npt.NDArray[Any], block: Block, k: int, masks: Masks) -> Recommendations:
+def ranked(model: Scorer, ids: npt.NDArray[Any], block: Block, k: int, masks: Masks) -> Recommendations:
     """Return the best k of each customer of a block that the rules let through."""
     n, m = len(block), len(model.item)
     dropped = dict.fromkeys(masks.names, 0)
@@ -53,7 +71,7 @@ def ranked(model: Fitted, ids: npt.NDArray[Any], block: Block, k: int, masks: Ma
 
 
 def _ranked_part(
-    model: Fitted, block: Block, k: int, masks: Masks, dropped: dict[str, int], ids: npt.NDArray[Any]
+    model: Scorer, block: Block, k: int, masks: Masks, dropped: dict[str, int], ids: npt.NDArray[Any]
 ) -> tuple[IntArray, IntArray, FloatArray, IntArray]:
     n = len(block)
     need = np.full(n, k)
@@ -77,11 +95,12 @@ def _ranked_part(
             for counts, now in zip(used, held, strict=True):
                 counts[alive] = now
         score = picks.score
-        if tier and not model._own_scale(tier):  # the model itself scores them zero
-            score = np.where(part.past.lengths[picks.row] > 0, np.float32(0.0), score)
+        fill = model._is_fill(tier, score) & (part.past.lengths[picks.row] > 0)
+        score = np.where(fill, np.float32(0.0), score)
         row = alive[picks.row]
         need = need - np.bincount(row, minlength=n)
-        found.append((row, picks.column, score, np.full(len(row), tier)))
+        named = model.sources.index("popular") if "popular" in model.sources else tier
+        found.append((row, picks.column, score, np.where(fill, named, tier)))
     if len(found) == 1:
         return found[0]
     row, column, tier_of = (np.concatenate([part[j] for part in found]) for j in (0, 1, 3))
@@ -94,7 +113,7 @@ def _ranked_part(
 class _Reasons:
     """Works out why rows were recommended, when somebody asks."""
 
-    model: Fitted
+    model: Scorer
     block: Block
     row: IntArray
     column: IntArray

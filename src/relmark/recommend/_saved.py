@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Self
@@ -15,6 +16,7 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.table import ItemTable
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._history import History
+from relmark.recommend.kinds import FITTED, read_spec
 
 _KIND, _VERSION = "fitted_recommender", 1
 _META = "relmark"
@@ -50,24 +52,25 @@ class Saved:
                     arrays |= {f"{name}.{k}.{key}": array for key, array in model.to_arrays().items()}
             elif not isinstance(value, Catalogue):
                 meta["values"][name] = value
+        meta["checksum"] = _checksum(arrays)
         arrays[_META] = np.array(canonical(meta))
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], *, items: ItemTable | None = None) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], *, catalogue: ItemTable | None = None) -> Self:
         """Return the model of `to_arrays`, or of what ``numpy.load(path, allow_pickle=False)`` gives.
 
         Parameters
         ----------
         arrays : mapping of str to ndarray
-        items : ItemTable, optional
+        catalogue : ItemTable, optional
             What is known of the items now.
         """
         if _META not in arrays:
             raise DefinitionError(f"there is no {_META!r} among the arrays: they are not a saved recommender.")
         meta = open_envelope(parse_json(str(arrays[_META])), _KIND, _VERSION)
-        check_keys(meta, required=("model", "values", "spec"), what="saved recommender")
-        model: Self = _build(cls, meta, arrays, items)
+        check_keys(meta, required=("model", "values", "spec", "checksum"), what="saved recommender")
+        model: Self = _build(cls, meta, arrays, catalogue)
         return model
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,13 +92,13 @@ class Saved:
         }
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any], *, items: ItemTable | None = None) -> Self:
+    def from_dict(cls, document: Mapping[str, Any], *, catalogue: ItemTable | None = None) -> Self:
         """Return the model of `to_dict`."""
         body = open_envelope(document, _KIND, _VERSION)
-        check_keys(body, required=("model", "values", "spec", "arrays", "parts"), what="saved recommender")
+        check_keys(body, required=("model", "values", "spec", "checksum", "arrays", "parts"), what="saved recommender")
         arrays = {name: _array(name, entry) for name, entry in _object(body.pop("arrays"), "$.arrays").items()}
         arrays |= {name: np.array(canonical(part)) for name, part in _object(body.pop("parts"), "$.parts").items()}
-        model: Self = _build(cls, body, arrays, items)
+        model: Self = _build(cls, body, arrays, catalogue)
         return model
 
     def to_json(self) -> str:
@@ -103,10 +106,10 @@ class Saved:
         return json.dumps(self.to_dict(), allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, items: ItemTable | None = None, limits: Limits | None = None) -> Self:
+    def from_json(cls, text: str | bytes, *, catalogue: ItemTable | None = None, limits: Limits | None = None) -> Self:
         """Return the model of `to_json`; by default up to 256 MiB."""
         limits = limits or Limits(bytes=1 << 28, members=1 << 25, nodes=10_000)
-        return cls.from_dict(parse_json(text, limits), items=items)
+        return cls.from_dict(parse_json(text, limits), catalogue=catalogue)
 
 
 def _object(value: Any, path: str) -> Mapping[str, Any]:
@@ -124,20 +127,18 @@ def _array(name: str, entry: Any) -> npt.NDArray[Any]:
         array = np.array(entry["values"], dtype=np.str_ if entry["dtype"] == "str" else entry["dtype"])
         return array.reshape(entry["shape"])
     except (TypeError, ValueError) as error:
-        raise DefinitionError(f"these values are no array: {error}.", path=path, code="wrong_type") from None
+        raise DefinitionError(f"these values are not an array: {error}.", path=path, code="wrong_type") from None
 
 
-def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], items: ItemTable | None) -> Any:
-    from relmark.recommend.kinds import fitted_kinds
-    from relmark.recommend.spec import spec_from_dict
-
-    kinds = fitted_kinds()
-    if meta["model"] not in kinds:
-        raise DefinitionError(f"{str(meta['model'])[:64]!r} is no recommender.", path="$.model", code="unknown_model")
-    model = kinds[meta["model"]]
+def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalogue: ItemTable | None) -> Any:
+    if not isinstance(meta["model"], str) or meta["model"] not in FITTED:
+        raise DefinitionError(
+            f"{str(meta['model'])[:64]!r} is not a recommender.", path="$.model", code="unknown_model"
+        )
+    model = FITTED[meta["model"]]
     if not issubclass(model, cls):
         raise InputError(f"this is a saved {meta['model']!r}, not a {cls.__name__}: read it with Fitted.from_arrays.")
-    values: dict[str, Any] = {"spec": spec_from_dict(meta["spec"])}
+    values: dict[str, Any] = {"spec": read_spec(meta["spec"])}
     for attribute in attrs.fields(model):
         name = attribute.name
         if name in {"spec", "catalogue"}:
@@ -146,23 +147,74 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], items: 
             parts = {part: arrays[f"{name}.{part}"] for part in _PARTS if f"{name}.{part}" in arrays}
             values[name] = _history(name, parts, len(arrays["item"]))
         elif name in arrays:
-            values[name] = arrays[name]
+            values[name] = np.array(arrays[name])  # a copy: the caller's stays the caller's
         elif name in meta["values"]:
             value = meta["values"][name]
             if isinstance(value, Mapping):
-                value = tuple(_part(arrays, f"{name}.{k}.", items) for k in range(int(value.get("models", 0))))
+                value = tuple(_part(arrays, f"{name}.{k}.", catalogue) for k in range(int(value.get("models", 0))))
             values[name] = tuple(value) if isinstance(value, list) else value
         else:
             raise DefinitionError(f"the saved model has no {name!r}.", code="missing_key")
-    return model(**values, catalogue=Catalogue(values["item"], items))
+    _check_shapes(model, values)
+    own = {name: array for name, array in arrays.items() if name != _META and not _is_of_a_part(name)}
+    if _checksum(own) != meta["checksum"]:
+        raise DefinitionError(
+            "the arrays are not those that were saved: values changed, or rows changed places. Save the model anew.",
+            code="wrong_value",
+        )
+    return model(**values, catalogue=Catalogue(values["item"], catalogue))
 
 
-def _part(arrays: Mapping[str, Any], prefix: str, items: ItemTable | None) -> Any:
-    from relmark.recommend.fitted import Fitted
-
-    return Fitted.from_arrays(
-        {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}, items=items
+def _part(arrays: Mapping[str, Any], prefix: str, catalogue: ItemTable | None) -> Any:
+    return Saved.from_arrays(
+        {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}, catalogue=catalogue
     )
+
+
+def _is_of_a_part(name: str) -> bool:
+    """Tell whether an array belongs to a model within a blend or fallback, such as 'models.0.item'."""
+    return len(name.split(".")) > 1 and name.split(".")[1].isdigit()
+
+
+def _checksum(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Return a digest of names, types, shapes and values, the same for arrays that went through JSON."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        if _is_of_a_part(name):  # which has a checksum of its own
+            continue
+        array = np.asarray(arrays[name])
+        kind = "str" if array.dtype.kind == "U" else array.dtype.name
+        digest.update(f"{name} {kind} {array.shape};".encode())
+        if kind == "str":
+            digest.update(json.dumps(array.reshape(-1).tolist()).encode())
+        else:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _check_shapes(model: Any, values: Mapping[str, Any]) -> None:
+    """Raise where arrays do not fit each other: truncated, of another model, or with ids out of order."""
+    sizes: dict[str, tuple[int, str]] = {}
+    for name, axes in model.axes().items():
+        array = values[name]
+        shape = (len(array),) if isinstance(array, History) else array.shape
+        if len(shape) != len(axes):
+            raise DefinitionError(f"{name!r} has {len(shape)} axes, and {len(axes)} are needed.", code="wrong_value")
+        for axis, size in zip(axes, shape, strict=True):
+            known, first = sizes.setdefault(axis, (size, name))
+            if size != known:
+                raise DefinitionError(
+                    f"{name!r} has {size:,} {axis} and {first!r} {known:,}: they are not of one model, or cut off.",
+                    code="wrong_value",
+                )
+    for name in ("item", "customer_id"):
+        ids = values[name]
+        if len(ids) > 1 and not (ids[1:] > ids[:-1]).all():
+            row = int(np.argmin(ids[1:] > ids[:-1])) + 1
+            raise DefinitionError(
+                f"{name!r} is not ascending at row {row}: its rows changed places, and other arrays did not.",
+                code="wrong_value",
+            )
 
 
 def _history(name: str, parts: Mapping[str, Any], m: int) -> History:
@@ -182,4 +234,4 @@ def _history(name: str, parts: Mapping[str, Any], m: int) -> History:
         raise DefinitionError(f"the rows of {name!r} do not fit together.", code="wrong_value")
     if entries and not 0 <= int(parts["item"].min()) <= int(parts["item"].max()) < m:
         raise DefinitionError(f"the rows of {name!r} point outside the {m:,} items.", code="wrong_value")
-    return History(**parts)
+    return History(**{part: np.array(values) for part, values in parts.items()})

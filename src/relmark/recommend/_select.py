@@ -6,10 +6,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import IntArray
 from relmark.recommend._topk import top_k
 
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(eq=False)

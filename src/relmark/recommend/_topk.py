@@ -13,18 +13,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import IntArray
+
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 _LOWEST = np.finfo(np.float32).min
 _BYTES = 4 << 20
 _SMALL = 1 << 16
+_HALF_STEP, _STEP = np.int32(1 << 5), np.int32(-(1 << 6))  # the last 6 of the 23 bits of a fraction
 _COLUMN = np.uint64(0xFFFFFFFF)
 
 
 def block_rows(n_items: int) -> int:
     """Return how many rows of scores make a block that stays in the cache."""
     return max(_BYTES // (4 * max(n_items, 1)), 16)
+
+
+def in_steps(scores: FloatArray) -> FloatArray:
+    """Round float32 scores, in place, to steps of 2^-17 of their size, and return them.
+
+    The last bits of a product depend on the kernel that the BLAS takes for a processor: without them, items that are
+    alike tie, and the order of items decides, on every machine.
+    """
+    bits = scores.view(np.int32)
+    bits += _HALF_STEP
+    bits &= _STEP
+    return scores
 
 
 def top_k(scores: FloatArray, k: int) -> tuple[IntArray, npt.NDArray[np.int64], FloatArray]:

@@ -9,9 +9,9 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import number, text
+from relmark.core.checks import IntArray, number, text
 from relmark.core.errors import InputError
-from relmark.core.frozen import read_only
+from relmark.core.frozen import owned
 from relmark.core.time import Instant, days, duration
 from relmark.recommend._masks import NO, Block
 from relmark.recommend.fitted import Contributions, Fitted
@@ -21,7 +21,6 @@ from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fie
 __all__ = ["FittedNewArrivals", "NewArrivals"]
 
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +49,7 @@ class NewArrivals(Spec):
     >>> from relmark import ItemTable
     >>> items = ItemTable.from_columns(item=["black tea", "green tea", "mug"], category=["tea", "tea", "cups"],
     ...                                launched=np.array(["2025-01-01", "2026-10-20", "2026-10-25"], "M8[D]"))
-    >>> x = Interactions.from_columns(customer_id=["a"], item=["black tea"], items=items)
+    >>> x = Interactions.from_columns(customer_id=["a"], item=["black tea"], catalogue=items)
     >>> NewArrivals(launched_within=days(30)).fit(x).recommend(["a"], as_of="2026-11-01").item.tolist()
     ['green tea', 'mug']
     """
@@ -84,10 +83,16 @@ class FittedNewArrivals(Fitted):
     """The kind and launch of each item, shape (m,), and the share of each kind among all purchases."""
 
     source: ClassVar[str] = "new arrival"
+    kinds: ClassVar[tuple[str, ...]] = ("new_arrivals",)
 
-    group: IntArray = attrs.field(converter=read_only)
-    share: npt.NDArray[np.float64] = attrs.field(converter=read_only)
-    launched: IntArray = attrs.field(converter=read_only)
+    group: IntArray = attrs.field(converter=owned)
+    share: npt.NDArray[np.float64] = attrs.field(converter=owned)
+    launched: IntArray = attrs.field(converter=owned)
+
+    @classmethod
+    def axes(cls) -> dict[str, tuple[str, ...]]:
+        """Return what the axes of each array count."""
+        return {**super().axes(), "group": ("items",), "share": ("categories",), "launched": ("items",)}
 
     @property
     def sources(self) -> tuple[str, ...]:

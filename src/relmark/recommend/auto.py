@@ -18,7 +18,7 @@ from relmark.recommend.comparison import Comparison, compare
 from relmark.recommend.ease import Ease
 from relmark.recommend.fitted import Fitted
 from relmark.recommend.interactions import Interactions
-from relmark.recommend.neighbours import ItemNeighbours
+from relmark.recommend.neighbors import ItemNeighbors
 from relmark.recommend.popular import Popular
 from relmark.recommend.rules import Rules
 from relmark.recommend.spec import Spec, seen_until
@@ -77,7 +77,7 @@ def auto(
     k, test, folds, items, rules, rng
         As in `compare`.
     candidates : mapping of str to Spec, optional
-        By default popularity of all time and with half-lives of 7 and 30 days, buy-again, neighbours, EASE with and
+        By default popularity of all time and with half-lives of 7 and 30 days, buy-again, neighbors, EASE with and
         without half-life, and, for all items, EASE blended with buy-again.
 
     Notes
@@ -108,7 +108,7 @@ def standard_candidates(items: str = "all") -> dict[str, Spec]:
         "popular": Popular(),
         "popular, 7 days": Popular(half_life=days(7)),
         "popular, 30 days": Popular(half_life=days(30)),
-        "neighbours": ItemNeighbours(),
+        "neighbors": ItemNeighbors(),
         "ease": Ease(),
         "ease, 90 days": Ease(half_life=days(90)),
     }

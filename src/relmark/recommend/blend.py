@@ -78,6 +78,7 @@ class FittedBlend(Composed):
     """Fitted models, added with the weights of the settings."""
 
     source: ClassVar[str] = "blend"
+    kinds: ClassVar[tuple[str, ...]] = ("blend",)
 
     def _own(self, block: Block) -> FloatArray:
         total = np.full((len(block), len(self.item)), NO, dtype=np.float32)

@@ -42,7 +42,7 @@ class BuyAgain(Spec):
     --------
     >>> x = Interactions.from_columns(customer_id=["a", "a", "a"], item=["tea", "tea", "cup"], order=[1, 2, 2])
     >>> BuyAgain(half_life=None).fit(x).recommend(["a"]).for_customer("a")[0]
-    Recommendation(item='tea', score=2.0, rank=1, reason='bought 2 times')
+    Recommendation(item='tea', score=2, rank=1, reason='bought 2 times')
     """
 
     kind: ClassVar[str] = "buy_again"
@@ -65,6 +65,7 @@ class FittedBuyAgain(Fitted):
     """Each customer's own items, scored."""
 
     source: ClassVar[str] = "buy again"
+    kinds: ClassVar[tuple[str, ...]] = ("buy_again",)
 
     @property
     def sources(self) -> tuple[str, ...]:

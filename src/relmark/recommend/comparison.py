@@ -10,28 +10,26 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import generator, one_of, shown
+from relmark.core.checks import FloatArray, generator, one_of, shown
 from relmark.core.errors import InputError
 from relmark.core.intervals import Estimate, Interval
+from relmark.core.resampling import draws_of_means, percentiles
 from relmark.core.results import ColumnarResult
 from relmark.core.time import days
-from relmark.recommend._bootstrap import draws_of_means, percentiles
 from relmark.recommend.buy_again import BuyAgain
-from relmark.recommend.evaluation import METRICS, Evaluation, evaluate, with_estimates
 from relmark.recommend.interactions import Interactions
 from relmark.recommend.popular import Popular
+from relmark.recommend.quality import METRICS, Quality, quality, with_estimates
 from relmark.recommend.rules import Rules
 from relmark.recommend.spec import Spec
 from relmark.recommend.splits import folds_by_time
 
 __all__ = ["Comparison", "compare"]
 
-FloatArray = npt.NDArray[np.float64]
-
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Comparison(ColumnarResult):
-    """One row a recommender; the metrics are those of `Evaluation`, means over customers.
+    """One row a recommender; the metrics are those of `Quality`, means over customers.
 
     Parameters
     ----------
@@ -41,11 +39,11 @@ class Comparison(ColumnarResult):
     recall, precision, hit_rate, map, mrr, revenue, repeat_share, novelty, diversity, coverage, gini : ndarray
         Shape (m,).
     k, items
-        As in `evaluate`.
+        As in `quality`.
     customers : int
         How many customers (and folds) counted.
     folds : int
-    evaluations : mapping of str to Evaluation
+    qualities : mapping of str to Quality
         By name, one row a customer.
     """
 
@@ -68,12 +66,12 @@ class Comparison(ColumnarResult):
     items: str
     customers: int
     folds: int
-    evaluations: Mapping[str, Evaluation]
+    qualities: Mapping[str, Quality]
 
     def estimate(self, name: str, metric: str = "ndcg") -> Estimate:
         """Return a metric of one recommender with its interval."""
         one_of("name", name, self.name.tolist())
-        return self.evaluations[name].estimates[one_of("metric", metric, METRICS)]
+        return self.qualities[name].estimates[one_of("metric", metric, METRICS)]
 
     def difference(
         self,
@@ -82,18 +80,18 @@ class Comparison(ColumnarResult):
         metric: str = "ndcg",
         *,
         level: float = 0.95,
-        draws: int = 1000,
+        resamples: int = 1000,
         rng: np.random.Generator | int | None = 0,
     ) -> Estimate:
         """Return how much better one is than another, customer by customer, with a bootstrap interval."""
         one_of("metric", metric, METRICS)
-        a, b = (self.evaluations[one_of("name", each, self.name.tolist())] for each in (name, baseline))
+        a, b = (self.qualities[one_of("name", each, self.name.tolist())] for each in (name, baseline))
         gap = getattr(a, metric) - getattr(b, metric)
         known = ~np.isnan(gap)
         if not known.any():
             return Estimate(float("nan"), None, f"{metric} is not defined for both")
         cluster = np.unique(a.customer_id[known], return_inverse=True)[1]
-        low, high = percentiles(draws_of_means(gap[known, None], cluster, draws, generator(rng)), level)
+        low, high = percentiles(draws_of_means(gap[known, None], cluster, resamples, generator(rng)), level)
         interval = Interval(float(low[0]), float(high[0]), level, "paired bootstrap of customers")
         return Estimate(float(gap[known].mean()), interval)
 
@@ -129,7 +127,7 @@ def compare(
     rules: Rules | None = None,
     unseen_items: bool = False,
     level: float = 0.95,
-    draws: int = 1000,
+    resamples: int = 1000,
     rng: np.random.Generator | int | None = 0,
 ) -> Comparison:
     """Fit recommenders on the past and compare their lists with what came after it.
@@ -148,8 +146,8 @@ def compare(
         The length of a test period.
     folds : int
         How many test periods, one after the other; a customer's rows of all of them are drawn together.
-    items, rules, unseen_items, level, draws, rng
-        As in `evaluate`.
+    items, rules, unseen_items, level, resamples, rng
+        As in `quality`.
 
     Returns
     -------
@@ -174,22 +172,23 @@ def compare(
     if items == "all" and not any(isinstance(spec, BuyAgain) for spec in candidates.values()):
         candidates["buy again"] = BuyAgain()
     source = generator(rng)
-    found: dict[str, list[Evaluation]] = {name: [] for name in candidates}
+    found: dict[str, list[Quality]] = {name: [] for name in candidates}
     for split in folds_by_time(interactions, test, folds=folds):
         for name, spec in candidates.items():
             model = spec.fit(split.train, as_of=split.as_of)
             found[name].append(
-                evaluate(
-                    model, split.test, k=k, items=items, rules=rules, unseen_items=unseen_items, draws=1, rng=source
+                quality(
+                    model, split.test, k=k, items=items, rules=rules, unseen_items=unseen_items, resamples=1, rng=source
                 )
             )
-    evaluations = {
-        name: with_estimates(_joined(parts), level=level, draws=draws, rng=source) for name, parts in found.items()
+    qualities = {
+        name: with_estimates(_joined(parts), level=level, resamples=resamples, rng=source)
+        for name, parts in found.items()
     }
-    every = list(evaluations.values())
+    every = list(qualities.values())
     means = {metric: np.array([each.estimates[metric].value for each in every]) for metric in METRICS}
     return Comparison(
-        name=np.array(list(evaluations), dtype=np.str_),
+        name=np.array(list(qualities), dtype=np.str_),
         **means,
         ndcg_low=np.array([each.estimates["ndcg"].low for each in every]),
         ndcg_high=np.array([each.estimates["ndcg"].high for each in every]),
@@ -199,11 +198,11 @@ def compare(
         items=items,
         customers=len(every[0]),
         folds=folds,
-        evaluations=evaluations,
+        qualities=qualities,
     )
 
 
-def _joined(parts: list[Evaluation]) -> Evaluation:
+def _joined(parts: list[Quality]) -> Quality:
     """Return the rows of all folds together; coverage and gini are the means of the folds."""
     first = parts[0]
     if len(parts) == 1:

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import IntArray
 from relmark.core.errors import InputError
 from relmark.recommend._masks import Block
 from relmark.recommend.fitted import Fitted
@@ -19,7 +20,6 @@ from relmark.recommend.rules import ItemId
 __all__ = ["Composed"]
 
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -47,5 +47,5 @@ class Composed(Fitted):
                 continue
         raise InputError(
             f"none of {', '.join(type(model.spec).__name__ for model in self.models)} knows similar items: "
-            "add Ease, ItemNeighbours or Als."
+            "add Ease, ItemNeighbors or Als."
         )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import positive, whole
 from relmark.core.errors import InputError
-from relmark.core.frozen import read_only
+from relmark.core.frozen import locked, owned
 from relmark.core.time import Instant
 from relmark.recommend._blas import one_blas_thread
 from relmark.recommend._history import History
@@ -24,6 +24,8 @@ __all__ = ["Ease", "FittedEase"]
 
 FloatArray = npt.NDArray[np.float32]
 _SINGLE_CONDITION, _WORST_CONDITION = 1e5, 1e12
+_DOUBLE_ITEMS = 4_000
+_FILL, _LARGEST_FILL = np.float32(1e-25), 1e-18  # far below any score, also after a boost
 
 
 @attrs.frozen(kw_only=True)
@@ -38,14 +40,18 @@ class Ease(Spec):
     half_life : timedelta, optional
         A pair bought last this long ago counts one half, in the model and in the customer's own past.
     max_items : int
-        The table of weights has items squared cells; more bought items than this are refused.
+        The table of weights has items squared cells and takes time that grows with their cube; more bought items than
+        this are refused with what they would cost. Raise it to accept that.
 
     Notes
     -----
     With G = X'X + lambda I and P = inv(G), the weights are ``B_ij = -P_ij / P_jj`` with a zero diagonal, and the scores
     of a customer with row x are ``x B``. It is a Cholesky factor and its inverse, in place, of m squared cells: in
-    float32 (400 MB at 10,000 items), or in float64 where the weights are so large beside lambda that float32 would
-    lose the third digit.
+    float64 up to 4,000 items (rounded to float32, the weights are then the same on every processor), above it in
+    float32 (400 MB at 10,000 items) unless the weights are so large beside lambda that it would lose the third digit.
+    Time grows with the cube of the items: about a second at 3,000, half a minute at 10,000, two minutes at 17,000.
+    Items that nobody has together with any of the customer's are ordered by popularity, at score 0: after those that
+    purchases speak for, before those that they speak against.
 
     References
     ----------
@@ -65,7 +71,7 @@ class Ease(Spec):
     regularization: float = attrs.field(default=200.0)
     weight: Weight = attrs.field(default="binary", validator=check_weight)
     half_life: timedelta | None = attrs.field(default=None, validator=check_half_life)
-    max_items: int = attrs.field(default=20_000)
+    max_items: int = attrs.field(default=10_000)
 
     def __attrs_post_init__(self) -> None:
         """Validate."""
@@ -83,10 +89,11 @@ class Ease(Spec):
         seen, past, now = remembered(interactions, as_of, self.weight, self.half_life)
         active = np.unique(past.item).astype(np.int32)
         if len(active) > self.max_items:
-            gigabytes = 4e-9 * len(active) ** 2
+            gigabytes, minutes = 4e-9 * len(active) ** 2, 2.0 * (len(active) / 17_000) ** 3
             raise InputError(
-                f"the interactions have {len(active):,} bought items, of which EASE would keep {gigabytes:.1f} GB: "
-                f"max_items={self.max_items:,} are allowed. Use ItemNeighbours or Als, drop rare items, or raise it."
+                f"the interactions have {len(active):,} bought items, for which EASE needs {gigabytes:.1f} GB and "
+                f"about {minutes:.2g} minutes of one core: max_items={self.max_items:,} are allowed. Use ItemNeighbors "
+                f"or Als, drop rare items, or accept it with max_items={len(active)}."
             )
         compact = attrs.evolve(past, item=np.searchsorted(active, past.item).astype(np.int32))
         return FittedEase(
@@ -112,7 +119,8 @@ def ease_weights(past: History, m: int, regularization: float) -> FloatArray:
             f"regularization={regularization:g} is too small for weights this large: X'X + lambda cannot be inverted. "
             "Raise it."
         )
-    single = condition < _SINGLE_CONDITION
+    # Rounded from float64, the weights are the same on every processor; what is large cannot afford it.
+    single = m > _DOUBLE_ITEMS and condition < _SINGLE_CONDITION
     G = np.empty((m, m), dtype=np.float32 if single else np.float64, order="F")
     step = max((64 << 20) // (8 * m), 16)
     for low in range(0, m, step):
@@ -130,7 +138,7 @@ def ease_weights(past: History, m: int, regularization: float) -> FloatArray:
     B = P.T
     np.divide(B, -diagonal[None, :], out=B)
     B[np.diag_indices(m)] = 0.0
-    return np.asarray(B, dtype=np.float32)
+    return locked(P).T if single else locked(B.astype(np.float32))
 
 
 def _mirror(P: FloatArray) -> None:
@@ -148,9 +156,15 @@ class FittedEase(Fitted):
     """The weights B of the bought items: ``weights[i, j]`` is how much ``active[i]`` speaks for ``active[j]``."""
 
     source: ClassVar[str] = "ease"
+    kinds: ClassVar[tuple[str, ...]] = ("ease",)
 
-    active: npt.NDArray[np.int32] = attrs.field(converter=read_only)
-    weights: FloatArray = attrs.field(converter=read_only)
+    active: npt.NDArray[np.int32] = attrs.field(converter=owned)
+    weights: FloatArray = attrs.field(converter=owned)
+
+    @classmethod
+    def axes(cls) -> dict[str, tuple[str, ...]]:
+        """Return what the axes of each array count."""
+        return {**super().axes(), "active": ("bought items",), "weights": ("bought items", "bought items")}
 
     @property
     def _weighting(self) -> dict[str, Any]:
@@ -168,12 +182,19 @@ class FittedEase(Fitted):
     def _own(self, block: Block) -> FloatArray:
         past = self._compact(block.past)
         dense: FloatArray = past.matrix(len(self.active)) @ self.weights
+        # Exactly 0: nobody has the item together with anything of the customer's. Popularity orders these, between what
+        # purchases speak for and what they speak against.
+        silent = dense == 0
+        dense[silent] = np.broadcast_to(_FILL * self.popularity[self.active], dense.shape)[silent]
         dense[past.lengths == 0] = NO
         if len(self.active) == len(self.item):
             return dense
         scores = np.full((len(block), len(self.item)), NO, dtype=np.float32)
         scores[:, self.active] = dense
         return scores
+
+    def _is_fill(self, tier: int, score: FloatArray) -> npt.NDArray[np.bool_]:
+        return (score > 0) & (score < _LARGEST_FILL) if tier == 0 else super()._is_fill(tier, score)
 
     def _contributions(self, block: Block, item: int) -> Contributions:
         past = self._compact(block.past)

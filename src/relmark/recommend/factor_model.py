@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import positive, shown
 from relmark.core.errors import InputError
-from relmark.core.frozen import read_only
+from relmark.core.frozen import owned
 from relmark.core.ids import find_ids, id_array
 from relmark.core.table import ItemTable
 from relmark.core.time import Instant
@@ -19,6 +19,7 @@ from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._fold_in import fold_in, fold_in_pairwise, pairwise
 from relmark.recommend._history import History, history_of
 from relmark.recommend._masks import NO, Block
+from relmark.recommend._topk import in_steps
 from relmark.recommend.fitted import Contributions, Fitted
 from relmark.recommend.interactions import Interactions, Weight, check_weight
 from relmark.recommend.spec import Spec, check_half_life
@@ -54,10 +55,16 @@ class FactorModel(Fitted):
     """Vectors of items and customers; a score is their dot product (for BPR, the last column is an item's bias)."""
 
     source: ClassVar[str] = "factors"
+    kinds: ClassVar[tuple[str, ...]] = ("als", "bpr", "factors")
 
-    item_factors: FloatArray = attrs.field(converter=read_only)
-    customer_factors: FloatArray = attrs.field(converter=read_only)
+    item_factors: FloatArray = attrs.field(converter=owned)
+    customer_factors: FloatArray = attrs.field(converter=owned)
     has_bias: bool
+
+    @classmethod
+    def axes(cls) -> dict[str, tuple[str, ...]]:
+        """Return what the axes of each array count."""
+        return {**super().axes(), "item_factors": ("items", "factors"), "customer_factors": ("customers", "factors")}
 
     @classmethod
     def from_factors(
@@ -70,7 +77,7 @@ class FactorModel(Fitted):
         interactions: Interactions | None = None,
         regularization: float = 0.01,
         alpha: float = 1.0,
-        items: ItemTable | None = None,
+        catalogue: ItemTable | None = None,
     ) -> Self:
         """Build the model from factors fitted elsewhere, such as Spark MLlib's ALS on a cluster.
 
@@ -85,7 +92,7 @@ class FactorModel(Fitted):
             What customers bought: for rules about it, for reasons, for popularity, and for folding in.
         regularization, alpha : float
             What the factors were fitted with: they fold new customers in.
-        items : ItemTable, optional
+        catalogue : ItemTable, optional
             What is known of the items; by default the table of the interactions.
         """
         spec = Factors(regularization=regularization, alpha=alpha)
@@ -116,7 +123,7 @@ class FactorModel(Fitted):
             past = attrs.evolve(past.keep(code >= 0), item=code[code >= 0].astype(np.int32))
         if tastes is None:
             tastes = fold_in(vectors, past, regularization, alpha)
-        table = items if items is not None or interactions is None else interactions.items
+        table = catalogue if catalogue is not None or interactions is None else interactions.catalogue
         buyers = max(int(np.count_nonzero(past.lengths)), 1)
         return cls(
             spec=spec,
@@ -169,7 +176,7 @@ class FactorModel(Fitted):
 
     def _own(self, block: Block) -> FloatArray:
         tastes = self._tastes(block)
-        scores: FloatArray = tastes @ self.item_factors.T
+        scores: FloatArray = in_steps(tastes @ self.item_factors.T)
         scores[~tastes.any(axis=1)] = NO
         if not self._known.all():
             scores[:, ~self._known] = NO

@@ -1,4 +1,4 @@
-"""Matrix factorisation: ALS and BPR as implicit fits them, or factors from elsewhere; ranking and rules are ours.
+"""Matrix factorization: ALS and BPR as implicit fits them, or factors from elsewhere; ranking and rules are ours.
 
 This is the one file that imports implicit. It gives implicit what it takes without surprises: a float32 csr_matrix, a
 fresh object for each fit, an integer for the random state, one BLAS thread, and one thread for BPR, whose updates race.
@@ -98,7 +98,7 @@ class Als(Spec):
 
 @attrs.frozen(kw_only=True)
 class Bpr(Spec):
-    """Bayesian personalised ranking: factors that put what was bought above what was not.
+    """Bayesian personalized ranking: factors that put what was bought above what was not.
 
     Parameters
     ----------
@@ -169,6 +169,6 @@ def _run(model: Any, past: History, m: int) -> None:
     from implicit.recommender_base import ModelFitError
 
     try:
-        model.fit(past.matrix(m), show_progress=False)
+        model.fit(past.matrix(m).copy(), show_progress=False)  # implicit wants arrays that it could write to
     except ModelFitError as error:
         raise ConvergenceError(f"implicit found factors that are not finite ({error}): raise regularization.") from None

@@ -75,6 +75,7 @@ class FittedFallback(Composed):
     """Fitted models in the order in which they are asked."""
 
     source: ClassVar[str] = "fallback"
+    kinds: ClassVar[tuple[str, ...]] = ("fallback",)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -87,8 +88,8 @@ class FittedFallback(Composed):
     def _tier_contributions(self, tier: int, block: Block, item: int) -> Contributions:
         return self.models[tier]._contributions(block.parts[tier], item)  # noqa: SLF001
 
-    def _own_scale(self, tier: int) -> bool:  # noqa: ARG002
-        return True
+    def _is_fill(self, tier: int, score: FloatArray) -> npt.NDArray[np.bool_]:
+        return self.models[tier]._is_fill(0, score)  # noqa: SLF001
 
     def _reason(self, tier: int, block: Block, item: int) -> str:
         return self.models[tier]._reason(0, block.parts[tier], item)  # noqa: SLF001

@@ -14,9 +14,9 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import shown, whole
+from relmark.core.checks import IntArray, shown, whole
 from relmark.core.errors import InputError
-from relmark.core.frozen import read_only
+from relmark.core.frozen import Frozen, owned
 from relmark.core.ids import find_ids, id_array
 from relmark.core.table import ItemTable
 from relmark.core.time import instant, instant_text, instants
@@ -27,18 +27,18 @@ from relmark.recommend._ranking import ranked
 from relmark.recommend._saved import Saved
 from relmark.recommend._topk import top_k
 from relmark.recommend.interactions import Interactions
+from relmark.recommend.kinds import FITTED
 from relmark.recommend.recommendations import Explanation, Recommendation, Recommendations, SimilarCustomer
 from relmark.recommend.rules import ItemId, Rules
 
 __all__ = ["Fitted"]
 
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 Contributions = tuple[list[str], npt.NDArray[np.float64]]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Fitted(Saved):
+class Fitted(Frozen, Saved):
     """What every fitted model can do.
 
     Parameters
@@ -58,14 +58,31 @@ class Fitted(Saved):
     """
 
     source: ClassVar[str] = ""
+    kinds: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Enter the class under the names of the settings that it is fitted with."""
+        super().__init_subclass__(**kwargs)
+        if "kinds" in vars(cls):
+            FITTED.update(dict.fromkeys(cls.kinds, cls))
 
     spec: Any
-    item: npt.NDArray[Any] = attrs.field(converter=read_only)
-    customer_id: npt.NDArray[Any] = attrs.field(converter=read_only)
+    item: npt.NDArray[Any] = attrs.field(converter=owned)
+    customer_id: npt.NDArray[Any] = attrs.field(converter=owned)
     history: History
-    popularity: FloatArray = attrs.field(converter=read_only)
+    popularity: FloatArray = attrs.field(converter=owned)
     now: int | None
     catalogue: Catalogue
+
+    @classmethod
+    def axes(cls) -> dict[str, tuple[str, ...]]:
+        """Return what the axes of each array count; those of one name have one size."""
+        return {
+            "item": ("items",),
+            "customer_id": ("customers",),
+            "history": ("customers",),
+            "popularity": ("items",),
+        }
 
     # What a model says for itself.
 
@@ -84,8 +101,8 @@ class Fitted(Saved):
     def _similar(self, item: int) -> FloatArray:
         """Return how like one item all others are, shape (m,); -inf where nothing is known."""
         raise InputError(
-            f"{type(self.spec).__name__} ranks {self.item[item]!r} without knowing what is like it: "
-            "fit Ease, ItemNeighbours or Als for similar items."
+            f"{type(self.spec).__name__} ranks {shown(self.item[item])} without knowing what is like it: "
+            "fit Ease, ItemNeighbors or Als for similar items."
         )
 
     def _taste(self) -> Any:
@@ -114,9 +131,9 @@ class Fitted(Saved):
             return self._contributions(block, item)
         return ["share of customers who bought it"], np.array([float(self.popularity[item])])
 
-    def _own_scale(self, tier: int) -> bool:
-        """Tell whether scores of a source are on a scale of its own, or fill up what the model scores zero."""
-        return tier == 0
+    def _is_fill(self, tier: int, score: FloatArray) -> npt.NDArray[np.bool_]:
+        """Tell which rows fill up, in order of popularity, what the model has nothing to say of: their score is 0."""
+        return np.full(score.shape, tier > 0)
 
     def _reason(self, tier: int, block: Block, item: int) -> str:
         if tier > 0:
@@ -137,7 +154,7 @@ class Fitted(Saved):
         rules: Rules | None = None,
         as_of: Any = None,
         history: Interactions | None = None,
-        items: ItemTable | None = None,
+        catalogue: ItemTable | None = None,
     ) -> Recommendations:
         """Recommend up to k items to each customer, best first, after the rules.
 
@@ -152,7 +169,7 @@ class Fitted(Saved):
             The instant as of which rules count time, one or one a customer: not before the one of the fit.
         history : Interactions, optional
             What customers bought since: taken instead of what the model remembers, also for new customers.
-        items : ItemTable, optional
+        catalogue : ItemTable, optional
             Fresh prices and stock, instead of the table that the interactions had.
 
         Returns
@@ -161,12 +178,12 @@ class Fitted(Saved):
         """
         k = whole("k", k, low=1)
         ids, block = self._block(customers, as_of, history)
-        masks = self._masks(rules, items)
+        masks = self._masks(rules, catalogue)
         return ranked(self, ids, block, k, masks)
 
     def for_basket(
         self,
-        items: Iterable[ItemId] | ItemId,
+        basket: Iterable[ItemId] | ItemId,
         k: int = 10,
         *,
         customer: ItemId | None = None,
@@ -178,7 +195,7 @@ class Fitted(Saved):
 
         Parameters
         ----------
-        items : ids
+        basket : ids
             What is in the basket; never recommended. Items that the model does not know are left aside; with none that
             it knows, the customer's own recommendations come, or what is popular.
         k : int
@@ -190,13 +207,11 @@ class Fitted(Saved):
             Fresh prices and stock.
         """
         k = whole("k", k, low=1)
-        basket = self._items_of(items)
+        held = self._items_of("basket", basket)
         label = np.array([None], dtype=object)
         if customer is not None:
             label = id_array("customer", [customer])
-        return ranked(self, label, self._basket_block(basket, customer, as_of), k, self._masks(rules, catalogue)).lists(
-            0
-        )
+        return ranked(self, label, self._basket_block(held, customer, as_of), k, self._masks(rules, catalogue)).lists(0)
 
     def similar_items(self, item: ItemId, k: int = 10) -> tuple[Recommendation, ...]:
         """Return up to k items like one item, best first, never the item itself.
@@ -250,7 +265,7 @@ class Fitted(Saved):
         rules: Rules | None = None,
         as_of: Any = None,
         history: Interactions | None = None,
-        items: ItemTable | None = None,
+        catalogue: ItemTable | None = None,
     ) -> Explanation:
         """Say what adds up to the score of one item for one customer, and which rules would keep it away.
 
@@ -266,19 +281,26 @@ class Fitted(Saved):
             own = self._scores(tier, block)[0, code]
             if own == NO:
                 continue
+            if self._is_fill(tier, np.array([own]))[0] and block.past.lengths[0] > 0:  # as in `recommend`
+                source, score = "popular", 0.0
+                note = (
+                    f"nothing that {self.source} knows of the customer speaks for this item: it comes for being "
+                    f"popular, {100 * float(self.popularity[code]):.3g} % of customers bought it."
+                )
+                break
             labels, amounts = self._tier_contributions(tier, block, code)
             source, score = name, float(amounts.sum())
             break
         else:
             note = f"{self.source} cannot rank this item: nothing it has seen speaks for it."
         names: tuple[str, ...] = ()
-        if rules is not None and not note:
-            masks = self._masks(rules, items)
+        if rules is not None and source:
+            masks = self._masks(rules, catalogue)
             names = tuple(name for name in masks.names if self._drops(masks, name, block, code, ids))
         order = np.argsort(-amounts, kind="stable")
         return Explanation(
-            customer_id=customer,
-            item=item,
+            customer_id=ids[0].item(),
+            item=self.item[code].item(),
             score=score,
             because=np.array(labels, dtype=np.str_)[order],
             contributions=amounts[order],
@@ -300,11 +322,11 @@ class Fitted(Saved):
         alone.apply(scores, block, dict.fromkeys(masks.names, 0), ids)
         return bool(scores[0, item] == NO)
 
-    def _masks(self, rules: Rules | None, items: ItemTable | None) -> Masks:
+    def _masks(self, rules: Rules | None, catalogue: ItemTable | None) -> Masks:
         if rules is not None and not isinstance(rules, Rules):
             raise InputError(f"rules is a {type(rules).__name__}: Rules(...) is needed.")
-        catalogue = self.catalogue if items is None else Catalogue(self.item, items)
-        return compile_rules(rules or Rules(), catalogue, self.customer_id)
+        known = self.catalogue if catalogue is None else Catalogue(self.item, catalogue)
+        return compile_rules(rules or Rules(), known, self.customer_id)
 
     def _item_code(self, item: ItemId) -> int:
         place = int(find_ids("item", self.item, [item])[0])
@@ -318,9 +340,9 @@ class Fitted(Saved):
             raise InputError(f"customer {shown(customer)} is not among the {len(self.customer_id):,} of this model.")
         return place
 
-    def _items_of(self, items: Any) -> IntArray:
+    def _items_of(self, name: str, items: Any) -> IntArray:
         wanted = [items] if isinstance(items, (str, int)) else list(items)
-        places = find_ids("items", self.item, wanted) if wanted else np.zeros(0, dtype=np.int64)
+        places = find_ids(name, self.item, wanted) if wanted else np.zeros(0, dtype=np.int64)
         return np.unique(places[places >= 0])
 
     def _moments(self, as_of: Any, n: int) -> IntArray | None:

@@ -7,41 +7,38 @@ bit, and the sparse matrix of customers by items is there without sorting again.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import numbers, one_of, refuse_rows, same_length
+from relmark.core.checks import FloatArray, IntArray, numbers, one_of, refuse_rows, same_length
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import html_table, text_table
-from relmark.core.frozen import read_only
+from relmark.core.frozen import Frozen, locked, owned
 from relmark.core.ids import code_ids
 from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import stable_order
 from relmark.core.table import ItemTable
 from relmark.core.time import Instant, duration, instant, instant_text, instants
+from relmark.recommend._history import WEIGHTS, Weight, history_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 __all__ = ["Interactions", "Weight"]
 
-Weight: TypeAlias = Literal["binary", "log", "quantity", "purchases"]
-WEIGHTS: tuple[Weight, ...] = ("binary", "log", "quantity", "purchases")
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.integer[Any]]
 
 
 def _optional(array: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
-    return None if array is None else read_only(array)
+    return None if array is None else owned(array)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Interactions:
+class Interactions(Frozen):
     """Lines of purchases (or views, or plays), coded: one row a line, ordered by customer, item and time.
 
     Parameters
@@ -49,7 +46,7 @@ class Interactions:
     customer_id : ndarray, shape (n,)
         Every customer once, ascending.
     item : ndarray, shape (m,)
-        Every item once, ascending: those of the lines, and those of `items` that nobody has bought yet.
+        Every item once, ascending: those of the lines, and those of `catalogue` that nobody has bought yet.
     customer_code, item_code : ndarray of int, shape (lines,)
         Positions in the two above.
     time : ndarray of int64, shape (lines,), or None
@@ -58,7 +55,7 @@ class Interactions:
         Pieces, and money of the line (not of one piece; NaN where unknown).
     order_code : ndarray of int, shape (lines,), or None
         Lines of one order have one code.
-    items : ItemTable, optional
+    catalogue : ItemTable, optional
         What is known of the items: category, price, stock, launch.
 
     Examples
@@ -71,15 +68,15 @@ class Interactions:
            [0., 1.]], dtype=float32)
     """
 
-    customer_id: npt.NDArray[Any] = attrs.field(converter=read_only)
-    item: npt.NDArray[Any] = attrs.field(converter=read_only)
-    customer_code: Codes = attrs.field(converter=read_only)
-    item_code: Codes = attrs.field(converter=read_only)
+    customer_id: npt.NDArray[Any] = attrs.field(converter=owned)
+    item: npt.NDArray[Any] = attrs.field(converter=owned)
+    customer_code: Codes = attrs.field(converter=owned)
+    item_code: Codes = attrs.field(converter=owned)
     time: IntArray | None = attrs.field(converter=_optional, default=None)
     quantity: FloatArray | None = attrs.field(converter=_optional, default=None)
     value: FloatArray | None = attrs.field(converter=_optional, default=None)
     order_code: Codes | None = attrs.field(converter=_optional, default=None)
-    items: ItemTable | None = None
+    catalogue: ItemTable | None = None
 
     @classmethod
     def from_columns(
@@ -91,7 +88,7 @@ class Interactions:
         quantity: Any = None,
         value: Any = None,
         order: Any = None,
-        items: ItemTable | None = None,
+        catalogue: ItemTable | None = None,
         tz: str = "UTC",
     ) -> Self:
         """Build interactions from columns of n rows, in any order.
@@ -108,7 +105,7 @@ class Interactions:
             Money of the line, 0 or more; NaN where unknown.
         order : array_like of int or str, shape (n,), optional
             The order, invoice or receipt of the line: what was bought together.
-        items : ItemTable, optional
+        catalogue : ItemTable, optional
             What is known of the items. Its items that nobody has bought yet become part of `item`.
         tz : str
             The time zone of datetime64 columns.
@@ -139,19 +136,19 @@ class Interactions:
         if order is not None:
             orders = code_ids("order", order)[1]
             same_length("order", orders, n)
-        if items is not None:
-            known, item_code = _with_catalogue(known, item_code, items)
+        if catalogue is not None:
+            known, item_code = _with_catalogue(known, item_code, catalogue)
         rows = _canonical(customer_code, item_code, len(known), moments, [orders, pieces, money])
         return cls(
             customer_id=customers,
             item=known,
-            customer_code=customer_code[rows],
-            item_code=item_code[rows],
-            time=None if moments is None else moments[rows],
-            quantity=None if pieces is None else pieces[rows],
-            value=None if money is None else money[rows],
-            order_code=None if orders is None else orders[rows],
-            items=items,
+            customer_code=locked(customer_code[rows]),
+            item_code=locked(item_code[rows]),
+            time=None if moments is None else locked(moments[rows]),
+            quantity=None if pieces is None else locked(pieces[rows]),
+            value=None if money is None else locked(money[rows]),
+            order_code=None if orders is None else locked(orders[rows]),
+            catalogue=catalogue,
         )
 
     @classmethod
@@ -163,7 +160,7 @@ class Interactions:
         item: str = "sku",
         order: str | None = None,
         quantity: str | None = None,
-        items: ItemTable | None = None,
+        catalogue: ItemTable | None = None,
     ) -> Self:
         """Build interactions from the events of one type; an event without the item property is left out.
 
@@ -174,7 +171,7 @@ class Interactions:
             The type of the events.
         item, order, quantity : str
             The names of properties. `EventLog.purchases` calls them 'item', 'order' and 'quantity'.
-        items : ItemTable, optional
+        catalogue : ItemTable, optional
             What is known of the items.
 
         Raises
@@ -203,7 +200,7 @@ class Interactions:
             quantity=column(quantity),
             value=None if part.value is None else part.value[keep],
             order=column(order),
-            items=items,
+            catalogue=catalogue,
         )
 
     def __len__(self) -> int:
@@ -243,13 +240,13 @@ class Interactions:
         """Return some lines, by a mask or in an order."""
         lines = ("customer_code", "item_code", "time", "quantity", "value", "order_code")
         given = {name: getattr(self, name) for name in lines}
-        taken: dict[str, Any] = {name: None if line is None else line[rows] for name, line in given.items()}
+        taken: dict[str, Any] = {name: None if line is None else locked(line[rows]) for name, line in given.items()}
         return attrs.evolve(self, **taken)
 
-    def with_items(self, items: ItemTable) -> Self:
+    def with_catalogue(self, catalogue: ItemTable) -> Self:
         """Return the interactions with another table of items; items that only it has become part of `item`."""
-        known, item_code = _with_catalogue(self.item, self.item_code, items)
-        return attrs.evolve(self, item=known, item_code=item_code, items=items)
+        known, item_code = _with_catalogue(self.item, self.item_code, catalogue)
+        return attrs.evolve(self, item=known, item_code=item_code, catalogue=catalogue)
 
     def pairs(self) -> tuple[Codes, Codes, IntArray]:
         """Return customer and item code of each distinct pair, ordered, and where its lines start: (p,) (p,) (p+1,)."""
@@ -287,12 +284,11 @@ class Interactions:
         """
         from scipy.sparse import csr_matrix
 
-        from relmark.recommend._history import history_of
-
         seen = self if as_of is None else self.until(as_of)
         now = seen.last_time if as_of is None else instant(as_of)
         past = history_of(seen, weight=weight, half_life=half_life, now=now)
-        return csr_matrix((past.weight, past.item, past.indptr), shape=(self.n_customers, self.n_items))
+        entries = (past.weight, past.item, past.indptr)
+        return csr_matrix(entries, shape=(self.n_customers, self.n_items), copy=True)  # what is taken may be written to
 
     def purchase_code(self) -> Codes:
         """Return for each line which purchase it belongs to: its order, else its instant, else the line itself."""
@@ -361,13 +357,13 @@ def _whole(data: npt.NDArray[Any]) -> bool:
     return data.dtype.kind == "i" or bool((data == np.floor(data)).all() and (np.abs(data) < 2**53).all())
 
 
-def _with_catalogue(known: npt.NDArray[Any], codes: Codes, items: ItemTable) -> tuple[npt.NDArray[Any], Codes]:
+def _with_catalogue(known: npt.NDArray[Any], codes: Codes, catalogue: ItemTable) -> tuple[npt.NDArray[Any], Codes]:
     """Return the union of two sets of item ids, ascending, and the codes among it."""
-    if not isinstance(items, ItemTable):
-        raise InputError(f"items is a {type(items).__name__}: an ItemTable is needed.")
-    listed = np.sort(items.item)
+    if not isinstance(catalogue, ItemTable):
+        raise InputError(f"catalogue is a {type(catalogue).__name__}: an ItemTable is needed.")
+    listed = np.sort(catalogue.item)
     if len(known) and len(listed) and (known.dtype.kind == "U") != (listed.dtype.kind == "U"):
-        raise InputError("item and items.item are of different types: int in both, or str in both.")
+        raise InputError("item and catalogue.item are of different types: int in both, or str in both.")
     union = np.union1d(known, listed) if len(known) and len(listed) else known if len(known) else listed
     return union, np.searchsorted(union, known)[codes] if len(known) else codes
 

@@ -1,46 +1,22 @@
-"""Which recommenders there are, by the name under which they are stored."""
+"""Which recommenders there are, by the name under which they are stored: each class enters itself on definition."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-if TYPE_CHECKING:
-    from relmark.recommend.fitted import Fitted
-    from relmark.recommend.spec import Spec
+from relmark.core.documents import Limits, open_envelope
 
+__all__ = ["FITTED", "SPECS", "read_spec"]
 
-@cache
-def _pairs() -> tuple[tuple[Any, Any], ...]:
-    from relmark.recommend.arrivals import FittedNewArrivals, NewArrivals
-    from relmark.recommend.blend import Blend, FittedBlend
-    from relmark.recommend.buy_again import BuyAgain, FittedBuyAgain
-    from relmark.recommend.ease import Ease, FittedEase
-    from relmark.recommend.factor_model import FactorModel, Factors
-    from relmark.recommend.factors import Als, Bpr
-    from relmark.recommend.fallback import Fallback, FittedFallback
-    from relmark.recommend.neighbours import FittedNeighbours, ItemNeighbours
-    from relmark.recommend.popular import FittedPopular, Popular
-
-    return (
-        (Als, FactorModel),
-        (Blend, FittedBlend),
-        (Bpr, FactorModel),
-        (BuyAgain, FittedBuyAgain),
-        (Ease, FittedEase),
-        (Factors, FactorModel),
-        (Fallback, FittedFallback),
-        (ItemNeighbours, FittedNeighbours),
-        (NewArrivals, FittedNewArrivals),
-        (Popular, FittedPopular),
-    )
+# Filled while the room is imported, and never changed afterwards.
+SPECS: dict[str, Any] = {}
+FITTED: dict[str, Any] = {}
 
 
-def spec_kinds() -> dict[str, type[Spec]]:
-    """Return the class of settings of each kind."""
-    return {spec.kind: spec for spec, _ in _pairs()}
-
-
-def fitted_kinds() -> dict[str, type[Fitted]]:
-    """Return the class of fitted models of each kind."""
-    return {spec.kind: fitted for spec, fitted in _pairs()}
+def read_spec(document: Any, limits: Limits | None = None) -> Any:
+    """Return the settings of a stored form, of whichever kind they are."""
+    found = document.get("relmark") if isinstance(document, Mapping) else None
+    if not isinstance(found, str) or found not in SPECS:
+        open_envelope(document, " or ".join(sorted(SPECS)), 1)  # raises: it is none of them
+    return SPECS[str(found)].from_dict(document, limits)

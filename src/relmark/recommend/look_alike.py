@@ -9,18 +9,16 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import generator, one_of, positive, whole
+from relmark.core.auc import auc, delong_interval
+from relmark.core.checks import BoolArray, FloatArray, fraction, generator, one_of, positive, whole
 from relmark.core.errors import NotEnoughDataError
 from relmark.core.ids import find_ids, id_array
 from relmark.core.intervals import Interval
 from relmark.core.results import ColumnarResult
 from relmark.recommend._blas import one_blas_thread
-from relmark.recommend._features import FloatArray, features_of
+from relmark.recommend._features import features_of
 
 __all__ = ["LookAlike", "look_alike"]
-
-BoolArray = npt.NDArray[np.bool_]
-_LEVEL, _Z = 0.95, 1.959963984540054
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -36,6 +34,7 @@ class LookAlike(ColumnarResult):
     auc : float
         The chance that a held-out member of the seed scores above someone who is not in it.
     auc_interval : Interval
+        By DeLong's variance on the logit scale; NaN ends where the held-out seed is above everybody else.
     baseline_auc : float
         The same from activity alone (how much, how often, how lately): what a list of the most active gives. NaN where
         a table does not say which columns are activity.
@@ -90,6 +89,7 @@ def look_alike(
     activity: Sequence[str] = (),
     regularization: float = 1.0,
     folds: int = 5,
+    level: float = 0.95,
     rng: np.random.Generator | int | None = 0,
 ) -> LookAlike:
     """Return the customers most like a seed.
@@ -111,9 +111,11 @@ def look_alike(
     activity : sequence of str
         Of a table: the columns that only say how active someone is, for the baseline.
     regularization : float
-        Of the ridge, on standardised features.
+        Of the ridge, on standardized features.
     folds : int
         Parts for the held-out figures.
+    level : float
+        The confidence of the interval.
     rng : Generator, int or None
         Fixes the parts.
 
@@ -124,7 +126,8 @@ def look_alike(
 
     References
     ----------
-    J. Hanley and B. McNeil, The meaning and use of the area under a ROC curve, 1982, eq. 1 and 2 (the interval).
+    E. R. DeLong, D. M. DeLong and D. L. Clarke-Pearson, Comparing the areas under two or more correlated receiver
+    operating characteristic curves, 1988 (the interval, on the logit scale; the parts are taken as one ranking).
 
     Examples
     --------
@@ -138,6 +141,7 @@ def look_alike(
     whole("factors", factors, low=1)
     positive("regularization", regularization)
     whole("folds", folds, low=2)
+    fraction("level", level)
     people = features_of(features, factors, activity)
     ordered = np.argsort(people.customer_id, kind="stable")
     ids, values = people.customer_id[ordered], people.values[ordered]
@@ -153,14 +157,17 @@ def look_alike(
         )
     part = _parts(member, folds, generator(rng))
     held_out = _held_out(values, member, part, method, regularization)
-    area = auc(held_out, member)
+    area, variance = auc(held_out, member)
+    interval = delong_interval(area, variance, level)
     baseline, baseline_lift, note = float("nan"), float("nan"), ""
     share = min(size / len(ids), 1.0)
     if people.activity.any():
         active = _held_out(values[:, people.activity], member, part, method, regularization)
-        baseline, baseline_lift = auc(active, member), lift_at(active, member, share)
+        baseline, baseline_lift = auc(active, member).area, lift_at(active, member, share)
     else:
         note = "no baseline: name the columns of activity in activity=."
+    if np.isnan(interval.low):
+        note = f"no interval of the AUC: the ranking is perfect. {note}".strip()
     score = _fit_score(values, member, values, method, regularization)
     candidates = np.flatnonzero(~member) if exclude_seed else np.arange(len(ids))
     best = candidates[np.argsort(-score[candidates], kind="stable")][:size]
@@ -168,7 +175,7 @@ def look_alike(
         customer_id=ids[best],
         score=score[best],
         auc=area,
-        auc_interval=_hanley_mcneil(area, n_seed, len(ids) - n_seed),
+        auc_interval=interval,
         baseline_auc=baseline,
         lift=lift_at(held_out, member, share),
         baseline_lift=baseline_lift,
@@ -179,26 +186,11 @@ def look_alike(
     )
 
 
-def auc(score: FloatArray, member: BoolArray) -> float:
-    """Return the area under the ROC curve: the Mann-Whitney statistic, ties counting one half."""
-    values, code, counts = np.unique(score, return_inverse=True, return_counts=True)
-    rank = np.cumsum(counts) - (counts - 1) / 2.0
-    ours = int(np.count_nonzero(member))
-    return float((rank[code][member].sum() - ours * (ours + 1) / 2) / (ours * (len(values[code]) - ours)))
-
-
 def lift_at(score: FloatArray, member: BoolArray, share: float) -> float:
     """Return how many times as many members are in the best share as among all."""
     top = max(round(share * len(score)), 1)
     chosen = np.argsort(-score, kind="stable")[:top]
     return float(member[chosen].mean() / member.mean())
-
-
-def _hanley_mcneil(area: float, n_seed: int, n_others: int) -> Interval:
-    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)  # eq. 2
-    variance = area * (1 - area) + (n_seed - 1) * (q1 - area**2) + (n_others - 1) * (q2 - area**2)  # eq. 1
-    half = _Z * float(np.sqrt(max(variance, 0.0) / (n_seed * n_others)))
-    return Interval(max(area - half, 0.0), min(area + half, 1.0), _LEVEL, "Hanley-McNeil")
 
 
 def _parts(member: BoolArray, folds: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -225,12 +217,17 @@ def _fit_score(
 ) -> FloatArray:
     """Fit on some customers and score others."""
     if method == "centroid":
-        centre = values[member].mean(axis=0)
-        size = np.linalg.norm(others, axis=1) * np.linalg.norm(centre)
-        return np.asarray(np.divide(others @ centre, size, out=np.zeros(len(others)), where=size > 0))
+        center = values[member].mean(axis=0)
+        size = np.linalg.norm(others, axis=1) * np.linalg.norm(center)
+        return _rounded(np.divide(others @ center, size, out=np.zeros(len(others)), where=size > 0))
     mean = values.mean(axis=0)
-    centred = values - mean
+    centered = values - mean
     target = member - member.mean()
-    gram = centred.T @ centred + regularization * np.eye(values.shape[1])
-    weight = np.linalg.solve(gram, centred.T @ target)
-    return np.asarray((others - mean) @ weight + member.mean())
+    gram = centered.T @ centered + regularization * np.eye(values.shape[1])
+    weight = np.linalg.solve(gram, centered.T @ target)
+    return _rounded((others - mean) @ weight + member.mean())
+
+
+def _rounded(score: FloatArray) -> FloatArray:
+    """Return scores with the digits that every processor agrees on, so that alike customers stay tied everywhere."""
+    return score.astype(np.float32).astype(np.float64)

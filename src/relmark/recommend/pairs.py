@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import one_of, shown, whole
+from relmark.core.checks import FloatArray, one_of, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.ids import id_array
 from relmark.core.results import ColumnarResult
@@ -21,7 +21,6 @@ from relmark.recommend.rules import ItemId, Items, as_items
 
 __all__ = ["Pairs", "also_bought"]
 
-FloatArray = npt.NDArray[np.float64]
 _MEASURES = ("llr", "confidence", "jaccard", "cosine", "leverage", "conviction", "count", "support")
 
 
@@ -103,16 +102,16 @@ class Pairs(ColumnarResult):
         )
 
     def for_basket(
-        self, items: Any, k: int = 10, *, by: str = "llr", min_lift: float = 1.0
+        self, basket: Any, k: int = 10, *, by: str = "llr", min_lift: float = 1.0
     ) -> tuple[Recommendation, ...]:
         """Return what completes a basket: others by the sum of their measure over the basket's items.
 
-        `ItemNeighbours(by="order")` does the same with rules and reasons; this needs nothing but the pairs.
+        `ItemNeighbors(by="order")` does the same with rules and reasons; this needs nothing but the pairs.
         """
         measure = getattr(self, self._measure(by))
-        basket = [items] if isinstance(items, (str, int)) else list(items)
-        rows = self._rows(basket)
-        rows = rows[(self.lift[rows] > min_lift) & ~np.isin(self.other[rows], basket)]
+        held = [basket] if isinstance(basket, (str, int)) else list(basket)
+        rows = self._rows(held, "basket")
+        rows = rows[(self.lift[rows] > min_lift) & ~np.isin(self.other[rows], held)]
         others, code = np.unique(self.other[rows], return_inverse=True)
         total = np.bincount(code, weights=measure[rows], minlength=len(others))
         best = np.argsort(-total, kind="stable")[: whole("k", k, low=1)]
@@ -129,12 +128,12 @@ class Pairs(ColumnarResult):
             )
         return one_of("by", by, _MEASURES)
 
-    def _rows(self, items: list[ItemId]) -> npt.NDArray[np.int64]:
+    def _rows(self, items: list[ItemId], name: str = "item") -> npt.NDArray[np.int64]:
         """Return the rows of some items; pairs are ordered by item, so that each item's are one slice."""
-        wanted = np.unique(id_array("items", items)) if items else self.item[:0]
+        wanted = np.unique(id_array(name, items)) if items else self.item[:0]
         if len(wanted) and len(self.item) and (wanted.dtype.kind == "U") != (self.item.dtype.kind == "U"):
             raise InputError(
-                f"items have {shown(wanted[0])}: the ids here are {'str' if wanted.dtype.kind != 'U' else 'int'}."
+                f"{name} has {shown(wanted[0])}: the ids here are {'str' if wanted.dtype.kind != 'U' else 'int'}."
             )
         low, high = (np.searchsorted(self.item, wanted, side=side) for side in ("left", "right"))
         parts = [np.arange(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
@@ -147,7 +146,7 @@ def also_bought(
     by: Literal["order", "customer"] = "order",
     min_count: int = 3,
     exclude: Items | ItemId | None = None,
-    items: ItemTable | None = None,
+    catalogue: ItemTable | None = None,
 ) -> Pairs:
     """Count which items are bought together.
 
@@ -160,7 +159,7 @@ def also_bought(
         Pairs in fewer baskets are left out.
     exclude : ids or Category, or several, optional
         Service items: postage, bank charges, bags, which go with everything.
-    items : ItemTable, optional
+    catalogue : ItemTable, optional
         Where the categories of `exclude` are; by default the table of the interactions.
 
     Returns
@@ -196,7 +195,7 @@ def also_bought(
     n, item = len(used), x.item_code
     names = as_items(exclude)
     if names is not None:
-        keep = ~Catalogue(x.item, items if items is not None else x.items).members(names, "exclude")[item]
+        keep = ~Catalogue(x.item, catalogue if catalogue is not None else x.catalogue).members(names, "exclude")[item]
         basket, item = basket[keep], item[keep]
     X = csr_matrix((np.ones(len(item), dtype=np.int32), (basket, item)), shape=(n, m))
     X.data[:] = 1

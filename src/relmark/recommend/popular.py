@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import one_of
 from relmark.core.errors import InputError
-from relmark.core.frozen import read_only
+from relmark.core.frozen import owned
 from relmark.core.ordering import stable_order
 from relmark.core.time import Instant
 from relmark.recommend._catalogue import Catalogue
@@ -67,7 +67,7 @@ class Popular(Spec):
         seen, past, now = remembered(interactions, as_of, "binary", None)
         counts = self._counts(seen, now)
         if self.category is not None:
-            counts = np.where(Catalogue(seen.item, seen.items).in_category(self.category, "category"), counts, 0.0)
+            counts = np.where(Catalogue(seen.item, seen.catalogue).in_category(self.category, "category"), counts, 0.0)
         return FittedPopular(**shared_fields(self, seen, past, now), counts=counts.astype(np.float32))
 
     def _counts(self, x: Interactions, now: int | None) -> npt.NDArray[np.float64]:
@@ -98,8 +98,14 @@ class FittedPopular(Fitted):
     """Items with their (decayed) counts, shape (m,); one that nobody bought is not recommended."""
 
     source: ClassVar[str] = "popular"
+    kinds: ClassVar[tuple[str, ...]] = ("popular",)
 
-    counts: FloatArray = attrs.field(converter=read_only)
+    counts: FloatArray = attrs.field(converter=owned)
+
+    @classmethod
+    def axes(cls) -> dict[str, tuple[str, ...]]:
+        """Return what the axes of each array count."""
+        return {**super().axes(), "counts": ("items",)}
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
+from relmark.core.formats import format_number
 from relmark.core.ids import find_ids
 from relmark.core.results import ColumnarResult, json_ready
 from relmark.recommend.rules import ItemId
@@ -34,7 +35,7 @@ class Recommendation:
     """
 
     item: ItemId
-    score: float
+    score: float = attrs.field(repr=format_number)
     rank: int
     reason: str = ""
 
@@ -48,7 +49,7 @@ class SimilarCustomer:
     """A customer whose taste is like another's; `score` is a cosine, 1 for the same taste."""
 
     customer_id: ItemId
-    score: float
+    score: float = attrs.field(repr=format_number)
     rank: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,7 +74,8 @@ class Recommendations(ColumnarResult):
     offsets : ndarray of int64, shape (n + 1,)
     item : ndarray, shape (r,)
     score : ndarray of float64, shape (r,)
-        Higher is better. Scores of one source are comparable within a customer.
+        Higher is better. Scores of one source are comparable within a customer, those of two sources are not: the order
+        of the rows says what is better. The same number as `explain` gives.
     source : ndarray of str, shape (r,)
         Which model gave the row: ``"ease"``, ``"popular"``, ...
     dropped : mapping of str to int

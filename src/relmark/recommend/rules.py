@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import attrs
 import numpy as np
 
-from relmark.core.checks import number, one_of, positive, shown, text, whole
+from relmark.core.checks import number, positive, shown, text, whole
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
@@ -208,8 +208,11 @@ class Rules(Definition):
         """Validate each rule by its name."""
         if isinstance(self.exclude_bought, timedelta):
             duration("exclude_bought", self.exclude_bought)
-        elif self.exclude_bought not in {"never", "always"}:
-            one_of("exclude_bought", self.exclude_bought, ("never", "always"))
+        elif self.exclude_bought not in ("never", "always"):
+            raise InputError(
+                f"exclude_bought is {shown(self.exclude_bought)}: it must be 'never', 'always', or a timedelta such as "
+                "days(30), for 'not again within 30 days'."
+            )
         for name in ("repeat_after", "deny_for", "max_per"):
             if not isinstance(getattr(self, name), Mapping):
                 raise InputError(f"{name} is {shown(getattr(self, name))}: a mapping is needed.")
@@ -313,11 +316,11 @@ def _read_items(value: Any, path: str) -> Any:
 
 def _is_id(value: Any, path: str) -> ItemId:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise DefinitionError(f"{shown(value)} is no id.", path=path, code="wrong_type")
+        raise DefinitionError(f"{shown(value)} is not an id.", path=path, code="wrong_type")
     return value
 
 
 def _is_text(value: Any, path: str) -> str:
     if not isinstance(value, str) or not value:
-        raise DefinitionError(f"{shown(value)} is no name.", path=path, code="wrong_type")
+        raise DefinitionError(f"{shown(value)} is not a name.", path=path, code="wrong_type")
     return value

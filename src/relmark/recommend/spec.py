@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 
-from relmark.core.documents import Definition, Limits, check_keys, open_envelope
+from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import Instant, duration, duration_text, instant, parse_duration
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._history import History, history_of
 from relmark.recommend.fitted import Fitted
 from relmark.recommend.interactions import Interactions, Weight
+from relmark.recommend.kinds import SPECS, read_spec
 from relmark.recommend.rules import Category
 
 __all__ = ["Spec", "spec_from_dict"]
@@ -27,6 +28,12 @@ class Spec(Definition):
     __slots__ = ()
 
     kind: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Enter the class under the name by which it is stored."""
+        super().__init_subclass__(**kwargs)
+        if "kind" in vars(cls):
+            SPECS[cls.kind] = cls
 
     def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> Fitted:
         """Return the fitted model.
@@ -63,13 +70,8 @@ def spec_from_dict(document: Mapping[str, Any], limits: Limits | None = None) ->
     >>> spec_from_dict(Ease(regularization=100.0).to_dict()) == Ease(regularization=100.0)
     True
     """
-    from relmark.recommend.kinds import spec_kinds
-
-    kinds = spec_kinds()
-    found = document.get("relmark") if isinstance(document, Mapping) else None  # type: ignore[redundant-expr]
-    if found not in kinds:
-        open_envelope(document, " or ".join(sorted(kinds)), 1)  # raises: it is none of them
-    return kinds[str(found)].from_dict(document, limits)
+    spec: Spec = read_spec(document, limits)
+    return spec
 
 
 def seen_until(interactions: Interactions, as_of: Instant | None) -> tuple[Interactions, int | None]:
@@ -101,7 +103,7 @@ def shared_fields(spec: Spec, seen: Interactions, past: History, now: int | None
         "history": past,
         "popularity": (np.bincount(past.item, minlength=seen.n_items) / max(buyers, 1)).astype(np.float32),
         "now": now,
-        "catalogue": Catalogue(seen.item, seen.items),
+        "catalogue": Catalogue(seen.item, seen.catalogue),
     }
 
 
@@ -123,7 +125,7 @@ def _stored(value: Any) -> Any:
 
 def _read(value: Any, path: str) -> Any:
     if isinstance(value, Mapping):
-        return Category.from_dict(value, path) if "relmark" not in value else spec_from_dict(value)
+        return Category.from_dict(value, path) if "relmark" not in value else read_spec(value)
     if isinstance(value, list):
         return tuple(_read(item, f"{path}[{k}]") for k, item in enumerate(value))
     if isinstance(value, str) and value.startswith("P") and path.endswith(_DURATIONS):

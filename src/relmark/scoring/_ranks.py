@@ -1,46 +1,13 @@
-"""Kernels on ranked scores: AUC and its variance, Kolmogorov-Smirnov distance, Wilson's interval, logistic fits."""
+"""Kernels on ranked scores: Kolmogorov-Smirnov distance, Wilson's interval, logistic fits."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.shares import wilson
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-
-
-def by_value(scores: FloatArray, hit: BoolArray) -> tuple[FloatArray, IntArray, IntArray]:
-    """Return the different scores descending, and how many people and hits each has."""
-    order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    people = np.diff(starts, append=len(ordered))
-    hits = np.add.reduceat(hit[order].astype(np.int64), starts)
-    return ordered[starts], people, hits
-
-
-def auc_and_variance(people: IntArray, hits: IntArray) -> tuple[float, float]:
-    """Return the area under the ROC curve and its variance, from counts at descending scores.
-
-    A hit beats a miss with a lower score, and half beats one with an equal score. Variance: DeLong, DeLong and
-    Clarke-Pearson (1988), the placement values of hits and misses.
-    """
-    misses = people - hits
-    m, n = int(hits.sum()), int(misses.sum())
-    # Placement of a hit: the share of misses below it; of a miss: the share of hits above it. Ties count half.
-    misses_below = n - np.cumsum(misses) + 0.5 * misses
-    hits_above = np.cumsum(hits) - 0.5 * hits
-    v10, v01 = misses_below / n, hits_above / m
-    area = float(v10 @ hits) / m
-    s10 = float(hits @ (v10 - area) ** 2) / (m - 1) if m > 1 else math.nan
-    s01 = float(misses @ (v01 - area) ** 2) / (n - 1) if n > 1 else math.nan
-    return area, s10 / m + s01 / n
 
 
 def ks_distance(people: IntArray, hits: IntArray) -> tuple[float, int]:

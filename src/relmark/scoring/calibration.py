@@ -16,11 +16,12 @@ import numpy.typing as npt
 from scipy import special
 
 from relmark.core import checks
+from relmark.core.auc import auc_and_variance, by_value, delong_interval
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
-from relmark.scoring._ranks import auc_and_variance, by_value, ks_distance, logistic, wilson_at
+from relmark.scoring._ranks import ks_distance, logistic, wilson_at
 from relmark.scoring.lift import BandTable, LiftTable, band_table, lift_table
 from relmark.scoring.scores import LeadScores
 
@@ -254,7 +255,7 @@ def calibrate(
         intercept, slope = _curve(values, people, hits)
         probability = np.asarray(special.expit(intercept + slope * values))
     brier = float(hits @ (1 - probability) ** 2 + (people - hits) @ probability**2) / n
-    interval = _auc_interval(area, variance, level)
+    interval = delong_interval(area, variance, level)
     if math.isnan(interval.low):
         notes.append("no interval of the AUC: one group has a single person, or the ranking is perfect")
     return Calibration(
@@ -307,17 +308,6 @@ def _share(hits: int, people: int, level: float, reason: str = "") -> Estimate:
         return Estimate(math.nan, reason=reason)
     low, high = wilson_at(hits, people, level)
     return Estimate(hits / people, Interval(float(low), float(high), level, "Wilson"))
-
-
-def _auc_interval(area: float, variance: float, level: float) -> Interval:
-    """Return the interval of an AUC on the logit scale, where it can't leave (0, 1)."""
-    method = "DeLong, logit"
-    if not (0 < area < 1) or not variance > 0:
-        return Interval(math.nan, math.nan, level, method)
-    z = float(special.ndtri(0.5 + level / 2))
-    half = z * math.sqrt(variance) / (area * (1 - area))
-    centre = special.logit(area)
-    return Interval(float(special.expit(centre - half)), float(special.expit(centre + half)), level, method)
 
 
 def _curve(values: FloatArray, people: IntArray, hits: IntArray) -> tuple[float, float]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.auc import auc
 from relmark.core.base import CustomerBase
 from relmark.core.checks import BoolArray, FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
@@ -25,7 +26,7 @@ from relmark.core.results import Result
 from relmark.core.time import Instant
 from relmark.expressions import Expression
 from relmark.expressions.nodes import Arithmetic, Literal
-from relmark.scoring._ranks import auc_and_variance, by_value, logistic
+from relmark.scoring._ranks import logistic
 from relmark.scoring.calibration import Calibration, calibrate, column_of_numbers, read_outcomes
 from relmark.scoring.lead_score import LeadScore
 from relmark.scoring.points import ByValue, RulePoints, Tiers, plain
@@ -338,8 +339,7 @@ def _folds(hit: BoolArray, folds: int, rng: np.random.Generator) -> npt.NDArray[
 
 
 def _area(scores: FloatArray, hit: BoolArray) -> float:
-    _, people, hits = by_value(scores, hit)
-    return auc_and_variance(people, hits)[0]
+    return auc(scores, hit).area
 
 
 def _auc(scores: FloatArray, hit: BoolArray) -> Estimate:

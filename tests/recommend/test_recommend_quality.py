@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from relmark import ItemTable, days
+from relmark.core.resampling import draws_of_means, percentiles
 from relmark.errors import InputError, NotEnoughDataError
 from relmark.recommend import (
     Als,
@@ -13,18 +14,17 @@ from relmark.recommend import (
     Ease,
     Fallback,
     Interactions,
-    ItemNeighbours,
+    ItemNeighbors,
     NewArrivals,
     Popular,
     Rules,
     auto,
     compare,
-    evaluate,
     folds_by_time,
+    quality,
     split_by_time,
 )
-from relmark.recommend._bootstrap import draws_of_means, percentiles
-from relmark.recommend.evaluation import METRICS, gini
+from relmark.recommend.quality import METRICS, gini
 
 world = runpy.run_path(str(Path(__file__).parent / "recommend_data.py"))
 shop = world["shop"]
@@ -84,7 +84,7 @@ def by_hand():
 
 def test_metrics_agree_with_a_count_by_hand():
     train, test = by_hand()
-    result = evaluate(Popular().fit(train), test, k=2, draws=50)
+    result = quality(Popular().fit(train), test, k=2, resamples=50)
     # lists are a b; customer 1 then bought a and c (z is unknown), customer 2 d, customer 3 only z, 9 is a stranger
     assert result.customer_id.tolist() == [1, 2]
     discount = 1 / np.log2([2, 3])
@@ -103,18 +103,18 @@ def test_metrics_agree_with_a_count_by_hand():
     assert result.estimates["recall"].value == 0.25
     assert result.estimates["recall"].interval.method == "bootstrap of customers"
     assert "ndcg" in str(result)
-    assert repr(result).startswith("Evaluation(customers=2, k=2, items=all, ndcg=")
+    assert repr(result).startswith("Quality(customers=2, k=2, items=all, ndcg=")
 
 
 def test_new_items_leave_out_what_was_bought_before():
     train, test = by_hand()
-    result = evaluate(Popular().fit(train), test, k=2, items="new", draws=5)
+    result = quality(Popular().fit(train), test, k=2, items="new", resamples=5)
     assert result.customer_id.tolist() == [1, 2]
     assert result.recall.tolist() == [1.0, 1.0]  # lists are c d; c and d were bought
     assert result.ndcg.tolist() == pytest.approx([1.0, 1 / np.log2(3)])
     assert result.repeat_share.tolist() == [0.0, 0.0]
     assert result.mrr.tolist() == [1.0, 0.5]
-    both = evaluate(Popular().fit(train), test, k=2, items="new", rules=Rules(deny=["c"]), draws=5)
+    both = quality(Popular().fit(train), test, k=2, items="new", rules=Rules(deny=["c"]), resamples=5)
     assert both.recall.tolist() == [0.0, 1.0]
     assert both.listed.tolist() == [1, 1]
     assert np.isnan(both.diversity).all()
@@ -127,7 +127,7 @@ def test_lists_may_be_empty_and_values_missing():
         Interactions.from_columns(**{n: c for n, c in part.to_columns().items() if n != "value"})
         for part in (train, test)
     ]
-    result = evaluate(BuyAgain(min_gap=days(900)).fit(bare[0]), bare[1], draws=5)
+    result = quality(BuyAgain(min_gap=days(900)).fit(bare[0]), bare[1], resamples=5)
     assert result.listed.tolist() == [0, 0]
     assert result.recall.tolist() == [0.0, 0.0]
     assert np.isnan(result.repeat_share).all()
@@ -142,9 +142,9 @@ def test_items_that_nobody_had_bought_count_where_asked():
         launched=np.array(["2020-01-01"] * 4 + ["2026-01-10"], "M8[D]"),
     )  # fmt: skip
     train, test = by_hand()
-    train = train.with_items(items)
+    train = train.with_catalogue(items)
     model = NewArrivals().fit(train, as_of="2026-01-12")
-    result = evaluate(model, test, k=1, unseen_items=True, draws=5)
+    result = quality(model, test, k=1, unseen_items=True, resamples=5)
     assert result.customer_id.tolist() == [1, 2, 3]
     assert result.recall.tolist() == pytest.approx([1 / 3, 0.0, 1.0])
 
@@ -153,20 +153,20 @@ def test_nobody_to_judge_by_is_an_error():
     train, test = by_hand()
     model = Popular().fit(train)
     with pytest.raises(NotEnoughDataError, match="no customer known"):
-        evaluate(model, test.take(test.customer_code == 3))
+        quality(model, test.take(test.customer_code == 3))
     with pytest.raises(NotEnoughDataError, match="no customer known"):
-        evaluate(model, test.take(np.zeros(len(test), bool)), items="new")
+        quality(model, test.take(np.zeros(len(test), bool)), items="new")
     with pytest.raises(InputError, match="test is a list"):
-        evaluate(model, [1])
+        quality(model, [1])
     with pytest.raises(InputError, match="items is 'old'"):
-        evaluate(model, test, items="old")
+        quality(model, test, items="old")
 
 
 def test_diversity_agrees_with_loops():
     x = shop(lines=400)
     train, test = split_by_time(x, days(30))
     model = Ease().fit(train)
-    result = evaluate(model, test, k=5, draws=2)
+    result = quality(model, test, k=5, resamples=2)
     X = train.matrix().toarray().astype(float)
     norm = np.linalg.norm(X, axis=0)
     lists = model.recommend(result.customer_id, 5)
@@ -195,10 +195,10 @@ def test_the_bootstrap_draws_customers_whole():
 
 def test_baselines_stand_beside_every_comparison():
     x = shop()
-    result = compare({"ease": Ease(regularization=10.0)}, x, k=5, draws=50)
+    result = compare({"ease": Ease(regularization=10.0)}, x, k=5, resamples=50)
     assert result.name.tolist() == ["ease", "popular", "buy again"]
-    assert compare({"mine": Popular(half_life=days(9))}, x, draws=2).name.tolist() == ["mine", "buy again"]
-    assert compare({"ease": Ease()}, x, items="new", draws=2).name.tolist() == ["ease", "popular"]
+    assert compare({"mine": Popular(half_life=days(9))}, x, resamples=2).name.tolist() == ["mine", "buy again"]
+    assert compare({"ease": Ease()}, x, items="new", resamples=2).name.tolist() == ["ease", "popular"]
     for metric in METRICS:
         assert getattr(result, metric)[0] == result.estimate("ease", metric).value
     assert result.estimate("ease").low == result.ndcg_low[0]
@@ -208,14 +208,16 @@ def test_baselines_stand_beside_every_comparison():
     assert str(result).splitlines()[0].split()[:4] == ["name", "ndcg@5", "low", "high"]
     assert repr(result).startswith("Comparison(best=")
     assert result.to_dict()["customers"] == result.customers
-    assert compare({"ease": Ease(regularization=10.0)}, x, k=5, draws=50).ndcg_low.tolist() == result.ndcg_low.tolist()
+    assert (
+        compare({"ease": Ease(regularization=10.0)}, x, k=5, resamples=50).ndcg_low.tolist() == result.ndcg_low.tolist()
+    )
 
 
 def test_folds_add_rows_and_keep_customers_together():
     x = shop()
-    result = compare({"popular": Popular()}, x, k=5, test=days(10), folds=3, draws=20)
+    result = compare({"popular": Popular()}, x, k=5, test=days(10), folds=3, resamples=20)
     parts = [
-        evaluate(Popular().fit(s.train, as_of=s.as_of), s.test, k=5, draws=2)
+        quality(Popular().fit(s.train, as_of=s.as_of), s.test, k=5, resamples=2)
         for s in folds_by_time(x, days(10), folds=3)
     ]
     assert result.customers == sum(len(part) for part in parts)
@@ -231,7 +233,7 @@ def test_a_metric_that_neither_has_has_no_difference():
         item=np.concatenate([p.item[p.item_code] for p in (train, test)]),
         time=np.concatenate([p.time for p in (train, test)]).view("M8[us]"),
     )
-    result = compare({"popular": Popular()}, x, test=days(20), draws=5)
+    result = compare({"popular": Popular()}, x, test=days(20), resamples=5)
     assert np.isnan(result.difference("popular", "buy again", "revenue").value)
     assert "revenue" not in str(result).splitlines()[0]
 
@@ -241,8 +243,8 @@ def test_a_metric_that_neither_has_has_no_difference():
     [
         (lambda x: compare([Ease()], x), "a mapping of names"),
         (lambda x: compare({"ease": "ease"}, x), r"models\['ease'\] is 'ease'"),
-        (lambda x: compare({"p": Popular()}, x, draws=2).estimate("q"), "name is 'q'"),
-        (lambda x: compare({"p": Popular()}, x, draws=2).estimate("p", "auc"), "metric is 'auc'"),
+        (lambda x: compare({"p": Popular()}, x, resamples=2).estimate("q"), "name is 'q'"),
+        (lambda x: compare({"p": Popular()}, x, resamples=2).estimate("p", "auc"), "metric is 'auc'"),
         (lambda x: auto(x, candidates={}), "candidates is empty"),
         (lambda _: auto([1]), "Interactions.from_columns"),
     ],
@@ -271,7 +273,7 @@ def test_auto_keeps_to_what_fits_and_to_the_candidates():
     big = {"ease": Ease(max_items=3), "blend": Blend({Ease(max_items=3): 1.0, Popular(): 1.0}), "pop": Popular()}
     choice = auto(x, candidates=big | {"fall": Fallback([Ease(max_items=3), Popular()])})
     assert choice.comparison.name.tolist() == ["pop", "buy again"]
-    baseline = auto(x, candidates={"poor": ItemNeighbours(k=1), "als": Als(factors=1, iterations=1)}, k=3)
+    baseline = auto(x, candidates={"poor": ItemNeighbors(k=1), "als": Als(factors=1, iterations=1)}, k=3)
     assert baseline.name in baseline.comparison.name
     assert baseline.spec.fit(x) is not None
     only = auto(x, candidates={"popular": Popular()}, items="new")

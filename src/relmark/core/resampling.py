@@ -1,24 +1,25 @@
-"""Intervals of means over customers, who are drawn whole: all lists and folds of a customer come together."""
+"""Intervals of means over customers, who are drawn whole: all rows of a customer come together."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from relmark.core.checks import FloatArray
 
 
 def draws_of_means(
-    values: FloatArray, cluster: npt.NDArray[np.integer], draws: int, rng: np.random.Generator
+    values: FloatArray, cluster: npt.NDArray[np.integer], resamples: int, rng: np.random.Generator
 ) -> FloatArray:
-    """Return bootstrap draws of the mean of each column, shape (draws, metrics).
+    """Return bootstrap draws of the mean of each column, shape (resamples, metrics).
 
     Parameters
     ----------
     values : ndarray of float64, shape (rows, metrics)
     cluster : ndarray of int, shape (rows,)
         The customer of each row, 0 to c - 1, each of which occurs.
-    draws : int
+    resamples : int
+        How many draws.
     rng : Generator
 
     Notes
@@ -29,8 +30,8 @@ def draws_of_means(
     c = int(cluster.max()) + 1
     sums = np.stack([np.bincount(cluster, weights=column, minlength=c) for column in values.T], axis=1)
     rows = np.bincount(cluster, minlength=c).astype(np.float64)
-    out = np.empty((draws, values.shape[1]))
-    for draw in range(draws):
+    out = np.empty((resamples, values.shape[1]))
+    for draw in range(resamples):
         weight = np.bincount(rng.integers(0, c, c), minlength=c).astype(np.float64)
         out[draw] = (weight @ sums) / (weight @ rows)
     return out

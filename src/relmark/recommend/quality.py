@@ -9,29 +9,27 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import fraction, generator, one_of, whole
+from relmark.core.checks import FloatArray, IntArray, fraction, generator, one_of, whole
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.ids import find_ids
 from relmark.core.intervals import Estimate, Interval
+from relmark.core.resampling import draws_of_means, percentiles
 from relmark.core.results import ColumnarResult
-from relmark.recommend._bootstrap import draws_of_means, percentiles
 from relmark.recommend._history import History
 from relmark.recommend.fitted import Fitted
 from relmark.recommend.interactions import Interactions
 from relmark.recommend.recommendations import Recommendations
 from relmark.recommend.rules import Rules
 
-__all__ = ["METRICS", "Evaluation", "evaluate"]
+__all__ = ["METRICS", "Quality", "quality"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 METRICS = (
     "ndcg", "recall", "precision", "hit_rate", "map", "mrr", "revenue", "repeat_share", "novelty", "diversity",
 )  # fmt: skip
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Evaluation(ColumnarResult):
+class Quality(ColumnarResult):
     """What each customer's list was worth; one row a customer (and fold).
 
     Parameters
@@ -94,7 +92,7 @@ class Evaluation(ColumnarResult):
         }
 
 
-def evaluate(
+def quality(
     model: Fitted,
     test: Interactions,
     *,
@@ -103,9 +101,9 @@ def evaluate(
     rules: Rules | None = None,
     unseen_items: bool = False,
     level: float = 0.95,
-    draws: int = 1000,
+    resamples: int = 1000,
     rng: np.random.Generator | int | None = 0,
-) -> Evaluation:
+) -> Quality:
     """Compare the lists of a fitted model with what customers bought afterwards.
 
     Parameters
@@ -123,8 +121,8 @@ def evaluate(
         Whether items that nobody had bought before the cut count too (for `NewArrivals`).
     level : float
         The confidence of the intervals.
-    draws : int
-        How many bootstrap draws of customers.
+    resamples : int
+        How often customers are drawn anew for the intervals.
     rng : Generator, int or None
         Fixes the draws.
 
@@ -146,7 +144,7 @@ def evaluate(
         else (np.zeros(len(model.item), dtype=np.int64))
     )
     known = counts[(model.popularity > 0) | (counts > 0)]
-    evaluation = Evaluation(
+    evaluation = Quality(
         customer_id=model.customer_id[customers],
         **columns,
         coverage=float(np.count_nonzero(known) / len(known)),
@@ -155,13 +153,13 @@ def evaluate(
         items=items,
         estimates={},
     )
-    return with_estimates(evaluation, level=level, draws=draws, rng=generator(rng))
+    return with_estimates(evaluation, level=level, resamples=resamples, rng=generator(rng))
 
 
-def with_estimates(evaluation: Evaluation, *, level: float, draws: int, rng: np.random.Generator) -> Evaluation:
+def with_estimates(evaluation: Quality, *, level: float, resamples: int, rng: np.random.Generator) -> Quality:
     """Return the evaluation with the mean of each metric and its interval."""
     fraction("level", level)
-    whole("draws", draws, low=1)
+    whole("resamples", resamples, low=1)
     values = np.stack([getattr(evaluation, name) for name in METRICS], axis=1)
     cluster = np.unique(evaluation.customer_id, return_inverse=True)[1]
     estimates = {}
@@ -172,7 +170,7 @@ def with_estimates(evaluation: Evaluation, *, level: float, draws: int, rng: np.
             estimates[name] = Estimate(float("nan"), None, why.get(name, "no list has an item"))
             continue
         own = np.unique(cluster[known], return_inverse=True)[1]
-        low, high = percentiles(draws_of_means(values[known, j : j + 1], own, draws, rng), level)
+        low, high = percentiles(draws_of_means(values[known, j : j + 1], own, resamples, rng), level)
         interval = Interval(float(low[0]), float(high[0]), level, "bootstrap of customers")
         estimates[name] = Estimate(float(values[known, j].mean()), interval)
     return attrs.evolve(evaluation, estimates=estimates)

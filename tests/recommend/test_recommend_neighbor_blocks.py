@@ -1,4 +1,4 @@
-"""Neighbours are fitted from sparse blocks, and are those of the dense table, to the bit."""
+"""Neighbors are fitted from sparse blocks, and are those of the dense table, to the bit."""
 
 import runpy
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relmark.recommend import ItemNeighbours, neighbours
+from relmark.recommend import ItemNeighbors, neighbors
 from relmark.recommend._history import history_of
 from relmark.recommend._topk import top_k, top_k_entries
 
@@ -16,10 +16,10 @@ shop = runpy.run_path(str(Path(__file__).parent / "recommend_data.py"))["shop"]
 @pytest.mark.parametrize("measure", ["cosine", "jaccard", "llr", "tfidf", "bm25"])
 @pytest.mark.parametrize("shrink", [0.0, 5.0])
 @pytest.mark.parametrize("by", ["customer", "order"])
-def test_neighbours_fitted_in_blocks_are_those_of_the_whole_table(measure, shrink, by, monkeypatch):
-    monkeypatch.setattr(neighbours, "_PAIRS", 70)
+def test_neighbors_fitted_in_blocks_are_those_of_the_whole_table(measure, shrink, by, monkeypatch):
+    monkeypatch.setattr(neighbors, "_PAIRS", 70)
     x = shop(lines=300)
-    spec = ItemNeighbours(k=4, measure=measure, shrink=shrink, by=by, weight="quantity")
+    spec = ItemNeighbors(k=4, measure=measure, shrink=shrink, by=by, weight="quantity")
     past = history_of(x.by_order() if by == "order" else x, weight="quantity")
     m = x.n_items
     ones = past.matrix(m).astype(np.float64)
@@ -31,7 +31,7 @@ def test_neighbours_fitted_in_blocks_are_those_of_the_whole_table(measure, shrin
     scores = np.where(near > 0, near, -np.inf).astype(np.float32)
     np.fill_diagonal(scores, -np.inf)
     offsets, column, value = top_k(scores, 4)
-    fitted = spec.fit(x).neighbours
+    fitted = spec.fit(x).neighbors
     assert fitted.indptr.tolist() == offsets.tolist()
     for row in range(m):
         order = np.argsort(column[offsets[row] : offsets[row + 1]]) + offsets[row]
@@ -44,7 +44,7 @@ def test_counts_are_found_where_a_product_lacks_some_pairs():
     from scipy.sparse import csr_matrix
 
     dot, both = csr_matrix([[0.0, 2.0, 3.0], [1.0, 0.0, 0.0]]), csr_matrix([[5.0, 6.0, 0.0], [8.0, 9.0, 7.0]])
-    assert neighbours._at(dot, both).tolist() == [6.0, 0.0, 8.0]
+    assert neighbors._at(dot, both).tolist() == [6.0, 0.0, 8.0]
 
 
 @pytest.mark.parametrize("k", [1, 5, 300])

@@ -1,4 +1,4 @@
-"""Items that go together, k neighbours an item: the plainest model of co-purchase, and easy to explain."""
+"""Items that go together, k neighbors an item: the plainest model of co-purchase, and easy to explain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from relmark.recommend.fitted import Contributions, Fitted
 from relmark.recommend.interactions import Interactions, Weight, check_weight
 from relmark.recommend.spec import Spec, check_half_life, seen_until, shared_fields
 
-__all__ = ["FittedNeighbours", "ItemNeighbours"]
+__all__ = ["FittedNeighbors", "ItemNeighbors"]
 
 FloatArray = npt.NDArray[np.float32]
 _MEASURES = ("cosine", "jaccard", "llr", "tfidf", "bm25")
@@ -29,13 +29,13 @@ _PAIRS = 1 << 20
 
 
 @attrs.frozen(kw_only=True)
-class ItemNeighbours(Spec):
-    """Recommend what the nearest neighbours of a customer's items are.
+class ItemNeighbors(Spec):
+    """Recommend what the nearest neighbors of a customer's items are.
 
     Parameters
     ----------
     k : int
-        How many neighbours an item keeps; an item is never its own neighbour.
+        How many neighbors an item keeps; an item is never its own neighbor.
     measure : {"cosine", "jaccard", "llr", "tfidf", "bm25"}
         What makes two items near. Jaccard and llr (Dunning's log-likelihood ratio, of pairs with lift over 1) count
         who has both; the others weigh by `weight`.
@@ -47,12 +47,12 @@ class ItemNeighbours(Spec):
     half_life : timedelta, optional
         A line of this age counts one half (not with jaccard and llr, which count).
     K1, B : float
-        The saturation and the length normalisation of bm25.
+        The saturation and the length normalization of bm25.
 
     Notes
     -----
     The score of item j for a customer is the sum over their items i of weight times similarity of j among the
-    neighbours of i. tfidf is the cosine after x -> sqrt(x) idf(customer), bm25 the dot product after
+    neighbors of i. tfidf is the cosine after x -> sqrt(x) idf(customer), bm25 the dot product after
     ``x (K1 + 1) / (K1 (1 - B + B len / mean len) + x) idf``, where idf of a customer is ``ln(m / (1 + items))``.
 
     References
@@ -63,11 +63,11 @@ class ItemNeighbours(Spec):
     Examples
     --------
     >>> x = Interactions.from_columns(customer_id=[1, 1, 2, 2, 3], item=["tea", "cup", "tea", "cup", "tea"])
-    >>> ItemNeighbours().fit(x).recommend([3], k=1).for_customer(3)
+    >>> ItemNeighbors().fit(x).recommend([3], k=1).for_customer(3)
     (Recommendation(item='cup', score=0.816..., rank=1, reason='because of tea'),)
     """
 
-    kind: ClassVar[str] = "item_neighbours"
+    kind: ClassVar[str] = "item_neighbors"
 
     k: int = attrs.field(default=20)
     measure: Literal["cosine", "jaccard", "llr", "tfidf", "bm25"] = attrs.field(default="cosine")
@@ -87,18 +87,18 @@ class ItemNeighbours(Spec):
         number("K1", self.K1, above=0.0)
         number("B", self.B, low=0.0, high=1.0)
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedNeighbours:
-        """Return the neighbours of every item; see `Spec.fit`."""
+    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedNeighbors:
+        """Return the neighbors of every item; see `Spec.fit`."""
         seen, now = seen_until(interactions, as_of)
         past = history_of(seen, weight=self.weight, half_life=self.half_life, now=now)
         together = past
         if self.by == "order":
             together = history_of(seen.by_order(), weight=self.weight, half_life=self.half_life, now=now)
-        return FittedNeighbours(
-            **shared_fields(self, seen, past, now), neighbours=self._neighbours(together, seen.n_items)
+        return FittedNeighbors(
+            **shared_fields(self, seen, past, now), neighbors=self._neighbors(together, seen.n_items)
         )
 
-    def _neighbours(self, past: History, m: int) -> History:
+    def _neighbors(self, past: History, m: int) -> History:
         """Return the nearest of each item, as rows of items."""
         from scipy.sparse import csr_matrix
 
@@ -160,12 +160,18 @@ class ItemNeighbours(Spec):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class FittedNeighbours(Fitted):
-    """The neighbours of each item: rows of items, nearest first in weight, items ascending."""
+class FittedNeighbors(Fitted):
+    """The neighbors of each item: rows of items, nearest first in weight, items ascending."""
 
-    source: ClassVar[str] = "neighbours"
+    source: ClassVar[str] = "neighbors"
+    kinds: ClassVar[tuple[str, ...]] = ("item_neighbors",)
 
-    neighbours: History
+    neighbors: History
+
+    @classmethod
+    def axes(cls) -> dict[str, tuple[str, ...]]:
+        """Return what the axes of each array count."""
+        return {**super().axes(), "neighbors": ("items",)}
 
     @property
     def _weighting(self) -> dict[str, Any]:
@@ -173,7 +179,7 @@ class FittedNeighbours(Fitted):
 
     def _own(self, block: Block) -> FloatArray:
         m = len(self.item)
-        product = block.past.matrix(m) @ self.neighbours.matrix(m)
+        product = block.past.matrix(m) @ self.neighbors.matrix(m)
         scores = np.full((len(block), m), NO, dtype=np.float32)
         place = np.repeat(np.arange(len(block)) * m, np.diff(product.indptr)) + product.indices
         scores.reshape(-1)[place] = np.where(product.data > 0, product.data, NO)
@@ -182,17 +188,17 @@ class FittedNeighbours(Fitted):
     def _contributions(self, block: Block, item: int) -> Contributions:
         weight = np.zeros(len(block.past.item))
         for place, i in enumerate(block.past.item.tolist()):
-            low, high = self.neighbours.indptr[i], self.neighbours.indptr[i + 1]
-            at = low + int(np.searchsorted(self.neighbours.item[low:high], item))
-            if at < high and self.neighbours.item[at] == item:
-                weight[place] = float(block.past.weight[place]) * float(self.neighbours.weight[at])
+            low, high = self.neighbors.indptr[i], self.neighbors.indptr[i + 1]
+            at = low + int(np.searchsorted(self.neighbors.item[low:high], item))
+            if at < high and self.neighbors.item[at] == item:
+                weight[place] = float(block.past.weight[place]) * float(self.neighbors.weight[at])
         used = weight != 0
         return self.item[block.past.item[used]].astype(np.str_).tolist(), weight[used]
 
     def _similar(self, item: int) -> FloatArray:
         scores = np.full(len(self.item), NO, dtype=np.float32)
-        entries = slice(self.neighbours.indptr[item], self.neighbours.indptr[item + 1])
-        scores[self.neighbours.item[entries]] = self.neighbours.weight[entries]
+        entries = slice(self.neighbors.indptr[item], self.neighbors.indptr[item + 1])
+        scores[self.neighbors.item[entries]] = self.neighbors.weight[entries]
         return scores
 
 

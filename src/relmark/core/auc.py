@@ -1,0 +1,77 @@
+"""The area under the ROC curve and its variance: how well scores tell hits from misses."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, logit, ndtri
+
+from relmark.core.checks import BoolArray, FloatArray, IntArray
+from relmark.core.intervals import Interval
+
+__all__ = ["Area", "auc", "auc_and_variance", "by_value", "delong_interval"]
+
+
+class Area(NamedTuple):
+    """The area under the ROC curve and its variance (NaN where a side has one person only)."""
+
+    area: float
+    variance: float
+
+
+def by_value(scores: FloatArray, hit: BoolArray) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return the different scores descending, and how many people and hits each has."""
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    people = np.diff(starts, append=len(ordered))
+    hits = np.add.reduceat(hit[order].astype(np.int64), starts)
+    return ordered[starts], people, hits
+
+
+def auc_and_variance(people: IntArray, hits: IntArray) -> Area:
+    """Return the area under the ROC curve and its variance, from counts at descending scores.
+
+    A hit beats a miss with a lower score, and half beats one with an equal score. Variance: DeLong, DeLong and
+    Clarke-Pearson (1988), the placement values of hits and misses.
+    """
+    misses = people - hits
+    m, n = int(hits.sum()), int(misses.sum())
+    # Placement of a hit: the share of misses below it; of a miss: the share of hits above it. Ties count half.
+    misses_below = n - np.cumsum(misses) + 0.5 * misses
+    hits_above = np.cumsum(hits) - 0.5 * hits
+    v10, v01 = misses_below / n, hits_above / m
+    area = float(v10 @ hits) / m
+    s10 = float(hits @ (v10 - area) ** 2) / (m - 1) if m > 1 else math.nan
+    s01 = float(misses @ (v01 - area) ** 2) / (n - 1) if n > 1 else math.nan
+    return Area(area, s10 / m + s01 / n)
+
+
+def auc(scores: FloatArray, hit: BoolArray) -> Area:
+    """Return the chance that a hit scores above a miss, ties counting half, and its variance.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (n,)
+        No NaN.
+    hit : ndarray of bool, shape (n,)
+        At least one true and one false.
+    """
+    _, people, hits = by_value(scores, hit)
+    return auc_and_variance(people, hits)
+
+
+def delong_interval(area: float, variance: float, level: float) -> Interval:
+    """Return the interval of an area on the logit scale, where it cannot leave (0, 1).
+
+    By the delta method the variance of the logit is ``variance / (area (1 - area))^2``. The ends are NaN where the
+    variance says nothing: a side has one person, or every hit is above every miss, or below.
+    """
+    method = "DeLong, logit"
+    if not (0 < area < 1) or not variance > 0:
+        return Interval(math.nan, math.nan, level, method)
+    half = float(ndtri(0.5 + level / 2)) * math.sqrt(variance) / (area * (1 - area))
+    center = logit(area)
+    return Interval(float(expit(center - half)), float(expit(center + half)), level, method)
