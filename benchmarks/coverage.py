@@ -17,7 +17,7 @@ from relmark.experiments import (
     Proportion,
     Ratio,
     alpha_spending,
-    analyse,
+    analyze,
     complier_effect,
     post_stratified,
 )
@@ -60,7 +60,7 @@ def tables(n1: int, p1: float, n0: int, p0: float) -> tuple[Moments, np.ndarray]
 
 def rows_of(moments: Moments, metric, **options):
     """Return the columns of a report, without the row for everybody."""
-    report = analyse(moments, metrics=[metric], **options)
+    report = analyze(moments, metrics=[metric], **options)
     return report.rows(report.segment != "")
 
 

@@ -18,7 +18,7 @@ from relmark.experiments import (
     Proportion,
     Ratio,
     alpha_spending,
-    analyse,
+    analyze,
     beta_binomial,
     bootstrap_effect,
     contamination,
@@ -55,7 +55,7 @@ def report():
         "unsubscribed": rng.random(n) < 0.01 + 0.01 * lift,
     }
     metrics = [Mean("spend"), Mean("orders"), Proportion("bought"), Proportion("unsubscribed")]
-    return analyse(data, arm, metrics=metrics)
+    return analyze(data, arm, metrics=metrics)
 
 
 def test_a_plan_says_people_days_and_power():
@@ -201,10 +201,10 @@ def test_the_cost_of_an_order_has_no_bound_where_there_may_be_none():
     rng = np.random.default_rng(1)
     arm = np.repeat(["control", "mail"], 200)
     y = rng.poisson(1.0, 400) + 0.05 * (arm == "mail")
-    brought = analyse({"y": y}, arm, metrics=[Mean("y")]).impact(orders="y", cost=1.0)
+    brought = analyze({"y": y}, arm, metrics=[Mean("y")]).impact(orders="y", cost=1.0)
     if brought.orders.value > 0:
         assert brought.cost_per_order.high == math.inf
-    worse = analyse({"y": -y}, arm, metrics=[Mean("y")]).impact(orders="y", cost=1.0)
+    worse = analyze({"y": -y}, arm, metrics=[Mean("y")]).impact(orders="y", cost=1.0)
     both = sorted((brought.orders.value, worse.orders.value))
     assert both[0] < 0 < both[1]
     assert "no more orders" in (brought if brought.orders.value < 0 else worse).cost_per_order.reason
@@ -239,7 +239,7 @@ def test_a_guardrail_stops_or_holds_a_campaign_that_pays(report):
 
 
 def test_a_decision_without_an_estimate_is_to_go_on():
-    flat = analyse({"y": np.ones(8)}, ["control", "mail"] * 4, metrics=[Mean("y")])
+    flat = analyze({"y": np.ones(8)}, ["control", "mail"] * 4, metrics=[Mean("y")])
     assert "cannot be estimated" in flat.decide().reason
 
 
@@ -311,7 +311,7 @@ def test_the_normal_posterior_shrinks_towards_its_prior():
 def test_a_report_gives_the_posterior_of_each_kind(report):
     assert report.posterior("bought").method.startswith("beta-binomial")
     assert report.posterior("spend", prior=(0.0, 1.0)).method == "normal, prior N(0, 1^2)"
-    flat = analyse({"y": np.ones(8)}, ["control", "mail"] * 4, metrics=[Mean("y")])
+    flat = analyze({"y": np.ones(8)}, ["control", "mail"] * 4, metrics=[Mean("y")])
     with pytest.raises(InputError, match="no posterior"):
         flat.posterior("y")
 
@@ -374,7 +374,7 @@ def test_the_bootstrap_compares_means_ratios_and_quantiles():
     assert median.metric == "the 0.5 quantile of spend"
     assert median.relative.interval.low < 0.3 < median.relative.interval.high
     ratio = bootstrap_effect(data, arm, metric=Ratio("spend", "orders"), control=0, rng=0)
-    formula = analyse(data, arm, metrics=[Ratio("spend", "orders")], control=0).effect("spend / orders")
+    formula = analyze(data, arm, metrics=[Ratio("spend", "orders")], control=0).effect("spend / orders")
     assert ratio.difference.value == pytest.approx(formula.difference.value)
     assert ratio.standard_error == pytest.approx(formula.standard_error, rel=0.06)
     again = bootstrap_effect(data, arm, metric=Ratio("spend", "orders"), control=0, rng=0)
@@ -400,7 +400,7 @@ def test_a_bootstrap_that_merges_is_the_one_of_the_whole():
     ]
     merged = parts[0] + parts[1]
     np.testing.assert_allclose(merged.total, whole.total)
-    found, formula = merged.difference(control=0), analyse({"y": y}, arm, metrics=[Mean("y")], control=0).effect("y")
+    found, formula = merged.difference(control=0), analyze({"y": y}, arm, metrics=[Mean("y")], control=0).effect("y")
     assert found.value == pytest.approx(formula.difference.value)
     assert found.interval.width == pytest.approx(formula.difference.interval.width, rel=0.15)
     assert whole.weight.mean() == pytest.approx((arm >= 0).sum() / 2, rel=0.03)

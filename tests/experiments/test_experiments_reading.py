@@ -74,10 +74,10 @@ def test_each_customer_may_start_at_another_time_or_never(base):
     begins = np.where(known, start, np.datetime64("2026-02-01", "us"))
     spend, before = sums(base, begins, begins + 10 * DAY), sums(base, begins - 20 * DAY, begins)
     code = TEST.assign(base.customer_id).code
-    from relmark.experiments import analyse
+    from relmark.experiments import analyze
 
     arm = np.where(known, code, -1)
-    plain = analyse({"spend": spend, "b": before}, arm, metrics=[Mean("spend", covariates=["b"])], control=0)
+    plain = analyze({"spend": spend, "b": before}, arm, metrics=[Mean("spend", covariates=["b"])], control=0)
     effect = report.effect("spend")
     assert effect.difference.value == pytest.approx(plain.effect("spend").difference.value)
     assert effect.difference.low == pytest.approx(plain.effect("spend").difference.low)

@@ -167,7 +167,7 @@ def times_met(codes: Codes, offsets: IntArray, n_channels: int) -> IntArray:
     return out
 
 
-def normalised(weights: FloatArray, offsets: IntArray) -> FloatArray:
+def normalized(weights: FloatArray, offsets: IntArray) -> FloatArray:
     """Return weights divided by their sum within each journey."""
     lengths = np.diff(offsets)
     some = lengths > 0

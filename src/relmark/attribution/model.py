@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.attribution._touches import divided, journey_of_touch, normalised, position_of_touch, times_met
+from relmark.attribution._touches import divided, journey_of_touch, normalized, position_of_touch, times_met
 from relmark.attribution.credit import NO_VALUE, Credit, TouchCredit
 from relmark.attribution.journeys import Journeys
 from relmark.core.checks import fraction, generator, shown, whole
@@ -63,7 +63,7 @@ class AttributionModel(Definition):
     def touches(self, journeys: Journeys) -> TouchCredit:
         """Return what each touch of each journey gets, as `attribute(..., per_journey=True)` does."""
         checked(journeys)
-        weights = normalised(self._weights(journeys), journeys.offsets)
+        weights = normalized(self._weights(journeys), journeys.offsets)
         conversions = weights * np.repeat(journeys.conversions, journeys.lengths)
         value = journeys.value
         return TouchCredit(

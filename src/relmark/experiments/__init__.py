@@ -1,13 +1,14 @@
 """Experiments: a campaign with its control group, from plan to decision.
 
-`Experiment` plans a test and assigns its arms by a keyed hash; `analyse` (from columns or from `Moments`) and
+`Experiment` plans a test and assigns its arms by a keyed hash; `analyze` (from columns or from `Moments`) and
 `Experiment.read` (from raw events) compare the arms in a `Report`, whose effects carry intervals that cover. A report
 adjusts itself for many comparisons, tests whether segments differ, says what the campaign brought in money and what to
 do. `TriggerChain` does the same for chains of messages; uplift curves tell whom to write to.
 """
 
+from relmark.core.assignment import Holdout, Layer, Namespace, bucket_ranges
 from relmark.core.hashing import hash_fraction
-from relmark.experiments.analysis import analyse
+from relmark.experiments.analysis import analyze
 from relmark.experiments.assignment import Assignment, sha256_fraction, stratified_assignment
 from relmark.experiments.balancing import Balance, BalancedSalt, balance, balanced_salt
 from relmark.experiments.bayes import Posterior, beta_binomial, normal_posterior
@@ -17,7 +18,6 @@ from relmark.experiments.decisions import Decision, Impact, NonInferiority, deci
 from relmark.experiments.effects import Effect
 from relmark.experiments.experiment import Experiment
 from relmark.experiments.heterogeneity import InteractionTests, interaction_tests, post_stratified
-from relmark.experiments.layers import Holdout, Layer
 from relmark.experiments.metrics import Mean, Proportion, Ratio
 from relmark.experiments.moments import Moments
 from relmark.experiments.multiplicity import AdjustedReport, adjust, adjusted_p_values
@@ -71,6 +71,7 @@ __all__ = [
     "Layer",
     "Mean",
     "Moments",
+    "Namespace",
     "NonInferiority",
     "Plan",
     "PolicyValue",
@@ -87,12 +88,13 @@ __all__ = [
     "adjusted_p_values",
     "agresti_caffo_interval",
     "alpha_spending",
-    "analyse",
+    "analyze",
     "balance",
     "balanced_salt",
     "beta_binomial",
     "bootstrap_effect",
     "boschloo_test",
+    "bucket_ranges",
     "complier_effect",
     "contamination",
     "decide",

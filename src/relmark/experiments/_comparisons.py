@@ -79,19 +79,19 @@ def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> tuple[_me
     mean = [moments.mean[a][:, columns] for a in (control, arm)]
     reason = _emptiness(counts, names)
     if ratio:
-        linear = [_linearised(m, c) for m, c in zip(mean, cov, strict=True)]
-        centre, cov = [value for value, _ in linear], [c for _, c in linear]
+        linear = [_linearized(m, c) for m, c in zip(mean, cov, strict=True)]
+        center, cov = [value for value, _ in linear], [c for _, c in linear]
         covariates = [m[:, 2:] for m in mean]
         for name, m in zip(names, mean, strict=True):
             reason = np.where(
                 (m[:, 1] == 0) & (reason == ""), f"the mean of {metric.columns[1]} is zero in arm {name!r}", reason
             )
     else:
-        centre, covariates = [m[:, 0] for m in mean], [m[:, 1:] for m in mean]
+        center, covariates = [m[:, 0] for m in mean], [m[:, 1:] for m in mean]
     title = "delta method" if ratio else "Welch"
     if covariates[0].shape[1]:
         pair, flat = _means.adjusted(
-            (counts[0], counts[1]), (centre[0], centre[1]), (covariates[0], covariates[1]), (cov[0], cov[1])
+            (counts[0], counts[1]), (center[0], center[1]), (covariates[0], covariates[1]), (cov[0], cov[1])
         )
         names_of = " and ".join(metric.columns[2 if ratio else 1 :])
         reason = np.where(
@@ -103,7 +103,7 @@ def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> tuple[_me
         reason = np.where(few & (reason == ""), "too few people for the number of covariates", reason)
         title = f"regression within arms on {names_of}" + (", delta method" if ratio else "")
     else:
-        pair = _means.welch(counts[1], centre[1], cov[1][:, 0, 0], counts[0], centre[0], cov[0][:, 0, 0])
+        pair = _means.welch(counts[1], center[1], cov[1][:, 0, 0], counts[0], center[0], cov[0][:, 0, 0])
     still = (pair.v11 == 0) & (pair.v00 == 0)
     reason = np.where(
         still & (reason == ""), "nobody differs from anybody within either arm: no standard error", reason
@@ -113,8 +113,8 @@ def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> tuple[_me
     return pair, reason, title
 
 
-def _linearised(mean: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the ratio of an arm, and the covariances of its linearisation (y - R d) / mean(d) and the covariates."""
+def _linearized(mean: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the ratio of an arm, and the covariances of its linearization (y - R d) / mean(d) and the covariates."""
     y, d = mean[:, 0], np.where(mean[:, 1] != 0, mean[:, 1], np.nan)
     ratio = y / d
     s, _, q = cov.shape[0], cov.shape[1], cov.shape[1] - 2

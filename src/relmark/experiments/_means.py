@@ -96,7 +96,7 @@ def adjusted(
     q = x[0].shape[-1]
     together = n[0] + n[1]
     weight = [np.where(together > 0, k / np.maximum(together, 1), np.nan) for k in n]
-    centre = weight[0][:, None] * x[0] + weight[1][:, None] * x[1]
+    center = weight[0][:, None] * x[0] + weight[1][:, None] * x[1]
     shares = [(w * w) / np.maximum(k, 1) for w, k in zip(weight, n, strict=True)]
     spread = shares[0][:, None, None] * cov[0][:, 1:, 1:] + shares[1][:, None, None] * cov[1][:, 1:, 1:]
     mu, error, theta = [], [], []
@@ -104,7 +104,7 @@ def adjusted(
     for k, m, z, c in zip(n, y, x, cov, strict=True):
         slope, inverse, singular = _slopes(c)
         flat |= singular
-        d = z - centre
+        d = z - center
         residual = c[:, 0, 0] - np.einsum("sq,sq->s", slope, c[:, 1:, 0])
         df = k - 1 - q
         residual = np.where(residual > EXACT * c[:, 0, 0], residual, 0.0)

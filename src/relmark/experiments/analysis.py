@@ -18,12 +18,12 @@ from relmark.experiments.moments import Moments, arm_codes, columns_by_name, seg
 from relmark.experiments.report import Report, Source
 from relmark.experiments.validity import Check, sample_ratio_test
 
-__all__ = ["analyse"]
+__all__ = ["analyze"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def analyse(
+def analyze(
     data: Mapping[str, Any] | Moments | Any,
     arm: Assignment | npt.ArrayLike | None = None,
     *,
@@ -52,7 +52,7 @@ def analyse(
     level : float
         The confidence of the intervals.
     observed : bool
-        True where the arms were not randomised: the report then speaks of differences, never of effects.
+        True where the arms were not randomized: the report then speaks of differences, never of effects.
     sequence : ConfidenceSequence, optional
         Intervals and p-values that stay valid however often one looks.
     shares : mapping of str to float, optional
@@ -71,7 +71,7 @@ def analyse(
 
     Examples
     --------
-    >>> report = analyse({"bought": [0, 1, 0, 0, 1, 1, 0, 1]}, ["control", "mail"] * 4,
+    >>> report = analyze({"bought": [0, 1, 0, 0, 1, 1, 0, 1]}, ["control", "mail"] * 4,
     ...                  metrics=[Proportion("bought")])
     >>> report.effect("bought").difference
     0.5 [-0.1355, 0.7891] (95 %, Newcombe)

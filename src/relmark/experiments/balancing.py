@@ -14,7 +14,7 @@ from relmark.core import checks
 from relmark.core.errors import NotEnoughDataError
 from relmark.core.formats import format_number
 from relmark.core.results import ColumnarResult, Result
-from relmark.experiments.analysis import analyse
+from relmark.experiments.analysis import analyze
 from relmark.experiments.metrics import Mean
 from relmark.experiments.moments import Moments
 from relmark.experiments.validity import Check
@@ -37,7 +37,7 @@ class Balance(ColumnarResult):
     control, treatment : ndarray of float64
         Means.
     difference : ndarray of float64
-        The standardised mean difference: the difference of means over the root of the mean of the two variances.
+        The standardized mean difference: the difference of means over the root of the mean of the two variances.
     p_value : ndarray of float64
         Welch's test of equal means.
     """
@@ -51,7 +51,7 @@ class Balance(ColumnarResult):
 
     @property
     def worst(self) -> float:
-        """The largest absolute standardised difference."""
+        """The largest absolute standardized difference."""
         found = np.abs(self.difference)
         return float(np.nanmax(found)) if np.isfinite(found).any() else math.nan
 
@@ -97,7 +97,7 @@ def balance(
     """
     moments = data if isinstance(data, Moments) else Moments.from_columns(data, arm, names=columns)
     names = moments.columns if columns is None else tuple(columns)
-    report = analyse(moments.total(), metrics=[Mean(name) for name in names], control=control)
+    report = analyze(moments.total(), metrics=[Mean(name) for name in names], control=control)
     at0 = moments.arms.index(report.control_arm)
     variance = np.diagonal(moments.total().covariance()[:, 0], axis1=-2, axis2=-1)
     place = [moments.position(name) for name in report.metric.tolist()]
@@ -163,7 +163,7 @@ def balanced_salt(
     columns : mapping of str to array_like, shape (n,)
         What is known of them: spend and orders before, age.
     threshold : float
-        The largest standardised difference that is accepted.
+        The largest standardized difference that is accepted.
     tries : int
         How many salts are looked at; a number is put behind the experiment's own.
 
@@ -174,7 +174,7 @@ def balanced_salt(
 
     Notes
     -----
-    Choosing among draws by balance is rerandomisation: intervals then cover more than they say where the outcome goes
+    Choosing among draws by balance is rerandomization: intervals then cover more than they say where the outcome goes
     with the columns, unless these are covariates of the analysis, which they should be.
 
     References

@@ -87,7 +87,7 @@ def impact(
     Parameters
     ----------
     report : Report
-        Of randomised arms.
+        Of randomized arms.
     arm : str, optional
         Which arm; needed where there are several.
     revenue, orders, customers : str, optional
@@ -110,7 +110,7 @@ def impact(
     each, fixed = checks.number("cost", cost, low=0.0), checks.number("fixed_cost", fixed_cost, low=0.0)
     if report.observed:
         raise InputError(
-            "the arms were not randomised: a difference between groups is no incremental revenue. "
+            "the arms were not randomized: a difference between groups is no incremental revenue. "
             "Run the campaign with a control group drawn by Experiment.assign."
         )
     if revenue is None and orders is None and customers is None:
@@ -302,7 +302,7 @@ def decide(
     effect = report.effect(metric, arm)
     if report.observed:
         raise InputError(
-            "the arms were not randomised: a difference between groups decides nothing. "
+            "the arms were not randomized: a difference between groups decides nothing. "
             "Run the campaign with a control group drawn by Experiment.assign."
         )
     spec = next(m for m in metrics if m.name == metric)

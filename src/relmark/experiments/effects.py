@@ -36,7 +36,7 @@ class Effect(Result):
     method : str
         Interval and test, by name.
     observed : bool
-        True where arms were not randomised: then this is a difference between groups, and no effect.
+        True where arms were not randomized: then this is a difference between groups, and no effect.
     notes : tuple of str
         What the reader has to know.
     """
@@ -61,7 +61,7 @@ class Effect(Result):
 
     @property
     def word(self) -> str:
-        """What this may be called: "effect" where arms were randomised, "difference" where they were not."""
+        """What this may be called: "effect" where arms were randomized, "difference" where they were not."""
         return "difference" if self.observed else "effect"
 
     def _title(self) -> str:

@@ -1,7 +1,7 @@
 """What a campaign is judged by: a share of people, a mean per person, or a ratio of two sums.
 
 A metric names the columns that it reads. The same metric plans (with `baseline` and `sd`), reads raw events (with
-`of` and `before`) and analyses (with `covariates` and the choice of interval).
+`of` and `before`) and analyzes (with `covariates` and the choice of interval).
 """
 
 from __future__ import annotations
@@ -132,9 +132,9 @@ class Ratio:
     name : str, optional
         The name of the metric; "numerator / denominator" without it.
     covariates : sequence of str
-        Columns from before the campaign, as for `Mean`; the ratio is linearised first.
+        Columns from before the campaign, as for `Mean`; the ratio is linearized first.
     baseline, sd : float, optional
-        The ratio, and the standard deviation per person of its linearisation (numerator - ratio * denominator) /
+        The ratio, and the standard deviation per person of its linearization (numerator - ratio * denominator) /
         mean denominator, for planning.
     of : pair of expressions, optional
         Numerator and denominator as expressions, for `Experiment.read`.
@@ -170,7 +170,7 @@ class Ratio:
 
     @property
     def standard_deviation(self) -> float | None:
-        """The standard deviation of the linearised ratio, for planning."""
+        """The standard deviation of the linearized ratio, for planning."""
         return self.sd
 
 

@@ -1,7 +1,7 @@
 """Moments: all that the analysis of means needs from any number of rows, in a few numbers that merge.
 
-Count, mean and centred second moments of some columns, by arm and by segment. Rows are read once, in blocks, each
-centred by its own mean; blocks and whole results merge by Chan, Golub and LeVeque's update (1979), so that a large
+Count, mean and centered second moments of some columns, by arm and by segment. Rows are read once, in blocks, each
+centered by its own mean; blocks and whole results merge by Chan, Golub and LeVeque's update (1979), so that a large
 offset costs no digits. Any SQL engine can deliver the same through counts, means and covariances.
 """
 
@@ -20,7 +20,7 @@ from relmark.core.frames import columns_of
 from relmark.core.ids import code_texts
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result
-from relmark.experiments._blocks import centred_sums
+from relmark.experiments._blocks import centered_sums
 from relmark.experiments.assignment import Assignment
 
 __all__ = ["Moments"]
@@ -33,7 +33,7 @@ ROUNDING = 16 * np.finfo(np.float64).eps
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Moments(Result):
-    """Count, means and centred second moments by arm and segment.
+    """Count, means and centered second moments by arm and segment.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ class Moments(Result):
         cell = codes if groups is None else codes * len(labels) + groups
         if groups is not None and excluded:
             cell = np.where(outside, -1, cell)
-        count, mean, scatter = centred_sums(arrays, cell, cells, excluded=bool(excluded), pairs=pairs)
+        count, mean, scatter = centered_sums(arrays, cell, cells, excluded=bool(excluded), pairs=pairs)
         if not np.isfinite(mean).all():
             _refuse(wanted, arrays, outside)
         shape, k = (len(arms), len(labels)), len(wanted)

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from scipy.special import nctdtr, ndtr, ndtri, stdtrit
 
 from relmark.core import checks
+from relmark.core.assignment import check_arms
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.formats import format_number, text_table
 from relmark.core.results import ColumnarResult, Result
 from relmark.experiments import _validators
-from relmark.experiments.assignment import check_arms, control_among
+from relmark.experiments.assignment import control_among
 from relmark.experiments.metrics import Metric, Proportion, check_metrics
 
 __all__ = ["Design", "Plan", "SampleSize", "detectable_effect", "power", "sample_size"]

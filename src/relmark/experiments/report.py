@@ -32,7 +32,7 @@ FloatArray = npt.NDArray[np.float64]
 TextArray = npt.NDArray[np.str_]
 
 OBSERVED = (
-    "the arms were not randomised: the groups may have differed from the start, so this is a difference between "
+    "the arms were not randomized: the groups may have differed from the start, so this is a difference between "
     "them and not what the campaign did"
 )
 
@@ -72,7 +72,7 @@ class Report(ColumnarResult):
     level : float
         The confidence of the intervals.
     observed : bool
-        True where arms were not randomised.
+        True where arms were not randomized.
     excluded : mapping of str to int
         People who were left out, by reason.
     checks : tuple of Check
@@ -125,7 +125,7 @@ class Report(ColumnarResult):
     def source(self) -> Source:
         """The moments and metrics that the report was made from."""
         if self._source is None:
-            raise InputError("this report does not carry its moments: make it with analyse(...).")
+            raise InputError("this report does not carry its moments: make it with analyze(...).")
         return self._source
 
     def effect(self, metric: str, arm: str | None = None, segment: str = "", dimension: str | None = None) -> Effect:
@@ -266,7 +266,7 @@ class Report(ColumnarResult):
 
     @property
     def word(self) -> str:
-        """What the figures may be called: "effect" where arms were randomised, "difference" where they were not."""
+        """What the figures may be called: "effect" where arms were randomized, "difference" where they were not."""
         return "difference" if self.observed else "effect"
 
     def _facts(self) -> dict[str, Any]:

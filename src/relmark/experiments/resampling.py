@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.assignment import role_seed
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.hashing import hash_buckets
 from relmark.core.intervals import Estimate, Interval
@@ -204,7 +205,7 @@ class BootstrapSums(Result):
         inside = codes >= 0
         x, ids, codes = x[inside], ids[inside], codes[inside]
         for draw in range(k):
-            w = _poisson(hash_buckets(ids, f"{salt}/{draw}"))
+            w = _poisson(hash_buckets(ids, role_seed("bootstrap", salt, str(draw))))
             weight[:, draw] = np.bincount(codes, weights=w, minlength=len(names))
             total[:, draw] = np.bincount(codes, weights=w * x, minlength=len(names))
         return cls(
@@ -296,13 +297,13 @@ def permutation_test(
     if min(n1, n0) == 0:
         raise NotEnoughDataError(f"arm {names[at1 if n1 == 0 else at0]!r} is empty: nothing can be compared.")
     cells, which, counts = np.unique(x, return_inverse=True, return_counts=True)
-    centred = cells - x.mean()
-    here = abs(float(np.bincount(which.reshape(-1)[treated], minlength=len(cells)) @ centred))
-    scale = float(np.abs(centred) @ counts)
+    centered = cells - x.mean()
+    here = abs(float(np.bincount(which.reshape(-1)[treated], minlength=len(cells)) @ centered))
+    scale = float(np.abs(centered) @ counts)
     beyond = 0
     piece = max(_BYTES // (8 * len(cells)), 1)
     for low in range(0, draws, piece):
         k = min(piece, draws - low)
         drawn = generator.multivariate_hypergeometric(counts, n1, size=k, method="marginals")
-        beyond += int((np.abs(drawn @ centred) >= here - 1e-12 * scale).sum())
+        beyond += int((np.abs(drawn @ centered) >= here - 1e-12 * scale).sum())
     return (1 + beyond) / (1 + draws)

@@ -32,7 +32,7 @@ SPENDING = ("obrien-fleming", "pocock")
 class ConfidenceSequence:
     """Asymptotic confidence sequences: intervals that hold at all looks together.
 
-    Give it to `analyse` as `sequence=`. The interval is as narrow as it can be when `expected` people are in the
+    Give it to `analyze` as `sequence=`. The interval is as narrow as it can be when `expected` people are in the
     test, and wider than a fixed-sample one (by about half) everywhere.
 
     Parameters
@@ -112,7 +112,7 @@ class SpendingPlan(ColumnarResult):
     spending: str
 
     def level(self, look: int) -> float:
-        """Return the level for `analyse` at a look, counted from 1."""
+        """Return the level for `analyze` at a look, counted from 1."""
         checks.whole("look", look, low=1, high=len(self.bound))
         return 1 - float(self.alpha[look - 1])
 

@@ -1,6 +1,6 @@
 """Whom to write to: how much more a campaign brings among those whom a score ranks first.
 
-Any score goes in: an uplift model's, a lead score, days since the last purchase. The test's own randomisation tells
+Any score goes in: an uplift model's, a lead score, days since the last purchase. The test's own randomization tells
 what the campaign did to each slice of the ranking.
 """
 
@@ -82,7 +82,7 @@ def uplift_curve(
     outcome : array_like, shape (n,)
         What each person did.
     treated : array_like of bool, shape (n,)
-        Who was in the treated arm of a randomised test.
+        Who was in the treated arm of a randomized test.
     points : int
         At how many shares the curves are kept; areas use every person.
     resamples : int
@@ -308,8 +308,8 @@ def policy_value(
 
     Notes
     -----
-    Horvitz and Thompson's weights, normalised (Hajek): the mean outcome of sending is sum(t y / e) / sum(t / e), and
-    alike for not sending, in the targeted and in the others. Standard errors are those of the linearised ratios.
+    Horvitz and Thompson's weights, normalized (Hajek): the mean outcome of sending is sum(t y / e) / sum(t / e), and
+    alike for not sending, in the targeted and in the others. Standard errors are those of the linearized ratios.
 
     References
     ----------
@@ -367,6 +367,6 @@ def _worth(y: FloatArray, t: BoolArray, e: FloatArray, sends: BoolArray, cost: f
         mean = float((w @ y) / w.sum()) - (cost if treat else 0.0)
         share = float(group.mean())
         value += share * mean
-        # The ratio's linearisation, and the share's own.
+        # The ratio's linearization, and the share's own.
         influence += w * (y - (cost if treat else 0.0) - mean) * (share * len(y) / w.sum()) + (group - share) * mean
     return value, influence, ""
