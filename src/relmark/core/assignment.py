@@ -92,7 +92,7 @@ def bucket_ranges(
     reached = min(max(float(coverage), 0.0), 1.0)
     shares = [] if weights is None else [float(weight) for weight in weights]
     if len(shares) != count or not 0.99 <= sum(shares) <= 1.01:
-        shares = [1 / count] * max(count, 0)
+        shares = [1 / count] * count if count > 0 else []
     ranges, start = [], 0.0
     for share in shares:
         ranges.append((start, start + reached * share))
