@@ -10,7 +10,7 @@ from relmark.core.assignment import Holdout, Layer, Namespace, bucket_ranges
 from relmark.core.hashing import hash_fraction
 from relmark.experiments.analysis import analyze
 from relmark.experiments.assignment import Assignment, sha256_fraction, stratified_assignment
-from relmark.experiments.balancing import Balance, BalancedSalt, balance, balanced_salt
+from relmark.experiments.balancing import Balance, balance
 from relmark.experiments.bayes import Posterior, beta_binomial, normal_posterior
 from relmark.experiments.chains import ChainAssignment, ChainReport, TriggerChain
 from relmark.experiments.compliance import ComplierEffect, complier_effect
@@ -20,7 +20,7 @@ from relmark.experiments.experiment import Experiment
 from relmark.experiments.heterogeneity import InteractionTests, interaction_tests, post_stratified
 from relmark.experiments.metrics import Mean, Proportion, Ratio
 from relmark.experiments.moments import Moments
-from relmark.experiments.multiplicity import AdjustedReport, adjust, adjusted_p_values
+from relmark.experiments.multiplicity import adjust, adjusted_p_values
 from relmark.experiments.planning import Design, Plan, SampleSize, detectable_effect, power, sample_size
 from relmark.experiments.proportions import (
     agresti_caffo_interval,
@@ -32,7 +32,14 @@ from relmark.experiments.proportions import (
 )
 from relmark.experiments.report import Report
 from relmark.experiments.resampling import BootstrapSums, bootstrap_effect, permutation_test
-from relmark.experiments.sequential import ConfidenceSequence, SpendingPlan, alpha_spending, peeking_error
+from relmark.experiments.salts import BalancedSalt, balanced_salt
+from relmark.experiments.sequential import (
+    ConfidenceSequence,
+    SpendingPlan,
+    alpha_spending,
+    constant_bounds,
+    peeking_error,
+)
 from relmark.experiments.soundness import (
     contamination,
     exposure_before_assignment,
@@ -51,7 +58,6 @@ from relmark.experiments.uplift import (
 from relmark.experiments.validity import Check, sample_ratio_test
 
 __all__ = [
-    "AdjustedReport",
     "Assignment",
     "Balance",
     "BalancedSalt",
@@ -96,6 +102,7 @@ __all__ = [
     "boschloo_test",
     "bucket_ranges",
     "complier_effect",
+    "constant_bounds",
     "contamination",
     "decide",
     "detectable_effect",

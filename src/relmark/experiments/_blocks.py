@@ -40,6 +40,20 @@ def centered_sums(
     return count, mean, scatter
 
 
+def third_sums(array: npt.NDArray[Any], cell: IntArray, mean: FloatArray) -> FloatArray:
+    """Return the sums of cubed deviations from each cell's mean, shape (cells,); cells below zero are left out."""
+    out: FloatArray = np.zeros(len(mean))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for low in range(0, len(cell), PIECE):
+            codes = cell[low : low + PIECE]
+            values = array[low : low + PIECE]
+            if codes.min(initial=0) < 0:
+                values, codes = values[codes >= 0], codes[codes >= 0]
+            away = values - mean[codes]
+            out += np.bincount(codes, weights=away * away * away, minlength=len(mean))
+    return out
+
+
 def _sums(
     arrays: Sequence[npt.NDArray[Any]], cell: IntArray, cells: int, pairs: Sequence[tuple[int, int]], *, excluded: bool
 ) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
@@ -55,24 +56,108 @@ class Compared(NamedTuple):
     relative_method: str
     reason: npt.NDArray[np.str_]
     relative_reason: npt.NDArray[np.str_]
+    note: npt.NDArray[np.str_]
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """What a report was made from, so that it can be asked again at another level."""
+
+    blocks: tuple[tuple[str, Moments], ...]
+    metrics: tuple[Metric, ...]
+    control: int
+    sequence: Critical | None = None
+
+
+def compared_rows(source: Source, *, alpha: FloatArray | float) -> dict[str, Any]:
+    """Return the columns of a report: every metric, arm, division and segment; `alpha` may differ by row."""
+    total = source.blocks[0][1]
+    treatments = [arm for arm in range(len(total.arms)) if arm != source.control]
+    parts: list[tuple[str, str, str, tuple[str, ...], Compared]] = []
+    row = 0
+    for metric in source.metrics:
+        for arm in treatments:
+            for dimension, moments in source.blocks:
+                rows = len(moments.segments)
+                a = np.full(rows, alpha) if isinstance(alpha, float) else alpha[row : row + rows]
+                done = compare(metric, moments, arm, source.control, a, source.sequence)
+                parts.append((metric.name, total.arms[arm], dimension, moments.segments, done))
+                row += rows
+    sizes = [len(segments) for _, _, _, segments, _ in parts]
+    columns: dict[str, Any] = {}
+    for name in Compared._fields:
+        if name in {"method", "relative_method"}:
+            columns[name] = np.repeat(np.array([getattr(part[4], name) for part in parts]), sizes)
+        else:
+            columns[name] = np.concatenate([getattr(part[4], name) for part in parts])
+    for name in ("n_control", "n_treatment"):
+        columns[name] = columns[name].astype(np.int64)
+    return {
+        "metric": np.repeat(np.array([part[0] for part in parts]), sizes),
+        "arm": np.repeat(np.array([part[1] for part in parts]), sizes),
+        "dimension": np.repeat(np.array([part[2] for part in parts]), sizes),
+        "segment": np.concatenate([np.array(part[3], dtype=np.str_) for part in parts]),
+        **columns,
+    }
 
 
 def compare(
     metric: Metric, moments: Moments, arm: int, control: int, alpha: FloatArray, sequence: Critical | None
 ) -> Compared:
     """Return the comparison of an arm with control in every segment."""
-    if isinstance(metric, Proportion):
-        return _proportion(metric, moments, arm, control, alpha, sequence)
-    pair, reason, method = _pair(metric, moments, arm, control)
-    return _from_pair(metric, moments, arm, control, pair, reason, method, alpha, sequence)
+    # A one-sided interval is a two-sided one of twice the error, without its other end.
+    one_sided = metric.alternative != "two-sided"
+    both = np.minimum(2 * alpha, 1 - 1e-12) if one_sided else alpha
+    if isinstance(metric, Proportion) and not metric.covariates:
+        done = _proportion(metric, moments, arm, control, both, sequence)
+    else:
+        if isinstance(metric, Proportion):
+            _check_yes_no(metric.name, moments, moments.position(metric.name))
+        made = _pair(metric, moments, arm, control)
+        done = _from_pair(metric, moments, arm, control, made, both, sequence)
+    note = _joined(done.note, skewness_notes(metric, moments, arm, control, sequence))
+    return _one_sided(done, metric)._replace(note=note)
 
 
-def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> tuple[_means.Pair, npt.NDArray[np.str_], str]:
-    """Return the estimated means of a mean or ratio, the reason where there are none, and the method's name."""
+def _joined(first: npt.NDArray[np.str_], second: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+    gap = np.where((first != "") & (second != ""), "; ", "")
+    return np.strings.add(np.strings.add(first, gap), second)
+
+
+def _one_sided(done: Compared, metric: Metric) -> Compared:
+    """Return a comparison with one end of its intervals, and the p-value of that side."""
+    if metric.alternative == "two-sided":
+        return done
+    more = metric.alternative == "greater"
+    end, name = (np.inf, "high") if more else (-np.inf, "low")
+    most = (1.0 if more else -1.0) if isinstance(metric, Proportion) else end
+    least = -1.0 if isinstance(metric, Proportion) and not more else end
+    changed = {
+        f"difference_{name}": np.where(np.isnan(done.difference_low), np.nan, most),
+        f"relative_{name}": np.where(np.isnan(done.relative_low), np.nan, least),
+        "method": f"{done.method}, one-sided",
+    }
+    if not (isinstance(metric, Proportion) and metric.test != "z" and not metric.covariates):
+        agrees = (done.statistic > 0) if more else (done.statistic < 0)
+        changed["p_value"] = np.where(agrees, done.p_value / 2, 1 - done.p_value / 2)
+    return done._replace(**changed)
+
+
+class Made(NamedTuple):
+    """Two estimated means, why there are none, what to say of them, and the method's name."""
+
+    pair: _means.Pair
+    reason: npt.NDArray[np.str_]
+    note: npt.NDArray[np.str_]
+    title: str
+
+
+def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> Made:
+    """Return the estimated means of a mean or ratio."""
     counts = tuple(moments.count[a] for a in (control, arm))
     names = tuple(moments.arms[a] for a in (control, arm))
     ratio = isinstance(metric, Ratio)
-    columns = [moments.position(name) for name in metric.columns]
+    columns = [moments.position(name) for name in metric.kept]
     inner = np.ix_(columns, columns)
     covariance = moments.covariance()
     cov = [covariance[a][:, inner[0], inner[1]] for a in (control, arm)]
@@ -89,28 +174,39 @@ def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> tuple[_me
     else:
         center, covariates = [m[:, 0] for m in mean], [m[:, 1:] for m in mean]
     title = "delta method" if ratio else "Welch"
+    note: Any = np.full(len(counts[0]), "", dtype="U400")
+    variances = (cov[0][:, 0, 0], cov[1][:, 0, 0])
     if covariates[0].shape[1]:
-        pair, flat = _means.adjusted(
+        names_of = metric.columns[2 if ratio else 1 :]
+        pair, used = _means.adjusted(
             (counts[0], counts[1]), (center[0], center[1]), (covariates[0], covariates[1]), (cov[0], cov[1])
         )
-        names_of = " and ".join(metric.columns[2 if ratio else 1 :])
-        reason = np.where(
-            flat & (reason == ""),
-            f"covariates ({names_of}) are constant or collinear in an arm: leave one out",
-            reason,
-        )
-        few = np.minimum(*counts) <= covariates[0].shape[1] + 1
-        reason = np.where(few & (reason == ""), "too few people for the number of covariates", reason)
-        title = f"regression within arms on {names_of}" + (", delta method" if ratio else "")
+        note = _left_out(names_of, used, np.minimum(*counts))
+        title = f"regression within arms on {' and '.join(names_of)}" + (", delta method" if ratio else "")
     else:
-        pair = _means.welch(counts[1], center[1], cov[1][:, 0, 0], counts[0], center[0], cov[0][:, 0, 0])
-    still = (pair.v11 == 0) & (pair.v00 == 0)
+        pair = _means.welch(counts[1], center[1], variances[1], counts[0], center[0], variances[0])
+    for name, v, other in zip(names, variances, variances[::-1], strict=True):
+        borrowed = f"nobody differs from anybody in arm {name!r}: it takes the variance of the other arm"
+        note = np.where((v == 0) & (other > 0) & (reason == ""), _joined(note, np.full(len(v), borrowed)), note)
+    still = (variances[0] == 0) & (variances[1] == 0)
     reason = np.where(
         still & (reason == ""), "nobody differs from anybody within either arm: no standard error", reason
     )
     exact = (pair.variance <= _means.EXACT * (pair.v11 + pair.v00)) & ~still
     reason = np.where(exact & (reason == ""), "the covariates tell the outcome exactly: no standard error", reason)
-    return pair, reason, title
+    return Made(pair, reason, note, title)
+
+
+def _left_out(names: tuple[str, ...], used: npt.NDArray[np.bool_], fewest: FloatArray) -> npt.NDArray[np.str_]:
+    """Return which covariates were left out of a row's adjustment, and why."""
+    notes = np.full(len(used), "", dtype="U400")
+    for row in np.flatnonzero(~used.all(axis=1)).tolist():
+        out = ", ".join(repr(name) for name, kept in zip(names, used[row], strict=True) if not kept)
+        few = fewest[row] - 2 - used[row].sum() < 1
+        why = "there are too few people for it" if few else "it is constant or says what the others say in an arm"
+        rest = "" if used[row].any() else ", and nothing is adjusted"
+        notes[row] = f"left out of the adjustment: {out} ({why}{rest})"
+    return notes
 
 
 def _linearized(mean: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -143,12 +239,11 @@ def _from_pair(
     moments: Moments,
     arm: int,
     control: int,
-    pair: _means.Pair,
-    reason: npt.NDArray[np.str_],
-    title: str,
+    made: Made,
     alpha: FloatArray,
     sequence: Critical | None,
 ) -> Compared:
+    pair, reason, title = made.pair, made.reason, made.title
     n0, n1 = moments.count[control], moments.count[arm]
     bad = reason != ""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -160,9 +255,12 @@ def _from_pair(
             ratio_critical = np.where(df >= NORMAL_RATIO_FROM, -ndtri(alpha / 2), critical)
             p = _means.t_tail(statistic, df)
         else:
-            critical, df = sequence.critical(alpha, n0 + n1), np.full_like(d, np.inf)
+            # The sequence is asymptotic. Few people are allowed for as Student does, with the smaller arm's degrees of
+            # freedom: each look keeps the tail that the sequence gives it.
+            df = np.minimum(pair.df, np.minimum(n0, n1) - 1)
+            critical = _means.t_of_normal(sequence.critical(alpha, n0 + n1), df)
             ratio_critical = critical
-            p = sequence.p_value(statistic, n0 + n1)
+            p = sequence.p_value(_means.normal_of_t(statistic, df), n0 + n1)
         relative, low, high, relative_reason = _relative(metric.relative, pair, ratio_critical)
     spoil = np.where(bad, np.nan, 0.0)
     relative_reason = np.where(bad, reason, relative_reason)
@@ -183,9 +281,10 @@ def _from_pair(
         df + spoil,
         p + spoil,
         title if sequence is None else f"{title}, {sequence.name}",
-        {"fieller": "Fieller", "log": "log", "delta": "delta method"}[metric.relative],
+        {"fieller": "Fieller", "log": "log", "delta": "delta method", "mover-r": "Fieller"}[metric.relative],
         reason,
         relative_reason,
+        made.note,
     )
 
 
@@ -195,7 +294,7 @@ def _relative(
     """Return the relative effect, its limits, and the reason where there are none."""
     value = np.divide(pair.mu1, pair.mu0, out=np.full_like(pair.mu1, np.nan), where=pair.mu0 != 0) - 1
     reason: Any = np.where(pair.mu0 == 0, "the control mean is zero: no relative effect", "").astype("U200")
-    if how == "fieller":
+    if how in {"fieller", "mover-r"}:
         low, high, unbounded = _means.fieller(pair, critical)
         near = unbounded & (pair.mu0 != 0)
         reason = np.where(
@@ -226,27 +325,33 @@ def _proportion(
     for name, n in zip(names, (n0, n1), strict=True):
         if (n == 0).any():
             reason = np.where((n == 0) & (reason == ""), f"arm {name!r} is empty", reason)
-    z = -ndtri(alpha / 2)
+    sides = 1 if metric.alternative != "two-sided" else 2
     with np.errstate(divide="ignore", invalid="ignore"):
         m0, m1 = np.where(n0 > 0, n0, np.nan), np.where(n1 > 0, n1, np.nan)
         q0, q1 = x0 / m0, x1 / m1
         d = q1 - q0
-        variance = q1 * (1 - q1) / m1 + q0 * (1 - q0) / m0
-        se = np.sqrt(variance)
+        se = np.sqrt(proportions.variance(x1, m1) + proportions.variance(x0, m0))
         if sequence is not None:
             critical = sequence.critical(alpha, n0 + n1)
-            low, high = d - critical * se, d + critical * se
-            statistic = np.divide(d, se, out=np.full_like(d, np.nan), where=se > 0)
-            p = sequence.p_value(statistic, n0 + n1)
-            method = f"Wald, {sequence.name}"
+            low, high, statistic, p = _sequential_shares((x1, m1), (x0, m0), critical, sequence)
+            method = f"Agresti-Caffo, {sequence.name}"
         else:
-            critical = np.broadcast_to(z, d.shape)
+            critical = np.broadcast_to(-ndtri(alpha / 2), d.shape)
             low, high = _INTERVALS[metric.interval](x1, n1, x0, n0, critical)
             statistic, p = proportions.pooled_z(x1, n1, x0, n0)
             method = f"{_NAMES[metric.interval]}, {_TEST_NAMES[metric.test]}"
             if metric.test != "z":
-                statistic, p = np.full_like(d, np.nan), _exact(metric.test, x1, n1, x0, n0)
+                statistic, p = np.full_like(d, np.nan), _exact(metric, x1, n1, x0, n0)
         relative, rlow, rhigh, relative_reason, how = _relative_proportion(metric.relative, x1, n1, x0, n0, critical)
+        # Where no table at all of so few people is unlikely enough, no interval may leave zero out.
+        least = proportions.attainable(n1, n0, sides=sides)
+        few = least > alpha / (2 if sides == 1 else 1)
+        if sequence is not None:
+            few |= (low <= 0) & (high >= 0)
+        low, high = np.where(few, np.minimum(low, 0.0), low), np.where(few, np.maximum(high, 0.0), high)
+        rlow, rhigh = np.where(few, np.minimum(rlow, 0.0), rlow), np.where(few, np.maximum(rhigh, 0.0), rhigh)
+        if metric.test == "z":
+            p = np.maximum(p, np.minimum(least * (2 if sides == 1 else 1), 1.0))
     relative_reason = np.where(reason != "", reason, relative_reason)
     still = (reason == "") & ((x0 + x1 == 0) | (x0 + x1 == n0 + n1))
     reason = np.where(still, f"{metric.name} is the same for everybody: the test says nothing", reason)
@@ -269,7 +374,24 @@ def _proportion(
         how,
         reason,
         relative_reason,
+        np.full(len(n0), "", dtype="U400"),
     )
+
+
+def _sequential_shares(
+    one: tuple[FloatArray, FloatArray], zero: tuple[FloatArray, FloatArray], critical: FloatArray, sequence: Critical
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return limits, statistic and p-value of a difference of shares at any look.
+
+    Shares after one yes and one no more in each arm (Agresti and Caffo): Wald's variance is zero where nobody or
+    everybody has a yes, and looks begin with few people.
+    """
+    (x1, n1), (x0, n0) = one, zero
+    p1, p0 = (x1 + 1) / (n1 + 2), (x0 + 1) / (n0 + 2)
+    se = np.sqrt(p1 * (1 - p1) / (n1 + 2) + p0 * (1 - p0) / (n0 + 2))
+    d, raw = p1 - p0, x1 / n1 - x0 / n0
+    low, high = np.minimum(d - critical * se, raw), np.maximum(d + critical * se, raw)
+    return np.maximum(low, -1.0), np.minimum(high, 1.0), d / se, sequence.p_value(d / se, n0 + n1)
 
 
 _INTERVALS = {
@@ -281,10 +403,13 @@ _NAMES = {"newcombe": "Newcombe", "miettinen-nurminen": "Miettinen-Nurminen", "a
 _TEST_NAMES = {"z": "pooled z", "fisher": "Fisher", "boschloo": "Boschloo"}
 
 
-def _exact(test: str, x1: FloatArray, n1: FloatArray, x0: FloatArray, n0: FloatArray) -> FloatArray:
-    call = proportions.fisher_test if test == "fisher" else proportions.boschloo_test
+def _exact(metric: Proportion, x1: FloatArray, n1: FloatArray, x0: FloatArray, n0: FloatArray) -> FloatArray:
+    call = proportions.fisher_test if metric.test == "fisher" else proportions.boschloo_test
     rows = zip(x1.tolist(), n1.tolist(), x0.tolist(), n0.tolist(), strict=True)
-    return np.array([call(int(a), int(m), int(b), int(n)) if m and n else np.nan for a, m, b, n in rows])
+    how = metric.alternative
+    return np.array(
+        [call(int(a), int(m), int(b), int(n), alternative=how) if m and n else np.nan for a, m, b, n in rows]
+    )
 
 
 def _relative_proportion(
@@ -293,27 +418,25 @@ def _relative_proportion(
     m0, m1 = np.where(n0 > 0, n0, np.nan), np.where(n1 > 0, n1, np.nan)
     p0, p1 = x0 / m0, x1 / m1
     value = np.divide(p1, p0, out=np.full_like(p1, np.nan), where=p0 > 0) - 1
+    nobody = "nobody in control has a yes: no relative effect"
     if how == "delta":
         nothing = np.zeros_like(p1)
-        pair = _means.Pair(p1, p0, p1 * (1 - p1) / m1, p0 * (1 - p0) / m0, nothing, nothing)
+        pair = _means.Pair(p1, p0, proportions.variance(x1, m1), proportions.variance(x0, m0), nothing, nothing)
         low, high = _means.delta_ratio(pair, critical)
-        reason: Any = np.where(x0 == 0, "nobody in control has a yes: no relative effect", "")
+        reason: Any = np.where(x0 == 0, nobody, "")
         return value, low, high, reason, "delta method"
-    # Katz et al. (1978); where nobody in treatment has a yes, half a yes in each arm (Walter 1975) gives the upper end.
-    none = (x1 == 0) & (x0 > 0)
-    half = np.where(none, 0.5, 0.0)
-    a1, b1, a0, b0 = x1 + half, m1 + half, x0 + half, m0 + half
-    a0 = np.where(x0 > 0, a0, np.nan)
-    se = np.sqrt(np.maximum(1 / a1 - 1 / b1 + 1 / a0 - 1 / b0, 0.0))
-    ratio = (a1 / b1) / (a0 / b0)
-    low = np.where(none, -1.0, ratio * np.exp(-critical * se) - 1)
-    high = ratio * np.exp(critical * se) - 1
-    reason = np.where(
-        x0 == 0,
-        "nobody in control has a yes: no relative effect",
-        np.where(none, "nobody in treatment has a yes: the upper end adds half a yes to each arm", ""),
-    )
-    return value, low, high, reason, "log"
+    low, high = (end - 1 for end in proportions.mover_ratio(x1, n1, x0, n0, critical))
+    if how == "mover-r":
+        return value, low, high, np.where(x0 == 0, nobody, ""), "MOVER-R"
+    # Katz et al. (1978). It has no width where nobody or everybody of both arms has a yes: there MOVER-R stands in.
+    edge = (x1 == 0) | (x1 == n1) | (x0 == n0)
+    a1, a0 = np.where(edge, np.nan, x1), np.where(edge | (x0 == 0), np.nan, x0)
+    se = np.sqrt(np.maximum(1 / a1 - 1 / m1 + 1 / a0 - 1 / m0, 0.0))
+    ratio = (a1 / m1) / (a0 / m0)
+    low = np.where(edge, low, ratio * np.exp(-critical * se) - 1)
+    high = np.where(edge, high, ratio * np.exp(critical * se) - 1)
+    stood_in = "nobody or everybody in an arm has a yes: the limits are MOVER-R's"
+    return value, low, high, np.where(x0 == 0, nobody, np.where(edge, stood_in, "")), "log"
 
 
 def _check_yes_no(name: str, moments: Moments, at: int) -> None:
@@ -332,5 +455,41 @@ def compared_mean(
     metric: Mean | Ratio, moments: Moments, arm: int, control: int
 ) -> tuple[_means.Pair, npt.NDArray[np.str_]]:
     """Return the pair of estimated means alone, and the reason where there are none."""
-    pair, reason, _ = _pair(metric, moments, arm, control)
-    return pair, reason
+    made = _pair(metric, moments, arm, control)
+    return made.pair, made.reason
+
+
+SKEWED = 0.2  # the skewness of a difference from which a side of a 95 % interval misses 4 % instead of 2.5
+
+
+def skewness_notes(
+    metric: Metric, moments: Moments, arm: int, control: int, sequence: Critical | None
+) -> npt.NDArray[np.str_]:
+    """Return a note where a skewed outcome and a small arm make the interval of a mean miss more often than it says.
+
+    The skewness of the difference of means, (k3_1 / n1^2 - k3_0 / n0^2) / v^1.5 with the outcome's skewness taken from
+    both arms together, is the leading term of the error of Student's interval (Hall 1992, section 2.6): each side's
+    error moves by it times (2 z^2 + 1) phi(z) / 6.
+    """
+    none = np.full(len(moments.segments), "", dtype="U400")
+    if isinstance(metric, Proportion) or moments.third is None:
+        return none
+    at = moments.position(metric.kept[0])
+    n = moments.count[[control, arm]]
+    third = moments.third[[control, arm]][..., at]
+    square = moments.scatter[[control, arm]][..., at, at]
+    total = n.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # Deviations are those from each arm's own mean, so that an effect is no skewness.
+        skewness = (third.sum(axis=0) / total) / (square.sum(axis=0) / total) ** 1.5
+        of_difference = skewness * (1 / n[1] ** 2 - 1 / n[0] ** 2) / (1 / n[1] + 1 / n[0]) ** 1.5
+    bad = np.abs(of_difference) > SKEWED
+    what = "an effect that is not there" if sequence is None else "an effect that is not there, at the first looks,"
+    for row in np.flatnonzero(bad & (n.min(axis=0) > 1)).tolist():
+        small = (control, arm)[int(np.argmin(n[:, row]))]
+        none[row] = (
+            f"{metric.name} is skewed (skewness {skewness[row]:.3g}) and arm {moments.arms[small]!r} has "
+            f"{int(n[:, row].min()):,} people: the test finds {what} more often than its level says. Cap the largest "
+            "values (cap=), ask permutation_test for the p-value, or make the arm larger"
+        )
+    return none

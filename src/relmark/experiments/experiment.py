@@ -28,6 +28,7 @@ from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import InputError
 from relmark.core.time import Instant
 from relmark.experiments import _validators
+from relmark.experiments._comparisons import Critical
 from relmark.experiments.analysis import analyze
 from relmark.experiments.assignment import (
     HASHES,
@@ -184,7 +185,15 @@ class Experiment(Definition):
         return self.drawn.of_bucket(one_bucket(self.salt or self.name, self.hash)(customer_id))
 
     def plan(
-        self, metric: Metric, *, mde: float, power: float = 0.8, people_per_day: float | None = None, **design: Any
+        self,
+        metric: Metric,
+        *,
+        mde: float | None = None,
+        difference: float | None = None,
+        margin: float | None = None,
+        power: float = 0.8,
+        people_per_day: float | None = None,
+        **design: Any,
     ) -> Plan:
         """Return how many people the test needs, how long that takes, and the power of other sizes.
 
@@ -192,8 +201,9 @@ class Experiment(Definition):
         ----------
         metric : Proportion, Mean or Ratio
             With `baseline`, and for means and ratios with `sd`.
-        mde : float
-            The smallest relative effect worth finding: .1 is ten per cent more.
+        mde, difference, margin : float, optional
+            The smallest relative effect worth finding (.1 is ten per cent more), the same in the metric's unit, or the
+            loss that would still be acceptable, as for `sample_size`.
         power : float
             The chance to find it.
         people_per_day : float, optional
@@ -210,7 +220,8 @@ class Experiment(Definition):
         """
         pace = None if people_per_day is None else checks.positive("people_per_day", people_per_day) * self.coverage
         rules = {"arms": self.arms, "control": self.control_arm, **design}
-        return make_plan(metric, mde=mde, power_wanted=power, people_per_day=pace, design=rules)
+        goal = {"mde": mde, "difference": difference, "margin": margin}
+        return make_plan(metric, goal, power_wanted=power, people_per_day=pace, design=rules)
 
     def read(
         self,
@@ -223,7 +234,7 @@ class Experiment(Definition):
         received: Any = None,
         arms: Assignment | npt.ArrayLike | None = None,
         level: float = 0.95,
-        sequence: Any = None,
+        sequence: Critical | None = None,
     ) -> Report:
         """Read the campaign's effects from raw events.
 

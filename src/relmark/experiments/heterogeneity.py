@@ -15,11 +15,10 @@ from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import ColumnarResult
 from relmark.experiments import _means
 from relmark.experiments._comparisons import compared_mean
-from relmark.experiments.analysis import two_arms
+from relmark.experiments.effect_table import EffectTable
 from relmark.experiments.effects import Effect
 from relmark.experiments.metrics import Mean, Metric, Proportion, check_metrics
-from relmark.experiments.moments import Moments
-from relmark.experiments.report import Report
+from relmark.experiments.moments import Moments, two_arms
 
 __all__ = ["InteractionTests", "interaction_tests", "post_stratified"]
 
@@ -52,7 +51,7 @@ class InteractionTests(ColumnarResult):
     common: FloatArray
 
 
-def interaction_tests(report: Report) -> InteractionTests:
+def interaction_tests(report: EffectTable) -> InteractionTests:
     """Test, for each division of a report, whether the effect is the same in all of its segments.
 
     An effect that is significant in one segment and not in another is no evidence that the two differ: this is the
