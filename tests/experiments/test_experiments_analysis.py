@@ -12,6 +12,7 @@ import pytest
 
 from relmark.errors import InputError, MissingColumnError
 from relmark.experiments import (
+    Assignment,
     ConfidenceSequence,
     Experiment,
     Mean,
@@ -154,7 +155,8 @@ def test_an_assignment_brings_its_names_its_shares_and_who_is_outside():
     assert report.checks[0].name == "sample ratio"
     assert report.checks[0].passed
     lopsided = np.where(a.arm == "control", np.where(np.arange(4000) % 3 == 0, "", "control"), a.arm)
-    failed = analyze({"y": np.arange(4000) % 2}, lopsided, metrics=[Proportion("y")], shares=test.arms)
+    recorded = Assignment.recorded(np.arange(4000), lopsided, test.arms)
+    failed = analyze({"y": np.arange(4000) % 2}, recorded, metrics=[Proportion("y")])
     assert not failed.checks[0].passed
     assert failed.effect("y").notes
     assert failed.decide(metric="y").action == "go on"
@@ -165,8 +167,6 @@ def test_an_assignment_brings_its_names_its_shares_and_who_is_outside():
     ("metric", "values", "reason"),
     [
         (Mean("y"), {"y": [1.0] * 6}, "nobody differs"),
-        (Mean("y", covariates=["x"]), {"y": [1.0, 2, 3, 4, 5, 7], "x": [1.0] * 6}, "constant or collinear"),
-        (Mean("y", covariates=["x"]), {"y": [1.0, 2, 3, 4], "x": [1.0, 2, 4, 9]}, "too few people"),
         (Ratio("y", "x"), {"y": [1.0, 2, 3, 4, 5, 7], "x": [0.0, 1, 0, 1, 0, 1]}, "mean of x is zero"),
         (Proportion("y"), {"y": [0] * 6}, "the same for everybody"),
         (Mean("y", covariates=["x"]), {"y": [1.0, 2, 3, 4, 5, 7, 8, 9], "x": [2.0, 3, 4, 5, 6, 8, 9, 10]}, "exactly"),
@@ -183,10 +183,48 @@ def test_what_cannot_be_estimated_is_nan_with_the_reason(metric, values, reason)
     assert json.loads(effect.to_json())["p_value"] is None
 
 
-def test_collinear_covariates_are_refused_whatever_their_units(people):
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        ({"y": [1.0, 2, 3, 4, 5, 7], "x": [1.0] * 6}, "constant"),
+        ({"y": [1.0, 2, 3, 4], "x": [1.0, 2, 4, 9]}, "too few people"),
+        ({"y": [1.0, 2, 3, 4, 5, 7], "x": [0.0, 1, 0, 2, 0, 5]}, "constant"),
+    ],
+)
+def test_a_covariate_that_cannot_be_estimated_is_left_out_and_said(values, note):
+    arms = ["control", "mail"] * (len(values["y"]) // 2)
+    effect = analyze(values, arms, metrics=[Mean("y", covariates=["x"])]).effect("y")
+    plain = analyze(values, arms, metrics=[Mean("y")]).effect("y")
+    assert effect.difference.interval.low == pytest.approx(plain.difference.low)
+    assert (effect.treatment, effect.p_value) == pytest.approx((plain.treatment, plain.p_value))
+    assert any(note in one and "'x'" in one and "nothing is adjusted" in one for one in effect.notes)
+
+
+@pytest.mark.parametrize("useless", ["constant", "copy", "sum", "offset"])
+def test_useless_covariates_change_nothing_beside_a_good_one_overall_and_in_segments(people, useless):
+    x, n = np.asarray(people["before"], dtype=float), len(people["before"])
+    other = np.arange(n) % 7.0
+    extra = {"constant": np.zeros(n), "copy": 3 * x + 1e6, "sum": x - 2 * other, "offset": np.full(n, 1e9)}[useless]
+    data = {"y": people["spend"], "x": x, "w": other, "zero": extra}
+    segment = np.where(np.arange(n) % 3 == 0, "a", "b")
+    names = [("x", "w", "zero"), ("x", "w")]
+    found = [analyze(data, people["arm"], metrics=[Mean("y", covariates=c)], segments=segment) for c in names]
+    for column in ("control", "treatment", "difference_low", "difference_high", "p_value", "relative_low"):
+        np.testing.assert_allclose(getattr(found[0], column), getattr(found[1], column), rtol=1e-7)
+    assert all("'zero'" in note for note in found[0].note)
+    assert not any(found[1].note)
+    ratio = [
+        analyze(data, people["arm"], metrics=[Ratio("y", "w", covariates=c)]).effect("y / w", "mail")
+        for c in (("x", "zero"), ("x",))
+    ]
+    if useless != "sum":
+        assert ratio[0].difference.low == pytest.approx(ratio[1].difference.low, rel=1e-7)
+
+
+def test_collinear_covariates_are_left_out_whatever_their_units(people):
     data = {"y": people["spend"], "x": people["before"], "z": people["before"] * 1e-9 + 5}
     effect = analyze(data, people["arm"], metrics=[Mean("y", covariates=["x", "z"])]).effect("y", "mail")
-    assert "collinear" in effect.difference.reason
+    assert any("left out of the adjustment: 'z'" in note for note in effect.notes)
     alone = analyze(data, people["arm"], metrics=[Mean("y", covariates=["z"])]).effect("y", "mail")
     other = analyze(data, people["arm"], metrics=[Mean("y", covariates=["x"])]).effect("y", "mail")
     assert alone.standard_error == pytest.approx(other.standard_error, rel=1e-4)
@@ -323,9 +361,8 @@ def test_post_stratification_narrows_and_keeps_the_effect():
     lone = Moments.from_columns({"y": y}, arm, segment=np.where(np.arange(n) == 0, 9, stratum))
     assert "fewer than two people" in post_stratified(lone, Mean("y"), control=0).difference.reason
     flat = Moments.from_columns({"y": y, "x": np.where(stratum == 2, 1.0, y)}, arm, segment=stratum)
-    refused = post_stratified(flat, Mean("y", covariates=["x"]), control=0)
-    assert refused.difference.reason.startswith("segment '2': covariates")
-    assert refused.difference.interval is None
+    kept = post_stratified(flat, Mean("y", covariates=["x"]), control=0)
+    assert kept.difference.interval is not None
 
 
 def test_the_effect_on_those_who_open_is_the_effect_over_the_share_who_open():
@@ -379,11 +416,11 @@ def test_a_confidence_sequence_is_wider_and_its_p_value_agrees_with_it(people):
         (lambda d: analyze(d, d["city"], metrics=[Mean("spend")]), InputError, "no arm is called 'control'"),
         (lambda d: analyze(d, ["control"] * 3000, metrics=[Mean("spend")]), InputError, "at least two arms"),
         (lambda d: analyze(d, d["arm"][:5], metrics=[Mean("spend")]), InputError, "3,000 rows"),
-        (lambda d: analyze(d, None, metrics=[Mean("spend")]), InputError, "arm is None"),
+        (lambda d: analyze(d, None, metrics=[Mean("spend")]), InputError, "arms is None"),
         (lambda d: analyze(d, d["spend"], metrics=[Mean("spend")]), InputError, "names or whole numbers"),
         (lambda d: analyze(d, np.full(3000, 99_999), metrics=[Mean("spend")]), InputError, "customer's number"),
         (lambda d: analyze(d, np.full(3000, -2), metrics=[Mean("spend")]), InputError, "-1 for who is outside"),
-        (lambda d: analyze(d, d["arm"][:, None], metrics=[Mean("spend")]), InputError, "one arm a row"),
+        (lambda d: analyze(d, d["arm"][:, None], metrics=[Mean("spend")]), InputError, "one arm per row"),
         (lambda d: analyze(d, d["arm"], metrics=[Mean("city")]), InputError, "numbers"),
         (lambda d: analyze({"spend": np.inf + d["spend"]}, d["arm"], metrics=[Mean("spend")]), InputError, "row 0"),
         (lambda d: analyze({"spend": 1e308 + d["spend"]}, d["arm"], metrics=[Mean("spend")]), InputError, "so large"),

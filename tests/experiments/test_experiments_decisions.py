@@ -115,7 +115,7 @@ def test_power_is_how_often_simulated_tests_find_the_effect():
         (lambda: sample_size(BOUGHT, mde=0), "mde is 0"),
         (lambda: sample_size(BOUGHT, mde=60), "between 0 and 1"),
         (lambda: sample_size(BOUGHT, mde=0.1, power=0.01), "above 1 - level"),
-        (lambda: sample_size(BOUGHT, mde=0.1, armz={}), "no part of a design"),
+        (lambda: sample_size(BOUGHT, mde=0.1, armz={}), "not a part of a design"),
         (lambda: sample_size(BOUGHT, mde=0.1, control="x"), "control is 'x'"),
         (lambda: sample_size(BOUGHT, mde=0.1, arms={"a": 1.0}), "two arms"),
     ],
@@ -351,8 +351,8 @@ def test_checks_pass_and_fail_where_they_should():
         ),
         (lambda: bootstrap_effect({"x": [1, 2, 3]}, [0, 1, 2], metric=Mean("x"), control=0), "choose one of"),
         (
-            lambda: bootstrap_effect({"x": [1, 2]}, [0, 1], metric=Mean("x"), control=0, treatment="7"),
-            "treatment is '7'",
+            lambda: bootstrap_effect({"x": [1, 2]}, [0, 1], metric=Mean("x"), control=0, arm="7"),
+            "arm is '7'",
         ),
         (lambda: bootstrap_effect({"x": [1, 2]}, [0, 1], metric=Mean("x"), control=0), "at least two are needed"),
     ],
@@ -414,7 +414,7 @@ def test_a_bootstrap_that_merges_is_the_one_of_the_whole():
 
 def test_the_permutation_test_is_exact_on_a_case_that_can_be_counted():
     # 3 against 3 of six different values: the two extreme draws of twenty are as far apart.
-    p = permutation_test([1, 2, 3, 10, 11, 12], [0, 0, 0, 1, 1, 1], control=0, permutations=20_000, rng=0)
+    p = permutation_test([1, 2, 3, 10, 11, 12], [0, 0, 0, 1, 1, 1], control=0, resamples=20_000, rng=0)
     assert p == pytest.approx(0.1, abs=0.01)
     with pytest.raises(NotEnoughDataError, match="empty"):
         permutation_test([1.0, 2.0], Experiment("x", arms={"control": 0.0001, "m": 0.9999}).assign([5, 6]))

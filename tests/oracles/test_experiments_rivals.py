@@ -59,7 +59,7 @@ def test_proportion_tests_are_those_of_statsmodels():
         assert (mine.low, mine.high) == pytest.approx(caffo, abs=1e-12)
         y = np.repeat([1, 0, 1, 0], [x0, n0 - x0, x1, n1 - x1])
         arm = np.repeat([0, 1], [n0, n1])
-        effect = analyze({"y": y}, arm, metrics=[Proportion("y")], control=0).effect("y")
+        effect = analyze({"y": y}, arm, metrics=[Proportion("y", relative="log")], control=0).effect("y")
         z, p = proportion.proportions_ztest([x1, x0], [n1, n0])
         assert (effect.statistic, effect.p_value) == pytest.approx((z, p), rel=1e-9)
         log = proportion.confint_proportions_2indep(x1, n1, x0, n0, compare="ratio", method="log")
@@ -184,7 +184,8 @@ def test_sample_sizes_are_those_of_statsmodels():
     from statsmodels.stats.power import TTestIndPower
     from statsmodels.stats.proportion import power_proportions_2indep
 
-    for effect, ratio in ((0.2, 1.0), (0.5, 1.0), (1.0, 1.0), (0.3, 4.0)):
+    # At unequal sizes theirs has the degrees of freedom of a pooled variance; ours has Welch's, as the analysis has.
+    for effect, ratio in ((0.2, 1.0), (0.5, 1.0), (1.0, 1.0)):
         n0 = TTestIndPower().solve_power(effect, alpha=0.05, power=0.8, ratio=ratio)
         arms = {"control": 1 / (1 + ratio), "mail": ratio / (1 + ratio)}
         total = sample_size(Mean("m", baseline=1.0, sd=1.0), mde=effect, arms=arms).total
@@ -209,7 +210,7 @@ def test_permutation_is_near_scipys():
     rng = np.random.default_rng(2)
     arm = np.repeat([0, 1], [60, 240])
     y = rng.poisson(2.0 + 0.35 * arm).astype(float)
-    mine = permutation_test(y, arm, control=0, permutations=20_000, rng=1)
+    mine = permutation_test(y, arm, control=0, resamples=20_000, rng=1)
     theirs = stats.permutation_test(
         (y[arm == 1], y[arm == 0]), lambda a, b: a.mean() - b.mean(), n_resamples=5000, rng=np.random.default_rng(1)
     ).pvalue

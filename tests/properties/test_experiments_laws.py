@@ -29,7 +29,7 @@ SEGMENTS = ("n", "e", "s", "w")
 def moments_of(data, shift=0.0):
     x, y, arm, segment = (np.array(column) for column in zip(*data, strict=True))
     labels = np.array(SEGMENTS)[segment]
-    return Moments.from_columns({"x": x + shift, "y": y - shift}, arm.astype(np.int64), segment=labels)
+    return Moments.from_columns({"x": x + shift, "y": y - shift}, arm.astype(np.int64), segment=labels, third=True)
 
 
 def spread_out(moments):
@@ -38,7 +38,7 @@ def spread_out(moments):
 
 
 def assert_same(left, right, scale=1.0):
-    for a, b, size in zip(spread_out(left), spread_out(right), (1.0, scale, scale**2), strict=True):
+    for a, b, size in zip(spread_out(left), spread_out(right), (1.0, scale, scale**2, 1e3 * scale**2), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-7 * size)
 
 

@@ -262,6 +262,7 @@ def _from_pair(
             ratio_critical = critical
             p = sequence.p_value(_means.normal_of_t(statistic, df), n0 + n1)
         relative, low, high, relative_reason = _relative(metric.relative, pair, ratio_critical)
+        half = np.where(bad, np.nan, critical * se)
     spoil = np.where(bad, np.nan, 0.0)
     relative_reason = np.where(bad, reason, relative_reason)
     empty0, empty1 = np.where(n0 > 0, 0.0, np.nan), np.where(n1 > 0, 0.0, np.nan)
@@ -271,8 +272,8 @@ def _from_pair(
         pair.mu0 + empty0,
         pair.mu1 + empty1,
         d + empty0 + empty1 + np.where(np.isfinite(d), 0.0, np.nan),
-        d - critical * se + spoil,
-        d + critical * se + spoil,
+        d - half,
+        d + half,
         relative + empty0 + empty1,
         low + spoil,
         high + spoil,

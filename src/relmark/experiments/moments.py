@@ -412,9 +412,8 @@ def arm_codes(arms: Any, data: Any = None) -> tuple[tuple[str, ...], IntArray]:
         if data is None or isinstance(data, Moments):
             raise InputError(f"arms is {arms!r}: the arm of each row is needed, such as ['control', 'mail', ...].")
         arms = columns_of(data, [arms])[arms]
-    if isinstance(arms, Coded):
-        names, codes = _named_codes("arms", arms)
-        return (names[1:], np.maximum(codes - 1, -1)) if names and names[0] == "" else (names, codes)
+    if isinstance(arms, Coded):  # a missing one, -1, is the last: outside
+        arms = np.append(np.asarray(arms.categories).astype(np.str_), "")[arms.codes]
     array = np.asarray(arms)
     if array.ndim != 1:
         raise InputError(f"arms has shape {array.shape}: one arm per row is needed.")
@@ -466,9 +465,9 @@ def segment_codes(segment: Any, length: int) -> tuple[tuple[str, ...], IntArray 
     return names, codes
 
 
-def _named_codes(name: str, array: npt.NDArray[Any] | Coded) -> tuple[tuple[str, ...], IntArray]:
+def _named_codes(name: str, array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
     """Return the distinct texts in ascending order and each row's position among them, -1 where it is missing."""
-    if not isinstance(array, Coded) and array.dtype.kind not in "OUT":
+    if array.dtype.kind not in "OUT":
         raise InputError(f"{name} has dtype {array.dtype}: names or whole numbers are needed.")
     names, codes = code_texts(name, array)
     return tuple(names.tolist()), codes.astype(np.int64, copy=False)

@@ -139,8 +139,8 @@ class Goal:
             raise InputError("mde and difference are both given: one is relative, the other in the metric's unit.")
         if margin is None and mde is None and difference is None:
             raise InputError(
-                "none of mde=, difference= and margin= is given: say which effect is worth finding, or which loss would "
-                "still be acceptable."
+                "none of mde=, difference= and margin= is given: say which effect is worth finding, or which loss is "
+                "still acceptable."
             )
         effect = 0.0
         if difference is not None:
@@ -229,12 +229,13 @@ def sample_size(
     >>> sample_size(Proportion("bought", baseline=.02), mde=.1).total
     161364
     >>> sample_size(Proportion("unsubscribed", baseline=.002, alternative="less"), margin=.001, power=.9).total
-    77752
+    70614
     """
     spec, rules = _ready(metric, design)
     goal = Goal.of(spec, mde, difference, margin)
     if goal.nothing:
-        raise InputError("the effect is 0: an effect of nothing cannot be found with any number of people.")
+        given = "mde" if difference is None else "difference"
+        raise InputError(f"{given} is 0: an effect of nothing cannot be found with any number of people.")
     wanted = checks.fraction("power", power)
     if wanted <= (1 - rules.level):
         raise InputError(f"power is {wanted:g}: it must be above 1 - level, {1 - rules.level:g}.")

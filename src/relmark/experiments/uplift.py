@@ -175,10 +175,10 @@ def _test_of(score: Any, outcome: Any, arms: Any, control: Any) -> tuple[FloatAr
     """Return score, outcome, treated and weight of everyone whom the ranking can be judged by."""
     by_arm = isinstance(score, Mapping)
     plain = np.asarray(arms) if not isinstance(arms, Assignment) else None
-    if not by_arm and plain is not None and (plain.dtype.kind in "biuf" or plain.dtype == object):
-        if plain.dtype.kind != "O" or not any(isinstance(one, str) for one in plain.reshape(-1).tolist()):
-            s, y, t = _ranked_inputs(score, outcome, arms)
-            return s, y, t, np.ones(len(s))
+    named = plain is None or plain.dtype.kind in "UT" or any(isinstance(one, str) for one in plain.reshape(-1)[:1])
+    if not by_arm and not named:
+        s, y, t = _ranked_inputs(score, outcome, arms)
+        return s, y, t, np.ones(len(s))
     names, codes = arm_codes(arms)
     at0 = control_of(names, control)
     others = [name for name in names if name != names[at0]]
