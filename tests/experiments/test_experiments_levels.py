@@ -71,7 +71,7 @@ def test_shares_of_equal_arms_differ_as_seldom_as_promised(n1, n0, interval):
     assert (chance @ (r.p_value < 0.05)).max() < worst
 
 
-@pytest.mark.parametrize(("n1", "n0"), [(2, 2), (10, 10), (90, 10)])
+@pytest.mark.parametrize(("n1", "n0"), [(2, 2), (10, 10), (100, 100)])
 @pytest.mark.parametrize("alternative", ["greater", "less"])
 def test_one_sided_tests_of_shares_hold_their_side(n1, n0, alternative):
     moments, chance = every_table(n1, n0)
