@@ -327,7 +327,7 @@ def test_shares_that_nearly_sum_to_one_are_those_of_the_sdks():
     assert 0 < (drawn.reason == "coverage").mean() < 0.003
     assert sum(drawn.shares) == pytest.approx(1)
     assert sample_ratio_test(drawn.counts, dict(zip(drawn.arms, drawn.shares, strict=True))).passed
-    with pytest.raises(InputError, match="arms sum to 0.98"):
+    with pytest.raises(InputError, match=r"arms sum to 0\.98"):
         Experiment("x", arms={"a": 0.49, "b": 0.49})
 
 
@@ -337,5 +337,5 @@ def test_namespaces_are_stored_and_their_ranges_checked():
     inside = test.assign(IDS).code >= 0
     assert 0.45 < inside.mean() < 0.55
     assert [test.arm_of(int(i)) is not None for i in IDS[:200]] == inside[:200].tolist()
-    with pytest.raises(InputError, match="low and high are 0.7 and 0.2"):
+    with pytest.raises(InputError, match=r"low and high are 0\.7 and 0\.2"):
         Namespace("n", 0.7, 0.2)

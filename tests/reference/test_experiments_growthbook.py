@@ -1,4 +1,4 @@
-"""The published test cases of GrowthBook's SDKs, specification version 0.5.4 (hash, ranges, variation, namespaces, runs).
+"""The published test cases of GrowthBook's SDKs, specification version 0.5.4.
 
 Source: github.com/growthbook/growthbook, packages/sdk-js/test/cases.json. Only values are taken over.
 """

@@ -75,10 +75,8 @@ def _unsplit(parsed: Paths, sep: str) -> tuple[str, ...]:
     for other in _SEPARATORS:
         held = [name for name in names if other in name]
         if 2 * len(held) >= len(names) or (held and other in {">", "->"}):
-            return (
-                f"no path has two touches, and {len(held):,} channels hold {other!r}, such as {shown(held[0])}: if that "
-                f"stands between touches, give sep={other!r} instead of {sep!r}",
-            )
+            found = f"no path has two touches, and {len(held):,} channels hold {other!r}, such as {shown(held[0])}"
+            return (f"{found}: if that stands between touches, give sep={other!r} instead of {sep!r}",)
     return ()
 
 

@@ -47,13 +47,14 @@ def offsets_of(values: Any) -> IntArray:
     return np.asarray(values).astype(np.int64, copy=False)
 
 
-def names_of(values: Iterable[str]) -> npt.NDArray[np.str_]:
+def names_of(values: Iterable[Any]) -> npt.NDArray[np.str_]:
     """Return the field `channels` of what a caller gave: texts without spaces around them."""
     names = list(values)
     for row, name in enumerate(names):
         if not isinstance(name, str) or not name.strip() or name != name.strip() or name.endswith("\0"):
             raise InputError(
-                f"channels has {shown(name)} in row {row}: a name without spaces or null characters around it is needed."
+                f"channels has {shown(name)} in row {row}: a name without spaces or null characters at its ends is "
+                "needed."
             )
     return np.array(names, dtype=np.str_) if names else np.empty(0, dtype="<U1")
 

@@ -20,7 +20,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 def _beside(title: str, names: npt.NDArray[np.str_], matrix: FloatArray) -> dict[str, Any]:
-    """Return a matrix as columns, one for each name, beside the names; a channel that is called as they are keeps both."""
+    """Return a matrix as columns, one for each name, beside the names; one of the title's own name is marked."""
     table: dict[str, Any] = {title: names}
     for k, name in enumerate(names.tolist()):
         table[f"{name} (channel)" if name == title else name] = matrix[:, k]

@@ -132,7 +132,7 @@ def _one_sided(done: Compared, metric: Metric) -> Compared:
     end, name = (np.inf, "high") if more else (-np.inf, "low")
     most = (1.0 if more else -1.0) if isinstance(metric, Proportion) else end
     least = -1.0 if isinstance(metric, Proportion) and not more else end
-    changed = {
+    changed: dict[str, Any] = {
         f"difference_{name}": np.where(np.isnan(done.difference_low), np.nan, most),
         f"relative_{name}": np.where(np.isnan(done.relative_low), np.nan, least),
         "method": f"{done.method}, one-sided",

@@ -228,9 +228,9 @@ def non_inferiority(effect: Effect, margin: float, *, larger_is_better: bool = T
     elif effect.of_shares:
         # Wald's standard error may be zero: the score test has its variance at the bound itself.
         x1, x0 = effect.treatment * effect.n_treatment, effect.control * effect.n_control
-        counts = [np.array([float(k)]) for k in (round(x1), effect.n_treatment, round(x0), effect.n_control)]
+        k1, n1, k0, n0 = (np.array([float(k)]) for k in (round(x1), effect.n_treatment, round(x0), effect.n_control))
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = proportions.farrington_manning(*counts, np.array([-sign * limit]))
+            z = proportions.farrington_manning(k1, n1, k0, n0, np.array([-sign * limit]))
         p = float(ndtr(-sign * z[0]))
     elif effect.standard_error > 0:
         t = (sign * d.value + limit) / effect.standard_error
@@ -332,13 +332,20 @@ def decide(
     money = not share or each > 0 or fixed > 0 or worth != 1
     brought = None
     if money:
-        roles = {"customers": metric, "orders": orders} if share else {"orders": orders, "customers": customers}
-        if not share and worth <= 1:
-            brought = impact(report, effect.arm, revenue=metric, margin=worth, cost=each, fixed_cost=fixed, **roles)
-        elif share and orders is None:
-            brought = impact(report, effect.arm, margin=worth, cost=each, fixed_cost=fixed, **roles)
-        else:
-            brought = impact(report, effect.arm, orders=metric, margin=worth, cost=each, fixed_cost=fixed)
+        # What the money is made of: revenue, of which a share is kept, or orders or customers, each worth so much.
+        revenue = metric if not share and worth <= 1 else None
+        money_of = {"margin": worth, "cost": each, "fixed_cost": fixed}
+        brought = impact(
+            report,
+            effect.arm,
+            revenue=revenue,
+            orders=None if share else orders if revenue is not None else metric,
+            customers=metric if share else customers,
+            **money_of,
+        )
+        if share and orders is not None:
+            beside = impact(report, effect.arm, orders=orders, **money_of)
+            brought = attrs.evolve(brought, orders=beside.orders, cost_per_order=beside.cost_per_order)
     spent = each + (fixed / effect.n_treatment if effect.n_treatment else 0.0)
     gain = _shifted(_scaled(effect.difference, worth), -spent)
     held, hurt = [], []

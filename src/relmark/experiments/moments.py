@@ -76,7 +76,7 @@ class Moments(Result):
     def from_columns(
         cls,
         columns: Mapping[str, Any],
-        arms: Assignment | npt.ArrayLike | str,
+        arms: Assignment | npt.ArrayLike | str | None,
         *,
         segment: npt.ArrayLike | None = None,
         names: Sequence[str] | None = None,
@@ -406,6 +406,8 @@ def arm_codes(arms: Any, data: Any = None) -> tuple[tuple[str, ...], IntArray]:
 
     A text names the column of `data` that has the arm of each row.
     """
+    if arms is None:
+        raise InputError("arms is None: give the arm of each row.")
     if isinstance(arms, Assignment):
         return arms.arms, arms.code
     if isinstance(arms, str):

@@ -387,8 +387,9 @@ def _power(metric: Metric, goal: Goal, total: float, design: Design) -> float:
         p0 = metric.baseline
         p1 = p0 + goal.effect
         if goal.margin:
-            arrays = [np.array([v]) for v in (n1 * p1, n1, n0 * p0, n0)]
-            under = math.sqrt(proportions.restricted_variance(*arrays, np.array([-turn * goal.margin]))[0])
+            x1, m1, x0, m0 = (np.array([v]) for v in (n1 * p1, n1, n0 * p0, n0))
+            bound = np.array([-turn * goal.margin])
+            under = math.sqrt(proportions.restricted_variance(x1, m1, x0, m0, bound)[0])
             under *= math.sqrt((n0 + n1 - 1) / (n0 + n1)) if n0 + n1 > 1 else 1.0
         else:
             mean = (n0 * p0 + n1 * p1) / (n0 + n1)

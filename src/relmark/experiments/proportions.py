@@ -7,7 +7,7 @@ less than it says where one arm is small and events are rare, which is what a co
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -176,7 +176,10 @@ def boschloo_test(x1: int, n1: int, x2: int, n2: int, *, alternative: str = "two
 
 
 def _alternative(alternative: str) -> Literal["two-sided", "greater", "less"]:
-    return cast("Any", checks.one_of("alternative", alternative, ("two-sided", "greater", "less")))
+    return cast(
+        "Literal['two-sided', 'greater', 'less']",
+        checks.one_of("alternative", alternative, ("two-sided", "greater", "less")),
+    )
 
 
 def _counts(x_name: str, x: int, n_name: str, n: int) -> tuple[FloatArray, FloatArray]:
