@@ -460,11 +460,11 @@ def test_rows_of_touches_are_those_of_a_loop(after):
 
 
 def test_value_without_a_conversion_is_refused_with_its_row():
-    with pytest.raises(InputError, match="value has 600.0 in row 1"):
+    with pytest.raises(InputError, match=r"value has 600\.0 in row 1"):
         Journeys.from_paths(["a", "a"], conversions=[1, 0], value=[10, 600])
-    with pytest.raises(InputError, match="value has 600.0 in row 2: no conversion of its journey follows"):
+    with pytest.raises(InputError, match=r"value has 600\.0 in row 2: no conversion of its journey follows"):
         Journeys.from_columns(journey=[1, 1, 1], channel=["a", "b", "c"], conversions=[0, 1, 0], value=[5, 0, 600])
-    with pytest.raises(InputError, match="value has 600.0"):
+    with pytest.raises(InputError, match=r"value has 600\.0"):
         Journeys(codes=[0], offsets=[0, 1], channels=["a"], conversions=[0.0], value=[600.0])
 
 

@@ -308,8 +308,8 @@ def test_equal_salts_in_one_chain_of_roles_are_refused():
         TriggerChain("w", steps=["a"], chain_control=0.1, step_control=0.1, salt="s", holdout=Holdout(0.1, salt="s"))
     with pytest.raises(InputError, match="the seed of another draw"):
         Experiment("x", arms=ARMS, salt="layer:s", layer=layer)
+    body = Experiment("x", arms=ARMS, salt="t", holdout=Holdout(0.1, salt="s")).to_dict()
     with pytest.raises(DefinitionError, match="have the same salt"):
-        body = Experiment("x", arms=ARMS, salt="t", holdout=Holdout(0.1, salt="s")).to_dict()
         Experiment.from_dict({**body, "salt": "s"})
     assert Experiment("x", arms=ARMS, layer=Layer("x", shares={"x": 1.0}), holdout=Holdout(0.1, salt="x"))
 

@@ -6,8 +6,9 @@ Source: github.com/growthbook/growthbook, packages/sdk-js/test/cases.json. Only 
 import numpy as np
 import pytest
 
-from relmark.core.assignment import Arms, Namespace, bucket_ranges
+from relmark.core.assignment import Arms, bucket_ranges
 from relmark.core.hashing import bucket_of, hash_fraction
+from relmark.core.namespaces import Namespace
 from relmark.errors import InputError
 from relmark.experiments import Experiment
 

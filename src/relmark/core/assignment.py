@@ -2,8 +2,8 @@
 
 Several draws may meet in one customer: a sample, a holdout, a layer, an experiment and the steps of a chain. Drawn by
 one seed they would be one draw: a campaign inside a layer of its own name would have one arm only. So every role but
-the experiment itself, whose hash is GrowthBook's to the bit, hashes with a prefix of its own (`role_seed`), and salts that
-somebody sets equal in one chain of roles are refused (`refuse_equal_salts`).
+the experiment itself, whose hash is GrowthBook's to the bit, hashes with a prefix of its own (`role_seed`), and salts
+that somebody sets equal in one chain of roles are refused (`refuse_equal_salts`).
 """
 
 from __future__ import annotations
@@ -11,23 +11,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
-from relmark.core.documents import Definition, Limits, check_keys
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.documents import Definition, Limits, built, check_keys, pairs_of
+from relmark.core.errors import InputError
 from relmark.core.hashing import BUCKETS, bucket_of, hash_buckets
 from relmark.core.names import did_you_mean
 from relmark.core.results import read_only
 from relmark.core.time import Instant, instant, instants, local_days
 
-__all__ = ["Arms", "Holdout", "Layer", "Namespace", "bucket_ranges", "refuse_equal_salts", "role_seed"]
+__all__ = ["Arms", "Holdout", "Layer", "bucket_ranges", "refuse_equal_salts", "role_seed"]
 
-_T = TypeVar("_T")
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 ROLES = ("layer", "holdout", "step", "sample", "strata", "bootstrap")
 
@@ -190,36 +189,13 @@ def known_ids(ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     return np.asarray(array != "", dtype=np.bool_)
 
 
-def _within(ids: npt.ArrayLike, seed: str, low: Any, high: Any, version: int = 2) -> npt.NDArray[np.bool_]:
+def within(ids: npt.ArrayLike, seed: str, low: Any, high: Any, version: int = 2) -> npt.NDArray[np.bool_]:
     fraction = hash_buckets(ids, seed, version=version) / float(BUCKETS)
     return np.asarray((fraction >= low) & (fraction < high) & known_ids(ids))
 
 
-def _one_within(customer_id: int | str, seed: str, low: float, high: float, version: int = 2) -> bool:
+def one_within(customer_id: int | str, seed: str, low: float, high: float, version: int = 2) -> bool:
     return customer_id != "" and low <= bucket_of(seed, version=version)(customer_id) / BUCKETS < high
-
-
-def built(cls: type[_T], body: Mapping[str, Any]) -> _T:
-    """Return the object of a stored body; what its validators refuse becomes a DefinitionError."""
-    try:
-        return cls(**body)
-    except DefinitionError:
-        raise
-    except (InputError, TypeError, ValueError) as error:
-        raise DefinitionError(str(error), code="wrong_value") from None
-
-
-def pairs_of(value: Any, path: str) -> dict[str, Any]:
-    """Return a stored list of [name, number] as a mapping in its order."""
-    good = isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in value
-    )
-    if not good:
-        raise DefinitionError("a list of [name, share] pairs is needed.", path=path, code="wrong_type")
-    pairs: dict[str, Any] = dict(value)
-    if len(pairs) < len(value):
-        raise DefinitionError("a name is given twice.", path=path, code="duplicate_key")
-    return pairs
 
 
 def _text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -311,12 +287,12 @@ class Holdout(Definition):
         -------
         ndarray of bool, shape (n,)
         """
-        return _within(ids, self.seed, *self._ranges(at))
+        return within(ids, self.seed, *self._ranges(at))
 
     def holds(self, customer_id: int | str, *, at: Instant | None = None) -> bool:
         """Tell whether one customer is held out: the same answer as `members`, in microseconds."""
         low, high = (float(np.asarray(end).reshape(-1)[0]) for end in self._ranges(at))
-        return _one_within(customer_id, self.seed, low, high)
+        return one_within(customer_id, self.seed, low, high)
 
     def _ranges(self, at: Any) -> tuple[Any, Any]:
         if self.period is None:
@@ -399,11 +375,11 @@ class Layer(Definition):
 
     def members(self, ids: npt.ArrayLike, campaign: str) -> npt.NDArray[np.bool_]:
         """Tell who may be in a campaign, shape (n,)."""
-        return _within(ids, self.seed, *self.range_of(campaign))
+        return within(ids, self.seed, *self.range_of(campaign))
 
     def has(self, customer_id: int | str, campaign: str) -> bool:
         """Tell whether one customer may be in a campaign: the same answer as `members`, in microseconds."""
-        return _one_within(customer_id, self.seed, *self.range_of(campaign))
+        return one_within(customer_id, self.seed, *self.range_of(campaign))
 
     def _body(self) -> dict[str, Any]:
         # A list keeps the order of campaigns, which canonical JSON would sort away.
@@ -415,55 +391,3 @@ class Layer(Definition):
         shares = pairs_of(body["shares"], "$.shares")
         name = {key: value for key, value in body.items() if key != "shares"}
         return built(cls, {**name, "shares": shares})
-
-
-@attrs.frozen
-class Namespace(Definition):
-    """A range of a GrowthBook namespace: experiments with ranges apart never share a customer.
-
-    Its hash is that of the SDKs: version 1, with the seed "__" + name. Use it for experiments that GrowthBook draws
-    too; a `Layer` does the same with names instead of ranges, on the finer hash.
-
-    Parameters
-    ----------
-    name : str
-    low, high : float
-        The half-open range, from 0 to 1.
-
-    Examples
-    --------
-    >>> Namespace("namespace1", .4, 1).members(["1", "2"]).tolist()
-    [True, True]
-    """
-
-    kind: ClassVar[str] = "namespace"
-
-    name: str = attrs.field(validator=_text)
-    low: float = attrs.field(converter=float)
-    high: float = attrs.field(converter=float)
-
-    def __attrs_post_init__(self) -> None:
-        """Check the range."""
-        if not 0 <= self.low < self.high <= 1:
-            raise InputError(f"low and high are {self.low:g} and {self.high:g}: a range within 0 and 1 is needed.")
-
-    @property
-    def seed(self) -> str:
-        """The seed of the hash."""
-        return f"__{self.name}"
-
-    def members(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Tell who is within the range, shape (n,)."""
-        return _within(ids, self.seed, self.low, self.high, version=1)
-
-    def has(self, customer_id: int | str) -> bool:
-        """Tell whether one customer is within the range: the same answer as `members`, in microseconds."""
-        return _one_within(customer_id, self.seed, self.low, self.high, version=1)
-
-    def _body(self) -> dict[str, Any]:
-        return {"name": self.name, "low": self.low, "high": self.high}
-
-    @classmethod
-    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        check_keys(body, required=("name", "low", "high"), what=cls.kind)
-        return built(cls, body)

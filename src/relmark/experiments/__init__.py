@@ -6,8 +6,9 @@ adjusts itself for many comparisons, tests whether segments differ, says what th
 do. `TriggerChain` does the same for chains of messages; uplift curves tell whom to write to.
 """
 
-from relmark.core.assignment import Holdout, Layer, Namespace, bucket_ranges
+from relmark.core.assignment import Holdout, Layer, bucket_ranges
 from relmark.core.hashing import hash_fraction
+from relmark.core.namespaces import Namespace
 from relmark.experiments.analysis import analyze
 from relmark.experiments.assignment import Assignment, sha256_fraction, stratified_assignment
 from relmark.experiments.balancing import Balance, balance
@@ -21,7 +22,9 @@ from relmark.experiments.heterogeneity import InteractionTests, interaction_test
 from relmark.experiments.metrics import Mean, Proportion, Ratio
 from relmark.experiments.moments import Moments
 from relmark.experiments.multiplicity import adjust, adjusted_p_values
-from relmark.experiments.planning import Design, Plan, SampleSize, detectable_effect, power, sample_size
+from relmark.experiments.planning import Design, SampleSize, detectable_effect, power, sample_size
+from relmark.experiments.plans import Plan
+from relmark.experiments.policy import PolicyValue, policy_value
 from relmark.experiments.proportions import (
     agresti_caffo_interval,
     boschloo_test,
@@ -47,14 +50,7 @@ from relmark.experiments.soundness import (
     peeking,
     sample_large_enough,
 )
-from relmark.experiments.uplift import (
-    PolicyValue,
-    UpliftCurve,
-    UpliftGroups,
-    policy_value,
-    uplift_curve,
-    uplift_groups,
-)
+from relmark.experiments.uplift import UpliftCurve, UpliftGroups, uplift_curve, uplift_groups
 from relmark.experiments.validity import Check, sample_ratio_test
 
 __all__ = [

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from relmark.core.errors import InputError
-from relmark.experiments import _means, proportions
+from relmark.experiments import _means, _shares, proportions
+from relmark.experiments._critical import Critical
+from relmark.experiments._skewness import skewness_notes
 from relmark.experiments.metrics import Mean, Metric, Proportion, Ratio
 from relmark.experiments.moments import Moments
 
@@ -19,20 +20,6 @@ FloatArray = npt.NDArray[np.float64]
 # Intervals of a ratio are asymptotic: Student's quantile only guards small samples, and from here on it differs from
 # the normal one by less than two in ten thousand.
 NORMAL_RATIO_FROM = 10_000.0
-
-
-class Critical(Protocol):
-    """What sets how many standard errors an interval reaches, beside Student's quantile."""
-
-    name: str
-
-    def critical(self, alpha: FloatArray, n: FloatArray) -> FloatArray:
-        """Return the multiplier of the standard error."""
-        ...
-
-    def p_value(self, z: FloatArray, n: FloatArray) -> FloatArray:
-        """Return the p-value that holds at any look."""
-        ...
 
 
 class Compared(NamedTuple):
@@ -112,7 +99,7 @@ def compare(
         done = _proportion(metric, moments, arm, control, both, sequence)
     else:
         if isinstance(metric, Proportion):
-            _check_yes_no(metric.name, moments, moments.position(metric.name))
+            _shares.check_yes_no(metric.name, moments, moments.position(metric.name))
         made = _pair(metric, moments, arm, control)
         done = _from_pair(metric, moments, arm, control, made, both, sequence)
     note = _joined(done.note, skewness_notes(metric, moments, arm, control, sequence))
@@ -319,7 +306,7 @@ def _proportion(
     at = moments.position(metric.name)
     n0, n1 = moments.count[control], moments.count[arm]
     p0, p1 = moments.mean[control][:, at], moments.mean[arm][:, at]
-    _check_yes_no(metric.name, moments, at)
+    _shares.check_yes_no(metric.name, moments, at)
     x0, x1 = np.rint(n0 * p0), np.rint(n1 * p1)
     names = (moments.arms[control], moments.arms[arm])
     reason: Any = np.full(len(n0), "", dtype="U200")
@@ -334,16 +321,18 @@ def _proportion(
         se = np.sqrt(proportions.variance(x1, m1) + proportions.variance(x0, m0))
         if sequence is not None:
             critical = sequence.critical(alpha, n0 + n1)
-            low, high, statistic, p = _sequential_shares((x1, m1), (x0, m0), critical, sequence)
+            low, high, statistic, p = _shares.sequential_shares((x1, m1), (x0, m0), critical, sequence)
             method = f"Agresti-Caffo, {sequence.name}"
         else:
             critical = np.broadcast_to(-ndtri(alpha / 2), d.shape)
-            low, high = _INTERVALS[metric.interval](x1, n1, x0, n0, critical)
+            low, high = _shares.INTERVALS[metric.interval](x1, n1, x0, n0, critical)
             statistic, p = proportions.pooled_z(x1, n1, x0, n0)
-            method = f"{_NAMES[metric.interval]}, {_TEST_NAMES[metric.test]}"
+            method = f"{_shares.NAMES[metric.interval]}, {_shares.TEST_NAMES[metric.test]}"
             if metric.test != "z":
-                statistic, p = np.full_like(d, np.nan), _exact(metric, x1, n1, x0, n0)
-        relative, rlow, rhigh, relative_reason, how = _relative_proportion(metric.relative, x1, n1, x0, n0, critical)
+                statistic, p = np.full_like(d, np.nan), _shares.exact(metric, x1, n1, x0, n0)
+        relative, rlow, rhigh, relative_reason, how = _shares.relative_proportion(
+            metric.relative, x1, n1, x0, n0, critical
+        )
         # Where no table at all of so few people is unlikely enough, no interval may leave zero out.
         least = proportions.attainable(n1, n0, sides=sides)
         few = least > alpha / (2 if sides == 1 else 1)
@@ -379,118 +368,9 @@ def _proportion(
     )
 
 
-def _sequential_shares(
-    one: tuple[FloatArray, FloatArray], zero: tuple[FloatArray, FloatArray], critical: FloatArray, sequence: Critical
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return limits, statistic and p-value of a difference of shares at any look.
-
-    Shares after one yes and one no more in each arm (Agresti and Caffo): Wald's variance is zero where nobody or
-    everybody has a yes, and looks begin with few people.
-    """
-    (x1, n1), (x0, n0) = one, zero
-    p1, p0 = (x1 + 1) / (n1 + 2), (x0 + 1) / (n0 + 2)
-    se = np.sqrt(p1 * (1 - p1) / (n1 + 2) + p0 * (1 - p0) / (n0 + 2))
-    d, raw = p1 - p0, x1 / n1 - x0 / n0
-    low, high = np.minimum(d - critical * se, raw), np.maximum(d + critical * se, raw)
-    return np.maximum(low, -1.0), np.minimum(high, 1.0), d / se, sequence.p_value(d / se, n0 + n1)
-
-
-_INTERVALS = {
-    "newcombe": proportions.newcombe,
-    "miettinen-nurminen": proportions.miettinen_nurminen,
-    "agresti-caffo": proportions.agresti_caffo,
-}
-_NAMES = {"newcombe": "Newcombe", "miettinen-nurminen": "Miettinen-Nurminen", "agresti-caffo": "Agresti-Caffo"}
-_TEST_NAMES = {"z": "pooled z", "fisher": "Fisher", "boschloo": "Boschloo"}
-
-
-def _exact(metric: Proportion, x1: FloatArray, n1: FloatArray, x0: FloatArray, n0: FloatArray) -> FloatArray:
-    call = proportions.fisher_test if metric.test == "fisher" else proportions.boschloo_test
-    rows = zip(x1.tolist(), n1.tolist(), x0.tolist(), n0.tolist(), strict=True)
-    how = metric.alternative
-    return np.array(
-        [call(int(a), int(m), int(b), int(n), alternative=how) if m and n else np.nan for a, m, b, n in rows]
-    )
-
-
-def _relative_proportion(
-    how: str, x1: FloatArray, n1: FloatArray, x0: FloatArray, n0: FloatArray, critical: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.str_], str]:
-    m0, m1 = np.where(n0 > 0, n0, np.nan), np.where(n1 > 0, n1, np.nan)
-    p0, p1 = x0 / m0, x1 / m1
-    value = np.divide(p1, p0, out=np.full_like(p1, np.nan), where=p0 > 0) - 1
-    nobody = "nobody in control has a yes: no relative effect"
-    if how == "delta":
-        nothing = np.zeros_like(p1)
-        pair = _means.Pair(p1, p0, proportions.variance(x1, m1), proportions.variance(x0, m0), nothing, nothing)
-        low, high = _means.delta_ratio(pair, critical)
-        reason: Any = np.where(x0 == 0, nobody, "")
-        return value, low, high, reason, "delta method"
-    low, high = (end - 1 for end in proportions.mover_ratio(x1, n1, x0, n0, critical))
-    if how == "mover-r":
-        return value, low, high, np.where(x0 == 0, nobody, ""), "MOVER-R"
-    # Katz et al. (1978). It has no width where nobody or everybody of both arms has a yes: there MOVER-R stands in.
-    edge = (x1 == 0) | (x1 == n1) | (x0 == n0)
-    a1, a0 = np.where(edge, np.nan, x1), np.where(edge | (x0 == 0), np.nan, x0)
-    se = np.sqrt(np.maximum(1 / a1 - 1 / m1 + 1 / a0 - 1 / m0, 0.0))
-    ratio = (a1 / m1) / (a0 / m0)
-    low = np.where(edge, low, ratio * np.exp(-critical * se) - 1)
-    high = np.where(edge, high, ratio * np.exp(critical * se) - 1)
-    stood_in = "nobody or everybody in an arm has a yes: the limits are MOVER-R's"
-    return value, low, high, np.where(x0 == 0, nobody, np.where(edge, stood_in, "")), "log"
-
-
-def _check_yes_no(name: str, moments: Moments, at: int) -> None:
-    """Raise where a column cannot be of zeros and ones: its variance is not p (1 - p)."""
-    n, p = moments.count, moments.mean[..., at]
-    expected = n * p * (1 - p)
-    if not np.allclose(
-        moments.scatter[..., at, at], expected, rtol=1e-6, atol=1e-6 * max(float(n.max(initial=1)), 1.0) ** 0.5
-    ):
-        raise InputError(
-            f"{name} is not of zeros and ones: a Proportion needs a yes or no a person. Use Mean({name!r}) for amounts."
-        )
-
-
 def compared_mean(
     metric: Mean | Ratio, moments: Moments, arm: int, control: int
 ) -> tuple[_means.Pair, npt.NDArray[np.str_]]:
     """Return the pair of estimated means alone, and the reason where there are none."""
     made = _pair(metric, moments, arm, control)
     return made.pair, made.reason
-
-
-SKEWED = 0.2  # the skewness of a difference from which a side of a 95 % interval misses 4 % instead of 2.5
-
-
-def skewness_notes(
-    metric: Metric, moments: Moments, arm: int, control: int, sequence: Critical | None
-) -> npt.NDArray[np.str_]:
-    """Return a note where a skewed outcome and a small arm make the interval of a mean miss more often than it says.
-
-    The skewness of the difference of means, (k3_1 / n1^2 - k3_0 / n0^2) / v^1.5 with the outcome's skewness taken from
-    both arms together, is the leading term of the error of Student's interval (Hall 1992, section 2.6): each side's
-    error moves by it times (2 z^2 + 1) phi(z) / 6.
-    """
-    none = np.full(len(moments.segments), "", dtype="U400")
-    if isinstance(metric, Proportion) or moments.third is None:
-        return none
-    at = moments.position(metric.kept[0])
-    n = moments.count[[control, arm]]
-    third = moments.third[[control, arm]][..., at]
-    square = moments.scatter[[control, arm]][..., at, at]
-    total = n.sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # Deviations are those from each arm's own mean, so that an effect is no skewness.
-        skewness = (third.sum(axis=0) / total) / (square.sum(axis=0) / total) ** 1.5
-        of_difference = skewness * (1 / n[1] ** 2 - 1 / n[0] ** 2) / (1 / n[1] + 1 / n[0]) ** 1.5
-    bad = np.abs(of_difference) > SKEWED
-    what = "an effect that is not there" if sequence is None else "an effect that is not there, at the first looks,"
-    for row in np.flatnonzero(bad & (n.min(axis=0) > 1)).tolist():
-        small = (control, arm)[int(np.argmin(n[:, row]))]
-        none[row] = (
-            f"{metric.name} is skewed (skewness {skewness[row]:.3g}) and arm {moments.arms[small]!r} has "
-            f"{int(n[:, row].min()):,} people: the test finds {what} more often than its level says. Cap the largest "
-            "values (cap=), ask permutation_test for the p-value, or make the arm larger"
-        )
-    return none

@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.errors import InputError
-from relmark.experiments._comparisons import Critical, Source, compared_rows
+from relmark.experiments._comparisons import Source, compared_rows
+from relmark.experiments._critical import Critical
 from relmark.experiments.assignment import Assignment
+from relmark.experiments.cells import Cells, arm_codes, control_of, segment_codes
 from relmark.experiments.metrics import Metric, Proportion, capped_name, check_metrics
-from relmark.experiments.moments import Cells, Moments, arm_codes, columns_by_name, control_of, segment_codes
+from relmark.experiments.moments import Moments, columns_by_name
 from relmark.experiments.report import Report
 from relmark.experiments.validity import Check, sample_ratio_test
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
-from relmark.core.assignment import Holdout, built, refuse_equal_salts, role_seed
+from relmark.core.assignment import Holdout, refuse_equal_salts, role_seed
 from relmark.core.base import CustomerBase
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result

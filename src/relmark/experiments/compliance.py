@@ -15,7 +15,8 @@ from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
 from relmark.experiments import _means
 from relmark.experiments.assignment import Assignment
-from relmark.experiments.moments import Moments, two_arms
+from relmark.experiments.cells import two_arms
+from relmark.experiments.moments import Moments
 
 __all__ = ["ComplierEffect", "complier_effect"]
 

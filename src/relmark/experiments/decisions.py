@@ -334,17 +334,18 @@ def decide(
     if money:
         # What the money is made of: revenue, of which a share is kept, or orders or customers, each worth so much.
         revenue = metric if not share and worth <= 1 else None
-        money_of = {"margin": worth, "cost": each, "fixed_cost": fixed}
         brought = impact(
             report,
             effect.arm,
             revenue=revenue,
             orders=None if share else orders if revenue is not None else metric,
             customers=metric if share else customers,
-            **money_of,
+            margin=worth,
+            cost=each,
+            fixed_cost=fixed,
         )
         if share and orders is not None:
-            beside = impact(report, effect.arm, orders=orders, **money_of)
+            beside = impact(report, effect.arm, orders=orders, margin=worth, cost=each, fixed_cost=fixed)
             brought = attrs.evolve(brought, orders=beside.orders, cost_per_order=beside.cost_per_order)
     spent = each + (fixed / effect.n_treatment if effect.n_treatment else 0.0)
     gain = _shifted(_scaled(effect.difference, worth), -spent)

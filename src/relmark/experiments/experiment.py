@@ -15,20 +15,18 @@ from relmark.core.assignment import (
     Arms,
     Holdout,
     Layer,
-    Namespace,
-    built,
     check_arms,
     copied,
     known_ids,
-    pairs_of,
     refuse_equal_salts,
 )
 from relmark.core.base import CustomerBase
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, Limits, built, check_keys, pairs_of
 from relmark.core.errors import InputError
+from relmark.core.namespaces import Namespace
 from relmark.core.time import Instant
 from relmark.experiments import _validators
-from relmark.experiments._comparisons import Critical
+from relmark.experiments._critical import Critical
 from relmark.experiments.analysis import analyze
 from relmark.experiments.assignment import (
     HASHES,
@@ -41,7 +39,7 @@ from relmark.experiments.assignment import (
 )
 from relmark.experiments.balancing import balance
 from relmark.experiments.metrics import Metric, check_metrics
-from relmark.experiments.planning import Plan, make_plan
+from relmark.experiments.plans import Plan, make_plan
 from relmark.experiments.reading import measured_columns, segment_labels, starts_of, window_check
 from relmark.experiments.report import Report
 from relmark.experiments.soundness import contamination

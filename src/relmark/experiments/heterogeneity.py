@@ -15,10 +15,11 @@ from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import ColumnarResult
 from relmark.experiments import _means
 from relmark.experiments._comparisons import compared_mean
+from relmark.experiments.cells import two_arms
 from relmark.experiments.effect_table import EffectTable
 from relmark.experiments.effects import Effect
 from relmark.experiments.metrics import Mean, Metric, Proportion, check_metrics
-from relmark.experiments.moments import Moments, two_arms
+from relmark.experiments.moments import Moments
 
 __all__ = ["InteractionTests", "interaction_tests", "post_stratified"]
 

@@ -23,9 +23,10 @@ from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
 from relmark.experiments import _means
 from relmark.experiments.assignment import Assignment
+from relmark.experiments.cells import arm_codes, two_arms
 from relmark.experiments.effects import Effect
 from relmark.experiments.metrics import ALTERNATIVES, Metric, Proportion, Ratio, check_metrics
-from relmark.experiments.moments import arm_codes, columns_by_name, two_arms
+from relmark.experiments.moments import columns_by_name
 from relmark.experiments.soundness import needs_rows
 
 __all__ = ["BootstrapSums", "bootstrap_effect", "permutation_test"]

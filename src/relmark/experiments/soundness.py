@@ -13,7 +13,8 @@ from relmark.core.errors import InputError
 from relmark.core.formats import format_number
 from relmark.core.time import instants
 from relmark.experiments.assignment import Assignment
-from relmark.experiments.moments import Moments, arm_codes, control_of
+from relmark.experiments.cells import arm_codes, control_of
+from relmark.experiments.moments import Moments
 from relmark.experiments.proportions import wilson_interval
 from relmark.experiments.sequential import peeking_error
 from relmark.experiments.validity import Check
