@@ -570,3 +570,21 @@ def test_no_rows_at_all_have_no_segments_and_no_effect():
         analyze({"y": empty}, np.array([], dtype="U1"), metrics=[Mean("y")], segments=np.array([], dtype="U1"))
     with pytest.raises(InputError, match="at least two arms"):
         analyze({"y": empty}, np.array([], dtype="U1"), metrics=[Mean("y")])
+
+
+def test_a_segment_is_decided_on_as_if_there_were_nobody_else():
+    rng = np.random.default_rng(13)
+    arms, segment = rng.integers(0, 2, 2000), rng.choice(["a", "b"], 2000)
+    y = rng.normal(5, 1, 2000) + 0.4 * arms * (segment == "a")
+    report = analyze({"y": y}, arms, metrics=[Mean("y")], control=0, segments={"half": segment})
+    for name in ("a", "b"):
+        at = segment == name
+        alone = analyze({"y": y[at]}, arms[at], metrics=[Mean("y")], control=0)
+        inside = report.within(name)
+        assert inside.decide(cost=0.1).action == alone.decide(cost=0.1).action
+        assert inside.impact(revenue="y", cost=0.1).profit.low == pytest.approx(
+            alone.impact(revenue="y", cost=0.1).profit.low
+        )
+        assert inside.adjust().difference_low == pytest.approx(alone.adjust().difference_low)
+    with pytest.raises(InputError, match="segment is 'c'"):
+        report.within("c")

@@ -399,3 +399,17 @@ def test_several_metrics_share_one_window_before(base):
     report = TEST.read(base, start="2026-03-01", window=days(9), metrics=metrics)
     assert "regression within arms on orders before" in report.method[1]
     assert "2 comparisons" in report.checks[-1].message
+
+
+def test_a_window_may_be_as_long_as_a_duration_can():
+    log = EventLog.from_columns(
+        customer_id=np.arange(40),
+        type="purchase",
+        time=np.full(40, np.datetime64("2026-05-02", "us")),
+        value=np.ones(40),
+    )
+    test = Experiment("x", arms={"control": 0.5, "mail": 0.5})
+    metric = Mean("spend", of=event("purchase").sum().fill(0), before=timedelta.max)
+    report = test.read(CustomerBase(events=log), start="2026-05-01", window=timedelta.max, metrics=[metric])
+    assert report.effect("spend").control == 1
+    assert not next(check for check in report.checks if check.name == "window").passed

@@ -35,7 +35,7 @@ NOT_INCREMENTAL = (
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TouchCredit(ColumnarResult):
-    """What each single touch gets: one row a touch, journey after journey.
+    """What each single touch gets: one row per touch, journey after journey.
 
     Parameters
     ----------

@@ -156,7 +156,7 @@ class JourneyColumns(ColumnarResult):
         return np.stack(columns, axis=1)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return one row a journey: the path as text, its counts, and whose it is where that is known."""
+        """Return one row per journey: the path as text, its counts, and whose it is where that is known."""
         texts = self.paths
         columns: dict[str, Any] = {
             "customer_id": self.customer_id,

@@ -100,7 +100,7 @@ class Markov(AttributionModel):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TransitionMatrix(ColumnarResult):
-    """The transition probabilities between named states, one row a pair that occurs.
+    """The transition probabilities between named states, one row per pair that occurs.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def first_and_last(j: JourneyColumns) -> FirstAndLast:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ChannelSets(ColumnarResult):
-    """The sets of channels that journeys have: one row a set, most conversions first.
+    """The sets of channels that journeys have: one row per set, most conversions first.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ IntArray = npt.NDArray[np.int64]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PathLengths(ColumnarResult):
-    """How many touches journeys have: one row a length that occurs, 0 for journeys without touches.
+    """How many touches journeys have: one row per length that occurs, 0 for journeys without touches.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def touches_to_conversion(j: JourneyColumns) -> TouchesToConversion:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TimeLags(ColumnarResult):
-    """How long journeys take from their first touch to their end: one row a bin.
+    """How long journeys take from their first touch to their end: one row per bin.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def time_lags(j: JourneyColumns, edges: Iterable[timedelta] | None = None) -> Ti
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Assists(ColumnarResult):
-    """How often each channel assisted, opened and closed: one row a channel.
+    """How often each channel assisted, opened and closed: one row per channel.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def assists(j: JourneyColumns) -> Assists:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ChannelPositions(ColumnarResult):
-    """Where channels stand in converting journeys: one row a channel.
+    """Where channels stand in converting journeys: one row per channel.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def positions(j: JourneyColumns) -> ChannelPositions:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TopPaths(ColumnarResult):
-    """The paths with most conversions: one row a path, best first.
+    """The paths with most conversions: one row per path, best first.
 
     Parameters
     ----------

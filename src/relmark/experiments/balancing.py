@@ -80,7 +80,7 @@ def balance(
     Parameters
     ----------
     data : mapping of str to array_like, dataframe, or Moments
-        Columns from before the campaign, one row a person.
+        Columns from before the campaign, one row per person.
     arms : Assignment, array_like, or str
         The arm of each row, or the column that has it; not given with Moments.
     columns : sequence of str, optional

@@ -161,7 +161,7 @@ class TriggerChain(Definition):
         Parameters
         ----------
         ids : array_like of int or str, shape (n,)
-        at : instant, or one a customer
+        at : instant, or one per customer
             When; needed where the holdout rotates.
         """
         ids = np.asarray(list(ids) if isinstance(ids, range) else ids)

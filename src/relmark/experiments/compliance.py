@@ -68,7 +68,7 @@ def complier_effect(
     Parameters
     ----------
     data : mapping of str to array_like, or Moments
-        One row a person.
+        One row per person.
     arms : Assignment, array_like, or str
         The arm of each row, or the column that has it; not given with Moments.
     outcome, received : str

@@ -80,15 +80,13 @@ def impact(
     margin: float | None = None,
     cost: float = 0.0,
     fixed_cost: float = 0.0,
-    segment: str = "",
-    dimension: str | None = None,
 ) -> Impact:
     """Return what an arm brought in people, orders and money.
 
     Parameters
     ----------
     report : Report
-        Of randomized arms.
+        Of randomized arms; `report.within(segment)` for a segment.
     arm : str, optional
         Which arm; needed where there are several.
     revenue, orders, customers : str, optional
@@ -100,8 +98,6 @@ def impact(
         For each person in the arm: postage, discount, a call.
     fixed_cost : float
         For the arm as a whole.
-    segment, dimension : str, optional
-        A segment instead of everybody.
 
     Notes
     -----
@@ -121,14 +117,14 @@ def impact(
         raise InputError("none of revenue=, orders= and customers= is given: name the metrics that stand for them.")
     # Money is decided on with the metric that brings it.
     any_metric = next(name for name in (revenue, orders, customers) if name is not None)
-    first = report.effect(any_metric, arm, segment, dimension)
+    first = report.effect(any_metric, arm)
     people, name = first.n_treatment, first.arm
     found: dict[str, Estimate] = {}
     for what, metric in (("revenue", revenue), ("orders", orders), ("customers", customers)):
         if metric is None:
             found[what] = Estimate(math.nan, None, _NONE.format(what=what))
         else:
-            found[what] = _scaled(report.effect(metric, name, segment, dimension).difference, people)
+            found[what] = _scaled(report.effect(metric, name).difference, people)
     spent = each * people + fixed
     kept = _kept(found, worth, revenue=revenue, orders=orders)
     profit = _shifted(kept, -spent)

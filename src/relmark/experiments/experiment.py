@@ -141,7 +141,7 @@ class Experiment(Definition):
         Parameters
         ----------
         ids : array_like of int or str, shape (n,)
-        at : instant, or one a customer
+        at : instant, or one per customer
             When the campaign runs; needed where the holdout rotates.
 
         Returns

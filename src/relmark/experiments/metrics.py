@@ -231,7 +231,7 @@ class Ratio:
     Parameters
     ----------
     numerator, denominator : str
-        The columns, one row a person.
+        The columns, one row per person.
     name : str, optional
         The name of the metric; "numerator / denominator" without it.
     covariates : sequence of str

@@ -260,6 +260,20 @@ class Moments(Result):
             third[at] = self.third
         return count, mean, scatter, third
 
+    def of_segment(self, name: str) -> Moments:
+        """Return the moments of one segment alone."""
+        at = slice(self.segments.index(name), self.segments.index(name) + 1)
+        third = None if self.third is None else self.third[:, at]
+        return attrs.evolve(
+            self,
+            segments=("",),
+            count=self.count[:, at],
+            mean=self.mean[:, at],
+            scatter=self.scatter[:, at],
+            third=third,
+            excluded=0,
+        )
+
     def total(self) -> Moments:
         """Return the moments over all segments together."""
         if len(self.segments) == 1:

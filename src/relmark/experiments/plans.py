@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Plan(ColumnarResult):
-    """What a test needs, and the power of other sizes: one row a size.
+    """What a test needs, and the power of other sizes: one row per size.
 
     Attributes
     ----------

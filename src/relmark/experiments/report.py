@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import attrs
+import numpy as np
 
 from relmark.experiments.bayes import Posterior, posterior_of
 from relmark.experiments.decisions import Decision, Impact, decide, impact
@@ -31,6 +32,23 @@ class Report(EffectTable):
         method : {"holm", "benjamini-hochberg"}
         """
         return adjust(self, method=method)
+
+    def within(self, segment: str, *, dimension: str | None = None) -> Report:
+        """Return the report of one segment, as if there were nobody else: to decide about it, and to count its money.
+
+        Parameters
+        ----------
+        segment : str
+        dimension : str, optional
+            Which division the segment belongs to, where the name alone leaves a doubt.
+        """
+        self.effect(self.metrics[0], self.arms[0], segment, dimension)  # says what is wrong with the names
+        here = (self.segment == segment) & ((self.dimension == dimension) if dimension is not None else True)
+        moments = dict(self.source.blocks)[str(self.dimension[here][0])]
+        found = self.rows(here)
+        everybody = np.full(len(found.metric), "")
+        source = attrs.evolve(self.source, blocks=(("", moments.of_segment(segment)),))
+        return attrs.evolve(found, dimension=everybody, segment=everybody, source=source)
 
     def interactions(self) -> InteractionTests:
         """Return, for each division into segments, a test of whether the effect differs between them."""

@@ -53,7 +53,7 @@ def bootstrap_effect(
     Parameters
     ----------
     data : mapping of str to array_like, or dataframe
-        One row a person. Moments will not do: a bootstrap needs the rows.
+        One row per person. Moments will not do: a bootstrap needs the rows.
     arms : Assignment, array_like of shape (n,), or str
         The arm of each row, or the column that has it.
     metric : Proportion, Mean or Ratio
@@ -244,7 +244,7 @@ class BootstrapSums(Result):
         salt: str,
         resamples: int = 200,
     ) -> BootstrapSums:
-        """Return the resampled sums of rows, one a customer.
+        """Return the resampled sums of rows, one per customer.
 
         Parameters
         ----------

@@ -86,7 +86,7 @@ class ConfidenceSequence:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SpendingPlan(ColumnarResult):
-    """Bounds of a test with planned looks: one row a look.
+    """Bounds of a test with planned looks: one row per look.
 
     Attributes
     ----------

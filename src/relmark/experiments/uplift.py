@@ -256,7 +256,7 @@ def _resampled_areas(
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class UpliftGroups(ColumnarResult):
-    """The effect in each slice of a ranking, best ranked first: one row a slice.
+    """The effect in each slice of a ranking, best ranked first: one row per slice.
 
     Attributes
     ----------
