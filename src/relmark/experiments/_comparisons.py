@@ -107,6 +107,8 @@ def compare(
 
 
 def _joined(first: npt.NDArray[np.str_], second: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+    if not (second != "").any():
+        return first
     gap = np.where((first != "") & (second != ""), "; ", "")
     return np.strings.add(np.strings.add(first, gap), second)
 
@@ -161,7 +163,7 @@ def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> Made:
     else:
         center, covariates = [m[:, 0] for m in mean], [m[:, 1:] for m in mean]
     title = "delta method" if ratio else "Welch"
-    note: Any = np.full(len(counts[0]), "", dtype="U400")
+    note: Any = np.full(len(counts[0]), "")
     variances = (cov[0][:, 0, 0], cov[1][:, 0, 0])
     if covariates[0].shape[1]:
         names_of = metric.columns[2 if ratio else 1 :]
@@ -173,6 +175,8 @@ def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> Made:
     else:
         pair = _means.welch(counts[1], center[1], variances[1], counts[0], center[0], variances[0])
     for name, v, other in zip(names, variances, variances[::-1], strict=True):
+        if not ((v == 0) & (other > 0)).any():
+            continue
         borrowed = f"nobody differs from anybody in arm {name!r}: it takes the variance of the other arm"
         note = np.where((v == 0) & (other > 0) & (reason == ""), _joined(note, np.full(len(v), borrowed)), note)
     still = (variances[0] == 0) & (variances[1] == 0)
@@ -186,14 +190,14 @@ def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> Made:
 
 def _left_out(names: tuple[str, ...], used: npt.NDArray[np.bool_], fewest: FloatArray) -> npt.NDArray[np.str_]:
     """Return which covariates were left out of a row's adjustment, and why."""
-    notes = np.full(len(used), "", dtype="U400")
+    notes = [""] * len(used)
     for row in np.flatnonzero(~used.all(axis=1)).tolist():
         out = ", ".join(repr(name) for name, kept in zip(names, used[row], strict=True) if not kept)
         few = fewest[row] - 2 - used[row].sum() < 1
         why = "there are too few people for it" if few else "it is constant or says what the others say in an arm"
         rest = "" if used[row].any() else ", and nothing is adjusted"
         notes[row] = f"left out of the adjustment: {out} ({why}{rest})"
-    return notes
+    return np.array(notes)
 
 
 def _linearized(mean: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -364,7 +368,7 @@ def _proportion(
         how,
         reason,
         relative_reason,
-        np.full(len(n0), "", dtype="U400"),
+        np.full(len(n0), ""),
     )
 
 

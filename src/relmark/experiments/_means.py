@@ -180,7 +180,7 @@ def estimable(n: tuple[FloatArray, FloatArray], cov: tuple[FloatArray, FloatArra
         for left, (_, known) in zip(rest, parts, strict=True):
             good &= known[:, j] & (left[:, j, j] > COLLINEAR)
         used[:, j] = good
-        for left in rest:
+        for left in rest if j < q - 1 else ():
             pivot = np.where(good, left[:, j, j], 1.0)
             away = left[:, :, j, None] * left[:, j, None, :] / pivot[:, None, None]
             np.subtract(left, away, out=left, where=good[:, None, None])

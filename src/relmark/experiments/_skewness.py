@@ -21,9 +21,9 @@ def skewness_notes(
     both arms together, is the leading term of the error of Student's interval (Hall 1992, section 2.6): each side's
     error moves by it times (2 z^2 + 1) phi(z) / 6.
     """
-    none = np.full(len(moments.segments), "", dtype="U400")
+    none = [""] * len(moments.segments)
     if isinstance(metric, Proportion) or moments.third is None:
-        return none
+        return np.array(none)
     at = moments.position(metric.kept[0])
     n = moments.count[[control, arm]]
     third = moments.third[[control, arm]][..., at]
@@ -42,4 +42,4 @@ def skewness_notes(
             f"{int(n[:, row].min()):,} people: the test finds {what} more often than its level says. Cap the largest "
             "values (cap=), ask permutation_test for the p-value, or make the arm larger"
         )
-    return none
+    return np.array(none)
