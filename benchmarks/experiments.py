@@ -14,7 +14,7 @@ import pandas as pd
 import polars as pl
 import tea_tasting as tt
 
-from relmark.experiments import Mean, Moments, Proportion, Ratio, analyse, hash_fraction
+from relmark.experiments import Mean, Moments, Proportion, Ratio, analyze, hash_fraction
 
 SEED = 20261122
 ROWS, SEGMENTS = 1_000_000, 1_000
@@ -46,16 +46,16 @@ def main() -> None:
         variant="arm",
     )
     pandas, polars = pd.DataFrame(data), pl.DataFrame(data)
-    mine = analyse(columns, arm, metrics=metrics, control=0).effect("y0")
+    mine = analyze(columns, arm, metrics=metrics, control=0).effect("y0")
     theirs = rival.analyze(polars)["y0"]
     assert abs(mine.difference.value - theirs.effect_size) < 1e-3
 
     rows: dict[str, tuple[timing.Timing, str]] = {}
     name = f"6 columns, {ROWS:,} rows, 4 adjusted means"
-    ours = lambda: analyse(columns, arm, metrics=metrics, control=0)  # noqa: E731
+    ours = lambda: analyze(columns, arm, metrics=metrics, control=0)  # noqa: E731
     rows[f"{name}; tea-tasting on polars"] = timing.paired(ours, lambda: rival.analyze(polars)), "4"
     rows[f"{name}; tea-tasting on pandas"] = timing.paired(ours, lambda: rival.analyze(pandas)), "8"
-    own = lambda: analyse(polars, arm, metrics=metrics, control=0)  # noqa: E731
+    own = lambda: analyze(polars, arm, metrics=metrics, control=0)  # noqa: E731
     rows["the same, ours on a polars frame too"] = timing.paired(own, lambda: rival.analyze(polars)), "4"
 
     ids = np.arange(ROWS)
@@ -73,7 +73,7 @@ def main() -> None:
     mixed = [Proportion("bought"), Mean("y0"), Ratio("y1", "b0"), Mean("y2", covariates=["b0", "b1"])]
     for label, call in (
         (f"moments of 7 columns by {SEGMENTS:,} segments", lambda: Moments.from_columns(columns, arm, segment=segment)),
-        (f"{SEGMENTS:,} segments by 4 metrics, after the moments", lambda: analyse(moments, metrics=mixed, control=0)),
+        (f"{SEGMENTS:,} segments by 4 metrics, after the moments", lambda: analyze(moments, metrics=mixed, control=0)),
     ):
         call()
         print(f"{label}: {1000 * min(timing.cpu_seconds(call) for _ in range(5)):.1f} ms of CPU")

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from relmark import CustomerBase, CustomerTable, EventLog, days, event, field, prop
 from relmark.core.formats import text_table
-from relmark.experiments import Experiment, Proportion, analyse, sample_ratio_test
+from relmark.experiments import Experiment, Proportion, analyze, sample_ratio_test
 from relmark.ltv import BgNbd, GammaGamma, lifetime_value, purchase_summary
 from relmark.segmentation import Rfm, Segment
 
@@ -209,7 +209,7 @@ def show_experiment(base: CustomerBase, segment: Segment) -> None:
         as_of="2017-12-15",
     )
     rows = base.find(members)
-    report = analyse({"bought": outcome["bought"][rows]}, arms, metrics=[Proportion("bought")], control="control")
+    report = analyze({"bought": outcome["bought"][rows]}, arms, metrics=[Proportion("bought")], control="control")
     effect = report.effect("bought", arm="letter")
     print(
         text_table(

@@ -1,8 +1,10 @@
+from datetime import timedelta
+
 import numpy as np
 import pytest
 
 from relmark import EventLog, days, event, hours, prop
-from relmark.attribution import Journeys, LastTouch
+from relmark.attribution import FirstTouch, Journeys, LastTouch
 from relmark.errors import InputError, MissingColumnError
 
 DAY = 86_400_000_000
@@ -91,9 +93,9 @@ def test_null_journeys_are_split_by_silence_and_by_conversions():
 
 def test_long_journeys_keep_their_latest_touches():
     log = log_of(*[visit(1, d, f"c{d}") for d in range(1, 6)], purchase(1, 6), *[visit(1, 6 + d, "x") for d in (1, 2)])
-    j = journeys(log, max_touches=2)
+    j = journeys(log).last_n(2)
     assert j.paths == ["c4 > c5", "x > x"]
-    assert journeys(log, max_touches=1).paths == ["c5", "x"]
+    assert journeys(log).last_n(1).paths == ["c5", "x"]
 
 
 def test_nothing_after_as_of_is_seen():
@@ -193,10 +195,39 @@ def test_an_empty_log_has_no_journeys():
         ({"gap": 30}, "gap"),
         ({"after_conversion": "reset"}, "after_conversion"),
         ({"still_open": "keep"}, "still_open"),
-        ({"max_touches": 0}, "max_touches"),
         ({"channel": ""}, "channel"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changes, message):
     with pytest.raises(InputError, match=message):
         journeys(log_of(visit(1, 1, "a"), purchase(1, 2)), **changes)
+
+
+def test_a_carried_touch_counts_until_a_newer_one_comes():
+    log = log_of(
+        visit(1, 1, "a"), visit(1, 2, "b"), purchase(1, 3), purchase(1, 4), visit(1, 5, "c"), purchase(1, 6),
+        purchase(1, 50), purchase(2, 3),
+    )  # fmt: skip
+    assert journeys(log).paths == ["a > b", "", "c", "", ""]
+    carried = journeys(log, after_conversion="carry")
+    assert carried.paths == ["a > b", "b", "c", "", ""]  # the last purchase is outside the lookback, the other nobody's
+    assert FirstTouch().attribute(carried).conversions.tolist() == [1.0, 1.0, 1.0]
+    assert LastTouch().attribute(carried).conversions.tolist() == [0.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize("longest", [timedelta.max, timedelta(days=400_000)])
+def test_a_lookback_may_be_as_long_as_a_duration_can(longest):
+    log = log_of(visit(1, 1, "a"), purchase(1, 300), visit(2, 1, "b"))
+    for after in ("new", "keep", "carry"):
+        j = journeys(log, lookback=longest, after_conversion=after)
+        assert j.paths == ["a", "b"]
+        assert j.within(longest).paths == j.paths
+    assert journeys(log, lookback=days(1), gap=longest).paths == ["", "a", "b"]
+    assert journeys(log, lookback=longest).time_lags([days(1), longest]).conversions.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_spaces_around_a_channel_of_a_log_do_not_count():
+    log = log_of(visit(1, 1, "mail"), visit(1, 2, " mail "), purchase(1, 3))
+    assert journeys(log).channels.tolist() == ["mail"]
+    with pytest.raises(InputError, match="is empty for a touch"):
+        journeys(log_of(visit(1, 1, "  "), purchase(1, 3)))

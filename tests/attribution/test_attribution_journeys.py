@@ -415,3 +415,73 @@ class TestSplittingAtOnce:
                     Journeys.from_paths(paths, sep=sep)
             else:
                 np.testing.assert_array_equal(Journeys.from_paths(paths, weights, sep=sep).codes, j.codes)
+
+
+def test_touches_after_a_conversion_are_not_before_it():
+    rows = {"journey": [1] * 4, "channel": ["mail", "search", "push", "push"]}
+    conversions = [0, 50, 0, 30]
+    for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
+        times = np.array(["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"], "M8[D]")
+        j = Journeys.from_columns(
+            journey=[1] * 4,
+            channel=[rows["channel"][k] for k in order],
+            conversions=[conversions[k] for k in order],
+            value=[2.0 * conversions[k] for k in order],
+            time=times[order],
+        )
+        assert j.paths == ["mail > search", "push > push"]
+        assert j.conversions.tolist() == [50.0, 30.0]
+        assert j.value.tolist() == [100.0, 60.0]
+    kept = Journeys.from_columns(**rows, conversions=conversions, after_conversion="keep")
+    assert kept.paths == ["mail > search", "mail > search > push > push"]
+    last = Journeys.from_columns(journey=[2, 1, 1, 2], channel=list("abcd"), conversions=[1, 0, 0, 0])
+    assert (last.paths, last.conversions.tolist(), last.nulls.tolist()) == (["b > c", "a", "d"], [0, 1, 0], [1, 0, 1])
+
+
+@pytest.mark.parametrize("after", ["new", "keep"])
+def test_rows_of_touches_are_those_of_a_loop(after):
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        n = int(rng.integers(1, 15))
+        who, channel = rng.integers(0, 3, n), rng.choice(list("abc"), n)
+        conversions = (rng.random(n) < 0.3) * rng.integers(1, 4, n)
+        found = Journeys.from_columns(journey=who, channel=channel, conversions=conversions, after_conversion=after)
+        expected = []
+        for one in sorted(set(who.tolist())):
+            path, since = [], 0
+            for row in np.flatnonzero(who == one).tolist():
+                path.append(str(channel[row]))
+                if conversions[row]:
+                    expected.append((" > ".join(path[0 if after == "keep" else since :]), float(conversions[row])))
+                    since = len(path)
+            if path[since:]:
+                expected.append((" > ".join(path[since:]), 0.0))
+        assert list(zip(found.paths, found.conversions.tolist(), strict=True)) == expected
+
+
+def test_value_without_a_conversion_is_refused_with_its_row():
+    with pytest.raises(InputError, match=r"value has 600\.0 in row 1"):
+        Journeys.from_paths(["a", "a"], conversions=[1, 0], value=[10, 600])
+    with pytest.raises(InputError, match=r"value has 600\.0 in row 2: no conversion of its journey follows"):
+        Journeys.from_columns(journey=[1, 1, 1], channel=["a", "b", "c"], conversions=[0, 1, 0], value=[5, 0, 600])
+    with pytest.raises(InputError, match=r"value has 600\.0"):
+        Journeys(codes=[0], offsets=[0, 1], channels=["a"], conversions=[0.0], value=[600.0])
+
+
+def test_channels_have_one_form_wherever_they_come_from():
+    for bad in (["mail", "mail "], ["", "a"], ["a\0"], [3]):
+        with pytest.raises(InputError, match="channels has"):
+            Journeys(codes=[0], offsets=[0, 1], channels=bad, conversions=[1.0])
+    sets = Journeys.from_paths([["a > b", "c"]]).channel_sets()
+    assert sets.channels.tolist() == ["a > b + c"]
+    table = Journeys.from_paths([["channel", "b"]]).overlap()._table()
+    assert list(table) == ["channel", "channel (channel)", "b"]
+
+
+@pytest.mark.parametrize(("path", "hint"), [("a>b", "sep='>'"), ("a->b", "sep='->'"), ("a|b", "sep='|'")])
+def test_paths_that_no_separator_split_say_so(path, hint):
+    j = Journeys.from_paths([path, path.replace("a", "c")])
+    assert hint in j.notes[0]
+    assert hint in str(j)
+    assert not Journeys.from_paths(["mail", "search"]).notes
+    assert not Journeys.from_paths(["a > b", "x>y"]).notes

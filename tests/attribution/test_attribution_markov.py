@@ -64,13 +64,6 @@ def test_where_nothing_converts_effects_are_undefined_and_credit_is_zero():
     assert model.attribute(j).conversions.tolist() == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("model", [Markov(), Markov(order=2), Shapley(game="rate")])
-def test_value_of_a_journey_that_nobody_took_stays_unattributed(model):
-    credit = model.attribute(Journeys.from_paths(["a > b"], conversions=[0], value=[5], nulls=[0]))
-    assert credit.value.tolist() == [0.0, 0.0]
-    assert credit.unattributed_value == 5.0
-
-
 def test_one_channel_gets_everything():
     j = Journeys.from_paths(["a", "a > a"], [1, 2], nulls=[3, 4])
     for order in (1, 2, 3):
@@ -358,3 +351,13 @@ class TestOrderSelection:
             order_selection(SMALL, [])
         with pytest.raises(InputError, match="orders"):
             order_selection(SMALL, [0])
+
+
+def test_states_are_told_apart_by_place_and_not_by_text():
+    j = Journeys.from_paths(
+        [["a > b"], ["a", "b"], ["a", "b", "a > b"], ["(null)", "(conversion)"]], [1, 2, 3, 4], nulls=[2, 1, 1, 1]
+    )
+    for order in (1, 2, 3):
+        matrix = Markov(order=order).fit(j).transition_matrix().to_array()
+        np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-12)
+        assert matrix[-1, -1] == matrix[-2, -2] == 1

@@ -33,7 +33,9 @@ def test_last_non_direct_skips_ignored_channels_and_falls_back_to_the_last():
     assert credit(LastNonDirect(), *paths) == [1.0, 1.0, 1.0]
     assert credit(LastNonDirect("b"), "a > b", "b") == [1.0, 1.0]
     assert credit(LastNonDirect(["a", "b"]), "a > b") == [0.0, 1.0]
-    assert LastNonDirect({"direct"}) == LastNonDirect()
+    for name in ("Direct", "(direct)", "(direct) / (none)", "DIRECT", "(Direct)"):
+        assert credit(LastNonDirect(), f"a > {name}") == [1.0, 0.0]
+        assert credit(LastNonDirect([name.upper()]), f"a > {name}") == [1.0, 0.0]
     with pytest.raises(InputError, match="ignored"):
         LastNonDirect([3])
 
@@ -53,10 +55,21 @@ def test_full_participation_overlaps_and_says_so():
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("a", [1.0]), ("a > b", [0.5, 0.5]), ("a > b > c", [0.2, 0.2, 0.6]), ("a > b > c > d", [0.2, 0.1, 0.1, 0.6])],
+    [("a", [1.0]), ("a > b", [0.25, 0.75]), ("a > b > c", [0.2, 0.2, 0.6]), ("a > b > c > d", [0.2, 0.1, 0.1, 0.6])],
 )
 def test_position_based_of_one_two_and_more_touches(path, expected):
     np.testing.assert_allclose(credit(PositionBased(0.2, 0.2, 0.6), path), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [((0, 0, 1), [0, 10]), ((1, 0, 0), [10, 0]), ((0.2, 0.2, 0.6), [2.5, 7.5]), ((0.4, 0.2, 0.4), [5, 5])],
+)
+def test_of_two_touches_the_middle_goes_to_the_ends_in_proportion(parts, expected):
+    j = Journeys.from_paths(["a > b"], [10])
+    found = PositionBased(*parts).attribute(j, per_journey=True)
+    assert found.conversions == pytest.approx(expected)
+    assert found.per_journey.conversions == pytest.approx(expected)
 
 
 def test_position_based_wants_parts_that_add_up():

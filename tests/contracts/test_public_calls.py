@@ -332,7 +332,7 @@ def test_experiments(base):
         Moments,
         Proportion,
         Ratio,
-        analyse,
+        analyze,
         hash_fraction,
         newcombe_interval,
         sample_ratio_test,
@@ -350,7 +350,7 @@ def test_experiments(base):
     columns = {"visit": rng.random(n) < 0.2, "spend": rng.gamma(2, 2, n), "before": rng.gamma(2, 2, n)}
     arm = np.where(np.arange(n) % 2, "mail", "none")
     metrics = [Proportion("visit"), Mean("spend", covariates=["before"]), Ratio("spend", "before")]
-    rep = analyse(columns, arm, metrics=metrics, control="none")
+    rep = analyze(columns, arm, metrics=metrics, control="none")
     e = rep.effect("visit", arm="mail")
     for name in ("control", "treatment", "difference", "relative", "p_value", "statistic", "method", "notes"):
         assert hasattr(e, name)
@@ -360,7 +360,7 @@ def test_experiments(base):
         Moments.from_columns({k: v[part] for k, v in columns.items()}, arm[part])
         for part in (slice(0, 900), slice(900, n))
     ]
-    both = analyse(halves[0] + halves[1], metrics=metrics, control="none").effect("spend", arm="mail")
+    both = analyze(halves[0] + halves[1], metrics=metrics, control="none").effect("spend", arm="mail")
     assert both.difference.value == pytest.approx(rep.effect("spend", arm="mail").difference.value, rel=1e-9)
     read = test.read(
         base, start="2026-10-01", window=days(14), metrics=[Mean("spend", of=event("purchase").sum(), before=days(60))]

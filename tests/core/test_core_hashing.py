@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relmark.core.hashing import hash_buckets, hash_fraction
+from relmark.core.hashing import bucket_of, hash_buckets, hash_fraction
 from relmark.errors import InputError
 
 
-def slow(text: str, seed: str) -> int:
-    def fnv1a(data: bytes) -> int:
-        state = 0x811C9DC5
-        for byte in data:
-            state = ((state ^ byte) * 0x01000193) % 2**32
+def slow(text: str, seed: str, version: int = 2) -> int:
+    def fnv1a(text: str) -> int:
+        state, data = 0x811C9DC5, text.encode("utf-16-le")
+        for low, high in zip(data[::2], data[1::2], strict=True):
+            state = ((state ^ (low + 256 * high)) * 0x01000193) % 2**32
         return state
 
-    return fnv1a(str(fnv1a((seed + text).encode())).encode()) % 10_000
+    return fnv1a(str(fnv1a(seed + text))) % 10_000 if version == 2 else fnv1a(text + seed) % 1_000 * 10
 
 
 def test_the_values_that_growthbook_publishes():
@@ -29,16 +29,20 @@ def test_the_values_that_growthbook_publishes():
 @given(
     st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))), st.text("sж💧", max_size=4)
 )
-def test_texts_hash_as_their_utf8_bytes(texts, seed):
+def test_texts_hash_as_their_utf16_code_units(texts, seed):
     assert hash_buckets(np.array(texts, dtype=object), seed).tolist() == [slow(text, seed) for text in texts]
     if texts:
         assert hash_buckets(texts, seed).tolist() == [slow(text, seed) for text in texts]
+        assert hash_buckets(texts, seed, version=1).tolist() == [slow(text, seed, 1) for text in texts]
+        assert [bucket_of(seed)(text) for text in texts] == hash_buckets(texts, seed).tolist()
+        assert [bucket_of(seed, version=1)(text) for text in texts] == hash_buckets(texts, seed, version=1).tolist()
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)) | st.lists(st.integers(0, 999)))
 def test_integers_hash_as_their_decimal_text(ids):
     assert hash_buckets(np.array(ids, dtype=np.int64), "s").tolist() == [slow(str(i), "s") for i in ids]
     unsigned = np.array([i % 2**64 for i in ids], dtype=np.uint64)
+    assert hash_buckets(unsigned, "s", version=1).tolist() == [slow(str(i), "s", 1) for i in unsigned.tolist()]
     assert hash_buckets(unsigned, "s").tolist() == [slow(str(i), "s") for i in unsigned.tolist()]
 
 
@@ -87,6 +91,10 @@ def test_fractions_are_uniform_and_seeds_independent():
         (np.array([None, "a"], dtype=object), "s", "ids have None in row 0: int or str is needed"),
         (np.array([True, "a"], dtype=object), "s", "ids have True in row 0"),
         (["a\ud800"], "s", "half a surrogate pair"),
+        (["a"], "\ud800", "half a surrogate pair"),
+        (["b", "a\0"], "s", "ids has 'a.x00' in row 1, which ends in a null character"),
+        (np.array(["b", "a\0"], dtype=object), "s", "in row 1, which ends in a null character"),
+        (["a"], "s\0", "seed has 's.x00', which ends in a null character"),
     ],
 )
 def test_what_cannot_be_hashed_is_refused(ids, seed, message):

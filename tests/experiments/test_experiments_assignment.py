@@ -3,14 +3,18 @@
 import hashlib
 import pickle
 
+import attrs
 import numpy as np
 import pytest
 
+from relmark import CustomerBase, CustomerTable, sample
 from relmark.errors import DefinitionError, InputError, NotEnoughDataError
 from relmark.experiments import (
+    BootstrapSums,
     Experiment,
     Holdout,
     Layer,
+    Namespace,
     TriggerChain,
     balance,
     balanced_salt,
@@ -253,3 +257,85 @@ def test_a_stored_holdout_inside_may_be_wrong_in_its_own_way():
         Experiment.from_dict(body)
     chain = TriggerChain("w", steps=["a"], chain_control=0.1, step_control=0.2)
     assert TriggerChain.from_json(chain.to_json()) == chain
+
+
+# Several draws that meet in one customer
+
+
+def shares(a):
+    return {arm: n / max(sum(a.counts.values()), 1) for arm, n in a.counts.items()}
+
+
+ROLE_SALTS = ["spring", "весна", "😀", "a/b", "layer:spring"]
+
+
+@pytest.mark.parametrize("salt", ROLE_SALTS)
+def test_roles_of_one_name_are_drawn_apart(salt):
+    ids = np.arange(100_000)
+    alone = Experiment(salt, arms={"control": 0.1, "mail": 0.9})
+    in_layer = attrs.evolve(alone, layer=Layer(salt, shares={salt: 0.5, "other": 0.5}))
+    held = attrs.evolve(alone, holdout=Holdout(0.05, salt=salt))
+    for test in (in_layer, held):
+        assert abs(shares(test.assign(ids))["control"] - 0.1) < 0.005
+    base = CustomerBase(customers=CustomerTable.from_columns(customer_id=ids))
+    twenty = base.measure({"in": sample(20, salt=salt)}, as_of="2026-01-01")["in"].astype(bool)
+    assert abs(shares(alone.assign(ids[twenty]))["control"] - 0.1) < 0.01
+    layer, holdout = Layer(salt, shares={"a": 0.2, "b": 0.8}), Holdout(0.2, salt=salt)
+    drawn = [twenty, layer.members(ids, "a"), holdout.members(ids), alone.assign(ids).arm == "control"]
+    chain = TriggerChain(salt, steps=["a", "b"], chain_control=0.2, step_control=0.2)
+    drawn += [chain.step(name).assign(ids).arm == "control" for name in ("a", "b")]
+    drawn.append(stratified_assignment(ids, np.zeros(len(ids)), arms=ARMS, salt=salt).arm == "control")
+    correlations = np.corrcoef(np.array(drawn))
+    assert np.abs(correlations[~np.eye(len(drawn), dtype=bool)]).max() < 0.02
+
+
+def test_bootstrap_weights_are_drawn_apart_from_the_arms_that_a_balanced_salt_found():
+    ids = np.arange(50_000)
+    arm = Experiment("x", arms={"control": 0.5, "mail": 0.5}, salt="s/0").assign(ids)
+    sums = BootstrapSums.from_columns(np.ones(len(ids)), arm, ids, salt="s", resamples=20)
+    assert np.abs(sums.weight[:, 0] / sums.people - 1).max() < 0.03
+
+
+def test_equal_salts_in_one_chain_of_roles_are_refused():
+    layer = Layer("mailings", shares={"x": 1.0}, salt="s")
+    with pytest.raises(InputError, match="the experiment and its holdout have the same salt 's'"):
+        Experiment("x", arms=ARMS, salt="s", holdout=Holdout(0.1, salt="s"))
+    with pytest.raises(InputError, match="the experiment and its layer have the same salt"):
+        Experiment("x", arms=ARMS, salt="s", layer=layer)
+    with pytest.raises(InputError, match="its layer and its holdout have the same salt"):
+        Experiment("x", arms=ARMS, layer=layer, holdout=Holdout(0.1, salt="s"))
+    with pytest.raises(InputError, match="the chain and its holdout have the same salt"):
+        TriggerChain("w", steps=["a"], chain_control=0.1, step_control=0.1, salt="s", holdout=Holdout(0.1, salt="s"))
+    with pytest.raises(InputError, match="the seed of another draw"):
+        Experiment("x", arms=ARMS, salt="layer:s", layer=layer)
+    body = Experiment("x", arms=ARMS, salt="t", holdout=Holdout(0.1, salt="s")).to_dict()
+    with pytest.raises(DefinitionError, match="have the same salt"):
+        Experiment.from_dict({**body, "salt": "s"})
+    assert Experiment("x", arms=ARMS, layer=Layer("x", shares={"x": 1.0}), holdout=Holdout(0.1, salt="x"))
+
+
+def test_no_two_chains_share_the_draw_of_a_step():
+    one = TriggerChain("a/b", steps=["c"], chain_control=0.1, step_control=0.5)
+    two = TriggerChain("a", steps=["b/c"], chain_control=0.1, step_control=0.5)
+    assert one.step("c").salt != two.step("b/c").salt
+
+
+def test_shares_that_nearly_sum_to_one_are_those_of_the_sdks():
+    test = Experiment("x", arms={"a": 0.333, "b": 0.333, "c": 0.333})
+    assert test.drawn.ranges[-1] == pytest.approx((0.666, 0.999))
+    drawn = test.assign(IDS)
+    assert 0 < (drawn.reason == "coverage").mean() < 0.003
+    assert sum(drawn.shares) == pytest.approx(1)
+    assert sample_ratio_test(drawn.counts, dict(zip(drawn.arms, drawn.shares, strict=True))).passed
+    with pytest.raises(InputError, match=r"arms sum to 0\.98"):
+        Experiment("x", arms={"a": 0.49, "b": 0.49})
+
+
+def test_namespaces_are_stored_and_their_ranges_checked():
+    test = Experiment("x", arms=ARMS, namespace=Namespace("n", 0.2, 0.7))
+    assert Experiment.from_json(test.to_json()) == test
+    inside = test.assign(IDS).code >= 0
+    assert 0.45 < inside.mean() < 0.55
+    assert [test.arm_of(int(i)) is not None for i in IDS[:200]] == inside[:200].tolist()
+    with pytest.raises(InputError, match=r"low and high are 0\.7 and 0\.2"):
+        Namespace("n", 0.7, 0.2)

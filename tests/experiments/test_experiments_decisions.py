@@ -18,7 +18,7 @@ from relmark.experiments import (
     Proportion,
     Ratio,
     alpha_spending,
-    analyse,
+    analyze,
     beta_binomial,
     bootstrap_effect,
     contamination,
@@ -55,7 +55,7 @@ def report():
         "unsubscribed": rng.random(n) < 0.01 + 0.01 * lift,
     }
     metrics = [Mean("spend"), Mean("orders"), Proportion("bought"), Proportion("unsubscribed")]
-    return analyse(data, arm, metrics=metrics)
+    return analyze(data, arm, metrics=metrics)
 
 
 def test_a_plan_says_people_days_and_power():
@@ -115,7 +115,7 @@ def test_power_is_how_often_simulated_tests_find_the_effect():
         (lambda: sample_size(BOUGHT, mde=0), "mde is 0"),
         (lambda: sample_size(BOUGHT, mde=60), "between 0 and 1"),
         (lambda: sample_size(BOUGHT, mde=0.1, power=0.01), "above 1 - level"),
-        (lambda: sample_size(BOUGHT, mde=0.1, armz={}), "no part of a design"),
+        (lambda: sample_size(BOUGHT, mde=0.1, armz={}), "not a part of a design"),
         (lambda: sample_size(BOUGHT, mde=0.1, control="x"), "control is 'x'"),
         (lambda: sample_size(BOUGHT, mde=0.1, arms={"a": 1.0}), "two arms"),
     ],
@@ -201,10 +201,10 @@ def test_the_cost_of_an_order_has_no_bound_where_there_may_be_none():
     rng = np.random.default_rng(1)
     arm = np.repeat(["control", "mail"], 200)
     y = rng.poisson(1.0, 400) + 0.05 * (arm == "mail")
-    brought = analyse({"y": y}, arm, metrics=[Mean("y")]).impact(orders="y", cost=1.0)
+    brought = analyze({"y": y}, arm, metrics=[Mean("y")]).impact(orders="y", cost=1.0)
     if brought.orders.value > 0:
         assert brought.cost_per_order.high == math.inf
-    worse = analyse({"y": -y}, arm, metrics=[Mean("y")]).impact(orders="y", cost=1.0)
+    worse = analyze({"y": -y}, arm, metrics=[Mean("y")]).impact(orders="y", cost=1.0)
     both = sorted((brought.orders.value, worse.orders.value))
     assert both[0] < 0 < both[1]
     assert "no more orders" in (brought if brought.orders.value < 0 else worse).cost_per_order.reason
@@ -239,7 +239,7 @@ def test_a_guardrail_stops_or_holds_a_campaign_that_pays(report):
 
 
 def test_a_decision_without_an_estimate_is_to_go_on():
-    flat = analyse({"y": np.ones(8)}, ["control", "mail"] * 4, metrics=[Mean("y")])
+    flat = analyze({"y": np.ones(8)}, ["control", "mail"] * 4, metrics=[Mean("y")])
     assert "cannot be estimated" in flat.decide().reason
 
 
@@ -311,7 +311,7 @@ def test_the_normal_posterior_shrinks_towards_its_prior():
 def test_a_report_gives_the_posterior_of_each_kind(report):
     assert report.posterior("bought").method.startswith("beta-binomial")
     assert report.posterior("spend", prior=(0.0, 1.0)).method == "normal, prior N(0, 1^2)"
-    flat = analyse({"y": np.ones(8)}, ["control", "mail"] * 4, metrics=[Mean("y")])
+    flat = analyze({"y": np.ones(8)}, ["control", "mail"] * 4, metrics=[Mean("y")])
     with pytest.raises(InputError, match="no posterior"):
         flat.posterior("y")
 
@@ -351,8 +351,8 @@ def test_checks_pass_and_fail_where_they_should():
         ),
         (lambda: bootstrap_effect({"x": [1, 2, 3]}, [0, 1, 2], metric=Mean("x"), control=0), "choose one of"),
         (
-            lambda: bootstrap_effect({"x": [1, 2]}, [0, 1], metric=Mean("x"), control=0, treatment="7"),
-            "treatment is '7'",
+            lambda: bootstrap_effect({"x": [1, 2]}, [0, 1], metric=Mean("x"), control=0, arm="7"),
+            "arm is '7'",
         ),
         (lambda: bootstrap_effect({"x": [1, 2]}, [0, 1], metric=Mean("x"), control=0), "at least two are needed"),
     ],
@@ -374,7 +374,7 @@ def test_the_bootstrap_compares_means_ratios_and_quantiles():
     assert median.metric == "the 0.5 quantile of spend"
     assert median.relative.interval.low < 0.3 < median.relative.interval.high
     ratio = bootstrap_effect(data, arm, metric=Ratio("spend", "orders"), control=0, rng=0)
-    formula = analyse(data, arm, metrics=[Ratio("spend", "orders")], control=0).effect("spend / orders")
+    formula = analyze(data, arm, metrics=[Ratio("spend", "orders")], control=0).effect("spend / orders")
     assert ratio.difference.value == pytest.approx(formula.difference.value)
     assert ratio.standard_error == pytest.approx(formula.standard_error, rel=0.06)
     again = bootstrap_effect(data, arm, metric=Ratio("spend", "orders"), control=0, rng=0)
@@ -400,7 +400,7 @@ def test_a_bootstrap_that_merges_is_the_one_of_the_whole():
     ]
     merged = parts[0] + parts[1]
     np.testing.assert_allclose(merged.total, whole.total)
-    found, formula = merged.difference(control=0), analyse({"y": y}, arm, metrics=[Mean("y")], control=0).effect("y")
+    found, formula = merged.difference(control=0), analyze({"y": y}, arm, metrics=[Mean("y")], control=0).effect("y")
     assert found.value == pytest.approx(formula.difference.value)
     assert found.interval.width == pytest.approx(formula.difference.interval.width, rel=0.15)
     assert whole.weight.mean() == pytest.approx((arm >= 0).sum() / 2, rel=0.03)
@@ -414,7 +414,7 @@ def test_a_bootstrap_that_merges_is_the_one_of_the_whole():
 
 def test_the_permutation_test_is_exact_on_a_case_that_can_be_counted():
     # 3 against 3 of six different values: the two extreme draws of twenty are as far apart.
-    p = permutation_test([1, 2, 3, 10, 11, 12], [0, 0, 0, 1, 1, 1], control=0, permutations=20_000, rng=0)
+    p = permutation_test([1, 2, 3, 10, 11, 12], [0, 0, 0, 1, 1, 1], control=0, resamples=20_000, rng=0)
     assert p == pytest.approx(0.1, abs=0.01)
     with pytest.raises(NotEnoughDataError, match="empty"):
         permutation_test([1.0, 2.0], Experiment("x", arms={"control": 0.0001, "m": 0.9999}).assign([5, 6]))

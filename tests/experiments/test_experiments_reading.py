@@ -74,10 +74,10 @@ def test_each_customer_may_start_at_another_time_or_never(base):
     begins = np.where(known, start, np.datetime64("2026-02-01", "us"))
     spend, before = sums(base, begins, begins + 10 * DAY), sums(base, begins - 20 * DAY, begins)
     code = TEST.assign(base.customer_id).code
-    from relmark.experiments import analyse
+    from relmark.experiments import analyze
 
     arm = np.where(known, code, -1)
-    plain = analyse({"spend": spend, "b": before}, arm, metrics=[Mean("spend", covariates=["b"])], control=0)
+    plain = analyze({"spend": spend, "b": before}, arm, metrics=[Mean("spend", covariates=["b"])], control=0)
     effect = report.effect("spend")
     assert effect.difference.value == pytest.approx(plain.effect("spend").difference.value)
     assert effect.difference.low == pytest.approx(plain.effect("spend").difference.low)
@@ -399,3 +399,17 @@ def test_several_metrics_share_one_window_before(base):
     report = TEST.read(base, start="2026-03-01", window=days(9), metrics=metrics)
     assert "regression within arms on orders before" in report.method[1]
     assert "2 comparisons" in report.checks[-1].message
+
+
+def test_a_window_may_be_as_long_as_a_duration_can():
+    log = EventLog.from_columns(
+        customer_id=np.arange(40),
+        type="purchase",
+        time=np.full(40, np.datetime64("2026-05-02", "us")),
+        value=np.ones(40),
+    )
+    test = Experiment("x", arms={"control": 0.5, "mail": 0.5})
+    metric = Mean("spend", of=event("purchase").sum().fill(0), before=timedelta.max)
+    report = test.read(CustomerBase(events=log), start="2026-05-01", window=timedelta.max, metrics=[metric])
+    assert report.effect("spend").control == 1
+    assert not next(check for check in report.checks if check.name == "window").passed

@@ -163,11 +163,12 @@ class Naive:
     def do_sample(self, body, event):
         def fnv(text):
             h = 2166136261
-            for byte in text.encode():
-                h = ((h ^ byte) * 16777619) % 2**32
+            data = text.encode("utf-16-le")
+            for low, high in zip(data[::2], data[1::2], strict=True):
+                h = ((h ^ (low | high << 8)) * 16777619) % 2**32
             return h
 
-        return fnv(str(fnv(body["salt"] + str(self.who)))) % 10_000 < body["percent"] * 100
+        return fnv(str(fnv("sample:" + body["salt"] + str(self.who)))) % 10_000 < body["percent"] * 100
 
     def do_not(self, body, event):
         found = self.value(body["arg"], event)

@@ -184,7 +184,7 @@ def test_a_sample_is_that_of_columns():
     for id_ in [1, -7, 12_345_678_901, "c1", "Ünïcode", ""]:
         for percent in (0.01, 33.3, 100):
             person = Person(id_, {}, {}, 0)
-            wanted = hash_buckets([id_], "s")[0] < percent * 100
+            wanted = hash_buckets([id_], "sample:s")[0] < percent * 100
             assert program_of(sample(percent, salt="s")).verdict(person) == wanted
 
 

@@ -79,7 +79,7 @@ def test_the_three_kernels_agree(order):
         np.testing.assert_allclose(other, phi, rtol=1e-12, atol=1e-16)
 
 
-def test_slow_chains_leave_the_iteration_for_a_factorisation(monkeypatch):
+def test_slow_chains_leave_the_iteration_for_a_factorization(monkeypatch):
     rng = np.random.default_rng(5)
     lists, conversions, nulls, value = random_paths(rng, 200, list("abcdef"), 8)
     counts = TransitionCounts.of(Journeys.from_paths(lists, conversions, value, nulls), 3)

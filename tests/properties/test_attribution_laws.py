@@ -51,6 +51,7 @@ def journeys(draw, least=0):
         name: np.array(draw(st.lists(amounts, min_size=n, max_size=n)), dtype=float)
         for name in ("conversions", "value", "nulls")
     }
+    counts["value"] = np.where(counts["conversions"] > 0, counts["value"], 0.0)
     lengths = np.array([len(path) for path in paths], dtype=int)
     gaps = [draw(st.lists(st.integers(0, 5), min_size=n + 1, max_size=n + 1)) for n in lengths.tolist()]
     times = np.concatenate([np.empty(0, dtype=int), *[np.cumsum(gap)[:-1] for gap in gaps]]) * DAY
@@ -233,12 +234,16 @@ def naive_journeys(rows, lookback, gap, after, most):
             for back in range(place - 1, -1, -1):
                 other_hour, _, other = events[back]
                 if other == "buy":
-                    if after == "new":
+                    if after != "keep":
                         break
                     continue
                 if other_hour < hour - lookback:
                     break
                 journey.append(back)
+            if after == "carry" and not journey:
+                earlier = [k for k in range(place) if events[k][2] != "buy"]
+                if earlier and events[earlier[-1]][0] >= hour - lookback:
+                    journey = earlier[-1:]
             taken.update(journey)
             path = [events[k][2] for k in reversed(journey)]
             found.append((customer, tuple(path[-most:] if most else path), 1, 0))
@@ -264,7 +269,7 @@ def naive_journeys(rows, lookback, gap, after, most):
     rows=st.lists(st.tuples(st.integers(1, 3), st.integers(0, 30), st.sampled_from(["x", "y", "buy"])), max_size=25),
     lookback=st.integers(1, 12),
     gap=st.one_of(st.none(), st.integers(1, 12)),
-    after=st.sampled_from(["new", "keep"]),
+    after=st.sampled_from(["new", "keep", "carry"]),
     most=st.one_of(st.none(), st.integers(1, 3)),
 )
 def test_journeys_of_a_log_are_those_that_loops_find(rows, lookback, gap, after, most):
@@ -283,8 +288,8 @@ def test_journeys_of_a_log_are_those_that_loops_find(rows, lookback, gap, after,
         lookback=days(lookback / 24),
         gap=None if gap is None else days(gap / 24),
         after_conversion=after,
-        max_touches=most,
     )
+    j = j if most is None else j.last_n(most)
     found = sorted(
         (customer, tuple(path.split(" > ")) if path else (), int(c), int(n))
         for customer, path, c, n in zip(j.customer_id.tolist(), j.paths, j.conversions, j.nulls, strict=True)

@@ -10,7 +10,7 @@ from relmark.experiments import (
     Mean,
     Proportion,
     alpha_spending,
-    analyse,
+    analyze,
     fisher_test,
     hash_fraction,
     newcombe_interval,
@@ -36,7 +36,7 @@ def hillstrom():
 
 def test_hillstrom_visits_give_the_known_difference_and_newcombe_interval(hillstrom):
     data, arm = hillstrom
-    report = analyse(data, arm, metrics=[Proportion("visit")], control="none")
+    report = analyze(data, arm, metrics=[Proportion("visit")], control="none")
     assert dict(zip(report.arm.tolist(), report.n_treatment.tolist(), strict=True)) == {"mens": 21307, "womens": 21387}
     effect = report.effect("visit", arm="mens")
     assert effect.n_control == 21306
@@ -49,7 +49,7 @@ def test_hillstrom_visits_give_the_known_difference_and_newcombe_interval(hillst
 
 def test_hillstrom_spend_gives_the_known_welch_test(hillstrom):
     data, arm = hillstrom
-    effect = analyse(data, arm, metrics=[Mean("spend")], control="none").effect("spend", "mens")
+    effect = analyze(data, arm, metrics=[Mean("spend")], control="none").effect("spend", "mens")
     assert effect.statistic == pytest.approx(5.300140358, abs=5e-10)
     assert effect.p_value == pytest.approx(1.163815e-07, rel=1e-6)
     assert effect.df == pytest.approx(36671.157977, abs=5e-7)
@@ -63,19 +63,19 @@ def test_hillstrom_spend_gives_the_known_welch_test(hillstrom):
 )
 def test_hillstrom_spend_lift_has_the_known_interval_by_each_method(hillstrom, how, low, high):
     data, arm = hillstrom
-    effect = analyse(data, arm, metrics=[Mean("spend", relative=how)], control="none").effect("spend", "mens")
+    effect = analyze(data, arm, metrics=[Mean("spend", relative=how)], control="none").effect("spend", "mens")
     assert (effect.relative.low, effect.relative.high) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_hillstrom_mens_mail_brought_the_known_revenue(hillstrom):
     data, arm = hillstrom
-    revenue = analyse(data, arm, metrics=[Mean("spend")], control="none").impact("mens", revenue="spend").revenue
+    revenue = analyze(data, arm, metrics=[Mean("spend")], control="none").impact("mens", revenue="spend").revenue
     assert (revenue.value, revenue.low, revenue.high) == pytest.approx((16402.71, 10336.87, 22468.54), abs=5e-3)
 
 
 def test_hillstrom_womens_mail_works_where_women_bought_before(hillstrom):
     data, arm = hillstrom
-    report = analyse(data, arm, metrics=[Proportion("visit")], control="none", segments={"womens": data["womens"]})
+    report = analyze(data, arm, metrics=[Proportion("visit")], control="none", segments={"womens": data["womens"]})
     for segment, difference, error in (("0", 0.011078, 0.004424), ("1", 0.073115, 0.004613)):
         effect = report.effect("visit", "womens", segment=segment)
         assert effect.difference.value == pytest.approx(difference, abs=5e-7)

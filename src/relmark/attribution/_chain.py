@@ -138,7 +138,7 @@ def first_met_by_iteration(chain: Chain, label: IntArray, n_labels: int, h: Floa
 
 
 def _by_sparse_factors(chain: Chain, label: IntArray, n_labels: int) -> tuple[FloatArray, FloatArray]:
-    """Return h and phi from one sparse factorisation: for many states with long, chain-like journeys."""
+    """Return h and phi from one sparse factorization: for many states with long, chain-like journeys."""
     from scipy.sparse import eye_array
     from scipy.sparse.linalg import splu
 

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import one_of, shown, text, whole
+from relmark.attribution._touches import ranges, span
+from relmark.core.checks import one_of, shown, text
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
+from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import group_order, stable_order
-from relmark.core.time import Instant, duration, instant
+from relmark.core.partition import Partition
+from relmark.core.time import Instant, instant
 from relmark.expressions import Selection, event
 from relmark.expressions.event_rows import Bounds, chosen_events
-
-if TYPE_CHECKING:
-    from relmark.core.log import EventLog
-    from relmark.core.partition import Partition
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -46,18 +45,16 @@ def journeys_of_log(
     lookback: timedelta,
     after_conversion: str,
     gap: timedelta | None,
-    max_touches: int | None,
     unknown: str | None,
     still_open: str,
     tz: str,
 ) -> dict[str, Any]:
     """Return the fields of `Journeys` for the events of a log up to `as_of`."""
     now = instant(as_of, tz=tz)
-    window = duration("lookback", lookback)
-    silence = window if gap is None else duration("gap", gap)
-    fresh = one_of("after_conversion", after_conversion, ("new", "keep")) == "new"
+    window = span("lookback", lookback)
+    silence = window if gap is None else span("gap", gap)
+    after = one_of("after_conversion", after_conversion, ("new", "keep", "carry"))
     leave_open = one_of("still_open", still_open, ("null", "drop")) == "drop"
-    most = None if max_touches is None else whole("max_touches", max_touches, low=1)
     text("channel", channel)
 
     touched = _chosen(log, "touch", touch, now, tz)
@@ -82,10 +79,14 @@ def journeys_of_log(
     # The range of touches that each conversion takes.
     high = touches_before[:-1][is_goal[order]]
     low = np.searchsorted(t_code, g_code, side="left")
-    if fresh and n_goals:
+    if after != "keep" and n_goals:
         same = np.concatenate(([False], g_code[1:] == g_code[:-1]))
         previous = np.concatenate(([0], high[:-1]))
         low = np.where(same, previous, low)
+    if after == "carry" and n_touches:  # the last touch counts until a newer one comes
+        last = np.maximum(high - 1, 0)
+        none = (low == high) & (high > 0) & (t_code[last] == g_code)
+        low = np.where(none, last, low)
     low = _first_at_or_after(t_time, g_time - window, low, high)
     edges = np.bincount(low, minlength=n_touches + 1) - np.bincount(high, minlength=n_touches + 1)
     left = np.flatnonzero(np.cumsum(edges)[:n_touches] == 0)
@@ -105,10 +106,8 @@ def journeys_of_log(
     if leave_open:
         closed = null_end <= now - window
         null_low, null_high, null_end = null_low[closed], null_high[closed], null_end[closed]
-    if most is not None:
-        low, null_low = np.maximum(low, high - most), np.maximum(null_low, null_high - most)
 
-    picked = np.concatenate([_ranges(low, high), left[_ranges(null_low, null_high)]])
+    picked = np.concatenate([ranges(low, high), left[ranges(null_low, null_high)]])
     lengths = np.concatenate([high - low, null_high - null_low])
     n_null = len(null_low)
     return {
@@ -123,14 +122,6 @@ def journeys_of_log(
         "customer_id": log.customer_id[np.concatenate([g_code, t_code[left[null_high - 1]]])],
         "notes": notes,
     }
-
-
-def _ranges(low: IntArray, high: IntArray) -> IntArray:
-    """Return the integers of all ranges low to high, one range after another."""
-    lengths = high - low
-    before = np.cumsum(lengths) - lengths
-    places: IntArray = np.arange(int(lengths.sum())) + np.repeat(low - before, lengths)
-    return places
 
 
 def _first_at_or_after(times: IntArray, when: IntArray, low: IntArray, high: IntArray) -> IntArray:
@@ -214,7 +205,9 @@ def _touches(
         codes.append(at + before)
         before += len(names)
     code = np.concatenate(codes)
-    every = np.concatenate(labels)
+    every = np.strings.strip(np.concatenate(labels))  # "mail " is mail, as in every door
+    if (every[np.unique(code)] == "").any():
+        raise InputError(f"{channel} is empty for a touch: every touch needs a name. Name it, or leave it out.")
     used = np.unique(every[np.unique(code)])
     return _stacked(chosen), np.searchsorted(used, every)[code].astype(np.int32), used
 

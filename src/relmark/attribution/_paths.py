@@ -18,6 +18,7 @@ import numpy.typing as npt
 from relmark.attribution._duplicates import distinct_paths
 from relmark.attribution._tokens import Tokens, split_codes
 from relmark.attribution._touches import weighted
+from relmark.attribution.journey_columns import refuse_lone_value
 from relmark.core.checks import numbers, shown
 from relmark.core.errors import InputError
 
@@ -55,11 +56,28 @@ def journeys_of_paths(
     }
     if value is not None:
         counts["value"] = numbers("value", value, length=n, low=0.0)
+    refuse_lone_value(counts.get("value"), counts["conversions"])
     found = len(parsed.offsets) - 1
     if found < n:
         counts = {name: weighted(parsed.path_of_row, column, found) for name, column in counts.items()}
-    fields = {"codes": parsed.codes, "offsets": parsed.offsets, "channels": parsed.channels, **counts}
-    return fields, parsed.may_repeat
+    fields: dict[str, Any] = {"codes": parsed.codes, "offsets": parsed.offsets, "channels": parsed.channels, **counts}
+    return fields | {"notes": _unsplit(parsed, sep)}, parsed.may_repeat
+
+
+_SEPARATORS = ("->", ">", "|", ";", ",", "/", "→")
+
+
+def _unsplit(parsed: Paths, sep: str) -> tuple[str, ...]:
+    """Return a note where no path was split, and channels look as if another separator stood in them."""
+    if len(parsed.codes) > len(parsed.offsets) - 1 or not len(parsed.codes):
+        return ()
+    names = parsed.channels.tolist()
+    for other in _SEPARATORS:
+        held = [name for name in names if other in name]
+        if 2 * len(held) >= len(names) or (held and other in {">", "->"}):
+            found = f"no path has two touches, and {len(held):,} channels hold {other!r}, such as {shown(held[0])}"
+            return (f"{found}: if that stands between touches, give sep={other!r} instead of {sep!r}",)
+    return ()
 
 
 def as_rows(name: str, values: Any) -> list[Any]:

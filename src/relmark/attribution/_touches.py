@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core.ordering import group_order
+from relmark.core.time import duration
 
 Codes = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
@@ -167,7 +169,7 @@ def times_met(codes: Codes, offsets: IntArray, n_channels: int) -> IntArray:
     return out
 
 
-def normalised(weights: FloatArray, offsets: IntArray) -> FloatArray:
+def normalized(weights: FloatArray, offsets: IntArray) -> FloatArray:
     """Return weights divided by their sum within each journey."""
     lengths = np.diff(offsets)
     some = lengths > 0
@@ -175,3 +177,19 @@ def normalised(weights: FloatArray, offsets: IntArray) -> FloatArray:
     if some.any():
         sums[some] = np.add.reduceat(weights, offsets[:-1][some])
     return weights / np.repeat(sums, lengths)
+
+
+_LONGEST = 1 << 60  # microseconds, 36,000 years: taken from any instant they still fit 64 bits
+
+
+def span(name: str, value: timedelta) -> int:
+    """Return a duration in microseconds, at most so long that instants less it are still numbers."""
+    return min(duration(name, value), _LONGEST)
+
+
+def ranges(low: IntArray, high: IntArray) -> IntArray:
+    """Return the integers of all ranges low to high, one range after another."""
+    lengths = high - low
+    before = np.cumsum(lengths) - lengths
+    places: IntArray = np.arange(int(lengths.sum())) + np.repeat(low - before, lengths)
+    return places

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from relmark.attribution._duplicates import distinct_paths
 from relmark.attribution._paths import code_names, keep_touches
-from relmark.attribution._touches import first_of_channel, repeats, weighted
+from relmark.attribution._touches import first_of_channel, repeats, span, weighted
+from relmark.attribution.journey_columns import JourneyColumns
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
-from relmark.core.time import duration
-
-if TYPE_CHECKING:
-    from relmark.attribution.journeys import Journeys
 
 BoolArray = npt.NDArray[np.bool_]
 
 
-def places_of(j: Journeys, argument: str, names: str | Iterable[str]) -> npt.NDArray[np.int64]:
+def places_of(j: JourneyColumns, argument: str, names: str | Iterable[str]) -> npt.NDArray[np.int64]:
     """Return the places of channels by name, or raise with the nearest name."""
     known = {name: place for place, name in enumerate(j.channels.tolist())}
     wanted = [names] if isinstance(names, str) else list(names)
@@ -34,7 +31,7 @@ def places_of(j: Journeys, argument: str, names: str | Iterable[str]) -> npt.NDA
     return np.array([known[name] for name in wanted], dtype=np.int64)
 
 
-def last_of_run(j: Journeys) -> BoolArray:
+def last_of_run(j: JourneyColumns) -> BoolArray:
     """Tell which touches end a run of one channel."""
     again = repeats(j.codes, j.offsets)
     keep = np.ones(len(again), dtype=np.bool_)
@@ -42,12 +39,12 @@ def last_of_run(j: Journeys) -> BoolArray:
     return keep
 
 
-def first_of_channel_in(j: Journeys) -> BoolArray:
+def first_of_channel_in(j: JourneyColumns) -> BoolArray:
     """Tell which touches are the first of their channel in their journey."""
     return first_of_channel(j.codes, j.offsets, len(j.channels))
 
 
-def outside(j: Journeys, places: npt.NDArray[np.int64], *, unless_only: bool) -> BoolArray:
+def outside(j: JourneyColumns, places: npt.NDArray[np.int64], *, unless_only: bool) -> BoolArray:
     """Tell which touches are of other channels, or of a journey that has no other."""
     dropped = np.zeros(len(j.channels), dtype=np.bool_)
     dropped[places] = True
@@ -58,28 +55,28 @@ def outside(j: Journeys, places: npt.NDArray[np.int64], *, unless_only: bool) ->
     return keep
 
 
-def among_last(j: Journeys, n: int) -> BoolArray:
+def among_last(j: JourneyColumns, n: int) -> BoolArray:
     """Tell which touches are among the last n of their journey."""
     return np.arange(len(j.codes)) >= np.repeat(j.offsets[1:] - n, j.lengths)
 
 
-def recent(j: Journeys, lookback: timedelta) -> BoolArray:
+def recent(j: JourneyColumns, lookback: timedelta) -> BoolArray:
     """Tell which touches lie within a duration of the end of their journey."""
     if j.times is None or j.ends is None:
         raise InputError(
             "within needs the time of each touch, and these journeys have none: make them with from_events, or with "
             "from_columns(time=...)."
         )
-    return j.times >= np.repeat(j.ends, j.lengths) - duration("lookback", lookback)
+    return j.times >= np.repeat(j.ends, j.lengths) - span("lookback", lookback)
 
 
-def kept(j: Journeys, keep: BoolArray) -> dict[str, Any]:
+def kept(j: JourneyColumns, keep: BoolArray) -> dict[str, Any]:
     """Return the fields that change where only some touches stay."""
     codes, offsets = keep_touches(j.codes, j.offsets, keep)
     return {"codes": codes, "offsets": offsets, "times": None if j.times is None else j.times[keep]}
 
 
-def taken(j: Journeys, rows: npt.NDArray[Any]) -> dict[str, Any]:
+def taken(j: JourneyColumns, rows: npt.NDArray[Any]) -> dict[str, Any]:
     """Return the fields of some journeys."""
     if rows.dtype.kind not in "biu" or rows.ndim != 1 or (rows.dtype.kind == "b" and len(rows) != len(j)):
         raise InputError(f"rows has dtype {rows.dtype} and shape {rows.shape}: a mask of {len(j):,} or row numbers.")
@@ -101,7 +98,7 @@ def taken(j: Journeys, rows: npt.NDArray[Any]) -> dict[str, Any]:
     }
 
 
-def renamed(j: Journeys, names: Mapping[str, str]) -> dict[str, Any]:
+def renamed(j: JourneyColumns, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields that change where channels get new names."""
     new = [names.get(name, name) for name in j.channels.tolist()]
     for name in new:
@@ -111,7 +108,7 @@ def renamed(j: Journeys, names: Mapping[str, str]) -> dict[str, Any]:
     return {"codes": back[j.codes], "channels": channels}
 
 
-def merged(j: Journeys) -> dict[str, Any]:
+def merged(j: JourneyColumns) -> dict[str, Any]:
     """Return the fields of journeys with each distinct path once."""
     path, first = distinct_paths(j.codes, j.offsets)
     keep = np.zeros(len(j), dtype=np.bool_)
@@ -132,7 +129,7 @@ def merged(j: Journeys) -> dict[str, Any]:
     }
 
 
-def joined(a: Journeys, b: Journeys) -> dict[str, Any]:
+def joined(a: JourneyColumns, b: JourneyColumns) -> dict[str, Any]:
     """Return the fields of the journeys of both."""
     if (a.value is None) != (b.value is None) and len(a) and len(b):
         raise InputError("one part has values and the other has none: give both values, or take them from both.")

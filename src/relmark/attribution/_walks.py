@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from relmark.attribution._transforms import merged
 from relmark.attribution.journeys import Journeys
+from relmark.attribution.transitions import TransitionCounts
 from relmark.core.errors import NotEnoughDataError
-
-if TYPE_CHECKING:
-    from relmark.attribution.transitions import TransitionCounts
 
 
 def walk(counts: TransitionCounts, n: int, rng: np.random.Generator, most: int) -> Journeys:

@@ -6,6 +6,8 @@ was there, not what would have happened without them; `calibrate` brings in what
 
 from __future__ import annotations
 
+import html
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -16,7 +18,7 @@ import numpy.typing as npt
 from relmark.attribution.returns import ChannelReturns, channel_returns
 from relmark.core.checks import number, shown
 from relmark.core.errors import InputError
-from relmark.core.formats import format_number
+from relmark.core.formats import format_number, html_table
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.names import did_you_mean
 from relmark.core.results import ColumnarResult
@@ -33,7 +35,7 @@ NOT_INCREMENTAL = (
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TouchCredit(ColumnarResult):
-    """What each single touch gets: one row a touch, journey after journey.
+    """What each single touch gets: one row per touch, journey after journey.
 
     Parameters
     ----------
@@ -98,12 +100,12 @@ class Credit(ColumnarResult):
     @property
     def total_conversions(self) -> float:
         """All conversions: credited and unattributed."""
-        return float(self.conversions.sum()) + self.unattributed_conversions
+        return math.fsum([*self.conversions.tolist(), self.unattributed_conversions])
 
     @property
     def total_value(self) -> float:
         """All value: credited and unattributed."""
-        return float(self.value.sum()) + self.unattributed_value
+        return math.fsum([*self.value.tolist(), self.unattributed_value])
 
     @property
     def shares(self) -> FloatArray:
@@ -149,7 +151,8 @@ class Credit(ColumnarResult):
         Parameters
         ----------
         costs : mapping of channel to cost
-            In the currency of the value. Channels that are left out have no figures.
+            In the currency of the value. Channels that are left out have no figures; one that no journey has gets a
+            row of its own: it cost money and earned none.
         margin : float
             Which part of the value stays as profit before marketing cost; for the ROI.
         acquired : mapping of channel to number, optional
@@ -165,12 +168,22 @@ class Credit(ColumnarResult):
         mail       20        1.500     70  3.500   0.7500   13.3   13.3
         search     60        0.500     30  0.500  -0.7500  120.0  120.0
         """
-        for name in costs:
-            self._place("costs", name)
+        # A channel that cost money and was never met earned nothing: it is a row, and no error.
+        new = [name for name in costs if name not in self.channels]
         for name in acquired or ():
-            self._place("acquired", name)
+            if name not in new:
+                self._place("acquired", name)
+        nothing = np.zeros(len(new))
+        reasons = {name: f"no touch of it was met{_or_misspelt(name, self.channels.tolist())}" for name in new}
         return channel_returns(
-            self.channels, self.conversions, self.value, costs, margin=margin, acquired=acquired, model=self.model
+            np.array([*self.channels.tolist(), *new], dtype=np.str_) if new else self.channels,
+            np.concatenate([self.conversions, nothing]),
+            np.concatenate([self.value, np.full(len(new), np.nan if np.isnan(self.value).all() else 0.0)]),
+            costs,
+            margin=margin,
+            acquired=acquired,
+            model=self.model,
+            reasons=reasons,
         )
 
     def calibrate(self, lift: Mapping[str, float]) -> Self:
@@ -270,13 +283,26 @@ class Credit(ColumnarResult):
         columns = self.to_columns()
         return {name: column for name, column in columns.items() if not (name == "value" and np.isnan(column).all())}
 
-    def __str__(self) -> str:
-        lines = [super().__str__()]
+    def _remarks(self) -> list[str]:
+        """Return what stands below the table, in print and in a notebook."""
+        lines = []
         if self.unattributed_conversions:
             worth = "" if np.isnan(self.unattributed_value) else f" worth {format_number(self.unattributed_value)}"
             lines.append(f"unattributed: {format_number(self.unattributed_conversions)} conversions{worth}")
         lines += [f"note: {note}" for note in self.notes]
-        return "\n".join([*lines, NOT_INCREMENTAL])
+        return [*lines, NOT_INCREMENTAL]
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *self._remarks()])
+
+    def _repr_html_(self) -> str:
+        below = "".join(f"<p>{html.escape(line)}</p>" for line in self._remarks())
+        return html_table(self._table(), caption=repr(self)) + below
+
+
+def _or_misspelt(name: str, known: list[str]) -> str:
+    hint = did_you_mean(name, known)
+    return f", or its name is another here.{hint}" if hint else ""
 
 
 def _shares(credit: FloatArray) -> FloatArray:

@@ -13,40 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.attribution import _fields as fields
-from relmark.attribution import _transforms
-from relmark.attribution._asked import JourneyReports
+from relmark.attribution import _transforms, overlaps, reports
 from relmark.attribution._events import journeys_of_log
 from relmark.attribution._paths import journeys_of_paths
 from relmark.attribution._rows import journeys_of_rows
+from relmark.attribution.journey_columns import JourneyColumns
 from relmark.core.checks import one_of, text, whole
-from relmark.core.results import ColumnarResult, Result
+from relmark.core.log import EventLog
 from relmark.core.time import Instant
-
-if TYPE_CHECKING:
-    from relmark.core.log import EventLog
 
 __all__ = ["Journeys"]
 
-Codes = npt.NDArray[np.int32]
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-
-_PRINTED = 60  # characters of a path in a table
-
-
-def _cut(path: str) -> str:
-    return (path or "(no touch)") if len(path) <= _PRINTED else f"{path[: _PRINTED - 4]} ..."
-
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Journeys(JourneyReports, ColumnarResult):
+class Journeys(JourneyColumns):
     """Paths of touches with how many conversions, how much value and how many others each one had.
 
     Most callers use `from_paths`, `from_events` or `from_columns`; the constructor takes what they make.
@@ -82,25 +68,6 @@ class Journeys(JourneyReports, ColumnarResult):
     >>> j.channels.tolist()
     ['mail', 'search']
     """
-
-    codes: Codes = attrs.field(converter=fields.codes_of)
-    offsets: IntArray = attrs.field(converter=fields.offsets_of)
-    channels: npt.NDArray[np.str_] = attrs.field(converter=fields.names_of)
-    conversions: FloatArray = attrs.field(converter=fields.conversions_of)
-    value: FloatArray | None = attrs.field(default=None, converter=fields.value_of)
-    nulls: FloatArray = attrs.field(
-        default=attrs.Factory(fields.no_nulls_of, takes_self=True), converter=fields.nulls_of
-    )
-    times: IntArray | None = attrs.field(default=None, converter=fields.instants_of)
-    ends: IntArray | None = attrs.field(default=None, converter=fields.instants_of)
-    customer_id: npt.NDArray[Any] | None = None
-    notes: tuple[str, ...] = ()
-    _lengths: IntArray = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Check that the columns fit each other."""
-        object.__setattr__(self, "_lengths", fields.checked_lengths(self))
-        Result.__attrs_post_init__(self)
 
     @classmethod
     def from_paths(
@@ -162,6 +129,7 @@ class Journeys(JourneyReports, ColumnarResult):
         nulls: npt.ArrayLike | None = None,
         time: Any = None,
         tz: str = "UTC",
+        after_conversion: Literal["new", "keep"] = "new",
     ) -> Self:
         """Return journeys from rows of touches, as analytics tools export them.
 
@@ -171,28 +139,33 @@ class Journeys(JourneyReports, ColumnarResult):
             To which journey each touch belongs.
         channel : array_like of str, shape (T,)
         conversions : array_like, shape (T,)
-            Conversions of each row, added up over a journey: usually 1 on its last touch.
+            How many conversions happened at each row: usually 1 on the last touch. A conversion takes the touches up
+            to and with its row; those after it lead to the next one, or to none.
         value : array_like, shape (T,), optional
-            Added up in the same way.
+            Added up over the rows that a conversion takes; touches that lead to none have no value.
         nulls : array_like, shape (T,), optional
-            Added up in the same way; by default a journey without conversions counts one.
+            Added up in the same way; by default touches that lead to no conversion count one.
         time : array_like of datetime64 or aware datetimes, shape (T,), optional
             Puts the touches of a journey in order, ties in row order; without it the rows are in order. A journey ends
             at its last touch.
         tz : str
             The zone of datetime64 values.
+        after_conversion : {"new", "keep"}
+            After a conversion a new journey begins, or earlier touches count again for each later conversion.
 
         Returns
         -------
         Journeys
-            One row a journey, ids ascending; channels in the order in which they first occur.
+            One row for each conversion, and one for touches after the last; ids ascending, then by time. Channels in
+            the order in which they first occur.
 
         Examples
         --------
         >>> Journeys.from_columns(journey=[1, 1, 2], channel=["mail", "search", "mail"], conversions=[0, 1, 0])
         Journeys(journeys=2, touches=3, channels=2, conversions=1, nulls=1)
         """
-        return cls(**journeys_of_rows(journey, channel, conversions, value, nulls, time, tz))
+        fresh = one_of("after_conversion", after_conversion, ("new", "keep")) == "new"
+        return cls(**journeys_of_rows(journey, channel, conversions, value, nulls, time, tz, fresh=fresh))
 
     @classmethod
     def from_events(
@@ -204,9 +177,8 @@ class Journeys(JourneyReports, ColumnarResult):
         as_of: Instant,
         channel: str = "channel",
         lookback: timedelta = timedelta(days=30),
-        after_conversion: Literal["new", "keep"] = "new",
+        after_conversion: Literal["new", "keep", "carry"] = "new",
         gap: timedelta | None = None,
-        max_touches: int | None = None,
         unknown: str | None = None,
         still_open: Literal["null", "drop"] = "null",
         tz: str = "UTC",
@@ -228,13 +200,12 @@ class Journeys(JourneyReports, ColumnarResult):
             The property of touches that names the channel.
         lookback : timedelta
             How long before a conversion a touch may lie.
-        after_conversion : {"new", "keep"}
+        after_conversion : {"new", "keep", "carry"}
             After a conversion a new journey begins, or a touch counts again for every later conversion within
-            `lookback`.
+            `lookback`. "carry" is "new", but a conversion that no touch came before takes the last touch before the
+            conversions that preceded it, within `lookback`: it counts until a newer one comes.
         gap : timedelta, optional
             The silence that ends a null journey; `lookback` by default.
-        max_touches : int, optional
-            Keep that many of the latest touches of each journey.
         unknown : str, optional
             The name of touches without a channel; by default such a touch is an error.
         still_open : {"null", "drop"}
@@ -246,7 +217,7 @@ class Journeys(JourneyReports, ColumnarResult):
         Returns
         -------
         Journeys
-            One row a conversion, in order of customer and time, then the null journeys; with times and customer_id.
+            One row per conversion, in order of customer and time, then the null journeys; with times and customer_id.
             Channels are ascending.
 
         Raises
@@ -264,54 +235,11 @@ class Journeys(JourneyReports, ColumnarResult):
                 lookback=lookback,
                 after_conversion=after_conversion,
                 gap=gap,
-                max_touches=max_touches,
                 unknown=unknown,
                 still_open=still_open,
                 tz=tz,
             )
         )
-
-    def __len__(self) -> int:
-        """Return the number of rows: distinct paths, or single journeys where none were merged."""
-        return len(self.conversions)
-
-    @property
-    def lengths(self) -> IntArray:
-        """The number of touches of each journey, shape (P,)."""
-        return self._lengths
-
-    @property
-    def total_conversions(self) -> float:
-        """All conversions, those without touches among them."""
-        return float(self.conversions.sum())
-
-    @property
-    def total_value(self) -> float:
-        """The value of all conversions, NaN where the journeys have none."""
-        return float("nan") if self.value is None else float(self.value.sum())
-
-    @property
-    def total_nulls(self) -> float:
-        """How many journeys ended without a conversion."""
-        return float(self.nulls.sum())
-
-    @property
-    def paths(self) -> list[str]:
-        """Each journey as text, touches joined by " > "."""
-        return self.path_texts(range(len(self)))
-
-    def path_texts(self, rows: Iterable[int]) -> list[str]:
-        """Return some journeys as text."""
-        names = self.channels.tolist()
-        return [
-            " > ".join(names[code] for code in self.codes[self.offsets[row] : self.offsets[row + 1]].tolist())
-            for row in rows
-        ]
-
-    def totals(self) -> FloatArray:
-        """Return conversions and, where there is one, value as columns, shape (P, 1 or 2)."""
-        columns = [self.conversions] if self.value is None else [self.conversions, self.value]
-        return np.stack(columns, axis=1)
 
     def collapse_repeats(self) -> Self:
         """Return the journeys with each run of one channel as a single touch, the run's last."""
@@ -383,35 +311,40 @@ class Journeys(JourneyReports, ColumnarResult):
     def _keeping(self, keep: npt.NDArray[np.bool_]) -> Self:
         return attrs.evolve(self, **_transforms.kept(self, keep))
 
-    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return one row a journey: the path as text, its counts, and whose it is where that is known."""
-        texts = self.paths
-        columns: dict[str, Any] = {
-            "customer_id": self.customer_id,
-            "path": np.array(texts, dtype=np.str_) if texts else np.empty(0, dtype="<U1"),
-            "conversions": self.conversions,
-            "value": self.value,
-            "nulls": self.nulls,
-        }
-        return {name: column for name, column in columns.items() if column is not None}
+    # reports
 
-    def _facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {
-            "journeys": len(self),
-            "touches": len(self.codes),
-            "channels": len(self.channels),
-            "conversions": self.total_conversions,
-        }
-        if self.value is not None:
-            facts["value"] = self.total_value
-        return facts | {"nulls": self.total_nulls}
+    def path_lengths(self) -> reports.PathLengths:
+        """Return how many touches journeys have, those that convert and the others."""
+        return reports.path_lengths(self)
 
-    def _table(self) -> dict[str, Any]:
-        shown_rows = min(len(self), 21)
-        columns: dict[str, Any] = {
-            "path": [*map(_cut, self.path_texts(range(shown_rows))), *[""] * (len(self) - shown_rows)],
-            "conversions": self.conversions,
-        }
-        if self.value is not None:
-            columns["value"] = self.value
-        return columns | {"nulls": self.nulls}
+    def touches_to_conversion(self) -> reports.TouchesToConversion:
+        """Return how many touches come before a conversion, with running shares."""
+        return reports.touches_to_conversion(self)
+
+    def time_lags(self, edges: Iterable[timedelta] | None = None) -> reports.TimeLags:
+        """Return how long journeys take from first touch to end, those that convert and the others."""
+        return reports.time_lags(self, edges)
+
+    def assists(self) -> reports.Assists:
+        """Return for each channel how often it assisted, came first and came last before a conversion."""
+        return reports.assists(self)
+
+    def positions(self) -> reports.ChannelPositions:
+        """Return for each channel the conversions whose journeys it opened, continued, closed or was alone in."""
+        return reports.positions(self)
+
+    def top_paths(self, n: int = 10) -> reports.TopPaths:
+        """Return the n paths with most conversions."""
+        return reports.top_paths(self, n)
+
+    def overlap(self) -> overlaps.Overlap:
+        """Return for each pair of channels the conversions whose journeys have both."""
+        return overlaps.overlap(self)
+
+    def first_and_last(self) -> overlaps.FirstAndLast:
+        """Return the conversions by first and by last channel."""
+        return overlaps.first_and_last(self)
+
+    def channel_sets(self) -> overlaps.ChannelSets:
+        """Return the sets of channels that journeys have, with their counts."""
+        return overlaps.channel_sets(self)

@@ -100,11 +100,13 @@ class Markov(AttributionModel):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TransitionMatrix(ColumnarResult):
-    """The transition probabilities between named states, one row a pair that occurs.
+    """The transition probabilities between named states, one row per pair that occurs.
 
     Parameters
     ----------
     source, target : ndarray of str, shape (M,)
+    source_state, target_state : ndarray of int64, shape (M,)
+        The places of both in `states`; names alone may be ambiguous, as where a channel is called "a > b".
     probability : ndarray of float64, shape (M,)
         The probabilities of one source add up to 1.
     states : tuple of str
@@ -113,17 +115,20 @@ class TransitionMatrix(ColumnarResult):
 
     source: npt.NDArray[np.str_]
     target: npt.NDArray[np.str_]
+    source_state: IntArray
+    target_state: IntArray
     probability: FloatArray
     states: tuple[str, ...]
 
     def to_array(self) -> FloatArray:
         """Return the matrix with rows and columns in the order of `states`; the last two states lead to themselves."""
-        place = {name: k for k, name in enumerate(self.states)}
-        out = np.zeros((len(place), len(place)))
-        rows = [place[name] for name in self.source.tolist()]
-        out[rows, [place[name] for name in self.target.tolist()]] = self.probability
+        out = np.zeros((len(self.states), len(self.states)))
+        out[self.source_state, self.target_state] = self.probability
         out[-2, -2] = out[-1, -1] = 1.0
         return out
+
+    def _table(self) -> dict[str, Any]:
+        return {"source": self.source, "target": self.target, "probability": self.probability}
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return `to_array`, so that numpy functions take the matrix."""
@@ -260,11 +265,13 @@ class MarkovModel(Definition, Result):
         return TransitionMatrix(
             source=names[source],
             target=names[target],
+            source_state=source,
+            target_state=target,
             probability=weight / weighted(source, weight, n)[source],
             states=tuple(names.tolist()),
         )
 
-    def simulate(self, n: int, rng: np.random.Generator | int | None = None, *, max_touches: int = 10_000) -> Journeys:
+    def simulate(self, n: int, rng: np.random.Generator | int | None = 0, *, max_touches: int = 10_000) -> Journeys:
         """Return n journeys drawn from the model, equal paths merged.
 
         Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Self
@@ -10,7 +11,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.attribution._touches import divided, journey_of_touch, normalised, position_of_touch, times_met
+from relmark.attribution._touches import divided, journey_of_touch, normalized, position_of_touch, times_met
 from relmark.attribution.credit import NO_VALUE, Credit, TouchCredit
 from relmark.attribution.journeys import Journeys
 from relmark.core.checks import fraction, generator, shown, whole
@@ -63,7 +64,7 @@ class AttributionModel(Definition):
     def touches(self, journeys: Journeys) -> TouchCredit:
         """Return what each touch of each journey gets, as `attribute(..., per_journey=True)` does."""
         checked(journeys)
-        weights = normalised(self._weights(journeys), journeys.offsets)
+        weights = normalized(self._weights(journeys), journeys.offsets)
         conversions = weights * np.repeat(journeys.conversions, journeys.lengths)
         value = journeys.value
         return TouchCredit(
@@ -75,7 +76,7 @@ class AttributionModel(Definition):
         )
 
     def bootstrap(
-        self, journeys: Journeys, n: int = 200, rng: np.random.Generator | int | None = None, level: float = 0.95
+        self, journeys: Journeys, n: int = 200, rng: np.random.Generator | int | None = 0, level: float = 0.95
     ) -> Credit:
         """Return the credit with percentile intervals from resampled journeys.
 
@@ -107,15 +108,12 @@ class AttributionModel(Definition):
         n, level, rng = whole("n", n, low=2), fraction("level", level), generator(rng)
         best = self.attribute(journeys)
         fixed = self._fixed(journeys)
-        # Value goes with conversions, in a row without any with its nulls.
-        earned = journeys.conversions > 0.0
-        base = np.where(earned, journeys.conversions, journeys.nulls)
-        worth = None if journeys.value is None else divided(journeys.value, base, otherwise=0.0)
+        worth = None if journeys.value is None else divided(journeys.value, journeys.conversions, otherwise=0.0)
         draws = np.empty((n, 2, len(journeys.channels)))
         for k in range(n):
             conversions = rng.poisson(journeys.conversions).astype(np.float64)
             nulls = rng.poisson(journeys.nulls).astype(np.float64)
-            value = None if worth is None else worth * np.where(earned, conversions, nulls)
+            value = None if worth is None else worth * conversions
             credit = fixed.attribute(attrs.evolve(journeys, conversions=conversions, nulls=nulls, value=value))
             draws[k, 0], draws[k, 1] = credit.conversions, credit.value
         ends = np.quantile(draws, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=0)
@@ -250,10 +248,23 @@ def by_effects(journeys: Journeys, effects: list[FloatArray]) -> tuple[FloatArra
     for k, total in enumerate(totals.tolist()):
         whole_effect = effects[k].sum()
         if whole_effect != 0.0:
-            out[:, k] = effects[k] / whole_effect * total
+            out[:, k] = balanced(effects[k] / whole_effect * total, total)
         else:
             rest[k] = total
     return out, tuple(rest)
+
+
+def balanced(credit: FloatArray, total: float) -> FloatArray:
+    """Return credit whose exact sum is the total to the last bit that its smallest part has.
+
+    Where credits of both signs are far larger than what they share, rounding of the large ones is not small beside it:
+    the channel with the smallest credit takes what is left.
+    """
+    credit = credit.copy()
+    at = int(np.argmin(np.where(credit == 0.0, np.inf, np.abs(credit))))
+    for _ in range(3):
+        credit[at] += total - math.fsum(credit.tolist())
+    return credit
 
 
 def effect_weights(journeys: Journeys, effects: FloatArray) -> FloatArray:

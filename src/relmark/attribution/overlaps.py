@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.attribution._touches import divided, first_of_channel, journey_of_touch, weighted
+from relmark.attribution._transforms import merged
+from relmark.attribution.journey_columns import JourneyColumns
 from relmark.core.results import ColumnarResult, Result
-
-if TYPE_CHECKING:
-    from relmark.attribution.journeys import Journeys
 
 __all__ = ["ChannelSets", "FirstAndLast", "Overlap"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+
+def _beside(title: str, names: npt.NDArray[np.str_], matrix: FloatArray) -> dict[str, Any]:
+    """Return a matrix as columns, one for each name, beside the names; one of the title's own name is marked."""
+    table: dict[str, Any] = {title: names}
+    for k, name in enumerate(names.tolist()):
+        table[f"{name} (channel)" if name == title else name] = matrix[:, k]
+    return table
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -51,10 +58,10 @@ class Overlap(Result):
         return {"channels": len(self.channels)}
 
     def _table(self) -> dict[str, Any]:
-        return {"channel": self.channels} | {str(name): self.matrix[:, k] for k, name in enumerate(self.channels)}
+        return _beside("channel", self.channels, self.matrix)
 
 
-def overlap(j: Journeys) -> Overlap:
+def overlap(j: JourneyColumns) -> Overlap:
     """Return for each pair of channels the conversions whose journeys have both."""
     from scipy.sparse import csr_array
 
@@ -85,10 +92,10 @@ class FirstAndLast(Result):
         return {"channels": len(self.channels), "conversions": float(self.matrix.sum())}
 
     def _table(self) -> dict[str, Any]:
-        return {"first \\ last": self.channels} | {str(name): self.matrix[:, k] for k, name in enumerate(self.channels)}
+        return _beside("first \\ last", self.channels, self.matrix)
 
 
-def first_and_last(j: Journeys) -> FirstAndLast:
+def first_and_last(j: JourneyColumns) -> FirstAndLast:
     """Return the conversions by first and by last channel."""
     n = len(j.channels)
     some = j.lengths > 0
@@ -99,7 +106,7 @@ def first_and_last(j: Journeys) -> FirstAndLast:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ChannelSets(ColumnarResult):
-    """The sets of channels that journeys have: one row a set, most conversions first.
+    """The sets of channels that journeys have: one row per set, most conversions first.
 
     Parameters
     ----------
@@ -121,18 +128,17 @@ class ChannelSets(ColumnarResult):
     rate: FloatArray
 
 
-def channel_sets(j: Journeys) -> ChannelSets:
+def channel_sets(j: JourneyColumns) -> ChannelSets:
     """Return the sets of channels that journeys have, with their counts."""
     n = len(j.channels)
     once = first_of_channel(j.codes, j.offsets, n)
     before = np.concatenate(([0], np.cumsum(once)))[j.offsets]
     journey = journey_of_touch(before)
     ordered = np.sort(journey * max(n, 1) + j.codes[once])  # each journey's channels ascending
-    sets = attrs.evolve(
-        j, codes=(ordered % max(n, 1)).astype(np.int32), offsets=before, times=None, ends=None
-    ).merge_duplicates()
+    each = attrs.evolve(j, codes=(ordered % max(n, 1)).astype(np.int32), offsets=before, times=None, ends=None)
+    sets = attrs.evolve(each, **merged(each))
     best = np.argsort(-sets.conversions, kind="stable")
-    texts = [text.replace(" > ", " + ") for text in sets.path_texts(best.tolist())]
+    texts = sets.path_texts(best.tolist(), " + ")
     conversions, nulls = sets.conversions[best], sets.nulls[best]
     return ChannelSets(
         channels=np.array(texts, dtype=np.str_) if texts else np.empty(0, dtype="<U1"),

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.attribution._touches import divided, first_of_channel, journey_of_touch, summed_at, weighted
+from relmark.attribution._touches import divided, first_of_channel, journey_of_touch, span, summed_at, weighted
+from relmark.attribution._transforms import merged as merged_fields
+from relmark.attribution.journey_columns import JourneyColumns
 from relmark.core.checks import whole
 from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.core.time import days, duration
-
-if TYPE_CHECKING:
-    from relmark.attribution.journeys import Journeys
 
 __all__ = [
     "Assists",
@@ -34,7 +33,7 @@ IntArray = npt.NDArray[np.int64]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PathLengths(ColumnarResult):
-    """How many touches journeys have: one row a length that occurs, 0 for journeys without touches.
+    """How many touches journeys have: one row per length that occurs, 0 for journeys without touches.
 
     Parameters
     ----------
@@ -57,7 +56,7 @@ class PathLengths(ColumnarResult):
     mean_other: float
 
 
-def path_lengths(j: Journeys) -> PathLengths:
+def path_lengths(j: JourneyColumns) -> PathLengths:
     """Return how many touches journeys have."""
     length, rank = np.unique(j.lengths, return_inverse=True)
     conversions, nulls = (weighted(rank, w, len(length)) for w in (j.conversions, j.nulls))
@@ -107,7 +106,7 @@ class TouchesToConversion(ColumnarResult):
         return float(self.touches[int(np.argmax(enough))])
 
 
-def touches_to_conversion(j: Journeys) -> TouchesToConversion:
+def touches_to_conversion(j: JourneyColumns) -> TouchesToConversion:
     """Return how many touches come before a conversion."""
     some = (j.lengths > 0) & (j.conversions > 0.0)
     touches, rank = np.unique(j.lengths[some], return_inverse=True)
@@ -121,7 +120,7 @@ def touches_to_conversion(j: Journeys) -> TouchesToConversion:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TimeLags(ColumnarResult):
-    """How long journeys take from their first touch to their end: one row a bin.
+    """How long journeys take from their first touch to their end: one row per bin.
 
     Parameters
     ----------
@@ -140,7 +139,7 @@ class TimeLags(ColumnarResult):
     mean_days_other: float
 
 
-def time_lags(j: Journeys, edges: Iterable[timedelta] | None = None) -> TimeLags:
+def time_lags(j: JourneyColumns, edges: Iterable[timedelta] | None = None) -> TimeLags:
     """Return how long journeys with touches take; `edges` are where bins after the first begin.
 
     By default bins begin after 1, 2, 3, 5, 7, 14, 30, 60 and 90 days.
@@ -151,7 +150,7 @@ def time_lags(j: Journeys, edges: Iterable[timedelta] | None = None) -> TimeLags
             "from_columns(time=...)."
         )
     chosen = [days(n) for n in (1, 2, 3, 5, 7, 14, 30, 60, 90)] if edges is None else list(edges)
-    begins = np.array([duration("edges", edge) for edge in chosen], dtype=np.int64)
+    begins = np.array([span("edges", edge) for edge in chosen], dtype=np.int64)
     if (np.diff(begins) <= 0).any():
         raise InputError("edges must ascend: give each later than the one before.")
     some = j.lengths > 0
@@ -170,7 +169,7 @@ def time_lags(j: Journeys, edges: Iterable[timedelta] | None = None) -> TimeLags
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Assists(ColumnarResult):
-    """How often each channel assisted, opened and closed: one row a channel.
+    """How often each channel assisted, opened and closed: one row per channel.
 
     Parameters
     ----------
@@ -197,7 +196,7 @@ class Assists(ColumnarResult):
     assisted_share: float
 
 
-def assists(j: Journeys) -> Assists:
+def assists(j: JourneyColumns) -> Assists:
     """Return how often each channel assisted, opened and closed conversions."""
     n = len(j.channels)
     totals = j.totals()
@@ -229,7 +228,7 @@ def assists(j: Journeys) -> Assists:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ChannelPositions(ColumnarResult):
-    """Where channels stand in converting journeys: one row a channel.
+    """Where channels stand in converting journeys: one row per channel.
 
     Parameters
     ----------
@@ -250,7 +249,7 @@ class ChannelPositions(ColumnarResult):
     mean_position: FloatArray
 
 
-def positions(j: Journeys) -> ChannelPositions:
+def positions(j: JourneyColumns) -> ChannelPositions:
     """Return where channels stand in converting journeys."""
     n = len(j.channels)
     lengths = np.repeat(j.lengths, j.lengths)
@@ -274,7 +273,7 @@ def positions(j: Journeys) -> ChannelPositions:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TopPaths(ColumnarResult):
-    """The paths with most conversions: one row a path, best first.
+    """The paths with most conversions: one row per path, best first.
 
     Parameters
     ----------
@@ -296,10 +295,10 @@ class TopPaths(ColumnarResult):
     rate: FloatArray
 
 
-def top_paths(j: Journeys, n: int) -> TopPaths:
+def top_paths(j: JourneyColumns, n: int) -> TopPaths:
     """Return the n paths with most conversions, equal paths merged; ties in the order of the journeys."""
     n = whole("n", n, low=1)
-    merged = j.merge_duplicates()
+    merged = attrs.evolve(j, **merged_fields(j))
     best = np.argsort(-merged.conversions, kind="stable")[:n]
     conversions = merged.conversions[best]
     total = merged.total_conversions

@@ -80,21 +80,23 @@ def channel_returns(
     margin: float,
     acquired: Mapping[str, float] | None,
     model: str,
+    reasons: Mapping[str, str],
 ) -> ChannelReturns:
     """Return the returns of channels, costs matched by name."""
     margin = number("margin", margin, low=0.0, high=1.0)
     cost = _aligned("costs", channels, costs)
     customers = conversions if acquired is None else _aligned("acquired", channels, acquired)
 
-    reasons = [
-        "no cost given" if np.isnan(spent)
+    why = [
+        reasons[name] if name in reasons
+        else "no cost given" if np.isnan(spent)
         else "no value" if np.isnan(worth)
         else "cost is 0" if spent == 0.0
         else "no conversions credited" if orders <= 0.0
         else "no customers acquired" if not people > 0.0
         else ""
-        for spent, worth, orders, people in zip(
-            cost.tolist(), value.tolist(), conversions.tolist(), customers.tolist(), strict=True
+        for name, spent, worth, orders, people in zip(
+            channels.tolist(), cost.tolist(), value.tolist(), conversions.tolist(), customers.tolist(), strict=True
         )
     ]  # fmt: skip
     return ChannelReturns(
@@ -106,7 +108,7 @@ def channel_returns(
         roi=divided(margin * value - cost, cost),
         cpo=divided(cost, conversions),
         cpa=divided(cost, customers),
-        reason=np.array(reasons, dtype=np.str_) if reasons else np.empty(0, dtype="<U1"),
+        reason=np.array(why, dtype=np.str_) if why else np.empty(0, dtype="<U1"),
         margin=margin,
         model=model,
     )

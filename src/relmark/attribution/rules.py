@@ -127,6 +127,9 @@ def _names(values: Any) -> tuple[str, ...]:
     return names
 
 
+DIRECT = ("direct", "(direct)", "(direct) / (none)", "(direct)/(none)", "(none)")
+
+
 @attrs.frozen
 class LastNonDirect(_OneTouch):
     """Give everything to the last touch that is not of an ignored channel; where all are, to the last.
@@ -134,7 +137,8 @@ class LastNonDirect(_OneTouch):
     Parameters
     ----------
     ignored : str or iterable of str
-        Channels that nobody pays for, such as direct visits. Names that no journey has are fine.
+        Channels that nobody pays for, such as direct visits, whatever their case; by default the names that analytics
+        tools give to direct visits. Names that no journey has are fine.
 
     Examples
     --------
@@ -144,10 +148,11 @@ class LastNonDirect(_OneTouch):
     """
 
     name: ClassVar[str] = "last_non_direct"
-    ignored: tuple[str, ...] = attrs.field(default=("direct",), converter=_names)
+    ignored: tuple[str, ...] = attrs.field(default=DIRECT, converter=_names)
 
     def _chosen(self, journeys: Some) -> IntArray:
-        ignored = np.isin(journeys.channels, self.ignored)
+        names = {name.strip().casefold() for name in self.ignored}
+        ignored = np.array([name.casefold() in names for name in journeys.channels.tolist()], dtype=np.bool_)
         return last_where(~ignored, journeys.codes, journeys.offsets)
 
 
@@ -219,8 +224,8 @@ class PositionBased(_Rule):
     Parameters
     ----------
     first, middle, last : float
-        Parts that add up to 1: .4, .2, .4 is the U shape; .2, .2, .6 the J shape. Of two touches each gets half, a
-        single one gets everything.
+        Parts that add up to 1: .4, .2, .4 is the U shape; .2, .2, .6 the J shape. Of two touches the middle's part
+        goes to both ends in proportion (.2, .2, .6 gives a quarter and three quarters); a single one gets everything.
 
     Examples
     --------
@@ -253,8 +258,9 @@ class PositionBased(_Rule):
         bounds[-1] = len(codes)
         each = np.zeros((2 * len(starts) + 1, totals.shape[1]))
         each[1::2] = self.middle * totals / np.maximum(lengths - 2, 1)[:, None]
-        first = totals * np.array([0.0, 1.0, 0.5, self.first])[kind][:, None]
-        last = totals * np.array([0.0, 0.0, 0.5, self.last])[kind][:, None]
+        of_two = self.first / (self.first + self.last)
+        first = totals * np.array([0.0, 1.0, of_two, self.first])[kind][:, None]
+        last = totals * np.array([0.0, 0.0, 1.0 - of_two, self.last])[kind][:, None]
         starts, ends, first, last = _of_touched(block, starts, ends, first, last)
         return (
             spread(codes, bounds, each, n, block.ones)
@@ -265,11 +271,12 @@ class PositionBased(_Rule):
     def _weights(self, journeys: Some) -> FloatArray:
         lengths = journeys.lengths
         weights = np.repeat(self.middle / np.maximum(lengths - 2, 1), lengths)
+        of_two = self.first / (self.first + self.last)
         several, two, touched = lengths > 2, lengths == 2, lengths > 0
         starts, ends = journeys.offsets[:-1], journeys.offsets[1:] - 1
-        weights[starts[touched]] = np.where(several, self.first, np.where(two, 0.5, 1.0))[touched]
+        weights[starts[touched]] = np.where(several, self.first, np.where(two, of_two, 1.0))[touched]
         last = several | two
-        weights[ends[last]] = np.where(several, self.last, 0.5)[last]
+        weights[ends[last]] = np.where(several, self.last, 1.0 - of_two)[last]
         return weights
 
 

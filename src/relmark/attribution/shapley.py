@@ -19,7 +19,7 @@ from relmark.attribution._touches import (
     divided,
     first_of_channel,
     journey_of_touch,
-    normalised,
+    normalized,
     position_of_touch,
     shared_by_weight,
     times_met,
@@ -175,6 +175,6 @@ def _by_position(journeys: Journeys, weights: FloatArray) -> FloatArray:
             f"{len(journeys.channels)} channels by {longest:,} positions are too many: "
             "shorten journeys with last_n first."
         )
-    share = normalised(weights, journeys.offsets) * journeys.conversions[journey_of_touch(journeys.offsets)]
+    share = normalized(weights, journeys.offsets) * journeys.conversions[journey_of_touch(journeys.offsets)]
     cell = journeys.codes * np.int64(longest) + position_of_touch(journeys.offsets)
     return weighted(cell, share, cells).reshape(len(journeys.channels), longest)

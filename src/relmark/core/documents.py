@@ -10,26 +10,29 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import whole
-from relmark.core.errors import DefinitionError, LimitError
+from relmark.core.errors import DefinitionError, InputError, LimitError
 from relmark.core.names import did_you_mean
 
 __all__ = [
     "Definition",
     "Limits",
     "NumbersDefinition",
+    "built",
     "canonical",
     "check_keys",
     "fingerprint",
     "open_envelope",
     "parse_json",
 ]
+
+_T = TypeVar("_T")
 
 _BEYOND = 2**63
 _STEP_OF_BYTE = np.zeros(256, dtype=np.int64)
@@ -359,3 +362,26 @@ class NumbersDefinition(Definition):
             if isinstance(body[name], bool) or not isinstance(body[name], (int, float)):
                 raise DefinitionError(f"{body[name]!r} is no number.", path=f"$.{name}", code="wrong_type")
         return cls(**body)
+
+
+def built(cls: type[_T], body: Mapping[str, Any]) -> _T:
+    """Return the object of a stored body; what its validators refuse becomes a DefinitionError."""
+    try:
+        return cls(**body)
+    except DefinitionError:
+        raise
+    except (InputError, TypeError, ValueError) as error:
+        raise DefinitionError(str(error), code="wrong_value") from None
+
+
+def pairs_of(value: Any, path: str) -> dict[str, Any]:
+    """Return a stored list of [name, number] as a mapping in its order."""
+    good = isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in value
+    )
+    if not good:
+        raise DefinitionError("a list of [name, share] pairs is needed.", path=path, code="wrong_type")
+    pairs: dict[str, Any] = dict(value)
+    if len(pairs) < len(value):
+        raise DefinitionError("a name is given twice.", path=path, code="duplicate_key")
+    return pairs

@@ -1,4 +1,4 @@
-"""Kernels: centred second moments of columns by cell, in one read."""
+"""Kernels: centered second moments of columns by cell, in one read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_LOST = 1e4  # how much larger than what is kept the numbers may be that can
 FEW_CELLS = 16  # up to here a block is split by cell and multiplied; beyond, sums by cell are cheaper
 
 
-def centred_sums(
+def centered_sums(
     arrays: Sequence[npt.NDArray[Any]],
     cell: IntArray,
     cells: int,
@@ -38,6 +38,20 @@ def centred_sums(
             known[i, j] = known[j, i] = True
         scatter[:, ~known] = np.nan
     return count, mean, scatter
+
+
+def third_sums(array: npt.NDArray[Any], cell: IntArray, mean: FloatArray) -> FloatArray:
+    """Return the sums of cubed deviations from each cell's mean, shape (cells,); cells below zero are left out."""
+    out: FloatArray = np.zeros(len(mean))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for low in range(0, len(cell), PIECE):
+            codes = cell[low : low + PIECE]
+            values = array[low : low + PIECE]
+            if codes.min(initial=0) < 0:
+                values, codes = values[codes >= 0], codes[codes >= 0]
+            away = values - mean[codes]
+            out += np.bincount(codes, weights=away * away * away, minlength=len(mean))
+    return out
 
 
 def _sums(
@@ -137,7 +151,7 @@ def _shift(block: npt.NDArray[Any]) -> float:
 def _by_block(
     arrays: Sequence[npt.NDArray[Any]], cell: IntArray, cells: int, pairs: Sequence[tuple[int, int]]
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the sums for few cells: the rows of each cell in a block, gathered, centred and multiplied."""
+    """Return the sums for few cells: the rows of each cell in a block, gathered, centered and multiplied."""
     k = len(arrays)
     count, mean, scatter = np.zeros(cells), np.zeros((cells, k)), np.zeros((cells, k, k))
     rows = max(ROWS * min(cells, 4), ROWS)
@@ -153,16 +167,16 @@ def _by_block(
                     continue
                 part = [row[:n] for row in buffer]
                 average, slack = np.empty(k), np.empty(k)
-                for column, (values, centred) in enumerate(zip(block, part, strict=True)):
+                for column, (values, centered) in enumerate(zip(block, part, strict=True)):
                     if values.dtype == np.float64:
                         # Positions are known to be inside: "clip" spares take the check and a copy.
-                        values.take(at, out=centred, mode="clip")
+                        values.take(at, out=centered, mode="clip")
                     else:
-                        centred[:] = values[at]
-                    average[column] = centred.dot(ones[:n]) / n
-                    np.subtract(centred, average[column], out=centred)
+                        centered[:] = values[at]
+                    average[column] = centered.dot(ones[:n]) / n
+                    np.subtract(centered, average[column], out=centered)
                     # What rounding left in the mean is taken out again: Chan's corrected two-pass sum.
-                    slack[column] = centred.dot(ones[:n]) / n
+                    slack[column] = centered.dot(ones[:n]) / n
                 together = count[one] + n
                 delta = average + slack - mean[one]
                 mean[one] += delta * (n / together)
@@ -197,11 +211,11 @@ def _by_sums(
         for column, array in enumerate(arrays):
             shift = float(array[0]) if len(array) else 0.0
             values = array.astype(np.float64) - shift
-            centre = np.bincount(cell, weights=values, minlength=cells) / safe
-            values -= centre[cell]
+            center = np.bincount(cell, weights=values, minlength=cells) / safe
+            values -= center[cell]
             slack = np.bincount(cell, weights=values, minlength=cells) / safe
             values -= slack[cell]
-            mean[:, column] = np.where(count > 0, centre + slack + shift, 0.0)
+            mean[:, column] = np.where(count > 0, center + slack + shift, 0.0)
             away.append(values)
         for i, j in pairs:
             scatter[:, i, j] = scatter[:, j, i] = np.bincount(cell, weights=away[i] * away[j], minlength=cells)

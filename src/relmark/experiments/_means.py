@@ -14,7 +14,9 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
+COLLINEAR = 1e-10  # what is left of a covariate's variance beside the others, below which it says nothing of its own
 EXACT = 1e-13  # what is left of a variance below this share of it is rounding
 NORMAL_FROM = 1e7  # degrees of freedom from which Student's t is the normal to 7 digits
 
@@ -51,6 +53,24 @@ def t_tail(t: FloatArray, df: FloatArray) -> FloatArray:
     return 2 * np.where(df < NORMAL_FROM, stdtr(np.minimum(df, NORMAL_FROM), -np.abs(t)), ndtr(-np.abs(t)))
 
 
+def t_of_normal(z: FloatArray, df: FloatArray) -> FloatArray:
+    """Return the value that Student's t passes as seldom as the normal passes z."""
+    z, df = np.broadcast_arrays(np.asarray(z, dtype=np.float64), np.asarray(df, dtype=np.float64))
+    out = z.copy()
+    small = (df > 0) & (df < NORMAL_FROM) & np.isfinite(z)
+    out[small] = -stdtrit(df[small], ndtr(-z[small]))
+    return np.where(df > 0, out, np.inf)
+
+
+def normal_of_t(t: FloatArray, df: FloatArray) -> FloatArray:
+    """Return the value that the normal passes as seldom as Student's t passes t, with its sign."""
+    t, df = np.broadcast_arrays(np.asarray(t, dtype=np.float64), np.asarray(df, dtype=np.float64))
+    out = np.abs(t)
+    small = (df > 0) & (df < NORMAL_FROM)
+    out[small] = -ndtri(np.maximum(stdtr(df[small], -np.abs(t[small])), 1e-300))
+    return np.where(df > 0, np.copysign(out, t), 0.0)
+
+
 def satterthwaite(*parts: tuple[FloatArray, FloatArray]) -> FloatArray:
     """Return the degrees of freedom of a sum of estimated variances, each with its own."""
     total: FloatArray = np.zeros_like(parts[0][0])
@@ -61,8 +81,18 @@ def satterthwaite(*parts: tuple[FloatArray, FloatArray]) -> FloatArray:
     return np.asarray(np.divide(total**2, below, out=np.full(np.shape(total), np.nan), where=below > 0))
 
 
+def lent(s1: FloatArray, s0: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return two arms' variances, where an arm in which nobody differs from anybody takes the other's.
+
+    A variance of zero in a few people says that there were few, and not that the arm is known exactly: where one buyer
+    in twenty is expected, a control group of ten usually has none.
+    """
+    return np.where((s1 == 0) & (s0 > 0), s0, s1), np.where((s0 == 0) & (s1 > 0), s1, s0)
+
+
 def welch(n1: FloatArray, m1: FloatArray, s1: FloatArray, n0: FloatArray, m0: FloatArray, s0: FloatArray) -> Pair:
     """Return the pair of plain means from counts, means and variances."""
+    s1, s0 = lent(s1, s0)
     v11, v00 = s1 / np.where(n1 > 0, n1, np.nan), s0 / np.where(n0 > 0, n0, np.nan)
     return Pair(m1, m0, v11, v00, np.zeros_like(v11), satterthwaite((v11, n1 - 1), (v00, n0 - 1)))
 
@@ -72,8 +102,8 @@ def adjusted(
     y: tuple[FloatArray, FloatArray],
     x: tuple[FloatArray, FloatArray],
     cov: tuple[FloatArray, FloatArray],
-) -> tuple[Pair, npt.NDArray[np.bool_]]:
-    """Return means adjusted for q covariates by a regression within each arm, and where a covariate does not vary.
+) -> tuple[Pair, BoolArray]:
+    """Return means adjusted for q covariates by a regression within each arm, and which covariates were used (s, q).
 
     Parameters
     ----------
@@ -91,52 +121,85 @@ def adjusted(
     with x, so that mu_a = ebar_a + theta_a' xbar: the errors of ebar are independent between arms, and those of xbar
     are shared, which is what a relative effect must not forget:
     cov(mu_a, mu_b) = [a = b] s2_e,a (1 / n_a + d_a' Sxx_a^-1 d_a) + theta_a' V(xbar) theta_b, with d_a = xbar_a - xbar
-    and V(xbar) = sum_a w_a^2 C_xx,a / n_a, w_a = n_a / n. s2_e has n_a - 1 - q degrees of freedom.
+    and V(xbar) = sum_a w_a^2 C_xx,a / n_a, w_a = n_a / n. s2_e has n_a - 1 - q degrees of freedom. A covariate whose
+    slope cannot be estimated in both arms is left out of both (`estimable`).
     """
-    q = x[0].shape[-1]
+    used = estimable(n, cov)
+    q = used.sum(axis=1)
     together = n[0] + n[1]
     weight = [np.where(together > 0, k / np.maximum(together, 1), np.nan) for k in n]
-    centre = weight[0][:, None] * x[0] + weight[1][:, None] * x[1]
+    center = weight[0][:, None] * x[0] + weight[1][:, None] * x[1]
     shares = [(w * w) / np.maximum(k, 1) for w, k in zip(weight, n, strict=True)]
     spread = shares[0][:, None, None] * cov[0][:, 1:, 1:] + shares[1][:, None, None] * cov[1][:, 1:, 1:]
-    mu, error, theta = [], [], []
-    flat: npt.NDArray[np.bool_] = np.zeros(len(together), dtype=np.bool_)
+    spread = np.where(used[:, :, None] & used[:, None, :], spread, 0.0)
+    s2 = []
+    mu, leverage, theta = [], [], []
     for k, m, z, c in zip(n, y, x, cov, strict=True):
-        slope, inverse, singular = _slopes(c)
-        flat |= singular
-        d = z - centre
-        residual = c[:, 0, 0] - np.einsum("sq,sq->s", slope, c[:, 1:, 0])
+        slope, inverse = _slopes(c, used)
+        d = np.where(used, z - center, 0.0)
+        explained = np.einsum("sq,sq->s", slope, np.where(used, c[:, 1:, 0], 0.0))
         df = k - 1 - q
-        residual = np.where(residual > EXACT * c[:, 0, 0], residual, 0.0)
-        s2 = residual * (k - 1) / np.where(df > 0, df, np.nan)
-        leverage = np.einsum("sq,sqr,sr->s", d, inverse, d) / np.maximum(k - 1, 1)
-        error.append(s2 * (1 / np.maximum(k, 1) + leverage))
+        residual = c[:, 0, 0] - explained
+        residual = np.where(residual > EXACT * c[:, 0, 0], residual, np.where(np.isnan(residual), np.nan, 0.0))
+        s2.append(residual * (k - 1) / np.where(df > 0, df, np.nan))
+        leverage.append(np.einsum("sq,sqr,sr->s", d, inverse, d) / np.maximum(k - 1, 1))
         mu.append(m - np.einsum("sq,sq->s", slope, d))
         theta.append(slope)
+    # Only an arm in which nobody differs borrows: one that the covariates explain exactly is known exactly.
+    still = [c[:, 0, 0] == 0 for c in cov]
+    borrowed = np.where(still[0] & ~still[1], s2[1], s2[0]), np.where(still[1] & ~still[0], s2[0], s2[1])
+    error = [v * (1 / np.maximum(k, 1) + h) for v, k, h in zip(borrowed, n, leverage, strict=True)]
     t0, t1 = theta
     shared = [np.einsum("sq,sqr,sr->s", a, spread, b) for a, b in ((t1, t1), (t0, t0), (t1, t0))]
     apart = np.maximum(shared[0] + shared[1] - 2 * shared[2], 0.0)
     df = satterthwaite((error[1], n[1] - 1 - q), (error[0], n[0] - 1 - q), (apart, together - 2))
-    return Pair(mu[1], mu[0], error[1] + shared[0], error[0] + shared[1], shared[2], df), flat
+    return Pair(mu[1], mu[0], error[1] + shared[0], error[0] + shared[1], shared[2], df), used
 
 
-def _slopes(cov: FloatArray) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
-    """Return the regression slopes (s, q), the inverse of the covariates' covariance, and where there is none."""
+def estimable(n: tuple[FloatArray, FloatArray], cov: tuple[FloatArray, FloatArray]) -> BoolArray:
+    """Return which covariates have a slope in both arms, shape (s, q): the first of those that say the same.
+
+    Covariates are taken in their order. One is left out where, in either arm, it does not vary beside those taken
+    before it (Gaussian elimination on correlations, so that units decide nothing), or where the arm has too few people
+    for one slope more.
+    """
+    parts = []
+    for c in cov:
+        inner = c[:, 1:, 1:]
+        sd = np.sqrt(np.maximum(np.diagonal(inner, axis1=1, axis2=2), 0.0))
+        known = np.isfinite(inner).all(axis=2) & (sd > 0)
+        scale = np.where(known, sd, 1.0)
+        both = known[:, :, None] & known[:, None, :]
+        parts.append((np.where(both, inner / (scale[:, :, None] * scale[:, None, :]), 0.0), known))
+    q = cov[0].shape[-1] - 1
+    used: BoolArray = np.zeros((len(n[0]), q), dtype=np.bool_)
+    rest = [correlation.copy() for correlation, _ in parts]
+    fewest = np.minimum(n[0], n[1])
+    for j in range(q):
+        good = fewest - 2 - used.sum(axis=1) >= 1
+        for left, (_, known) in zip(rest, parts, strict=True):
+            good &= known[:, j] & (left[:, j, j] > COLLINEAR)
+        used[:, j] = good
+        for left in rest if j < q - 1 else ():
+            pivot = np.where(good, left[:, j, j], 1.0)
+            away = left[:, :, j, None] * left[:, j, None, :] / pivot[:, None, None]
+            np.subtract(left, away, out=left, where=good[:, None, None])
+    return used
+
+
+def _slopes(cov: FloatArray, used: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Return the regression slopes (s, q) on the covariates that are used, and the inverse of their covariance."""
     inner = cov[:, 1:, 1:]
-    sd = np.sqrt(np.maximum(np.diagonal(inner, axis1=1, axis2=2), 0.0))
-    known = np.asarray(np.isfinite(inner).all(axis=(1, 2)) & (sd > 0).all(axis=1))
-    scale = np.where(known[:, None], sd, 1.0)
+    both = used[:, :, None] & used[:, None, :]
+    with_outcome = np.where(used, cov[:, 1:, 0], 0.0)
     if inner.shape[-1] == 1:  # one covariate needs no linear algebra
-        inverse = np.where(known[:, None, None], 1 / scale[:, :, None] ** 2, 1.0)
-        return np.where(known[:, None], inverse[:, :, 0] * cov[:, 1:, 0], 0.0), inverse, ~known
+        inverse = np.where(both, 1 / np.where(both, inner, 1.0), 0.0)
+        return inverse[:, :, 0] * with_outcome, inverse
+    sd = np.sqrt(np.where(used, np.diagonal(inner, axis1=1, axis2=2), 1.0))
     identity = np.eye(inner.shape[-1])
-    correlation = np.where(known[:, None, None], inner / (scale[:, :, None] * scale[:, None, :]), identity)
-    # As correlations, so that units do not decide what counts as collinear.
-    singular = ~known | (np.linalg.eigvalsh(correlation)[:, 0] < 1e-10)
-    inverse = np.linalg.inv(np.where(singular[:, None, None], identity, correlation))
-    inverse /= scale[:, :, None] * scale[:, None, :]
-    slope = np.einsum("sqr,sr->sq", inverse, np.where(np.isfinite(cov[:, 1:, 0]), cov[:, 1:, 0], 0.0))
-    return slope, inverse, singular
+    scale = sd[:, :, None] * sd[:, None, :]
+    inverse = np.where(both, np.linalg.inv(np.where(both, inner / scale, identity)) / scale, 0.0)
+    return np.einsum("sqr,sr->sq", inverse, with_outcome), inverse
 
 
 def difference_interval(pair: Pair, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:

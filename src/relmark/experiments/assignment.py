@@ -1,16 +1,15 @@
 """Who got which arm: the assignment of a list of customers, and the hash that makes it.
 
-The hash is the one that GrowthBook's SDKs use (version 2), so that a website, a mail server and this library agree
-about everyone. An arm owns a half-open range of the hash; raising the coverage lengthens each range at its end, and
-so never moves anyone from one arm to another.
+The hash is the one that GrowthBook's SDKs use, so that a website, a mail server and this library agree about everyone.
+An arm owns a half-open range of the hash; raising the coverage lengthens each range at its end, and so never moves
+anyone from one arm to another.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -18,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.assignment import Arms, check_arms, role_seed
 from relmark.core.errors import InputError
-from relmark.core.frozen import read_only
-from relmark.core.hashing import BUCKETS, hash_buckets, hash_fraction
+from relmark.core.hashing import BUCKETS, bucket_of, hash_buckets, hash_fraction, one_id
 from relmark.core.ordering import stable_order
 from relmark.core.results import ColumnarResult
 
 __all__ = ["Assignment", "sha256_fraction", "stratified_assignment"]
 
-HASHES = ("growthbook", "sha256")
+HASHES = ("growthbook", "growthbook-1", "sha256")
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -42,11 +41,13 @@ class Assignment(ColumnarResult):
     code : ndarray of int64, shape (n,)
         The position of the arm in `arms`; -1 for who is outside.
     reason : ndarray of str, shape (n,)
-        Why somebody is outside: "holdout", "layer" or "coverage"; empty for who is inside.
+        Why somebody is outside: "no id", "holdout", "layer", "namespace" or "coverage"; empty for who is inside.
     arms : tuple of str
         The arms' names.
     shares : tuple of float
         The share that each arm should have of those inside.
+    stratified : bool
+        Whether arms were drawn within strata, which the analysis has to know.
     """
 
     customer_id: npt.NDArray[Any]
@@ -55,6 +56,39 @@ class Assignment(ColumnarResult):
     reason: npt.NDArray[np.str_]
     arms: tuple[str, ...]
     shares: tuple[float, ...]
+    stratified: bool = False
+
+    @classmethod
+    def recorded(
+        cls, customer_id: npt.ArrayLike, arm: npt.ArrayLike, arms: Mapping[str, float], *, stratified: bool = False
+    ) -> Assignment:
+        """Return the assignment that another tool made, with the shares that were planned.
+
+        Parameters
+        ----------
+        customer_id : array_like, shape (n,)
+        arm : array_like of str, shape (n,)
+            One of the arms' names; empty for who is outside.
+        arms : mapping of str to float
+            The planned shares, which sum to 1.
+        stratified : bool
+            Whether arms were drawn within strata.
+
+        Examples
+        --------
+        >>> Assignment.recorded([1, 2, 3], ["mail", "", "control"], {"control": .5, "mail": .5}).counts
+        {'control': 1, 'mail': 1}
+        """
+        check_arms(arms)
+        names = np.asarray(arm)
+        checks.same_length("arm", names, np.size(customer_id))
+        code = np.full(len(names), -1, dtype=np.int64)
+        for position, one in enumerate(arms):
+            code[names == one] = position
+        strange = (code < 0) & (names != "")
+        checks.refuse_rows("arm", strange, names, f"one of {', '.join(map(repr, arms))} or '' is needed")
+        made = make_assignment(customer_id, code, np.where(code < 0, "not recorded", ""), arms)
+        return attrs.evolve(made, stratified=stratified)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -99,20 +133,8 @@ def make_assignment(
         code=code,
         reason=reason,
         arms=tuple(arms),
-        shares=tuple(arms.values()),
+        shares=Arms(arms).planned,
     )
-
-
-def recorded_assignment(ids: npt.ArrayLike, recorded: npt.ArrayLike, arms: Mapping[str, float]) -> Assignment:
-    """Return the Assignment of arms that another tool recorded; an empty name is outside."""
-    names = np.asarray(recorded)
-    checks.same_length("arms", names, np.size(ids))
-    code = np.full(len(names), -1, dtype=np.int64)
-    for position, arm in enumerate(arms):
-        code[names == arm] = position
-    strange = (code < 0) & (names != "")
-    checks.refuse_rows("arms", strange, names, f"one of {', '.join(map(repr, arms))} or '' is needed")
-    return make_assignment(ids, code, np.where(code < 0, "not recorded", ""), arms)
 
 
 def control_among(arms: Mapping[str, float], control: str | None) -> str:
@@ -120,45 +142,6 @@ def control_among(arms: Mapping[str, float], control: str | None) -> str:
     if control is not None:
         return control
     return "control" if "control" in arms else next(iter(arms))
-
-
-def check_arms(arms: Any, name: str = "arms") -> None:
-    """Raise where arms are not at least two names with shares that sum to one."""
-    if not isinstance(arms, Mapping) or len(arms) < 2:
-        raise InputError(
-            f"{name} is {checks.shown(arms)}: a mapping of at least two arms to shares is needed, "
-            "such as {'control': .1, 'mail': .9}."
-        )
-    for arm, share in arms.items():
-        checks.text("an arm's name", arm)
-        checks.number(f"{name}[{arm!r}]", share, above=0.0, below=1.0)
-    total = math.fsum(arms.values())
-    if abs(total - 1) > 1e-9:
-        raise InputError(f"{name} sum to {total:g}: shares must sum to 1. Use coverage= to treat only a part.")
-
-
-def bucket_ranges(arms: Mapping[str, float], coverage: float) -> list[tuple[float, float]]:
-    """Return the half-open range of the hash of each arm, in the float arithmetic of GrowthBook's SDKs."""
-    ranges, start = [], 0.0
-    for share in arms.values():
-        ranges.append((start, start + coverage * share))
-        start += share
-    return ranges
-
-
-def codes_of(buckets: npt.NDArray[np.int64], arms: Mapping[str, float], coverage: float) -> npt.NDArray[np.int64]:
-    """Return the arm's position of each bucket of the hash, -1 where the coverage does not reach."""
-    return _arm_of_bucket(tuple(bucket_ranges(arms, coverage)))[buckets]
-
-
-@lru_cache(maxsize=256)
-def _arm_of_bucket(ranges: tuple[tuple[float, float], ...]) -> npt.NDArray[np.int64]:
-    """Return the arm's position of each of the 10,000 buckets: found once an experiment, then looked up."""
-    grid = np.arange(BUCKETS) / float(BUCKETS)
-    table = np.full(BUCKETS, -1, dtype=np.int64)
-    for code, (low, high) in enumerate(ranges):
-        table[(grid >= low) & (grid < high)] = code
-    return read_only(table)
 
 
 def sha256_fraction(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.float64]:
@@ -186,19 +169,29 @@ def sha256_fraction(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.float64]:
 
 def _sha256_buckets(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.int64]:
     checks.text("seed", seed, empty=True)
-    start = hashlib.sha256(f"{seed}:".encode())
-    values = np.atleast_1d(np.asarray(ids)).tolist()
-    out = np.empty(len(values), dtype=np.int64)
-    for row, value in enumerate(values):
-        digest = start.copy()
-        digest.update(str(value).encode())
-        out[row] = int.from_bytes(digest.digest()[:4], "big") % BUCKETS
-    return out
+    return np.array([_sha256_bucket(seed, value) for value in np.atleast_1d(np.asarray(ids)).tolist()], dtype=np.int64)
+
+
+def _sha256_bucket(seed: str, customer_id: int | str) -> int:
+    try:
+        digest = hashlib.sha256(f"{seed}:{one_id(customer_id)}".encode()).digest()
+    except UnicodeEncodeError:
+        raise InputError(f"{checks.shown(customer_id)} holds half a surrogate pair: it is no valid text.") from None
+    return int.from_bytes(digest[:4], "big") % BUCKETS
 
 
 def buckets_of(ids: npt.ArrayLike, salt: str, hash: str) -> npt.NDArray[np.int64]:
     """Return the bucket of each id by the named hash, 0 to 9,999."""
-    return hash_buckets(ids, salt) if hash == "growthbook" else _sha256_buckets(ids, salt)
+    if hash == "sha256":
+        return _sha256_buckets(ids, salt)
+    return hash_buckets(ids, salt, version=1 if hash == "growthbook-1" else 2)
+
+
+def one_bucket(salt: str, hash: str) -> Callable[[int | str], int]:
+    """Return a function from one id to what `buckets_of` gives."""
+    if hash == "sha256":
+        return lambda customer_id: _sha256_bucket(salt, customer_id)
+    return bucket_of(salt, version=1 if hash == "growthbook-1" else 2)
 
 
 def stratified_assignment(
@@ -238,24 +231,28 @@ def stratified_assignment(
     checks.same_length("strata", labels, len(array))
     _, stratum = np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)
     # Two hashes together order people finely enough that ties (which fall to the list's order) hardly matter.
-    fine = hash_buckets(array, salt) * BUCKETS + hash_buckets(array, f"{salt}/fine")
+    fine = hash_buckets(array, role_seed("strata", salt)) * BUCKETS + hash_buckets(array, _strata(salt, "fine"))
     order = stable_order(fine)
     order = order[stable_order(stratum.reshape(-1).astype(np.int64)[order])]
     sizes = np.bincount(stratum.reshape(-1))
-    shares = np.array(list(arms.values()))
-    draws = hash_fraction(np.arange(len(sizes)), f"{salt}/remainders")
+    shares = np.array(Arms(arms).planned)
+    draws = hash_fraction(np.arange(len(sizes)), _strata(salt, "remainders"))
     code = np.empty(len(array), dtype=np.int64)
     position = 0
     for size, draw in zip(sizes.tolist(), draws.tolist(), strict=True):
         dealt = _dealt(shares * size, size, draw)
         code[order[position : position + size]] = np.repeat(np.arange(len(shares)), dealt)
         position += size
-    return make_assignment(array, code, np.full(len(array), ""), arms)
+    return attrs.evolve(make_assignment(array, code, np.full(len(array), ""), arms), stratified=True)
+
+
+def _strata(salt: str, part: str) -> str:
+    return role_seed("strata", salt, part)
 
 
 def _dealt(wanted: npt.NDArray[np.float64], size: int, draw: float) -> npt.NDArray[np.int64]:
     """Return whole numbers that sum to `size`, each within one of what is wanted and with that mean over `draw`."""
-    # Madow's systematic sampling: the whole numbers between neighbouring cumulative sums, shifted by the draw.
+    # Madow's systematic sampling: the whole numbers between neighboring cumulative sums, shifted by the draw.
     edges = np.floor(np.concatenate(([0.0], np.cumsum(wanted)[:-1], [float(size)])) + draw)
     return np.diff(edges).astype(np.int64)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 
 import attrs
 import numpy as np
@@ -16,6 +15,8 @@ from relmark.core import checks
 from relmark.core.errors import InputError
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
+from relmark.experiments.effect_table import EffectTable
+from relmark.experiments.metrics import Proportion
 
 __all__ = ["Posterior", "beta_binomial", "normal_posterior"]
 
@@ -190,15 +191,13 @@ def normal_posterior(
     )
 
 
-def posterior_of(report: Any, metric: str, arm: str | None, prior: Any) -> Posterior:
+def posterior_of(report: EffectTable, metric: str, arm: str | None, prior: tuple[float, float] | None) -> Posterior:
     """Return the posterior of one comparison of a report: of counts for proportions, else of the estimate."""
-    from relmark.experiments.metrics import Proportion
-
     effect = report.effect(metric, arm)
     spec = next(m for m in report.source.metrics if m.name == metric)
     if effect.difference.interval is None:
         raise InputError(f"there is no posterior of {metric}: {effect.difference.reason}.")
-    if isinstance(spec, Proportion):
+    if isinstance(spec, Proportion) and not spec.covariates:
         n1, n0 = effect.n_treatment, effect.n_control
         counts = (round(n1 * effect.treatment), n1, round(n0 * effect.control), n0)
         return beta_binomial(*counts, prior=prior or (1.0, 1.0), level=report.level)

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.assignment import Holdout, refuse_equal_salts, role_seed
 from relmark.core.base import CustomerBase
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result
@@ -24,7 +25,6 @@ from relmark.core.time import Instant
 from relmark.experiments import _validators
 from relmark.experiments.assignment import Assignment
 from relmark.experiments.experiment import Experiment
-from relmark.experiments.layers import Holdout, built
 from relmark.experiments.metrics import Metric
 from relmark.experiments.reading import starts_of
 from relmark.experiments.report import Report
@@ -101,7 +101,7 @@ class TriggerChain(Definition):
     chain_control : float
         The share of customers who get no message of the chain.
     step_control : float
-        Of the others, the share left out at each step; another draw a step.
+        Of the others, the share left out at each step; each step has a draw of its own, with the prefix "step:".
     salt : str, optional
         The key of the hash; the name without it.
     holdout : Holdout, optional
@@ -112,7 +112,7 @@ class TriggerChain(Definition):
     >>> chain = TriggerChain("welcome", steps=["hello", "tips"], chain_control=.1, step_control=.2)
     >>> drawn = chain.assign(range(1000))
     >>> drawn.chain.counts, drawn.steps["tips"].counts
-    ({'control': 89, 'chain': 911}, {'control': 181, 'sent': 730})
+    ({'control': 89, 'chain': 911}, {'control': 170, 'sent': 741})
     """
 
     kind: ClassVar[str] = "trigger_chain"
@@ -125,6 +125,12 @@ class TriggerChain(Definition):
     holdout: Holdout | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Holdout)), kw_only=True
     )
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the chain and its holdout are drawn apart."""
+        refuse_equal_salts(
+            **{"the chain": self.salt, "its holdout": None if self.holdout is None else self.holdout.salt}
+        )
 
     @property
     def whole(self) -> Experiment:
@@ -146,7 +152,7 @@ class TriggerChain(Definition):
         return Experiment(
             f"{self.name}/{name}",
             arms={"control": self.step_control, "sent": 1 - self.step_control},
-            salt=f"{self.salt or self.name}/{name}",
+            salt=role_seed("step", self.salt or self.name, name),
         )
 
     def assign(self, ids: npt.ArrayLike, *, at: Instant | npt.ArrayLike | None = None) -> ChainAssignment:
@@ -155,7 +161,7 @@ class TriggerChain(Definition):
         Parameters
         ----------
         ids : array_like of int or str, shape (n,)
-        at : instant, or one a customer
+        at : instant, or one per customer
             When; needed where the holdout rotates.
         """
         ids = np.asarray(list(ids) if isinstance(ids, range) else ids)

@@ -8,12 +8,14 @@ from typing import Any
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
 from relmark.experiments import _means
-from relmark.experiments.analysis import two_arms
+from relmark.experiments.assignment import Assignment
+from relmark.experiments.cells import two_arms
 from relmark.experiments.moments import Moments
 
 __all__ = ["ComplierEffect", "complier_effect"]
@@ -50,11 +52,11 @@ class ComplierEffect(Result):
 
 def complier_effect(
     data: Mapping[str, Any] | Moments,
-    arm: Any = None,
+    arms: Assignment | npt.ArrayLike | str | None = None,
     *,
     outcome: str,
     received: str,
-    treatment: str | None = None,
+    arm: str | None = None,
     control: str | int | None = None,
     level: float = 0.95,
 ) -> ComplierEffect:
@@ -66,12 +68,13 @@ def complier_effect(
     Parameters
     ----------
     data : mapping of str to array_like, or Moments
-        One row a person.
-    arm : Assignment or array_like
-        The arm of each row; not given with Moments.
+        One row per person.
+    arms : Assignment, array_like, or str
+        The arm of each row, or the column that has it; not given with Moments.
     outcome, received : str
         Columns: the outcome, and 1 where the campaign reached the person.
-    treatment, control : str, optional
+    arm, control : str, optional
+        Which arm is compared with which; needed where there are several, or no arm is called "control".
     level : float
 
     Notes
@@ -95,9 +98,9 @@ def complier_effect(
     (2.0, 0.5, 4.0)
     """
     names = (outcome, received)
-    moments = data if isinstance(data, Moments) else Moments.from_columns(data, arm, names=names)
+    moments = data if isinstance(data, Moments) else Moments.from_columns(data, arms, names=names)
     moments = moments.total()
-    at0, at1 = two_arms(moments.arms, control, treatment)
+    at0, at1 = two_arms(moments.arms, control, arm)
     alpha = np.array([1 - checks.fraction("level", level)])
     columns = [moments.position(name) for name in names]
     inner = np.ix_(columns, columns)
@@ -106,14 +109,24 @@ def complier_effect(
     cov = [moments.covariance()[a, 0][inner] / max(k, 1) for a, k in zip((at0, at1), n, strict=True)]
     d = mean[1] - mean[0]
     v = cov[0] + cov[1]
-    df = _means.satterthwaite(*[(np.array([c[0, 0]]), np.array([k - 1])) for c, k in zip(cov, n, strict=True)])
+    variance = [moments.covariance()[a, 0].diagonal()[columns] for a in (at0, at1)]
+    welch = _means.welch(
+        np.full(2, n[1]), mean[1], variance[1], np.full(2, n[0]), mean[0], variance[0]
+    )  # the outcome, and receiving: each with its own degrees of freedom
+    still = (variance[0] == 0) & (variance[1] == 0)
+    df = welch.df[:1]
     critical = _means.t_quantile(alpha, df)
+    few = "an arm has fewer than two people"
+    with np.errstate(invalid="ignore"):
+        lows, highs = _means.difference_interval(welch, np.repeat(alpha, 2))
 
-    def estimate(k: int, method: str) -> Estimate:
+    def estimate(k: int) -> Estimate:
         if min(n) < 2:
-            return Estimate(math.nan, None, "an arm has fewer than two people")
-        half = float(critical[0] * math.sqrt(v[k, k]))
-        return Estimate(float(d[k]), Interval(float(d[k]) - half, float(d[k]) + half, level, method))
+            return Estimate(math.nan, None, few)
+        if still[k]:
+            why = f"nobody differs from anybody in {names[k]!r} within either arm: no standard error"
+            return Estimate(float(d[k]), None, why)
+        return Estimate(float(d[k]), Interval(float(lows[k]), float(highs[k]), level, "Welch"))
 
     # Fieller's set for the ratio of two correlated effects is Anderson and Rubin's.
     outcome_effect, received_effect = np.array([d[0]]), np.array([d[1]])
@@ -123,14 +136,16 @@ def complier_effect(
         low, high, unbounded = _means.fieller(pair, critical)
     reason, interval = "", None
     if min(n) < 2:
-        reason = "an arm has fewer than two people"
+        reason = few
     elif d[1] == 0:
         reason = f"{received!r} is as frequent in both arms: the arm changed nothing that could have worked"
+    elif still[0]:
+        reason = f"nobody differs from anybody in {outcome!r} within either arm: no standard error"
     else:
         interval = Interval(float(low[0]) + 1, float(high[0]) + 1, level, "Anderson-Rubin")
         if unbounded[0]:
             reason = f"the arms do not surely differ in {received!r}: the effect on compliers is unbounded"
-    se = math.sqrt(v[0, 0]) if v[0, 0] > 0 else math.nan
+    se = math.sqrt(welch.variance[0]) if min(n) > 1 and not still[0] else math.nan
     notes = ["holds where the assignment acts only through " + repr(received)]
     if mean[0][1] > 0:
         notes.append(f"{mean[0][1]:.1%} of control received it too: the effect is that on those whom the arm moved")
@@ -139,8 +154,8 @@ def complier_effect(
         received=received,
         arm=moments.arms[at1],
         control_arm=moments.arms[at0],
-        intention_to_treat=estimate(0, "Welch"),
-        compliance=estimate(1, "Welch"),
+        intention_to_treat=estimate(0),
+        compliance=estimate(1),
         effect=Estimate(float(d[0] / d[1]) if d[1] and min(n) >= 2 else math.nan, interval, reason),
         p_value=float(_means.t_tail(np.array([d[0] / se]), df)[0]),
         notes=tuple(notes),

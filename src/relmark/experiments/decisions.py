@@ -7,16 +7,17 @@ from collections.abc import Mapping
 
 import attrs
 import numpy as np
+from scipy.special import ndtr
 
 from relmark.core import checks
 from relmark.core.errors import InputError
 from relmark.core.formats import format_number
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
-from relmark.experiments import _means
+from relmark.experiments import _means, proportions
+from relmark.experiments.effect_table import EffectTable
 from relmark.experiments.effects import Effect
 from relmark.experiments.metrics import Proportion
-from relmark.experiments.report import Report
 
 __all__ = ["Decision", "Impact", "NonInferiority", "decide", "impact", "non_inferiority"]
 
@@ -70,62 +71,62 @@ _NONE = "no metric of {what} was given"
 
 
 def impact(
-    report: Report,
+    report: EffectTable,
     arm: str | None = None,
     *,
     revenue: str | None = None,
     orders: str | None = None,
     customers: str | None = None,
-    margin: float = 1.0,
+    margin: float | None = None,
     cost: float = 0.0,
     fixed_cost: float = 0.0,
-    segment: str = "",
-    dimension: str | None = None,
 ) -> Impact:
     """Return what an arm brought in people, orders and money.
 
     Parameters
     ----------
     report : Report
-        Of randomised arms.
+        Of randomized arms; `report.within(segment)` for a segment.
     arm : str, optional
         Which arm; needed where there are several.
     revenue, orders, customers : str, optional
         The metrics, by name, that are a person's revenue, a person's number of orders, and whether a person bought.
-    margin : float
-        The share of revenue that is kept after the cost of goods, 0 to 1.
+    margin : float, optional
+        With `revenue`, the share of it that is kept after the cost of goods; all of it without `margin`. Without
+        `revenue`, the money that one order (or, without `orders`, one customer) is worth: above 0.
     cost : float
         For each person in the arm: postage, discount, a call.
     fixed_cost : float
         For the arm as a whole.
-    segment, dimension : str, optional
-        A segment instead of everybody.
 
     Notes
     -----
     Each figure is the effect per person times the people in the arm, and its interval that of the effect, scaled. The
     interval of cost per order turns the interval of orders upside down; where that has zero in it, there is no bound.
     """
-    share = checks.number("margin", margin, above=0.0, high=1.0)
+    worth = None if margin is None else checks.positive("margin", margin)
+    if revenue is not None and worth is not None and worth > 1:
+        raise InputError(f"margin is {worth:g}: with revenue= it is the share of it that is kept, 0 to 1.")
     each, fixed = checks.number("cost", cost, low=0.0), checks.number("fixed_cost", fixed_cost, low=0.0)
     if report.observed:
         raise InputError(
-            "the arms were not randomised: a difference between groups is no incremental revenue. "
+            "the arms were not randomized: a difference between groups is no incremental revenue. "
             "Run the campaign with a control group drawn by Experiment.assign."
         )
     if revenue is None and orders is None and customers is None:
         raise InputError("none of revenue=, orders= and customers= is given: name the metrics that stand for them.")
+    # Money is decided on with the metric that brings it.
     any_metric = next(name for name in (revenue, orders, customers) if name is not None)
-    first = report.effect(any_metric, arm, segment, dimension)
+    first = report.effect(any_metric, arm)
     people, name = first.n_treatment, first.arm
     found: dict[str, Estimate] = {}
     for what, metric in (("revenue", revenue), ("orders", orders), ("customers", customers)):
         if metric is None:
             found[what] = Estimate(math.nan, None, _NONE.format(what=what))
         else:
-            found[what] = _scaled(report.effect(metric, name, segment, dimension).difference, people)
+            found[what] = _scaled(report.effect(metric, name).difference, people)
     spent = each * people + fixed
-    kept = _scaled(found["revenue"], share)
+    kept = _kept(found, worth, revenue=revenue, orders=orders)
     profit = _shifted(kept, -spent)
     free = Estimate(math.nan, None, "the campaign cost nothing: give cost= for each person, or fixed_cost=")
     return Impact(
@@ -137,10 +138,19 @@ def impact(
         margin=kept,
         cost=spent,
         profit=profit,
-        roi=_scaled(profit, 1 / spent) if spent else (free if revenue else kept),
+        roi=_scaled(profit, 1 / spent) if spent else (kept if math.isnan(kept.value) else free),
         cost_per_order=_per(spent, found["orders"]) if spent or not orders else free,
         level=report.level,
     )
+
+
+def _kept(found: Mapping[str, Estimate], worth: float | None, *, revenue: str | None, orders: str | None) -> Estimate:
+    """Return what is kept of the money that the arm brought."""
+    if revenue is not None:
+        return _scaled(found["revenue"], 1.0 if worth is None else worth)
+    if worth is None:
+        return Estimate(math.nan, None, _NONE.format(what="revenue"))
+    return _scaled(found["customers" if orders is None else "orders"], worth)
 
 
 def _scaled(estimate: Estimate, by: float) -> Estimate:
@@ -209,21 +219,25 @@ def non_inferiority(effect: Effect, margin: float, *, larger_is_better: bool = T
     limit = checks.positive("margin", margin)
     d = effect.difference
     sign = 1.0 if larger_is_better else -1.0
-    if d.interval is None or not effect.standard_error > 0:
-        return NonInferiority(
-            metric=effect.metric, arm=effect.arm, margin=limit, passed=False, p_value=math.nan, difference=d
-        )
+    if d.interval is None:
+        p = math.nan
+    elif effect.of_shares:
+        # Wald's standard error may be zero: the score test has its variance at the bound itself.
+        x1, x0 = effect.treatment * effect.n_treatment, effect.control * effect.n_control
+        k1, n1, k0, n0 = (np.array([float(k)]) for k in (round(x1), effect.n_treatment, round(x0), effect.n_control))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = proportions.farrington_manning(k1, n1, k0, n0, np.array([-sign * limit]))
+        p = float(ndtr(-sign * z[0]))
+    elif effect.standard_error > 0:
+        t = (sign * d.value + limit) / effect.standard_error
+        df = effect.df if not math.isnan(effect.df) else math.inf
+        both = float(_means.t_tail(np.array([t]), np.array([df]))[0])
+        p = both / 2 if t > 0 else 1 - both / 2
+    else:
+        p = math.nan
     worse = d.low if larger_is_better else -d.high
-    t = (sign * d.value + limit) / effect.standard_error
-    df = effect.df if not math.isnan(effect.df) else math.inf
-    both = float(_means.t_tail(np.array([t]), np.array([df]))[0])
     return NonInferiority(
-        metric=effect.metric,
-        arm=effect.arm,
-        margin=limit,
-        passed=bool(worse > -limit),
-        p_value=both / 2 if t > 0 else 1 - both / 2,
-        difference=d,
+        metric=effect.metric, arm=effect.arm, margin=limit, passed=bool(worse > -limit), p_value=p, difference=d
     )
 
 
@@ -266,7 +280,7 @@ class Decision(Result):
 
 
 def decide(
-    report: Report,
+    report: EffectTable,
     arm: str | None = None,
     *,
     metric: str | None = None,
@@ -285,9 +299,11 @@ def decide(
     arm : str, optional
         Which arm; needed where there are several.
     metric : str, optional
-        A person's revenue: the metric to decide on. Without it, the report's first mean, or its first metric; a share
-        is decided on as it is, without money.
-    margin, cost, fixed_cost : float
+        The metric to decide on. Without it, the report's first mean, or its first metric.
+    margin : float
+        The money that one unit of the metric is worth: of revenue, the share that is kept; of a share of people who
+        bought, the worth of one buyer; of a mean number of orders, that of one order.
+    cost, fixed_cost : float
         As for `impact`.
     orders, customers : str, optional
         Metrics for the impact.
@@ -302,26 +318,33 @@ def decide(
     effect = report.effect(metric, arm)
     if report.observed:
         raise InputError(
-            "the arms were not randomised: a difference between groups decides nothing. "
+            "the arms were not randomized: a difference between groups decides nothing. "
             "Run the campaign with a control group drawn by Experiment.assign."
         )
     spec = next(m for m in metrics if m.name == metric)
-    money = not isinstance(spec, Proportion)
+    worth = checks.positive("margin", margin)
+    each, fixed = checks.number("cost", cost, low=0.0), checks.number("fixed_cost", fixed_cost, low=0.0)
+    share = isinstance(spec, Proportion)
+    money = not share or each > 0 or fixed > 0 or worth != 1
     brought = None
-    gain = effect.difference
     if money:
+        # What the money is made of: revenue, of which a share is kept, or orders or customers, each worth so much.
+        revenue = metric if not share and worth <= 1 else None
         brought = impact(
             report,
             effect.arm,
-            revenue=metric,
-            orders=orders,
-            customers=customers,
-            margin=margin,
-            cost=cost,
-            fixed_cost=fixed_cost,
+            revenue=revenue,
+            orders=None if share else orders if revenue is not None else metric,
+            customers=metric if share else customers,
+            margin=worth,
+            cost=each,
+            fixed_cost=fixed,
         )
-        each = brought.cost / effect.n_treatment if effect.n_treatment else 0.0
-        gain = _shifted(_scaled(gain, margin), -each)
+        if share and orders is not None:
+            beside = impact(report, effect.arm, orders=orders, margin=worth, cost=each, fixed_cost=fixed)
+            brought = attrs.evolve(brought, orders=beside.orders, cost_per_order=beside.cost_per_order)
+    spent = each + (fixed / effect.n_treatment if effect.n_treatment else 0.0)
+    gain = _shifted(_scaled(effect.difference, worth), -spent)
     held, hurt = [], []
     for name, limit in (guardrails or {}).items():
         bound = checks.number(f"guardrails[{name!r}]", limit)

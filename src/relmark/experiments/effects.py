@@ -35,8 +35,10 @@ class Effect(Result):
         The test of no difference, two-sided; `df` is infinite for z and NaN for exact tests.
     method : str
         Interval and test, by name.
+    of_shares : bool
+        True where shares of people were compared as counts.
     observed : bool
-        True where arms were not randomised: then this is a difference between groups, and no effect.
+        True where arms were not randomized: then this is a difference between groups, and no effect.
     notes : tuple of str
         What the reader has to know.
     """
@@ -56,12 +58,13 @@ class Effect(Result):
     df: float
     p_value: float
     method: str
+    of_shares: bool = False
     observed: bool = False
     notes: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:
-        """What this may be called: "effect" where arms were randomised, "difference" where they were not."""
+        """What this may be called: "effect" where arms were randomized, "difference" where they were not."""
         return "difference" if self.observed else "effect"
 
     def _title(self) -> str:
@@ -87,11 +90,12 @@ class Effect(Result):
         return "\n".join(lines)
 
     def _table(self) -> dict[str, Any]:
-        facts = {
-            self.control_arm: format_number(self.control),
-            self.arm: format_number(self.treatment),
-            "difference": repr(self.difference),
-            "relative": repr(self.relative),
-            "p": format_number(self.p_value),
-        }
-        return {"": list(facts), self.word: list(facts.values())}
+        rows = [
+            (self.control_arm, format_number(self.control)),
+            (self.arm, format_number(self.treatment)),
+            ("difference", repr(self.difference)),
+            ("relative", repr(self.relative)),
+            ("p", format_number(self.p_value)),
+            *(("note", note) for note in self.notes),
+        ]
+        return {"": [name for name, _ in rows], self.word: [text for _, text in rows]}

@@ -11,35 +11,42 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.assignment import (
+    Arms,
+    Holdout,
+    Layer,
+    check_arms,
+    copied,
+    known_ids,
+    refuse_equal_salts,
+)
 from relmark.core.base import CustomerBase
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, Limits, built, check_keys, pairs_of
 from relmark.core.errors import InputError
-from relmark.core.hashing import BUCKETS
+from relmark.core.namespaces import Namespace
 from relmark.core.time import Instant
 from relmark.experiments import _validators
-from relmark.experiments._one import one_bucket
-from relmark.experiments.analysis import analyse
+from relmark.experiments._critical import Critical
+from relmark.experiments.analysis import analyze
 from relmark.experiments.assignment import (
     HASHES,
     Assignment,
-    bucket_ranges,
     buckets_of,
-    check_arms,
-    codes_of,
     control_among,
     make_assignment,
+    one_bucket,
     plain_ids,
-    recorded_assignment,
 )
 from relmark.experiments.balancing import balance
-from relmark.experiments.layers import Holdout, Layer, built, copied, pairs_of
 from relmark.experiments.metrics import Metric, check_metrics
-from relmark.experiments.planning import Plan, make_plan
+from relmark.experiments.plans import Plan, make_plan
 from relmark.experiments.reading import measured_columns, segment_labels, starts_of, window_check
 from relmark.experiments.report import Report
 from relmark.experiments.soundness import contamination
 
 __all__ = ["Experiment"]
+
+_REASONS = np.array(["", "holdout", "layer", "namespace", "coverage", "no id"])
 
 
 def _arms(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -66,8 +73,10 @@ class Experiment(Definition):
         Campaigns of which a customer gets at most one; this campaign's name is one of them.
     control : str, optional
         The arm that the others are compared with: "control" where there is such an arm, else the first.
-    hash : {"growthbook", "sha256"}
-        Which hash draws the arms.
+    namespace : Namespace, optional
+        The range of a GrowthBook namespace in which the test runs.
+    hash : {"growthbook", "growthbook-1", "sha256"}
+        Which hash draws the arms: version 2 or 1 of GrowthBook's, or one that a warehouse can reproduce.
 
     Examples
     --------
@@ -90,6 +99,9 @@ class Experiment(Definition):
     layer: Layer | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Layer)), kw_only=True
     )
+    namespace: Namespace | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Namespace)), kw_only=True
+    )
     control: str | None = attrs.field(default=None, kw_only=True)
     hash: str = attrs.field(default="growthbook", validator=_validators.one_of(*HASHES), kw_only=True)
 
@@ -97,8 +109,26 @@ class Experiment(Definition):
         """Check what the fields must agree about."""
         if self.control is not None and self.control not in self.arms:
             raise InputError(f"control is {self.control!r}: the arms are {', '.join(map(repr, self.arms))}.")
+        refuse_equal_salts(
+            **{
+                "the experiment": self.salt,
+                "its layer": None if self.layer is None else self.layer.salt,
+                "its holdout": None if self.holdout is None else self.holdout.salt,
+            }
+        )
+        others = [part for part in (self.layer, self.holdout, self.namespace) if part is not None]
+        if any(part.seed == (self.salt or self.name) for part in others):
+            raise InputError(
+                f"salt is {self.salt or self.name!r}, which is the seed of another draw of this chain: give the "
+                "experiment a salt of its own."
+            )
         if self.layer is not None:
             self.layer.range_of(self.name)
+
+    @property
+    def drawn(self) -> Arms:
+        """The arms along the hash."""
+        return Arms(self.arms, self.coverage)
 
     @property
     def control_arm(self) -> str:
@@ -111,44 +141,57 @@ class Experiment(Definition):
         Parameters
         ----------
         ids : array_like of int or str, shape (n,)
-        at : instant, or one a customer
+        at : instant, or one per customer
             When the campaign runs; needed where the holdout rotates.
 
         Returns
         -------
         Assignment
-            Who is in the holdout, in another campaign of the layer, or beyond the coverage has code -1 and a reason.
+            Who has an empty id, is in the holdout, in another campaign of the layer, outside the namespace or beyond
+            the coverage has code -1 and a reason.
 
         Notes
         -----
         The same id gets the same arm in every process and language that has the hash. Cost: linear, no state.
         """
         array = plain_ids(ids)
-        code = codes_of(buckets_of(array, self.salt or self.name, self.hash), self.arms, self.coverage)
-        if self.layer is None and self.holdout is None and self.coverage == 1:
-            return make_assignment(array, code, np.full(len(array), ""), self.arms)
-        why = np.where(code < 0, 3, 0)
+        code = self.drawn.codes(buckets_of(array, self.salt or self.name, self.hash))
+        known = known_ids(array)
+        if self.layer is None and self.holdout is None and self.namespace is None and self.coverage == 1:
+            code = np.where(known, code, -1)
+            return make_assignment(array, code, _REASONS[np.where(known, np.where(code < 0, 4, 0), 5)], self.arms)
+        why = np.where(code < 0, 4, 0)
+        if self.namespace is not None:
+            why[~self.namespace.members(array)] = 3
         if self.layer is not None:
             why[~self.layer.members(array, self.name)] = 2
         if self.holdout is not None:
             why[self.holdout.members(array, at=at)] = 1
-        code = np.where(why > 0, -1, code)
-        return make_assignment(array, code, np.array(["", "holdout", "layer", "coverage"])[why], self.arms)
+        why[~known] = 5
+        return make_assignment(array, np.where(why > 0, -1, code), _REASONS[why], self.arms)
 
     def arm_of(self, customer_id: int | str, *, at: Instant | None = None) -> str | None:
         """Return the arm of one customer, or None for who is outside: what `assign` says, in microseconds."""
+        if customer_id == "":
+            return None
         if self.holdout is not None and self.holdout.holds(customer_id, at=at):
             return None
         if self.layer is not None and not self.layer.has(customer_id, self.name):
             return None
-        fraction = one_bucket(customer_id, self.salt or self.name, self.hash) / BUCKETS
-        for arm, (low, high) in zip(self.arms, bucket_ranges(self.arms, self.coverage), strict=True):
-            if low <= fraction < high:
-                return arm
-        return None
+        if self.namespace is not None and not self.namespace.has(customer_id):
+            return None
+        return self.drawn.of_bucket(one_bucket(self.salt or self.name, self.hash)(customer_id))
 
     def plan(
-        self, metric: Metric, *, mde: float, power: float = 0.8, people_per_day: float | None = None, **design: Any
+        self,
+        metric: Metric,
+        *,
+        mde: float | None = None,
+        difference: float | None = None,
+        margin: float | None = None,
+        power: float = 0.8,
+        people_per_day: float | None = None,
+        **design: Any,
     ) -> Plan:
         """Return how many people the test needs, how long that takes, and the power of other sizes.
 
@@ -156,8 +199,9 @@ class Experiment(Definition):
         ----------
         metric : Proportion, Mean or Ratio
             With `baseline`, and for means and ratios with `sd`.
-        mde : float
-            The smallest relative effect worth finding: .1 is ten per cent more.
+        mde, difference, margin : float, optional
+            The smallest relative effect worth finding (.1 is ten per cent more), the same in the metric's unit, or the
+            loss that would still be acceptable, as for `sample_size`.
         power : float
             The chance to find it.
         people_per_day : float, optional
@@ -174,7 +218,8 @@ class Experiment(Definition):
         """
         pace = None if people_per_day is None else checks.positive("people_per_day", people_per_day) * self.coverage
         rules = {"arms": self.arms, "control": self.control_arm, **design}
-        return make_plan(metric, mde=mde, power_wanted=power, people_per_day=pace, design=rules)
+        goal = {"mde": mde, "difference": difference, "margin": margin}
+        return make_plan(metric, goal, power_wanted=power, people_per_day=pace, design=rules)
 
     def read(
         self,
@@ -187,7 +232,7 @@ class Experiment(Definition):
         received: Any = None,
         arms: Assignment | npt.ArrayLike | None = None,
         level: float = 0.95,
-        sequence: Any = None,
+        sequence: Critical | None = None,
     ) -> Report:
         """Read the campaign's effects from raw events.
 
@@ -228,12 +273,12 @@ class Experiment(Definition):
             at = starts.time.view("M8[us]") if self.holdout is not None and self.holdout.period else None
             assigned = self.assign(base.customer_id, at=at)
         else:
-            assigned = recorded_assignment(base.customer_id, arms, self.arms)
+            assigned = Assignment.recorded(base.customer_id, arms, self.arms)
         code = np.where(starts.known, assigned.code, -1)
         reason = np.where(starts.known, assigned.reason, "not started")
         assigned = make_assignment(base.customer_id, code, reason, self.arms)
         labels = segment_labels(base, starts, segments)
-        report = analyse(
+        report = analyze(
             columns,
             assigned,
             metrics=specs,
@@ -260,17 +305,18 @@ class Experiment(Definition):
             "coverage": self.coverage,
             "holdout": None if self.holdout is None else self.holdout.to_dict(),
             "layer": None if self.layer is None else self.layer.to_dict(),
+            "namespace": None if self.namespace is None else self.namespace.to_dict(),
             "control": self.control,
             "hash": self.hash,
         }
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
-        optional = ("salt", "coverage", "holdout", "layer", "control", "hash")
+        optional = ("salt", "coverage", "holdout", "layer", "namespace", "control", "hash")
         check_keys(body, required=("name", "arms"), optional=optional, what=cls.kind)
         parts = dict(body)
         parts["arms"] = pairs_of(body["arms"], "$.arms")
-        for key, of in (("holdout", Holdout), ("layer", Layer)):
+        for key, of in (("holdout", Holdout), ("layer", Layer), ("namespace", Namespace)):
             if parts.get(key) is not None:
                 parts[key] = of.from_dict(parts[key], limits)
         return built(cls, parts)

@@ -15,11 +15,11 @@ from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import ColumnarResult
 from relmark.experiments import _means
 from relmark.experiments._comparisons import compared_mean
-from relmark.experiments.analysis import two_arms
+from relmark.experiments.cells import two_arms
+from relmark.experiments.effect_table import EffectTable
 from relmark.experiments.effects import Effect
 from relmark.experiments.metrics import Mean, Metric, Proportion, check_metrics
 from relmark.experiments.moments import Moments
-from relmark.experiments.report import Report
 
 __all__ = ["InteractionTests", "interaction_tests", "post_stratified"]
 
@@ -52,7 +52,7 @@ class InteractionTests(ColumnarResult):
     common: FloatArray
 
 
-def interaction_tests(report: Report) -> InteractionTests:
+def interaction_tests(report: EffectTable) -> InteractionTests:
     """Test, for each division of a report, whether the effect is the same in all of its segments.
 
     An effect that is significant in one segment and not in another is no evidence that the two differ: this is the
@@ -79,7 +79,7 @@ def interaction_tests(report: Report) -> InteractionTests:
                 p = float(chdtrc(k - 1, q)) if k > 1 else np.nan
                 rows.append((metric, arm, dimension, k, q, float(k - 1), p, common))
     if not rows:
-        raise InputError("the report has no segments: give segments= to analyse, or segments to Moments.")
+        raise InputError("the report has no segments: give segments= to analyze, or segments to Moments.")
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     names = ("metric", "arm", "dimension", "segments", "statistic", "df", "p_value", "common")
     return InteractionTests(**dict(zip(names, columns, strict=True)))

@@ -1,27 +1,66 @@
 """What a campaign is judged by: a share of people, a mean per person, or a ratio of two sums.
 
-A metric names the columns that it reads. The same metric plans (with `baseline` and `sd`), reads raw events (with
-`of` and `before`) and analyses (with `covariates` and the choice of interval).
+A metric names the columns that it reads. The same metric plans (with `baseline` and `sd`, or from past data with
+`from_past`), reads raw events (with `of` and `before`) and analyzes (with `covariates`, `cap`, a direction and the
+choice of interval).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 
 from relmark.core import checks
-from relmark.core.errors import InputError
+from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.frames import columns_of
 from relmark.core.time import duration
 from relmark.experiments import _validators
 
 __all__ = ["Mean", "Metric", "Proportion", "Ratio"]
 
+SHARE_RELATIVES = ("mover-r", "log", "delta")
 INTERVALS = ("newcombe", "miettinen-nurminen", "agresti-caffo")
 TESTS = ("z", "fisher", "boschloo")
+ALTERNATIVES = ("two-sided", "greater", "less")
+
+
+def _alternative() -> Any:
+    return attrs.field(default="two-sided", validator=_validators.one_of(*ALTERNATIVES), kw_only=True)
+
+
+def _cap(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        checks.number(attribute.name, value)
+
+
+def _past(names: Sequence[str], columns: Any) -> list[npt.NDArray[np.float64]]:
+    """Return columns of past data, one row per person."""
+    found = columns_of(columns, names)
+    arrays = [checks.numbers(name, found[name]) for name in names]
+    for name, array in zip(names, arrays, strict=True):
+        checks.same_length(name, array, len(arrays[0]))
+    if len(arrays[0]) < 2:
+        raise NotEnoughDataError(f"the past has {len(arrays[0])} people: at least two are needed.")
+    return arrays
+
+
+def _left_over(y: npt.NDArray[np.float64], covariates: Sequence[npt.NDArray[np.float64]]) -> float:
+    """Return the standard deviation of y beside its covariates."""
+    design = np.column_stack([np.ones(len(y)), *covariates])
+    away = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    return float(np.sqrt(away @ away / max(len(y) - design.shape[1], 1)))
+
+
+def _spread(name: str, sd: float) -> float:
+    if not sd > 0:
+        raise NotEnoughDataError(f"{name} does not vary in the past data: there is no standard deviation to plan with.")
+    return sd
 
 
 def _before(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -56,21 +95,53 @@ class Proportion:
         The interval of the difference.
     test : {"z", "fisher", "boschloo"}
         The test: pooled z, or an exact one.
-    relative : {"log", "delta"}
-        The interval of the relative effect.
+    relative : {"mover-r", "log", "delta"}
+        The interval of the relative effect: from Wilson's limits of both shares, on the log scale, or by the delta
+        method.
+    covariates : sequence of str
+        Columns from before the campaign, as for `Mean`. The difference is then that of adjusted means of zeros and
+        ones, with Student's interval; `interval` and `test` are not used.
+    alternative : {"two-sided", "greater", "less"}
+        What the test looks for: any difference, or more or less than control alone. A one-sided interval has one end.
     """
 
     name: str = attrs.field(validator=_validators.name)
-    baseline: float | None = attrs.field(default=None, validator=_validators.optional(_validators.share), kw_only=True)
+    baseline: float | None = attrs.field(
+        default=None, validator=_validators.optional(_validators.within(low=0.0, below=1.0)), kw_only=True
+    )
     of: Any = attrs.field(default=None, kw_only=True)
     interval: str = attrs.field(default="newcombe", validator=_validators.one_of(*INTERVALS), kw_only=True)
     test: str = attrs.field(default="z", validator=_validators.one_of(*TESTS), kw_only=True)
-    relative: str = attrs.field(default="log", validator=_validators.one_of("log", "delta"), kw_only=True)
+    relative: str = attrs.field(default="mover-r", validator=_validators.one_of(*SHARE_RELATIVES), kw_only=True)
+    covariates: Sequence[str] = attrs.field(default=(), converter=_names, kw_only=True)
+    alternative: str = _alternative()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the metric reads."""
-        return (self.name,)
+        return (self.name, *self.covariates)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The columns of the moments from which it is analyzed."""
+        return self.columns
+
+    def from_past(self, columns: Mapping[str, Any]) -> Self:
+        """Return the metric with the share of past data as its baseline.
+
+        Parameters
+        ----------
+        columns : mapping of str to array_like, or dataframe
+            One row per person, of a time without the campaign.
+
+        Examples
+        --------
+        >>> Proportion("bought").from_past({"bought": [0, 1, 0, 0]}).baseline
+        0.25
+        """
+        (yes,) = _past((self.name,), columns)
+        checks.refuse_rows(self.name, (yes != 0) & (yes != 1), yes, "True or False, or 1 or 0, is needed")
+        return attrs.evolve(self, baseline=float(yes.mean()))
 
     @property
     def standard_deviation(self) -> float | None:
@@ -98,6 +169,11 @@ class Mean:
         covariate.
     relative : {"fieller", "log", "delta"}
         The interval of the relative effect.
+    cap : float, optional
+        Larger values count as this much (winsorizing), in the outcome and in what `before` measures: a few heavy
+        buyers then decide less. The report says how many were capped.
+    alternative : {"two-sided", "greater", "less"}
+        What the test looks for: any difference, or more or less than control alone. A one-sided interval has one end.
     """
 
     name: str = attrs.field(validator=_validators.name)
@@ -110,10 +186,37 @@ class Mean:
         default="fieller", validator=_validators.one_of("fieller", "log", "delta"), kw_only=True
     )
 
+    cap: float | None = attrs.field(default=None, validator=_cap, kw_only=True)
+    alternative: str = _alternative()
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the metric reads."""
         return (self.name, *self.covariates)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The columns of the moments from which it is analyzed: a capped one has a name of its own."""
+        return (capped_name(self.name, self.cap), *self.covariates)
+
+    def from_past(self, columns: Mapping[str, Any]) -> Self:
+        """Return the metric with mean and standard deviation of past data, for a plan.
+
+        Parameters
+        ----------
+        columns : mapping of str to array_like, or dataframe
+            One row per person, of a time without the campaign, as long as the test will be. With covariates the
+            standard deviation is what is left beside them.
+
+        Examples
+        --------
+        >>> past = Mean("spend").from_past({"spend": [0.0, 10.0, 20.0]})
+        >>> past.baseline, past.sd
+        (10.0, 10.0)
+        """
+        y, *rest = _past(self.columns, columns)
+        y = y if self.cap is None else np.minimum(y, self.cap)
+        return attrs.evolve(self, baseline=float(y.mean()), sd=_spread(self.name, _left_over(y, rest)))
 
     @property
     def standard_deviation(self) -> float | None:
@@ -128,13 +231,13 @@ class Ratio:
     Parameters
     ----------
     numerator, denominator : str
-        The columns, one row a person.
+        The columns, one row per person.
     name : str, optional
         The name of the metric; "numerator / denominator" without it.
     covariates : sequence of str
-        Columns from before the campaign, as for `Mean`; the ratio is linearised first.
+        Columns from before the campaign, as for `Mean`; the ratio is linearized first.
     baseline, sd : float, optional
-        The ratio, and the standard deviation per person of its linearisation (numerator - ratio * denominator) /
+        The ratio, and the standard deviation per person of its linearization (numerator - ratio * denominator) /
         mean denominator, for planning.
     of : pair of expressions, optional
         Numerator and denominator as expressions, for `Experiment.read`.
@@ -142,6 +245,10 @@ class Ratio:
         As for `Mean`: numerator and denominator before the start become covariates.
     relative : {"fieller", "log", "delta"}
         The interval of the relative effect.
+    cap : float, optional
+        As for `Mean`, for the numerator.
+    alternative : {"two-sided", "greater", "less"}
+        As for `Mean`.
     """
 
     numerator: str = attrs.field(validator=_validators.name)
@@ -156,6 +263,9 @@ class Ratio:
         default="fieller", validator=_validators.one_of("fieller", "log", "delta"), kw_only=True
     )
 
+    cap: float | None = attrs.field(default=None, validator=_cap, kw_only=True)
+    alternative: str = _alternative()
+
     def __attrs_post_init__(self) -> None:
         """Name the metric after its columns where it has no name."""
         if not self.name:
@@ -169,12 +279,38 @@ class Ratio:
         return (self.numerator, self.denominator, *self.covariates)
 
     @property
+    def kept(self) -> tuple[str, ...]:
+        """The columns of the moments from which it is analyzed: a capped one has a name of its own."""
+        return (capped_name(self.numerator, self.cap), self.denominator, *self.covariates)
+
+    def from_past(self, columns: Mapping[str, Any]) -> Self:
+        """Return the metric with ratio and standard deviation of past data, for a plan.
+
+        Parameters
+        ----------
+        columns : mapping of str to array_like, or dataframe
+            As for `Mean.from_past`.
+        """
+        y, d, *rest = _past(self.columns, columns)
+        y = y if self.cap is None else np.minimum(y, self.cap)
+        if d.mean() == 0:
+            raise NotEnoughDataError(f"{self.denominator} has mean 0 in the past data: there is no ratio.")
+        ratio = float(y.mean() / d.mean())
+        linear = (y - ratio * d) / d.mean()
+        return attrs.evolve(self, baseline=ratio, sd=_spread(self.name, _left_over(linear, rest)))
+
+    @property
     def standard_deviation(self) -> float | None:
-        """The standard deviation of the linearised ratio, for planning."""
+        """The standard deviation of the linearized ratio, for planning."""
         return self.sd
 
 
 Metric = Proportion | Mean | Ratio
+
+
+def capped_name(name: str, cap: float | None) -> str:
+    """Return what a column is called once it is capped."""
+    return name if cap is None else f"{name} (capped at {cap:g})"
 
 
 def check_metrics(metrics: Any) -> tuple[Metric, ...]:

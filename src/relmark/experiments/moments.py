@@ -1,7 +1,7 @@
 """Moments: all that the analysis of means needs from any number of rows, in a few numbers that merge.
 
-Count, mean and centred second moments of some columns, by arm and by segment. Rows are read once, in blocks, each
-centred by its own mean; blocks and whole results merge by Chan, Golub and LeVeque's update (1979), so that a large
+Count, mean and centered second moments of some columns, by arm and by segment. Rows are read once, in blocks, each
+centered by its own mean; blocks and whole results merge by Chan, Golub and LeVeque's update (1979), so that a large
 offset costs no digits. Any SQL engine can deliver the same through counts, means and covariances.
 """
 
@@ -17,11 +17,11 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.frames import columns_of
-from relmark.core.ids import code_texts
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result
-from relmark.experiments._blocks import centred_sums
+from relmark.experiments._blocks import centered_sums, third_sums
 from relmark.experiments.assignment import Assignment
+from relmark.experiments.cells import Cells, arm_codes, segment_codes
 
 __all__ = ["Moments"]
 
@@ -33,7 +33,7 @@ ROUNDING = 16 * np.finfo(np.float64).eps
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Moments(Result):
-    """Count, means and centred second moments by arm and segment.
+    """Count, means and centered second moments by arm and segment.
 
     Attributes
     ----------
@@ -51,6 +51,9 @@ class Moments(Result):
         Sums of products of deviations from the mean.
     excluded : int
         Rows outside any arm (code -1), which were left out.
+    third : ndarray of float64, shape (a, s, k), optional
+        Sums of cubed deviations from the mean, where they were asked for: the report then says where a skewed outcome
+        and a small arm make a test unreliable. NaN for columns without.
 
     Examples
     --------
@@ -67,15 +70,17 @@ class Moments(Result):
     mean: FloatArray
     scatter: FloatArray
     excluded: int = 0
+    third: FloatArray | None = None
 
     @classmethod
     def from_columns(
         cls,
         columns: Mapping[str, Any],
-        arm: Assignment | npt.ArrayLike,
+        arms: Assignment | npt.ArrayLike | str | None,
         *,
         segment: npt.ArrayLike | None = None,
         names: Sequence[str] | None = None,
+        third: bool = False,
     ) -> Moments:
         """Return the moments of rows.
 
@@ -83,12 +88,15 @@ class Moments(Result):
         ----------
         columns : mapping of str to array_like, or dataframe
             Finite numbers or booleans, shape (n,).
-        arm : Assignment, or array_like of str or int, shape (n,)
-            The arm of each row. An integer -1 and an empty name mean outside: such rows are dropped and counted.
+        arms : Assignment, array_like of str or int, shape (n,), or str
+            The arm of each row, or the name of the column that has it. An integer -1 and an empty name mean outside:
+            such rows are dropped and counted.
         segment : array_like, shape (n,), optional
             The segment of each row.
         names : sequence of str, optional
             Which columns; all of a mapping without it.
+        third : bool
+            Whether to add up cubed deviations too: one pass more.
 
         Raises
         ------
@@ -101,42 +109,51 @@ class Moments(Result):
         -----
         Time and memory are linear: one read in blocks of 8,192 rows, and k (k + 3) / 2 + 1 numbers a cell kept.
         """
-        arms, codes = arm_codes(arm)
+        arm_names, codes = arm_codes(arms, columns)
         labels, groups = segment_codes(segment, len(codes))
-        return cls._of_codes(columns, arms, codes, labels, groups, names)
+        if names is None and isinstance(arms, str):
+            names = [name for name in columns_of(columns) if name != arms]
+        cells = Cells(arm_names, codes, labels, groups)
+        made = cls.of_cells(columns, cells, names)
+        return made.with_third(columns, cells, made.columns) if third else made
 
     @classmethod
-    def _of_codes(
+    def of_cells(
         cls,
         columns: Any,
-        arms: tuple[str, ...],
-        codes: IntArray,
-        labels: tuple[str, ...],
-        groups: IntArray | None,
+        cells: Cells,
         names: Sequence[str] | None,
         pairs: Sequence[tuple[int, int]] | None = None,
     ) -> Moments:
+        """Return the moments of rows whose arm and segment are coded; `pairs` names the products that are needed."""
         wanted = tuple(names if names is not None else columns_of(columns))
-        arrays = list(columns_by_name(columns, wanted, len(codes)).values())
-        cells = len(arms) * len(labels)
-        outside = codes < 0
+        arrays = list(columns_by_name(columns, wanted, len(cells.codes)).values())
+        outside = cells.codes < 0
         excluded = int(np.count_nonzero(outside))
-        cell = codes if groups is None else codes * len(labels) + groups
-        if groups is not None and excluded:
-            cell = np.where(outside, -1, cell)
-        count, mean, scatter = centred_sums(arrays, cell, cells, excluded=bool(excluded), pairs=pairs)
+        count, mean, scatter = centered_sums(
+            arrays, cells.cell, len(cells.arms) * len(cells.segments), excluded=bool(excluded), pairs=pairs
+        )
         if not np.isfinite(mean).all():
             _refuse(wanted, arrays, outside)
-        shape, k = (len(arms), len(labels)), len(wanted)
+        shape, k = (len(cells.arms), len(cells.segments)), len(wanted)
         return cls(
             columns=wanted,
-            arms=arms,
-            segments=labels,
+            arms=cells.arms,
+            segments=cells.segments,
             count=count.reshape(shape),
             mean=mean.reshape(*shape, k),
             scatter=scatter.reshape(*shape, k, k),
             excluded=excluded,
         )
+
+    def with_third(self, columns: Any, cells: Cells, names: Sequence[str]) -> Moments:
+        """Return the moments with the cubed deviations of some columns of the rows that they were made of."""
+        third = np.full(self.mean.shape, np.nan)
+        for name, array in columns_by_name(columns, names, len(cells.codes)).items():
+            at = self.position(name)
+            found = third_sums(array, cells.cell, self.mean[..., at].reshape(-1))
+            third[..., at] = found.reshape(self.mean.shape[:2])
+        return attrs.evolve(self, third=third)
 
     @classmethod
     def from_aggregates(
@@ -149,6 +166,7 @@ class Moments(Result):
         arms: Sequence[str],
         segments: Sequence[str] = ("",),
         ddof: int = 1,
+        third: npt.ArrayLike | None = None,
     ) -> Moments:
         """Return the moments that another engine counted.
 
@@ -165,6 +183,8 @@ class Moments(Result):
             The names, in the order of the arrays.
         ddof : {0, 1}
             What the covariances were divided by: n - ddof.
+        third : array_like, shape (a, k) or (a, s, k), optional
+            Third central moments, the mean of (x - mean)^3, for the note on skewed outcomes.
 
         Examples
         --------
@@ -194,6 +214,7 @@ class Moments(Result):
             count=n,
             mean=np.where(n[..., None] > 0, mu, 0.0),
             scatter=c * scale[..., None, None],
+            third=None if third is None else _shaped("third", third, (a, s, k)) * n[..., None],
         )
 
     def __add__(self, other: Moments) -> Moments:
@@ -207,7 +228,7 @@ class Moments(Result):
             )
         arms = tuple(dict.fromkeys(self.arms + other.arms))
         segments = tuple(dict.fromkeys(self.segments + other.segments))
-        (n1, m1, s1), (n2, m2, s2) = self._spread(arms, segments), other._spread(arms, segments)
+        (n1, m1, s1, t1), (n2, m2, s2, t2) = self._spread(arms, segments), other._spread(arms, segments)
         count = n1 + n2
         share = np.divide(n2, count, out=np.zeros_like(count), where=count > 0)
         delta = m2 - m1
@@ -221,35 +242,62 @@ class Moments(Result):
             mean=m1 + share[..., None] * delta,
             scatter=scatter,
             excluded=self.excluded + other.excluded,
+            third=None if t1 is None or t2 is None else _third_of_both((n1, m1, s1, t1), (n2, m2, s2, t2)),
         )
 
-    def _spread(self, arms: tuple[str, ...], segments: tuple[str, ...]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _spread(self, arms: tuple[str, ...], segments: tuple[str, ...]) -> Sums:
         if arms == self.arms and segments == self.segments:
-            return self.count, self.mean, self.scatter
+            return self.count, self.mean, self.scatter, self.third
         k = len(self.columns)
         count = np.zeros((len(arms), len(segments)))
         mean = np.zeros((*count.shape, k))
         scatter = np.zeros((*count.shape, k, k))
         at = np.ix_([arms.index(arm) for arm in self.arms], [segments.index(name) for name in self.segments])
         count[at], mean[at], scatter[at] = self.count, self.mean, self.scatter
-        return count, mean, scatter
+        third = None
+        if self.third is not None:
+            third = np.zeros(mean.shape)
+            third[at] = self.third
+        return count, mean, scatter, third
+
+    def of_segment(self, name: str) -> Moments:
+        """Return the moments of one segment alone."""
+        at = slice(self.segments.index(name), self.segments.index(name) + 1)
+        third = None if self.third is None else self.third[:, at]
+        return attrs.evolve(
+            self,
+            segments=("",),
+            count=self.count[:, at],
+            mean=self.mean[:, at],
+            scatter=self.scatter[:, at],
+            third=third,
+            excluded=0,
+        )
 
     def total(self) -> Moments:
         """Return the moments over all segments together."""
         if len(self.segments) == 1:
             return attrs.evolve(self, segments=("",))
+        if not self.segments:  # no rows, and so no segment
+            empty = self._spread(self.arms, ("",))
+            return attrs.evolve(self, segments=("",), count=empty[0], mean=empty[1], scatter=empty[2], third=empty[3])
         count = self.count.sum(axis=1)
         weight = np.divide(self.count, count[:, None], out=np.zeros_like(self.count), where=count[:, None] > 0)
         base = self.mean[:, :1]  # deviations from one segment's mean keep the digits that sums of means would lose
         mean = base[:, 0] + np.einsum("as,ask->ak", weight, self.mean - base)
         away = np.where(self.count[..., None] > 0, self.mean - mean[:, None], 0.0)
         scatter = self.scatter.sum(axis=1) + np.einsum("as,ask,asl->akl", self.count, away, away)
+        third = None
+        if self.third is not None:
+            square = np.diagonal(self.scatter, axis1=-2, axis2=-1)
+            third = (self.third + 3 * away * square + self.count[..., None] * away**3).sum(axis=1)[:, None]
         return attrs.evolve(
             self,
             segments=("",),
             count=count[:, None],
             mean=mean[:, None],
             scatter=scatter[:, None],
+            third=third,
         )
 
     def covariance(self) -> FloatArray:
@@ -334,64 +382,18 @@ def _refuse(names: Sequence[str], arrays: Sequence[npt.NDArray[Any]], outside: n
     raise InputError(f"{', '.join(names)}: the values are so large that their sums are not finite. Change the unit.")
 
 
-def arm_codes(arm: Any) -> tuple[tuple[str, ...], IntArray]:
-    """Return the arms' names and each row's position among them, -1 for who is outside."""
-    if isinstance(arm, Assignment):
-        return arm.arms, arm.code
-    array = np.asarray(arm)
-    if array.ndim != 1:
-        raise InputError(f"arm has shape {array.shape}: one arm a row is needed.")
-    if array.dtype.kind in "iub":
-        return _integer_codes(array)
-    names, codes = _named_codes("arm", array)
-    if names and names[0] == "":
-        return names[1:], np.maximum(codes - 1, -1)
-    return names, codes
+Sums = tuple[FloatArray, FloatArray, FloatArray, FloatArray | None]
 
 
-def _integer_codes(array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
-    if array.dtype.kind == "b":
-        array = array.view(np.int8)
-    low, high = int(array.min(initial=0)), int(array.max(initial=-1))
-    if low < -1:
-        raise InputError(f"arm has {low}: arms are whole numbers of 0 or more, and -1 for who is outside.")
-    if high > 10_000:
-        raise InputError(f"arm has {high}: is this a customer's number? Arms are names or small whole numbers.")
-    names = tuple(str(n) for n in range(high + 1))
-    if len(np.unique(array[:10_000])) == high + 1 and low == 0:  # every arm is met at once: no need to count them all
-        return names, array.astype(np.int64, copy=False)
-    seen = np.flatnonzero(np.bincount(array.astype(np.int64) + 1, minlength=high + 2)[1:])
-    if len(seen) == high + 1:
-        return names, array.astype(np.int64, copy=False)
-    table = np.full(high + 2, -1, dtype=np.int64)  # the last entry is where -1 looks
-    table[seen] = np.arange(len(seen))
-    return tuple(str(n) for n in seen), table[array]
-
-
-def segment_codes(segment: Any, length: int) -> tuple[tuple[str, ...], IntArray | None]:
-    """Return the segments' names and each row's position among them."""
-    if segment is None:
-        return ("",), None
-    array = np.asarray(segment)
-    if array.ndim != 1:
-        raise InputError(f"segment has shape {array.shape}: one segment a row is needed.")
-    checks.same_length("segment", array, length)
-    if array.dtype.kind == "b":
-        return ("no", "yes"), array.astype(np.int64)
-    if array.dtype.kind in "iu":
-        values, codes = np.unique(array, return_inverse=True)
-        return tuple(str(value) for value in values), codes.reshape(-1).astype(np.int64)
-    names, codes = _named_codes("segment", array)
-    if names and names[0] == "":
-        names, codes = names[1:], np.maximum(codes - 1, -1)
-    if (codes < 0).any():  # a segment that is not known is one of its own
-        return (*names, "unknown"), np.where(codes < 0, len(names), codes)
-    return names, codes
-
-
-def _named_codes(name: str, array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
-    """Return the distinct texts in ascending order and each row's position among them, -1 where it is missing."""
-    if array.dtype.kind not in "OUT":
-        raise InputError(f"{name} has dtype {array.dtype}: names or whole numbers are needed.")
-    names, codes = code_texts(name, array)
-    return tuple(names.tolist()), codes.astype(np.int64, copy=False)
+def _third_of_both(one: Sums, two: Sums) -> FloatArray:
+    """Return the cubed deviations of both sets of rows: Pebay (2008), eq. 2.1 for p = 3."""
+    (n1, m1, s1, t1), (n2, m2, s2, t2) = one, two
+    assert t1 is not None
+    assert t2 is not None
+    n1, n2 = n1[..., None], n2[..., None]
+    n = np.maximum(n1 + n2, 1.0)
+    q1, q2 = (np.diagonal(s, axis1=-2, axis2=-1) for s in (s1, s2))
+    delta = m2 - m1
+    return np.asarray(
+        t1 + t2 + delta**3 * n1 * n2 * (n1 - n2) / n**2 + 3 * delta * (n1 * q2 - n2 * q1) / n, dtype=np.float64
+    )

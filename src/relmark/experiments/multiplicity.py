@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import attrs
 import numpy as np
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.formats import format_number
-from relmark.experiments.analysis import make_report
-from relmark.experiments.report import Report
+from relmark.experiments._comparisons import compared_rows
+from relmark.experiments.effect_table import EffectTable
 
-__all__ = ["AdjustedReport", "adjust", "adjusted_p_values"]
+__all__ = ["adjust", "adjusted_p_values"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -56,34 +56,10 @@ def adjusted_p_values(p: npt.ArrayLike, *, method: str = "holm") -> FloatArray:
     return out
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class AdjustedReport(Report):
-    """A report whose p-values and intervals allow for how many comparisons it makes.
-
-    Attributes
-    ----------
-    adjusted_p_value : ndarray of float64, shape (n,)
-        Compare it with 1 - `level`.
-    row_level : ndarray of float64, shape (n,)
-        The level that each interval had to be given so that all together hold at `level`.
-    adjustment : str
-        By which method.
-    """
-
-    adjusted_p_value: FloatArray
-    row_level: FloatArray
-    adjustment: str
-
-    def _level_of(self, row: int) -> float:
-        return float(self.row_level[row])
-
-    def _table(self) -> dict[str, Any]:
-        table = super()._table()
-        name = f"p ({self.adjustment})"
-        return table | {name: [format_number(p) for p in self.adjusted_p_value.tolist()]}
+Table = TypeVar("Table", bound=EffectTable)
 
 
-def adjust(report: Report, *, method: str = "holm") -> AdjustedReport:
+def adjust(report: Table, *, method: str = "holm") -> Table:
     """Return a report whose p-values and intervals allow for the number of its comparisons.
 
     Parameters
@@ -109,11 +85,13 @@ def adjust(report: Report, *, method: str = "holm") -> AdjustedReport:
         selected = int((p <= alpha).sum())
         row = np.full(len(p), max(selected, 1) * alpha / max(m, 1))
         note = f"p-values by Benjamini and Hochberg over {m} comparisons; intervals are for the {selected} selected"
-    wider = make_report(report.source, level=report.level, alpha=row)
-    fields = {
-        field.name.lstrip("_"): getattr(wider, field.name) for field in attrs.fields(Report) if field.name != "notes"
-    }
-    fields |= {"observed": report.observed, "excluded": report.excluded, "checks": report.checks}
-    return AdjustedReport(
-        **fields, notes=(*report.notes, note), adjusted_p_value=p, row_level=1 - row, adjustment=method
+    wider = compared_rows(report.source, alpha=row)
+    columns = {name: values for name, values in wider.items() if name not in {"metric", "arm", "dimension", "segment"}}
+    return attrs.evolve(
+        report,
+        **columns,
+        notes=(*report.notes, note),
+        adjusted_p_value=p,
+        row_level=1 - row,
+        adjustment=method,
     )

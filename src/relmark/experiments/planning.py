@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -12,14 +12,15 @@ import numpy.typing as npt
 from scipy.special import nctdtr, ndtr, ndtri, stdtrit
 
 from relmark.core import checks
+from relmark.core.assignment import check_arms
 from relmark.core.errors import InputError, NotEnoughDataError
-from relmark.core.formats import format_number, text_table
-from relmark.core.results import ColumnarResult, Result
-from relmark.experiments import _validators
-from relmark.experiments.assignment import check_arms, control_among
+from relmark.core.formats import format_number
+from relmark.core.results import Result
+from relmark.experiments import _validators, proportions
+from relmark.experiments.assignment import control_among
 from relmark.experiments.metrics import Metric, Proportion, check_metrics
 
-__all__ = ["Design", "Plan", "SampleSize", "detectable_effect", "power", "sample_size"]
+__all__ = ["Design", "SampleSize", "detectable_effect", "power", "sample_size"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -39,7 +40,7 @@ class Design:
     control : str, optional
         The control arm: "control" where there is one, else the first.
     level : float
-        The confidence of the two-sided interval or test.
+        The confidence of the interval; an error of 1 - level is all on one side where the metric has an alternative.
     explained : float
         The share of the variance that covariates explain (the squared correlation of outcome and CUPED covariate).
     cluster_size, intraclass_correlation : float
@@ -91,6 +92,8 @@ class SampleSize(Result):
         The relative effect that the test is to find.
     effect : float
         The same as a difference, in the metric's unit.
+    margin : float
+        The loss that the test is to exclude, where it is one of non-inferiority; 0 otherwise.
     power, level : float
     """
 
@@ -99,30 +102,111 @@ class SampleSize(Result):
     people: Mapping[str, int]
     mde: float
     effect: float
+    margin: float = 0.0
     power: float
     level: float
+
+    @property
+    def finds(self) -> str:
+        """What the test is to show, in words."""
+        if self.margin:
+            return f"no loss of {format_number(self.margin)}"
+        relative = "" if math.isnan(self.mde) else f"{100 * self.mde:+g} %"
+        size = format_number(self.effect)
+        return f"{relative} ({size})" if relative else f"{'+' if self.effect > 0 else ''}{size}"
 
     def _facts(self) -> dict[str, Any]:
         return {
             "metric": self.metric,
             "people": self.total,
             **self.people,
-            "finds": f"{100 * self.mde:+g} %",
+            "finds": f"{100 * self.mde:+g} %" if not self.margin and not math.isnan(self.mde) else self.finds,
             "power": self.power,
         }
 
 
-def sample_size(metric: Metric, *, mde: float, power: float = 0.8, **design: Any) -> SampleSize:
-    """Return how many people a test needs to find an effect.
+@attrs.frozen(kw_only=True)
+class Goal:
+    """What a test has to show: an effect, relative or in the metric's unit, or that nothing is lost beyond a margin."""
+
+    effect: float
+    margin: float = 0.0
+
+    @classmethod
+    def of(cls, metric: Metric, mde: float | None, difference: float | None, margin: float | None) -> Goal:
+        """Return the goal of what a caller gave: a relative effect, a difference, or a margin."""
+        if mde is not None and difference is not None:
+            raise InputError("mde and difference are both given: one is relative, the other in the metric's unit.")
+        if margin is None and mde is None and difference is None:
+            raise InputError(
+                "none of mde=, difference= and margin= is given: say which effect is worth finding, or which loss is "
+                "still acceptable."
+            )
+        effect = 0.0
+        if difference is not None:
+            effect = checks.number("difference", difference)
+            _check_share(metric, effect, f"difference is {effect:g}")
+        elif mde is not None:
+            assert metric.baseline is not None
+            if metric.baseline == 0:
+                raise InputError(
+                    f"{metric.name} has baseline 0: a relative effect on nothing is nothing. Give difference=."
+                )
+            effect = metric.baseline * checks.number("mde", mde)
+            _check_share(metric, effect, f"mde is {mde:g}")
+        if margin is None:
+            return cls(effect=effect)
+        limit = checks.positive("margin", margin)
+        less = metric.alternative == "less"  # less is better: the loss is a rise
+        _check_share(metric, limit if less else -limit, f"margin is {limit:g}")
+        if (-effect if less else effect) <= -limit:
+            raise InputError(
+                f"the expected effect {effect:g} is a loss of the margin {limit:g} or more: no test helps."
+            )
+        return cls(effect=effect, margin=limit)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to find."""
+        return self.effect == 0 and self.margin == 0
+
+
+def _check_share(metric: Metric, effect: float, said: str) -> None:
+    if not isinstance(metric, Proportion):
+        return
+    assert metric.baseline is not None
+    share = metric.baseline + effect
+    if not 0 <= share < 1 or (share == 0 and metric.baseline == 0 and effect != 0):
+        raise InputError(
+            f"{said}: it would take the share from {metric.baseline:g} to {share:g}, which must stay between 0 and 1."
+        )
+
+
+def sample_size(
+    metric: Metric,
+    *,
+    mde: float | None = None,
+    difference: float | None = None,
+    margin: float | None = None,
+    power: float = 0.8,
+    **design: Any,
+) -> SampleSize:
+    """Return how many people a test needs.
 
     Parameters
     ----------
     metric : Proportion, Mean or Ratio
-        With `baseline`, and for means and ratios with `sd`.
-    mde : float
+        With `baseline`, and for means and ratios with `sd`; `from_past` takes both from past data. With an
+        `alternative` the test is one-sided, and its error is all on that side.
+    mde : float, optional
         The smallest relative effect worth finding: .1 is ten per cent more, -.1 ten per cent less.
+    difference : float, optional
+        The same in the metric's unit, which is the only way where the baseline is 0.
+    margin : float, optional
+        For a test of non-inferiority: the loss that would still be acceptable, above 0, in the metric's unit; a rise
+        where the metric's alternative is "less". `mde` or `difference` then say what is expected, nothing by default.
     power : float
-        The chance to find it.
+        The chance to find the effect, or to show that the loss is within the margin.
     **design
         Keywords of `Design`: arms, control, level, explained, cluster_size, intraclass_correlation.
 
@@ -134,57 +218,80 @@ def sample_size(metric: Metric, *, mde: float, power: float = 0.8, **design: Any
     -----
     Proportions: the pooled z test; with r = share of treatment and 1 - r of control among the two, n = (z_{a/2}
     sqrt(pbar qbar / (r (1 - r))) + z_b sqrt(p1 q1 / r + p0 q0 / (1 - r)))^2 / d^2 (Fleiss, Levin and Paik 2003, eq.
-    4.19, without continuity correction). Means and ratios: the power of Student's t, from the noncentral t. Several
-    arms: the smallest arm against control decides.
+    4.19, without continuity correction). Against a margin, the score test, whose variance is that of the likeliest
+    shares that differ by the margin (Farrington and Manning 1990). Means and ratios: the power of Welch's t with equal
+    standard deviations, from the noncentral t with Welch's degrees of freedom. A test against a margin, or with an
+    `alternative`, is one-sided: at 1 - level with an `alternative`, at half of that without one, which is what the
+    two-sided interval gives. Several arms: the smallest arm against control decides.
 
     Examples
     --------
     >>> sample_size(Proportion("bought", baseline=.02), mde=.1).total
     161364
+    >>> sample_size(Proportion("unsubscribed", baseline=.002, alternative="less"), margin=.001, power=.9).total
+    70614
     """
     spec, rules = _ready(metric, design)
-    checks.number("mde", mde)
-    if mde == 0:
-        raise InputError("mde is 0: an effect of nothing cannot be found with any number of people.")
+    goal = Goal.of(spec, mde, difference, margin)
+    if goal.nothing:
+        given = "mde" if difference is None else "difference"
+        raise InputError(f"{given} is 0: an effect of nothing cannot be found with any number of people.")
     wanted = checks.fraction("power", power)
     if wanted <= (1 - rules.level):
         raise InputError(f"power is {wanted:g}: it must be above 1 - level, {1 - rules.level:g}.")
-    effect = _effect(spec, mde)
 
     def enough(total: float) -> bool:
-        return _power(spec, effect, total, rules) >= wanted
+        return _power(spec, goal, total, rules) >= wanted
 
     high = 4.0
     while not enough(high):
         high *= 2
         if high > _MOST:
-            raise NotEnoughDataError(f"mde is {mde:g}: more than {_MOST:g} people would be needed. Look for more.")
+            raise NotEnoughDataError(
+                f"{_said(spec, goal)}: more than {_MOST:g} people would be needed. Look for more, or allow more."
+            )
     low = high / 2
     while high - low > 0.5:
         middle = (low + high) / 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     people = {arm: math.ceil(round(high * share, 6)) for arm, share in rules.arms.items()}
+    baseline = spec.baseline or 0.0
     return SampleSize(
         metric=spec.name,
         total=sum(people.values()),
         people=people,
-        mde=float(mde),
-        effect=effect,
+        mde=goal.effect / baseline if baseline else math.nan,
+        effect=goal.effect,
+        margin=goal.margin,
         power=wanted,
         level=rules.level,
     )
 
 
-def power(metric: Metric, *, mde: float, people: int, **design: Any) -> float:
-    """Return the chance that a test of some people finds a relative effect.
+def _said(metric: Metric, goal: Goal) -> str:
+    if goal.margin:
+        return f"margin is {goal.margin:g}"
+    return f"mde is {goal.effect / metric.baseline:g}" if metric.baseline else f"difference is {goal.effect:g}"
+
+
+def power(
+    metric: Metric,
+    *,
+    people: int,
+    mde: float | None = None,
+    difference: float | None = None,
+    margin: float | None = None,
+    **design: Any,
+) -> float:
+    """Return the chance that a test of some people finds an effect.
 
     Parameters
     ----------
     metric : Proportion, Mean or Ratio
-    mde : float
-        The true relative effect.
     people : int
         In all arms together.
+    mde, difference, margin : float, optional
+        The true effect, and what is to be shown, as for `sample_size`.
     **design
         Keywords of `Design`.
 
@@ -194,12 +301,14 @@ def power(metric: Metric, *, mde: float, people: int, **design: Any) -> float:
     0.8
     """
     spec, rules = _ready(metric, design)
-    checks.number("mde", mde)
-    return _power(spec, _effect(spec, mde), float(checks.whole("people", people, low=4)), rules)
+    goal = Goal.of(spec, mde, difference, margin)
+    return _power(spec, goal, float(checks.whole("people", people, low=4)), rules)
 
 
-def detectable_effect(metric: Metric, *, people: int, power: float = 0.8, **design: Any) -> float:
-    """Return the smallest relative increase that a test of some people finds with the given chance.
+def detectable_effect(
+    metric: Metric, *, people: int, power: float = 0.8, absolute: bool = False, **design: Any
+) -> float:
+    """Return the smallest increase (or fall, where the metric's alternative is "less") that a test is likely to find.
 
     Parameters
     ----------
@@ -207,6 +316,8 @@ def detectable_effect(metric: Metric, *, people: int, power: float = 0.8, **desi
     people : int
         In all arms together.
     power : float
+    absolute : bool
+        Return it in the metric's unit; relative without it, which a baseline of 0 does not have.
     **design
         Keywords of `Design`.
 
@@ -216,14 +327,21 @@ def detectable_effect(metric: Metric, *, people: int, power: float = 0.8, **desi
     0.297
     """
     spec, rules = _ready(metric, design)
+    assert spec.baseline is not None
+    if spec.baseline == 0 and not absolute:
+        raise InputError(f"{spec.name} has baseline 0: a relative effect on nothing is nothing. Give absolute=True.")
     wanted = checks.fraction("power", power)
     total = float(checks.whole("people", people, low=4))
-    top = (1 / spec.baseline - 1) * (1 - 1e-9) if isinstance(spec, Proportion) and spec.baseline else 1e9
+    sign = -1.0 if spec.alternative == "less" else 1.0
+    top = 1e12
+    if isinstance(spec, Proportion):
+        top = (spec.baseline if sign < 0 else 1 - spec.baseline) * (1 - 1e-9)
+    scale = abs(spec.baseline) or (spec.standard_deviation or 0.0) or 1e-3
 
-    def found(mde: float) -> bool:
-        return _power(spec, _effect(spec, mde), total, rules) >= wanted
+    def found(effect: float) -> bool:
+        return _power(spec, Goal(effect=sign * effect), total, rules) >= wanted
 
-    high = min(1e-3, top)
+    high = min(1e-3 * scale, top)
     while not found(high):
         if high >= top:
             return math.nan
@@ -232,122 +350,67 @@ def detectable_effect(metric: Metric, *, people: int, power: float = 0.8, **desi
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (low, middle) if found(middle) else (middle, high)
-    return high
+    return sign * high if absolute else sign * high / spec.baseline
 
 
 def _ready(metric: Metric, design: Mapping[str, Any]) -> tuple[Metric, Design]:
     (spec,) = check_metrics(metric)
     if spec.baseline is None:
-        raise InputError(f"{spec.name} has no baseline: say what is expected without the campaign, baseline=.")
-    if spec.baseline == 0:
-        raise InputError(f"{spec.name} has baseline 0: a relative effect on nothing is nothing.")
+        raise InputError(
+            f"{spec.name} has no baseline: say what is expected without the campaign, baseline=, or take it from past "
+            "data with from_past(columns)."
+        )
     if spec.standard_deviation is None:
-        raise InputError(f"{spec.name} has no sd: a plan for a mean needs the standard deviation between people, sd=.")
+        raise InputError(
+            f"{spec.name} has no sd: a plan for a mean needs the standard deviation between people, sd=, or from past "
+            "data, from_past(columns)."
+        )
     known = {field.name for field in attrs.fields(Design)}
     for key in design:
         if key not in known:
-            raise InputError(f"{key!r} is no part of a design: it has {', '.join(sorted(known))}.")
+            raise InputError(f"{key!r} is not a part of a design: it has {', '.join(sorted(known))}.")
     return spec, Design(**design)
 
 
-def _effect(metric: Metric, mde: float) -> float:
-    assert metric.baseline is not None
-    if isinstance(metric, Proportion) and not 0 < metric.baseline * (1 + mde) < 1:
-        raise InputError(
-            f"mde is {mde:g}: it would take the share from {metric.baseline:g} to {metric.baseline * (1 + mde):g}, "
-            "which must stay between 0 and 1."
-        )
-    return metric.baseline * mde
-
-
-def _power(metric: Metric, effect: float, total: float, design: Design) -> float:
-    """Return the power of the two-sided test of control against the smallest arm."""
+def _power(metric: Metric, goal: Goal, total: float, design: Design) -> float:
+    """Return the power of the test of control against the smallest arm."""
     share0, share1 = design.shares
     n0, n1 = total * share0 / design.inflation, total * share1 / design.inflation
     alpha = 1 - design.level
+    one_sided = metric.alternative != "two-sided" or goal.margin > 0
+    error = alpha if metric.alternative != "two-sided" else alpha / 2
+    # Everything is turned so that more is better; against a margin, what is left of it is to be found.
+    turn = -1.0 if metric.alternative == "less" else 1.0
+    shift = turn * goal.effect + goal.margin if one_sided else abs(goal.effect)
     if isinstance(metric, Proportion):
         assert metric.baseline is not None
         p0 = metric.baseline
-        p1 = p0 + effect
-        mean = (n0 * p0 + n1 * p1) / (n0 + n1)
-        under = math.sqrt(mean * (1 - mean) * (1 / n0 + 1 / n1))
+        p1 = p0 + goal.effect
+        if goal.margin:
+            x1, m1, x0, m0 = (np.array([v]) for v in (n1 * p1, n1, n0 * p0, n0))
+            bound = np.array([-turn * goal.margin])
+            under = math.sqrt(proportions.restricted_variance(x1, m1, x0, m0, bound)[0])
+            under *= math.sqrt((n0 + n1 - 1) / (n0 + n1)) if n0 + n1 > 1 else 1.0
+        else:
+            mean = (n0 * p0 + n1 * p1) / (n0 + n1)
+            under = math.sqrt(mean * (1 - mean) * (1 / n0 + 1 / n1))
         over = math.sqrt(p0 * (1 - p0) / n0 + p1 * (1 - p1) / n1)
-        z = float(-ndtri(alpha / 2))
-        return float(ndtr((abs(effect) - z * under) / over) + ndtr((-abs(effect) - z * under) / over))
+        z = float(-ndtri(error))
+        if over == 0:
+            return 1.0 if shift > z * under else 0.0
+        other = 0.0 if one_sided else float(ndtr((-shift - z * under) / over))
+        return float(ndtr((shift - z * under) / over)) + other
     assert metric.standard_deviation is not None
-    shift = abs(effect) / (metric.standard_deviation * math.sqrt(1 / n0 + 1 / n1))
-    df = total * (share0 + share1) - 2
-    if df >= _NORMAL_FROM:
-        z = float(-ndtri(alpha / 2))
-        return float(ndtr(shift - z) + ndtr(-shift - z))
-    if df <= 0:
+    distance = shift / (metric.standard_deviation * math.sqrt(1 / n0 + 1 / n1))
+    # Welch's degrees of freedom at equal spread, of what is drawn: people, or clusters of them.
+    k0, k1 = total * share0 / design.cluster_size, total * share1 / design.cluster_size
+    if min(k0, k1) <= 1:
         return 0.0
-    t = float(-stdtrit(df, alpha / 2))
-    upper = 1 - float(nctdtr(df, shift, t))
-    lower = float(nctdtr(df, shift, -t))
+    df = (1 / k0 + 1 / k1) ** 2 / (1 / (k0**2 * (k0 - 1)) + 1 / (k1**2 * (k1 - 1)))
+    if df >= _NORMAL_FROM:
+        z = float(-ndtri(error))
+        return float(ndtr(distance - z)) + (0.0 if one_sided else float(ndtr(-distance - z)))
+    t = float(-stdtrit(df, error))
+    upper = 1 - float(nctdtr(df, distance, t))
+    lower = 0.0 if one_sided else float(nctdtr(df, distance, -t))
     return upper + (lower if math.isfinite(lower) else 0.0)
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Plan(ColumnarResult):
-    """What a test needs, and the power of other sizes: one row a size.
-
-    Attributes
-    ----------
-    size : SampleSize
-        The people needed for the effect and power asked for.
-    days : float
-        How long it takes at `people_per_day`; NaN without it.
-    people : ndarray of int64, shape (k,)
-        Sizes around the one needed, all arms together.
-    power : ndarray of float64, shape (k,)
-        The chance to find the effect with each.
-    detectable : ndarray of float64, shape (k,)
-        The smallest relative increase that each finds with the power asked for.
-    """
-
-    size: SampleSize
-    days: float = math.nan
-    people: npt.NDArray[np.int64]
-    power: FloatArray
-    detectable: FloatArray
-
-    @property
-    def total(self) -> int:
-        """The people needed, all arms together."""
-        return self.size.total
-
-    def _facts(self) -> dict[str, Any]:
-        facts = self.size._facts()  # noqa: SLF001
-        return facts if math.isnan(self.days) else facts | {"days": self.days}
-
-    def __str__(self) -> str:
-        need = ", ".join(f"{arm} {n:,}" for arm, n in self.size.people.items())
-        size = self.size
-        found = f"{100 * size.mde:+g} % ({format_number(size.effect)}) in {100 * size.power:g} of 100 tests"
-        lines = [f"{size.metric}: {size.total:,} people ({need}) find {found}"]
-        if not math.isnan(self.days):
-            lines.append(f"at the given pace: {format_number(self.days)} days")
-        return "\n".join([*lines, text_table(self._table())])
-
-
-_AROUND = np.array([0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0])
-
-
-def make_plan(metric: Metric, *, mde: float, power_wanted: float, people_per_day: float | None, design: Any) -> Plan:
-    """Return the plan of a test."""
-    need = sample_size(metric, mde=mde, power=power_wanted, **design)
-    sizes = np.maximum(np.ceil(_AROUND * need.total), 4).astype(np.int64)
-    rate: Callable[[int], float] = lambda n: power(metric, mde=mde, people=n, **design)  # noqa: E731
-    days = (
-        math.nan
-        if people_per_day is None
-        else math.ceil(need.total / checks.positive("people_per_day", people_per_day))
-    )
-    return Plan(
-        size=need,
-        days=float(days),
-        people=sizes,
-        power=np.array([rate(int(n)) for n in sizes]),
-        detectable=np.array([detectable_effect(metric, people=int(n), power=power_wanted, **design) for n in sizes]),
-    )

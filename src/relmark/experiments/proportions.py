@@ -7,6 +7,7 @@ less than it says where one arm is small and events are rare, which is what a co
 from __future__ import annotations
 
 import math
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -123,8 +124,17 @@ def agresti_caffo_interval(x1: int, n1: int, x2: int, n2: int, *, level: float =
     return Interval(float(low), float(high), level, "Agresti-Caffo")
 
 
-def fisher_test(x1: int, n1: int, x2: int, n2: int) -> float:
-    """Return the two-sided p-value of Fisher's exact test of equal shares.
+def fisher_test(x1: int, n1: int, x2: int, n2: int, *, alternative: str = "two-sided") -> float:
+    """Return the p-value of Fisher's exact test of equal shares.
+
+    Parameters
+    ----------
+    x1, n1 : int
+        People with a yes, and people, in the first group.
+    x2, n2 : int
+        The same in the second group.
+    alternative : {"two-sided", "greater", "less"}
+        "greater" asks whether the first group's share is the larger one.
 
     Examples
     --------
@@ -136,11 +146,17 @@ def fisher_test(x1: int, n1: int, x2: int, n2: int) -> float:
     from scipy.stats import fisher_exact
 
     (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
-    return float(fisher_exact(np.array([[int(a), int(m - a)], [int(b), int(n - b)]]))[1])
+    table = np.array([[int(a), int(m - a)], [int(b), int(n - b)]])
+    return float(fisher_exact(table, alternative=_alternative(alternative))[1])
 
 
-def boschloo_test(x1: int, n1: int, x2: int, n2: int) -> float:
-    """Return the two-sided p-value of Boschloo's exact test, which is more powerful than Fisher's.
+def boschloo_test(x1: int, n1: int, x2: int, n2: int, *, alternative: str = "two-sided") -> float:
+    """Return the p-value of Boschloo's exact test, which is more powerful than Fisher's.
+
+    Parameters
+    ----------
+    x1, n1, x2, n2, alternative
+        As for `fisher_test`.
 
     Examples
     --------
@@ -155,8 +171,15 @@ def boschloo_test(x1: int, n1: int, x2: int, n2: int) -> float:
     if int(a + b) in {0, int(m + n)}:
         return 1.0  # every table with these margins looks the same
     # scipy conditions on columns: one column a group.
-    found = boschloo_exact([[int(a), int(b)], [int(m - a), int(n - b)]])
+    found = boschloo_exact([[int(a), int(b)], [int(m - a), int(n - b)]], alternative=_alternative(alternative))
     return float(min(found.pvalue, 1.0))
+
+
+def _alternative(alternative: str) -> Literal["two-sided", "greater", "less"]:
+    return cast(
+        "Literal['two-sided', 'greater', 'less']",
+        checks.one_of("alternative", alternative, ("two-sided", "greater", "less")),
+    )
 
 
 def _counts(x_name: str, x: int, n_name: str, n: int) -> tuple[FloatArray, FloatArray]:
@@ -196,6 +219,53 @@ def agresti_caffo(
     return np.where(empty, np.nan, np.maximum(d - half, -1.0)), np.where(empty, np.nan, np.minimum(d + half, 1.0))
 
 
+def variance(x: FloatArray, n: FloatArray) -> FloatArray:
+    """Return the variance of a share: p (1 - p) / n, or where that is zero the one after one yes and one no more.
+
+    Few people without a yes are no proof that there never is one (Agresti and Caffo 2000).
+    """
+    p, more = x / n, (x + 1) / (n + 2)
+    return np.where((x > 0) & (x < n), p * (1 - p) / n, more * (1 - more) / (n + 2))
+
+
+def attainable(n1: FloatArray, n0: FloatArray, *, sides: int) -> FloatArray:
+    """Return the smallest p-value that a valid test of so few people can have.
+
+    It is the chance of the most extreme table, every yes in one arm, at the common share that makes it most likely.
+    """
+    n = np.maximum(n1 + n0, 1.0)
+    w = n1 / n
+    one = w**n1 * (1 - w) ** n0
+    return one if sides == 1 else np.minimum(one + (1 - w) ** n1 * w**n0, 1.0)
+
+
+def mover_ratio(
+    x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray, z: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the limits of p1 / p2 from Wilson's limits of both shares (MOVER-R), NaN where nobody has a yes in 2.
+
+    A. Donner and G. Y. Zou (2012), Statistical Methods in Medical Research 21, 347-359: eq. 9, the lower limit with its
+    root made rational.
+    """
+    l1, u1 = wilson(x1, n1, z)
+    l2, u2 = wilson(x2, n2, z)
+    p1, p2 = x1 / np.where(n1 > 0, n1, np.nan), x2 / np.where(n2 > 0, n2, np.nan)
+    both = np.where(p2 > 0, p1 * p2, np.nan)
+    a, b = l1 * (2 * p1 - l1), u2 * (2 * p2 - u2)
+    below = both + np.sqrt(np.maximum(both * both - a * b, 0.0))
+    low = np.divide(a, below, out=np.where(np.isnan(below), np.nan, 0.0), where=below > 0)
+    c, d = u1 * (2 * p1 - u1), l2 * (2 * p2 - l2)
+    high = (both + np.sqrt(np.maximum(both * both - c * d, 0.0))) / np.where(d > 0, d, np.nan)
+    return low, np.where(np.isnan(both), np.nan, np.where(d > 0, high, np.inf))
+
+
+def farrington_manning(x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray, delta: FloatArray) -> FloatArray:
+    """Return the score statistic of p1 - p2 against a difference delta: Farrington and Manning (1990), eq. 2."""
+    spread = restricted_variance(x1, n1, x2, n2, delta)
+    away = x1 / n1 - x2 / n2 - delta
+    return np.divide(away, np.sqrt(spread), out=np.copysign(np.inf, away), where=spread > 0)
+
+
 def miettinen_nurminen(
     x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray, z: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
@@ -207,7 +277,7 @@ def miettinen_nurminen(
     d = a1 / m1 - a2 / m2
 
     def outside(delta: FloatArray) -> npt.NDArray[np.bool_]:
-        variance = _restricted_variance(a1, m1, a2, m2, delta)
+        variance = restricted_variance(a1, m1, a2, m2, delta)
         return (d - delta) ** 2 > z * z * variance
 
     limits = []
@@ -222,7 +292,7 @@ def miettinen_nurminen(
     return limits[0], limits[1]
 
 
-def _restricted_variance(
+def restricted_variance(
     x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray, delta: FloatArray
 ) -> FloatArray:
     """Return the variance of p1 - p2 at the likeliest shares whose difference is delta (their eq. 9, appendix I)."""

@@ -1,4 +1,4 @@
-"""From raw events to one row a person: outcomes in the window after the start, and the same before it."""
+"""From raw events to one row per person: outcomes in the window after the start, and the same before it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ class Starts(NamedTuple):
 
     time: IntArray
     known: npt.NDArray[np.bool_]
+
+
+_LONGEST = 1 << 56  # microseconds, 2,283 years: beyond any log, and still a year that the calendar has
+
+
+def span(name: str, value: timedelta) -> int:
+    """Return a duration in microseconds, at most so long that instants with it are still dates."""
+    return min(duration(name, value), _LONGEST)
 
 
 def starts_of(base: CustomerBase, start: Any) -> Starts:
@@ -76,7 +84,7 @@ def measured_columns(
     base: CustomerBase, starts: Starts, window: timedelta, metrics: Sequence[Metric], received: Any = None
 ) -> tuple[dict[str, npt.NDArray[Any]], tuple[Metric, ...]]:
     """Return the columns that metrics need, and the metrics with the covariates that `before` adds."""
-    wide = duration("window", window)
+    wide = span("window", window)
     outcomes: dict[str, Any] = {}
     earlier: dict[timedelta, dict[str, Any]] = {}
     columns: dict[str, npt.NDArray[Any]] = {}
@@ -99,7 +107,7 @@ def measured_columns(
     after = events_between(base, starts.time, starts.time + wide)
     columns |= _measured(after, outcomes, starts.time + wide)
     for before, expressions in earlier.items():
-        past = events_between(base, starts.time - duration("before", before), starts.time)
+        past = events_between(base, starts.time - span("before", before), starts.time)
         columns |= _measured(past, expressions, starts.time)
     for name, values in columns.items():
         bad = ~np.isfinite(values) & starts.known
@@ -175,12 +183,12 @@ def _segment_name(segment: Any) -> str:
 
 def window_check(base: CustomerBase, starts: Starts, window: timedelta) -> Check:
     """Check that the log goes on to the end of everyone's window."""
-    end = int(starts.time[starts.known].max()) + duration("window", window)
+    end = int(starts.time[starts.known].max()) + span("window", window)
     last = base.events.last_time
     seen = _NAT if last is None else instant(last)
     if seen >= end:
         return Check(name="window", passed=True, message="the log goes on to the end of every window")
-    open_windows = int((starts.time[starts.known] + duration("window", window) > seen).sum())
+    open_windows = int((starts.time[starts.known] + span("window", window) > seen).sum())
     ends = "has no events" if seen == _NAT else f"ends at {instant_text(seen)}"
     return Check(
         name="window",

@@ -7,22 +7,26 @@ counts is far less than the rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr, ndtri
 
 from relmark.core import checks
+from relmark.core.assignment import role_seed
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.hashing import hash_buckets
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
-from relmark.experiments.analysis import two_arms
+from relmark.experiments import _means
+from relmark.experiments.assignment import Assignment
+from relmark.experiments.cells import arm_codes, two_arms
 from relmark.experiments.effects import Effect
-from relmark.experiments.metrics import Metric, Ratio, check_metrics
-from relmark.experiments.moments import arm_codes, columns_by_name
+from relmark.experiments.metrics import ALTERNATIVES, Metric, Proportion, Ratio, check_metrics
+from relmark.experiments.moments import columns_by_name
 from relmark.experiments.soundness import needs_rows
 
 __all__ = ["BootstrapSums", "bootstrap_effect", "permutation_test"]
@@ -34,28 +38,30 @@ _BYTES = 32 << 20  # of resampled counts at a time
 
 def bootstrap_effect(
     data: Mapping[str, Any] | Any,
-    arm: Any,
+    arms: Assignment | npt.ArrayLike | str,
     *,
     metric: Metric,
     quantile: float | None = None,
-    treatment: str | None = None,
+    arm: str | None = None,
     control: str | int | None = None,
     resamples: int = 2_000,
     level: float = 0.95,
-    rng: np.random.Generator | int | None = None,
+    rng: np.random.Generator | int | None = 0,
 ) -> Effect:
     """Return an effect with bootstrap intervals: of means, ratios, or any quantile.
 
     Parameters
     ----------
     data : mapping of str to array_like, or dataframe
-        One row a person. Moments will not do: a bootstrap needs the rows.
-    arm : Assignment or array_like, shape (n,)
+        One row per person. Moments will not do: a bootstrap needs the rows.
+    arms : Assignment, array_like of shape (n,), or str
+        The arm of each row, or the column that has it.
     metric : Proportion, Mean or Ratio
-        Covariates are not used.
+        Covariates are not used; `cap` and `alternative` are.
     quantile : float, optional
         Compare this quantile of the metric's column instead of its mean: .5 is the median, .99 the heaviest buyers.
-    treatment, control : str, optional
+    arm, control : str, optional
+        Which arm is compared with which.
     resamples : int
     level : float
     rng : Generator, int, optional
@@ -63,9 +69,16 @@ def bootstrap_effect(
     Notes
     -----
     Rows of equal values are one cell; a resample draws how often each cell appears from a multinomial distribution,
-    which is the bootstrap itself and no approximation. Intervals are percentile intervals (Efron 1979). The p-value
-    is twice the smaller share of resampled differences on either side of zero, with one added to both counts. The
+    which is the bootstrap itself and no approximation. Intervals are expanded percentile intervals (Hesterberg 2015,
+    section 3.2): what is resampled around each arm is stretched by sqrt(n / (n - 1)), and the quantiles are those that
+    Student's t has at Welch's degrees of freedom, because plain percentiles of few people are too narrow. With fewer
+    than 10 people in an arm no bootstrap holds its level, and there is no interval. The p-value is twice the smaller
+    share of resampled differences on either side of zero, with one added to both counts, brought to the same scale. The
     relative interval is read from the resampled ratios.
+
+    References
+    ----------
+    B. Efron (1979), Annals of Statistics 7, 1-26. T. C. Hesterberg (2015), The American Statistician 69, 371-386.
     """
     needs_rows(data, "a bootstrap")
     (spec,) = check_metrics(metric)
@@ -76,33 +89,38 @@ def bootstrap_effect(
         checks.fraction("quantile", quantile)
         if isinstance(spec, Ratio):
             raise InputError("quantile is given with a Ratio: a ratio of sums has no quantile. Use Mean(column).")
-    names, codes = arm_codes(arm)
-    at0, at1 = two_arms(names, control, treatment)
+    names, codes = arm_codes(arms, data)
+    at0, at1 = two_arms(names, control, arm)
     wanted = spec.columns[: 2 if isinstance(spec, Ratio) else 1]
     columns = columns_by_name(data, wanted, len(codes))
-    found, resampled, people = [], [], []
+    cap = None if isinstance(spec, Proportion) else spec.cap
+    found, resampled, people, spread = [], [], [], []
     for at in (at0, at1):
         rows = codes == at
         values = np.stack([checks.numbers(name, columns[name][rows].astype(np.float64)) for name in wanted], axis=1)
+        if cap is not None:
+            values[:, 0] = np.minimum(values[:, 0], cap)
         if len(values) < 2:
             raise NotEnoughDataError(f"arm {names[at]!r} has {len(values)} people: at least two are needed.")
         cells, counts = np.unique(values, axis=0, return_counts=True)
         statistic = _quantile_of(cells[:, 0], quantile) if quantile is not None else _mean_of(cells)
         found.append(float(statistic(counts[None, :].astype(np.float64))[0]))
-        resampled.append(_resampled(statistic, counts, draws, generator))
+        drawn = _resampled(statistic, counts, draws, generator)
+        if quantile is None:
+            drawn = found[-1] + (drawn - found[-1]) * math.sqrt(len(values) / (len(values) - 1))
+        resampled.append(drawn)
         people.append(len(values))
+        spread.append(float(np.nanvar(drawn)))
     differences = resampled[1] - resampled[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = resampled[1] / resampled[0] - 1
-    ends = [alpha / 2, 1 - alpha / 2]
-    low, high = np.quantile(differences, ends)
-    reason = "" if (resampled[0] > 0).all() or (resampled[0] < 0).all() else "control comes near zero in resamples"
-    relative = (
-        None
-        if reason
-        else Interval(float(np.quantile(ratios, ends[0])), float(np.quantile(ratios, ends[1])), level, "bootstrap")
-    )
-    side = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    df = _degrees(spread, people)
+    few = "" if min(people) >= FEWEST else TOO_FEW
+    comes_near = "" if (resampled[0] > 0).all() or (resampled[0] < 0).all() else "control comes near zero in resamples"
+    reason = few or comes_near
+    method = "bootstrap, expanded percentiles"
+    sides = _ends(alpha, df, spec.alternative)
+    side = int((differences <= 0).sum()), int((differences >= 0).sum())
     what = f"the {quantile:g} quantile of {spec.name}" if quantile is not None else spec.name
     return Effect(
         metric=what,
@@ -112,14 +130,51 @@ def bootstrap_effect(
         n_treatment=people[1],
         control=found[0],
         treatment=found[1],
-        difference=Estimate(found[1] - found[0], Interval(float(low), float(high), level, "bootstrap")),
-        relative=Estimate(found[1] / found[0] - 1 if found[0] else math.nan, relative, reason),
+        difference=Estimate(found[1] - found[0], None if few else _percentiles(differences, sides, level, method), few),
+        relative=Estimate(
+            found[1] / found[0] - 1 if found[0] else math.nan,
+            None if reason else _percentiles(ratios, sides, level, method),
+            reason,
+        ),
         standard_error=float(differences.std(ddof=1)),
         statistic=math.nan,
-        df=math.nan,
-        p_value=min(2 * (side + 1) / (draws + 1), 1.0),
-        method=f"bootstrap of {draws:,} resamples",
+        df=df,
+        p_value=math.nan if few else _p_value(side, draws, df, spec.alternative),
+        method=f"{method}, {draws:,} resamples",
     )
+
+
+FEWEST = 10
+TOO_FEW = f"fewer than {FEWEST} people in an arm: no bootstrap of so few holds its level"
+
+
+def _degrees(spread: Sequence[float], people: Sequence[int]) -> float:
+    """Return Welch's degrees of freedom of a difference, from the variances of what each arm gives."""
+    parts = [(np.array([v]), np.array([float(n - 1)])) for v, n in zip(spread, people, strict=True)]
+    found = float(_means.satterthwaite(*parts)[0])
+    return found if math.isfinite(found) else float(min(people) - 1)
+
+
+def _ends(alpha: float, df: float, alternative: str) -> tuple[float | None, float | None]:
+    """Return the quantiles at which an interval ends; None where it has no end."""
+    each = alpha if alternative != "two-sided" else alpha / 2
+    low = float(ndtr(-_means.t_quantile(np.array([2 * each]), np.array([df]))[0]))
+    return (None if alternative == "less" else low), (None if alternative == "greater" else 1 - low)
+
+
+def _percentiles(drawn: FloatArray, sides: tuple[float | None, float | None], level: float, method: str) -> Interval:
+    low, high = (None if side is None else float(np.quantile(drawn, side)) for side in sides)
+    return Interval(-math.inf if low is None else low, math.inf if high is None else high, level, method)
+
+
+def _p_value(side: tuple[int, int], draws: int, df: float, alternative: str) -> float:
+    """Return the p-value that goes with expanded percentiles: the error of the widest interval without zero."""
+    count = {"two-sided": min(side), "greater": side[0], "less": side[1]}[alternative]
+    one = min((count + 1) / (draws + 1), 1.0)
+    z = float(ndtri(one))
+    student = float(_means.t_tail(np.array([z]), np.array([df]))[0]) / 2
+    one = student if z < 0 else 1 - student
+    return min(2 * one, 1.0) if alternative == "two-sided" else one
 
 
 def _mean_of(cells: FloatArray) -> Any:
@@ -181,20 +236,26 @@ class BootstrapSums(Result):
 
     @classmethod
     def from_columns(
-        cls, values: npt.ArrayLike, arm: Any, customer_id: npt.ArrayLike, *, salt: str, resamples: int = 200
+        cls,
+        values: npt.ArrayLike,
+        arms: Assignment | npt.ArrayLike,
+        customer_id: npt.ArrayLike,
+        *,
+        salt: str,
+        resamples: int = 200,
     ) -> BootstrapSums:
-        """Return the resampled sums of rows, one a customer.
+        """Return the resampled sums of rows, one per customer.
 
         Parameters
         ----------
         values : array_like, shape (n,)
-        arm : Assignment or array_like, shape (n,)
+        arms : Assignment or array_like, shape (n,)
         customer_id : array_like of int or str, shape (n,)
         salt : str
             The same on all machines.
         resamples : int
         """
-        names, codes = arm_codes(arm)
+        names, codes = arm_codes(arms)
         x = checks.numbers("values", values, length=len(codes))
         ids = np.atleast_1d(np.asarray(customer_id))
         checks.same_length("customer_id", ids, len(codes))
@@ -204,7 +265,7 @@ class BootstrapSums(Result):
         inside = codes >= 0
         x, ids, codes = x[inside], ids[inside], codes[inside]
         for draw in range(k):
-            w = _poisson(hash_buckets(ids, f"{salt}/{draw}"))
+            w = _poisson(hash_buckets(ids, role_seed("bootstrap", salt, str(draw))))
             weight[:, draw] = np.bincount(codes, weights=w, minlength=len(names))
             total[:, draw] = np.bincount(codes, weights=w * x, minlength=len(names))
         return cls(
@@ -232,18 +293,23 @@ class BootstrapSums(Result):
             fields[name] = out
         return BootstrapSums(arms=arms, salt=self.salt, **fields)
 
-    def difference(
-        self, *, treatment: str | None = None, control: str | int | None = None, level: float = 0.95
-    ) -> Estimate:
-        """Return the difference of the arms' means with a percentile interval."""
-        at0, at1 = two_arms(self.arms, control, treatment)
+    def difference(self, *, arm: str | None = None, control: str | int | None = None, level: float = 0.95) -> Estimate:
+        """Return the difference of the arms' means with an expanded percentile interval, as `bootstrap_effect` has."""
+        at0, at1 = two_arms(self.arms, control, arm)
         alpha = 1 - checks.fraction("level", level)
         if (self.weight[[at0, at1]] == 0).any():
             return Estimate(math.nan, None, "an arm has too few people: some resamples have nobody in it")
-        means = self.total / self.weight
-        low, high = np.quantile(means[at1] - means[at0], [alpha / 2, 1 - alpha / 2])
-        value = self.sums[at1] / self.people[at1] - self.sums[at0] / self.people[at0]
-        return Estimate(float(value), Interval(float(low), float(high), level, "Poisson bootstrap"))
+        people = [int(self.people[at]) for at in (at0, at1)]
+        best = self.sums / np.maximum(self.people, 1.0)
+        value = float(best[at1] - best[at0])
+        if min(people) < FEWEST:
+            return Estimate(value, None, TOO_FEW)
+        stretch = np.sqrt(self.people / np.maximum(self.people - 1, 1.0))[:, None]
+        means = best[:, None] + (self.total / np.maximum(self.weight, 1.0) - best[:, None]) * stretch
+        df = _degrees([float(means[at].var()) for at in (at0, at1)], people)
+        drawn = means[at1] - means[at0]
+        interval = _percentiles(drawn, _ends(alpha, df, "two-sided"), level, "Poisson bootstrap, expanded percentiles")
+        return Estimate(value, interval)
 
 
 # Poisson(1) by inversion of a hash in 10,000 steps: the cut points of its distribution function.
@@ -256,22 +322,27 @@ def _poisson(buckets: npt.NDArray[np.int64]) -> FloatArray:
 
 def permutation_test(
     values: npt.ArrayLike,
-    arm: Any,
+    arms: Assignment | npt.ArrayLike,
     *,
-    treatment: str | None = None,
+    arm: str | None = None,
     control: str | int | None = None,
-    permutations: int = 2_000,
-    rng: np.random.Generator | int | None = None,
+    alternative: str = "two-sided",
+    resamples: int = 2_000,
+    rng: np.random.Generator | int | None = 0,
 ) -> float:
-    """Return the two-sided p-value of no effect on anybody, by drawing the arms again.
+    """Return the p-value of no effect on anybody, by drawing the arms again.
 
     Parameters
     ----------
     values : array_like, shape (n,)
         The outcome a person. Moments will not do.
-    arm : Assignment or array_like, shape (n,)
-    treatment, control : str, optional
-    permutations : int
+    arms : Assignment or array_like, shape (n,)
+    arm, control : str, optional
+        Which arm is compared with which.
+    alternative : {"two-sided", "greater", "less"}
+        "greater" asks whether the arm has more than control.
+    resamples : int
+        How often the arms are drawn.
     rng : Generator, int, optional
 
     Notes
@@ -285,9 +356,10 @@ def permutation_test(
     True
     """
     needs_rows(values, "a permutation test")
-    names, codes = arm_codes(arm)
-    at0, at1 = two_arms(names, control, treatment)
-    draws = checks.whole("permutations", permutations, low=100)
+    names, codes = arm_codes(arms)
+    at0, at1 = two_arms(names, control, arm)
+    draws = checks.whole("resamples", resamples, low=100)
+    checks.one_of("alternative", alternative, ALTERNATIVES)
     generator = checks.generator(rng)
     x = checks.numbers("values", values, length=len(codes))
     both = (codes == at0) | (codes == at1)
@@ -296,13 +368,14 @@ def permutation_test(
     if min(n1, n0) == 0:
         raise NotEnoughDataError(f"arm {names[at1 if n1 == 0 else at0]!r} is empty: nothing can be compared.")
     cells, which, counts = np.unique(x, return_inverse=True, return_counts=True)
-    centred = cells - x.mean()
-    here = abs(float(np.bincount(which.reshape(-1)[treated], minlength=len(cells)) @ centred))
-    scale = float(np.abs(centred) @ counts)
+    centered = cells - x.mean()
+    turned = {"two-sided": np.abs, "greater": np.positive, "less": np.negative}[alternative]
+    here = turned(float(np.bincount(which.reshape(-1)[treated], minlength=len(cells)) @ centered))
+    scale = float(np.abs(centered) @ counts)
     beyond = 0
     piece = max(_BYTES // (8 * len(cells)), 1)
     for low in range(0, draws, piece):
         k = min(piece, draws - low)
         drawn = generator.multivariate_hypergeometric(counts, n1, size=k, method="marginals")
-        beyond += int((np.abs(drawn @ centred) >= here - 1e-12 * scale).sum())
+        beyond += int((turned(drawn @ centered) >= here - 1e-12 * scale).sum())
     return (1 + beyond) / (1 + draws)

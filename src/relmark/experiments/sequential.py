@@ -14,14 +14,14 @@ from functools import lru_cache
 import attrs
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
+from scipy.special import log_ndtr, ndtr, ndtri
 
 from relmark.core import checks
 from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.experiments import _validators
 
-__all__ = ["ConfidenceSequence", "SpendingPlan", "alpha_spending", "peeking_error"]
+__all__ = ["ConfidenceSequence", "SpendingPlan", "alpha_spending", "constant_bounds", "peeking_error"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,7 +32,7 @@ SPENDING = ("obrien-fleming", "pocock")
 class ConfidenceSequence:
     """Asymptotic confidence sequences: intervals that hold at all looks together.
 
-    Give it to `analyse` as `sequence=`. The interval is as narrow as it can be when `expected` people are in the
+    Give it to `analyze` as `sequence=`. The interval is as narrow as it can be when `expected` people are in the
     test, and wider than a fixed-sample one (by about half) everywhere.
 
     Parameters
@@ -86,7 +86,7 @@ class ConfidenceSequence:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SpendingPlan(ColumnarResult):
-    """Bounds of a test with planned looks: one row a look.
+    """Bounds of a test with planned looks: one row per look.
 
     Attributes
     ----------
@@ -112,15 +112,22 @@ class SpendingPlan(ColumnarResult):
     spending: str
 
     def level(self, look: int) -> float:
-        """Return the level for `analyse` at a look, counted from 1."""
+        """Return the level for `analyze` at a look, counted from 1.
+
+        A bound so far out that its error vanishes beside 1 gets the largest level below 1.
+        """
         checks.whole("look", look, low=1, high=len(self.bound))
-        return 1 - float(self.alpha[look - 1])
+        return min(1 - float(self.alpha[look - 1]), _MOST_SURE)
 
 
 def alpha_spending(
-    information: int | Sequence[float], *, alpha_per_side: float = 0.025, spending: str = "obrien-fleming"
+    information: int | Sequence[float],
+    *,
+    alpha_per_side: float = 0.025,
+    spending: str = "obrien-fleming",
+    sides: int = 2,
 ) -> SpendingPlan:
-    """Return the bounds of a test that is looked at a planned number of times.
+    """Return the bounds of a test that is looked at a planned number of times, by a function that spends its error.
 
     Parameters
     ----------
@@ -129,91 +136,176 @@ def alpha_spending(
     alpha_per_side : float
         The error allowed on each side over all looks: .025 for a two-sided test at 5 %.
     spending : {"obrien-fleming", "pocock"}
-        How the error is spent: hardly any at first, or evenly.
-
-    Returns
-    -------
-    SpendingPlan
-
-    Notes
-    -----
-    Lan and DeMets' spending functions of the information t, per side: 2 - 2 Phi(z_{alpha/2} / sqrt t), and alpha
-    log(1 + (e - 1) t). Bounds come one after another by integrating the density of the z statistics that have not
-    crossed either bound yet (Armitage, McPherson and Rowe 1969), by Gauss-Legendre's rule.
+        O'Brien and Fleming's type spends little early and keeps the last look nearly whole; Pocock's spends evenly.
+    sides : {2, 1}
+        Whether the test may stop for an effect on either side, or on the upper one alone.
 
     References
     ----------
-    K. K. G. Lan and D. L. DeMets (1983), Biometrika 70, 659-663.
+    K. K. G. Lan and D. L. DeMets (1983), Biometrika 70, 659-663. P. Armitage, C. K. McPherson and B. C. Rowe (1969),
+    Journal of the Royal Statistical Society A 132, 235-244, for the recursion.
 
     Examples
     --------
-    >>> alpha_spending(5).bound.round(6).tolist()
-    [4.876885, 3.357012, 2.68028, 2.289817, 2.031032]
+    >>> alpha_spending(5).bound.round(4).tolist()
+    [4.8769, 3.357, 2.6803, 2.2898, 2.031]
+    >>> alpha_spending([.003, 1]).bound.round(2).tolist()
+    [40.91, 1.96]
     """
-    checks.number("alpha_per_side", alpha_per_side, above=0.0, below=0.5)
+    t = _looks(information)
+    alpha = checks.number("alpha_per_side", alpha_per_side, above=0.0, below=0.5)
     checks.one_of("spending", spending, SPENDING)
-    if isinstance(information, int):
-        looks = checks.whole("information", information, low=1, high=100)
-        t = np.arange(1, looks + 1) / looks
-    else:
-        t = checks.numbers("information", list(information), above=0.0, high=1.0)
-        if len(t) == 0 or (np.diff(t) <= 0).any() or abs(t[-1] - 1) > 1e-12:
-            raise InputError(f"information is {t.tolist()}: shares that ascend to 1 are needed, such as [.25, .5, 1].")
+    checks.whole("sides", sides, low=1, high=2)
     if spending == "obrien-fleming":
-        spent = 2 * ndtr(ndtri(alpha_per_side / 2) / np.sqrt(t))
+        log_spent = math.log(2) + log_ndtr(ndtri(alpha / 2) / np.sqrt(t))
     else:
-        spent = alpha_per_side * np.log1p((math.e - 1) * t)
-    bound = _bounds(t, spent)
+        log_spent = math.log(alpha) + np.log(np.log1p((math.e - 1) * t))
+    # What is spent at each look, in logarithms, which early looks need: 1e-366 is no double.
+    before = np.concatenate(([-np.inf], log_spent[:-1]))
+    with np.errstate(divide="ignore"):
+        step = log_spent + np.log(-np.expm1(np.minimum(before - log_spent, 0.0)))
+    walk = _Walk(t, two_sided=sides == 2)
+    bound = np.array([walk.take(walk.bound_that_spends(float(log_alpha))) for log_alpha in step])
+    return _plan(t, bound, np.exp(log_spent), alpha, spending)
+
+
+def constant_bounds(
+    information: int | Sequence[float],
+    *,
+    alpha_per_side: float = 0.025,
+    shape: str = "pocock",
+    sides: int = 2,
+) -> SpendingPlan:
+    """Return the classical bounds of a test that is looked at a planned number of times.
+
+    Parameters
+    ----------
+    information, alpha_per_side, sides
+        As for `alpha_spending`.
+    shape : {"pocock", "obrien-fleming"}
+        Pocock's bound is the same at each look; O'Brien and Fleming's falls with the root of the information.
+
+    References
+    ----------
+    S. J. Pocock (1977), Biometrika 64, 191-199: table 1. P. C. O'Brien and T. R. Fleming (1979), Biometrics 35,
+    549-556.
+
+    Examples
+    --------
+    >>> constant_bounds(5).bound.round(3).tolist()
+    [2.413, 2.413, 2.413, 2.413, 2.413]
+    >>> constant_bounds(5, shape="obrien-fleming").bound.round(3).tolist()
+    [4.562, 3.226, 2.634, 2.281, 2.04]
+    """
+    t = _looks(information)
+    alpha = checks.number("alpha_per_side", alpha_per_side, above=0.0, below=0.5)
+    checks.one_of("shape", shape, SPENDING)
+    checks.whole("sides", sides, low=1, high=2)
+    form = np.ones(len(t)) if shape == "pocock" else 1 / np.sqrt(t)
+
+    def spent(last: float) -> FloatArray:
+        walk = _Walk(t, two_sided=sides == 2)
+        each = []
+        for z in last * form:
+            each.append(math.exp(walk.log_crossing(float(z))))
+            walk.take(float(z))
+        return np.cumsum(each)
+
+    low, high = 0.0, float(-ndtri(alpha / len(t))) + 1e-6  # Bonferroni's bound is on the safe side
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if spent(middle)[-1] > alpha else (low, middle)
+    last = (low + high) / 2
+    return _plan(t, last * form, spent(last), alpha, f"constant, {shape}")
+
+
+def _looks(information: int | Sequence[float]) -> FloatArray:
+    if np.ndim(information) == 0:
+        k = checks.whole("information", information, low=1, high=1_000)
+        return np.arange(1, k + 1) / k
+    t = checks.numbers("information", information, above=0.0, high=1.0)
+    if len(t) == 0 or (np.diff(t) <= 0).any() or abs(t[-1] - 1) > 1e-12:
+        raise InputError(f"information is {t.tolist()}: shares that ascend to 1 are needed, such as [.25, .5, 1].")
+    return t
+
+
+def _plan(t: FloatArray, bound: FloatArray, spent: FloatArray, alpha_per_side: float, name: str) -> SpendingPlan:
     return SpendingPlan(
         information=t,
         bound=bound,
         spent=spent,
         alpha=2 * ndtr(-bound),
         alpha_per_side=alpha_per_side,
-        spending=spending,
+        spending=name,
     )
 
 
-@lru_cache(maxsize=1)
-def _rule() -> tuple[FloatArray, FloatArray]:
+@lru_cache(maxsize=64)
+def _rule(n: int) -> tuple[FloatArray, FloatArray]:
     """Return Gauss and Legendre's nodes and weights on [-1, 1]; finding them takes too long for an import."""
-    nodes, weights = np.polynomial.legendre.leggauss(200)
+    nodes, weights = np.polynomial.legendre.leggauss(n)
     return nodes, weights
 
 
-def _bounds(t: FloatArray, spent: FloatArray) -> FloatArray:
-    """Return the z bound of each look: both sides are bounded, and each side spends what it may."""
-    bound = np.empty(len(t))
-    gauss, weights = _rule()
-    step = np.diff(spent, prepend=0.0)
-    grid = density = np.empty(0)
-    for look, alpha in enumerate(step):
-        if look == 0:
-            bound[0] = -ndtri(alpha)
-        else:
-            bound[look] = _solve(alpha, t[look - 1], t[look], grid, density)
-        # The density of the B value (z sqrt t) among tests that have not stopped, at the nodes within the bounds.
-        edge = bound[look] * math.sqrt(t[look])
-        nodes = edge * gauss
-        if look == 0:
-            at = np.exp(-(nodes**2) / (2 * t[0])) / math.sqrt(2 * math.pi * t[0])
-        else:
-            sd = math.sqrt(t[look] - t[look - 1])
-            steps = (nodes[:, None] - grid[None, :]) / sd
-            at = (np.exp(-0.5 * steps**2) / (sd * math.sqrt(2 * math.pi))) @ density
-        grid, density = nodes, at * edge * weights
-    return bound
+_MOST_SURE = math.nextafter(1.0, 0.0)
+_FARTHEST = 40.0  # standard deviations of the B value beyond which its density is no double
+_MOST_NODES = 3_000
 
 
-def _solve(alpha: float, before: float, now: float, grid: FloatArray, density: FloatArray) -> float:
-    """Return the bound whose upper side is crossed first at this look with chance alpha."""
-    sd = math.sqrt(now - before)
-    low, high = 0.0, 20.0
-    for _ in range(100):
-        middle = (low + high) / 2
-        crossing = float(ndtr((grid - middle * math.sqrt(now)) / sd) @ density)
-        low, high = (middle, high) if crossing > alpha else (low, middle)
-    return (low + high) / 2
+class _Walk:
+    """The B value (z sqrt t) of tests that have not stopped: its density after each look, in logarithms."""
+
+    def __init__(self, t: FloatArray, *, two_sided: bool) -> None:
+        self.t = t
+        self.two_sided = two_sided
+        self.look = 0
+        self.nodes = np.zeros(1)
+        self.log_mass = np.zeros(1)  # of density times weight; before the first look, all of it at zero
+
+    @property
+    def _sd(self) -> float:
+        return math.sqrt(self.t[self.look] - (self.t[self.look - 1] if self.look else 0.0))
+
+    def log_crossing(self, z: float) -> float:
+        """Return the logarithm of the chance to pass the upper bound z first at this look."""
+        return _log_sum(log_ndtr((self.nodes - z * math.sqrt(self.t[self.look])) / self._sd) + self.log_mass)
+
+    def bound_that_spends(self, log_alpha: float) -> float:
+        """Return the bound that is passed first at this look with the chance exp(log_alpha)."""
+        if log_alpha == -math.inf:
+            return math.inf
+        low, high = 0.0, 8.0
+        while self.log_crossing(high) > log_alpha:
+            low, high = high, 2 * high
+        for _ in range(100):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.log_crossing(middle) > log_alpha else (low, middle)
+        return (low + high) / 2
+
+    def take(self, z: float) -> float:
+        """Go on to the next look with the tests within the bound, and return it."""
+        now, sd = self.t[self.look], self._sd
+        high = min(z, _FARTHEST) * math.sqrt(now)
+        low = -high if self.two_sided else -_FARTHEST * math.sqrt(now)
+        after = self.t[self.look + 1] if self.look + 1 < len(self.t) else 2 * now
+        # The rule sees kernels as narrow as this look's step and the next: several nodes to each.
+        finest = min(sd, math.sqrt(after - now))
+        n = min(max(int(3 * (high - low) / finest), 200), _MOST_NODES)
+        gauss, weights = _rule(n if n < 256 else -(-n // 256) * 256)
+        nodes = (low + high) / 2 + (high - low) / 2 * gauss
+        steps = -0.5 * ((nodes[:, None] - self.nodes[None, :]) / sd) ** 2 + self.log_mass[None, :]
+        most = steps.max(axis=1)
+        with np.errstate(divide="ignore"):
+            log_density = most + np.log(np.exp(steps - most[:, None]).sum(axis=1))
+        self.log_mass = log_density - math.log(sd * math.sqrt(2 * math.pi)) + np.log(weights * (high - low) / 2)
+        self.nodes = nodes
+        self.look += 1
+        return z
+
+
+def _log_sum(logs: FloatArray) -> float:
+    most = float(logs.max())
+    return most if math.isinf(most) else most + math.log(float(np.exp(logs - most).sum()))
 
 
 def peeking_error(looks: int, *, level: float = 0.95) -> float:
@@ -238,15 +330,7 @@ def peeking_error(looks: int, *, level: float = 0.95) -> float:
     """
     n = checks.whole("looks", looks, low=1, high=1_000)
     z = float(-ndtri((1 - checks.fraction("level", level)) / 2))
-    t = np.arange(1, n + 1) / n
-    gauss, weights = _rule()
-    grid = density = np.empty(0)
-    for look in range(n):
-        nodes = z * math.sqrt(t[look]) * gauss
-        if look == 0:
-            at = np.exp(-(nodes**2) / (2 * t[0])) / math.sqrt(2 * math.pi * t[0])
-        else:
-            sd = math.sqrt(t[look] - t[look - 1])
-            at = (np.exp(-0.5 * ((nodes[:, None] - grid[None, :]) / sd) ** 2) / (sd * math.sqrt(2 * math.pi))) @ density
-        grid, density = nodes, at * z * math.sqrt(t[look]) * weights
-    return float(1 - density.sum())
+    walk = _Walk(np.arange(1, n + 1) / n, two_sided=True)
+    for _ in range(n):
+        walk.take(z)
+    return 1 - math.exp(_log_sum(walk.log_mass))

@@ -12,8 +12,9 @@ from relmark.core import checks
 from relmark.core.errors import InputError
 from relmark.core.formats import format_number
 from relmark.core.time import instants
-from relmark.experiments.analysis import control_of
-from relmark.experiments.moments import Moments, arm_codes
+from relmark.experiments.assignment import Assignment
+from relmark.experiments.cells import arm_codes, control_of
+from relmark.experiments.moments import Moments
 from relmark.experiments.proportions import wilson_interval
 from relmark.experiments.sequential import peeking_error
 from relmark.experiments.validity import Check
@@ -30,13 +31,17 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def contamination(
-    arm: Any, received: npt.ArrayLike, *, control: str | int | None = None, tolerated: float = 0.01
+    arms: Assignment | npt.ArrayLike,
+    received: npt.ArrayLike,
+    *,
+    control: str | int | None = None,
+    tolerated: float = 0.01,
 ) -> Check:
     """Check that control did not receive the campaign.
 
     Parameters
     ----------
-    arm : Assignment or array_like, shape (n,)
+    arms : Assignment or array_like, shape (n,)
     received : array_like of bool, shape (n,)
         Whether each person received it.
     control : str, optional
@@ -48,7 +53,7 @@ def contamination(
     >>> contamination(["control"] * 100 + ["mail"] * 100, [1] * 7 + [0] * 93 + [1] * 100).passed
     False
     """
-    names, codes = arm_codes(arm)
+    names, codes = arm_codes(arms)
     at = control_of(names, control)
     flags = checks.numbers("received", received, length=len(codes), low=0.0, high=1.0)
     n, x = int((codes == at).sum()), int(flags[codes == at].sum())
@@ -97,14 +102,14 @@ def exposure_before_assignment(assigned_at: npt.ArrayLike, exposed_at: npt.Array
     )
 
 
-def sample_large_enough(values: npt.ArrayLike, arm: Any) -> Check:
+def sample_large_enough(values: npt.ArrayLike, arms: Assignment | npt.ArrayLike) -> Check:
     """Check that every arm has people enough for means to be about normal, whatever the skewness.
 
     Parameters
     ----------
     values : array_like, shape (n,)
         The outcome a person.
-    arm : Assignment or array_like, shape (n,)
+    arms : Assignment or array_like, shape (n,)
 
     Notes
     -----
@@ -116,7 +121,7 @@ def sample_large_enough(values: npt.ArrayLike, arm: Any) -> Check:
     >>> sample_large_enough([0.0, 0.0, 0.0, 0.0, 0.0, 100.0], ["a", "b"] * 3).passed
     False
     """
-    names, codes = arm_codes(arm)
+    names, codes = arm_codes(arms)
     x = checks.numbers("values", values, length=len(codes))
     inside = x[codes >= 0]
     sd = float(inside.std()) if len(inside) else 0.0
@@ -137,14 +142,16 @@ def sample_large_enough(values: npt.ArrayLike, arm: Any) -> Check:
     )
 
 
-def outliers(values: npt.ArrayLike, arm: Any, *, share: float = 0.001, tolerated: float = 0.1) -> Check:
+def outliers(
+    values: npt.ArrayLike, arms: Assignment | npt.ArrayLike, *, share: float = 0.001, tolerated: float = 0.1
+) -> Check:
     """Check how much of the total the largest values hold.
 
     Parameters
     ----------
     values : array_like, shape (n,)
         The outcome a person, 0 or more.
-    arm : Assignment or array_like, shape (n,)
+    arms : Assignment or array_like, shape (n,)
     share : float
         Which share of people counts as the largest.
     tolerated : float
@@ -155,7 +162,7 @@ def outliers(values: npt.ArrayLike, arm: Any, *, share: float = 0.001, tolerated
     >>> outliers([1.0] * 999 + [1_000.0], ["a", "b"] * 500).passed
     False
     """
-    names, codes = arm_codes(arm)
+    names, codes = arm_codes(arms)
     x = checks.numbers("values", values, length=len(codes), low=0.0)
     checks.fraction("share", share)
     inside = np.flatnonzero(codes >= 0)

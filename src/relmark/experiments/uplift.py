@@ -1,12 +1,13 @@
 """Whom to write to: how much more a campaign brings among those whom a score ranks first.
 
-Any score goes in: an uplift model's, a lead score, days since the last purchase. The test's own randomisation tells
+Any score goes in: an uplift model's, a lead score, days since the last purchase. The test's own randomization tells
 what the campaign did to each slice of the ranking.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -14,16 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
-from relmark.core.errors import NotEnoughDataError
+from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
-from relmark.core.results import ColumnarResult, Result
+from relmark.core.results import ColumnarResult
 from relmark.experiments import _means
+from relmark.experiments.assignment import Assignment
+from relmark.experiments.cells import arm_codes, control_of
 from relmark.experiments.soundness import needs_rows
 
-__all__ = ["PolicyValue", "UpliftCurve", "UpliftGroups", "policy_value", "uplift_curve", "uplift_groups"]
+__all__ = ["UpliftCurve", "UpliftGroups", "uplift_curve", "uplift_groups"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+
+TIED = 1e-12  # scores that differ by less than this share of their size are equal
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -45,6 +50,8 @@ class UpliftCurve(ColumnarResult):
         The area under `gain`, less that under `random` (AUUC over random; 0 for a useless score).
     qini_coefficient : Estimate
         The same area for `qini`.
+    qini_normalized : Estimate
+        The Qini coefficient over that of the best ranking there can be: 1 is the most, 0 a useless score.
     effect : float
         The effect of targeting everybody: the end of `gain`.
     level : float
@@ -56,6 +63,7 @@ class UpliftCurve(ColumnarResult):
     random: FloatArray
     auuc: Estimate
     qini_coefficient: Estimate
+    qini_normalized: Estimate
     effect: float
     level: float = 0.95
 
@@ -66,23 +74,27 @@ class UpliftCurve(ColumnarResult):
 def uplift_curve(
     score: npt.ArrayLike,
     outcome: npt.ArrayLike,
-    treated: npt.ArrayLike,
+    arms: Assignment | npt.ArrayLike,
     *,
+    control: str | int | None = None,
     points: int = 101,
     resamples: int = 200,
     level: float = 0.95,
-    rng: np.random.Generator | int | None = None,
+    rng: np.random.Generator | int | None = 0,
 ) -> UpliftCurve:
     """Return the uplift and Qini curves of a ranking, with their areas and intervals.
 
     Parameters
     ----------
-    score : array_like, shape (n,)
-        Higher is targeted sooner. People of equal score are targeted together.
+    score : array_like, shape (n,), or mapping of str to array_like
+        Higher is targeted sooner. People of equal score, up to rounding, are targeted together. With several arms, a
+        score for each arm but control: everyone is ranked by, and would get, the arm of their highest.
     outcome : array_like, shape (n,)
         What each person did.
-    treated : array_like of bool, shape (n,)
-        Who was in the treated arm of a randomised test.
+    arms : array_like of bool or str, shape (n,), or Assignment
+        Who was in the treated arm of a randomized test; or the names of the arms.
+    control : str, optional
+        The control arm, where arms have names; "control" without it.
     points : int
         At how many shares the curves are kept; areas use every person.
     resamples : int
@@ -94,7 +106,11 @@ def uplift_curve(
     -----
     Among the first share s of people let Y1, Y0 be the sums of outcomes and N1, N0 the counts of treated and control.
     gain(s) = (Y1 / N1 - Y0 / N0) s; qini(s) = (Y1 - Y0 N1 / N0) / N1(1). Both are zero where one of the two arms is
-    not met yet. Areas are trapezoidal over s, less the triangle under the straight line to the end.
+    not met yet. Areas are trapezoidal over s, less the triangle under the straight line to the end. The normalized
+    coefficient divides by the area of the ranking that no score can beat: treated who responded first, control who
+    responded last. With several arms a person counts as treated where the test gave them the arm of their highest
+    score, as control where it gave them none, and not at all otherwise, each weighed by the inverse of the chance of
+    what they got, so that all stand for the same people.
 
     References
     ----------
@@ -112,16 +128,17 @@ def uplift_curve(
     >>> round(curve.effect, 2), round(curve.auuc.value, 3)
     (0.5, 0.125)
     """
-    s, y, t = _ranked_inputs(score, outcome, treated)
+    s, y, t, base = _test_of(score, outcome, arms, control)
     k = checks.whole("points", points, low=2)
     draws = checks.whole("resamples", resamples, low=0)
     alpha = 1 - checks.fraction("level", level)
     order = np.argsort(-s, kind="stable")
-    y, t = y[order], t[order]
-    last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
-    share, gain, qini = _curves(y, t, last, None)
+    y, t, base = y[order], t[order], base[order]
+    last = np.flatnonzero(np.append(_ends_of_ties(s[order]), True))
+    share, gain, qini = _curves(y, t, last, base)
     areas = _areas(share, gain, qini)
-    spread = _resampled_areas(y, t, last, draws, checks.generator(rng)) if draws else np.empty((0, 2))
+    spread = _resampled_areas(y, t, last, base, draws, checks.generator(rng)) if draws else np.empty((0, 2))
+    best = _best_area(y, t, base)
     estimates = []
     for at, value in enumerate(areas):
         interval = None
@@ -137,12 +154,13 @@ def uplift_curve(
         random=grid * gain[-1],
         auuc=estimates[0],
         qini_coefficient=estimates[1],
+        qini_normalized=_over(estimates[1], best),
         effect=float(gain[-1]),
         level=level,
     )
 
 
-def _ranked_inputs(score: Any, outcome: Any, treated: Any) -> tuple[FloatArray, FloatArray, BoolArray]:
+def ranked_inputs(score: Any, outcome: Any, treated: Any) -> tuple[FloatArray, FloatArray, BoolArray]:
     needs_rows(score, "a ranking")
     s = checks.numbers("score", score)
     y = checks.numbers("outcome", outcome, length=len(s))
@@ -153,12 +171,63 @@ def _ranked_inputs(score: Any, outcome: Any, treated: Any) -> tuple[FloatArray, 
     return s, y, t == 1
 
 
+def _test_of(score: Any, outcome: Any, arms: Any, control: Any) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
+    """Return score, outcome, treated and weight of everyone whom the ranking can be judged by."""
+    by_arm = isinstance(score, Mapping)
+    plain = np.asarray(arms) if not isinstance(arms, Assignment) else None
+    named = plain is None or plain.dtype.kind in "UT" or any(isinstance(one, str) for one in plain.reshape(-1)[:1])
+    if not by_arm and not named:
+        s, y, t = ranked_inputs(score, outcome, arms)
+        return s, y, t, np.ones(len(s))
+    names, codes = arm_codes(arms)
+    at0 = control_of(names, control)
+    others = [name for name in names if name != names[at0]]
+    scores = dict(score) if by_arm else {others[0]: score} if len(others) == 1 else {}
+    if set(scores) != set(others):
+        raise InputError(
+            f"score has {', '.join(map(repr, scores)) or 'one column'}: give a mapping with a score for each of "
+            f"{', '.join(map(repr, others))}."
+        )
+    table = np.stack([checks.numbers(f"score[{name!r}]", scores[name], length=len(codes)) for name in others])
+    y = checks.numbers("outcome", outcome, length=len(codes))
+    best = np.array([names.index(name) for name in others])[np.argmax(table, axis=0)]
+    chance = np.bincount(codes[codes >= 0], minlength=len(names)) / max(int((codes >= 0).sum()), 1)
+    kept = (codes == at0) | (codes == best)
+    weight = 1 / chance[codes[kept]]
+    s, y, t = ranked_inputs(table.max(axis=0)[kept], y[kept], codes[kept] != at0)
+    return s, y, t, weight * (len(weight) / weight.sum())
+
+
+def _ends_of_ties(ranked: FloatArray) -> BoolArray:
+    """Tell where, in descending scores, the next one is lower by more than rounding, shape (n - 1,).
+
+    Scores that are computed in two ways differ in their last bits; nobody is ranked by these.
+    """
+    size = np.abs(ranked)
+    typical = float(np.median(size[size > 0])) if (size > 0).any() else 0.0
+    slack = np.maximum(TIED * np.maximum(size[1:], size[:-1]), TIED / 10 * typical)
+    return np.asarray(ranked[:-1] - ranked[1:] > slack)
+
+
+def _best_area(y: FloatArray, t: BoolArray, weight: FloatArray) -> float:
+    """Return the Qini coefficient of the ranking that no score can beat."""
+    order = np.argsort(-np.where(t, y, -y), kind="stable")
+    return _areas(*_curves(y[order], t[order], np.arange(len(y)), weight[order]))[1]
+
+
+def _over(estimate: Estimate, best: float) -> Estimate:
+    if not best > 0:
+        return Estimate(math.nan, None, "no ranking has anything to gain: nobody responded differently")
+    i = estimate.interval
+    interval = None if i is None else Interval(i.low / best, i.high / best, i.level, i.method)
+    return Estimate(estimate.value / best, interval, estimate.reason)
+
+
 def _curves(
-    y: FloatArray, t: BoolArray, last: npt.NDArray[np.int64], weight: FloatArray | None
+    y: FloatArray, t: BoolArray, last: npt.NDArray[np.int64], weight: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return share, gain and qini after each group of equal scores, from nothing on."""
-    w1 = t.astype(np.float64) if weight is None else np.where(t, weight, 0.0)
-    w0 = (~t).astype(np.float64) if weight is None else np.where(t, 0.0, weight)
+    w1, w0 = np.where(t, weight, 0.0), np.where(t, 0.0, weight)
     n1, n0, y1, y0 = (np.cumsum(v)[last] for v in (w1, w0, w1 * y, w0 * y))
     both = (n1 > 0) & (n0 > 0)
     share = (n1 + n0) / (n1[-1] + n0[-1])
@@ -173,7 +242,7 @@ def _areas(share: FloatArray, gain: FloatArray, qini: FloatArray) -> tuple[float
 
 
 def _resampled_areas(
-    y: FloatArray, t: BoolArray, last: npt.NDArray[np.int64], draws: int, rng: np.random.Generator
+    y: FloatArray, t: BoolArray, last: npt.NDArray[np.int64], base: FloatArray, draws: int, rng: np.random.Generator
 ) -> FloatArray:
     out = np.empty((draws, 2))
     arms = [np.flatnonzero(t), np.flatnonzero(~t)]
@@ -181,13 +250,13 @@ def _resampled_areas(
         weight = np.zeros(len(y))
         for rows in arms:
             weight[rows] = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
-        out[draw] = _areas(*_curves(y, t, last, weight))
+        out[draw] = _areas(*_curves(y, t, last, weight * base))
     return out
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class UpliftGroups(ColumnarResult):
-    """The effect in each slice of a ranking, best ranked first: one row a slice.
+    """The effect in each slice of a ranking, best ranked first: one row per slice.
 
     Attributes
     ----------
@@ -213,7 +282,13 @@ class UpliftGroups(ColumnarResult):
 
 
 def uplift_groups(
-    score: npt.ArrayLike, outcome: npt.ArrayLike, treated: npt.ArrayLike, *, groups: int = 10, level: float = 0.95
+    score: npt.ArrayLike,
+    outcome: npt.ArrayLike,
+    arms: Assignment | npt.ArrayLike,
+    *,
+    control: str | int | None = None,
+    groups: int = 10,
+    level: float = 0.95,
 ) -> UpliftGroups:
     """Return the effect in equal slices of a ranking: deciles, unless another number is asked for.
 
@@ -222,17 +297,17 @@ def uplift_groups(
 
     Parameters
     ----------
-    score, outcome, treated : array_like, shape (n,)
-        As for `uplift_curve`.
+    score, outcome, arms, control
+        As for `uplift_curve`, with one score.
     groups : int
     level : float
     """
-    s, y, t = _ranked_inputs(score, outcome, treated)
+    s, y, t, _ = _test_of(score, outcome, arms, control)
     k = checks.whole("groups", groups, low=2)
     alpha = np.array([1 - checks.fraction("level", level)])
     order = np.argsort(-s, kind="stable")
-    ranked = -s[order]
-    first = np.searchsorted(ranked, ranked, side="left")
+    ties = np.concatenate(([0], np.cumsum(_ends_of_ties(s[order]))))
+    first = np.searchsorted(ties, ties, side="left")
     slice_of = np.empty(len(s), dtype=np.int64)
     slice_of[order] = first * k // len(s)
     used, at = np.unique(slice_of, return_inverse=True)
@@ -259,114 +334,3 @@ def uplift_groups(
         difference_high=high,
         level=level,
     )
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class PolicyValue(Result):
-    """What sending to some people is worth, judged from a test in which it was left to chance.
-
-    Attributes
-    ----------
-    targeted : float
-        The share of people to whom the policy sends.
-    value : Estimate
-        The outcome a person under the policy, less the cost of those it sends to.
-    over_nobody, over_everybody : Estimate
-        How much better than sending to nobody, and than sending to everybody.
-    """
-
-    targeted: float
-    value: Estimate
-    over_nobody: Estimate
-    over_everybody: Estimate
-
-
-def policy_value(
-    target: npt.ArrayLike,
-    outcome: npt.ArrayLike,
-    treated: npt.ArrayLike,
-    *,
-    propensity: float | npt.ArrayLike | None = None,
-    cost: float = 0.0,
-    level: float = 0.95,
-) -> PolicyValue:
-    """Return the value of sending to some people only.
-
-    Parameters
-    ----------
-    target : array_like of bool, shape (n,)
-        To whom the policy would send; decided without the outcome of this test.
-    outcome : array_like, shape (n,)
-        In money, where cost is in money.
-    treated : array_like of bool, shape (n,)
-        To whom the test sent.
-    propensity : float or array_like, shape (n,), optional
-        The chance with which the test sent to each; the share of treated without it.
-    cost : float
-        Of sending to one person.
-    level : float
-
-    Notes
-    -----
-    Horvitz and Thompson's weights, normalised (Hajek): the mean outcome of sending is sum(t y / e) / sum(t / e), and
-    alike for not sending, in the targeted and in the others. Standard errors are those of the linearised ratios.
-
-    References
-    ----------
-    D. G. Horvitz and D. J. Thompson (1952), Journal of the American Statistical Association 47, 663-685.
-
-    Examples
-    --------
-    >>> v = policy_value([1, 1, 0, 0] * 25, [5, 1, 2, 2] * 25, [1, 0] * 50, cost=1.0)
-    >>> v.value.value, v.over_nobody.value, v.over_everybody.value
-    (3.0, 1.5, 0.5)
-    """
-    flags, y, t = _ranked_inputs(target, outcome, treated)
-    checks.refuse_rows("target", (flags != 0) & (flags != 1), flags, "True or False, or 1 or 0, is needed")
-    sends = flags == 1
-    price = checks.number("cost", cost)
-    z = float(_means.t_quantile(np.array([1 - checks.fraction("level", level)]), np.array([np.inf]))[0])
-    e = (
-        np.full(len(y), t.mean())
-        if propensity is None
-        else np.broadcast_to(checks.numbers("propensity", propensity), y.shape)
-    )
-    checks.refuse_rows("propensity", (e <= 0) | (e >= 1), e, "a chance between 0 and 1, without the ends, is needed")
-    worth, empty = {}, ""
-    for name, who in (("policy", sends), ("nobody", np.zeros_like(sends)), ("everybody", np.ones_like(sends))):
-        mean, influence, why = _worth(y, t, e, who, price)
-        worth[name] = (mean, influence)
-        empty = empty or (why if name == "policy" else "")
-
-    def estimate(mean: float, influence: FloatArray) -> Estimate:
-        if empty:
-            return Estimate(math.nan, None, empty)
-        half = z * float(influence.std(ddof=1)) / math.sqrt(len(y))
-        return Estimate(mean, Interval(mean - half, mean + half, level, "inverse propensity"))
-
-    mean, influence = worth["policy"]
-    return PolicyValue(
-        targeted=float(sends.mean()),
-        value=estimate(mean, influence),
-        over_nobody=estimate(mean - worth["nobody"][0], influence - worth["nobody"][1]),
-        over_everybody=estimate(mean - worth["everybody"][0], influence - worth["everybody"][1]),
-    )
-
-
-def _worth(y: FloatArray, t: BoolArray, e: FloatArray, sends: BoolArray, cost: float) -> tuple[float, FloatArray, str]:
-    """Return the value of a policy a person, each person's influence on it, and why there is none."""
-    value, influence = 0.0, np.zeros(len(y))
-    for group, treat in ((sends, True), (~sends, False)):
-        if not group.any():
-            continue
-        seen = group & (t if treat else ~t)
-        if not seen.any():
-            words = ("targeted", "sent to") if treat else ("not targeted", "left out")
-            return math.nan, influence, f"the test has nobody who is {words[0]} and was {words[1]}"
-        w = np.where(seen, 1 / (e if treat else 1 - e), 0.0)
-        mean = float((w @ y) / w.sum()) - (cost if treat else 0.0)
-        share = float(group.mean())
-        value += share * mean
-        # The ratio's linearisation, and the share's own.
-        influence += w * (y - (cost if treat else 0.0) - mean) * (share * len(y) / w.sum()) + (group - share) * mean
-    return value, influence, ""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.as_of import AsOf
+from relmark.core.assignment import role_seed
 from relmark.core.base import CustomerBase
 from relmark.core.columns import Column
 from relmark.core.hashing import hash_buckets
@@ -118,7 +119,7 @@ class BaseScope(Scope):
                 found[rows[rows >= 0]] = True
                 return Truth(found)
             case nodes.Sample(salt=salt):
-                return Truth(hash_buckets(self.base.customer_id, salt) < node.buckets)
+                return Truth(hash_buckets(self.base.customer_id, role_seed("sample", salt)) < node.buckets)
             case nodes.SegmentRef(name=name):
                 return self.truth(self.segments[name])
         return self._behaviour(node)

@@ -22,8 +22,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from relmark.core.assignment import role_seed
 from relmark.core.errors import DefinitionError, InputError
-from relmark.core.hashing import BUCKETS
+from relmark.core.hashing import bucket_of
 from relmark.core.time import aware
 from relmark.expressions import nodes, scalar_events, scalar_values
 from relmark.expressions.next_change import Changes, next_change
@@ -344,17 +345,5 @@ def _ids(values: frozenset[int | str]) -> Call:
 
 def _sample(node: nodes.Sample) -> Call:
     edge = node.buckets
-    start = _fnv1a(2_166_136_261, node.salt.encode())
-
-    def call(who: Person, _: int) -> bool:
-        first = _fnv1a(start, str(_known_id(who, "sample()")).encode())
-        return _fnv1a(2_166_136_261, str(first).encode()) % BUCKETS < edge
-
-    return call
-
-
-def _fnv1a(state: int, data: bytes) -> int:
-    """Return the FNV-1a hash of bytes from a state, as `core.hashing` computes it for columns."""
-    for byte in data:
-        state = ((state ^ byte) * 16_777_619) & 0xFFFF_FFFF
-    return state
+    bucket = bucket_of(role_seed("sample", node.salt))
+    return lambda who, _: bucket(_known_id(who, "sample()")) < edge

@@ -1,0 +1,229 @@
+"""The columns of journeys: touches one after another, counts a journey, and whether they fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.checks import numbers, refuse_rows, same_length, shown
+from relmark.core.errors import InputError
+from relmark.core.results import ColumnarResult, Result
+
+__all__ = ["JourneyColumns"]
+
+Codes = npt.NDArray[np.int32]
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+_PRINTED = 60  # characters of a path in a table
+
+
+def _cut(path: str) -> str:
+    return (path or "(no touch)") if len(path) <= _PRINTED else f"{path[: _PRINTED - 4]} ..."
+
+
+def codes_of(values: Any) -> Codes:
+    """Return the field `codes` of what a caller gave."""
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":
+        raise InputError(f"codes have dtype {array.dtype}: integers are needed.")
+    return array.astype(np.int32, copy=False)
+
+
+def instants_of(values: Any) -> IntArray | None:
+    """Return the field `instants` of what a caller gave."""
+    if values is None:
+        return None
+    array = np.asarray(values)
+    return array.astype("M8[us]").astype(np.int64) if array.dtype.kind == "M" else array.astype(np.int64, copy=False)
+
+
+def offsets_of(values: Any) -> IntArray:
+    """Return the field `offsets` of what a caller gave."""
+    return np.asarray(values).astype(np.int64, copy=False)
+
+
+def names_of(values: Iterable[Any]) -> npt.NDArray[np.str_]:
+    """Return the field `channels` of what a caller gave: texts without spaces around them."""
+    names = list(values)
+    for row, name in enumerate(names):
+        if not isinstance(name, str) or not name.strip() or name != name.strip() or name.endswith("\0"):
+            raise InputError(
+                f"channels has {shown(name)} in row {row}: a name without spaces or null characters at its ends is "
+                "needed."
+            )
+    return np.array(names, dtype=np.str_) if names else np.empty(0, dtype="<U1")
+
+
+def conversions_of(values: Any) -> FloatArray:
+    """Return the field `conversions` of what a caller gave."""
+    return numbers("conversions", values, low=0.0)
+
+
+def value_of(values: Any) -> FloatArray | None:
+    """Return the field `value` of what a caller gave."""
+    return None if values is None else numbers("value", values, low=0.0)
+
+
+def nulls_of(values: Any) -> FloatArray:
+    """Return the field `nulls` of what a caller gave."""
+    return numbers("nulls", values, low=0.0)
+
+
+def no_nulls_of(journeys: JourneyColumns) -> FloatArray:
+    """Return the field `no_nulls` of what a caller gave."""
+    return np.zeros(len(journeys.conversions))
+
+
+def refuse_lone_value(value: FloatArray | None, conversions: FloatArray) -> None:
+    """Raise where a row has value and no conversion: no model could say whose it is."""
+    if value is None or len(value) != len(conversions):
+        return
+    refuse_rows(
+        "value",
+        (value > 0.0) & (conversions == 0.0),
+        value,
+        "a row without conversions has no value",
+        "Give the row its conversions, or leave its value out.",
+    )
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class JourneyColumns(ColumnarResult):
+    """What `Journeys` holds, without its doors, reshapings and reports: see there for the fields."""
+
+    codes: Codes = attrs.field(converter=codes_of)
+    offsets: IntArray = attrs.field(converter=offsets_of)
+    channels: npt.NDArray[np.str_] = attrs.field(converter=names_of)
+    conversions: FloatArray = attrs.field(converter=conversions_of)
+    value: FloatArray | None = attrs.field(default=None, converter=value_of)
+    nulls: FloatArray = attrs.field(default=attrs.Factory(no_nulls_of, takes_self=True), converter=nulls_of)
+    times: IntArray | None = attrs.field(default=None, converter=instants_of)
+    ends: IntArray | None = attrs.field(default=None, converter=instants_of)
+    customer_id: npt.NDArray[Any] | None = None
+    notes: tuple[str, ...] = ()
+    _lengths: IntArray = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the columns fit each other."""
+        object.__setattr__(self, "_lengths", checked_lengths(self))
+        Result.__attrs_post_init__(self)
+
+    def __len__(self) -> int:
+        """Return the number of rows: distinct paths, or single journeys where none were merged."""
+        return len(self.conversions)
+
+    @property
+    def lengths(self) -> IntArray:
+        """The number of touches of each journey, shape (P,)."""
+        return self._lengths
+
+    @property
+    def total_conversions(self) -> float:
+        """All conversions, those without touches among them."""
+        return float(self.conversions.sum())
+
+    @property
+    def total_value(self) -> float:
+        """The value of all conversions, NaN where the journeys have none."""
+        return float("nan") if self.value is None else float(self.value.sum())
+
+    @property
+    def total_nulls(self) -> float:
+        """How many journeys ended without a conversion."""
+        return float(self.nulls.sum())
+
+    @property
+    def paths(self) -> list[str]:
+        """Each journey as text, touches joined by " > "."""
+        return self.path_texts(range(len(self)))
+
+    def path_texts(self, rows: Iterable[int], sep: str = " > ") -> list[str]:
+        """Return some journeys as text, touches joined by `sep`."""
+        names = self.channels.tolist()
+        return [
+            sep.join(names[code] for code in self.codes[self.offsets[row] : self.offsets[row + 1]].tolist())
+            for row in rows
+        ]
+
+    def totals(self) -> FloatArray:
+        """Return conversions and, where there is one, value as columns, shape (P, 1 or 2)."""
+        columns = [self.conversions] if self.value is None else [self.conversions, self.value]
+        return np.stack(columns, axis=1)
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return one row per journey: the path as text, its counts, and whose it is where that is known."""
+        texts = self.paths
+        columns: dict[str, Any] = {
+            "customer_id": self.customer_id,
+            "path": np.array(texts, dtype=np.str_) if texts else np.empty(0, dtype="<U1"),
+            "conversions": self.conversions,
+            "value": self.value,
+            "nulls": self.nulls,
+        }
+        return {name: column for name, column in columns.items() if column is not None}
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"note: {note}" for note in self.notes)])
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "journeys": len(self),
+            "touches": len(self.codes),
+            "channels": len(self.channels),
+            "conversions": self.total_conversions,
+        }
+        if self.value is not None:
+            facts["value"] = self.total_value
+        return facts | {"nulls": self.total_nulls}
+
+    def _table(self) -> dict[str, Any]:
+        shown_rows = min(len(self), 21)
+        columns: dict[str, Any] = {
+            "path": [*map(_cut, self.path_texts(range(shown_rows))), *[""] * (len(self) - shown_rows)],
+            "conversions": self.conversions,
+        }
+        if self.value is not None:
+            columns["value"] = self.value
+        return columns | {"nulls": self.nulls}
+
+
+def checked_lengths(j: JourneyColumns) -> IntArray:
+    """Return the number of touches of each journey, after checking that the columns fit each other."""
+    n = len(j.conversions)
+    if len(j.offsets) != n + 1:
+        raise InputError(
+            f"offsets has {len(j.offsets):,} entries and conversions {n:,}: one more than journeys is needed."
+        )
+    lengths = np.diff(j.offsets)
+    if j.value is not None:
+        same_length("value", j.value, n)
+    if j.offsets[0] != 0 or j.offsets[-1] != len(j.codes) or lengths.min(initial=0) < 0:
+        raise InputError(f"offsets must ascend from 0 to the number of touches ({len(j.codes):,}), and do not.")
+    if len(j.codes):
+        bad = (j.codes < 0) | (j.codes >= len(j.channels))
+        refuse_rows("codes", bad, j.codes, f"places from 0 to {len(j.channels) - 1} of channels are needed")
+    if len(set(j.channels.tolist())) < len(j.channels):
+        raise InputError("channels has a name twice: give each channel one place.")
+    refuse_lone_value(j.value, j.conversions)
+    for name, column, rows in (
+        ("nulls", j.nulls, n),
+        ("times", j.times, len(j.codes)),
+        ("ends", j.ends, n),
+        ("customer_id", j.customer_id, n),
+    ):
+        if column is not None and len(column) != rows:
+            raise InputError(f"{name} has {len(column):,} rows: {rows:,} are needed.")
+    if (j.times is None) != (j.ends is None):
+        raise InputError("times and ends go together: give both or neither.")
+    if j.times is not None and j.ends is not None:
+        later = np.zeros(len(j.times), dtype=np.bool_)
+        later[:-1] = j.times[:-1] > j.times[1:]
+        lasts = j.offsets[1:][lengths > 0] - 1
+        later[lasts] = j.times[lasts] > j.ends[lengths > 0]
+        refuse_rows("times", later, j.times, "within a journey times must ascend, up to its end")
+    return lengths

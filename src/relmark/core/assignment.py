@@ -1,0 +1,393 @@
+"""Who is drawn for what: arms, holdouts, layers and namespaces as ranges of keyed hashes of the customer's id.
+
+Several draws may meet in one customer: a sample, a holdout, a layer, an experiment and the steps of a chain. Drawn by
+one seed they would be one draw: a campaign inside a layer of its own name would have one arm only. So every role but
+the experiment itself, whose hash is GrowthBook's to the bit, hashes with a prefix of its own (`role_seed`), and salts
+that somebody sets equal in one chain of roles are refused (`refuse_equal_salts`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.documents import Definition, Limits, built, check_keys, pairs_of
+from relmark.core.errors import InputError
+from relmark.core.frozen import read_only
+from relmark.core.hashing import BUCKETS, bucket_of, hash_buckets
+from relmark.core.names import did_you_mean
+from relmark.core.time import Instant, instant, instants, local_days
+
+__all__ = ["Arms", "Holdout", "Layer", "bucket_ranges", "refuse_equal_salts", "role_seed"]
+
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+ROLES = ("layer", "holdout", "step", "sample", "strata", "bootstrap")
+
+
+def role_seed(role: str, salt: str, *parts: str) -> str:
+    """Return the seed with which a role hashes: its prefix, the salt, and further parts.
+
+    Parameters
+    ----------
+    role : {"layer", "holdout", "step", "sample", "strata", "bootstrap"}
+    salt : str
+    *parts : str
+        Such as the step's name. Slashes within salt and parts are escaped, so that no two lists of parts are one seed.
+
+    Examples
+    --------
+    >>> role_seed("layer", "spring"), role_seed("step", "welcome", "tips")
+    ('layer:spring', 'step:welcome/tips')
+    """
+    checks.one_of("role", role, ROLES)
+    if not parts:
+        return f"{role}:{salt}"
+    return f"{role}:" + "/".join(part.replace("\\", "\\\\").replace("/", "\\/") for part in (salt, *parts))
+
+
+def refuse_equal_salts(**salts: str | None) -> None:
+    """Raise where two roles of one chain were given the same salt; None is a role without a salt of its own."""
+    seen: dict[str, str] = {}
+    for role, salt in salts.items():
+        if salt is None:
+            continue
+        if salt in seen:
+            raise InputError(
+                f"{seen[salt]} and {role} have the same salt {salt!r}: draws that meet in one customer need salts of "
+                f"their own. Give {role} another one."
+            )
+        seen[salt] = role
+
+
+def bucket_ranges(
+    count: int, *, coverage: float = 1.0, weights: Sequence[float] | None = None
+) -> list[tuple[float, float]]:
+    """Return the half-open range of the hash of each variation, repaired as GrowthBook's SDKs repair it.
+
+    Parameters
+    ----------
+    count : int
+        How many variations.
+    coverage : float
+        The share of each range that is reached; held within 0 and 1.
+    weights : sequence of float, optional
+        The share of each variation. Equal ones are taken without it, where there is another number of weights, and
+        where they sum to less than .99 or more than 1.01.
+
+    Examples
+    --------
+    >>> bucket_ranges(2, coverage=.5)
+    [(0.0, 0.25), (0.5, 0.75)]
+    >>> bucket_ranges(2, weights=[.7, .6])
+    [(0.0, 0.5), (0.5, 1.0)]
+    """
+    reached = min(max(float(coverage), 0.0), 1.0)
+    shares = [] if weights is None else [float(weight) for weight in weights]
+    if len(shares) != count or not 0.99 <= sum(shares) <= 1.01:
+        shares = [1 / count] * count if count > 0 else []
+    ranges, start = [], 0.0
+    for share in shares:
+        ranges.append((start, start + reached * share))
+        start += share
+    return ranges
+
+
+@lru_cache(maxsize=256)
+def _arm_of_bucket(ranges: tuple[tuple[float, float], ...]) -> npt.NDArray[np.int64]:
+    """Return the position of the range of each of the 10,000 buckets: found once an experiment, then looked up."""
+    grid = np.arange(BUCKETS) / float(BUCKETS)
+    table = np.full(BUCKETS, -1, dtype=np.int64)
+    for code, (low, high) in reversed(list(enumerate(ranges))):  # the first range that holds a bucket has it
+        table[(grid >= low) & (grid < high)] = code
+    return read_only(table)
+
+
+def _arm_shares(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    check_arms(value, attribute.name)
+
+
+def check_arms(arms: Any, name: str = "arms") -> None:
+    """Raise where arms are not at least two names with shares that sum to one, within a hundredth as in the SDKs."""
+    if not isinstance(arms, Mapping) or len(arms) < 2:
+        raise InputError(
+            f"{name} is {checks.shown(arms)}: a mapping of at least two arms to shares is needed, "
+            "such as {'control': .1, 'mail': .9}."
+        )
+    for arm, share in arms.items():
+        checks.text("an arm's name", arm)
+        checks.number(f"{name}[{arm!r}]", share, above=0.0, below=1.0)
+    total = math.fsum(arms.values())
+    if not 0.99 <= total <= 1.01:
+        raise InputError(f"{name} sum to {total:g}: shares must sum to 1. Use coverage= to treat only a part.")
+
+
+def copied(value: Any) -> Any:
+    """Return a mapping of one's own, so that what the caller does to theirs changes nothing."""
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+@attrs.frozen
+class Arms:
+    """Named shares along the hash: which bucket belongs to which arm.
+
+    Parameters
+    ----------
+    shares : mapping of str to float
+        In this order along the hash. They sum to 1, or nearly: as in GrowthBook's SDKs a rest of up to a hundredth
+        belongs to no arm.
+    coverage : float
+        The share of each arm's range that is reached. Raising it adds people and moves nobody.
+
+    Examples
+    --------
+    >>> Arms({"control": .1, "mail": .9}).of_bucket(505)
+    'control'
+    """
+
+    shares: Mapping[str, float] = attrs.field(converter=copied, validator=_arm_shares)
+    coverage: float = 1.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The arms' names."""
+        return tuple(self.shares)
+
+    @property
+    def planned(self) -> tuple[float, ...]:
+        """The share that each arm should have of those who are in one; they sum to 1."""
+        total = math.fsum(self.shares.values())
+        exact = abs(total - 1) <= 1e-9
+        return tuple(float(share) if exact else share / total for share in self.shares.values())
+
+    @property
+    def ranges(self) -> list[tuple[float, float]]:
+        """The half-open range of the hash of each arm, in the float arithmetic of GrowthBook's SDKs."""
+        return bucket_ranges(len(self.shares), coverage=self.coverage, weights=tuple(self.shares.values()))
+
+    def codes(self, buckets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the arm's position of each bucket, -1 where there is none."""
+        return _arm_of_bucket(tuple(self.ranges))[buckets]
+
+    def of_bucket(self, bucket: int) -> str | None:
+        """Return the arm of one bucket, None where there is none."""
+        code = int(_arm_of_bucket(tuple(self.ranges))[bucket])
+        return None if code < 0 else self.names[code]
+
+
+def known_ids(ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Tell which ids are not empty, shape (n,): who has no id is in no draw."""
+    array = np.atleast_1d(np.asarray(ids))
+    if array.dtype.kind in "iu":
+        return np.ones(len(array), dtype=np.bool_)
+    return np.asarray(array != "", dtype=np.bool_)
+
+
+def within(ids: npt.ArrayLike, seed: str, low: Any, high: Any, version: int = 2) -> npt.NDArray[np.bool_]:
+    fraction = hash_buckets(ids, seed, version=version) / float(BUCKETS)
+    return np.asarray((fraction >= low) & (fraction < high) & known_ids(ids))
+
+
+def one_within(customer_id: int | str, seed: str, low: float, high: float, version: int = 2) -> bool:
+    return customer_id != "" and low <= bucket_of(seed, version=version)(customer_id) / BUCKETS < high
+
+
+def _text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    plain_text(attribute.name, value)
+
+
+def plain_text(name: str, value: Any) -> str:
+    """Return a text that is not empty and does not end in a null character, which numpy would drop."""
+    checks.text(name, value)
+    if value.endswith("\0"):
+        raise InputError(f"{name} is {checks.shown(value)}, which ends in a null character: remove it.")
+    return str(value)
+
+
+def _share(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    checks.fraction(attribute.name, value)
+
+
+def _period(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        checks.one_of(attribute.name, value, _MONTHS)
+
+
+@attrs.frozen
+class Holdout(Definition):
+    """A share of customers to whom no campaign is sent, so that the whole program can be judged.
+
+    Parameters
+    ----------
+    share : float
+        The share of customers held out at any time, between 0 and 1.
+    salt : str
+        The key of the hash, which is drawn with the prefix "holdout:". All campaigns of a program share one.
+    period : {"month", "quarter", "year"}, optional
+        Let the holdout rotate: each calendar period holds out the next `share` of the hash, so that nobody is held
+        out in two periods running, and everybody once in ``floor(1 / share)`` periods. Without it, membership is for
+        good.
+    tz : str
+        The time zone of calendar periods.
+
+    Examples
+    --------
+    >>> Holdout(.05, salt="q2").members(["c1", "c2", "c3"]).tolist()
+    [False, False, False]
+    >>> rotating = Holdout(.5, salt="u", period="quarter")
+    >>> spring, summer = (rotating.members([1, 2, 3, 4], at=day) for day in ("2026-05-01", "2026-08-01"))
+    >>> bool((spring == ~summer).all())
+    True
+    """
+
+    kind: ClassVar[str] = "holdout"
+
+    share: float = attrs.field(validator=_share, converter=float)
+    salt: str = attrs.field(validator=_text, kw_only=True)
+    period: str | None = attrs.field(default=None, validator=_period, kw_only=True)
+    tz: str = attrs.field(default="UTC", kw_only=True)
+
+    @property
+    def seed(self) -> str:
+        """The seed of the hash: the salt with its prefix."""
+        return role_seed("holdout", self.salt)
+
+    def period_of(self, at: Any) -> npt.NDArray[np.int64]:
+        """Return the number of the calendar period of each instant, counted from 1970, shape (n,) or (1,).
+
+        Parameters
+        ----------
+        at : instant or array_like of instants
+        """
+        if self.period is None:
+            raise InputError("this holdout has no period: it never rotates.")
+        if isinstance(at, (np.ndarray, list, tuple)) and np.ndim(at):
+            micros = instants("at", at)
+        else:
+            micros = np.array([instant(at, tz=self.tz, name="at")])
+        months = local_days(micros, self.tz).astype("M8[D]").astype("M8[M]").astype(np.int64)
+        return np.floor_divide(months, _MONTHS[self.period])
+
+    def members(self, ids: npt.ArrayLike, *, at: Instant | npt.ArrayLike | None = None) -> npt.NDArray[np.bool_]:
+        """Tell who is held out.
+
+        Parameters
+        ----------
+        ids : array_like of int or str, shape (n,)
+        at : instant, or one per customer
+            When; needed where the holdout rotates.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        return within(ids, self.seed, *self._ranges(at))
+
+    def holds(self, customer_id: int | str, *, at: Instant | None = None) -> bool:
+        """Tell whether one customer is held out: the same answer as `members`, in microseconds."""
+        low, high = (float(np.asarray(end).reshape(-1)[0]) for end in self._ranges(at))
+        return one_within(customer_id, self.seed, low, high)
+
+    def _ranges(self, at: Any) -> tuple[Any, Any]:
+        if self.period is None:
+            return 0.0, self.share
+        if at is None:
+            raise InputError(
+                f"at is None: a holdout that rotates by {self.period} needs to know when. Give an instant, such as "
+                "at='2026-05-01', or one per customer."
+            )
+        # Whole buckets, so that neighboring slices neither overlap nor leave a gap.
+        width = max(round(self.share * BUCKETS), 1)
+        slot = self.period_of(at) % max(BUCKETS // width, 1)
+        return slot * width / BUCKETS, (slot + 1) * width / BUCKETS
+
+    def _body(self) -> dict[str, Any]:
+        return {"share": self.share, "salt": self.salt, "period": self.period, "tz": self.tz}
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        check_keys(body, required=("share", "salt"), optional=("period", "tz"), what=cls.kind)
+        return built(cls, body)
+
+
+def _layer_shares(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Mapping) or not value:
+        raise InputError(f"{attribute.name} is {checks.shown(value)}: a mapping of campaign names to shares is needed.")
+    for name, share in value.items():
+        checks.text("a campaign's name", name)
+        checks.number(f"{attribute.name}[{name!r}]", share, above=0.0, high=1.0)
+    total = math.fsum(value.values())
+    if total > 1 + 1e-9:
+        raise InputError(f"{attribute.name} sum to {total:g}: exclusive campaigns can have 1 together. Lower some.")
+
+
+@attrs.frozen
+class Layer(Definition):
+    """Campaigns that exclude each other: a customer can be in at most one of them.
+
+    Parameters
+    ----------
+    name : str
+        What the layer is called, such as "mailings".
+    shares : mapping of str to float
+        Which share of customers each campaign may have, in this order along the hash. Shares sum to 1 or less; to add
+        a campaign later, append it, and nobody moves.
+    salt : str, optional
+        The key of the hash, which is drawn with the prefix "layer:"; the layer's name without it.
+
+    Examples
+    --------
+    >>> layer = Layer("mailings", shares={"spring": .5, "survey": .3})
+    >>> layer.range_of("survey")
+    (0.5, 0.8)
+    >>> layer.members([1, 2, 3, 4], "spring").tolist()
+    [False, True, False, False]
+    """
+
+    kind: ClassVar[str] = "layer"
+
+    name: str = attrs.field(validator=_text)
+    shares: Mapping[str, float] = attrs.field(converter=copied, validator=_layer_shares, kw_only=True)
+    salt: str | None = attrs.field(default=None, validator=attrs.validators.optional(_text), kw_only=True)
+
+    @property
+    def seed(self) -> str:
+        """The seed of the hash: the salt, or the name, with its prefix."""
+        return role_seed("layer", self.salt or self.name)
+
+    def range_of(self, campaign: str) -> tuple[float, float]:
+        """Return the half-open range of the hash that belongs to a campaign."""
+        low = 0.0
+        for name, share in self.shares.items():
+            if name == campaign:
+                return low, low + share
+            low += share
+        raise InputError(
+            f"layer {self.name!r} has no campaign {campaign!r}: it has {', '.join(map(repr, self.shares))}."
+            + did_you_mean(campaign, self.shares)
+        )
+
+    def members(self, ids: npt.ArrayLike, campaign: str) -> npt.NDArray[np.bool_]:
+        """Tell who may be in a campaign, shape (n,)."""
+        return within(ids, self.seed, *self.range_of(campaign))
+
+    def has(self, customer_id: int | str, campaign: str) -> bool:
+        """Tell whether one customer may be in a campaign: the same answer as `members`, in microseconds."""
+        return one_within(customer_id, self.seed, *self.range_of(campaign))
+
+    def _body(self) -> dict[str, Any]:
+        # A list keeps the order of campaigns, which canonical JSON would sort away.
+        return {"name": self.name, "shares": [[name, share] for name, share in self.shares.items()], "salt": self.salt}
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        check_keys(body, required=("name", "shares"), optional=("salt",), what=cls.kind)
+        shares = pairs_of(body["shares"], "$.shares")
+        name = {key: value for key, value in body.items() if key != "shares"}
+        return built(cls, {**name, "shares": shares})

@@ -1,0 +1,71 @@
+"""Ranges of GrowthBook's namespaces: experiments with ranges apart never share a customer."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.assignment import one_within, plain_text, within
+from relmark.core.documents import Definition, Limits, built, check_keys
+from relmark.core.errors import InputError
+
+__all__ = ["Namespace"]
+
+
+def _text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    plain_text(attribute.name, value)
+
+
+@attrs.frozen
+class Namespace(Definition):
+    """A range of a GrowthBook namespace: experiments with ranges apart never share a customer.
+
+    Its hash is that of the SDKs: version 1, with the seed "__" + name. Use it for experiments that GrowthBook draws
+    too; a `Layer` does the same with names instead of ranges, on the finer hash.
+
+    Parameters
+    ----------
+    name : str
+    low, high : float
+        The half-open range, from 0 to 1.
+
+    Examples
+    --------
+    >>> Namespace("namespace1", .4, 1).members(["1", "2"]).tolist()
+    [True, True]
+    """
+
+    kind: ClassVar[str] = "namespace"
+
+    name: str = attrs.field(validator=_text)
+    low: float = attrs.field(converter=float)
+    high: float = attrs.field(converter=float)
+
+    def __attrs_post_init__(self) -> None:
+        """Check the range."""
+        if not 0 <= self.low < self.high <= 1:
+            raise InputError(f"low and high are {self.low:g} and {self.high:g}: a range within 0 and 1 is needed.")
+
+    @property
+    def seed(self) -> str:
+        """The seed of the hash."""
+        return f"__{self.name}"
+
+    def members(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Tell who is within the range, shape (n,)."""
+        return within(ids, self.seed, self.low, self.high, version=1)
+
+    def has(self, customer_id: int | str) -> bool:
+        """Tell whether one customer is within the range: the same answer as `members`, in microseconds."""
+        return one_within(customer_id, self.seed, self.low, self.high, version=1)
+
+    def _body(self) -> dict[str, Any]:
+        return {"name": self.name, "low": self.low, "high": self.high}
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        check_keys(body, required=("name", "low", "high"), what=cls.kind)
+        return built(cls, body)

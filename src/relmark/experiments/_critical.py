@@ -1,0 +1,24 @@
+"""What sets how many standard errors an interval reaches, where that is not Student's quantile."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Critical(Protocol):
+    """What sets how many standard errors an interval reaches, beside Student's quantile."""
+
+    name: str
+
+    def critical(self, alpha: FloatArray, n: FloatArray) -> FloatArray:
+        """Return the multiplier of the standard error."""
+        ...
+
+    def p_value(self, z: FloatArray, n: FloatArray) -> FloatArray:
+        """Return the p-value that holds at any look."""
+        ...

@@ -1,0 +1,139 @@
+"""What sending to some people only would be worth, judged from a test in which sending was left to chance."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.intervals import Estimate, Interval
+from relmark.core.results import Result
+from relmark.experiments import _means
+from relmark.experiments.uplift import ranked_inputs
+
+__all__ = ["PolicyValue", "policy_value"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PolicyValue(Result):
+    """What sending to some people is worth, judged from a test in which it was left to chance.
+
+    Attributes
+    ----------
+    targeted : float
+        The share of people to whom the policy sends.
+    value : Estimate
+        The outcome a person under the policy, less the cost of those it sends to.
+    over_nobody, over_everybody : Estimate
+        How much better than sending to nobody, and than sending to everybody.
+    """
+
+    targeted: float
+    value: Estimate
+    over_nobody: Estimate
+    over_everybody: Estimate
+
+
+def policy_value(
+    target: npt.ArrayLike,
+    outcome: npt.ArrayLike,
+    treated: npt.ArrayLike,
+    *,
+    propensity: float | npt.ArrayLike | None = None,
+    cost: float | npt.ArrayLike = 0.0,
+    level: float = 0.95,
+) -> PolicyValue:
+    """Return the value of sending to some people only.
+
+    Parameters
+    ----------
+    target : array_like of bool, shape (n,)
+        To whom the policy would send; decided without the outcome of this test.
+    outcome : array_like, shape (n,)
+        In money, where cost is in money.
+    treated : array_like of bool, shape (n,)
+        To whom the test sent.
+    propensity : float or array_like, shape (n,), optional
+        The chance with which the test sent to each; the share of treated without it.
+    cost : float or array_like, shape (n,)
+        Of sending to one person, or to each: a discount costs those more who buy more.
+    level : float
+
+    Notes
+    -----
+    Horvitz and Thompson's weights, normalized (Hajek): the mean outcome of sending is sum(t y / e) / sum(t / e), and
+    alike for not sending, in the targeted and in the others. Standard errors are those of the linearized ratios.
+
+    References
+    ----------
+    D. G. Horvitz and D. J. Thompson (1952), Journal of the American Statistical Association 47, 663-685.
+
+    Examples
+    --------
+    >>> v = policy_value([1, 1, 0, 0] * 25, [5, 1, 2, 2] * 25, [1, 0] * 50, cost=1.0)
+    >>> v.value.value, v.over_nobody.value, v.over_everybody.value
+    (3.0, 1.5, 0.5)
+    """
+    flags, y, t = ranked_inputs(target, outcome, treated)
+    checks.refuse_rows("target", (flags != 0) & (flags != 1), flags, "True or False, or 1 or 0, is needed")
+    sends = flags == 1
+    price = checks.numbers("cost", cost)
+    price = np.full(len(y), price[0]) if np.ndim(cost) == 0 else price
+    checks.same_length("cost", price, len(y))
+    z = float(_means.t_quantile(np.array([1 - checks.fraction("level", level)]), np.array([np.inf]))[0])
+    e = (
+        np.full(len(y), t.mean())
+        if propensity is None
+        else np.broadcast_to(checks.numbers("propensity", propensity), y.shape)
+    )
+    checks.refuse_rows("propensity", (e <= 0) | (e >= 1), e, "a chance between 0 and 1, without the ends, is needed")
+    worth, empty = {}, ""
+    for name, who in (("policy", sends), ("nobody", np.zeros_like(sends)), ("everybody", np.ones_like(sends))):
+        mean, influence, why = _worth(y, t, e, who, price)
+        worth[name] = (mean, influence)
+        empty = empty or (why if name == "policy" else "")
+
+    def estimate(mean: float, influence: FloatArray) -> Estimate:
+        if empty:
+            return Estimate(math.nan, None, empty)
+        half = z * float(influence.std(ddof=1)) / math.sqrt(len(y))
+        return Estimate(mean, Interval(mean - half, mean + half, level, "inverse propensity"))
+
+    mean, influence = worth["policy"]
+    return PolicyValue(
+        targeted=float(sends.mean()),
+        value=estimate(mean, influence),
+        over_nobody=estimate(mean - worth["nobody"][0], influence - worth["nobody"][1]),
+        over_everybody=estimate(mean - worth["everybody"][0], influence - worth["everybody"][1]),
+    )
+
+
+def _worth(
+    y: FloatArray, t: BoolArray, e: FloatArray, sends: BoolArray, cost: FloatArray
+) -> tuple[float, FloatArray, str]:
+    """Return the value of a policy per person, each person's influence on it, and why there is none.
+
+    The cost of sending is known for everyone, sent to in the test or not: it is no estimate, and needs no weights.
+    """
+    value, influence = 0.0, np.zeros(len(y))
+    for group, treat in ((sends, True), (~sends, False)):
+        if not group.any():
+            continue
+        seen = group & (t if treat else ~t)
+        if not seen.any():
+            words = ("targeted", "sent to") if treat else ("not targeted", "left out")
+            return math.nan, influence, f"the test has nobody who is {words[0]} and was {words[1]}"
+        w = np.where(seen, 1 / (e if treat else 1 - e), 0.0)
+        mean = float((w @ y) / w.sum())
+        share = float(group.mean())
+        spent = np.where(group, cost, 0.0) if treat else np.zeros(len(y))
+        value += share * mean - float(spent.mean())
+        # The ratio's linearization, the share's own, and what the group's people cost.
+        influence += w * (y - mean) * (share * len(y) / w.sum()) + (group - share) * mean - (spent - spent.mean())
+    return value, influence, ""
