@@ -15,7 +15,7 @@ import matplotlib as mpl
 import numpy as np
 import pyarrow.parquet as pq
 
-from relmark import CustomerBase, CustomerTable, EventLog, days, event, field, prop
+from relmark import CustomerBase, days, event, field, prop
 from relmark.core.formats import text_table
 from relmark.experiments import Experiment, Proportion, analyze, sample_ratio_test
 from relmark.ltv import BgNbd, GammaGamma, lifetime_value, purchase_summary
@@ -26,8 +26,7 @@ import matplotlib.pyplot as plt
 
 TZ = "America/New_York"  # the chain's clock: the file's times are UTC
 HERE = Path(__file__).parent
-LAST_DAY = "2017-09-30"  # nine months to learn from; October to December to check
-AS_OF = "2017-10-01"
+AS_OF = "2017-10-01"  # nine months to learn from; October to December to check
 QUARTER = days(92)
 LAST_WEEKS = "2017-12-01"  # the campaign that nobody sent is read on December
 
@@ -40,7 +39,7 @@ def read() -> CustomerBase:
     data = Path(next(iter(spec.submodule_search_locations))) / "data"
     lines = pq.read_table(data / "transactions.parquet")
     people = pq.read_table(data / "demographics.parquet")
-    log = EventLog.purchases(
+    return CustomerBase.from_orders(
         lines,
         customer_id="household_id",
         time="transaction_timestamp",
@@ -48,8 +47,10 @@ def read() -> CustomerBase:
         order="basket_id",
         item="product_id",
         quantity="quantity",
+        customers=people,
+        tz=TZ,
+        times_tz="UTC",
     )
-    return CustomerBase(customers=CustomerTable.from_frame(people, customer_id="household_id"), events=log, tz=TZ)
 
 
 def heading(text: str) -> None:
@@ -84,8 +85,7 @@ def show_base(base: CustomerBase) -> None:
 def show_rfm(base: CustomerBase) -> CustomerBase:
     """Print the RFM segments at the end of September, save their picture, and join the scores to the base."""
     heading(f"RFM on {AS_OF}")
-    model = Rfm(bins=5, order="order", tz=TZ).fit(base.events, as_of=AS_OF)
-    scores = model.score(base.events, as_of=AS_OF)
+    scores = Rfm(bins=5).score(base, as_of=AS_OF)
     spend = base.measure({"spend": event("purchase").sum(within=QUARTER)}, as_of=AS_OF)["spend"]
     spend = spend[base.find(scores.customer_id)]
     names, sizes = np.unique(scores.segment, return_counts=True)
@@ -121,7 +121,7 @@ def show_rfm(base: CustomerBase) -> CustomerBase:
 def show_value(base: CustomerBase) -> CustomerBase:
     """Fit the purchase models on nine months, judge them on the quarter after, and join the values to the base."""
     heading("Lifetime value: fitted on nine months, checked on the last three")
-    summary = purchase_summary(base.events, until=LAST_DAY, unit="week", tz=TZ, zero="drop")
+    summary = purchase_summary(base.purchases(free="drop"), as_of=AS_OF, unit="week")
     model, spend = BgNbd.fit(summary), GammaGamma.fit(summary)
     print(model.fit_report)
     print(spend.fit_report)

@@ -75,7 +75,7 @@ def test_a_receipt_number_that_is_used_again_after_a_month_is_another_order():
     bought = shop(rows).purchases()
     assert bought.orders().value.tolist() == [3.0, 4.0]
     assert bought.counts["order_numbers_reused"] == 1
-    assert "1 order numbers reused" in repr(bought)
+    assert "order numbers reused=1" in repr(bought)
 
 
 def test_lines_without_an_order_are_one_order_an_instant():
@@ -239,7 +239,7 @@ def test_columns_follow_the_base_and_print():
     assert orders.customer_id.tolist() == ["b", "a"]
     assert isinstance(bought.days(), PurchaseDays)
     assert list(orders.to_columns()) == ["customer_id", "order", "time", "day", "value", "lines"]
-    assert repr(bought.until("2026-02-01")) == "Purchases(2 lines, 2 orders, 2 customers, as of 2026-02-01, UTC)"
+    assert repr(bought.until("2026-02-01")) == "Purchases(lines=2, orders=2, customers=2, as of 2026-02-01, UTC)"
     assert "<table>" in bought._repr_html_()
     assert len(bought) == 2
 

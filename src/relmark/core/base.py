@@ -211,7 +211,7 @@ class CustomerBase(Frozen):
         --------
         >>> orders = {"user": ["a", "a"], "day": np.array(["2026-01-05", "2026-01-06"], "M8[D]"), "amount": [20.0, 9.0]}
         >>> CustomerBase.from_orders(orders, customer_id="user", time="day", value="amount").purchases()
-        Purchases(2 lines, 2 orders, 1 customers, UTC)
+        Purchases(lines=2, orders=2, customers=1, UTC)
         """
         part = self.events.partition(type)
         if part is None and type != "purchase":

@@ -547,12 +547,12 @@ class Purchases(Frozen):
 
     def _facts(self) -> dict[str, str]:
         counts = self.counts
-        facts = {name: f"{counts[name]:,.0f}" for name in ("lines", "orders", "customers")}
         said = ("refunds", "refunds_unmatched", "refunded_in_full", "free", "dropped", "order_numbers_reused")
-        return facts | {name: f"{counts[name]:,.0f}" for name in said if counts.get(name)}
+        names = ("lines", "orders", "customers", *(name for name in said if counts.get(name)))
+        return {name: f"{counts[name]:,.0f}" for name in names}
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self._facts().items())
+        facts = ", ".join(f"{name.replace('_', ' ')}={count}" for name, count in self._facts().items())
         when = "" if self.as_of is None else f", as of {self.as_of}"
         return f"Purchases({facts}{when}, {self.tz})"
 
