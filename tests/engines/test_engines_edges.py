@@ -25,16 +25,17 @@ ENGINES = COMPILE["ENGINES"]
 
 def both(through, people, happened):
     if through is COMPILE["through_polars"]:
-        return people.lazy(), happened.lazy()
+        return people.lazy(), happened.lazy(), None
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
     connection.register("people", people.to_arrow())
     connection.register("happened", happened.to_arrow())
-    return connection.sql("select * from people"), connection.sql("select * from happened")
+    # Before 1.5 a relation of DuckDB lives no longer than its connection, which the caller keeps.
+    return connection.sql("select * from people"), connection.sql("select * from happened"), connection
 
 
 def found(through, rule, people, happened, columns=None, **more):
-    customers, events = both(through, people, happened)
+    customers, events, kept = both(through, people, happened)
     frame = engines.evaluate(rule, events=events, customers=customers, columns=columns, as_of=AS_OF, **more)
     rows = frame.collect().to_dicts() if hasattr(frame, "collect") else frame.pl().to_dicts()
     return {row["customer_id"]: row["member"] for row in rows}

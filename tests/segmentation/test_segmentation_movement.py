@@ -97,7 +97,7 @@ def test_migration_into_an_empty_log_is_everyone_leaving():
 
 def test_the_report_adds_up_to_the_log():
     base = base_of(ROWS)
-    report = MODEL.score(base, as_of="2026-10-01").report()
+    report = segment_report(MODEL.score(base, as_of="2026-10-01"))
     rows = dict(zip(report.segment.tolist(), range(len(report)), strict=True))
     assert report.customers.sum() == 4
     assert report.share.sum() == pytest.approx(1.0)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.errors import InputError
+from relmark.core.names import did_you_mean
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -192,8 +193,6 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     words = tuple(allowed)
     if isinstance(value, str) and value in words:
         return value
-    from relmark.core.names import did_you_mean
-
     hint = did_you_mean(value, words) if isinstance(value, str) else ""
     listed = ", ".join(repr(word) for word in words)
     raise InputError(f"{name} is {shown(value)}: it must be one of {listed}.{hint}")

@@ -9,25 +9,25 @@ import numpy.typing as npt
 
 from relmark.core.columns import Column, joined
 from relmark.core.errors import InputError
-from relmark.core.log import EventLog
+from relmark.core.incoming import Incoming
 from relmark.core.ordering import is_sorted, small_codes, stable_order
 from relmark.core.partition import Partition
 
 
-def concat(logs: Sequence[EventLog]) -> EventLog:
-    """Return several logs as one; among equal times the events of earlier logs come first."""
-    logs = list(logs)
-    for position, log in enumerate(logs):
-        if not isinstance(log, EventLog):
-            raise InputError(f"logs has a {type(log).__name__} at {position}: EventLogs are needed.")
-    filled = [log for log in logs if len(log)]
+def concat(logs: Sequence[Incoming]) -> Incoming:
+    """Return the contents of several logs as one; among equal times the events of earlier logs come first."""
+    filled = [log for log in logs if log.partitions]
     dropped: dict[str, int] = {}
     for log in logs:
         for reason, count in log.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + count
     if not filled:
-        return EventLog(
-            customer_id=logs[0].customer_id if logs else np.empty(0, np.int64), partitions={}, dropped=dropped
+        return Incoming(
+            customer_id=logs[0].customer_id if logs else np.empty(0, np.int64),
+            partitions={},
+            dropped=dropped,
+            tz=logs[0].tz if logs else "UTC",
+            naive=False,
         )
     notes = tuple(dict.fromkeys(note for log in filled for note in log.notes))
     if len({log.customer_id.dtype.kind for log in filled}) > 1:
@@ -37,30 +37,29 @@ def concat(logs: Sequence[EventLog]) -> EventLog:
     tables = [np.searchsorted(ids, log.customer_id) for log in filled]
     starts = np.cumsum([0, *(_span(log) for log in filled)])
     partitions = {}
-    for name in sorted({name for log in filled for name in log.types}):
+    for name in sorted({name for log in filled for name in log.partitions}):
         found = [
             (part, table, int(start))
             for log, table, start in zip(filled, tables, starts, strict=False)
-            if (part := log.partition(name)) is not None
+            if (part := log.partitions.get(name)) is not None
         ]
         partitions[name] = _merged(name, found, len(ids))
-    zone = filled[0].tz
-    return EventLog(
+    return Incoming(
         customer_id=ids,
         partitions=partitions,
         dropped=dropped,
-        tz=zone,
+        tz=filled[0].tz,
         naive=any(log.naive for log in filled),
         notes=notes,
     )
 
 
-def _refuse_two_kinds(logs: Sequence[EventLog]) -> None:
+def _refuse_two_kinds(logs: Sequence[Incoming]) -> None:
     """Raise where a property is of one kind here and of another there: no column could hold both."""
     kinds: dict[str, tuple[str, str]] = {}
     for log in logs:
-        for event in log.types:
-            for name, column in log.required(event).properties.items():
+        for event in sorted(log.partitions):
+            for name, column in log.partitions[event].properties.items():
                 first = kinds.setdefault(name, (column.kind, event))
                 if column.kind not in ("empty", first[0]):
                     raise InputError(
@@ -69,9 +68,9 @@ def _refuse_two_kinds(logs: Sequence[EventLog]) -> None:
                     )
 
 
-def _span(log: EventLog) -> int:
+def _span(log: Incoming) -> int:
     """Return how many arrival numbers a log may use."""
-    return max(int(part.row.max()) for name in log.types if (part := log.partition(name)) is not None) + 1
+    return max(int(part.row.max()) for part in log.partitions.values()) + 1
 
 
 def _merged(name: str, found: list[tuple[Partition, npt.NDArray[np.intp], int]], n: int) -> Partition:

@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from relmark.core.as_of import read_as_of
 from relmark.core.checks import same_length, shown
+from relmark.core.concat import concat
 from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.formats import html_table, text_table
-from relmark.core.frames import columns_of, is_constant
+from relmark.core.frames import columns_of, is_constant, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import find_ids
 from relmark.core.incoming import Incoming, column_names, read_columns, read_events, read_purchases
@@ -28,6 +29,7 @@ from relmark.core.names import did_you_mean
 from relmark.core.ordering import small_codes
 from relmark.core.outgoing import summary_table, table_columns, time_order
 from relmark.core.partition import Partition
+from relmark.core.sessions import sessions
 from relmark.core.time import Instant, aware
 from relmark.core.zones import local_days
 
@@ -305,8 +307,6 @@ class EventLog(Frozen):
 
     def to_frame(self, backend: str = "pandas") -> Any:
         """Return `to_columns` as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
-        from relmark.core.frames import to_frame
-
         return to_frame(self.to_columns(), backend)
 
     # ---- other logs
@@ -398,9 +398,17 @@ class EventLog(Frozen):
             One event a visit, at its first page view, with the properties duration (seconds from the first view to the
             last), pages (how many), and page, channel and campaign of the first view where the views have them.
         """
-        from relmark.core.sessions import sessions
-
-        return sessions(self, gap=gap, of=of, type=type)
+        made = sessions(self.required(of), gap)
+        return EventLog.from_columns(
+            customer_id=self.customer_id[made.code],
+            time=made.time.view("M8[us]"),
+            type=type,
+            properties={
+                "duration": made.duration,
+                "pages": made.pages,
+                **{name: column.values() for name, column in made.carried.items()},
+            },
+        )
 
     def append(self, other: EventLog) -> EventLog:
         """Return this log followed by another: among equal times this one's events come first."""
@@ -415,9 +423,22 @@ class EventLog(Frozen):
         InputError
             Ids are int in one log and str in another, or a property is of two kinds.
         """
-        from relmark.core.concat import concat
+        logs = list(logs)
+        for position, log in enumerate(logs):
+            if not isinstance(log, EventLog):
+                raise InputError(f"logs has a {type(log).__name__} at {position}: EventLogs are needed.")
+        return cls._of(concat([log._contents for log in logs]))  # noqa: SLF001  (its own)
 
-        return concat(logs)
+    @property
+    def _contents(self) -> Incoming:
+        return Incoming(
+            customer_id=self.customer_id,
+            partitions=dict(self._partitions),
+            dropped=dict(self.dropped),
+            tz=self.tz,
+            naive=self.naive,
+            notes=self.notes,
+        )
 
     def _with(self, partitions: Mapping[str, Partition]) -> Self:
         """Return a log of some partitions, with the ids that still have events."""

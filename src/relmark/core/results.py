@@ -18,8 +18,10 @@ import numpy.typing as npt
 from relmark.core.checks import same_length, shown, whole
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import SHOWN_ROWS, format_value, html_table, text_table
+from relmark.core.frames import to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.names import did_you_mean
+from relmark.core.time import duration_text
 
 __all__ = ["ColumnarResult", "Result", "Rows", "json_ready"]
 
@@ -58,8 +60,6 @@ def json_ready(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if hasattr(value, "total_seconds"):
-        from relmark.core.time import duration_text
-
         return duration_text(value)
     raise InputError(f"a {type(value).__name__} has no JSON form")
 
@@ -150,8 +150,6 @@ class ColumnarResult(Result):
 
     def to_frame(self, backend: str = "pandas") -> Any:
         """Return the columns as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"`` (extra `dataframes`)."""
-        from relmark.core.frames import to_frame
-
         return to_frame(self.to_columns(), backend)
 
     def __getitem__(self, key: Any) -> Any:

@@ -15,6 +15,7 @@ from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.events import Customer
 from relmark.core.formats import html_table, text_table
+from relmark.core.frames import columns_of, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import find_ids, id_array, is_text
 from relmark.core.names import did_you_mean
@@ -64,8 +65,6 @@ class Table(Frozen):
         **names : str
             ``customer_id="household_id"`` (or ``item="product_id"``) says which column holds the ids.
         """
-        from relmark.core.frames import columns_of
-
         unknown = set(names) - {cls.key}
         if unknown:
             raise InputError(f"from_frame has no argument {min(unknown)!r}: only {cls.key}= renames a column.")
@@ -105,8 +104,6 @@ class Table(Frozen):
 
     def to_frame(self, backend: str = "pandas") -> Any:
         """Return `to_columns` as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
-        from relmark.core.frames import to_frame
-
         return to_frame(self.to_columns(), backend)
 
     @cached_property

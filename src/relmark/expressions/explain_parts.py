@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from relmark.core.results import Result, json_ready
+from relmark.expressions.explain_words import verdict_line
 
 __all__ = ["CHANGES", "GAPS", "Change", "Gap", "Happened", "Verdict"]
 
@@ -152,6 +153,4 @@ class Verdict(Result):
         return f"Verdict({self.path}: {self})"
 
     def __str__(self) -> str:
-        from relmark.expressions.explain_words import verdict_line
-
         return verdict_line(self)

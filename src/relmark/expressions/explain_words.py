@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relmark.core.time import aware
-from relmark.expressions.explain_parts import Change, Gap, Happened, Verdict
+
+if TYPE_CHECKING:  # the parts say themselves in these words
+    from relmark.expressions.explain_parts import Change, Gap, Happened, Verdict
 
 __all__ = ["change_words", "gap_words", "happened_words", "tree_lines", "verdict_line", "when"]
 

@@ -246,8 +246,10 @@ class Changes:
                 end = min(end, zone.after(times[first], ago, within))
         if window.during is not None:
             number = period_number(zone.day(at), window.during.unit)
-            edges = (first_day(number + more, window.during.unit) for more in (0, 1))
-            end = min(end, *(zone.next_edge(day, at) for day in edges))
+            oldest, _ = window.during.bounds(number - 1)  # one more: a clock set back may return to the period before
+            if times and times[-1] >= zone.midnight(first_day(oldest, window.during.unit)):
+                edges = (first_day(number + more, window.during.unit) for more in (0, 1))
+                end = min(end, *(zone.next_edge(day, at) for day in edges))
         return end
 
     def _regularly(self, node: nodes.Regularly, times: list[int], at: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.frozen import read_only
-from relmark.core.results import ColumnarResult, Result
+from relmark.core.results import ColumnarResult, Result, json_ready
 from relmark.expressions import nodes
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.kinds import notes_on_data
@@ -87,8 +87,6 @@ class SegmentMembers(ColumnarResult):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, and the members' ids, as JSON-ready values."""
-        from relmark.core.results import json_ready
-
         figures = {"name": self.name, "size": self.size, "share": self.share, "unknown": self.unknown}
         when = {} if np.ndim(self.as_of) else {"as_of": self.as_of}
         rest = {"of": len(self.mask), **when, "notes": self.notes, "ids": self.ids}

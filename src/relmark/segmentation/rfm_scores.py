@@ -15,7 +15,6 @@ from relmark.segmentation.rfm_settings import MEASURES
 
 if TYPE_CHECKING:
     from relmark.segmentation.rfm_model import RfmModel
-    from relmark.segmentation.segment_report import SegmentReport
 
 __all__ = ["RfmScores"]
 
@@ -96,12 +95,6 @@ class RfmScores(ColumnarResult):
             for name, count in zip(self.names, found, strict=True)
             if count or name not in {PROSPECT, LAPSED}
         }
-
-    def report(self) -> SegmentReport:
-        """Return what each segment is worth: `segment_report` of these scores."""
-        from relmark.segmentation.segment_report import segment_report
-
-        return segment_report(self)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the aligned columns by name, `segment` among them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -23,11 +23,10 @@ from relmark.expressions.problems import Problem
 from relmark.expressions.stored import read
 from relmark.expressions.walk import check_depth, repeated
 from relmark.segmentation.by_clause import ClauseCounts, clause_counts
+from relmark.segmentation.checked import Checked, check_segment
 from relmark.segmentation.diff import SegmentDiff, diff
+from relmark.segmentation.json_schema import json_schema
 from relmark.segmentation.members import SegmentMembers, members
-
-if TYPE_CHECKING:
-    from relmark.segmentation.check import Checked
 
 __all__ = ["Segment"]
 
@@ -165,15 +164,11 @@ class Segment(Definition):
         limits : Limits, optional
             How large it may be.
         """
-        from relmark.segmentation.check import check
-
-        return check(body, schema, limits)
+        return check_segment(Segment, body, schema, limits)
 
     @staticmethod
     def json_schema() -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of the stored form, for editors and user interfaces."""
-        from relmark.segmentation.json_schema import json_schema
-
         return json_schema()
 
     def _body(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -16,9 +16,11 @@ from relmark.expressions.kinds import rule_problems
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.stored import read_parts
-from relmark.segmentation.segments import Segment
 
-__all__ = ["Checked", "check"]
+if TYPE_CHECKING:  # a segment checks itself
+    from relmark.segmentation.segments import Segment
+
+__all__ = ["Checked", "check_segment"]
 
 _KEYS = ("name", "rule", "description")
 
@@ -51,7 +53,7 @@ class Checked:
         return "no problems" if self.segment else "\n".join(map(str, self.problems))
 
 
-def check(body: Any, schema: Schema | None = None, limits: Limits | None = None) -> Checked:
+def check_segment(make: type[Segment], body: Any, schema: Schema | None, limits: Limits | None) -> Checked:
     """Return the segment of JSON text or of what it holds, or every problem of it; no definition makes it raise."""
     limits = limits or Limits()
     if schema is not None and not isinstance(schema, Schema):
@@ -61,7 +63,7 @@ def check(body: Any, schema: Schema | None = None, limits: Limits | None = None)
             body = parse_json(body, limits)
         else:
             check_nodes(body, limits)
-        content = open_envelope(body, Segment.kind, Segment.version)
+        content = open_envelope(body, make.kind, make.version)
     except DefinitionError as error:
         return Checked(None, (Problem(error.path, error.code, error.message, error.hint),))
     problems = list(_envelope_problems(content))
@@ -74,7 +76,7 @@ def check(body: Any, schema: Schema | None = None, limits: Limits | None = None)
     if problems or rule is None:
         return Checked(None, tuple(problems))
     try:
-        return Checked(Segment(content["name"], rule, description=content.get("description", "")), ())
+        return Checked(make(content["name"], rule, description=content.get("description", "")), ())
     except DefinitionError as error:
         return Checked(None, (Problem(error.path, error.code, error.message, error.hint),))
     except InputError as error:

@@ -1,0 +1,105 @@
+"""The structure that keeps the package readable: no circles, few late imports, narrow signatures, few loose types."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import relmark
+
+SOURCE = Path(relmark.__file__).parent
+MODULES = {
+    "relmark." + ".".join(path.relative_to(SOURCE).with_suffix("").parts): path
+    for path in sorted(SOURCE.rglob("*.py"))
+    if path.name != "__init__.py"  # a package re-exports; who imports a module of it does not need the others
+}
+ROOMS = sorted(path.parent.name for path in SOURCE.glob("*/__init__.py") if path.parent.name != "core")
+
+
+def checked_only(tree: ast.Module) -> set[ast.AST]:
+    """Return what only a type checker reads."""
+    blocks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
+    return {inner for block in blocks for inner in ast.walk(block)}
+
+
+def imports(name: str, *, late: bool) -> Iterator[tuple[str, int]]:
+    """Yield the modules of relmark that a module imports when it is loaded, or later from within a function."""
+    tree = ast.parse(MODULES[name].read_text())
+    typing = checked_only(tree)
+    functions = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))]
+    inside = {inner for function in functions for inner in ast.walk(function)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node not in typing and (node in inside) is late:
+            found = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module or ""]
+            yield from ((module, node.lineno) for module in found if module in MODULES)
+
+
+# What can be written on an expression makes nodes, and nodes are expressions: one concept in four files.
+LANGUAGE = {f"relmark.expressions.{name}" for name in ("operators", "nodes", "event_nodes", "selection")}
+
+
+def test_no_module_imports_itself_in_a_circle():
+    def known(name: str) -> str:
+        return "the language" if name in LANGUAGE else name
+
+    graph: dict[str, set[str]] = {}
+    for name in MODULES:
+        graph.setdefault(known(name), set()).update(known(module) for module, _ in imports(name, late=False))
+    graph["the language"].discard("the language")
+    assert list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle
+
+
+def test_the_only_late_imports_are_doors_of_the_rule_language():
+    """Every expression reads and writes itself, in modules that need all nodes first."""
+    late = {(name, module) for name in MODULES for module, _ in imports(name, late=True)}
+    doors = {"operators", "selection"}
+    assert {name for name, _ in late} <= {f"relmark.expressions.{door}" for door in doors}
+    assert {module.rpartition(".")[2] for _, module in late} <= {
+        "evaluate", "kinds", "selection", "stored", "text_writer",
+    }  # fmt: skip
+
+
+def public_callables() -> Iterator[tuple[str, object]]:
+    """Yield the public functions, constructors and methods."""
+    for module in [relmark, *(importlib.import_module(f"relmark.{room}") for room in ROOMS)]:
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if inspect.isfunction(thing):
+                yield f"{module.__name__}.{name}", thing
+            elif inspect.isclass(thing) and thing.__module__.startswith("relmark."):
+                for attribute, member in vars(thing).items():
+                    function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
+                    if inspect.isfunction(function) and (attribute == "__init__" or not attribute.startswith("_")):
+                        yield f"{module.__name__}.{name}.{attribute}", function
+
+
+# Orders come as one frame with a column for each of these; the others are readings of a whole test or model.
+WIDE: dict[str, int] = {}
+
+
+def test_few_signatures_have_more_than_eight_parameters():
+    wide = {}
+    for name, function in public_callables():
+        if not name.endswith(".__init__"):  # constructors of definitions and results name their fields
+            parameters = [p for p in inspect.signature(function).parameters if p not in {"self", "cls"}]
+            if len(parameters) > 8:
+                wide[name] = len(parameters)
+    assert {name: n for name, n in wide.items() if n > WIDE.get(name, 8)} == {}
+
+
+LOOSE = 0
+
+
+def test_any_stands_in_public_signatures_for_frames_columns_and_json_alone():
+    """The number may only fall."""
+    loose = [
+        f"{name}({parameter})"
+        for name, function in public_callables()
+        for parameter, note in inspect.get_annotations(function).items()
+        if str(note) == "Any" or str(note) == "typing.Any"
+    ]
+    assert len(loose) <= LOOSE, loose
