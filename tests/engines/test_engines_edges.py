@@ -35,7 +35,7 @@ def both(through, people, happened):
 
 
 def found(through, rule, people, happened, columns=None, **more):
-    customers, events, kept = both(through, people, happened)
+    customers, events, _kept = both(through, people, happened)
     frame = engines.evaluate(rule, events=events, customers=customers, columns=columns, as_of=AS_OF, **more)
     rows = frame.collect().to_dicts() if hasattr(frame, "collect") else frame.pl().to_dicts()
     return {row["customer_id"]: row["member"] for row in rows}
