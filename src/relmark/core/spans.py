@@ -132,9 +132,9 @@ def days_before(day: IntArray, span: CalendarSpan) -> IntArray:
         date = day.astype("M8[D]")
         month = date.astype("M8[M]")
         of_month = (date - month.astype("M8[D]")).astype(np.int64)
-        target = month - span.months
-        length = ((target + 1).astype("M8[D]") - target.astype("M8[D]")).astype(np.int64)
-        day = target.astype("M8[D]").astype(np.int64) + np.minimum(of_month, length - 1)
+        target = month.astype(np.int64) - span.months
+        first, after = (number.astype("M8[M]").astype("M8[D]").astype(np.int64) for number in (target, target + 1))
+        day = first + np.minimum(of_month, after - first - 1)
     return day - span.days
 
 
