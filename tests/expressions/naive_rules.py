@@ -321,7 +321,12 @@ class Naive:
         end = self.back(self.point, body["ago"]) if "ago" in body else self.point
         begin = None
         if "within" in body and body.get("op") not in {"not_followed_by", "sequence"}:
-            begin = self.back(end, body["within"])
+            spans = [body[name] for name in ("ago", "within") if name in body]
+            if len(spans) == 2 and all(isinstance(one, dict) and "calendar_days" in one for one in spans):
+                spans = [{"calendar_days": sum(one["calendar_days"] for one in spans)}]  # days of both are one span
+            begin = self.point
+            for one in spans:
+                begin = self.back(begin, one)
         found = []
         for event in self.events:
             t = event["time"]

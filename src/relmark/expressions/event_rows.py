@@ -46,9 +46,14 @@ class Bounds:
 
 def window_bounds(window: Window, as_of: AsOf) -> Bounds:
     """Return the bounds of a window."""
-    end = as_of if window.ago is None else as_of.moved(window.ago)
-    high = end.seen
-    low = None if window.within is None else end.before(window.within)
+    high = (as_of if window.ago is None else as_of.moved(window.ago)).seen
+    low = None
+    if window.within is not None:
+        *further, last = window.back
+        start = as_of
+        for span in further:
+            start = start.moved(span)
+        low = start.before(last)
     since, until = window.first(as_of.tz), window.last(as_of.tz)
     if since is not None:
         low = _larger(low, since - 1)

@@ -240,10 +240,10 @@ class Changes:
         coming = bisect_right(times, high if since is None else max(high, since))
         end = zone.after(times[coming], ago) if coming < len(times) and times[coming] <= until else NEVER
         if within is not None:
-            start = zone.before(high, within)
+            start = zone.back(at, window.back)
             first = bisect_right(times, start if since is None else max(start, since))
             if first < len(times) and times[first] <= min(high, until):
-                end = min(end, zone.after(times[first], ago, within))
+                end = min(end, zone.after(times[first], *window.back))
         if window.during is not None:
             number = period_number(zone.day(at), window.during.unit)
             edges = (first_day(number + more, window.during.unit) for more in (0, 1))

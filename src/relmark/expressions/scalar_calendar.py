@@ -93,6 +93,12 @@ class Zone:
             return Dated(at - length(span)) if rest else Dated(self.midnight(day - days))
         return Dated(self.midnight(int(days_before(np.array([day], dtype=np.int64), span)[0])))
 
+    def back(self, at: int, spans: tuple[Span, ...]) -> int:
+        """Return the point in time several spans before another."""
+        for span in spans:
+            at = self.before(at, span)
+        return at
+
     def after(self, time: int, *spans: Span | None) -> int:
         """Return the first instant that lies spans after a time, so that it is as far back from there.
 
@@ -111,9 +117,7 @@ class Zone:
                 high += (span.days + 31 * span.months + 4) * DAY
 
         def reached(at: int) -> bool:
-            for span in given:
-                at = self.before(at, span)
-            return at >= time
+            return self.back(at, tuple(given)) >= time
 
         low -= 1
         while high - low > 1:

@@ -88,7 +88,7 @@ def _time(pair: tuple[int, Any]) -> int:
 
 def span(window: Window, zone: Zone) -> Span:
     """Return the function of times and an instant that gives the places of the first event in a window and the last."""
-    ago, within, during = window.ago, window.within, window.during
+    ago, within, during, back = window.ago, window.within, window.during, window.back
     first, until = window.first(zone.name), window.last(zone.name)
     since = None if first is None else first - 1
     simple = since is None and until is None and ago is None and during is None
@@ -98,7 +98,7 @@ def span(window: Window, zone: Zone) -> Span:
     def call(times: list[int], at: int) -> tuple[int, int]:
         end = at if ago is None else zone.before(at, ago)
         high = last_seen(end)
-        low = None if within is None else last_seen(zone.before(end, within))
+        low = None if within is None else last_seen(zone.back(at, back))
         if since is not None:
             low = since if low is None else max(low, since)
         if until is not None:

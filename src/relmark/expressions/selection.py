@@ -14,7 +14,7 @@ import attrs
 
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
-from relmark.core.spans import Span, check_span
+from relmark.core.spans import CalendarSpan, Span, calendar_days, check_span
 from relmark.core.time import Instant, duration, instant
 from relmark.expressions import nodes
 from relmark.expressions.literals import moment_value, plain_text
@@ -71,6 +71,18 @@ class Window:
         both = (self.since, self.until)
         if type(self.since) is type(self.until) and None not in both and _later(*both):
             raise InputError(f"since {self.since} is after until {self.until}: the window is empty.")
+
+    @property
+    def back(self) -> tuple[Span, ...]:
+        """The spans that lie between as_of and the beginning of `within`, to be gone back one after the other.
+
+        Local days of both are one span, so that no time of the wall clock is looked for on the day between, where it
+        may be skipped: the windows of a daily run then touch and never overlap.
+        """
+        both = tuple(span for span in (self.ago, self.within) if span is not None)
+        if len(both) == 2 and all(isinstance(span, CalendarSpan) and not span.months for span in both):
+            return (calendar_days(sum(span.days for span in both)),)  # type: ignore[union-attr]
+        return both
 
     def first(self, tz: str) -> int | None:
         """Return the first instant from `since` on, in microseconds UTC: a date's local midnight."""
@@ -193,11 +205,11 @@ class Selection:
         """Return whether at least `min_periods` of the last `of` periods have an event."""
         return nodes.Regularly(self, min_periods, of, period)
 
-    def first_time(self, within: timedelta) -> Expression:
+    def first_time(self, within: Span) -> Expression:
         """Return whether the very first event lies in the window: there is one in it and none before it."""
         return self.exists(within=within) & ~self.exists(ago=within)
 
-    def stopped(self, active: timedelta, silent: timedelta) -> Expression:
+    def stopped(self, active: Span, silent: Span) -> Expression:
         """Return whether there is no event in the last `silent`, and one in the `active` before that."""
         return self.exists(within=active, ago=silent) & ~self.exists(within=silent)
 
