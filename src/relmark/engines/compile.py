@@ -58,8 +58,8 @@ def evaluate(
     ----------
     segment : Segment or Expression
     events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
-        One row per event. Times are UTC, or carry their zone; rows without an id or a time are nobody's. NaN and
-        infinite numbers are no values.
+        One row per event. Times are UTC, or carry their zone; a column of dates holds local days of `tz`. Rows without
+        an id or a time are nobody's. NaN and infinite numbers count as missing.
     customers : the like, optional
         One row per customer, with fields. Without it those are listed who have events. Its ids, and the numbers that
         the rule asks for, are looked at once when this is called: missing and repeated ids and infinite numbers are
@@ -126,7 +126,8 @@ def evaluate(
         _refuse_the_silent(rule, segments, precomputed, moment)
     zone = Zone(tz)
     inner = Visitor(nw, moment, zone, happened.column, customer_id=names["customer_id"])
-    facts = Facts(nw, moment, names["time"], names["type"], inner.expression, happened.column)
+    facts = Facts(nw, moment, names["time"], names["type"], inner.expression, happened.column,
+                  days=happened.plain[names["time"]] == "date")  # fmt: skip
     facts.plain_sql = happened.frame.implementation.is_ibis()
     given = {} if people is None else {path: people.column(name)[0] for path, name in precomputed.items()}
     outer = Visitor(
@@ -388,6 +389,8 @@ class _Table:
     def _utc(self, name: str) -> Any:
         nw, dtype = self.nw, self.schema[name]
         column = nw.col(name)
+        if dtype == nw.Date:
+            return column
         if not isinstance(dtype, nw.Datetime):
             raise InputError(f"column {name!r} of {self.what} has type {dtype}: times are needed.")
         if dtype.time_zone is not None:

@@ -9,9 +9,10 @@ import attrs
 
 from relmark.core.as_of import AsOf
 from relmark.core.documents import canonical
-from relmark.engines.moments import compared_time
+from relmark.engines.moments import compared_midnight, compared_time
 from relmark.expressions import Selection, Window, nodes
 from relmark.expressions.event_rows import window_bounds
+from relmark.expressions.scalar_calendar import Zone
 from relmark.expressions.stored import written
 
 __all__ = ["Facts"]
@@ -24,12 +25,12 @@ class Facts:
     ----------
     nw : module
         narwhals.
-    at : int
-        as_of in microseconds.
-    tz : str
-        The time zone of calendar dates.
+    as_of : AsOf
+        In the time zone of calendar dates.
     time, type : str
         The columns of the events that hold them.
+    days : bool
+        Whether the times are dates: local days, each of which stands for its midnight.
     test : callable
         The expression of a predicate over an event.
     prop : callable
@@ -44,8 +45,11 @@ class Facts:
         type: str,
         test: Callable[[Any], Any],
         prop: Callable[[str], tuple[Any, str]],
+        *,
+        days: bool = False,
     ) -> None:
-        self.nw, self.as_of, self.tz = nw, as_of, as_of.tz
+        self.nw, self.as_of, self.zone = nw, as_of, Zone(as_of.tz)
+        self.days = days
         self.time, self.type = nw.col(time), type
         self.test, self.prop = test, prop
         self.plain_sql = False  # whether the plan becomes text for servers that are not known here
@@ -79,8 +83,14 @@ class Facts:
 
     def _inside(self, window: Window) -> Any:
         bounds = window_bounds(window, self.as_of)
-        inside = compared_time(self.nw, "le", self.time, int(bounds.high))
-        return inside if bounds.low is None else inside & compared_time(self.nw, "gt", self.time, int(bounds.low))
+        inside = self.compared("le", self.time, int(bounds.high))
+        return inside if bounds.low is None else inside & self.compared("gt", self.time, int(bounds.low))
+
+    def compared(self, op: str, times: Any, at: int) -> Any:
+        """Return how times of events compare with an instant."""
+        if self.days:
+            return compared_midnight(self.nw, self.zone, op, times, at)
+        return compared_time(self.nw, op, times, at)
 
     def _grouped(self, name: str, how: str) -> Any:
         """Return the column of customers that groups a column of events."""
@@ -147,7 +157,7 @@ class Facts:
         mask, chosen = self.chosen(events, window)
         name, new = self._named("day", chosen)
         if new:
-            self.rows.append((name, self.nw.when(mask).then(self.time.dt.date())))
+            self.rows.append((name, self.nw.when(mask).then(self.time if self.days else self.time.dt.date())))
         return self._distinct(name)
 
     def _at_edge(self, name: str, how: str) -> Any:
@@ -166,7 +176,7 @@ class Facts:
         """Return the lazy frame of figures, one row a customer who has an event that counts."""
         nw = self.nw
         frame = events.filter(
-            nw.col(self.type).is_in(sorted(self.types)) & compared_time(nw, "le", self.time, int(self.as_of.seen))
+            nw.col(self.type).is_in(sorted(self.types)) & self.compared("le", self.time, int(self.as_of.seen))
         )
         edges = [(name, build(customer_id)) for name, build in self.windows]
         for name, expression in (*self.rows, *edges, *self.later):

@@ -18,6 +18,7 @@ from relmark.expressions import nodes
 from relmark.expressions.crossings import ONE, Line, combined, first_change, minus, roots
 from relmark.expressions.lengths import END, length
 from relmark.expressions.operators import Expression
+from relmark.expressions.periods import Period
 from relmark.expressions.scalar_calendar import (
     NEVER,
     Zone,
@@ -244,11 +245,20 @@ class Changes:
             first = bisect_right(times, start if since is None else max(start, since))
             if first < len(times) and times[first] <= min(high, until):
                 end = min(end, zone.after(times[first], *window.back))
-        if window.during is not None:
-            number = period_number(zone.day(at), window.during.unit)
-            edges = (first_day(number + more, window.during.unit) for more in (0, 1))
-            end = min(end, *(zone.next_edge(day, at) for day in edges))
-        return end
+        return end if window.during is None else min(end, self._period(times, window.during, at))
+
+    def _period(self, times: list[int], period: Period, at: int) -> int:
+        """Return when the calendar period of a window reaches the next event or leaves its first one behind."""
+        zone, unit = self.zone, period.unit
+        number = period_number(zone.day(at), unit)
+        low, high = zone.period_bounds(period, at)
+        turns = [number]  # a clock that is set back across midnight brings the day before again
+        first, coming = bisect_right(times, low), bisect_right(times, high)
+        if first < len(times):
+            turns.append(period_number(zone.day(times[first]), unit) - period.offset + period.count)
+        if coming < len(times):
+            turns.append(period_number(zone.day(times[coming]), unit) - period.offset)
+        return min(zone.next_edge(first_day(turn, unit), at) for turn in turns)
 
     def _regularly(self, node: nodes.Regularly, times: list[int], at: int) -> int:
         """Return when the number of periods with an event passes the bound, exactly."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOf
 from relmark.core.columns import Column
 from relmark.core.errors import InputError
 from relmark.core.ordering import stable_order
@@ -108,7 +109,7 @@ def _each(rule: Rule, scope: BaseScope) -> FloatArray:
         if counted or plain:
             sums += np.bincount(codes, minlength=k)
             continue
-        given = _faded(points, rule.decay, codes, times, scope.seen_as_of.clock)
+        given = _faded(points, rule.decay, codes, times, scope.seen_as_of)
         if rule.cap_per is None:
             sums += whole_sums(codes, given, k)
         else:
@@ -163,17 +164,16 @@ def _newest(rule: Rule, rows: EventRows, *, counted: bool) -> tuple[Any, IntArra
 
 
 def _faded(
-    points: float | FloatArray, decay: Decay | None, codes: Any, times: IntArray, as_of: int | IntArray
+    points: float | FloatArray, decay: Decay | None, codes: Any, times: IntArray, as_of: AsOf
 ) -> FloatArray:
-    """Return the points of each event after decay, in whole thousandths, half to even."""
+    """Return the points of each event after decay, in whole thousandths, half to even; by the wall clock up to a date."""
     out = np.empty(len(times))
     one = None if isinstance(points, np.ndarray) else points * 1000.0
     for low in range(0, len(times), _BLOCK):
         block = slice(low, low + _BLOCK)
         whole: Any = points[block] * 1000.0 if isinstance(points, np.ndarray) else one
         if decay is not None:
-            at = as_of[codes[block]] if isinstance(as_of, np.ndarray) else as_of
-            whole = whole * decay.factors(at - times[block])
+            whole = whole * decay.factors(as_of.take(codes[block]).ages(times[block], inclusive=True))
         out[block] = np.rint(whole)
     return out
 
