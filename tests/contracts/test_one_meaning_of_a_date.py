@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, days, engines, event, field, hours
+from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, days, engines, event, field, hours, prop
 from relmark.core.spans import calendar_days, months
 from relmark.expressions import Expression, nodes, parse, period, sequence
 from relmark.ltv import purchase_summary
@@ -326,7 +326,7 @@ RULES = [
     BUY.days_since_first() < 3, BUY.days_since_last().between(2, 4), BUY.days_since_last().is_in([2, 5]),
     BUY.not_followed_by(event("x"), within=days(3)), BUY.not_followed_by(event("x"), within=hours(36), recent=days(7)),
     BUY.exists(since=date(2026, 3, 9), until=date(2026, 10, 26)), BUY.sum(within=days(7)) > 0,
-    BUY.first(since=date(2026, 3, 9)) > 0,
+    BUY.first(since=date(2026, 3, 9)) > 0, event.any().exists(within=days(3)), event.any(where=prop("value") > 0).exists(),
 ]  # fmt: skip
 
 

@@ -330,7 +330,7 @@ class Naive:
         found = []
         for event in self.events:
             t = event["time"]
-            if event["type"] not in selection["types"] or not self.seen_by(t, end):
+            if (selection["types"] != "any" and event["type"] not in selection["types"]) or not self.seen_by(t, end):
                 continue
             if begin is not None and self.seen_by(t, begin):
                 continue
@@ -424,6 +424,10 @@ class Naive:
             if not all(a < b for a, b in itertools.pairwise(times)):
                 continue
             if "within" in body and times[-1] - times[0] > span(body["within"]):
+                continue
+            if "apart" in body and any(b - a < span(body["apart"]) for a, b in itertools.pairwise(times)):
+                continue
+            if "recent" in body and self.seen_by(times[-1], self.back(self.point, body["recent"])):
                 continue
             if any(times[0] < t < times[-1] for t in barred):
                 continue

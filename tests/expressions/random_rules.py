@@ -148,6 +148,8 @@ def some_event_test(rng: random.Random, depth: int = 1):
 
 def some_events(rng: random.Random):
     where = some_event_test(rng) if rng.random() < 0.4 else None
+    if rng.random() < 0.1:
+        return event.any(where=where)
     return event(*rng.sample(TYPES, rng.choice([1, 1, 1, 2])), *(["never"] if rng.random() < 0.1 else []), where=where)
 
 
@@ -253,6 +255,8 @@ def some_leaf(rng: random.Random, as_of: datetime):
                 within=rng.choice([None, hours(30), days(20)]),
                 strict=rng.random() < 0.3,
                 exclude=[some_events(rng) for _ in range(rng.choice([0, 0, 1]))],
+                apart=rng.choice([None, None, minutes(30), hours(2)]),
+                recent=rng.choice([None, None, days(7), hours(30), calendar_days(7), months(1)]),
             ),
             lambda: some_events(rng).first_time(days(3)),
             lambda: some_events(rng).restarted(days(1), days(2)),

@@ -380,27 +380,41 @@ class EventLog(Frozen):
         parts = {name: part.take(~gone[part.code]).compact() for name, part in self._partitions.items()}
         return self._with(parts)
 
-    def sessions(self, *, gap: timedelta, of: str = "page_view", type: str = "visit") -> EventLog:
+    def sessions(
+        self,
+        *,
+        gap: timedelta,
+        of: str | Sequence[str] = "page_view",
+        type: str = "visit",
+        cut_by: str | None = None,
+        longest: timedelta | None = None,
+    ) -> EventLog:
         """Return the visits that page views make: a customer's next one starts after a silence longer than `gap`.
 
         Parameters
         ----------
         gap : timedelta
             Usually ``minutes(30)``.
-        of : str
-            The type of the events that make visits.
+        of : str, or sequence of str
+            The types of the events that make visits; pages are counted of the first.
         type : str
             The type of the events that are made.
+        cut_by : str, optional
+            A property such as ``"campaign"``: an event with a known value of it, other than the last one known since the
+            silence, starts another visit. At one instant those without a value come first, then the values ascending.
+        longest : timedelta, optional
+            The first event that is later than so after a visit's first one starts another visit.
 
         Returns
         -------
         EventLog
-            One event a visit, at its first page view, with the properties duration (seconds from the first view to the
-            last), pages (how many), and page, channel and campaign of the first view where the views have them.
+            One event per visit, at its first event, with the properties duration (seconds from the first event to the
+            last), pages (how many of the first type), events (how many of all types, where there are several), and
+            page, channel, campaign and `cut_by` of the first event where there are such.
         """
         from relmark.core.sessions import sessions
 
-        return sessions(self, gap=gap, of=of, type=type)
+        return sessions(self, gap=gap, of=of, type=type, cut_by=cut_by, longest=longest)
 
     def append(self, other: EventLog) -> EventLog:
         """Return this log followed by another: among equal times this one's events come first."""

@@ -198,7 +198,8 @@ def _check(
         for path, node in whole.items():
             if isinstance(node, nodes.Field):
                 raise InputError(f"{path} asks for {node!r}: give customers, a frame with this column.")
-    types = {name for node in whole.values() if isinstance(node, Selection) for name in node.types}
+    selections = [node for node in whole.values() if isinstance(node, Selection)]
+    types = {name for node in selections for name in node.names(["any event"])}
     properties = happened.kinds()
     schema = Schema(fields={} if people is None else people.kinds(), events=dict.fromkeys(sorted(types), properties))
     for problem in rule_problems(rule, schema, segments=segments.keys()):

@@ -54,6 +54,7 @@ class Facts:
         self.test, self.prop = test, prop
         self.plain_sql = False  # whether the plan becomes text for servers that are not known here
         self.types: set[str] = set()
+        self.every_type = False
         self.rows: list[tuple[str, Any]] = []  # columns of events, in the order in which they build on each other
         self.windows: list[tuple[str, Callable[[str], Any]]] = []  # columns that look at a customer's other events
         self.later: list[tuple[str, Any]] = []  # columns that build on those
@@ -75,7 +76,12 @@ class Facts:
         if new:
             self.types |= set(events.types)
             nw = self.nw
-            mask = nw.col(self.type).is_in(list(events.types)) & self._inside(window)
+            mask = self._inside(window)
+            if events.any_type:
+                self.every_type = True
+                mask = ~nw.col(self.type).is_null() & mask
+            else:
+                mask = nw.col(self.type).is_in(list(events.types)) & mask
             if events.where is not None:
                 mask = mask & self.test(events.where)
             self.rows.append((name, nw.when(mask).then(nw.lit(1)).otherwise(nw.lit(0))))
@@ -175,9 +181,8 @@ class Facts:
     def table(self, events: Any, customer_id: str) -> Any:
         """Return the lazy frame of figures, one row a customer who has an event that counts."""
         nw = self.nw
-        frame = events.filter(
-            nw.col(self.type).is_in(sorted(self.types)) & self.compared("le", self.time, int(self.as_of.seen))
-        )
+        seen = self.compared("le", self.time, int(self.as_of.seen))
+        frame = events.filter(seen if self.every_type else nw.col(self.type).is_in(sorted(self.types)) & seen)
         edges = [(name, build(customer_id)) for name, build in self.windows]
         for name, expression in (*self.rows, *edges, *self.later):
             frame = frame.with_columns(expression.alias(name))

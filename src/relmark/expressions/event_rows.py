@@ -148,7 +148,7 @@ class EventRows:
 def chosen_events(log: EventLog, selection: Selection, bounds: Bounds, tz: str) -> EventRows:
     """Return the events of a selection within bounds; only the slice between the outermost bounds is touched."""
     scopes = []
-    for name in selection.types:
+    for name in selection.names(log.types):
         part = log.partition(name)
         if part is not None:
             rows = _chosen_rows(part, name, selection.where, bounds, tz)
@@ -161,7 +161,7 @@ def chosen_masks(
     log: EventLog, selection: Selection, bounds: Bounds, tz: str
 ) -> Iterator[tuple[Partition, npt.NDArray[np.bool_] | None]]:
     """Yield the partitions of a selection, and which of their events are chosen; None where all are."""
-    for name in selection.types:
+    for name in selection.names(log.types):
         part = log.partition(name)
         if part is not None:
             rows = _chosen_rows(part, name, selection.where, bounds, tz)

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from relmark.core.spans import Span
 from relmark.core.time import DAY
 from relmark.expressions import nodes
 from relmark.expressions.crossings import ONE, Line, combined, first_change, minus, roots
@@ -195,8 +196,8 @@ class Changes:
                 return self._not_followed_by(node, who, at)
             case nodes.Field() | nodes.Prop() | nodes.Literal() | nodes.Ids() | nodes.Sample() | nodes.Everyone():
                 return NEVER
-            case nodes.Sequence():  # what was done in order stays done
-                return NEVER
+            case nodes.Sequence(steps=steps, recent=recent):  # what was done in order stays done, but it may be long ago
+                return NEVER if recent is None else self._left(self.program.finder(steps[-1])(who)[0], recent, at)
         raise AssertionError(f"{type(node).__name__} does not say until when it stays")
 
     def _calendar(self, node: nodes.Age | nodes.DateWindow | nodes.InPeriod, who: Person, at: int) -> int:
@@ -246,6 +247,11 @@ class Changes:
             if first < len(times) and times[first] <= min(high, until):
                 end = min(end, zone.after(times[first], *window.back))
         return end if window.during is None else min(end, self._period(times, window.during, at))
+
+    def _left(self, times: list[int], recent: Span, at: int) -> int:
+        """Return when the next event is too long ago."""
+        first = bisect_right(times, self.zone.before(at, recent))
+        return self.zone.after(times[first], recent) if first < len(times) else NEVER
 
     def _period(self, times: list[int], period: Period, at: int) -> int:
         """Return when the calendar period of a window reaches the next event or leaves its first one behind."""

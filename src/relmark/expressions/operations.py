@@ -62,7 +62,7 @@ def _operations() -> dict[str, Operation]:
         "sequence": Operation(
             builders.sequence,
             {"steps": "selections"},
-            {"within": "duration", "strict": "flag", "exclude": "selections"},
+            {"within": "duration", "strict": "flag", "exclude": "selections", "apart": "duration", "recent": "span"},
         ),
         "not_followed_by": Operation(
             nodes.NotFollowedBy,

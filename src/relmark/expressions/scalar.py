@@ -250,7 +250,7 @@ class _Compiler:
                 return scalar_events.not_followed_by(node, self.finder(events), self.finder(then), self.zone)
             case nodes.Sequence(steps=steps, exclude=exclude):
                 return scalar_events.sequence(
-                    node, [self.finder(step) for step in steps], [self.finder(one) for one in exclude]
+                    node, [self.finder(step) for step in steps], [self.finder(one) for one in exclude], self.zone
                 )
             case nodes.Everyone():
                 return lambda _, __: True

@@ -6,6 +6,7 @@ figure of the events is meant, `count(within=days(30))` or `exists()`, and give 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
 from datetime import date, datetime, timedelta
 from typing import NoReturn, TypedDict, Unpack
@@ -132,18 +133,25 @@ class Selection:
         Names of event types; an event of any of them is looked at.
     where : Expression, optional
         A boolean expression over `prop(...)`.
+    any_type : bool
+        Events of every type that the customer has; then there are no names.
     """
 
     types: tuple[str, ...]
     where: Expression | None = None
+    any_type: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Check the names and that the predicate is about events alone."""
-        if not self.types or any(name == "" or not isinstance(name, str) for name in self.types):
+        if self.any_type == bool(self.types) or any(name == "" or not isinstance(name, str) for name in self.types):
             raise InputError(f"event({', '.join(map(shown, self.types))}): names of event types are needed.")
         object.__setattr__(self, "types", tuple(sorted({plain_text("event", name) for name in self.types})))
         if self.where is not None:
             _about_events(self.where)
+
+    def names(self, known: Iterable[str]) -> tuple[str, ...]:
+        """Return the types that are looked at, of those that there are."""
+        return tuple(sorted(known)) if self.any_type else self.types
 
     # Figures
 

@@ -27,7 +27,7 @@ def selection_text(selection: Selection) -> str:
     """Return the text of the events that a rule looks at."""
     types = [_quoted(name) for name in selection.types]
     where = [] if selection.where is None else [f"where={expression_text(selection.where)}"]
-    return f"event({', '.join(types + where)})"
+    return f"event{'.any' if selection.any_type else ''}({', '.join(types + where)})"
 
 
 def duration_call(value: Span) -> str:
@@ -138,6 +138,7 @@ def _sequence(node: nodes.Sequence) -> str:
         parts.append("strict=True")
     if node.exclude:
         parts.append(f"exclude=[{', '.join(selection_text(item) for item in node.exclude)}]")
+    parts += [f"{name}={duration_call(v)}" for name in ("apart", "recent") if (v := getattr(node, name)) is not None]
     return f"sequence({', '.join(parts)})"
 
 

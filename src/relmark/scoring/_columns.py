@@ -135,7 +135,7 @@ def _happened(rule: Rule, scope: BaseScope, *, counted: bool) -> Iterator[tuple[
         if len(rows):
             yield _newest(rule, rows, counted=counted)
         return
-    for name in rule.each.types:
+    for name in rule.each.names(log.types):
         # Type by type: nothing here asks for an order between types, and merging them would cost a sort.
         rows = chosen_events(log, Selection((name,), rule.each.where), bounds, scope.tz)
         if len(rows):

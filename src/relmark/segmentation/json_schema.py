@@ -119,11 +119,13 @@ def _plain(limits: Limits) -> dict[str, Any]:
 def _defined(limits: Limits) -> dict[str, Any]:
     """Return the definitions that refer to expressions, or to many values."""
     plain, expression = _plain(limits), {"$ref": "#/$defs/expression"}
+    listed = {"type": "array", "minItems": 1, "items": plain["name"]}
+    types = {"if": {"type": "string"}, "then": {"const": "any"}, "else": listed}
     selection = {
         "type": "object",
         "required": ["types"],
         "additionalProperties": False,
-        "properties": {"types": {"type": "array", "minItems": 1, "items": plain["name"]}, "where": expression},
+        "properties": {"types": types, "where": expression},
     }
     return {
         "values": {"type": "array", "maxItems": limits.members, "items": plain["literal"]},
