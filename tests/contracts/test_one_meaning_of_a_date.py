@@ -49,14 +49,10 @@ class World:
             self.times = [midnight(one, tz) for one in local]
             given = np.array(local, dtype="M8[D]")
         else:
-            self.times = [
-                datetime.combine(one, clock, self.zone).astimezone(UTC) for one in local for clock in CLOCKS
-            ]
+            self.times = [datetime.combine(one, clock, self.zone).astimezone(UTC) for one in local for clock in CLOCKS]
             given = self.times
         self.n = len(self.times)
-        log = EventLog.from_columns(
-            customer_id=list(range(self.n)), type="purchase", time=given, value=np.ones(self.n)
-        )
+        log = EventLog.from_columns(customer_id=list(range(self.n)), type="purchase", time=given, value=np.ones(self.n))
         table = CustomerTable.from_columns(
             customer_id=list(range(self.n)), when=list(given) if stamped else self.times,
         )  # fmt: skip
@@ -251,7 +247,11 @@ def test_silence_and_order(world):
 def test_steps_are_seen_up_to_the_date_and_a_day_between_them_is_twenty_four_hours():
     tz, zone = BERLIN, ZoneInfo(BERLIN)
     start = datetime(2026, 10, 25, 0, 30, tzinfo=zone).astimezone(UTC)  # the day of 25 hours
-    rows = [(0, start, start + days(1)), (1, start, start + days(1) + US), (2, start + hours(1), midnight(date(2026, 10, 26), tz))]
+    rows = [
+        (0, start, start + days(1)),
+        (1, start, start + days(1) + US),
+        (2, start + hours(1), midnight(date(2026, 10, 26), tz)),
+    ]
     events = [Event(who, kind, at) for who, *times in rows for kind, at in zip(("a", "b"), times, strict=True)]
     base = CustomerBase(events=EventLog.from_events(events), tz=tz)
     rule = sequence([event("a"), event("b")], within=days(1))
@@ -326,7 +326,8 @@ RULES = [
     BUY.days_since_first() < 3, BUY.days_since_last().between(2, 4), BUY.days_since_last().is_in([2, 5]),
     BUY.not_followed_by(event("x"), within=days(3)), BUY.not_followed_by(event("x"), within=hours(36), recent=days(7)),
     BUY.exists(since=date(2026, 3, 9), until=date(2026, 10, 26)), BUY.sum(within=days(7)) > 0,
-    BUY.first(since=date(2026, 3, 9)) > 0, event.any().exists(within=days(3)), event.any(where=prop("value") > 0).exists(),
+    BUY.first(since=date(2026, 3, 9)) > 0, event.any().exists(within=days(3)),
+    event.any(where=prop("value") > 0).exists(),
 ]  # fmt: skip
 
 
@@ -341,7 +342,8 @@ def test_engines_say_the_same_of_times_and_of_dates(world, rule):
         else pl.Series([t.replace(tzinfo=None) for t in world.times], dtype=pl.Datetime("us"))
     )
     happened = pl.DataFrame({
-        "customer_id": list(range(world.n)), "type": ["purchase"] * world.n, "time": time_column, "value": [1.0] * world.n,
+        "customer_id": list(range(world.n)), "type": ["purchase"] * world.n, "time": time_column,
+        "value": [1.0] * world.n,
     })  # fmt: skip
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")

@@ -190,6 +190,10 @@ class Naive:
     def do_is_null(self, body, event):
         return self.value(body["arg"], event) is None
 
+    def do_is_empty(self, body, event):
+        found = self.value(body["arg"], event)
+        return None if found is None else len(found) == 0
+
     def do_fill(self, body, event):
         found = self.value(body["arg"], event)
         return self.plain(body["value"]) if found is None else found

@@ -134,6 +134,7 @@ def some_event_test(rng: random.Random, depth: int = 1):
             prop("s") == rng.choice(WORDS[:5]),
             prop("s").is_in(["x", "MVP"]),
             prop("s").contains("x"),
+            prop("s").is_empty(),
             prop("s").fill("x").startswith("x"),
             prop("n") > 1,
             prop("n") * 2 + 1 <= prop("value"),
@@ -228,6 +229,7 @@ def some_leaf(rng: random.Random, as_of: datetime):
             lambda: field("tags").contains_all(["x", "XY"], casefold=casefold),
             lambda: field("tags").contains_none(["x", "mvp"], casefold=casefold),
             lambda: field("tags").is_null(),
+            lambda: rng.choice([field("tags"), some_text(rng, as_of)]).is_empty(),
             lambda: field("vip"),
             lambda: field("vip").fill(True),
             lambda: field("vip") != True,  # noqa: E712

@@ -98,7 +98,11 @@ def test_a_sequence_that_ends_lately():
 def test_the_last_days_of_a_sequence_are_local_days_before_a_date_and_where_it_is_said():
     late = datetime(2026, 10, 24, 22, 30, tzinfo=UTC)  # 00:30 of 25 October in Berlin, the day of 25 hours
     rows = [(0, "a", 200), (0, "b", (AS_OF - late) / timedelta(hours=1))]
-    for recent, as_of in ((days(3), "2026-10-28"), (calendar_days(3), "2026-10-28"), (calendar_days(3), "2026-10-28T00:00")):
+    for recent, as_of in (
+        (days(3), "2026-10-28"),
+        (calendar_days(3), "2026-10-28"),
+        (calendar_days(3), "2026-10-28T00:00"),
+    ):
         assert members(sequence([event("a"), event("b")], recent=recent), rows, "Europe/Berlin", as_of) == [0]
     assert members(sequence([event("a"), event("b")], recent=days(3)), rows, "Europe/Berlin", "2026-10-28T00:00") == []
 

@@ -274,7 +274,8 @@ def some_test(rng):
         case 17:
             return rng.choice([field("vip"), field("vip") == True, ids([0, 2, 99]), sample(50, salt="s"), everyone])  # noqa: E712
         case 18:
-            return rng.choice([text.is_null(), number.is_null(), field("born").is_null(), field("tags").not_null()])
+            return rng.choice([text.is_null(), number.is_null(), field("born").is_null(), field("tags").not_null(),
+                           field("tags").is_empty(), text.is_empty()])  # fmt: skip
     selected = some_events(rng)
     return rng.choice([
         selected.exists(**some_window(rng)), selected.first_time(days(5)), selected.stopped(days(4), days(3)),

@@ -400,8 +400,9 @@ class EventLog(Frozen):
         type : str
             The type of the events that are made.
         cut_by : str, optional
-            A property such as ``"campaign"``: an event with a known value of it, other than the last one known since the
-            silence, starts another visit. At one instant those without a value come first, then the values ascending.
+            A property such as ``"campaign"``: an event with a known value of it, other than the last one known since
+            the silence, starts another visit. At one instant those without a value come first, then the others,
+            ascending.
         longest : timedelta, optional
             The first event that is later than so after a visit's first one starts another visit.
 

@@ -39,7 +39,8 @@ def sessions(
     if not kinds or not all(isinstance(kind, str) for kind in kinds):
         raise InputError(f"of is {shown(of)}: the name of an event type, or several, is needed.")
     parts = [log.required(kind) for kind in kinds]
-    properties = {name: _joined(parts, name) for name in {*_CARRIED, *([] if cut_by is None else [cut_by])}}
+    carried = tuple(dict.fromkeys((*_CARRIED, *([] if cut_by is None else [cut_by]))))
+    properties = {name: _joined(parts, name) for name in carried}
     if cut_by is not None and properties[cut_by] is None:
         raise InputError(f"cut_by is {shown(cut_by)}: no event of {', '.join(map(repr, kinds))} has such a property.")
     marks = None if cut_by is None else _codes(properties[cut_by])
@@ -52,11 +53,10 @@ def sessions(
     if marks is not None:
         starts |= _new_marks(marks[order], starts)
     if most is not None:
-        _cut_long(starts, code, time, most)
+        _cut_long(starts, time, most)
     first = np.flatnonzero(starts)
     last = np.append(first[1:], len(order)) - 1
     seen = np.concatenate(([0], np.cumsum(view)))
-    carried = [name for name in dict.fromkeys((*_CARRIED, *([] if cut_by is None else [cut_by])))]
     kept = {name: column.take(order[first]) for name in carried if (column := properties[name]) is not None}
     return EventLog.from_columns(
         customer_id=log.customer_id[code[first]],
@@ -109,10 +109,10 @@ def _new_marks(marks: IntArray, starts: BoolArray) -> BoolArray:
     before = np.concatenate(([-1], latest[:-1]))
     begin = np.maximum.accumulate(np.where(starts, position, 0))
     none = before < begin
-    return known & (none | (marks[before] != marks))
+    return np.asarray(known & (none | (marks[before] != marks)))
 
 
-def _cut_long(starts: BoolArray, code: IntArray, time: IntArray, most: int) -> None:
+def _cut_long(starts: BoolArray, time: IntArray, most: int) -> None:
     """Begin another visit with the first event that is longer than so after the visit's first."""
     first = np.flatnonzero(starts)
     ends = np.append(first[1:], len(time))

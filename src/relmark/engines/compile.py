@@ -126,8 +126,8 @@ def evaluate(
         _refuse_the_silent(rule, segments, precomputed, moment)
     zone = Zone(tz)
     inner = Visitor(nw, moment, zone, happened.column, customer_id=names["customer_id"])
-    facts = Facts(nw, moment, names["time"], names["type"], inner.expression, happened.column,
-                  days=happened.plain[names["time"]] == "date")  # fmt: skip
+    facts = Facts(nw, moment, names["time"], names["type"], inner.expression, happened.column)
+    facts.days = happened.plain[names["time"]] == "date"
     facts.plain_sql = happened.frame.implementation.is_ibis()
     given = {} if people is None else {path: people.column(name)[0] for path, name in precomputed.items()}
     outer = Visitor(
@@ -198,8 +198,7 @@ def _check(
         for path, node in whole.items():
             if isinstance(node, nodes.Field):
                 raise InputError(f"{path} asks for {node!r}: give customers, a frame with this column.")
-    selections = [node for node in whole.values() if isinstance(node, Selection)]
-    types = {name for node in selections for name in node.names(["any event"])}
+    types = {name for one in whole.values() if isinstance(one, Selection) for name in one.names(["any event"])}
     properties = happened.kinds()
     schema = Schema(fields={} if people is None else people.kinds(), events=dict.fromkeys(sorted(types), properties))
     for problem in rule_problems(rule, schema, segments=segments.keys()):

@@ -29,8 +29,6 @@ class Facts:
         In the time zone of calendar dates.
     time, type : str
         The columns of the events that hold them.
-    days : bool
-        Whether the times are dates: local days, each of which stands for its midnight.
     test : callable
         The expression of a predicate over an event.
     prop : callable
@@ -45,11 +43,9 @@ class Facts:
         type: str,
         test: Callable[[Any], Any],
         prop: Callable[[str], tuple[Any, str]],
-        *,
-        days: bool = False,
     ) -> None:
         self.nw, self.as_of, self.zone = nw, as_of, Zone(as_of.tz)
-        self.days = days
+        self.days = False  # whether the times are dates: local days, each of which stands for its midnight
         self.time, self.type = nw.col(time), type
         self.test, self.prop = test, prop
         self.plain_sql = False  # whether the plan becomes text for servers that are not known here

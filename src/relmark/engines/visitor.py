@@ -114,6 +114,8 @@ class Visitor:
             case nodes.IsNull(arg=arg):
                 last = self._last_time(arg)
                 return (self.expression(arg, f"{path}.arg") if last is None else last).is_null()
+            case nodes.IsEmpty(arg=arg):  # of texts: engines have no sets of tags
+                return self._unknown() if self.kind(arg) == "empty" else self.expression(arg, f"{path}.arg") == ""
             case nodes.Matches(op=op, arg=arg, values=values):
                 if self.kind(arg) == "empty":
                     return self._unknown()
@@ -258,8 +260,7 @@ class Visitor:
         """Return how the days since a time compare with a number."""
         assert self.facts is not None
         enough, more = (
-            self.facts.compared("le", when, self._days_ago(elapsed_from(bound, above=above)))
-            for above in (False, True)
+            self.facts.compared("le", when, self._days_ago(elapsed_from(bound, above=above))) for above in (False, True)
         )
         found = {"ge": enough, "lt": ~enough, "gt": more, "le": ~more, "eq": enough & ~more, "ne": ~enough | more}
         return found[op]

@@ -90,10 +90,9 @@ class Sequence(Expression):
 
     There are events of the steps' selections at t_1 < t_2 < ... < t_k <= as_of.
 
-    Any start counts. `within`: t_k - t_1 <= within. `apart`: t_(i+1) - t_i >= apart. `recent`: t_k > as_of - recent, in
-    local days where it is `calendar_days`, or whole days before a date. `exclude`: no event of these selections at a time strictly between
-    t_1 and t_k. `strict`: between t_i and t_(i+1) the customer has no event of any type (times strictly between).
-    Never unknown.
+    Any start counts. `within`: t_k - t_1 <= within. `apart`: t_(i+1) - t_i >= apart. `recent`: t_k is in the window
+    within=recent. `exclude`: no event of these selections at a time strictly between t_1 and t_k. `strict`: between t_i
+    and t_(i+1) the customer has no event of any type (times strictly between). Never unknown.
     """
 
     op: ClassVar[str] = "sequence"

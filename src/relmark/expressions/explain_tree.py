@@ -111,6 +111,7 @@ class _Explainer:
                 nodes.Between(arg=arg)
                 | nodes.IsIn(arg=arg)
                 | nodes.IsNull(arg=arg)
+                | nodes.IsEmpty(arg=arg)
                 | nodes.Matches(arg=arg)
                 | nodes.DateWindow(arg=arg)
                 | nodes.InPeriod(arg=arg)

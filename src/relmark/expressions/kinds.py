@@ -139,6 +139,8 @@ class _Checker:
                     self._fits(kind, values[0], f"{path}.values[0]", arg)
             case nodes.IsNull(arg=arg):
                 self.kind(arg, f"{path}.arg")
+            case nodes.IsEmpty(arg=arg):
+                self._need(arg, f"{path}.arg", {"text", "tags"})
             case nodes.Matches(op=op, arg=arg):
                 allowed = {"text", "tags"} if op.startswith("contains") else {"text"}
                 self._need(arg, f"{path}.arg", allowed)

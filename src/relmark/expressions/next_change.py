@@ -182,7 +182,7 @@ class Changes:
                 return min(self.value(left, who, at), self.value(right, who, at))
             case nodes.Between(arg=arg) | nodes.IsIn(arg=arg) | nodes.IsNull(arg=arg):
                 return self.value(arg, who, at)
-            case nodes.Matches(arg=arg) | nodes.Fill(arg=arg):
+            case nodes.Matches(arg=arg) | nodes.IsEmpty(arg=arg) | nodes.Fill(arg=arg):
                 return self.value(arg, who, at)
             case nodes.And() | nodes.Or() | nodes.Not() | nodes.AtLeast() | nodes.SegmentRef():
                 return min(self.until(node, who, at, what=True), self.until(node, who, at, what=False))
@@ -196,7 +196,9 @@ class Changes:
                 return self._not_followed_by(node, who, at)
             case nodes.Field() | nodes.Prop() | nodes.Literal() | nodes.Ids() | nodes.Sample() | nodes.Everyone():
                 return NEVER
-            case nodes.Sequence(steps=steps, recent=recent):  # what was done in order stays done, but it may be long ago
+            case nodes.Sequence(
+                steps=steps, recent=recent
+            ):  # what was done in order stays done, but it may be long ago
                 return NEVER if recent is None else self._left(self.program.finder(steps[-1])(who)[0], recent, at)
         raise AssertionError(f"{type(node).__name__} does not say until when it stays")
 

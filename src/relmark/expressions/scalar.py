@@ -38,8 +38,8 @@ __all__ = ["EventsOf", "Person", "Program", "events_of", "program_of"]
 
 _BOOLEAN = (
     nodes.And, nodes.AtLeast, nodes.Between, nodes.Compare, nodes.DateWindow, nodes.Everyone, nodes.Ids, nodes.InPeriod,
-    nodes.IsIn, nodes.IsNull, nodes.LastEvent, nodes.Matches, nodes.Not, nodes.NotFollowedBy, nodes.Or, nodes.Regularly,
-    nodes.Sample, nodes.SegmentRef, nodes.Sequence,
+    nodes.IsEmpty, nodes.IsIn, nodes.IsNull, nodes.LastEvent, nodes.Matches, nodes.Not, nodes.NotFollowedBy, nodes.Or,
+    nodes.Regularly, nodes.Sample, nodes.SegmentRef, nodes.Sequence,
 )  # fmt: skip
 
 
@@ -220,6 +220,8 @@ class _Compiler:
                 return scalar_values.is_in(node, self.value(arg), self.zone)
             case nodes.IsNull(arg=arg):
                 return scalar_values.is_null(self.value(arg))
+            case nodes.IsEmpty(arg=arg):
+                return scalar_values.is_empty(node, self.value(arg))
             case nodes.Matches(arg=arg):
                 return scalar_values.matches(node, self.value(arg))
             case nodes.Age(arg=arg):

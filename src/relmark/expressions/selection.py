@@ -82,7 +82,7 @@ class Window:
         """
         both = tuple(span for span in (self.ago, self.within) if span is not None)
         if len(both) == 2 and all(isinstance(span, CalendarSpan) and not span.months for span in both):
-            return (calendar_days(sum(span.days for span in both)),)  # type: ignore[union-attr]
+            return (calendar_days(sum(span.days for span in both)),)
         return both
 
     def first(self, tz: str) -> int | None:

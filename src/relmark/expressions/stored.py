@@ -1,8 +1,8 @@
 """The stored form of a rule: JSON-ready objects with an ``op``, read with every problem at once.
 
 A plain value stands for itself; a date is ``{"date": "2026-11-01"}``, an instant ``{"instant":
-"2026-11-01T00:00:00Z"}``, a duration ISO 8601, a selection of events ``{"types": [...], "where": ...}`` or ``{"types": "any"}``. What has its
-default is left out.
+"2026-11-01T00:00:00Z"}``, a duration ISO 8601, a selection of events ``{"types": [...], "where": ...}`` or
+``{"types": "any"}``. What has its default is left out.
 """
 
 from __future__ import annotations
@@ -341,7 +341,11 @@ class _Reader:
                 self.fail(
                     path, "unknown_key", f"unknown key {shown(str(key)[:64])} of events; they have types, where.", hint
                 )
-        types = [self.read_name(name, f"{path}.types[{k}]") for k, name in enumerate(value["types"])] if not any_type else []
+        types = (
+            [self.read_name(name, f"{path}.types[{k}]") for k, name in enumerate(value["types"])]
+            if not any_type
+            else []
+        )
         where = self.expression(value["where"], f"{path}.where") if "where" in value else None
         if len(self.problems) > before:
             known = [name for name in types if name is not None]

@@ -56,6 +56,7 @@ _VALUE_METHODS = frozenset(
         "fill",
         "has_word",
         "in_period",
+        "is_empty",
         "is_in",
         "is_null",
         "like",

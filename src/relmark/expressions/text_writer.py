@@ -112,7 +112,7 @@ def _method(node: Expression) -> str:
     match node:
         case nodes.Fill(arg=arg, value=value):
             return f"{_in(arg, _ATOM)}.fill({literal_text(value.value)})"
-        case nodes.Age(arg=arg) | nodes.IsNull(arg=arg):
+        case nodes.Age(arg=arg) | nodes.IsNull(arg=arg) | nodes.IsEmpty(arg=arg):
             return f"{_in(arg, _ATOM)}.{node.op}()"
         case nodes.Between(arg=arg, low=low, high=high):
             return f"{_in(arg, _ATOM)}.between({literal_text(low.value)}, {literal_text(high.value)})"

@@ -163,10 +163,8 @@ def _newest(rule: Rule, rows: EventRows, *, counted: bool) -> tuple[Any, IntArra
     return rows.codes[kept], rows.times[kept], points if isinstance(points, float) else points[kept]
 
 
-def _faded(
-    points: float | FloatArray, decay: Decay | None, codes: Any, times: IntArray, as_of: AsOf
-) -> FloatArray:
-    """Return the points of each event after decay, in whole thousandths, half to even; by the wall clock up to a date."""
+def _faded(points: float | FloatArray, decay: Decay | None, codes: Any, times: IntArray, as_of: AsOf) -> FloatArray:
+    """Return the points of each event after decay, by the wall clock up to a date, in thousandths, half to even."""
     out = np.empty(len(times))
     one = None if isinstance(points, np.ndarray) else points * 1000.0
     for low in range(0, len(times), _BLOCK):

@@ -118,9 +118,7 @@ def birthday(upcoming: timedelta = _DAY, *, born: str = "birthday") -> Expressio
     return field(born).anniversary(upcoming)
 
 
-def win_back(
-    silent: Span = _DAYS_180, *, purchase: str = "purchase", unsubscribe: str = "unsubscribe"
-) -> Expression:
+def win_back(silent: Span = _DAYS_180, *, purchase: str = "purchase", unsubscribe: str = "unsubscribe") -> Expression:
     """Return who bought once, has not bought for so long, and has not unsubscribed."""
     silent = _local(silent)
     bought = event(purchase).exists(ago=silent) & ~event(purchase).exists(within=silent)
@@ -156,7 +154,7 @@ def post_purchase(
 def last_purchase_ago(
     after: Span = _TWO_WEEKS, window: Span = _LOCAL_DAY, *, where: Expression | None = None, purchase: str = "purchase"
 ) -> Expression:
-    """Return whose latest purchase was so long ago, give or take a window: how likely are you to recommend us?
+    """Return whose latest purchase was so long ago, give or take a window: the letter that asks for a recommendation.
 
     Parameters
     ----------
@@ -171,8 +169,7 @@ def last_purchase_ago(
 
     Examples
     --------
-    >>> print(last_purchase_ago().to_text().replace(" & ", " &\\n"))
-    event("purchase").exists(within=calendar_days(1), ago=calendar_days(14)) &
+    >>> last_purchase_ago(days(14)).args[1]
     ~event("purchase").exists(within=calendar_days(14))
     """
     after = _local(after)
