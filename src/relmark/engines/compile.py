@@ -387,8 +387,7 @@ class _Table:
         return zone
 
     def _utc(self, name: str) -> Any:
-        nw, dtype = self.nw, self.schema[name]
-        column = nw.col(name)
+        nw, dtype, column = self.nw, self.schema[name], self.nw.col(name)
         if dtype == nw.Date:
             return column
         if not isinstance(dtype, nw.Datetime):
@@ -411,10 +410,8 @@ def _kind(nw: Any, dtype: Any) -> str:
     """Return the kind of a column's values, '' for what rules cannot test."""
     if dtype.is_numeric():
         return "number"
-    if dtype == nw.Boolean:
-        return "boolean"
-    if dtype == nw.Date:
-        return "date"
+    if dtype in {nw.Boolean, nw.Date}:
+        return "boolean" if dtype == nw.Boolean else "date"
     if isinstance(dtype, nw.Datetime):
         return "instant"
     if dtype in {nw.String, nw.Categorical} or isinstance(dtype, nw.Enum):
