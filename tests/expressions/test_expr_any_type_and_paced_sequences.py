@@ -114,3 +114,27 @@ def test_paces_that_nobody_could_keep_are_refused():
         sequence([event("a"), event("b")], recent=5)
     with pytest.raises(InputError, match="apart"):
         sequence([event("a"), event("b")], apart=hours(0))
+
+
+@pytest.mark.parametrize("rule", [
+    event("b").exists(within=calendar_days(1)), event("b").exists(ago=calendar_days(1)),
+    event("b").count(within=calendar_days(1), ago=calendar_days(1)) == 1,
+    sequence([event("a"), event("b")], recent=calendar_days(1)),
+], ids=lambda rule: rule.to_text())  # fmt: skip
+def test_an_hour_that_comes_twice_ends_the_search_for_the_next_change_and_is_right(rule):
+    """Within the hour that the clock shows twice, a day before goes back with it: what left a window is in it again."""
+    bought = datetime(2026, 10, 24, 0, 30, tzinfo=UTC)  # 02:30 in Berlin; on the next day that time comes twice
+    events = [Event("c", "a", bought - hours(5)), Event("c", "b", bought)]
+    segment = Segment("s", rule)
+    for minute in range(22 * 60, 30 * 60, 20):
+        now = bought + timedelta(minutes=minute)
+        one = segment.one(None, events, as_of=now, tz="Europe/Berlin")
+        later = [now + timedelta(minutes=k) for k in range(0, 30 * 60, 10)]
+        states = [segment.one(None, events, as_of=moment, tz="Europe/Berlin").member for moment in later]
+        if one.next_change is None:
+            assert set(states) == {one.member}
+            continue
+        for moment, member in zip(later, states, strict=True):
+            if moment < one.next_change:
+                assert member == one.member
+        assert segment.one(None, events, as_of=one.next_change, tz="Europe/Berlin").member != one.member

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from relmark.core.spans import Span
+from relmark.core.spans import CalendarSpan, Span
 from relmark.core.time import DAY
 from relmark.expressions import nodes
 from relmark.expressions.crossings import ONE, Line, combined, first_change, minus, roots
@@ -242,18 +242,26 @@ class Changes:
         until = NEVER if last is None else last
         since = None if (begin := window.first(zone.name)) is None else begin - 1
         coming = bisect_right(times, high if since is None else max(high, since))
-        end = zone.after(times[coming], ago) if coming < len(times) and times[coming] <= until else NEVER
+        end = zone.after(times[coming], ago, at=at) if coming < len(times) and times[coming] <= until else NEVER
         if within is not None:
             start = zone.back(at, window.back)
             first = bisect_right(times, start if since is None else max(start, since))
             if first < len(times) and times[first] <= min(high, until):
-                end = min(end, zone.after(times[first], *window.back))
+                end = min(end, zone.after(times[first], *window.back, at=at))
+        end = min(end, self._set_back(at, ago, within))
         return end if window.during is None else min(end, self._period(times, window.during, at))
+
+    def _set_back(self, at: int, *spans: Span | None) -> int:
+        """Return when the clock changes within a day: set back, it lets what left a window of local days return."""
+        if not any(isinstance(span, CalendarSpan) for span in spans):
+            return NEVER
+        return self.zone.next_offset(int(at), int(at) + DAY) or NEVER
 
     def _left(self, times: list[int], recent: Span, at: int) -> int:
         """Return when the next event is too long ago."""
         first = bisect_right(times, self.zone.before(at, recent))
-        return self.zone.after(times[first], recent) if first < len(times) else NEVER
+        end = self.zone.after(times[first], recent, at=at) if first < len(times) else NEVER
+        return min(end, self._set_back(at, recent))
 
     def _period(self, times: list[int], period: Period, at: int) -> int:
         """Return when the calendar period of a window reaches the next event or leaves its first one behind."""
