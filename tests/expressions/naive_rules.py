@@ -191,6 +191,10 @@ class Naive:
     def do_is_null(self, body, event):
         return self.value(body["arg"], event) is None
 
+    def do_is_empty(self, body, event):
+        found = self.value(body["arg"], event)
+        return None if found is None else len(found) == 0
+
     def do_fill(self, body, event):
         found = self.value(body["arg"], event)
         return self.plain(body["value"]) if found is None else found
@@ -322,11 +326,16 @@ class Naive:
         end = self.back(self.point, body["ago"]) if "ago" in body else self.point
         begin = None
         if "within" in body and body.get("op") not in {"not_followed_by", "sequence"}:
-            begin = self.back(end, body["within"])
+            spans = [body[name] for name in ("ago", "within") if name in body]
+            if len(spans) == 2 and all(isinstance(one, dict) and "calendar_days" in one for one in spans):
+                spans = [{"calendar_days": sum(one["calendar_days"] for one in spans)}]  # days of both are one span
+            begin = self.point
+            for one in spans:
+                begin = self.back(begin, one)
         found = []
         for event in self.events:
             t = event["time"]
-            if event["type"] not in selection["types"] or not self.seen_by(t, end):
+            if (selection["types"] != "any" and event["type"] not in selection["types"]) or not self.seen_by(t, end):
                 continue
             if begin is not None and self.seen_by(t, begin):
                 continue
@@ -420,6 +429,10 @@ class Naive:
             if not all(a < b for a, b in itertools.pairwise(times)):
                 continue
             if "within" in body and times[-1] - times[0] > span(body["within"]):
+                continue
+            if "apart" in body and any(b - a < span(body["apart"]) for a, b in itertools.pairwise(times)):
+                continue
+            if "recent" in body and self.seen_by(times[-1], self.back(self.point, body["recent"])):
                 continue
             if any(times[0] < t < times[-1] for t in barred):
                 continue

@@ -134,6 +134,7 @@ def some_event_test(rng: random.Random, depth: int = 1):
             prop("s") == rng.choice(WORDS[:5]),
             prop("s").is_in(["x", "MVP"]),
             prop("s").contains("x"),
+            prop("s").is_empty(),
             prop("s").fill("x").startswith("x"),
             prop("n") > 1,
             prop("n") * 2 + 1 <= prop("value"),
@@ -148,6 +149,8 @@ def some_event_test(rng: random.Random, depth: int = 1):
 
 def some_events(rng: random.Random):
     where = some_event_test(rng) if rng.random() < 0.4 else None
+    if rng.random() < 0.1:
+        return event.any(where=where)
     return event(*rng.sample(TYPES, rng.choice([1, 1, 1, 2])), *(["never"] if rng.random() < 0.1 else []), where=where)
 
 
@@ -226,6 +229,7 @@ def some_leaf(rng: random.Random, as_of: datetime):
             lambda: field("tags").contains_all(["x", "XY"], casefold=casefold),
             lambda: field("tags").contains_none(["x", "mvp"], casefold=casefold),
             lambda: field("tags").is_null(),
+            lambda: rng.choice([field("tags"), some_text(rng, as_of)]).is_empty(),
             lambda: field("vip"),
             lambda: field("vip").fill(True),
             lambda: field("vip") != True,  # noqa: E712
@@ -253,6 +257,8 @@ def some_leaf(rng: random.Random, as_of: datetime):
                 within=rng.choice([None, hours(30), days(20)]),
                 strict=rng.random() < 0.3,
                 exclude=[some_events(rng) for _ in range(rng.choice([0, 0, 1]))],
+                apart=rng.choice([None, None, minutes(30), hours(2)]),
+                recent=rng.choice([None, None, days(7), hours(30), calendar_days(7), months(1)]),
             ),
             lambda: some_events(rng).first_time(days(3)),
             lambda: some_events(rng).restarted(days(1), days(2)),

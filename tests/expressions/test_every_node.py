@@ -102,7 +102,8 @@ BUY = event("a", where=prop("sku") == "x")
 EXAMPLES = {
     "field": field("city"), "prop": event("a", where=prop("sku") == "x").exists(), "literal": field("age") > 3,
     "fill": field("age").fill(3), "age": field("born").age(), "between": field("age").between(1, 30),
-    "in": field("city").is_in(["Omsk", "x"]), "is_null": field("city").is_null(), "everyone": everyone,
+    "in": field("city").is_in(["Omsk", "x"]), "is_null": field("city").is_null(), "is_empty": field("city").is_empty(),
+    "everyone": everyone,
     "in_period": field("born").in_period("month", -1), "ids": ids([0, 2]), "sample": sample(40, salt="s"),
     "segment": segment("other"), "not": ~everyone, "and": all_of(everyone, field("vip")),
     "or": any_of(field("vip"), ids([1])), "at_least": at_least(2, everyone, field("vip"), ids([0])),

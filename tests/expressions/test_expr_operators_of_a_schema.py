@@ -44,6 +44,7 @@ def written(operator: str, value: object):
         "anniversary": lambda: x.anniversary(upcoming=days(7)),
         "in_period": lambda: x.in_period("month"),
         "age": lambda: x.age() >= 18,
+        "is_empty": x.is_empty,
         "like": lambda: x.like("a*"),
     }
     return signs[operator]() if operator in signs else getattr(x, operator)("a")
@@ -52,7 +53,7 @@ def written(operator: str, value: object):
 EVERY = (
     *("==", "!=", "<", "<=", ">", ">=", "between", "is_in", "not_in", "is_null", "not_null", "fill", "before", "after"),
     *("within", "older_than", "upcoming", "anniversary", "in_period", "age", "contains", "contains_any"),
-    *("contains_all", "contains_none", "startswith", "endswith", "has_word", "like"),
+    *("contains_all", "contains_none", "is_empty", "startswith", "endswith", "has_word", "like"),
 )
 
 

@@ -180,6 +180,8 @@ def some_where(rng, depth=1):
 
 def some_events(rng):
     where = some_where(rng) if rng.random() < 0.4 else None
+    if rng.random() < 0.1:
+        return event.any(where=where)
     return event(*rng.sample(TYPES, rng.choice([1, 1, 1, 2])), where=where)
 
 
@@ -261,7 +263,10 @@ def some_test(rng):
             steps = [some_events(rng) for _ in range(rng.randint(2, 3))]
             exclude = [some_events(rng)] if rng.random() < 0.3 else []
             within = some_span(rng) if rng.random() < 0.5 else None
-            return sequence(steps, within=within, strict=rng.random() < 0.3, exclude=exclude)
+            apart = rng.choice([None, None, hours(12), hours(6)]) if within is None or within >= days(1) else None
+            recent = some_calendar_span(rng) if rng.random() < 0.3 else None
+            strict = rng.random() < 0.3
+            return sequence(steps, within=within, strict=strict, exclude=exclude, apart=apart, recent=recent)
         case 16:
             within = rng.choice([hours(12), days(2)])
             recent = days(6) if rng.random() < 0.5 else None
@@ -269,7 +274,8 @@ def some_test(rng):
         case 17:
             return rng.choice([field("vip"), field("vip") == True, ids([0, 2, 99]), sample(50, salt="s"), everyone])  # noqa: E712
         case 18:
-            return rng.choice([text.is_null(), number.is_null(), field("born").is_null(), field("tags").not_null()])
+            return rng.choice([text.is_null(), number.is_null(), field("born").is_null(), field("tags").not_null(),
+                           field("tags").is_empty(), text.is_empty()])  # fmt: skip
     selected = some_events(rng)
     return rng.choice([
         selected.exists(**some_window(rng)), selected.first_time(days(5)), selected.stopped(days(4), days(3)),

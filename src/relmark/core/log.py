@@ -380,34 +380,49 @@ class EventLog(Frozen):
         parts = {name: part.take(~gone[part.code]).compact() for name, part in self._partitions.items()}
         return self._with(parts)
 
-    def sessions(self, *, gap: timedelta, of: str = "page_view", type: str = "visit") -> EventLog:
+    def sessions(
+        self,
+        *,
+        gap: timedelta,
+        of: str | Sequence[str] = "page_view",
+        type: str = "visit",
+        cut_by: str | None = None,
+        longest: timedelta | None = None,
+    ) -> EventLog:
         """Return the visits that page views make: a customer's next one starts after a silence longer than `gap`.
 
         Parameters
         ----------
         gap : timedelta
             Usually ``minutes(30)``.
-        of : str
-            The type of the events that make visits.
+        of : str, or sequence of str
+            The types of the events that make visits; pages are counted of the first.
         type : str
             The type of the events that are made.
+        cut_by : str, optional
+            A property such as ``"campaign"``: an event with a known value of it, other than the last one known since
+            the silence, starts another visit. At one instant those without a value come first, then the others,
+            ascending.
+        longest : timedelta, optional
+            The first event that is later than so after a visit's first one starts another visit.
 
         Returns
         -------
         EventLog
-            One event a visit, at its first page view, with the properties duration (seconds from the first view to the
-            last), pages (how many), and page, channel and campaign of the first view where the views have them.
+            One event per visit, at its first event, with the properties duration (seconds from the first event to the
+            last), pages (how many of the first type), events (how many of all types, where there are several), and
+            page, channel, campaign and `cut_by` of the first event where there are such.
         """
-        made = sessions(self.required(of), gap)
+        kinds = (of,) if isinstance(of, str) else tuple(dict.fromkeys(of))
+        if not kinds or not all(isinstance(kind, str) for kind in kinds):
+            raise InputError(f"of is {shown(of)}: the name of an event type, or several, is needed.")
+        views = {kind: self.required(kind) for kind in kinds}
+        made = sessions(views, self.n_customers, gap=gap, cut_by=cut_by, longest=longest)
         return EventLog.from_columns(
             customer_id=self.customer_id[made.code],
             time=made.time.view("M8[us]"),
             type=type,
-            properties={
-                "duration": made.duration,
-                "pages": made.pages,
-                **{name: column.values() for name, column in made.carried.items()},
-            },
+            properties=made.properties,
         )
 
     def append(self, other: EventLog) -> EventLog:

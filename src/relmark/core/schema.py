@@ -42,7 +42,7 @@ _OF_TIME = (
     "in_period",
     "age",
 )
-_PARTS = ("contains", "contains_any", "contains_all", "contains_none")
+_PARTS = ("contains", "contains_any", "contains_all", "contains_none", "is_empty")
 
 _OPERATORS: dict[Kind, tuple[str, ...]] = {
     "number": ("==", "!=", *_ORDER, "between", *_SETS, *_NULLS),

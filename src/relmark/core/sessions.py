@@ -1,44 +1,130 @@
-"""Visits out of page views: a silence longer than a gap ends one."""
+"""Visits out of page views: a silence longer than a gap ends one, and so may a new campaign or its own length."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.columns import Column
+from relmark.core.checks import shown
+from relmark.core.columns import Column, joined
+from relmark.core.errors import InputError
+from relmark.core.ordering import group_order
 from relmark.core.partition import Partition
 from relmark.core.time import SECOND, duration
 
+__all__ = ["sessions"]
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 _CARRIED = ("page", "channel", "campaign")
 
 
 @attrs.frozen(eq=False)
 class Sessions:
-    """One visit a row: whose, when, how long in seconds, how many pages, and what its first view has."""
+    """One visit a row: whose it is, when it begins, and its properties."""
 
-    code: npt.NDArray[np.signedinteger]
-    time: npt.NDArray[np.int64]
-    duration: npt.NDArray[np.float64]
-    pages: npt.NDArray[np.int64]
-    carried: dict[str, Column]
+    code: IntArray
+    time: IntArray
+    properties: dict[str, npt.NDArray[Any]]
 
 
-def sessions(views: Partition, gap: timedelta) -> Sessions:
-    """Return the visits that some page views make; see `EventLog.sessions`."""
+def sessions(
+    views: Mapping[str, Partition],
+    n_customers: int,
+    *,
+    gap: timedelta,
+    cut_by: str | None = None,
+    longest: timedelta | None = None,
+) -> Sessions:
+    """Return the visits that the events of one or more types make, pages first; see `EventLog.sessions`."""
     silence = duration("gap", gap)
-    order, _ = views.by_customer
-    code, time = views.code[order], views.time[order]
+    most = None if longest is None else duration("longest", longest)
+    parts = list(views.values())
+    carried = tuple(dict.fromkeys((*_CARRIED, *([] if cut_by is None else [cut_by]))))
+    properties = {name: _joined(parts, name) for name in carried}
+    if cut_by is not None and properties[cut_by] is None:
+        raise InputError(f"cut_by is {shown(cut_by)}: no event of {', '.join(map(repr, views))} has such a property.")
+    marks = None if cut_by is None else _codes(properties[cut_by])
+    order = _order(parts, n_customers, marks)
+    code = np.concatenate([part.code for part in parts])[order]
+    time = np.concatenate([part.time for part in parts])[order]
+    view = np.repeat(np.arange(len(parts)), [len(part) for part in parts])[order] == 0
     starts = np.ones(len(order), dtype=np.bool_)
     starts[1:] = (code[1:] != code[:-1]) | (time[1:] - time[:-1] > silence)
+    if marks is not None:
+        starts |= _new_marks(marks[order], starts)
+    if most is not None:
+        _cut_long(starts, time, most)
     first = np.flatnonzero(starts)
     last = np.append(first[1:], len(order)) - 1
+    seen = np.concatenate(([0], np.cumsum(view)))
+    kept = {name: column.take(order[first]) for name in carried if (column := properties[name]) is not None}
     return Sessions(
         code=code[first],
         time=time[first],
-        duration=(time[last] - time[first]) / SECOND,
-        pages=last - first + 1,
-        carried={name: views.properties[name].take(order[first]) for name in _CARRIED if name in views.properties},
+        properties={
+            "duration": (time[last] - time[first]) / SECOND,
+            "pages": seen[last + 1] - seen[first],
+            **({} if len(parts) == 1 else {"events": last - first + 1}),
+            **{name: column.values() for name, column in kept.items()},
+        },
     )
+
+
+def _joined(parts: Sequence[Partition], name: str) -> Column | None:
+    """Return a property of all events, None where no type has it."""
+    if not any(name in part.properties for part in parts):
+        return None
+    return joined(f"property {name!r}", [part.properties.get(name, Column.empty(len(part))) for part in parts])
+
+
+def _codes(column: Column | None) -> IntArray:
+    """Return equal numbers for equal values, and -1 where there is none."""
+    assert column is not None
+    if column.kind == "text":
+        return column.data.astype(np.int64)
+    if column.kind == "tags":
+        raise InputError("cut_by names a property of tags: one of single values is needed.")
+    codes = np.unique(column.data, return_inverse=True)[1].astype(np.int64)
+    codes[column.missing] = -1
+    return codes
+
+
+def _order(parts: Sequence[Partition], n: int, marks: IntArray | None) -> IntArray:
+    """Return the order by customer and time; at one instant by the mark, so that the order of rows never decides."""
+    if len(parts) == 1 and marks is None:
+        return parts[0].by_customer[0]
+    time = np.concatenate([part.time for part in parts])
+    row = np.concatenate([part.row for part in parts])
+    by_time = np.lexsort((row, time) if marks is None else (row, marks, time))
+    code = np.concatenate([part.code for part in parts])
+    return np.asarray(by_time[group_order(code[by_time], n)[0]])
+
+
+def _new_marks(marks: IntArray, starts: BoolArray) -> BoolArray:
+    """Return which events have another known mark than the last one known since the silence, or the first since it."""
+    position = np.arange(len(marks))
+    known = marks >= 0
+    latest = np.maximum.accumulate(np.where(known, position, -1))
+    before = np.concatenate(([-1], latest[:-1]))
+    begin = np.maximum.accumulate(np.where(starts, position, 0))
+    none = before < begin
+    return np.asarray(known & (none | (marks[before] != marks)))
+
+
+def _cut_long(starts: BoolArray, time: IntArray, most: int) -> None:
+    """Begin another visit with the first event that is longer than so after the visit's first."""
+    first = np.flatnonzero(starts)
+    ends = np.append(first[1:], len(time))
+    for begin, end in zip(first.tolist(), ends.tolist(), strict=True):
+        if time[end - 1] - time[begin] <= most:
+            continue
+        stretch = time[begin:end]
+        place = 0
+        while (place := int(np.searchsorted(stretch, stretch[place] + most, side="right"))) < len(stretch):
+            starts[begin + place] = True

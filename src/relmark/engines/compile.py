@@ -58,8 +58,8 @@ def evaluate(
     ----------
     segment : Segment or Expression
     events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
-        One row per event. Times are UTC, or carry their zone; rows without an id or a time are nobody's. NaN and
-        infinite numbers are no values.
+        One row per event. Times are UTC, or carry their zone; a column of dates holds local days of `tz`. Rows without
+        an id or a time are nobody's. NaN and infinite numbers count as missing.
     customers : the like, optional
         One row per customer, with fields. Without it those are listed who have events. Its ids, and the numbers that
         the rule asks for, are looked at once when this is called: missing and repeated ids and infinite numbers are
@@ -127,6 +127,7 @@ def evaluate(
     zone = Zone(tz)
     inner = Visitor(nw, moment, zone, happened.column, customer_id=names["customer_id"])
     facts = Facts(nw, moment, names["time"], names["type"], inner.expression, happened.column)
+    facts.days = happened.plain[names["time"]] == "date"
     facts.plain_sql = happened.frame.implementation.is_ibis()
     given = {} if people is None else {path: people.column(name)[0] for path, name in precomputed.items()}
     outer = Visitor(
@@ -197,7 +198,7 @@ def _check(
         for path, node in whole.items():
             if isinstance(node, nodes.Field):
                 raise InputError(f"{path} asks for {node!r}: give customers, a frame with this column.")
-    types = {name for node in whole.values() if isinstance(node, Selection) for name in node.types}
+    types = {name for one in whole.values() if isinstance(one, Selection) for name in one.names(["any event"])}
     properties = happened.kinds()
     schema = Schema(fields={} if people is None else people.kinds(), events=dict.fromkeys(sorted(types), properties))
     for problem in rule_problems(rule, schema, segments=segments.keys()):
@@ -386,8 +387,9 @@ class _Table:
         return zone
 
     def _utc(self, name: str) -> Any:
-        nw, dtype = self.nw, self.schema[name]
-        column = nw.col(name)
+        nw, dtype, column = self.nw, self.schema[name], self.nw.col(name)
+        if dtype == nw.Date:
+            return column
         if not isinstance(dtype, nw.Datetime):
             raise InputError(f"column {name!r} of {self.what} has type {dtype}: times are needed.")
         if dtype.time_zone is not None:
@@ -408,10 +410,8 @@ def _kind(nw: Any, dtype: Any) -> str:
     """Return the kind of a column's values, '' for what rules cannot test."""
     if dtype.is_numeric():
         return "number"
-    if dtype == nw.Boolean:
-        return "boolean"
-    if dtype == nw.Date:
-        return "date"
+    if dtype in {nw.Boolean, nw.Date}:
+        return "boolean" if dtype == nw.Boolean else "date"
     if isinstance(dtype, nw.Datetime):
         return "instant"
     if dtype in {nw.String, nw.Categorical} or isinstance(dtype, nw.Enum):

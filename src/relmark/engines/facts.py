@@ -9,9 +9,10 @@ import attrs
 
 from relmark.core.as_of import AsOf
 from relmark.core.documents import canonical
-from relmark.engines.moments import compared_time
+from relmark.engines.moments import compared_midnight, compared_time
 from relmark.expressions import Selection, Window, nodes
 from relmark.expressions.event_rows import window_bounds
+from relmark.expressions.scalar_calendar import Zone
 from relmark.expressions.stored import written
 
 __all__ = ["Facts"]
@@ -24,10 +25,8 @@ class Facts:
     ----------
     nw : module
         narwhals.
-    at : int
-        as_of in microseconds.
-    tz : str
-        The time zone of calendar dates.
+    as_of : AsOf
+        In the time zone of calendar dates.
     time, type : str
         The columns of the events that hold them.
     test : callable
@@ -45,11 +44,13 @@ class Facts:
         test: Callable[[Any], Any],
         prop: Callable[[str], tuple[Any, str]],
     ) -> None:
-        self.nw, self.as_of, self.tz = nw, as_of, as_of.tz
+        self.nw, self.as_of, self.zone = nw, as_of, Zone(as_of.tz)
+        self.days = False  # whether the times are dates: local days, each of which stands for its midnight
         self.time, self.type = nw.col(time), type
         self.test, self.prop = test, prop
         self.plain_sql = False  # whether the plan becomes text for servers that are not known here
         self.types: set[str] = set()
+        self.every_type = False
         self.rows: list[tuple[str, Any]] = []  # columns of events, in the order in which they build on each other
         self.windows: list[tuple[str, Callable[[str], Any]]] = []  # columns that look at a customer's other events
         self.later: list[tuple[str, Any]] = []  # columns that build on those
@@ -71,7 +72,12 @@ class Facts:
         if new:
             self.types |= set(events.types)
             nw = self.nw
-            mask = nw.col(self.type).is_in(list(events.types)) & self._inside(window)
+            mask = self._inside(window)
+            if events.any_type:
+                self.every_type = True
+                mask = ~nw.col(self.type).is_null() & mask
+            else:
+                mask = nw.col(self.type).is_in(list(events.types)) & mask
             if events.where is not None:
                 mask = mask & self.test(events.where)
             self.rows.append((name, nw.when(mask).then(nw.lit(1)).otherwise(nw.lit(0))))
@@ -79,8 +85,14 @@ class Facts:
 
     def _inside(self, window: Window) -> Any:
         bounds = window_bounds(window, self.as_of)
-        inside = compared_time(self.nw, "le", self.time, int(bounds.high))
-        return inside if bounds.low is None else inside & compared_time(self.nw, "gt", self.time, int(bounds.low))
+        inside = self.compared("le", self.time, int(bounds.high))
+        return inside if bounds.low is None else inside & self.compared("gt", self.time, int(bounds.low))
+
+    def compared(self, op: str, times: Any, at: int) -> Any:
+        """Return how times of events compare with an instant."""
+        if self.days:
+            return compared_midnight(self.nw, self.zone, op, times, at)
+        return compared_time(self.nw, op, times, at)
 
     def _grouped(self, name: str, how: str) -> Any:
         """Return the column of customers that groups a column of events."""
@@ -147,7 +159,7 @@ class Facts:
         mask, chosen = self.chosen(events, window)
         name, new = self._named("day", chosen)
         if new:
-            self.rows.append((name, self.nw.when(mask).then(self.time.dt.date())))
+            self.rows.append((name, self.nw.when(mask).then(self.time if self.days else self.time.dt.date())))
         return self._distinct(name)
 
     def _at_edge(self, name: str, how: str) -> Any:
@@ -165,9 +177,8 @@ class Facts:
     def table(self, events: Any, customer_id: str) -> Any:
         """Return the lazy frame of figures, one row a customer who has an event that counts."""
         nw = self.nw
-        frame = events.filter(
-            nw.col(self.type).is_in(sorted(self.types)) & compared_time(nw, "le", self.time, int(self.as_of.seen))
-        )
+        seen = self.compared("le", self.time, int(self.as_of.seen))
+        frame = events.filter(seen if self.every_type else nw.col(self.type).is_in(sorted(self.types)) & seen)
         edges = [(name, build(customer_id)) for name, build in self.windows]
         for name, expression in (*self.rows, *edges, *self.later):
             frame = frame.with_columns(expression.alias(name))

@@ -9,7 +9,7 @@ from typing import Any
 from relmark.core.time import DAY
 from relmark.expressions.scalar_calendar import Zone
 
-__all__ = ["compared_day", "compared_time", "dated", "day_from", "elapsed_from", "plain_time"]
+__all__ = ["compared_day", "compared_midnight", "compared_time", "dated", "elapsed_from", "plain_time"]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (engines compare UTC times without a zone)
 _EPOCH_DAY = 719_163
@@ -40,6 +40,13 @@ def compared_day(nw: Any, op: str, column: Any, day: int) -> Any:
     return nw.when(~column.is_null()).then(nw.lit(true))
 
 
+def compared_midnight(nw: Any, zone: Zone, op: str, days: Any, at: int) -> Any:
+    """Return how the midnights of dates compare with an instant."""
+    below, upto = (compared_day(nw, "lt", days, _day_from(zone, at, above=above)) for above in (False, True))
+    found = {"lt": below, "ge": ~below, "le": upto, "gt": ~upto}
+    return found[op] if op in found else (~below & upto if op == "eq" else below | ~upto)
+
+
 def elapsed_from(bound: float, *, above: bool) -> int:
     """Return the smallest number of microseconds of which so many days are at least `bound`, or above it.
 
@@ -57,8 +64,10 @@ def elapsed_from(bound: float, *, above: bool) -> int:
     return high
 
 
-def day_from(zone: Zone, at: int, *, above: bool) -> int:
+def _day_from(zone: Zone, at: int, *, above: bool) -> int:
     """Return the first day whose midnight is at or after an instant, or after it."""
+    if not _FIRST <= at <= _LAST:
+        return -_LONGEST if at < _FIRST else _LONGEST
     day = zone.day(at) - 1
     while zone.midnight(day) < at or (above and zone.midnight(day) == at):
         day += 1

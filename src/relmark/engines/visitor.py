@@ -14,7 +14,7 @@ from relmark.core.as_of import AsOf
 from relmark.core.errors import InputError
 from relmark.core.zones import first_instants, to_local
 from relmark.engines.facts import Facts
-from relmark.engines.moments import compared_day, compared_time, dated, day_from, elapsed_from, plain_time
+from relmark.engines.moments import compared_day, compared_midnight, compared_time, dated, elapsed_from, plain_time
 from relmark.expressions import Expression, Window, nodes
 from relmark.expressions.lengths import length
 from relmark.expressions.literals import LiteralValue, literal_kind
@@ -114,6 +114,8 @@ class Visitor:
             case nodes.IsNull(arg=arg):
                 last = self._last_time(arg)
                 return (self.expression(arg, f"{path}.arg") if last is None else last).is_null()
+            case nodes.IsEmpty(arg=arg):  # of texts: engines have no sets of tags
+                return self._unknown() if self.kind(arg) == "empty" else self.expression(arg, f"{path}.arg") == ""
             case nodes.Matches(op=op, arg=arg, values=values):
                 if self.kind(arg) == "empty":
                     return self._unknown()
@@ -136,9 +138,9 @@ class Visitor:
             case nodes.NotFollowedBy(events=events, then=then, within=within, recent=recent):
                 last = self.facts.time_of(events, Window(), "max")
                 answer = self.facts.time_of(then, Window(), "max")
-                waited = compared_time(self.nw, "le", last, self._before(within))
+                waited = self.facts.compared("le", last, self._before(within))
                 if recent is not None:
-                    waited = waited & compared_time(self.nw, "gt", last, self._before(recent))
+                    waited = waited & self.facts.compared("gt", last, self._before(recent))
                 return waited.fill_null(False) & ~(answer > last).fill_null(False)  # noqa: FBT003
         raise AssertionError(f"{type(node).__name__} is not portable")
 
@@ -233,15 +235,8 @@ class Visitor:
         if kind == "instant":
             return compared_time(self.nw, op, expression, dated(self.zone, value))
         if kind == "date" and isinstance(value, datetime):
-            return self._day_against(op, expression, dated(self.zone, value))
+            return compared_midnight(self.nw, self.zone, op, expression, dated(self.zone, value))
         return _compared(op, expression, self.nw.lit(self._plain(value)))
-
-    def _day_against(self, op: str, days: Any, at: int) -> Any:
-        """Return how the midnights of days compare with an instant."""
-        from_here, after = day_from(self.zone, at, above=False), day_from(self.zone, at, above=True)
-        below, upto = (compared_day(self.nw, "lt", days, day) for day in (from_here, after))
-        found = {"lt": below, "ge": ~below, "le": upto, "gt": ~upto}
-        return found[op] if op in found else (~below & upto if op == "eq" else below | ~upto)
 
     def _last_time(self, arg: Expression) -> Any:
         """Return the time that a figure of elapsed days counts from, None where the node is something else."""
@@ -263,9 +258,9 @@ class Visitor:
 
     def _elapsed(self, op: str, when: Any, bound: float) -> Any:
         """Return how the days since a time compare with a number."""
+        assert self.facts is not None
         enough, more = (
-            compared_time(self.nw, "le", when, self._days_ago(elapsed_from(bound, above=above)))
-            for above in (False, True)
+            self.facts.compared("le", when, self._days_ago(elapsed_from(bound, above=above))) for above in (False, True)
         )
         found = {"ge": enough, "lt": ~enough, "gt": more, "le": ~more, "eq": enough & ~more, "ne": ~enough | more}
         return found[op]
@@ -306,7 +301,7 @@ class Visitor:
             today, ahead = self.zone.day(self.at), node.duration // timedelta(days=1)
             return compared_day(self.nw, "ge", value, today) & compared_day(self.nw, "lt", value, today + ahead)
         compare: Callable[[str, int], Any] = (
-            (lambda op, at: self._day_against(op, value, at))
+            (lambda op, at: compared_midnight(self.nw, self.zone, op, value, at))
             if kind == "date"
             else (lambda op, at: compared_time(self.nw, op, value, at))
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from relmark.core.checks import shown, whole
 from relmark.core.errors import InputError
+from relmark.core.spans import Span
 from relmark.expressions import nodes
 from relmark.expressions.literals import sorted_values
 from relmark.expressions.operators import Expression, _flat
@@ -41,13 +42,13 @@ def field(name: str) -> Expression:
     return nodes.Field(name)
 
 
-def event(*types: str, where: Expression | None = None) -> Selection:
+class _EventWord:
     """Return the events of one or more types, of which a method then says what is asked: `count`, `exists`, `sum`, ...
 
     Parameters
     ----------
     *types : str
-        Event types; an event of any of them is looked at.
+        Event types; an event of any of them is looked at. ``event.any()`` looks at the events of every type.
     where : Expression, optional
         A rule over `prop(...)` that each event has to satisfy; an event of which it is unknown does not.
 
@@ -57,7 +58,29 @@ def event(*types: str, where: Expression | None = None) -> Selection:
     >>> event("purchase", where=prop("sku") == "a").count(within=days(30)) >= 2
     event("purchase", where=prop("sku") == "a").count(within=days(30)) >= 2
     """
-    return Selection(types, where)
+
+    __slots__ = ()
+
+    def __call__(self, *types: str, where: Expression | None = None) -> Selection:
+        return Selection(types, where)
+
+    @staticmethod
+    def any(*, where: Expression | None = None) -> Selection:
+        """Return the events of every type that there is: any sign of life.
+
+        Examples
+        --------
+        >>> event.any().days_since_last() > 180
+        event.any().days_since_last() > 180
+        """
+        return Selection((), where, any_type=True)
+
+    def __repr__(self) -> str:
+        return "event"
+
+
+event = _EventWord()
+"""The events of one or more types; ``event.any()`` those of every type."""
 
 
 def prop(name: str) -> Expression:
@@ -71,6 +94,8 @@ def sequence(
     within: timedelta | None = None,
     strict: bool = False,
     exclude: Iterable[Selection] = (),
+    apart: timedelta | None = None,
+    recent: Span | None = None,
 ) -> Expression:
     """Return whether the customer did the steps in order, each strictly later than the one before.
 
@@ -84,6 +109,10 @@ def sequence(
         Whether no other event of any type may lie between two steps.
     exclude : iterable of Selection
         Events that may not lie between the first step and the last.
+    apart : timedelta, optional
+        The least time between a step and the next.
+    recent : timedelta, calendar_days or months, optional
+        How long ago the last step may have been.
 
     Examples
     --------
@@ -93,7 +122,7 @@ def sequence(
     """
     if not isinstance(strict, bool):
         raise InputError(f"strict is {shown(strict)}: True or False is needed.")
-    return nodes.Sequence(_selections("steps", steps), within, strict, _selections("exclude", exclude))
+    return nodes.Sequence(_selections("steps", steps), within, strict, _selections("exclude", exclude), apart, recent)
 
 
 def _selections(name: str, values: Iterable[Selection]) -> tuple[Selection, ...]:

@@ -27,6 +27,7 @@ __all__ = [
     "filled",
     "instants_of",
     "is_between",
+    "is_empty",
     "is_in",
     "is_missing",
     "matches",
@@ -193,6 +194,16 @@ def is_in(column: Column, values: tuple[LiteralValue, ...], tz: str) -> Truth:
             moments = np.array([_moment(value, tz) for value in values], dtype=np.int64)
             return Truth.of(np.isin(instants_of(column, tz), moments), missing)
     return _all_unknown(len(column))
+
+
+def is_empty(column: Column) -> Truth:
+    """Return whether sets of tags have no member, or texts no character."""
+    if column.kind == "empty":
+        return _all_unknown(len(column))
+    if column.kind == "tags":
+        assert column.offsets is not None
+        return Truth.of(np.diff(column.offsets) == 0, is_missing(column))
+    return compare("eq", column, "", "UTC")
 
 
 def matches(op: str, column: Column, values: tuple[str, ...], *, casefold: bool) -> Truth:

@@ -25,7 +25,7 @@ from relmark.expressions.lengths import length
 from relmark.expressions.operators import Expression
 from relmark.expressions.scope import Scope, spread
 from relmark.expressions.selection import Selection, Window
-from relmark.expressions.sequences import StepEvents, in_order, in_strict_order
+from relmark.expressions.sequences import Pace, StepEvents, in_order, in_strict_order
 from relmark.expressions.truth import Truth
 from relmark.expressions.walk import check_depth
 
@@ -311,10 +311,14 @@ class BaseScope(Scope):
             for number, selection in enumerate((*node.steps, *node.exclude, *every))
             for part, mask in chosen_masks(log, selection, bounds, self.tz)
         ]
-        within = None if node.within is None else length(node.within)
+        pace = Pace(
+            None if node.within is None else length(node.within),
+            1 if node.apart is None else length(node.apart),
+            None if node.recent is None else self.seen_as_of.before(node.recent),
+        )
         if node.strict:
-            return in_strict_order(events, len(node.steps), len(node.exclude), within, self.k)
-        return in_order(events, len(node.steps), within, self.k)
+            return in_strict_order(events, len(node.steps), len(node.exclude), pace, self.k)
+        return in_order(events, len(node.steps), pace, self.k)
 
 
 def _of_nobody(op: str) -> Column:

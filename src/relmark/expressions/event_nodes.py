@@ -13,6 +13,7 @@ import attrs
 
 from relmark.core.checks import one_of, shown, whole
 from relmark.core.errors import InputError
+from relmark.core.spans import Span, check_span
 from relmark.core.time import duration
 from relmark.expressions.literals import plain_text
 from relmark.expressions.operators import Expression
@@ -89,9 +90,9 @@ class Sequence(Expression):
 
     There are events of the steps' selections at t_1 < t_2 < ... < t_k <= as_of.
 
-    Any start counts. `within`: t_k - t_1 <= within. `exclude`: no event of these selections at a time strictly between
-    t_1 and t_k. `strict`: between t_i and t_(i+1) the customer has no event of any type (times strictly between).
-    Never unknown.
+    Any start counts. `within`: t_k - t_1 <= within. `apart`: t_(i+1) - t_i >= apart. `recent`: t_k is in the window
+    within=recent. `exclude`: no event of these selections at a time strictly between t_1 and t_k. `strict`: between t_i
+    and t_(i+1) the customer has no event of any type (times strictly between). Never unknown.
     """
 
     op: ClassVar[str] = "sequence"
@@ -99,13 +100,24 @@ class Sequence(Expression):
     within: timedelta | None = None  # type: ignore[assignment]  # hides the method that dates have
     strict: bool = False
     exclude: tuple[Selection, ...] = ()
+    apart: timedelta | None = None
+    recent: Span | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Check the number of steps and the window."""
+        """Check the number of steps and the lengths of time."""
         if len(self.steps) < 2:
             raise InputError(f"sequence has {len(self.steps)} step(s): at least two are needed.")
         if self.within is not None:
             duration("within", self.within)
+        if self.recent is not None:
+            check_span("recent", self.recent)
+        if self.apart is not None:
+            least = duration("apart", self.apart) * (len(self.steps) - 1)
+            if self.within is not None and duration("within", self.within) < least:
+                raise InputError(
+                    f"apart is {self.apart}, and {len(self.steps)} steps do not fit into within {self.within}: nobody "
+                    "could ever qualify."
+                )
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -46,9 +46,14 @@ class Bounds:
 
 def window_bounds(window: Window, as_of: AsOf) -> Bounds:
     """Return the bounds of a window."""
-    end = as_of if window.ago is None else as_of.moved(window.ago)
-    high = end.seen
-    low = None if window.within is None else end.before(window.within)
+    high = (as_of if window.ago is None else as_of.moved(window.ago)).seen
+    low = None
+    if window.within is not None:
+        *further, last = window.back
+        start = as_of
+        for span in further:
+            start = start.moved(span)
+        low = start.before(last)
     since, until = window.first(as_of.tz), window.last(as_of.tz)
     if since is not None:
         low = _larger(low, since - 1)
@@ -143,7 +148,7 @@ class EventRows:
 def chosen_events(log: EventLog, selection: Selection, bounds: Bounds, tz: str) -> EventRows:
     """Return the events of a selection within bounds; only the slice between the outermost bounds is touched."""
     scopes = []
-    for name in selection.types:
+    for name in selection.names(log.types):
         part = log.partition(name)
         if part is not None:
             rows = _chosen_rows(part, name, selection.where, bounds, tz)
@@ -156,7 +161,7 @@ def chosen_masks(
     log: EventLog, selection: Selection, bounds: Bounds, tz: str
 ) -> Iterator[tuple[Partition, npt.NDArray[np.bool_] | None]]:
     """Yield the partitions of a selection, and which of their events are chosen; None where all are."""
-    for name in selection.types:
+    for name in selection.names(log.types):
         part = log.partition(name)
         if part is not None:
             rows = _chosen_rows(part, name, selection.where, bounds, tz)

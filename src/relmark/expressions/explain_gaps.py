@@ -26,7 +26,7 @@ _COUNTED = {"count": "more_events", "active_days": "more_days", "count_distinct"
 
 def label_of(events: Selection) -> str:
     """Return what the events of a selection are called."""
-    names = " or ".join(events.types)
+    names = "any event" if events.any_type else " or ".join(events.types)
     return names if events.where is None else f"{names} where {events.where.to_text()}"
 
 
@@ -124,7 +124,7 @@ def _next_step(program: Program, person: Person, node: nodes.Sequence) -> Gap | 
     barred = sorted({time for one in node.exclude for time in program.finder(one)(person)[0]})
     within = None if node.within is None else length(node.within)
     for done in range(len(node.steps) - 1, 0, -1):
-        chains = chains_of(found[:done])
+        chains = chains_of(found[:done], 1 if node.apart is None else length(node.apart))
         if not chains:
             continue
         start = chains[-1][0]

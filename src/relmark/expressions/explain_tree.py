@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +11,7 @@ from relmark.core.time import aware
 from relmark.expressions import nodes
 from relmark.expressions.explain_gaps import gap_of, label_of, periods_held
 from relmark.expressions.explain_parts import Change, Happened, Verdict
+from relmark.expressions.lengths import length
 from relmark.expressions.next_change import horizon
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program, natural
@@ -110,6 +111,7 @@ class _Explainer:
                 nodes.Between(arg=arg)
                 | nodes.IsIn(arg=arg)
                 | nodes.IsNull(arg=arg)
+                | nodes.IsEmpty(arg=arg)
                 | nodes.Matches(arg=arg)
                 | nodes.DateWindow(arg=arg)
                 | nodes.InPeriod(arg=arg)
@@ -173,19 +175,22 @@ class _Explainer:
     def chain(self, node: nodes.Sequence) -> tuple[list[int], list[Any]]:
         """Return the events that are the steps of a sequence, nothing where it was not done."""
         steps = [self.program.finder(step) for step in node.steps]
-        found = chain_found(node, steps, [self.program.finder(one) for one in node.exclude], self.person, self.at)
+        found = chain_found(node, steps, [self.program.finder(one) for one in node.exclude],
+                            self.program.zone, self.person, self.at)  # fmt: skip
         if found is None:
             return [], []
-        chosen: list[int] = [found[0] - 1]
+        apart = 1 if node.apart is None else length(node.apart)
+        chosen: list[int] = []
         happened = []
-        for step in steps:
+        for number, step in enumerate(steps):
             times, rows = step(self.person)
-            place = bisect_right(
-                times, chosen[-1]
-            )  # from the start of a chain on, the earliest next step is never worse
+            # From the start of a chain on, the earliest next step is never worse; the last one is where it was found.
+            last = number == len(steps) - 1
+            earliest = found[1] if last else found[0] if number == 0 else chosen[-1] + apart
+            place = bisect_left(times, earliest)
             chosen.append(times[place])
             happened.append(rows[place])
-        return chosen[1:], happened
+        return chosen, happened
 
     def those_that_count(self, node: Expression, times: list[int], rows: list[Any]) -> tuple[list[int], list[Any]]:
         """Return of the events in a window those that decide a figure."""
@@ -247,6 +252,9 @@ class _Explainer:
                 return "waited", (times[-1], rows[-1])
             case nodes.Regularly() | nodes.InPeriod():
                 return "period", None
+            case nodes.Sequence():
+                times, rows = self.chain(node)
+                return "event_leaves", (times[-1], rows[-1]) if times else None
             case nodes.Age():
                 return "birthday", None
             case nodes.DateWindow(op=op):

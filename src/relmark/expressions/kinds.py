@@ -139,6 +139,8 @@ class _Checker:
                     self._fits(kind, values[0], f"{path}.values[0]", arg)
             case nodes.IsNull(arg=arg):
                 self.kind(arg, f"{path}.arg")
+            case nodes.IsEmpty(arg=arg):
+                self._need(arg, f"{path}.arg", {"text", "tags"})
             case nodes.Matches(op=op, arg=arg):
                 allowed = {"text", "tags"} if op.startswith("contains") else {"text"}
                 self._need(arg, f"{path}.arg", allowed)
@@ -245,6 +247,9 @@ class _Checker:
 
     # Events
 
+    def _types(self, events: Selection) -> tuple[str, ...]:
+        return events.names(self.schema.events)
+
     def _selection(self, events: Selection, path: str) -> None:
         for position, name in enumerate(events.types):
             if name not in self.schema.events:
@@ -253,7 +258,7 @@ class _Checker:
                           f"there are no events of type {name!r}; there are {listed}.",
                           did_you_mean(name, self.schema.events))  # fmt: skip
         if events.where is not None:
-            self._where(events.types, events.where, f"{path}.where")
+            self._where(self._types(events), events.where, f"{path}.where")
 
     def _where(self, types: tuple[str, ...], where: Expression, path: str) -> None:
         self.types = types
@@ -266,7 +271,7 @@ class _Checker:
             return "boolean"
         if node.of is None:
             return "number"
-        kind = self._property_of(node.events.types, node.of, f"{path}.of")
+        kind = self._property_of(self._types(node.events), node.of, f"{path}.of")
         if node.op in {"sum", "mean", "min", "max"}:
             if kind not in {None, "number"}:
                 message = f"property {node.of!r} is {_NAMES.get(kind or '', kind)}, and {node.op} needs numbers."
@@ -280,7 +285,7 @@ class _Checker:
             if isinstance(child, Selection):
                 self._selection(child, f"{path}.{key}")
         if isinstance(node, nodes.LastEvent):
-            self._where(node.events.types, node.where, f"{path}.where")
+            self._where(self._types(node.events), node.where, f"{path}.where")
 
 
 def _brief(node: Expression) -> str:

@@ -13,11 +13,13 @@ from bisect import bisect_right
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from relmark.core.spans import CalendarSpan, Span
 from relmark.core.time import DAY
 from relmark.expressions import nodes
 from relmark.expressions.crossings import ONE, Line, combined, first_change, minus, roots
 from relmark.expressions.lengths import END, length
 from relmark.expressions.operators import Expression
+from relmark.expressions.periods import Period
 from relmark.expressions.scalar_calendar import (
     NEVER,
     Zone,
@@ -180,7 +182,7 @@ class Changes:
                 return min(self.value(left, who, at), self.value(right, who, at))
             case nodes.Between(arg=arg) | nodes.IsIn(arg=arg) | nodes.IsNull(arg=arg):
                 return self.value(arg, who, at)
-            case nodes.Matches(arg=arg) | nodes.Fill(arg=arg):
+            case nodes.Matches(arg=arg) | nodes.IsEmpty(arg=arg) | nodes.Fill(arg=arg):
                 return self.value(arg, who, at)
             case nodes.And() | nodes.Or() | nodes.Not() | nodes.AtLeast() | nodes.SegmentRef():
                 return min(self.until(node, who, at, what=True), self.until(node, who, at, what=False))
@@ -194,8 +196,10 @@ class Changes:
                 return self._not_followed_by(node, who, at)
             case nodes.Field() | nodes.Prop() | nodes.Literal() | nodes.Ids() | nodes.Sample() | nodes.Everyone():
                 return NEVER
-            case nodes.Sequence():  # what was done in order stays done
-                return NEVER
+            case nodes.Sequence(
+                steps=steps, recent=recent
+            ):  # what was done in order stays done, but it may be long ago
+                return NEVER if recent is None else self._left(self.program.finder(steps[-1])(who)[0], recent, at)
         raise AssertionError(f"{type(node).__name__} does not say until when it stays")
 
     def _calendar(self, node: nodes.Age | nodes.DateWindow | nodes.InPeriod, who: Person, at: int) -> int:
@@ -238,19 +242,39 @@ class Changes:
         until = NEVER if last is None else last
         since = None if (begin := window.first(zone.name)) is None else begin - 1
         coming = bisect_right(times, high if since is None else max(high, since))
-        end = zone.after(times[coming], ago) if coming < len(times) and times[coming] <= until else NEVER
+        end = zone.after(times[coming], ago, at=at) if coming < len(times) and times[coming] <= until else NEVER
         if within is not None:
-            start = zone.before(high, within)
+            start = zone.back(at, window.back)
             first = bisect_right(times, start if since is None else max(start, since))
             if first < len(times) and times[first] <= min(high, until):
-                end = min(end, zone.after(times[first], ago, within))
-        if window.during is not None:
-            number = period_number(zone.day(at), window.during.unit)
-            oldest, _ = window.during.bounds(number - 1)  # one more: a clock set back may return to the period before
-            if times and times[-1] >= zone.midnight(first_day(oldest, window.during.unit)):
-                edges = (first_day(number + more, window.during.unit) for more in (0, 1))
-                end = min(end, *(zone.next_edge(day, at) for day in edges))
-        return end
+                end = min(end, zone.after(times[first], *window.back, at=at))
+        end = min(end, self._set_back(at, ago, within))
+        return end if window.during is None else min(end, self._period(times, window.during, at))
+
+    def _set_back(self, at: int, *spans: Span | None) -> int:
+        """Return when the clock changes within a day: set back, it lets what left a window of local days return."""
+        if not any(isinstance(span, CalendarSpan) for span in spans):
+            return NEVER
+        return self.zone.next_offset(int(at), int(at) + DAY) or NEVER
+
+    def _left(self, times: list[int], recent: Span, at: int) -> int:
+        """Return when the next event is too long ago."""
+        first = bisect_right(times, self.zone.before(at, recent))
+        end = self.zone.after(times[first], recent, at=at) if first < len(times) else NEVER
+        return min(end, self._set_back(at, recent))
+
+    def _period(self, times: list[int], period: Period, at: int) -> int:
+        """Return when the calendar period of a window reaches the next event or leaves its first one behind."""
+        zone, unit = self.zone, period.unit
+        number = period_number(zone.day(at), unit)
+        low, high = zone.period_bounds(period, at)
+        turns = [number]  # a clock that is set back across midnight brings the day before again
+        first, coming = bisect_right(times, low), bisect_right(times, high)
+        if first < len(times):
+            turns.append(period_number(zone.day(times[first]), unit) - period.offset + period.count)
+        if coming < len(times):
+            turns.append(period_number(zone.day(times[coming]), unit) - period.offset)
+        return min(zone.next_edge(first_day(turn, unit), at) for turn in turns)
 
     def _regularly(self, node: nodes.Regularly, times: list[int], at: int) -> int:
         """Return when the number of periods with an event passes the bound, exactly."""

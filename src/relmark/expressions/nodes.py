@@ -53,6 +53,7 @@ __all__ = [
     "Fill",
     "Ids",
     "InPeriod",
+    "IsEmpty",
     "IsIn",
     "IsNull",
     "LastEvent",
@@ -203,6 +204,14 @@ class IsNull(Expression):
 
 
 @attrs.frozen(eq=False, repr=False)
+class IsEmpty(Expression):
+    """Whether a set of tags has no member, or a text no character; unknown where `arg` is."""
+
+    op: ClassVar[str] = "is_empty"
+    arg: Expression
+
+
+@attrs.frozen(eq=False, repr=False)
 class Matches(Expression):
     """A test of text, or of a set of tags, against texts; unknown where `arg` is. `casefold` folds both sides first.
 
@@ -339,7 +348,9 @@ class AtLeast(Expression):
 
 
 _FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
-EVENT_NODES = (Prop, Literal, Fill, Arithmetic, Compare, Between, IsIn, IsNull, Matches, Not, And, Or, AtLeast)
+EVENT_NODES = (
+    Prop, Literal, Fill, Arithmetic, Compare, Between, IsIn, IsNull, IsEmpty, Matches, Not, And, Or, AtLeast,
+)  # fmt: skip
 """What a predicate over the properties of one event may be made of; it does not depend on as_of."""
 
 

@@ -47,6 +47,7 @@ def _operations() -> dict[str, Operation]:
         "in": Operation(lambda arg, values: arg.is_in(values), {"arg": "expression", "values": "values"}, {}),
         "not_in": Operation(lambda arg, values: arg.not_in(values), {"arg": "expression", "values": "values"}, {}),
         "is_null": Operation(nodes.IsNull, {"arg": "expression"}, {}),
+        "is_empty": Operation(nodes.IsEmpty, {"arg": "expression"}, {}),
         "not_null": Operation(lambda arg: arg.not_null(), {"arg": "expression"}, {}),
         "in_period": Operation(nodes.InPeriod, {"arg": "expression", "unit": "name"}, {"offset": "whole"}),
         "regularly": Operation(
@@ -62,7 +63,7 @@ def _operations() -> dict[str, Operation]:
         "sequence": Operation(
             builders.sequence,
             {"steps": "selections"},
-            {"within": "duration", "strict": "flag", "exclude": "selections"},
+            {"within": "duration", "strict": "flag", "exclude": "selections", "apart": "duration", "recent": "span"},
         ),
         "not_followed_by": Operation(
             nodes.NotFollowedBy,

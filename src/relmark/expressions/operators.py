@@ -93,6 +93,10 @@ class Expression:
 
     # Text and tags
 
+    def is_empty(self) -> Expression:
+        """Return whether the set of tags has no member, or the text no character; a missing one is neither."""
+        return nodes.IsEmpty(self)
+
     def contains(self, value: str, *, casefold: bool = False) -> Expression:
         """Return whether the text has a part, or the set of tags a member."""
         return self._matches("contains", (value,), casefold)

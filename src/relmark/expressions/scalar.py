@@ -39,8 +39,8 @@ __all__ = ["EventsOf", "Person", "Program", "events_of", "program_of"]
 
 _BOOLEAN = (
     nodes.And, nodes.AtLeast, nodes.Between, nodes.Compare, nodes.DateWindow, nodes.Everyone, nodes.Ids, nodes.InPeriod,
-    nodes.IsIn, nodes.IsNull, nodes.LastEvent, nodes.Matches, nodes.Not, nodes.NotFollowedBy, nodes.Or, nodes.Regularly,
-    nodes.Sample, nodes.SegmentRef, nodes.Sequence,
+    nodes.IsEmpty, nodes.IsIn, nodes.IsNull, nodes.LastEvent, nodes.Matches, nodes.Not, nodes.NotFollowedBy, nodes.Or,
+    nodes.Regularly, nodes.Sample, nodes.SegmentRef, nodes.Sequence,
 )  # fmt: skip
 
 
@@ -221,6 +221,8 @@ class _Compiler:
                 return scalar_values.is_in(node, self.value(arg), self.zone)
             case nodes.IsNull(arg=arg):
                 return scalar_values.is_null(self.value(arg))
+            case nodes.IsEmpty(arg=arg):
+                return scalar_values.is_empty(node, self.value(arg))
             case nodes.Matches(arg=arg):
                 return scalar_values.matches(node, self.value(arg))
             case nodes.Age(arg=arg):
@@ -251,7 +253,7 @@ class _Compiler:
                 return scalar_events.not_followed_by(node, self.finder(events), self.finder(then), self.zone)
             case nodes.Sequence(steps=steps, exclude=exclude):
                 return scalar_events.sequence(
-                    node, [self.finder(step) for step in steps], [self.finder(one) for one in exclude]
+                    node, [self.finder(step) for step in steps], [self.finder(one) for one in exclude], self.zone
                 )
             case nodes.Everyone():
                 return lambda _, __: True

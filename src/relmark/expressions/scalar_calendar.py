@@ -93,10 +93,18 @@ class Zone:
             return Dated(at - length(span)) if rest else Dated(self.midnight(day - days))
         return Dated(self.midnight(int(days_before(np.array([day], dtype=np.int64), span)[0])))
 
-    def after(self, time: int, *spans: Span | None) -> int:
+    def back(self, at: int, spans: tuple[Span, ...]) -> int:
+        """Return the point in time several spans before another."""
+        for span in spans:
+            at = self.before(at, span)
+        return at
+
+    def after(self, time: int, *spans: Span | None, at: int | None = None) -> int:
         """Return the first instant that lies spans after a time, so that it is as far back from there.
 
-        Where a span counts on the calendar it is found by bisection: going back never leaves the order of time.
+        Where a span counts on the calendar it is found by bisection: going back keeps the order of time, but for an
+        hour that the clock shows twice. With `at`, from which the time is less far back, what is returned is later than
+        `at` and not later than the first such instant: where the clock changes before it, that change.
         """
         given = [span for span in spans if span is not None]
         elapsed = [length(span) for span in given if isinstance(span, timedelta)]
@@ -110,15 +118,36 @@ class Zone:
                 low += max((span.days + 28 * span.months - 4) * DAY, 0)
                 high += (span.days + 31 * span.months + 4) * DAY
 
-        def reached(at: int) -> bool:
-            for span in given:
-                at = self.before(at, span)
-            return at >= time
+        def reached(moment: int) -> bool:
+            return self.back(moment, tuple(given)) >= time
 
         low -= 1
+        if at is not None:
+            low = max(low, int(at))
+            high = max(high, low + 1)
+            change = self.next_offset(low, high)
+            if change is not None:
+                if not reached(change - 1):
+                    return change
+                high = change - 1
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if reached(middle) else (middle, high)
+        return high
+
+    def next_offset(self, low: int, high: int) -> int | None:
+        """Return the first instant after `low`, up to `high`, at which the clock has another offset from UTC."""
+        if self._zone is None:
+            return None
+        marks = np.append(np.arange(low, high, DAY, dtype=np.int64), high)
+        offsets = to_local(marks, self.name) - marks
+        places = np.flatnonzero(offsets != offsets[0])
+        if len(places) == 0:
+            return None
+        low, high = int(marks[places[0] - 1]), int(marks[places[0]])
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.wall(middle) - middle == offsets[0] else (low, middle)
         return high
 
     def period_bounds(self, period: Period, at: int) -> tuple[int, int]:

@@ -51,12 +51,11 @@ class Finder:
         The closure of its ``where``.
     """
 
-    __slots__ = ("_test", "_types", "key", "selection")
+    __slots__ = ("_test", "key", "selection")
 
     def __init__(self, selection: Selection, test: Call | None) -> None:
         self.selection = selection
         self.key = canonical(written(selection))
-        self._types = selection.types
         self._test = test
 
     def __call__(self, who: Person) -> Events:
@@ -69,10 +68,11 @@ class Finder:
             return result
 
     def _find(self, who: Person) -> Events:
-        if len(self._types) == 1:
-            times, rows = who.events(self._types[0])
+        types = self.selection.types or self.selection.names(who.types)
+        if len(types) == 1:
+            times, rows = who.events(types[0])
         else:
-            pairs = [pair for name in self._types for pair in zip(*who.events(name), strict=True)]
+            pairs = [pair for name in types for pair in zip(*who.events(name), strict=True)]
             pairs.sort(key=_time)
             times, rows = [time for time, _ in pairs], [row for _, row in pairs]
         test = self._test
@@ -88,7 +88,7 @@ def _time(pair: tuple[int, Any]) -> int:
 
 def span(window: Window, zone: Zone) -> Span:
     """Return the function of times and an instant that gives the places of the first event in a window and the last."""
-    ago, within, during = window.ago, window.within, window.during
+    ago, within, during, back = window.ago, window.within, window.during, window.back
     first, until = window.first(zone.name), window.last(zone.name)
     since = None if first is None else first - 1
     simple = since is None and until is None and ago is None and during is None
@@ -98,7 +98,7 @@ def span(window: Window, zone: Zone) -> Span:
     def call(times: list[int], at: int) -> tuple[int, int]:
         end = at if ago is None else zone.before(at, ago)
         high = last_seen(end)
-        low = None if within is None else last_seen(zone.before(end, within))
+        low = None if within is None else last_seen(zone.back(at, back))
         if since is not None:
             low = since if low is None else max(low, since)
         if until is not None:
@@ -343,13 +343,13 @@ def not_followed_by(node: nodes.NotFollowedBy, find: Finder, answers: Finder, zo
     return call
 
 
-def sequence(node: nodes.Sequence, steps: list[Finder], exclude: list[Finder]) -> Call:
+def sequence(node: nodes.Sequence, steps: list[Finder], exclude: list[Finder], zone: Zone) -> Call:
     """Return whether the steps were done in order."""
-    return lambda who, at: chain_found(node, steps, exclude, who, at) is not None
+    return lambda who, at: chain_found(node, steps, exclude, zone, who, at) is not None
 
 
 def chain_found(
-    node: nodes.Sequence, steps: list[Finder], exclude: list[Finder], who: Person, at: int
+    node: nodes.Sequence, steps: list[Finder], exclude: list[Finder], zone: Zone, who: Person, at: int
 ) -> tuple[int, int] | None:
     """Return the first and the last time of steps that were done in order, None where they were not."""
     found = [find(who)[0] for find in steps]
@@ -357,7 +357,11 @@ def chain_found(
     if not all(found):
         return None
     barred = sorted({time for find in exclude for time in find(who)[0]})
-    for start, end in _strict_chains(who, found) if node.strict else chains_of(found):
+    apart = 1 if node.apart is None else length(node.apart)
+    after = None if node.recent is None else last_seen(zone.before(at, node.recent))
+    for start, end in _strict_chains(who, found, apart) if node.strict else chains_of(found, apart):
+        if after is not None and end <= after:
+            continue
         if node.within is not None and end - start > length(node.within):
             continue
         after = bisect_right(barred, start)
@@ -366,14 +370,14 @@ def chain_found(
     return None
 
 
-def chains_of(found: list[list[int]]) -> list[tuple[int, int]]:
+def chains_of(found: list[list[int]], apart: int = 1) -> list[tuple[int, int]]:
     """Return for each time of the last step that ends a chain its latest start and itself: no other start is better."""
     chains = [(time, time) for time in found[0]]
     for times in found[1:]:
         longer = []
         k, start = 0, None
         for time in times:
-            while k < len(chains) and chains[k][1] < time:
+            while k < len(chains) and chains[k][1] <= time - apart:
                 start = chains[k][0]  # starts ascend with their ends
                 k += 1
             if start is not None:
@@ -382,7 +386,7 @@ def chains_of(found: list[list[int]]) -> list[tuple[int, int]]:
     return chains
 
 
-def _strict_chains(who: Person, found: list[list[int]]) -> list[tuple[int, int]]:
+def _strict_chains(who: Person, found: list[list[int]], apart: int) -> list[tuple[int, int]]:
     """Return the chains whose steps are at instants that follow each other directly among all of the person's."""
     place = {time: k for k, time in enumerate(who.times())}
     steps = [{place[time] for time in times} for times in found]
@@ -391,5 +395,8 @@ def _strict_chains(who: Person, found: list[list[int]]) -> list[tuple[int, int]]
     return [
         (every[k], every[k + last])
         for k in sorted(steps[0])
-        if all(k + number in steps[number] for number in range(1, last + 1))
+        if all(
+            k + number in steps[number] and every[k + number] - every[k + number - 1] >= apart
+            for number in range(1, last + 1)
+        )
     ]

@@ -38,6 +38,7 @@ __all__ = [
     "field",
     "fill",
     "in_period",
+    "is_empty",
     "is_in",
     "is_null",
     "literal",
@@ -271,6 +272,20 @@ def is_in(node: nodes.IsIn, arg: Call, zone: Zone) -> Call:
 def is_null(arg: Call) -> Call:
     """Return whether a value is unknown."""
     return lambda who, at: arg(who, at) is None
+
+
+def is_empty(node: nodes.IsEmpty, arg: Call) -> Call:
+    """Return whether a set of tags has no member, or a text no character."""
+
+    def call(who: Any, at: int) -> bool | None:
+        value = arg(who, at)
+        if value is None:
+            return None
+        if value.__class__ is not str and value.__class__ is not frozenset:
+            raise _refuse(node, value, "a text or a set of tags")
+        return not value
+
+    return call
 
 
 def matches(node: nodes.Matches, arg: Call) -> Call:

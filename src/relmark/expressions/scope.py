@@ -18,6 +18,7 @@ from relmark.expressions.column_tests import (
     constant,
     filled,
     is_between,
+    is_empty,
     is_in,
     is_missing,
     matches,
@@ -77,6 +78,8 @@ class Scope:
             case nodes.IsNull(arg=arg):
                 missing = is_missing(self.column(arg))
                 return Truth.constant(value=False, n=self.n) if missing is None else Truth(missing)
+            case nodes.IsEmpty(arg=arg):
+                return is_empty(self.column(arg))
             case nodes.Matches(op=op, arg=arg, values=values, casefold=casefold):
                 return matches(op, self.column(arg), values, casefold=casefold)
             case nodes.Literal(value=value):

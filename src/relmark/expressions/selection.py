@@ -6,6 +6,7 @@ figure of the events is meant, `count(within=days(30))` or `exists()`, and give 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
 from datetime import date, datetime, timedelta
 from typing import NoReturn, TypedDict, Unpack
@@ -14,7 +15,7 @@ import attrs
 
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
-from relmark.core.spans import Span, check_span
+from relmark.core.spans import CalendarSpan, Span, calendar_days, check_span
 from relmark.core.time import Instant, duration, instant
 from relmark.expressions import nodes
 from relmark.expressions.literals import moment_value, plain_text
@@ -72,6 +73,18 @@ class Window:
         if type(self.since) is type(self.until) and None not in both and _later(*both):
             raise InputError(f"since {self.since} is after until {self.until}: the window is empty.")
 
+    @property
+    def back(self) -> tuple[Span, ...]:
+        """The spans that lie between as_of and the beginning of `within`, to be gone back one after the other.
+
+        Local days of both are one span, so that no time of the wall clock is looked for on the day between, where it
+        may be skipped: the windows of a daily run then touch and never overlap.
+        """
+        both = tuple(span for span in (self.ago, self.within) if span is not None)
+        if len(both) == 2 and all(isinstance(span, CalendarSpan) and not span.months for span in both):
+            return (calendar_days(sum(span.days for span in both)),)
+        return both
+
     def first(self, tz: str) -> int | None:
         """Return the first instant from `since` on, in microseconds UTC: a date's local midnight."""
         return None if self.since is None else instant(self.since, tz=tz)
@@ -120,18 +133,25 @@ class Selection:
         Names of event types; an event of any of them is looked at.
     where : Expression, optional
         A boolean expression over `prop(...)`.
+    any_type : bool
+        Events of every type that the customer has; then there are no names.
     """
 
     types: tuple[str, ...]
     where: Expression | None = None
+    any_type: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Check the names and that the predicate is about events alone."""
-        if not self.types or any(name == "" or not isinstance(name, str) for name in self.types):
+        if self.any_type == bool(self.types) or any(name == "" or not isinstance(name, str) for name in self.types):
             raise InputError(f"event({', '.join(map(shown, self.types))}): names of event types are needed.")
         object.__setattr__(self, "types", tuple(sorted({plain_text("event", name) for name in self.types})))
         if self.where is not None:
             _about_events(self.where)
+
+    def names(self, known: Iterable[str]) -> tuple[str, ...]:
+        """Return the types that are looked at, of those that there are."""
+        return tuple(sorted(known)) if self.any_type else self.types
 
     # Figures
 
@@ -193,11 +213,11 @@ class Selection:
         """Return whether at least `min_periods` of the last `of` periods have an event."""
         return nodes.Regularly(self, min_periods, of, period)
 
-    def first_time(self, within: timedelta) -> Expression:
+    def first_time(self, within: Span) -> Expression:
         """Return whether the very first event lies in the window: there is one in it and none before it."""
         return self.exists(within=within) & ~self.exists(ago=within)
 
-    def stopped(self, active: timedelta, silent: timedelta) -> Expression:
+    def stopped(self, active: Span, silent: Span) -> Expression:
         """Return whether there is no event in the last `silent`, and one in the `active` before that."""
         return self.exists(within=active, ago=silent) & ~self.exists(within=silent)
 

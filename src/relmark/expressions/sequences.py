@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from relmark.core.partition import Partition
 
-__all__ = ["StepEvents", "in_order", "in_strict_order"]
+__all__ = ["Pace", "StepEvents", "in_order", "in_strict_order"]
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -41,6 +41,34 @@ class StepEvents:
     number: int
     part: Partition
     chosen: BoolArray | None
+
+
+@attrs.frozen(eq=False)
+class Pace:
+    """How fast the steps have to be, in microseconds.
+
+    Parameters
+    ----------
+    within : int, optional
+        The longest time from the first step to the last.
+    apart : int
+        The least time between two steps; 1 where any will do.
+    after : int or ndarray of int64, shape (k,), optional
+        The last step is later than this: one instant for all, or one for each customer.
+    """
+
+    within: int | None = None
+    apart: int = 1
+    after: int | IntArray | None = None
+
+    def fits(self, customer: IntArray, begin: IntArray, end: IntArray) -> BoolArray:
+        """Return which chains are short and recent enough."""
+        good = np.ones(len(end), dtype=np.bool_)
+        if self.within is not None:
+            good &= end - begin <= self.within
+        if self.after is not None:
+            good &= end > (self.after[customer] if isinstance(self.after, np.ndarray) else self.after)
+        return good
 
 
 @attrs.frozen(eq=False)
@@ -106,7 +134,7 @@ def _block(events: list[StepEvents], start: int, stop: int) -> _Block | None:
     return _Block(customer, time, number, new_customer, new_instant)
 
 
-def in_order(events: list[StepEvents], n_steps: int, within: int | None, k: int) -> BoolArray:
+def in_order(events: list[StepEvents], n_steps: int, pace: Pace, k: int) -> BoolArray:
     """Return which of k customers did the steps in order.
 
     Parameters
@@ -114,8 +142,7 @@ def in_order(events: list[StepEvents], n_steps: int, within: int | None, k: int)
     events : list of StepEvents
         Selections 0 to n_steps - 1 are the steps; those after them may not lie strictly between the first and the last.
     n_steps : int
-    within : int, optional
-        The longest time from the first step to the last.
+    pace : Pace
     k : int
         The number of customers.
     """
@@ -126,16 +153,15 @@ def in_order(events: list[StepEvents], n_steps: int, within: int | None, k: int)
         first_row = np.maximum.accumulate(np.where(block.new_customer, position, 0))
         # The row before all of this instant's: what is strictly earlier ends there.
         before = np.maximum.accumulate(np.where(block.new_instant, position, 0)) - 1
+        reached = before if pace.apart <= 1 else _rows_apart(block, pace.apart)
         start = np.where(number == 0, position, -1)
         for step in range(1, n_steps):
-            earlier = np.maximum.accumulate(start)[before]
-            # At a customer's first instant `before` is a row of somebody else.
-            start = np.where((number == step) & (before >= first_row) & (earlier >= first_row), earlier, -1)
+            earlier = np.maximum.accumulate(start)[reached]
+            # At a customer's first instant it is a row of somebody else.
+            start = np.where((number == step) & (reached >= first_row) & (earlier >= first_row), earlier, -1)
         ends = np.flatnonzero(start >= 0)
         begins = start[ends]
-        good = np.ones(len(ends), dtype=np.bool_)
-        if within is not None:
-            good &= time[ends] - time[begins] <= within
+        good = pace.fits(block.customer[ends], time[begins], time[ends])
         if (number >= n_steps).any():
             barrier = np.maximum.accumulate(np.where(number >= n_steps, position, -1))[before[ends]]
             good &= ~((barrier >= first_row[ends]) & (time[barrier] > time[begins]))
@@ -143,7 +169,16 @@ def in_order(events: list[StepEvents], n_steps: int, within: int | None, k: int)
     return result
 
 
-def in_strict_order(events: list[StepEvents], n_steps: int, n_excluded: int, within: int | None, k: int) -> BoolArray:
+def _rows_apart(block: _Block, apart: int) -> IntArray:
+    """Return for each row the last one of its customer at least so long before; a row of somebody else for none."""
+    different, rank = np.unique(block.time, return_inverse=True)
+    size = len(different) + 1
+    back = np.searchsorted(different, different - apart, side="right")  # one more than the rank of the last so early
+    keys = block.customer * size + rank
+    return np.asarray(np.searchsorted(keys, block.customer * size + back[rank], side="left") - 1)
+
+
+def in_strict_order(events: list[StepEvents], n_steps: int, n_excluded: int, pace: Pace, k: int) -> BoolArray:
     """Return which of k customers did the steps at instants that follow each other directly.
 
     Selections 0 to n_steps - 1 are the steps, the next n_excluded are excluded, and the last one has every event.
@@ -158,8 +193,9 @@ def in_strict_order(events: list[StepEvents], n_steps: int, n_excluded: int, wit
         good = customer[:last] == customer[n_steps - 1 :]
         for step in range(n_steps):
             good &= np.logical_or.reduceat(number == step, begins)[step : step + last]
-        if within is not None:
-            good &= time[n_steps - 1 :] - time[:last] <= within
+        good &= pace.fits(customer[:last], time[:last], time[n_steps - 1 :])
+        for step in range(1, n_steps) if pace.apart > 1 else ():
+            good &= time[step : step + last] - time[step - 1 : step - 1 + last] >= pace.apart
         if n_excluded:
             excluded = (number >= n_steps) & (number < n_steps + n_excluded)
             barred = np.logical_or.reduceat(excluded, begins)

@@ -1,8 +1,8 @@
 """The stored form of a rule: JSON-ready objects with an ``op``, read with every problem at once.
 
 A plain value stands for itself; a date is ``{"date": "2026-11-01"}``, an instant ``{"instant":
-"2026-11-01T00:00:00Z"}``, a duration ISO 8601, a selection of events ``{"types": [...], "where": ...}``. What has its
-default is left out.
+"2026-11-01T00:00:00Z"}``, a duration ISO 8601, a selection of events ``{"types": [...], "where": ...}`` or
+``{"types": "any"}``. What has its default is left out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def written(value: Any) -> Any:
         return body
     if isinstance(value, Selection):
         where = {} if value.where is None else {"where": written(value.where)}
-        return {"types": list(value.types), **where}
+        return {"types": "any" if value.any_type else list(value.types), **where}
     if isinstance(value, tuple):
         return [written(item) for item in value]
     if isinstance(value, (timedelta, CalendarSpan)):
@@ -329,8 +329,10 @@ class _Reader:
         return None
 
     def read_selection(self, value: Any, path: str) -> Selection | None:
-        if not isinstance(value, Mapping) or not isinstance(value.get("types"), (list, tuple)):
-            self.fail(path, "wrong_type", f"{shown(value)} selects no events.", 'Write {"types": ["purchase"]}.')
+        any_type = isinstance(value, Mapping) and value.get("types") == "any"
+        if not isinstance(value, Mapping) or not (any_type or isinstance(value.get("types"), (list, tuple))):
+            hint = 'Write {"types": ["purchase"]}, or {"types": "any"} for events of every type.'
+            self.fail(path, "wrong_type", f"{shown(value)} selects no events.", hint)
             return None
         before = len(self.problems)
         for key in value:
@@ -339,13 +341,17 @@ class _Reader:
                 self.fail(
                     path, "unknown_key", f"unknown key {shown(str(key)[:64])} of events; they have types, where.", hint
                 )
-        types = [self.read_name(name, f"{path}.types[{k}]") for k, name in enumerate(value["types"])]
+        types = (
+            [self.read_name(name, f"{path}.types[{k}]") for k, name in enumerate(value["types"])]
+            if not any_type
+            else []
+        )
         where = self.expression(value["where"], f"{path}.where") if "where" in value else None
         if len(self.problems) > before:
             known = [name for name in types if name is not None]
             return _half(known, where) if known else None
         try:
-            return Selection(tuple(types), where)  # type: ignore[arg-type]
+            return Selection(tuple(types), where, any_type)  # type: ignore[arg-type]
         except InputError as error:
             self.fail(path, "wrong_value", str(error))
             return None

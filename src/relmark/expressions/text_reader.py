@@ -56,6 +56,7 @@ _VALUE_METHODS = frozenset(
         "fill",
         "has_word",
         "in_period",
+        "is_empty",
         "is_in",
         "is_null",
         "like",
@@ -217,6 +218,10 @@ class _Reader:
             self.words.take()
             frame.keyword = name
             return True
+        if name == "event" and [self.words.look(k).value for k in range(3)] == [".", "any", "("]:
+            for _ in range(3):
+                self.words.take()
+            return self._open(_Frame("call", word.start, builders.event.any, "event.any"))
         called = following.value == "(" and following.kind == "sign"
         if name in _FUNCTIONS and called:
             self.words.take()

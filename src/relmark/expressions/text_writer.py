@@ -27,7 +27,7 @@ def selection_text(selection: Selection) -> str:
     """Return the text of the events that a rule looks at."""
     types = [_quoted(name) for name in selection.types]
     where = [] if selection.where is None else [f"where={expression_text(selection.where)}"]
-    return f"event({', '.join(types + where)})"
+    return f"event{'.any' if selection.any_type else ''}({', '.join(types + where)})"
 
 
 def duration_call(value: Span) -> str:
@@ -112,7 +112,7 @@ def _method(node: Expression) -> str:
     match node:
         case nodes.Fill(arg=arg, value=value):
             return f"{_in(arg, _ATOM)}.fill({literal_text(value.value)})"
-        case nodes.Age(arg=arg) | nodes.IsNull(arg=arg):
+        case nodes.Age(arg=arg) | nodes.IsNull(arg=arg) | nodes.IsEmpty(arg=arg):
             return f"{_in(arg, _ATOM)}.{node.op}()"
         case nodes.Between(arg=arg, low=low, high=high):
             return f"{_in(arg, _ATOM)}.between({literal_text(low.value)}, {literal_text(high.value)})"
@@ -138,6 +138,7 @@ def _sequence(node: nodes.Sequence) -> str:
         parts.append("strict=True")
     if node.exclude:
         parts.append(f"exclude=[{', '.join(selection_text(item) for item in node.exclude)}]")
+    parts += [f"{name}={duration_call(v)}" for name in ("apart", "recent") if (v := getattr(node, name)) is not None]
     return f"sequence({', '.join(parts)})"
 
 

@@ -67,7 +67,7 @@ def check_limits(expression: Expression, limits: Limits) -> None:
             raise LimitError(f"{steps:,} steps: {limits.steps} are allowed.", path=path, code="too_many_steps")
         window = getattr(node, "window", None)
         for owner in (node, window):
-            for name in ("within", "ago", "recent", "duration", "period"):
+            for name in ("within", "ago", "recent", "apart", "duration", "period"):
                 span = getattr(owner, name, None)
                 if isinstance(span, timedelta) and span > longest:
                     raise LimitError(

@@ -8,6 +8,7 @@ lead, with a line for every rule that adds up exactly. `calibrate` compares scor
 
 from relmark.scoring import presets
 from relmark.scoring.calibration import Calibration, Cut, calibrate
+from relmark.scoring.check import CheckedScore
 from relmark.scoring.decay import HalfLife, LinearDecay, StepDecay, half_life, linear_decay, step_decay
 from relmark.scoring.explanation import EventPoints, LeadExplanation, Line
 from relmark.scoring.lead_score import LeadScore
@@ -22,6 +23,7 @@ __all__ = [
     "BandTable",
     "ByValue",
     "Calibration",
+    "CheckedScore",
     "Cut",
     "EventPoints",
     "Grade",

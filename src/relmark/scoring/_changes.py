@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from relmark.expressions.next_change import horizon
 from relmark.expressions.scalar import Person
+from relmark.expressions.scalar_calendar import Dated
 from relmark.scoring._fading import Branch, Flow
 from relmark.scoring._falls import Fall, clamp, without_opposites
 from relmark.scoring._one import Found, ScoreProgram, _Each
@@ -53,6 +54,8 @@ class Course:
         The second value is false where the work of the search was used up: then nothing changes before that instant,
         and asking again at it goes on.
         """
+        if self.person.as_of.__class__ is Dated and self._at_midnight(bands=bands):
+            return self.start, True
         moment, end = self.start, horizon(self.start)
         given = [one.kept for one in self.found]
         totals = self.program.summed(given)
@@ -83,6 +86,17 @@ class Course:
             if self.program.grade(groups) != self._grade or not (watched[0].low <= totals.total < watched[0].high):
                 return moment, True
         return None, True
+
+    def _at_midnight(self, *, bands: bool) -> bool:
+        """Return whether a date and the instant of its midnight have another answer; else go on from the instant."""
+        found = [rule.found(self.person, self.start) for rule in self.program.rules]
+        was, now = (self.program.summed([one.kept for one in ones]) for ones in (self.found, found))
+        total = self._watched(was.total, was.groups, bands=bands)[0]
+        same_grade = not bands or self.program.grade(now.groups) == self._grade
+        if not (total.low <= now.total < total.high and same_grade):
+            return True
+        self.found = found
+        return False
 
     @staticmethod
     def _first(flows: list[Flow], watched: list[_Watched], start: int, end: int) -> tuple[int | None, int, bool]:

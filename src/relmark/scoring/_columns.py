@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOf
 from relmark.core.columns import Column
 from relmark.core.errors import InputError
 from relmark.core.ordering import stable_order
@@ -108,7 +109,7 @@ def _each(rule: Rule, scope: BaseScope) -> FloatArray:
         if counted or plain:
             sums += np.bincount(codes, minlength=k)
             continue
-        given = _faded(points, rule.decay, codes, times, scope.seen_as_of.clock)
+        given = _faded(points, rule.decay, codes, times, scope.seen_as_of)
         if rule.cap_per is None:
             sums += whole_sums(codes, given, k)
         else:
@@ -134,7 +135,7 @@ def _happened(rule: Rule, scope: BaseScope, *, counted: bool) -> Iterator[tuple[
         if len(rows):
             yield _newest(rule, rows, counted=counted)
         return
-    for name in rule.each.types:
+    for name in rule.each.names(log.types):
         # Type by type: nothing here asks for an order between types, and merging them would cost a sort.
         rows = chosen_events(log, Selection((name,), rule.each.where), bounds, scope.tz)
         if len(rows):
@@ -162,18 +163,15 @@ def _newest(rule: Rule, rows: EventRows, *, counted: bool) -> tuple[Any, IntArra
     return rows.codes[kept], rows.times[kept], points if isinstance(points, float) else points[kept]
 
 
-def _faded(
-    points: float | FloatArray, decay: Decay | None, codes: Any, times: IntArray, as_of: int | IntArray
-) -> FloatArray:
-    """Return the points of each event after decay, in whole thousandths, half to even."""
+def _faded(points: float | FloatArray, decay: Decay | None, codes: Any, times: IntArray, as_of: AsOf) -> FloatArray:
+    """Return the points of each event after decay, by the wall clock up to a date, in thousandths, half to even."""
     out = np.empty(len(times))
     one = None if isinstance(points, np.ndarray) else points * 1000.0
     for low in range(0, len(times), _BLOCK):
         block = slice(low, low + _BLOCK)
         whole: Any = points[block] * 1000.0 if isinstance(points, np.ndarray) else one
         if decay is not None:
-            at = as_of[codes[block]] if isinstance(as_of, np.ndarray) else as_of
-            whole = whole * decay.factors(at - times[block])
+            whole = whole * decay.factors(as_of.take(codes[block]).ages(times[block], inclusive=True))
         out[block] = np.rint(whole)
     return out
 

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.errors import InputError
-from relmark.core.time import DAY
+from relmark.core.time import DAY, to_local
 from relmark.expressions import Expression, Window, scalar_values
 from relmark.expressions.lengths import length
 from relmark.expressions.nodes import Compare, Field, Literal, Prop
 from relmark.expressions.scalar import Person, Program, events_of, program_of
-from relmark.expressions.scalar_calendar import NEVER, Zone, period_number
+from relmark.expressions.scalar_calendar import NEVER, Dated, Zone, period_number
 from relmark.expressions.scalar_values import plain_literal
 from relmark.expressions.unknown import unknown_parts
 from relmark.scoring._falls import MANY, clamp
@@ -221,12 +221,19 @@ class _Each:
         return sorted([*kept, *newest.values()])
 
     def _faded(self, decay: Decay, times: Sequence[int], worth: Sequence[float], at: int) -> tuple[list[int], Any]:
-        """Return the points of events after decay, and their times as an array where they are many."""
+        """Return the points of events after decay, and their times as an array where they are many.
+
+        Up to a date points fade by the wall clock, as days since an event are counted.
+        """
+        dated = at.__class__ is Dated
         if len(times) >= MANY:
             stamps = np.array(times, dtype=np.int64)
             given = self.constant if self.constant is not None else np.array(worth)
-            return np.rint(given * decay.factors(at - stamps)).astype(np.int64).tolist(), stamps
+            ages = self.zone.wall(at) - to_local(stamps, self.zone.name) if dated else at - stamps
+            return np.rint(given * decay.factors(ages)).astype(np.int64).tolist(), stamps
         factor = decay.factor
+        if dated:
+            at, times = self.zone.wall(at), [self.zone.wall(time) for time in times]
         return [round(one * factor(at - time)) for time, one in zip(times, worth, strict=True)], None
 
     def period(self, time: int) -> int:

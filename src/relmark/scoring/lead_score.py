@@ -36,7 +36,9 @@ from relmark.expressions.walk import walk
 from relmark.scoring._columns import rule_thousandths, thousandths
 from relmark.scoring._one import ScoreProgram
 from relmark.scoring.bands import band_codes, read_bands
+from relmark.scoring.check import CheckedScore, check_score
 from relmark.scoring.explanation import LeadExplanation
+from relmark.scoring.json_schema import json_schema
 from relmark.scoring.points import plain
 from relmark.scoring.rules import Grade, Group, Rule, read_cap, read_floor
 from relmark.scoring.scores import BandMoves, LeadScores, ScoreHistory
@@ -326,6 +328,34 @@ class LeadScore(Definition):
         return {}
 
     # ---- the definition
+
+    @staticmethod
+    def check(body: Any, schema: Schema | None = None, limits: Limits | None = None) -> CheckedScore:
+        """Return the score of a definition from outside, or None, and every problem at once.
+
+        Parameters
+        ----------
+        body : str, bytes or mapping
+            JSON text, or what it holds.
+        schema : Schema, optional
+            What fields and events there are.
+        limits : Limits, optional
+            How large it may be.
+
+        Examples
+        --------
+        >>> found = LeadScore.check({"relmark": "lead_score", "version": 1, "name": "s", "rules": [
+        ...     {"name": "a", "when": {"op": "exist", "events": {"types": ["visit"]}}, "points": 3},
+        ...     {"name": "b", "each": {"types": []}, "points": 3}]})
+        >>> [problem.path for problem in found.problems]
+        ['$.rules[0].when.op', '$.rules[1].each']
+        """
+        return check_score(LeadScore, body, schema, limits)
+
+    @staticmethod
+    def json_schema() -> dict[str, Any]:
+        """Return the JSON Schema (2020-12) of the stored form, for editors and user interfaces."""
+        return json_schema()
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
         """Return what of the rules does not fit a schema, each with its JSON path; () where all fits."""

@@ -28,7 +28,7 @@ from relmark.expressions import (
 )
 from relmark.segmentation import presets
 from relmark.segmentation.by_clause import ClauseCounts
-from relmark.segmentation.checked import Checked
+from relmark.segmentation.check import Checked
 from relmark.segmentation.diff import SegmentDiff, diff
 from relmark.segmentation.drift import RfmDrift, drift
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid

@@ -23,7 +23,7 @@ from relmark.expressions.problems import Problem
 from relmark.expressions.stored import read
 from relmark.expressions.walk import check_depth, repeated
 from relmark.segmentation.by_clause import ClauseCounts, clause_counts
-from relmark.segmentation.checked import Checked, check_segment
+from relmark.segmentation.check import Checked, check_segment
 from relmark.segmentation.diff import SegmentDiff, diff
 from relmark.segmentation.json_schema import json_schema
 from relmark.segmentation.members import SegmentMembers, members

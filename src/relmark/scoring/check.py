@@ -1,0 +1,137 @@
+"""A lead score from a user interface: the score that it says, or everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from relmark.core.checks import shown
+from relmark.core.documents import Limits, check_nodes, open_envelope, parse_json
+from relmark.core.errors import DefinitionError, InputError
+from relmark.core.schema import Schema
+from relmark.expressions import Problem
+from relmark.expressions.kinds import problems as expression_problems
+from relmark.expressions.kinds import rule_problems
+from relmark.expressions.stored import read_parts
+from relmark.scoring.rules import Rule
+
+if TYPE_CHECKING:
+    from relmark.scoring.lead_score import LeadScore
+
+__all__ = ["CheckedScore", "check_score"]
+
+_UNKNOWN = {"unknown_field", "unknown_event", "unknown_property"}
+
+
+@attrs.frozen(eq=False)
+class CheckedScore:
+    """What came of a lead score from outside.
+
+    Attributes
+    ----------
+    score : LeadScore or None
+        The score; None where there are problems.
+    problems : tuple of Problem
+        Everything that is wrong, each with its path, code, message and hint.
+    """
+
+    score: LeadScore | None
+    problems: tuple[Problem, ...]
+
+    def __bool__(self) -> bool:
+        """Return whether the definition is right."""
+        return self.score is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the score's stored form and the problems as JSON-ready values."""
+        stored = None if self.score is None else self.score.to_dict()
+        return {"score": stored, "problems": [problem.to_dict() for problem in self.problems]}
+
+    def __str__(self) -> str:
+        return "no problems" if self.score else "\n".join(map(str, self.problems))
+
+
+def check_score(
+    kind: type[LeadScore], body: Any, schema: Schema | None = None, limits: Limits | None = None
+) -> CheckedScore:
+    """Return the score of JSON text or of what it holds, or every problem of it; no definition makes it raise."""
+    limits = limits or Limits()
+    if schema is not None and not isinstance(schema, Schema):
+        raise InputError(f"schema is {shown(schema)}: a Schema is needed, such as base.schema().")
+    try:
+        if isinstance(body, (str, bytes)):
+            body = parse_json(body, limits)
+        else:
+            check_nodes(body, limits)
+        content = open_envelope(body, kind.kind, kind.version)
+    except DefinitionError as error:
+        return CheckedScore(None, (_problem(error),))
+    found: list[Problem] = []
+    good: list[Any] = []
+    rules = content.get("rules")
+    for k, one in enumerate(rules if isinstance(rules, list) else []):
+        problems = _rule_problems(one, schema, limits, f"$.rules[{k}]")
+        found += problems
+        if not problems:
+            good.append(one)
+    score = None
+    if good or not found:  # what is not in a rule: names, groups, bands, grades
+        try:
+            score = kind.from_dict({**body, "rules": good} if found else body, limits)
+        except DefinitionError as error:
+            found.append(_problem(error))
+        except InputError as error:
+            found.append(Problem("$", "wrong_value", str(error)))
+    return CheckedScore(None if found else score, tuple(dict.fromkeys(found)))
+
+
+def _problem(error: DefinitionError) -> Problem:
+    return Problem(error.path, error.code, error.message, error.hint)
+
+
+def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) -> list[Problem]:
+    """Return what is wrong with one rule: every problem of its condition and events, and the first of the rest."""
+    found: list[Problem] = []
+    for key, part in _parts(body):
+        place = f"{path}.{key}"
+        wrapped = {"op": "exists", "events": part} if key == "each" else part
+        expression, problems = read_parts(wrapped, limits, place)
+        found += [attrs.evolve(one, path=one.path.replace(f"{place}.events", place, 1)) for one in problems]
+        if expression is not None and key in {"when", "each"}:
+            meaning = rule_problems if key == "when" else expression_problems
+            for one in meaning(expression, schema or Schema(), path=place):
+                if schema is not None or one.code not in _UNKNOWN:
+                    found.append(attrs.evolve(one, path=one.path.replace(f"{place}.events", place, 1)))
+    found = list(dict.fromkeys(found))
+    try:
+        rule = Rule._read(body, limits, path)  # noqa: SLF001
+    except DefinitionError as error:
+        if not any(error.path.startswith(f"{path}.{key}") for key, _ in _parts(body)) or not found:
+            found.append(_problem(error))
+        return found
+    except InputError as error:
+        return [*found, Problem(path, "wrong_value", str(error))]
+    for key, test in rule.tests():
+        for one in rule_problems(test, schema or Schema(), path=f"{path}.{key}"):
+            if (schema is not None or one.code not in _UNKNOWN) and one not in found and not _same(one, found):
+                found.append(one)
+    return found
+
+
+def _same(one: Problem, found: list[Problem]) -> bool:
+    return any(one.code == other.code and one.message == other.message for other in found)
+
+
+def _parts(body: Any) -> list[tuple[str, Any]]:
+    """Return the stored expressions and selections of a rule, with where they stand."""
+    if not isinstance(body, Mapping):
+        return []
+    parts = [(key, body[key]) for key in ("when", "each") if key in body]
+    points = body.get("points")
+    if isinstance(points, Mapping):
+        parts += [
+            (f"points.{key}", points[key]) for key in ("expression", "of") if isinstance(points.get(key), Mapping)
+        ]
+    return parts
