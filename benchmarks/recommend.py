@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from relmark import CustomerBase
 from relmark.recommend import Als, Ease, FactorModel, Interactions, ItemNeighbors, Rules, also_bought
 
 DATA = Path(os.environ.get("RELMARK_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -92,6 +93,30 @@ def pair_rivals() -> timing.Timing:
     return timing.paired(lambda: also_bought(x, min_count=least), rival, repeat=3)
 
 
+def reading() -> timing.Timing:
+    """Time two million order lines of a base read as they are coded, against ids decoded and coded again."""
+    rng = np.random.default_rng(0)
+    n = 2_000_000
+    who = rng.integers(0, 200_000, n)
+    orders = {
+        "customer": who.astype(str),
+        "sku": np.char.add("sku", rng.integers(0, 20_000, n).astype(str)),
+        "receipt": (who * 10 + rng.integers(0, 8, n)).astype(str),
+        "time": np.datetime64("2026-01-01", "s") + rng.integers(0, 200 * 86_400, n).astype("m8[s]"),
+        "amount": rng.random(n) * 20,
+    }
+    names = {"customer_id": "customer", "item": "sku", "order": "receipt", "time": "time", "value": "amount"}
+    base = CustomerBase.from_orders(orders, **names)
+
+    def again() -> None:
+        bought = base.purchases()
+        columns = base.events.to_columns()
+        Interactions.from_columns(**{name: columns[name] for name in ("customer_id", "item", "order", "time", "value")})
+        assert len(bought) == n
+
+    return timing.paired(lambda: Interactions.of(base), again, repeat=3)
+
+
 def one_customer() -> None:
     """Print how long one customer takes, in microseconds of CPU."""
     x = made_up(5000, 1000, 30)
@@ -119,6 +144,7 @@ if __name__ == "__main__":
         "top 20 from neighbors, 1,000 items": (neighbor_rivals(10_000, 1_000), "5 x implicit"),
         "top 20 from neighbors, 10,000 items": (neighbor_rivals(5_000, 10_000), "5 x implicit"),
     }
+    rows["2,000,000 lines of a base"] = (reading(), "5 x decoding")
     if (DATA / "online_retail.parquet").exists():
         rows["pairs of UCI invoices, 50 and more together"] = (pair_rivals(), "10 x mlxtend")
     else:

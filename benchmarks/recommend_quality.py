@@ -63,7 +63,7 @@ def chosen(x: Interactions, items: str) -> Ease:
         for lam in (100.0, 200.0, 500.0)
         for half in (None, 240, 120, 60, 30)
     }
-    result = compare(grid, earlier, items=items, resamples=2)
+    result = compare(grid, earlier, items=items)
     best = max(grid, key=lambda name: result.estimate(name).value)
     print(
         f"chosen on the 30 days before ({items} items): EASE, {best}, nDCG@10 {result.estimate(best).value:.3f} there"

@@ -48,7 +48,10 @@ def table():
 @pytest.fixture(scope="session")
 def items():
     return ItemTable.from_columns(
-        item=["cup", "pot", "tea"], category=["dishes", "dishes", "food"], price=[8.0, 20.0, 5.0]
+        item=["cup", "pot", "tea"],
+        category=["dishes", "dishes", "food"],
+        price=[8.0, 20.0, 5.0],
+        launched=np.array(["2026-06-01", "2026-07-01", "2026-10-15"], "M8[D]"),
     )
 
 

@@ -110,7 +110,10 @@ def check_against_mlxtend(x, least):
 
 
 def test_pairs_have_the_figures_of_mlxtend():
-    assert check_against_mlxtend(shop(), 3) > 100
+    x = shop()
+    columns = x.to_columns() | {"customer_id": x.to_columns()["order"] % 40}  # an order belongs to one customer
+    baskets = Interactions.from_columns(**{name: columns[name] for name in ("customer_id", "item", "order")})
+    assert check_against_mlxtend(baskets, 3) > 100
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relmark import ItemTable
+from relmark import CustomerBase, EventLog, ItemTable
 from relmark.recommend import (
     AfterPurchase,
     BuyAgain,
@@ -36,7 +36,7 @@ categories = st.lists(st.sampled_from([*KINDS, None]), min_size=10, max_size=10)
 prices = st.lists(st.one_of(st.none(), st.integers(1, 9).map(float)), min_size=10, max_size=10)
 stocks = st.lists(st.sampled_from([True, False, None]), min_size=10, max_size=10)
 some_items = st.lists(st.one_of(st.integers(0, 11), st.sampled_from(KINDS).map(Category)), max_size=4)
-gaps = st.integers(1, 60).map(lambda n: timedelta(days=n))
+gaps = st.one_of(st.integers(1, 60), st.integers(9, 30)).map(lambda n: timedelta(days=n))
 maybe = lambda strategy: st.one_of(st.none(), strategy)
 after = st.builds(
     AfterPurchase, of=some_items.filter(bool), within=gaps, block=maybe(some_items),
@@ -69,7 +69,7 @@ def made(rows, kinds=None, price=None, stock=None):
     return Interactions.from_columns(customer_id=customer, item=item, time=START + day, order=order, catalogue=items)
 
 
-def allowed(rules, customer, rows, kinds, price, stock):
+def allowed(rules, customer, rows, kinds, price, stock, as_of=NOW):
     """Say, item by item and from the lines themselves, which items the rules let through to a customer."""
     now = (np.datetime64(NOW) - START).astype(int)
     last = {}
@@ -79,7 +79,8 @@ def allowed(rules, customer, rows, kinds, price, stock):
     named = lambda names: {
         i for i in range(10) for n in names if (n == i if not isinstance(n, Category) else kinds[i] == n.name)
     }
-    within = lambda item, gap: now - last[item] < gap.days
+    # of what is exactly n days old, a date sees it among the n days before it, and an instant no more
+    within = lambda item, gap: now - last[item] < gap.days + (as_of == NOW)
     known = [price[i] for i in last if price[i] is not None]
     ok = set()
     for item in range(10):
@@ -111,17 +112,17 @@ def allowed(rules, customer, rows, kinds, price, stock):
 
 
 @settings(max_examples=200)
-@given(lines, categories, prices, stocks, rule_sets, specs, st.integers(1, 12))
-def test_what_may_not_come_never_comes_and_k_come_where_k_exist(rows, kinds, price, stock, rules, spec, k):
+@given(lines, categories, prices, stocks, rule_sets, specs, st.integers(1, 12), st.sampled_from([NOW, f"{NOW}T00:00"]))
+def test_what_may_not_come_never_comes_and_k_come_where_k_exist(rows, kinds, price, stock, rules, spec, k, as_of):
     x = made(rows, kinds, price, stock)
     model = spec.fit(x)
     people = [*range(6), 77]
-    recs = model.recommend(people, k, rules=rules, as_of=NOW)
+    recs = model.recommend(people, k, rules=rules, as_of=as_of)
     sold = {item for _, item, _, _ in rows}
     dropped = 0
     for customer in people:
         items = [rec.item for rec in recs.for_customer(customer)]
-        ok = allowed(rules, customer, rows, kinds, price, stock)
+        ok = allowed(rules, customer, rows, kinds, price, stock, as_of)
         own = {item for who, item, _, _ in rows if who == customer}
         could = own if isinstance(spec, BuyAgain) else sold  # buy again has a customer's own items alone to offer
         assert set(items) <= ok & could
@@ -175,11 +176,22 @@ def test_one_customer_alone_gets_what_all_together_get(rows, spec):
         )
 
 
+def orders_of(rows):
+    """Say, line by line, which order each is of: a customer's number, another one after 30 days without it."""
+    last, again, found = {}, {}, []
+    for who, item, day, order in sorted(rows, key=lambda row: row[2]):
+        if day - last.get((who, order), day) > 30:
+            again[who, order] = again.get((who, order), 0) + 1
+        last[who, order] = day
+        found.append(((who, order, again.get((who, order), 0)), item))
+    return found
+
+
 @given(lines, st.integers(1, 3))
 def test_pairs_agree_with_counting_baskets(rows, least):
     x = made(rows)
     baskets = {}
-    for _, item, _, order in rows:
+    for order, item in orders_of(rows):
         baskets.setdefault(order, set()).add(item)
     pairs = also_bought(x, min_count=least)
     expected = {}
@@ -197,3 +209,99 @@ def test_pairs_agree_with_counting_baskets(rows, least):
         assert pairs.confidence[row] == pytest.approx(expected[a, b] / n_item[a])
         assert pairs.llr[row] >= 0
         assert (pairs.leverage[row] > 1e-12) == (pairs.lift[row] > 1 + 1e-9)
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["purchase", "purchase", "view", "cart"]),
+        st.integers(0, 3),  # customer
+        st.one_of(st.none(), st.integers(0, 4)),  # item
+        st.integers(0, 3000),  # hours: over a change of the clock
+        st.one_of(st.none(), st.integers(0, 3)),  # order
+        st.one_of(st.none(), st.integers(-1, 3)),  # pieces
+    ),
+    min_size=1,
+    max_size=40,
+)
+HOUR = np.timedelta64(3_600_000_000, "us")
+BEGIN = np.datetime64("2026-01-01T00:00", "us")
+
+
+def orders_of_a_customer(rows):
+    """Say of which order each purchase is: its number, anew after 30 days without it, else its instant."""
+    last, again, found = {}, {}, {}
+    for place, (_, who, _, hour, order, _) in sorted(enumerate(rows), key=lambda pair: pair[1][3]):
+        if order is None:
+            found[place] = (who, None, hour)
+            continue
+        if hour - last.get((who, order), hour) > 30 * 24:
+            again[who, order] = again.get((who, order), 0) + 1
+        last[who, order] = hour
+        found[place] = (who, order, again.get((who, order), 0))
+    return found
+
+
+@settings(max_examples=150)
+@given(events, st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]), st.integers(0, 130), st.booleans())
+def test_a_base_with_weights_is_what_a_loop_over_its_events_gives(rows, tz, day, dated):
+    weights = {"purchase": 1.0, "view": 0.25, "cart": 0.5}
+    kind, who, what, hour, order, pieces = (list(column) for column in zip(*rows, strict=True))
+    times = BEGIN + np.array(hour) * HOUR
+    log = EventLog.from_columns(
+        customer_id=who,
+        type=kind,
+        time=[f"{time}Z" for time in times],
+        properties={"item": [None if i is None else f"i{i}" for i in what], "order": order, "quantity": pieces},
+    )
+    base = CustomerBase(events=log, tz=tz)
+    as_of = np.datetime64("2026-01-01") + day
+    as_of = as_of if dated else f"{as_of}T00:00Z"
+    limit = base.as_of(as_of).seen
+    with_items = {name for name in log.types if "item" in log.partition(name).properties}
+    weights = {name: weight for name, weight in weights.items() if name in with_items}
+    if "purchase" in log.types and "purchase" not in with_items:  # refused, and tried elsewhere
+        return
+    if not weights:
+        return
+    x = Interactions.of(base, weights=weights, as_of=as_of)
+    kept = {int(row) for row in x.row}
+    bought = base.purchases().until(as_of)
+    counted = set(bought.lines.row.tolist()) | {
+        k for k, name in enumerate(kind) if name != "purchase" and name in weights
+    }
+    seen = [k for k in range(len(rows)) if what[k] is not None and k in counted and times[k].astype(int) <= limit]
+    assert kept == set(seen)
+    assert x.row.tolist() == sorted(seen)
+    biggest = {}
+    for k in seen:
+        key = who[k], f"i{what[k]}"
+        biggest[key] = max(biggest.get(key, 0.0), weights[kind[k]])
+    dense = x.matrix().toarray()
+    for i, customer in enumerate(x.customer_id.tolist()):
+        for j, item in enumerate(x.item.tolist()):
+            assert dense[i, j] == biggest.get((customer, item), 0.0)
+    mine = {row: int(code) for row, code in zip(x.row.tolist(), x.order_code.tolist(), strict=True)}
+    purchases = [k for k in seen if kind[k] == "purchase"]
+    own = orders_of_a_customer([rows[k] for k in bought.lines.row.tolist()])
+    place = {row: k for k, row in enumerate(bought.lines.row.tolist())}
+    for a in purchases:
+        for b in purchases:
+            assert (mine[a] == mine[b]) == (own[place[a]] == own[place[b]])
+    pairs = {(own[place[a]], f"i{what[a]}") for a in purchases}
+    popular = Popular(by="orders").fit(x)
+    assert popular.counts.tolist() == [sum(item == other for _, other in pairs) for item in x.item.tolist()]
+    again = BuyAgain(half_life=None).fit(x).recommend(k=9)
+    assert {(c, rec.item) for c, items in again for rec in items} == {(who[k], f"i{what[k]}") for k in purchases}
+
+
+@given(lines, st.randoms(use_true_random=False))
+def test_a_mask_parts_the_rows_that_it_was_made_from(rows, random):
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    x = made(shuffled)
+    columns = x.to_columns()
+    assert columns["customer_id"].tolist() == [row[0] for row in shuffled]
+    assert columns["item"].tolist() == [row[1] for row in shuffled]
+    assert columns["order"].tolist() == [row[3] for row in shuffled]
+    mask = columns["time"] < START + 25
+    assert x.take(mask).to_columns()["item"].tolist() == [row[1] for row in shuffled if row[2] < 25]

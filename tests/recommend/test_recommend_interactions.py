@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from relmark import EventLog, ItemTable, days
-from relmark.errors import InputError, MissingColumnError
+from relmark import ItemTable, days
+from relmark.errors import InputError
 from relmark.recommend import Interactions
 
 DAY = np.timedelta64(1, "D")
@@ -22,9 +22,11 @@ def lines(**more):
 
 def test_lines_are_ordered_by_customer_item_and_time():
     x = lines()
-    assert x.customer_id[x.customer_code].tolist() == ["a", "a", "a", "b"]
-    assert x.item[x.item_code].tolist() == ["cup", "tea", "tea", "cup"]
-    assert x.quantity.tolist() == [4.0, 2.0, 3.0, 1.0]
+    own = x.lines
+    assert x.customer_id[own.customer].tolist() == ["a", "a", "a", "b"]
+    assert x.item[own.item].tolist() == ["cup", "tea", "tea", "cup"]
+    assert own.quantity.tolist() == [4.0, 2.0, 3.0, 1.0]
+    assert own.row.tolist() == [3, 1, 2, 0]
     assert repr(x) == "Interactions(4 lines, 2 customers, 2 items, 3 pairs, 2026-01-01 to 2026-01-05)"
     assert x.to_columns()["time"].dtype == "M8[us]"
     assert "customer_id" in str(x)
@@ -47,8 +49,10 @@ def test_the_matrix_decays_with_age():
     assert decayed == pytest.approx(np.array([[1.0, 0.5 + 1.0], [2**-0.5, 0.0]]))
     binary = x.matrix(half_life=days(4)).toarray()
     assert binary == pytest.approx(np.array([[1.0, 1.0], [2**-0.5, 0.0]]))
-    past = x.matrix("quantity", half_life=days(2), as_of="2026-01-03").toarray()
+    past = x.matrix("quantity", half_life=days(2), as_of="2026-01-03T00:00").toarray()
     assert past == pytest.approx(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    dated = x.matrix("quantity", half_life=days(2), as_of="2026-01-03").toarray()  # nothing of the third
+    assert dated == pytest.approx(np.array([[0.0, 1.0], [0.0, 0.0]]))
 
 
 def test_lines_without_quantity_count_one_piece():
@@ -83,7 +87,9 @@ def test_a_shuffle_changes_nothing_to_the_last_bit():
     order = rng.permutation(n)
     b = Interactions.from_columns(**{name: column[order] for name, column in columns.items()})
     for name, column in a.to_columns().items():
-        assert (b.to_columns()[name] == column).all()
+        assert (b.to_columns()[name] == column[order]).all()
+    for name in ("customer", "item", "time", "quantity", "value", "order"):
+        assert (getattr(a.lines, name) == getattr(b.lines, name)).all()
     assert (a.matrix("log", half_life=days(1)).data == b.matrix("log", half_life=days(1)).data).all()
 
 
@@ -99,7 +105,8 @@ def test_items_of_the_table_that_nobody_bought_are_items_too():
 
 def test_a_part_keeps_the_ids():
     x = lines()
-    early = x.until("2026-01-03")
+    early = x.until("2026-01-03T00:00")
+    assert len(x.until("2026-01-03")) == 1
     assert len(early) == 2
     assert early.customer_id.tolist() == ["a", "b"]
     assert early.last_time == 1767398400000000
@@ -113,32 +120,6 @@ def test_orders_take_the_place_of_customers():
     assert sorted(map(tuple, x.matrix().toarray().tolist())) == [(0, 1), (1, 0), (1, 1)]
     timeless = Interactions.from_columns(customer_id=[1, 1], item=[1, 2]).by_order()
     assert timeless.n_customers == 2
-
-
-def test_from_log_reads_properties():
-    log = EventLog.from_columns(
-        customer_id=[1, 2, 2],
-        type="purchase",
-        time=np.array(["2026-01-01", "2026-01-02", "2026-01-03"], "M8[D]"),
-        value=[3.0, 4.0, 5.0],
-        properties={"sku": [10.0, 11.0, None], "n": [1, 2, 3], "order": ["a", "b", "c"]},
-    )
-    x = Interactions.from_log(log, order="order", quantity="n")
-    assert x.item.tolist() == [10, 11]
-    assert x.value.tolist() == [3.0, 4.0]
-    assert x.quantity.tolist() == [1.0, 2.0]
-    assert x.customer_id.tolist() == [1, 2]
-    with pytest.raises(MissingColumnError, match=r"property 'skuu'.*Did you mean 'sku'"):
-        Interactions.from_log(log, item="skuu")
-
-
-def test_from_log_works_on_text_and_without_value():
-    log = EventLog.from_columns(
-        customer_id=["a"], type="view", time=np.array(["2026-01-01"], "M8[D]"), properties={"sku": ["x"]}
-    )
-    x = Interactions.from_log(log, "view")
-    assert x.item.tolist() == ["x"]
-    assert x.value is None
 
 
 @pytest.mark.parametrize(
@@ -166,5 +147,5 @@ def test_what_counts_time_needs_times():
         x.matrix(half_life=days(1))
     with pytest.raises(InputError, match="no time"):
         x.until("2026-01-01")
-    with pytest.raises(InputError, match="one boolean a line"):
+    with pytest.raises(InputError, match="one boolean per line"):
         x.take(np.array([0]))

@@ -4,7 +4,7 @@ import pytest
 from relmark import CustomerTable
 from relmark.core.auc import auc, delong_interval
 from relmark.errors import InputError, NotEnoughDataError
-from relmark.recommend import Interactions, look_alike
+from relmark.recommend import Centroid, Interactions, Ridge, look_alike
 from relmark.recommend._features import features_of
 from relmark.recommend.look_alike import lift_at
 
@@ -27,7 +27,7 @@ def tastes(seed=0, each=60):
 @pytest.mark.parametrize("method", ["ridge", "centroid"])
 def test_people_of_one_taste_are_found_where_activity_says_nothing(method):
     x = tastes()
-    found = look_alike(x, seed=np.arange(20), size=40, method=method, factors=4)
+    found = look_alike(x, seed=np.arange(20), size=40, method={"ridge": Ridge, "centroid": Centroid}[method](factors=4))
     assert np.mean(found.customer_id < 60) > 2 * 40 / 100  # 40 of the 100 others are of the seed's kind
     assert found.customer_id.min() >= 20
     assert found.auc > 0.7
@@ -41,17 +41,17 @@ def test_people_of_one_taste_are_found_where_activity_says_nothing(method):
 
 def test_the_seed_may_stay_in_and_unknown_people_are_counted():
     x = tastes()
-    found = look_alike(x, seed=[*range(20), 9999], size=1000, exclude_seed=False, factors=4)
+    found = look_alike(x, seed=[*range(20), 9999], size=1000, exclude_seed=False, method=Ridge(factors=4))
     assert len(found) == 120
     assert found.unknown_seed == 1
-    assert len(look_alike(x, seed=range(20), size=1000, factors=4)) == 100
+    assert len(look_alike(x, seed=range(20), size=1000, method=Ridge(factors=4))) == 100
 
 
 def test_the_same_answer_every_time_and_after_a_shuffle():
     x = tastes()
     order = np.random.default_rng(1).permutation(len(x))
     y = Interactions.from_columns(**{name: column[order] for name, column in x.to_columns().items()})
-    a, b = (look_alike(each, seed=range(20), size=30, factors=4) for each in (x, y))
+    a, b = (look_alike(each, seed=range(20), size=30, method=Ridge(factors=4)) for each in (x, y))
     assert a.customer_id.tolist() == b.customer_id.tolist()
     assert a.auc == b.auc
 
@@ -136,9 +136,9 @@ def test_the_interval_of_the_area_is_delongs():
 
 def test_level_is_the_callers_and_a_perfect_ranking_has_no_interval():
     table = {"customer_id": np.arange(100), "age": np.arange(100) % 50, "orders": np.arange(100) % 7}
-    wide, narrow = (
-        look_alike(table, seed=np.arange(40, 50), size=3, level=level).auc_interval for level in (0.99, 0.5)
-    )
+    found = look_alike(table, seed=np.arange(40, 50), size=3)
+    wide, narrow = found.auc_at(0.99), found.auc_at(0.5)
+    assert found.auc_interval == found.auc_at(0.95)
     assert wide.low < narrow.low < narrow.high < wide.high
     assert wide.level == 0.99
     clear = {"customer_id": np.arange(40), "of": (np.arange(40) < 20).astype(float)}

@@ -20,7 +20,7 @@ def test_neighbors_fitted_in_blocks_are_those_of_the_whole_table(measure, shrink
     monkeypatch.setattr(neighbors, "_PAIRS", 70)
     x = shop(lines=300)
     spec = ItemNeighbors(k=4, measure=measure, shrink=shrink, by=by, weight="quantity")
-    past = history_of(x.by_order() if by == "order" else x, weight="quantity")
+    past = history_of(x.lines.by_order() if by == "order" else x.lines, weight="quantity")
     m = x.n_items
     ones = past.matrix(m).astype(np.float64)
     ones.data[:] = 1.0

@@ -249,7 +249,7 @@ def held_arrays(thing):
         value = getattr(thing, attribute.name)
         if isinstance(value, np.ndarray):
             yield value
-        elif attrs.has(type(value)) and attribute.name in {"history", "neighbors"}:
+        elif attrs.has(type(value)) and attribute.name in {"history", "neighbors", "_lines"}:
             yield from held_arrays(value)
         elif isinstance(value, tuple) and attribute.name == "models":
             for part in value:

@@ -28,7 +28,7 @@ def split(data):
 
 def ndcg(split, spec, items="new"):
     model = spec.fit(split.train, as_of=split.as_of)
-    result = quality(model, split.test, items=items, resamples=2)
+    result = quality(model, split.test, items=items)
     return result.ndcg.mean(), len(result)
 
 

@@ -1,6 +1,7 @@
 """What to offer to whom: personal lists, what goes with a basket, what is alike, and whom else to address.
 
-Data flow one way. Purchases become `Interactions` (customers by items, with times, pieces, money and orders). A
+Data flow one way. The purchases of a base become `Interactions` (customers by items, with times, pieces, money and
+orders), by `Interactions.of` or unasked where a recommender is given the base. A
 recommender is a frozen set of settings (`Ease`, `Popular`, `BuyAgain`, ...), and ``fit`` turns it into a model that
 holds arrays only. ``recommend`` scores every item for a block of customers, `Rules` remove what may not come, the best
 k are taken, and the answer is ragged: as many items as there are, with reasons and with the drops counted by rule.
@@ -17,8 +18,8 @@ from relmark.recommend.factor_model import FactorModel, Factors
 from relmark.recommend.factors import Als, Bpr
 from relmark.recommend.fallback import Fallback, FittedFallback
 from relmark.recommend.fitted import Fitted
-from relmark.recommend.interactions import Interactions
-from relmark.recommend.look_alike import LookAlike, look_alike
+from relmark.recommend.interactions import Interactions, PurchaseSource
+from relmark.recommend.look_alike import Centroid, LookAlike, Ridge, look_alike
 from relmark.recommend.neighbors import FittedNeighbors, ItemNeighbors
 from relmark.recommend.pairs import Pairs, also_bought
 from relmark.recommend.popular import FittedPopular, Popular
@@ -35,6 +36,7 @@ __all__ = [
     "Bpr",
     "BuyAgain",
     "Category",
+    "Centroid",
     "Choice",
     "Comparison",
     "Ease",
@@ -56,9 +58,11 @@ __all__ = [
     "NewArrivals",
     "Pairs",
     "Popular",
+    "PurchaseSource",
     "Quality",
     "Recommendation",
     "Recommendations",
+    "Ridge",
     "Rules",
     "SimilarCustomer",
     "Spec",

@@ -26,6 +26,15 @@ class Catalogue:
 
     item: npt.NDArray[Any]
     table: ItemTable | None
+    tz: str = "UTC"  # whose midnights launches are
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is no table of items."""
+        if self.table is not None and not isinstance(self.table, ItemTable):
+            raise InputError(
+                f"catalogue is a {type(self.table).__name__}: an ItemTable is needed. Make it by "
+                "ItemTable.from_frame(...)."
+            )
 
     @cached_property
     def _columns(self) -> dict[str, Column]:
@@ -107,5 +116,5 @@ class Catalogue:
             raise InputError(f"launched_within: the column 'launched' holds a {column.kind}, and dates are needed.")
         moments = np.full(len(self.item), _NAT)
         known = ~column.missing
-        moments[known] = local_midnights(column.data[known].astype(np.int64))
+        moments[known] = local_midnights(column.data[known].astype(np.int64), self.tz)
         return moments

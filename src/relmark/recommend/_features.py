@@ -9,15 +9,17 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import FloatArray
+from relmark.core.base import CustomerBase
+from relmark.core.checks import FloatArray, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.names import did_you_mean
+from relmark.core.purchases import Purchases
 from relmark.core.table import CustomerTable
 from relmark.core.time import DAY
 from relmark.recommend._blas import one_blas_thread
 from relmark.recommend._history import history_of
-from relmark.recommend.interactions import Interactions
+from relmark.recommend.interactions import Interactions, interactions_of
 
 _MOST_WORDS = 50
 
@@ -32,42 +34,49 @@ class Features:
 
 
 def features_of(source: Any, factors: int, activity: Sequence[str]) -> Features:
-    """Return the features of interactions, of a table of customers, or of a mapping of columns."""
-    if isinstance(source, Interactions):
+    """Return the features of purchases, of a table of customers, or of a mapping of columns."""
+    if not isinstance(activity, (list, tuple)) or not all(isinstance(name, str) for name in activity):
+        raise InputError(f"activity is {shown(activity)}: a list of column names is needed, such as ['orders'].")
+    if isinstance(source, (Interactions, CustomerBase, Purchases)):
         if activity:
-            raise InputError("activity names columns of a table; interactions have their own.")
-        return _of_interactions(source, factors)
+            raise InputError("activity names columns of a table; purchases have their own.")
+        return _of_interactions(interactions_of(source), factors)
     if isinstance(source, Mapping):
         columns = dict(source)
         if "customer_id" not in columns:
             raise InputError("features has no customer_id: give a mapping of customer_id and columns.")
         source = CustomerTable.from_columns(**columns)
     if not isinstance(source, CustomerTable):
-        raise InputError(f"features is a {type(source).__name__}: give Interactions, a CustomerTable or a mapping.")
+        raise InputError(
+            f"features is a {type(source).__name__}: a CustomerBase, Purchases, Interactions, a CustomerTable or a "
+            "mapping of columns with customer_id is needed. Make a table by CustomerTable.from_frame(frame)."
+        )
     return _of_table(source, activity)
 
 
 def _of_interactions(x: Interactions, factors: int) -> Features:
-    known = np.unique(x.customer_code)
+    own = x.lines
+    known = np.unique(own.customer)
     if len(known) == 0:
         raise NotEnoughDataError("there is no interaction to describe customers by.")
-    counts = history_of(x, weight="purchases")
+    counts = history_of(own, weight="purchases")
     lines = counts.lengths[known]
     assert counts.count is not None
-    purchases = np.bincount(x.customer_code, minlength=x.n_customers)[known]
+    purchases = np.bincount(own.customer, minlength=x.n_customers)[known]
     columns = [np.log1p(lines), np.log1p(purchases)]
-    code = x.purchase_code().astype(np.int64) * x.n_customers + x.customer_code
-    customer = np.unique(code) % x.n_customers
+    first = np.full(int(own.orders.max()) + 1, -1, dtype=np.int64)
+    first[own.orders] = own.customer  # an order belongs to one customer
+    customer = first[first >= 0]
     columns.append(np.log1p(np.bincount(customer, minlength=x.n_customers)[known]))
-    if x.value is not None:
-        money = np.bincount(x.customer_code, weights=np.nan_to_num(x.value), minlength=x.n_customers)[known]
+    if own.value is not None:
+        money = np.bincount(own.customer, weights=np.nan_to_num(own.value), minlength=x.n_customers)[known]
         columns.append(np.log1p(money))
-    if x.time is not None:
-        last, first = np.full(x.n_customers, x.time.min()), np.full(x.n_customers, x.time.max())
-        np.maximum.at(last, x.customer_code, x.time)
-        np.minimum.at(first, x.customer_code, x.time)
-        now = int(x.time.max())
-        columns += [np.log1p((now - moment[known]) / DAY) for moment in (last, first)]
+    if own.time is not None:
+        last, begun = np.full(x.n_customers, own.time.min()), np.full(x.n_customers, own.time.max())
+        np.maximum.at(last, own.customer, own.time)
+        np.minimum.at(begun, own.customer, own.time)
+        now = int(own.time.max())
+        columns += [np.log1p((now - moment[known]) / DAY) for moment in (last, begun)]
     active = np.stack(columns, axis=1).astype(np.float64)
     tastes = _tastes(x, known, factors)
     values = np.hstack((tastes, active))
@@ -81,12 +90,12 @@ def _tastes(x: Interactions, known: npt.NDArray[Any], factors: int) -> FloatArra
     """Return the leading left singular vectors of customers by items, rows of length one, shape (n, up to factors)."""
     from scipy.sparse.linalg import svds
 
-    past = history_of(x).take(known)
+    past = history_of(x.lines).take(known)
     idf = np.log(len(known) / np.maximum(np.bincount(past.item, minlength=x.n_items), 1.0))
     X = past.matrix(x.n_items).astype(np.float64)
-    X.data = idf[past.item] + 1e-9
+    X.data = (idf[past.item] + 1e-9) * past.weight
     size = np.sqrt(np.add.reduceat(X.data**2, past.indptr[:-1]))
-    X.data /= size[past.row]
+    X.data = np.divide(X.data, size[past.row], out=np.zeros_like(X.data), where=size[past.row] > 0)
     rank = min(factors, min(X.shape) - 1)
     if rank < 1:
         return np.zeros((len(known), 0))
@@ -146,5 +155,5 @@ def _numbers(column: Column) -> FloatArray:
 def standardized(values: FloatArray) -> FloatArray:
     """Return columns with mean 0 and standard deviation 1; one that never varies becomes 0."""
     spread = values.std(axis=0)
-    centerd = values - values.mean(axis=0)
-    return np.asarray(np.divide(centerd, spread, out=np.zeros_like(centerd), where=spread > 1e-12))
+    centered = values - values.mean(axis=0)
+    return np.asarray(np.divide(centered, spread, out=np.zeros_like(centered), where=spread > 1e-12))

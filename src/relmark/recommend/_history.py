@@ -3,47 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Literal, Protocol, TypeAlias
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import IntArray
+from relmark.core.checks import BoolArray, IntArray
 from relmark.core.frozen import Frozen, locked
 from relmark.core.ordering import stable_order
+from relmark.recommend._lines import Lines
 
 Weight: TypeAlias = Literal["binary", "log", "quantity", "purchases"]
 WEIGHTS: tuple[Weight, ...] = ("binary", "log", "quantity", "purchases")
 Codes = npt.NDArray[np.integer[Any]]
-
-
-class Lines(Protocol):
-    """What a history is made of: lines of purchases by customer, item and time, as `Interactions` has them."""
-
-    @property
-    def time(self) -> IntArray | None:
-        """When each line was, microseconds UTC."""
-
-    @property
-    def quantity(self) -> npt.NDArray[np.float64] | None:
-        """The pieces of each line."""
-
-    @property
-    def n_customers(self) -> int:
-        """How many customers there are."""
-
-    def __len__(self) -> int:
-        """Return the number of lines."""
-
-    def pairs(self) -> tuple[Codes, Codes, IntArray]:
-        """Return customer and item of each pair, and where its lines start."""
-
-    def decay(self, half_life: timedelta | None, now: int | None) -> npt.NDArray[np.float64]:
-        """Return what each line counts for its age."""
-
-    def purchase_code(self) -> Codes:
-        """Return which purchase each line belongs to."""
+NEVER = np.iinfo(np.int64).min // 2
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -57,9 +32,11 @@ class History(Frozen):
     weight : ndarray of float32, shape (p,)
         What the model scores with.
     last : ndarray of int64, shape (p,), or None
-        When the customer bought the item last, microseconds UTC.
+        When the customer bought the item last, microseconds UTC; long ago where they only looked at it.
     count : ndarray of int32, shape (p,), or None
         In how many distinct purchases, where the model counts them.
+    bought : ndarray of bool, shape (p,), or None
+        Whether the customer bought the item, rather than look at it; None where all were bought.
     """
 
     indptr: IntArray = attrs.field(converter=locked)
@@ -67,6 +44,7 @@ class History(Frozen):
     weight: npt.NDArray[np.float32] = attrs.field(converter=locked)
     last: IntArray | None = attrs.field(default=None, converter=attrs.converters.optional(locked))
     count: npt.NDArray[np.int32] | None = attrs.field(default=None, converter=attrs.converters.optional(locked))
+    bought: BoolArray | None = attrs.field(default=None, converter=attrs.converters.optional(locked))
 
     def __len__(self) -> int:
         """Return the number of customers."""
@@ -95,6 +73,7 @@ class History(Frozen):
             weight=self.weight[places],
             last=None if self.last is None else self.last[places],
             count=None if self.count is None else self.count[places],
+            bought=None if self.bought is None else self.bought[places],
         )
 
     def slice(self, low: int, high: int) -> History:
@@ -106,6 +85,7 @@ class History(Frozen):
             weight=self.weight[entries],
             last=None if self.last is None else self.last[entries],
             count=None if self.count is None else self.count[entries],
+            bought=None if self.bought is None else self.bought[entries],
         )
 
     def keep(self, entries: npt.NDArray[np.bool_]) -> History:
@@ -117,7 +97,15 @@ class History(Frozen):
             weight=self.weight[entries],
             last=None if self.last is None else self.last[entries],
             count=None if self.count is None else self.count[entries],
+            bought=None if self.bought is None else self.bought[entries],
         )
+
+    @cached_property
+    def of_bought(self) -> History:
+        """The same customers with what they bought alone: what rules about purchases look at."""
+        if self.bought is None or self.bought.all():
+            return self
+        return self.keep(self.bought)
 
     def matrix(self, n_items: int) -> Any:
         """Return the weights as a scipy CSR matrix, shape (n, n_items)."""
@@ -129,20 +117,22 @@ class History(Frozen):
 def history_of(
     x: Lines, *, weight: Weight = "binary", half_life: timedelta | None = None, now: int | None = None
 ) -> History:
-    """Return the pairs of interactions with their weights; `x` has no line after `now`."""
+    """Return the pairs of lines with their weights; `x` has no line after `now`.
+
+    With lines that count differently, a binary pair has the largest of what its lines count, and the others their sum.
+    """
     customer, item, starts = x.pairs()
     indptr = np.searchsorted(customer, np.arange(x.n_customers + 1)).astype(np.int64)
-    last = None if x.time is None else x.time[starts[1:] - 1]
-    decay = x.decay(half_life, now)
+    counted = x.counted(half_life, now)
+    last, bought = _bought_last(x, starts)
     count = None
     if weight == "binary":
-        weights = decay[starts[1:] - 1]
+        weights = counted[starts[1:] - 1] if x.weight is None else _each(np.maximum, counted, starts)
     elif weight == "purchases":
-        counted, count, first = _purchases(x, starts)
-        weights = _sums(decay[counted], first)
+        lines, count, first = _purchases(x, starts)
+        weights = _each(np.add, counted[lines], first)
     else:
-        pieces = decay if x.quantity is None else decay * x.quantity
-        weights = _sums(pieces, starts)
+        weights = _each(np.add, counted if x.quantity is None else counted * x.quantity, starts)
         if weight == "log":
             weights = np.log1p(weights)
     return History(
@@ -151,16 +141,26 @@ def history_of(
         weight=weights.astype(np.float32),
         last=last,
         count=None if count is None else count.astype(np.int32),
+        bought=bought,
     )
 
 
+def _bought_last(x: Lines, starts: IntArray) -> tuple[IntArray | None, BoolArray | None]:
+    """Return when each pair was bought last, and whether it was bought at all; None for what is not known."""
+    if x.bought is None:
+        return (None if x.time is None else x.time[starts[1:] - 1]), None
+    bought = _each(np.logical_or, x.bought, starts)
+    return (None if x.time is None else _each(np.maximum, np.where(x.bought, x.time, NEVER), starts)), bought
+
+
 def stranger(item: npt.NDArray[np.integer[Any]], weight: float = 1.0) -> History:
-    """Return the history of one person who has just these items, each with one weight and no time."""
+    """Return the history of one person who has just these items in a basket, each with one weight, none bought yet."""
     codes = np.unique(item).astype(np.int32)
     return History(
         indptr=np.array([0, len(codes)]),
         item=codes,
         weight=np.full(len(codes), weight, dtype=np.float32),
+        bought=np.zeros(len(codes), dtype=np.bool_),
     )
 
 
@@ -172,18 +172,21 @@ def with_basket(past: History, basket: IntArray) -> History:
     new = basket[~held].astype(np.int32)
     item = np.concatenate((past.item, new))
     order = np.argsort(item, kind="stable")
-    never = np.full(len(new), np.iinfo(np.int64).min // 2)
+    never = np.full(len(new), NEVER)
+    bought = np.ones(len(past.item), dtype=np.bool_) if past.bought is None else past.bought
     return History(
         indptr=np.array([0, len(item)]),
         item=item[order],
         weight=np.concatenate((weight, np.ones(len(new), dtype=np.float32)))[order],
         last=None if past.last is None else np.concatenate((past.last, never))[order],
         count=None if past.count is None else np.concatenate((past.count, np.zeros(len(new), dtype=np.int32)))[order],
+        bought=np.concatenate((bought, np.zeros(len(new), dtype=np.bool_)))[order],
     )
 
 
-def _sums(values: npt.NDArray[np.float64], starts: IntArray) -> npt.NDArray[np.float64]:
-    return np.add.reduceat(values, starts[:-1]) if len(values) else np.zeros(0)
+def _each(function: np.ufunc, values: npt.NDArray[Any], starts: IntArray) -> npt.NDArray[Any]:
+    """Return what a function of two makes of the values of each pair."""
+    return np.asarray(function.reduceat(values, starts[:-1])) if len(values) else values[:0]
 
 
 def _purchases(x: Lines, starts: IntArray) -> tuple[IntArray, IntArray, IntArray]:
@@ -195,7 +198,7 @@ def _purchases(x: Lines, starts: IntArray) -> tuple[IntArray, IntArray, IntArray
     if n == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
     pair = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    code = x.purchase_code()
+    code = x.orders
     order = stable_order(code)
     order = order[stable_order(pair[order])]  # by pair, then purchase, then time
     different = np.ones(n, dtype=np.bool_)

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOf
 from relmark.core.checks import BoolArray, IntArray
 from relmark.core.errors import InputError
 from relmark.core.ids import find_ids
@@ -33,8 +34,8 @@ class Block:
         What they bought, one row each.
     position : ndarray of int64, shape (n,)
         Where they stand among the model's customers, -1 where they do not.
-    now : ndarray of int64, shape (n,), or None
-        The instant as of which they are served, microseconds UTC; None without times.
+    now : AsOf, one per customer, or None
+        As of when they are served; None without times.
     basket : ndarray of int64 or None
         The items in the basket that all of them hold; never recommended.
     parts : tuple of Block
@@ -45,7 +46,7 @@ class Block:
 
     past: History
     position: IntArray
-    now: IntArray | None
+    now: AsOf | None
     basket: IntArray | None = None
     parts: tuple[Block, ...] = ()
     fresh: bool = False
@@ -59,7 +60,7 @@ class Block:
         return Block(
             self.past.take(rows),
             self.position[rows],
-            None if self.now is None else self.now[rows],
+            None if self.now is None else self.now.take(rows),
             self.basket,
             tuple(part.take(rows) for part in self.parts),
             self.fresh,
@@ -70,7 +71,7 @@ class Block:
         return Block(
             self.past.slice(low, high),
             self.position[low:high],
-            None if self.now is None else self.now[low:high],
+            None if self.now is None else self.now.take(np.arange(low, high)),
             self.basket,
             tuple(part.slice(low, high) for part in self.parts),
             self.fresh,
@@ -109,15 +110,18 @@ class Masks:
             scores[:, columns] = NO
         if self.deny_for or self.deny_for_strangers:
             self._deny_for(scores, block, dropped, ids)
-        row, past = block.past.row, block.past
+        past = block.past.of_bought
+        row = past.row
         if self.bought != "never":
             plain = self.gaps[past.item] < 0
             if isinstance(self.bought, int):
-                plain &= _since(past, row, block, "exclude_bought") < self.bought
+                plain &= _within(past, row, block, self.bought, "exclude_bought")
             self._drop(scores, row[plain], past.item[plain], "exclude_bought", dropped)
-        if (self.gaps >= 0).any():
-            timed = self.gaps[past.item] >= 0
-            timed &= _since(past, row, block, "repeat_after") < self.gaps[past.item]
+        if (self.gaps > 0).any():
+            gap = self.gaps[past.item]
+            timed = np.zeros(len(gap), dtype=np.bool_)
+            for span in np.unique(gap[gap > 0]).tolist():
+                timed |= (gap == span) & _within(past, row, block, span, "repeat_after")
             self._drop(scores, row[timed], past.item[timed], "repeat_after", dropped)
         if self.min_price_ratio is not None:
             self._upsell(scores, block, dropped)
@@ -161,7 +165,7 @@ class Masks:
     def _upsell(self, scores: FloatArray, block: Block, dropped: dict[str, int]) -> None:
         assert self.price is not None
         assert self.min_price_ratio is not None
-        past, n = block.past, len(block)
+        past, n = block.past.of_bought, len(block)
         if block.basket is not None and len(block.basket):
             basket = self.price[block.basket]
             known = basket[~np.isnan(basket)]
@@ -184,12 +188,12 @@ class Masks:
         scores[acts] = part
 
     def _after(self, scores: FloatArray, block: Block, rule: _After, dropped: dict[str, int]) -> None:
-        past, row = block.past, block.past.row
+        past = block.past.of_bought
+        row = past.row
         hit = rule.of[past.item]
         if not hit.any():
             return
-        age = _since(past, row, block, "after_purchase")
-        rows = np.unique(row[hit & (age >= 0) & (age < rule.within)])
+        rows = np.unique(row[hit & _within(past, row, block, rule.within, "after_purchase")])
         if len(rows) == 0:
             return
         for columns, factor in rule.boost:
@@ -203,13 +207,13 @@ class Masks:
             scores[np.ix_(rows, rule.block)] = NO
 
 
-def _since(past: History, row: IntArray, block: Block, rule: str) -> IntArray:
-    """Return how long ago each entry was bought last, microseconds; an error without times."""
+def _within(past: History, row: IntArray, block: Block, span: int, rule: str) -> BoolArray:
+    """Tell which entries were bought last within a span (microseconds) before serving; an error without times."""
     if len(past.item) == 0:
-        return np.zeros(0, dtype=np.int64)
+        return np.zeros(0, dtype=np.bool_)
     if past.last is None or block.now is None:
         raise InputError(f"{rule} needs the times of purchases: give Interactions.from_columns a time column.")
-    return np.asarray(block.now[row] - past.last)
+    return np.asarray(past.last > block.now.before(timedelta(microseconds=span))[row])
 
 
 def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[Any]) -> Masks:

@@ -20,8 +20,8 @@ from relmark.recommend.kinds import FITTED, read_spec
 
 _KIND, _VERSION = "fitted_recommender", 1
 _META = "relmark"
-_DTYPES = ("int32", "int64", "float32", "float64", "str")
-_PARTS = ("indptr", "item", "weight", "last", "count")
+_DTYPES = ("bool", "int32", "int64", "float32", "float64", "str")
+_PARTS = ("indptr", "item", "weight", "last", "count", "bought")
 
 
 class Saved:
@@ -41,7 +41,7 @@ class Saved:
             if name == "spec":
                 meta["spec"] = value.to_dict()
             elif isinstance(value, np.ndarray):
-                arrays[name] = value
+                arrays[name] = value if value.dtype.kind != "O" else value.astype(np.str_)  # very long ids
             elif isinstance(value, History):
                 arrays |= {
                     f"{name}.{part}": getattr(value, part) for part in _PARTS if getattr(value, part) is not None
@@ -66,6 +66,8 @@ class Saved:
         catalogue : ItemTable, optional
             What is known of the items now.
         """
+        if not isinstance(arrays, Mapping):
+            raise DefinitionError(f"arrays is a {type(arrays).__name__}: what to_arrays gave, or np.load, is needed.")
         if _META not in arrays:
             raise DefinitionError(f"there is no {_META!r} among the arrays: they are not a saved recommender.")
         meta = open_envelope(parse_json(str(arrays[_META])), _KIND, _VERSION)
@@ -162,7 +164,7 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
             "the arrays are not those that were saved: values changed, or rows changed places. Save the model anew.",
             code="wrong_value",
         )
-    return model(**values, catalogue=Catalogue(values["item"], catalogue))
+    return model(**values, catalogue=Catalogue(values["item"], catalogue, values["tz"]))
 
 
 def _part(arrays: Mapping[str, Any], prefix: str, catalogue: ItemTable | None) -> Any:

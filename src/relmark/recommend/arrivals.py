@@ -9,13 +9,14 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.checks import IntArray, number, text
 from relmark.core.errors import InputError
 from relmark.core.frozen import owned
-from relmark.core.time import Instant, days, duration
+from relmark.core.time import days, duration
 from relmark.recommend._masks import NO, Block
 from relmark.recommend.fitted import Contributions, Fitted
-from relmark.recommend.interactions import Interactions
+from relmark.recommend.interactions import PurchaseSource
 from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fields
 
 __all__ = ["FittedNewArrivals", "NewArrivals"]
@@ -49,6 +50,7 @@ class NewArrivals(Spec):
     >>> from relmark import ItemTable
     >>> items = ItemTable.from_columns(item=["black tea", "green tea", "mug"], category=["tea", "tea", "cups"],
     ...                                launched=np.array(["2025-01-01", "2026-10-20", "2026-10-25"], "M8[D]"))
+    >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=["a"], item=["black tea"], catalogue=items)
     >>> NewArrivals(launched_within=days(30)).fit(x).recommend(["a"], as_of="2026-11-01").item.tolist()
     ['green tea', 'mug']
@@ -67,7 +69,7 @@ class NewArrivals(Spec):
         text("category", self.category)
         number("prior", self.prior, above=0.0)
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedNewArrivals:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedNewArrivals:
         """Return the customers' tastes; see `Spec.fit`. The interactions need items with category and launched."""
         seen, past, now = remembered(interactions, as_of, "purchases", self.half_life)
         shared = shared_fields(self, seen, past, now)
@@ -116,8 +118,8 @@ class FittedNewArrivals(Fitted):
     def _own(self, block: Block) -> FloatArray:
         if block.now is None:
             raise InputError("launched_within needs the instant of serving: pass as_of, since there are no times.")
-        low = block.now - duration("launched_within", self.spec.launched_within)
-        fresh = (self.launched[None, :] > low[:, None]) & (self.launched[None, :] <= block.now[:, None])
+        low, clock = block.now.before(self.spec.launched_within), np.asarray(block.now.clock)
+        fresh = (self.launched[None, :] > low[:, None]) & (self.launched[None, :] <= clock[:, None])
         tastes = np.column_stack((self._tastes(block), np.zeros(len(block))))  # the last is for items of no kind
         return np.where(fresh, tastes[:, self.group], NO).astype(np.float32)
 

@@ -9,19 +9,21 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 
+from relmark.core.as_of import AsOfGiven
+from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.results import Result
-from relmark.core.time import Instant, days
+from relmark.core.time import days
 from relmark.recommend.blend import Blend
 from relmark.recommend.buy_again import BuyAgain
 from relmark.recommend.comparison import Comparison, compare
 from relmark.recommend.ease import Ease
 from relmark.recommend.fitted import Fitted
-from relmark.recommend.interactions import Interactions
+from relmark.recommend.interactions import PurchaseSource, interactions_of
 from relmark.recommend.neighbors import ItemNeighbors
 from relmark.recommend.popular import Popular
 from relmark.recommend.rules import Rules
-from relmark.recommend.spec import Spec, seen_until
+from relmark.recommend.spec import Spec
 
 __all__ = ["Choice", "auto"]
 
@@ -46,7 +48,7 @@ class Choice(Result):
     why: str
     comparison: Comparison
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> Fitted:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> Fitted:
         """Fit the chosen settings."""
         return self.spec.fit(interactions, as_of=as_of)
 
@@ -58,7 +60,7 @@ class Choice(Result):
 
 
 def auto(
-    interactions: Interactions,
+    interactions: PurchaseSource,
     *,
     k: int = 10,
     test: timedelta = days(30),  # noqa: B008  (a timedelta never changes)
@@ -72,7 +74,7 @@ def auto(
 
     Parameters
     ----------
-    interactions : Interactions
+    interactions : Interactions, CustomerBase or Purchases
         With times.
     k, test, folds, items, rules, rng
         As in `compare`.
@@ -85,21 +87,27 @@ def auto(
     The figure of the winner is a little too good, since it is the best of several on the same test period: judge it on
     a later one.
     """
+    if candidates is not None and not isinstance(candidates, Mapping):
+        raise InputError(f"candidates is {shown(candidates)}: a mapping of names to settings is needed.")
     if candidates is None:
         candidates = standard_candidates(items)
     elif not candidates:
         raise InputError("candidates is empty: give settings by name, or leave it out.")
-    bought = len(np.unique(seen_until(interactions, None)[0].item_code))
+    bought = len(np.unique(interactions_of(interactions).lines.item))
     tried = {
         name: spec
         for name, spec in candidates.items()
         if bought <= max((e.max_items for e in _eases(spec)), default=bought)
     }
-    comparison = compare(tried, interactions, k=k, test=test, folds=folds, items=items, rules=rules, rng=rng)
+    comparison = compare(tried, interactions, k=k, test=test, folds=folds, items=items, rules=rules)
     best = int(np.argmax(comparison.ndcg))
     name = str(comparison.name[best])
     spec = tried.get(name) or {"popular": Popular(), "buy again": BuyAgain()}[name]
-    return Choice(name=name, spec=spec, why=_why(comparison, best, rng), comparison=comparison)
+    why = _why(comparison, best, rng)
+    left = [name for name in candidates if name not in tried]
+    if left:
+        why += f" Left out, for {bought:,} items would take EASE too long: {', '.join(left)}."
+    return Choice(name=name, spec=spec, why=why, comparison=comparison)
 
 
 def standard_candidates(items: str = "all") -> dict[str, Spec]:

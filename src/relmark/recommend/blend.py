@@ -9,14 +9,14 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.checks import positive, shown
 from relmark.core.errors import InputError
-from relmark.core.time import Instant
 from relmark.recommend._masks import NO, Block
 from relmark.recommend.composed import Composed
 from relmark.recommend.fallback import Fallback
 from relmark.recommend.fitted import Contributions
-from relmark.recommend.interactions import Interactions
+from relmark.recommend.interactions import PurchaseSource
 from relmark.recommend.spec import Spec, remembered, shared_fields
 
 __all__ = ["Blend", "FittedBlend"]
@@ -66,10 +66,10 @@ class Blend(Spec):
                 raise InputError(f"models has {shown(model)}: settings such as Ease() are needed, and no Fallback.")
             positive("a weight of models", weight)
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedBlend:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedBlend:
         """Return all models fitted on the same interactions; see `Spec.fit`."""
         seen, past, now = remembered(interactions, as_of, "binary", None)
-        fitted = tuple(model.fit(interactions, as_of=as_of) for model, _ in self.models)
+        fitted = tuple(model.fit(seen) for model, _ in self.models)
         return FittedBlend(**shared_fields(self, seen, past, now), models=fitted)
 
 

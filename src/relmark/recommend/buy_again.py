@@ -9,12 +9,14 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.errors import InputError
-from relmark.core.time import DAY, Instant, days, duration
+from relmark.core.time import DAY, days
 from relmark.recommend._history import history_of
+from relmark.recommend._lines import Lines
 from relmark.recommend._masks import NO, Block
 from relmark.recommend.fitted import Contributions, Fitted
-from relmark.recommend.interactions import Interactions
+from relmark.recommend.interactions import PurchaseSource
 from relmark.recommend.spec import Spec, check_half_life, seen_until, shared_fields
 
 __all__ = ["BuyAgain", "FittedBuyAgain"]
@@ -36,10 +38,12 @@ class BuyAgain(Spec):
     Notes
     -----
     The score of an item is the sum over its purchases of ``2 ** (-age / half_life)``. Several lines of one order are
-    one purchase. A customer who has bought nothing gets nothing: put it into a `Fallback` or a `Blend`.
+    one purchase, and what was only viewed does not count. A customer who has bought nothing gets nothing: put it into a
+    `Fallback` or a `Blend`.
 
     Examples
     --------
+    >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=["a", "a", "a"], item=["tea", "tea", "cup"], order=[1, 2, 2])
     >>> BuyAgain(half_life=None).fit(x).recommend(["a"]).for_customer("a")[0]
     Recommendation(item='tea', score=2, rank=1, reason='bought 2 times')
@@ -50,13 +54,14 @@ class BuyAgain(Spec):
     half_life: timedelta | None = attrs.field(default=days(90), validator=check_half_life)
     min_gap: timedelta | None = attrs.field(default=None, validator=check_half_life)
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedBuyAgain:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedBuyAgain:
         """Return each customer's items with their scores; see `Spec.fit`. Without times every purchase counts 1."""
         seen, now = seen_until(interactions, as_of)
-        if self.min_gap is not None and seen.time is None:
+        lines = seen.lines.purchased()
+        if self.min_gap is not None and lines.time is None:
             raise InputError("min_gap needs times: give Interactions.from_columns a time column, or leave min_gap out.")
-        half_life = None if seen.time is None else self.half_life
-        past = history_of(seen, weight="purchases", half_life=half_life, now=now)
+        half_life = None if lines.time is None else self.half_life
+        past = history_of(lines, weight="purchases", half_life=half_life, now=seen.clock)
         return FittedBuyAgain(**shared_fields(self, seen, past, now))
 
 
@@ -72,18 +77,19 @@ class FittedBuyAgain(Fitted):
         """A customer's own items alone."""
         return (self.source,)
 
+    def _own_lines(self, x: Lines) -> Lines:
+        return x.purchased()
+
     @property
     def _weighting(self) -> dict[str, Any]:
         return {"weight": "purchases", "half_life": None if self.now is None else self.spec.half_life}
 
     def _own(self, block: Block) -> FloatArray:
         scores = np.full((len(block), len(self.item)), NO, dtype=np.float32)
-        past, row = block.past, block.past.row
-        score = past.weight
-        if block.basket is not None and past.count is not None:  # what is only in the basket was never bought
-            score = np.where(past.count > 0, score, NO)
+        past = block.past.of_bought  # what is only in the basket was never bought
+        row, score = past.row, past.weight
         if self.spec.min_gap is not None and past.last is not None and block.now is not None:
-            due = block.now[row] - past.last >= duration("min_gap", self.spec.min_gap)
+            due = past.last <= block.now.before(self.spec.min_gap)[row]
             score = np.where(due, score, NO)
         scores[row, past.item] = score
         return scores
@@ -97,7 +103,7 @@ class FittedBuyAgain(Fitted):
         text = f"bought {count} time{'s' if count > 1 else ''}"
         if block.past.last is None or block.now is None:
             return text
-        ago = (int(block.now[0]) - int(block.past.last[place])) // DAY
+        ago = int(block.now.ages(block.past.last[place : place + 1], inclusive=True)[0]) // DAY
         return f"{text}, last {ago} day{'' if ago == 1 else 's'} ago"
 
     def _reason(self, tier: int, block: Block, item: int) -> str:  # noqa: ARG002

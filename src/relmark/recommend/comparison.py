@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import FloatArray, generator, one_of, shown
+from relmark.core.checks import FloatArray, fraction, generator, one_of, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.resampling import draws_of_means, percentiles
 from relmark.core.results import ColumnarResult
 from relmark.core.time import days
 from relmark.recommend.buy_again import BuyAgain
-from relmark.recommend.interactions import Interactions
+from relmark.recommend.interactions import PurchaseSource
 from relmark.recommend.popular import Popular
-from relmark.recommend.quality import METRICS, Quality, quality, with_estimates
+from relmark.recommend.quality import METRICS, Quality, quality
 from relmark.recommend.rules import Rules
 from relmark.recommend.spec import Spec
 from relmark.recommend.splits import folds_by_time
@@ -29,13 +29,13 @@ __all__ = ["Comparison", "compare"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Comparison(ColumnarResult):
-    """One row a recommender; the metrics are those of `Quality`, means over customers.
+    """One row per recommender; the metrics are those of `Quality`, means over customers.
 
     Parameters
     ----------
     name : ndarray of str, shape (m,)
     ndcg, ndcg_low, ndcg_high : ndarray of float64, shape (m,)
-        With its interval; `estimate` gives the interval of every metric.
+        With its 95 % interval; `estimate` gives the interval of every metric, at any level.
     recall, precision, hit_rate, map, mrr, revenue, repeat_share, novelty, diversity, coverage, gini : ndarray
         Shape (m,).
     k, items
@@ -44,8 +44,10 @@ class Comparison(ColumnarResult):
         How many customers (and folds) counted.
     folds : int
     qualities : mapping of str to Quality
-        By name, one row a customer.
+        By name, one row per customer.
     """
+
+    _shown_by: ClassVar[str] = "ndcg"
 
     name: npt.NDArray[np.str_]
     ndcg: FloatArray
@@ -68,10 +70,18 @@ class Comparison(ColumnarResult):
     folds: int
     qualities: Mapping[str, Quality]
 
-    def estimate(self, name: str, metric: str = "ndcg") -> Estimate:
-        """Return a metric of one recommender with its interval."""
+    def estimate(
+        self,
+        name: str,
+        metric: str = "ndcg",
+        *,
+        level: float = 0.95,
+        resamples: int = 1000,
+        rng: np.random.Generator | int | None = 0,
+    ) -> Estimate:
+        """Return a metric of one recommender with its interval, as `Quality.estimate` gives it."""
         one_of("name", name, self.name.tolist())
-        return self.qualities[name].estimates[one_of("metric", metric, METRICS)]
+        return self.qualities[name].estimate(metric, level=level, resamples=resamples, rng=rng)
 
     def difference(
         self,
@@ -85,6 +95,8 @@ class Comparison(ColumnarResult):
     ) -> Estimate:
         """Return how much better one is than another, customer by customer, with a bootstrap interval."""
         one_of("metric", metric, METRICS)
+        fraction("level", level)
+        whole("resamples", resamples, low=1)
         a, b = (self.qualities[one_of("name", each, self.name.tolist())] for each in (name, baseline))
         gap = getattr(a, metric) - getattr(b, metric)
         known = ~np.isnan(gap)
@@ -118,7 +130,7 @@ class Comparison(ColumnarResult):
 
 def compare(
     models: Mapping[str, Spec],
-    interactions: Interactions,
+    interactions: PurchaseSource,
     *,
     k: int = 10,
     test: timedelta = days(30),  # noqa: B008  (a timedelta never changes)
@@ -126,9 +138,6 @@ def compare(
     items: Literal["all", "new"] = "all",
     rules: Rules | None = None,
     unseen_items: bool = False,
-    level: float = 0.95,
-    resamples: int = 1000,
-    rng: np.random.Generator | int | None = 0,
 ) -> Comparison:
     """Fit recommenders on the past and compare their lists with what came after it.
 
@@ -139,14 +148,15 @@ def compare(
     ----------
     models : mapping of str to Spec
         Settings by name, such as ``{"ease": Ease()}``.
-    interactions : Interactions
-        With times. The test periods end at the last line.
+    interactions : Interactions, CustomerBase or Purchases
+        With times. The test periods end at the last line. Of a base, each fold knows the refunds that were known by
+        its cut.
     k : int
     test : timedelta
         The length of a test period.
     folds : int
         How many test periods, one after the other; a customer's rows of all of them are drawn together.
-    items, rules, unseen_items, level, resamples, rng
+    items, rules, unseen_items
         As in `quality`.
 
     Returns
@@ -157,6 +167,7 @@ def compare(
     --------
     >>> from relmark.recommend import Ease
     >>> who, what, month = ["a", "a", "b", "b", "a"], ["tea", "cup", "tea", "cup", "cup"], [1, 1, 1, 1, 3]
+    >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=who, item=what, time=[f"2026-0{m}-01T00:00Z" for m in month])
     >>> compare({"ease": Ease()}, x, k=1).name.tolist()
     ['ease', 'popular', 'buy again']
@@ -166,32 +177,27 @@ def compare(
     for name, spec in models.items():
         if not isinstance(spec, Spec):
             raise InputError(f"models[{name!r}] is {shown(spec)}: settings such as Ease() are needed.")
+    one_of("items", items, ("all", "new"))
     candidates = {str(name): spec for name, spec in models.items()}
     if not any(isinstance(spec, Popular) for spec in candidates.values()):
         candidates["popular"] = Popular()
     if items == "all" and not any(isinstance(spec, BuyAgain) for spec in candidates.values()):
         candidates["buy again"] = BuyAgain()
-    source = generator(rng)
     found: dict[str, list[Quality]] = {name: [] for name in candidates}
     for split in folds_by_time(interactions, test, folds=folds):
         for name, spec in candidates.items():
             model = spec.fit(split.train, as_of=split.as_of)
-            found[name].append(
-                quality(
-                    model, split.test, k=k, items=items, rules=rules, unseen_items=unseen_items, resamples=1, rng=source
-                )
-            )
-    qualities = {
-        name: with_estimates(_joined(parts), level=level, resamples=resamples, rng=source)
-        for name, parts in found.items()
-    }
+            found[name].append(quality(model, split.test, k=k, items=items, rules=rules, unseen_items=unseen_items))
+    qualities = {name: _joined(parts) for name, parts in found.items()}
     every = list(qualities.values())
-    means = {metric: np.array([each.estimates[metric].value for each in every]) for metric in METRICS}
+    facts = [each._facts() for each in every]  # noqa: SLF001  (the means of every metric)
+    means = {metric: np.array([each[metric] for each in facts]) for metric in METRICS}
+    ndcg = [each.estimate("ndcg") for each in every]
     return Comparison(
         name=np.array(list(qualities), dtype=np.str_),
         **means,
-        ndcg_low=np.array([each.estimates["ndcg"].low for each in every]),
-        ndcg_high=np.array([each.estimates["ndcg"].high for each in every]),
+        ndcg_low=np.array([each.low for each in ndcg]),
+        ndcg_high=np.array([each.high for each in ndcg]),
         coverage=np.array([each.coverage for each in every]),
         gini=np.array([each.gini for each in every]),
         k=k,

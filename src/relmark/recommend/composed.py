@@ -10,12 +10,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.checks import IntArray
 from relmark.core.errors import InputError
 from relmark.recommend._masks import Block
 from relmark.recommend.fitted import Fitted
-from relmark.recommend.interactions import Interactions
-from relmark.recommend.rules import ItemId
+from relmark.recommend.interactions import PurchaseSource
+from relmark.recommend.rules import CustomerIds, ItemId
 
 __all__ = ["Composed"]
 
@@ -28,12 +29,15 @@ class Composed(Fitted):
 
     models: tuple[Fitted, ...]
 
-    def _block(self, customers: Any, as_of: Any, history: Interactions | None) -> tuple[npt.NDArray[Any], Block]:
-        ids, block = Fitted._block(self, customers, as_of, history)
-        parts = tuple(model._block(customers, as_of, history)[1] for model in self.models)
+    def _block(
+        self, customers: CustomerIds | None, as_of: AsOfGiven | None, history: PurchaseSource | None
+    ) -> tuple[npt.NDArray[Any], Block]:
+        since = self._since(history, as_of)
+        ids, block = Fitted._block(self, customers, as_of, since)
+        parts = tuple(model._block(customers, as_of, since)[1] for model in self.models)
         return ids, attrs.evolve(block, parts=parts)
 
-    def _basket_block(self, basket: IntArray, customer: ItemId | None, as_of: Any) -> Block:
+    def _basket_block(self, basket: IntArray, customer: ItemId | None, as_of: AsOfGiven | None) -> Block:
         block = Fitted._basket_block(self, basket, customer, as_of)
         parts = tuple(model._basket_block(basket, customer, as_of) for model in self.models)
         return attrs.evolve(block, parts=parts)

@@ -9,15 +9,15 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.checks import positive, whole
 from relmark.core.errors import InputError
 from relmark.core.frozen import locked, owned
-from relmark.core.time import Instant
 from relmark.recommend._blas import one_blas_thread
 from relmark.recommend._history import History
 from relmark.recommend._masks import NO, Block
 from relmark.recommend.fitted import Contributions, Fitted
-from relmark.recommend.interactions import Interactions, Weight, check_weight
+from relmark.recommend.interactions import PurchaseSource, Weight, check_weight
 from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fields
 
 __all__ = ["Ease", "FittedEase"]
@@ -59,6 +59,7 @@ class Ease(Spec):
 
     Examples
     --------
+    >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=[1, 1, 2, 2, 3], item=["tea", "cup", "tea", "cup", "tea"])
     >>> from relmark.recommend import Rules
     >>> model = Ease(regularization=1.0).fit(x)
@@ -78,7 +79,7 @@ class Ease(Spec):
         positive("regularization", self.regularization)
         whole("max_items", self.max_items, low=1)
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedEase:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedEase:
         """Return the weights of items for items; see `Spec.fit`.
 
         Raises
@@ -185,7 +186,9 @@ class FittedEase(Fitted):
         # Exactly 0: nobody has the item together with anything of the customer's. Popularity orders these, between what
         # purchases speak for and what they speak against.
         silent = dense == 0
-        dense[silent] = np.broadcast_to(_FILL * self.popularity[self.active], dense.shape)[silent]
+        popularity = self.popularity[self.active]
+        fill = np.where(popularity > 0, _FILL * popularity, NO)  # what nobody bought is not popular
+        dense[silent] = np.broadcast_to(fill, dense.shape)[silent]
         dense[past.lengths == 0] = NO
         if len(self.active) == len(self.item):
             return dense

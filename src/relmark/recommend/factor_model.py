@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -9,19 +10,19 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.checks import positive, shown
 from relmark.core.errors import InputError
 from relmark.core.frozen import owned
 from relmark.core.ids import find_ids, id_array
 from relmark.core.table import ItemTable
-from relmark.core.time import Instant
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._fold_in import fold_in, fold_in_pairwise, pairwise
 from relmark.recommend._history import History, history_of
 from relmark.recommend._masks import NO, Block
 from relmark.recommend._topk import in_steps
 from relmark.recommend.fitted import Contributions, Fitted
-from relmark.recommend.interactions import Interactions, Weight, check_weight
+from relmark.recommend.interactions import PurchaseSource, Weight, check_weight, interactions_of
 from relmark.recommend.spec import Spec, check_half_life
 
 __all__ = ["FactorModel", "Factors"]
@@ -38,14 +39,14 @@ class Factors(Spec):
     regularization: float = attrs.field(default=0.01)
     alpha: float = attrs.field(default=1.0)
     weight: Weight = attrs.field(default="binary", validator=check_weight)
-    half_life: Any = attrs.field(default=None, validator=check_half_life)
+    half_life: timedelta | None = attrs.field(default=None, validator=check_half_life)
 
     def __attrs_post_init__(self) -> None:
         """Validate."""
         positive("regularization", self.regularization)
         positive("alpha", self.alpha)
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FactorModel:  # noqa: ARG002
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FactorModel:  # noqa: ARG002
         """Raise: these factors come from elsewhere."""
         raise InputError("Factors describes factors fitted elsewhere: use FactorModel.from_factors, or fit Als or Bpr.")
 
@@ -70,11 +71,11 @@ class FactorModel(Fitted):
     def from_factors(
         cls,
         *,
-        item: Any,
+        item: npt.ArrayLike,
         item_factors: npt.ArrayLike,
-        customer_id: Any = None,
+        customer_id: npt.ArrayLike | None = None,
         customer_factors: npt.ArrayLike | None = None,
-        interactions: Interactions | None = None,
+        interactions: PurchaseSource | None = None,
         regularization: float = 0.01,
         alpha: float = 1.0,
         catalogue: ItemTable | None = None,
@@ -88,7 +89,7 @@ class FactorModel(Fitted):
         customer_id : array_like of int or str, shape (n,), optional
         customer_factors : array_like of float, shape (n, f), optional
             Without them, customers are folded in from `interactions`.
-        interactions : Interactions, optional
+        interactions : Interactions, CustomerBase or Purchases, optional
             What customers bought: for rules about it, for reasons, for popularity, and for folding in.
         regularization, alpha : float
             What the factors were fitted with: they fold new customers in.
@@ -100,10 +101,11 @@ class FactorModel(Fitted):
         f = vectors.shape[1]
         if customer_id is None and interactions is None:
             raise InputError("customer_id is missing: give customer_factors with their ids, or interactions.")
+        seen = None if interactions is None else interactions_of(interactions)
         tastes: FloatArray | None = None
         if customer_id is None:
-            assert interactions is not None
-            people = interactions.customer_id
+            assert seen is not None
+            people = seen.customer_id
         else:
             if customer_factors is None:
                 raise InputError("customer_factors is missing: give the vectors of customer_id, or leave both out.")
@@ -112,27 +114,29 @@ class FactorModel(Fitted):
                 raise InputError(
                     f"customer_factors have {tastes.shape[1]} columns and item_factors {f}: give equal ones."
                 )
-        now = None
         past = History(
             indptr=np.zeros(len(people) + 1, dtype=np.int64), item=np.zeros(0, np.int32), weight=np.zeros(0, np.float32)
         )
-        if interactions is not None:
-            now = interactions.last_time
-            past = history_of(interactions, now=now).take(find_ids("customer_id", interactions.customer_id, people))
-            code = find_ids("item", ids, interactions.item)[past.item]
+        if seen is not None:
+            past = history_of(seen.lines, now=seen.clock).take(find_ids("customer_id", seen.customer_id, people))
+            code = find_ids("item", ids, seen.item)[past.item]
             past = attrs.evolve(past.keep(code >= 0), item=code[code >= 0].astype(np.int32))
         if tastes is None:
             tastes = fold_in(vectors, past, regularization, alpha)
-        table = catalogue if catalogue is not None or interactions is None else interactions.catalogue
-        buyers = max(int(np.count_nonzero(past.lengths)), 1)
+        table = catalogue if catalogue is not None or seen is None else seen.catalogue
+        bought = past.of_bought
+        buyers = max(int(np.count_nonzero(bought.lengths)), 1)
+        now, tz = (None, "UTC") if seen is None else (seen.known_by, seen.tz)
         return cls(
             spec=spec,
             item=ids,
             customer_id=people,
             history=past,
-            popularity=(np.bincount(past.item, minlength=len(ids)) / buyers).astype(np.float32),
-            now=now,
-            catalogue=Catalogue(ids, table),
+            popularity=(np.bincount(bought.item, minlength=len(ids)) / buyers).astype(np.float32),
+            now=None if now is None else int(now.clock),
+            dated=now is not None and bool(now.dated),
+            tz=tz,
+            catalogue=Catalogue(ids, table, tz),
             item_factors=vectors,
             customer_factors=tastes,
             has_bias=False,
@@ -226,7 +230,12 @@ class FactorModel(Fitted):
 
 def _aligned(name: str, ids: Any, factors_name: str, factors: Any) -> tuple[npt.NDArray[Any], FloatArray]:
     """Return ids ascending, each once, and their vectors as float32."""
-    array, vectors = id_array(name, ids), np.asarray(factors, dtype=np.float64)
+    array = id_array(name, ids)
+    try:
+        vectors = np.asarray(factors)
+        vectors = vectors.astype(np.object_ if vectors.dtype.kind == "c" else np.float64).astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{factors_name} is {shown(factors)}: a table of numbers is needed, a row per id.") from None
     if vectors.ndim != 2 or len(vectors) != len(array):
         raise InputError(
             f"{factors_name} has shape {vectors.shape}: one row for each of the {len(array):,} ids is needed."

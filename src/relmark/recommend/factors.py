@@ -6,20 +6,21 @@ fresh object for each fit, an integer for the random state, one BLAS thread, and
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.checks import positive, whole
 from relmark.core.errors import ConvergenceError, NotEnoughDataError
-from relmark.core.time import Instant
 from relmark.recommend._blas import one_blas_thread
 from relmark.recommend._fold_in import fold_in
 from relmark.recommend._history import History
 from relmark.recommend.factor_model import FactorModel
-from relmark.recommend.interactions import Interactions, Weight, check_weight
+from relmark.recommend.interactions import PurchaseSource, Weight, check_weight
 from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fields
 
 __all__ = ["Als", "Bpr"]
@@ -40,7 +41,8 @@ class Als(Spec):
         The confidence of a pair is alpha times its weight, 1 for pairs that do not occur.
     iterations : int
     weight, half_life
-        As in `Ease`.
+        As in `Ease`. Where lines have weights below 1, raise `alpha`: a pair that occurs should count more than one
+        that does not.
     seed : int
         Fixes the start: the same seed gives the same factors, with any number of threads.
 
@@ -61,7 +63,7 @@ class Als(Spec):
     alpha: float = attrs.field(default=1.0)
     iterations: int = attrs.field(default=15)
     weight: Weight = attrs.field(default="binary", validator=check_weight)
-    half_life: Any = attrs.field(default=None, validator=check_half_life)
+    half_life: timedelta | None = attrs.field(default=None, validator=check_half_life)
     seed: int = attrs.field(default=0)
 
     def __attrs_post_init__(self) -> None:
@@ -72,7 +74,7 @@ class Als(Spec):
         whole("iterations", self.iterations, low=1)
         whole("seed", self.seed, low=0, high=2**32 - 1)
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FactorModel:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FactorModel:
         """Return the factors; see `Spec.fit`."""
         seen, past, now = remembered(interactions, as_of, self.weight, self.half_life)
         _enough(past)
@@ -134,7 +136,7 @@ class Bpr(Spec):
         whole("iterations", self.iterations, low=1)
         whole("seed", self.seed, low=0, high=2**32 - 1)
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FactorModel:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FactorModel:
         """Return the factors; see `Spec.fit`."""
         seen, past, now = remembered(interactions, as_of, "binary", None)
         _enough(past)

@@ -9,13 +9,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
-from relmark.core.time import Instant
 from relmark.recommend._masks import Block
 from relmark.recommend.composed import Composed
 from relmark.recommend.fitted import Contributions
-from relmark.recommend.interactions import Interactions
+from relmark.recommend.interactions import PurchaseSource
 from relmark.recommend.spec import Spec, remembered, shared_fields
 
 __all__ = ["Fallback", "FittedFallback"]
@@ -24,7 +24,11 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def _flat(models: Any) -> tuple[Spec, ...]:
-    if isinstance(models, Spec) or not isinstance(models, Iterable):
+    if (
+        isinstance(models, Spec)
+        or not isinstance(models, Iterable)
+        or (isinstance(models, np.ndarray) and models.ndim == 0)
+    ):
         raise InputError(f"models is {shown(models)}: a list of settings such as [BuyAgain(), Ease()] is needed.")
     flat: list[Spec] = []
     for model in models:
@@ -45,6 +49,7 @@ class Fallback(Spec):
     Examples
     --------
     >>> from relmark.recommend import BuyAgain, Popular
+    >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=["a", "b", "b"], item=["tea", "tea", "cup"])
     >>> recs = Fallback([BuyAgain(), Popular()]).fit(x).recommend(["a", "stranger"], k=2)
     >>> list(zip(recs.item.tolist(), recs.source.tolist()))
@@ -63,10 +68,10 @@ class Fallback(Spec):
             if not isinstance(model, Spec):
                 raise InputError(f"models has {shown(model)}: settings such as Ease() are needed.")
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedFallback:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedFallback:
         """Return all models fitted on the same interactions; see `Spec.fit`."""
         seen, past, now = remembered(interactions, as_of, "binary", None)
-        fitted = tuple(model.fit(interactions, as_of=as_of) for model in self.models)
+        fitted = tuple(model.fit(seen) for model in self.models)
         return FittedFallback(**shared_fields(self, seen, past, now), models=fitted)
 
 

@@ -7,34 +7,49 @@ what may not come into -inf, the best k are taken, and where fewer come than wer
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOf, AsOfGiven, read_as_of
 from relmark.core.checks import IntArray, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.frozen import Frozen, owned
 from relmark.core.ids import find_ids, id_array
 from relmark.core.table import ItemTable
-from relmark.core.time import instant, instant_text, instants
+from relmark.core.time import time_zone
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._history import History, history_of, stranger, with_basket
+from relmark.recommend._lines import Lines
 from relmark.recommend._masks import NO, Block, Masks, compile_rules
 from relmark.recommend._ranking import ranked
 from relmark.recommend._saved import Saved
 from relmark.recommend._topk import top_k
-from relmark.recommend.interactions import Interactions
+from relmark.recommend.interactions import Interactions, PurchaseSource, interactions_of
 from relmark.recommend.kinds import FITTED
 from relmark.recommend.recommendations import Explanation, Recommendation, Recommendations, SimilarCustomer
-from relmark.recommend.rules import ItemId, Rules
+from relmark.recommend.rules import CustomerIds, ItemId, ItemIds, Rules, basket_of
 
 __all__ = ["Fitted"]
 
 FloatArray = npt.NDArray[np.float32]
 Contributions = tuple[list[str], npt.NDArray[np.float64]]
+
+
+def _one_id(name: str, value: Any) -> Any:
+    if isinstance(value, (str, int, np.integer)) and not isinstance(value, bool):
+        return value
+    raise InputError(f"{name} is {shown(value)}: one id is needed, int or str.")
+
+
+def _is_column(as_of: Any) -> bool:
+    return isinstance(as_of, (list, tuple)) or (not isinstance(as_of, np.generic) and np.ndim(as_of) > 0)
+
+
+def _checked_zone(instance: object, attribute: attrs.Attribute[str], value: str) -> None:  # noqa: ARG001
+    time_zone(value)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -52,7 +67,11 @@ class Fitted(Frozen, Saved):
     popularity : ndarray of float32, shape (m,)
         The share of customers who bought each item: what strangers are offered.
     now : int or None
-        The instant as of which it was fitted, in microseconds UTC; None without times.
+        Where the clock stood as of which it was fitted, in microseconds UTC; None without times.
+    dated : bool
+        Whether that was a date, so that it is a local midnight and nothing of that day was seen.
+    tz : str
+        The time zone of the business.
     catalogue : Catalogue
         What is known of the items.
     """
@@ -72,6 +91,8 @@ class Fitted(Frozen, Saved):
     history: History
     popularity: FloatArray = attrs.field(converter=owned)
     now: int | None
+    dated: bool = False
+    tz: str = attrs.field(default="UTC", validator=_checked_zone)
     catalogue: Catalogue
 
     @classmethod
@@ -104,6 +125,10 @@ class Fitted(Frozen, Saved):
             f"{type(self.spec).__name__} ranks {shown(self.item[item])} without knowing what is like it: "
             "fit Ease, ItemNeighbors or Als for similar items."
         )
+
+    def _own_lines(self, x: Lines) -> Lines:
+        """Return which lines the model looks at, of a history that comes in later."""
+        return x
 
     def _taste(self) -> Any:
         """Return vectors of the customers, shape (n, anything), whose cosine says how alike they are."""
@@ -142,18 +167,20 @@ class Fitted(Frozen, Saved):
         best = int(np.argmax(amounts)) if len(amounts) else -1
         if best < 0 or amounts[best] <= 0:
             return self.source
-        return "bought before" if labels[best] == str(self.item[item]) else f"because of {labels[best]}"
+        if labels[best] != str(self.item[item]):
+            return f"because of {labels[best]}"
+        return "bought before" if item in block.past.of_bought.item else "looked at before"
 
     # What users call.
 
     def recommend(
         self,
-        customers: Any = None,
+        customers: CustomerIds | None = None,
         k: int = 10,
         *,
         rules: Rules | None = None,
-        as_of: Any = None,
-        history: Interactions | None = None,
+        as_of: AsOfGiven | None = None,
+        history: PurchaseSource | None = None,
         catalogue: ItemTable | None = None,
     ) -> Recommendations:
         """Recommend up to k items to each customer, best first, after the rules.
@@ -165,10 +192,11 @@ class Fitted(Frozen, Saved):
         k : int
         rules : Rules, optional
             By default every item may come, also what was bought before.
-        as_of : instant or array_like of instants, shape (n,), optional
-            The instant as of which rules count time, one or one a customer: not before the one of the fit.
-        history : Interactions, optional
-            What customers bought since: taken instead of what the model remembers, also for new customers.
+        as_of : date or instant, or a column of n of them, optional
+            As of when rules count time, for all or one per customer: not before that of the fit. By default that of the
+            fit, or the last line of `history` where it is later.
+        history : Interactions, CustomerBase or Purchases, optional
+            All that customers bought until then: taken instead of what the model remembers, also for new customers.
         catalogue : ItemTable, optional
             Fresh prices and stock, instead of the table that the interactions had.
 
@@ -183,12 +211,12 @@ class Fitted(Frozen, Saved):
 
     def for_basket(
         self,
-        basket: Iterable[ItemId] | ItemId,
+        basket: ItemIds | ItemId,
         k: int = 10,
         *,
         customer: ItemId | None = None,
         rules: Rules | None = None,
-        as_of: Any = None,
+        as_of: AsOfGiven | None = None,
         catalogue: ItemTable | None = None,
     ) -> tuple[Recommendation, ...]:
         """Recommend what goes with a basket; works for strangers.
@@ -263,8 +291,8 @@ class Fitted(Frozen, Saved):
         item: ItemId,
         *,
         rules: Rules | None = None,
-        as_of: Any = None,
-        history: Interactions | None = None,
+        as_of: AsOfGiven | None = None,
+        history: PurchaseSource | None = None,
         catalogue: ItemTable | None = None,
     ) -> Explanation:
         """Say what adds up to the score of one item for one customer, and which rules would keep it away.
@@ -275,7 +303,7 @@ class Fitted(Frozen, Saved):
             The model does not know the item.
         """
         code = self._item_code(item)
-        ids, block = self._block(customer, as_of, history)
+        ids, block = self._block(_one_id("customer", customer), as_of, history)
         source, score, labels, amounts, note = "", float("nan"), [""][:0], np.zeros(0), ""
         for tier, name in enumerate(self.sources):
             own = self._scores(tier, block)[0, code]
@@ -299,8 +327,8 @@ class Fitted(Frozen, Saved):
             names = tuple(name for name in masks.names if self._drops(masks, name, block, code, ids))
         order = np.argsort(-amounts, kind="stable")
         return Explanation(
-            customer_id=ids[0].item(),
-            item=self.item[code].item(),
+            customer_id=ids.tolist()[0],
+            item=self.item[code : code + 1].tolist()[0],
             score=score,
             because=np.array(labels, dtype=np.str_)[order],
             contributions=amounts[order],
@@ -310,8 +338,13 @@ class Fitted(Frozen, Saved):
         )
 
     def __repr__(self) -> str:
-        when = "" if self.now is None else f", as of {instant_text(self.now)[:10]}"
+        when = "" if self.as_of is None else f", as of {self.as_of.astype('M8[D]')}"
         return f"{self.spec!r} fitted on {len(self.customer_id):,} customers and {len(self.item):,} items{when}"
+
+    @property
+    def as_of(self) -> np.datetime64 | None:
+        """As of when it was fitted: a day where a date was given, else an instant in UTC; None without times."""
+        return None if self.now is None else AsOf(self.now, self.dated, self.tz).given
 
     # How it is done.
 
@@ -325,72 +358,94 @@ class Fitted(Frozen, Saved):
     def _masks(self, rules: Rules | None, catalogue: ItemTable | None) -> Masks:
         if rules is not None and not isinstance(rules, Rules):
             raise InputError(f"rules is a {type(rules).__name__}: Rules(...) is needed.")
-        known = self.catalogue if catalogue is None else Catalogue(self.item, catalogue)
+        known = self.catalogue if catalogue is None else Catalogue(self.item, catalogue, self.tz)
         return compile_rules(rules or Rules(), known, self.customer_id)
 
     def _item_code(self, item: ItemId) -> int:
-        place = int(find_ids("item", self.item, [item])[0])
+        place = int(find_ids("item", self.item, [_one_id("item", item)])[0])
         if place < 0:
             raise InputError(f"item {shown(item)} is not among the {len(self.item):,} items of this model.")
         return place
 
     def _customer_place(self, customer: ItemId) -> int:
-        place = int(find_ids("customer", self.customer_id, [customer])[0])
+        place = int(find_ids("customer", self.customer_id, [_one_id("customer", customer)])[0])
         if place < 0:
             raise InputError(f"customer {shown(customer)} is not among the {len(self.customer_id):,} of this model.")
         return place
 
     def _items_of(self, name: str, items: Any) -> IntArray:
-        wanted = [items] if isinstance(items, (str, int)) else list(items)
+        wanted = basket_of(items)
         places = find_ids(name, self.item, wanted) if wanted else np.zeros(0, dtype=np.int64)
         return np.unique(places[places >= 0])
 
-    def _moments(self, as_of: Any, n: int) -> IntArray | None:
-        """Return the instant of each customer, not before the fit, which has seen all until then."""
+    def _moments(self, as_of: AsOfGiven | None, n: int, history: Interactions | None = None) -> AsOf | None:
+        """Return when each customer is served, not before the fit, which has seen all until then."""
+        fitted = None if self.now is None else AsOf(self.now, self.dated, self.tz)
         if as_of is None:
-            return None if self.now is None else np.full(n, self.now)
-        if isinstance(as_of, (list, tuple)) or (isinstance(as_of, np.ndarray) and as_of.ndim):
-            moments = instants("as_of", as_of)
-            if len(moments) != n:
-                raise InputError(f"as_of has {len(moments):,} instants for {n:,} customers: give one, or one each.")
+            moment = fitted
+            latest = None if history is None else history.known_by
+            if latest is not None and (moment is None or latest.seen > moment.seen):
+                moment = latest
+            if moment is None:
+                return None
         else:
-            moments = np.full(n, instant(as_of))
-        if self.now is not None and n and moments.min() < self.now:
+            if _is_column(as_of) and len(as_of) != n:  # type: ignore[arg-type]
+                raise InputError(
+                    f"as_of has {len(as_of):,} instants for {n:,} customers: give one, or one each."  # type: ignore[arg-type]
+                )
+            moment = read_as_of(as_of, tz=self.tz, n=n)
+        if not moment.each:
+            each = np.full(n, moment.clock), np.full(n, moment.dated)
+        else:
+            each = np.array(moment.clock), np.array(moment.dated)  # the caller's column stays the caller's
+        if as_of is not None and fitted is not None and n and int((each[0] - each[1]).min()) < fitted.seen:
+            row = int(np.argmin(each[0] - each[1]))
+            early = AsOf(int(each[0][row]), bool(each[1][row]), self.tz)
             raise InputError(
-                f"as_of is {instant_text(int(moments.min()))}, before {instant_text(self.now)}, up to which the model "
-                "has seen purchases. Fit it with as_of at or before the instant at which you serve."
+                f"as_of is {early}, before {fitted}, up to which the model has seen purchases. Fit it with as_of at or "
+                "before the instant at which you serve."
             )
-        return moments
+        return AsOf(*each, self.tz)
 
-    def _block(self, customers: Any, as_of: Any, history: Interactions | None) -> tuple[npt.NDArray[Any], Block]:
-        known = self.customer_id if history is None else history.customer_id
+    def _since(self, history: PurchaseSource | None, as_of: AsOfGiven | None) -> Interactions | None:
+        """Return what came in later, refunds as they were known by one `as_of` for all."""
+        if history is None or isinstance(history, Interactions) or as_of is None or _is_column(as_of):
+            return None if history is None else interactions_of(history, name="history")
+        return interactions_of(history, as_of, name="history")
+
+    def _block(
+        self, customers: CustomerIds | None, as_of: AsOfGiven | None, history: PurchaseSource | None
+    ) -> tuple[npt.NDArray[Any], Block]:
+        since = self._since(history, as_of)
+        known = self.customer_id if since is None else since.customer_id
         if customers is None:
             ids = known
         elif isinstance(customers, (str, int, np.integer)):
             ids = id_array("customers", [customers if isinstance(customers, str) else int(customers)])
         else:
-            ids = id_array("customers", customers)
+            ids = owned(id_array("customers", customers))
         position = find_ids("customers", self.customer_id, ids)
-        moments = self._moments(as_of, len(ids))
-        if history is None:
+        moments = self._moments(as_of, len(ids), since)
+        if since is None:
             past = self.history if customers is None else self.history.take(position)
             return ids, Block(past, position, moments)
-        past = self._recoded(history, find_ids("customers", history.customer_id, ids), moments)
+        past = self._recoded(since, find_ids("customers", since.customer_id, ids), moments)
         return ids, Block(past, position, moments, fresh=True)
 
-    def _basket_block(self, basket: IntArray, customer: ItemId | None, as_of: Any) -> Block:
+    def _basket_block(self, basket: IntArray, customer: ItemId | None, as_of: AsOfGiven | None) -> Block:
         """Return one customer, or a stranger, with a basket."""
         if customer is None:
             return Block(stranger(basket), np.array([-1]), self._moments(as_of, 1), basket)
-        _, block = self._block(customer, as_of, None)
+        _, block = self._block(_one_id("customer", customer), as_of, None)
         return attrs.evolve(block, past=with_basket(block.past, basket), basket=basket)
 
-    def _recoded(self, x: Interactions, places: IntArray, moments: IntArray | None) -> History:
+    def _recoded(self, x: Interactions, places: IntArray, moments: AsOf | None) -> History:
         """Return the past of other interactions in this model's items, each customer's up to their own instant."""
-        if moments is not None and x.time is not None and len(moments):
+        if moments is not None and x.lines.time is not None and len(places):
             limit = np.full(x.n_customers, np.iinfo(np.int64).max)
-            limit[places[places >= 0]] = moments[places >= 0]
-            x = x.take(x.time <= limit[x.customer_code])
-        past = history_of(x, now=x.last_time if self.now is None else self.now, **self._weighting).take(places)
+            limit[places[places >= 0]] = moments.seen[places >= 0]
+            x = x.where(x.lines.time <= limit[x.lines.customer])
+        now = x.clock if self.now is None else self.now
+        past = history_of(self._own_lines(x.lines), now=now, **self._weighting).take(places)
         code = find_ids("history.item", self.item, x.item)[past.item]
         return attrs.evolve(past.keep(code >= 0), item=code[code >= 0].astype(np.int32))

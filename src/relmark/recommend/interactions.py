@@ -1,65 +1,65 @@
-"""Who bought what, when, how much and in which order: the one input of every recommender.
-
-Rows are kept in one canonical order (customer, item, time), so that a shuffled input gives the same numbers to the last
-bit, and the sparse matrix of customers by items is there without sorting again.
-"""
+"""Who bought what, when, how much and in which order: the one input of every recommender."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import FloatArray, IntArray, numbers, one_of, refuse_rows, same_length
-from relmark.core.errors import InputError, MissingColumnError
-from relmark.core.formats import html_table, text_table
+from relmark.core.as_of import AsOf, AsOfGiven, read_as_of
+from relmark.core.base import CustomerBase, purchases_of
+from relmark.core.checks import FloatArray, IntArray, numbers, one_of, refuse_rows, same_length, shown
+from relmark.core.columns import Column
+from relmark.core.errors import InputError
+from relmark.core.formats import SHOWN_ROWS, html_table, text_table
+from relmark.core.frames import columns_of
 from relmark.core.frozen import Frozen, locked, owned
-from relmark.core.ids import code_ids
-from relmark.core.log import EventLog
-from relmark.core.names import did_you_mean
-from relmark.core.ordering import stable_order
+from relmark.core.ids import Coded, code_ids, is_text
+from relmark.core.ordering import small_codes
+from relmark.core.purchases import Purchases
 from relmark.core.table import ItemTable
-from relmark.core.time import Instant, duration, instant, instant_text, instants
+from relmark.core.time import UtcTimes, instants, time_zone
+from relmark.core.zones import local_days
 from relmark.recommend._history import WEIGHTS, Weight, history_of
+from relmark.recommend._lines import Codes, Lines, in_order
+from relmark.recommend._orders import order_codes
+from relmark.recommend._reading import lines_of_base
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-__all__ = ["Interactions", "Weight"]
-
-Codes = npt.NDArray[np.integer[Any]]
-
-
-def _optional(array: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
-    return None if array is None else owned(array)
+__all__ = ["Interactions", "PurchaseSource", "Weight"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Interactions(Frozen):
-    """Lines of purchases (or views, or plays), coded: one row a line, ordered by customer, item and time.
+    """Lines of purchases (or of views, or plays), coded; made by `of`, `from_columns` or `from_frame`.
 
-    Parameters
+    Lines are in the order in which the caller's rows came, in every array here, in `to_columns` and in `take`.
+
+    Attributes
     ----------
     customer_id : ndarray, shape (n,)
-        Every customer once, ascending.
+        Every customer with a line once, ascending.
     item : ndarray, shape (m,)
         Every item once, ascending: those of the lines, and those of `catalogue` that nobody has bought yet.
-    customer_code, item_code : ndarray of int, shape (lines,)
-        Positions in the two above.
-    time : ndarray of int64, shape (lines,), or None
-        Microseconds UTC.
-    quantity, value : ndarray of float64, shape (lines,), or None
-        Pieces, and money of the line (not of one piece; NaN where unknown).
-    order_code : ndarray of int, shape (lines,), or None
-        Lines of one order have one code.
-    catalogue : ItemTable, optional
+    catalogue : ItemTable or None
         What is known of the items: category, price, stock, launch.
+    tz : str
+        The time zone whose days count.
+    as_of : AsOf or None
+        By when the lines were known; None where nothing was cut off.
+    counts : mapping of str to int
+        What was found on the way: lines `without_item`, which are left out; lines `without_pieces`, whose quantity is
+        0 or less, and which count as no pieces; and `pieces_unknown`, which count as one.
 
     Examples
     --------
+    >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=["b", "a", "a"], item=["scarf", "coat", "scarf"])
     >>> x
     Interactions(3 lines, 2 customers, 2 items, 3 pairs)
@@ -70,142 +70,195 @@ class Interactions(Frozen):
 
     customer_id: npt.NDArray[Any] = attrs.field(converter=owned)
     item: npt.NDArray[Any] = attrs.field(converter=owned)
-    customer_code: Codes = attrs.field(converter=owned)
-    item_code: Codes = attrs.field(converter=owned)
-    time: IntArray | None = attrs.field(converter=_optional, default=None)
-    quantity: FloatArray | None = attrs.field(converter=_optional, default=None)
-    value: FloatArray | None = attrs.field(converter=_optional, default=None)
-    order_code: Codes | None = attrs.field(converter=_optional, default=None)
     catalogue: ItemTable | None = None
+    tz: str = "UTC"
+    as_of: AsOf | None = None
+    counts: Mapping[str, int] = attrs.field(factory=dict)
+    _lines: Lines
+
+    # ---- doors
+
+    @classmethod
+    def of(
+        cls,
+        data: CustomerBase | Purchases,
+        weights: Mapping[str, float] | None = None,
+        as_of: AsOfGiven | AsOf | None = None,
+        catalogue: ItemTable | None = None,
+    ) -> Self:
+        """Return the interactions of a base: what its customers bought, refunds and orders as `Purchases` count them.
+
+        Items are the property 'item', which `CustomerBase.from_orders` and `EventLog.purchases` write.
+
+        Parameters
+        ----------
+        data : CustomerBase or Purchases
+            A base means its ``purchases()``. Give ``base.purchases(...)`` where a setting matters; ``type="view"``
+            there takes views for purchases.
+        weights : mapping of str to float, optional
+            Other events of the base that count too, by type, each line with its weight: ``{"purchase": 1, "cart": .5,
+            "view": .1}``. Purchases count 1 unless named. What was only viewed is never bought: orders, repeats and
+            rules about purchases look at purchases alone.
+        as_of : date or instant, optional
+            By when: a date sees what was before its local midnight, an instant what was at or before it.
+        catalogue : ItemTable, optional
+            What is known of the items; by default the items of the base.
+
+        Raises
+        ------
+        MissingColumnError
+            The events have no property 'item'.
+        InputError
+            What is neither a base nor Purchases, or a weight below 0.
+
+        Examples
+        --------
+        >>> orders = {"who": [7, 7, 8], "sku": ["tea", "cup", "tea"], "day": ["2026-01-05", "2026-01-05", "2026-01-09"]}
+        >>> base = CustomerBase.from_orders(orders, customer_id="who", item="sku", time="day")
+        >>> Interactions.of(base, as_of="2026-01-09")
+        Interactions(2 lines, 1 customers, 2 items, 2 pairs, 2026-01-05 to 2026-01-05)
+        """
+        if not isinstance(data, (CustomerBase, Purchases)):
+            raise InputError(_not_purchases("data", data))
+        bought = purchases_of(data, as_of)
+        base = data if isinstance(data, CustomerBase) else None
+        found = lines_of_base(bought, base, weights)
+        if catalogue is None and base is not None:
+            catalogue = base.items
+        known, lines = found.item, found.lines
+        if catalogue is not None:
+            known, lines = _with_catalogue(known, lines, catalogue)
+        return cls(
+            customer_id=found.customer_id,
+            item=known,
+            lines=lines,
+            catalogue=catalogue,
+            tz=bought.tz,
+            as_of=bought.as_of,
+            counts=found.counts,
+        )
 
     @classmethod
     def from_columns(
         cls,
         *,
-        customer_id: Any,
-        item: Any,
-        time: Any = None,
-        quantity: Any = None,
-        value: Any = None,
-        order: Any = None,
+        customer_id: npt.ArrayLike,
+        item: npt.ArrayLike,
+        time: npt.ArrayLike | None = None,
+        quantity: npt.ArrayLike | None = None,
+        value: npt.ArrayLike | None = None,
+        order: npt.ArrayLike | None = None,
         catalogue: ItemTable | None = None,
         tz: str = "UTC",
     ) -> Self:
-        """Build interactions from columns of n rows, in any order.
+        """Build interactions from columns of n rows, in any order: for data without money or time.
 
         Parameters
         ----------
         customer_id, item : array_like of int or str, shape (n,)
         time : array_like, shape (n,), optional
-            datetime64 (local times of `tz`), aware datetimes, or ISO strings with a zone. Without it, whatever counts
-            time (a half-life, 'not again within 30 days') is refused.
+            Dates, datetime64, datetimes or ISO texts; without a zone they are local times of `tz`. Without times,
+            whatever counts time (a half-life, 'not again within 30 days') is refused.
         quantity : array_like of float, shape (n,), optional
             Pieces, above 0: leave returns out first.
         value : array_like of float, shape (n,), optional
-            Money of the line, 0 or more; NaN where unknown.
+            Money of the line (not of one piece), 0 or more; NaN where unknown.
         order : array_like of int or str, shape (n,), optional
-            The order, invoice or receipt of the line: what was bought together.
+            The order, invoice or receipt of the line: what was bought together. An order belongs to one customer, and a
+            number used again after a month of silence is another order. Where it is missing, what a customer bought at
+            one time is one order.
         catalogue : ItemTable, optional
             What is known of the items. Its items that nobody has bought yet become part of `item`.
         tz : str
-            The time zone of datetime64 columns.
+            The time zone of the business: of times that come without one, and whose days count.
 
         Raises
         ------
         InputError
             Missing ids or times, columns of different lengths, a quantity of 0 or less, a negative value.
         """
-        customers, customer_code = code_ids("customer_id", customer_id)
-        known, given = code_ids("item", item)
-        item_code: Codes = given
+        time_zone(tz)
+        given = {"customer_id": customer_id, "item": item, "time": time, "quantity": quantity, "value": value}
+        read = {name: _sequence(name, column) for name, column in given.items() if column is not None}
+        if "customer_id" not in read or "item" not in read:
+            name = "customer_id" if "customer_id" not in read else "item"
+            raise InputError(f"{name} is None: a column of ids is needed, one per row.")
+        customers, customer_code = code_ids("customer_id", read["customer_id"])
+        known, item_code = code_ids("item", read["item"])
         n = len(customer_code)
         same_length("item", item_code, n)
-        moments = None
-        if time is not None:
-            moments = instants("time", time, tz=tz)
-            same_length("time", moments, n)
-        pieces = money = None
-        if quantity is not None:
-            pieces = numbers("quantity", quantity, length=n)
+        moments = pieces = money = orders = names = None
+        if "time" in read:
+            same_length("time", read["time"], n)
+            moments = instants("time", read["time"], tz=tz)
+        if "quantity" in read:
+            pieces = numbers("quantity", read["quantity"], length=n)
             refuse_rows(
                 "quantity", pieces <= 0, pieces, "values above 0 are needed", "Leave returns and cancelled lines out."
             )
-        if value is not None:
-            money = numbers("value", value, length=n, low=0.0, missing=True)
-        orders = None
+        if "value" in read:
+            money = numbers("value", read["value"], length=n, low=0.0, missing=True)
         if order is not None:
-            orders = code_ids("order", order)[1]
-            same_length("order", orders, n)
-        if catalogue is not None:
-            known, item_code = _with_catalogue(known, item_code, catalogue)
-        rows = _canonical(customer_code, item_code, len(known), moments, [orders, pieces, money])
-        return cls(
-            customer_id=customers,
-            item=known,
-            customer_code=locked(customer_code[rows]),
-            item_code=locked(item_code[rows]),
-            time=None if moments is None else locked(moments[rows]),
-            quantity=None if pieces is None else locked(pieces[rows]),
-            value=None if money is None else locked(money[rows]),
-            order_code=None if orders is None else locked(orders[rows]),
-            catalogue=catalogue,
+            names = Column.of("order", _sequence("order", order))
+            same_length("order", names, n)  # type: ignore[arg-type]
+            orders = order_codes(customer_code, names, moments)
+        lines = Lines(
+            n_customers=len(customers),
+            n_items=len(known),
+            customer=locked(customer_code),
+            item=locked(item_code),
+            row=locked(small_codes(np.arange(n), n)),
+            time=moments,
+            quantity=pieces,
+            value=money,
+            order=orders,
+            order_name=names,
         )
+        if catalogue is not None:
+            known, lines = _with_catalogue(known, lines, catalogue)
+        return cls(customer_id=customers, item=known, lines=in_order(lines), catalogue=catalogue, tz=tz)
 
     @classmethod
-    def from_log(
+    def from_frame(
         cls,
-        log: EventLog,
-        type: str = "purchase",
+        frame: Any,
         *,
-        item: str = "sku",
-        order: str | None = None,
+        customer_id: str,
+        item: str,
+        time: str | None = None,
         quantity: str | None = None,
-        catalogue: ItemTable | None = None,
+        value: str | None = None,
+        order: str | None = None,
+        tz: str = "UTC",
     ) -> Self:
-        """Build interactions from the events of one type; an event without the item property is left out.
+        """Build interactions from a frame of pandas, polars or pyarrow, or a mapping; see `from_columns`.
 
         Parameters
         ----------
-        log : EventLog
-        type : str
-            The type of the events.
-        item, order, quantity : str
-            The names of properties. `EventLog.purchases` calls them 'item', 'order' and 'quantity'.
-        catalogue : ItemTable, optional
-            What is known of the items.
+        frame : frame or mapping of str to array_like
+        customer_id, item, time, quantity, value, order : str
+            The names of its columns.
+        tz : str
+            The time zone of the business.
 
-        Raises
-        ------
-        MissingColumnError
-            No event has the property.
+        Examples
+        --------
+        >>> lines = {"who": ["a", "b"], "sku": ["tea", "tea"]}
+        >>> Interactions.from_frame(lines, customer_id="who", item="sku")
+        Interactions(2 lines, 2 customers, 1 items, 2 pairs)
         """
-        part = log.required(type)
-        for name in (item, order, quantity):
-            if name is not None and name not in part.properties:
-                has = ", ".join(map(repr, part.properties)) or "none"
-                raise MissingColumnError(
-                    f"no {type!r} event has the property {name!r}; there are {has}."
-                    f"{did_you_mean(name, part.properties)}"
-                )
-        keep = ~part.properties[item].missing
+        named = {"customer_id": customer_id, "item": item, "time": time, "quantity": quantity, "value": value}
+        chosen = {role: name for role, name in (named | {"order": order}).items() if name is not None}
+        if "customer_id" not in chosen or "item" not in chosen:
+            raise InputError("customer_id and item are needed: the names of the columns with customers and items.")
+        columns = columns_of(frame, list(chosen.values()))
+        return cls.from_columns(**{role: columns[name] for role, name in chosen.items()}, tz=tz)
 
-        def column(name: str | None) -> Any:
-            return None if name is None else part.properties[name].take(keep).values()
-
-        wares = part.properties[item].take(keep)
-        return cls.from_columns(
-            customer_id=log.customer_id[part.code[keep]],
-            item=wares.data.astype(np.int64) if wares.kind == "number" and _whole(wares.data) else wares.values(),
-            time=part.time[keep].view("M8[us]"),
-            quantity=column(quantity),
-            value=None if part.value is None else part.value[keep],
-            order=column(order),
-            catalogue=catalogue,
-        )
+    # ---- what they hold
 
     def __len__(self) -> int:
         """Return the number of lines."""
-        return len(self.customer_code)
+        return len(self._lines)
 
     @property
     def n_customers(self) -> int:
@@ -218,64 +271,129 @@ class Interactions(Frozen):
         return len(self.item)
 
     @property
+    def customer_code(self) -> Codes:
+        """The customer of each line, as a position in `customer_id`, shape (lines,)."""
+        return self._as_they_came(self._lines.customer)
+
+    @property
+    def item_code(self) -> Codes:
+        """The item of each line, as a position in `item`, shape (lines,)."""
+        return self._as_they_came(self._lines.item)
+
+    @property
+    def row(self) -> Codes:
+        """The row of each line in what the caller gave, ascending, shape (lines,)."""
+        return self._as_they_came(self._lines.row)
+
+    @property
+    def time(self) -> IntArray | None:
+        """The time of each line in microseconds UTC, shape (lines,), or None."""
+        return None if self._lines.time is None else self._as_they_came(self._lines.time)
+
+    @property
+    def quantity(self) -> FloatArray | None:
+        """The pieces of each line, shape (lines,), or None."""
+        return None if self._lines.quantity is None else self._as_they_came(self._lines.quantity)
+
+    @property
+    def value(self) -> FloatArray | None:
+        """The money of each line (NaN where unknown), shape (lines,), or None."""
+        return None if self._lines.value is None else self._as_they_came(self._lines.value)
+
+    @property
+    def order_code(self) -> Codes:
+        """Which order each line belongs to, shape (lines,): an order belongs to one customer.
+
+        Without an order, what a customer has at one instant; without times, a line.
+        """
+        return self._as_they_came(self._lines.orders)
+
+    @property
     def last_time(self) -> int | None:
         """The instant of the last line in microseconds UTC, None without times or lines."""
-        return int(self.time.max()) if self.time is not None and len(self) else None
+        time = self._lines.time
+        return int(time.max()) if time is not None and len(self) else None
 
-    def until(self, as_of: Instant) -> Self:
-        """Return the interactions as they were at an instant: the lines at or before it, the same ids."""
-        if self.time is None:
+    @property
+    def lines(self) -> Lines:
+        """The lines in canonical order, as kernels take them: by customer, item and time."""
+        return self._lines
+
+    def _as_they_came(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return locked(array[self._lines.arrival])
+
+    # ---- parts and forms
+
+    def until(self, as_of: AsOfGiven | AsOf) -> Self:
+        """Return the lines as of a date (those before its midnight) or an instant (at or before it); the same ids."""
+        moment = as_of if isinstance(as_of, AsOf) else read_as_of(as_of, tz=self.tz)
+        if self._lines.time is None:
             raise InputError("these interactions have no time: give from_columns a time column to use as_of.")
-        return self.take(self.time <= instant(as_of))
+        return attrs.evolve(self.where(self._lines.time <= moment.seen), as_of=moment)
 
-    def take(self, mask: npt.NDArray[np.bool_]) -> Self:
-        """Return the lines where a mask of shape (lines,) is true; the ids and their codes stay as they are."""
+    def take(self, mask: npt.ArrayLike) -> Self:
+        """Return the lines where a mask of shape (lines,) is true; the ids and their codes stay as they are.
+
+        The mask is in the order of `to_columns`, which is that of the caller's rows.
+        """
         chosen = np.asarray(mask)
         if chosen.dtype != np.bool_ or chosen.ndim != 1:
-            raise InputError(f"mask has dtype {chosen.dtype} and shape {chosen.shape}: one boolean a line is needed.")
-        same_length("mask", chosen, len(self))
-        return self._rows(chosen)
+            raise InputError(
+                f"mask has dtype {chosen.dtype} and shape {chosen.shape}: one boolean per line is needed, such as "
+                "x.to_columns()['time'] > cut."
+            )
+        if len(chosen) != len(self):
+            raise InputError(
+                f"mask has {len(chosen):,} rows and the interactions {len(self):,} lines: make it from x.to_columns(), "
+                "or take those of your rows that were kept, mask[x.row]."
+            )
+        sorted_mask = np.empty(len(self), dtype=np.bool_)
+        sorted_mask[self._lines.arrival] = chosen
+        return self.where(sorted_mask)
 
-    def _rows(self, rows: npt.NDArray[Any]) -> Self:
-        """Return some lines, by a mask or in an order."""
-        lines = ("customer_code", "item_code", "time", "quantity", "value", "order_code")
-        given = {name: getattr(self, name) for name in lines}
-        taken: dict[str, Any] = {name: None if line is None else locked(line[rows]) for name, line in given.items()}
-        return attrs.evolve(self, **taken)
+    def where(self, mask: npt.NDArray[np.bool_]) -> Self:
+        """Return the lines where a mask in the order of `lines` is true, as kernels have it."""
+        return self if mask.all() else attrs.evolve(self, lines=self._lines.take(mask))
+
+    def among(self, customer_id: npt.NDArray[Any], item: npt.NDArray[Any]) -> Self:
+        """Return the same lines with more customers and items, ascending."""
+        customer, wares = (
+            small_codes(np.searchsorted(more, own), len(more)) if len(own) else np.zeros(0, dtype=np.int32)
+            for more, own in ((customer_id, self.customer_id), (item, self.item))
+        )
+        lines = self._lines.among(customer, len(customer_id), wares, len(item))
+        return attrs.evolve(self, customer_id=customer_id, item=item, lines=lines)
 
     def with_catalogue(self, catalogue: ItemTable) -> Self:
         """Return the interactions with another table of items; items that only it has become part of `item`."""
-        known, item_code = _with_catalogue(self.item, self.item_code, catalogue)
-        return attrs.evolve(self, item=known, item_code=item_code, catalogue=catalogue)
+        known, lines = _with_catalogue(self.item, self._lines, catalogue)
+        return attrs.evolve(self, item=known, lines=lines, catalogue=catalogue)
 
     def pairs(self) -> tuple[Codes, Codes, IntArray]:
-        """Return customer and item code of each distinct pair, ordered, and where its lines start: (p,) (p,) (p+1,)."""
-        first = np.ones(len(self), dtype=np.bool_)
-        if len(self) > 1:
-            first[1:] = (self.customer_code[1:] != self.customer_code[:-1]) | (
-                self.item_code[1:] != self.item_code[:-1]
-            )
-        starts = np.flatnonzero(first)
-        return self.customer_code[starts], self.item_code[starts], np.append(starts, len(self))
+        """Return customer and item code of each distinct pair, ordered, and its number of lines: (p,) (p,) (p,)."""
+        customer, item, starts = self._lines.pairs()
+        return customer, item, np.diff(starts)
 
     def matrix(
         self,
         weight: Weight = "binary",
         *,
         half_life: timedelta | None = None,
-        as_of: Instant | None = None,
+        as_of: AsOfGiven | AsOf | None = None,
     ) -> csr_matrix:
         """Return customers by items as a float32 CSR matrix, shape (n, m).
 
         Parameters
         ----------
         weight : {"binary", "log", "quantity", "purchases"}
-            1 for a pair that occurs; log(1 + pieces); pieces; or the number of distinct purchases.
+            1 for a pair that occurs; log(1 + pieces); pieces; or the number of distinct purchases. Where lines have
+            weights, a binary pair has the largest of its lines', and pieces and purchases are counted by them.
         half_life : timedelta, optional
             A line of this age counts one half: pieces and purchases are summed with 2 ** (-age / half_life), a binary
             pair has the decay of its last line.
-        as_of : instant, optional
-            Lines after it are left out, ages are counted from it. By default the time of the last line.
+        as_of : date or instant, optional
+            What is not known by then is left out, ages are counted from it. By default the `as_of` with which these
+            interactions were read, else the time of the last line.
 
         Returns
         -------
@@ -284,68 +402,102 @@ class Interactions(Frozen):
         """
         from scipy.sparse import csr_matrix
 
+        one_of("weight", weight, WEIGHTS)
         seen = self if as_of is None else self.until(as_of)
-        now = seen.last_time if as_of is None else instant(as_of)
-        past = history_of(seen, weight=weight, half_life=half_life, now=now)
+        past = history_of(seen.lines, weight=weight, half_life=half_life, now=seen.clock)
         entries = (past.weight, past.item, past.indptr)
         return csr_matrix(entries, shape=(self.n_customers, self.n_items), copy=True)  # what is taken may be written to
 
-    def purchase_code(self) -> Codes:
-        """Return for each line which purchase it belongs to: its order, else its instant, else the line itself."""
-        if self.order_code is not None:
-            return self.order_code
-        if self.time is not None:
-            return np.unique(self.time, return_inverse=True)[1]
-        return np.arange(len(self))
+    @property
+    def known_by(self) -> AsOf | None:
+        """The `as_of` with which these were read, else the instant of the last line; None without times or lines."""
+        if self.as_of is not None:
+            return self.as_of
+        last = self.last_time
+        return None if last is None else AsOf(last, dated=False, tz=self.tz)
+
+    @property
+    def clock(self) -> int | None:
+        """The instant from which ages count, in microseconds UTC."""
+        known = self.known_by
+        return None if known is None else int(known.clock)
 
     def by_order(self) -> Self:
-        """Return the interactions with purchases in the place of customers: what was bought together.
+        """Return the purchases with orders in the place of customers: what was bought together.
 
-        A purchase is an order; without orders, what has one instant; without times, a line.
+        An order belongs to one customer. Without orders it is what a customer bought at one instant; without times, a
+        line. `customer_id` counts the orders from 0.
         """
-        used, code = np.unique(self.purchase_code(), return_inverse=True)
-        rows = _canonical(code, self.item_code, self.n_items, self.time, [self.quantity, self.value])
-        return attrs.evolve(self._rows(rows), customer_id=used, customer_code=code[rows])
-
-    def decay(self, half_life: timedelta | None, now: int | None) -> FloatArray:
-        """Return 2 ** (-age / half_life) of each line, ones without a half-life, shape (lines,)."""
-        if half_life is None:
-            return np.ones(len(self))
-        if self.time is None:
-            raise InputError("half_life needs times: give from_columns a time column, or leave half_life out.")
-        h = duration("half_life", half_life)
-        return np.exp2((self.time - (now if now is not None else 0)) / h)
-
-    def _counts(self) -> str:
-        pairs = len(self.pairs()[0])
-        return f"{len(self):,} lines, {self.n_customers:,} customers, {self.n_items:,} items, {pairs:,} pairs"
-
-    def __repr__(self) -> str:
-        if self.time is None or not len(self):
-            return f"Interactions({self._counts()})"
-        period = f"{instant_text(int(self.time.min()))[:10]} to {instant_text(int(self.time.max()))[:10]}"
-        return f"Interactions({self._counts()}, {period})"
+        lines = self._lines.by_order()
+        return attrs.evolve(self, customer_id=np.arange(lines.n_customers), lines=lines)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the lines as columns: customer_id, item, and time, quantity and value where there are some."""
+        """Return the lines in the order of the caller's rows: customer_id, item, and what else there is of them.
+
+        That is time (in UTC), quantity, value and order, and weight and bought where lines have weights.
+        """
+        return self._columns(self._lines.arrival)
+
+    def _columns(self, rows: IntArray) -> dict[str, npt.NDArray[Any]]:
+        lines = self._lines
         columns: dict[str, npt.NDArray[Any]] = {
-            "customer_id": self.customer_id[self.customer_code],
-            "item": self.item[self.item_code],
+            "customer_id": self.customer_id[lines.customer[rows]],
+            "item": self.item[lines.item[rows]],
         }
-        if self.time is not None:
-            columns["time"] = self.time.view("M8[us]")
+        if lines.time is not None:
+            columns["time"] = lines.time[rows].view("M8[us]")
         for name in ("quantity", "value"):
-            if getattr(self, name) is not None:
-                columns[name] = getattr(self, name)
-        if self.order_code is not None:
-            columns["order"] = self.order_code
+            if getattr(lines, name) is not None:
+                columns[name] = getattr(lines, name)[rows]
+        if lines.order_name is not None:
+            columns["order"] = lines.order_name.take(rows).values()
+        for name in ("weight", "bought"):
+            if getattr(lines, name) is not None:
+                columns[name] = getattr(lines, name)[rows]
         return columns
 
+    # ---- how they look
+
+    def _said(self) -> list[str]:
+        words = {
+            "without_item": "lines without an item were left out",
+            "without_pieces": "lines with a quantity of 0 or less count as no pieces",
+            "pieces_unknown": "lines without a quantity count as one piece",
+        }
+        return [f"{self.counts[name]:,} {said}" for name, said in words.items() if self.counts.get(name)]
+
+    def __repr__(self) -> str:
+        pairs = len(self._lines.pairs()[0])
+        facts = f"{len(self):,} lines, {self.n_customers:,} customers, {self.n_items:,} items, {pairs:,} pairs"
+        time = self._lines.time
+        if time is None or not len(self):
+            return f"Interactions({facts})"
+        first, last = local_days(np.array([time.min(), time.max()]), self.tz).astype("M8[D]")
+        return f"Interactions({facts}, {first} to {last})"
+
+    def _head(self) -> dict[str, npt.NDArray[Any]]:
+        return self._columns(self._lines.arrival[:SHOWN_ROWS])
+
     def __str__(self) -> str:
-        return text_table(self.to_columns())
+        return "\n".join([text_table(self._head(), total=len(self)), *self._said()])
 
     def _repr_html_(self) -> str:
-        return html_table(self.to_columns(), caption=repr(self))
+        return html_table(self._head(), total=len(self), caption=repr(self), lines=self._said())
+
+
+PurchaseSource: TypeAlias = Interactions | CustomerBase | Purchases
+"""What every recommender takes: interactions, a base, or the purchases that it gave."""
+
+
+def interactions_of(
+    data: PurchaseSource, as_of: AsOfGiven | AsOf | None = None, *, name: str = "interactions"
+) -> Interactions:
+    """Return what a door was given as interactions, as of a date or an instant where one is given."""
+    if isinstance(data, Interactions):
+        return data if as_of is None else data.until(as_of)
+    if isinstance(data, (CustomerBase, Purchases)):
+        return Interactions.of(data, as_of=as_of)
+    raise InputError(_not_purchases(name, data))
 
 
 def check_weight(instance: Any, attribute: Any, value: Any) -> None:  # noqa: ARG001
@@ -353,41 +505,43 @@ def check_weight(instance: Any, attribute: Any, value: Any) -> None:  # noqa: AR
     one_of("weight", value, WEIGHTS)
 
 
-def _whole(data: npt.NDArray[Any]) -> bool:
-    return data.dtype.kind == "i" or bool((data == np.floor(data)).all() and (np.abs(data) < 2**53).all())
+def _not_purchases(name: str, data: Any) -> str:
+    return (
+        f"{name} is a {type(data).__name__}: a CustomerBase, its Purchases, or Interactions are needed. Make them by "
+        "CustomerBase.from_orders(frame, customer_id=..., time=..., item=...) or, without times, by "
+        "Interactions.from_columns(customer_id=..., item=...)."
+    )
 
 
-def _with_catalogue(known: npt.NDArray[Any], codes: Codes, catalogue: ItemTable) -> tuple[npt.NDArray[Any], Codes]:
-    """Return the union of two sets of item ids, ascending, and the codes among it."""
+def _sequence(name: str, column: Any) -> Any:
+    """Return a column that has rows, frame libraries' coded and aware ones as they are."""
+    if isinstance(column, (Coded, UtcTimes)):
+        return column
+    if isinstance(column, (str, bytes, Mapping, set, frozenset)) or not hasattr(column, "__len__"):
+        raise InputError(f"{name} is {shown(column)}: a column is needed, one value per row.")
+    if hasattr(column, "__array__"):
+        array = np.asarray(column)
+        zone = getattr(getattr(column, "dtype", None), "time_zone", None)  # polars, whose arrays are then in UTC
+        if zone is not None or getattr(getattr(column, "type", None), "tz", None) is not None:  # and pyarrow
+            return UtcTimes(array.astype("M8[us]"))
+        if array.dtype.kind == "T":
+            return array.tolist()
+        if array.ndim != 1:
+            raise InputError(f"{name} has shape {array.shape}: one value per row is needed.")
+        return array
+    return column
+
+
+def _with_catalogue(known: npt.NDArray[Any], lines: Lines, catalogue: ItemTable) -> tuple[npt.NDArray[Any], Lines]:
+    """Return the union of two sets of item ids, ascending, and lines coded among it."""
     if not isinstance(catalogue, ItemTable):
-        raise InputError(f"catalogue is a {type(catalogue).__name__}: an ItemTable is needed.")
+        raise InputError(
+            f"catalogue is a {type(catalogue).__name__}: an ItemTable is needed. Make it by ItemTable.from_frame(...)."
+        )
     listed = np.sort(catalogue.item)
-    if len(known) and len(listed) and (known.dtype.kind == "U") != (listed.dtype.kind == "U"):
+    if len(known) and len(listed) and is_text(known) != is_text(listed):
         raise InputError("item and catalogue.item are of different types: int in both, or str in both.")
     union = np.union1d(known, listed) if len(known) and len(listed) else known if len(known) else listed
-    return union, np.searchsorted(union, known)[codes] if len(known) else codes
-
-
-def _canonical(
-    customer: Codes, item: Codes, n_items: int, time: IntArray | None, ties: list[npt.NDArray[Any] | None]
-) -> IntArray:
-    """Return the rows ordered by customer, item and time; rows equal in all three by what else is known of them."""
-    pair = customer.astype(np.int64) * max(n_items, 1) + item
-    if time is None:
-        order = stable_order(pair)
-    else:
-        order = stable_order(time)
-        order = order[stable_order(pair[order])]
-    same = pair[order][1:] == pair[order][:-1]
-    if time is not None:
-        same &= time[order][1:] == time[order][:-1]
-    keys = [key for key in ties if key is not None]
-    if not keys or not same.any():
-        return order
-    tied = np.zeros(len(order), dtype=np.bool_)
-    tied[1:] |= same
-    tied[:-1] |= same
-    group = np.cumsum(np.append(True, ~same))[tied]
-    rows = order[tied]
-    order[tied] = rows[np.lexsort([*(key[rows] for key in reversed(keys)), group])]
-    return order
+    place = small_codes(np.searchsorted(union, known) if len(known) else np.zeros(0, dtype=np.int64), len(union))
+    customers = np.arange(lines.n_customers)
+    return union, lines.among(small_codes(customers, len(customers)), len(customers), place, len(union))

@@ -2,23 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core.auc import auc, delong_interval
-from relmark.core.checks import BoolArray, FloatArray, fraction, generator, one_of, positive, whole
-from relmark.core.errors import NotEnoughDataError
+from relmark.core.base import CustomerBase
+from relmark.core.checks import BoolArray, FloatArray, fraction, generator, one_of, positive, shown, whole
+from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.ids import find_ids, id_array
 from relmark.core.intervals import Interval
+from relmark.core.purchases import Purchases
 from relmark.core.results import ColumnarResult
+from relmark.core.table import CustomerTable
 from relmark.recommend._blas import one_blas_thread
 from relmark.recommend._features import features_of
+from relmark.recommend.interactions import Interactions
 
-__all__ = ["LookAlike", "look_alike"]
+__all__ = ["Centroid", "LookAlike", "Ridge", "look_alike"]
+
+
+@attrs.frozen(kw_only=True)
+class Ridge:
+    """Rank by a ridge regression of being in the seed on the features.
+
+    Parameters
+    ----------
+    factors : int
+        Of purchases: how many singular vectors of customers by items stand for taste.
+    regularization : float
+        Of the ridge, on standardized features.
+    """
+
+    factors: int = 32
+    regularization: float = 1.0
+
+    def __attrs_post_init__(self) -> None:
+        """Validate."""
+        whole("factors", self.factors, low=1)
+        positive("regularization", self.regularization)
+
+
+@attrs.frozen(kw_only=True)
+class Centroid:
+    """Rank by the cosine with the mean of the seed.
+
+    Parameters
+    ----------
+    factors : int
+        Of purchases: how many singular vectors of customers by items stand for taste.
+    """
+
+    factors: int = 32
+
+    def __attrs_post_init__(self) -> None:
+        """Validate."""
+        whole("factors", self.factors, low=1)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -34,7 +76,8 @@ class LookAlike(ColumnarResult):
     auc : float
         The chance that a held-out member of the seed scores above someone who is not in it.
     auc_interval : Interval
-        By DeLong's variance on the logit scale; NaN ends where the held-out seed is above everybody else.
+        At 95 %, by DeLong's variance on the logit scale; NaN ends where the held-out seed is above everybody else.
+        `auc_at` gives it at another level.
     baseline_auc : float
         The same from activity alone (how much, how often, how lately): what a list of the most active gives. NaN where
         a table does not say which columns are activity.
@@ -54,6 +97,8 @@ class LookAlike(ColumnarResult):
     bounds where that is common.
     """
 
+    _shown_by: ClassVar[str] = "score"
+
     customer_id: npt.NDArray[Any]
     score: FloatArray
     auc: float
@@ -65,6 +110,14 @@ class LookAlike(ColumnarResult):
     unknown_seed: int
     method: str
     note: str = ""
+    _variance: float
+
+    def auc_at(self, level: float) -> Interval:
+        """Return the interval of the AUC at a level of confidence."""
+        return delong_interval(self.auc, self._variance, fraction("level", level))
+
+    def _lines(self) -> list[str]:
+        return [self.note] if self.note else []
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -79,43 +132,36 @@ class LookAlike(ColumnarResult):
 
 
 def look_alike(
-    features: Any,
-    seed: Any,
+    features: Interactions | CustomerBase | Purchases | CustomerTable | Mapping[str, npt.ArrayLike],
+    seed: npt.ArrayLike,
     size: int = 1000,
     *,
-    method: Literal["ridge", "centroid"] = "ridge",
+    method: Literal["ridge", "centroid"] | Ridge | Centroid = "ridge",
     exclude_seed: bool = True,
-    factors: int = 32,
     activity: Sequence[str] = (),
-    regularization: float = 1.0,
     folds: int = 5,
-    level: float = 0.95,
     rng: np.random.Generator | int | None = 0,
 ) -> LookAlike:
     """Return the customers most like a seed.
 
     Parameters
     ----------
-    features : Interactions, CustomerTable or mapping of columns with customer_id
-        What customers bought, or what is known of them. What defines the seed must not be among it.
+    features : Interactions, CustomerBase, Purchases, CustomerTable or mapping of columns with customer_id
+        What customers bought (a base means its purchases), or what is known of them. What defines the seed must not be
+        among it.
     seed : array_like of ids
         The people to be like: best customers, buyers of something, who answered a campaign.
     size : int
         How many to return; fewer where there are fewer.
-    method : {"ridge", "centroid"}
-        Ridge regression of being in the seed on the features; or the cosine with the mean of the seed.
+    method : "ridge", "centroid", Ridge or Centroid
+        Ridge regression of being in the seed on the features, or the cosine with the mean of the seed; `Ridge` and
+        `Centroid` have settings.
     exclude_seed : bool
         Whether the seed is left out of the audience.
-    factors : int
-        Of interactions: how many singular vectors of customers by items stand for taste.
     activity : sequence of str
         Of a table: the columns that only say how active someone is, for the baseline.
-    regularization : float
-        Of the ridge, on standardized features.
     folds : int
         Parts for the held-out figures.
-    level : float
-        The confidence of the interval.
     rng : Generator, int or None
         Fixes the parts.
 
@@ -137,12 +183,9 @@ def look_alike(
     ([97, 98, 99], True)
     """
     whole("size", size, low=1)
-    one_of("method", method, ("ridge", "centroid"))
-    whole("factors", factors, low=1)
-    positive("regularization", regularization)
+    way = _way(method)
     whole("folds", folds, low=2)
-    fraction("level", level)
-    people = features_of(features, factors, activity)
+    people = features_of(features, way.factors, activity)
     ordered = np.argsort(people.customer_id, kind="stable")
     ids, values = people.customer_id[ordered], people.values[ordered]
     wanted = np.unique(id_array("seed", seed))
@@ -156,19 +199,19 @@ def look_alike(
             "others are needed."
         )
     part = _parts(member, folds, generator(rng))
-    held_out = _held_out(values, member, part, method, regularization)
+    held_out = _held_out(values, member, part, way)
     area, variance = auc(held_out, member)
-    interval = delong_interval(area, variance, level)
+    interval = delong_interval(area, variance, 0.95)
     baseline, baseline_lift, note = float("nan"), float("nan"), ""
     share = min(size / len(ids), 1.0)
     if people.activity.any():
-        active = _held_out(values[:, people.activity], member, part, method, regularization)
+        active = _held_out(values[:, people.activity], member, part, way)
         baseline, baseline_lift = auc(active, member).area, lift_at(active, member, share)
     else:
         note = "no baseline: name the columns of activity in activity=."
     if np.isnan(interval.low):
         note = f"no interval of the AUC: the ranking is perfect. {note}".strip()
-    score = _fit_score(values, member, values, method, regularization)
+    score = _fit_score(values, member, values, way)
     candidates = np.flatnonzero(~member) if exclude_seed else np.arange(len(ids))
     best = candidates[np.argsort(-score[candidates], kind="stable")][:size]
     return LookAlike(
@@ -181,9 +224,19 @@ def look_alike(
         baseline_lift=baseline_lift,
         seed=n_seed,
         unknown_seed=len(wanted) - n_seed,
-        method=method,
+        method="ridge" if isinstance(way, Ridge) else "centroid",
         note=note,
+        variance=variance,
     )
+
+
+def _way(method: str | Ridge | Centroid) -> Ridge | Centroid:
+    """Return the settings of a method."""
+    if isinstance(method, (Ridge, Centroid)):
+        return method
+    if not isinstance(method, str):
+        raise InputError(f"method is {shown(method)}: 'ridge', 'centroid', Ridge(...) or Centroid(...) is needed.")
+    return Ridge() if one_of("method", method, ("ridge", "centroid")) == "ridge" else Centroid()
 
 
 def lift_at(score: FloatArray, member: BoolArray, share: float) -> float:
@@ -201,29 +254,25 @@ def _parts(member: BoolArray, folds: int, rng: np.random.Generator) -> npt.NDArr
     return part
 
 
-def _held_out(
-    values: FloatArray, member: BoolArray, part: npt.NDArray[np.int64], method: str, regularization: float
-) -> FloatArray:
+def _held_out(values: FloatArray, member: BoolArray, part: npt.NDArray[np.int64], way: Ridge | Centroid) -> FloatArray:
     score = np.empty(len(member))
     for fold in range(int(part.max()) + 1):
         out = part == fold
-        score[out] = _fit_score(values[~out], member[~out], values[out], method, regularization)
+        score[out] = _fit_score(values[~out], member[~out], values[out], way)
     return score
 
 
 @one_blas_thread()
-def _fit_score(
-    values: FloatArray, member: BoolArray, others: FloatArray, method: str, regularization: float
-) -> FloatArray:
+def _fit_score(values: FloatArray, member: BoolArray, others: FloatArray, way: Ridge | Centroid) -> FloatArray:
     """Fit on some customers and score others."""
-    if method == "centroid":
+    if isinstance(way, Centroid):
         center = values[member].mean(axis=0)
         size = np.linalg.norm(others, axis=1) * np.linalg.norm(center)
         return _rounded(np.divide(others @ center, size, out=np.zeros(len(others)), where=size > 0))
     mean = values.mean(axis=0)
     centered = values - mean
     target = member - member.mean()
-    gram = centered.T @ centered + regularization * np.eye(values.shape[1])
+    gram = centered.T @ centered + way.regularization * np.eye(values.shape[1])
     weight = np.linalg.solve(gram, centered.T @ target)
     return _rounded((others - mean) @ weight + member.mean())
 

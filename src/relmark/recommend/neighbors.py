@@ -10,14 +10,14 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.checks import number, one_of, whole
-from relmark.core.time import Instant
 from relmark.recommend._association import jaccard, lift, log_likelihood_ratio
 from relmark.recommend._history import History, history_of
 from relmark.recommend._masks import NO, Block
 from relmark.recommend._topk import top_k_entries
 from relmark.recommend.fitted import Contributions, Fitted
-from relmark.recommend.interactions import Interactions, Weight, check_weight
+from relmark.recommend.interactions import PurchaseSource, Weight, check_weight
 from relmark.recommend.spec import Spec, check_half_life, seen_until, shared_fields
 
 __all__ = ["FittedNeighbors", "ItemNeighbors"]
@@ -42,7 +42,8 @@ class ItemNeighbors(Spec):
     shrink : float
         Damps what rests on few: a similarity is multiplied by n / (n + shrink), n being how many have both items.
     by : {"customer", "order"}
-        Whether two items belong together when a customer has both, or when an order does, which suits baskets.
+        Whether two items belong together when a customer has both, or when an order does, which suits baskets. An order
+        is of purchases, and belongs to one customer.
     weight : {"binary", "log", "quantity", "purchases"}
     half_life : timedelta, optional
         A line of this age counts one half (not with jaccard and llr, which count).
@@ -62,6 +63,7 @@ class ItemNeighbors(Spec):
 
     Examples
     --------
+    >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=[1, 1, 2, 2, 3], item=["tea", "cup", "tea", "cup", "tea"])
     >>> ItemNeighbors().fit(x).recommend([3], k=1).for_customer(3)
     (Recommendation(item='cup', score=0.816..., rank=1, reason='because of tea'),)
@@ -87,13 +89,14 @@ class ItemNeighbors(Spec):
         number("K1", self.K1, above=0.0)
         number("B", self.B, low=0.0, high=1.0)
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedNeighbors:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedNeighbors:
         """Return the neighbors of every item; see `Spec.fit`."""
         seen, now = seen_until(interactions, as_of)
-        past = history_of(seen, weight=self.weight, half_life=self.half_life, now=now)
+        past = history_of(seen.lines, weight=self.weight, half_life=self.half_life, now=seen.clock)
         together = past
         if self.by == "order":
-            together = history_of(seen.by_order(), weight=self.weight, half_life=self.half_life, now=now)
+            baskets = seen.lines.by_order()
+            together = history_of(baskets, weight=self.weight, half_life=self.half_life, now=seen.clock)
         return FittedNeighbors(
             **shared_fields(self, seen, past, now), neighbors=self._neighbors(together, seen.n_items)
         )
@@ -152,7 +155,8 @@ class ItemNeighbors(Spec):
             else:
                 length = np.bincount(past.item, weights=x, minlength=m)
                 norm = (1.0 - self.B) + self.B * length / max(length.mean(), 1e-300)
-                x = x * (self.K1 + 1.0) / (self.K1 * norm[past.item] + x) * idf
+                size = self.K1 * norm[past.item] + x
+                x = np.divide(x * (self.K1 + 1.0), size, out=np.zeros_like(x), where=size > 0) * idf
         if self.measure != "bm25":
             size = np.sqrt(np.bincount(past.item, weights=x * x, minlength=m))[past.item]
             x = np.divide(x, size, out=np.zeros_like(x), where=size > 0)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import FloatArray, one_of, shown, whole
+from relmark.core.as_of import AsOfGiven
+from relmark.core.checks import FloatArray, number, one_of, shown, whole
 from relmark.core.errors import InputError
-from relmark.core.ids import id_array
+from relmark.core.ids import id_array, is_text
 from relmark.core.results import ColumnarResult
 from relmark.core.table import ItemTable
 from relmark.recommend._association import cosine, jaccard, lift, log_likelihood_ratio
 from relmark.recommend._catalogue import Catalogue
-from relmark.recommend.interactions import Interactions
+from relmark.recommend._lines import Lines
+from relmark.recommend.interactions import PurchaseSource, interactions_of
 from relmark.recommend.recommendations import Recommendation
-from relmark.recommend.rules import ItemId, Items, as_items
+from relmark.recommend.rules import ItemId, ItemIds, Items, as_items, basket_of
 
 __all__ = ["Pairs", "also_bought"]
 
@@ -59,6 +61,8 @@ class Pairs(ColumnarResult):
     Dunning (1993). Accurate methods for the statistics of surprise and coincidence (llr).
     """
 
+    _shown_by: ClassVar[str] = "llr"
+
     item: npt.NDArray[Any]
     other: npt.NDArray[Any]
     count: npt.NDArray[np.int64]
@@ -88,40 +92,42 @@ class Pairs(ColumnarResult):
         min_lift : float
         """
         measure = getattr(self, self._measure(by))
+        number("min_lift", min_lift, low=0.0)
         rows = self._rows([item])
         rows = rows[self.lift[rows] > min_lift]
         rows = rows[np.argsort(-measure[rows], kind="stable")][: whole("k", k, low=1)]
         return tuple(
             Recommendation(
-                item=self.other[row].item(),
+                item=other,
                 score=float(measure[row]),
                 rank=rank + 1,
                 reason=f"in {self.count[row]:,} {self.by}s with {item}, {self.lift[row]:.1f} times what chance gives",
             )
-            for rank, row in enumerate(rows.tolist())
+            for rank, (row, other) in enumerate(zip(rows.tolist(), self.other[rows].tolist(), strict=True))
         )
 
     def for_basket(
-        self, basket: Any, k: int = 10, *, by: str = "llr", min_lift: float = 1.0
+        self, basket: ItemIds | ItemId, k: int = 10, *, by: str = "llr", min_lift: float = 1.0
     ) -> tuple[Recommendation, ...]:
         """Return what completes a basket: others by the sum of their measure over the basket's items.
 
         `ItemNeighbors(by="order")` does the same with rules and reasons; this needs nothing but the pairs.
         """
         measure = getattr(self, self._measure(by))
-        held = [basket] if isinstance(basket, (str, int)) else list(basket)
+        number("min_lift", min_lift, low=0.0)
+        held = basket_of(basket)
         rows = self._rows(held, "basket")
         rows = rows[(self.lift[rows] > min_lift) & ~np.isin(self.other[rows], held)]
         others, code = np.unique(self.other[rows], return_inverse=True)
         total = np.bincount(code, weights=measure[rows], minlength=len(others))
         best = np.argsort(-total, kind="stable")[: whole("k", k, low=1)]
         return tuple(
-            Recommendation(item=others[j].item(), score=float(total[j]), rank=rank + 1, reason="goes with the basket")
-            for rank, j in enumerate(best.tolist())
+            Recommendation(item=other, score=score, rank=rank + 1, reason="goes with the basket")
+            for rank, (other, score) in enumerate(zip(others[best].tolist(), total[best].tolist(), strict=True))
         )
 
     def _measure(self, by: str) -> str:
-        if by == "lift":
+        if str(by) == "lift":
             raise InputError(
                 "by='lift' puts first what came together a few times by chance (hit rate .08 against .20 of llr on UCI "
                 "Online Retail): rank by llr, jaccard or confidence, and keep lift as the condition min_lift."
@@ -131,36 +137,38 @@ class Pairs(ColumnarResult):
     def _rows(self, items: list[ItemId], name: str = "item") -> npt.NDArray[np.int64]:
         """Return the rows of some items; pairs are ordered by item, so that each item's are one slice."""
         wanted = np.unique(id_array(name, items)) if items else self.item[:0]
-        if len(wanted) and len(self.item) and (wanted.dtype.kind == "U") != (self.item.dtype.kind == "U"):
-            raise InputError(
-                f"{name} has {shown(wanted[0])}: the ids here are {'str' if wanted.dtype.kind != 'U' else 'int'}."
-            )
+        if len(wanted) and len(self.item) and is_text(wanted) != is_text(self.item):
+            raise InputError(f"{name} has {shown(wanted[0])}: the ids here are {'int' if is_text(wanted) else 'str'}.")
         low, high = (np.searchsorted(self.item, wanted, side=side) for side in ("left", "right"))
         parts = [np.arange(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 
 def also_bought(
-    interactions: Interactions,
+    interactions: PurchaseSource,
     *,
     by: Literal["order", "customer"] = "order",
     min_count: int = 3,
     exclude: Items | ItemId | None = None,
     catalogue: ItemTable | None = None,
+    as_of: AsOfGiven | None = None,
 ) -> Pairs:
-    """Count which items are bought together.
+    """Count which items are bought together; what was only viewed does not count.
 
     Parameters
     ----------
-    interactions : Interactions
+    interactions : Interactions, CustomerBase or Purchases
     by : {"order", "customer"}
-        What a basket is. Without an order column, what a customer bought at one instant is an order.
+        What a basket is. An order belongs to one customer; without an order column it is what a customer bought at one
+        instant.
     min_count : int
         Pairs in fewer baskets are left out.
     exclude : ids or Category, or several, optional
         Service items: postage, bank charges, bags, which go with everything.
     catalogue : ItemTable, optional
         Where the categories of `exclude` are; by default the table of the interactions.
+    as_of : date or instant, optional
+        By when; by default everything counts.
 
     Returns
     -------
@@ -173,6 +181,7 @@ def also_bought(
 
     Examples
     --------
+    >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=[1, 1, 2, 2, 3], item=["tea", "cup", "tea", "cup", "tea"],
     ...                               order=[1, 1, 2, 2, 3])
     >>> pairs = also_bought(x, min_count=2)
@@ -181,18 +190,12 @@ def also_bought(
     """
     from scipy.sparse import csr_matrix
 
-    if not isinstance(interactions, Interactions):
-        raise InputError(f"interactions is a {type(interactions).__name__}: make them with Interactions.from_columns.")
     one_of("by", by, ("order", "customer"))
     whole("min_count", min_count, low=1)
-    x, m = interactions, interactions.n_items
-    if by == "order" and x.order_code is None and x.time is None:
-        raise InputError("by='order' needs the column order (or time): give it to from_columns, or use by='customer'.")
-    basket = x.purchase_code().astype(np.int64) if by == "order" else x.customer_code
-    if by == "order" and x.order_code is None:  # one instant of two customers is two orders
-        basket = basket * x.n_customers + x.customer_code
-    used, basket = np.unique(basket, return_inverse=True)
-    n, item = len(used), x.item_code
+    x = interactions_of(interactions, as_of)
+    lines, m = x.lines.purchased(), x.n_items
+    n, basket = _baskets(lines, by)
+    item = lines.item
     names = as_items(exclude)
     if names is not None:
         keep = ~Catalogue(x.item, catalogue if catalogue is not None else x.catalogue).members(names, "exclude")[item]
@@ -223,6 +226,16 @@ def also_bought(
         n_baskets=n,
         by=by,
     )
+
+
+def _baskets(lines: Lines, by: str) -> tuple[int, npt.NDArray[np.integer[Any]]]:
+    """Return how many baskets there are, and which of them each line is in."""
+    if by == "order" and lines.order is None and lines.time is None:
+        raise InputError("by='order' needs the column order (or time): give it to from_columns, or use by='customer'.")
+    code = lines.orders if by == "order" else lines.customer
+    present = np.zeros(int(code.max(initial=-1)) + 1, dtype=np.bool_)
+    present[code] = True
+    return int(np.count_nonzero(present)), (np.cumsum(present) - 1)[code]
 
 
 def _counts(X: Any, min_count: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:

@@ -9,15 +9,17 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import one_of
+from relmark.core.as_of import AsOfGiven
+from relmark.core.checks import one_of, shown
 from relmark.core.errors import InputError
 from relmark.core.frozen import owned
 from relmark.core.ordering import stable_order
-from relmark.core.time import Instant
 from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._history import History
+from relmark.recommend._lines import Lines
 from relmark.recommend._masks import NO, Block
 from relmark.recommend.fitted import Contributions, Fitted
-from relmark.recommend.interactions import Interactions
+from relmark.recommend.interactions import PurchaseSource
 from relmark.recommend.rules import Category
 from relmark.recommend.spec import Spec, check_half_life, remembered, shared_fields
 
@@ -41,12 +43,15 @@ class Popular(Spec):
         A purchase of this age counts one half. Demand has seasons: on UCI Online Retail, in December, a half-life of 7
         days ranks three times as well as all-time popularity.
     by : {"customers", "orders", "quantity", "revenue"}
-        What is counted. Of customers and orders each counts once an item, with the age of its last line.
+        What is counted. Of customers and orders each counts once per item, with the age of its last line. Where other
+        events count too (`Interactions.of` with weights), a customer counts the largest weight that they have for the
+        item; orders, pieces and money are of purchases alone.
     category : str or Category, optional
         Only items of this category.
 
     Examples
     --------
+    >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=["a", "b", "b"], item=["tea", "tea", "cup"])
     >>> Popular().fit(x).recommend(["a"], k=2).item.tolist()
     ['tea', 'cup']
@@ -58,27 +63,35 @@ class Popular(Spec):
     by: Literal["customers", "orders", "quantity", "revenue"] = attrs.field(default="customers")
     category: Category | None = attrs.field(default=None, converter=_category)
 
+    @category.validator
+    def _check_category(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
+        if value is not None and not isinstance(value, Category):
+            raise InputError(f"category is {shown(value)}: a category's name or Category(...) is needed.")
+
     @by.validator
     def _check(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
         one_of("by", value, _BY)
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> FittedPopular:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedPopular:
         """Return the items with their counts; see `Spec.fit`."""
         seen, past, now = remembered(interactions, as_of, "binary", None)
-        counts = self._counts(seen, now)
+        if self.by == "customers":
+            own = past if self.half_life is None else remembered(seen, None, "binary", self.half_life)[1]
+            counts = self._of_customers(own, seen.n_items)
+        else:
+            counts = self._of_lines(seen.lines.purchased(), seen.clock)
         if self.category is not None:
             counts = np.where(Catalogue(seen.item, seen.catalogue).in_category(self.category, "category"), counts, 0.0)
         return FittedPopular(**shared_fields(self, seen, past, now), counts=counts.astype(np.float32))
 
-    def _counts(self, x: Interactions, now: int | None) -> npt.NDArray[np.float64]:
-        decay = x.decay(self.half_life, now)
-        if self.by == "customers":
-            lines = x.pairs()[2][1:] - 1
-            return np.asarray(
-                np.bincount(x.item_code[lines], weights=decay[lines], minlength=x.n_items), dtype=np.float64
-            )
+    @staticmethod
+    def _of_customers(past: History, m: int) -> npt.NDArray[np.float64]:
+        return np.asarray(np.bincount(past.item, weights=past.weight, minlength=m), dtype=np.float64)
+
+    def _of_lines(self, x: Lines, now: int | None) -> npt.NDArray[np.float64]:
+        decay = x.counted(self.half_life, now)
         if self.by == "orders":
-            code, item = x.purchase_code().astype(np.int64), x.item_code
+            code, item = x.orders.astype(np.int64), x.item
             order = stable_order(decay.view(np.int64))  # positive floats order as their bits do
             order = order[stable_order((code * x.n_items + item)[order])]
             key = (code * x.n_items + item)[order]
@@ -87,9 +100,12 @@ class Popular(Spec):
         amount = x.quantity if self.by == "quantity" else x.value
         if amount is None:
             column = "quantity" if self.by == "quantity" else "value"
-            raise InputError(f"by={self.by!r} needs the column {column}: give it to Interactions.from_columns.")
+            raise InputError(
+                f"by={self.by!r} needs the column {column}: name it in CustomerBase.from_orders or "
+                "Interactions.from_columns."
+            )
         return np.asarray(
-            np.bincount(x.item_code, weights=decay * np.nan_to_num(amount), minlength=x.n_items), dtype=np.float64
+            np.bincount(x.item, weights=decay * np.nan_to_num(amount), minlength=x.n_items), dtype=np.float64
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import attrs
@@ -14,10 +15,10 @@ from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.ids import find_ids
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.resampling import draws_of_means, percentiles
-from relmark.core.results import ColumnarResult
+from relmark.core.results import ColumnarResult, json_ready
 from relmark.recommend._history import History
 from relmark.recommend.fitted import Fitted
-from relmark.recommend.interactions import Interactions
+from relmark.recommend.interactions import PurchaseSource, interactions_of
 from relmark.recommend.recommendations import Recommendations
 from relmark.recommend.rules import Rules
 
@@ -30,12 +31,12 @@ METRICS = (
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Quality(ColumnarResult):
-    """What each customer's list was worth; one row a customer (and fold).
+    """What each customer's list was worth; one row per customer (and fold).
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
-        Customers known at the cut who bought something that counts in the test period.
+        Customers who had bought by the cut and bought something that counts in the test period.
     ndcg, recall, precision, hit_rate, map, mrr : ndarray of float64, shape (n,)
         At k. Precision divides by k; the ideal of ndcg and map has ``min(k, relevant)`` hits.
     revenue : ndarray of float64, shape (n,)
@@ -56,8 +57,6 @@ class Quality(ColumnarResult):
     k : int
     items : str
         ``"all"``, or ``"new"`` where neither lists nor what counts hold what the customer had bought before.
-    estimates : mapping of str to Estimate
-        The mean of each metric with its bootstrap interval over customers.
     """
 
     customer_id: npt.NDArray[Any]
@@ -76,11 +75,54 @@ class Quality(ColumnarResult):
     gini: float
     k: int
     items: str
-    estimates: Mapping[str, Estimate]
+
+    @cached_property
+    def estimates(self) -> Mapping[str, Estimate]:
+        """The mean of each metric with its 95 % interval, by a bootstrap of 1,000 draws of customers."""
+        return {name: self.estimate(name) for name in METRICS}
+
+    def estimate(
+        self,
+        metric: str,
+        *,
+        level: float = 0.95,
+        resamples: int = 1000,
+        rng: np.random.Generator | int | None = 0,
+    ) -> Estimate:
+        """Return the mean of a metric with its bootstrap interval over customers.
+
+        Parameters
+        ----------
+        metric : str
+            Such as ``"ndcg"`` or ``"revenue"``.
+        level : float
+            The confidence of the interval.
+        resamples : int
+            How often customers are drawn anew; all rows of a customer are drawn together.
+        rng : Generator, int or None
+            Fixes the draws.
+        """
+        name = one_of("metric", metric, METRICS)
+        fraction("level", level)
+        whole("resamples", resamples, low=1)
+        values = getattr(self, name)
+        known = ~np.isnan(values)
+        if not known.any():
+            why = {"revenue": "the interactions have no value", "diversity": "no list has two items"}
+            return Estimate(float("nan"), None, why.get(name, "no list has an item"))
+        own = np.unique(self.customer_id[known], return_inverse=True)[1]
+        draws = draws_of_means(values[known, None], own, resamples, generator(rng))
+        low, high = percentiles(draws, level)
+        interval = Interval(float(low[0]), float(high[0]), level, "bootstrap of customers")
+        return Estimate(float(values[known].mean()), interval)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field, and the estimates, as JSON-ready values."""
+        return {**super().to_dict(), "estimates": json_ready(self.estimates)}
 
     def _facts(self) -> dict[str, Any]:
         facts = {"customers": len(self), "k": self.k, "items": self.items}
-        return {**facts, **{name: estimate.value for name, estimate in self.estimates.items()}}
+        return {**facts, **{name: _mean(getattr(self, name)) for name in METRICS}}
 
     def _table(self) -> dict[str, Any]:
         rows = [*self.estimates.items(), ("coverage", Estimate(self.coverage)), ("gini", Estimate(self.gini))]
@@ -94,15 +136,12 @@ class Quality(ColumnarResult):
 
 def quality(
     model: Fitted,
-    test: Interactions,
+    test: PurchaseSource,
     *,
     k: int = 10,
     items: Literal["all", "new"] = "all",
     rules: Rules | None = None,
     unseen_items: bool = False,
-    level: float = 0.95,
-    resamples: int = 1000,
-    rng: np.random.Generator | int | None = 0,
 ) -> Quality:
     """Compare the lists of a fitted model with what customers bought afterwards.
 
@@ -110,8 +149,8 @@ def quality(
     ----------
     model : Fitted
         Fitted on what came before `test`.
-    test : Interactions
-        The lines of the test period.
+    test : Interactions, CustomerBase or Purchases
+        What was bought in the test period.
     k : int
     items : {"all", "new"}
         With "new", what a customer had bought before is neither recommended nor counted.
@@ -119,18 +158,19 @@ def quality(
         Rules for the lists.
     unseen_items : bool
         Whether items that nobody had bought before the cut count too (for `NewArrivals`).
-    level : float
-        The confidence of the intervals.
-    resamples : int
-        How often customers are drawn anew for the intervals.
-    rng : Generator, int or None
-        Fixes the draws.
+
+    Returns
+    -------
+    Quality
+        One row per customer; ``.estimate("ndcg")`` has a mean with its interval.
 
     Raises
     ------
     NotEnoughDataError
         No known customer bought anything that counts.
     """
+    if not isinstance(model, Fitted):
+        raise InputError(f"model is a {type(model).__name__}: a fitted model is needed, such as Ease().fit(train).")
     one_of("items", items, ("all", "new"))
     whole("k", k, low=1)
     customers, relevant, money = _relevant(model, test, items, unseen_items=unseen_items)
@@ -144,36 +184,19 @@ def quality(
         else (np.zeros(len(model.item), dtype=np.int64))
     )
     known = counts[(model.popularity > 0) | (counts > 0)]
-    evaluation = Quality(
+    return Quality(
         customer_id=model.customer_id[customers],
         **columns,
         coverage=float(np.count_nonzero(known) / len(known)),
         gini=gini(known),
         k=k,
         items=items,
-        estimates={},
     )
-    return with_estimates(evaluation, level=level, resamples=resamples, rng=generator(rng))
 
 
-def with_estimates(evaluation: Quality, *, level: float, resamples: int, rng: np.random.Generator) -> Quality:
-    """Return the evaluation with the mean of each metric and its interval."""
-    fraction("level", level)
-    whole("resamples", resamples, low=1)
-    values = np.stack([getattr(evaluation, name) for name in METRICS], axis=1)
-    cluster = np.unique(evaluation.customer_id, return_inverse=True)[1]
-    estimates = {}
-    for j, name in enumerate(METRICS):
-        known = ~np.isnan(values[:, j])
-        if not known.any():
-            why = {"revenue": "the interactions have no value", "diversity": "no list has two items"}
-            estimates[name] = Estimate(float("nan"), None, why.get(name, "no list has an item"))
-            continue
-        own = np.unique(cluster[known], return_inverse=True)[1]
-        low, high = percentiles(draws_of_means(values[known, j : j + 1], own, resamples, rng), level)
-        interval = Interval(float(low[0]), float(high[0]), level, "bootstrap of customers")
-        estimates[name] = Estimate(float(values[known, j].mean()), interval)
-    return attrs.evolve(evaluation, estimates=estimates)
+def _mean(values: npt.NDArray[Any]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def gini(counts: npt.NDArray[Any]) -> float:
@@ -186,18 +209,18 @@ def gini(counts: npt.NDArray[Any]) -> float:
 
 
 def _relevant(
-    model: Fitted, test: Interactions, items: str, *, unseen_items: bool
+    model: Fitted, test: PurchaseSource, items: str, *, unseen_items: bool
 ) -> tuple[IntArray, History, FloatArray | None]:
     """Return the customers that count, the items that count for each, and the money spent on these."""
-    if not isinstance(test, Interactions):
-        raise InputError(f"test is a {type(test).__name__}: Interactions are needed.")
-    customer, item, starts = test.pairs()
+    after = interactions_of(test, name="test")
+    lines = after.lines.purchased()
+    customer, item, starts = lines.pairs()
     money = None
-    if test.value is not None:
-        money = np.add.reduceat(np.nan_to_num(test.value), starts[:-1]) if len(test) else np.zeros(0)
-    customer = find_ids("customer_id", model.customer_id, test.customer_id)[customer]
-    item = find_ids("item", model.item, test.item)[item]
-    past, m = model.history, len(model.item)
+    if lines.value is not None:
+        money = np.add.reduceat(np.nan_to_num(lines.value), starts[:-1]) if len(lines) else np.zeros(0)
+    customer = find_ids("customer_id", model.customer_id, after.customer_id)[customer]
+    item = find_ids("item", model.item, after.item)[item]
+    past, m = model.history.of_bought, len(model.item)
     known_customer = np.append(past.lengths > 0, False)
     known_item = np.append(model.popularity > 0 if not unseen_items else np.ones(m, dtype=np.bool_), False)
     counts = known_customer[customer] & known_item[item]
@@ -245,7 +268,7 @@ def _by_customer(
     np.maximum.at(first, row[hit], 1.0 / rank[hit])
     with np.errstate(divide="ignore", invalid="ignore"):
         listed = lists.counts.astype(np.float64)
-        past = model.history
+        past = model.history.of_bought
         before = np.isin(key, (past.take(customers).row * m + past.take(customers).item))
         surprise = -np.log2(np.maximum(model.popularity[item].astype(np.float64), 1.0 / (len(past) + 1.0)))
         return {
@@ -258,7 +281,7 @@ def _by_customer(
             "revenue": np.full(n, np.nan) if money is None else total(np.where(hit, money[place], 0.0)),
             "repeat_share": total(before) / listed,
             "novelty": total(surprise) / listed,
-            "diversity": _diversity(model.history, m, row, item, n),
+            "diversity": _diversity(past, m, row, item, n),
             "listed": lists.counts,
         }
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
-from relmark.core.formats import format_number
+from relmark.core.formats import SHOWN_ROWS, format_number, html_table, text_table
 from relmark.core.ids import find_ids
-from relmark.core.results import ColumnarResult, json_ready
+from relmark.core.results import ColumnarResult, Rows, json_ready
 from relmark.recommend.rules import ItemId
 
 __all__ = ["Explanation", "Recommendation", "Recommendations", "SimilarCustomer"]
@@ -55,6 +55,9 @@ class SimilarCustomer:
     def to_dict(self) -> dict[str, Any]:
         """Return the customer as JSON-ready values."""
         return attrs.asdict(self)
+
+
+_COLUMNS = dict.fromkeys(("customer_id", "rank", "item", "score", "source", "reason"))
 
 
 class Reasons(Protocol):
@@ -142,15 +145,29 @@ class Recommendations(ColumnarResult):
             yield customer, self.lists(i)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return one row a recommendation: customer_id, rank, item, score, source, reason."""
+        """Return one row per recommendation: customer_id, rank, item, score, source, reason."""
+        return {**self._told(), "reason": self.reason}
+
+    def _told(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns that need no working out."""
         return {
             "customer_id": np.repeat(self.customer_id, self.counts),
             "rank": self.rank,
             "item": self.item,
             "score": self.score,
             "source": self.source,
-            "reason": self.reason,
         }
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a column, or some rows or columns; reasons are worked out for the rows that are chosen alone."""
+        if isinstance(key, str):
+            return self.reason if key == "reason" else self._told()[self._named(key, _COLUMNS)]
+        if isinstance(key, list) and key and all(isinstance(name, str) for name in key):
+            return ColumnarResult.__getitem__(self, key)
+        rows = Rows(columns={**self._told(), "row": np.arange(len(self))}, name=type(self).__name__)[key]
+        columns = dict(rows.columns)
+        places = columns.pop("row")
+        return Rows(columns={**columns, "reason": np.array(self._reasons(places), dtype=np.str_)}, name=rows.name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the lists by customer, k and the counts of drops as JSON-ready values."""
@@ -173,29 +190,14 @@ class Recommendations(ColumnarResult):
         }
 
     def _table(self) -> dict[str, Any]:
-        rows = np.arange(min(len(self), 20))
-        shown_rows = {
-            "customer_id": np.repeat(self.customer_id, self.counts)[rows],
-            "rank": self.rank[rows],
-            "item": self.item[rows],
-            "score": self.score[rows],
-            "reason": self._reasons(rows),
-        }
-        if len(self) <= len(rows):
-            return shown_rows
-        # Only what is shown has its reason worked out; the rest must still be counted.
-        return {name: _Long(column, len(self)) for name, column in shown_rows.items()}
+        shown_rows = self.head(SHOWN_ROWS)
+        return {name: shown_rows[name] for name in ("customer_id", "rank", "item", "score", "reason")}
 
+    def __str__(self) -> str:
+        return text_table(self._table(), total=len(self))
 
-class _Long(list[Any]):
-    """A column of which only the head is there, and that says its full length."""
-
-    def __init__(self, head: Any, length: int) -> None:
-        super().__init__(head)
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
+    def _repr_html_(self) -> str:
+        return html_table(self._table(), total=len(self), caption=self._caption())
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from relmark.core.checks import number, positive, shown, text, whole
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
 
-__all__ = ["AfterPurchase", "Category", "ItemId", "Items", "Rules", "as_items"]
+__all__ = ["AfterPurchase", "Category", "CustomerIds", "ItemId", "ItemIds", "Items", "Rules", "as_items", "basket_of"]
 
 ItemId: TypeAlias = int | str
+ItemIds: TypeAlias = Iterable[ItemId] | npt.NDArray[Any]
+CustomerIds: TypeAlias = ItemId | Sequence[ItemId] | npt.NDArray[Any] | range
 
 
 @attrs.frozen
@@ -69,6 +72,8 @@ def as_items(value: Any) -> Any:
     """Return what names items as a tuple of ids and categories; None stays None."""
     if value is None:
         return None
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, (Category, str, int, np.integer)) and not isinstance(value, bool):
         value = (value,)
     if not isinstance(value, Iterable):
@@ -78,6 +83,17 @@ def as_items(value: Any) -> Any:
         if isinstance(member, bool) or not isinstance(member, (int, str, Category)):
             raise InputError(f"items have {shown(member)} in row {row}: ids (int or str) or Category(...) are needed.")
     return tuple(members)
+
+
+def basket_of(basket: ItemIds | ItemId) -> list[ItemId]:
+    """Return the items of a basket as a list of ids."""
+    found = as_items(basket)
+    if found is None:
+        raise InputError("basket is None: the ids of its items are needed, or an empty list.")
+    for member in found:
+        if isinstance(member, Category):
+            raise InputError(f"basket has {member!r}: ids of items are needed.")
+    return list(found)
 
 
 @attrs.frozen(kw_only=True)
@@ -208,7 +224,7 @@ class Rules(Definition):
         """Validate each rule by its name."""
         if isinstance(self.exclude_bought, timedelta):
             duration("exclude_bought", self.exclude_bought)
-        elif self.exclude_bought not in ("never", "always"):
+        elif str(self.exclude_bought) not in ("never", "always"):
             raise InputError(
                 f"exclude_bought is {shown(self.exclude_bought)}: it must be 'never', 'always', or a timedelta such as "
                 "days(30), for 'not again within 30 days'."
@@ -220,7 +236,14 @@ class Rules(Definition):
             duration(f"repeat_after[{name!r}]", gap)
         for column, most in self.max_per.items():
             whole(f"max_per[{column!r}]", most, low=1)
+        for name in ("repeat_after", "max_per"):  # a copy: the caller's mapping stays the caller's
+            object.__setattr__(self, name, dict(getattr(self, name)))
+        for customer, items in self.deny_for.items():
+            if items is None:
+                raise InputError(f"deny_for[{customer!r}] is None: ids or Category(...) are needed.")
         object.__setattr__(self, "deny_for", {customer: as_items(items) for customer, items in self.deny_for.items()})
+        if self.in_stock is None:
+            raise InputError("in_stock is None: True, False, or the ids of what is there are needed.")
         if not isinstance(self.in_stock, (bool, np.bool_)):
             object.__setattr__(self, "in_stock", as_items(self.in_stock))
         if self.min_price_ratio is not None:
@@ -228,7 +251,11 @@ class Rules(Definition):
         if self.price is not None:
             object.__setattr__(self, "price", _price(self.price))
         after = self.after_purchase
-        after = (after,) if isinstance(after, AfterPurchase) else tuple(after)
+        if isinstance(after, AfterPurchase):
+            after = (after,)
+        if not isinstance(after, (list, tuple)):
+            raise InputError(f"after_purchase is {shown(after)}: a list of AfterPurchase(...) is needed.")
+        after = tuple(after)
         for rule in after:
             if not isinstance(rule, AfterPurchase):
                 raise InputError(f"after_purchase has {shown(rule)}: AfterPurchase(...) is needed.")

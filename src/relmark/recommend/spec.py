@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 
+from relmark.core.as_of import AsOf, AsOfGiven
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
-from relmark.core.time import Instant, duration, duration_text, instant, parse_duration
+from relmark.core.time import duration, duration_text, parse_duration
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._history import History, history_of
 from relmark.recommend.fitted import Fitted
-from relmark.recommend.interactions import Interactions, Weight
+from relmark.recommend.interactions import Interactions, PurchaseSource, Weight, interactions_of
 from relmark.recommend.kinds import SPECS, read_spec
 from relmark.recommend.rules import Category
 
@@ -35,14 +36,17 @@ class Spec(Definition):
         if "kind" in vars(cls):
             SPECS[cls.kind] = cls
 
-    def fit(self, interactions: Interactions, *, as_of: Instant | None = None) -> Fitted:
+    def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> Fitted:
         """Return the fitted model.
 
         Parameters
         ----------
-        interactions : Interactions
-        as_of : instant, optional
-            Lines after it are not seen, and ages are counted from it. By default the time of the last line.
+        interactions : Interactions, CustomerBase or Purchases
+            A base means its purchases, which have the property 'item'.
+        as_of : date or instant, optional
+            What the model may know, and from when ages are counted: a date sees what was before its local midnight, an
+            instant what was at or before it. By default that with which the interactions were read, else the time of
+            the last line.
         """
         raise AssertionError(f"{type(self).__name__} cannot fit {interactions!r} as of {as_of}")
 
@@ -74,36 +78,34 @@ def spec_from_dict(document: Mapping[str, Any], limits: Limits | None = None) ->
     return spec
 
 
-def seen_until(interactions: Interactions, as_of: Instant | None) -> tuple[Interactions, int | None]:
-    """Return the lines at or before an instant, and the instant from which ages count (None without times)."""
-    if not isinstance(interactions, Interactions):
-        raise InputError(
-            f"interactions is a {type(interactions).__name__}: make them with Interactions.from_columns or from_log."
-        )
-    if as_of is None:
-        return interactions, interactions.last_time
-    return interactions.until(as_of), instant(as_of)
+def seen_until(interactions: PurchaseSource, as_of: AsOfGiven | None) -> tuple[Interactions, AsOf | None]:
+    """Return what is known as of a date or an instant, and from when ages count (None without times)."""
+    seen = interactions_of(interactions, as_of)
+    return seen, seen.known_by
 
 
 def remembered(
-    interactions: Interactions, as_of: Instant | None, weight: Weight, half_life: timedelta | None
-) -> tuple[Interactions, History, int | None]:
-    """Return what a model sees of interactions: the lines, the history with its weights, and the instant."""
+    interactions: PurchaseSource, as_of: AsOfGiven | None, weight: Weight, half_life: timedelta | None
+) -> tuple[Interactions, History, AsOf | None]:
+    """Return what a model sees: the lines, the history with its weights, and by when."""
     seen, now = seen_until(interactions, as_of)
-    return seen, history_of(seen, weight=weight, half_life=half_life, now=now), now
+    return seen, history_of(seen.lines, weight=weight, half_life=half_life, now=seen.clock), now
 
 
-def shared_fields(spec: Spec, seen: Interactions, past: History, now: int | None) -> dict[str, Any]:
+def shared_fields(spec: Spec, seen: Interactions, past: History, now: AsOf | None) -> dict[str, Any]:
     """Return the fields that every fitted model has."""
-    buyers = int(np.count_nonzero(past.lengths))
+    bought = past.of_bought
+    buyers = int(np.count_nonzero(bought.lengths))
     return {
         "spec": spec,
         "item": seen.item,
         "customer_id": seen.customer_id,
         "history": past,
-        "popularity": (np.bincount(past.item, minlength=seen.n_items) / max(buyers, 1)).astype(np.float32),
-        "now": now,
-        "catalogue": Catalogue(seen.item, seen.catalogue),
+        "popularity": (np.bincount(bought.item, minlength=seen.n_items) / max(buyers, 1)).astype(np.float32),
+        "now": None if now is None else int(now.clock),
+        "dated": now is not None and bool(now.dated),
+        "tz": seen.tz,
+        "catalogue": Catalogue(seen.item, seen.catalogue, seen.tz),
     }
 
 

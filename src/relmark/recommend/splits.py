@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 import attrs
 import numpy as np
 
+from relmark.core.as_of import AsOf, AsOfGiven, read_as_of
 from relmark.core.checks import whole
 from relmark.core.errors import InputError, NotEnoughDataError
-from relmark.core.time import Instant, duration, instant, instant_text
-from relmark.recommend.interactions import Interactions
+from relmark.core.time import aware, duration
+from relmark.recommend.interactions import Interactions, PurchaseSource, interactions_of
 
 __all__ = ["Split", "folds_by_time", "split_by_time"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Split:
-    """Two parts of the same interactions, with the same ids: ``train, test = split``.
+    """Two parts of the same purchases, with the same ids: ``train, test = split``.
 
     Parameters
     ----------
     train : Interactions
-        The lines at or before `cut`.
+        What was known as of `cut`.
     test : Interactions
-        The lines in ``(cut, end]``.
-    cut, end : int
-        Microseconds UTC.
+        The lines after that, as of `end`.
+    cut, end : datetime or date
+        What every `as_of` takes: an aware datetime, or the date that was given. A date leaves its own day to what
+        follows.
     """
 
     train: Interactions
     test: Interactions
-    cut: int
-    end: int
+    cut: datetime | date
+    end: datetime | date
 
     @property
-    def as_of(self) -> np.datetime64:
-        """The instant of the cut."""
-        return np.datetime64(self.cut, "us")
+    def as_of(self) -> datetime | date:
+        """The cut, for ``fit(split.train, as_of=split.as_of)``."""
+        return self.cut
 
     def __iter__(self) -> Iterator[Interactions]:
         """Yield the training and the test part."""
@@ -46,25 +48,30 @@ class Split:
 
     def __repr__(self) -> str:
         return (
-            f"Split(train={len(self.train):,} lines to {instant_text(self.cut)}, "
-            f"test={len(self.test):,} lines to {instant_text(self.end)})"
+            f"Split(train={len(self.train):,} lines to {_text(self.cut)}, "
+            f"test={len(self.test):,} lines to {_text(self.end)})"
         )
 
 
 def split_by_time(
-    interactions: Interactions, test: timedelta | None = None, *, cut: Instant | None = None, end: Instant | None = None
+    interactions: PurchaseSource,
+    test: timedelta | None = None,
+    *,
+    cut: AsOfGiven | None = None,
+    end: AsOfGiven | None = None,
 ) -> Split:
-    """Split interactions into a past and a test period after it.
+    """Split purchases into a past and a test period after it.
 
     Parameters
     ----------
-    interactions : Interactions
+    interactions : Interactions, CustomerBase or Purchases
+        Of a base, the past knows the refunds that were known by the cut.
     test : timedelta, optional
         The length of the test period, which ends at `end`. Either `test` or `cut` is needed.
-    cut : instant, optional
-        Where the past ends: lines at or before it are the past.
-    end : instant, optional
-        Where the test ends; by default at the last line.
+    cut : date or instant, optional
+        Where the past ends: a date leaves its day to the test, an instant belongs to the past.
+    end : date or instant, optional
+        Where the test ends, in the same way; by default with the last line.
 
     Examples
     --------
@@ -72,46 +79,75 @@ def split_by_time(
     >>> x = Interactions.from_columns(customer_id=[1, 1], item=["tea", "cup"],
     ...                               time=np.array(["2026-01-01", "2026-03-01"], "M8[D]"))
     >>> split_by_time(x, days(30))
-    Split(train=1 lines to 2026-01-30T00:00:00Z, test=1 lines to 2026-03-01T00:00:00Z)
+    Split(train=1 lines to 2026-01-30T00:00:00+00:00, test=1 lines to 2026-03-01T00:00:00+00:00)
     """
-    last = _last(interactions)
-    stop = last if end is None else instant(end, name="end")
+    whole_past = interactions_of(interactions)
+    stop = _last(whole_past) if end is None else read_as_of(end, tz=whole_past.tz, name="end")
     if (test is None) == (cut is None):
-        raise InputError("give either test, the length of the test period, or cut, the instant before it.")
-    start = stop - duration("test", test) if test is not None else instant(cut, name="cut")  # type: ignore[arg-type]
-    if start >= stop:
-        raise InputError(f"cut is {instant_text(start)}, not before the end {instant_text(stop)} of the test period.")
-    return _split(interactions, start, stop)
+        raise InputError("give either test, the length of the test period, or cut, the date or instant before it.")
+    if test is not None:
+        duration("test", test)
+        start = stop.moved(test)
+    else:
+        start = read_as_of(cut, tz=whole_past.tz, name="cut")  # type: ignore[arg-type]
+    if start.seen >= stop.seen:
+        raise InputError(f"cut is {start}, not before the end {stop} of the test period.")
+    return _split(interactions, whole_past, start, stop)
 
 
-def folds_by_time(interactions: Interactions, test: timedelta, *, folds: int = 3) -> tuple[Split, ...]:
+def folds_by_time(interactions: PurchaseSource, test: timedelta, *, folds: int = 3) -> tuple[Split, ...]:
     """Return k splits whose test periods follow each other without overlap and end at the last line, oldest first.
 
     Each fold trains on everything before its test period.
     """
-    last, length = _last(interactions), duration("test", test)
-    count = whole("folds", folds, low=1)
-    ends = [last - length * back for back in range(count - 1, -1, -1)]
-    return tuple(_split(interactions, end - length, end) for end in ends)
+    duration("test", test)
+    whole_past = interactions_of(interactions)
+    ends = [_last(whole_past)]
+    for _ in range(whole("folds", folds, low=1)):
+        ends.append(ends[-1].moved(test))
+    return tuple(
+        _split(interactions, whole_past, start, stop) for start, stop in zip(ends[:0:-1], ends[-2::-1], strict=True)
+    )
 
 
-def _last(interactions: Interactions) -> int:
-    if not isinstance(interactions, Interactions):
-        raise InputError(f"interactions is a {type(interactions).__name__}: make them with Interactions.from_columns.")
-    if interactions.time is None:
+def _last(x: Interactions) -> AsOf:
+    if x.lines.time is None:
         raise InputError("these interactions have no time: give from_columns a time column to split by it.")
-    last = interactions.last_time
+    last = x.last_time
     if last is None:
         raise NotEnoughDataError("there is no line to split.")
-    return last
+    return AsOf(last, dated=False, tz=x.tz)
 
 
-def _split(x: Interactions, cut: int, end: int) -> Split:
-    assert x.time is not None
-    train, test = x.take(x.time <= cut), x.take((x.time > cut) & (x.time <= end))
+def _split(given: PurchaseSource, whole_past: Interactions, cut: AsOf, end: AsOf) -> Split:
+    train, test = whole_past, whole_past
+    if not isinstance(given, Interactions):  # a refund that came later lowers nothing of what was known
+        train = interactions_of(given, cut)
+        last = whole_past.last_time
+        test = whole_past if last is not None and end.seen >= last else interactions_of(given, end)
+    assert train.lines.time is not None
+    assert test.lines.time is not None
+    train = train.where(train.lines.time <= cut.seen)
+    test = test.where((test.lines.time > cut.seen) & (test.lines.time <= end.seen))
     if not len(train) or not len(test):
         empty = "training" if not len(train) else "test"
         raise NotEnoughDataError(
-            f"the {empty} part of the split at {instant_text(cut)} is empty: take a shorter test period or fewer folds."
+            f"the {empty} part of the split at {cut} is empty: take a shorter test period or fewer folds."
         )
-    return Split(train=train, test=test, cut=cut, end=end)
+    if train is not test and not isinstance(given, Interactions):
+        customers = np.union1d(train.customer_id, test.customer_id)
+        items = np.union1d(train.item, test.item)
+        train, test = (part.among(customers, items) for part in (train, test))
+    return Split(train=train, test=test, cut=_given(cut), end=_given(end))
+
+
+def _given(moment: AsOf) -> datetime | date:
+    """Return a point in time as an aware datetime, or as a date."""
+    if moment.dated:
+        day: date = moment.given.item()
+        return day
+    return aware(int(moment.clock), moment.tz)
+
+
+def _text(moment: datetime | date) -> str:
+    return moment.isoformat()
