@@ -32,13 +32,17 @@ SPENDING = ("obrien-fleming", "pocock")
 class ConfidenceSequence:
     """Asymptotic confidence sequences: intervals that hold at all looks together.
 
-    Give it to `analyze` as `sequence=`. The interval is as narrow as it can be when `expected` people are in the
-    test, and wider than a fixed-sample one (by about half) everywhere.
+    Give it to `analyze` or `Experiment.read` as `level=`. The interval is as narrow as it can be when `expected` people
+    are in the test, and wider than a fixed-sample one (by about half) everywhere.
 
     Parameters
     ----------
     expected : float
         The number of people, all arms together, at which the interval should be tightest; chosen before the data.
+    level : float
+        The confidence of all the intervals together.
+    tuned_at : float
+        The error at which the interval is tightest.
 
     Notes
     -----
@@ -59,6 +63,7 @@ class ConfidenceSequence:
     """
 
     expected: float = attrs.field(validator=_validators.positive)
+    level: float = attrs.field(default=0.95, validator=_validators.share)
     tuned_at: float = attrs.field(default=0.05, validator=_validators.share)
 
     @property
