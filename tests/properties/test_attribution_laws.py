@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from relmark import EventLog, days, event
+from relmark import CustomerBase, EventLog, days, event
 from relmark.attribution import (
     CustomRule,
     FirstTouch,
@@ -25,6 +25,7 @@ from relmark.attribution import (
     TransitionCounts,
     compare,
 )
+from relmark.core.time import UtcTimes
 
 NAMES = ["a", "b", "c", "d"]
 RULES = [
@@ -277,18 +278,21 @@ def test_journeys_of_a_log_are_those_that_loops_find(rows, lookback, gap, after,
     log = EventLog.from_columns(
         customer_id=[row[0] for row in rows],
         type=["purchase" if row[2] == "buy" else "visit" for row in rows],
-        time=np.array([row[1] for row in rows], dtype="M8[h]"),
-        properties={"channel": [None if row[2] == "buy" else row[2] for row in rows]},
+        time=UtcTimes(np.array([row[1] for row in rows], dtype="M8[h]")),
+        properties={
+            "channel": [None if row[2] == "buy" else row[2] for row in rows],
+            "order": [k if row[2] == "buy" else None for k, row in enumerate(rows)],
+        },
     )
     j = Journeys.from_events(
-        log,
+        CustomerBase(events=log),
         touch=event("visit"),
         conversion=event("purchase"),
         as_of="1971-01-01",
         lookback=days(lookback / 24),
-        gap=None if gap is None else days(gap / 24),
         after_conversion=after,
     )
+    j = j if gap is None else j.split_nulls(days(gap / 24))
     j = j if most is None else j.last_n(most)
     found = sorted(
         (customer, tuple(path.split(" > ")) if path else (), int(c), int(n))
