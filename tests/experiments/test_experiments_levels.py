@@ -548,7 +548,7 @@ def test_a_notebook_shows_what_print_shows():
     lopsided = Assignment.recorded(np.arange(400), ["control"] * 100 + ["mail"] * 300, {"control": 0.5, "mail": 0.5})
     report = analyze({"y": np.zeros(400)}, lopsided, metrics=[Proportion("y")])
     page = report._repr_html_()
-    for line in report._remarks():
+    for line in report._lines():
         assert line.split("<")[0][:40].replace("'", "&#x27;") in page
     assert "FAILED" in page
     assert "the same for everybody" in page

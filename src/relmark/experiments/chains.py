@@ -6,6 +6,7 @@ chain does. Of the others, some are left out at one step: they tell what that st
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -86,9 +87,15 @@ class ChainReport(Result):
     def _facts(self) -> dict[str, Any]:
         return {"chain": repr(self.chain), "steps": ", ".join(self.steps)}
 
+    def _parts(self) -> list[tuple[str, Report]]:
+        return [("the whole chain", self.chain), *((f"step {name}", report) for name, report in self.steps.items())]
+
     def __str__(self) -> str:
-        parts = [f"the whole chain\n{self.chain}", *(f"step {name}\n{report}" for name, report in self.steps.items())]
-        return "\n\n".join(parts)
+        return "\n\n".join(f"{title}\n{report}" for title, report in self._parts())
+
+    def _repr_html_(self) -> str:
+        parts = self._parts()
+        return "".join(f"<p>{html.escape(title)}</p>{report._repr_html_()}" for title, report in parts)
 
 
 @attrs.frozen

@@ -15,6 +15,7 @@ from relmark.core.formats import format_number
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
 from relmark.experiments import _means, proportions
+from relmark.experiments._told import Told
 from relmark.experiments.effect_table import EffectTable
 from relmark.experiments.effects import Effect
 from relmark.experiments.metrics import Proportion
@@ -23,7 +24,7 @@ __all__ = ["Decision", "Impact", "NonInferiority", "decide", "impact", "non_infe
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Impact(Result):
+class Impact(Told):
     """What an arm brought beyond what control would have brought, over all people in the arm.
 
     Attributes
@@ -58,13 +59,16 @@ class Impact(Result):
     cost_per_order: Estimate
     level: float
 
-    def __str__(self) -> str:
-        lines = [f"{self.arm}, {self.people:,} people, cost {format_number(self.cost)}"]
+    def _title(self) -> str:
+        return f"{self.arm}, {self.people:,} people, cost {format_number(self.cost)}"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = []
         for name in ("customers", "orders", "revenue", "margin", "profit", "roi", "cost_per_order"):
             found = getattr(self, name)
             if not (math.isnan(found.value) and found.interval is None and found.reason.startswith("no metric")):
-                lines.append(f"{name.replace('_', ' '):>15}: {found!r}")
-        return "\n".join(lines)
+                rows.append((name.replace("_", " "), repr(found)))
+        return rows
 
 
 _NONE = "no metric of {what} was given"
@@ -242,7 +246,7 @@ def non_inferiority(effect: Effect, margin: float, *, larger_is_better: bool = T
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Decision(Result):
+class Decision(Told):
     """What to do with an arm.
 
     Attributes
@@ -272,11 +276,19 @@ class Decision(Result):
     def __repr__(self) -> str:
         return f"Decision({self.arm}: {self.action}, {self.reason})"
 
-    def __str__(self) -> str:
-        lines = [f"{self.arm}: {self.action}. {self.reason}"]
+    def _title(self) -> str:
+        return f"{self.arm}: {self.action}. {self.reason}"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [("per person", repr(self.profit_per_person))]
         if self.impact is not None:
-            lines.append(str(self.impact))
-        return "\n".join(lines)
+            rows += [("in all", self.impact._title()), *self.impact._rows()]  # noqa: SLF001
+        for guard in self.guardrails:
+            held = "holds" if guard.passed else "is not sure to hold"
+            rows.append(
+                ("guardrail", f"{guard.metric} {held} within {format_number(guard.margin)}: {guard.difference!r}")
+            )
+        return rows
 
 
 def decide(

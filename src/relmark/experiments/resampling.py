@@ -18,6 +18,7 @@ from scipy.special import ndtr, ndtri
 from relmark.core import checks
 from relmark.core.assignment import role_seed
 from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.frozen import owned
 from relmark.core.hashing import hash_buckets
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
@@ -229,10 +230,10 @@ class BootstrapSums(Result):
 
     arms: tuple[str, ...]
     salt: str
-    weight: FloatArray
-    total: FloatArray
-    people: FloatArray
-    sums: FloatArray
+    weight: FloatArray = attrs.field(converter=owned)
+    total: FloatArray = attrs.field(converter=owned)
+    people: FloatArray = attrs.field(converter=owned)
+    sums: FloatArray = attrs.field(converter=owned)
 
     @classmethod
     def from_columns(

@@ -18,6 +18,7 @@ from scipy.special import log_ndtr, ndtr, ndtri
 
 from relmark.core import checks
 from relmark.core.errors import InputError
+from relmark.core.frozen import owned
 from relmark.core.results import ColumnarResult
 from relmark.experiments import _validators
 
@@ -109,10 +110,10 @@ class SpendingPlan(ColumnarResult):
         The spending function.
     """
 
-    information: FloatArray
-    bound: FloatArray
-    spent: FloatArray
-    alpha: FloatArray
+    information: FloatArray = attrs.field(converter=owned)
+    bound: FloatArray = attrs.field(converter=owned)
+    spent: FloatArray = attrs.field(converter=owned)
+    alpha: FloatArray = attrs.field(converter=owned)
     alpha_per_side: float
     spending: str
 
