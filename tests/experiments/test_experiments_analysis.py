@@ -20,11 +20,10 @@ from relmark.experiments import (
     Proportion,
     Ratio,
     analyze,
-    boschloo_test,
     complier_effect,
-    interaction_tests,
-    post_stratified,
 )
+from relmark.experiments.heterogeneity import interaction_tests, post_stratified
+from relmark.experiments.proportions import boschloo_test
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,13 @@ from relmark.experiments import (
     Layer,
     Namespace,
     TriggerChain,
-    balance,
     balanced_salt,
     hash_fraction,
     sample_ratio_test,
-    sha256_fraction,
     stratified_assignment,
 )
+from relmark.experiments.assignment import sha256_fraction
+from relmark.experiments.checks import balance
 
 IDS = np.arange(20_000)
 ARMS = {"control": 0.1, "mail": 0.9}

@@ -21,16 +21,16 @@ from relmark.experiments import (
     bootstrap_effect,
     complier_effect,
     constant_bounds,
-    non_inferiority,
     permutation_test,
     policy_value,
-    post_stratified,
     power,
     sample_size,
     stratified_assignment,
     uplift_curve,
     uplift_groups,
 )
+from relmark.experiments.decisions import non_inferiority
+from relmark.experiments.heterogeneity import post_stratified
 
 SIZES = [(2, 2), (3, 3), (5, 5), (10, 10), (100, 100), (90, 10)]
 SHARES = np.linspace(0.02, 0.98, 49)

@@ -22,13 +22,13 @@ from relmark.experiments import (
     TriggerChain,
     alpha_spending,
     analyze,
-    balance,
     complier_effect,
     policy_value,
     stratified_assignment,
     uplift_curve,
     uplift_groups,
 )
+from relmark.experiments.checks import balance
 
 N = 400
 

@@ -12,13 +12,12 @@ from relmark.experiments import (
     Mean,
     Moments,
     Proportion,
-    adjusted_p_values,
-    agresti_caffo_interval,
     analyze,
     hash_fraction,
-    miettinen_nurminen_interval,
     newcombe_interval,
 )
+from relmark.experiments.intervals import agresti_caffo_interval, miettinen_nurminen_interval
+from relmark.experiments.multiplicity import adjusted_p_values
 
 rows = st.lists(
     st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=60

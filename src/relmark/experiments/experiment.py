@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 import attrs
 import numpy as np
@@ -40,6 +40,7 @@ from relmark.experiments.assignment import (
 )
 from relmark.experiments.balancing import balance
 from relmark.experiments.metrics import Metric, check_metrics
+from relmark.experiments.planning import DesignArgs
 from relmark.experiments.plans import Plan, make_plan
 from relmark.experiments.reading import Divisions, read_figures, segment_labels
 from relmark.experiments.report import Report
@@ -194,7 +195,7 @@ class Experiment(Definition):
         margin: float | None = None,
         power: float = 0.8,
         people_per_day: float | None = None,
-        **design: Any,
+        **design: Unpack[DesignArgs],
     ) -> Plan:
         """Return how many people the test needs, how long that takes, and the power of other sizes.
 
@@ -220,7 +221,8 @@ class Experiment(Definition):
         23.0
         """
         pace = None if people_per_day is None else checks.positive("people_per_day", people_per_day) * self.coverage
-        rules = {"arms": self.arms, "control": self.control_arm, **design}
+        own: DesignArgs = {"arms": self.arms, "control": self.control_arm}
+        rules: DesignArgs = {**own, **design}
         goal = {"mde": mde, "difference": difference, "margin": margin}
         return make_plan(metric, goal, power_wanted=power, people_per_day=pace, design=rules)
 

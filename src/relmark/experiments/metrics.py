@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.base import Measurable
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.frames import columns_of
 from relmark.core.spans import Span, check_span
@@ -108,7 +109,7 @@ class Proportion:
     baseline: float | None = attrs.field(
         default=None, validator=_validators.optional(_validators.within(low=0.0, below=1.0)), kw_only=True
     )
-    of: Any = attrs.field(default=None, kw_only=True)
+    of: Measurable | None = attrs.field(default=None, kw_only=True)
     interval: str = attrs.field(default="newcombe", validator=_validators.one_of(*INTERVALS), kw_only=True)
     test: str = attrs.field(default="z", validator=_validators.one_of(*TESTS), kw_only=True)
     relative: str = attrs.field(default="mover-r", validator=_validators.one_of(*SHARE_RELATIVES), kw_only=True)
@@ -179,7 +180,7 @@ class Mean:
     covariates: Sequence[str] = attrs.field(default=(), converter=_names, kw_only=True)
     baseline: float | None = attrs.field(default=None, validator=_validators.optional(_validators.number), kw_only=True)
     sd: float | None = attrs.field(default=None, validator=_validators.optional(_validators.positive), kw_only=True)
-    of: Any = attrs.field(default=None, kw_only=True)
+    of: Measurable | None = attrs.field(default=None, kw_only=True)
     before: Span | None = attrs.field(default=None, validator=_before, kw_only=True)
     relative: str = attrs.field(
         default="fieller", validator=_validators.one_of("fieller", "log", "delta"), kw_only=True
@@ -256,7 +257,7 @@ class Ratio:
     covariates: Sequence[str] = attrs.field(default=(), converter=_names, kw_only=True)
     baseline: float | None = attrs.field(default=None, validator=_validators.optional(_validators.number), kw_only=True)
     sd: float | None = attrs.field(default=None, validator=_validators.optional(_validators.positive), kw_only=True)
-    of: Any = attrs.field(default=None, kw_only=True)
+    of: tuple[Measurable, Measurable] | None = attrs.field(default=None, kw_only=True)
     before: Span | None = attrs.field(default=None, validator=_before, kw_only=True)
     relative: str = attrs.field(
         default="fieller", validator=_validators.one_of("fieller", "log", "delta"), kw_only=True

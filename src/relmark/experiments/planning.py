@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import attrs
 import numpy as np
@@ -27,6 +27,17 @@ FloatArray = npt.NDArray[np.float64]
 _EVEN = {"control": 0.5, "treatment": 0.5}
 _MOST = 1e12
 _NORMAL_FROM = 5_000.0
+
+
+class DesignArgs(TypedDict, total=False):
+    """The words of a `Design`."""
+
+    arms: Mapping[str, float]
+    control: str | None
+    level: float
+    explained: float
+    cluster_size: float
+    intraclass_correlation: float
 
 
 @attrs.frozen(kw_only=True)
@@ -189,7 +200,7 @@ def sample_size(
     difference: float | None = None,
     margin: float | None = None,
     power: float = 0.8,
-    **design: Any,
+    **design: Unpack[DesignArgs],
 ) -> SampleSize:
     """Return how many people a test needs.
 
@@ -281,7 +292,7 @@ def power(
     mde: float | None = None,
     difference: float | None = None,
     margin: float | None = None,
-    **design: Any,
+    **design: Unpack[DesignArgs],
 ) -> float:
     """Return the chance that a test of some people finds an effect.
 
@@ -306,7 +317,7 @@ def power(
 
 
 def detectable_effect(
-    metric: Metric, *, people: int, power: float = 0.8, absolute: bool = False, **design: Any
+    metric: Metric, *, people: int, power: float = 0.8, absolute: bool = False, **design: Unpack[DesignArgs]
 ) -> float:
     """Return the smallest increase (or fall, where the metric's alternative is "less") that a test is likely to find.
 

@@ -14,7 +14,7 @@ from relmark.core import checks
 from relmark.core.formats import format_number
 from relmark.core.results import ColumnarResult
 from relmark.experiments.metrics import Metric
-from relmark.experiments.planning import SampleSize, detectable_effect, power, sample_size
+from relmark.experiments.planning import DesignArgs, SampleSize, detectable_effect, power, sample_size
 
 __all__ = ["Plan"]
 
@@ -75,7 +75,7 @@ def make_plan(
     *,
     power_wanted: float,
     people_per_day: float | None,
-    design: Mapping[str, Any],
+    design: DesignArgs,
 ) -> Plan:
     """Return the plan of a test; `goal` has mde, difference and margin."""
     need = sample_size(metric, power=power_wanted, **goal, **design)

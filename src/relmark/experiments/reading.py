@@ -105,9 +105,10 @@ def _expressions(metric: Metric) -> dict[str, Any]:
             f"{metric.name} has no of=: say how it is read from events, such as of=event('purchase').sum()."
         )
     if isinstance(metric, Ratio):
-        if not isinstance(metric.of, (tuple, list)) or len(metric.of) != 2:
-            raise InputError(f"of= of {metric.name} is {checks.shown(metric.of)}: a pair of expressions is needed.")
-        return {metric.numerator: metric.of[0], metric.denominator: metric.of[1]}
+        pair: Any = metric.of
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise InputError(f"of= of {metric.name} is {checks.shown(pair)}: a pair of expressions is needed.")
+        return {metric.numerator: pair[0], metric.denominator: pair[1]}
     return {metric.name: metric.of}
 
 

@@ -14,8 +14,8 @@ from relmark.core.formats import format_number
 from relmark.core.time import DATE, local_days, read_times
 from relmark.experiments.assignment import Assignment
 from relmark.experiments.cells import arm_codes, control_of
+from relmark.experiments.intervals import wilson_interval
 from relmark.experiments.moments import Moments
-from relmark.experiments.proportions import wilson_interval
 from relmark.experiments.sequential import peeking_error
 from relmark.experiments.validity import Check
 
