@@ -278,7 +278,7 @@ def test_recommend(log):
     assert {Als, Bpr, NewArrivals, auto, split_by_time}
 
 
-def test_attribution(log):
+def test_attribution(base):
     from relmark.attribution import (
         CustomRule,
         FirstTouch,
@@ -295,7 +295,13 @@ def test_attribution(log):
     )
 
     j = Journeys.from_events(
-        log, touch=event("visit"), conversion=event("purchase"), channel="channel", as_of=AS_OF, lookback=days(30)
+        base,
+        touch=event("visit"),
+        conversion=event("purchase"),
+        order="order",
+        channel="channel",
+        as_of=AS_OF,
+        lookback=days(30),
     )
     models = [
         FirstTouch(), LastTouch(), LastNonDirect(["direct"]), Linear(), Participation(), PositionBased(0.4, 0.2, 0.4),

@@ -107,12 +107,11 @@ class Assignment(ColumnarResult):
         """Return the assignment without some of the customers, shape (n,): they are outside, for a reason."""
         if not who.any():
             return self
-        out = who & (self.code >= 0)
         return attrs.evolve(
             self,
-            code=locked(np.where(out, -1, self.code)),
-            arm=locked(np.where(out, "", self.arm)),
-            reason=locked(np.where(out, reason, self.reason)),
+            code=locked(np.where(who, -1, self.code)),
+            arm=locked(np.where(who, "", self.arm)),
+            reason=locked(np.where(who, reason, self.reason)),
         )
 
     def aligned(self, ids: npt.ArrayLike) -> Assignment:

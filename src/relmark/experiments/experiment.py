@@ -39,8 +39,8 @@ from relmark.experiments.assignment import (
     plain_ids,
 )
 from relmark.experiments.balancing import balance
+from relmark.experiments.design import DesignArgs
 from relmark.experiments.metrics import Metric, check_metrics
-from relmark.experiments.planning import DesignArgs
 from relmark.experiments.plans import Plan, make_plan
 from relmark.experiments.reading import Divisions, read_figures, segment_labels
 from relmark.experiments.report import Report

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.formats import format_number
 from relmark.core.results import ColumnarResult
+from relmark.experiments.design import DesignArgs
 from relmark.experiments.metrics import Metric
-from relmark.experiments.planning import DesignArgs, SampleSize, detectable_effect, power, sample_size
+from relmark.experiments.planning import SampleSize, detectable_effect, power, sample_size
 
 __all__ = ["Plan"]
 
