@@ -329,7 +329,7 @@ def _conversions(
         values.append(value)
     every = np.concatenate(values)
     missing = np.isnan(every)
-    if missing.all():
+    if missing.all() and (len(every) or not any(kind.part.value is not None for kind in chosen)):
         return _stacked(parts), None, notes
     few = int(missing.sum())
     if few:

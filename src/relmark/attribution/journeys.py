@@ -11,9 +11,9 @@ It comes from strings (`from_paths`), from the events of a base (`from_events`) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import attrs
 import numpy as np
@@ -79,7 +79,7 @@ class Journeys(JourneyColumns):
     @classmethod
     def from_paths(
         cls,
-        paths: Any,
+        paths: Iterable[str | Sequence[str] | None],
         conversions: npt.ArrayLike | None = None,
         value: npt.ArrayLike | None = None,
         nulls: npt.ArrayLike | None = None,
@@ -129,12 +129,12 @@ class Journeys(JourneyColumns):
     def from_columns(
         cls,
         *,
-        journey: Any,
-        channel: Any,
+        journey: npt.ArrayLike,
+        channel: Iterable[str],
         conversions: npt.ArrayLike,
         value: npt.ArrayLike | None = None,
         nulls: npt.ArrayLike | None = None,
-        time: Any = None,
+        time: npt.ArrayLike | None = None,
         tz: str = "UTC",
         after_conversion: Literal["new", "keep"] = "new",
     ) -> Self:

@@ -23,6 +23,8 @@ from relmark.experiments.windows import (
     window_after,
     window_before,
 )
+from relmark.expressions import Expression, Selection
+from relmark.expressions.walk import walk
 
 __all__ = ["Divisions", "Figures", "read_figures", "segment_labels"]
 
@@ -82,12 +84,13 @@ def read_figures(
     everyone = everyone_of(base)
     window, clock, dated = window_after(starts, span)
     after = given_of(clock, dated, base.tz, base.tz)
-    columns |= _measured(cut(base, everyone, window), outcomes, after)
+    columns |= _measured(cut(base, everyone, window, types_of(outcomes)), outcomes, after)
     if before:
         clock = np.where(starts.dated, starts.time, starts.time - 1)
         at = given_of(clock, starts.dated, base.tz, base.tz)
         for back, expressions in before.items():
-            columns |= _measured(cut(base, everyone, window_before(starts, back)), expressions, at)
+            past = cut(base, everyone, window_before(starts, back), types_of(expressions))
+            columns |= _measured(past, expressions, at)
     for name, values in columns.items():
         checks.refuse_rows(
             name,
@@ -97,6 +100,18 @@ def read_figures(
             "Use .fill(0), or a Ratio for a mean per event; rows are those of base.customer_id.",
         )
     return Figures(columns, tuple(ready), of_neither_side(base, starts, inside))
+
+
+def types_of(expressions: Mapping[str, Any]) -> set[str] | None:
+    """Return the types of events that expressions look at, None where one does not say so."""
+    found: set[str] = set()
+    for expression in expressions.values():
+        if not isinstance(expression, Expression):
+            return None
+        for _, node in walk(expression):
+            if isinstance(node, Selection):
+                found.update(node.types)
+    return found
 
 
 def _expressions(metric: Metric) -> dict[str, Any]:

@@ -7,6 +7,7 @@ it may have come before or after, and belongs to neither side.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import attrs
@@ -83,27 +84,37 @@ def window_before(starts: Starts, span: Span) -> Window:
     return Window(low, starts.time, first, midnight)
 
 
-def cut(base: CustomerBase, everyone: CustomerTable, window: Window) -> CustomerBase:
-    """Return a base of the same people in the same order, with each one's events of a window alone."""
+def cut(
+    base: CustomerBase, everyone: CustomerTable, window: Window, types: Collection[str] | None = None
+) -> CustomerBase:
+    """Return a base of the same people in the same order, with each one's events of a window alone, of some types."""
     log = base.events
     kept: dict[str, Partition] = {}
     present = np.zeros(log.n_customers, dtype=np.bool_)
-    for name in log.types:
+    ends: dict[bool, tuple[IntArray, IntArray]] = {}
+    for name in log.types if types is None else sorted(set(log.types) & set(types)):
         part = log.required(name)
-        low, high = (bound[base.code_to_row] for bound in window.bounds(part))
+        of_days = part.day_zone is not None
+        if of_days not in ends:
+            low, high = window.bounds(part)
+            ends[of_days] = (low, high) if base.codes_are_rows else (low[base.code_to_row], high[base.code_to_row])
+        low, high = ends[of_days]
         rows = part.window(int(low.min()) - 1, int(high.max()) - 1)
-        code, time = part.code[rows], part.time[rows]
-        at = np.flatnonzero((time >= low[code]) & (time < high[code])) + rows.start
-        if len(at):
-            kept[name] = part.take(at)
-            present[kept[name].code] = True
-    place = np.cumsum(present) - 1
+        if (low == low[0]).all() and (high == high[0]).all():
+            found = part.take(rows)
+        else:
+            code, time = part.code[rows], part.time[rows]
+            inside = time >= low[code]
+            inside &= time < high[code]
+            found = part.take(np.flatnonzero(inside) + rows.start)
+        if len(found):
+            kept[name] = found
+            present[found.code] = True
     n = int(np.count_nonzero(present))
-    parts = {
-        name: part if n == log.n_customers else attrs.evolve(part, code=small_codes(place[part.code], n), n_customers=n)
-        for name, part in kept.items()
-    }
-    events = EventLog(customer_id=log.customer_id[present], partitions=parts, tz=base.tz)
+    if n < log.n_customers:
+        place = small_codes(np.cumsum(present) - 1, n)
+        kept = {name: attrs.evolve(part, code=place[part.code], n_customers=n) for name, part in kept.items()}
+    events = EventLog(customer_id=log.customer_id[present], partitions=kept, tz=base.tz)
     return attrs.evolve(base, customers=everyone, events=events)
 
 
