@@ -19,8 +19,8 @@ from relmark.experiments import (
     alpha_spending,
     analyze,
     complier_effect,
-    post_stratified,
 )
+from relmark.experiments.heterogeneity import post_stratified
 
 SEED = 20261122
 TEA = True

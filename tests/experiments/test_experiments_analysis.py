@@ -20,11 +20,10 @@ from relmark.experiments import (
     Proportion,
     Ratio,
     analyze,
-    boschloo_test,
     complier_effect,
-    interaction_tests,
-    post_stratified,
 )
+from relmark.experiments.heterogeneity import interaction_tests, post_stratified
+from relmark.experiments.proportions import boschloo_test
 
 
 @pytest.fixture(scope="module")
@@ -395,7 +394,7 @@ def test_a_confidence_sequence_is_wider_and_its_p_value_agrees_with_it(people):
     sequence = ConfidenceSequence(expected=3000)
     for metric in (METRICS[0], METRICS[1], METRICS[2]):
         once = analyze(people, people["arm"], metrics=[metric])
-        always = analyze(people, people["arm"], metrics=[metric], sequence=sequence)
+        always = analyze(people, people["arm"], metrics=[metric], level=sequence)
         assert (
             always.difference_high - always.difference_low > 1.3 * (once.difference_high - once.difference_low)
         ).all()

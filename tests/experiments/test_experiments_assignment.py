@@ -16,13 +16,13 @@ from relmark.experiments import (
     Layer,
     Namespace,
     TriggerChain,
-    balance,
     balanced_salt,
     hash_fraction,
     sample_ratio_test,
-    sha256_fraction,
     stratified_assignment,
 )
+from relmark.experiments.assignment import sha256_fraction
+from relmark.experiments.checks import balance
 
 IDS = np.arange(20_000)
 ARMS = {"control": 0.1, "mail": 0.9}
@@ -97,9 +97,17 @@ def test_a_rotating_holdout_holds_out_each_customer_once_in_a_round():
 
 def test_a_rotating_holdout_takes_an_instant_a_customer_and_a_time_zone():
     holdout = Holdout(0.5, salt="u", period="month", tz="Asia/Omsk")
-    at = np.where(IDS % 2 == 0, np.datetime64("2026-01-31T17:00"), np.datetime64("2026-01-31T19:00"))
+    at = [["2026-01-31T17:00Z", "2026-01-31T19:00Z"][k % 2] for k in IDS.tolist()]
     early, late = holdout.members(IDS, at="2026-01-15"), holdout.members(IDS, at="2026-02-15")
-    assert (holdout.members(IDS, at=at) == np.where(IDS % 2 == 0, early, late)).all()  # Omsk is six hours ahead
+    wanted = np.where(IDS % 2 == 0, early, late)
+    assert (holdout.members(IDS, at=at) == wanted).all()  # Omsk is six hours ahead
+    local = np.where(IDS % 2 == 0, np.datetime64("2026-01-31T23:00"), np.datetime64("2026-02-01T01:00"))
+    assert (holdout.members(IDS, at=local) == wanted).all()  # without a zone it is the holdout's
+    days = np.where(IDS % 2 == 0, np.datetime64("2026-01-31"), np.datetime64("2026-02-01"))
+    assert (holdout.members(IDS, at=days) == wanted).all()
+    assert holdout.holds(1, at="2026-02-01T00:30") == late[1]
+    with pytest.raises(InputError, match="tz is 'Omsk'"):
+        Holdout(0.5, salt="u", period="month", tz="Omsk")
 
 
 def test_a_rotating_holdout_needs_to_know_when():

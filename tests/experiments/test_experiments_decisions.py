@@ -16,26 +16,28 @@ from relmark.experiments import (
     Mean,
     Moments,
     Proportion,
+    Quantile,
     Ratio,
     alpha_spending,
     analyze,
-    beta_binomial,
     bootstrap_effect,
-    contamination,
     detectable_effect,
-    exposure_before_assignment,
     newcombe_interval,
-    non_inferiority,
-    normal_posterior,
-    outliers,
-    peeking,
-    peeking_error,
     permutation_test,
     power,
-    sample_large_enough,
     sample_ratio_test,
     sample_size,
 )
+from relmark.experiments.bayes import beta_binomial, normal_posterior
+from relmark.experiments.checks import (
+    contamination,
+    exposure_before_assignment,
+    outliers,
+    peeking,
+    peeking_error,
+    sample_large_enough,
+)
+from relmark.experiments.decisions import non_inferiority
 
 SPEND = Mean("spend", baseline=20.0, sd=60.0)
 BOUGHT = Proportion("bought", baseline=0.02)
@@ -345,10 +347,9 @@ def test_checks_pass_and_fail_where_they_should():
         (lambda: contamination(["control", "mail"], [0, 2]), "received"),
         (lambda: bootstrap_effect(Moments.from_columns({"x": [1.0, 2]}, [0, 1]), [0, 1], metric=Mean("x")), "the rows"),
         (lambda: permutation_test(Moments.from_columns({"x": [1.0, 2]}, [0, 1]), [0, 1]), "the rows"),
-        (
-            lambda: bootstrap_effect({"x": [1, 2], "y": [1, 2]}, [0, 1], metric=Ratio("x", "y"), quantile=0.5),
-            "no quantile",
-        ),
+        (lambda: Quantile("x", 1.5), "q is 1.5"),
+        (lambda: Quantile("x", 0.5, alternative="up"), "alternative"),
+        (lambda: analyze({"x": [1.0, 2.0]}, [0, 1], metrics=[Quantile("x", 0.5)], control=0), "a Mean or a Ratio"),
         (lambda: bootstrap_effect({"x": [1, 2, 3]}, [0, 1, 2], metric=Mean("x"), control=0), "choose one of"),
         (
             lambda: bootstrap_effect({"x": [1, 2]}, [0, 1], metric=Mean("x"), control=0, arm="7"),
@@ -368,7 +369,7 @@ def test_the_bootstrap_compares_means_ratios_and_quantiles():
     orders = rng.poisson(2.0, 4000) + 1.0
     spend = np.round(orders * rng.lognormal(2, 1, 4000) * (1 + 0.3 * arm))
     data = {"spend": spend, "orders": orders}
-    median = bootstrap_effect(data, arm, metric=Mean("spend"), quantile=0.5, control=0, rng=0)
+    median = bootstrap_effect(data, arm, metric=Quantile("spend", 0.5), control=0, rng=0)
     ordered = np.sort(spend[arm == 1])
     assert median.treatment == ordered[math.ceil(len(ordered) / 2) - 1]
     assert median.metric == "the 0.5 quantile of spend"

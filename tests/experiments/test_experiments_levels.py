@@ -21,16 +21,16 @@ from relmark.experiments import (
     bootstrap_effect,
     complier_effect,
     constant_bounds,
-    non_inferiority,
     permutation_test,
     policy_value,
-    post_stratified,
     power,
     sample_size,
     stratified_assignment,
     uplift_curve,
     uplift_groups,
 )
+from relmark.experiments.decisions import non_inferiority
+from relmark.experiments.heterogeneity import post_stratified
 
 SIZES = [(2, 2), (3, 3), (5, 5), (10, 10), (100, 100), (90, 10)]
 SHARES = np.linspace(0.02, 0.98, 49)
@@ -121,7 +121,7 @@ def test_a_confidence_sequence_read_from_two_and_two_people_on_holds_its_level(e
     for n in looks:  # each test is a segment
         columns = {"y": y[:, :n].reshape(-1)}
         moments = Moments.from_columns(columns, arms[:, :n].reshape(-1), segment=np.repeat(np.arange(repeats), n))
-        report = analyze(moments, metrics=[metric], control=0, sequence=ConfidenceSequence(expected=expected))
+        report = analyze(moments, metrics=[metric], control=0, level=ConfidenceSequence(expected=expected))
         r = report.rows(report.segment != "")
         found |= (r.difference_low > 0) | (r.difference_high < 0)
     assert found.mean() < 0.05 + 2 * math.sqrt(0.05 * 0.95 / repeats)
@@ -132,7 +132,7 @@ def test_a_sequence_of_shares_has_width_where_nobody_or_everybody_has_a_yes(coun
     x0, n0, x1, n1 = counts
     y = np.repeat([1, 0, 1, 0], [x0, n0 - x0, x1, n1 - x1])
     sequence = ConfidenceSequence(expected=100)
-    report = analyze({"y": y}, np.repeat([0, 1], [n0, n1]), metrics=[Proportion("y")], control=0, sequence=sequence)
+    report = analyze({"y": y}, np.repeat([0, 1], [n0, n1]), metrics=[Proportion("y")], control=0, level=sequence)
     effect = report.effect("y")
     assert effect.difference.low < 0 < effect.difference.high
     assert effect.difference.value in effect.difference.interval
@@ -548,7 +548,7 @@ def test_a_notebook_shows_what_print_shows():
     lopsided = Assignment.recorded(np.arange(400), ["control"] * 100 + ["mail"] * 300, {"control": 0.5, "mail": 0.5})
     report = analyze({"y": np.zeros(400)}, lopsided, metrics=[Proportion("y")])
     page = report._repr_html_()
-    for line in report._remarks():
+    for line in report._lines():
         assert line.split("<")[0][:40].replace("'", "&#x27;") in page
     assert "FAILED" in page
     assert "the same for everybody" in page

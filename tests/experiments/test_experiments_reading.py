@@ -40,13 +40,13 @@ TEST = Experiment("spring", arms={"control": 0.3, "mail": 0.7}, salt="s")
 
 
 def sums(base, low, high):
-    """Return each customer's spend with low < time <= high, by a plain loop."""
+    """Return each customer's spend with low <= time < high, by a plain loop."""
     columns = base.events.to_columns()
     out = dict.fromkeys(base.customer_id.tolist(), 0.0)
     rows = zip(columns["customer_id"], columns["type"], columns["time"], columns["value"], strict=True)
     for customer, kind, time, value in rows:
         at = np.datetime64(time, "us")
-        if kind == "purchase" and low[customer] < at <= high[customer]:
+        if kind == "purchase" and low[customer] <= at < high[customer]:
             out[int(customer)] += value
     return np.array([out[int(c)] for c in base.customer_id])
 
@@ -100,7 +100,7 @@ def test_shares_ratios_covariates_and_received_are_read(base):
         metrics=metrics,
         received=event("visit").exists(),
         segments={"older": field("age") > 45, "label": np.where(np.arange(400) < 200, "a", "b")},
-        sequence=ConfidenceSequence(expected=400),
+        level=ConfidenceSequence(expected=400),
     )
     assert report.metrics == ("bought", "spend / orders", "visits")
     names = [check.name for check in report.checks]
@@ -116,7 +116,8 @@ def test_a_segment_is_taken_as_it_was_at_the_start(base):
         name = "vip"
 
         def evaluate(self, base, as_of):
-            assert as_of.dtype == np.dtype("M8[us]")
+            assert as_of == np.datetime64("2026-02-01")
+            assert as_of.dtype == np.dtype("M8[D]")
             return type("Result", (), {"mask": base.measure({"x": SPEND}, as_of=as_of)["x"] > 200})
 
     report = TEST.read(base, start="2026-02-01", window=days(9), metrics=[Mean("spend", of=SPEND)], segments=[Vip()])

@@ -9,19 +9,17 @@ from relmark.experiments import (
     Moments,
     Proportion,
     Ratio,
-    adjusted_p_values,
-    agresti_caffo_interval,
     analyze,
     bootstrap_effect,
-    boschloo_test,
-    fisher_test,
-    miettinen_nurminen_interval,
     newcombe_interval,
     permutation_test,
     power,
     sample_ratio_test,
     sample_size,
 )
+from relmark.experiments.intervals import agresti_caffo_interval, miettinen_nurminen_interval
+from relmark.experiments.multiplicity import adjusted_p_values
+from relmark.experiments.proportions import boschloo_test, fisher_test
 
 COUNTS = [(56, 70, 48, 80), (9, 10, 3, 10), (380, 9500, 10, 500), (5, 56, 1, 29), (30, 1900, 4, 100)]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from relmark import EventLog, days, event
+from relmark import CustomerBase, EventLog, days, event
 from relmark.attribution import (
     CustomRule,
     FirstTouch,
@@ -25,6 +25,7 @@ from relmark.attribution import (
     TransitionCounts,
     compare,
 )
+from relmark.core.time import UtcTimes
 
 NAMES = ["a", "b", "c", "d"]
 RULES = [
@@ -277,21 +278,73 @@ def test_journeys_of_a_log_are_those_that_loops_find(rows, lookback, gap, after,
     log = EventLog.from_columns(
         customer_id=[row[0] for row in rows],
         type=["purchase" if row[2] == "buy" else "visit" for row in rows],
-        time=np.array([row[1] for row in rows], dtype="M8[h]"),
-        properties={"channel": [None if row[2] == "buy" else row[2] for row in rows]},
+        time=UtcTimes(np.array([row[1] for row in rows], dtype="M8[h]")),
+        properties={
+            "channel": [None if row[2] == "buy" else row[2] for row in rows],
+            "order": [k if row[2] == "buy" else None for k, row in enumerate(rows)],
+        },
     )
     j = Journeys.from_events(
-        log,
+        CustomerBase(events=log),
         touch=event("visit"),
         conversion=event("purchase"),
         as_of="1971-01-01",
         lookback=days(lookback / 24),
-        gap=None if gap is None else days(gap / 24),
         after_conversion=after,
     )
+    j = j if gap is None else j.split_nulls(days(gap / 24))
     j = j if most is None else j.last_n(most)
     found = sorted(
         (customer, tuple(path.split(" > ")) if path else (), int(c), int(n))
         for customer, path, c, n in zip(j.customer_id.tolist(), j.paths, j.conversions, j.nulls, strict=True)
     )
     assert found == naive_journeys(rows, lookback, gap or lookback, after, most)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(1, 3), st.integers(0, 40), st.integers(-30, 60), st.integers(0, 4)),
+        min_size=1,
+        max_size=25,
+    ),
+    visits=st.lists(st.tuples(st.integers(1, 3), st.integers(0, 40)), max_size=12),
+    tz=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]),
+    seed=st.integers(0, 9),
+)
+def test_conversions_are_the_orders_of_the_base_whatever_the_order_of_rows(rows, visits, tz, seed):
+    def base_of(order):
+        shuffled = [rows[k] for k in order]
+        orders = {
+            "user": [row[0] for row in shuffled],
+            "at": [f"2026-10-{20 + row[1] // 4:02d}T{6 * (row[1] % 4):02d}:30" for row in shuffled],
+            "paid": [row[2] / 4 for row in shuffled],
+            "number": [f"n{row[3]}" for row in shuffled],
+        }
+        shop = CustomerBase.from_orders(orders, customer_id="user", time="at", value="paid", order="number", tz=tz)
+        seen = EventLog.from_columns(
+            customer_id=[0, *(row[0] for row in visits)],
+            type="visit",
+            time=["2026-10-01T03:15", *(f"2026-10-{20 + row[1] // 4:02d}T{6 * (row[1] % 4):02d}:15" for row in visits)],
+            properties={"channel": ["a", *("abc"[row[1] % 3] for row in visits)]},
+            tz=tz,
+        )
+        return CustomerBase(events=seen.append(shop.events), tz=tz)
+
+    def read(base):
+        return Journeys.from_events(base, touch="visit", conversion="purchase", as_of="2026-12-01", lookback=days(9))
+
+    base = base_of(range(len(rows)))
+    j, orders = read(base), base.purchases().orders()
+    converted = j.conversions > 0.0
+    assert int(j.total_conversions) == len(orders)
+    columns = (j.customer_id[converted], j.ends[converted], j.value[converted])
+    wanted = (orders.customer_id, orders.time.astype(int), orders.value)
+    assert rows_of(*columns) == rows_of(*wanted)
+    again = read(base_of(np.random.default_rng(seed).permutation(len(rows))))
+    first, second = (rows_of(x.customer_id, x.ends, np.array(x.paths), x.value) for x in (j, again))
+    assert first == second
+
+
+def rows_of(*columns):
+    """Return the rows of columns, sorted."""
+    return sorted(zip(*(column.tolist() for column in columns), strict=True))

@@ -1,10 +1,14 @@
 """Laws: moments merge over any partition, intervals are ordered, assignment is stable, adjustments are monotone."""
 
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relmark import CustomerBase, CustomerTable, EventLog, calendar_days, days, event
 from relmark.experiments import (
     Experiment,
     Holdout,
@@ -12,13 +16,12 @@ from relmark.experiments import (
     Mean,
     Moments,
     Proportion,
-    adjusted_p_values,
-    agresti_caffo_interval,
     analyze,
     hash_fraction,
-    miettinen_nurminen_interval,
     newcombe_interval,
 )
+from relmark.experiments.intervals import agresti_caffo_interval, miettinen_nurminen_interval
+from relmark.experiments.multiplicity import adjusted_p_values
 
 rows = st.lists(
     st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=60
@@ -192,3 +195,58 @@ def test_a_shuffle_of_the_rows_changes_no_effect(data, random):
     there = report(mixed)
     for name in ("control", "treatment", "difference_low", "difference_high"):
         np.testing.assert_allclose(getattr(here, name), getattr(there, name), rtol=1e-6, atol=1e-6)
+
+
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"]
+MIDDLE = datetime(2026, 10, 25, tzinfo=UTC)
+
+
+@given(
+    hours=st.lists(st.integers(-400, 400), min_size=1, max_size=40),
+    starts=st.lists(st.integers(-80, 80), min_size=6, max_size=6),
+    dated=st.lists(st.booleans(), min_size=6, max_size=6),
+    stamped=st.booleans(),
+    length=st.integers(1, 9),
+    tz=st.sampled_from(ZONES),
+    calendar=st.booleans(),
+)
+def test_a_reading_of_dates_and_instants_is_that_of_a_plain_loop(hours, starts, dated, stamped, length, tz, calendar):
+    zone = ZoneInfo(tz)
+    times = [(MIDDLE + timedelta(hours=h, minutes=7 * (h % 5))).astimezone(zone) for h in hours]
+    given_times = [time.date() for time in times] if stamped else times
+    begins = [(MIDDLE + timedelta(hours=h)).astimezone(zone) for h in starts]
+    start = [at.date() if is_date else at for at, is_date in zip(begins, dated, strict=True)]
+    people = [k % 6 for k in range(len(hours))]
+    log = EventLog.from_columns(customer_id=people, type="purchase", time=given_times, value=[1.0] * len(hours))
+    end = EventLog.from_columns(customer_id=[0], type="visit", time=["2027-06-01T00:30Z"])
+    table = CustomerTable.from_columns(customer_id=np.arange(6))
+    base = CustomerBase(customers=table, events=log.append(end), tz=tz)
+    report = Experiment("x", arms={"control": 0.5, "mail": 0.5}).read(
+        base,
+        start=start,
+        window=calendar_days(length) if calendar else days(length),
+        metrics=[Mean("spend", of=event("purchase").sum(), before=days(length))],
+        arms=["control", "mail"] * 3,
+    )
+    after, before = np.zeros(6), np.zeros(6)
+    for person, time, given_time in zip(people, times, given_times, strict=True):
+        at, day = begins[person], begins[person].date()
+        of_day = (given_time if stamped else time.date()) - day
+        if stamped and not dated[person] and (at.hour or at.minute):
+            after[person] += 1 <= of_day.days <= length
+            before[person] += -length <= of_day.days < 0
+        elif stamped or dated[person]:
+            after[person] += 0 <= of_day.days < length
+            before[person] += -length <= of_day.days < 0
+        else:
+            utc, wall = at.astimezone(UTC), at.replace(tzinfo=None)
+            last = utc + timedelta(days=length)
+            if calendar:
+                moved = (wall + timedelta(days=length)).replace(tzinfo=zone, fold=0)
+                last = moved.astimezone(UTC)
+            after[person] += utc <= time.astimezone(UTC) < last
+            before[person] += utc - timedelta(days=length) <= time.astimezone(UTC) < utc
+    moments = report.source.blocks[0][1]
+    for name, wanted in (("spend", after), ("spend before", before)):
+        found = moments.mean[:, 0, moments.columns.index(name)]
+        np.testing.assert_allclose(found, [wanted[::2].mean(), wanted[1::2].mean()])

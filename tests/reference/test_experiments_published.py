@@ -11,13 +11,13 @@ from relmark.experiments import (
     Proportion,
     alpha_spending,
     analyze,
-    fisher_test,
     hash_fraction,
     newcombe_interval,
-    peeking_error,
     sample_ratio_test,
-    wilson_interval,
 )
+from relmark.experiments.checks import peeking_error
+from relmark.experiments.intervals import wilson_interval
+from relmark.experiments.proportions import fisher_test
 
 DATA = Path(os.environ.get("RELMARK_DATA") or Path(__file__).parents[3] / "shared" / "data") / "hillstrom.parquet"
 

@@ -1,127 +1,188 @@
-"""Journeys out of an event log: every conversion takes the touches before it, the rest form journeys without one.
+"""Journeys out of a base: every conversion takes the touches before it, the rest form journeys without one.
 
 Touches and conversions of all customers lie in one order: customer, time, arrival. A conversion then takes a range of
-touches whose ends are found by counting and by one bisection of all conversions at once.
+touches whose ends are found by counting and by one bisection of all conversions at once. What a purchase is, and which
+lines are one order, the base's `Purchases` say; other conversions are events as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from relmark.attribution._touches import ranges, span
+from relmark.attribution._touches import ranges
+from relmark.core.as_of import AsOf, read_as_of
+from relmark.core.base import CustomerBase
 from relmark.core.checks import one_of, shown, text
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.log import EventLog
+from relmark.core.money import exact_sums
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import group_order, stable_order
 from relmark.core.partition import Partition
-from relmark.core.time import Instant, instant
-from relmark.expressions import Selection, event
-from relmark.expressions.event_rows import Bounds, chosen_events
+from relmark.core.purchases import OrderBy
+from relmark.core.spans import CalendarSpan, Span, check_span, days_before, earlier, whole_days
+from relmark.core.time import Instant, local_days, local_midnights
+from relmark.expressions import Expression, Selection, event
+from relmark.expressions.event_rows import Bounds, EventScope, chosen_events
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+Chosen: TypeAlias = Selection | str | Sequence[Selection | str]
+"""Events, by their type or as ``event("visit", where=...)``; one kind or several."""
+
+_PER_LINE = ("instant", "day")
 
 
 class _Events(NamedTuple):
-    code: IntArray
+    """Events of all kinds: whose (a row of the base), when, and in which order they came."""
+
+    customer: IntArray
     time: IntArray
     row: IntArray
+    of_day: BoolArray
+    """Whether the event carries a day and no time."""
 
 
-def journeys_of_log(
-    log: EventLog,
+class _Kind(NamedTuple):
+    """The chosen events of one type."""
+
+    name: str
+    part: Partition
+    places: IntArray
+
+
+def journeys_of_base(
+    base: CustomerBase,
     *,
-    touch: Any,
-    conversion: Any,
+    touch: Chosen,
+    conversion: Chosen,
     as_of: Instant,
-    channel: str,
-    lookback: timedelta,
+    order: OrderBy,
+    channel: str | Expression,
+    lookback: Span,
     after_conversion: str,
-    gap: timedelta | None,
-    unknown: str | None,
-    still_open: str,
-    tz: str,
 ) -> dict[str, Any]:
-    """Return the fields of `Journeys` for the events of a log up to `as_of`."""
-    now = instant(as_of, tz=tz)
-    window = span("lookback", lookback)
-    silence = window if gap is None else span("gap", gap)
+    """Return the fields of `Journeys` for what a base had seen by `as_of`."""
+    if not isinstance(base, CustomerBase):
+        remedy = "CustomerBase(events=log, tz=...)" if isinstance(base, EventLog) else "CustomerBase.from_orders(...)"
+        raise InputError(f"a {type(base).__name__} was given: a CustomerBase is needed. Make one by {remedy}.")
+    moment = read_as_of(as_of, tz=base.tz)
+    check_span("lookback", lookback)
     after = one_of("after_conversion", after_conversion, ("new", "keep", "carry"))
-    leave_open = one_of("still_open", still_open, ("null", "drop")) == "drop"
-    text("channel", channel)
+    if not isinstance(channel, Expression):
+        text("channel", channel)
 
-    touched = _chosen(log, "touch", touch, now, tz)
-    converted = _chosen(log, "conversion", conversion, now, tz)
-    touches, names, channels = _touches(touched, channel, unknown)
-    goals, value, notes = _conversions(converted)
+    touched = _chosen(base, "touch", touch, moment)
+    converted = _chosen(base, "conversion", conversion, moment)
+    touches, names, channels = _touches(base, touched, channel)
+    goals, value, notes = _conversions(base, converted, order, moment)
+    notes += _day_notes(touches, goals, moment)
+    low_of_goal = _earliest(goals, lookback, base.tz)
+    # The day of a conversion that carries no time ends with it: touches of the day that have a time come before.
+    when = goals.time
+    if goals.of_day.any() and not touches.of_day.all():
+        ends_of_days = local_midnights(local_days(goals.time, base.tz) + 1, base.tz) - 1
+        when = np.where(goals.of_day, ends_of_days, goals.time)
 
     # All events in the order of customer, time and arrival; an event that is both counts as a touch first.
-    n_touches, n_goals = len(touches.code), len(goals.code)
-    code, time, row = (np.concatenate(pair) for pair in zip(touches, goals, strict=True))
+    n_touches, n_goals = len(touches.time), len(goals.time)
+    who = np.concatenate([touches.customer, goals.customer])
+    time = np.concatenate([touches.time, when])
     is_goal = np.arange(n_touches + n_goals) >= n_touches
-    order = stable_order(2 * row.astype(np.int64) + is_goal)
-    order = order[stable_order(time[order])]
-    order = order[group_order(code[order], log.n_customers)[0]]
-    touches_before = np.concatenate(([0], np.cumsum(~is_goal[order])))
-    goals_before = np.concatenate(([0], np.cumsum(is_goal[order])))
-    touch_order = order[~is_goal[order]]
-    goal_order = order[is_goal[order]]
-    t_code, t_time = code[touch_order], time[touch_order]
-    g_code, g_time = code[goal_order], time[goal_order]
+    line = stable_order(2 * np.concatenate([touches.row, goals.row]) + is_goal)
+    line = line[stable_order(time[line])]
+    line = line[group_order(who[line], len(base))[0]]
+    touches_before = np.concatenate(([0], np.cumsum(~is_goal[line])))
+    goals_before = np.concatenate(([0], np.cumsum(is_goal[line])))
+    touch_order = line[~is_goal[line]]
+    goal_order = line[is_goal[line]]
+    t_code, t_time = who[touch_order], time[touch_order]
+    g_code, place = who[goal_order], goal_order - n_touches
 
     # The range of touches that each conversion takes.
-    high = touches_before[:-1][is_goal[order]]
+    high = touches_before[:-1][is_goal[line]]
     low = np.searchsorted(t_code, g_code, side="left")
     if after != "keep" and n_goals:
         same = np.concatenate(([False], g_code[1:] == g_code[:-1]))
         previous = np.concatenate(([0], high[:-1]))
         low = np.where(same, previous, low)
+    last = np.maximum(high - 1, 0)
     if after == "carry" and n_touches:  # the last touch counts until a newer one comes
-        last = np.maximum(high - 1, 0)
         none = (low == high) & (high > 0) & (t_code[last] == g_code)
         low = np.where(none, last, low)
-    low = _first_at_or_after(t_time, g_time - window, low, high)
+    low = _first_at_or_after(t_time, low_of_goal[place], low, high)
     edges = np.bincount(low, minlength=n_touches + 1) - np.bincount(high, minlength=n_touches + 1)
     left = np.flatnonzero(np.cumsum(edges)[:n_touches] == 0)
+    g_end = goals.time[place]
+    if n_touches:
+        g_end = np.where(high > low, np.maximum(g_end, t_time[last]), g_end)
 
     # What is left, split where the customer changes, a conversion lies between, or silence lasts.
-    seen_goals = goals_before[:-1][~is_goal[order]][left]
-    starts = np.ones(len(left), dtype=np.bool_)
-    if len(left):
-        starts[1:] = (
-            (t_code[left][1:] != t_code[left][:-1])
-            | (seen_goals[1:] != seen_goals[:-1])
-            | (t_time[left][1:] - t_time[left][:-1] > silence)
-        )
+    seen_goals = goals_before[:-1][~is_goal[line]][left]
+    starts = null_starts(t_code[left], t_time[left], seen_goals, lookback, base.tz)
     null_low = np.flatnonzero(starts)
     null_high = np.append(null_low[1:], len(left)) if len(null_low) else null_low
-    null_end = t_time[left[null_high - 1]]
-    if leave_open:
-        closed = null_end <= now - window
-        null_low, null_high, null_end = null_low[closed], null_high[closed], null_end[closed]
-
-    picked = np.concatenate([ranges(low, high), left[ranges(null_low, null_high)]])
-    lengths = np.concatenate([high - low, null_high - null_low])
     n_null = len(null_low)
+    lengths = np.concatenate([high - low, null_high - null_low])
+    picked = np.concatenate([ranges(low, high), left[ranges(null_low, null_high)]])
     return {
         "codes": names[touch_order][picked],
         "offsets": np.concatenate(([0], np.cumsum(lengths))),
         "channels": channels,
         "conversions": np.concatenate([np.ones(n_goals), np.zeros(n_null)]),
-        "value": None if value is None else np.concatenate([value[goal_order - n_touches], np.zeros(n_null)]),
+        "value": None if value is None else np.concatenate([value[place], np.zeros(n_null)]),
         "nulls": np.concatenate([np.zeros(n_goals), np.ones(n_null)]),
         "times": t_time[picked],
-        "ends": np.concatenate([g_time, null_end]),
-        "customer_id": log.customer_id[np.concatenate([g_code, t_code[left[null_high - 1]]])],
+        "ends": np.concatenate([g_end, t_time[left[null_high - 1]]]),
+        "customer_id": base.customer_id[np.concatenate([g_code, t_code[left[null_high - 1]]])],
+        "as_of": moment.given,
+        "tz": base.tz,
         "notes": notes,
     }
+
+
+def null_starts(code: IntArray, time: IntArray, goals: IntArray, silence: Span, tz: str) -> BoolArray:
+    """Tell which touches that led to no conversion begin a journey; by customer and time, `goals` before each."""
+    starts = np.ones(len(code), dtype=np.bool_)
+    if len(code):
+        silent = earlier(time[1:], silence, tz) > time[:-1]
+        starts[1:] = (code[1:] != code[:-1]) | (goals[1:] != goals[:-1]) | silent
+    return starts
+
+
+def _earliest(goals: _Events, lookback: Span, tz: str) -> IntArray:
+    """Return the first instant whose touches each conversion may take; days that are counted from a day are local."""
+    timed = earlier(goals.time, lookback, tz)
+    days = whole_days(lookback)
+    if not goals.of_day.any() or (days is None and not isinstance(lookback, CalendarSpan)):
+        return timed
+    day = local_days(goals.time, tz)
+    first = days_before(day, lookback) if isinstance(lookback, CalendarSpan) else day - (days or 0)
+    return np.where(goals.of_day, local_midnights(first, tz), timed)
+
+
+def _day_notes(touches: _Events, goals: _Events, moment: AsOf) -> tuple[str, ...]:
+    """Return what a reader should know of events that carry a day and no time."""
+    notes = []
+    days, times = goals.of_day.any(), not goals.of_day.all()
+    if len(touches.time) and len(goals.time):
+        if days and not touches.of_day.all():
+            notes.append("conversions carry a day and no time: touches of that day count as before them")
+        if times and touches.of_day.any():
+            notes.append("touches carry a day and no time: those of the day of a conversion count as before it")
+    on_it = sum(int(np.count_nonzero(e.of_day & (e.time == moment.clock))) for e in (touches, goals))
+    if on_it and not moment.dated:
+        notes.append(
+            f"{on_it:,} events carry the day that begins at as_of, and are seen; given as a date, as_of leaves them out"
+        )
+    return tuple(notes)
 
 
 def _first_at_or_after(times: IntArray, when: IntArray, low: IntArray, high: IntArray) -> IntArray:
@@ -135,7 +196,7 @@ def _first_at_or_after(times: IntArray, when: IntArray, low: IntArray, high: Int
     return low
 
 
-def _selections(name: str, given: Any) -> list[Selection]:
+def _selections(name: str, given: Chosen) -> list[Selection]:
     several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     if not several:
         raise InputError(f"{name} is empty: name at least one event, such as event('visit').")
@@ -148,8 +209,9 @@ def _selections(name: str, given: Any) -> list[Selection]:
     return chosen
 
 
-def _chosen(log: EventLog, name: str, given: Any, now: int, tz: str) -> list[tuple[str, Partition, IntArray]]:
-    """Return each event type's partition and the places of its selected events up to now."""
+def _chosen(base: CustomerBase, name: str, given: Chosen, moment: AsOf) -> list[_Kind]:
+    """Return each event type's partition and the places of its selected events, as far as they were seen."""
+    log = base.events
     selections = _selections(name, given)
     types = sorted({kind for selection in selections for kind in selection.types})
     if len(log) and not any(kind in log.types for kind in types):
@@ -159,57 +221,68 @@ def _chosen(log: EventLog, name: str, given: Any, now: int, tz: str) -> list[tup
         )
     masks: dict[str, tuple[Partition, BoolArray]] = {}
     for selection in selections:
-        for scope in chosen_events(log, selection, Bounds(None, now), tz).scopes:
+        for scope in chosen_events(log, selection, Bounds(None, int(moment.seen)), base.tz).scopes:
             mask = masks.setdefault(scope.type_name, (scope.part, np.zeros(len(scope.part), dtype=np.bool_)))[1]
             mask[scope.rows] = True
-    return [(kind, part, np.flatnonzero(mask)) for kind, (part, mask) in sorted(masks.items())]
+    return [_Kind(kind, part, np.flatnonzero(mask)) for kind, (part, mask) in sorted(masks.items())]
 
 
-def _stacked(chosen: list[tuple[str, Partition, IntArray]]) -> _Events:
-    def column(name: str) -> IntArray:
-        parts = [getattr(partition, name)[places].astype(np.int64) for _, partition, places in chosen]
-        return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+def _stacked(parts: list[_Events]) -> _Events:
+    none = np.empty(0, dtype=np.int64)
+    empty = _Events(none, none, none, np.empty(0, dtype=np.bool_))
+    return _Events(*(np.concatenate(columns) for columns in zip(empty, *parts, strict=True)))
 
-    return _Events(column("code"), column("time"), column("row"))
+
+def _as_they_are(base: CustomerBase, kind: _Kind) -> _Events:
+    places, part = kind.places, kind.part
+    of_day = np.full(len(places), part.day_zone is not None)
+    return _Events(base.code_to_row[part.code[places]], part.time[places], part.row[places].astype(np.int64), of_day)
 
 
 def _touches(
-    chosen: list[tuple[str, Partition, IntArray]], channel: str, unknown: str | None
+    base: CustomerBase, chosen: list[_Kind], channel: str | Expression
 ) -> tuple[_Events, npt.NDArray[np.int32], npt.NDArray[np.str_]]:
     """Return the touches, the channel of each and the names of the channels that occur, ascending."""
     labels = [np.empty(0, dtype="<U1")]
     codes = [np.empty(0, dtype=np.int64)]
     before = 0
-    for kind, partition, places in chosen:
-        column = partition.properties.get(channel)
-        if column is None:
-            if unknown is None and len(places):
-                raise MissingColumnError(
-                    f"no {kind!r} event has the property {channel!r}, which names the channel; it has "
-                    f"{', '.join(partition.properties) or 'none'}.{did_you_mean(channel, partition.properties)}"
-                )
-            names, at = np.array([unknown or ""]), np.zeros(len(places), dtype=np.int64)
-        else:
-            names, at = _names(column.take(places))
+    for kind, part, places in chosen:
+        names, at = _names(_channel(kind, part, places, channel, base.tz))
         missing = at < 0
         if missing.any():
-            if unknown is None:
-                row = int(partition.row[places[np.argmax(missing)]])
-                raise InputError(
-                    f"{channel} is missing for a {kind!r} event in row {row} (and for "
-                    f"{int(missing.sum()) - 1:,} others): every touch needs a channel. Leave these events out with "
-                    f"where=prop({channel!r}).not_null(), or name them with unknown='(unknown)'."
-                )
-            names, at = np.append(names, unknown), np.where(missing, len(names), at)
+            row = int(part.row[places[np.argmax(missing)]])
+            said = channel if isinstance(channel, str) else "the channel"
+            name = channel if isinstance(channel, str) else "channel"
+            raise InputError(
+                f"{said} is missing for a {kind!r} event in row {row} (and for {int(missing.sum()) - 1:,} others): "
+                f"every touch needs a channel. Leave these events out with where=prop({name!r}).not_null(), or name "
+                f"them with channel=prop({name!r}).fill('(unknown)')."
+            )
         labels.append(names)
         codes.append(at + before)
         before += len(names)
     code = np.concatenate(codes)
     every = np.strings.strip(np.concatenate(labels))  # "mail " is mail, as in every door
     if (every[np.unique(code)] == "").any():
-        raise InputError(f"{channel} is empty for a touch: every touch needs a name. Name it, or leave it out.")
+        raise InputError("a touch has an empty channel: every touch needs a name. Name it, or leave it out.")
     used = np.unique(every[np.unique(code)])
-    return _stacked(chosen), np.searchsorted(used, every)[code].astype(np.int32), used
+    events = _stacked([_as_they_are(base, kind) for kind in chosen])
+    return events, np.searchsorted(used, every)[code].astype(np.int32), used
+
+
+def _channel(kind: str, part: Partition, places: IntArray, channel: str | Expression, tz: str) -> Column:
+    """Return the channel of some events of one type."""
+    if isinstance(channel, Expression):
+        return EventScope(part, kind, places, len(places), tz).column(channel)
+    column = part.properties.get(channel)
+    if column is None:
+        if not len(places):
+            return Column.empty(0)
+        raise MissingColumnError(
+            f"no {kind!r} event has the property {channel!r}, which names the channel; it has "
+            f"{', '.join(part.properties) or 'none'}.{did_you_mean(channel, part.properties)}"
+        )
+    return column.take(places)
 
 
 def _names(column: Column) -> tuple[npt.NDArray[np.str_], IntArray]:
@@ -224,26 +297,77 @@ def _names(column: Column) -> tuple[npt.NDArray[np.str_], IntArray]:
     return names, np.where(column.missing, -1, at)
 
 
+def _is_ordered(kind: _Kind, order: OrderBy) -> bool:
+    """Tell whether conversions of a type are orders: purchases, and what names the order that it belongs to."""
+    if kind.name == "purchase":
+        return True
+    if order is None:
+        return "order" in kind.part.properties
+    return isinstance(order, timedelta) or order in _PER_LINE or order in kind.part.properties
+
+
 def _conversions(
-    chosen: list[tuple[str, Partition, IntArray]],
-) -> tuple[_Events, npt.NDArray[np.float64] | None, tuple[str, ...]]:
-    """Return the conversions, their values (None where no conversion has one), and what to say of missing ones."""
-    events = _stacked(chosen)
-    parts = [
-        np.full(len(places), np.nan) if partition.value is None else partition.value[places]
-        for _, partition, places in chosen
-    ]
-    value = np.concatenate([np.empty(0), *parts])
-    missing = np.isnan(value)
-    if missing.all():
-        return events, None, ()
-    bad = value < 0.0
+    base: CustomerBase, chosen: list[_Kind], order: OrderBy, moment: AsOf
+) -> tuple[_Events, FloatArray | None, tuple[str, ...]]:
+    """Return the conversions, their values (None where no conversion has one), and what to say of them."""
+    parts: list[_Events] = []
+    values: list[FloatArray] = [np.empty(0)]
+    notes: tuple[str, ...] = ()
+    if isinstance(order, str) and chosen and not any(_is_ordered(kind, order) for kind in chosen):
+        raise MissingColumnError(
+            f"order is {order!r}, and no {' or '.join(repr(kind.name) for kind in chosen)} event has such a property."
+        )
+    for kind in chosen:
+        if _is_ordered(kind, order):
+            events, value, said = _orders(base, kind, order, moment)
+            notes += said
+        else:
+            events = _as_they_are(base, kind)
+            value = np.full(len(kind.places), np.nan) if kind.part.value is None else kind.part.value[kind.places]
+            _refuse_negative(value, events.row)
+        parts.append(events)
+        values.append(value)
+    every = np.concatenate(values)
+    missing = np.isnan(every)
+    if missing.all() and (len(every) or not any(kind.part.value is not None for kind in chosen)):
+        return _stacked(parts), None, notes
+    few = int(missing.sum())
+    if few:
+        notes += (f"{few:,} conversions have no value and add nothing to it",)
+    return _stacked(parts), np.where(missing, 0.0, every), notes
+
+
+def _orders(
+    base: CustomerBase, kind: _Kind, order: OrderBy, moment: AsOf
+) -> tuple[_Events, FloatArray, tuple[str, ...]]:
+    """Return the orders of the chosen lines: each one conversion, at its first chosen line, worth their sum."""
+    bought = base.purchases(type=kind.name, order=order).until(moment)
+    lines = bought.lines
+    wanted = np.zeros(len(kind.part), dtype=np.bool_)
+    wanted[kind.places] = True
+    keep = np.flatnonzero(wanted[lines.place][: len(lines.time)])
+    _, first, code = np.unique(bought.order_codes.code[keep], return_index=True, return_inverse=True)
+    at = keep[first]
+    of_day = np.full(len(at), kind.part.day_zone is not None)
+    events = _Events(lines.customer[at].astype(np.int64), lines.time[at], lines.row[at].astype(np.int64), of_day)
+    value = np.full(len(at), np.nan)
+    if lines.value is not None:
+        value = exact_sums(code.reshape(-1), lines.value[keep], len(at))
+    found = bought.found
+    said = {
+        "refunded_in_full": "purchases were refunded in full, and are no conversions",
+        "refunds_unmatched": "refunds found no purchase before them, or not enough of one",
+    }
+    notes = tuple(f"{found[name]:,.0f} {words}" for name, words in said.items() if found.get(name))
+    return events, value, notes
+
+
+def _refuse_negative(value: FloatArray, row: IntArray) -> None:
+    with np.errstate(invalid="ignore"):
+        bad = value < 0.0
     if bad.any():
         first = int(np.argmax(bad))
         raise InputError(
-            f"value of a conversion is {value[first]:g} in row {int(events.row[first])}: conversions are worth 0 "
-            "or more. Set returns off against their orders first, or leave them out with where=prop('value') >= 0."
+            f"value of a conversion is {value[first]:g} in row {int(row[first])}: conversions are worth 0 or more. "
+            "Name the orders with order= to take refunds off them, or leave them out with where=prop('value') >= 0."
         )
-    few = int(missing.sum())
-    notes = (f"{few:,} conversions have no value and add nothing to it",) if few else ()
-    return events, np.where(missing, 0.0, value), notes

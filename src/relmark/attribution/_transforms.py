@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from relmark.attribution._duplicates import distinct_paths
+from relmark.attribution._events import null_starts
 from relmark.attribution._paths import code_names, keep_touches
-from relmark.attribution._touches import first_of_channel, repeats, span, weighted
+from relmark.attribution._touches import first_of_channel, repeats, weighted
 from relmark.attribution.journey_columns import JourneyColumns
+from relmark.core.as_of import AsOf, read_as_of
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
+from relmark.core.ordering import order_by
+from relmark.core.spans import Span, check_span, earlier
 
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 
 def places_of(j: JourneyColumns, argument: str, names: str | Iterable[str]) -> npt.NDArray[np.int64]:
@@ -60,14 +64,74 @@ def among_last(j: JourneyColumns, n: int) -> BoolArray:
     return np.arange(len(j.codes)) >= np.repeat(j.offsets[1:] - n, j.lengths)
 
 
-def recent(j: JourneyColumns, lookback: timedelta) -> BoolArray:
-    """Tell which touches lie within a duration of the end of their journey."""
+def _times(j: JourneyColumns, what: str) -> tuple[IntArray, IntArray]:
     if j.times is None or j.ends is None:
         raise InputError(
-            "within needs the time of each touch, and these journeys have none: make them with from_events, or with "
+            f"{what} needs the time of each touch, and these journeys have none: make them with from_events, or with "
             "from_columns(time=...)."
         )
-    return j.times >= np.repeat(j.ends, j.lengths) - span("lookback", lookback)
+    return j.times, j.ends
+
+
+def recent(j: JourneyColumns, lookback: Span) -> BoolArray:
+    """Tell which touches lie within a span of the end of their journey."""
+    times, ends = _times(j, "within")
+    check_span("lookback", lookback)
+    return np.asarray(times >= np.repeat(earlier(ends, lookback, j.tz), j.lengths))
+
+
+def settled(j: JourneyColumns, lookback: Span) -> BoolArray:
+    """Tell which journeys have a conversion, or ended longer than a span before the journeys were read."""
+    _, ends = _times(j, "settled")
+    check_span("lookback", lookback)
+    if j.as_of is None:
+        raise InputError("settled needs to know by when the journeys were read: make them with from_events.")
+    dated = np.datetime_data(j.as_of.dtype)[0] == "D"
+    if dated:
+        moment = read_as_of(j.as_of, tz=j.tz)
+    else:
+        moment = AsOf(clock=int(j.as_of.astype("M8[us]").astype(np.int64)), dated=False, tz=j.tz)
+    return np.asarray((j.conversions > 0.0) | (ends <= moment.before(lookback)))
+
+
+def parted(j: JourneyColumns, gap: Span) -> dict[str, Any]:
+    """Return the fields that change where journeys without a conversion are parted by another silence."""
+    times, ends = _times(j, "split_nulls")
+    check_span("gap", gap)
+    if j.customer_id is None:
+        raise InputError("split_nulls needs to know whose journeys these are: make them with from_events.")
+    who = np.unique(j.customer_id, return_inverse=True)[1].reshape(-1)
+    converted = np.flatnonzero(j.conversions > 0.0)
+    rows = np.repeat(j.conversions == 0.0, j.lengths)
+    touch = np.flatnonzero(rows)
+    n_goals = len(converted)
+    code = np.concatenate([who[converted], np.repeat(who, j.lengths)[touch]])
+    time = np.concatenate([ends[converted], times[touch]])
+    line = order_by(
+        code, time, (np.arange(len(code)) >= n_goals).view(np.int8)
+    )  # of one time the conversion comes first
+    is_touch = line >= n_goals
+    goals = np.cumsum(~is_touch, dtype=np.int64)[is_touch]
+    touch = touch[line[is_touch] - n_goals]
+    code, time = code[line[is_touch]], times[touch]
+    low = np.flatnonzero(null_starts(code, time, goals, gap, j.tz))
+    high = np.append(low[1:], len(touch)) if len(low) else low
+    kept_touches = np.flatnonzero(~rows)
+    picked = np.concatenate([kept_touches, touch])
+    lengths = np.concatenate([j.lengths[converted], high - low])
+    last = touch[high - 1]
+    whose = np.repeat(np.arange(len(j)), j.lengths)
+    empty = np.zeros(len(low))
+    return {
+        "codes": j.codes[picked],
+        "offsets": np.concatenate(([0], np.cumsum(lengths))),
+        "conversions": np.concatenate([j.conversions[converted], empty]),
+        "value": None if j.value is None else np.concatenate([j.value[converted], empty]),
+        "nulls": np.concatenate([j.nulls[converted], empty + 1.0]),
+        "times": times[picked],
+        "ends": np.concatenate([ends[converted], times[last]]),
+        "customer_id": j.customer_id[np.concatenate([converted, whose[last]])],
+    }
 
 
 def kept(j: JourneyColumns, keep: BoolArray) -> dict[str, Any]:
@@ -151,5 +215,7 @@ def joined(a: JourneyColumns, b: JourneyColumns) -> dict[str, Any]:
         "times": both(a.times, b.times),
         "ends": both(a.ends, b.ends),
         "customer_id": both(*ids) if same_kind else None,
+        "as_of": a.as_of if a.as_of == b.as_of and a.tz == b.tz else None,
+        "tz": a.tz,
         "notes": tuple(dict.fromkeys((*a.notes, *b.notes))),
     }

@@ -6,7 +6,6 @@ was there, not what would have happened without them; `calibrate` brings in what
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from typing import Any, Self
@@ -18,7 +17,8 @@ import numpy.typing as npt
 from relmark.attribution.returns import ChannelReturns, channel_returns
 from relmark.core.checks import number, shown
 from relmark.core.errors import InputError
-from relmark.core.formats import format_number, html_table
+from relmark.core.formats import format_number
+from relmark.core.frozen import owned
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.names import did_you_mean
 from relmark.core.results import ColumnarResult
@@ -82,18 +82,18 @@ class Credit(ColumnarResult):
         What a reader should know.
     """
 
-    channels: npt.NDArray[np.str_]
-    conversions: FloatArray
-    value: FloatArray
+    channels: npt.NDArray[np.str_] = attrs.field(converter=owned)
+    conversions: FloatArray = attrs.field(converter=owned)
+    value: FloatArray = attrs.field(converter=owned)
     unattributed_conversions: float
     unattributed_value: float
     model: str
-    conversions_low: FloatArray | None = None
-    conversions_high: FloatArray | None = None
-    value_low: FloatArray | None = None
-    value_high: FloatArray | None = None
+    conversions_low: FloatArray | None = attrs.field(default=None, converter=attrs.converters.optional(owned))
+    conversions_high: FloatArray | None = attrs.field(default=None, converter=attrs.converters.optional(owned))
+    value_low: FloatArray | None = attrs.field(default=None, converter=attrs.converters.optional(owned))
+    value_high: FloatArray | None = attrs.field(default=None, converter=attrs.converters.optional(owned))
     level: float | None = None
-    by_position: FloatArray | None = None
+    by_position: FloatArray | None = attrs.field(default=None, converter=attrs.converters.optional(owned))
     per_journey: TouchCredit | None = None
     notes: tuple[str, ...] = ()
 
@@ -283,21 +283,13 @@ class Credit(ColumnarResult):
         columns = self.to_columns()
         return {name: column for name, column in columns.items() if not (name == "value" and np.isnan(column).all())}
 
-    def _remarks(self) -> list[str]:
-        """Return what stands below the table, in print and in a notebook."""
+    def _lines(self) -> list[str]:
         lines = []
         if self.unattributed_conversions:
             worth = "" if np.isnan(self.unattributed_value) else f" worth {format_number(self.unattributed_value)}"
             lines.append(f"unattributed: {format_number(self.unattributed_conversions)} conversions{worth}")
         lines += [f"note: {note}" for note in self.notes]
         return [*lines, NOT_INCREMENTAL]
-
-    def __str__(self) -> str:
-        return "\n".join([super().__str__(), *self._remarks()])
-
-    def _repr_html_(self) -> str:
-        below = "".join(f"<p>{html.escape(line)}</p>" for line in self._remarks())
-        return html_table(self._table(), caption=repr(self)) + below
 
 
 def _or_misspelt(name: str, known: list[str]) -> str:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import numbers, refuse_rows, same_length, shown
 from relmark.core.errors import InputError
+from relmark.core.frozen import locked, owned
 from relmark.core.results import ColumnarResult, Result
 
 __all__ = ["JourneyColumns"]
@@ -31,7 +32,7 @@ def codes_of(values: Any) -> Codes:
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
         raise InputError(f"codes have dtype {array.dtype}: integers are needed.")
-    return array.astype(np.int32, copy=False)
+    return owned(array.astype(np.int32, copy=False))
 
 
 def instants_of(values: Any) -> IntArray | None:
@@ -39,12 +40,14 @@ def instants_of(values: Any) -> IntArray | None:
     if values is None:
         return None
     array = np.asarray(values)
-    return array.astype("M8[us]").astype(np.int64) if array.dtype.kind == "M" else array.astype(np.int64, copy=False)
+    return owned(
+        array.astype("M8[us]").astype(np.int64) if array.dtype.kind == "M" else array.astype(np.int64, copy=False)
+    )
 
 
 def offsets_of(values: Any) -> IntArray:
     """Return the field `offsets` of what a caller gave."""
-    return np.asarray(values).astype(np.int64, copy=False)
+    return owned(np.asarray(values).astype(np.int64, copy=False))
 
 
 def names_of(values: Iterable[Any]) -> npt.NDArray[np.str_]:
@@ -56,22 +59,27 @@ def names_of(values: Iterable[Any]) -> npt.NDArray[np.str_]:
                 f"channels has {shown(name)} in row {row}: a name without spaces or null characters at its ends is "
                 "needed."
             )
-    return np.array(names, dtype=np.str_) if names else np.empty(0, dtype="<U1")
+    return locked(np.array(names, dtype=np.str_) if names else np.empty(0, dtype="<U1"))
+
+
+def ids_of(values: Any) -> npt.NDArray[Any]:
+    """Return the field `customer_id` of what a caller gave."""
+    return owned(np.asarray(values))
 
 
 def conversions_of(values: Any) -> FloatArray:
     """Return the field `conversions` of what a caller gave."""
-    return numbers("conversions", values, low=0.0)
+    return owned(numbers("conversions", values, low=0.0))
 
 
 def value_of(values: Any) -> FloatArray | None:
     """Return the field `value` of what a caller gave."""
-    return None if values is None else numbers("value", values, low=0.0)
+    return None if values is None else owned(numbers("value", values, low=0.0))
 
 
 def nulls_of(values: Any) -> FloatArray:
     """Return the field `nulls` of what a caller gave."""
-    return numbers("nulls", values, low=0.0)
+    return owned(numbers("nulls", values, low=0.0))
 
 
 def no_nulls_of(journeys: JourneyColumns) -> FloatArray:
@@ -104,7 +112,9 @@ class JourneyColumns(ColumnarResult):
     nulls: FloatArray = attrs.field(default=attrs.Factory(no_nulls_of, takes_self=True), converter=nulls_of)
     times: IntArray | None = attrs.field(default=None, converter=instants_of)
     ends: IntArray | None = attrs.field(default=None, converter=instants_of)
-    customer_id: npt.NDArray[Any] | None = None
+    customer_id: npt.NDArray[Any] | None = attrs.field(default=None, converter=attrs.converters.optional(ids_of))
+    as_of: np.datetime64 | None = None
+    tz: str = "UTC"
     notes: tuple[str, ...] = ()
     _lengths: IntArray = attrs.field(init=False)
 
@@ -167,8 +177,8 @@ class JourneyColumns(ColumnarResult):
         }
         return {name: column for name, column in columns.items() if column is not None}
 
-    def __str__(self) -> str:
-        return "\n".join([super().__str__(), *(f"note: {note}" for note in self.notes)])
+    def _lines(self) -> list[str]:
+        return [f"note: {note}" for note in self.notes]
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {

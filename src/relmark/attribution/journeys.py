@@ -5,28 +5,31 @@ A `Journeys` is columnar. The touches of all journeys lie one after another as c
 ``nulls[p]`` people who came the same way and did not convert. Equal paths are one journey with larger counts. What a
 "channel" is, is the caller's column: channels, campaigns, chains, messages and offers attribute the same way.
 
-It comes from strings (`from_paths`), from an event log (`from_events`) or from rows of touches (`from_columns`), is
-reshaped by methods that return another, and goes to a model's `attribute` or to one of the reports.
+It comes from strings (`from_paths`), from the events of a base (`from_events`) or from rows of touches
+(`from_columns`), is reshaped by methods that return another, and goes to a model's `attribute` or to a report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.attribution import _transforms, overlaps, reports
-from relmark.attribution._events import journeys_of_log
+from relmark.attribution._events import Chosen, journeys_of_base
 from relmark.attribution._paths import journeys_of_paths
 from relmark.attribution._rows import journeys_of_rows
 from relmark.attribution.journey_columns import JourneyColumns
+from relmark.core.base import CustomerBase
 from relmark.core.checks import one_of, text, whole
-from relmark.core.log import EventLog
+from relmark.core.purchases import OrderBy
+from relmark.core.spans import Span
 from relmark.core.time import Instant
+from relmark.expressions import Expression
 
 __all__ = ["Journeys"]
 
@@ -57,6 +60,10 @@ class Journeys(JourneyColumns):
         When the journey ended: the conversion, or the last touch of a journey without one. Goes with `times`.
     customer_id : ndarray, shape (P,), optional
         Whose journey it is, where each row is one person's.
+    as_of : datetime64, optional
+        By when the journeys were read: datetime64[D] where a date was given, else datetime64[us] in UTC.
+    tz : str
+        The time zone of days.
     notes : tuple of str
         What a reader should know of how these journeys were made.
 
@@ -72,7 +79,7 @@ class Journeys(JourneyColumns):
     @classmethod
     def from_paths(
         cls,
-        paths: Any,
+        paths: Iterable[str | Sequence[str] | None],
         conversions: npt.ArrayLike | None = None,
         value: npt.ArrayLike | None = None,
         nulls: npt.ArrayLike | None = None,
@@ -122,12 +129,12 @@ class Journeys(JourneyColumns):
     def from_columns(
         cls,
         *,
-        journey: Any,
-        channel: Any,
+        journey: npt.ArrayLike,
+        channel: Iterable[str],
         conversions: npt.ArrayLike,
         value: npt.ArrayLike | None = None,
         nulls: npt.ArrayLike | None = None,
-        time: Any = None,
+        time: npt.ArrayLike | None = None,
         tz: str = "UTC",
         after_conversion: Literal["new", "keep"] = "new",
     ) -> Self:
@@ -170,76 +177,104 @@ class Journeys(JourneyColumns):
     @classmethod
     def from_events(
         cls,
-        log: EventLog,
+        base: CustomerBase,
         *,
-        touch: Any,
-        conversion: Any,
+        touch: Chosen,
+        conversion: Chosen,
         as_of: Instant,
-        channel: str = "channel",
-        lookback: timedelta = timedelta(days=30),
+        order: OrderBy = None,
+        channel: str | Expression = "channel",
+        lookback: Span = timedelta(days=30),
         after_conversion: Literal["new", "keep", "carry"] = "new",
-        gap: timedelta | None = None,
-        unknown: str | None = None,
-        still_open: Literal["null", "drop"] = "null",
-        tz: str = "UTC",
     ) -> Self:
-        """Return the journey of every conversion in a log, and the journeys that led to none.
+        """Return the journey of every conversion in a base, and the journeys that led to none.
 
         A conversion at t takes the customer's touches in [t - lookback, t], at equal times those of earlier rows. One
         without touches is a journey without touches: its conversion is unattributed. Touches that no conversion takes
-        form null journeys, split by a longer silence than `gap` and by conversions.
+        form null journeys, split by conversions and by a silence longer than `lookback` (or than another: see
+        `split_nulls`).
 
         Parameters
         ----------
-        log : EventLog
+        base : CustomerBase
         touch, conversion : event selection, str, or a sequence of them
             Such as ``event("visit", where=prop("channel") != "direct")``; a string is an event type.
-        as_of : datetime, date, datetime64 or str
-            Nothing after it is seen.
-        channel : str
-            The property of touches that names the channel.
-        lookback : timedelta
+        as_of : date, datetime, datetime64 or str
+            By when: an instant sees what was at or before it, a date what was strictly before that day.
+        order : str or timedelta, optional
+            What makes the lines of one order one conversion, worth their sum, refunds taken off; as for
+            `CustomerBase.purchases`. It holds for purchases, and for other events that have the property; these count
+            one by one where they have none.
+        channel : str or expression
+            The property of touches that names the channel, or an expression over their properties, such as
+            ``prop("channel").fill("(unknown)")``.
+        lookback : timedelta, or a span such as ``calendar_days(30)`` or ``months(1)``
             How long before a conversion a touch may lie.
         after_conversion : {"new", "keep", "carry"}
             After a conversion a new journey begins, or a touch counts again for every later conversion within
             `lookback`. "carry" is "new", but a conversion that no touch came before takes the last touch before the
             conversions that preceded it, within `lookback`: it counts until a newer one comes.
-        gap : timedelta, optional
-            The silence that ends a null journey; `lookback` by default.
-        unknown : str, optional
-            The name of touches without a channel; by default such a touch is an error.
-        still_open : {"null", "drop"}
-            What to do with null journeys whose last touch lies within `lookback` of `as_of`, which may still convert:
-            count them as null, or leave them out.
-        tz : str
-            The time zone of `as_of` and of dates in `where`, where these are calendar days.
 
         Returns
         -------
         Journeys
-            One row per conversion, in order of customer and time, then the null journeys; with times and customer_id.
-            Channels are ascending.
+            One row per conversion, in order of the base's customers and time, then the null journeys; with times and
+            customer_id. Channels are ascending.
 
         Raises
         ------
         InputError
-            A touch without a channel, no such event type, a conversion with a value below 0.
+            A touch without a channel, no such event type, a conversion with a value below 0 that is no order.
+
+        Notes
+        -----
+        Where either touches or conversions carry a day and no time, touches of the day of a conversion count as before
+        it, and `notes` say so.
+
+        Examples
+        --------
+        >>> from relmark import CustomerBase, EventLog, Purchase, Visit, event
+        >>> log = EventLog.from_events([
+        ...     Visit("ann", "2026-11-01T09:00Z", channel="mail"),
+        ...     Purchase("ann", "2026-11-03T18:00Z", 60.0, order="A1", item="coat"),
+        ...     Purchase("ann", "2026-11-03T18:00Z", 40.0, order="A1", item="scarf")])
+        >>> j = Journeys.from_events(CustomerBase(events=log), touch=event("visit"), conversion=event("purchase"),
+        ...                          as_of="2026-12-01")
+        >>> j.paths, j.conversions.tolist(), j.value.tolist()
+        (['mail'], [1.0], [100.0])
         """
         return cls(
-            **journeys_of_log(
-                log,
+            **journeys_of_base(
+                base,
                 touch=touch,
                 conversion=conversion,
                 as_of=as_of,
+                order=order,
                 channel=channel,
                 lookback=lookback,
                 after_conversion=after_conversion,
-                gap=gap,
-                unknown=unknown,
-                still_open=still_open,
-                tz=tz,
             )
         )
+
+    def split_nulls(self, gap: Span) -> Self:
+        """Return the journeys with those that led to no conversion parted anew, by a silence longer than `gap`.
+
+        Parameters
+        ----------
+        gap : timedelta or calendar span
+            `from_events` takes the lookback. A conversion parts them in any case.
+        """
+        return attrs.evolve(self, **_transforms.parted(self, gap))
+
+    def settled(self, lookback: Span) -> Self:
+        """Return the journeys without those that may still convert.
+
+        Parameters
+        ----------
+        lookback : timedelta or calendar span
+            A journey without a conversion whose last touch lies within it before `as_of` is left out.
+        """
+        return self.take(_transforms.settled(self, lookback))
 
     def collapse_repeats(self) -> Self:
         """Return the journeys with each run of one channel as a single touch, the run's last."""
@@ -267,7 +302,7 @@ class Journeys(JourneyColumns):
         """Return the journeys with at most their last n touches."""
         return self._keeping(_transforms.among_last(self, whole("n", n, low=1)))
 
-    def within(self, lookback: timedelta) -> Self:
+    def within(self, lookback: Span) -> Self:
         """Return the journeys with the touches that lie within a duration of the journey's end, both ends included."""
         return self._keeping(_transforms.recent(self, lookback))
 

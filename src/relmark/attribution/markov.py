@@ -26,6 +26,7 @@ from relmark.attribution.transitions import TransitionCounts
 from relmark.core.checks import generator, numbers, shown, whole
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
+from relmark.core.frozen import owned
 from relmark.core.names import did_you_mean
 from relmark.core.results import ColumnarResult, Result
 
@@ -158,9 +159,9 @@ class MarkovModel(Definition, Result):
     kind: ClassVar[str] = "markov_model"
 
     order: int
-    channels: npt.NDArray[np.str_]
-    removal_effects: FloatArray
-    value_removal_effects: FloatArray | None
+    channels: npt.NDArray[np.str_] = attrs.field(converter=owned)
+    removal_effects: FloatArray = attrs.field(converter=owned)
+    value_removal_effects: FloatArray | None = attrs.field(converter=attrs.converters.optional(owned))
     conversion_probability: float
     value_per_journey: float
     counts: TransitionCounts

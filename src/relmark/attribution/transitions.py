@@ -18,6 +18,7 @@ from relmark.attribution._touches import weighted
 from relmark.attribution.journeys import Journeys
 from relmark.core.checks import whole
 from relmark.core.errors import InputError
+from relmark.core.frozen import owned
 from relmark.core.results import Result
 
 __all__ = ["TransitionCounts"]
@@ -60,14 +61,14 @@ class TransitionCounts(Result):
     """
 
     order: int
-    channels: npt.NDArray[np.str_]
-    grams: Codes
-    source: IntArray
-    target: IntArray
-    weight: FloatArray
-    conversions: FloatArray
-    nulls: FloatArray
-    value: FloatArray | None = None
+    channels: npt.NDArray[np.str_] = attrs.field(converter=owned)
+    grams: Codes = attrs.field(converter=owned)
+    source: IntArray = attrs.field(converter=owned)
+    target: IntArray = attrs.field(converter=owned)
+    weight: FloatArray = attrs.field(converter=owned)
+    conversions: FloatArray = attrs.field(converter=owned)
+    nulls: FloatArray = attrs.field(converter=owned)
+    value: FloatArray | None = attrs.field(default=None, converter=attrs.converters.optional(owned))
 
     @classmethod
     def of(cls, journeys: Journeys, order: int = 1) -> Self:

@@ -18,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.as_of import AsOfGiven, read_as_of
 from relmark.core.documents import Definition, Limits, built, check_keys, pairs_of
 from relmark.core.errors import InputError
 from relmark.core.frozen import read_only
 from relmark.core.hashing import BUCKETS, bucket_of, hash_buckets
 from relmark.core.names import did_you_mean
-from relmark.core.time import Instant, instant, instants, local_days
+from relmark.core.time import Instant, local_days, time_zone
 
 __all__ = ["Arms", "Holdout", "Layer", "bucket_ranges", "refuse_equal_salts", "role_seed"]
 
@@ -219,6 +220,10 @@ def _period(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         checks.one_of(attribute.name, value, _MONTHS)
 
 
+def _zone(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
+    time_zone(value)
+
+
 @attrs.frozen
 class Holdout(Definition):
     """A share of customers to whom no campaign is sent, so that the whole program can be judged.
@@ -234,7 +239,7 @@ class Holdout(Definition):
         out in two periods running, and everybody once in ``floor(1 / share)`` periods. Without it, membership is for
         good.
     tz : str
-        The time zone of calendar periods.
+        The time zone of calendar periods, and of dates and times that come without one.
 
     Examples
     --------
@@ -251,30 +256,30 @@ class Holdout(Definition):
     share: float = attrs.field(validator=_share, converter=float)
     salt: str = attrs.field(validator=_text, kw_only=True)
     period: str | None = attrs.field(default=None, validator=_period, kw_only=True)
-    tz: str = attrs.field(default="UTC", kw_only=True)
+    tz: str = attrs.field(default="UTC", validator=_zone, kw_only=True)
 
     @property
     def seed(self) -> str:
         """The seed of the hash: the salt with its prefix."""
         return role_seed("holdout", self.salt)
 
-    def period_of(self, at: Any) -> npt.NDArray[np.int64]:
+    def period_of(self, at: AsOfGiven) -> npt.NDArray[np.int64]:
         """Return the number of the calendar period of each instant, counted from 1970, shape (n,) or (1,).
 
         Parameters
         ----------
-        at : instant or array_like of instants
+        at : date or instant, or array_like of them
+            What has no zone is local time of the holdout's `tz`.
         """
         if self.period is None:
             raise InputError("this holdout has no period: it never rotates.")
-        if isinstance(at, (np.ndarray, list, tuple)) and np.ndim(at):
-            micros = instants("at", at)
-        else:
-            micros = np.array([instant(at, tz=self.tz, name="at")])
+        many = isinstance(at, (np.ndarray, list, tuple)) and np.ndim(at) > 0
+        moment = read_as_of(at, tz=self.tz, name="at", n=np.size(at) if many else None)  # type: ignore[arg-type]
+        micros = np.atleast_1d(np.asarray(moment.clock, dtype=np.int64))
         months = local_days(micros, self.tz).astype("M8[D]").astype("M8[M]").astype(np.int64)
         return np.floor_divide(months, _MONTHS[self.period])
 
-    def members(self, ids: npt.ArrayLike, *, at: Instant | npt.ArrayLike | None = None) -> npt.NDArray[np.bool_]:
+    def members(self, ids: npt.ArrayLike, *, at: AsOfGiven | None = None) -> npt.NDArray[np.bool_]:
         """Tell who is held out.
 
         Parameters

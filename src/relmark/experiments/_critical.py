@@ -14,6 +14,7 @@ class Critical(Protocol):
     """What sets how many standard errors an interval reaches, beside Student's quantile."""
 
     name: str
+    level: float
 
     def critical(self, alpha: FloatArray, n: FloatArray) -> FloatArray:
         """Return the multiplier of the standard error."""

@@ -36,9 +36,8 @@ def analyze(
     metrics: Sequence[Metric] | Metric,
     control: str | int | None = None,
     segments: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
-    level: float = 0.95,
+    level: float | Critical = 0.95,
     observed: bool = False,
-    sequence: Critical | None = None,
 ) -> Report:
     """Compare every arm with control on every metric.
 
@@ -55,12 +54,11 @@ def analyze(
         The arm that the others are compared with; "control" without it.
     segments : array_like, or mapping of str to array_like, optional
         The segment of each row, or several divisions by name (labels or booleans). Each is reported beside everybody.
-    level : float
-        The confidence of the intervals.
+    level : float or ConfidenceSequence
+        The confidence of the intervals; with a ConfidenceSequence, intervals and p-values stay valid however often one
+        looks.
     observed : bool
         True where the arms were not randomized: the report then speaks of differences, never of effects.
-    sequence : ConfidenceSequence, optional
-        Intervals and p-values that stay valid however often one looks.
 
     Returns
     -------
@@ -81,7 +79,8 @@ def analyze(
     0.5 [-0.1355, 0.7891] (95 %, Newcombe)
     """
     found = check_metrics(metrics)
-    checks.fraction("level", level)
+    sequence = None if isinstance(level, (int, float, str)) or not hasattr(level, "critical") else level
+    sure = checks.fraction("level", level if sequence is None else sequence.level)
     notes: tuple[str, ...] = ()
     if isinstance(data, Moments):
         if arms is not None or segments is not None:
@@ -102,9 +101,9 @@ def analyze(
             notes = (*notes, STRATIFIED)
     source = Source(blocks=blocks, metrics=found, control=at, sequence=sequence)
     return Report(
-        **compared_rows(source, alpha=1 - level),
+        **compared_rows(source, alpha=1 - sure),
         control_arm=blocks[0][1].arms[at],
-        level=level,
+        level=sure,
         observed=observed,
         excluded=excluded,
         checks=tuple(done),

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.assignment import Arms, check_arms, role_seed
 from relmark.core.errors import InputError
+from relmark.core.frozen import locked, owned
 from relmark.core.hashing import BUCKETS, bucket_of, hash_buckets, hash_fraction, one_id
 from relmark.core.ordering import stable_order
 from relmark.core.results import ColumnarResult
@@ -50,10 +51,10 @@ class Assignment(ColumnarResult):
         Whether arms were drawn within strata, which the analysis has to know.
     """
 
-    customer_id: npt.NDArray[Any]
-    arm: npt.NDArray[np.str_]
-    code: npt.NDArray[np.int64]
-    reason: npt.NDArray[np.str_]
+    customer_id: npt.NDArray[Any] = attrs.field(converter=owned)
+    arm: npt.NDArray[np.str_] = attrs.field(converter=owned)
+    code: npt.NDArray[np.int64] = attrs.field(converter=owned)
+    reason: npt.NDArray[np.str_] = attrs.field(converter=owned)
     arms: tuple[str, ...]
     shares: tuple[float, ...]
     stratified: bool = False
@@ -102,6 +103,48 @@ class Assignment(ColumnarResult):
         names, counts = np.unique(self.reason[self.code < 0], return_counts=True)
         return {str(name): int(n) for name, n in zip(names, counts, strict=True)}
 
+    def leaving_out(self, reason: str, who: npt.NDArray[np.bool_]) -> Assignment:
+        """Return the assignment without some of the customers, shape (n,): they are outside, for a reason."""
+        if not who.any():
+            return self
+        return attrs.evolve(
+            self,
+            code=locked(np.where(who, -1, self.code)),
+            arm=locked(np.where(who, "", self.arm)),
+            reason=locked(np.where(who, reason, self.reason)),
+        )
+
+    def aligned(self, ids: npt.ArrayLike) -> Assignment:
+        """Return the assignment of a list of customers, those whom it does not have outside.
+
+        Raises
+        ------
+        InputError
+            It has a customer twice, or one who is not in the list.
+        """
+        wanted = plain_ids(ids)
+        if len(wanted) == len(self.customer_id) and (wanted == self.customer_id).all():
+            return self
+        known, place = np.unique(self.customer_id, return_index=True)
+        if len(known) < len(self.customer_id):
+            raise InputError("arms has a customer twice: one row per customer is needed.")
+        missing = ~np.isin(known, wanted)
+        if missing.any():
+            raise InputError(
+                f"arms has customer {checks.shown(known[int(np.argmax(missing))])}, whom the base does not have "
+                f"({int(np.count_nonzero(missing)):,} such): build the base with everyone who was assigned."
+            )
+        at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        here = known[at] == wanted
+        rows = place[at]
+        return attrs.evolve(
+            self,
+            customer_id=wanted,
+            code=locked(np.where(here, self.code[rows], -1)),
+            arm=locked(np.where(here, self.arm[rows], "")),
+            reason=locked(np.where(here, self.reason[rows], "not recorded")),
+        )
+
     def members(self, arm: str) -> npt.NDArray[Any]:
         """Return the customers of one arm."""
         if arm not in self.arms:
@@ -129,9 +172,9 @@ def make_assignment(
     names = np.array([*arms, ""])
     return Assignment(
         customer_id=np.atleast_1d(np.asarray(ids)),
-        arm=names[code],
-        code=code,
-        reason=reason,
+        arm=locked(names[code]),
+        code=locked(code),
+        reason=locked(reason),
         arms=tuple(arms),
         shares=Arms(arms).planned,
     )

@@ -6,8 +6,8 @@ chain does. Of the others, some are left out at one step: they tell what that st
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -15,19 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.as_of import AsOfGiven
 from relmark.core.assignment import Holdout, refuse_equal_salts, role_seed
 from relmark.core.base import CustomerBase
 from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result
-from relmark.core.time import Instant
+from relmark.core.spans import Span
 from relmark.experiments import _validators
+from relmark.experiments._critical import Critical
 from relmark.experiments.assignment import Assignment
 from relmark.experiments.experiment import Experiment
 from relmark.experiments.metrics import Metric
-from relmark.experiments.reading import starts_of
+from relmark.experiments.reading import Divisions
 from relmark.experiments.report import Report
+from relmark.experiments.starts import StartGiven, starts_of
 
 __all__ = ["ChainAssignment", "ChainReport", "TriggerChain"]
 
@@ -84,9 +87,15 @@ class ChainReport(Result):
     def _facts(self) -> dict[str, Any]:
         return {"chain": repr(self.chain), "steps": ", ".join(self.steps)}
 
+    def _parts(self) -> list[tuple[str, Report]]:
+        return [("the whole chain", self.chain), *((f"step {name}", report) for name, report in self.steps.items())]
+
     def __str__(self) -> str:
-        parts = [f"the whole chain\n{self.chain}", *(f"step {name}\n{report}" for name, report in self.steps.items())]
-        return "\n\n".join(parts)
+        return "\n\n".join(f"{title}\n{report}" for title, report in self._parts())
+
+    def _repr_html_(self) -> str:
+        parts = self._parts()
+        return "".join(f"<p>{html.escape(title)}</p>{report._repr_html_()}" for title, report in parts)
 
 
 @attrs.frozen
@@ -155,13 +164,13 @@ class TriggerChain(Definition):
             salt=role_seed("step", self.salt or self.name, name),
         )
 
-    def assign(self, ids: npt.ArrayLike, *, at: Instant | npt.ArrayLike | None = None) -> ChainAssignment:
+    def assign(self, ids: npt.ArrayLike, *, at: AsOfGiven | None = None) -> ChainAssignment:
         """Return who gets the chain, and of those who gets which step.
 
         Parameters
         ----------
         ids : array_like of int or str, shape (n,)
-        at : instant, or one per customer
+        at : date or instant, or one per customer
             When; needed where the holdout rotates.
         """
         ids = np.asarray(list(ids) if isinstance(ids, range) else ids)
@@ -179,23 +188,23 @@ class TriggerChain(Definition):
         self,
         base: CustomerBase,
         *,
-        reached: Mapping[str, Any],
-        window: timedelta,
+        reached: Mapping[str, StartGiven],
+        window: Span,
         metrics: Sequence[Metric] | Metric,
-        segments: Any = None,
-        level: float = 0.95,
+        segments: Divisions | None = None,
+        level: float | Critical = 0.95,
     ) -> ChainReport:
         """Read from raw events what the chain does and what each step adds.
 
         Parameters
         ----------
         base : CustomerBase
-        reached : mapping of str to instants
-            For each step, when each customer's trigger for it fired, whether or not the letter was sent: aligned with
-            ``base.customer_id`` (NaT for never), or a mapping of customer to instant. For control too: log the trigger
-            of those who are left out, or the comparison is with other people.
-        window : timedelta
-            Outcomes count from the trigger, ``(start, start + window]``; for the chain from the first step's.
+        reached : mapping of str to dates or instants
+            For each step, when each customer's trigger for it fired, whether or not the letter was sent, as `start` of
+            `Experiment.read`: aligned with ``base.customer_id`` (NaT for never), or by customer. For control too: log
+            the trigger of those who are left out, or the comparison is with other people.
+        window : timedelta or calendar span
+            Outcomes count from the trigger, ``[start, start + window)``; for the chain from the first step's.
         metrics, segments, level
             As for `Experiment.read`.
         """
@@ -205,10 +214,10 @@ class TriggerChain(Definition):
                 "is needed."
             )
         first = starts_of(base, reached[self.steps[0]])
-        begins = np.where(first.known, first.time.view("M8[us]"), np.datetime64("NaT", "us"))
-        chain = self.whole.assign(base.customer_id, at=first.time.view("M8[us]"))
+        at = None if self.holdout is None or not self.holdout.period else first.given(self.holdout.tz)
+        chain = self.whole.assign(base.customer_id, at=at)
         rest: dict[str, Any] = {"window": window, "metrics": metrics, "segments": segments, "level": level}
-        whole = self.whole.read(base, start=begins, **rest)
+        whole = self.whole.read(base, start=first, arms=chain, **rest)
         steps = {}
         for name in self.steps:
             drawn = self._step_assignment(name, chain)

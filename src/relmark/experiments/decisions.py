@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import attrs
 import numpy as np
@@ -15,15 +16,16 @@ from relmark.core.formats import format_number
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
 from relmark.experiments import _means, proportions
+from relmark.experiments._told import Told
 from relmark.experiments.effect_table import EffectTable
 from relmark.experiments.effects import Effect
 from relmark.experiments.metrics import Proportion
 
-__all__ = ["Decision", "Impact", "NonInferiority", "decide", "impact", "non_inferiority"]
+__all__ = ["Beside", "Decision", "Impact", "NonInferiority", "decide", "impact", "non_inferiority"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Impact(Result):
+class Impact(Told):
     """What an arm brought beyond what control would have brought, over all people in the arm.
 
     Attributes
@@ -58,13 +60,16 @@ class Impact(Result):
     cost_per_order: Estimate
     level: float
 
-    def __str__(self) -> str:
-        lines = [f"{self.arm}, {self.people:,} people, cost {format_number(self.cost)}"]
+    def _title(self) -> str:
+        return f"{self.arm}, {self.people:,} people, cost {format_number(self.cost)}"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = []
         for name in ("customers", "orders", "revenue", "margin", "profit", "roi", "cost_per_order"):
             found = getattr(self, name)
             if not (math.isnan(found.value) and found.interval is None and found.reason.startswith("no metric")):
-                lines.append(f"{name.replace('_', ' '):>15}: {found!r}")
-        return "\n".join(lines)
+                rows.append((name.replace("_", " "), repr(found)))
+        return rows
 
 
 _NONE = "no metric of {what} was given"
@@ -81,29 +86,7 @@ def impact(
     cost: float = 0.0,
     fixed_cost: float = 0.0,
 ) -> Impact:
-    """Return what an arm brought in people, orders and money.
-
-    Parameters
-    ----------
-    report : Report
-        Of randomized arms; `report.within(segment)` for a segment.
-    arm : str, optional
-        Which arm; needed where there are several.
-    revenue, orders, customers : str, optional
-        The metrics, by name, that are a person's revenue, a person's number of orders, and whether a person bought.
-    margin : float, optional
-        With `revenue`, the share of it that is kept after the cost of goods; all of it without `margin`. Without
-        `revenue`, the money that one order (or, without `orders`, one customer) is worth: above 0.
-    cost : float
-        For each person in the arm: postage, discount, a call.
-    fixed_cost : float
-        For the arm as a whole.
-
-    Notes
-    -----
-    Each figure is the effect per person times the people in the arm, and its interval that of the effect, scaled. The
-    interval of cost per order turns the interval of orders upside down; where that has zero in it, there is no bound.
-    """
+    """Return what an arm brought in people, orders and money; see `Report.impact`."""
     worth = None if margin is None else checks.positive("margin", margin)
     if revenue is not None and worth is not None and worth > 1:
         raise InputError(f"margin is {worth:g}: with revenue= it is the share of it that is kept, 0 to 1.")
@@ -205,17 +188,7 @@ class NonInferiority(Result):
 
 
 def non_inferiority(effect: Effect, margin: float, *, larger_is_better: bool = True) -> NonInferiority:
-    """Tell whether an arm is surely no worse than control by more than a margin.
-
-    Parameters
-    ----------
-    effect : Effect
-        Its two-sided interval at level 1 - alpha makes a one-sided test at alpha / 2.
-    margin : float
-        The acceptable loss, above zero, in the metric's unit.
-    larger_is_better : bool
-        False for unsubscribes, complaints, costs.
-    """
+    """Tell whether an arm is surely no worse than control by more than a margin; see `Report.non_inferiority`."""
     limit = checks.positive("margin", margin)
     d = effect.difference
     sign = 1.0 if larger_is_better else -1.0
@@ -242,7 +215,7 @@ def non_inferiority(effect: Effect, margin: float, *, larger_is_better: bool = T
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Decision(Result):
+class Decision(Told):
     """What to do with an arm.
 
     Attributes
@@ -272,11 +245,26 @@ class Decision(Result):
     def __repr__(self) -> str:
         return f"Decision({self.arm}: {self.action}, {self.reason})"
 
-    def __str__(self) -> str:
-        lines = [f"{self.arm}: {self.action}. {self.reason}"]
+    def _title(self) -> str:
+        return f"{self.arm}: {self.action}. {self.reason}"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [("per person", repr(self.profit_per_person))]
         if self.impact is not None:
-            lines.append(str(self.impact))
-        return "\n".join(lines)
+            rows += [("in all", self.impact._title()), *self.impact._rows()]  # noqa: SLF001
+        for guard in self.guardrails:
+            held = "holds" if guard.passed else "is not sure to hold"
+            rows.append(
+                ("guardrail", f"{guard.metric} {held} within {format_number(guard.margin)}: {guard.difference!r}")
+            )
+        return rows
+
+
+class Beside(NamedTuple):
+    """Metrics, by name, that an impact shows beside the one that is decided on."""
+
+    orders: str | None = None
+    customers: str | None = None
 
 
 def decide(
@@ -287,30 +275,11 @@ def decide(
     margin: float = 1.0,
     cost: float = 0.0,
     fixed_cost: float = 0.0,
-    orders: str | None = None,
-    customers: str | None = None,
+    beside: Beside = Beside(),  # noqa: B008
     guardrails: Mapping[str, float] | None = None,
 ) -> Decision:
-    """Decide about an arm by the money that it brought.
-
-    Parameters
-    ----------
-    report : Report
-    arm : str, optional
-        Which arm; needed where there are several.
-    metric : str, optional
-        The metric to decide on. Without it, the report's first mean, or its first metric.
-    margin : float
-        The money that one unit of the metric is worth: of revenue, the share that is kept; of a share of people who
-        bought, the worth of one buyer; of a mean number of orders, that of one order.
-    cost, fixed_cost : float
-        As for `impact`.
-    orders, customers : str, optional
-        Metrics for the impact.
-    guardrails : mapping of str to float, optional
-        Metrics that must not get worse than control by more than this much: a negative number is a fall that is still
-        acceptable, a positive one a rise (``{"unsubscribed": .001}``).
-    """
+    """Return what to do with an arm, by the money that it brought; see `Report.decide`."""
+    orders, customers = beside
     metrics = report.source.metrics
     if metric is None:
         amounts = [m.name for m in metrics if not isinstance(m, Proportion)]
@@ -341,8 +310,8 @@ def decide(
             fixed_cost=fixed,
         )
         if share and orders is not None:
-            beside = impact(report, effect.arm, orders=orders, margin=worth, cost=each, fixed_cost=fixed)
-            brought = attrs.evolve(brought, orders=beside.orders, cost_per_order=beside.cost_per_order)
+            per_order = impact(report, effect.arm, orders=orders, margin=worth, cost=each, fixed_cost=fixed)
+            brought = attrs.evolve(brought, orders=per_order.orders, cost_per_order=per_order.cost_per_order)
     spent = each + (fixed / effect.n_treatment if effect.n_treatment else 0.0)
     gain = _shifted(_scaled(effect.difference, worth), -spent)
     held, hurt = [], []

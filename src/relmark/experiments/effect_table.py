@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from typing import Any, Self
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.errors import InputError
-from relmark.core.formats import format_number, html_table, text_table
+from relmark.core.formats import format_number
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.names import did_you_mean
 from relmark.core.results import ColumnarResult
@@ -273,21 +272,17 @@ class EffectTable(ColumnarResult):
             table[f"p ({self.adjustment})"] = _texts(self.adjusted_p_value)
         return table
 
-    def _remarks(self) -> list[str]:
-        """Return what stands below the table, in print and in a notebook: checks, notes and reasons."""
+    def _lines(self) -> list[str]:
         lines = [f"check: {check}" for check in self.checks]
         if self.observed:
             lines.append(f"note: {OBSERVED}")
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"note: {note}" for note in dict.fromkeys(self.note.tolist()) if note]
-        return lines + [f"reason: {reason}" for reason in dict.fromkeys(self.reason.tolist()) if reason]
-
-    def __str__(self) -> str:
-        return "\n".join([text_table(self._table()), *self._remarks()])
-
-    def _repr_html_(self) -> str:
-        below = "".join(f"<p>{html.escape(line)}</p>" for line in self._remarks())
-        return html_table(self._table(), caption=repr(self)) + below
+        if self.excluded:
+            out = ", ".join(f"{reason} {n:,}" for reason, n in self.excluded.items())
+            lines.append(f"left out: {out}")
+        reasons = dict.fromkeys([*self.reason.tolist(), *self.relative_reason.tolist()])
+        return lines + [f"reason: {reason}" for reason in reasons if reason]
 
 
 def _interval(low: float, high: float, level: float, method: str) -> Interval | None:

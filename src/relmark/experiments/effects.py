@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from relmark.core.formats import format_number
 from relmark.core.intervals import Estimate
-from relmark.core.results import Result
+from relmark.experiments._told import Told
 
 __all__ = ["Effect"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Effect(Result):
+class Effect(Told):
     """What an arm did to a metric, compared with control.
 
     Attributes
@@ -67,35 +65,25 @@ class Effect(Result):
         """What this may be called: "effect" where arms were randomized, "difference" where they were not."""
         return "difference" if self.observed else "effect"
 
-    def _title(self) -> str:
+    def _what(self) -> str:
         where = f" in {self.segment}" if self.segment else ""
         return f"{self.metric}{where}: {self.arm} against {self.control_arm}"
 
+    def _title(self) -> str:
+        return f"{self.word} on {self._what()}"
+
     def __repr__(self) -> str:
         return (
-            f"{self.word.capitalize()}({self._title()}, {format_number(self.treatment)} against "
+            f"{self.word.capitalize()}({self._what()}, {format_number(self.treatment)} against "
             f"{format_number(self.control)}, difference {self.difference!r}, p {format_number(self.p_value)})"
         )
 
-    def __str__(self) -> str:
-        lines = [
-            f"{self.word} on {self._title()}",
-            f"{self.control_arm:>14}: {format_number(self.control)} ({self.n_control:,} people)",
-            f"{self.arm:>14}: {format_number(self.treatment)} ({self.n_treatment:,} people)",
-            f"    difference: {self.difference!r}",
-            f"      relative: {self.relative!r}",
-            f"             p: {format_number(self.p_value)} ({self.method})",
-            *(f"          note: {note}" for note in self.notes),
-        ]
-        return "\n".join(lines)
-
-    def _table(self) -> dict[str, Any]:
-        rows = [
-            (self.control_arm, format_number(self.control)),
-            (self.arm, format_number(self.treatment)),
+    def _rows(self) -> list[tuple[str, str]]:
+        return [
+            (self.control_arm, f"{format_number(self.control)} ({self.n_control:,} people)"),
+            (self.arm, f"{format_number(self.treatment)} ({self.n_treatment:,} people)"),
             ("difference", repr(self.difference)),
             ("relative", repr(self.relative)),
-            ("p", format_number(self.p_value)),
+            ("p", f"{format_number(self.p_value)} ({self.method})"),
             *(("note", note) for note in self.notes),
         ]
-        return {"": [name for name, _ in rows], self.word: [text for _, text in rows]}

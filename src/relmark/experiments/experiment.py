@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.as_of import AsOfGiven
 from relmark.core.assignment import (
     Arms,
     Holdout,
@@ -20,10 +20,11 @@ from relmark.core.assignment import (
     known_ids,
     refuse_equal_salts,
 )
-from relmark.core.base import CustomerBase
+from relmark.core.base import CustomerBase, Measurable
 from relmark.core.documents import Definition, Limits, built, check_keys, pairs_of
 from relmark.core.errors import InputError
 from relmark.core.namespaces import Namespace
+from relmark.core.spans import Span, check_span
 from relmark.core.time import Instant
 from relmark.experiments import _validators
 from relmark.experiments._critical import Critical
@@ -38,11 +39,14 @@ from relmark.experiments.assignment import (
     plain_ids,
 )
 from relmark.experiments.balancing import balance
+from relmark.experiments.design import DesignArgs
 from relmark.experiments.metrics import Metric, check_metrics
 from relmark.experiments.plans import Plan, make_plan
-from relmark.experiments.reading import measured_columns, segment_labels, starts_of, window_check
+from relmark.experiments.reading import Divisions, read_figures, segment_labels
 from relmark.experiments.report import Report
 from relmark.experiments.soundness import contamination
+from relmark.experiments.starts import StartGiven, Starts, starts_of
+from relmark.experiments.windows import progress_of
 
 __all__ = ["Experiment"]
 
@@ -135,13 +139,13 @@ class Experiment(Definition):
         """The arm that the others are compared with."""
         return control_among(self.arms, self.control)
 
-    def assign(self, ids: npt.ArrayLike, *, at: Instant | npt.ArrayLike | None = None) -> Assignment:
+    def assign(self, ids: npt.ArrayLike, *, at: AsOfGiven | None = None) -> Assignment:
         """Return the arm of each customer.
 
         Parameters
         ----------
         ids : array_like of int or str, shape (n,)
-        at : instant, or one per customer
+        at : date or instant, or one per customer
             When the campaign runs; needed where the holdout rotates.
 
         Returns
@@ -191,7 +195,7 @@ class Experiment(Definition):
         margin: float | None = None,
         power: float = 0.8,
         people_per_day: float | None = None,
-        **design: Any,
+        **design: Unpack[DesignArgs],
     ) -> Plan:
         """Return how many people the test needs, how long that takes, and the power of other sizes.
 
@@ -217,7 +221,8 @@ class Experiment(Definition):
         23.0
         """
         pace = None if people_per_day is None else checks.positive("people_per_day", people_per_day) * self.coverage
-        rules = {"arms": self.arms, "control": self.control_arm, **design}
+        own: DesignArgs = {"arms": self.arms, "control": self.control_arm}
+        rules: DesignArgs = {**own, **design}
         goal = {"mde": mde, "difference": difference, "margin": margin}
         return make_plan(metric, goal, power_wanted=power, people_per_day=pace, design=rules)
 
@@ -225,14 +230,13 @@ class Experiment(Definition):
         self,
         base: CustomerBase,
         *,
-        start: Any,
-        window: timedelta,
+        start: StartGiven | Starts,
+        window: Span,
         metrics: Sequence[Metric] | Metric,
-        segments: Any = None,
-        received: Any = None,
+        segments: Divisions | None = None,
+        received: Measurable | None = None,
         arms: Assignment | npt.ArrayLike | None = None,
-        level: float = 0.95,
-        sequence: Critical | None = None,
+        level: float | Critical = 0.95,
     ) -> Report:
         """Read the campaign's effects from raw events.
 
@@ -240,61 +244,88 @@ class Experiment(Definition):
         ----------
         base : CustomerBase
             Everyone who could be in the test; its rows are assigned by the hash again.
-        start : instant, array_like of instants, or mapping of id to instant
+        start : date or instant, a column of them, or mapping of id to date or instant
             When the campaign began: for all, aligned with ``base.customer_id`` (NaT for who never got that far), or by
-            customer (who is not in it never got that far).
-        window : timedelta
-            Outcomes count in ``(start, start + window]``.
+            customer (who is not in it never got that far). A date is its first local instant; what has no zone is
+            local time of the base.
+        window : timedelta, or a span such as ``calendar_days(14)`` or ``months(1)``
+            Outcomes count in ``[start, start + window)``; whole days from a date are local days.
         metrics : sequence of Proportion, Mean or Ratio
             With `of`, an expression; its events are those of the window alone. With `before`, the same expression over
-            ``(start - before, start]`` is a covariate.
+            ``[start - before, start)`` is a covariate.
         segments : sequence of Segment, or mapping of str to Segment, expression or labels, optional
-            Evaluated at the start.
+            Evaluated as of the start.
         received : expression, optional
             Whether the campaign reached a person, to check that control got none.
-        arms : Assignment or array_like of str, aligned with ``base.customer_id``, optional
-            The arms that the campaign tool recorded, where they are not those of the hash; empty for who is outside.
-        level : float
-        sequence : ConfidenceSequence, optional
+        arms : Assignment, or array_like of str aligned with ``base.customer_id``, optional
+            The arms that the campaign tool recorded, where they are not those of the hash; empty for who is outside. An
+            Assignment is matched by its customers.
+        level : float or ConfidenceSequence
+            The confidence of the intervals, or what keeps it however often one looks.
 
         Returns
         -------
         Report
             With checks of the sample ratio, the window, balance before the start, and contamination. Who never began,
-            or is in a holdout, is counted in `excluded`.
+            is in a holdout, or whose window has not ended by the end of the log, is counted in `excluded`.
+
+        Notes
+        -----
+        Events that carry a day and no time are cut by day. What happened on the day of a start that lies within it is
+        on neither side, and a note counts it.
+
+        Examples
+        --------
+        >>> from relmark import CustomerBase, days, event
+        >>> from relmark.experiments import Mean
+        >>> orders = {"user": [1, 2, 3, 4], "day": ["2026-05-01", "2026-05-02", "2026-05-01", "2026-05-15"],
+        ...           "paid": [20.0, 10.0, 12.0, 8.0]}
+        >>> base = CustomerBase.from_orders(orders, customer_id="user", time="day", value="paid")
+        >>> test = Experiment("spring", arms={"control": .5, "mail": .5})
+        >>> report = test.read(base, start="2026-05-01", window=days(14), arms=["mail", "control"] * 2,
+        ...                    metrics=[Mean("spend", of=event("purchase").sum())])
+        >>> report.effect("spend").treatment, report.effect("spend").control
+        (16.0, 5.0)
         """
         specs = check_metrics(metrics)
+        check_span("window", window)
         starts = starts_of(base, start)
-        columns, specs = measured_columns(base, starts, window, specs, received)
-        if isinstance(arms, Assignment):
-            assigned = arms
-            checks.same_length("arms", assigned.code, len(base.customer_id))
-        elif arms is None:
-            at = starts.time.view("M8[us]") if self.holdout is not None and self.holdout.period else None
-            assigned = self.assign(base.customer_id, at=at)
-        else:
-            assigned = Assignment.recorded(base.customer_id, arms, self.arms)
-        code = np.where(starts.known, assigned.code, -1)
-        reason = np.where(starts.known, assigned.reason, "not started")
-        assigned = make_assignment(base.customer_id, code, reason, self.arms)
+        assigned = self._assigned(base, starts, arms).leaving_out("not started", ~starts.known)
+        progress = progress_of(base, starts, window, assigned.code >= 0)
+        assigned = assigned.leaving_out("window in progress", progress.left_out)
+        found = read_figures(base, starts, window, specs, received=received, inside=assigned.code >= 0)
         labels = segment_labels(base, starts, segments)
         report = analyze(
-            columns,
+            found.columns,
             assigned,
-            metrics=specs,
+            metrics=found.metrics,
             control=self.control_arm,
             segments=labels,
             level=level,
-            sequence=sequence,
         )
-        done = [*report.checks, window_check(base, starts, window)]
-        earlier = [name for metric in specs for name in metric.columns if name.endswith(" before")]
-        if earlier:
-            names = tuple(dict.fromkeys(earlier))
+        done = [*report.checks, progress.check]
+        before = [name for metric in found.metrics for name in metric.columns if name.endswith(" before")]
+        if before:
+            names = tuple(dict.fromkeys(before))
             done.append(balance(report.source.blocks[0][1], columns=names, control=self.control_arm).check())
         if received is not None:
-            done.append(contamination(assigned, columns["received"], control=self.control_arm))
-        return attrs.evolve(report, checks=tuple(done))
+            done.append(contamination(assigned, found.columns["received"], control=self.control_arm))
+        notes = (*report.notes, *progress.notes, *found.notes)
+        return attrs.evolve(report, checks=tuple(done), notes=notes)
+
+    def _assigned(self, base: CustomerBase, starts: Starts, arms: Assignment | npt.ArrayLike | None) -> Assignment:
+        """Return the arm of each customer of a base: that of the hash, or the one recorded."""
+        if arms is None:
+            at = starts.given(self.holdout.tz) if self.holdout is not None and self.holdout.period else None
+            return self.assign(base.customer_id, at=at)
+        if not isinstance(arms, Assignment):
+            return Assignment.recorded(base.customer_id, arms, self.arms)
+        strange = [arm for arm in arms.arms if arm not in self.arms]
+        if strange:
+            raise InputError(
+                f"arms has an arm {strange[0]!r}: those of {self.name!r} are {', '.join(map(repr, self.arms))}."
+            )
+        return arms.aligned(base.customer_id)
 
     def _body(self) -> dict[str, Any]:
         return {

@@ -53,15 +53,7 @@ class InteractionTests(ColumnarResult):
 
 
 def interaction_tests(report: EffectTable) -> InteractionTests:
-    """Test, for each division of a report, whether the effect is the same in all of its segments.
-
-    An effect that is significant in one segment and not in another is no evidence that the two differ: this is the
-    test of that.
-
-    References
-    ----------
-    W. G. Cochran (1954), Biometrics 10, 101-129.
-    """
+    """Test, for each division of a report, whether the effect is the same in all of it; see `Report.interactions`."""
     rows: list[tuple[Any, ...]] = []
     for metric in report.metrics:
         for arm in report.arms:
@@ -88,29 +80,7 @@ def interaction_tests(report: EffectTable) -> InteractionTests:
 def post_stratified(
     moments: Moments, metric: Metric, *, arm: str | None = None, control: str | int | None = None, level: float = 0.95
 ) -> Effect:
-    """Return the effect with each segment weighed by its share of all people, whatever its share of an arm.
-
-    Stratifying afterwards takes out the luck of the draw between segments, and narrows the interval where segments
-    differ in the outcome.
-
-    Parameters
-    ----------
-    moments : Moments
-        By segment.
-    metric : Proportion, Mean or Ratio
-        A Proportion is treated as the mean of zeros and ones.
-    arm, control : str, optional
-    level : float
-
-    Notes
-    -----
-    mu_a = sum_s W_s mu_as with W_s = n_s / n. The variance is sum_s W_s^2 v_as, and, because the shares W are
-    themselves a draw, cov(mu_a, mu_b) has sum_s W_s (mu_as - mu_a)(mu_bs - mu_b) / n on top.
-
-    References
-    ----------
-    L. W. Miratrix, J. S. Sekhon and B. Yu (2013), Journal of the Royal Statistical Society B 75, 369-396.
-    """
+    """Return the effect with each segment weighed by its share of all people; see `Report.post_stratified`."""
     (spec,) = check_metrics(metric)
     alpha = 1 - checks.fraction("level", level)
     at0, at1 = two_arms(moments.arms, control, arm)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Self
 
 import attrs
@@ -17,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.base import Measurable
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.frames import columns_of
-from relmark.core.time import duration
+from relmark.core.spans import Span, check_span
 from relmark.experiments import _validators
 
 __all__ = ["Mean", "Metric", "Proportion", "Ratio"]
@@ -65,7 +65,7 @@ def _spread(name: str, sd: float) -> float:
 
 def _before(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None:
-        duration(attribute.name, value)
+        check_span(attribute.name, value)
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ class Proportion:
     baseline: float | None = attrs.field(
         default=None, validator=_validators.optional(_validators.within(low=0.0, below=1.0)), kw_only=True
     )
-    of: Any = attrs.field(default=None, kw_only=True)
+    of: Measurable | None = attrs.field(default=None, kw_only=True)
     interval: str = attrs.field(default="newcombe", validator=_validators.one_of(*INTERVALS), kw_only=True)
     test: str = attrs.field(default="z", validator=_validators.one_of(*TESTS), kw_only=True)
     relative: str = attrs.field(default="mover-r", validator=_validators.one_of(*SHARE_RELATIVES), kw_only=True)
@@ -164,7 +164,7 @@ class Mean:
         Mean and standard deviation expected without the campaign, for planning.
     of : expression, optional
         The outcome as an expression, for `Experiment.read`.
-    before : timedelta, optional
+    before : timedelta or calendar span, optional
         For `Experiment.read`: also measure the same expression in this window before the start, and use it as a
         covariate.
     relative : {"fieller", "log", "delta"}
@@ -180,8 +180,8 @@ class Mean:
     covariates: Sequence[str] = attrs.field(default=(), converter=_names, kw_only=True)
     baseline: float | None = attrs.field(default=None, validator=_validators.optional(_validators.number), kw_only=True)
     sd: float | None = attrs.field(default=None, validator=_validators.optional(_validators.positive), kw_only=True)
-    of: Any = attrs.field(default=None, kw_only=True)
-    before: timedelta | None = attrs.field(default=None, validator=_before, kw_only=True)
+    of: Measurable | None = attrs.field(default=None, kw_only=True)
+    before: Span | None = attrs.field(default=None, validator=_before, kw_only=True)
     relative: str = attrs.field(
         default="fieller", validator=_validators.one_of("fieller", "log", "delta"), kw_only=True
     )
@@ -241,7 +241,7 @@ class Ratio:
         mean denominator, for planning.
     of : pair of expressions, optional
         Numerator and denominator as expressions, for `Experiment.read`.
-    before : timedelta, optional
+    before : timedelta or calendar span, optional
         As for `Mean`: numerator and denominator before the start become covariates.
     relative : {"fieller", "log", "delta"}
         The interval of the relative effect.
@@ -257,8 +257,8 @@ class Ratio:
     covariates: Sequence[str] = attrs.field(default=(), converter=_names, kw_only=True)
     baseline: float | None = attrs.field(default=None, validator=_validators.optional(_validators.number), kw_only=True)
     sd: float | None = attrs.field(default=None, validator=_validators.optional(_validators.positive), kw_only=True)
-    of: Any = attrs.field(default=None, kw_only=True)
-    before: timedelta | None = attrs.field(default=None, validator=_before, kw_only=True)
+    of: tuple[Measurable, Measurable] | None = attrs.field(default=None, kw_only=True)
+    before: Span | None = attrs.field(default=None, validator=_before, kw_only=True)
     relative: str = attrs.field(
         default="fieller", validator=_validators.one_of("fieller", "log", "delta"), kw_only=True
     )

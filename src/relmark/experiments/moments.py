@@ -17,6 +17,7 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.frames import columns_of
+from relmark.core.frozen import owned
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result
 from relmark.experiments._blocks import centered_sums, third_sums
@@ -66,11 +67,11 @@ class Moments(Result):
     columns: tuple[str, ...]
     arms: tuple[str, ...]
     segments: tuple[str, ...] = ("",)
-    count: FloatArray
-    mean: FloatArray
-    scatter: FloatArray
+    count: FloatArray = attrs.field(converter=owned)
+    mean: FloatArray = attrs.field(converter=owned)
+    scatter: FloatArray = attrs.field(converter=owned)
     excluded: int = 0
-    third: FloatArray | None = None
+    third: FloatArray | None = attrs.field(default=None, converter=attrs.converters.optional(owned))
 
     @classmethod
     def from_columns(

@@ -60,19 +60,7 @@ Table = TypeVar("Table", bound=EffectTable)
 
 
 def adjust(report: Table, *, method: str = "holm") -> Table:
-    """Return a report whose p-values and intervals allow for the number of its comparisons.
-
-    Parameters
-    ----------
-    report : Report
-    method : {"holm", "benjamini-hochberg"}
-        With Holm the intervals hold all together (Bonferroni's level, 1 - alpha / m). With Benjamini and Hochberg
-        they are false-coverage-rate intervals: of those selected, at most a share alpha misses in expectation.
-
-    References
-    ----------
-    Y. Benjamini and D. Yekutieli (2005), Journal of the American Statistical Association 100, 71-81.
-    """
+    """Return a report whose p-values and intervals allow for the number of its comparisons; see `Report.adjust`."""
     alpha = 1 - report.level
     p = adjusted_p_values(report.p_value, method=method)
     m = int((~np.isnan(p)).sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import attrs
 import numpy as np
@@ -12,69 +12,19 @@ import numpy.typing as npt
 from scipy.special import nctdtr, ndtr, ndtri, stdtrit
 
 from relmark.core import checks
-from relmark.core.assignment import check_arms
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.formats import format_number
 from relmark.core.results import Result
-from relmark.experiments import _validators, proportions
-from relmark.experiments.assignment import control_among
+from relmark.experiments import proportions
+from relmark.experiments.design import Design, DesignArgs
 from relmark.experiments.metrics import Metric, Proportion, check_metrics
 
-__all__ = ["Design", "SampleSize", "detectable_effect", "power", "sample_size"]
+__all__ = ["SampleSize", "detectable_effect", "power", "sample_size"]
 
 FloatArray = npt.NDArray[np.float64]
 
-_EVEN = {"control": 0.5, "treatment": 0.5}
 _MOST = 1e12
 _NORMAL_FROM = 5_000.0
-
-
-@attrs.frozen(kw_only=True)
-class Design:
-    """What beside the metric decides how many people a test needs.
-
-    Parameters
-    ----------
-    arms : mapping of str to float
-        The arms' shares; two equal ones without it.
-    control : str, optional
-        The control arm: "control" where there is one, else the first.
-    level : float
-        The confidence of the interval; an error of 1 - level is all on one side where the metric has an alternative.
-    explained : float
-        The share of the variance that covariates explain (the squared correlation of outcome and CUPED covariate).
-    cluster_size, intraclass_correlation : float
-        Where shops or households are drawn and not people: people a cluster, and the correlation within one.
-    """
-
-    arms: Mapping[str, float] = attrs.field(factory=lambda: dict(_EVEN))
-    control: str | None = None
-    level: float = attrs.field(default=0.95, validator=_validators.share)
-    explained: float = attrs.field(default=0.0, validator=_validators.within(low=0.0, below=1.0))
-    cluster_size: float = attrs.field(default=1.0, validator=_validators.within(low=1.0))
-    intraclass_correlation: float = attrs.field(default=0.0, validator=_validators.within(low=0.0, high=1.0))
-
-    def __attrs_post_init__(self) -> None:
-        """Check the arms, and that control is one of them."""
-        check_arms(self.arms)
-        if self.control is not None and self.control not in self.arms:
-            raise InputError(f"control is {self.control!r}: the arms are {', '.join(map(repr, self.arms))}.")
-
-    @property
-    def control_arm(self) -> str:
-        """The control arm's name."""
-        return control_among(self.arms, self.control)
-
-    @property
-    def shares(self) -> tuple[float, float]:
-        """The share of control, and of the smallest other arm: the comparison that needs most people."""
-        rest = [share for name, share in self.arms.items() if name != self.control_arm]
-        return self.arms[self.control_arm], min(rest)
-
-    @property
-    def inflation(self) -> float:
-        """By how much clusters multiply, and covariates divide, the number of people: the design effect."""
-        return (1 + (self.cluster_size - 1) * self.intraclass_correlation) * (1 - self.explained)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -189,7 +139,7 @@ def sample_size(
     difference: float | None = None,
     margin: float | None = None,
     power: float = 0.8,
-    **design: Any,
+    **design: Unpack[DesignArgs],
 ) -> SampleSize:
     """Return how many people a test needs.
 
@@ -281,7 +231,7 @@ def power(
     mde: float | None = None,
     difference: float | None = None,
     margin: float | None = None,
-    **design: Any,
+    **design: Unpack[DesignArgs],
 ) -> float:
     """Return the chance that a test of some people finds an effect.
 
@@ -306,7 +256,7 @@ def power(
 
 
 def detectable_effect(
-    metric: Metric, *, people: int, power: float = 0.8, absolute: bool = False, **design: Any
+    metric: Metric, *, people: int, power: float = 0.8, absolute: bool = False, **design: Unpack[DesignArgs]
 ) -> float:
     """Return the smallest increase (or fall, where the metric's alternative is "less") that a test is likely to find.
 

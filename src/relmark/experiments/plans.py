@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
-from relmark.core.formats import format_number, text_table
+from relmark.core.formats import format_number
 from relmark.core.results import ColumnarResult
+from relmark.experiments.design import DesignArgs
 from relmark.experiments.metrics import Metric
 from relmark.experiments.planning import SampleSize, detectable_effect, power, sample_size
 
@@ -55,15 +56,15 @@ class Plan(ColumnarResult):
         facts = self.size._facts()  # noqa: SLF001
         return facts if math.isnan(self.days) else facts | {"days": self.days}
 
-    def __str__(self) -> str:
+    def _caption(self) -> str:
         need = ", ".join(f"{arm} {n:,}" for arm, n in self.size.people.items())
         size = self.size
         verb = "show" if size.margin else "find"
-        found = f"{size.finds} in {100 * size.power:g} of 100 tests"
-        lines = [f"{size.metric}: {size.total:,} people ({need}) {verb} {found}"]
-        if not math.isnan(self.days):
-            lines.append(f"at the given pace: {format_number(self.days)} days")
-        return "\n".join([*lines, text_table(self._table())])
+        said = f"{size.metric}: {size.total:,} people ({need}) {verb} {size.finds} in {100 * size.power:g} of 100 tests"
+        return said if math.isnan(self.days) else f"{said}\nat the given pace: {format_number(self.days)} days"
+
+    def __str__(self) -> str:
+        return f"{self._caption()}\n{super().__str__()}"
 
 
 _AROUND = np.array([0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0])
@@ -75,7 +76,7 @@ def make_plan(
     *,
     power_wanted: float,
     people_per_day: float | None,
-    design: Mapping[str, Any],
+    design: DesignArgs,
 ) -> Plan:
     """Return the plan of a test; `goal` has mde, difference and margin."""
     need = sample_size(metric, power=power_wanted, **goal, **design)

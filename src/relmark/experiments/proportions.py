@@ -1,8 +1,4 @@
-"""Shares of people: intervals of a difference that cover, and exact tests.
-
-Newcombe's interval (method 10: Wilson's interval of each share, combined) is the default, because Wald's covers far
-less than it says where one arm is small and events are rare, which is what a control group is.
-"""
+"""Kernels of shares: limits of a difference and of a ratio, and exact tests, over arrays of counts."""
 
 from __future__ import annotations
 
@@ -11,117 +7,13 @@ from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from relmark.core import checks
 from relmark.core.errors import InputError
-from relmark.core.intervals import Interval
 from relmark.core.shares import wilson
 
-__all__ = [
-    "agresti_caffo_interval",
-    "boschloo_test",
-    "fisher_test",
-    "miettinen_nurminen_interval",
-    "newcombe_interval",
-    "wilson_interval",
-]
-
 FloatArray = npt.NDArray[np.float64]
-
-
-def wilson_interval(x: int, n: int, *, level: float = 0.95) -> Interval:
-    """Return Wilson's score interval of one share.
-
-    Parameters
-    ----------
-    x, n : int
-        People with a yes, and people.
-    level : float
-        The confidence.
-
-    References
-    ----------
-    E. B. Wilson (1927), Journal of the American Statistical Association 22, 209-212.
-
-    Examples
-    --------
-    >>> wilson_interval(81, 263)
-    [0.2553, 0.3662] (95 %, Wilson)
-    """
-    successes, people = _counts("x", x, "n", n)
-    low, high = wilson(successes, people, _z(level))
-    return Interval(float(low), float(high), level, "Wilson")
-
-
-def newcombe_interval(x1: int, n1: int, x2: int, n2: int, *, level: float = 0.95) -> Interval:
-    """Return Newcombe's interval of the difference of two shares, ``x1 / n1 - x2 / n2``.
-
-    Parameters
-    ----------
-    x1, n1 : int
-        People with a yes, and people, in the first group.
-    x2, n2 : int
-        The same in the second group.
-    level : float
-        The confidence.
-
-    Returns
-    -------
-    Interval
-        Of the first minus the second.
-
-    Notes
-    -----
-    With Wilson's limits l and u of each share p, the interval is d - sqrt((p1 - l1)^2 + (u2 - p2)^2) to
-    d + sqrt((u1 - p1)^2 + (p2 - l2)^2).
-
-    References
-    ----------
-    R. G. Newcombe (1998), Statistics in Medicine 17, 873-890: method 10.
-
-    Examples
-    --------
-    >>> newcombe_interval(56, 70, 48, 80)
-    [0.05243, 0.3339] (95 %, Newcombe)
-    """
-    (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
-    low, high = newcombe(a, m, b, n, _z(level))
-    return Interval(float(low), float(high), level, "Newcombe")
-
-
-def miettinen_nurminen_interval(x1: int, n1: int, x2: int, n2: int, *, level: float = 0.95) -> Interval:
-    """Return Miettinen and Nurminen's score interval of the difference of two shares, first minus second.
-
-    References
-    ----------
-    O. Miettinen and M. Nurminen (1985), Statistics in Medicine 4, 213-226: eqs 8 and 9, appendix I.
-
-    Examples
-    --------
-    >>> miettinen_nurminen_interval(56, 70, 48, 80)
-    [0.05283, 0.3382] (95 %, Miettinen-Nurminen)
-    """
-    (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
-    low, high = miettinen_nurminen(a, m, b, n, _z(level))
-    return Interval(float(low), float(high), level, "Miettinen-Nurminen")
-
-
-def agresti_caffo_interval(x1: int, n1: int, x2: int, n2: int, *, level: float = 0.95) -> Interval:
-    """Return Agresti and Caffo's interval of the difference: Wald's after one yes and one no more in each group.
-
-    References
-    ----------
-    A. Agresti and B. Caffo (2000), The American Statistician 54, 280-288.
-
-    Examples
-    --------
-    >>> agresti_caffo_interval(56, 70, 48, 80)
-    [0.05245, 0.3358] (95 %, Agresti-Caffo)
-    """
-    (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
-    low, high = agresti_caffo(a, m, b, n, _z(level))
-    return Interval(float(low), float(high), level, "Agresti-Caffo")
 
 
 def fisher_test(x1: int, n1: int, x2: int, n2: int, *, alternative: str = "two-sided") -> float:
@@ -145,7 +37,7 @@ def fisher_test(x1: int, n1: int, x2: int, n2: int, *, alternative: str = "two-s
     """
     from scipy.stats import fisher_exact
 
-    (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
+    (a, m), (b, n) = counted("x1", x1, "n1", n1), counted("x2", x2, "n2", n2)
     table = np.array([[int(a), int(m - a)], [int(b), int(n - b)]])
     return float(fisher_exact(table, alternative=_alternative(alternative))[1])
 
@@ -165,7 +57,7 @@ def boschloo_test(x1: int, n1: int, x2: int, n2: int, *, alternative: str = "two
     """
     from scipy.stats import boschloo_exact
 
-    (a, m), (b, n) = _counts("x1", x1, "n1", n1), _counts("x2", x2, "n2", n2)
+    (a, m), (b, n) = counted("x1", x1, "n1", n1), counted("x2", x2, "n2", n2)
     if int(m) == 0 or int(n) == 0:
         return math.nan
     if int(a + b) in {0, int(m + n)}:
@@ -182,16 +74,13 @@ def _alternative(alternative: str) -> Literal["two-sided", "greater", "less"]:
     )
 
 
-def _counts(x_name: str, x: int, n_name: str, n: int) -> tuple[FloatArray, FloatArray]:
+def counted(x_name: str, x: int, n_name: str, n: int) -> tuple[FloatArray, FloatArray]:
+    """Return a count of yes and of people, checked."""
     people = checks.whole(n_name, n, low=0)
     successes = checks.whole(x_name, x, low=0)
     if successes > people:
         raise InputError(f"{x_name} is {successes}: it cannot be more than {n_name}, which is {people}.")
     return np.asarray(float(successes)), np.asarray(float(people))
-
-
-def _z(level: float) -> FloatArray:
-    return np.asarray(-ndtri((1 - checks.fraction("level", level)) / 2))
 
 
 # The kernels below take float arrays of counts that broadcast; a group of nobody gives NaN.

@@ -18,14 +18,15 @@ from scipy.special import ndtr, ndtri
 from relmark.core import checks
 from relmark.core.assignment import role_seed
 from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.frozen import owned
 from relmark.core.hashing import hash_buckets
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
-from relmark.experiments import _means
+from relmark.experiments import _means, _validators
 from relmark.experiments.assignment import Assignment
 from relmark.experiments.cells import arm_codes, two_arms
 from relmark.experiments.effects import Effect
-from relmark.experiments.metrics import ALTERNATIVES, Metric, Proportion, Ratio, check_metrics
+from relmark.experiments.metrics import ALTERNATIVES, Mean, Metric, Proportion, Ratio, check_metrics
 from relmark.experiments.moments import columns_by_name
 from relmark.experiments.soundness import needs_rows
 
@@ -36,12 +37,42 @@ FloatArray = npt.NDArray[np.float64]
 _BYTES = 32 << 20  # of resampled counts at a time
 
 
+@attrs.frozen
+class Quantile:
+    """A quantile of a column, for `bootstrap_effect`: .5 is the median, .99 the heaviest buyers.
+
+    Parameters
+    ----------
+    name : str
+        The column, and the name of the metric.
+    q : float
+        Which quantile, between 0 and 1.
+    alternative : {"two-sided", "greater", "less"}
+        What is looked for, as for `Mean`.
+
+    Examples
+    --------
+    >>> effect = bootstrap_effect({"spend": list(range(20)) * 2}, ["control"] * 20 + ["mail"] * 20,
+    ...                           metric=Quantile("spend", .5))
+    >>> effect.metric, effect.difference.value
+    ('the 0.5 quantile of spend', 0.0)
+    """
+
+    name: str = attrs.field(validator=_validators.name)
+    q: float = attrs.field(validator=_validators.share)
+    alternative: str = attrs.field(default="two-sided", validator=_validators.one_of(*ALTERNATIVES), kw_only=True)
+
+    @property
+    def of(self) -> Mean:
+        """The metric that reads the column."""
+        return Mean(self.name, alternative=self.alternative)
+
+
 def bootstrap_effect(
     data: Mapping[str, Any] | Any,
     arms: Assignment | npt.ArrayLike | str,
     *,
-    metric: Metric,
-    quantile: float | None = None,
+    metric: Metric | Quantile,
     arm: str | None = None,
     control: str | int | None = None,
     resamples: int = 2_000,
@@ -56,10 +87,8 @@ def bootstrap_effect(
         One row per person. Moments will not do: a bootstrap needs the rows.
     arms : Assignment, array_like of shape (n,), or str
         The arm of each row, or the column that has it.
-    metric : Proportion, Mean or Ratio
+    metric : Proportion, Mean, Ratio or Quantile
         Covariates are not used; `cap` and `alternative` are.
-    quantile : float, optional
-        Compare this quantile of the metric's column instead of its mean: .5 is the median, .99 the heaviest buyers.
     arm, control : str, optional
         Which arm is compared with which.
     resamples : int
@@ -81,14 +110,11 @@ def bootstrap_effect(
     B. Efron (1979), Annals of Statistics 7, 1-26. T. C. Hesterberg (2015), The American Statistician 69, 371-386.
     """
     needs_rows(data, "a bootstrap")
-    (spec,) = check_metrics(metric)
+    quantile = metric.q if isinstance(metric, Quantile) else None
+    (spec,) = check_metrics(metric.of if isinstance(metric, Quantile) else metric)
     generator = checks.generator(rng)
     draws = checks.whole("resamples", resamples, low=100)
     alpha = 1 - checks.fraction("level", level)
-    if quantile is not None:
-        checks.fraction("quantile", quantile)
-        if isinstance(spec, Ratio):
-            raise InputError("quantile is given with a Ratio: a ratio of sums has no quantile. Use Mean(column).")
     names, codes = arm_codes(arms, data)
     at0, at1 = two_arms(names, control, arm)
     wanted = spec.columns[: 2 if isinstance(spec, Ratio) else 1]
@@ -229,10 +255,10 @@ class BootstrapSums(Result):
 
     arms: tuple[str, ...]
     salt: str
-    weight: FloatArray
-    total: FloatArray
-    people: FloatArray
-    sums: FloatArray
+    weight: FloatArray = attrs.field(converter=owned)
+    total: FloatArray = attrs.field(converter=owned)
+    people: FloatArray = attrs.field(converter=owned)
+    sums: FloatArray = attrs.field(converter=owned)
 
     @classmethod
     def from_columns(

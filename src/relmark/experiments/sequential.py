@@ -18,6 +18,7 @@ from scipy.special import log_ndtr, ndtr, ndtri
 
 from relmark.core import checks
 from relmark.core.errors import InputError
+from relmark.core.frozen import owned
 from relmark.core.results import ColumnarResult
 from relmark.experiments import _validators
 
@@ -32,13 +33,17 @@ SPENDING = ("obrien-fleming", "pocock")
 class ConfidenceSequence:
     """Asymptotic confidence sequences: intervals that hold at all looks together.
 
-    Give it to `analyze` as `sequence=`. The interval is as narrow as it can be when `expected` people are in the
-    test, and wider than a fixed-sample one (by about half) everywhere.
+    Give it to `analyze` or `Experiment.read` as `level=`. The interval is as narrow as it can be when `expected` people
+    are in the test, and wider than a fixed-sample one (by about half) everywhere.
 
     Parameters
     ----------
     expected : float
         The number of people, all arms together, at which the interval should be tightest; chosen before the data.
+    level : float
+        The confidence of all the intervals together.
+    tuned_at : float
+        The error at which the interval is tightest.
 
     Notes
     -----
@@ -59,6 +64,7 @@ class ConfidenceSequence:
     """
 
     expected: float = attrs.field(validator=_validators.positive)
+    level: float = attrs.field(default=0.95, validator=_validators.share)
     tuned_at: float = attrs.field(default=0.05, validator=_validators.share)
 
     @property
@@ -104,10 +110,10 @@ class SpendingPlan(ColumnarResult):
         The spending function.
     """
 
-    information: FloatArray
-    bound: FloatArray
-    spent: FloatArray
-    alpha: FloatArray
+    information: FloatArray = attrs.field(converter=owned)
+    bound: FloatArray = attrs.field(converter=owned)
+    spent: FloatArray = attrs.field(converter=owned)
+    alpha: FloatArray = attrs.field(converter=owned)
     alpha_per_side: float
     spending: str
 

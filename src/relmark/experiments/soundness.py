@@ -11,11 +11,11 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.errors import InputError
 from relmark.core.formats import format_number
-from relmark.core.time import instants
+from relmark.core.time import DATE, local_days, read_times
 from relmark.experiments.assignment import Assignment
 from relmark.experiments.cells import arm_codes, control_of
+from relmark.experiments.intervals import wilson_interval
 from relmark.experiments.moments import Moments
-from relmark.experiments.proportions import wilson_interval
 from relmark.experiments.sequential import peeking_error
 from relmark.experiments.validity import Check
 
@@ -71,13 +71,16 @@ def contamination(
     )
 
 
-def exposure_before_assignment(assigned_at: npt.ArrayLike, exposed_at: npt.ArrayLike) -> Check:
+def exposure_before_assignment(assigned_at: npt.ArrayLike, exposed_at: npt.ArrayLike, *, tz: str = "UTC") -> Check:
     """Check that nobody was exposed before being assigned.
 
     Parameters
     ----------
-    assigned_at, exposed_at : array_like of instants, shape (n,)
-        Per person; NaT or None in `exposed_at` for who never was.
+    assigned_at, exposed_at : array_like of dates or instants, shape (n,)
+        Per person; NaT or None in `exposed_at` for who never was. Where one of the two is a date, the two are held
+        against each other by local days: an exposure on the day of the assignment is not before it.
+    tz : str
+        The time zone of days, and of times that come without one.
 
     Examples
     --------
@@ -86,10 +89,13 @@ def exposure_before_assignment(assigned_at: npt.ArrayLike, exposed_at: npt.Array
     >>> exposure_before_assignment(days, np.array(["2026-05-01", "NaT"], "M8[D]")).passed
     False
     """
-    first = instants("assigned_at", assigned_at)
-    second = instants("exposed_at", exposed_at, missing=True)
-    checks.same_length("exposed_at", second, len(first))
-    early = (second < first) & (second != np.iinfo(np.int64).min)
+    first = read_times("assigned_at", _times(assigned_at), tz=tz)
+    second = read_times("exposed_at", _times(exposed_at), tz=tz, missing=True)
+    checks.same_length("exposed_at", second.instants, len(first.instants))
+    known = second.instants != np.iinfo(np.int64).min
+    seen = np.where(known, second.instants, first.instants)
+    by_day = (np.asarray(first.given) == DATE) | (np.asarray(second.given) == DATE)
+    early = known & np.where(by_day, local_days(seen, tz) < local_days(first.instants, tz), seen < first.instants)
     k = int(early.sum())
     if k == 0:
         return Check(name="exposure", passed=True, statistic=0.0, message="nobody was exposed before being assigned")
@@ -100,6 +106,10 @@ def exposure_before_assignment(assigned_at: npt.ArrayLike, exposed_at: npt.Array
         message=f"{k:,} people were exposed before they were assigned, the first in row {int(np.argmax(early))}: "
         "their arm cannot have decided what they saw. Leave them out, and mend the logging",
     )
+
+
+def _times(values: npt.ArrayLike) -> npt.ArrayLike:
+    return np.array(values, dtype=object) if isinstance(values, (list, tuple)) else values
 
 
 def sample_large_enough(values: npt.ArrayLike, arms: Assignment | npt.ArrayLike) -> Check:

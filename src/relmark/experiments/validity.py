@@ -51,6 +51,9 @@ class Check(Result):
     def __repr__(self) -> str:
         return f"Check({self.name}: {'passed' if self.passed else 'FAILED'}, {self.message})"
 
+    def _caption(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         return f"{self.name}: {'passed' if self.passed else 'FAILED'}. {self.message}"
 
