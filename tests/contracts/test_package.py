@@ -123,7 +123,11 @@ def test_every_public_name_and_every_public_method_of_it_is_documented():
     assert not bare
 
 
-PAGES = {"expressions": ("segmentation",), "segmentation": ("segmentation", "segmentation_explain", "rfm")}
+PAGES = {
+    "core": ("core", "purchases"),
+    "expressions": ("segmentation",),
+    "segmentation": ("segmentation", "segmentation_explain", "rfm"),
+}
 
 
 @pytest.mark.parametrize("room", [*ROOMS, "core"])

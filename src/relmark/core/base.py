@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from relmark.core.as_of import AsOf, AsOfGiven, read_as_of
 from relmark.core.checks import same_length, shown
-from relmark.core.columns import Column
+from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import html_table
 from relmark.core.frames import columns_of, to_frame
@@ -280,7 +280,7 @@ class CustomerBase(Frozen):
         """Return the number of customers."""
         return len(self.customer_id)
 
-    def find(self, ids: Any) -> npt.NDArray[np.int64]:
+    def find(self, ids: ColumnLike) -> npt.NDArray[np.int64]:
         """Return the row of each id, -1 where the base does not have it."""
         ordered, order = self._sorted
         places = find_ids("customer_id", ordered, ids)
@@ -302,7 +302,7 @@ class CustomerBase(Frozen):
         n = len(self)
         return column if len(column) == n else column.spread(np.arange(len(column)), n)
 
-    def with_column(self, name: str, values: Any) -> Self:
+    def with_column(self, name: str, values: ColumnLike | Column) -> Self:
         """Return a base with one more field, aligned with `customer_id`; one of the same name is replaced."""
         column = Column.of(name, values)
         same_length(name, np.empty(len(column)), len(self))

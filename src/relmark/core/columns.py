@@ -19,7 +19,9 @@ from relmark.core.ids import Coded, code_texts
 from relmark.core.ordering import small_codes
 from relmark.core.time import UtcTimes, instants
 
-__all__ = ["KINDS", "Column", "Kind"]
+__all__ = ["KINDS", "Column", "ColumnLike", "Kind"]
+
+ColumnLike: TypeAlias = npt.ArrayLike | Sequence[object]  # an array or a series, or a list in which None is missing
 
 Kind: TypeAlias = Literal["number", "boolean", "text", "date", "instant", "tags", "empty"]
 _EXACT = 2**53

@@ -13,7 +13,7 @@ import numpy as np
 
 from relmark.core.checks import is_missing, one_of, shown
 from relmark.core.errors import InputError
-from relmark.core.time import aware, instant
+from relmark.core.time import Instant, aware, instant
 
 __all__ = ["Customer", "Event", "Message", "Purchase", "Visit"]
 
@@ -85,7 +85,7 @@ def _checked_span(instance: object, attribute: attrs.Attribute[Any], value: Any)
         )
 
 
-def _aware_time(value: Any) -> datetime:
+def _aware_time(value: Instant) -> datetime:
     if type(value) is datetime and value.tzinfo is not None:
         if not 1 < value.year < 9_999:
             instant(value, name="time")  # in UTC it may lie beyond the calendar
@@ -107,7 +107,7 @@ def _amount(value: Any) -> Any:
     return None if not isinstance(value, (str, int)) and is_missing(value) else _plain(value)
 
 
-def _attributes(value: Any) -> dict[str, Any]:
+def _attributes(value: Mapping[Any, object]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(f"attributes are {shown(value)}: a mapping of names to values is needed.")
     for name, given in value.items():
@@ -117,7 +117,7 @@ def _attributes(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _properties(value: Any) -> dict[str, Scalar]:
+def _properties(value: Mapping[Any, object]) -> dict[str, Scalar]:
     if not isinstance(value, Mapping):
         raise InputError(f"properties are {shown(value)}: a mapping of names to values is needed.")
     out: dict[str, Scalar] = {}

@@ -7,6 +7,7 @@ integer sorts; a window is then two binary searches, and a count per customer on
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Self
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from relmark.core.as_of import read_as_of
 from relmark.core.checks import same_length, shown
+from relmark.core.columns import ColumnLike
 from relmark.core.concat import concat
 from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
@@ -80,10 +82,10 @@ class EventLog(Frozen):
     def from_columns(
         cls,
         *,
-        customer_id: Any,
-        time: Any,
-        type: Any,
-        value: Any = None,
+        customer_id: ColumnLike,
+        time: ColumnLike,
+        type: str | ColumnLike,
+        value: ColumnLike | None = None,
         properties: Mapping[str, Any] | None = None,
         tz: str = "UTC",
         on_error: str = "raise",
@@ -369,7 +371,7 @@ class EventLog(Frozen):
             taken[name] = part if rows.all() else part.take(rows)
         return self._with(taken)
 
-    def without(self, ids: Any) -> Self:
+    def without(self, ids: ColumnLike | AbstractSet[object]) -> Self:
         """Return the log without some people: their ids, their events and words that only these had are gone.
 
         Ids that it does not have are no error. Where no event is left of a type, the type is gone too.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import same_length, shown, text
-from relmark.core.columns import Column
+from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.events import Customer
 from relmark.core.formats import html_table, text_table
@@ -90,7 +90,7 @@ class Table(Frozen):
             )
         return self.columns[name]
 
-    def with_column(self, name: str, values: Any, *, tz: str = "UTC") -> Self:
+    def with_column(self, name: str, values: ColumnLike | Column, *, tz: str = "UTC") -> Self:
         """Return a table with one more column, aligned with the ids; one of the same name is replaced."""
         if text("the name of a column", name) == self.key:
             raise InputError(f"the name of a column is {name!r}, which holds the ids: choose another.")
@@ -111,7 +111,7 @@ class Table(Frozen):
         order = np.argsort(self._ids, kind="stable")
         return self._ids[order], order
 
-    def find(self, ids: Any) -> npt.NDArray[np.int64]:
+    def find(self, ids: ColumnLike) -> npt.NDArray[np.int64]:
         """Return the row of each id, -1 where the table does not have it."""
         ordered, order = self._sorted
         places = find_ids(self.key, ordered, ids)
@@ -157,7 +157,7 @@ class CustomerTable(Table):
         return self._ids
 
     @classmethod
-    def from_columns(cls, *, customer_id: Any, **columns: Any) -> Self:
+    def from_columns(cls, *, customer_id: ColumnLike, **columns: ColumnLike) -> Self:
         """Build a table from columns of n rows.
 
         Parameters
@@ -207,6 +207,6 @@ class ItemTable(Table):
         return self._ids
 
     @classmethod
-    def from_columns(cls, *, item: Any, **columns: Any) -> Self:
+    def from_columns(cls, *, item: ColumnLike, **columns: ColumnLike) -> Self:
         """Build a table from columns of n rows; each item once, None, NaN and NaT are missing."""
         return cls._build(item, columns)

@@ -34,7 +34,7 @@ _MOST_PERIODS = 1_000_000
 def parameter() -> Any:
     """Return the field of a parameter: one finite number above zero."""
 
-    def convert(value: Any, field: attrs.Attribute[float]) -> float:
+    def convert(value: float, field: attrs.Attribute[float]) -> float:
         return checks.positive(field.name, value)
 
     return attrs.field(converter=attrs.Converter(convert, takes_field=True))

@@ -62,15 +62,15 @@ def _listed(name: str, values: Any, kind: type) -> tuple[Any, ...]:
     return given
 
 
-def _read_rules(values: Any) -> tuple[Rule, ...]:
+def _read_rules(values: Iterable[Rule]) -> tuple[Rule, ...]:
     return _listed("rules", values, Rule)
 
 
-def _read_groups(values: Any) -> tuple[Group, ...]:
+def _read_groups(values: Iterable[Group]) -> tuple[Group, ...]:
     return _listed("groups", values, Group)
 
 
-def _read_bands(bands: Any) -> dict[str, float]:
+def _read_bands(bands: Mapping[str, float] | None) -> dict[str, float]:
     if bands is None:
         return {}
     if not isinstance(bands, Mapping):

@@ -78,11 +78,11 @@ def _read_points(name: str, value: Any) -> float:
     return checks.number(name, value, low=-MOST, high=MOST)
 
 
-def _read_otherwise(value: Any) -> float:
+def _read_otherwise(value: float) -> float:
     return _read_points("otherwise", value)
 
 
-def _read_table(table: Any) -> tuple[tuple[LiteralValue, float], ...]:
+def _read_table(table: Mapping[LiteralValue, float]) -> tuple[tuple[LiteralValue, float], ...]:
     if not isinstance(table, Mapping):
         raise InputError(f"table is {checks.shown(table)}: a mapping of values to points is needed.")
     pairs = {literal_value(key, "a value of table"): _read_points("points", points) for key, points in table.items()}

@@ -41,12 +41,12 @@ def _check_property(instance: object, attribute: attrs.Attribute[Any], value: An
         plain_text(attribute.name, checks.text(attribute.name, value))
 
 
-def read_cap(value: Any) -> float | None:
+def read_cap(value: float | None) -> float | None:
     """Return a cap, 0 or more, or None."""
     return None if value is None else checks.number("a cap", value, low=0, high=1e12)
 
 
-def read_floor(value: Any) -> float | None:
+def read_floor(value: float | None) -> float | None:
     """Return a floor, 0 or less, or None."""
     return None if value is None else checks.number("a floor", value, low=-1e12, high=0)
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
 from relmark.core.documents import Definition, Limits, check_keys
@@ -105,7 +106,7 @@ class SegmentSet(Definition):
         """The rules by the names of their segments."""
         return {segment.name: segment.rule for segment in self.segments}
 
-    def evaluate(self, base: CustomerBase, *, as_of: Any) -> SegmentSetMembers:
+    def evaluate(self, base: CustomerBase, *, as_of: AsOfGiven) -> SegmentSetMembers:
         """Return who is in which segment at an instant, or at one a customer.
 
         Equal parts of the rules, by fingerprint, are computed once.

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
+from relmark.core.as_of import AsOfGiven
 from relmark.core.base import CustomerBase
 from relmark.core.checks import shown, text
 from relmark.core.documents import Definition, Limits, check_keys
@@ -79,7 +80,7 @@ class Segment(Definition):
 
     # Everybody
 
-    def evaluate(self, base: CustomerBase, *, as_of: Any) -> SegmentMembers:
+    def evaluate(self, base: CustomerBase, *, as_of: AsOfGiven) -> SegmentMembers:
         """Return who is a member at an instant.
 
         Parameters
@@ -105,7 +106,7 @@ class Segment(Definition):
         scope = BaseScope(base, base.as_of(as_of), keep=repeated((self.rule,)))
         return members(self.name, self.rule, scope, self.fingerprint)
 
-    def by_clause(self, base: CustomerBase, *, as_of: Any) -> ClauseCounts:
+    def by_clause(self, base: CustomerBase, *, as_of: AsOfGiven) -> ClauseCounts:
         """Return how many are left after each clause of the rule, and how many only that clause excludes."""
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
         scope = BaseScope(base, base.as_of(as_of), keep=repeated((self.rule,)))
