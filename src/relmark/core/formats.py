@@ -125,7 +125,8 @@ def html_table(
         for row in range(rows)
     )
     more = f"<tfoot><tr><td colspan={len(columns)}>{total - rows:,} more rows</td></tr></tfoot>" if total > rows else ""
-    said = f'<caption style="text-align: left">{html.escape(caption)}</caption>' if caption else ""
+    wrap = "" if len(caption) > 120 else "; white-space: nowrap"  # else a browser breaks it at a narrow table
+    said = f'<caption style="text-align: left{wrap}">{html.escape(caption)}</caption>' if caption else ""
     below = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
     return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{more}</table>{below}"
 
