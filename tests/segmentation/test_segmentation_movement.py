@@ -1,13 +1,14 @@
 """What becomes of RFM segments: migration, drift and the report."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 
 from relmark import CustomerBase
 from relmark.errors import InputError, NotEnoughDataError
-from relmark.segmentation import Rfm, RfmModel, drift, migration, segment_report
+from relmark.segmentation import Rfm, RfmGrid, RfmModel, drift, migration, segment_report
 
 CUTS = {"calendar_days_since": [10, 20, 30, 40], "frequency": [1, 2, 3, 4], "monetary": [10, 20, 30, 40]}
 MODEL = RfmModel(cuts=CUTS)
@@ -187,3 +188,15 @@ def test_drift_survives_the_round_trip_of_the_model():
     back = RfmModel.from_json(model.to_json())
     a, b = (drift(m, shop(2), as_of="2026-11-01") for m in (model, back))
     assert a.psi == b.psi
+
+
+def test_a_model_prints_what_each_score_stands_for():
+    cuts = {"calendar_days_since": [30, 90], "frequency": [1, 3], "monetary": [100.5, 200]}
+    model = RfmModel(bins=3, cuts=cuts, grid=RfmGrid.by_score(3))
+    assert repr(model) == "RfmModel(bins=3, frequency=orders, monetary=sum)"
+    assert [re.split(r"  +", line.strip()) for line in str(model).splitlines()[2:]] == [
+        ["3", "to 30", "over 3", "over 200"],
+        ["2", "over 30, to 90", "over 1, to 3", "over 100.5, to 200"],
+        ["1", "over 90", "to 1", "to 100.5"],
+    ]
+    assert "over 100.5, to 200" in model._repr_html_()

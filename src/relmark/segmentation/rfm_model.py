@@ -6,6 +6,7 @@ nothing moves only because time passes. It goes to JSON and back without changin
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -17,6 +18,7 @@ from relmark.core.as_of import read_as_of
 from relmark.core.base import CustomerBase
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
+from relmark.core.formats import format_value, html_table, text_table
 from relmark.core.purchases import Purchases
 from relmark.core.results import json_ready
 from relmark.core.spans import Span, parse_span, span_body
@@ -70,7 +72,7 @@ class RfmCounts:
         return sum(self.monetary)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class RfmModel(Definition):
     """Frozen thresholds of recency, frequency and money, and the way in which they are measured.
 
@@ -121,6 +123,23 @@ class RfmModel(Definition):
     def __hash__(self) -> int:
         """Hash the stored form."""
         return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        fitted = "" if self.fitted is None else f", {self.fitted.customers:,} customers as of {self.fitted.as_of}"
+        within = "" if self.within is None else f", within {self.within}"
+        return f"RfmModel(bins={self.bins}, frequency={self.frequency}, monetary={self.monetary}{within}{fitted})"
+
+    def __str__(self) -> str:
+        return text_table(self._table())
+
+    def _repr_html_(self) -> str:
+        return html_table(self._table(), caption=repr(self))
+
+    def _table(self) -> dict[str, list[int] | list[str]]:
+        """Return the figures that each score stands for, best first."""
+        columns = {name: _ranges(self.cuts[name]) for name in MEASURES}
+        turned = {name: cells if name == MEASURES[0] else cells[::-1] for name, cells in columns.items()}
+        return {"score": list(range(self.bins, 0, -1)), **turned}
 
     def score(self, data: CustomerBase | Purchases, *, as_of: Instant) -> RfmScores:
         """Score every customer of a base with the frozen thresholds.
@@ -236,6 +255,13 @@ def scored(model: RfmModel, measures: RfmMeasures, r: ScoreArray, f: ScoreArray,
         as_of=measures.as_of,
         model=model,
     )
+
+
+def _ranges(cuts: tuple[float, ...]) -> list[str]:
+    """Return in words the figures between thresholds, ascending: a figure at a threshold is below it."""
+    shown = [format_value(cut) for cut in cuts]
+    between = [f"over {low}, to {high}" for low, high in itertools.pairwise(shown)]
+    return [f"to {shown[0]}", *between, f"over {shown[-1]}"]
 
 
 def _above(x: npt.NDArray[Any], cuts: tuple[float, ...]) -> npt.NDArray[np.int8]:
