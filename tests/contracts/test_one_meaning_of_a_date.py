@@ -331,6 +331,7 @@ RULES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.to_text())
 def test_engines_say_the_same_of_times_and_of_dates(world, rule):
     pl = pytest.importorskip("polars")
