@@ -246,10 +246,13 @@ def some_test(rng):
         case 9:
             return rng.choice([field("born").upcoming(days(7)), field("joined").upcoming(some_span(rng))])
         case 10:
-            return field(rng.choice(["born", "joined"])).anniversary(days(rng.choice([1, 2, 7, 365])))
+            side = rng.choice(["upcoming", "past"])
+            return field(rng.choice(["born", "joined"])).anniversary(**{side: days(rng.choice([1, 2, 7, 365]))})
         case 11:
             units = ["day", "week", "month", "quarter", "year"]
-            return field(rng.choice(["born", "joined"])).in_period(rng.choice(units), rng.randint(-2, 2))
+            return field(rng.choice(["born", "joined"])).in_period(
+                rng.choice(units), rng.randint(-2, 2), yearly=rng.random() < 0.5
+            )
         case 12:
             when = rng.choice([date(2024, 3, 1), AS_OF, AS_OF - hours(1)])
             return getattr(field(rng.choice(["born", "joined"])), rng.choice(["before", "after"]))(when)

@@ -17,7 +17,13 @@ from relmark.core.spans import repeated
 from relmark.core.time import DAY, local_days
 from relmark.expressions import aggregates, nodes
 from relmark.expressions.aggregates import Codes
-from relmark.expressions.calendar_tests import completed_years, days_to_anniversary, period_number
+from relmark.expressions.calendar_tests import (
+    completed_years,
+    days_since_anniversary,
+    days_to_anniversary,
+    period_number,
+    returns_in_period,
+)
 from relmark.expressions.column_tests import compare, days_of, instants_of, is_missing
 from relmark.expressions.event_rows import Bounds, EventRows, chosen_events, chosen_masks, window_bounds
 from relmark.expressions.kinds import check_on_data
@@ -102,9 +108,11 @@ class BaseScope(Scope):
                 return self._spread(node, self._aggregate(node))
             case nodes.DateWindow():
                 return self._date_window(node)
-            case nodes.InPeriod(arg=arg, unit=unit, offset=offset):
+            case nodes.InPeriod(arg=arg, unit=unit, offset=offset, yearly=yearly):
                 column = self.column(arg)
                 wanted = period_number(self._today(), unit) + offset
+                if yearly:
+                    return Truth.of(returns_in_period(self._days(column), wanted, unit), is_missing(column))
                 return Truth.of(period_number(self._days(column), unit) == wanted, is_missing(column))
             case nodes.Age(arg=arg):
                 column = self.column(arg)
@@ -151,6 +159,9 @@ class BaseScope(Scope):
         if node.op == "anniversary":
             ahead = days_to_anniversary(self._days(column), self._today())
             return Truth.of(ahead < size // DAY, missing)
+        if node.op == "past_anniversary":
+            behind = days_since_anniversary(self._days(column), self._today())
+            return Truth.of(behind < size // DAY, missing)
         if node.op == "upcoming" and column.kind == "date":
             ahead = self._days(column) - self._today()
             return Truth.of((ahead >= 0) & (ahead < size // DAY), missing)

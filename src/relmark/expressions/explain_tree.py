@@ -258,7 +258,7 @@ class _Explainer:
             case nodes.Age():
                 return "birthday", None
             case nodes.DateWindow(op=op):
-                return ("day" if op == "anniversary" else "date"), None
+                return ("day" if op in {"anniversary", "past_anniversary"} else "date"), None
         found: tuple[str, tuple[int, Any] | None] | None = None
         for part in _figures(node):
             if isinstance(part, nodes.Aggregate | nodes.LastEvent):
@@ -322,8 +322,8 @@ def _needed(node: Expression) -> Any:
             return values[:20]
         case nodes.DateWindow(duration=length) | nodes.NotFollowedBy(within=length):
             return length
-        case nodes.InPeriod(unit=unit, offset=offset):
-            return (unit, offset)
+        case nodes.InPeriod(unit=unit, offset=offset, yearly=yearly):
+            return (unit, offset, "yearly") if yearly else (unit, offset)
         case nodes.Regularly(min_periods=least):
             return least
         case nodes.Sequence(steps=steps):

@@ -49,7 +49,9 @@ def _operations() -> dict[str, Operation]:
         "is_null": Operation(nodes.IsNull, {"arg": "expression"}, {}),
         "is_empty": Operation(nodes.IsEmpty, {"arg": "expression"}, {}),
         "not_null": Operation(lambda arg: arg.not_null(), {"arg": "expression"}, {}),
-        "in_period": Operation(nodes.InPeriod, {"arg": "expression", "unit": "name"}, {"offset": "whole"}),
+        "in_period": Operation(
+            nodes.InPeriod, {"arg": "expression", "unit": "name"}, {"offset": "whole", "yearly": "flag"}
+        ),
         "regularly": Operation(
             nodes.Regularly,
             {"events": "selection", "min_periods": "whole", "of": "whole", "period": "period"},
