@@ -14,7 +14,8 @@ from relmark.expressions.scalar import Person, program_of
 from relmark.segmentation import Segment
 
 BORN = [
-    date(1990, 3, 1), date(1988, 2, 29), date(1975, 12, 31), date(2001, 1, 1), date(1999, 2, 22), date(1999, 2, 23), None,
+    date(1990, 3, 1), date(1988, 2, 29), date(1975, 12, 31), date(2001, 1, 1), date(1999, 2, 22), date(1999, 2, 23),
+    None,
 ]  # fmt: skip
 
 
