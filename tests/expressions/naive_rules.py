@@ -441,9 +441,16 @@ class Naive:
         return "recent" not in body or self.waited(t, span(body["recent"])) < span(body["recent"])
 
     def do_sequence(self, body, event):
-        steps = [[e["time"] for e in self.chosen(step)] for step in body["steps"]]
-        barred = [e["time"] for step in body.get("exclude", []) for e in self.chosen(step)]
-        every = [e["time"] for e in self.events]
+        if "same" not in body:
+            return self.in_order(body, lambda _: True)
+        read = {"name": body["same"]}
+        values = {self.do_prop(read, e) for e in self.events} - {None}
+        return any(self.in_order(body, lambda e, v=value: self.do_prop(read, e) == v) for value in values)
+
+    def in_order(self, body, has_part):
+        steps = [[e["time"] for e in self.chosen(step) if has_part(e)] for step in body["steps"]]
+        barred = [e["time"] for step in body.get("exclude", []) for e in self.chosen(step) if has_part(e)]
+        every = [e["time"] for e in self.events if has_part(e)]
         for times in itertools.product(*steps):
             if not all(a < b for a, b in itertools.pairwise(times)):
                 continue

@@ -260,6 +260,7 @@ def some_leaf(rng: random.Random, as_of: datetime):
                 exclude=[some_events(rng) for _ in range(rng.choice([0, 0, 1]))],
                 apart=rng.choice([None, None, minutes(30), hours(2)]),
                 recent=rng.choice([None, None, days(7), hours(30), calendar_days(7), months(1)]),
+                same=rng.choice([None, None, "n", "value"]),
             ),
             lambda: some_events(rng).first_time(days(3)),
             lambda: some_events(rng).restarted(days(1), days(2)),

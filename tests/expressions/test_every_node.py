@@ -64,7 +64,7 @@ TASKS = {
 }
 _DEFAULT = "true or false, with selections inside: the default says so"
 NEEDLESS = {
-    "kinds": dict.fromkeys(("Everyone", "Ids", "NotFollowedBy", "Regularly", "Sample", "Sequence"), _DEFAULT),
+    "kinds": dict.fromkeys(("Everyone", "Ids", "NotFollowedBy", "Regularly", "Sample"), _DEFAULT),
     "explanation: what was found": {
         "Everyone": "holds of everybody: nothing was found, nothing is missing",
         "Arithmetic": "named where it is unknown, by the walk over unknown parts",

@@ -269,7 +269,8 @@ def some_test(rng):
             apart = rng.choice([None, None, hours(12), hours(6)]) if within is None or within >= days(1) else None
             recent = some_calendar_span(rng) if rng.random() < 0.3 else None
             strict = rng.random() < 0.3
-            return sequence(steps, within=within, strict=strict, exclude=exclude, apart=apart, recent=recent)
+            same = rng.choice([None, "sku", "value", "type"])
+            return sequence(steps, within=within, strict=strict, exclude=exclude, apart=apart, recent=recent, same=same)
         case 16:
             within = rng.choice([hours(12), days(2)])
             recent = days(6) if rng.random() < 0.5 else None

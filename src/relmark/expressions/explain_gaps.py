@@ -118,7 +118,7 @@ def periods_held(program: Program, person: Person, node: nodes.Regularly) -> int
 
 def _next_step(program: Program, person: Person, node: nodes.Sequence) -> Gap | None:
     """Return which step comes next after the longest beginning that can still be completed."""
-    if node.strict:
+    if node.strict or node.same is not None:
         return None
     found = [program.finder(step)(person)[0] for step in node.steps]
     barred = sorted({time for one in node.exclude for time in program.finder(one)(person)[0]})

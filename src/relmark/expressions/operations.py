@@ -65,7 +65,14 @@ def _operations() -> dict[str, Operation]:
         "sequence": Operation(
             builders.sequence,
             {"steps": "selections"},
-            {"within": "duration", "strict": "flag", "exclude": "selections", "apart": "duration", "recent": "span"},
+            {
+                "within": "duration",
+                "strict": "flag",
+                "exclude": "selections",
+                "apart": "duration",
+                "recent": "span",
+                "same": "name",
+            },
         ),
         "not_followed_by": Operation(
             nodes.NotFollowedBy,

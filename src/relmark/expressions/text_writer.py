@@ -140,6 +140,8 @@ def _sequence(node: nodes.Sequence) -> str:
     if node.exclude:
         parts.append(f"exclude=[{', '.join(selection_text(item) for item in node.exclude)}]")
     parts += [f"{name}={duration_call(v)}" for name in ("apart", "recent") if (v := getattr(node, name)) is not None]
+    if node.same is not None:
+        parts.append(f"same={_quoted(node.same)}")
     return f"sequence({', '.join(parts)})"
 
 
