@@ -115,6 +115,16 @@ def test_the_explanation_has_the_events_of_the_value():
     ]  # fmt: skip
 
 
+def test_the_explanation_names_the_next_step_of_a_value_that_can_still_be_completed():
+    rows = [(1, "ordered", 1, "a"), (1, "ordered", 9, "b"), (1, "returned", 10, "b"), (1, "delivered", 11, "c")]
+    rule = sequence([ORDERED, DELIVERED], within=days(1), exclude=[RETURNED], same="order")
+    gap = Segment("s", rule).explain(base(rows), 1, as_of=START + timedelta(hours=12)).to_dict()["tree"]["gap"]
+    assert (gap["code"], gap["amount"], gap["of"]) == ("next_step", 1.0, "delivered")
+    assert "2026-05-02T01:00" in str(gap["before"])  # a day after the first order: the second was returned
+    late = Segment("s", rule).explain(base(rows), 1, as_of=START + timedelta(hours=40)).to_dict()["tree"]["gap"]
+    assert (late["code"], late["amount"], late["of"]) == ("next_step", 2.0, "ordered")
+
+
 def test_the_next_change_is_when_the_last_chain_is_too_long_ago():
     rule = sequence([ORDERED, DELIVERED], recent=days(3), same="order")
     rows = [(1, "ordered", 1, "a"), (1, "delivered", 5, "a"), (1, "delivered", 20, "b")]

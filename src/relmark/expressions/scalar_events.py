@@ -39,6 +39,7 @@ __all__ = [
     "sequence",
     "shared_value",
     "span",
+    "times_by_value",
 ]
 
 Span = Callable[[list[int], int], tuple[int, int]]
