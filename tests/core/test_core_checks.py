@@ -103,6 +103,15 @@ def test_a_generator_is_made_once_at_the_edge():
     assert isinstance(checks.generator(None), np.random.Generator)
     with refused("rng is -1"):
         checks.generator(-1)
+    for given in (np.array(5), np.array([5]), 5.0, "5", np.random.SeedSequence(5), [5]):
+        with refused("rng is "):
+            checks.generator(given)
+    assert checks.generator(np.int64(5)).integers(100) == np.random.default_rng(5).integers(100)
+
+
+def test_an_array_of_one_is_no_whole_number():
+    with refused("n is array"):
+        checks.whole("n", np.array(5))
 
 
 def test_what_is_shown_is_short():

@@ -138,6 +138,13 @@ def test_rows_are_ranked_by_a_stable_rule_with_missing_ones_last():
     assert ids(rows.sort_by("city")) == [4, 1, 3, 2]
     assert ids(rows.top(2, by="value")) == [3, 1]
     assert ids(rows.top(0, by="value")) == []
+    for given in (range(2), 3, ["value"], slice(1), np.arange(2)):
+        with pytest.raises(InputError, match=r"by is .*the name of a column is needed, one of 'customer_id'"):
+            rows.top(2, by=given)
+        with pytest.raises(InputError, match=r"column is .*the name of a column is needed"):
+            rows.sort_by(given)
+    with pytest.raises(InputError, match="no column ''"):
+        rows.top(2, by="")
     with pytest.raises(InputError, match=r"top\(by=...\) is needed: a column, one of 'customer_id'"):
         rows.top(2)
     rng = np.random.default_rng(3)

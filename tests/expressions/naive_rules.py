@@ -137,7 +137,7 @@ class Naive:
             return self.compare(op, self.value(body["left"], event), self.value(body["right"], event))
         if op in {"add", "sub", "mul", "div"}:
             return self.calculate(op, self.value(body["left"], event), self.value(body["right"], event))
-        if op in {"within", "older_than", "upcoming", "anniversary"}:
+        if op in {"within", "older_than", "upcoming", "anniversary", "past_anniversary"}:
             return self.dated(op, self.value(body["arg"], event), span(body["duration"]))
         if "events" in body:
             return self.figure(op, body)
@@ -224,6 +224,19 @@ class Naive:
         if arg is None:
             return None
         today = self.local(self.as_of).date()
+        if body.get("yearly"):
+            born = self.day(arg)
+            wanted = self.period(today, body["unit"]) + body.get("offset", 0)
+            near = today.year + body.get("offset", 0) * {"year": 1}.get(body["unit"], 0)
+            reach = (
+                2
+                + abs(body.get("offset", 0))
+                // {"day": 365, "week": 52, "month": 12, "quarter": 4, "year": 1200}[body["unit"]]
+            )
+            return any(
+                self.period(self.birthday(born, year), body["unit"]) == wanted
+                for year in range(near - reach, near + reach + 1)
+            )
         return self.period(self.day(arg), body["unit"]) == self.period(today, body["unit"]) + body.get("offset", 0)
 
     # values
@@ -308,6 +321,12 @@ class Naive:
                 0 <= (self.birthday(born, year) - today).days < length // 86_400_000_000
                 for year in (today.year, today.year + 1)
                 if year <= 9999
+            )
+        if op == "past_anniversary":
+            born = self.day(arg)
+            return any(
+                0 <= (today - self.birthday(born, year)).days < length // 86_400_000_000
+                for year in (today.year - 1, today.year)
             )
         if op == "upcoming":
             if type(arg) is date:
@@ -422,9 +441,16 @@ class Naive:
         return "recent" not in body or self.waited(t, span(body["recent"])) < span(body["recent"])
 
     def do_sequence(self, body, event):
-        steps = [[e["time"] for e in self.chosen(step)] for step in body["steps"]]
-        barred = [e["time"] for step in body.get("exclude", []) for e in self.chosen(step)]
-        every = [e["time"] for e in self.events]
+        if "same" not in body:
+            return self.in_order(body, lambda _: True)
+        read = {"name": body["same"]}
+        values = {self.do_prop(read, e) for e in self.events} - {None}
+        return any(self.in_order(body, lambda e, v=value: self.do_prop(read, e) == v) for value in values)
+
+    def in_order(self, body, has_part):
+        steps = [[e["time"] for e in self.chosen(step) if has_part(e)] for step in body["steps"]]
+        barred = [e["time"] for step in body.get("exclude", []) for e in self.chosen(step) if has_part(e)]
+        every = [e["time"] for e in self.events if has_part(e)]
         for times in itertools.product(*steps):
             if not all(a < b for a, b in itertools.pairwise(times)):
                 continue

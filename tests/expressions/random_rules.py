@@ -243,7 +243,8 @@ def some_leaf(rng: random.Random, as_of: datetime):
             lambda: field("born").upcoming(rng.choice([days(1), days(4), days(300)])),
             lambda: field("joined").upcoming(some_duration(rng)),
             lambda: moment.anniversary(upcoming=rng.choice([days(1), days(7), days(365)])),
-            lambda: moment.in_period(rng.choice(nodes.PERIODS), rng.choice([-1, 0, 0, 1])),
+            lambda: moment.anniversary(past=rng.choice([days(1), days(7), days(365)])),
+            lambda: moment.in_period(rng.choice(nodes.PERIODS), rng.choice([-1, 0, 0, 1]), yearly=rng.random() < 0.5),
             lambda: some_events(rng).exists(**some_window(rng, as_of)),
             lambda: some_events(rng).regularly(
                 *rng.choice([(1, 2), (2, 3), (2, 12)]), rng.choice([hours(5), days(7), *nodes.PERIODS])
@@ -259,6 +260,7 @@ def some_leaf(rng: random.Random, as_of: datetime):
                 exclude=[some_events(rng) for _ in range(rng.choice([0, 0, 1]))],
                 apart=rng.choice([None, None, minutes(30), hours(2)]),
                 recent=rng.choice([None, None, days(7), hours(30), calendar_days(7), months(1)]),
+                same=rng.choice([None, None, "n", "value"]),
             ),
             lambda: some_events(rng).first_time(days(3)),
             lambda: some_events(rng).restarted(days(1), days(2)),

@@ -246,10 +246,13 @@ def some_test(rng):
         case 9:
             return rng.choice([field("born").upcoming(days(7)), field("joined").upcoming(some_span(rng))])
         case 10:
-            return field(rng.choice(["born", "joined"])).anniversary(days(rng.choice([1, 2, 7, 365])))
+            side = rng.choice(["upcoming", "past"])
+            return field(rng.choice(["born", "joined"])).anniversary(**{side: days(rng.choice([1, 2, 7, 365]))})
         case 11:
             units = ["day", "week", "month", "quarter", "year"]
-            return field(rng.choice(["born", "joined"])).in_period(rng.choice(units), rng.randint(-2, 2))
+            return field(rng.choice(["born", "joined"])).in_period(
+                rng.choice(units), rng.randint(-2, 2), yearly=rng.random() < 0.5
+            )
         case 12:
             when = rng.choice([date(2024, 3, 1), AS_OF, AS_OF - hours(1)])
             return getattr(field(rng.choice(["born", "joined"])), rng.choice(["before", "after"]))(when)
@@ -266,7 +269,8 @@ def some_test(rng):
             apart = rng.choice([None, None, hours(12), hours(6)]) if within is None or within >= days(1) else None
             recent = some_calendar_span(rng) if rng.random() < 0.3 else None
             strict = rng.random() < 0.3
-            return sequence(steps, within=within, strict=strict, exclude=exclude, apart=apart, recent=recent)
+            same = rng.choice([None, "sku", "value", "type"])
+            return sequence(steps, within=within, strict=strict, exclude=exclude, apart=apart, recent=recent, same=same)
         case 16:
             within = rng.choice([hours(12), days(2)])
             recent = days(6) if rng.random() < 0.5 else None

@@ -213,7 +213,7 @@ def _chosen(base: CustomerBase, name: str, given: Chosen, moment: AsOf) -> list[
     """Return each event type's partition and the places of its selected events, as far as they were seen."""
     log = base.events
     selections = _selections(name, given)
-    types = sorted({kind for selection in selections for kind in selection.types})
+    types = sorted({kind for selection in selections for kind in selection.names(log.types)})
     if len(log) and not any(kind in log.types for kind in types):
         raise InputError(
             f"{name} asks for {' or '.join(map(repr, types))}, and the log has no such event; it has "

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import same_length
 from relmark.core.spans import CalendarSpan, Span, days_before, earlier, length, whole_days
-from relmark.core.time import DATE, Instant, instant_text, read_instant, read_times
+from relmark.core.time import DATE, Instant, UtcTimes, instant_text, read_instant, read_times, with_zone
 from relmark.core.zones import DAY, local_days, local_midnights, to_local
 
 __all__ = ["AsOf", "AsOfGiven", "read_as_of"]
@@ -146,10 +146,14 @@ def read_as_of(value: AsOfGiven, *, tz: str = "UTC", name: str = "as_of", n: int
     >>> read_as_of("2026-11-01").given, read_as_of("2026-11-01T00:00Z").given
     (np.datetime64('2026-11-01'), np.datetime64('2026-11-01T00:00:00.000000'))
     """
-    column: Any = np.asarray(value) if hasattr(value, "__array__") and not isinstance(value, np.generic) else value
-    if n is not None and (isinstance(column, (list, tuple)) or (isinstance(column, np.ndarray) and column.ndim)):
-        same_length(name, column, n)
-        times = read_times(name, column if isinstance(column, np.ndarray) else _objects(column), tz=tz)
+    column: Any = with_zone(value)
+    if hasattr(value, "__array__") and not isinstance(value, np.generic) and not isinstance(column, UtcTimes):
+        column = np.asarray(value)
+    if n is not None and (
+        isinstance(column, (list, tuple, UtcTimes)) or (isinstance(column, np.ndarray) and column.ndim)
+    ):
+        same_length(name, column, n)  # type: ignore[arg-type]
+        times = read_times(name, _objects(column) if isinstance(column, (list, tuple)) else column, tz=tz)
         return AsOf(times.instants, np.broadcast_to(np.asarray(times.given) == DATE, times.instants.shape), tz)
     if isinstance(column, np.ndarray) and column.ndim == 0:
         column = column[()]

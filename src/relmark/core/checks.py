@@ -164,8 +164,8 @@ def _bounds(low: float, high: float, above: float, below: float) -> str:
 
 def whole(name: str, value: Any, *, low: int | None = None, high: int | None = None) -> int:
     """Return one integer within inclusive bounds; True and 3.0 are refused."""
-    if isinstance(value, (bool, np.bool_)):
-        raise InputError(f"{name} is {value!r}: a whole number is needed.")
+    if isinstance(value, (bool, np.bool_, np.ndarray)):
+        raise InputError(f"{name} is {shown(value)}: a whole number is needed.")
     try:
         result = operator.index(value)
     except TypeError:
@@ -209,6 +209,4 @@ def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     """Return a Generator from what the caller gave: one, a seed, or None for fresh entropy."""
     if isinstance(rng, np.random.Generator):
         return rng
-    if rng is not None:
-        whole("rng", rng, low=0)
-    return np.random.default_rng(rng)
+    return np.random.default_rng(None if rng is None else whole("rng", rng, low=0))

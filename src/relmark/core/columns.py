@@ -17,7 +17,7 @@ from relmark.core.errors import InputError
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import Coded, code_texts
 from relmark.core.ordering import small_codes
-from relmark.core.time import UtcTimes, instants
+from relmark.core.time import UtcTimes, instants, with_zone
 
 __all__ = ["KINDS", "Column", "ColumnLike", "Kind"]
 
@@ -72,6 +72,7 @@ class Column(Frozen):
         """
         if isinstance(values, Column):
             return values
+        values = with_zone(values)
         if isinstance(values, UtcTimes):
             return Column("instant", _instants(name, values))
         if isinstance(values, Coded):

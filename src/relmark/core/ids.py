@@ -91,6 +91,8 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
     array = np.asarray(values)
     if array.ndim != 1:
         raise InputError(f"{name} has shape {array.shape}: one column of ids is needed.")
+    if array.dtype.kind == "T":  # strings of any width, with missing values of their own: each is checked
+        array = array.astype(object) if len(array) else np.empty(0, dtype="<U1")
     if len(array) == 0:
         return array if is_text(array) and array.dtype.kind != "O" else np.empty(0, dtype=np.int64)
     if array.dtype.kind == "u":
@@ -99,8 +101,8 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
         return array.astype(np.int64)
     if array.dtype.kind == "i":
         return array.astype(np.int64, copy=False)
-    if array.dtype.kind in "UT":
-        return array.astype(np.str_, copy=False)
+    if array.dtype.kind == "U":
+        return array
     if array.dtype.kind != "O":
         kept = " Floats often come from integers with missing values: drop those rows and convert to int."
         raise InputError(

@@ -16,7 +16,7 @@ from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.frames import columns_of
 from relmark.core.ids import Coded, Codes, code_ids, code_texts
 from relmark.core.partition import Partition, build_partitions
-from relmark.core.time import NAIVE, Times, UtcTimes, read_times
+from relmark.core.time import NAIVE, Times, UtcTimes, read_times, with_zone
 from relmark.core.zones import time_zone
 
 __all__ = ["Incoming", "read_columns", "read_events", "read_purchases"]
@@ -193,7 +193,7 @@ def _sequence(name: str, column: Any) -> Any:
         raise InputError(f"{name} is {shown(column)}: a column is needed, one value a row.")
     if isinstance(column, np.ndarray) and column.ndim != 1:
         raise InputError(f"{name} has shape {column.shape}: one value a row is needed.")
-    return column
+    return with_zone(column)
 
 
 def kept(column: Any, keep: npt.NDArray[np.bool_]) -> Any:
@@ -229,8 +229,8 @@ def _missing(column: Any) -> npt.NDArray[np.bool_]:
         blank = np.array([is_missing(word) or word == "" for word in column.categories.tolist()] + [True])
         return np.asarray(blank[column.codes])
     array = np.asarray(column) if hasattr(column, "__array__") else column
-    if isinstance(array, np.ndarray) and array.dtype.kind != "O":
-        if array.dtype.kind in "UT":
+    if isinstance(array, np.ndarray) and array.dtype.kind not in "OT":
+        if array.dtype.kind == "U":
             return np.asarray(array == "")
         return np.isnat(array) if array.dtype.kind == "M" else np.asarray(array != array)  # noqa: PLR0124  (NaN)
     return np.array([is_missing(item) or item == "" for item in array], dtype=np.bool_)

@@ -196,13 +196,18 @@ class ColumnarResult(Result):
         whole("n", n, low=0)
         if by is None and not self._shown_by:
             raise InputError(f"top(by=...) is needed: a column, one of {', '.join(map(repr, self.to_columns()))}.")
-        return self[self._ranked(by or self._shown_by, descending=True, n=n)]  # type: ignore[no-any-return]
+        return self[self._ranked(self._shown_by if by is None else by, "by", descending=True, n=n)]  # type: ignore[no-any-return]
 
     def sort_by(self, column: str, *, descending: bool = False) -> Rows:
         """Return the rows in the order of a column; equal ones in their order, missing ones last."""
-        return self[self._ranked(column, descending=descending)]  # type: ignore[no-any-return]
+        return self[self._ranked(column, "column", descending=descending)]  # type: ignore[no-any-return]
 
-    def _ranked(self, name: str, *, descending: bool, n: int | None = None) -> npt.NDArray[np.intp]:
+    def _ranked(self, name: str, argument: str, *, descending: bool, n: int | None = None) -> npt.NDArray[np.intp]:
+        if not isinstance(name, str):
+            raise InputError(
+                f"{argument} is {shown(name)}: the name of a column is needed, one of "
+                f"{', '.join(map(repr, self.to_columns()))}."
+            )
         column = self[name]
         if column.dtype == object:
             missing = np.array([value is None for value in column])
@@ -252,7 +257,7 @@ class ColumnarResult(Result):
         by = self._shown_by
         if not by or by not in table or len(self) <= SHOWN_ROWS:
             return table
-        rows = self._ranked(by, descending=True, n=SHOWN_ROWS)
+        rows = self._ranked(by, "by", descending=True, n=SHOWN_ROWS)
         return {name: column[rows] for name, column in table.items()}
 
     def __str__(self) -> str:

@@ -46,6 +46,7 @@ __all__ = [
     "read_times",
     "time_zone",
     "to_local",
+    "with_zone",
 ]
 
 Instant: TypeAlias = datetime | date | np.datetime64 | str
@@ -271,6 +272,7 @@ class Times:
 
 def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False) -> Times:
     """Return a column of instants, and whether each came with a zone, without one, or as a date; see `instants`."""
+    values = with_zone(values)
     if isinstance(values, UtcTimes):
         return Times(_microseconds(name, values.times, missing=missing), AWARE)
     if isinstance(values, Coded):
@@ -389,3 +391,18 @@ class UtcTimes:
     def take(self, rows: npt.NDArray[Any]) -> UtcTimes:
         """Return some rows."""
         return UtcTimes(self.times[rows])
+
+
+def with_zone(values: Any) -> Any:
+    """Return a polars or pyarrow column of times with a zone as `UtcTimes`, and everything else as it is.
+
+    As an array it would hold UTC without saying so, and be taken for local time; pandas keeps the zone in each value.
+    """
+    library = type(values).__module__.partition(".")[0]
+    if library not in {"polars", "pyarrow"} or not hasattr(values, "__array__"):
+        return values
+    kind = getattr(values, "dtype" if library == "polars" else "type", None)
+    kind = getattr(kind, "value_type", kind) if hasattr(kind, "index_type") else kind  # of a dictionary
+    if getattr(kind, "time_zone", None) is None and getattr(kind, "tz", None) is None:
+        return values
+    return UtcTimes(np.asarray(values).astype("M8[us]", copy=False))

@@ -92,7 +92,7 @@ def _why_not(node: Expression, tz: str, *, elapsed_fits: bool) -> str:
                 return "differences of times as numbers: compare days since an event with a fixed number"
             if op == "active_days" and tz != "UTC":
                 return "calendar days of another time zone than UTC"
-        case nodes.DateWindow(op="anniversary"):
+        case nodes.DateWindow(op="anniversary" | "past_anniversary"):
             return "anniversaries"
         case nodes.Matches(op=op, casefold=casefold):
             if op in {"like", "has_word"}:

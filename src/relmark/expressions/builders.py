@@ -96,6 +96,7 @@ def sequence(
     exclude: Iterable[Selection] = (),
     apart: timedelta | None = None,
     recent: Span | None = None,
+    same: str | None = None,
 ) -> Expression:
     """Return whether the customer did the steps in order, each strictly later than the one before.
 
@@ -113,6 +114,9 @@ def sequence(
         The least time between a step and the next.
     recent : timedelta, calendar_days or months, optional
         How long ago the last step may have been.
+    same : str, optional
+        A property that all steps share, such as the order: events with each of its values are looked at alone,
+        excluded ones too, and events without it not at all.
 
     Examples
     --------
@@ -122,7 +126,9 @@ def sequence(
     """
     if not isinstance(strict, bool):
         raise InputError(f"strict is {shown(strict)}: True or False is needed.")
-    return nodes.Sequence(_selections("steps", steps), within, strict, _selections("exclude", exclude), apart, recent)
+    return nodes.Sequence(
+        _selections("steps", steps), within, strict, _selections("exclude", exclude), apart, recent, same
+    )
 
 
 def _selections(name: str, values: Iterable[Selection]) -> tuple[Selection, ...]:

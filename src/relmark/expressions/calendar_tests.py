@@ -10,9 +10,11 @@ import numpy.typing as npt
 __all__ = [
     "completed_years",
     "day_number",
+    "days_since_anniversary",
     "days_to_anniversary",
     "first_days",
     "period_number",
+    "returns_in_period",
     "year_month_day",
 ]
 
@@ -54,6 +56,21 @@ def days_to_anniversary(date: IntArray, today: int | IntArray) -> IntArray:
     this_year = day_number(year, month, day)
     following = np.where(this_year >= today, this_year, day_number(year + 1, month, day))
     return np.asarray(following - today, dtype=np.int64)
+
+
+def days_since_anniversary(date: IntArray, today: int | IntArray) -> IntArray:
+    """Return how many days ago a date's month and day were there before a day; 0 is that day itself."""
+    _, month, day = year_month_day(date)
+    year = year_month_day(today)[0]
+    this_year = day_number(year, month, day)
+    latest = np.where(this_year <= today, this_year, day_number(year - 1, month, day))
+    return np.asarray(today - latest, dtype=np.int64)
+
+
+def returns_in_period(date: IntArray, number: IntArray, unit: str) -> npt.NDArray[np.bool_]:
+    """Return whether the month and day of dates return within the calendar periods with these numbers."""
+    first = first_days(np.asarray(number), unit)
+    return np.asarray(days_to_anniversary(date, first) < first_days(np.asarray(number) + 1, unit) - first)
 
 
 def period_number(day: IntArray, unit: str) -> IntArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +12,19 @@ import numpy.typing as npt
 from relmark.core.as_of import AsOf
 from relmark.core.assignment import role_seed
 from relmark.core.base import CustomerBase
-from relmark.core.columns import Column
+from relmark.core.columns import Column, joined
 from relmark.core.hashing import hash_buckets
 from relmark.core.spans import repeated
 from relmark.core.time import DAY, local_days
 from relmark.expressions import aggregates, nodes
 from relmark.expressions.aggregates import Codes
-from relmark.expressions.calendar_tests import completed_years, days_to_anniversary, period_number
+from relmark.expressions.calendar_tests import (
+    completed_years,
+    days_since_anniversary,
+    days_to_anniversary,
+    period_number,
+    returns_in_period,
+)
 from relmark.expressions.column_tests import compare, days_of, instants_of, is_missing
 from relmark.expressions.event_rows import Bounds, EventRows, chosen_events, chosen_masks, window_bounds
 from relmark.expressions.kinds import check_on_data
@@ -25,7 +32,7 @@ from relmark.expressions.lengths import length
 from relmark.expressions.operators import Expression
 from relmark.expressions.scope import Scope, spread
 from relmark.expressions.selection import Selection, Window
-from relmark.expressions.sequences import Pace, StepEvents, in_order, in_strict_order
+from relmark.expressions.sequences import Pace, StepEvents, UnitTimes, in_order, in_strict_order
 from relmark.expressions.truth import Truth
 from relmark.expressions.walk import check_depth
 
@@ -102,9 +109,11 @@ class BaseScope(Scope):
                 return self._spread(node, self._aggregate(node))
             case nodes.DateWindow():
                 return self._date_window(node)
-            case nodes.InPeriod(arg=arg, unit=unit, offset=offset):
+            case nodes.InPeriod(arg=arg, unit=unit, offset=offset, yearly=yearly):
                 column = self.column(arg)
                 wanted = period_number(self._today(), unit) + offset
+                if yearly:
+                    return Truth.of(returns_in_period(self._days(column), wanted, unit), is_missing(column))
                 return Truth.of(period_number(self._days(column), unit) == wanted, is_missing(column))
             case nodes.Age(arg=arg):
                 column = self.column(arg)
@@ -151,6 +160,9 @@ class BaseScope(Scope):
         if node.op == "anniversary":
             ahead = days_to_anniversary(self._days(column), self._today())
             return Truth.of(ahead < size // DAY, missing)
+        if node.op == "past_anniversary":
+            behind = days_since_anniversary(self._days(column), self._today())
+            return Truth.of(behind < size // DAY, missing)
         if node.op == "upcoming" and column.kind == "date":
             ahead = self._days(column) - self._today()
             return Truth.of((ahead >= 0) & (ahead < size // DAY), missing)
@@ -306,19 +318,55 @@ class BaseScope(Scope):
         log = self.base.events
         every = (Selection(log.types),) if node.strict and log.types else ()
         bounds = Bounds(None, self.seen_as_of.seen)
+        if node.same is not None:
+            return self._sequence_of_values(node, node.same, [*node.steps, *node.exclude, *every], bounds)
         events = [
             StepEvents(number, part, mask)
             for number, selection in enumerate((*node.steps, *node.exclude, *every))
             for part, mask in chosen_masks(log, selection, bounds, self.tz)
         ]
+        return self._in_order(node, events, self.k)
+
+    def _sequence_of_values(
+        self, node: nodes.Sequence, same: str, selections: list[Selection], bounds: Bounds
+    ) -> BoolArray:
+        """Return which customers did the steps with one value of a property: each value is a customer of its own."""
+        found = [chosen_events(self.base.events, selection, bounds, self.tz) for selection in selections]
+        columns = [events.column(same) for events in found]
+        column = joined(f"property {same!r}", columns)
+        missing = is_missing(column)
+        known = np.arange(len(column)) if missing is None else np.flatnonzero(~missing)
+        if len(known) == 0:
+            return np.zeros(self.k, dtype=np.bool_)
+        ranks = np.asarray(aggregates.ranked(column.take(known))[0], dtype=np.int64)
+        customer = np.concatenate([events.codes for events in found]).astype(np.int64)[known]
+        times = np.concatenate([events.times for events in found])[known]
+        owners, unit = np.unique(customer * (int(ranks.max()) + 1) + ranks, return_inverse=True)
+        owners //= int(ranks.max()) + 1
+        ends = np.searchsorted(known, np.cumsum([len(events) for events in found]))
+        steps = [
+            StepEvents(number, UnitTimes.of(unit[low:high], times[low:high], len(owners)), None)
+            for number, (low, high) in enumerate(itertools.pairwise([0, *ends.tolist()]))
+        ]
+        result = np.zeros(self.k, dtype=np.bool_)
+        result[owners[self._in_order(node, steps, len(owners), owners)]] = True
+        return result
+
+    def _in_order(
+        self, node: nodes.Sequence, events: list[StepEvents], k: int, owners: IntArray | None = None
+    ) -> BoolArray:
+        """Return which of k customers, or of k owned parts of customers, did the steps of a sequence."""
+        after = None if node.recent is None else self.seen_as_of.before(node.recent)
+        if owners is not None and isinstance(after, np.ndarray):
+            after = after[owners]
         pace = Pace(
             None if node.within is None else length(node.within),
             1 if node.apart is None else length(node.apart),
-            None if node.recent is None else self.seen_as_of.before(node.recent),
+            after,
         )
         if node.strict:
-            return in_strict_order(events, len(node.steps), len(node.exclude), pace, self.k)
-        return in_order(events, len(node.steps), pace, self.k)
+            return in_strict_order(events, len(node.steps), len(node.exclude), pace, k)
+        return in_order(events, len(node.steps), pace, k)
 
 
 def _of_nobody(op: str) -> Column:

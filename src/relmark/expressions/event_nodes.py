@@ -93,6 +93,10 @@ class Sequence(Expression):
     Any start counts. `within`: t_k - t_1 <= within. `apart`: t_(i+1) - t_i >= apart. `recent`: t_k is in the window
     within=recent. `exclude`: no event of these selections at a time strictly between t_1 and t_k. `strict`: between t_i
     and t_(i+1) the customer has no event of any type (times strictly between). Never unknown.
+
+    `same` names a property ("value" is the event's own value, "type" its type): all of this has to hold of the events
+    that have one value of it, as if they were a customer of their own. The steps share the value, excluded events and
+    those that break a strict order have it too, and an event without the property has no part.
     """
 
     op: ClassVar[str] = "sequence"
@@ -102,6 +106,7 @@ class Sequence(Expression):
     exclude: tuple[Selection, ...] = ()
     apart: timedelta | None = None
     recent: Span | None = None
+    same: str | None = attrs.field(default=None, validator=lambda _, __, v: _named(v, "same"))
 
     def __attrs_post_init__(self) -> None:
         """Check the number of steps and the lengths of time."""
@@ -141,9 +146,9 @@ class NotFollowedBy(Expression):
             raise InputError(f"recent is {self.recent}, not above within {self.within}: nobody could ever qualify.")
 
 
-def _named(value: object) -> None:
+def _named(value: object, argument: str = "of") -> None:
     if value is None:
         return
     if not isinstance(value, str) or not value:
-        raise InputError(f"of is {shown(value)}: the name of a property is needed.")
-    plain_text("of", value)
+        raise InputError(f"{argument} is {shown(value)}: the name of a property is needed.")
+    plain_text(argument, value)

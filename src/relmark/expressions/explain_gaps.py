@@ -14,7 +14,7 @@ from relmark.expressions.explain_parts import Gap
 from relmark.expressions.lengths import known_time, length
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program
-from relmark.expressions.scalar_events import chains_of, held_periods, span
+from relmark.expressions.scalar_events import chains_of, held_periods, shared_value, span, times_by_value
 from relmark.expressions.selection import Selection, Window
 
 __all__ = ["gap_of", "label_of", "periods_held"]
@@ -120,19 +120,36 @@ def _next_step(program: Program, person: Person, node: nodes.Sequence) -> Gap | 
     """Return which step comes next after the longest beginning that can still be completed."""
     if node.strict:
         return None
-    found = [program.finder(step)(person)[0] for step in node.steps]
-    barred = sorted({time for one in node.exclude for time in program.finder(one)(person)[0]})
+    groups = _times_of_steps(program, person, node)
     within = None if node.within is None else length(node.within)
     for done in range(len(node.steps) - 1, 0, -1):
-        chains = chains_of(found[:done], 1 if node.apart is None else length(node.apart))
-        if not chains:
-            continue
-        start = chains[-1][0]
-        if bisect_right(barred, start) < len(barred) or (within is not None and person.as_of - start >= within):
+        start = None
+        for found, barred in groups:
+            chains = chains_of(found[:done], 1 if node.apart is None else length(node.apart))
+            if not chains:
+                continue
+            begin = chains[-1][0]
+            if bisect_right(barred, begin) < len(barred) or (within is not None and person.as_of - begin >= within):
+                continue
+            start = begin if start is None else max(start, begin)  # of several values the one with most time left
+        if start is None:
             continue
         before = None if within is None else known_time(start + within + 1)
         return Gap(code="next_step", amount=float(len(node.steps) - done), of=label_of(node.steps[done]), before=before)
     return Gap(code="next_step", amount=float(len(node.steps)), of=label_of(node.steps[0]))
+
+
+def _times_of_steps(program: Program, person: Person, node: nodes.Sequence) -> list[tuple[list[list[int]], list[int]]]:
+    """Return the times of each step, and those that are excluded: once, or for each value that steps may share."""
+    events = [program.finder(one)(person) for one in (*node.steps, *node.exclude)]
+    if node.same is None:
+        parts = [[times for times, _ in events]]
+    else:
+        read = shared_value(node.same)
+        by_value = [times_by_value(one, read) for one in events]
+        parts = [[times.get(value, []) for times in by_value] for value in by_value[0]]
+    many = len(node.steps)
+    return [(own[:many], sorted({time for times in own[many:] for time in times})) for own in parts]
 
 
 def _waiting(program: Program, person: Person, node: nodes.NotFollowedBy) -> Gap | None:

@@ -16,7 +16,7 @@ from relmark.expressions.next_change import horizon
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program, natural
 from relmark.expressions.scalar_calendar import first_day, last_seen, period_number
-from relmark.expressions.scalar_events import chain_found, span
+from relmark.expressions.scalar_events import chain_found, shared_value, span
 from relmark.expressions.scalar_person import plain_value
 from relmark.expressions.unknown import unknown_parts
 from relmark.expressions.walk import children
@@ -184,6 +184,10 @@ class _Explainer:
         happened = []
         for number, step in enumerate(steps):
             times, rows = step(self.person)
+            if node.same is not None:
+                read = shared_value(node.same)
+                kept = [k for k, row in enumerate(rows) if read(row, 0) == found[2]]
+                times, rows = [times[k] for k in kept], [rows[k] for k in kept]
             # From the start of a chain on, the earliest next step is never worse; the last one is where it was found.
             last = number == len(steps) - 1
             earliest = found[1] if last else found[0] if number == 0 else chosen[-1] + apart
@@ -258,7 +262,7 @@ class _Explainer:
             case nodes.Age():
                 return "birthday", None
             case nodes.DateWindow(op=op):
-                return ("day" if op == "anniversary" else "date"), None
+                return ("day" if op in {"anniversary", "past_anniversary"} else "date"), None
         found: tuple[str, tuple[int, Any] | None] | None = None
         for part in _figures(node):
             if isinstance(part, nodes.Aggregate | nodes.LastEvent):
@@ -322,8 +326,8 @@ def _needed(node: Expression) -> Any:
             return values[:20]
         case nodes.DateWindow(duration=length) | nodes.NotFollowedBy(within=length):
             return length
-        case nodes.InPeriod(unit=unit, offset=offset):
-            return (unit, offset)
+        case nodes.InPeriod(unit=unit, offset=offset, yearly=yearly):
+            return (unit, offset, "yearly") if yearly else (unit, offset)
         case nodes.Regularly(min_periods=least):
             return least
         case nodes.Sequence(steps=steps):

@@ -284,8 +284,22 @@ class _Checker:
         for key, child in children(node):
             if isinstance(child, Selection):
                 self._selection(child, f"{path}.{key}")
+        if isinstance(node, nodes.Sequence) and node.same is not None:
+            self._shared(node, node.same, f"{path}.same")
         if isinstance(node, nodes.LastEvent):
             self._where(self._types(node.events), node.where, f"{path}.where")
+
+    def _shared(self, node: nodes.Sequence, name: str, path: str) -> None:
+        """Check the property that the steps of a sequence share: one kind, and known of the types of each step."""
+        before = len(self.problems)
+        for step in node.steps:
+            self._property_of(self._types(step), name, path)
+            if len(self.problems) > before:
+                return
+        every = {one for events in (*node.steps, *node.exclude) for one in self._types(events)}
+        if node.strict:
+            every = set(self.schema.events)
+        self._property_of(tuple(sorted(every)), name, path)
 
 
 def _brief(node: Expression) -> str:

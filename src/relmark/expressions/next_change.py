@@ -24,6 +24,7 @@ from relmark.expressions.scalar_calendar import (
     NEVER,
     Zone,
     anniversary_beside,
+    days_since_anniversary,
     days_to_anniversary,
     first_day,
     period_number,
@@ -222,11 +223,14 @@ class Changes:
         """Return the days with whose beginning, or end, a calendar test may change, those around today."""
         day = local_day(node, value, self.zone)
         if isinstance(node, nodes.InPeriod):
-            number = period_number(day, node.unit) - node.offset
+            number = period_number(today if node.yearly else day, node.unit) - (0 if node.yearly else node.offset)
             return first_day(number, node.unit), first_day(number + 1, node.unit)
         if isinstance(node, nodes.DateWindow) and node.op == "upcoming":
             return day - node.duration // timedelta(days=1) + 1, day + 1
         coming = today + days_to_anniversary(day, today)
+        if isinstance(node, nodes.DateWindow) and node.op == "past_anniversary":
+            latest = today - days_since_anniversary(day, today)
+            return latest, latest + node.duration // timedelta(days=1), coming
         before = anniversary_beside(day, coming, -1)
         if isinstance(node, nodes.Age):
             return (before, coming) if coming > today else (coming, anniversary_beside(day, coming, 1))

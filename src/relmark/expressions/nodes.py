@@ -74,7 +74,7 @@ ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 MATCHES = (
     "contains", "contains_all", "contains_any", "contains_none", "endswith", "has_word", "like", "startswith",
 )  # fmt: skip
-DATE_WINDOWS = ("anniversary", "older_than", "upcoming", "within")
+DATE_WINDOWS = ("anniversary", "older_than", "past_anniversary", "upcoming", "within")
 AGGREGATES = (
     "active_days", "count", "count_distinct", "days_since_first", "days_since_last", "exists", "first", "last", "max",
     "mean", "min", "most_frequent", "sum",
@@ -240,6 +240,8 @@ class DateWindow(Expression):
     - anniversary: the next return of the month and day of `arg`, on or after the local day of as_of, lies within d
       (whole days, at most 365), so that d = 7 days is today to the sixth day after. An instant counts by its local
       day. 29 February returns on 28 February in years without one. The year of `arg` does not matter.
+    - past_anniversary: the latest return of the month and day of `arg`, on or before the local day of as_of, lies less
+      than d back (whole days, at most 365), so that d = 7 days is today and the six days before it; otherwise as above.
     """
 
     op: str
@@ -249,8 +251,9 @@ class DateWindow(Expression):
     def __attrs_post_init__(self) -> None:
         """Check what can be checked without data."""
         duration(f"{self.op}()", self.duration)
-        if self.op == "anniversary" and (self.duration % timedelta(days=1) or self.duration > timedelta(days=365)):
-            raise InputError(f"anniversary(upcoming={self.duration}): whole days from 1 to 365 are needed.")
+        side = {"anniversary": "upcoming", "past_anniversary": "past"}.get(self.op)
+        if side and (self.duration % timedelta(days=1) or self.duration > timedelta(days=365)):
+            raise InputError(f"anniversary({side}={self.duration}): whole days from 1 to 365 are needed.")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -258,13 +261,15 @@ class InPeriod(Expression):
     """Whether a date or an instant lies in a calendar period of the base's time zone; unknown where `arg` is.
 
     The period of unit day, week (from Monday), month, quarter or year that contains as_of, moved by `offset` units: 0
-    is this month, -1 last month, 1 next month.
+    is this month, -1 last month, 1 next month. With `yearly` the year of `arg` does not matter: whether its month and
+    day return within the period, as for anniversaries (29 February on 28 February in years without one).
     """
 
     op: ClassVar[str] = "in_period"
     arg: Expression
     unit: str = attrs.field(validator=lambda _, __, v: _checked(one_of("unit", v, PERIODS)))
     offset: int = attrs.field(default=0, validator=lambda _, __, v: _checked(whole("offset", v, low=-1200, high=1200)))
+    yearly: bool = attrs.field(default=False, validator=lambda _, __, v: _flag("yearly", v))
 
 
 # Sets of people, and logic
@@ -358,6 +363,11 @@ def _named(what: str, value: object) -> None:
     if not isinstance(value, str) or not value:
         raise InputError(f"{what}({shown(value)}): a name is needed.")
     plain_text(what, value)
+
+
+def _flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InputError(f"{name} is {shown(value)}: True or False is needed.")
 
 
 def _checked(_: object) -> None:

@@ -49,7 +49,9 @@ def _operations() -> dict[str, Operation]:
         "is_null": Operation(nodes.IsNull, {"arg": "expression"}, {}),
         "is_empty": Operation(nodes.IsEmpty, {"arg": "expression"}, {}),
         "not_null": Operation(lambda arg: arg.not_null(), {"arg": "expression"}, {}),
-        "in_period": Operation(nodes.InPeriod, {"arg": "expression", "unit": "name"}, {"offset": "whole"}),
+        "in_period": Operation(
+            nodes.InPeriod, {"arg": "expression", "unit": "name"}, {"offset": "whole", "yearly": "flag"}
+        ),
         "regularly": Operation(
             nodes.Regularly,
             {"events": "selection", "min_periods": "whole", "of": "whole", "period": "period"},
@@ -63,7 +65,14 @@ def _operations() -> dict[str, Operation]:
         "sequence": Operation(
             builders.sequence,
             {"steps": "selections"},
-            {"within": "duration", "strict": "flag", "exclude": "selections", "apart": "duration", "recent": "span"},
+            {
+                "within": "duration",
+                "strict": "flag",
+                "exclude": "selections",
+                "apart": "duration",
+                "recent": "span",
+                "same": "name",
+            },
         ),
         "not_followed_by": Operation(
             nodes.NotFollowedBy,

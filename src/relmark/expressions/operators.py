@@ -156,13 +156,25 @@ class Expression:
         """Return whether the date is to come: today or later, for so many days; an instant: after as_of, by so long."""
         return nodes.DateWindow("upcoming", self, duration)
 
-    def anniversary(self, upcoming: timedelta) -> Expression:
-        """Return whether month and day return within so many days, today included: birthdays."""
+    def anniversary(self, upcoming: timedelta | None = None, *, past: timedelta | None = None) -> Expression:
+        """Return whether month and day return within so many days, or did within the past ones: birthdays.
+
+        Today is one of the days of either; one of the two is given.
+        """
+        if (upcoming is None) == (past is None):
+            raise InputError("anniversary() takes one of upcoming= and past=, such as anniversary(past=days(7)).")
+        if past is not None:
+            return nodes.DateWindow("past_anniversary", self, past)
+        assert upcoming is not None
         return nodes.DateWindow("anniversary", self, upcoming)
 
-    def in_period(self, unit: str, offset: int = 0) -> Expression:
-        """Return whether it lies in this calendar day, week, month, quarter or year; offset -1 is the last one."""
-        return nodes.InPeriod(self, unit, offset)
+    def in_period(self, unit: str, offset: int = 0, *, yearly: bool = False) -> Expression:
+        """Return whether it lies in this calendar day, week, month, quarter or year; offset -1 is the last one.
+
+        With `yearly` the year does not matter: ``field("birthday").in_period("month", yearly=True)`` is true of those
+        whose birthday is in this month.
+        """
+        return nodes.InPeriod(self, unit, offset, yearly)
 
     def age(self) -> Expression:
         """Return the completed years since a date, such as a birthday."""

@@ -17,10 +17,12 @@ __all__ = [
     "Zone",
     "anniversary_beside",
     "completed_years",
+    "days_since_anniversary",
     "days_to_anniversary",
     "first_day",
     "last_seen",
     "period_number",
+    "returns_in_period",
 ]
 
 NEVER = 1 << 62
@@ -32,6 +34,8 @@ _US = timedelta(microseconds=1)
 _FIRST_DAY, _LAST_DAY = -719_100, 2_932_800  # of the years that Python's dates have, with some room for zones
 _FAR = 100_000_000
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
+_CYCLE = {"day": 146_097, "week": 20_871, "month": 4_800, "quarter": 1_600, "year": 400}
+"""After how many periods, 400 years, the calendar is the same again, weekdays too."""
 
 
 class Dated(int):
@@ -212,6 +216,20 @@ def days_to_anniversary(day: int, today: int) -> int:
     start, year = _date(day), _date(today).year
     coming = birthday(start, year)
     return (coming if coming >= today else birthday(start, year + 1)) - today
+
+
+def days_since_anniversary(day: int, today: int) -> int:
+    """Return how many days ago another day's month and day were there before a day; 0 is that day."""
+    start, year = _date(day), _date(today).year
+    latest = birthday(start, year)
+    return today - (latest if latest <= today else birthday(start, year - 1))
+
+
+def returns_in_period(day: int, number: int, unit: str) -> bool:
+    """Return whether the month and day of a day return within the calendar period with a number."""
+    number %= _CYCLE[unit]  # so that Python's dates have it
+    first = first_day(number, unit)
+    return days_to_anniversary(day, first) < first_day(number + 1, unit) - first
 
 
 def anniversary_beside(day: int, other: int, years: int) -> int:

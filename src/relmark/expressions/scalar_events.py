@@ -13,6 +13,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
+
 from relmark.core.documents import canonical
 from relmark.core.errors import InputError
 from relmark.core.time import DAY
@@ -35,7 +37,9 @@ __all__ = [
     "not_followed_by",
     "regularly",
     "sequence",
+    "shared_value",
     "span",
+    "times_by_value",
 ]
 
 Span = Callable[[list[int], int], tuple[int, int]]
@@ -350,16 +354,63 @@ def sequence(node: nodes.Sequence, steps: list[Finder], exclude: list[Finder], z
 
 def chain_found(
     node: nodes.Sequence, steps: list[Finder], exclude: list[Finder], zone: Zone, who: Person, at: int
+) -> tuple[int, int, Value | None] | None:
+    """Return the first and the last time of steps in order and the value that they share, None where there are none."""
+    if node.same is None:
+        own = [find(who)[0] for find in (*steps, *exclude)]
+        chain = _first_chain(node, own[: len(steps)], own[len(steps) :], who.times() if node.strict else [], zone, at)
+        return None if chain is None else (*chain, None)
+    read = shared_value(node.same)
+    parts = [times_by_value(find(who), read) for find in (*steps, *exclude)]
+    every: dict[Value, set[int]] = {}
+    for name in who.types if node.strict else ():
+        for value, times in times_by_value(who.events(name), read).items():
+            every.setdefault(value, set()).update(times)
+    for value in parts[0]:
+        own = [times.get(value, []) for times in parts]
+        chain = _first_chain(node, own[: len(steps)], own[len(steps) :], sorted(every.get(value, ())), zone, at)
+        if chain is not None:
+            return (*chain, value)
+    return None
+
+
+def shared_value(name: str) -> Call:
+    """Return the property of an event that steps share; whole numbers are exact, for numbers of orders can be long."""
+    read = prop(nodes.Prop(name))
+
+    def call(row: Any, at: int) -> Value:
+        given = row.properties.get(name) if name not in {"type", "value"} else None
+        return int(given) if given.__class__ is int or isinstance(given, np.integer) else read(row, at)
+
+    return call
+
+
+def times_by_value(events: Events, read: Call) -> dict[Value, list[int]]:
+    """Return the times of events by the value of a property; those without it are left out."""
+    found: dict[Value, list[int]] = {}
+    for time, row in zip(*events, strict=True):
+        value = read(row, 0)
+        if value is not None:
+            found.setdefault(value, []).append(time)
+    return found
+
+
+def _first_chain(
+    node: nodes.Sequence,
+    found: list[list[int]],
+    excluded: list[list[int]],
+    every: list[int],
+    zone: Zone,
+    at: int,
 ) -> tuple[int, int] | None:
-    """Return the first and the last time of steps that were done in order, None where they were not."""
-    found = [find(who)[0] for find in steps]
+    """Return the first and the last time of steps in order; `every` has the different times that break a strict one."""
     found = [times[: bisect_right(times, at)] for times in found]
     if not all(found):
         return None
-    barred = sorted({time for find in exclude for time in find(who)[0]})
+    barred = sorted({time for times in excluded for time in times})
     apart = 1 if node.apart is None else length(node.apart)
     after = None if node.recent is None else last_seen(zone.before(at, node.recent))
-    for start, end in _strict_chains(who, found, apart) if node.strict else chains_of(found, apart):
+    for start, end in _strict_chains(every, found, apart) if node.strict else chains_of(found, apart):
         if after is not None and end <= after:
             continue
         if node.within is not None and end - start > length(node.within):
@@ -386,11 +437,10 @@ def chains_of(found: list[list[int]], apart: int = 1) -> list[tuple[int, int]]:
     return chains
 
 
-def _strict_chains(who: Person, found: list[list[int]], apart: int) -> list[tuple[int, int]]:
-    """Return the chains whose steps are at instants that follow each other directly among all of the person's."""
-    place = {time: k for k, time in enumerate(who.times())}
-    steps = [{place[time] for time in times} for times in found]
-    every = who.times()
+def _strict_chains(every: list[int], found: list[list[int]], apart: int) -> list[tuple[int, int]]:
+    """Return the chains whose steps are at instants that follow each other directly among all of these times."""
+    place = {time: k for k, time in enumerate(every)}
+    steps = [{place[time] for time in one} for one in found]
     last = len(steps) - 1
     return [
         (every[k], every[k + last])

@@ -29,6 +29,7 @@ __all__ = ["Moment", "Occurrence", "Person", "Value", "kind_of", "plain_value"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
+_EXACT = 2**53
 
 
 class Moment(int):
@@ -358,5 +359,8 @@ def _column_values(column: Any) -> list[Value]:
         return [plain_value("property", value) for value in column.values()]
     values = column.values().tolist()
     if column.kind == "number":
-        return [None if value != value else float(value) for value in values]  # noqa: PLR0124  (NaN)
+        return [  # a whole number beyond the exact floats stays what it is: it names something
+            None if value != value else float(value) if -_EXACT <= value <= _EXACT else value  # noqa: PLR0124  (NaN)
+            for value in values
+        ]
     return values  # type: ignore[no-any-return]

@@ -22,8 +22,10 @@ from relmark.expressions.operators import Expression
 from relmark.expressions.scalar_calendar import (
     Zone,
     completed_years,
+    days_since_anniversary,
     days_to_anniversary,
     period_number,
+    returns_in_period,
 )
 from relmark.expressions.scalar_person import Moment, Value, kind_of, plain_value
 from relmark.expressions.text_tests import text_test
@@ -326,6 +328,8 @@ def date_window(node: nodes.DateWindow, arg: Call, zone: Zone) -> Call:
             return None
         if op == "anniversary":
             return days_to_anniversary(local_day(node, value, zone), zone.day(at)) < whole_days
+        if op == "past_anniversary":
+            return days_since_anniversary(local_day(node, value, zone), zone.day(at)) < whole_days
         if op == "upcoming" and value.__class__ is date:
             return 0 <= (_day(value) - zone.day(at)) < whole_days
         when = moment_of(node, value, zone)
@@ -339,12 +343,14 @@ def date_window(node: nodes.DateWindow, arg: Call, zone: Zone) -> Call:
 
 def in_period(node: nodes.InPeriod, arg: Call, zone: Zone) -> Call:
     """Return whether a date or an instant lies in a calendar period."""
-    unit, offset = node.unit, node.offset
+    unit, offset, yearly = node.unit, node.offset, node.yearly
 
     def call(who: Any, at: int) -> bool | None:
         value = arg(who, at)
         if value is None:
             return None
+        if yearly:
+            return returns_in_period(local_day(node, value, zone), period_number(zone.day(at), unit) + offset, unit)
         return period_number(local_day(node, value, zone), unit) == period_number(zone.day(at), unit) + offset
 
     return call

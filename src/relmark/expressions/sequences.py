@@ -18,11 +18,32 @@ import numpy.typing as npt
 
 from relmark.core.partition import Partition
 
-__all__ = ["Pace", "StepEvents", "in_order", "in_strict_order"]
+__all__ = ["Pace", "StepEvents", "UnitTimes", "in_order", "in_strict_order"]
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 _BLOCK = 1 << 16
+
+
+@attrs.frozen(eq=False)
+class UnitTimes:
+    """Times of units: parts of customers that are looked at as if they were customers, such as their orders.
+
+    Parameters
+    ----------
+    time : ndarray of int64, shape (m,)
+    by_customer : tuple of ndarray
+        Positions in the order of unit and time, and where each unit starts: (m,) and (k + 1,).
+    """
+
+    time: IntArray
+    by_customer: tuple[IntArray, IntArray]
+
+    @classmethod
+    def of(cls, unit: IntArray, time: IntArray, k: int) -> UnitTimes:
+        """Return the times of k units."""
+        order = np.lexsort((time, unit))
+        return cls(time, (order, np.searchsorted(unit[order], np.arange(k + 1))))
 
 
 @attrs.frozen(eq=False)
@@ -33,13 +54,13 @@ class StepEvents:
     ----------
     number : int
         The number of the selection among those of a sequence; one of several types stands once a type.
-    part : Partition
+    part : Partition or UnitTimes
     chosen : ndarray of bool, shape (m,), optional
         Which events of the partition; all where it isn't given.
     """
 
     number: int
-    part: Partition
+    part: Partition | UnitTimes
     chosen: BoolArray | None
 
 

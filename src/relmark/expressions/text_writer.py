@@ -123,10 +123,11 @@ def _method(node: Expression) -> str:
             given = _quoted(values[0]) if single else _list(values)
             return f"{_in(arg, _ATOM)}.{op}({given}{', casefold=True' if casefold else ''})"
         case nodes.DateWindow(op=op, arg=arg, duration=duration):
-            name = "upcoming=" if op == "anniversary" else ""
-            return f"{_in(arg, _ATOM)}.{op}({name}{duration_call(duration)})"
-        case nodes.InPeriod(arg=arg, unit=unit, offset=offset):
-            return f"{_in(arg, _ATOM)}.in_period({_quoted(unit)}{f', {offset}' if offset else ''})"
+            called = {"anniversary": "anniversary(upcoming=", "past_anniversary": "anniversary(past="}.get(op, f"{op}(")
+            return f"{_in(arg, _ATOM)}.{called}{duration_call(duration)})"
+        case nodes.InPeriod(arg=arg, unit=unit, offset=offset, yearly=yearly):
+            rest = (f", {offset}" if offset else "") + (", yearly=True" if yearly else "")
+            return f"{_in(arg, _ATOM)}.in_period({_quoted(unit)}{rest})"
     raise AssertionError(f"{type(node).__name__} has no text form")
 
 
@@ -139,6 +140,8 @@ def _sequence(node: nodes.Sequence) -> str:
     if node.exclude:
         parts.append(f"exclude=[{', '.join(selection_text(item) for item in node.exclude)}]")
     parts += [f"{name}={duration_call(v)}" for name in ("apart", "recent") if (v := getattr(node, name)) is not None]
+    if node.same is not None:
+        parts.append(f"same={_quoted(node.same)}")
     return f"sequence({', '.join(parts)})"
 
 
