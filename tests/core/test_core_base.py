@@ -274,7 +274,7 @@ def test_results_of_rooms_join_by_customer():
 
 class Twice:
     def measure(self, base, as_of, shared=None):
-        shared.setdefault("calls", []).append(base.instants(as_of))
+        shared.setdefault("calls", []).append(base.as_of(as_of))
         return Column.of("x", [True, None, False]) if len(shared["calls"]) == 1 else np.arange(3)
 
 
@@ -287,8 +287,8 @@ def test_measures_are_aligned_and_share_their_work():
 
 def test_as_of_is_one_instant_or_one_a_customer():
     midnight = 1_767_225_600_000_000
-    assert base().instants("2026-01-01") == midnight
-    assert base().instants(pd.Timestamp("2026-01-01", tz="UTC")) == midnight
+    assert base().as_of("2026-01-01").clock == midnight
+    assert base().as_of(pd.Timestamp("2026-01-01", tz="UTC")).clock == midnight
     moscow = CustomerBase(customers=table(), events=log(), tz="Europe/Moscow")
     three = 3 * 3_600_000_000
     for many in (
@@ -296,17 +296,17 @@ def test_as_of_is_one_instant_or_one_a_customer():
         np.array(["2026-01-01"] * 3, "M8[D]"),
         np.array(["2026-01-01"] * 3),
         np.array([date(2026, 1, 1)] * 3, dtype=object),
-        ["2025-12-31T21:00Z", datetime(2025, 12, 31, 21, tzinfo=UTC), np.datetime64("2025-12-31T21:00")],
-        np.array(["2025-12-31T21:00"] * 3, "M8[m]"),
+        ["2025-12-31T21:00Z", datetime(2025, 12, 31, 21, tzinfo=UTC), np.datetime64("2026-01-01T00:00")],
+        np.array(["2026-01-01T00:00"] * 3, "M8[m]"),  # without a zone it is local time of the base
         pd.Series([pd.Timestamp("2026-01-01", tz="Europe/Moscow")] * 3),
-        pd.Series(np.array(["2025-12-31T21:00"] * 3, "M8[ns]")),
+        pd.Series(np.array(["2026-01-01T00:00"] * 3, "M8[ns]")),
     ):
-        assert moscow.instants(many).tolist() == [midnight - three] * 3
-    assert moscow.instants("2026-01-01") == midnight - three
+        assert moscow.as_of(many).clock.tolist() == [midnight - three] * 3
+    assert moscow.as_of("2026-01-01").clock == midnight - three
     with refused("as_of has 2 rows and the other columns 3"):
-        base().instants(["2026-01-01"] * 2)
-    with refused("as_of[1] is None"):
-        base().instants(["2026-01-01", None, "2026-01-01"])
+        base().as_of(["2026-01-01"] * 2)
+    with refused("as_of has None in row 1"):
+        base().as_of(["2026-01-01", None, "2026-01-01"])
 
 
 # ---- schemas

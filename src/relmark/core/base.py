@@ -29,7 +29,7 @@ from relmark.core.purchases import Free, OrderBy, Purchases, Refunds, purchases_
 from relmark.core.results import Rows
 from relmark.core.schema import Schema
 from relmark.core.table import CustomerTable, ItemTable
-from relmark.core.time import Instant, instant, instants, time_zone
+from relmark.core.time import Instant, time_zone
 
 __all__ = ["CustomerBase", "Measurable", "purchases_of"]
 
@@ -359,23 +359,6 @@ class CustomerBase(Frozen):
                 f"the result has no customer_id: it has {', '.join(map(repr, columns)) or 'nothing'}."
             )
         return columns
-
-    def instants(self, as_of: Instant | Sequence[Instant] | npt.NDArray[Any]) -> int | npt.NDArray[np.int64]:
-        """Return `as_of` in microseconds UTC: one instant, or one a customer, shape (n,)."""
-        column = np.asarray(as_of) if hasattr(as_of, "__array__") else as_of
-        if isinstance(column, (list, tuple)) or (isinstance(column, np.ndarray) and column.ndim):
-            if isinstance(column, np.ndarray) and column.dtype.kind == "M":
-                is_day = np.datetime_data(column.dtype)[0] in {"Y", "M", "W", "D"}
-                moments = instants("as_of", column, tz=self.tz if is_day else "UTC")
-            else:
-                each = column.tolist() if isinstance(column, np.ndarray) else column
-                names = (f"as_of[{row}]" for row in range(len(each)))
-                moments = np.array(
-                    [instant(moment, tz=self.tz, name=name) for moment, name in zip(each, names, strict=True)], np.int64
-                )
-            same_length("as_of", moments, len(self))
-            return moments
-        return instant(as_of, tz=self.tz)  # type: ignore[arg-type]
 
     def measure(
         self, expressions: Mapping[str, Measurable], *, as_of: Instant | Sequence[Instant] | npt.NDArray[Any]
