@@ -50,7 +50,7 @@ def arm_codes(arms: Any, data: Any = None) -> tuple[tuple[str, ...], IntArray]:
         arms = columns_of(data, [arms])[arms]
     if isinstance(arms, Coded):  # a missing one, -1, is the last: outside
         arms = np.append(np.asarray(arms.categories).astype(np.str_), "")[arms.codes]
-    array = np.asarray(arms)
+    array = checks.array_of("arms", arms)
     if array.ndim != 1:
         raise InputError(f"arms has shape {array.shape}: one arm per row is needed.")
     if array.dtype.kind in "iub":

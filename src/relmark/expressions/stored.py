@@ -329,7 +329,8 @@ class _Reader:
         return None
 
     def read_selection(self, value: Any, path: str) -> Selection | None:
-        any_type = isinstance(value, Mapping) and value.get("types") == "any"
+        types = value.get("types") if isinstance(value, Mapping) else None
+        any_type = isinstance(types, str) and types == "any"
         if not isinstance(value, Mapping) or not (any_type or isinstance(value.get("types"), (list, tuple))):
             hint = 'Write {"types": ["purchase"]}, or {"types": "any"} for events of every type.'
             self.fail(path, "wrong_type", f"{shown(value)} selects no events.", hint)
@@ -351,7 +352,7 @@ class _Reader:
             known = [name for name in types if name is not None]
             return _half(known, where) if known else None
         try:
-            return Selection(tuple(types), where, any_type)  # type: ignore[arg-type]
+            return Selection(tuple(types), where, any_type)
         except InputError as error:
             self.fail(path, "wrong_value", str(error))
             return None

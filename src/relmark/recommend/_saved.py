@@ -128,7 +128,7 @@ def _array(name: str, entry: Any) -> npt.NDArray[Any]:
     try:
         array = np.array(entry["values"], dtype=np.str_ if entry["dtype"] == "str" else entry["dtype"])
         return array.reshape(entry["shape"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DefinitionError(f"these values are not an array: {error}.", path=path, code="wrong_type") from None
 
 
