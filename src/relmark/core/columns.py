@@ -391,6 +391,8 @@ def _numbers_of_objects(
 def _is_float(value: Any) -> bool:
     if isinstance(value, (int, float)):
         return True
+    if isinstance(value, (complex, np.complexfloating)):
+        return False
     try:
         float(value)
     except OverflowError:

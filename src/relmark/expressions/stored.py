@@ -119,9 +119,12 @@ def _stored_word(op: str) -> str:
     return did_you_mean(op, OPERATIONS) if word is None else f" Did you mean {word!r}?"
 
 
-def _half(types: list[str], where: Expression | None) -> Selection:
+def _half(types: list[str], where: Expression | None) -> Selection | None:
     """Return the events of a selection with a problem: its parts are checked, and nothing is evaluated."""
-    selection = Selection(tuple(types), None)
+    try:
+        selection = Selection(tuple(types), None)
+    except InputError:  # names that no event has: nothing more can be checked
+        return None
     object.__setattr__(selection, "where", where)
     return selection
 
