@@ -100,7 +100,7 @@ def test_values_become_a_column_of_their_kind(name):
         ({"a": 1}, "x is {'a': 1}: a column is needed"),
         ({1, 2}, "x is {1, 2}: a column is needed"),
         (5, "x is 5: a column is needed"),
-        (np.ones((2, 2)), "x has shape (2, 2): one value a row is needed."),
+        (np.ones((2, 2)), "x has shape (2, 2): one value per row is needed."),
         ([1.0, np.inf], "x has inf in row 1: finite numbers are needed, or NaN where there is none."),
         ([None, Decimal("Infinity")], "x has inf in row 1"),
         ([1, "a"], "x has 'a' (text) in row 1 and 1 (number) in row 0: give a column one type."),

@@ -55,10 +55,10 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
             "customer_id has 9223372036854775808: ids are int64 or str.",
         ),
         ({"customer_id": [[1], [2], [3]]}, "customer_id has [1] in row 0: ids are int or str."),
-        ({"customer_id": np.ones((3, 1), int)}, "customer_id has shape (3, 1): one value a row is needed."),
+        ({"customer_id": np.ones((3, 1), int)}, "customer_id has shape (3, 1): one value per row is needed."),
         ({"customer_id": "abc"}, "customer_id is 'abc': a column is needed, one value a row."),
         ({"customer_id": {1, 2, 3}}, "customer_id is {1, 2, 3}: a column is needed"),
-        ({"customer_id": np.array(3)}, "customer_id has shape (): one value a row is needed."),
+        ({"customer_id": np.array(3)}, "customer_id has shape (): one value per row is needed."),
         ({"customer_id": iter([1, 2, 3])}, "a column is needed, one value a row."),
         ({"customer_id": ["a", "b\0", "c"]}, "which ends in a null character: remove it."),
         (
@@ -83,7 +83,7 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
         ({"value": ["1", "2", "3"]}, "value is a column of kind 'text': numbers are needed."),
         ({"value": [True, False, True]}, "value is a column of kind 'boolean': numbers are needed."),
         ({"value": [1, "2", None]}, "value has '2' (text) in row 1 and 1 (number) in row 0: give a column one type."),
-        ({"value": np.ones((3, 1))}, "value has shape (3, 1): one value a row is needed."),
+        ({"value": np.ones((3, 1))}, "value has shape (3, 1): one value per row is needed."),
         (
             {"properties": {"time": [1, 2, 3]}},
             "properties has 'time', which is a column of its own: rename the property.",

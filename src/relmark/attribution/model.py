@@ -154,7 +154,7 @@ class AttributionModel(Definition):
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
         kinds = {kind.name: kind for kind in _kinds(AttributionModel)}
         name = body.get("model")
-        if name not in kinds:
+        if not isinstance(name, str) or name not in kinds:
             hint = did_you_mean(name, kinds) if isinstance(name, str) else ""
             raise DefinitionError(
                 f"{shown(name)} is no attribution model; known are {', '.join(sorted(kinds))}.",

@@ -23,6 +23,26 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
+def array_of(name: str, values: Any) -> npt.NDArray[Any]:
+    """Return a column as a numpy array of whatever shape and type; what does not become one is refused by its name.
+
+    Lists of lists of different lengths, numbers wider than numpy's and masked values would otherwise raise what the
+    library of the column raises, or count as numbers that they hide.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(values)
+        if masked.any():
+            row = int(np.argwhere(masked)[0][0])
+            raise InputError(
+                f"{name} has a masked value in row {row}: fill what is masked first, such as with filled(numpy.nan)."
+            )
+    try:
+        return np.asarray(values)
+    except Exception as error:  # noqa: BLE001  (each library of frames raises its own)
+        said = str(error).partition("\n")[0][:120]
+        raise InputError(f"{name} is no column that numpy can hold ({said}): give one plain value per row.") from None
+
+
 def refuse_rows(name: str, bad: npt.NDArray[np.bool_], values: Any, allowed: str, remedy: str = "") -> None:
     """Raise an InputError about the first row where `bad` is true; do nothing where none is."""
     if not bad.any():
@@ -83,7 +103,7 @@ def numbers(
     missing : bool
         Whether NaN is allowed, as a missing value.
     """
-    array = np.asarray(values)
+    array = array_of(name, values)
     if array.dtype == object:
         array = _numbers_of_objects(name, array, missing=missing)
     if array.dtype.kind not in "iufb":
@@ -111,7 +131,7 @@ def _numbers_of_objects(name: str, array: npt.NDArray[np.object_], *, missing: b
     for row, value in enumerate(array.reshape(-1)):
         if missing and is_missing(value):
             flat[row] = math.nan
-        elif value is None or isinstance(value, (str, bytes, bool)):
+        elif value is None or isinstance(value, (str, bytes, bool, complex, np.complexfloating)):
             raise InputError(f"{name} has {shown(value)} in row {row}: numbers are needed.")
         else:
             try:
@@ -123,6 +143,8 @@ def _numbers_of_objects(name: str, array: npt.NDArray[np.object_], *, missing: b
 
 def same_length(name: str, array: Sequence[Any] | npt.NDArray[Any], length: int) -> None:
     """Raise where a column has not as many rows as the others."""
+    if not hasattr(array, "__len__") or getattr(array, "shape", None) == ():
+        raise InputError(f"{name} is {shown(array)}: a column is needed, one value per row.")
     if len(array) != length:
         raise InputError(f"{name} has {len(array):,} rows and the other columns {length:,}: give one value a row.")
 

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import is_missing, shown
+from relmark.core.checks import array_of, is_missing, shown
 from relmark.core.errors import InputError
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import Coded, code_texts
@@ -80,9 +80,9 @@ class Column(Frozen):
                 return Column.of(name, values.decoded())
             categories, codes = code_texts(name, values.categories.tolist())
             return Column("text", np.append(codes, -1).astype(np.int32)[values.codes], categories)
-        array = values if isinstance(values, np.ndarray) else _array(name, values)
+        array = values if type(values) is np.ndarray else _array(name, values)
         if array.ndim != 1:
-            raise InputError(f"{name} has shape {array.shape}: one value a row is needed.")
+            raise InputError(f"{name} has shape {array.shape}: one value per row is needed.")
         match array.dtype.kind:
             case "b":
                 return Column("boolean", array.astype(np.int8))
@@ -273,7 +273,7 @@ def _joined_tags(parts: Sequence[Column]) -> Column:
 def _array(name: str, values: Any) -> npt.NDArray[Any]:
     """Return a sequence as an array without guessing: what is mixed or holds None stays objects."""
     if hasattr(values, "__array__"):
-        return np.asarray(values)
+        return array_of(name, values)
     if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not isinstance(values, Iterable):
         raise InputError(f"{name} is {shown(values)}: a column is needed, one value a row.")
     items = list(values)
@@ -370,6 +370,9 @@ def _numbers_of_objects(
     name: str, values: list[Any], blank: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float64] | npt.NDArray[np.int64]:
     whole = not blank.any() and all(isinstance(value, (int, np.integer)) for value in values)
+    strange = next((k for k, value in enumerate(values) if not blank[k] and not _is_float(value)), None)
+    if strange is not None:
+        raise InputError(f"{name} has {shown(values[strange])} in row {strange}: numbers are needed.")
     try:
         if whole:
             return np.array(values, dtype=np.int64)
@@ -386,6 +389,20 @@ def _numbers_of_objects(
         row = next(k for k, value in enumerate(values) if not blank[k] and not -(2**63) <= value < 2**63)
         raise InputError(f"{name} has {shown(values[row])} in row {row}: numbers are int64 or float64.") from None
     return np.array(filled, dtype=np.float64)
+
+
+def _is_float(value: Any) -> bool:
+    if isinstance(value, (int, float)):
+        return True
+    if isinstance(value, (complex, np.complexfloating)):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return True
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _kind_of(name: str, value: Any, row: int) -> Kind:

@@ -242,6 +242,8 @@ def _check_plain(item: Any, path: str, limits: Limits) -> None:
                 item.encode()
             except UnicodeEncodeError:
                 raise DefinitionError("a string holds half a surrogate pair.", path=path, code="not_text") from None
+    elif isinstance(item, np.ndarray):
+        raise DefinitionError("an array is not JSON: give a list.", path=path, code="wrong_type")
     elif isinstance(item, float):
         if not math.isfinite(item):
             raise DefinitionError(f"{item} is not finite.", path=path, code="not_finite")
@@ -278,7 +280,7 @@ def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
     if not isinstance(document, Mapping):
         raise DefinitionError(f"a {kind} is a JSON object, not {type(document).__name__}.", code="not_object")
     found = document.get("relmark")
-    if found != kind:
+    if not isinstance(found, str) or found != kind:
         raise DefinitionError(
             f"this is {'no relmark definition' if found is None else f'a {str(found)[:64]!r}'}, not a {kind!r}.",
             path="$.relmark" if found is not None else "$",

@@ -60,6 +60,13 @@ def is_constant(argument: str, name: Any, frame: Any) -> bool:
     return True
 
 
+def _numbers_of(series: Any) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(series.to_numpy())
+    except Exception as error:  # noqa: BLE001  (each library of frames raises its own)
+        raise InputError(f"{series.name!r} has type {series.dtype}, which numpy cannot hold: {error}.") from None
+
+
 def _table(frame: Any) -> tuple[Any, Any]:
     """Return narwhals and the frame in its words, names of columns as strings."""
     try:
@@ -139,7 +146,7 @@ def _column(nw: Any, series: Any) -> Any:
         values[:] = series.to_list()
         return values
     if kind.is_numeric() or kind == nw.Boolean:
-        array = np.asarray(series.to_numpy())
+        array = _numbers_of(series)
         return array.astype(np.float64) if kind.is_decimal() else array
     values = np.empty(len(series), dtype=object)
     for row, value in enumerate(series.to_list()):  # an assignment of lists of one length would make a matrix

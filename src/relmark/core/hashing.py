@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import shown
+from relmark.core.checks import array_of, shown
 from relmark.core.errors import InputError
 
 __all__ = ["BUCKETS", "bucket_of", "hash_buckets", "hash_fraction"]
@@ -143,7 +143,7 @@ def _column(ids: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return ids as one column of integers or texts."""
     if isinstance(ids, (list, tuple)) and any(isinstance(one, str) and one.endswith("\0") for one in ids):
         ids = np.array(ids, dtype=object)
-    array = np.atleast_1d(np.asarray(ids))
+    array = np.atleast_1d(array_of("ids", ids))
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype == object:

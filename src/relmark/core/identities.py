@@ -24,6 +24,7 @@ from relmark.core.ids import Coded, id_array, is_text
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import group_order
 from relmark.core.results import ColumnarResult
+from relmark.core.time import UtcTimes
 
 __all__ = ["Identities", "Join", "resolve_identities"]
 
@@ -181,6 +182,9 @@ def resolve_identities(
         if key not in keys:
             raise InputError(f"normalize has {shown(key)}, which is none of the keys.{did_you_mean(str(key), keys)}")
     columns = columns_of(records, [*keys, *([customer_id] if customer_id else [])])
+    for key, column in columns.items():
+        if not hasattr(column, "__len__"):
+            raise InputError(f"{key} is {shown(column)}: a column is needed, one value per row.")
     n = len(columns[keys[0]])
     ways = dict(normalize or {})
     values: dict[str, tuple[npt.NDArray[np.int64], tuple[str, ...]]] = {}
@@ -241,6 +245,7 @@ def _normalized(
         raw = column.codes.astype(np.int64)
     else:
         seen: dict[Any, int] = {}
+        column = column.times if isinstance(column, UtcTimes) else column
         items = column.tolist() if isinstance(column, np.ndarray) else list(column)
         raw = np.empty(len(items), dtype=np.int64)
         for row, item in enumerate(items):

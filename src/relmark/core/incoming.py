@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import is_missing, number, one_of, refuse_rows, same_length, shown, text
+from relmark.core.checks import array_of, is_missing, number, one_of, refuse_rows, same_length, shown, text
 from relmark.core.columns import Column
 from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
@@ -164,6 +164,9 @@ def read_purchases(
                 refuse_rows(str(value), missing, amounts, "a purchase needs its money, 0 if it was free", remedy)
             dropped = {"value": int(np.count_nonzero(missing))}
             rows = np.flatnonzero(~missing)
+            columns = {name: _sequence(name, column) for name, column in columns.items()}
+            for name, column in columns.items():
+                same_length(name, column, len(amounts))
             columns = {name: kept(column, ~missing) for name, column in columns.items()}
             amounts = amounts[~missing]
     found = read_columns(
@@ -191,9 +194,12 @@ def column_names(argument: str, names: Sequence[str]) -> list[str]:
 def _sequence(name: str, column: Any) -> Any:
     if isinstance(column, (str, bytes, Mapping, set, frozenset)) or not hasattr(column, "__len__"):
         raise InputError(f"{name} is {shown(column)}: a column is needed, one value a row.")
+    column = with_zone(column)
+    if hasattr(column, "__array__") and not isinstance(column, (Coded, Column, UtcTimes)):
+        column = array_of(name, column)
     if isinstance(column, np.ndarray) and column.ndim != 1:
-        raise InputError(f"{name} has shape {column.shape}: one value a row is needed.")
-    return with_zone(column)
+        raise InputError(f"{name} has shape {column.shape}: one value per row is needed.")
+    return column
 
 
 def kept(column: Any, keep: npt.NDArray[np.bool_]) -> Any:
@@ -228,19 +234,19 @@ def _missing(column: Any) -> npt.NDArray[np.bool_]:
     if isinstance(column, Coded):
         blank = np.array([is_missing(word) or word == "" for word in column.categories.tolist()] + [True])
         return np.asarray(blank[column.codes])
-    array = np.asarray(column) if hasattr(column, "__array__") else column
+    array = array_of("column", column) if hasattr(column, "__array__") else column
     if isinstance(array, np.ndarray) and array.dtype.kind not in "OT":
         if array.dtype.kind == "U":
             return np.asarray(array == "")
         return np.isnat(array) if array.dtype.kind == "M" else np.asarray(array != array)  # noqa: PLR0124  (NaN)
-    return np.array([is_missing(item) or item == "" for item in array], dtype=np.bool_)
+    return np.array([is_missing(item) or (isinstance(item, str) and item == "") for item in array], dtype=np.bool_)
 
 
 def _whole(ids: Any) -> Any:
     """Return float ids as the integers that they are, once those with missing values are gone."""
-    array = ids if isinstance(ids, Coded) else np.asarray(ids)
+    array = ids if isinstance(ids, Coded) else array_of("customer_id", ids)
     if isinstance(array, np.ndarray) and array.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             if ((np.abs(array) <= _EXACT) & (array == np.floor(array))).all():
                 return array.astype(np.int64)
     return ids
@@ -248,13 +254,13 @@ def _whole(ids: Any) -> Any:
 
 def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.float64]:
     """Return values as float64 with NaN where there is none; infinite ones are refused unless let through."""
-    array = np.asarray(values) if hasattr(values, "__array__") else values
+    array = array_of(name, values) if hasattr(values, "__array__") else values
     if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.ndim == 1:
         if not infinite:
             refuse_rows(name, np.isinf(array), array, "finite numbers are needed, or NaN where there is none")
         return array.astype(np.float64, copy=False)  # the caller's own array is read, gathered from, and let go
     beyond = np.zeros(0, dtype=np.intp)
-    if infinite and not isinstance(values, (Coded, Column)):
+    if infinite and not isinstance(values, (Coded, Column, UtcTimes)):
         items = list(values)
         beyond = np.flatnonzero([isinstance(item, (float, np.floating)) and np.isinf(item) for item in items])
         for row in beyond.tolist():

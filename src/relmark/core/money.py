@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import FloatArray, IntArray
+from relmark.core.errors import InputError
 
 __all__ = ["exact_sums", "whole_units"]
 
@@ -49,7 +50,10 @@ def whole_units(value: FloatArray) -> tuple[IntArray, float]:
 
     Sums of all of them together fit an int64; for money beyond four million millions the unit is larger.
     """
-    total = float(np.abs(value).sum())
+    with np.errstate(over="ignore"):
+        total = float(np.abs(value).sum())
+    if not math.isfinite(total):
+        raise InputError("the money of all purchases together is beyond what a float64 holds: leave such rows out.")
     scale = _MICRO
     if total >= 2.0**62 / _MICRO:
         scale = 10.0 ** math.floor(math.log10(2.0**62 / total))

@@ -487,7 +487,8 @@ class Purchases(Frozen):
             )
         if self.refunds == "drop":
             if value is not None:
-                found["money_dropped"] = -float(value[refund].sum())
+                with np.errstate(over="ignore"):
+                    found["money_dropped"] = -float(value[refund].sum())
             return ~refund, value, quantity
         asking = np.zeros(self.n_customers, dtype=np.bool_)
         asking[customer[refund]] = True

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import is_missing, shown
+from relmark.core.checks import array_of, is_missing, shown
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.ids import Coded
 from relmark.core.zones import DAY, SECOND, local_days, local_instants, local_midnights, time_zone, to_local
@@ -277,7 +277,7 @@ def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False
         return Times(_microseconds(name, values.times, missing=missing), AWARE)
     if isinstance(values, Coded):
         return _times_of_words(name, values, tz, missing=missing)
-    array = np.asarray(values)
+    array = array_of(name, values)
     if array.ndim != 1:
         raise InputError(f"{name} has shape {array.shape}: one column of times is needed.")
     if array.dtype.kind == "M":

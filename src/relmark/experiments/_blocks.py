@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -144,8 +145,9 @@ def _shift(block: npt.NDArray[Any]) -> float:
     """
     if not len(block):
         return 0.0
-    mean, spread = float(block.mean(dtype=np.float64)), float(block.std(dtype=np.float64))
-    return 0.0 if abs(mean) <= 10.0 * spread else mean
+    with np.errstate(over="ignore", invalid="ignore"):  # near the end of float64 their squares are refused later
+        mean, spread = float(block.mean(dtype=np.float64)), float(block.std(dtype=np.float64))
+    return 0.0 if abs(mean) <= 10.0 * spread or not math.isfinite(mean) else mean
 
 
 def _by_block(

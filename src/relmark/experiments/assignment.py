@@ -302,7 +302,7 @@ def _dealt(wanted: npt.NDArray[np.float64], size: int, draw: float) -> npt.NDArr
 
 def plain_ids(ids: Sequence[Any] | npt.ArrayLike) -> npt.NDArray[Any]:
     """Return ids as an array of shape (n,)."""
-    array = np.atleast_1d(np.asarray(ids))
+    array = np.atleast_1d(checks.array_of("ids", ids))
     if array.ndim != 1:
         raise InputError(f"ids have shape {array.shape}: one column of int or str is needed.")
     return array

@@ -50,7 +50,7 @@ def arm_codes(arms: Any, data: Any = None) -> tuple[tuple[str, ...], IntArray]:
         arms = columns_of(data, [arms])[arms]
     if isinstance(arms, Coded):  # a missing one, -1, is the last: outside
         arms = np.append(np.asarray(arms.categories).astype(np.str_), "")[arms.codes]
-    array = np.asarray(arms)
+    array = checks.array_of("arms", arms)
     if array.ndim != 1:
         raise InputError(f"arms has shape {array.shape}: one arm per row is needed.")
     if array.dtype.kind in "iub":
@@ -64,7 +64,7 @@ def arm_codes(arms: Any, data: Any = None) -> tuple[tuple[str, ...], IntArray]:
 def _integer_codes(array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
     if array.dtype.kind == "b":
         array = array.view(np.int8)
-    low, high = int(array.min(initial=0)), int(array.max(initial=-1))
+    low, high = (min(0, int(array.min())), int(array.max())) if len(array) else (0, -1)
     if low < -1:
         raise InputError(f"arms has {low}: arms are whole numbers of 0 or more, and -1 for who is outside.")
     if high > 10_000:

@@ -360,7 +360,7 @@ def columns_by_name(data: Any, names: Sequence[str], length: int) -> dict[str, n
 
 
 def _number_column(name: str, values: Any, length: int) -> npt.NDArray[Any]:
-    array = np.asarray(values)
+    array = checks.array_of(name, values)
     if array.dtype == object:
         array = checks.numbers(name, array, missing=True)
     if array.dtype.kind not in "iufb" or array.ndim != 1:

@@ -174,7 +174,7 @@ def ranked_inputs(score: Any, outcome: Any, treated: Any) -> tuple[FloatArray, F
 def _test_of(score: Any, outcome: Any, arms: Any, control: Any) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
     """Return score, outcome, treated and weight of everyone whom the ranking can be judged by."""
     by_arm = isinstance(score, Mapping)
-    plain = np.asarray(arms) if not isinstance(arms, Assignment) else None
+    plain = checks.array_of("arms", arms) if not isinstance(arms, Assignment) else None
     named = plain is None or plain.dtype.kind in "UT" or any(isinstance(one, str) for one in plain.reshape(-1)[:1])
     if not by_arm and not named:
         s, y, t = ranked_inputs(score, outcome, arms)

@@ -119,9 +119,12 @@ def _stored_word(op: str) -> str:
     return did_you_mean(op, OPERATIONS) if word is None else f" Did you mean {word!r}?"
 
 
-def _half(types: list[str], where: Expression | None) -> Selection:
+def _half(types: list[str], where: Expression | None) -> Selection | None:
     """Return the events of a selection with a problem: its parts are checked, and nothing is evaluated."""
-    selection = Selection(tuple(types), None)
+    try:
+        selection = Selection(tuple(types), None)
+    except InputError:  # names that no event has: nothing more can be checked
+        return None
     object.__setattr__(selection, "where", where)
     return selection
 
@@ -329,7 +332,8 @@ class _Reader:
         return None
 
     def read_selection(self, value: Any, path: str) -> Selection | None:
-        any_type = isinstance(value, Mapping) and value.get("types") == "any"
+        types = value.get("types") if isinstance(value, Mapping) else None
+        any_type = isinstance(types, str) and types == "any"
         if not isinstance(value, Mapping) or not (any_type or isinstance(value.get("types"), (list, tuple))):
             hint = 'Write {"types": ["purchase"]}, or {"types": "any"} for events of every type.'
             self.fail(path, "wrong_type", f"{shown(value)} selects no events.", hint)
@@ -351,7 +355,7 @@ class _Reader:
             known = [name for name in types if name is not None]
             return _half(known, where) if known else None
         try:
-            return Selection(tuple(types), where, any_type)  # type: ignore[arg-type]
+            return Selection(tuple(types), where, any_type)
         except InputError as error:
             self.fail(path, "wrong_value", str(error))
             return None

@@ -29,13 +29,19 @@ _MOST_CELLS = 1 << 30
 _MOST_NUMBERS = 10_000_000
 _LARGEST_NUMBER = 100_000
 _MOST_PERIODS = 1_000_000
+_SMALLEST = 1e-100  # products and ratios of a few parameters stay within what a float64 holds
 
 
 def parameter() -> Any:
-    """Return the field of a parameter: one finite number above zero."""
+    """Return the field of a parameter: one number above zero, neither vanishing nor beyond all measure."""
 
     def convert(value: float, field: attrs.Attribute[float]) -> float:
-        return checks.positive(field.name, value)
+        found = checks.positive(field.name, value)
+        if not _SMALLEST <= found <= 1 / _SMALLEST:
+            raise InputError(
+                f"{field.name} is {found:g}: a parameter lies between {_SMALLEST:g} and {1 / _SMALLEST:g}."
+            )
+        return found
 
     return attrs.field(converter=attrs.Converter(convert, takes_field=True))
 

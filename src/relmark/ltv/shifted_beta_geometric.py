@@ -169,7 +169,7 @@ def _cohorts(customers: Any) -> tuple[bool, list[FloatArray]]:
             f"customers is {checks.shown(customers)}: give how many of one cohort are left at the start of each "
             "period, such as [1000, 869, 743], or a list of such."
         )
-    table = customers.to_numpy() if hasattr(customers, "to_numpy") else customers
+    table = checks.array_of("customers", customers) if hasattr(customers, "__array__") else customers
     nested = len(table) > 0 and np.ndim(table[0]) > 0
     cohorts = []
     for cohort in table if nested else [table]:

@@ -126,9 +126,10 @@ def _array(name: str, entry: Any) -> npt.NDArray[Any]:
     if entry["dtype"] not in _DTYPES:
         raise DefinitionError(f"dtype is one of {', '.join(_DTYPES)}.", path=f"{path}.dtype", code="wrong_type")
     try:
-        array = np.array(entry["values"], dtype=np.str_ if entry["dtype"] == "str" else entry["dtype"])
+        with np.errstate(over="raise"):
+            array = np.array(entry["values"], dtype=np.str_ if entry["dtype"] == "str" else entry["dtype"])
         return array.reshape(entry["shape"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise DefinitionError(f"these values are not an array: {error}.", path=path, code="wrong_type") from None
 
 

@@ -222,6 +222,7 @@ class Rules(Definition):
 
     def __attrs_post_init__(self) -> None:
         """Validate each rule by its name."""
+        text("category", self.category)
         if isinstance(self.exclude_bought, timedelta):
             duration("exclude_bought", self.exclude_bought)
         elif str(self.exclude_bought) not in ("never", "always"):

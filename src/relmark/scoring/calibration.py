@@ -283,7 +283,7 @@ def calibrate(
 
 def column_of_numbers(name: str, values: npt.ArrayLike) -> FloatArray:
     """Return a column of numbers out of an array, a list or a series of any library."""
-    array = np.asarray(values)
+    array = checks.array_of(name, values)
     if array.ndim != 1 or isinstance(values, (str, bytes, Mapping)):
         raise InputError(f"{name} is {checks.shown(values)}: one column of numbers is needed, one value per person.")
     if array.dtype.kind == "O" and all(isinstance(value, (bool, np.bool_)) for value in array):

@@ -123,9 +123,9 @@ def band_table(bands: Any, value: FloatArray, hit: npt.NDArray[np.bool_], level:
         names, cuts = read_bands(bands)
         code = band_codes(value, cuts)
     else:
-        given = np.asarray(bands)
+        given = checks.array_of("bands", bands)
         checks.same_length("bands", given, len(value))
-        if given.dtype.kind == "O":
+        if given.dtype.kind == "O" and all(isinstance(one, str) for one in given):
             given = given.astype(np.str_)
         if given.dtype.kind != "U":
             raise InputError(f"bands has dtype {given.dtype}: names, or a mapping of name to lowest score, are needed.")
