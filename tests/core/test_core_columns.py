@@ -96,7 +96,7 @@ def test_values_become_a_column_of_their_kind(name):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ("abc", "x is 'abc': a column is needed, one value a row."),
+        ("abc", "x is 'abc': a column is needed, one value per row."),
         ({"a": 1}, "x is {'a': 1}: a column is needed"),
         ({1, 2}, "x is {1, 2}: a column is needed"),
         (5, "x is 5: a column is needed"),

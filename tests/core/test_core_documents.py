@@ -56,7 +56,7 @@ def test_a_model_of_numbers_is_stored_as_its_parameters():
     line = Line(slope=1, intercept=-0.5, note="kept out")
     assert line.to_dict() == {"relmark": "line", "version": 1, "slope": 1.0, "intercept": -0.5}
     assert Line.from_json(line.to_json()) == Line(slope=1, intercept=-0.5)
-    with pytest.raises(DefinitionError, match=r"\$\.slope: True is no number"):
+    with pytest.raises(DefinitionError, match=r"\$\.slope: True is not a number"):
         Line.from_dict({"relmark": "line", "version": 1, "slope": True, "intercept": 1})
 
 

@@ -38,8 +38,8 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"customer_id": [1, 2]}, "time has 3 rows and the other columns 2: give one value a row."),
-        ({"value": [1.0]}, "value has 1 rows and the other columns 3: give one value a row."),
+        ({"customer_id": [1, 2]}, "time has 3 rows and the other columns 2: give one value per row."),
+        ({"value": [1.0]}, "value has 1 rows and the other columns 3: give one value per row."),
         ({"properties": {"sku": ["x"]}}, "properties['sku'] has 1 rows and the other columns 3"),
         ({"customer_id": [1, None, 3]}, "customer_id is missing in row 1: drop these rows."),
         ({"customer_id": ["a", "", "b"]}, "customer_id is an empty string in row 1: drop these rows or name them."),
@@ -56,10 +56,10 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
         ),
         ({"customer_id": [[1], [2], [3]]}, "customer_id has [1] in row 0: ids are int or str."),
         ({"customer_id": np.ones((3, 1), int)}, "customer_id has shape (3, 1): one value per row is needed."),
-        ({"customer_id": "abc"}, "customer_id is 'abc': a column is needed, one value a row."),
+        ({"customer_id": "abc"}, "customer_id is 'abc': a column is needed, one value per row."),
         ({"customer_id": {1, 2, 3}}, "customer_id is {1, 2, 3}: a column is needed"),
         ({"customer_id": np.array(3)}, "customer_id has shape (): one value per row is needed."),
-        ({"customer_id": iter([1, 2, 3])}, "a column is needed, one value a row."),
+        ({"customer_id": iter([1, 2, 3])}, "a column is needed, one value per row."),
         ({"customer_id": ["a", "b\0", "c"]}, "which ends in a null character: remove it."),
         (
             {"time": np.array(["2026-01-05", "NaT", "2026-01-03"], "M8[D]")},

@@ -17,13 +17,10 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from relmark.attribution._touches import weighted
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import ConvergenceError
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 _DENSE = 320  # up to so many states one inverse costs less than the iteration
 _DENSE_LIMIT = 4_000  # states whose inverse still fits in 128 MB: the way out where the iteration is slow

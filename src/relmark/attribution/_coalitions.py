@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from relmark.core.checks import FloatArray
 
 
 def subset_sums(amounts: FloatArray) -> FloatArray:

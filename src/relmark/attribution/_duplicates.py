@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import IntArray
 from relmark.core.ordering import stable_order
 
 Codes = npt.NDArray[np.int32]
-IntArray = npt.NDArray[np.int64]
 
 _BLOCK = 1 << 13  # journeys whose arrays stay in the cache
 _BASE = 0xD1342543DE82EF95  # odd: it has an inverse modulo 2**64

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from relmark.attribution._touches import ranges
 from relmark.core.as_of import AsOf, read_as_of
 from relmark.core.base import CustomerBase
-from relmark.core.checks import one_of, shown, text
+from relmark.core.checks import BoolArray, FloatArray, IntArray, one_of, shown, text
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.log import EventLog
@@ -31,9 +31,6 @@ from relmark.core.time import Instant, local_days, local_midnights
 from relmark.expressions import Expression, Selection, event
 from relmark.expressions.event_rows import Bounds, EventScope, chosen_events
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
 Chosen: TypeAlias = Selection | str | Sequence[Selection | str]
 """Events, by their type or as ``event("visit", where=...)``; one kind or several."""
 

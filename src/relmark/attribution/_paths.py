@@ -19,10 +19,8 @@ from relmark.attribution._duplicates import distinct_paths
 from relmark.attribution._tokens import Tokens, split_codes
 from relmark.attribution._touches import weighted
 from relmark.attribution.journey_columns import refuse_lone_value
-from relmark.core.checks import numbers, shown
+from relmark.core.checks import IntArray, numbers, shown
 from relmark.core.errors import InputError
-
-IntArray = npt.NDArray[np.int64]
 
 _SAMPLE = 1_024
 _FEW = 0.1  # distinct strings of a sample: below it, a dictionary finds equal strings faster

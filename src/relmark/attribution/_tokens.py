@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
+from relmark.core.checks import IntArray
+
 Words = npt.NDArray[np.uint64]
 
 _MOST_WORDS = 8  # names of up to 64 bytes

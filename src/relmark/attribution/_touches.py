@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import BoolArray, FloatArray, IntArray
 from relmark.core.ordering import group_order
 from relmark.core.time import duration
 
 Codes = npt.NDArray[np.int32]
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _BLOCK = 1 << 16  # journeys whose arrays of a few hundred kilobytes stay in the cache
 

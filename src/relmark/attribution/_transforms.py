@@ -14,14 +14,11 @@ from relmark.attribution._paths import code_names, keep_touches
 from relmark.attribution._touches import first_of_channel, repeats, weighted
 from relmark.attribution.journey_columns import JourneyColumns
 from relmark.core.as_of import AsOf, read_as_of
-from relmark.core.checks import shown
+from relmark.core.checks import BoolArray, IntArray, shown
 from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import order_by
 from relmark.core.spans import Span, check_span, earlier
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
 
 
 def places_of(j: JourneyColumns, argument: str, names: str | Iterable[str]) -> npt.NDArray[np.int64]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.attribution.returns import ChannelReturns, channel_returns
-from relmark.core.checks import number, shown
+from relmark.core.checks import FloatArray, number, shown
 from relmark.core.errors import InputError
 from relmark.core.formats import format_number
 from relmark.core.frozen import owned
@@ -25,7 +25,6 @@ from relmark.core.results import ColumnarResult
 
 __all__ = ["Credit", "CreditComparison", "TouchCredit", "compare"]
 
-FloatArray = npt.NDArray[np.float64]
 
 NO_VALUE = "the journeys have no value"
 NOT_INCREMENTAL = (

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import numbers, refuse_rows, same_length, shown
+from relmark.core.checks import FloatArray, IntArray, numbers, refuse_rows, same_length, shown
 from relmark.core.errors import InputError
 from relmark.core.frozen import locked, owned
 from relmark.core.results import ColumnarResult, Result
@@ -17,8 +17,6 @@ from relmark.core.results import ColumnarResult, Result
 __all__ = ["JourneyColumns"]
 
 Codes = npt.NDArray[np.int32]
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 _PRINTED = 60  # characters of a path in a table
 

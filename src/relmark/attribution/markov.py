@@ -23,7 +23,7 @@ from relmark.attribution.journeys import Journeys
 from relmark.attribution.model import AttributionModel, by_effects, checked, credit_of, effect_weights
 from relmark.attribution.order_selection import order_selection
 from relmark.attribution.transitions import TransitionCounts
-from relmark.core.checks import generator, numbers, shown, whole
+from relmark.core.checks import FloatArray, IntArray, generator, numbers, shown, whole
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.frozen import owned
@@ -32,8 +32,6 @@ from relmark.core.results import ColumnarResult, Result
 
 __all__ = ["Markov", "MarkovModel", "TransitionMatrix"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 CONVERSION, NULL = "(conversion)", "(null)"
 

@@ -9,20 +9,17 @@ from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
 from relmark.attribution._touches import divided, journey_of_touch, normalized, position_of_touch, times_met
 from relmark.attribution.credit import NO_VALUE, Credit, TouchCredit
 from relmark.attribution.journeys import Journeys
-from relmark.core.checks import fraction, generator, shown, whole
+from relmark.core.checks import FloatArray, fraction, generator, shown, whole
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.names import did_you_mean
 from relmark.core.time import duration_text, parse_duration
 
 __all__ = ["AttributionModel"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True)

@@ -12,19 +12,15 @@ from typing import Any
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
 from relmark.attribution._touches import journey_of_touch, weighted
 from relmark.attribution.journeys import Journeys
 from relmark.attribution.transitions import TransitionCounts, _states
-from relmark.core.checks import whole
+from relmark.core.checks import FloatArray, IntArray, whole
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.results import ColumnarResult
 
 __all__ = ["OrderSelection", "order_selection"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -11,12 +11,10 @@ import numpy.typing as npt
 from relmark.attribution._touches import divided, first_of_channel, journey_of_touch, weighted
 from relmark.attribution._transforms import merged
 from relmark.attribution.journey_columns import JourneyColumns
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.results import ColumnarResult, Result
 
 __all__ = ["ChannelSets", "FirstAndLast", "Overlap"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 def _beside(title: str, names: npt.NDArray[np.str_], matrix: FloatArray) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from relmark.attribution._touches import divided, first_of_channel, journey_of_touch, span, summed_at, weighted
 from relmark.attribution._transforms import merged as merged_fields
 from relmark.attribution.journey_columns import JourneyColumns
-from relmark.core.checks import whole
+from relmark.core.checks import FloatArray, IntArray, whole
 from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.core.time import days, duration
@@ -26,9 +26,6 @@ __all__ = [
     "TopPaths",
     "TouchesToConversion",
 ]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.attribution._touches import divided
-from relmark.core.checks import number
+from relmark.core.checks import FloatArray, number
 from relmark.core.results import ColumnarResult
 
 __all__ = ["ChannelReturns"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

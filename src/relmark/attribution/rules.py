@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
 from relmark.attribution._touches import (
     Block,
@@ -26,7 +25,7 @@ from relmark.attribution._touches import (
 )
 from relmark.attribution.journeys import Journeys
 from relmark.attribution.model import AttributionModel
-from relmark.core.checks import number, shown
+from relmark.core.checks import FloatArray, IntArray, number, shown
 from relmark.core.errors import InputError
 from relmark.core.time import days, duration
 
@@ -40,9 +39,6 @@ __all__ = [
     "PositionBased",
     "TimeDecay",
 ]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 Some = Journeys | Block  # what a rule reads of journeys, a block of them has too

@@ -27,12 +27,11 @@ from relmark.attribution._touches import (
 )
 from relmark.attribution.journeys import Journeys
 from relmark.attribution.model import AttributionModel, by_effects, effect_weights
-from relmark.core.checks import number, one_of
+from relmark.core.checks import FloatArray, number, one_of
 from relmark.core.errors import InputError
 
 __all__ = ["Shapley"]
 
-FloatArray = npt.NDArray[np.float64]
 
 MOST_CHANNELS = 22
 _MOST_CELLS = 1 << 26

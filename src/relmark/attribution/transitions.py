@@ -16,7 +16,7 @@ import numpy.typing as npt
 from relmark.attribution._paths import code_names
 from relmark.attribution._touches import weighted
 from relmark.attribution.journeys import Journeys
-from relmark.core.checks import whole
+from relmark.core.checks import FloatArray, IntArray, whole
 from relmark.core.errors import InputError
 from relmark.core.frozen import owned
 from relmark.core.results import Result
@@ -24,8 +24,6 @@ from relmark.core.results import Result
 __all__ = ["TransitionCounts"]
 
 Codes = npt.NDArray[np.int32]
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 _SMALL = 1 << 16  # moves whose table stays in the cache beside a block of journeys
 _BLOCK = 1 << 14

@@ -15,14 +15,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import same_length
+from relmark.core.checks import IntArray, same_length
 from relmark.core.spans import CalendarSpan, Span, days_before, earlier, length, whole_days
 from relmark.core.time import DATE, Instant, UtcTimes, instant_text, read_instant, read_times, with_zone
 from relmark.core.zones import DAY, local_days, local_midnights, to_local
 
 __all__ = ["AsOf", "AsOfGiven", "read_as_of"]
 
-IntArray = npt.NDArray[np.int64]
 AsOfGiven: TypeAlias = Instant | Sequence[Instant] | npt.NDArray[np.datetime64] | npt.NDArray[np.object_]
 
 

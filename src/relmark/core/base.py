@@ -334,7 +334,7 @@ class CustomerBase(Frozen):
                 f"({int(np.count_nonzero(rows < 0)):,} such): build the base with them, or leave them out."
             )
         if len(np.unique(rows)) < len(rows):
-            raise InputError("the result has a customer twice: one row a customer is needed.")
+            raise InputError("the result has a customer twice: one row per customer is needed.")
         if isinstance(names, Mapping):
             chosen = dict(names)
         else:
@@ -370,7 +370,7 @@ class CustomerBase(Frozen):
         expressions : mapping of str to expression
             Numeric, boolean or text expressions, by the name of the column they make.
         as_of : instant, or array_like of instants, shape (n,)
-            What each may know: nothing after it is seen. One for all, or one a customer.
+            What each may know: nothing after it is seen. One for all, or one per customer.
 
         Returns
         -------

@@ -95,7 +95,7 @@ def numbers(
     name : str
         The argument, as the caller wrote it.
     values : array_like
-        Numbers, one a row; a scalar becomes one row.
+        Numbers, one per row; a scalar becomes one row.
     length : int, optional
         The number of rows that other columns have.
     low, high, above : float
@@ -146,7 +146,7 @@ def same_length(name: str, array: Sequence[Any] | npt.NDArray[Any], length: int)
     if not hasattr(array, "__len__") or getattr(array, "shape", None) == ():
         raise InputError(f"{name} is {shown(array)}: a column is needed, one value per row.")
     if len(array) != length:
-        raise InputError(f"{name} has {len(array):,} rows and the other columns {length:,}: give one value a row.")
+        raise InputError(f"{name} has {len(array):,} rows and the other columns {length:,}: give one value per row.")
 
 
 def number(

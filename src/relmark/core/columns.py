@@ -275,7 +275,7 @@ def _array(name: str, values: Any) -> npt.NDArray[Any]:
     if hasattr(values, "__array__"):
         return array_of(name, values)
     if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is {shown(values)}: a column is needed, one value a row.")
+        raise InputError(f"{name} is {shown(values)}: a column is needed, one value per row.")
     items = list(values)
     kinds = set(map(type, items))
     if kinds in ({int}, {float}, {bool}):

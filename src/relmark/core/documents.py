@@ -362,7 +362,7 @@ class NumbersDefinition(Definition):
         check_keys(body, required=names, what=cls.kind)
         for name in names:
             if isinstance(body[name], bool) or not isinstance(body[name], (int, float)):
-                raise DefinitionError(f"{body[name]!r} is no number.", path=f"$.{name}", code="wrong_type")
+                raise DefinitionError(f"{body[name]!r} is not a number.", path=f"$.{name}", code="wrong_type")
         return cls(**body)
 
 

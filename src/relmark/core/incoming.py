@@ -193,7 +193,7 @@ def column_names(argument: str, names: Sequence[str]) -> list[str]:
 
 def _sequence(name: str, column: Any) -> Any:
     if isinstance(column, (str, bytes, Mapping, set, frozenset)) or not hasattr(column, "__len__"):
-        raise InputError(f"{name} is {shown(column)}: a column is needed, one value a row.")
+        raise InputError(f"{name} is {shown(column)}: a column is needed, one value per row.")
     column = with_zone(column)
     if hasattr(column, "__array__") and not isinstance(column, (Coded, Column, UtcTimes)):
         column = array_of(name, column)

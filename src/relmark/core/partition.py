@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import IntArray
 from relmark.core.columns import Column
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import Codes
@@ -19,7 +20,6 @@ from relmark.core.zones import DAY, local_days, local_midnights, to_local
 
 __all__ = ["Partition"]
 
-IntArray = npt.NDArray[np.int64]
 _GLANCE = 1_024  # rows looked at first: most columns have a value among them
 _BLOCK = 1 << 12
 

@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import shown
+from relmark.core.checks import BoolArray, IntArray, shown
 from relmark.core.columns import Column, joined
 from relmark.core.errors import InputError
 from relmark.core.ordering import group_order
@@ -19,8 +19,6 @@ from relmark.core.time import SECOND, duration
 
 __all__ = ["sessions"]
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 _CARRIED = ("page", "channel", "campaign")
 
 

@@ -11,9 +11,8 @@ from typing import Any, TypeAlias
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
-from relmark.core.checks import shown, whole
+from relmark.core.checks import IntArray, shown, whole
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.core.zones import DAY, first_instants, to_local
@@ -34,7 +33,6 @@ __all__ = [
     "whole_days",
 ]
 
-IntArray = npt.NDArray[np.int64]
 _MOST_DAYS = 366 * 10_000
 _US = timedelta(microseconds=1)
 LONGEST = 1 << 59

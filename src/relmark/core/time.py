@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import array_of, is_missing, shown
+from relmark.core.checks import IntArray, array_of, is_missing, shown
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.ids import Coded
 from relmark.core.zones import DAY, SECOND, local_days, local_instants, local_midnights, time_zone, to_local
@@ -50,7 +50,6 @@ __all__ = [
 ]
 
 Instant: TypeAlias = datetime | date | np.datetime64 | str
-IntArray = npt.NDArray[np.int64]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()

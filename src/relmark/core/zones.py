@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import shown
+from relmark.core.checks import IntArray, shown
 from relmark.core.errors import InputError
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "to_local",
 ]
 
-IntArray = npt.NDArray[np.int64]
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND

@@ -233,7 +233,7 @@ def _asked(whole: Mapping[str, Expression | Selection], table: _Table) -> list[s
 def _everybody(
     nw: Any, happened: _Table, people: _Table | None, customer_id: str, whole: Mapping[str, Expression | Selection]
 ) -> Any:
-    """Return one row a customer, with fields: those of customers, and those whom only the events have."""
+    """Return one row per customer, with fields: those of customers, and those whom only the events have."""
     seen = happened.frame.select(customer_id).filter(~nw.col(customer_id).is_null()).unique()
     if people is None:
         return seen

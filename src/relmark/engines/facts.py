@@ -175,7 +175,7 @@ class Facts:
         return self._grouped(f"{edge}_value", "min")
 
     def table(self, events: Any, customer_id: str) -> Any:
-        """Return the lazy frame of figures, one row a customer who has an event that counts."""
+        """Return the lazy frame of figures, one row per customer who has an event that counts."""
         nw = self.nw
         seen = self.compared("le", self.time, int(self.as_of.seen))
         frame = events.filter(seen if self.every_type else nw.col(self.type).is_in(sorted(self.types)) & seen)

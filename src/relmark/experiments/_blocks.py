@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from relmark.core.checks import FloatArray, IntArray
 
 ROWS = 8_192  # rows of a cell at once: OpenBLAS wakes its threads for dot products of more than 10,000
 PIECE = 262_144  # rows of deviations that are kept at once where there are many cells

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from relmark.core.checks import FloatArray
 from relmark.experiments import _means, _shares, proportions
 from relmark.experiments._critical import Critical
 from relmark.experiments._skewness import skewness_notes
 from relmark.experiments.metrics import Mean, Metric, Proportion, Ratio
 from relmark.experiments.moments import Moments
-
-FloatArray = npt.NDArray[np.float64]
 
 # Intervals of a ratio are asymptotic: Student's quantile only guards small samples, and from here on it differs from
 # the normal one by less than two in ten thousand.

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+from relmark.core.checks import BoolArray, FloatArray
 
 COLLINEAR = 1e-10  # what is left of a covariate's variance beside the others, below which it says nothing of its own
 EXACT = 1e-13  # what is left of a variance below this share of it is rounding

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.experiments import _means, proportions
 from relmark.experiments._critical import Critical
 from relmark.experiments.metrics import Proportion
 from relmark.experiments.moments import Moments
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def sequential_shares(

@@ -15,7 +15,7 @@ Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
 def name(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Refuse what is no text, or an empty one."""
+    """Refuse what is not a text, or is empty."""
     checks.text(attribute.name, value)
 
 

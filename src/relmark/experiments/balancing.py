@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import FloatArray
 from relmark.core.formats import format_number
 from relmark.core.results import ColumnarResult
 from relmark.experiments.analysis import analyze
@@ -19,8 +20,6 @@ from relmark.experiments.moments import Moments
 from relmark.experiments.validity import Check
 
 __all__ = ["Balance", "balance"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 from scipy.special import betainc, betaincinv, ndtr, ndtri
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
@@ -19,8 +19,6 @@ from relmark.experiments.effect_table import EffectTable
 from relmark.experiments.metrics import Proportion
 
 __all__ = ["Posterior", "beta_binomial", "normal_posterior"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import IntArray
 from relmark.core.errors import InputError
 from relmark.core.frames import columns_of
 from relmark.core.ids import Coded, code_texts
@@ -15,8 +16,6 @@ from relmark.core.names import did_you_mean
 from relmark.experiments.assignment import Assignment
 
 __all__ = ["Cells", "arm_codes", "control_of", "segment_codes", "two_arms"]
-
-IntArray = npt.NDArray[np.int64]
 
 
 class Cells(NamedTuple):

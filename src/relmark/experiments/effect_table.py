@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.core.formats import format_number
 from relmark.core.intervals import Estimate, Interval
@@ -22,7 +23,6 @@ from relmark.experiments.validity import Check
 
 __all__ = ["EffectTable"]
 
-FloatArray = npt.NDArray[np.float64]
 TextArray = npt.NDArray[np.str_]
 
 _HEADS = ("treatment", "difference", "relative", "p")
@@ -35,7 +35,7 @@ OBSERVED = (
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class EffectTable(ColumnarResult):
-    """Every comparison of a test, one a row: metric, arm, everybody first and then each segment.
+    """Every comparison of a test, one per row: metric, arm, everybody first and then each segment.
 
     Attributes
     ----------

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.special import chdtrc
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import ColumnarResult
@@ -22,8 +23,6 @@ from relmark.experiments.metrics import Mean, Metric, Proportion, check_metrics
 from relmark.experiments.moments import Moments
 
 __all__ = ["InteractionTests", "interaction_tests", "post_stratified"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

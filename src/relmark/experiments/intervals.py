@@ -7,10 +7,10 @@ Wald's covers far less than it says where one arm is small and events are rare, 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.intervals import Interval
 from relmark.core.shares import wilson
 from relmark.experiments.proportions import agresti_caffo, counted, miettinen_nurminen, newcombe
@@ -21,8 +21,6 @@ __all__ = [
     "newcombe_interval",
     "wilson_interval",
 ]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def wilson_interval(x: int, n: int, *, level: float = 0.95) -> Interval:

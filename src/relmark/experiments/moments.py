@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.frames import columns_of
 from relmark.core.frozen import owned
@@ -26,8 +27,6 @@ from relmark.experiments.cells import Cells, arm_codes, segment_codes
 
 __all__ = ["Moments"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 ROUNDING = 16 * np.finfo(np.float64).eps
 

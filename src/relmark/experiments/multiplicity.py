@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.formats import format_number
 from relmark.experiments._comparisons import compared_rows
 from relmark.experiments.effect_table import EffectTable
 
 __all__ = ["adjust", "adjusted_p_values"]
 
-FloatArray = npt.NDArray[np.float64]
 
 METHODS = ("holm", "benjamini-hochberg")
 

@@ -8,7 +8,6 @@ from typing import Any, Unpack
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 from scipy.special import nctdtr, ndtr, ndtri, stdtrit
 
 from relmark.core import checks
@@ -21,7 +20,6 @@ from relmark.experiments.metrics import Metric, Proportion, check_metrics
 
 __all__ = ["SampleSize", "detectable_effect", "power", "sample_size"]
 
-FloatArray = npt.NDArray[np.float64]
 
 _MOST = 1e12
 _NORMAL_FROM = 5_000.0

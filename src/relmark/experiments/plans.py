@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.formats import format_number
 from relmark.core.results import ColumnarResult
 from relmark.experiments.design import DesignArgs
@@ -18,8 +19,6 @@ from relmark.experiments.metrics import Metric
 from relmark.experiments.planning import SampleSize, detectable_effect, power, sample_size
 
 __all__ = ["Plan"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

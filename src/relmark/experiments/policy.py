@@ -9,15 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import BoolArray, FloatArray
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
 from relmark.experiments import _means
 from relmark.experiments.uplift import ranked_inputs
 
 __all__ = ["PolicyValue", "policy_value"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -10,10 +10,9 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.core.shares import wilson
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def fisher_test(x1: int, n1: int, x2: int, n2: int, *, alternative: str = "two-sided") -> float:
@@ -62,7 +61,7 @@ def boschloo_test(x1: int, n1: int, x2: int, n2: int, *, alternative: str = "two
         return math.nan
     if int(a + b) in {0, int(m + n)}:
         return 1.0  # every table with these margins looks the same
-    # scipy conditions on columns: one column a group.
+    # scipy conditions on columns: one column per group.
     found = boschloo_exact([[int(a), int(b)], [int(m - a), int(n - b)]], alternative=_alternative(alternative))
     return float(min(found.pvalue, 1.0))
 

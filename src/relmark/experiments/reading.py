@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.base import CustomerBase, Measurable
+from relmark.core.checks import BoolArray
 from relmark.core.errors import InputError
 from relmark.core.spans import Span
 from relmark.experiments.metrics import Metric, Proportion, Ratio
@@ -27,8 +28,6 @@ from relmark.expressions import Expression, Selection
 from relmark.expressions.walk import walk
 
 __all__ = ["Divisions", "Figures", "read_figures", "segment_labels"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 class Divided(Protocol):

@@ -17,6 +17,7 @@ from scipy.special import ndtr, ndtri
 
 from relmark.core import checks
 from relmark.core.assignment import role_seed
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.frozen import owned
 from relmark.core.hashing import hash_buckets
@@ -32,7 +33,6 @@ from relmark.experiments.soundness import needs_rows
 
 __all__ = ["BootstrapSums", "bootstrap_effect", "permutation_test"]
 
-FloatArray = npt.NDArray[np.float64]
 
 _BYTES = 32 << 20  # of resampled counts at a time
 

@@ -13,10 +13,10 @@ from functools import lru_cache
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 from scipy.special import log_ndtr, ndtr, ndtri
 
 from relmark.core import checks
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.core.frozen import owned
 from relmark.core.results import ColumnarResult
@@ -24,7 +24,6 @@ from relmark.experiments import _validators
 
 __all__ = ["ConfidenceSequence", "SpendingPlan", "alpha_spending", "constant_bounds", "peeking_error"]
 
-FloatArray = npt.NDArray[np.float64]
 
 SPENDING = ("obrien-fleming", "pocock")
 

@@ -27,8 +27,6 @@ __all__ = [
     "sample_large_enough",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-
 
 def contamination(
     arms: Assignment | npt.ArrayLike,

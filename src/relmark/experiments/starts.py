@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.as_of import AsOfGiven, read_as_of
 from relmark.core.base import CustomerBase
+from relmark.core.checks import BoolArray, IntArray
 from relmark.core.errors import InputError
 from relmark.core.frames import columns_of
 from relmark.core.spans import CalendarSpan, Span, days_before, earlier, length, whole_days
@@ -20,8 +20,6 @@ from relmark.core.zones import local_days, to_local
 
 __all__ = ["FIRST", "StartGiven", "Starts", "counts_days", "given_of", "shifted_days", "starts_of"]
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 StartGiven: TypeAlias = AsOfGiven | Mapping[Any, Instant]
 
 _NAT = np.iinfo(np.int64).min

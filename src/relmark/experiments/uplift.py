@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.checks import BoolArray, FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import ColumnarResult
@@ -25,8 +26,6 @@ from relmark.experiments.soundness import needs_rows
 
 __all__ = ["UpliftCurve", "UpliftGroups", "uplift_curve", "uplift_groups"]
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 TIED = 1e-12  # scores that differ by less than this share of their size are equal
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
 from relmark.core.base import CustomerBase
+from relmark.core.checks import BoolArray, IntArray
 from relmark.core.log import EventLog
 from relmark.core.ordering import small_codes
 from relmark.core.partition import Partition
@@ -37,8 +37,6 @@ __all__ = [
     "window_before",
 ]
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 _NAT = np.iinfo(np.int64).min
 

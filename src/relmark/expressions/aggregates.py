@@ -11,6 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import BoolArray, FloatArray, IntArray
 from relmark.core.columns import Column
 
 __all__ = [
@@ -26,9 +27,6 @@ __all__ = [
     "smallest_of_time",
 ]
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.integer]
 NEVER = np.iinfo(np.int64).min
 _MANY = 131_072  # customers from which bincount's eight bytes each no longer stay in the cache
@@ -46,7 +44,7 @@ def counts(codes: Codes, k: int) -> npt.NDArray[np.integer]:
     small = np.zeros(k, dtype=np.uint8)
     for low in range(0, len(codes), _BLOCK):
         np.add.at(small, codes[low : low + _BLOCK].astype(np.int64, copy=False), np.uint8(1))
-    # Three times as fast as in 64 bits; a sum that doesn't fit them is no number of events either.
+    # Three times as fast as in 64 bits; a sum that doesn't fit them is not a number of events either.
     if len(codes) < 256 or int(small.sum(dtype=np.uint32)) == len(codes):
         return small
     return np.bincount(codes, minlength=k)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import IntArray
+
 __all__ = [
     "completed_years",
     "day_number",
@@ -17,8 +19,6 @@ __all__ = [
     "returns_in_period",
     "year_month_day",
 ]
-
-IntArray = npt.NDArray[np.int64]
 
 
 def year_month_day(day: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:

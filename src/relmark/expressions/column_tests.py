@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import BoolArray, IntArray
 from relmark.core.columns import Column
 from relmark.core.time import instant, local_days, local_midnights
 from relmark.expressions.literals import LiteralValue, literal_kind
@@ -33,8 +34,6 @@ __all__ = [
     "matches",
 ]
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 _NAT = np.iinfo(np.int64).min
 _EXACT = 2**53
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {

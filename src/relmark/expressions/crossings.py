@@ -93,7 +93,7 @@ def first_change(sign: Callable[[int], Any], at: int, end: int, near: list[float
     Parameters
     ----------
     sign : callable
-        What is compared, as a function of an instant; between two neighbours of `near` it changes at most once.
+        What is compared, as a function of an instant; between two neighbors of `near` it changes at most once.
     at, end : int
         Microseconds.
     near : list of float

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from relmark.core.as_of import AsOf
 from relmark.core.assignment import role_seed
 from relmark.core.base import CustomerBase
+from relmark.core.checks import BoolArray, IntArray
 from relmark.core.columns import Column, joined
 from relmark.core.hashing import hash_buckets
 from relmark.core.spans import repeated
@@ -38,8 +39,6 @@ from relmark.expressions.walk import check_depth
 
 __all__ = ["BaseScope", "measure"]
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 _ZERO = {"count", "sum", "active_days", "count_distinct"}  # what someone without events has 0 of
 _PLAIN = (nodes.Literal, nodes.Field, nodes.Everyone, nodes.SegmentRef)
 
@@ -131,9 +130,9 @@ class BaseScope(Scope):
                 return Truth(hash_buckets(self.base.customer_id, role_seed("sample", salt)) < node.buckets)
             case nodes.SegmentRef(name=name):
                 return self.truth(self.segments[name])
-        return self._behaviour(node)
+        return self._behavior(node)
 
-    def _behaviour(self, node: Expression) -> Truth:
+    def _behavior(self, node: Expression) -> Truth:
         match node:
             case nodes.Regularly():
                 return self._spread_truth(self._regularly(node))

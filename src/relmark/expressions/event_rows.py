@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.as_of import AsOf
+from relmark.core.checks import IntArray
 from relmark.core.columns import Column, joined
 from relmark.core.log import EventLog
 from relmark.core.ordering import stable_order
@@ -32,13 +33,12 @@ __all__ = [
     "window_bounds",
 ]
 
-IntArray = npt.NDArray[np.int64]
 Moment = int | IntArray
 
 
 @attrs.frozen
 class Bounds:
-    """The instants low < t <= high that a window leaves, one for all or one a customer of the log; None is no bound."""
+    """The instants low < t <= high that a window leaves, one for all or one per customer; None is no bound."""
 
     low: Moment | None
     high: Moment

@@ -167,7 +167,7 @@ class _Checker:
                         self.kind(part, place)
                 return None
             case _:
-                self._behaviour(node, path)
+                self._behavior(node, path)
         return "boolean"
 
     # Leaves
@@ -279,7 +279,7 @@ class _Checker:
             return "number"
         return "number" if node.op == "count_distinct" else kind
 
-    def _behaviour(self, node: Expression, path: str) -> None:
+    def _behavior(self, node: Expression, path: str) -> None:
         """Check the selections inside a node, whatever it is, and the test of a last event."""
         for key, child in children(node):
             if isinstance(child, Selection):

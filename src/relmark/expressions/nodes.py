@@ -1,6 +1,6 @@
 """The tree of a rule: immutable nodes that say what is meant, and nothing about how it is computed.
 
-Every node is an `Expression`: one value a customer. Its value has a kind: number, boolean, text, date, instant or tags;
+Every node is an `Expression`: one value per customer, which has a kind: number, boolean, text, date, instant or tags;
 and it may be **unknown** for a customer. Evaluation over columns, evaluation for one person, explanation and
 compilation for engines live in other files and must all follow what the docstrings here say.
 

@@ -26,7 +26,7 @@ __all__ = ["Expression", "as_expression"]
 
 
 class Expression:
-    """One value a customer at an instant: number, boolean, text, date, instant or set of tags, or unknown.
+    """One value per customer at an instant: number, boolean, text, date, instant or set of tags, or unknown.
 
     Compare with ``== != < <= > >=``, combine with ``& | ~``, calculate with ``+ - * /``. A boolean expression is a
     rule.
@@ -302,7 +302,7 @@ class Expression:
         ----------
         base : CustomerBase
             Customers and events.
-        as_of : instant, or one a customer
+        as_of : instant, or one per customer
             What each customer's value sees.
         shared : dict, optional
             Give the same empty dict to several expressions with the same base and as_of, and equal parts of them are

@@ -238,7 +238,7 @@ def anniversary_beside(day: int, other: int, years: int) -> int:
 
 
 def period_number(day: int, unit: str) -> int:
-    """Return the number of the calendar period in which a day lies; neighbours differ by one."""
+    """Return the number of the calendar period in which a day lies; neighbors differ by one."""
     if unit == "day":
         return day
     if unit == "week":  # 1970-01-01 was a Thursday; weeks begin on Monday

@@ -192,7 +192,7 @@ class Selection:
         return self._aggregate("last", of, window)
 
     def most_frequent(self, of: str | Expression, **window: Unpack[WindowArgs]) -> Expression:
-        """Return the value of a property that most events have, such as the favourite category."""
+        """Return the value of a property that most events have, such as the favorite category."""
         return self._aggregate("most_frequent", of, window)
 
     def active_days(self, **window: Unpack[WindowArgs]) -> Expression:

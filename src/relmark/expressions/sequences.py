@@ -14,14 +14,12 @@ from collections.abc import Iterator
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
+from relmark.core.checks import BoolArray, IntArray
 from relmark.core.partition import Partition
 
 __all__ = ["Pace", "StepEvents", "UnitTimes", "in_order", "in_strict_order"]
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 _BLOCK = 1 << 16
 
 

@@ -270,7 +270,7 @@ class _Reader:
         plain = self.read_literal(value, path)
         if plain is None or literal_kind(plain) == "number":
             return plain  # type: ignore[return-value]
-        self.fail(path, "wrong_type", f"{shown(value)} is no number.")
+        self.fail(path, "wrong_type", f"{shown(value)} is not a number.")
         return None
 
     def read_whole(self, value: Any, path: str) -> int | None:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
+from relmark.core.checks import BoolArray
 from relmark.core.columns import Column
 
 __all__ = ["Truth", "all_true", "any_true", "at_least_true"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @attrs.frozen(eq=False)

@@ -1,6 +1,6 @@
 """What every model of purchases says about a customer: one door for NBD, BG/NBD, MBG/NBD, Pareto/NBD and BG/BB.
 
-A model is its parameters. It reads (frequency, recency, T) of a summary and answers with arrays, one value a row. Each
+A model is its parameters. It reads (frequency, recency, T) of a summary and answers with arrays, a value per row. Each
 model gives private rowwise functions on plain arrays; this class checks what comes in, turns horizons into the unit of
 the summary, and joins the answers. A new customer is one with frequency, recency and T 0.
 """
@@ -208,7 +208,7 @@ class PurchaseModel(ParametricModel, ABC):
         summary : PurchaseSummary
             The customers.
         t : timedelta, number or array_like, shape (n,)
-            The horizon: a timedelta, or a number in the summary's unit; one, or one a customer.
+            The horizon: a timedelta, or a number in the summary's unit; one, or one per customer.
         """
         x, t_x, T = self._columns(summary)
         return self._alive(x, t_x, T) * self._expected(x, T, self._ahead(summary, t, "t"))

@@ -122,7 +122,7 @@ class PurchaseSummary(ColumnarResult):
         return float(len(self)) if self.weights is None else float(self.weights.sum())
 
     def horizon(self, t: Any, name: str = "t") -> float | FloatArray:
-        """Return a time ahead as a number of the summary's unit, one or one a customer.
+        """Return a time ahead as a number of the summary's unit, one or one per customer.
 
         Parameters
         ----------

@@ -137,7 +137,7 @@ def lifetime_value(
     share = checks.number("margin", margin, low=0.0)
     ahead = summary.horizon(horizon, "horizon")
     if isinstance(ahead, np.ndarray):
-        raise InputError("horizon has one value a customer: give one for all, and look at the figures by step.")
+        raise InputError("horizon has one value per customer: give one for all, and look at the figures by step.")
     now = model.probability_alive(summary)
     amount = spend.expected_spend(summary) if isinstance(spend, GammaGamma) else _amounts(spend, len(summary))
     ends = _ends(summary, ahead, step)

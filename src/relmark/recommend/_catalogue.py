@@ -88,7 +88,7 @@ class Catalogue:
         """Return the group of each item by the values of a column, -1 where it has none, and how many there are."""
         column = self.column(name, wanted_by)
         if column.kind == "tags":
-            raise InputError(f"{wanted_by}: an item has many tags in {name!r}; one value an item is needed.")
+            raise InputError(f"{wanted_by}: an item has many tags in {name!r}; one value per item is needed.")
         if column.kind == "text":
             assert column.categories is not None
             return column.data.astype(np.int64), len(column.categories)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.as_of import AsOf
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.columns import Column
 from relmark.core.errors import InputError
 from relmark.core.ordering import stable_order
@@ -29,9 +30,6 @@ from relmark.expressions.scope import Scope, spread
 from relmark.scoring.decay import Decay
 from relmark.scoring.points import MOST, ByValue, Tiers
 from relmark.scoring.rules import Rule
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _BLOCK = 1 << 15
 _EXACT = 2.0**53
@@ -60,7 +58,7 @@ def _when(rule: Rule, scope: BaseScope) -> FloatArray:
 
 
 def _points(rule: Rule, scope: Scope) -> float | FloatArray:
-    """Return the points of each row before decay: one number, or one a row; 0 where the source is unknown."""
+    """Return the points of each row before decay: one number, or one per row; 0 where the source is unknown."""
     points, source = rule.points, rule.source
     if isinstance(points, float):
         return points

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import FloatArray
 from relmark.scoring.decay import Decay, HalfLife, LinearDecay
 
 __all__ = ["MANY", "Fall", "Live", "Numbers", "clamp", "without_opposites"]
@@ -26,7 +27,6 @@ MANY = 24
 
 _SLACK = 1e-9  # of the rounding of sums in float64, as a part of the largest number in them
 
-FloatArray = npt.NDArray[np.float64]
 Numbers = list[int] | FloatArray
 
 

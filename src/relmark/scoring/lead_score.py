@@ -164,7 +164,7 @@ class LeadScore(Definition):
         ----------
         base : CustomerBase
         as_of : instant, or array_like of instants, shape (n,)
-            One for all, or one a customer; nothing after it is seen.
+            One for all, or one per customer; nothing after it is seen.
 
         Returns
         -------

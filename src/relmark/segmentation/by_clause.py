@@ -8,14 +8,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import IntArray
 from relmark.core.results import ColumnarResult
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.operators import Expression
 from relmark.segmentation.members import clauses_of
 
 __all__ = ["ClauseCounts", "clause_counts"]
-
-IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -8,15 +8,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import shown
+from relmark.core.checks import IntArray, shown
 from relmark.core.errors import InputError
 from relmark.core.ids import find_ids
 from relmark.core.results import ColumnarResult
 from relmark.segmentation.members import SegmentMembers
 
 __all__ = ["SegmentDiff", "diff"]
-
-IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

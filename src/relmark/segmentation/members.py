@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import BoolArray
 from relmark.core.frozen import read_only
 from relmark.core.results import ColumnarResult, Result, json_ready
 from relmark.expressions import nodes
@@ -17,8 +18,6 @@ from relmark.expressions.operators import Expression
 from relmark.expressions.truth import Truth, all_true
 
 __all__ = ["SegmentMembers", "clauses_of", "members"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -83,7 +82,7 @@ class SegmentMembers(ColumnarResult):
         return facts | ({"notes": "; ".join(self.notes)} if self.notes else {})
 
     def _table(self) -> dict[str, Any]:
-        return Result._table(self)  # noqa: SLF001  (facts one a row, not columns of everybody)
+        return Result._table(self)  # noqa: SLF001  (facts one per row, not columns of everybody)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, and the members' ids, as JSON-ready values."""

@@ -17,7 +17,7 @@ __all__ = ["SegmentReport", "segment_report"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SegmentReport(ColumnarResult):
-    """One row a segment, in the order of the grid: best first, people without a score last.
+    """One row per segment, in the order of the grid: best first, people without a score last.
 
     Parameters
     ----------

@@ -107,7 +107,7 @@ class SegmentSet(Definition):
         return {segment.name: segment.rule for segment in self.segments}
 
     def evaluate(self, base: CustomerBase, *, as_of: AsOfGiven) -> SegmentSetMembers:
-        """Return who is in which segment at an instant, or at one a customer.
+        """Return who is in which segment at an instant, or at one per customer.
 
         Equal parts of the rules, by fingerprint, are computed once.
         """

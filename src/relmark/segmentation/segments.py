@@ -88,7 +88,7 @@ class Segment(Definition):
         base : CustomerBase
             Customers and events.
         as_of : instant, or array_like of instants, shape (n,)
-            What is seen: nothing after it. One for all, or one a customer, aligned with ``base.customer_id``.
+            What is seen: nothing after it. One for all, or one per customer, aligned with ``base.customer_id``.
 
         Returns
         -------
@@ -182,7 +182,7 @@ class Segment(Definition):
         for key in ("name", "description"):
             value = body.get(key, "x")
             if not isinstance(value, str) or (key == "name" and not value):
-                message = f"{shown(value)} is no text that is not empty."
+                message = f"{shown(value)} is not a text, or is empty."
                 raise DefinitionError(message, path=f"$.{key}", code="wrong_type")
         return cls(body["name"], read(body["rule"], limits, "$.rule"), description=body.get("description", ""))
 

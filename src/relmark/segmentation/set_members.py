@@ -9,13 +9,11 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.checks import BoolArray, IntArray
 from relmark.core.frozen import read_only
 from relmark.core.results import ColumnarResult, Result, json_ready
 
 __all__ = ["SegmentSetMembers", "Waterfall"]
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -56,7 +54,7 @@ class Waterfall(ColumnarResult):
         return int(np.count_nonzero(self.code < 0))
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return one row a segment."""
+        """Return one row per segment."""
         return {name: getattr(self, name) for name in ("segment", "size", "exclusive", "cumulative")}
 
     def _facts(self) -> dict[str, Any]:
@@ -145,7 +143,7 @@ class SegmentSetMembers(ColumnarResult):
         )
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return customer_id and one boolean column a segment."""
+        """Return customer_id and one boolean column per segment."""
         return {"customer_id": self.customer_id, **self.masks}
 
     def to_dict(self) -> dict[str, Any]:
