@@ -72,8 +72,8 @@ PLAIN = [
 OBJECTS = [
     set(), frozenset({"x"}), b"x", (), (1, "x"), date.min, date.max, datetime.max, datetime.min.replace(tzinfo=UTC),
     timedelta.max, timedelta.min, timedelta(0), Decimal("NaN"), Decimal("1e500"), 1j, np.float64("nan"), np.int64(3),
-    np.array([1, 2]), np.array([]), np.datetime64("NaT"), np.datetime64("2026-11-01"), np.str_("x"), np.bool_(True),
-    Ellipsis, int, abs, range(3),
+    np.array([1, 2]), np.array([]), np.datetime64("NaT", "us"), np.datetime64("2026-11-01"), np.str_("x"),
+    np.bool_(True), Ellipsis, int, abs, range(3),
 ]  # fmt: skip
 
 

@@ -152,7 +152,7 @@ def test_starts_may_be_mixed_and_of_any_kind():
         assert means(report) == means(wanted)
     some = read(base, start={k: mixed[k] for k in range(10)}, window=days(1))
     assert some.excluded == {"not started": 30}
-    missing = read(base, start=[*mixed[:20], None, pd.NaT, np.datetime64("NaT"), *mixed[23:]], window=days(1))
+    missing = read(base, start=[*mixed[:20], None, pd.NaT, np.datetime64("NaT", "us"), *mixed[23:]], window=days(1))
     assert missing.excluded == {"not started": 3}
 
 

@@ -254,7 +254,7 @@ def test_a_base_with_weights_is_what_a_loop_over_its_events_gives(rows, tz, day,
         properties={"item": [None if i is None else f"i{i}" for i in what], "order": order, "quantity": pieces},
     )
     base = CustomerBase(events=log, tz=tz)
-    as_of = np.datetime64("2026-01-01") + day
+    as_of = np.datetime64("2026-01-01") + np.timedelta64(day, "D")
     as_of = as_of if dated else f"{as_of}T00:00Z"
     limit = base.as_of(as_of).seen
     with_items = {name for name in log.types if "item" in log.partition(name).properties}
@@ -303,5 +303,5 @@ def test_a_mask_parts_the_rows_that_it_was_made_from(rows, random):
     assert columns["customer_id"].tolist() == [row[0] for row in shuffled]
     assert columns["item"].tolist() == [row[1] for row in shuffled]
     assert columns["order"].tolist() == [row[3] for row in shuffled]
-    mask = columns["time"] < START + 25
+    mask = columns["time"] < START + np.timedelta64(25, "D")
     assert x.take(mask).to_columns()["item"].tolist() == [row[1] for row in shuffled if row[2] < 25]

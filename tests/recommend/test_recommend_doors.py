@@ -156,7 +156,7 @@ WRONG = [
     np.array([], dtype=object),
     np.array(["NaT"], "M8[D]"),
     np.array([1], "m8[D]"),
-    np.datetime64("NaT"),
+    np.datetime64("NaT", "us"),
     timedelta(days=-1),
     float("inf"),
     -1,
