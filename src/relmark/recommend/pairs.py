@@ -201,6 +201,7 @@ def also_bought(
         keep = ~Catalogue(x.item, catalogue if catalogue is not None else x.catalogue).members(names, "exclude")[item]
         basket, item = basket[keep], item[keep]
     X = csr_matrix((np.ones(len(item), dtype=np.int32), (basket, item)), shape=(n, m))
+    X.sum_duplicates()  # older releases of scipy keep equal entries apart
     X.data[:] = 1
     held = np.bincount(X.indices, minlength=m)
     frequent = np.flatnonzero(held >= min_count)
