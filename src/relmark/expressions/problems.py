@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from relmark.core.errors import DefinitionError
+from relmark.core.errors import DefinitionError, InputError
 
 __all__ = ["Problem"]
 
@@ -29,6 +29,13 @@ class Problem:
     code: str
     message: str
     hint: str = ""
+
+    @classmethod
+    def of(cls, error: InputError, path: str = "$") -> Problem:
+        """Return what an error says, at its own place, or at `path` where it names none."""
+        if isinstance(error, DefinitionError):
+            return cls(error.path, error.code, error.message, error.hint)
+        return cls(path, "wrong_value", str(error))
 
     def to_dict(self) -> dict[str, str]:
         """Return the problem as JSON-ready values."""

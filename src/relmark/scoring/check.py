@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from relmark.core.checks import shown
-from relmark.core.documents import Limits, check_nodes, open_envelope, parse_json
+from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.schema import Schema
 from relmark.expressions import Problem
+from relmark.expressions.checked import UNKNOWN_WITHOUT_SCHEMA, CheckedDefinition, opened
 from relmark.expressions.kinds import problems as expression_problems
 from relmark.expressions.kinds import rule_problems
 from relmark.expressions.stored import read_parts
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckedScore", "check_score"]
 
-_UNKNOWN = {"unknown_field", "unknown_event", "unknown_property"}
-
 
 @attrs.frozen(eq=False)
-class CheckedScore:
+class CheckedScore(CheckedDefinition):
     """What came of a lead score from outside.
 
     Attributes
@@ -40,34 +38,16 @@ class CheckedScore:
     score: LeadScore | None
     problems: tuple[Problem, ...]
 
-    def __bool__(self) -> bool:
-        """Return whether the definition is right."""
-        return self.score is not None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the score's stored form and the problems as JSON-ready values."""
-        stored = None if self.score is None else self.score.to_dict()
-        return {"score": stored, "problems": [problem.to_dict() for problem in self.problems]}
-
-    def __str__(self) -> str:
-        return "no problems" if self.score else "\n".join(map(str, self.problems))
-
 
 def check_score(
     kind: type[LeadScore], body: Any, schema: Schema | None = None, limits: Limits | None = None
 ) -> CheckedScore:
     """Return the score of JSON text or of what it holds, or every problem of it; no definition makes it raise."""
     limits = limits or Limits()
-    if schema is not None and not isinstance(schema, Schema):
-        raise InputError(f"schema is {shown(schema)}: a Schema is needed, such as base.schema().")
     try:
-        if isinstance(body, (str, bytes)):
-            body = parse_json(body, limits)
-        else:
-            check_nodes(body, limits)
-        content = open_envelope(body, kind.kind, kind.version)
+        body, content = opened(kind, body, schema, limits)
     except DefinitionError as error:
-        return CheckedScore(None, (_problem(error),))
+        return CheckedScore(None, (Problem.of(error),))
     found: list[Problem] = []
     good: list[Any] = []
     rules = content.get("rules")
@@ -80,19 +60,14 @@ def check_score(
     if good or not found:  # what is not in a rule: names, groups, bands, grades
         try:
             score = kind.from_dict({**body, "rules": good} if found else body, limits)
-        except DefinitionError as error:
-            found.append(_problem(error))
         except InputError as error:
-            found.append(Problem("$", "wrong_value", str(error)))
+            found.append(Problem.of(error))
     return CheckedScore(None if found else score, tuple(dict.fromkeys(found)))
-
-
-def _problem(error: DefinitionError) -> Problem:
-    return Problem(error.path, error.code, error.message, error.hint)
 
 
 def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) -> list[Problem]:
     """Return what is wrong with one rule: every problem of its condition and events, and the first of the rest."""
+    unknowable = UNKNOWN_WITHOUT_SCHEMA if schema is None else frozenset()
     found: list[Problem] = []
     for key, part in _parts(body):
         place = f"{path}.{key}"
@@ -102,20 +77,24 @@ def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) 
         if expression is not None and key in {"when", "each"}:
             meaning = rule_problems if key == "when" else expression_problems
             for one in meaning(expression, schema or Schema(), path=place):
-                if schema is not None or one.code not in _UNKNOWN:
+                if one.code not in unknowable:
                     found.append(attrs.evolve(one, path=one.path.replace(f"{place}.events", place, 1)))
     found = list(dict.fromkeys(found))
     try:
         rule = Rule._read(body, limits, path)  # noqa: SLF001
     except DefinitionError as error:
         if not any(error.path.startswith(f"{path}.{key}") for key, _ in _parts(body)) or not found:
-            found.append(_problem(error))
+            found.append(Problem.of(error))
         return found
     except InputError as error:
-        return [*found, Problem(path, "wrong_value", str(error))]
+        return [*found, Problem.of(error, path)]
     for key, test in rule.tests():
         for one in rule_problems(test, schema or Schema(), path=f"{path}.{key}"):
-            if (schema is not None or one.code not in _UNKNOWN) and one not in found and not _same(one, found):
+            if (
+                (schema is not None or one.code not in UNKNOWN_WITHOUT_SCHEMA)
+                and one not in found
+                and not _same(one, found)
+            ):
                 found.append(one)
     return found
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from relmark.core.checks import shown
-from relmark.core.documents import Limits, check_nodes, open_envelope, parse_json
+from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
+from relmark.expressions.checked import UNKNOWN_WITHOUT_SCHEMA, CheckedDefinition, opened
 from relmark.expressions.kinds import rule_problems
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
@@ -26,7 +27,7 @@ _KEYS = ("name", "rule", "description")
 
 
 @attrs.frozen(eq=False)
-class Checked:
+class Checked(CheckedDefinition):
     """What came of a definition from outside.
 
     Attributes
@@ -40,32 +41,14 @@ class Checked:
     segment: Segment | None
     problems: tuple[Problem, ...]
 
-    def __bool__(self) -> bool:
-        """Return whether the definition is right."""
-        return self.segment is not None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the segment's stored form and the problems as JSON-ready values."""
-        stored = None if self.segment is None else self.segment.to_dict()
-        return {"segment": stored, "problems": [problem.to_dict() for problem in self.problems]}
-
-    def __str__(self) -> str:
-        return "no problems" if self.segment else "\n".join(map(str, self.problems))
-
 
 def check_segment(make: type[Segment], body: Any, schema: Schema | None, limits: Limits | None) -> Checked:
     """Return the segment of JSON text or of what it holds, or every problem of it; no definition makes it raise."""
     limits = limits or Limits()
-    if schema is not None and not isinstance(schema, Schema):
-        raise InputError(f"schema is {shown(schema)}: a Schema is needed, such as base.schema().")
     try:
-        if isinstance(body, (str, bytes)):
-            body = parse_json(body, limits)
-        else:
-            check_nodes(body, limits)
-        content = open_envelope(body, make.kind, make.version)
+        _, content = opened(make, body, schema, limits)
     except DefinitionError as error:
-        return Checked(None, (Problem(error.path, error.code, error.message, error.hint),))
+        return Checked(None, (Problem.of(error),))
     problems = list(_envelope_problems(content))
     rule: Expression | None = None
     if "rule" in content:
@@ -77,10 +60,8 @@ def check_segment(make: type[Segment], body: Any, schema: Schema | None, limits:
         return Checked(None, tuple(problems))
     try:
         return Checked(make(content["name"], rule, description=content.get("description", "")), ())
-    except DefinitionError as error:
-        return Checked(None, (Problem(error.path, error.code, error.message, error.hint),))
     except InputError as error:
-        return Checked(None, (Problem("$", "wrong_value", str(error)),))
+        return Checked(None, (Problem.of(error),))
 
 
 def _envelope_problems(content: Mapping[str, Any]) -> list[Problem]:
@@ -99,6 +80,6 @@ def _envelope_problems(content: Mapping[str, Any]) -> list[Problem]:
 
 
 def _meaning_problems(rule: Expression, schema: Schema | None) -> list[Problem]:
-    unknowable = set() if schema is not None else {"unknown_field", "unknown_event", "unknown_property"}
+    unknowable = UNKNOWN_WITHOUT_SCHEMA if schema is None else frozenset()
     found = rule_problems(rule, schema or Schema(), path="$.rule")
     return [problem for problem in found if problem.code not in unknowable]

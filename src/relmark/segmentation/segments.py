@@ -15,6 +15,7 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.schema import Schema
 from relmark.core.time import Instant
+from relmark.expressions.checked import UNKNOWN_WITHOUT_SCHEMA
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.explain import Explanation, explain_in_base, explain_one
 from relmark.expressions.kinds import check_on_data, rule_problems
@@ -31,7 +32,7 @@ from relmark.segmentation.members import SegmentMembers, members
 
 __all__ = ["Segment"]
 
-_FOR_LATER = {"unknown_field", "unknown_event", "unknown_property", "unknown_segment"}
+_FOR_LATER = UNKNOWN_WITHOUT_SCHEMA | {"unknown_segment"}
 
 
 def _rule(instance: object, attribute: attrs.Attribute[Expression], value: Any) -> None:  # noqa: ARG001
