@@ -487,7 +487,7 @@ def test_moments_refuse_what_does_not_fit():
     ):
         with pytest.raises(InputError, match=message):
             Moments.from_aggregates(*bad, **aggregates)
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="a name is given twice"):
         Moments.from_aggregates(*good, columns=["x"], arms=["a", "a"])
     with pytest.raises(InputError, match="not symmetric"):
         Moments.from_aggregates([2], [[1.0, 2.0]], [[[1.0, 0.5], [0.1, 1.0]]], columns=["x", "y"], arms=["a"])

@@ -78,7 +78,7 @@ def _mean(values: npt.NDArray[Any], weights: FloatArray) -> float:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TouchesToConversion(ColumnarResult):
-    """How many touches come before a conversion: one row a number, conversions without touches left out.
+    """How many touches come before a conversion: one row per number, conversions without touches left out.
 
     Parameters
     ----------

@@ -166,7 +166,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(body) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise DefinitionError(f"the key {twice[:64]!r} stands twice in one object.", code="duplicate_key")
+        raise DefinitionError(f"the key {twice[:64]!r} is given twice in one object.", code="duplicate_key")
     return body
 
 

@@ -326,7 +326,7 @@ class _Table:
             self.schema[customer_id] = wide()
 
     def check_rows(self, customer_id: str, fields: Iterable[str]) -> None:
-        """Raise where an id is missing or stands twice, or a number is infinite: one look at these columns."""
+        """Raise where an id is missing or occurs twice, or a number is infinite: one look at these columns."""
         nw = self.nw
         figures = {
             "rows": nw.len(),

@@ -75,7 +75,7 @@ def _names(value: Any) -> tuple[str, ...]:
     for name in names:
         checks.text("a covariate", name)
     if len(set(names)) < len(names):
-        raise InputError(f"covariates are {', '.join(names)}: a name stands twice.")
+        raise InputError(f"covariates are {', '.join(names)}: a name is given twice.")
     return names
 
 

@@ -197,7 +197,7 @@ class Moments(Result):
         a, s, k = len(arm_names), len(labels), len(names)
         for what, given in (("columns", names), ("arms", arm_names), ("segments", labels)):
             if len(set(given)) < len(given):
-                raise InputError(f"{what} are {', '.join(map(repr, given))}: a name stands twice.")
+                raise InputError(f"{what} are {', '.join(map(repr, given))}: a name is given twice.")
         n = _shaped("count", count, (a, s))
         mu = _shaped("mean", mean, (a, s, k))
         c = _shaped("cov", cov, (a, s, k, k))

@@ -239,7 +239,7 @@ class Expression:
         raise InputError(f"{self!r} is a rule and has no items.")
 
     def __round__(self, digits: int | None = None) -> NoReturn:
-        raise InputError(f"{self!r} is no number yet, and rules do not round: compare with a bound instead.")
+        raise InputError(f"{self!r} is not a number yet, and rules do not round: compare with a bound instead.")
 
     # Forms
 

@@ -257,7 +257,7 @@ class _Reader:
     def read_name(self, value: Any, path: str) -> str | None:
         if isinstance(value, str) and value:
             return value
-        self.fail(path, "wrong_type", f"{shown(value)} is no name: a text that is not empty is needed.")
+        self.fail(path, "wrong_type", f"{shown(value)} is not a name: a text that is not empty is needed.")
         return None
 
     def read_flag(self, value: Any, path: str) -> bool | None:

@@ -214,7 +214,7 @@ class _Reader:
             return self._push(builders.everyone)
         if following.value == "=" and following.kind == "sign" and frame.kind == "call" and not frame.values:
             if name in frame.named:
-                raise self.fail(word.start, f"{name}= stands twice.")
+                raise self.fail(word.start, f"{name}= is given twice.")
             self.words.take()
             frame.keyword = name
             return True

@@ -90,11 +90,7 @@ def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) 
         return [*found, Problem.of(error, path)]
     for key, test in rule.tests():
         for one in rule_problems(test, schema or Schema(), path=f"{path}.{key}"):
-            if (
-                (schema is not None or one.code not in UNKNOWN_WITHOUT_SCHEMA)
-                and one not in found
-                and not _same(one, found)
-            ):
+            if one.code not in unknowable and one not in found and not _same(one, found):
                 found.append(one)
     return found
 

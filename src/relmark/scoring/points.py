@@ -242,7 +242,7 @@ def _pairs(body: Any, path: str) -> dict[Any, Any]:
     except TypeError:
         raise DefinitionError("the first of each pair is a plain value.", path=path, code="wrong_type") from None
     if len(pairs) < len(body):
-        raise DefinitionError("a value stands twice.", path=path, code="duplicate_key")
+        raise DefinitionError("a value is given twice.", path=path, code="duplicate_key")
     return pairs
 
 
