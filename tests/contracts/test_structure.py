@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import importlib
 import inspect
@@ -26,16 +27,19 @@ def checked_only(tree: ast.Module) -> set[ast.AST]:
     return {inner for block in blocks for inner in ast.walk(block)}
 
 
-def imports(name: str, *, late: bool) -> Iterator[tuple[str, int]]:
-    """Yield the modules of relmark that a module imports when it is loaded, or later from within a function."""
+@functools.cache
+def imports(name: str) -> dict[bool, set[str]]:
+    """Return the modules of relmark that a module imports as it is loaded (False), and from within functions (True)."""
     tree = ast.parse(MODULES[name].read_text())
     typing = checked_only(tree)
     functions = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))]
     inside = {inner for function in functions for inner in ast.walk(function)}
+    found: dict[bool, set[str]] = {False: set(), True: set()}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node not in typing and (node in inside) is late:
-            found = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module or ""]
-            yield from ((module, node.lineno) for module in found if module in MODULES)
+        if isinstance(node, ast.ImportFrom) and node not in typing:
+            named = {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+            found[node in inside] |= named & MODULES.keys()
+    return found
 
 
 # What can be written on an expression makes nodes, and nodes are expressions: one concept in four files.
@@ -48,14 +52,14 @@ def test_no_module_imports_itself_in_a_circle():
 
     graph: dict[str, set[str]] = {}
     for name in MODULES:
-        graph.setdefault(known(name), set()).update(known(module) for module, _ in imports(name, late=False))
+        graph.setdefault(known(name), set()).update(map(known, imports(name)[False]))
     graph["the language"].discard("the language")
     assert list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle
 
 
 def test_the_only_late_imports_are_doors_of_the_rule_language():
     """Every expression reads and writes itself, in modules that need all nodes first."""
-    late = {(name, module) for name in MODULES for module, _ in imports(name, late=True)}
+    late = {(name, module) for name in MODULES for module in imports(name)[True]}
     doors = {"operators", "selection"}
     assert {name for name, _ in late} <= {f"relmark.expressions.{door}" for door in doors}
     assert {module.rpartition(".")[2] for _, module in late} <= {

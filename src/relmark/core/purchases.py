@@ -305,11 +305,6 @@ class Purchases(Frozen):
 
     # ---- what kernels take
 
-    @property
-    def has_money(self) -> bool:
-        """Whether purchases have values."""
-        return self._part is None or self._part.value is not None
-
     @cached_property
     def order_codes(self) -> OrderCodes:
         """Which order each line belongs to."""
