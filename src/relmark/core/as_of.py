@@ -57,8 +57,7 @@ class AsOf:
     def given(self) -> Any:
         """What results carry: datetime64[D] where dates were given, datetime64[us] in UTC otherwise."""
         if np.all(self.dated):
-            days = local_days(np.atleast_1d(np.asarray(self.clock, dtype=np.int64)), self.tz).astype("M8[D]")
-            return days if self.each else days[0]
+            return self.day.astype("M8[D]") if self.each else np.datetime64(self.day, "D")
         if isinstance(self.clock, np.ndarray):
             return self.clock.view("M8[us]")
         return np.datetime64(self.clock, "us")
@@ -112,13 +111,15 @@ class AsOf:
     @property
     def day(self) -> Any:
         """The local day on which the clock stands, as days since 1970."""
-        days = local_days(np.atleast_1d(np.asarray(self.clock, dtype=np.int64)), self.tz)
-        return days if self.each else int(days[0])
+        return self._day_of(self.clock)
 
     @property
     def last_day(self) -> Any:
         """The local day that holds the last instant seen, as days since 1970."""
-        days = local_days(np.atleast_1d(np.asarray(self.seen, dtype=np.int64)), self.tz)
+        return self._day_of(self.seen)
+
+    def _day_of(self, at: int | IntArray) -> Any:
+        days = local_days(np.atleast_1d(np.asarray(at, dtype=np.int64)), self.tz)
         return days if self.each else int(days[0])
 
     def __str__(self) -> str:

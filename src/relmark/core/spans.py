@@ -29,7 +29,6 @@ __all__ = [
     "parse_span",
     "repeated",
     "span_body",
-    "span_text",
     "whole_days",
 ]
 
@@ -87,11 +86,6 @@ def check_span(name: str, value: Span, *, positive: bool = True) -> None:
             "months(1)."
         )
     duration(name, value, positive=positive)
-
-
-def span_text(span: Span) -> str:
-    """Return a span as the words that make it."""
-    return repr(span)
 
 
 def whole_days(span: Span) -> int | None:
