@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.checks import FloatArray
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
@@ -127,10 +127,7 @@ class ParametricModel(Definition):
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise DefinitionError(f"{value!r} is not a number.", path=f"$.{name}", code="wrong_type")
-        try:
-            return cls(**body)
-        except InputError as error:
-            raise DefinitionError(str(error), code="wrong_value") from None
+        return built(cls, body)
 
 
 class PurchaseModel(ParametricModel, ABC):

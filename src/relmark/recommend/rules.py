@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import number, positive, shown, text, whole
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.time import duration, duration_text, parse_duration
 
@@ -306,12 +306,7 @@ class Rules(Definition):
         read["after_purchase"] = tuple(
             AfterPurchase.from_dict(rule, f"$.after_purchase[{k}]") for k, rule in enumerate(after)
         )
-        try:
-            return cls(**read)
-        except DefinitionError:
-            raise
-        except (InputError, TypeError) as error:
-            raise DefinitionError(str(error), code="wrong_value") from None
+        return built(cls, read)
 
 
 def _price(value: Any) -> tuple[float | None, float | None]:
