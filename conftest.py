@@ -16,6 +16,7 @@ from sybil.sybil import SybilCollection
 
 _FENCE = re.compile(r"^```(python|text)(?:[ ]+\{?([\w-]+)\}?)?\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 _NEEDS = re.compile(r"\A<!-- needs: ([\w.]+) -->")
+_SLOW = "<!-- slow -->"
 _ROOT = Path(__file__).parent
 _DATA = Path(os.environ.get("RELMARK_DATA") or _ROOT.parent / "shared" / "data")
 
@@ -78,3 +79,16 @@ pytest_collect_file = SybilCollection(
         ),
     )
 ).pytest()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the examples of pages that begin with ``<!-- slow -->``, so that the quick tests leave them out."""
+    slow = {path for path in {item.path for item in items if item.path.suffix == ".md"} if _begins_slow(path)}
+    for item in items:
+        if item.path in slow:
+            item.add_marker("slow")
+
+
+def _begins_slow(path: Path) -> bool:
+    with path.open(encoding="utf-8") as page:
+        return page.readline().strip() == _SLOW

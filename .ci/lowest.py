@@ -13,4 +13,5 @@ wanted = [
     *project["optional-dependencies"]["test"],
 ]
 lowest = {found[1]: found[2] for text in wanted if (found := re.match(r"([\w-]+)>=([\d.]+)", text))}
+lowest["pyparsing"] = "3.1"  # matplotlib 3.9 calls names that newer ones warn about
 print("\n".join(f"{name}=={version}" for name, version in lowest.items()))

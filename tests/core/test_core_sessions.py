@@ -48,7 +48,7 @@ def naive(rows, gap, of, cut_by, longest):
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 def test_visits_are_those_that_going_through_the_events_finds_in_any_order_of_rows(seed):
     rng = random.Random(seed)
     rows = [

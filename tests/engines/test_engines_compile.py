@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relmark import engines
@@ -108,7 +108,6 @@ def portable_rule(rng, as_of, depth=3):
 
 @ENGINES
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=40, deadline=None)
 def test_engines_find_the_members_that_numpy_finds(through, seed):
     rng = random.Random(seed)
     as_of, tz = LAWS["some_as_of"](rng), rng.choice(["UTC", "Europe/Berlin"])

@@ -28,7 +28,7 @@ ZONES = _RANDOM["ZONES"]
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings.default.max_examples, deadline=None)
 def test_one_person_gets_the_verdict_that_columns_give(seed):
     rng = random.Random(seed)
     as_of, tz = some_as_of(rng), rng.choice(ZONES)
@@ -50,7 +50,7 @@ def test_one_person_gets_the_verdict_that_columns_give(seed):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples, deadline=None)
 def test_one_person_gets_the_value_that_columns_give(seed):
     rng = random.Random(seed)
     as_of, tz = some_as_of(rng), rng.choice(ZONES)
@@ -83,7 +83,6 @@ def instants_to_try(rng: random.Random, person: Person, tz: str) -> list[int]:
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=60, deadline=None)
 def test_nothing_changes_before_the_next_change_and_everything_at_it(seed):
     rng = random.Random(seed)
     as_of, tz = some_as_of(rng), rng.choice(ZONES)
@@ -114,7 +113,6 @@ def verdicts(verdict):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=100, deadline=None)
 def test_an_explanation_agrees_with_the_mask_and_with_itself(seed):
     rng = random.Random(seed)
     as_of, tz = some_as_of(rng), rng.choice(ZONES)

@@ -303,7 +303,7 @@ def as_python(column):
     return [None if gone else value for gone, value in zip(column.missing, column.values(), strict=True)]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4 * settings.default.max_examples, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32))
 def test_a_rule_over_columns_says_what_the_naive_reading_says_of_each_customer(seed):
     rng = random.Random(seed)
@@ -327,7 +327,7 @@ def test_a_rule_over_columns_says_what_the_naive_reading_says_of_each_customer(s
         assert verdict == expected, (who, verdict, expected, rule.to_text())
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3 * settings.default.max_examples, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32))
 def test_a_figure_over_columns_is_what_the_naive_reading_gives(seed):
     rng = random.Random(seed)
@@ -342,7 +342,7 @@ def test_a_figure_over_columns_is_what_the_naive_reading_gives(seed):
         assert known == expected, (who, known, expected, figure.to_text())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2 * settings.default.max_examples, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32))
 def test_shuffled_events_later_events_and_shards_of_customers_change_nothing(seed):
     rng = random.Random(seed)
@@ -369,7 +369,7 @@ def test_shuffled_events_later_events_and_shards_of_customers_change_nothing(see
         assert verdicts[who] == (shard.mask[row], shard.unknown_mask[row])
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3 * settings.default.max_examples, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32))
 def test_json_and_text_round_trips_keep_the_fingerprint(seed):
     rule = some_rule(random.Random(seed), depth=3)

@@ -111,7 +111,7 @@ def allowed(rules, customer, rows, kinds, price, stock, as_of=NOW):
     return ok
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(lines, categories, prices, stocks, rule_sets, specs, st.integers(1, 12), st.sampled_from([NOW, f"{NOW}T00:00"]))
 def test_what_may_not_come_never_comes_and_k_come_where_k_exist(rows, kinds, price, stock, rules, spec, k, as_of):
     x = made(rows, kinds, price, stock)
@@ -241,7 +241,7 @@ def orders_of_a_customer(rows):
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(events, st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]), st.integers(0, 130), st.booleans())
 def test_a_base_with_weights_is_what_a_loop_over_its_events_gives(rows, tz, day, dated):
     weights = {"purchase": 1.0, "view": 0.25, "cart": 0.5}

@@ -123,7 +123,7 @@ def one_of(score, rows, ages, k, tz="UTC", as_of=AS_OF):
 
 
 @given(scores(), rows, ages, st.sampled_from(["UTC", "Europe/Moscow", "America/New_York"]))
-@settings(max_examples=120)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_one_lead_and_many_agree_to_the_last_bit_and_lines_add_up(score, rows, ages, tz):
     base = base_of(rows, ages, tz)
     found = score.evaluate(base, as_of=AS_OF)
@@ -158,7 +158,7 @@ def some_score(rng, as_of):
 
 
 @given(st.integers(0, 2**40))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 def test_conditions_of_every_node_score_alike_for_one_and_many_and_name_what_is_missing(seed):
     rng = random.Random(seed)
     as_of, tz = _RANDOM["some_as_of"](rng), rng.choice(_RANDOM["ZONES"])
@@ -328,7 +328,6 @@ def test_points_are_those_of_a_slow_reading(given_rules, group_cap, cap, rows, a
 
 
 @given(scores(), rows, ages, st.lists(st.integers(1, 10**9), min_size=5, max_size=5))
-@settings(max_examples=60)
 def test_the_next_change_is_the_first(score, rows, ages, samples):
     own = [row for row in rows if row[0] == 0 and START + timedelta(minutes=15 * row[2]) <= AS_OF]
     now = one_of(score, own, ages, 0)
@@ -344,7 +343,6 @@ def test_the_next_change_is_the_first(score, rows, ages, samples):
 
 
 @given(scores(), rows, ages, st.lists(st.integers(1, 10**9), min_size=5, max_size=5))
-@settings(max_examples=60)
 def test_the_next_change_of_band_is_the_first(score, rows, ages, samples):
     own = [row for row in rows if row[0] == 0 and START + timedelta(minutes=15 * row[2]) <= AS_OF]
     now = one_of(score, own, ages, 0)

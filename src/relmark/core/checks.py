@@ -59,6 +59,8 @@ def is_missing(value: Any) -> bool:
     """Tell whether one value stands for nothing: None, NaN, NaT or the NA of a frame library."""
     if value is None:
         return True
+    if isinstance(value, np.ndarray):
+        return False
     try:
         return bool(value != value)  # noqa: PLR0124  (NaN and NaT differ from themselves)
     except (TypeError, ValueError, ArithmeticError):  # NA is neither; an array has many answers; a signalling NaN
@@ -159,7 +161,8 @@ def number(
     below: float = math.inf,
 ) -> float:
     """Return one finite number within the bounds (`low` and `high` inclusive, `above` and `below` exclusive)."""
-    if isinstance(value, (bool, str, bytes, np.bool_)) or value is None:
+    many = isinstance(value, np.ndarray) and value.ndim > 0
+    if many or isinstance(value, (bool, str, bytes, np.bool_)) or value is None:
         raise InputError(f"{name} is {shown(value)}: a number is needed.")
     try:
         result = float(value)
