@@ -91,10 +91,7 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
         ({"properties": {"": [1, 2, 3]}}, "the name of a property is '': a string that is not empty is needed."),
         ({"properties": {3: [1, 2, 3]}}, "the name of a property is 3: a string"),
         ({"properties": ["sku"]}, "properties are ['sku']: a mapping of names to columns is needed."),
-        (
-            {"properties": {"tags": [{"a"}, None, {"b"}]}},
-            "properties['tags'] has sets: an event's property is a number",
-        ),
+        ({"properties": {"tags": [{"a"}, None, {3}]}}, "properties['tags'] has the tag 3 in row 2"),
         ({"properties": {"sku": [1, "a", None]}}, "properties['sku'] has 'a' (text) in row 1 and 1 (number) in row 0"),
         ({"on_error": "ignore"}, "on_error is 'ignore': it must be one of 'raise', 'drop'."),
         ({"tz": "Mars/Base"}, "tz is 'Mars/Base', which this machine does not know"),

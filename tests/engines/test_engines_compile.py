@@ -102,7 +102,8 @@ def portable_rule(rng, as_of, depth=3):
         return rng.choice([all_of(*parts), any_of(*parts), ~parts[0], at_least(2, *parts)])
     while True:
         leaf = LAWS["some_leaf"](rng, as_of)
-        if not engines.unsupported(leaf, tz="Europe/Berlin") and "tags" not in leaf.to_text():
+        sets = any(name in leaf.to_text() for name in ("tags", "kinds"))
+        if not sets and not engines.unsupported(leaf, tz="Europe/Berlin"):
             return leaf
 
 

@@ -395,6 +395,8 @@ class Naive:
         of = body.get("of", "value")
         have = [(event["time"], v) for event in events if (v := self.do_prop({"name": of}, event)) is not None]
         values = [v for _, v in have]
+        if op in {"count_distinct", "most_frequent"}:
+            values = [one for v in values for one in (v if isinstance(v, Tags) else [v])]
         if op == "sum":
             return math.fsum(values)
         if op == "count_distinct":
@@ -403,7 +405,7 @@ class Naive:
             return None
         if op in {"first", "last"}:
             when = (min if op == "first" else max)(t for t, _ in have)
-            return min(v for t, v in have if t == when)
+            return min((v for t, v in have if t == when), key=lambda v: sorted(v) if isinstance(v, Tags) else v)
         if op == "most_frequent":
             return min(values, key=lambda v: (-values.count(v), v))
         return math.fsum(values) / len(values) if op == "mean" else min(values) if op == "min" else max(values)

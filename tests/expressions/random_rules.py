@@ -34,6 +34,7 @@ from relmark.expressions.periods import period
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "Pacific/Apia", "Asia/Kolkata")
 HOUR = timedelta(hours=1)
 TYPES = ("a", "b", "c")
+SETS = (frozenset(), frozenset({"x"}), frozenset({"x", "xy"}), frozenset({"MVP"}), frozenset({"x", "Ax b"}))
 WORDS = ("x", "xy", "Ax b", "MVP", "b-VP", "")
 
 
@@ -67,7 +68,12 @@ def some_base(rng: random.Random, tz: str, as_of: datetime) -> tuple[CustomerBas
             rng.choice(TYPES),
             some_time(rng, as_of, span, tz),
             rng.choice([None, 1.0, 2.0, 0.1, -3.7, 10.25]),
-            {"s": rng.choice([None, *WORDS]), "n": rng.choice([None, 1, 2.5]), "f": rng.choice([None, True, False])},
+            {
+                "s": rng.choice([None, *WORDS]),
+                "n": rng.choice([None, 1, 2.5]),
+                "f": rng.choice([None, True, False]),
+                "kinds": rng.choice([None, *SETS]),
+            },
         )
         for _ in range(rng.randint(0, 25))
     ]
@@ -135,6 +141,10 @@ def some_event_test(rng: random.Random, depth: int = 1):
             prop("s").is_in(["x", "MVP"]),
             prop("s").contains("x"),
             prop("s").is_empty(),
+            prop("kinds").contains_any(["x", "MVP"]),
+            prop("kinds").contains_all(["x", "xy"]),
+            prop("kinds").contains_none(["xy"]),
+            rng.choice([prop("kinds").is_empty(), prop("kinds").is_null()]),
             prop("s").fill("x").startswith("x"),
             prop("n") > 1,
             prop("n") * 2 + 1 <= prop("value"),
@@ -175,7 +185,7 @@ def some_number(rng: random.Random, as_of: datetime, depth: int):
             lambda: some_events(rng).first("n", **window),
             lambda: some_events(rng).last(**window),
             lambda: some_events(rng).most_frequent("n", **window),
-            lambda: some_events(rng).count_distinct(rng.choice(["s", "n", "f", "type"]), **window),
+            lambda: some_events(rng).count_distinct(rng.choice(["s", "n", "f", "type", "kinds"]), **window),
             lambda: some_events(rng).active_days(**window),
             lambda: some_events(rng).days_since_first(**window),
             lambda: some_events(rng).days_since_last(**window),
@@ -192,7 +202,7 @@ def some_text(rng: random.Random, as_of: datetime):
             lambda: field("city").fill("x"),
             lambda: some_events(rng).first("s", **window),
             lambda: some_events(rng).last("s", **window),
-            lambda: some_events(rng).most_frequent("s", **window),
+            lambda: some_events(rng).most_frequent(rng.choice(["s", "kinds"]), **window),
         ]
     )()
 
@@ -229,6 +239,10 @@ def some_leaf(rng: random.Random, as_of: datetime):
             lambda: field("tags").contains_all(["x", "XY"], casefold=casefold),
             lambda: field("tags").contains_none(["x", "mvp"], casefold=casefold),
             lambda: field("tags").is_null(),
+            lambda: getattr(some_events(rng), rng.choice(["first", "last"]))(
+                "kinds", **some_window(rng, as_of)
+            ).contains(rng.choice(["x", "xy"]), casefold=casefold),
+            lambda: some_events(rng).last("kinds").is_empty(),
             lambda: rng.choice([field("tags"), some_text(rng, as_of)]).is_empty(),
             lambda: field("vip"),
             lambda: field("vip").fill(True),
@@ -260,7 +274,7 @@ def some_leaf(rng: random.Random, as_of: datetime):
                 exclude=[some_events(rng) for _ in range(rng.choice([0, 0, 1]))],
                 apart=rng.choice([None, None, minutes(30), hours(2)]),
                 recent=rng.choice([None, None, days(7), hours(30), calendar_days(7), months(1)]),
-                same=rng.choice([None, None, "n", "value"]),
+                same=rng.choice([None, None, "n", "value", "kinds"]),
             ),
             lambda: some_events(rng).first_time(days(3)),
             lambda: some_events(rng).restarted(days(1), days(2)),

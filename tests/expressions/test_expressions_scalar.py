@@ -22,6 +22,7 @@ from relmark.expressions.crossings import first_change, roots
 from relmark.expressions.scalar import Person, events_of, program_of
 from relmark.expressions.scalar_calendar import NEVER, Zone, first_day
 from relmark.expressions.scalar_person import Moment, kind_of, plain_value
+from relmark.expressions.tags import Tags
 
 AS_OF = datetime(2026, 11, 9, tzinfo=UTC)
 US = timedelta(microseconds=1)
@@ -61,7 +62,7 @@ def happened(type: str, hours_ago: float, value=None, **properties) -> Event:
         (np.datetime64("NaT", "us"), None),
         (np.datetime64("1970-01-01T00:00:01"), Moment(1_000_000)),
         (datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), Moment(1_000_000)),
-        (["a", "b"], frozenset({"a", "b"})),
+        (["a", "b"], Tags({"a", "b"})),
     ],
 )
 def test_a_value_has_one_python_type_a_kind(given, plain):

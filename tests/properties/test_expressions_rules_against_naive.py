@@ -42,6 +42,7 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "America/St
 AS_OF = datetime(2024, 3, 1, 4, 30, tzinfo=UTC)
 TYPES = ("a", "b", "c")
 SKUS = ("x", "y", "z w")
+SETS = (Tags(), Tags({"x"}), Tags({"x", "y"}), Tags({"x", "z"}), Tags({"Z w"}))
 
 
 class World:
@@ -75,6 +76,7 @@ class World:
                         "sku": rng.choice([None, *SKUS]),
                         "quantity": rng.choice([None, 1, 2.5]),
                         "paid": rng.choice([None, True, False]),
+                        "kinds": rng.choice([None, *SETS]),
                     },
                 }
             )
@@ -96,7 +98,7 @@ class World:
         # A first row of each type, in the far future, says of which kind the properties are.
         rows = rows + [
             {"customer_id": 98, "type": kind, "time": datetime(2100, 1, 1, tzinfo=UTC), "value": 1.0,
-             "properties": {"sku": "x", "quantity": 1.0, "paid": True}}
+             "properties": {"sku": "x", "quantity": 1.0, "paid": True, "kinds": SETS[1]}}
             for kind in TYPES
         ]  # fmt: skip
         log = EventLog.from_columns(
@@ -104,7 +106,9 @@ class World:
             type=[row["type"] for row in rows],
             time=[row["time"] for row in rows],
             value=[row["value"] for row in rows],
-            properties={name: [row["properties"][name] for row in rows] for name in ("sku", "quantity", "paid")},
+            properties={
+                name: [row["properties"][name] for row in rows] for name in ("sku", "quantity", "paid", "kinds")
+            },
         )
         table = CustomerTable.from_columns(customer_id=self.ids, **self.columns)
         return CustomerBase(customers=table, events=log, tz=self.tz)
@@ -156,6 +160,9 @@ def some_window(rng):
 
 def some_where(rng, depth=1):
     choice = rng.randint(0, 9 if depth else 7)
+    if rng.random() < 0.15:
+        test = rng.choice(["contains_any", "contains_all", "contains_none"])
+        return rng.choice([prop("kinds").is_empty(), getattr(prop("kinds"), test)(rng.sample(SKUS, 2), casefold=True)])
     match choice:
         case 0:
             return prop("sku") == rng.choice(SKUS)
@@ -203,7 +210,7 @@ def some_number(rng, depth=1):
             figure = rng.choice(["sum", "mean", "min", "max", "first", "last"])
             return getattr(events, figure)(rng.choice(["value", "quantity"]), **some_window(rng))
         case 7:
-            return events.count_distinct(rng.choice(["sku", "quantity", "paid", "value"]), **some_window(rng))
+            return events.count_distinct(rng.choice(["sku", "quantity", "paid", "value", "kinds"]), **some_window(rng))
         case 8:
             return some_number(rng, 0).fill(rng.choice([0, 2.5]))
     a, b = some_number(rng, 0), some_number(rng, 0)
@@ -211,6 +218,8 @@ def some_number(rng, depth=1):
 
 
 def some_text(rng):
+    if rng.random() < 0.2:
+        return some_events(rng).most_frequent("kinds", **some_window(rng))
     of = getattr(some_events(rng), rng.choice(["first", "last", "most_frequent"]))
     return rng.choice([field("city"), of("sku", **some_window(rng))])
 
@@ -239,7 +248,8 @@ def some_test(rng):
             tests = ["contains", "contains_any", "contains_all", "contains_none"]
             test = rng.choice(tests)
             values = "red" if test == "contains" else rng.sample(["red", "blue", "tall"], 2)
-            return getattr(field("tags"), test)(values, casefold=rng.random() < 0.5)
+            last = getattr(some_events(rng), rng.choice(["first", "last"]))("kinds", **some_window(rng))
+            return getattr(rng.choice([field("tags"), last]), test)(values, casefold=rng.random() < 0.5)
         case 8:
             of = rng.choice([field("born"), field("joined")])
             return getattr(of, rng.choice(["within", "older_than"]))(some_span(rng))
@@ -269,7 +279,7 @@ def some_test(rng):
             apart = rng.choice([None, None, hours(12), hours(6)]) if within is None or within >= days(1) else None
             recent = some_calendar_span(rng) if rng.random() < 0.3 else None
             strict = rng.random() < 0.3
-            same = rng.choice([None, "sku", "value", "type"])
+            same = rng.choice([None, "sku", "value", "type", "kinds"])
             return sequence(steps, within=within, strict=strict, exclude=exclude, apart=apart, recent=recent, same=same)
         case 16:
             within = rng.choice([hours(12), days(2)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -18,7 +18,7 @@ from relmark.core.time import Instant, aware, instant
 __all__ = ["Customer", "Event", "Message", "Purchase", "Visit"]
 
 CustomerId: TypeAlias = int | str
-Scalar: TypeAlias = int | float | str | bool | date | datetime | None
+Scalar: TypeAlias = int | float | str | bool | date | datetime | frozenset[str] | None
 Action: TypeAlias = Literal["sent", "delivered", "opened", "clicked", "bounced", "unsubscribed", "complained"]
 
 _BEYOND = 2**63
@@ -117,6 +117,17 @@ def _attributes(value: Mapping[Any, object]) -> dict[str, Any]:
     return dict(value)
 
 
+def _tags(name: str, value: Iterable[object]) -> frozenset[str]:
+    """Return a set of words, each checked."""
+    tags: list[str] = []
+    for tag in value:
+        if not isinstance(tag, str):
+            raise InputError(f"{name} has the tag {shown(tag)}: tags are strings.")
+        _plain_item(f"a tag of {name}", tag)
+        tags.append(str(tag))
+    return frozenset(tags)
+
+
 def _properties(value: Mapping[Any, object]) -> dict[str, Scalar]:
     if not isinstance(value, Mapping):
         raise InputError(f"properties are {shown(value)}: a mapping of names to values is needed.")
@@ -125,9 +136,12 @@ def _properties(value: Mapping[Any, object]) -> dict[str, Scalar]:
         item = _amount(given)
         if not isinstance(name, str) or not name:
             raise InputError(f"properties have the name {shown(name)}: a string is needed.")
-        if item is not None and not isinstance(item, (int, float, str, date)):
+        if isinstance(item, (set, frozenset, list, tuple)):
+            item = _tags(f"property {name!r}", item)
+        if item is not None and not isinstance(item, (int, float, str, date, frozenset)):
             raise InputError(
-                f"property {name!r} is {shown(item)}: a number, a string, a boolean, a date, a time or None is needed."
+                f"property {name!r} is {shown(item)}: a number, a string, a boolean, a date, a time, a set of strings "
+                "or None is needed."
             )
         if item.__class__ is str or item.__class__ is int:
             _plain_item(f"property {name!r}", item)
@@ -174,7 +188,7 @@ class Event:
         When, with a time zone. ISO strings with a zone and datetime64 (UTC) are taken too.
     value : float, optional
         How much, usually money in the one currency of the log.
-    properties : mapping of str to number, str, bool or None
+    properties : mapping of str to number, str, bool, date, datetime, set of str or None
         From where, with what.
 
     Examples

@@ -87,7 +87,7 @@ def read_columns(
         times,
         types,
         money("value", columns["value"]) if value is not None else None,
-        {name: _property_column(name, column, tz) for name, column in given.items()},
+        {name: Column.of(f"properties[{name!r}]", column, tz=tz) for name, column in given.items()},
         tz=tz,
         rows=rows,
     )
@@ -274,15 +274,6 @@ def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.f
         numbers = np.array(numbers)
         numbers[beyond] = np.inf
     return numbers
-
-
-def _property_column(name: str, values: Any, tz: str) -> Column:
-    column = Column.of(f"properties[{name!r}]", values, tz=tz)
-    if column.kind == "tags":
-        raise InputError(
-            f"properties[{name!r}] has sets: an event's property is a number, a string, a boolean or a time."
-        )
-    return column
 
 
 def _coded_types(types: Any) -> tuple[list[str], Codes | None]:

@@ -162,8 +162,30 @@ def ranked(column: Column) -> tuple[Codes, Column]:
         return column.data, Column("text", every, column.categories)
     if column.kind == "boolean":
         return column.data, Column("boolean", np.array([0, 1], dtype=np.int8))
+    if column.kind == "tags":
+        return _ranked_sets(column)
     different, ranks = np.unique(column.data, return_inverse=True)
     return ranks, Column(column.kind, different)
+
+
+def _ranked_sets(column: Column) -> tuple[Codes, Column]:
+    """Return the rank of each set of tags among the different ones, in the order of their sorted tags."""
+    assert column.offsets is not None
+    sizes, size = np.diff(column.offsets), len(column.categories if column.categories is not None else ())
+    ranks = np.zeros(len(column), dtype=np.int64)
+    for place in range(int(sizes.max(initial=0))):
+        here = np.flatnonzero(sizes > place)
+        step = np.zeros(len(column), dtype=np.int64)  # a set that has ended comes before those that go on
+        step[here] = column.data[column.offsets[:-1][here] + place] + np.int64(1)
+        _, ranks = np.unique(ranks * (size + 1) + step, return_inverse=True)
+    _, first, ranks = np.unique(ranks, return_index=True, return_inverse=True)
+    return ranks, column.take(first)
+
+
+def members(codes: Codes, column: Column) -> tuple[Codes, Column]:
+    """Return one row per tag of each row's set: whose it is, and the tags as a column of text."""
+    assert column.offsets is not None
+    return np.repeat(codes, np.diff(column.offsets)), Column("text", column.data, column.categories)
 
 
 def smallest_of_time(codes: Codes, times: IntArray, ranks: Codes, k: int, *, last: bool) -> IntArray:

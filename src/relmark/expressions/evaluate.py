@@ -258,6 +258,8 @@ class BaseScope(Scope):
 
     def _chosen_value(self, op: str, codes: Codes, times: IntArray, column: Column) -> Column:
         k = self.k
+        if column.kind == "tags" and op in {"count_distinct", "most_frequent"}:  # of tags, not of sets
+            codes, column = aggregates.members(codes, column)
         if len(column) == 0:
             return Column("number", np.zeros(k, dtype=np.int64)) if op == "count_distinct" else Column.empty(k)
         ranks, values = aggregates.ranked(column)

@@ -33,10 +33,12 @@ class Aggregate(Expression):
     - count: events; exists: whether there is one; active_days: local calendar days with one. Without events 0 and
       false.
     - sum: 0 without events. mean, min, max (numbers): unknown without events that have the property.
-    - count_distinct: different values of the property; 0 without events.
+    - count_distinct: different values of the property, of a property of tags the different tags; 0 without events.
     - first, last: the property of the earliest and latest event that has it; among events at the same instant the
-      smallest value (numbers and times by size, text by code points, false before true). Unknown where none has it.
-    - most_frequent: the value that most events have, the smallest of equally frequent ones. Unknown where none has it.
+      smallest value (numbers and times by size, text by code points, false before true, sets by their tags in order).
+      Unknown where none has it.
+    - most_frequent: the value, of tags the tag, that most events have, the smallest of equally frequent ones. Unknown
+      where none has it.
     - days_since_first, days_since_last: (as_of - t) in days of 86,400 seconds, a float; unknown without events.
     """
 

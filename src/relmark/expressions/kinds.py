@@ -277,6 +277,8 @@ class _Checker:
                 message = f"property {node.of!r} is {_NAMES.get(kind or '', kind)}, and {node.op} needs numbers."
                 self.fail(f"{path}.of", "wrong_type", message)
             return "number"
+        if node.op == "most_frequent" and kind == "tags":
+            return "text"
         return "number" if node.op == "count_distinct" else kind
 
     def _behavior(self, node: Expression, path: str) -> None:

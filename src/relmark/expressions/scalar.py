@@ -33,6 +33,7 @@ from relmark.expressions.scalar_calendar import Zone
 from relmark.expressions.scalar_person import Moment, Person
 from relmark.expressions.scalar_values import Call
 from relmark.expressions.selection import Selection, Window
+from relmark.expressions.tags import Tags
 from relmark.expressions.walk import check_depth
 
 __all__ = ["EventsOf", "Person", "Program", "events_of", "program_of"]
@@ -160,8 +161,10 @@ class Program:
 
 
 def natural(value: Any) -> Any:
-    """Return a value as Python has it: an instant becomes an aware datetime in UTC."""
-    return aware(value) if value.__class__ is Moment else value
+    """Return a value as Python has it: an instant becomes an aware datetime in UTC, tags a frozenset."""
+    if value.__class__ is Moment:
+        return aware(value)
+    return frozenset(value) if value.__class__ is Tags else value
 
 
 class _Compiler:

@@ -26,6 +26,7 @@ from relmark.expressions.scalar_tables import MANY, Table, table_of
 from relmark.expressions.scalar_values import Call, prop
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.stored import written
+from relmark.expressions.tags import members
 
 __all__ = [
     "Finder",
@@ -237,9 +238,9 @@ def _mean(known: Known) -> float | None:
 
 
 def _most_frequent(known: Known) -> Value:
-    if not known:
+    counts = Counter(one for value, _ in known for one in members(value))
+    if not counts:
         return None
-    counts = Counter(value for value, _ in known)
     most = max(counts.values())
     return min(value for value, count in counts.items() if count == most)  # type: ignore[no-any-return]
 
@@ -259,7 +260,7 @@ _FIGURES: dict[str, Callable[[Known], Value]] = {
     "mean": _mean,
     "min": lambda known: min((value for value, _ in known), default=None),
     "max": lambda known: max((value for value, _ in known), default=None),
-    "count_distinct": lambda known: float(len({value for value, _ in known})),
+    "count_distinct": lambda known: float(len({one for value, _ in known for one in members(value)})),
     "first": _at_end(0),
     "last": _at_end(-1),
     "most_frequent": _most_frequent,

@@ -1,7 +1,7 @@
 """One person as a rule sees them: an id, attributes, and events up to an instant, by type and in the order of time.
 
 Values have one Python type a kind, so that ``value.__class__`` is the kind: float (number), str, bool, date, `Moment`
-(an instant in microseconds) and frozenset (tags); None is unknown.
+(an instant in microseconds) and Tags; None is unknown.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.time import Instant, instant, read_instant
 from relmark.expressions.scalar_calendar import Dated, Zone, last_seen
 from relmark.expressions.scalar_tables import Table
+from relmark.expressions.tags import Tags
 
 if TYPE_CHECKING:
     from relmark.core.base import CustomerBase
@@ -38,14 +39,14 @@ class Moment(int):
     __slots__ = ()
 
 
-Value = float | str | bool | date | Moment | frozenset[str] | None
+Value = float | str | bool | date | Moment | Tags | None
 _KINDS: dict[type, str] = {
     float: "number",
     str: "text",
     bool: "boolean",
     date: "date",
     Moment: "instant",
-    frozenset: "tags",
+    Tags: "tags",
 }
 
 
@@ -272,7 +273,7 @@ def plain_value(name: str, value: Any) -> Value:
         for tag in value:
             if not isinstance(tag, str):
                 raise InputError(f"{name} has the tag {shown(tag)}: tags are strings.")
-        return frozenset(value)
+        return Tags(value)
     if hasattr(value, "as_integer_ratio"):
         return plain_value(name, float(value))
     raise InputError(

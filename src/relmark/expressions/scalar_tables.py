@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
+from relmark.expressions.tags import members
+
 __all__ = ["MANY", "Table", "table_of"]
 
 MANY = 48
@@ -127,6 +129,10 @@ class _Counted:
         self.start, self.stop = start, stop
 
     def _step(self, value: Any, by: int) -> None:
+        for one in members(value):
+            self._count(one, by)
+
+    def _count(self, value: Any, by: int) -> None:
         before = self.counts[value]
         self.holders[before].discard(value)
         after = self.counts[value] = before + by
@@ -145,7 +151,7 @@ def _distinct(_: list[int], values: list[Any]) -> Table:
     counted, seen = _Counted(values), set[Any]()
     to_end = [0.0]  # of the stretches that reach to the last event, from the end on
     for value in reversed(values):
-        seen.add(value)
+        seen.update(members(value))
         to_end.append(float(len(seen)))
 
     def figure(start: int, stop: int) -> float:
@@ -162,9 +168,10 @@ def _most_frequent(_: list[int], values: list[Any]) -> Table:
     to_end: list[Any] = [None]
     best, most = None, 0
     for value in reversed(values):
-        counts[value] += 1
-        if counts[value] > most or (counts[value] == most and value < best):
-            best, most = value, counts[value]
+        for one in members(value):
+            counts[one] += 1
+            if counts[one] > most or (counts[one] == most and one < best):
+                best, most = one, counts[one]
         to_end.append(best)
 
     def figure(start: int, stop: int) -> Any:

@@ -28,6 +28,7 @@ from relmark.expressions.scalar_calendar import (
     returns_in_period,
 )
 from relmark.expressions.scalar_person import Moment, Value, kind_of, plain_value
+from relmark.expressions.tags import Tags
 from relmark.expressions.text_tests import text_test
 
 __all__ = [
@@ -195,7 +196,7 @@ def compare(node: nodes.Compare, left: Call, right: Call, zone: Zone) -> Call:
             if {a.__class__, b.__class__} != _TIMES:
                 raise _refuse(node, b, f"one of kind {kind_of(a)!r}")
             a, b = moment_of(node, a, zone), moment_of(node, b, zone)
-        elif a.__class__ is frozenset or (a.__class__ is bool and node.op not in {"eq", "ne"}):
+        elif a.__class__ is Tags or (a.__class__ is bool and node.op not in {"eq", "ne"}):
             raise _refuse(node, a, "another kind")
         return test(a, b)
 
@@ -262,7 +263,7 @@ def is_in(node: nodes.IsIn, arg: Call, zone: Zone) -> Call:
             return None
         if value.__class__ is kind:
             return value in values
-        if kind is None and value.__class__ is not frozenset:
+        if kind is None and value.__class__ is not Tags:
             return False
         if not moments:
             raise _refuse(node, value, f"one of kind {'that compares' if kind is None else kind_of(plain[0])!r}")
@@ -283,7 +284,7 @@ def is_empty(node: nodes.IsEmpty, arg: Call) -> Call:
         value = arg(who, at)
         if value is None:
             return None
-        if value.__class__ is not str and value.__class__ is not frozenset:
+        if value.__class__ is not str and value.__class__ is not Tags:
             raise _refuse(node, value, "a text or a set of tags")
         return not value
 
@@ -308,7 +309,7 @@ def matches(node: nodes.Matches, arg: Call) -> Call:
             return None
         if value.__class__ is str:
             return on_text(value)
-        if value.__class__ is not frozenset or node.op in {"startswith", "endswith", "like", "has_word"}:
+        if value.__class__ is not Tags or node.op in {"startswith", "endswith", "like", "has_word"}:
             raise _refuse(
                 node, value, "a text" + ("" if node.op in {"startswith", "endswith"} else " or a set of tags")
             )

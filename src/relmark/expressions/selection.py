@@ -180,7 +180,7 @@ class Selection:
         return self._aggregate("max", of, window)
 
     def count_distinct(self, of: str | Expression, **window: Unpack[WindowArgs]) -> Expression:
-        """Return how many different values a property has; 0 without events."""
+        """Return how many different values, or different tags, a property has; 0 without events."""
         return self._aggregate("count_distinct", of, window)
 
     def first(self, of: str | Expression = "value", **window: Unpack[WindowArgs]) -> Expression:
@@ -192,7 +192,7 @@ class Selection:
         return self._aggregate("last", of, window)
 
     def most_frequent(self, of: str | Expression, **window: Unpack[WindowArgs]) -> Expression:
-        """Return the value of a property that most events have, such as the favorite category."""
+        """Return the value of a property, or the tag, that most events have, such as the favorite category."""
         return self._aggregate("most_frequent", of, window)
 
     def active_days(self, **window: Unpack[WindowArgs]) -> Expression:
