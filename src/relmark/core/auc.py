@@ -24,11 +24,12 @@ class Area(NamedTuple):
 def by_value(scores: FloatArray, hit: BoolArray) -> tuple[FloatArray, IntArray, IntArray]:
     """Return the different scores descending, and how many people and hits each has."""
     order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    people = np.diff(starts, append=len(ordered))
-    hits = np.add.reduceat(hit[order].astype(np.int64), starts)
-    return ordered[starts], people, hits
+    ordered, hits = scores[order], hit[order]
+    del order
+    begins = np.ones(len(ordered), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    starts = np.flatnonzero(begins)
+    return ordered[starts], np.diff(starts, append=len(ordered)), np.add.reduceat(hits, starts, dtype=np.int64)
 
 
 def auc_and_variance(people: IntArray, hits: IntArray) -> Area:
@@ -40,13 +41,19 @@ def auc_and_variance(people: IntArray, hits: IntArray) -> Area:
     misses = people - hits
     m, n = int(hits.sum()), int(misses.sum())
     # Placement of a hit: the share of misses below it; of a miss: the share of hits above it. Ties count half.
-    misses_below = n - np.cumsum(misses) + 0.5 * misses
-    hits_above = np.cumsum(hits) - 0.5 * hits
-    v10, v01 = misses_below / n, hits_above / m
-    area = float(v10 @ hits) / m
-    s10 = float(hits @ (v10 - area) ** 2) / (m - 1) if m > 1 else math.nan
-    s01 = float(misses @ (v01 - area) ** 2) / (n - 1) if n > 1 else math.nan
+    placement = np.cumsum(misses) - 0.5 * misses
+    np.subtract(1.0, np.divide(placement, n, out=placement), out=placement)
+    area = float(placement @ hits) / m
+    s10 = _squares(hits, placement, area) / (m - 1) if m > 1 else math.nan
+    np.divide(np.cumsum(hits) - 0.5 * hits, m, out=placement)
+    s01 = _squares(misses, placement, area) / (n - 1) if n > 1 else math.nan
     return Area(area, s10 / m + s01 / n)
+
+
+def _squares(weights: IntArray, values: FloatArray, center: float) -> float:
+    values -= center
+    np.square(values, out=values)
+    return float(values @ weights)
 
 
 def auc(scores: FloatArray, hit: BoolArray) -> Area:

@@ -203,9 +203,13 @@ def _ends_of_ties(ranked: FloatArray) -> BoolArray:
     Scores that are computed in two ways differ in their last bits; nobody is ranked by these.
     """
     size = np.abs(ranked)
-    typical = float(np.median(size[size > 0])) if (size > 0).any() else 0.0
-    slack = np.maximum(TIED * np.maximum(size[1:], size[:-1]), TIED / 10 * typical)
-    return np.asarray(ranked[:-1] - ranked[1:] > slack)
+    some = size[size > 0]
+    typical = float(np.median(some, overwrite_input=True)) if len(some) else 0.0
+    del some
+    slack = np.maximum(size[1:], size[:-1])
+    slack *= TIED
+    np.maximum(slack, TIED / 10 * typical, out=slack)
+    return np.asarray(np.subtract(ranked[:-1], ranked[1:], out=size[1:]) > slack)
 
 
 def _best_area(y: FloatArray, t: BoolArray, weight: FloatArray) -> float:
@@ -226,14 +230,25 @@ def _curves(
     y: FloatArray, t: BoolArray, last: npt.NDArray[np.int64], weight: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return share, gain and qini after each group of equal scores, from nothing on."""
-    w1, w0 = np.where(t, weight, 0.0), np.where(t, 0.0, weight)
-    n1, n0, y1, y0 = (np.cumsum(v)[last] for v in (w1, w0, w1 * y, w0 * y))
+    n1, n0 = _running(np.where(t, weight, 0.0), last), _running(np.where(t, 0.0, weight), last)
+    y1, y0 = _running(np.where(t, weight * y, 0.0), last), _running(np.where(t, 0.0, weight * y), last)
     both = (n1 > 0) & (n0 > 0)
-    share = (n1 + n0) / (n1[-1] + n0[-1])
-    m1, m0 = np.where(both, n1, 1.0), np.where(both, n0, 1.0)
-    gain = np.where(both, (y1 / m1 - y0 / m0) * share, 0.0)
-    qini = np.where(both, (y1 - y0 * n1 / m0) / n1[-1], 0.0)
+    treated, share = n1[-1], n1 + n0
+    share /= share[-1]
+    gain = np.divide(y1, n1, out=np.zeros_like(y1), where=both)
+    mean0 = np.divide(y0, n0, out=y0, where=both)
+    gain -= mean0
+    gain *= share
+    qini = np.subtract(y1, np.multiply(mean0, n1, out=n1), out=y1)
+    qini /= treated
+    gain[~both] = qini[~both] = 0.0
     return tuple(np.concatenate(([0.0], v)) for v in (share, gain, qini))  # type: ignore[return-value]
+
+
+def _running(values: FloatArray, last: npt.NDArray[np.int64]) -> FloatArray:
+    """Return the sums up to the last of each group of equal scores."""
+    np.cumsum(values, out=values)
+    return values if len(last) == len(values) else values[last]
 
 
 def _areas(share: FloatArray, gain: FloatArray, qini: FloatArray) -> tuple[float, float]:

@@ -9,11 +9,14 @@ from scipy import special
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.shares import wilson
 
+_BLOCK = 1 << 18  # rows
+
 
 def ks_distance(people: IntArray, hits: IntArray) -> tuple[float, int]:
     """Return the largest distance between the score distributions of hits and misses, and where it is."""
-    misses = people - hits
-    distance = np.abs(np.cumsum(hits) / hits.sum() - np.cumsum(misses) / misses.sum())
+    distance = np.cumsum(hits) / hits.sum()
+    distance -= np.cumsum(people - hits) / (people.sum() - hits.sum())
+    np.abs(distance, out=distance)
     place = int(np.argmax(distance))
     return float(distance[place]), place
 
@@ -28,33 +31,50 @@ def logistic(
 ) -> tuple[float, FloatArray, bool]:
     """Return intercept, coefficients and whether Newton's method converged, for a logistic regression with a ridge.
 
-    Minimises ``-sum(w (y log p + (1 - y) log(1 - p))) + penalty / 2 sum(beta ** 2)``; the intercept is not shrunk.
-    Newton steps (iteratively reweighted least squares), halved until the objective falls. X is (n, d).
+    Minimizes ``-sum(w (y log p + (1 - y) log(1 - p))) + penalty / 2 sum(beta ** 2)``; the intercept is not shrunk.
+    Newton steps (iteratively reweighted least squares), halved until the objective falls. X is (n, d); it is passed over
+    in blocks of rows, so that nothing else of its size is held.
     """
     n, d = X.shape
-    w = np.ones(n) if weights is None else weights
-    beta = np.zeros(d + 1)
-    share = float(w @ y / w.sum())
-    beta[0] = special.logit(share)
+    blocks = [slice(start, start + _BLOCK) for start in range(0, n, _BLOCK)]
+    w = np.ones(min(n, _BLOCK)) if weights is None else weights
     ridge = np.full(d + 1, penalty)
     ridge[0] = 0.0
 
-    def objective(b: FloatArray) -> tuple[float, FloatArray]:
-        eta = X @ b[1:] + b[0]
-        return float(w @ (np.logaddexp(0.0, eta) - y * eta)) + 0.5 * float(ridge @ (b * b)), eta
+    def weight(rows: slice) -> FloatArray:
+        return w[: len(y[rows])] if weights is None else w[rows]
 
-    value, eta = objective(beta)
+    def objective(b: FloatArray) -> float:
+        total = 0.0
+        for rows in blocks:
+            eta = X[rows] @ b[1:] + b[0]
+            total += float(weight(rows) @ (np.logaddexp(0.0, eta) - y[rows] * eta))
+        return total + 0.5 * float(ridge @ (b * b))
+
+    def slopes(b: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the gradient and the Hessian of the objective."""
+        gradient, hessian = ridge * b, np.diag(ridge)
+        for rows in blocks:
+            x, v = X[rows], weight(rows)
+            p = special.expit(x @ b[1:] + b[0])
+            residual = v * (p - y[rows])
+            gradient[0] += residual.sum()
+            gradient[1:] += x.T @ residual
+            v = v * p * (1 - p)
+            vx = v[:, None] * x
+            hessian[0, 0] += v.sum()
+            hessian[0, 1:] += vx.sum(axis=0)
+            hessian[1:, 1:] += x.T @ vx
+        hessian[1:, 0] = hessian[0, 1:]
+        hessian[np.diag_indices(d + 1)] += 1e-12 * max(float(hessian[0, 0]), 1e-300)
+        return gradient, hessian
+
+    beta = np.zeros(d + 1)
+    total = float(n) if weights is None else float(w.sum())
+    beta[0] = special.logit(float(y.sum() if weights is None else w @ y) / total)
+    value = objective(beta)
     for _ in range(iterations):
-        p = special.expit(eta)
-        residual = w * (p - y)
-        gradient = np.concatenate(([residual.sum()], X.T @ residual)) + ridge * beta
-        v = w * p * (1 - p)
-        vX = v[:, None] * X
-        hessian = np.empty((d + 1, d + 1))
-        hessian[0, 0] = v.sum()
-        hessian[0, 1:] = hessian[1:, 0] = vX.sum(axis=0)
-        hessian[1:, 1:] = X.T @ vX
-        hessian[np.diag_indices(d + 1)] += ridge + 1e-12 * max(float(v.sum()), 1e-300)
+        gradient, hessian = slopes(beta)
         step = np.linalg.solve(hessian, gradient)
         decrease = float(gradient @ step)
         if decrease < 1e-10 * (abs(value) + 1.0):  # the last step squares the error once more
@@ -62,12 +82,12 @@ def logistic(
             return float(beta[0]), beta[1:], True
         size = 1.0
         while size > 1e-10:
-            found, found_eta = objective(beta - size * step)
+            found = objective(beta - size * step)
             if found <= value - 1e-4 * size * decrease:
                 break
             size /= 2
         else:
             return float(beta[0]), beta[1:], False
         beta = beta - size * step
-        value, eta = found, found_eta
+        value = found
     return float(beta[0]), beta[1:], False

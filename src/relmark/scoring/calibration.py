@@ -254,7 +254,8 @@ def calibrate(
     else:
         intercept, slope = _curve(values, people, hits)
         probability = np.asarray(special.expit(intercept + slope * values))
-    brier = float(hits @ (1 - probability) ** 2 + (people - hits) @ probability**2) / n
+    # The sum of hits (1 - p)^2 + misses p^2.
+    brier = float(conversions - 2 * (hits @ probability) + people @ np.square(probability)) / n
     interval = delong_interval(area, variance, level)
     if math.isnan(interval.low):
         notes.append("no interval of the AUC: one group has a single person, or the ranking is perfect")
