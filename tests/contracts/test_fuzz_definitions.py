@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relmark import CustomerBase, Schema, days, field, parse
+from relmark import CustomerBase, Schema, days, engines, field, parse
 from relmark.attribution import Journeys, LastNonDirect, Linear, Markov, MarkovModel, PositionBased, Shapley, TimeDecay
 from relmark.attribution.model import AttributionModel
 from relmark.core.namespaces import Namespace
@@ -190,6 +190,31 @@ def _use_segment(segment: Segment, shop: Any, as_of: Any) -> None:
         lambda: segment.explain(base, who.id, as_of=as_of).next_change,
         lambda: segment.problems(base.schema()),
     )
+    _on_an_engine(segment, base, as_of)
+
+
+def _on_an_engine(segment: Segment, base: CustomerBase, as_of: Any) -> None:
+    """What an engine takes, it answers as numpy does; what it does not take, it names."""
+    polars = pytest.importorskip("polars")
+    assert all(path.startswith("$") for path in engines.unsupported(segment.rule, tz=base.tz))
+    frames = [polars.DataFrame(_columns(one.to_columns())).lazy() for one in (base.events, base.customers)]
+    try:
+        found = engines.evaluate(segment, events=frames[0], customers=frames[1], as_of=as_of, tz=base.tz)
+        expected = segment.evaluate(base, as_of=as_of)
+    except RelmarkError:
+        return
+    table = found.collect()
+    members = dict(zip(table["customer_id"].to_list(), table["member"].to_list(), strict=True))
+    assert members == dict(zip(base.customer_id.tolist(), expected.mask.tolist(), strict=True)), "engines differ"
+
+
+def _columns(columns: Any) -> Any:
+    return {
+        name: [sorted(one) if isinstance(one, frozenset) else one for one in column.tolist()]
+        if column.dtype == object
+        else column
+        for name, column in columns.items()
+    }
 
 
 def _use_set(found: SegmentSet, shop: Any, as_of: Any) -> None:

@@ -328,6 +328,12 @@ def _function(_: Any, __: Any, value: Any) -> None:
         raise InputError(f"weights is {shown(value)}: a function of the number of touches is needed.")
 
 
+def _weights_by_channel(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"channel_weights is {shown(value)}: a mapping of channels to numbers is needed.")
+    return {name: number(f"channel_weights[{name!r}]", weight, low=0.0) for name, weight in value.items()}
+
+
 @attrs.frozen
 class CustomRule(_Rule):
     """Share by weights of your own, by position and, if you like, by channel.
@@ -351,13 +357,8 @@ class CustomRule(_Rule):
 
     name: ClassVar[str] = "custom_rule"
     weights: Callable[[int], Any] = attrs.field(validator=_function)
-    channel_weights: Mapping[str, float] = attrs.field(factory=dict, converter=dict, hash=False)
+    channel_weights: Mapping[str, float] = attrs.field(factory=dict, converter=_weights_by_channel, hash=False)
     label: str = "custom_rule"
-
-    def __attrs_post_init__(self) -> None:
-        """Check the channels' weights."""
-        for name, weight in self.channel_weights.items():
-            number(f"channel_weights[{name!r}]", weight, low=0.0)
 
     def _label(self) -> str:
         return self.label

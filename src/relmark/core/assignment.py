@@ -253,7 +253,7 @@ class Holdout(Definition):
 
     kind: ClassVar[str] = "holdout"
 
-    share: float = attrs.field(validator=_share, converter=float)
+    share: float = attrs.field(validator=_share, converter=lambda value: checks.number("share", value))
     salt: str = attrs.field(validator=_text, kw_only=True)
     period: str | None = attrs.field(default=None, validator=_period, kw_only=True)
     tz: str = attrs.field(default="UTC", validator=_zone, kw_only=True)

@@ -14,6 +14,7 @@ __all__ = ["exact_sums", "whole_units"]
 
 _MICRO = 1e6
 _EXACT = 2.0**53
+_BEYOND = "the money of all purchases together is beyond what a float64 holds: leave such rows out."
 _BLOCK = 1 << 15  # rows at a time: the temporaries stay in the cache
 
 
@@ -35,7 +36,10 @@ def exact_sums(code: npt.NDArray[np.integer], value: FloatArray, n: int) -> Floa
     if total < _EXACT:
         return np.asarray(np.bincount(code, weights=micros, minlength=n) / _MICRO)
     if not total < 2.0**1000:  # millionths of it leave float64 altogether
-        return np.asarray(np.bincount(code, weights=value, minlength=n))
+        sums = np.bincount(code, weights=value, minlength=n)
+        if not np.isfinite(sums).all():
+            raise InputError(_BEYOND)
+        return np.asarray(sums)
     large = np.abs(micros) >= _EXACT  # millionths of such a value are beyond float64: round it to whole units
     wholes = np.where(large, np.rint(value), np.rint(micros / _MICRO))
     parts = np.where(large, 0.0, micros - wholes * _MICRO)
@@ -53,7 +57,7 @@ def whole_units(value: FloatArray) -> tuple[IntArray, float]:
     with np.errstate(over="ignore"):
         total = float(np.abs(value).sum())
     if not math.isfinite(total):
-        raise InputError("the money of all purchases together is beyond what a float64 holds: leave such rows out.")
+        raise InputError(_BEYOND)
     scale = _MICRO
     if total >= 2.0**62 / _MICRO:
         scale = 10.0 ** math.floor(math.log10(2.0**62 / total))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.assignment import one_within, plain_text, within
+from relmark.core.checks import number
 from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import InputError
 
@@ -41,8 +42,8 @@ class Namespace(Definition):
     kind: ClassVar[str] = "namespace"
 
     name: str = attrs.field(validator=_text)
-    low: float = attrs.field(converter=float)
-    high: float = attrs.field(converter=float)
+    low: float = attrs.field(converter=lambda value: number("low", value))
+    high: float = attrs.field(converter=lambda value: number("high", value))
 
     def __attrs_post_init__(self) -> None:
         """Check the range."""

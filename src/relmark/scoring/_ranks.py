@@ -32,8 +32,8 @@ def logistic(
     """Return intercept, coefficients and whether Newton's method converged, for a logistic regression with a ridge.
 
     Minimizes ``-sum(w (y log p + (1 - y) log(1 - p))) + penalty / 2 sum(beta ** 2)``; the intercept is not shrunk.
-    Newton steps (iteratively reweighted least squares), halved until the objective falls. X is (n, d); it is passed over
-    in blocks of rows, so that nothing else of its size is held.
+    Newton steps (iteratively reweighted least squares), halved until the objective falls. X is (n, d); it is passed
+    over in blocks of rows, so that nothing else of its size is held.
     """
     n, d = X.shape
     blocks = [slice(start, start + _BLOCK) for start in range(0, n, _BLOCK)]
