@@ -328,7 +328,7 @@ def _function(_: Any, __: Any, value: Any) -> None:
         raise InputError(f"weights is {shown(value)}: a function of the number of touches is needed.")
 
 
-def _weights_by_channel(value: Any) -> dict[str, float]:
+def _weights_by_channel(value: Mapping[str, float]) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise InputError(f"channel_weights is {shown(value)}: a mapping of channels to numbers is needed.")
     return {name: number(f"channel_weights[{name!r}]", weight, low=0.0) for name, weight in value.items()}

@@ -211,8 +211,8 @@ def plain_text(name: str, value: Any) -> str:
     return str(value)
 
 
-def _share(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    checks.fraction(attribute.name, value)
+def _share(value: float) -> float:
+    return checks.fraction("share", value)
 
 
 def _period(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -253,7 +253,7 @@ class Holdout(Definition):
 
     kind: ClassVar[str] = "holdout"
 
-    share: float = attrs.field(validator=_share, converter=lambda value: checks.number("share", value))
+    share: float = attrs.field(converter=_share)
     salt: str = attrs.field(validator=_text, kw_only=True)
     period: str | None = attrs.field(default=None, validator=_period, kw_only=True)
     tz: str = attrs.field(default="UTC", validator=_zone, kw_only=True)

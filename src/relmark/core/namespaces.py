@@ -16,6 +16,10 @@ from relmark.core.errors import InputError
 __all__ = ["Namespace"]
 
 
+def _end(value: float) -> float:
+    return number("an end of the range", value)
+
+
 def _text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     plain_text(attribute.name, value)
 
@@ -42,8 +46,8 @@ class Namespace(Definition):
     kind: ClassVar[str] = "namespace"
 
     name: str = attrs.field(validator=_text)
-    low: float = attrs.field(converter=lambda value: number("low", value))
-    high: float = attrs.field(converter=lambda value: number("high", value))
+    low: float = attrs.field(converter=_end)
+    high: float = attrs.field(converter=_end)
 
     def __attrs_post_init__(self) -> None:
         """Check the range."""
