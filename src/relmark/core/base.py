@@ -7,6 +7,7 @@ This is what segments, scores and metrics take. Everything that belongs to custo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any, Protocol, Self
 
@@ -301,6 +302,21 @@ class CustomerBase(Frozen):
         column = self.customers.columns[name]
         n = len(self)
         return column if len(column) == n else column.spread(np.arange(len(column)), n)
+
+    def without(self, ids: ColumnLike | AbstractSet[object]) -> Self:
+        """Return the base without some people: their ids, fields, events and words that only these had are gone.
+
+        Ids that it does not have are no error. What was made of the base before (results, fitted models, journeys)
+        still knows them: make it again, or ask it to forget them where it has a `without` of its own.
+
+        Examples
+        --------
+        >>> table = CustomerTable.from_columns(customer_id=["a", "b"], city=["Kazan", "Omsk"])
+        >>> CustomerBase(customers=table).without(["b"]).to_columns()
+        {'customer_id': array(['a'], dtype='<U1'), 'city': array(['Kazan'], dtype='<U5')}
+        """
+        kept = None if self.customers is None else self.customers.without(ids)
+        return attrs.evolve(self, customers=kept, events=self.events.without(ids))
 
     def with_column(self, name: str, values: ColumnLike | Column) -> Self:
         """Return a base with one more field, aligned with `customer_id`; one of the same name is replaced."""

@@ -12,7 +12,7 @@ from relmark.core.checks import is_missing, shown
 from relmark.core.errors import InputError
 from relmark.core.ordering import small_codes
 
-__all__ = ["Coded", "code_ids", "code_texts", "find_ids", "id_array", "is_text", "text_array"]
+__all__ = ["Coded", "code_ids", "code_texts", "find_ids", "id_array", "is_text", "staying", "text_array"]
 
 Codes = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 _TABLE_SLACK = 1 << 20
@@ -254,3 +254,11 @@ def find_ids(name: str, ids: npt.NDArray[Any], wanted: Any) -> npt.NDArray[np.in
     places = np.searchsorted(ids, array)
     places[places == len(ids)] = 0
     return np.where(ids[places] == array, places, -1)
+
+
+def staying(ids: npt.NDArray[Any], gone: Any) -> npt.NDArray[np.bool_]:
+    """Return which of ascending distinct ids stay where some are erased; an id that is not among them is no error."""
+    places = find_ids("ids", ids, list(gone) if isinstance(gone, (set, frozenset)) else gone)
+    stay = np.ones(len(ids), dtype=np.bool_)
+    stay[places[places >= 0]] = False
+    return stay

@@ -25,7 +25,7 @@ from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.formats import html_table, text_table
 from relmark.core.frames import columns_of, is_constant, to_frame
 from relmark.core.frozen import Frozen, read_only
-from relmark.core.ids import find_ids
+from relmark.core.ids import staying
 from relmark.core.incoming import Incoming, column_names, read_columns, read_events, read_purchases
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import small_codes
@@ -376,10 +376,8 @@ class EventLog(Frozen):
 
         Ids that it does not have are no error. Where no event is left of a type, the type is gone too.
         """
-        positions = find_ids("ids", self.customer_id, list(ids) if isinstance(ids, (set, frozenset)) else ids)
-        gone = np.zeros(self.n_customers, dtype=np.bool_)
-        gone[positions[positions >= 0]] = True
-        parts = {name: part.take(~gone[part.code]).compact() for name, part in self._partitions.items()}
+        stay = staying(self.customer_id, ids)
+        parts = {name: part.take(stay[part.code]).compact() for name, part in self._partitions.items()}
         return self._with(parts)
 
     def sessions(

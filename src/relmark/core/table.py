@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -17,7 +18,7 @@ from relmark.core.events import Customer
 from relmark.core.formats import html_table, text_table
 from relmark.core.frames import columns_of, to_frame
 from relmark.core.frozen import Frozen, read_only
-from relmark.core.ids import find_ids, id_array, is_text
+from relmark.core.ids import find_ids, id_array, is_text, staying
 from relmark.core.names import did_you_mean
 
 __all__ = ["CustomerTable", "ItemTable"]
@@ -97,6 +98,16 @@ class Table(Frozen):
         column = Column.of(name, values, tz=tz)
         same_length(name, np.empty(len(column)), len(self))
         return attrs.evolve(self, columns={**self.columns, name: column})
+
+    def without(self, ids: ColumnLike | AbstractSet[object]) -> Self:
+        """Return the table without some rows: their ids, and words that only these had, are gone.
+
+        Ids that it does not have are no error.
+        """
+        ordered, order = self._sorted
+        stay = np.empty(len(self), dtype=np.bool_)
+        stay[order] = staying(ordered, ids)
+        return type(self)(self._ids[stay], {name: one.take(stay).compact() for name, one in self.columns.items()})
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the ids and every column as arrays; None, NaN or NaT where a value is missing."""

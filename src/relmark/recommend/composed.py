@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Set as AbstractSet
+from typing import Any, Self
 
 import attrs
 import numpy as np
@@ -41,6 +42,9 @@ class Composed(Fitted):
         block = Fitted._basket_block(self, basket, customer, as_of)
         parts = tuple(model._basket_block(basket, customer, as_of) for model in self.models)
         return attrs.evolve(block, parts=parts)
+
+    def _parts_without(self, model: Self, ids: CustomerIds | AbstractSet[object]) -> Self:
+        return attrs.evolve(model, models=tuple(part.without(ids) for part in self.models))
 
     def _similar(self, item: int) -> FloatArray:
         """Ask the first model that knows what is like an item."""

@@ -7,7 +7,8 @@ what may not come into -inf, the best k are taken, and where fewer come than wer
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Set as AbstractSet
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -17,7 +18,7 @@ from relmark.core.as_of import AsOf, AsOfGiven, read_as_of
 from relmark.core.checks import IntArray, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.frozen import Frozen, owned
-from relmark.core.ids import find_ids, id_array
+from relmark.core.ids import find_ids, id_array, staying
 from relmark.core.table import ItemTable
 from relmark.core.time import time_zone
 from relmark.recommend._catalogue import Catalogue
@@ -336,6 +337,25 @@ class Fitted(Frozen, Saved):
             dropped_by=names,
             note=note,
         )
+
+    def without(self, ids: CustomerIds | AbstractSet[object]) -> Self:
+        """Return the model without some people: their ids, what they bought and their factors are gone.
+
+        What all customers together taught the model stays as it was fitted: the likeness of items, their popularity,
+        factors of items. Somebody who is gone is a stranger, and gets what is popular; fit again where their share in
+        these must go too. Ids that the model does not know are no error.
+        """
+        stay = staying(self.customer_id, ids)
+        rows = np.flatnonzero(stay)
+        kept: dict[str, Any] = {"customer_id": self.customer_id[rows], "history": self.history.take(rows)}
+        for name, axes in self.axes().items():
+            if name not in kept and "customers" in axes:
+                kept[name] = getattr(self, name)[rows]
+        return self._parts_without(attrs.evolve(self, **kept), ids)
+
+    def _parts_without(self, model: Self, ids: CustomerIds | AbstractSet[object]) -> Self:  # noqa: ARG002
+        """Return a model whose parts have forgotten people too; this one has no parts."""
+        return model
 
     def __repr__(self) -> str:
         when = "" if self.as_of is None else f", as of {self.as_of.astype('M8[D]')}"

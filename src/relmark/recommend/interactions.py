@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -13,12 +14,12 @@ import numpy.typing as npt
 from relmark.core.as_of import AsOf, AsOfGiven, read_as_of
 from relmark.core.base import CustomerBase, purchases_of
 from relmark.core.checks import FloatArray, IntArray, numbers, one_of, refuse_rows, same_length, shown
-from relmark.core.columns import Column
+from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError
 from relmark.core.formats import SHOWN_ROWS, html_table, text_table
 from relmark.core.frames import columns_of
 from relmark.core.frozen import Frozen, locked, owned
-from relmark.core.ids import Coded, code_ids, is_text
+from relmark.core.ids import Coded, code_ids, is_text, staying
 from relmark.core.ordering import small_codes
 from relmark.core.purchases import Purchases
 from relmark.core.table import ItemTable
@@ -354,6 +355,26 @@ class Interactions(Frozen):
     def where(self, mask: npt.NDArray[np.bool_]) -> Self:
         """Return the lines where a mask in the order of `lines` is true, as kernels have it."""
         return self if mask.all() else attrs.evolve(self, lines=self._lines.take(mask))
+
+    def without(self, ids: ColumnLike | AbstractSet[object]) -> Self:
+        """Return the interactions without some people: their ids, lines and order numbers are gone.
+
+        Items stay, also those that only they bought: an item says nothing of anybody. Ids that are not here are no
+        error.
+
+        Examples
+        --------
+        >>> x = Interactions.from_columns(customer_id=["a", "b"], item=["tea", "milk"])
+        >>> x.without({"b"})
+        Interactions(1 lines, 1 customers, 2 items, 1 pairs)
+        """
+        stay = staying(self.customer_id, ids)
+        lines = self._lines.take(stay[self._lines.customer])
+        code = small_codes(np.cumsum(stay) - 1, max(int(stay.sum()), 1))
+        lines = lines.among(code, int(stay.sum()), np.arange(self.n_items), self.n_items)
+        if lines.order_name is not None:
+            lines = attrs.evolve(lines, order_name=lines.order_name.compact())
+        return attrs.evolve(self, customer_id=self.customer_id[stay], lines=lines)
 
     def among(self, customer_id: npt.NDArray[Any], item: npt.NDArray[Any]) -> Self:
         """Return the same lines with more customers and items, ascending."""
