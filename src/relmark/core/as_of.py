@@ -68,6 +68,16 @@ class AsOf:
             return self
         return AsOf(self.clock[rows], self.dated[rows], self.tz)  # type: ignore[index]
 
+    def in_zone(self, tz: str) -> AsOf:
+        """Return the same date in another zone, which begins at its own midnight; an instant stays what it is."""
+        if tz == self.tz:
+            return self
+        if not np.any(self.dated):
+            return AsOf(self.clock, self.dated, tz)
+        clock = np.atleast_1d(np.asarray(self.clock, dtype=np.int64))
+        moved = np.where(self.dated, local_midnights(local_days(clock, self.tz), tz), clock)
+        return AsOf(moved if self.each else int(moved[0]), self.dated, tz)
+
     def before(self, span: Span) -> Any:
         """Return the last instant before a window of this length: its events are later, and at or before `seen`."""
         if isinstance(span, timedelta) and not np.any(self.dated):

@@ -70,6 +70,11 @@ class CustomerBase(Frozen):
     items : ItemTable, optional
     tz : str
         The time zone of the business, for days, birthdays and hours.
+    zone : str, optional
+        The field that names each customer's own time zone, such as 'Europe/Berlin'. Rules and scores then see every
+        customer at their own local time: days, windows of calendar days, birthdays, and the midnight of a date. Who has
+        none there lives in `tz`. What is counted for the business (purchases, days of orders, periods of reports) keeps
+        to `tz`.
 
     Examples
     --------
@@ -93,10 +98,12 @@ class CustomerBase(Frozen):
     )
     items: ItemTable | None = attrs.field(default=None, validator=_made_by(ItemTable, "ItemTable.from_frame(...)"))
     tz: str = attrs.field(default="UTC", validator=_checked_zone)
+    zone: str | None = None
 
     def __attrs_post_init__(self) -> None:
         """Let days begin in the base's zone, and refuse str ids on one side and int ids on the other."""
         object.__setattr__(self, "events", self.events.in_zone(self.tz))
+        self._check_zones()
         if self.customers is None or not len(self.customers) or not self.events.n_customers:
             return
         kinds = [is_text(ids) for ids in (self.customers.customer_id, self.events.customer_id)]
@@ -244,6 +251,58 @@ class CustomerBase(Frozen):
     def as_of(self, as_of: AsOfGiven) -> AsOf:
         """Return what was given as `as_of`: one date or instant, or one per customer; without a zone it is local."""
         return read_as_of(as_of, tz=self.tz, n=len(self))
+
+    def _check_zones(self) -> None:
+        """Refuse a field of zones that is not there, holds no words, or words that name no zone."""
+        if self.zone is None:
+            return
+        column = self.column(self.zone)
+        if column.kind not in {"text", "empty"}:
+            raise InputError(
+                f"zone names the field {self.zone!r}, a column of kind {column.kind!r}: names of time zones are "
+                "needed, such as 'Europe/Berlin'."
+            )
+        for code, name in enumerate(() if column.categories is None else column.categories.tolist()):
+            rows = np.flatnonzero(column.data == code)
+            try:
+                time_zone(name)
+            except InputError:
+                if len(rows):
+                    raise InputError(
+                        f"field {self.zone!r} has {shown(name)} in row {int(rows[0])}, which names no time zone known "
+                        "to this machine: write one such as 'Europe/Berlin', or leave it missing."
+                    ) from None
+
+    @cached_property
+    def by_zone(self) -> tuple[tuple[npt.NDArray[np.int64], CustomerBase], ...]:
+        """The rows of the customers of each time zone, ascending, and a base of them that lives in it."""
+        if self.zone is None:
+            return ((np.arange(len(self)), self),)
+        assert self.customers is not None
+        column = self.column(self.zone)
+        names = ["" if name is None else name for name in column.values().tolist()]
+        zones, place = np.unique(np.array([name or self.tz for name in names], dtype=np.str_), return_inverse=True)
+        seen, known = place[self.code_to_row], len(self.customers)
+        found = []
+        for number, tz in enumerate(zones.tolist()):
+            rows = np.flatnonzero(place == number)
+            base = CustomerBase(
+                customers=self.customers.take(rows[rows < known]),
+                events=self.events.of_customers(seen == number),
+                items=self.items,
+                tz=tz,
+            )
+            found.append((rows, base))
+        return tuple(found)
+
+    def tz_of(self, customer_id: int | str) -> str:
+        """Return the time zone of a customer: their own where the base has one, else that of the business."""
+        return self.home_of(customer_id).tz
+
+    def home_of(self, customer_id: int | str) -> CustomerBase:
+        """Return the base of everybody who lives in the same time zone as a customer; this one where all share it."""
+        row = int(self.find([customer_id])[0]) if self.zone is not None else -1
+        return next((base for rows, base in self.by_zone if row >= 0 and row in rows), self)
 
     @cached_property
     def _index(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
@@ -433,7 +492,8 @@ class CustomerBase(Frozen):
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {what}" for what, count in self._facts().items())
-        return f"CustomerBase({counts}, {self.tz})"
+        homes = "" if self.zone is None else ", each of their own"
+        return f"CustomerBase({counts}, {self.tz}{homes})"
 
     def _repr_html_(self) -> str:
         facts = {**self._facts(), "field names": ", ".join(self.fields), "event types": ", ".join(self.events.types)}

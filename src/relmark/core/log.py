@@ -377,8 +377,11 @@ class EventLog(Frozen):
         Ids that it does not have are no error. Where no event is left of a type, the type is gone too.
         """
         stay = staying(self.customer_id, ids)
-        parts = {name: part.take(stay[part.code]).compact() for name, part in self._partitions.items()}
-        return self._with(parts)
+        return self._with({name: part.take(stay[part.code]).compact() for name, part in self._partitions.items()})
+
+    def of_customers(self, chosen: npt.NDArray[np.bool_]) -> Self:
+        """Return the events of some customers, by a mask aligned with `customer_id`."""
+        return self._with({name: part.take(chosen[part.code]) for name, part in self._partitions.items()})
 
     def sessions(
         self,

@@ -99,6 +99,10 @@ class Table(Frozen):
         same_length(name, np.empty(len(column)), len(self))
         return attrs.evolve(self, columns={**self.columns, name: column})
 
+    def take(self, rows: npt.NDArray[Any]) -> Self:
+        """Return some rows, by positions or a mask."""
+        return type(self)(self._ids[rows], {name: column.take(rows) for name, column in self.columns.items()})
+
     def without(self, ids: ColumnLike | AbstractSet[object]) -> Self:
         """Return the table without some rows: their ids, and words that only these had, are gone.
 
@@ -107,7 +111,8 @@ class Table(Frozen):
         ordered, order = self._sorted
         stay = np.empty(len(self), dtype=np.bool_)
         stay[order] = staying(ordered, ids)
-        return type(self)(self._ids[stay], {name: one.take(stay).compact() for name, one in self.columns.items()})
+        kept = self.take(stay)
+        return attrs.evolve(kept, columns={name: column.compact() for name, column in kept.columns.items()})
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the ids and every column as arrays; None, NaN or NaT where a value is missing."""

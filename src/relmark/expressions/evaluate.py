@@ -37,7 +37,7 @@ from relmark.expressions.sequences import Pace, StepEvents, UnitTimes, in_order,
 from relmark.expressions.truth import Truth
 from relmark.expressions.walk import check_depth
 
-__all__ = ["BaseScope", "measure"]
+__all__ = ["BaseScope", "base_scope", "measure"]
 
 _ZERO = {"count", "sum", "active_days", "count_distinct"}  # what someone without events has 0 of
 _PLAIN = (nodes.Literal, nodes.Field, nodes.Everyone, nodes.SegmentRef)
@@ -47,7 +47,20 @@ def measure(expression: Expression, base: CustomerBase, as_of: Any, shared: dict
     """Return an expression for each customer of a base, as a column aligned with ``base.customer_id``."""
     check_depth(expression)
     check_on_data(expression, base, segments=())
-    return BaseScope(base, base.as_of(as_of), shared=shared).column(expression)
+    return base_scope(base, base.as_of(as_of), shared=shared).column(expression)
+
+
+def base_scope(
+    base: CustomerBase,
+    as_of: AsOf,
+    *,
+    segments: Mapping[str, Expression] | None = None,
+    shared: dict[Any, Any] | None = None,
+    keep: set[str] | None = None,
+) -> BaseScope:
+    """Return the scope of a base; one in which each customer lives in a zone of their own where the base has zones."""
+    kind = BaseScope if base.zone is None else ZonedScope
+    return kind(base, as_of, segments=segments, shared=shared, keep=keep)
 
 
 class BaseScope(Scope):
@@ -368,6 +381,36 @@ class BaseScope(Scope):
         if node.strict:
             return in_strict_order(events, len(node.steps), len(node.exclude), pace, k)
         return in_order(events, len(node.steps), pace, k)
+
+
+class ZonedScope(BaseScope):
+    """Customers of several time zones: each zone's rows are computed by themselves, and laid side by side."""
+
+    def __init__(
+        self,
+        base: CustomerBase,
+        as_of: AsOf,
+        *,
+        segments: Mapping[str, Expression] | None = None,
+        shared: dict[Any, Any] | None = None,
+        keep: set[str] | None = None,
+    ) -> None:
+        super().__init__(base, as_of, segments=segments, shared=shared, keep=keep)
+        self.zones = [
+            (rows, BaseScope(own, as_of.take(rows).in_zone(own.tz), segments=segments,
+                             shared=self.shared.setdefault(own.tz, {}), keep=keep))
+            for rows, own in base.by_zone
+        ]  # fmt: skip
+
+    def compute(self, node: Expression) -> Column | Truth:
+        """Return what a node gives, zone by zone."""
+        if not self.zones:
+            return super().compute(node)
+        found = [scope.compute(node) for _, scope in self.zones]
+        order = np.argsort(np.concatenate([rows for rows, _ in self.zones]), kind="stable")
+        columns = [one.column() if isinstance(one, Truth) else one for one in found]
+        whole = joined("the rule", columns).take(order)
+        return Truth.of_column(whole) if all(isinstance(one, Truth) for one in found) else whole
 
 
 def _of_nobody(op: str) -> Column:

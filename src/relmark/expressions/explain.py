@@ -94,8 +94,8 @@ def explain_in_base(
 ) -> Explanation:
     """Return for one customer of a base what `explain_one` gives, reading nobody else's events."""
     check_on_data(rule, base, rule=True, segments=None if segments is None else segments.keys())
-    program = program_of(rule, base.tz, segments=segments)
-    return explain_person(program, Person.from_base(base, customer_id, as_of=as_of), name)
+    person = Person.from_base(base, customer_id, as_of=as_of)
+    return explain_person(program_of(rule, base.tz_of(customer_id), segments=segments), person, name)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -174,8 +174,10 @@ class Person:
         if row < 0:
             raise InputError(f"customer_id is {shown(customer_id)}, whom the base does not have.")
         found = base.customer_id[row].item() if isinstance(base.customer_id[row], np.generic) else base.customer_id[row]
-        moment = point_in_time(as_of, base.tz)
-        return cls(found, _BaseAttributes(base, row), _BaseEvents(base, found, moment), moment)
+        home = base.home_of(found)
+        at = base.as_of(as_of).in_zone(home.tz)
+        moment = Dated(at.clock) if at.dated else int(at.clock)
+        return cls(found, _BaseAttributes(base, row), _BaseEvents(home, found, moment), moment)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel with what is known of this person alone, and not with the base they come from."""

@@ -183,10 +183,12 @@ class LeadScore(Definition):
         """
         self._check_on(base)
         moment = base.as_of(as_of)
-        scope = BaseScope(base, moment, shared={}, keep=self._repeated)
         by_rule = np.empty((len(self.rules), len(base)))
-        for row, rule in zip(by_rule, self.rules, strict=True):
-            row[:] = rule_thousandths(rule, scope)
+        for rows, own in base.by_zone:
+            chosen = slice(None) if own is base else rows
+            scope = BaseScope(own, moment.take(rows).in_zone(own.tz), shared={}, keep=self._repeated)
+            for row, rule in zip(by_rule, self.rules, strict=True):
+                row[chosen] = rule_thousandths(rule, scope)
         return self._scores(base.customer_id, by_rule, moment)
 
     def _check_on(self, base: CustomerBase) -> None:
@@ -315,7 +317,7 @@ class LeadScore(Definition):
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> LeadExplanation:
         """Score one customer of a base and say why; what `one` gives for the same customer and events."""
         self._check_on(base)
-        return self._explained(Person.from_base(base, customer_id, as_of=as_of), base.tz)
+        return self._explained(Person.from_base(base, customer_id, as_of=as_of), base.tz_of(customer_id))
 
     def _explained(self, person: Person, tz: str) -> LeadExplanation:
         program = self._programs.get(tz)

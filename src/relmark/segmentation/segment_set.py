@@ -19,7 +19,7 @@ from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
 from relmark.core.time import Instant
 from relmark.expressions import nodes
-from relmark.expressions.evaluate import BaseScope
+from relmark.expressions.evaluate import base_scope
 from relmark.expressions.explain import Explanation, explain_person
 from relmark.expressions.kinds import check_on_data, notes_on_data, rule_problems
 from relmark.expressions.operators import Expression
@@ -114,7 +114,7 @@ class SegmentSet(Definition):
         rules = self.rules
         for number, rule in enumerate(rules.values()):
             check_on_data(rule, base, rule=True, path=f"$.segments[{number}].rule", segments=rules)
-        scope = BaseScope(base, base.as_of(as_of), segments=rules, keep=repeated(rules.values()))
+        scope = base_scope(base, base.as_of(as_of), segments=rules, keep=repeated(rules.values()))
         truths = {name: scope.truth(nodes.SegmentRef(name)) for name in rules}
         notes = dict.fromkeys(note for rule in rules.values() for note in notes_on_data(rule, base))
         return SegmentSetMembers(
@@ -143,7 +143,8 @@ class SegmentSet(Definition):
         for number, rule in enumerate(rules.values()):
             check_on_data(rule, base, rule=True, path=f"$.segments[{number}].rule", segments=rules)
         person = Person.from_base(base, customer_id, as_of=as_of)
-        return {name: explain_person(program, person, name) for name, program in self._compiled(base.tz).items()}
+        programs = self._compiled(base.tz_of(customer_id))
+        return {name: explain_person(program, person, name) for name, program in programs.items()}
 
     def _compiled(self, tz: str) -> dict[str, Program]:
         """Return the rules compiled for a time zone, once for all people."""

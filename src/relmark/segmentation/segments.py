@@ -16,7 +16,7 @@ from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.schema import Schema
 from relmark.core.time import Instant
 from relmark.expressions.checked import UNKNOWN_WITHOUT_SCHEMA
-from relmark.expressions.evaluate import BaseScope
+from relmark.expressions.evaluate import base_scope
 from relmark.expressions.explain import Explanation, explain_in_base, explain_one
 from relmark.expressions.kinds import check_on_data, rule_problems
 from relmark.expressions.literals import plain_text
@@ -104,13 +104,13 @@ class Segment(Definition):
             It compares a number with a word, or the like.
         """
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
-        scope = BaseScope(base, base.as_of(as_of), keep=repeated((self.rule,)))
+        scope = base_scope(base, base.as_of(as_of), keep=repeated((self.rule,)))
         return members(self.name, self.rule, scope, self.fingerprint)
 
     def by_clause(self, base: CustomerBase, *, as_of: AsOfGiven) -> ClauseCounts:
         """Return how many are left after each clause of the rule, and how many only that clause excludes."""
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
-        scope = BaseScope(base, base.as_of(as_of), keep=repeated((self.rule,)))
+        scope = base_scope(base, base.as_of(as_of), keep=repeated((self.rule,)))
         return clause_counts(self.name, self.rule, scope)
 
     @staticmethod
