@@ -1,5 +1,6 @@
 """The errors of relmark, under the name by which users import them."""
 
+from relmark.core.codes import CODES
 from relmark.core.errors import (
     ConvergenceError,
     DefinitionError,
@@ -11,6 +12,7 @@ from relmark.core.errors import (
 )
 
 __all__ = [
+    "CODES",
     "ConvergenceError",
     "DefinitionError",
     "InputError",

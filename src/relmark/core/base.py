@@ -52,7 +52,10 @@ def _made_by(kind: type, door: str) -> Callable[[object, attrs.Attribute[Any], A
     def validate(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
         if value is not None and not isinstance(value, kind):
             raise InputError(
-                f"{attribute.name} is a {type(value).__name__}: a {kind.__name__} is needed. Make it by {door}."
+                f"{attribute.name} is a {type(value).__name__}: a {kind.__name__} is needed.",
+                argument=attribute.name,
+                code="wrong_type",
+                hint=f"Make it by {door}.",
             )
 
     return validate
@@ -103,7 +106,9 @@ class CustomerBase(Frozen):
             words = {True: "str", False: "int"}
             raise InputError(
                 f"the customer table has {words[kinds[0]]} ids and the log {words[kinds[1]]} ids: convert one side "
-                "first."
+                "first.",
+                argument="events",
+                code="mixed_types",
             )
 
     @classmethod
@@ -296,7 +301,9 @@ class CustomerBase(Frozen):
         if self.customers is None or name not in self.customers.columns:
             listed = ", ".join(map(repr, self.fields)) or "none"
             raise MissingColumnError(
-                f"customers have no field {name!r}; their fields are {listed}.{did_you_mean(str(name), self.fields)}"
+                f"customers have no field {name!r}; their fields are {listed}.",
+                argument="customers",
+                hint=did_you_mean(str(name), self.fields),
             )
         column = self.customers.columns[name]
         n = len(self)
@@ -331,10 +338,14 @@ class CustomerBase(Frozen):
         if (rows < 0).any():
             raise InputError(
                 f"the result has customer {shown(ids[int(np.argmax(rows < 0))])}, whom the base does not have "
-                f"({int(np.count_nonzero(rows < 0)):,} such): build the base with them, or leave them out."
+                f"({int(np.count_nonzero(rows < 0)):,} such): build the base with them, or leave them out.",
+                argument="result",
+                code="unknown_name",
             )
         if len(np.unique(rows)) < len(rows):
-            raise InputError("the result has a customer twice: one row per customer is needed.")
+            raise InputError(
+                "the result has a customer twice: one row per customer is needed.", argument="result", code="duplicate"
+            )
         if isinstance(names, Mapping):
             chosen = dict(names)
         else:
@@ -342,7 +353,9 @@ class CustomerBase(Frozen):
         base = self
         for name, new_name in chosen.items():
             if name not in columns:
-                raise MissingColumnError(f"the result has no column {name!r}: it has {', '.join(map(repr, columns))}.")
+                raise MissingColumnError(
+                    f"the result has no column {name!r}: it has {', '.join(map(repr, columns))}.", argument="result"
+                )
             base = base.with_column(new_name, Column.of(name, columns[name]).spread(rows, len(self)))
         return base
 
@@ -356,7 +369,8 @@ class CustomerBase(Frozen):
             columns = columns_of(result)
         if "customer_id" not in columns:
             raise MissingColumnError(
-                f"the result has no customer_id: it has {', '.join(map(repr, columns)) or 'nothing'}."
+                f"the result has no customer_id: it has {', '.join(map(repr, columns)) or 'nothing'}.",
+                argument="result",
             )
         return columns
 
@@ -380,15 +394,25 @@ class CustomerBase(Frozen):
         """
         self.as_of(as_of)
         if not isinstance(expressions, Mapping):
-            raise InputError(f"expressions is {shown(expressions)}: a mapping of names to expressions is needed.")
+            raise InputError(
+                f"expressions is {shown(expressions)}: a mapping of names to expressions is needed.",
+                argument="expressions",
+                code="wrong_type",
+            )
         shared: dict[Any, Any] = {}
         columns: dict[str, npt.NDArray[Any]] = {"customer_id": self.customer_id}
         for name, expression in expressions.items():
             if name == "customer_id":
-                raise InputError("expressions has 'customer_id', the name of the ids: choose another.")
+                raise InputError(
+                    "expressions has 'customer_id', the name of the ids: choose another.",
+                    argument="expressions",
+                    code="duplicate",
+                )
             if not hasattr(expression, "measure"):
                 raise InputError(
-                    f"expressions[{name!r}] is {shown(expression)}: an expression is needed, such as field(...)."
+                    f"expressions[{name!r}] is {shown(expression)}: an expression is needed, such as field(...).",
+                    argument="expressions",
+                    code="wrong_type",
                 )
             found = expression.measure(self, as_of, shared)
             columns[name] = found.values() if isinstance(found, Column) else np.asarray(found)
@@ -435,7 +459,9 @@ def purchases_of(data: CustomerBase | Purchases, as_of: AsOfGiven | AsOf | None 
             EventLog: "CustomerBase(events=log, tz=...)",
         }.get(type(data), "CustomerBase.from_orders(frame, customer_id=..., time=..., value=...)")
         raise InputError(
-            f"a {type(data).__name__} was given: a CustomerBase, or the Purchases that it gave, is needed. Make one by "
-            f"{made}."
+            f"a {type(data).__name__} was given: a CustomerBase, or the Purchases that it gave, is needed.",
+            argument="data",
+            code="wrong_type",
+            hint=f"Make one by {made}.",
         )
     return bought if as_of is None else bought.until(as_of)

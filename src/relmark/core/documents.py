@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import whole
-from relmark.core.errors import DefinitionError, InputError, LimitError
+from relmark.core.errors import DefinitionError, InputError, LimitError, definition_error
 from relmark.core.names import did_you_mean
 
 __all__ = [
@@ -370,10 +370,8 @@ def built(cls: type[_T], body: Mapping[str, Any]) -> _T:
     """Return the object of a stored body; what its validators refuse becomes a DefinitionError."""
     try:
         return cls(**body)
-    except DefinitionError:
-        raise
     except (InputError, TypeError, ValueError) as error:
-        raise DefinitionError(str(error), code="wrong_value") from None
+        raise definition_error(error, keys=body) from None
 
 
 def pairs_of(value: Any, path: str) -> dict[str, Any]:

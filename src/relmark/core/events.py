@@ -38,13 +38,17 @@ _TYPE_OF_ACTION = {
 def _checked_id(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     name = f"{type(instance).__name__}.{attribute.name}"
     if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
-        raise InputError(f"{name} is {shown(value)}: an int or a str is needed.")
+        raise InputError(f"{name} is {shown(value)}: an int or a str is needed.", argument=name, code="wrong_type")
     _plain_item(name, value)
 
 
 def _checked_text(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, str) or not value:
-        raise InputError(f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a name is needed.")
+        raise InputError(
+            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a name is needed.",
+            argument=attribute.name,
+            code="wrong_type",
+        )
     _plain_item(f"{type(instance).__name__}.{attribute.name}", value)
 
 
@@ -52,9 +56,15 @@ def _plain_item(name: str, value: Any) -> None:
     """Refuse a text with NUL, which a column would cut off at an end, and a whole number beyond 64 bits."""
     if value.__class__ is str:
         if "\0" in value:
-            raise InputError(f"{name} is {shown(value)}, with a NUL character: remove it.")
+            raise InputError(
+                f"{name} is {shown(value)}, with a NUL character: remove it.", argument=name, code="bad_text"
+            )
     elif value.__class__ is int and not -_BEYOND < value < _BEYOND:
-        raise InputError(f"{name} is {shown(value)}: a whole number of at most 64 bits is needed, or a string.")
+        raise InputError(
+            f"{name} is {shown(value)}: a whole number of at most 64 bits is needed, or a string.",
+            argument=name,
+            code="too_large_number",
+        )
 
 
 def _checked_number(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -62,15 +72,24 @@ def _checked_number(instance: object, attribute: attrs.Attribute[Any], value: An
         return
     name = f"{type(instance).__name__}.{attribute.name}"
     if isinstance(value, int) and abs(value) > _EXACT:
-        raise InputError(f"{name} is {shown(value)}: a number is held in float64, exactly up to 2**53. Give a float.")
+        raise InputError(
+            f"{name} is {shown(value)}: a number is held in float64, exactly up to 2**53.",
+            argument=name,
+            code="too_large_number",
+            hint="Give a float.",
+        )
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"{name} is {shown(value)}: a finite number, or None, is needed.")
+        raise InputError(
+            f"{name} is {shown(value)}: a finite number, or None, is needed.", argument=name, code="not_finite"
+        )
 
 
 def _checked_word(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, str))):
         raise InputError(
-            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a str, an int or None is needed."
+            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a str, an int or None is needed.",
+            argument=attribute.name,
+            code="wrong_type",
         )
     _plain_item(f"{type(instance).__name__}.{attribute.name}", value)
 
@@ -81,7 +100,9 @@ def _checked_span(instance: object, attribute: attrs.Attribute[Any], value: Any)
     _checked_number(instance, attribute, value)
     if value is not None and value < 0:
         raise InputError(
-            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: no visit ends before it began."
+            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: no visit ends before it began.",
+            argument=attribute.name,
+            code="wrong_value",
         )
 
 
@@ -91,7 +112,12 @@ def _aware_time(value: Instant) -> datetime:
             instant(value, name="time")  # in UTC it may lie beyond the calendar
         return value
     if (isinstance(value, date) and not isinstance(value, datetime)) or (isinstance(value, str) and len(value) <= 10):
-        raise InputError(f"time is {value}: an event happens at an instant. Give a time with a zone, not a day alone.")
+        raise InputError(
+            f"time is {value}: an event happens at an instant.",
+            argument="name",
+            code="wrong_value",
+            hint="Give a time with a zone, not a day alone.",
+        )
     return aware(instant(value, name="time"))
 
 
@@ -109,30 +135,46 @@ def _amount(value: Any) -> Any:
 
 def _attributes(value: Mapping[Any, object]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise InputError(f"attributes are {shown(value)}: a mapping of names to values is needed.")
+        raise InputError(
+            f"attributes are {shown(value)}: a mapping of names to values is needed.",
+            argument="attributes",
+            code="wrong_type",
+        )
     for name, given in value.items():
         if not isinstance(name, str) or not name:
-            raise InputError(f"attributes have the name {shown(name)}: a string is needed.")
+            raise InputError(
+                f"attributes have the name {shown(name)}: a string is needed.", argument="attributes", code="wrong_type"
+            )
         _plain_item(f"attribute {name!r}", given)
     return dict(value)
 
 
 def _properties(value: Mapping[Any, object]) -> dict[str, Scalar]:
     if not isinstance(value, Mapping):
-        raise InputError(f"properties are {shown(value)}: a mapping of names to values is needed.")
+        raise InputError(
+            f"properties are {shown(value)}: a mapping of names to values is needed.",
+            argument="properties",
+            code="wrong_type",
+        )
     out: dict[str, Scalar] = {}
     for name, given in value.items():
         item = _amount(given)
         if not isinstance(name, str) or not name:
-            raise InputError(f"properties have the name {shown(name)}: a string is needed.")
+            raise InputError(
+                f"properties have the name {shown(name)}: a string is needed.", argument="properties", code="wrong_type"
+            )
         if item is not None and not isinstance(item, (int, float, str, date)):
             raise InputError(
-                f"property {name!r} is {shown(item)}: a number, a string, a boolean, a date, a time or None is needed."
+                f"property {name!r} is {shown(item)}: a number, a string, a boolean, a date, a time or None is needed.",
+                argument=name,
+                code="wrong_type",
             )
         if item.__class__ is str or item.__class__ is int:
             _plain_item(f"property {name!r}", item)
         elif isinstance(item, float) and math.isinf(item):
-            raise InputError(f"property {name!r} is {item}: a finite number is needed.")
+            raise InputError(
+                f"property {name!r} is {item}: a finite number is needed.", argument=name, code="not_finite"
+            )
         if isinstance(item, datetime):
             instant(item, name=f"property {name!r}")
         out[name] = item
@@ -216,7 +258,11 @@ class Purchase:
     def __attrs_post_init__(self) -> None:
         """Refuse a purchase without money, and a property given twice."""
         if self.value is None:
-            raise InputError("Purchase.value is None: a purchase needs its money, 0 if it was free.")
+            raise InputError(
+                "Purchase.value is None: a purchase needs its money, 0 if it was free.",
+                argument="value",
+                code="missing_value",
+            )
         self.to_event()
 
     def to_event(self) -> Event:
@@ -290,5 +336,9 @@ def _with(own: Mapping[str, Scalar], more: Mapping[str, Scalar]) -> dict[str, Sc
     both = own.keys() & more.keys()
     for name in sorted(both):
         if own[name] is not None:
-            raise InputError(f"property {name!r} is given twice: as a field and among the properties.")
+            raise InputError(
+                f"property {name!r} is given twice: as a field and among the properties.",
+                argument=name,
+                code="duplicate",
+            )
     return {**{name: value for name, value in own.items() if value is not None}, **more}

@@ -53,7 +53,11 @@ def whole_units(value: FloatArray) -> tuple[IntArray, float]:
     with np.errstate(over="ignore"):
         total = float(np.abs(value).sum())
     if not math.isfinite(total):
-        raise InputError("the money of all purchases together is beyond what a float64 holds: leave such rows out.")
+        raise InputError(
+            "the money of all purchases together is beyond what a float64 holds: leave such rows out.",
+            argument="value",
+            code="too_large",
+        )
     scale = _MICRO
     if total >= 2.0**62 / _MICRO:
         scale = 10.0 ** math.floor(math.log10(2.0**62 / total))

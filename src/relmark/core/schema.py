@@ -64,7 +64,11 @@ def _kind(name: str, given: Any) -> Kind:
     except TypeError:
         pass
     kinds = ", ".join(KINDS)
-    raise InputError(f"{name} is {shown(given)}: bool, int, float, str, date, datetime, frozenset, or one of {kinds}.")
+    raise InputError(
+        f"{name} is {shown(given)}: bool, int, float, str, date, datetime, frozenset, or one of {kinds}.",
+        argument=name,
+        code="unknown_name",
+    )
 
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Kind]:
@@ -106,7 +110,12 @@ class Schema(Definition):
     def operators(self, field: str) -> tuple[str, ...]:
         """Return the operators that fit a field, for a user interface."""
         if field not in self.fields:
-            raise InputError(f"there is no field {field!r}.{did_you_mean(str(field), self.fields)}")
+            raise InputError(
+                f"there is no field {field!r}.",
+                argument="field",
+                code="unknown_name",
+                hint=did_you_mean(str(field), self.fields),
+            )
         return _OPERATORS[self.fields[field]]
 
     def _body(self) -> dict[str, Any]:
@@ -130,6 +139,6 @@ def _check_kinds(kinds: Any, path: str) -> None:
             raise DefinitionError(
                 f"{shown(kind)} is no kind; the kinds are {', '.join(KINDS)}.",
                 path=f"{path}.{name}",
-                code="unknown_kind",
+                code="unknown_name",
                 hint=did_you_mean(str(kind), KINDS).strip(),
             )

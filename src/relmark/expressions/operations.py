@@ -108,7 +108,9 @@ def _two(kind: type[nodes.Compare | nodes.Arithmetic], op: str) -> Callable[...,
 def _matcher(op: str) -> Callable[..., Expression]:
     def build(arg: Expression, values: list[str], casefold: bool = False) -> Expression:
         if op in {"contains", "startswith", "endswith", "like"} and len(values) != 1:
-            raise InputError(f"{op} has {len(values)} values: exactly one is needed.")
+            raise InputError(
+                f"{op} has {len(values)} values: exactly one is needed.", argument="args", code="wrong_length"
+            )
         return arg._matches(op, values, casefold)  # noqa: SLF001
 
     return build

@@ -160,10 +160,12 @@ class _Reader:
             return self._unread(arguments, path)
         try:
             return operation.build(**arguments)
-        except LimitError as error:
-            self.fail(path, error.code, error.message, error.hint)
         except InputError as error:
-            self.fail(path, "wrong_value", str(error))
+            self.problems.append(
+                Problem.of(error, path, body)
+                if error.path != "$"
+                else Problem(path, error.code, error.message, error.hint)
+            )
         return self._unread(arguments, path)
 
     @staticmethod
@@ -229,7 +231,7 @@ class _Reader:
                 return None
             return literal_value(value)
         except InputError as error:
-            self.fail(path, "wrong_value", str(error))
+            self.fail(path, error.code, error.message, error.hint)
             return None
 
     def _dated(self, value: Mapping[str, Any], path: str) -> LiteralValue | None:
@@ -316,7 +318,7 @@ class _Reader:
         try:
             return Period(**value)
         except InputError as error:
-            self.fail(path, "wrong_value", str(error))
+            self.fail(path, error.code, error.message, error.hint)
             return None
 
     def read_period(self, value: Any, path: str) -> timedelta | str | None:
@@ -357,7 +359,7 @@ class _Reader:
         try:
             return Selection(tuple(types), where, any_type)
         except InputError as error:
-            self.fail(path, "wrong_value", str(error))
+            self.fail(path, error.code, error.message, error.hint)
             return None
 
     def read_selections(self, value: Any, path: str) -> list[Selection | None]:

@@ -40,7 +40,9 @@ def _rule(instance: object, attribute: attrs.Attribute[Expression], value: Any) 
         hint = (
             "say .exists() or .count(...) >= 1 of them" if type(value).__name__ == "Selection" else "compare something"
         )
-        raise InputError(f"rule is {shown(value)}: a rule is needed, such as field('age') >= 18; {hint}.")
+        raise InputError(
+            f"rule is {shown(value)}: a rule is needed, such as field('age') >= 18; {hint}.", code="wrong_type"
+        )
     check_depth(value)
     for problem in rule_problems(value, Schema(), path="$.rule"):
         if problem.code not in _FOR_LATER:
