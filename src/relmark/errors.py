@@ -3,6 +3,7 @@
 from relmark.core.codes import CODES
 from relmark.core.errors import (
     ConvergenceError,
+    DataError,
     DefinitionError,
     InputError,
     LimitError,
@@ -14,6 +15,7 @@ from relmark.core.errors import (
 __all__ = [
     "CODES",
     "ConvergenceError",
+    "DataError",
     "DefinitionError",
     "InputError",
     "LimitError",

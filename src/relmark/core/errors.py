@@ -7,11 +7,12 @@ and `hint`: see `relmark.core.codes`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 __all__ = [
     "ConvergenceError",
+    "DataError",
     "DefinitionError",
     "InputError",
     "LimitError",
@@ -79,7 +80,7 @@ in row 1: every event needs a time.', 'hint': 'Drop these rows.'}
         """Return message and hint: a KeyError would print its repr."""
         return str(self.args[0]) if self.args else ""
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the error as JSON-ready values, for the answer of a service."""
         return {
             "error": type(self).__name__,
@@ -139,6 +140,54 @@ class DefinitionError(InputError):
     def _text(self) -> str:
         text = super()._text()
         return text if self.path == "$" else f"{self.path}: {text}"
+
+
+class DataError(DefinitionError):
+    """A customer or an event from outside does not fit; `problems` has everything that is wrong with it.
+
+    Parameters
+    ----------
+    message, path, code, argument, row, hint
+        What is wrong first, as in a DefinitionError.
+    problems : sequence of InputError
+        All of it, each with its path, code, message and hint.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str = "",
+        argument: str = "",
+        path: str = "$",
+        row: int | None = None,
+        hint: str = "",
+        problems: Sequence[InputError] = (),
+    ) -> None:
+        super().__init__(message, code=code, argument=argument, path=path, row=row, hint=hint)
+        self._problems = tuple(problems)
+
+    @property
+    def problems(self) -> tuple[InputError, ...]:
+        """Everything that is wrong."""
+        return self._problems or (self,)
+
+    @classmethod
+    def of(cls, problems: Sequence[InputError]) -> DataError:
+        """Return one error of several problems; it speaks of the first, and says how many more there are."""
+        first, more = problems[0], len(problems) - 1
+        hint = f"{first.hint} ({more} more: see problems.)".lstrip() if more else first.hint
+        return cls(
+            first.message, code=first.code, argument=first.argument, path=first.path, hint=hint, problems=problems
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the first problem and, as ``problems``, all of them, as JSON-ready values."""
+        return {**super().to_dict(), "problems": [_told(problem) for problem in self.problems]}
+
+
+def _told(problem: InputError) -> dict[str, str]:
+    return {"path": problem.path, "code": problem.code, "message": problem.message, "hint": problem.hint}
 
 
 class LimitError(DefinitionError):

@@ -144,7 +144,7 @@ def _encoded(text: str) -> bytes:
     except UnicodeEncodeError:
         raise InputError(
             f"{shown(text)} holds half a surrogate pair: it is no valid text.",
-            argument="name",
+            argument="ids",
             code="bad_text",
             hint="Repair it first.",
         ) from None

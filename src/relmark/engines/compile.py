@@ -440,7 +440,7 @@ class _Table:
         if not isinstance(dtype, nw.Datetime):
             raise InputError(
                 f"column {name!r} of {self.what} has type {dtype}: times are needed.",
-                argument="name",
+                argument=name,
                 code="wrong_type",
             )
         if dtype.time_zone is not None:

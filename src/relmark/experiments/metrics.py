@@ -60,7 +60,7 @@ def _left_over(y: npt.NDArray[np.float64], covariates: Sequence[npt.NDArray[np.f
 def _spread(name: str, sd: float) -> float:
     if not sd > 0:
         raise NotEnoughDataError(
-            f"{name} does not vary in the past data: there is no standard deviation to plan with.", argument="name"
+            f"{name} does not vary in the past data: there is no standard deviation to plan with.", argument=name
         )
     return sd
 

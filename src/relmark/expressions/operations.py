@@ -35,7 +35,7 @@ def _operations() -> dict[str, Operation]:
         "prop": Operation(nodes.Prop, {"name": "name"}, {}),
         "segment": Operation(nodes.SegmentRef, {"name": "name"}, {}),
         "everyone": Operation(lambda: builders.everyone, {}, {}),
-        "ids": Operation(builders.ids, {"values": "values"}, {}),
+        "ids": Operation(builders.ids, {"values": "ids"}, {}),
         "sample": Operation(builders.sample, {"percent": "number", "salt": "name"}, {}),
         "fill": Operation(lambda arg, value: arg.fill(value), {"arg": "expression", "value": "literal"}, {}),
         "age": Operation(nodes.Age, {"arg": "expression"}, {}),
