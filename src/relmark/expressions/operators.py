@@ -278,6 +278,29 @@ class Expression:
 
         return expression_text(self)
 
+    def to_words(self, phrases: Mapping[str, Any] | None = None) -> str:
+        """Return the expression in words: in English, or in the language of a mapping of phrases.
+
+        Parameters
+        ----------
+        phrases : mapping, optional
+            Such as `relmark.expressions.phrases.RUSSIAN`, `UKRAINIAN`, or one of your own; what it leaves out is said
+            in English.
+
+        Examples
+        --------
+        >>> from relmark import days, event, field
+        >>> from relmark.expressions.phrases import RUSSIAN
+        >>> rule = (field("city") == "Omsk") & (event("purchase").count(within=days(30)) >= 2)
+        >>> print(rule.to_words())
+        city is "Omsk" and at least 2 "purchase" events in the last 30 days
+        >>> print(rule.to_words(RUSSIAN))
+        поле «city» равняется «Omsk» и не меньше 2 событий «purchase» за последние 30 дней
+        """
+        from relmark.expressions.words import words_of
+
+        return words_of(self, phrases)
+
     def to_dict(self) -> Any:
         """Return the JSON-ready form: a plain value, or an object with its ``op``."""
         from relmark.expressions.stored import written

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -24,6 +24,7 @@ from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.stored import read
 from relmark.expressions.walk import check_depth, repeated
+from relmark.expressions.words import words_of
 from relmark.segmentation.by_clause import ClauseCounts, clause_counts
 from relmark.segmentation.check import Checked, check_segment
 from relmark.segmentation.diff import SegmentDiff, diff
@@ -150,6 +151,10 @@ class Segment(Definition):
         return explain_in_base(self.rule, base, customer_id, as_of=as_of, name=self.name)
 
     # Definitions
+
+    def to_words(self, phrases: Mapping[str, Any] | None = None) -> str:
+        """Return the rule in words: in English, or in the language of a mapping of phrases, such as `RUSSIAN`."""
+        return words_of(self.rule, phrases, rule=True)
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
         """Return what of the rule does not fit a schema, each with its JSON path; () where all fits."""
