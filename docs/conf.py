@@ -1,5 +1,10 @@
 """Sphinx configuration: guides and tutorials in Markdown, the reference from the docstrings."""
 
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+from relmark.errors import CODES
+
 project = "relmark"
 author = "the relmark developers"
 copyright = "2026, the relmark developers"  # noqa: A001
@@ -15,3 +20,33 @@ autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 add_module_names = False
+
+
+class ErrorCodes(Directive):
+    """The table of codes, made from the source when the pages are built."""
+
+    def run(self) -> list[nodes.Node]:
+        table = nodes.table()
+        group = nodes.tgroup(cols=2)
+        group += [nodes.colspec(colwidth=25), nodes.colspec(colwidth=75)]
+        head, body = nodes.thead(), nodes.tbody()
+        head += _row(nodes.paragraph(text="code"), nodes.paragraph(text="what it says"))
+        for code, said in CODES.items():
+            body += _row(nodes.paragraph("", "", nodes.literal(text=code)), nodes.paragraph(text=said))
+        group += [head, body]
+        table += group
+        return [table]
+
+
+def _row(*cells: nodes.Node) -> nodes.Node:
+    row = nodes.row()
+    for cell in cells:
+        entry = nodes.entry()
+        entry += cell
+        row += entry
+    return row
+
+
+def setup(app: object) -> None:
+    """Register the directive."""
+    app.add_directive("error-codes", ErrorCodes)  # type: ignore[attr-defined]

@@ -1,7 +1,9 @@
 """The errors of relmark, under the name by which users import them."""
 
+from relmark.core.codes import CODES
 from relmark.core.errors import (
     ConvergenceError,
+    DataError,
     DefinitionError,
     InputError,
     LimitError,
@@ -11,7 +13,9 @@ from relmark.core.errors import (
 )
 
 __all__ = [
+    "CODES",
     "ConvergenceError",
+    "DataError",
     "DefinitionError",
     "InputError",
     "LimitError",

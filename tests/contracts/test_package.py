@@ -88,7 +88,8 @@ def test_the_names_of_the_contract_are_public():
     Interval resolve_identities field event prop sequence sample ids everyone all_of any_of none_of at_least parse days
     hours minutes months calendar_days period Orders PurchaseDays Purchases Rows"""
     assert set(wanted.split()) <= set(relmark.__all__)
-    errors = "RelmarkError InputError MissingColumnError NotEnoughDataError DefinitionError LimitError ConvergenceError"
+    errors = """RelmarkError InputError MissingColumnError NotEnoughDataError DefinitionError DataError LimitError
+    ConvergenceError CODES"""
     assert set(errors.split()) == set(relmark.errors.__all__)
 
 

@@ -86,13 +86,13 @@ def test_a_definition_that_does_not_say_its_body_cannot_be_stored():
         (
             {"relmark": "schema", "version": 1, "fields": {}, "events": {"buy": {"sku": "txt"}}},
             "$.events.buy.sku",
-            "unknown_kind",
+            "unknown_name",
             "Did you mean 'text'?",
         ),
         (
             {"relmark": "schema", "version": 1, "fields": {"a": ["text"]}, "events": {}},
             "$.fields.a",
-            "unknown_kind",
+            "unknown_name",
             "['text'] is no kind",
         ),
     ],

@@ -38,7 +38,7 @@ def test_a_definition_error_names_its_path_code_and_hint():
     assert str(errors.DefinitionError("bad")) == "bad"
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", [name for name in errors.__all__ if name != "CODES"])
 def test_an_error_comes_back_from_a_pickle(name):
     kind = getattr(errors, name)
     error = kind("bad", path="$.a", code="c", hint="h") if issubclass(kind, errors.DefinitionError) else kind("bad")

@@ -85,7 +85,7 @@ def test_numpy_and_decimal_become_plain_and_nan_is_none():
             lambda: Purchase("c", NOON, 1, item="a", properties={"item": "b"}),
             "property 'item' is given twice: as a field",
         ),
-        (lambda: Message("c", NOON, "opend", "mail"), "Message.action is 'opend': it must be one of 'sent'"),
+        (lambda: Message("c", NOON, "opend", "mail"), "action is 'opend': it must be one of 'sent'"),
         (lambda: Message("c", NOON, "opened", ""), "Message.channel is '': a name is needed."),
         (lambda: Message("c", NOON, "opened", "mail", campaign=True), "Message.campaign is True"),
         (lambda: Message("c", NOON, "sent", "m", properties={"channel": "x"}), "property 'channel' is given twice"),

@@ -34,6 +34,7 @@ from relmark.expressions import (
 )
 from relmark.expressions.kinds import kind_of, problems
 from relmark.expressions.operations import OPERATIONS
+from relmark.expressions.phrases import ENGLISH, RUSSIAN, UKRAINIAN
 from relmark.expressions.scalar import Person, program_of
 from relmark.expressions.walk import walk
 from relmark.segmentation import Segment
@@ -59,6 +60,7 @@ TASKS = {
     "explanation: what was found": ["expressions/explain_tree.py"],
     "next change": ["expressions/next_change.py"],
     "text": ["expressions/text_writer.py"],
+    "to_words": ["expressions/words.py"],
     "stored form": ["expressions/operations.py", "expressions/stored.py"],
     "engines": ["engines/portable.py", "engines/visitor.py"],
 }
@@ -225,6 +227,20 @@ def test_every_operator_is_explained_and_says_when_it_changes(kind, op):
             one = Segment("s", rule).explain(world, who, as_of=AS_OF)
             assert one.to_dict()["tree"]["words"]
             assert op in one.to_json() or WORDS.get(op, op) in str(one) or op == "literal"
+
+
+@EACH
+@pytest.mark.parametrize("phrases", [ENGLISH, RUSSIAN, UKRAINIAN], ids=lambda one: one["language"])
+def test_every_operator_is_said_in_every_language(kind, op, phrases):
+    expression = example(kind, op)
+    words = expression.to_words(phrases)
+    assert words
+    assert not re.search(r"[{}]|None|  ", words)
+    assert phrases is ENGLISH or words != expression.to_words()
+    if phrases is not ENGLISH:  # names of fields, events and values stay as they are; nothing else is Latin
+        said = re.sub(r"«[^»]*»|UTC", "", words)
+        assert not re.search("[A-Za-z]", said), words
+        assert re.search("[А-Яа-яЄІЇҐєіїґё]", said)
 
 
 # The tests and the pages

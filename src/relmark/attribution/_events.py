@@ -69,7 +69,12 @@ def journeys_of_base(
     """Return the fields of `Journeys` for what a base had seen by `as_of`."""
     if not isinstance(base, CustomerBase):
         remedy = "CustomerBase(events=log, tz=...)" if isinstance(base, EventLog) else "CustomerBase.from_orders(...)"
-        raise InputError(f"a {type(base).__name__} was given: a CustomerBase is needed. Make one by {remedy}.")
+        raise InputError(
+            f"a {type(base).__name__} was given: a CustomerBase is needed.",
+            argument="base",
+            code="wrong_type",
+            hint=f"Make one by {remedy}.",
+        )
     moment = read_as_of(as_of, tz=base.tz)
     check_span("lookback", lookback)
     after = one_of("after_conversion", after_conversion, ("new", "keep", "carry"))
@@ -196,12 +201,16 @@ def _first_at_or_after(times: IntArray, when: IntArray, low: IntArray, high: Int
 def _selections(name: str, given: Chosen) -> list[Selection]:
     several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     if not several:
-        raise InputError(f"{name} is empty: name at least one event, such as event('visit').")
+        raise InputError(
+            f"{name} is empty: name at least one event, such as event('visit').", argument=name, code="empty"
+        )
     chosen = []
     for one in several:
         selection = event(one) if isinstance(one, str) else one
         if not isinstance(selection, Selection):
-            raise InputError(f"{name} is {shown(one)}: events are needed, such as event('visit').")
+            raise InputError(
+                f"{name} is {shown(one)}: events are needed, such as event('visit').", argument=name, code="wrong_type"
+            )
         chosen.append(selection)
     return chosen
 
@@ -214,7 +223,10 @@ def _chosen(base: CustomerBase, name: str, given: Chosen, moment: AsOf) -> list[
     if len(log) and not any(kind in log.types for kind in types):
         raise InputError(
             f"{name} asks for {' or '.join(map(repr, types))}, and the log has no such event; it has "
-            f"{', '.join(log.types)}.{did_you_mean(types[0], log.types)}"
+            f"{', '.join(log.types)}.",
+            argument=name,
+            code="unknown_name",
+            hint=did_you_mean(types[0], log.types),
         )
     masks: dict[str, tuple[Partition, BoolArray]] = {}
     for selection in selections:
@@ -252,8 +264,14 @@ def _touches(
             name = channel if isinstance(channel, str) else "channel"
             raise InputError(
                 f"{said} is missing for a {kind!r} event in row {row} (and for {int(missing.sum()) - 1:,} others): "
-                f"every touch needs a channel. Leave these events out with where=prop({name!r}).not_null(), or name "
-                f"them with channel=prop({name!r}).fill('(unknown)')."
+                f"every touch needs a channel.",
+                argument="channel",
+                row=row,
+                code="missing_value",
+                hint=(
+                    f"Leave these events out with where=prop({name!r}).not_null(), or name "
+                    f"them with channel=prop({name!r}).fill('(unknown)')."
+                ),
             )
         labels.append(names)
         codes.append(at + before)
@@ -261,7 +279,12 @@ def _touches(
     code = np.concatenate(codes)
     every = np.strings.strip(np.concatenate(labels))  # "mail " is mail, as in every door
     if (every[np.unique(code)] == "").any():
-        raise InputError("a touch has an empty channel: every touch needs a name. Name it, or leave it out.")
+        raise InputError(
+            "a touch has an empty channel: every touch needs a name.",
+            argument="channel",
+            code="empty",
+            hint="Name it, or leave it out.",
+        )
     used = np.unique(every[np.unique(code)])
     events = _stacked([_as_they_are(base, kind) for kind in chosen])
     return events, np.searchsorted(used, every)[code].astype(np.int32), used
@@ -277,7 +300,9 @@ def _channel(kind: str, part: Partition, places: IntArray, channel: str | Expres
             return Column.empty(0)
         raise MissingColumnError(
             f"no {kind!r} event has the property {channel!r}, which names the channel; it has "
-            f"{', '.join(part.properties) or 'none'}.{did_you_mean(channel, part.properties)}"
+            f"{', '.join(part.properties) or 'none'}.",
+            argument="channel",
+            hint=did_you_mean(channel, part.properties),
         )
     return column.take(places)
 
@@ -312,7 +337,8 @@ def _conversions(
     notes: tuple[str, ...] = ()
     if isinstance(order, str) and chosen and not any(_is_ordered(kind, order) for kind in chosen):
         raise MissingColumnError(
-            f"order is {order!r}, and no {' or '.join(repr(kind.name) for kind in chosen)} event has such a property."
+            f"order is {order!r}, and no {' or '.join(repr(kind.name) for kind in chosen)} event has such a property.",
+            argument="order",
         )
     for kind in chosen:
         if _is_ordered(kind, order):
@@ -365,6 +391,9 @@ def _refuse_negative(value: FloatArray, row: IntArray) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         raise InputError(
-            f"value of a conversion is {value[first]:g} in row {int(row[first])}: conversions are worth 0 or more. "
-            "Name the orders with order= to take refunds off them, or leave them out with where=prop('value') >= 0."
+            f"value of a conversion is {value[first]:g} in row {int(row[first])}: conversions are worth 0 or more.",
+            argument="value",
+            row=int(row[first]),
+            code="wrong_value",
+            hint="Name the orders with order= to take refunds off them, or leave them out: where=prop('value') >= 0.",
         )

@@ -81,12 +81,14 @@ def _unsplit(parsed: Paths, sep: str) -> tuple[str, ...]:
 def as_rows(name: str, values: Any) -> list[Any]:
     """Return the rows of a list, array, or a column of a frame library as a list of Python objects."""
     if isinstance(values, (str, bytes)):
-        raise InputError(f"{name} is one string {shown(values)}: give a list of paths.")
+        raise InputError(
+            f"{name} is one string {shown(values)}: give a list of paths.", argument=name, code="wrong_type"
+        )
     for method in ("tolist", "to_list", "to_pylist"):
         if hasattr(values, method):
             return list(getattr(values, method)())
     if not isinstance(values, Iterable):
-        raise InputError(f"{name} is {shown(values)}: give a list of paths.")
+        raise InputError(f"{name} is {shown(values)}: give a list of paths.", argument=name, code="wrong_type")
     return list(values)
 
 
@@ -168,16 +170,29 @@ def _key(row: Any, number: int, sep: str, *, drop_empty: bool) -> tuple[str, ...
         if drop_empty:
             return ()
         raise InputError(
-            f"paths is missing in row {number}: every row needs a path. Drop the row, or pass on_empty='drop' to count "
-            "its conversions as unattributed."
+            f"paths is missing in row {number}: every row needs a path.",
+            argument="paths",
+            row=number,
+            code="missing_value",
+            hint="Drop the row, or pass on_empty='drop' to count its conversions as unattributed.",
         )
     if isinstance(row, (Sequence, np.ndarray)) and not isinstance(row, bytes):
         names = tuple(row.tolist() if isinstance(row, np.ndarray) else row)
         for name in names:
             if not isinstance(name, str):
-                raise InputError(f"paths has {shown(name)} in row {number}: channels are strings.")
+                raise InputError(
+                    f"paths has {shown(name)} in row {number}: channels are strings.",
+                    argument="paths",
+                    row=number,
+                    code="wrong_type",
+                )
         return names or ("",)
-    raise InputError(f"paths has {shown(row)} in row {number}: a string or a list of channel names is needed.")
+    raise InputError(
+        f"paths has {shown(row)} in row {number}: a string or a list of channel names is needed.",
+        argument="paths",
+        row=number,
+        code="wrong_type",
+    )
 
 
 def _refuse_empty(blank: npt.NDArray[np.bool_], offsets: IntArray, path_of_row: IntArray, rows: list[Any]) -> None:
@@ -186,9 +201,15 @@ def _refuse_empty(blank: npt.NDArray[np.bool_], offsets: IntArray, path_of_row: 
     bad_path = int(np.searchsorted(offsets, int(np.argmax(blank)), side="right")) - 1
     row = int(np.argmax(path_of_row == bad_path))
     raise InputError(
-        f"paths has {shown(rows[row])} in row {row}: it is empty or has an empty touch. Every touch needs a name. "
-        "Correct the row, or pass on_empty='drop' to leave empty touches out and count the conversions of paths "
-        "without any as unattributed."
+        f"paths has {shown(rows[row])} in row {row}: it is empty or has an empty touch.",
+        argument="paths",
+        row=row,
+        code="empty",
+        hint=(
+            "Every touch needs a name. "
+            "Correct the row, or pass on_empty='drop' to leave empty touches out and count the conversions of paths "
+            "without any as unattributed."
+        ),
     )
 
 
@@ -198,7 +219,9 @@ def code_names(tokens: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArra
     raw: dict[str, int] = {}
     for name in dict.fromkeys(tokens):
         if name.endswith("\0"):
-            raise InputError(f"the channel {shown(name)} ends in a null character: remove it.")
+            raise InputError(
+                f"the channel {shown(name)} ends in a null character: remove it.", argument="paths", code="bad_text"
+            )
         raw[name] = first.setdefault(name.strip(), len(first))
     codes = np.fromiter(map(raw.__getitem__, tokens), dtype=np.int32, count=len(tokens))
     return codes, np.array(list(first), dtype=np.str_) if first else np.empty(0, dtype="<U1")

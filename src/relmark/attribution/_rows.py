@@ -34,7 +34,13 @@ def journeys_of_rows(
     same_length("channel", names, rows)
     for row, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
-            raise InputError(f"channel has {shown(name)} in row {row}: every touch needs a name. Drop or fill the row.")
+            raise InputError(
+                f"channel has {shown(name)} in row {row}: every touch needs a name.",
+                argument="channel",
+                row=row,
+                code="empty",
+                hint="Drop or fill the row.",
+            )
     codes, channels = code_names(names)
     columns = {
         name: numbers(name, column, length=rows, low=0.0)

@@ -28,7 +28,12 @@ def places_of(j: JourneyColumns, argument: str, names: str | Iterable[str]) -> n
     for name in wanted:
         if name not in known:
             hint = did_you_mean(str(name), known)
-            raise InputError(f"{argument} names {shown(name)}, which no journey has as a channel.{hint}")
+            raise InputError(
+                f"{argument} names {shown(name)}, which no journey has as a channel.",
+                argument=argument,
+                code="unknown_name",
+                hint=hint,
+            )
     return np.array([known[name] for name in wanted], dtype=np.int64)
 
 
@@ -65,7 +70,9 @@ def _times(j: JourneyColumns, what: str) -> tuple[IntArray, IntArray]:
     if j.times is None or j.ends is None:
         raise InputError(
             f"{what} needs the time of each touch, and these journeys have none: make them with from_events, or with "
-            "from_columns(time=...)."
+            "from_columns(time=...).",
+            argument="journeys",
+            code="missing_argument",
         )
     return j.times, j.ends
 
@@ -82,7 +89,11 @@ def settled(j: JourneyColumns, lookback: Span) -> BoolArray:
     _, ends = _times(j, "settled")
     check_span("lookback", lookback)
     if j.as_of is None:
-        raise InputError("settled needs to know by when the journeys were read: make them with from_events.")
+        raise InputError(
+            "settled needs to know by when the journeys were read: make them with from_events.",
+            argument="settled",
+            code="missing_argument",
+        )
     dated = np.datetime_data(j.as_of.dtype)[0] == "D"
     if dated:
         moment = read_as_of(j.as_of, tz=j.tz)
@@ -96,7 +107,11 @@ def parted(j: JourneyColumns, gap: Span) -> dict[str, Any]:
     times, ends = _times(j, "split_nulls")
     check_span("gap", gap)
     if j.customer_id is None:
-        raise InputError("split_nulls needs to know whose journeys these are: make them with from_events.")
+        raise InputError(
+            "split_nulls needs to know whose journeys these are: make them with from_events.",
+            argument="split_nulls",
+            code="missing_argument",
+        )
     who = np.unique(j.customer_id, return_inverse=True)[1].reshape(-1)
     converted = np.flatnonzero(j.conversions > 0.0)
     rows = np.repeat(j.conversions == 0.0, j.lengths)
@@ -140,10 +155,18 @@ def kept(j: JourneyColumns, keep: BoolArray) -> dict[str, Any]:
 def taken(j: JourneyColumns, rows: npt.NDArray[Any]) -> dict[str, Any]:
     """Return the fields of some journeys."""
     if rows.dtype.kind not in "biu" or rows.ndim != 1 or (rows.dtype.kind == "b" and len(rows) != len(j)):
-        raise InputError(f"rows has dtype {rows.dtype} and shape {rows.shape}: a mask of {len(j):,} or row numbers.")
+        raise InputError(
+            f"rows has dtype {rows.dtype} and shape {rows.shape}: a mask of {len(j):,} or row numbers.",
+            argument="rows",
+            code="wrong_shape",
+        )
     picked = np.flatnonzero(rows) if rows.dtype.kind == "b" else rows
     if len(picked) and (picked.min() < 0 or picked.max() >= len(j)):
-        raise InputError(f"rows has {picked.min()} to {picked.max()}: numbers from 0 to {len(j) - 1} are needed.")
+        raise InputError(
+            f"rows has {picked.min()} to {picked.max()}: numbers from 0 to {len(j) - 1} are needed.",
+            argument="rows",
+            code="wrong_value",
+        )
     lengths = j.lengths[picked]
     before = np.cumsum(lengths) - lengths
     touches = np.arange(int(lengths.sum())) + np.repeat(j.offsets[:-1][picked] - before, lengths)
@@ -164,7 +187,11 @@ def renamed(j: JourneyColumns, names: Mapping[str, str]) -> dict[str, Any]:
     new = [names.get(name, name) for name in j.channels.tolist()]
     for name in new:
         if not isinstance(name, str) or not name.strip():
-            raise InputError(f"names has {name!r} as a new name: a string that is not empty is needed.")
+            raise InputError(
+                f"names has {name!r} as a new name: a string that is not empty is needed.",
+                argument="names",
+                code="wrong_value",
+            )
     back, channels = code_names(new)
     return {"codes": back[j.codes], "channels": channels}
 
@@ -193,7 +220,11 @@ def merged(j: JourneyColumns) -> dict[str, Any]:
 def joined(a: JourneyColumns, b: JourneyColumns) -> dict[str, Any]:
     """Return the fields of the journeys of both."""
     if (a.value is None) != (b.value is None) and len(a) and len(b):
-        raise InputError("one part has values and the other has none: give both values, or take them from both.")
+        raise InputError(
+            "one part has values and the other has none: give both values, or take them from both.",
+            argument="other",
+            code="not_mergeable",
+        )
     back, channels = code_names([*a.channels.tolist(), *b.channels.tolist()])
     split = len(a.channels)
 

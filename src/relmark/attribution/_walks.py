@@ -23,7 +23,9 @@ def walk(counts: TransitionCounts, n: int, rng: np.random.Generator, most: int) 
     weight = np.concatenate([counts.weight, counts.conversions, counts.nulls])
     source, target, weight = source[weight > 0.0], target[weight > 0.0], weight[weight > 0.0]
     if not (source == 0).any():
-        raise NotEnoughDataError("the model was fitted on no journey with touches: there is nothing to draw from.")
+        raise NotEnoughDataError(
+            "the model was fitted on no journey with touches: there is nothing to draw from.", argument="journeys"
+        )
     order = np.argsort(source, kind="stable")
     source, target, weight = source[order], target[order], weight[order]
     first = np.searchsorted(source, np.arange(states + 1))

@@ -126,7 +126,9 @@ class Credit(ColumnarResult):
         2
         """
         if of not in {"conversions", "value"}:
-            raise InputError(f"of is {shown(of)}: it must be 'conversions' or 'value'.")
+            raise InputError(
+                f"of is {shown(of)}: it must be 'conversions' or 'value'.", argument="of", code="unknown_name"
+            )
         place = self._place("channel", channel)
         low, high = getattr(self, f"{of}_low"), getattr(self, f"{of}_high")
         interval = None
@@ -139,7 +141,12 @@ class Credit(ColumnarResult):
         found = np.flatnonzero(self.channels == str(name))
         if len(found) == 0:
             hint = did_you_mean(str(name), self.channels.tolist())
-            raise InputError(f"{argument} names {shown(name)}, which has no credit here.{hint}")
+            raise InputError(
+                f"{argument} names {shown(name)}, which has no credit here.",
+                argument=argument,
+                code="unknown_name",
+                hint=hint,
+            )
         return int(found[0])
 
     def with_cost(
@@ -227,8 +234,10 @@ class Credit(ColumnarResult):
             share[place] = number(f"lift[{name!r}]", measured, high=1.0)
         if share.sum() > 1.0:
             raise InputError(
-                f"lift adds up to {share.sum():g}: together channels can cause at most all conversions. Shares of "
-                "experiments that ran apart may overlap; measure these channels jointly."
+                f"lift adds up to {share.sum():g}: together channels can cause at most all conversions.",
+                argument="lift",
+                code="too_large",
+                hint="Shares of experiments that ran apart may overlap; measure these channels jointly.",
             )
 
         def shifted(credit: FloatArray, total: float) -> tuple[FloatArray, float]:
@@ -354,13 +363,21 @@ def compare(*credits: Credit, names: Mapping[int, str] | list[str] | tuple[str, 
     search             1           4
     """
     if not credits:
-        raise InputError("compare() got no credit: give at least one.")
+        raise InputError("compare() got no credit: give at least one.", argument="compare", code="empty")
     for number_, credit in enumerate(credits):
         if not isinstance(credit, Credit):
-            raise InputError(f"credits has {shown(credit)} in place {number_}: Credit objects are needed.")
+            raise InputError(
+                f"credits has {shown(credit)} in place {number_}: Credit objects are needed.",
+                argument="credits",
+                code="wrong_type",
+            )
     called = [credit.model for credit in credits] if names is None else list(names)
     if len(called) != len(credits):
-        raise InputError(f"names has {len(called)} entries for {len(credits)} credits: give one each.")
+        raise InputError(
+            f"names has {len(called)} entries for {len(credits)} credits: give one each.",
+            argument="names",
+            code="wrong_length",
+        )
     labels: list[str] = []
     for name in called:
         label, again = str(name), 2

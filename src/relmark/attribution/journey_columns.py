@@ -29,7 +29,7 @@ def codes_of(values: Any) -> Codes:
     """Return the field `codes` of what a caller gave."""
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
-        raise InputError(f"codes have dtype {array.dtype}: integers are needed.")
+        raise InputError(f"codes have dtype {array.dtype}: integers are needed.", argument="codes", code="wrong_type")
     return owned(array.astype(np.int32, copy=False))
 
 
@@ -55,7 +55,10 @@ def names_of(values: Iterable[Any]) -> npt.NDArray[np.str_]:
         if not isinstance(name, str) or not name.strip() or name != name.strip() or name.endswith("\0"):
             raise InputError(
                 f"channels has {shown(name)} in row {row}: a name without spaces or null characters at its ends is "
-                "needed."
+                "needed.",
+                argument="channels",
+                row=row,
+                code="bad_text",
             )
     return locked(np.array(names, dtype=np.str_) if names else np.empty(0, dtype="<U1"))
 
@@ -205,18 +208,26 @@ def checked_lengths(j: JourneyColumns) -> IntArray:
     n = len(j.conversions)
     if len(j.offsets) != n + 1:
         raise InputError(
-            f"offsets has {len(j.offsets):,} entries and conversions {n:,}: one more than journeys is needed."
+            f"offsets has {len(j.offsets):,} entries and conversions {n:,}: one more than journeys is needed.",
+            argument="offsets",
+            code="wrong_length",
         )
     lengths = np.diff(j.offsets)
     if j.value is not None:
         same_length("value", j.value, n)
     if j.offsets[0] != 0 or j.offsets[-1] != len(j.codes) or lengths.min(initial=0) < 0:
-        raise InputError(f"offsets must ascend from 0 to the number of touches ({len(j.codes):,}), and do not.")
+        raise InputError(
+            f"offsets must ascend from 0 to the number of touches ({len(j.codes):,}), and do not.",
+            argument="offsets",
+            code="wrong_value",
+        )
     if len(j.codes):
         bad = (j.codes < 0) | (j.codes >= len(j.channels))
         refuse_rows("codes", bad, j.codes, f"places from 0 to {len(j.channels) - 1} of channels are needed")
     if len(set(j.channels.tolist())) < len(j.channels):
-        raise InputError("channels has a name twice: give each channel one place.")
+        raise InputError(
+            "channels has a name twice: give each channel one place.", argument="channels", code="duplicate"
+        )
     refuse_lone_value(j.value, j.conversions)
     for name, column, rows in (
         ("nulls", j.nulls, n),
@@ -225,9 +236,13 @@ def checked_lengths(j: JourneyColumns) -> IntArray:
         ("customer_id", j.customer_id, n),
     ):
         if column is not None and len(column) != rows:
-            raise InputError(f"{name} has {len(column):,} rows: {rows:,} are needed.")
+            raise InputError(
+                f"{name} has {len(column):,} rows: {rows:,} are needed.", argument=name, code="wrong_length"
+            )
     if (j.times is None) != (j.ends is None):
-        raise InputError("times and ends go together: give both or neither.")
+        raise InputError(
+            "times and ends go together: give both or neither.", argument="times", code="conflicting_arguments"
+        )
     if j.times is not None and j.ends is not None:
         later = np.zeros(len(j.times), dtype=np.bool_)
         later[:-1] = j.times[:-1] > j.times[1:]

@@ -204,7 +204,11 @@ class MarkovModel(Definition, Result):
         known = {name: place for place, name in enumerate(self.channels.tolist())}
         for name in journeys.channels.tolist():
             if name not in known:
-                raise InputError(f"journeys has the channel {name!r}, which the model was not fitted on: fit it again.")
+                raise InputError(
+                    f"journeys has the channel {name!r}, which the model was not fitted on: fit it again.",
+                    argument="journeys",
+                    code="unknown_name",
+                )
         places = [known[name] for name in journeys.channels.tolist()]
         conversions = np.nan_to_num(self.removal_effects)[places]
         worth = self.value_removal_effects
@@ -234,7 +238,12 @@ class MarkovModel(Definition, Result):
         for name in names:
             if name not in known:
                 hint = did_you_mean(str(name), known)
-                raise InputError(f"channels names {shown(name)}, which the model does not have.{hint}")
+                raise InputError(
+                    f"channels names {shown(name)}, which the model does not have.",
+                    argument="channels",
+                    code="unknown_name",
+                    hint=hint,
+                )
             removed[known[name]] = True
         label = np.where(removed[self.counts.grams[:, -1]], 0, -1)
         h, lost = _solved(_chain(self.counts), label, 1)
@@ -306,7 +315,7 @@ class MarkovModel(Definition, Result):
         try:
             return cls.from_counts(_stored_counts(body))
         except (InputError, TypeError, OverflowError, ValueError) as error:
-            raise DefinitionError(f"these are no transition counts: {error}", code="invalid") from None
+            raise DefinitionError(f"these are no transition counts: {error}", code="wrong_value") from None
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -359,9 +368,11 @@ def _stored_counts(body: Mapping[str, Any]) -> TransitionCounts:
     grams = np.asarray(body["grams"], dtype=np.int32).reshape(-1, k)
     n = len(grams)
     if n == 0 or (grams[0] != -1).any() or (grams < -1).any() or (grams >= len(channels)).any():
-        raise InputError("grams must name channels, and the first must be the start.")
+        raise InputError(
+            "grams must name channels, and the first must be the start.", argument="grams", code="wrong_value"
+        )
     if n > 1 and (grams[1:, -1] < 0).any():
-        raise InputError("only the start has no latest channel.")
+        raise InputError("only the start has no latest channel.", argument="grams", code="wrong_value")
     weight = numbers("weight", np.asarray(body["weight"], dtype=np.float64), low=0.0)
     ends = {
         name: numbers(name, np.asarray(body[name], dtype=np.float64), length=n, low=0.0)
@@ -371,7 +382,9 @@ def _stored_counts(body: Mapping[str, Any]) -> TransitionCounts:
     places = [np.asarray(body[name], dtype=np.int64) for name in ("source", "target")]
     for place in places:
         if place.shape != weight.shape or (place < 0).any() or (place >= n).any():
-            raise InputError("source and target must name states, one pair a weight.")
+            raise InputError(
+                "source and target must name states, one pair a weight.", argument="source", code="wrong_value"
+            )
     return TransitionCounts(
         order=k,
         channels=channels,

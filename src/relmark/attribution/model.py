@@ -15,7 +15,7 @@ from relmark.attribution.credit import NO_VALUE, Credit, TouchCredit
 from relmark.attribution.journeys import Journeys
 from relmark.core.checks import FloatArray, fraction, generator, shown, whole
 from relmark.core.documents import Definition, Limits, check_keys
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.names import did_you_mean
 from relmark.core.time import duration_text, parse_duration
 
@@ -169,10 +169,8 @@ class AttributionModel(Definition):
             values["half_life"] = parse_duration(values["half_life"], "$.half_life")
         try:
             return kind(**values)
-        except DefinitionError:
-            raise
         except (InputError, TypeError) as error:
-            raise DefinitionError(str(error), code="invalid") from None
+            raise definition_error(error, keys=values) from None
 
 
 def _kinds(root: type[AttributionModel]) -> list[type[Any]]:
@@ -201,7 +199,9 @@ def checked(journeys: Any) -> Journeys:
     """Return journeys, or raise about anything else."""
     if not isinstance(journeys, Journeys):
         raise InputError(
-            f"journeys is {shown(journeys)}: make a Journeys with from_paths, from_events or from_columns."
+            f"journeys is {shown(journeys)}: make a Journeys with from_paths, from_events or from_columns.",
+            argument="journeys",
+            code="wrong_type",
         )
     return journeys
 
@@ -269,8 +269,10 @@ def effect_weights(journeys: Journeys, effects: FloatArray) -> FloatArray:
     if (effects < 0.0).any():
         worst = journeys.channels[int(np.argmin(effects))]
         raise InputError(
-            f"{str(worst)!r} has a negative effect, which no single journey can show. Ask for the credit without "
-            "per_journey, or use Shapley() for credit by journey."
+            f"{str(worst)!r} has a negative effect, which no single journey can show.",
+            argument="journeys",
+            code="wrong_value",
+            hint="Ask for the credit without per_journey, or use Shapley() for credit by journey.",
         )
     weights = effects[journeys.codes] / times_met(journeys.codes, journeys.offsets, len(journeys.channels))
     touched = journeys.lengths > 0

@@ -77,10 +77,12 @@ def order_selection(journeys: Journeys, orders: Iterable[int] = (1, 2, 3, 4)) ->
     """
     chosen = sorted({whole("orders", order, low=1) for order in orders})
     if not chosen:
-        raise InputError("orders is empty: name at least one order.")
+        raise InputError("orders is empty: name at least one order.", argument="orders", code="empty")
     touched = journeys.lengths > 0
     if not (journeys.conversions + journeys.nulls)[touched].any():
-        raise NotEnoughDataError("no journey with touches has a conversion or a null: there is nothing to compare.")
+        raise NotEnoughDataError(
+            "no journey with touches has a conversion or a null: there is nothing to compare.", argument="journeys"
+        )
     rows = [_scored(journeys, order) for order in chosen]
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return OrderSelection(order=np.array(chosen, dtype=np.int64), **columns)

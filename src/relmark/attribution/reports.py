@@ -96,7 +96,7 @@ class TouchesToConversion(ColumnarResult):
     def quantile(self, q: float) -> float:
         """Return the number of touches within which a share q of the conversions came."""
         if not 0.0 <= q <= 1.0:
-            raise InputError(f"q is {q!r}: a number from 0 to 1 is needed.")
+            raise InputError(f"q is {q!r}: a number from 0 to 1 is needed.", argument="q", code="wrong_value")
         if not self.conversions.sum() > 0.0:
             return float("nan")
         enough = self.running_share >= q * (1.0 - 1e-12)
@@ -144,12 +144,16 @@ def time_lags(j: JourneyColumns, edges: Iterable[timedelta] | None = None) -> Ti
     if j.times is None or j.ends is None:
         raise InputError(
             "time lags need the time of each touch, and these journeys have none: make them with from_events, or with "
-            "from_columns(time=...)."
+            "from_columns(time=...).",
+            argument="journeys",
+            code="missing_argument",
         )
     chosen = [days(n) for n in (1, 2, 3, 5, 7, 14, 30, 60, 90)] if edges is None else list(edges)
     begins = np.array([span("edges", edge) for edge in chosen], dtype=np.int64)
     if (np.diff(begins) <= 0).any():
-        raise InputError("edges must ascend: give each later than the one before.")
+        raise InputError(
+            "edges must ascend: give each later than the one before.", argument="edges", code="wrong_value"
+        )
     some = j.lengths > 0
     lag = j.ends[some] - j.times[j.offsets[:-1][some]]
     place = np.searchsorted(begins, lag, side="right")

@@ -119,7 +119,9 @@ def _names(values: Any) -> tuple[str, ...]:
     names = (values,) if isinstance(values, str) else tuple(values)
     for name in names:
         if not isinstance(name, str) or not name:
-            raise InputError(f"ignored has {shown(name)}: names of channels are needed.")
+            raise InputError(
+                f"ignored has {shown(name)}: names of channels are needed.", argument="ignored", code="wrong_type"
+            )
     return names
 
 
@@ -238,10 +240,16 @@ class PositionBased(_Rule):
         """Check that the parts add up."""
         if not math.isclose(self.first + self.middle + self.last, 1.0, rel_tol=1e-9):
             raise InputError(
-                f"first, middle and last are {self.first:g}, {self.middle:g} and {self.last:g}: they must add up to 1."
+                f"first, middle and last are {self.first:g}, {self.middle:g} and {self.last:g}: they must add up to 1.",
+                argument="first",
+                code="wrong_value",
             )
         if self.first + self.last == 0.0:
-            raise InputError("first and last are both 0: use Linear, or give one of them a part.")
+            raise InputError(
+                "first and last are both 0: use Linear, or give one of them a part.",
+                argument="first",
+                code="wrong_value",
+            )
 
     def _block(self, block: Block) -> FloatArray:
         codes, totals, lengths, n = block.codes, block.totals, block.lengths, len(block.channels)
@@ -310,7 +318,10 @@ class TimeDecay(_Rule):
         if times is None:
             raise InputError(
                 "TimeDecay needs the time of each touch, and these journeys have none: make them with from_events, or "
-                "with from_columns(time=...). PositionBased needs no times."
+                "with from_columns(time=...).",
+                argument="journeys",
+                code="missing_argument",
+                hint="PositionBased needs no times.",
             )
         touched = journeys.lengths > 0
         latest = np.zeros(len(touched), dtype=np.int64)
@@ -325,12 +336,20 @@ def _path(journeys: Some, row: int) -> str:
 
 def _function(_: Any, __: Any, value: Any) -> None:
     if not callable(value):
-        raise InputError(f"weights is {shown(value)}: a function of the number of touches is needed.")
+        raise InputError(
+            f"weights is {shown(value)}: a function of the number of touches is needed.",
+            argument="weights",
+            code="wrong_type",
+        )
 
 
 def _weights_by_channel(value: Mapping[str, float]) -> dict[str, float]:
     if not isinstance(value, Mapping):
-        raise InputError(f"channel_weights is {shown(value)}: a mapping of channels to numbers is needed.")
+        raise InputError(
+            f"channel_weights is {shown(value)}: a mapping of channels to numbers is needed.",
+            argument="channel_weights",
+            code="wrong_type",
+        )
     return {name: number(f"channel_weights[{name!r}]", weight, low=0.0) for name, weight in value.items()}
 
 
@@ -384,7 +403,10 @@ class CustomRule(_Rule):
             row = int(np.argmax(sums == 0.0))
             raise InputError(
                 f"all touches of the journey in row {row}, {shown(_path(journeys, row))}, have weight 0: "
-                "give at least one of them more."
+                "give at least one of them more.",
+                argument="journeys",
+                row=row,
+                code="wrong_value",
             )
         return out
 
@@ -398,6 +420,8 @@ class CustomRule(_Rule):
         found = np.asarray(list(given) if not isinstance(given, np.ndarray) else given, dtype=np.float64)
         if found.shape != (length,) or not np.isfinite(found).all() or (found < 0.0).any():
             raise InputError(
-                f"weights({length}) returned {shown(found.tolist())}: {length} finite numbers of 0 or more are needed."
+                f"weights({length}) returned {shown(found.tolist())}: {length} finite numbers of 0 or more are needed.",
+                argument="weights",
+                code="not_finite",
             )
         return found

@@ -91,7 +91,11 @@ class Shapley(AttributionModel):
     def __attrs_post_init__(self) -> None:
         """Check that the two choices go together."""
         if self.by == "order" and self.game != "conversions":
-            raise InputError("by='order' belongs to the game 'conversions': leave one of the two out.")
+            raise InputError(
+                "by='order' belongs to the game 'conversions': leave one of the two out.",
+                argument="by",
+                code="conflicting_arguments",
+            )
 
     def _label(self) -> str:
         if self.game == "conversions":
@@ -120,8 +124,10 @@ class Shapley(AttributionModel):
         n = len(players)
         if n > MOST_CHANNELS:
             raise InputError(
-                f"the journeys have {n} channels: a game over all coalitions takes {MOST_CHANNELS} at most. "
-                "Join channels with journeys.replace, or use the game 'conversions', which takes any number."
+                f"the journeys have {n} channels: a game over all coalitions takes {MOST_CHANNELS} at most.",
+                argument="journeys",
+                code="too_large",
+                hint="Join channels with journeys.replace, or use the game 'conversions', which takes any number.",
             )
         if callable(self.game):
             worths = [self._called(self.game, journeys.channels[players].tolist())] * 2
@@ -134,8 +140,10 @@ class Shapley(AttributionModel):
                 effect[players] = shapley_values(worth)
             if callable(self.game) and total > 0.0 and abs(effect.sum()) <= 1e-12 * np.abs(effect).max():
                 raise InputError(
-                    "all channels together are worth no more than none: conversions cannot be shared in proportion. "
-                    "Give a game in which the set of all channels is worth something."
+                    "all channels together are worth no more than none: conversions cannot be shared in proportion.",
+                    argument="game",
+                    code="wrong_value",
+                    hint="Give a game in which the set of all channels is worth something.",
                 )
             effects.append(effect)
         return effects
@@ -172,7 +180,9 @@ def _by_position(journeys: Journeys, weights: FloatArray) -> FloatArray:
     if cells > _MOST_CELLS:
         raise InputError(
             f"{len(journeys.channels)} channels by {longest:,} positions are too many: "
-            "shorten journeys with last_n first."
+            "shorten journeys with last_n first.",
+            argument="journeys",
+            code="too_large",
         )
     share = normalized(weights, journeys.offsets) * journeys.conversions[journey_of_touch(journeys.offsets)]
     cell = journeys.codes * np.int64(longest) + position_of_touch(journeys.offsets)

@@ -105,9 +105,17 @@ class TransitionCounts(Result):
         if not isinstance(other, TransitionCounts):
             return NotImplemented
         if self.order != other.order:
-            raise InputError(f"counts of order {self.order} and {other.order} do not add up: count both in one order.")
+            raise InputError(
+                f"counts of order {self.order} and {other.order} do not add up: count both in one order.",
+                argument="other",
+                code="not_mergeable",
+            )
         if (self.value is None) != (other.value is None):
-            raise InputError("one part has values and the other has none: count both with values, or both without.")
+            raise InputError(
+                "one part has values and the other has none: count both with values, or both without.",
+                argument="other",
+                code="not_mergeable",
+            )
         back, channels = code_names([*self.channels.tolist(), *other.channels.tolist()])
         maps = np.split(np.append(back, -1), [len(self.channels)])
         # A gram's -1 picks the appended last place of its map.

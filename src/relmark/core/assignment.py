@@ -62,7 +62,10 @@ def refuse_equal_salts(**salts: str | None) -> None:
         if salt in seen:
             raise InputError(
                 f"{seen[salt]} and {role} have the same salt {salt!r}: draws that meet in one customer need salts of "
-                f"their own. Give {role} another one."
+                f"their own.",
+                argument="salt",
+                code="duplicate",
+                hint=f"Give {role} another one.",
             )
         seen[salt] = role
 
@@ -119,14 +122,21 @@ def check_arms(arms: Any, name: str = "arms") -> None:
     if not isinstance(arms, Mapping) or len(arms) < 2:
         raise InputError(
             f"{name} is {checks.shown(arms)}: a mapping of at least two arms to shares is needed, "
-            "such as {'control': .1, 'mail': .9}."
+            "such as {'control': .1, 'mail': .9}.",
+            argument=name,
+            code="wrong_type",
         )
     for arm, share in arms.items():
         checks.text("an arm's name", arm)
         checks.number(f"{name}[{arm!r}]", share, above=0.0, below=1.0)
     total = math.fsum(arms.values())
     if not 0.99 <= total <= 1.01:
-        raise InputError(f"{name} sum to {total:g}: shares must sum to 1. Use coverage= to treat only a part.")
+        raise InputError(
+            f"{name} sum to {total:g}: shares must sum to 1.",
+            argument=name,
+            code="wrong_value",
+            hint="Use coverage= to treat only a part.",
+        )
 
 
 def copied(value: Any) -> Any:
@@ -207,7 +217,11 @@ def plain_text(name: str, value: Any) -> str:
     """Return a text that is not empty and does not end in a null character, which numpy would drop."""
     checks.text(name, value)
     if value.endswith("\0"):
-        raise InputError(f"{name} is {checks.shown(value)}, which ends in a null character: remove it.")
+        raise InputError(
+            f"{name} is {checks.shown(value)}, which ends in a null character: remove it.",
+            argument=name,
+            code="bad_text",
+        )
     return str(value)
 
 
@@ -272,7 +286,9 @@ class Holdout(Definition):
             What has no zone is local time of the holdout's `tz`.
         """
         if self.period is None:
-            raise InputError("this holdout has no period: it never rotates.")
+            raise InputError(
+                "this holdout has no period: it never rotates.", argument="period", code="missing_argument"
+            )
         many = isinstance(at, (np.ndarray, list, tuple)) and np.ndim(at) > 0
         moment = read_as_of(at, tz=self.tz, name="at", n=np.size(at) if many else None)  # type: ignore[arg-type]
         micros = np.atleast_1d(np.asarray(moment.clock, dtype=np.int64))
@@ -304,8 +320,10 @@ class Holdout(Definition):
             return 0.0, self.share
         if at is None:
             raise InputError(
-                f"at is None: a holdout that rotates by {self.period} needs to know when. Give an instant, such as "
-                "at='2026-05-01', or one per customer."
+                f"at is None: a holdout that rotates by {self.period} needs to know when.",
+                argument="at",
+                code="missing_value",
+                hint="Give an instant, such as at='2026-05-01', or one per customer.",
             )
         # Whole buckets, so that neighboring slices neither overlap nor leave a gap.
         width = max(round(self.share * BUCKETS), 1)
@@ -323,13 +341,22 @@ class Holdout(Definition):
 
 def _layer_shares(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, Mapping) or not value:
-        raise InputError(f"{attribute.name} is {checks.shown(value)}: a mapping of campaign names to shares is needed.")
+        raise InputError(
+            f"{attribute.name} is {checks.shown(value)}: a mapping of campaign names to shares is needed.",
+            argument=attribute.name,
+            code="wrong_type",
+        )
     for name, share in value.items():
         checks.text("a campaign's name", name)
         checks.number(f"{attribute.name}[{name!r}]", share, above=0.0, high=1.0)
     total = math.fsum(value.values())
     if total > 1 + 1e-9:
-        raise InputError(f"{attribute.name} sum to {total:g}: exclusive campaigns can have 1 together. Lower some.")
+        raise InputError(
+            f"{attribute.name} sum to {total:g}: exclusive campaigns can have 1 together.",
+            argument=attribute.name,
+            code="wrong_value",
+            hint="Lower some.",
+        )
 
 
 @attrs.frozen
@@ -374,8 +401,10 @@ class Layer(Definition):
                 return low, low + share
             low += share
         raise InputError(
-            f"layer {self.name!r} has no campaign {campaign!r}: it has {', '.join(map(repr, self.shares))}."
-            + did_you_mean(campaign, self.shares)
+            f"layer {self.name!r} has no campaign {campaign!r}: it has {', '.join(map(repr, self.shares))}.",
+            argument="campaign",
+            code="unknown_name",
+            hint=did_you_mean(campaign, self.shares),
         )
 
     def members(self, ids: npt.ArrayLike, campaign: str) -> npt.NDArray[np.bool_]:

@@ -53,7 +53,10 @@ def _made_by(kind: type, door: str) -> Callable[[object, attrs.Attribute[Any], A
     def validate(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
         if value is not None and not isinstance(value, kind):
             raise InputError(
-                f"{attribute.name} is a {type(value).__name__}: a {kind.__name__} is needed. Make it by {door}."
+                f"{attribute.name} is a {type(value).__name__}: a {kind.__name__} is needed.",
+                argument=attribute.name,
+                code="wrong_type",
+                hint=f"Make it by {door}.",
             )
 
     return validate
@@ -111,7 +114,9 @@ class CustomerBase(Frozen):
             words = {True: "str", False: "int"}
             raise InputError(
                 f"the customer table has {words[kinds[0]]} ids and the log {words[kinds[1]]} ids: convert one side "
-                "first."
+                "first.",
+                argument="events",
+                code="mixed_types",
             )
 
     @classmethod
@@ -260,7 +265,9 @@ class CustomerBase(Frozen):
         if column.kind not in {"text", "empty"}:
             raise InputError(
                 f"zone names the field {self.zone!r}, a column of kind {column.kind!r}: names of time zones are "
-                "needed, such as 'Europe/Berlin'."
+                "needed, such as 'Europe/Berlin'.",
+                argument="zone",
+                code="wrong_type",
             )
         for code, name in enumerate(() if column.categories is None else column.categories.tolist()):
             rows = np.flatnonzero(column.data == code)
@@ -270,7 +277,10 @@ class CustomerBase(Frozen):
                 if len(rows):
                     raise InputError(
                         f"field {self.zone!r} has {shown(name)} in row {int(rows[0])}, which names no time zone known "
-                        "to this machine: write one such as 'Europe/Berlin', or leave it missing."
+                        "to this machine: write one such as 'Europe/Berlin', or leave it missing.",
+                        argument="zone",
+                        code="unknown_name",
+                        path=f"customers.{self.zone}[{int(rows[0])}]",
                     ) from None
 
     @cached_property
@@ -356,7 +366,9 @@ class CustomerBase(Frozen):
         if self.customers is None or name not in self.customers.columns:
             listed = ", ".join(map(repr, self.fields)) or "none"
             raise MissingColumnError(
-                f"customers have no field {name!r}; their fields are {listed}.{did_you_mean(str(name), self.fields)}"
+                f"customers have no field {name!r}; their fields are {listed}.",
+                argument="customers",
+                hint=did_you_mean(str(name), self.fields),
             )
         column = self.customers.columns[name]
         n = len(self)
@@ -406,10 +418,14 @@ class CustomerBase(Frozen):
         if (rows < 0).any():
             raise InputError(
                 f"the result has customer {shown(ids[int(np.argmax(rows < 0))])}, whom the base does not have "
-                f"({int(np.count_nonzero(rows < 0)):,} such): build the base with them, or leave them out."
+                f"({int(np.count_nonzero(rows < 0)):,} such): build the base with them, or leave them out.",
+                argument="result",
+                code="unknown_name",
             )
         if len(np.unique(rows)) < len(rows):
-            raise InputError("the result has a customer twice: one row per customer is needed.")
+            raise InputError(
+                "the result has a customer twice: one row per customer is needed.", argument="result", code="duplicate"
+            )
         if isinstance(names, Mapping):
             chosen = dict(names)
         else:
@@ -417,7 +433,9 @@ class CustomerBase(Frozen):
         base = self
         for name, new_name in chosen.items():
             if name not in columns:
-                raise MissingColumnError(f"the result has no column {name!r}: it has {', '.join(map(repr, columns))}.")
+                raise MissingColumnError(
+                    f"the result has no column {name!r}: it has {', '.join(map(repr, columns))}.", argument="result"
+                )
             base = base.with_column(new_name, Column.of(name, columns[name]).spread(rows, len(self)))
         return base
 
@@ -431,7 +449,8 @@ class CustomerBase(Frozen):
             columns = columns_of(result)
         if "customer_id" not in columns:
             raise MissingColumnError(
-                f"the result has no customer_id: it has {', '.join(map(repr, columns)) or 'nothing'}."
+                f"the result has no customer_id: it has {', '.join(map(repr, columns)) or 'nothing'}.",
+                argument="result",
             )
         return columns
 
@@ -455,15 +474,25 @@ class CustomerBase(Frozen):
         """
         self.as_of(as_of)
         if not isinstance(expressions, Mapping):
-            raise InputError(f"expressions is {shown(expressions)}: a mapping of names to expressions is needed.")
+            raise InputError(
+                f"expressions is {shown(expressions)}: a mapping of names to expressions is needed.",
+                argument="expressions",
+                code="wrong_type",
+            )
         shared: dict[Any, Any] = {}
         columns: dict[str, npt.NDArray[Any]] = {"customer_id": self.customer_id}
         for name, expression in expressions.items():
             if name == "customer_id":
-                raise InputError("expressions has 'customer_id', the name of the ids: choose another.")
+                raise InputError(
+                    "expressions has 'customer_id', the name of the ids: choose another.",
+                    argument="expressions",
+                    code="duplicate",
+                )
             if not hasattr(expression, "measure"):
                 raise InputError(
-                    f"expressions[{name!r}] is {shown(expression)}: an expression is needed, such as field(...)."
+                    f"expressions[{name!r}] is {shown(expression)}: an expression is needed, such as field(...).",
+                    argument="expressions",
+                    code="wrong_type",
                 )
             found = expression.measure(self, as_of, shared)
             columns[name] = found.values() if isinstance(found, Column) else np.asarray(found)
@@ -511,7 +540,9 @@ def purchases_of(data: CustomerBase | Purchases, as_of: AsOfGiven | AsOf | None 
             EventLog: "CustomerBase(events=log, tz=...)",
         }.get(type(data), "CustomerBase.from_orders(frame, customer_id=..., time=..., value=...)")
         raise InputError(
-            f"a {type(data).__name__} was given: a CustomerBase, or the Purchases that it gave, is needed. Make one by "
-            f"{made}."
+            f"a {type(data).__name__} was given: a CustomerBase, or the Purchases that it gave, is needed.",
+            argument="data",
+            code="wrong_type",
+            hint=f"Make one by {made}.",
         )
     return bought if as_of is None else bought.until(as_of)

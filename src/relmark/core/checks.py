@@ -34,13 +34,20 @@ def array_of(name: str, values: Any) -> npt.NDArray[Any]:
         if masked.any():
             row = int(np.argwhere(masked)[0][0])
             raise InputError(
-                f"{name} has a masked value in row {row}: fill what is masked first, such as with filled(numpy.nan)."
+                f"{name} has a masked value in row {row}: fill what is masked first, such as with filled(numpy.nan).",
+                argument=name,
+                row=row,
+                code="missing_value",
             )
     try:
         return np.asarray(values)
     except Exception as error:  # noqa: BLE001  (each library of frames raises its own)
         said = str(error).partition("\n")[0][:120]
-        raise InputError(f"{name} is no column that numpy can hold ({said}): give one plain value per row.") from None
+        raise InputError(
+            f"{name} is no column that numpy can hold ({said}): give one plain value per row.",
+            argument=name,
+            code="wrong_type",
+        ) from None
 
 
 def refuse_rows(name: str, bad: npt.NDArray[np.bool_], values: Any, allowed: str, remedy: str = "") -> None:
@@ -52,7 +59,11 @@ def refuse_rows(name: str, bad: npt.NDArray[np.bool_], values: Any, allowed: str
     more = int(np.count_nonzero(bad)) - 1
     others = f" (and {more:,} more rows)" if more else ""
     where = f" in row {row}{others}" if np.ndim(bad) and bad.size > 1 else ""
-    raise InputError(f"{name} has {shown(value)}{where}: {allowed}.{' ' + remedy if remedy else ''}")
+    raise InputError(
+        f"{name} has {shown(value)}{where}: {allowed}.{' ' + remedy if remedy else ''}",
+        argument=name,
+        code="wrong_value",
+    )
 
 
 def is_missing(value: Any) -> bool:
@@ -109,10 +120,17 @@ def numbers(
     if array.dtype == object:
         array = _numbers_of_objects(name, array, missing=missing)
     if array.dtype.kind not in "iufb":
-        raise InputError(f"{name} has dtype {array.dtype}: numbers are needed. Convert it first.")
+        raise InputError(
+            f"{name} has dtype {array.dtype}: numbers are needed.",
+            argument=name,
+            code="wrong_type",
+            hint="Convert it first.",
+        )
     array = np.atleast_1d(array).astype(np.float64, copy=False)
     if array.ndim != 1:
-        raise InputError(f"{name} has shape {array.shape}: one column of numbers is needed.")
+        raise InputError(
+            f"{name} has shape {array.shape}: one column of numbers is needed.", argument=name, code="wrong_shape"
+        )
     if length is not None:
         same_length(name, array, length)
     bad = np.isinf(array) if missing else ~np.isfinite(array)
@@ -134,21 +152,37 @@ def _numbers_of_objects(name: str, array: npt.NDArray[np.object_], *, missing: b
         if missing and is_missing(value):
             flat[row] = math.nan
         elif value is None or isinstance(value, (str, bytes, bool, complex, np.complexfloating)):
-            raise InputError(f"{name} has {shown(value)} in row {row}: numbers are needed.")
+            raise InputError(
+                f"{name} has {shown(value)} in row {row}: numbers are needed.",
+                argument=name,
+                row=row,
+                code="wrong_type",
+            )
         else:
             try:
                 flat[row] = float(value)
             except (TypeError, ValueError, OverflowError):
-                raise InputError(f"{name} has {shown(value)} in row {row}: numbers are needed.") from None
+                raise InputError(
+                    f"{name} has {shown(value)} in row {row}: numbers are needed.",
+                    argument=name,
+                    row=row,
+                    code="wrong_type",
+                ) from None
     return out
 
 
 def same_length(name: str, array: Sequence[Any] | npt.NDArray[Any], length: int) -> None:
     """Raise where a column has not as many rows as the others."""
     if not hasattr(array, "__len__") or getattr(array, "shape", None) == ():
-        raise InputError(f"{name} is {shown(array)}: a column is needed, one value per row.")
+        raise InputError(
+            f"{name} is {shown(array)}: a column is needed, one value per row.", argument=name, code="wrong_type"
+        )
     if len(array) != length:
-        raise InputError(f"{name} has {len(array):,} rows and the other columns {length:,}: give one value per row.")
+        raise InputError(
+            f"{name} has {len(array):,} rows and the other columns {length:,}: give one value per row.",
+            argument=name,
+            code="wrong_length",
+        )
 
 
 def number(
@@ -163,13 +197,15 @@ def number(
     """Return one finite number within the bounds (`low` and `high` inclusive, `above` and `below` exclusive)."""
     many = isinstance(value, np.ndarray) and value.ndim > 0
     if many or isinstance(value, (bool, str, bytes, np.bool_)) or value is None:
-        raise InputError(f"{name} is {shown(value)}: a number is needed.")
+        raise InputError(f"{name} is {shown(value)}: a number is needed.", argument=name, code="wrong_type")
     try:
         result = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{name} is {shown(value)}: a number is needed.") from None
+        raise InputError(f"{name} is {shown(value)}: a number is needed.", argument=name, code="wrong_type") from None
     if not (math.isfinite(result) and low <= result <= high and above < result < below):
-        raise InputError(f"{name} is {shown(value)}: {_bounds(low, high, above, below)}.")
+        raise InputError(
+            f"{name} is {shown(value)}: {_bounds(low, high, above, below)}.", argument=name, code="wrong_value"
+        )
     return result
 
 
@@ -190,16 +226,20 @@ def _bounds(low: float, high: float, above: float, below: float) -> str:
 def whole(name: str, value: Any, *, low: int | None = None, high: int | None = None) -> int:
     """Return one integer within inclusive bounds; True and 3.0 are refused."""
     if isinstance(value, (bool, np.bool_, np.ndarray)):
-        raise InputError(f"{name} is {shown(value)}: a whole number is needed.")
+        raise InputError(f"{name} is {shown(value)}: a whole number is needed.", argument=name, code="wrong_type")
     try:
         result = operator.index(value)
     except TypeError:
-        raise InputError(f"{name} is {shown(value)}: a whole number is needed.") from None
+        raise InputError(
+            f"{name} is {shown(value)}: a whole number is needed.", argument=name, code="wrong_type"
+        ) from None
     if (low is not None and result < low) or (high is not None and result > high):
         limits = " and ".join(
             text for text, bound in ((f"at least {low}", low), (f"at most {high}", high)) if bound is not None
         )
-        raise InputError(f"{name} is {shown(result)}: a whole number of {limits} is needed.")
+        raise InputError(
+            f"{name} is {shown(result)}: a whole number of {limits} is needed.", argument=name, code="wrong_value"
+        )
     return result
 
 
@@ -220,13 +260,19 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
         return value
     hint = did_you_mean(value, words) if isinstance(value, str) else ""
     listed = ", ".join(repr(word) for word in words)
-    raise InputError(f"{name} is {shown(value)}: it must be one of {listed}.{hint}")
+    raise InputError(
+        f"{name} is {shown(value)}: it must be one of {listed}.", argument=name, code="unknown_name", hint=hint
+    )
 
 
 def text(name: str, value: Any, *, empty: bool = False) -> str:
     """Return a string that is not empty."""
     if not isinstance(value, str) or (not value and not empty):
-        raise InputError(f"{name} is {shown(value)}: a string{'' if empty else ' that is not empty'} is needed.")
+        raise InputError(
+            f"{name} is {shown(value)}: a string{'' if empty else ' that is not empty'} is needed.",
+            argument=name,
+            code="wrong_type",
+        )
     return value
 
 

@@ -82,13 +82,19 @@ class Column(Frozen):
             return Column("text", np.append(codes, -1).astype(np.int32)[values.codes], categories)
         array = values if type(values) is np.ndarray else _array(name, values)
         if array.ndim != 1:
-            raise InputError(f"{name} has shape {array.shape}: one value per row is needed.")
+            raise InputError(
+                f"{name} has shape {array.shape}: one value per row is needed.", argument=name, code="wrong_shape"
+            )
         match array.dtype.kind:
             case "b":
                 return Column("boolean", array.astype(np.int8))
             case "i" | "u":
                 if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
-                    raise InputError(f"{name} has {int(array.max())}: numbers are int64 or float64.")
+                    raise InputError(
+                        f"{name} has {int(array.max())}: numbers are int64 or float64.",
+                        argument=name,
+                        code="too_large_number",
+                    )
                 return Column("number", array.astype(np.int64))
             case "f":
                 return _number_column(name, array.astype(np.float64))
@@ -103,7 +109,9 @@ class Column(Frozen):
             case "O":
                 return _column_of_objects(name, array.tolist(), tz)
         raise InputError(
-            f"{name} has dtype {array.dtype}: numbers, booleans, strings, dates, times or sets are needed."
+            f"{name} has dtype {array.dtype}: numbers, booleans, strings, dates, times or sets are needed.",
+            argument=name,
+            code="wrong_type",
         )
 
     @staticmethod
@@ -136,7 +144,7 @@ class Column(Frozen):
             return np.asarray(self.data, dtype=np.float64)
         if self.kind in {"boolean", "empty"}:
             return np.where(self.missing, np.nan, self.data)
-        raise InputError(f"a column of kind {self.kind!r} has no numbers.")
+        raise InputError(f"a column of kind {self.kind!r} has no numbers.", argument="kind", code="wrong_type")
 
     def values(self) -> npt.NDArray[Any]:
         """Return the values as a caller would give them: None (or NaN, NaT) where missing."""
@@ -224,7 +232,11 @@ def joined(name: str, parts: Sequence[Column]) -> Column:
         return parts[0]
     kinds = {part.kind for part in parts if part.kind != "empty"}
     if len(kinds) > 1:
-        raise InputError(f"{name} is {' in one part and '.join(sorted(kinds))} in another: give it one type.")
+        raise InputError(
+            f"{name} is {' in one part and '.join(sorted(kinds))} in another: give it one type.",
+            argument=name,
+            code="mixed_types",
+        )
     if not kinds:
         return Column.empty(sum(map(len, parts)))
     kind = kinds.pop()
@@ -247,7 +259,9 @@ def joined(name: str, parts: Sequence[Column]) -> Column:
                 large = part.data[(part.data > _EXACT) | (part.data < -_EXACT)].tolist()
                 lost = next((value for value in large if int(float(value)) != value), None)
                 if lost is not None:
-                    raise InputError(f"{name or 'the column'} has {lost}: {_INEXACT}")
+                    raise InputError(
+                        f"{name or 'the column'} has {lost}: {_INEXACT}", argument=name, code="too_large_number"
+                    )
         pieces = [part.data if whole and part.kind == "number" else part.numbers() for part in parts]
         return Column("number", np.concatenate(pieces).astype(np.int64 if whole else np.float64, copy=False))
     blank: Any = np.int8(-1) if kind == "boolean" else np.datetime64("NaT", "D" if kind == "date" else "us")
@@ -275,7 +289,9 @@ def _array(name: str, values: Any) -> npt.NDArray[Any]:
     if hasattr(values, "__array__"):
         return array_of(name, values)
     if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is {shown(values)}: a column is needed, one value per row.")
+        raise InputError(
+            f"{name} is {shown(values)}: a column is needed, one value per row.", argument=name, code="wrong_type"
+        )
     items = list(values)
     kinds = set(map(type, items))
     if kinds in ({int}, {float}, {bool}):
@@ -322,7 +338,10 @@ def _number_column(name: str, array: npt.NDArray[np.float64] | npt.NDArray[np.in
     if infinite.any():
         row = int(np.argmax(infinite))
         raise InputError(
-            f"{name} has {array[row]} in row {row}: finite numbers are needed, or NaN where there is none."
+            f"{name} has {array[row]} in row {row}: finite numbers are needed, or NaN where there is none.",
+            argument=name,
+            row=row,
+            code="not_finite",
         )
     return Column("number", array)
 
@@ -342,7 +361,10 @@ def _column_of_objects(name: str, values: list[Any], tz: str) -> Column:
         if other != kind:
             raise InputError(
                 f"{name} has {shown(values[row])} ({other}) in row {row} and {shown(values[rows[0]])} ({kind}) in row "
-                f"{rows[0]}: give a column one type."
+                f"{rows[0]}: give a column one type.",
+                argument=name,
+                row=row,
+                code="mixed_types",
             )
     match kind:
         case "number":
@@ -372,7 +394,12 @@ def _numbers_of_objects(
     whole = not blank.any() and all(isinstance(value, (int, np.integer)) for value in values)
     strange = next((k for k, value in enumerate(values) if not blank[k] and not _is_float(value)), None)
     if strange is not None:
-        raise InputError(f"{name} has {shown(values[strange])} in row {strange}: numbers are needed.")
+        raise InputError(
+            f"{name} has {shown(values[strange])} in row {strange}: numbers are needed.",
+            argument=name,
+            row=int(strange),
+            code="wrong_type",
+        )
     try:
         if whole:
             return np.array(values, dtype=np.int64)
@@ -383,11 +410,18 @@ def _numbers_of_objects(
         )
         row = next(large, None)
         if row is not None and -(2**63) <= values[row] < 2**63:
-            raise InputError(f"{name} has {values[row]} in row {row}: {_INEXACT}")
+            raise InputError(
+                f"{name} has {values[row]} in row {row}: {_INEXACT}", argument=name, row=row, code="too_large_number"
+            )
         filled = [math.nan if gone else float(value) for gone, value in zip(blank, values, strict=True)]
     except OverflowError:
         row = next(k for k, value in enumerate(values) if not blank[k] and not -(2**63) <= value < 2**63)
-        raise InputError(f"{name} has {shown(values[row])} in row {row}: numbers are int64 or float64.") from None
+        raise InputError(
+            f"{name} has {shown(values[row])} in row {row}: numbers are int64 or float64.",
+            argument=name,
+            row=row,
+            code="too_large_number",
+        ) from None
     return np.array(filled, dtype=np.float64)
 
 
@@ -419,11 +453,19 @@ def _kind_of(name: str, value: Any, row: int) -> Kind:
     if isinstance(value, (set, frozenset, list, tuple)):
         for tag in value:
             if not isinstance(tag, str) or not tag:
-                raise InputError(f"{name} has the tag {shown(tag)} in row {row}: tags are strings that are not empty.")
+                raise InputError(
+                    f"{name} has the tag {shown(tag)} in row {row}: tags are strings that are not empty.",
+                    argument=name,
+                    row=row,
+                    code="wrong_type",
+                )
         return "tags"
     if isinstance(value, (Real, np.number)) or hasattr(value, "as_integer_ratio"):
         return "number"
     raise InputError(
         f"{name} has {shown(value)} of type {type(value).__name__} in row {row}: "
-        "numbers, booleans, strings, dates, times or sets of strings are needed."
+        "numbers, booleans, strings, dates, times or sets of strings are needed.",
+        argument=name,
+        row=row,
+        code="wrong_type",
     )

@@ -31,7 +31,9 @@ def concat(logs: Sequence[Incoming]) -> Incoming:
         )
     notes = tuple(dict.fromkeys(note for log in filled for note in log.notes))
     if len({log.customer_id.dtype.kind for log in filled}) > 1:
-        raise InputError("some logs have int ids and some str ids: convert one side first.")
+        raise InputError(
+            "some logs have int ids and some str ids: convert one side first.", argument="logs", code="mixed_types"
+        )
     _refuse_two_kinds(filled)
     ids = np.unique(np.concatenate([log.customer_id for log in filled]))
     tables = [np.searchsorted(ids, log.customer_id) for log in filled]
@@ -64,7 +66,9 @@ def _refuse_two_kinds(logs: Sequence[Incoming]) -> None:
                 if column.kind not in ("empty", first[0]):
                     raise InputError(
                         f"property {name!r} is {first[0]} among events of type {first[1]!r} and {column.kind} among "
-                        f"those of type {event!r}: give it one type, or two names."
+                        f"those of type {event!r}: give it one type, or two names.",
+                        argument="logs",
+                        code="duplicate",
                     )
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, ClassVar, Self, TypeVar
 
 import attrs
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import whole
-from relmark.core.errors import DefinitionError, InputError, LimitError
+from relmark.core.errors import DefinitionError, InputError, LimitError, definition_error
 from relmark.core.names import did_you_mean
 
 __all__ = [
@@ -135,8 +136,17 @@ def _refuse_many(data: bytes, limits: Limits) -> None:
         raise LimitError(f"more than {limits.nodes:,} nodes.", code="too_many_nodes")
 
 
-def parse_json(text: str | bytes, limits: Limits | None = None) -> Any:
+def parse_json(text: str | bytes, limits: Limits | None = None, *, numbers: bool = True) -> Any:
     """Return the value of a JSON text from outside, after its size was checked.
+
+    Parameters
+    ----------
+    text : str or bytes
+        The text, in UTF-8.
+    limits : Limits, optional
+        How large it may be.
+    numbers : bool
+        Whether numbers and texts are checked here; a reader that tells every problem with its place checks them itself.
 
     Raises
     ------
@@ -152,13 +162,19 @@ def parse_json(text: str | bytes, limits: Limits | None = None) -> Any:
     _refuse_many(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text, limits)
     try:
         text = text if isinstance(text, str) else text.decode()  # json would guess UTF-16 and UTF-32 too
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_whole)
+        constant, integer = (_refuse_constant, _whole) if numbers else (float, _any_whole)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=constant, parse_int=integer)
     except DefinitionError:
         raise
     except (ValueError, RecursionError) as error:
         raise DefinitionError(f"this is not JSON: {str(error)[:200]}.", code="not_json") from None
-    check_nodes(value, limits)
+    if numbers:
+        check_nodes(value, limits)
     return value
+
+
+def _any_whole(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= 20 else Decimal(digits)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -370,10 +386,8 @@ def built(cls: type[_T], body: Mapping[str, Any]) -> _T:
     """Return the object of a stored body; what its validators refuse becomes a DefinitionError."""
     try:
         return cls(**body)
-    except DefinitionError:
-        raise
     except (InputError, TypeError, ValueError) as error:
-        raise DefinitionError(str(error), code="wrong_value") from None
+        raise definition_error(error, keys=body) from None
 
 
 def pairs_of(value: Any, path: str) -> dict[str, Any]:

@@ -1,24 +1,95 @@
 """The errors of the library: what was wrong, where, and what to do about it.
 
 Every error that a caller can cause is an `InputError`, and so a `ValueError`. A message names the argument, the
-first bad row and its value, what is allowed, and the remedy.
+first bad row and its value, what is allowed, and the remedy. A program reads the same from `code`, `argument`, `path`
+and `hint`: see `relmark.core.codes`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
 __all__ = [
     "ConvergenceError",
+    "DataError",
     "DefinitionError",
     "InputError",
     "LimitError",
     "MissingColumnError",
     "NotEnoughDataError",
     "RelmarkError",
+    "definition_error",
 ]
 
 
 class RelmarkError(Exception):
-    """The root of every error that relmark raises on purpose."""
+    """The root of every error that relmark raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what is allowed.
+    code : str
+        A stable word for the kind of fault, one of `relmark.core.codes.CODES`.
+    argument : str
+        The argument, field or column that is wrong; "" where no single one is.
+    path : str
+        Where: a JSON path such as ``$.rule.args[1]`` in a definition, else the argument, with its row where a row is
+        wrong, as in ``time[3]``.
+    row : int, optional
+        The first bad row of the argument.
+    hint : str
+        What to do, or the nearest valid name.
+
+    Examples
+    --------
+    >>> from relmark import EventLog
+    >>> try:
+    ...     EventLog.from_columns(customer_id=[1, 2], type="visit", time=["2026-11-01T09:00Z", None])
+    ... except InputError as error:
+    ...     print(error.to_dict())
+    {'error': 'InputError', 'code': 'missing_value', 'argument': 'time', 'path': 'time[1]', 'message': 'time has None \
+in row 1: every event needs a time.', 'hint': 'Drop these rows.'}
+    """
+
+    own_code: ClassVar[str] = "wrong_value"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str = "",
+        argument: str = "",
+        path: str = "",
+        row: int | None = None,
+        hint: str = "",
+    ) -> None:
+        self.message = message
+        self.code = code or self.own_code
+        self.argument = argument
+        self.row = row
+        self.path = path or (argument if row is None else f"{argument}[{row}]")
+        self.hint = hint.strip()
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+    def __str__(self) -> str:
+        """Return message and hint: a KeyError would print its repr."""
+        return str(self.args[0]) if self.args else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as JSON-ready values, for the answer of a service."""
+        return {
+            "error": type(self).__name__,
+            "code": self.code,
+            "argument": self.argument,
+            "path": self.path,
+            "message": self.message,
+            "hint": self.hint,
+        }
 
 
 class InputError(RelmarkError, ValueError):
@@ -28,13 +99,13 @@ class InputError(RelmarkError, ValueError):
 class MissingColumnError(InputError, KeyError):
     """A column that a function needs is not in the data that it was given."""
 
-    def __str__(self) -> str:
-        """Return the message itself: KeyError would print its repr."""
-        return str(self.args[0]) if self.args else ""
+    own_code = "missing_column"
 
 
 class NotEnoughDataError(InputError):
     """The data are valid, but too few for what was asked."""
+
+    own_code = "not_enough_data"
 
 
 class DefinitionError(InputError):
@@ -48,17 +119,75 @@ class DefinitionError(InputError):
         Where in the definition, as a JSON path such as ``$.rule.args[1]``.
     code : str
         A stable word for the kind of problem, for user interfaces.
+    argument : str
+        The key that is wrong, where one is.
     hint : str
         The nearest valid name, or what to do.
     """
 
-    def __init__(self, message: str, *, path: str = "$", code: str = "invalid", hint: str = "") -> None:
-        text = message if path == "$" else f"{path}: {message}"
-        super().__init__(f"{text} {hint}".rstrip())
-        self.message = message
-        self.path = path
-        self.code = code
-        self.hint = hint
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str = "",
+        argument: str = "",
+        path: str = "$",
+        row: int | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, code=code, argument=argument, path=path, row=row, hint=hint)
+
+    def _text(self) -> str:
+        text = super()._text()
+        return text if self.path == "$" else f"{self.path}: {text}"
+
+
+class DataError(DefinitionError):
+    """A customer or an event from outside does not fit; `problems` has everything that is wrong with it.
+
+    Parameters
+    ----------
+    message, path, code, argument, row, hint
+        What is wrong first, as in a DefinitionError.
+    problems : sequence of InputError
+        All of it, each with its path, code, message and hint.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str = "",
+        argument: str = "",
+        path: str = "$",
+        row: int | None = None,
+        hint: str = "",
+        problems: Sequence[InputError] = (),
+    ) -> None:
+        super().__init__(message, code=code, argument=argument, path=path, row=row, hint=hint)
+        self._problems = tuple(problems)
+
+    @property
+    def problems(self) -> tuple[InputError, ...]:
+        """Everything that is wrong."""
+        return self._problems or (self,)
+
+    @classmethod
+    def of(cls, problems: Sequence[InputError]) -> DataError:
+        """Return one error of several problems; it speaks of the first, and says how many more there are."""
+        first, more = problems[0], len(problems) - 1
+        hint = f"{first.hint} ({more} more: see problems.)".lstrip() if more else first.hint
+        return cls(
+            first.message, code=first.code, argument=first.argument, path=first.path, hint=hint, problems=problems
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the first problem and, as ``problems``, all of them, as JSON-ready values."""
+        return {**super().to_dict(), "problems": [_told(problem) for problem in self.problems]}
+
+
+def _told(problem: InputError) -> dict[str, str]:
+    return {"path": problem.path, "code": problem.code, "message": problem.message, "hint": problem.hint}
 
 
 class LimitError(DefinitionError):
@@ -67,3 +196,29 @@ class LimitError(DefinitionError):
 
 class ConvergenceError(RelmarkError, RuntimeError):
     """An iterative method did not reach its tolerance, and its answer would mislead."""
+
+    own_code = "not_converged"
+
+
+def definition_error(error: Exception, path: str = "$", keys: object = None) -> DefinitionError:
+    """Return what a constructor refused as an error of the stored form that it was called with.
+
+    Parameters
+    ----------
+    error : Exception
+        What the constructor raised: an InputError, or a TypeError or ValueError of Python's own.
+    path : str
+        Where the object stands in the definition.
+    keys : mapping, optional
+        The object as it was stored: an argument among its keys becomes part of the path.
+    """
+    if isinstance(error, DefinitionError):
+        if error.path != "$" or path == "$":
+            return error
+        kind = type(error)
+        return kind(error.message, path=path, code=error.code, argument=error.argument, hint=error.hint)
+    if not isinstance(error, InputError):
+        return DefinitionError(str(error), path=path, code="wrong_value")
+    known = isinstance(keys, Mapping) and error.argument in keys
+    place = f"{path}.{error.path}" if known else path
+    return DefinitionError(error.message, path=place, code=error.code, argument=error.argument, hint=error.hint)

@@ -6,14 +6,16 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import attrs
 import numpy as np
 
 from relmark.core.checks import is_missing, one_of, shown
+from relmark.core.documents import Limits
 from relmark.core.errors import InputError
-from relmark.core.time import Instant, aware, instant
+from relmark.core.json_data import Reader, opened, stored_time, stored_value
+from relmark.core.time import Instant, aware, duration_text, instant
 
 __all__ = ["Customer", "Event", "Message", "Purchase", "Visit"]
 
@@ -21,6 +23,7 @@ CustomerId: TypeAlias = int | str
 Scalar: TypeAlias = int | float | str | bool | date | datetime | frozenset[str] | None
 Action: TypeAlias = Literal["sent", "delivered", "opened", "clicked", "bounced", "unsubscribed", "complained"]
 
+_S = TypeVar("_S")
 _BEYOND = 2**63
 _EXACT = 2**53
 
@@ -38,23 +41,37 @@ _TYPE_OF_ACTION = {
 def _checked_id(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     name = f"{type(instance).__name__}.{attribute.name}"
     if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
-        raise InputError(f"{name} is {shown(value)}: an int or a str is needed.")
-    _plain_item(name, value)
+        raise InputError(
+            f"{name} is {shown(value)}: an int or a str is needed.", argument=attribute.name, code="wrong_type"
+        )
+    _plain_item(name, value, attribute.name, _BEYOND)
 
 
 def _checked_text(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, str) or not value:
-        raise InputError(f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a name is needed.")
-    _plain_item(f"{type(instance).__name__}.{attribute.name}", value)
+        raise InputError(
+            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a name is needed.",
+            argument=attribute.name,
+            code="wrong_type",
+        )
+    _plain_item(f"{type(instance).__name__}.{attribute.name}", value, attribute.name)
 
 
-def _plain_item(name: str, value: Any) -> None:
-    """Refuse a text with NUL, which a column would cut off at an end, and a whole number beyond 64 bits."""
+def _plain_item(said: str, value: Any, argument: str, beyond: int = _EXACT + 1) -> None:
+    """Refuse a text with NUL, which a column would cut off at an end, and a whole number that a float would change."""
     if value.__class__ is str:
         if "\0" in value:
-            raise InputError(f"{name} is {shown(value)}, with a NUL character: remove it.")
-    elif value.__class__ is int and not -_BEYOND < value < _BEYOND:
-        raise InputError(f"{name} is {shown(value)}: a whole number of at most 64 bits is needed, or a string.")
+            raise InputError(
+                f"{said} is {shown(value)}, with a NUL character: remove it.", argument=argument, code="bad_text"
+            )
+    elif value.__class__ is int and not -beyond < value < beyond:
+        allowed = "of at most 64 bits" if beyond == _BEYOND else "up to 2**53, which float64 holds exactly,"
+        raise InputError(
+            f"{said} is {shown(value)}: a whole number {allowed} is needed, or a string.",
+            argument=argument,
+            code="too_large_number",
+            hint="Give an id as a string.",
+        )
 
 
 def _checked_number(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -62,17 +79,34 @@ def _checked_number(instance: object, attribute: attrs.Attribute[Any], value: An
         return
     name = f"{type(instance).__name__}.{attribute.name}"
     if isinstance(value, int) and abs(value) > _EXACT:
-        raise InputError(f"{name} is {shown(value)}: a number is held in float64, exactly up to 2**53. Give a float.")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"{name} is {shown(value)}: a finite number, or None, is needed.")
+        raise InputError(
+            f"{name} is {shown(value)}: a number is held in float64, exactly up to 2**53.",
+            argument=attribute.name,
+            code="too_large_number",
+            hint="Give a float.",
+        )
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(
+            f"{name} is {shown(value)}: a finite number, or None, is needed.",
+            argument=attribute.name,
+            code="wrong_type",
+        )
+    if not math.isfinite(value):
+        raise InputError(
+            f"{name} is {value}: a finite number, or None, is needed.",
+            argument=attribute.name,
+            code="not_finite",
+        )
 
 
 def _checked_word(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, str))):
         raise InputError(
-            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a str, an int or None is needed."
+            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a str, an int or None is needed.",
+            argument=attribute.name,
+            code="wrong_type",
         )
-    _plain_item(f"{type(instance).__name__}.{attribute.name}", value)
+    _plain_item(f"{type(instance).__name__}.{attribute.name}", value, attribute.name)
 
 
 def _checked_span(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -81,7 +115,9 @@ def _checked_span(instance: object, attribute: attrs.Attribute[Any], value: Any)
     _checked_number(instance, attribute, value)
     if value is not None and value < 0:
         raise InputError(
-            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: no visit ends before it began."
+            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: no visit ends before it began.",
+            argument=attribute.name,
+            code="wrong_value",
         )
 
 
@@ -91,7 +127,12 @@ def _aware_time(value: Instant) -> datetime:
             instant(value, name="time")  # in UTC it may lie beyond the calendar
         return value
     if (isinstance(value, date) and not isinstance(value, datetime)) or (isinstance(value, str) and len(value) <= 10):
-        raise InputError(f"time is {value}: an event happens at an instant. Give a time with a zone, not a day alone.")
+        raise InputError(
+            f"time is {value}: an event happens at an instant.",
+            argument="time",
+            code="wrong_value",
+            hint="Give a time with a zone, not a day alone.",
+        )
     return aware(instant(value, name="time"))
 
 
@@ -109,52 +150,172 @@ def _amount(value: Any) -> Any:
 
 def _attributes(value: Mapping[Any, object]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise InputError(f"attributes are {shown(value)}: a mapping of names to values is needed.")
+        raise InputError(
+            f"attributes are {shown(value)}: a mapping of names to values is needed.",
+            argument="attributes",
+            code="wrong_type",
+        )
     for name, given in value.items():
         if not isinstance(name, str) or not name:
-            raise InputError(f"attributes have the name {shown(name)}: a string is needed.")
-        _plain_item(f"attribute {name!r}", given)
+            raise InputError(
+                f"attributes have the name {shown(name)}: a string is needed.", argument="attributes", code="wrong_type"
+            )
+        _plain_item(f"attribute {name!r}", _plain(given), f"attributes.{name}")
     return dict(value)
 
 
-def _tags(name: str, value: Iterable[object]) -> frozenset[str]:
+def _tags(name: str, value: Iterable[object], argument: str) -> frozenset[str]:
     """Return a set of words, each checked."""
     tags: list[str] = []
     for tag in value:
         if not isinstance(tag, str):
-            raise InputError(f"{name} has the tag {shown(tag)}: tags are strings.")
-        _plain_item(f"a tag of {name}", tag)
+            raise InputError(
+                f"{name} has the tag {shown(tag)}: tags are strings.", argument=argument, code="wrong_type"
+            )
+        _plain_item(f"a tag of {name}", tag, argument)
         tags.append(str(tag))
     return frozenset(tags)
 
 
 def _properties(value: Mapping[Any, object]) -> dict[str, Scalar]:
     if not isinstance(value, Mapping):
-        raise InputError(f"properties are {shown(value)}: a mapping of names to values is needed.")
+        raise InputError(
+            f"properties are {shown(value)}: a mapping of names to values is needed.",
+            argument="properties",
+            code="wrong_type",
+        )
     out: dict[str, Scalar] = {}
     for name, given in value.items():
         item = _amount(given)
         if not isinstance(name, str) or not name:
-            raise InputError(f"properties have the name {shown(name)}: a string is needed.")
+            raise InputError(
+                f"properties have the name {shown(name)}: a string is needed.", argument="properties", code="wrong_type"
+            )
         if isinstance(item, (set, frozenset, list, tuple)):
-            item = _tags(f"property {name!r}", item)
+            item = _tags(f"property {name!r}", item, f"properties.{name}")
         if item is not None and not isinstance(item, (int, float, str, date, frozenset)):
             raise InputError(
                 f"property {name!r} is {shown(item)}: a number, a string, a boolean, a date, a time, a set of strings "
-                "or None is needed."
+                "or None is needed.",
+                argument=f"properties.{name}",
+                code="wrong_type",
             )
         if item.__class__ is str or item.__class__ is int:
-            _plain_item(f"property {name!r}", item)
+            _plain_item(f"property {name!r}", item, f"properties.{name}")
         elif isinstance(item, float) and math.isinf(item):
-            raise InputError(f"property {name!r} is {item}: a finite number is needed.")
+            raise InputError(
+                f"property {name!r} is {item}: a finite number is needed.",
+                argument=f"properties.{name}",
+                code="not_finite",
+            )
         if isinstance(item, datetime):
             instant(item, name=f"property {name!r}")
         out[name] = item
     return out
 
 
+class _Stored:
+    """What is read from JSON-ready values and written to them: `to_dict` and `from_dict`."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready values, without what is missing.
+
+        A date is written ``{"date": ...}``, an instant ``{"instant": ...}`` and a set of tags ``{"tags": [...]}``, so
+        that `from_dict` reads them back as they were.
+        """
+        body: dict[str, Any] = {}
+        for part in attrs.fields(type(self)):  # type: ignore[arg-type]
+            value = getattr(self, part.name)
+            if part.name in {"attributes", "properties"}:
+                value = {name: stored_value(item) for name, item in value.items()}
+            elif part.name == "time":
+                value = stored_time(value)
+            elif isinstance(value, timedelta):
+                value = duration_text(value)
+            if value is not None and value != {}:
+                body[part.name] = value
+        return body
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any] | str | bytes, limits: Limits | None = None) -> Self:
+        """Return what JSON-ready values, or their JSON text, say.
+
+        Parameters
+        ----------
+        body : mapping, str or bytes
+            What `to_dict` gives. A value that is a plain text stays a text: `Schema.customer` and `Schema.event` read
+            plain texts as the dates that a schema says they are.
+        limits : Limits, optional
+            How large it may be.
+
+        Raises
+        ------
+        DataError
+            Something does not fit; `problems` has everything.
+        """
+        limits = limits or Limits()
+        name = cls.__name__.lower()
+        return read_parts(cls, opened(body, name, limits), Reader(name, limits))
+
+
+def read_parts(
+    make: type[_S],
+    body: Mapping[str, Any],
+    reader: Reader,
+    kinds: Mapping[str, str] | None = None,
+    value: str = "number",
+) -> _S:
+    """Return the customer or event of an object; every problem of it is raised at once.
+
+    Parameters
+    ----------
+    make : type
+        Customer, Event, Purchase, Message or Visit.
+    body : mapping
+        Its fields by name.
+    reader : Reader
+        What reads them and collects problems.
+    kinds : mapping of str to kind, optional
+        The kinds of its attributes or properties; without it, every plain value is taken.
+    value : str
+        The kind of an event's value.
+    """
+    parts = attrs.fields(make)  # type: ignore[arg-type]
+    reader.keys(
+        body,
+        [part.name for part in parts if part.default is attrs.NOTHING],
+        [part.name for part in parts if part.default is not attrs.NOTHING],
+    )
+    given: dict[str, Any] = {}
+    for part in parts:
+        if part.name not in body:
+            continue
+        item, path = body[part.name], f"$.{part.name}"
+        match part.name:
+            case "id" | "customer_id":
+                given[part.name] = reader.id(item, path)
+            case "attributes":
+                given[part.name] = reader.values(item, path, kinds, "unknown_field", "customers have no field")
+            case "properties":
+                said = "these events have no property"
+                given[part.name] = reader.values(item, path, kinds, "unknown_property", said)
+            case "time":
+                given[part.name] = reader.needed(item, path, "instant")
+            case "value" | "quantity":
+                given[part.name] = reader.value(item, path, value)
+            case "duration":
+                given[part.name] = reader.duration(item, path)
+            case "type" | "action":
+                given[part.name] = reader.needed(item, path, "text")
+            case _:  # the name of an order, an item, a campaign: a text or a whole number
+                given[part.name] = None if item is None else reader.id(item, path)
+    return reader.done(lambda: make(**given))  # type: ignore[no-any-return]
+
+
 @attrs.frozen
-class Customer:
+class Customer(_Stored):
     """One customer and what is known of them.
 
     Parameters
@@ -168,6 +329,8 @@ class Customer:
     --------
     >>> Customer("c1", {"city": "Kazan", "age": 41})
     Customer(id='c1', attributes={'city': 'Kazan', 'age': 41})
+    >>> Customer.from_dict({"id": "c1", "attributes": {"born": {"date": "1985-04-12"}}}).attributes["born"]
+    datetime.date(1985, 4, 12)
     """
 
     id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
@@ -175,7 +338,7 @@ class Customer:
 
 
 @attrs.frozen
-class Event:
+class Event(_Stored):
     """One thing that a customer did, or that was done to them.
 
     Parameters
@@ -210,7 +373,7 @@ class Event:
 
 
 @attrs.frozen
-class Purchase:
+class Purchase(_Stored):
     """A purchase, or one line of an order: its value is money and must be known.
 
     Examples
@@ -230,7 +393,11 @@ class Purchase:
     def __attrs_post_init__(self) -> None:
         """Refuse a purchase without money, and a property given twice."""
         if self.value is None:
-            raise InputError("Purchase.value is None: a purchase needs its money, 0 if it was free.")
+            raise InputError(
+                "Purchase.value is None: a purchase needs its money, 0 if it was free.",
+                argument="value",
+                code="missing_value",
+            )
         self.to_event()
 
     def to_event(self) -> Event:
@@ -240,7 +407,7 @@ class Purchase:
 
 
 @attrs.frozen
-class Message:
+class Message(_Stored):
     """What became of a message to a customer: sent, delivered, opened, clicked, bounced, unsubscribed, complained.
 
     Examples
@@ -259,7 +426,7 @@ class Message:
 
     @action.validator
     def _known_action(self, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG002
-        one_of("Message.action", value, _TYPE_OF_ACTION)
+        one_of("action", value, _TYPE_OF_ACTION)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a property given twice."""
@@ -272,7 +439,7 @@ class Message:
 
 
 @attrs.frozen
-class Visit:
+class Visit(_Stored):
     """A visit to a site, an app or a shop; its duration is kept in seconds.
 
     Examples
@@ -304,5 +471,9 @@ def _with(own: Mapping[str, Scalar], more: Mapping[str, Scalar]) -> dict[str, Sc
     both = own.keys() & more.keys()
     for name in sorted(both):
         if own[name] is not None:
-            raise InputError(f"property {name!r} is given twice: as a field and among the properties.")
+            raise InputError(
+                f"property {name!r} is given twice: as a field and among the properties.",
+                argument=f"properties.{name}",
+                code="duplicate",
+            )
     return {**{name: value for name, value in own.items() if value is not None}, **more}

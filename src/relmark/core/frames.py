@@ -54,8 +54,9 @@ def is_constant(argument: str, name: Any, frame: Any) -> bool:
     hint = did_you_mean(name, [str(column) for column in has])
     if hint:
         raise MissingColumnError(
-            f"{argument} is {name!r}: the data have no such column.{hint} A name that no column resembles would stand "
-            "for every row."
+            f"{argument} is {name!r}: the data have no such column.",
+            argument=argument,
+            hint=f"{hint} A name that no column resembles would stand for every row.",
         )
     return True
 
@@ -64,7 +65,11 @@ def _numbers_of(series: Any) -> npt.NDArray[Any]:
     try:
         return np.asarray(series.to_numpy())
     except Exception as error:  # noqa: BLE001  (each library of frames raises its own)
-        raise InputError(f"{series.name!r} has type {series.dtype}, which numpy cannot hold: {error}.") from None
+        raise InputError(
+            f"{series.name!r} has type {series.dtype}, which numpy cannot hold: {error}.",
+            argument="series",
+            code="wrong_type",
+        ) from None
 
 
 def _table(frame: Any) -> tuple[Any, Any]:
@@ -72,18 +77,27 @@ def _table(frame: Any) -> tuple[Any, Any]:
     try:
         import narwhals as nw
     except ImportError:
-        raise InputError(f"a {type(frame).__name__} was given, and reading frames needs narwhals. {_INSTALL}") from None
+        raise InputError(
+            f"a {type(frame).__name__} was given, and reading frames needs narwhals.",
+            argument="frame",
+            code="not_installed",
+            hint=_INSTALL,
+        ) from None
     names = _native_names(frame)
     if names is not None:
         if any(isinstance(name, tuple) for name in names):
             raise InputError(
                 f"the frame has columns of several levels, such as {names[0]!r}: join them to one name each, as in "
-                "df.columns = ['_'.join(map(str, c)) for c in df.columns]."
+                "df.columns = ['_'.join(map(str, c)) for c in df.columns].",
+                argument="frame",
+                code="wrong_shape",
             )
         words = list(map(str, names))
         again = next((word for k, word in enumerate(words) if word in words[:k]), None)
         if again is not None:
-            raise InputError(f"the frame has two columns {again!r}: rename or drop one of them.")
+            raise InputError(
+                f"the frame has two columns {again!r}: rename or drop one of them.", argument="frame", code="duplicate"
+            )
         if any(not isinstance(name, str) for name in names):
             frame = frame.set_axis(words, axis=1)
     try:
@@ -91,7 +105,10 @@ def _table(frame: Any) -> tuple[Any, Any]:
     except TypeError:
         raise InputError(
             f"a {type(frame).__name__} was given: a mapping of columns, or an eager frame of pandas, polars or pyarrow "
-            "is needed. Collect a lazy one first."
+            "is needed.",
+            argument="frame",
+            code="wrong_type",
+            hint="Collect a lazy one first.",
         ) from None
 
 
@@ -114,12 +131,16 @@ def _present(names: Sequence[str] | None, has: Sequence[str]) -> Sequence[str]:
     for name in names:
         if not isinstance(name, (str, int)):
             raise InputError(
-                f"the name of a column is {shown(name)}: name one of {', '.join(map(repr, has[:20])) or 'no columns'}."
+                f"the name of a column is {shown(name)}: name one of {', '.join(map(repr, has[:20])) or 'no columns'}.",
+                argument="argument",
+                code="wrong_type",
             )
         if name not in has:
             listed = ", ".join(map(repr, has[:20])) + (", ..." if len(has) > 20 else "")
             raise MissingColumnError(
-                f"there is no column {name!r}: the data have {listed}.{did_you_mean(str(name), has)}"
+                f"there is no column {name!r}: the data have {listed}.",
+                argument="argument",
+                hint=did_you_mean(str(name), has),
             )
     return names
 
@@ -206,7 +227,11 @@ def to_frame(columns: Mapping[str, npt.NDArray[Any]], backend: str = "pandas") -
     try:
         library = import_module(backend)
     except ImportError:
-        raise InputError(f"backend is {backend!r}, which is not installed: pip install {backend}.") from None
+        raise InputError(
+            f"backend is {backend!r}, which is not installed: pip install {backend}.",
+            argument="backend",
+            code="not_installed",
+        ) from None
     plain = {name: _exported(column) for name, column in columns.items()}
     if backend == "pyarrow":
         return library.table({name: library.array(column, from_pandas=True) for name, column in plain.items()})

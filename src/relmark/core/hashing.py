@@ -99,7 +99,9 @@ def bucket_of(seed: str, *, version: int = 2) -> Callable[[int | str], int]:
 def one_id(customer_id: Any) -> str:
     """Return the text of one id that is hashed, or raise."""
     if isinstance(customer_id, bool) or not isinstance(customer_id, (int, str, np.integer)):
-        raise InputError(f"customer_id is {shown(customer_id)}: int or str is needed.")
+        raise InputError(
+            f"customer_id is {shown(customer_id)}: int or str is needed.", argument="customer_id", code="wrong_type"
+        )
     text = str(customer_id)
     _refuse_null("customer_id", text)
     return text
@@ -107,16 +109,20 @@ def one_id(customer_id: Any) -> str:
 
 def _checked_seed(seed: Any, version: Any) -> None:
     if not isinstance(seed, str):
-        raise InputError(f"seed is {shown(seed)}: a string is needed.")
+        raise InputError(f"seed is {shown(seed)}: a string is needed.", argument="seed", code="wrong_type")
     _refuse_null("seed", seed)
     if version not in (1, 2) or isinstance(version, bool):
-        raise InputError(f"version is {shown(version)}: it must be 1 or 2.")
+        raise InputError(f"version is {shown(version)}: it must be 1 or 2.", argument="version", code="unknown_name")
 
 
 def _refuse_null(name: str, text: str, where: str = "") -> None:
     # numpy drops null characters at the end of a text, so that two ids would be one.
     if text.endswith("\0"):
-        raise InputError(f"{name} has {shown(text)}{where}, which ends in a null character: remove it.")
+        raise InputError(
+            f"{name} has {shown(text)}{where}, which ends in a null character: remove it.",
+            argument=name,
+            code="bad_text",
+        )
 
 
 def _state(state: int, text: str) -> int:
@@ -136,7 +142,12 @@ def _encoded(text: str) -> bytes:
     try:
         return text.encode("utf-16-le")
     except UnicodeEncodeError:
-        raise InputError(f"{shown(text)} holds half a surrogate pair: it is no valid text. Repair it first.") from None
+        raise InputError(
+            f"{shown(text)} holds half a surrogate pair: it is no valid text.",
+            argument="ids",
+            code="bad_text",
+            hint="Repair it first.",
+        ) from None
 
 
 def _column(ids: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -149,14 +160,23 @@ def _column(ids: npt.ArrayLike) -> npt.NDArray[Any]:
     if array.dtype == object:
         array = _plain_ids(array)
     if array.ndim != 1 or array.dtype.kind not in "iuUT":
-        raise InputError(f"ids have dtype {array.dtype} and shape {array.shape}: a column of int or str is needed.")
+        raise InputError(
+            f"ids have dtype {array.dtype} and shape {array.shape}: a column of int or str is needed.",
+            argument="ids",
+            code="wrong_shape",
+        )
     return array
 
 
 def _plain_ids(array: npt.NDArray[np.object_]) -> npt.NDArray[np.str_]:
     for row, value in enumerate(array):
         if isinstance(value, bool) or not isinstance(value, (int, str, np.integer)):
-            raise InputError(f"ids have {shown(value)} in row {row}: int or str is needed.")
+            raise InputError(
+                f"ids have {shown(value)} in row {row}: int or str is needed.",
+                argument="ids",
+                row=row,
+                code="wrong_type",
+            )
         if isinstance(value, str):
             _refuse_null("ids", value, f" in row {row}")
     return np.array([str(value) for value in array]) if len(array) else np.empty(0, dtype="U1")

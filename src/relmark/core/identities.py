@@ -83,7 +83,11 @@ class Identities(ColumnarResult):
         same_kind = isinstance(customer_id, str) == is_text(self.customer_id)
         rows = np.flatnonzero(self.customer_id == customer_id) if same_kind else np.empty(0, dtype=np.intp)
         if len(rows) == 0:
-            raise InputError(f"there is no customer {shown(customer_id)} among the merged ones.")
+            raise InputError(
+                f"there is no customer {shown(customer_id)} among the merged ones.",
+                argument="customer_id",
+                code="unknown_name",
+            )
         holders: dict[tuple[str, int], list[int]] = {}
         for key, (codes, _) in self._values.items():
             for row in rows.tolist():
@@ -177,14 +181,25 @@ def resolve_identities(
     whole("hub", hub, low=1)
     named = isinstance(keys, (list, tuple)) and all(isinstance(key, str) for key in keys)
     if not named or not keys or len(set(keys)) < len(keys) or customer_id in keys:
-        raise InputError(f"keys are {shown(keys)}: a list of different column names is needed, customer_id not of it.")
+        raise InputError(
+            f"keys are {shown(keys)}: a list of different column names is needed, customer_id not of it.",
+            argument="keys",
+            code="wrong_type",
+        )
     for key in normalize or {}:
         if key not in keys:
-            raise InputError(f"normalize has {shown(key)}, which is none of the keys.{did_you_mean(str(key), keys)}")
+            raise InputError(
+                f"normalize has {shown(key)}, which is none of the keys.",
+                argument="normalize",
+                code="unknown_name",
+                hint=did_you_mean(str(key), keys),
+            )
     columns = columns_of(records, [*keys, *([customer_id] if customer_id else [])])
     for key, column in columns.items():
         if not hasattr(column, "__len__"):
-            raise InputError(f"{key} is {shown(column)}: a column is needed, one value per row.")
+            raise InputError(
+                f"{key} is {shown(column)}: a column is needed, one value per row.", argument=key, code="wrong_type"
+            )
     n = len(columns[keys[0]])
     ways = dict(normalize or {})
     values: dict[str, tuple[npt.NDArray[np.int64], tuple[str, ...]]] = {}
@@ -254,7 +269,12 @@ def _normalized(
             elif isinstance(item, (str, int, np.integer)) and not isinstance(item, bool):
                 raw[row] = seen.setdefault(str(item), len(seen))
             else:
-                raise InputError(f"{key} has {shown(item)} in row {row}: strings or whole numbers are needed.")
+                raise InputError(
+                    f"{key} has {shown(item)} in row {row}: strings or whole numbers are needed.",
+                    argument=key,
+                    row=row,
+                    code="wrong_type",
+                )
         given = list(seen)
     distinct: dict[str, int] = {}
     table = np.full(len(given) + 1, -1, dtype=np.int64)

@@ -66,7 +66,12 @@ def code_ids(name: str, values: Any) -> tuple[npt.NDArray[Any], Codes]:
     if isinstance(values, Coded):
         missing = values.codes < 0
         if missing.any():
-            raise InputError(f"{name} is missing in row {int(np.argmax(missing))}: drop these rows.")
+            raise InputError(
+                f"{name} is missing in row {int(np.argmax(missing))}: drop these rows.",
+                argument=name,
+                row=int(np.argmax(missing)),
+                code="missing_value",
+            )
         if not values.of_texts:
             return code_ids(name, values.decoded())
         return _sorted_texts(name, values.categories.tolist(), values.codes)
@@ -90,14 +95,21 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
             return text_array(name, list(values))
     array = np.asarray(values)
     if array.ndim != 1:
-        raise InputError(f"{name} has shape {array.shape}: one column of ids is needed.")
+        raise InputError(
+            f"{name} has shape {array.shape}: one column of ids is needed.", argument=name, code="wrong_shape"
+        )
     if array.dtype.kind == "T":  # strings of any width, with missing values of their own: each is checked
         array = array.astype(object) if len(array) else np.empty(0, dtype="<U1")
     if len(array) == 0:
         return array if is_text(array) and array.dtype.kind != "O" else np.empty(0, dtype=np.int64)
     if array.dtype.kind == "u":
         if int(array.max()) > np.iinfo(np.int64).max:
-            raise InputError(f"{name} has {int(array.max())}: ids are int64 or str. Give them as strings.")
+            raise InputError(
+                f"{name} has {int(array.max())}: ids are int64 or str.",
+                argument=name,
+                code="too_large_number",
+                hint="Give them as strings.",
+            )
         return array.astype(np.int64)
     if array.dtype.kind == "i":
         return array.astype(np.int64, copy=False)
@@ -106,7 +118,9 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
     if array.dtype.kind != "O":
         kept = " Floats often come from integers with missing values: drop those rows and convert to int."
         raise InputError(
-            f"{name} has dtype {array.dtype}: ids are int or str.{kept if array.dtype.kind == 'f' else ''}"
+            f"{name} has dtype {array.dtype}: ids are int or str.{kept if array.dtype.kind == 'f' else ''}",
+            argument=name,
+            code="wrong_type",
         )
     _refuse_mixed(name, array.tolist())
     if isinstance(array[0], str):
@@ -114,7 +128,9 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
     try:
         return array.astype(np.int64)
     except OverflowError:
-        raise InputError(f"{name} has integers beyond int64: give these ids as strings.") from None
+        raise InputError(
+            f"{name} has integers beyond int64: give these ids as strings.", argument=name, code="too_large_number"
+        ) from None
 
 
 def _refuse_mixed(name: str, values: Any) -> None:
@@ -124,12 +140,22 @@ def _refuse_mixed(name: str, values: Any) -> None:
     text = isinstance(values[0], str)
     for row, value in enumerate(values):
         if is_missing(value):
-            raise InputError(f"{name} is missing in row {row}: drop these rows.")
+            raise InputError(
+                f"{name} is missing in row {row}: drop these rows.", argument=name, row=row, code="missing_value"
+            )
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer, str)):
-            raise InputError(f"{name} has {shown(value)} in row {row}: ids are int or str.")
+            raise InputError(
+                f"{name} has {shown(value)} in row {row}: ids are int or str.",
+                argument=name,
+                row=row,
+                code="wrong_type",
+            )
         if isinstance(value, str) != text:
             raise InputError(
-                f"{name} has {shown(value)} in row {row} and {shown(values[0])} in row 0: all int or all str."
+                f"{name} has {shown(value)} in row {row} and {shown(values[0])} in row 0: all int or all str.",
+                argument=name,
+                row=row,
+                code="mixed_types",
             )
 
 
@@ -183,18 +209,33 @@ def code_texts(
             numbered = [known.setdefault(word, len(known)) for word in words]
         except TypeError:
             row = low + next(k for k, word in enumerate(words) if not isinstance(word, str) and not is_missing(word))
-            raise InputError(f"{name} has {shown(words[row - low])} in row {row}: a string is needed.") from None
+            raise InputError(
+                f"{name} has {shown(words[row - low])} in row {row}: a string is needed.",
+                argument=name,
+                row=row,
+                code="wrong_type",
+            ) from None
         codes[low : low + len(words)] = numbered
     blank = {code for value, code in known.items() if not isinstance(value, str) and is_missing(value)}
     if blank:
         gone = np.isin(codes, list(blank))
         if not missing:
-            raise InputError(f"{name} is missing in row {int(np.argmax(gone))}: drop these rows.")
+            raise InputError(
+                f"{name} is missing in row {int(np.argmax(gone))}: drop these rows.",
+                argument=name,
+                row=int(np.argmax(gone)),
+                code="missing_value",
+            )
         codes[gone] = -1
     for value, code in known.items():
         if not isinstance(value, str) and code not in blank:
             row = int(np.argmax(codes == code))
-            raise InputError(f"{name} has {shown(value)} in row {row}: a string is needed, as in the other rows.")
+            raise InputError(
+                f"{name} has {shown(value)} in row {row}: a string is needed, as in the other rows.",
+                argument=name,
+                row=row,
+                code="wrong_type",
+            )
     categories = ["" if code in blank else value for value, code in known.items()]
     return _sorted_texts(name, categories, codes, empty=missing)
 
@@ -209,7 +250,12 @@ def _sorted_texts(
     used = used[:-1]
     if not empty and (texts[used] == "").any():
         row = int(np.argmax(np.isin(codes, np.flatnonzero(texts == ""))))
-        raise InputError(f"{name} is an empty string in row {row}: drop these rows or name them.")
+        raise InputError(
+            f"{name} is an empty string in row {row}: drop these rows or name them.",
+            argument=name,
+            row=row,
+            code="empty",
+        )
     ordered, ranks = np.unique(texts[used], return_inverse=True)
     back = np.full(len(texts) + 1, -1, dtype=np.int64)
     back[:-1][used] = ranks
@@ -226,7 +272,12 @@ def text_array(name: str, values: list[str]) -> npt.NDArray[Any]:
     longest = max(map(len, values), default=1) or 1
     for row, value in enumerate(values):
         if value.endswith("\0"):
-            raise InputError(f"{name} has {shown(value)} (row {row}), which ends in a null character: remove it.")
+            raise InputError(
+                f"{name} has {shown(value)} (row {row}), which ends in a null character: remove it.",
+                argument=name,
+                row=row,
+                code="bad_text",
+            )
     if not values:
         return np.empty(0, dtype="<U1")
     width = 4 * longest * len(values)
@@ -250,7 +301,11 @@ def find_ids(name: str, ids: npt.NDArray[Any], wanted: Any) -> npt.NDArray[np.in
         return np.full(len(array), -1, dtype=np.int64)
     if is_text(array) != is_text(ids):
         kinds = ("str", "int") if is_text(array) else ("int", "str")
-        raise InputError(f"{name} has {shown(array[0])}, an id of type {kinds[0]}: the ids here are {kinds[1]}.")
+        raise InputError(
+            f"{name} has {shown(array[0])}, an id of type {kinds[0]}: the ids here are {kinds[1]}.",
+            argument=name,
+            code="mixed_types",
+        )
     places = np.searchsorted(ids, array)
     places[places == len(ids)] = 0
     return np.where(ids[places] == array, places, -1)

@@ -61,14 +61,22 @@ def read_columns(
         columns["value"] = value
     columns = {name: _sequence(name, column) for name, column in columns.items()}
     if properties is not None and not isinstance(properties, Mapping):
-        raise InputError(f"properties are {shown(properties)}: a mapping of names to columns is needed.")
+        raise InputError(
+            f"properties are {shown(properties)}: a mapping of names to columns is needed.",
+            argument="properties",
+            code="wrong_type",
+        )
     given = {name: _sequence(f"properties[{name!r}]", column) for name, column in (properties or {}).items()}
     n = len(columns["customer_id"])
     for name, column in columns.items():
         same_length(name, column, n)
     for name, column in given.items():
         if text("the name of a property", name) in _RESERVED:
-            raise InputError(f"properties has {name!r}, which is a column of its own: rename the property.")
+            raise InputError(
+                f"properties has {name!r}, which is a column of its own: rename the property.",
+                argument="properties",
+                code="duplicate",
+            )
         same_length(f"properties[{name!r}]", column, n)
     dropped: dict[str, int] = {}
     if on_error == "drop":
@@ -118,10 +126,19 @@ def read_events(events: Iterable[Event | Purchase | Message | Visit]) -> Incomin
     plain = []
     given: Any = events
     if not isinstance(given, Iterable) or isinstance(given, np.ndarray):
-        raise InputError(f"events is {shown(events)}: Events are needed, such as [Purchase(...), Visit(...)].")
+        raise InputError(
+            f"events is {shown(events)}: Events are needed, such as [Purchase(...), Visit(...)].",
+            argument="events",
+            code="wrong_type",
+        )
     for row, event in enumerate(events):
         if not isinstance(event, (Event, Purchase, Message, Visit)):
-            raise InputError(f"events has {shown(event)} in row {row}: Events are needed.")
+            raise InputError(
+                f"events has {shown(event)} in row {row}: Events are needed.",
+                argument="events",
+                row=row,
+                code="wrong_type",
+            )
         plain.append(event.to_event())
     names = sorted({name for event in plain for name in event.properties})
     return read_columns(
@@ -185,20 +202,30 @@ def read_purchases(
 def column_names(argument: str, names: Sequence[str]) -> list[str]:
     """Return a list of names; one string would be taken for its letters."""
     if isinstance(names, str):
-        raise InputError(f"{argument} is {names!r}: a list of names is needed, such as [{names!r}].")
+        raise InputError(
+            f"{argument} is {names!r}: a list of names is needed, such as [{names!r}].",
+            argument=argument,
+            code="wrong_type",
+        )
     if not isinstance(names, (list, tuple, set, frozenset)) or any(not isinstance(name, str) for name in names):
-        raise InputError(f"{argument} is {shown(names)}: a list of names is needed.")
+        raise InputError(
+            f"{argument} is {shown(names)}: a list of names is needed.", argument=argument, code="wrong_type"
+        )
     return list(names)
 
 
 def _sequence(name: str, column: Any) -> Any:
     if isinstance(column, (str, bytes, Mapping, set, frozenset)) or not hasattr(column, "__len__"):
-        raise InputError(f"{name} is {shown(column)}: a column is needed, one value per row.")
+        raise InputError(
+            f"{name} is {shown(column)}: a column is needed, one value per row.", argument=name, code="wrong_type"
+        )
     column = with_zone(column)
     if hasattr(column, "__array__") and not isinstance(column, (Coded, Column, UtcTimes)):
         column = array_of(name, column)
     if isinstance(column, np.ndarray) and column.ndim != 1:
-        raise InputError(f"{name} has shape {column.shape}: one value per row is needed.")
+        raise InputError(
+            f"{name} has shape {column.shape}: one value per row is needed.", argument=name, code="wrong_shape"
+        )
     return column
 
 
@@ -268,7 +295,9 @@ def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.f
         values = items if len(beyond) else values
     column = Column.of(name, values)
     if column.kind not in {"number", "empty"}:
-        raise InputError(f"{name} is a column of kind {column.kind!r}: numbers are needed.")
+        raise InputError(
+            f"{name} is a column of kind {column.kind!r}: numbers are needed.", argument=name, code="wrong_type"
+        )
     numbers = column.numbers()
     if len(beyond):
         numbers = np.array(numbers)
@@ -279,18 +308,27 @@ def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.f
 def _coded_types(types: Any) -> tuple[list[str], Codes | None]:
     if isinstance(types, str):
         if not types:
-            raise InputError("type is '': a name is needed.")
+            raise InputError("type is '': a name is needed.", argument="type", code="empty")
         return [types], None
     if isinstance(types, Coded) and types.of_texts:
         if (types.codes < 0).any():
-            raise InputError(f"type is missing in row {int(np.argmax(types.codes < 0))}: drop these rows.")
+            raise InputError(
+                f"type is missing in row {int(np.argmax(types.codes < 0))}: drop these rows.",
+                argument="type",
+                row=int(np.argmax(types.codes < 0)),
+                code="missing_value",
+            )
         names, back = code_texts("type", types.categories, missing=False)
         codes: Codes = back[types.codes]
     else:
         array = types.decoded() if isinstance(types, Coded) else types
         array = np.asarray(array) if hasattr(array, "__array__") else list(array)
         if isinstance(array, np.ndarray) and array.ndim != 1:
-            raise InputError(f"type has shape {array.shape}: one name, or one column of names, is needed.")
+            raise InputError(
+                f"type has shape {array.shape}: one name, or one column of names, is needed.",
+                argument="type",
+                code="wrong_shape",
+            )
         names, codes = code_texts("type", array, missing=False)
     used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
     if len(used) == 1:

@@ -325,7 +325,10 @@ class EventLog(Frozen):
         if part is None:
             has = f"it has {', '.join(map(repr, self.types))}" if self.types else "it is empty"
             raise InputError(
-                f"the log has no events of type {shown(type)}: {has}.{did_you_mean(str(type), self.types)}"
+                f"the log has no events of type {shown(type)}: {has}.",
+                argument="type",
+                code="unknown_name",
+                hint=did_you_mean(str(type), self.types),
             )
         return part
 
@@ -360,7 +363,11 @@ class EventLog(Frozen):
         """Return the events where a mask of shape (n,), aligned with `to_columns`, is true."""
         chosen = np.asarray(mask, dtype=np.bool_ if np.size(mask) == 0 else None)
         if chosen.dtype != np.bool_ or chosen.ndim != 1:
-            raise InputError(f"mask has dtype {chosen.dtype} and shape {chosen.shape}: one boolean an event is needed.")
+            raise InputError(
+                f"mask has dtype {chosen.dtype} and shape {chosen.shape}: one boolean an event is needed.",
+                argument="mask",
+                code="wrong_shape",
+            )
         same_length("mask", chosen, len(self))
         in_parts = np.empty(len(self), dtype=np.bool_)
         in_parts[self._order] = chosen
@@ -418,7 +425,11 @@ class EventLog(Frozen):
         """
         kinds = (of,) if isinstance(of, str) else tuple(dict.fromkeys(of))
         if not kinds or not all(isinstance(kind, str) for kind in kinds):
-            raise InputError(f"of is {shown(of)}: the name of an event type, or several, is needed.")
+            raise InputError(
+                f"of is {shown(of)}: the name of an event type, or several, is needed.",
+                argument="of",
+                code="wrong_type",
+            )
         views = {kind: self.required(kind) for kind in kinds}
         made = sessions(views, self.n_customers, gap=gap, cut_by=cut_by, longest=longest)
         return EventLog.from_columns(
@@ -444,7 +455,11 @@ class EventLog(Frozen):
         logs = list(logs)
         for position, log in enumerate(logs):
             if not isinstance(log, EventLog):
-                raise InputError(f"logs has a {type(log).__name__} at {position}: EventLogs are needed.")
+                raise InputError(
+                    f"logs has a {type(log).__name__} at {position}: EventLogs are needed.",
+                    argument="logs",
+                    code="wrong_type",
+                )
         return cls._of(concat([log._contents for log in logs]))  # noqa: SLF001  (its own)
 
     @property

@@ -38,7 +38,7 @@ def exact_sums(code: npt.NDArray[np.integer], value: FloatArray, n: int) -> Floa
     if not total < 2.0**1000:  # millionths of it leave float64 altogether
         sums = np.bincount(code, weights=value, minlength=n)
         if not np.isfinite(sums).all():
-            raise InputError(_BEYOND)
+            raise InputError(_BEYOND, argument="value", code="too_large")
         return np.asarray(sums)
     large = np.abs(micros) >= _EXACT  # millionths of such a value are beyond float64: round it to whole units
     wholes = np.where(large, np.rint(value), np.rint(micros / _MICRO))
@@ -57,7 +57,7 @@ def whole_units(value: FloatArray) -> tuple[IntArray, float]:
     with np.errstate(over="ignore"):
         total = float(np.abs(value).sum())
     if not math.isfinite(total):
-        raise InputError(_BEYOND)
+        raise InputError(_BEYOND, argument="value", code="too_large")
     scale = _MICRO
     if total >= 2.0**62 / _MICRO:
         scale = 10.0 ** math.floor(math.log10(2.0**62 / total))

@@ -52,7 +52,11 @@ class Namespace(Definition):
     def __attrs_post_init__(self) -> None:
         """Check the range."""
         if not 0 <= self.low < self.high <= 1:
-            raise InputError(f"low and high are {self.low:g} and {self.high:g}: a range within 0 and 1 is needed.")
+            raise InputError(
+                f"low and high are {self.low:g} and {self.high:g}: a range within 0 and 1 is needed.",
+                argument="low",
+                code="wrong_type",
+            )
 
     @property
     def seed(self) -> str:

@@ -184,7 +184,9 @@ class Purchases(Frozen):
         elif not isinstance(self.order, str):
             raise InputError(
                 f"order is {shown(self.order)}: the name of a property, 'instant', 'day', or the silence that parts "
-                "two orders, such as hours(1), is needed."
+                "two orders, such as hours(1), is needed.",
+                argument="order",
+                code="wrong_type",
             )
         elif self._part is not None and self.order not in ("instant", "day"):
             has = self._part.properties
@@ -192,7 +194,8 @@ class Purchases(Frozen):
                 listed = ", ".join(map(repr, sorted(has))) or "none"
                 raise MissingColumnError(
                     f"order is {self.order!r}, but the {self.type!r} events have no such property: they have {listed}."
-                    f"{did_you_mean(self.order, has)} Without orders, say order='instant', 'day' or a silence."
+                    f"{did_you_mean(self.order, has)} Without orders, say order='instant', 'day' or a silence.",
+                    argument="order",
                 )
 
     # ---- what was bought
@@ -389,8 +392,9 @@ class Purchases(Frozen):
         if column is None:
             has = () if self._part is None else sorted(self._part.properties)
             raise MissingColumnError(
-                f"the {self.type!r} events have no property 'item'; they have {', '.join(map(repr, has)) or 'none'}. "
-                "Name the items where the base is built: CustomerBase.from_orders(..., item=...)."
+                f"the {self.type!r} events have no property 'item'; they have {', '.join(map(repr, has)) or 'none'}.",
+                argument="item",
+                hint="Name the items where the base is built: CustomerBase.from_orders(..., item=...).",
             )
         return column.take(self.lines.place)
 
@@ -477,8 +481,14 @@ class Purchases(Frozen):
             what = "value" if value is not None else "quantity"
             raise InputError(
                 f"{found['refunds']:,.0f} purchases have a negative {what}, the first in row {int(part.row[place])} "
-                f"({shown(float(amount[place]))}). Say refunds='net' to take refunds off the purchases before them, or "
-                "refunds='drop' to leave them out."
+                f"({shown(float(amount[place]))}).",
+                argument="refunds",
+                row=int(part.row[place]),
+                code="wrong_value",
+                hint=(
+                    "Say refunds='net' to take refunds off the purchases before them, or "
+                    "refunds='drop' to leave them out."
+                ),
             )
         if self.refunds == "drop":
             if value is not None:
@@ -590,7 +600,11 @@ def _codes_of(column: Column) -> Codes:
     if column.kind == "text":
         return column.data
     if column.kind == "tags":
-        raise InputError("order or item holds sets of tags: one number or word an event is needed.")
+        raise InputError(
+            "order or item holds sets of tags: one number or word an event is needed.",
+            argument="order",
+            code="wrong_type",
+        )
     missing = column.missing
     if not missing.any():
         return small_codes(_numbered_values(column.data), len(column))
@@ -619,7 +633,11 @@ def _money(value: FloatArray, part: Partition, type: str) -> FloatArray | None:
     row = int(part.row[missing].min())
     raise InputError(
         f"{int(missing.sum()):,} {type!r} events have no value, the first in row {row}: sums over the others would "
-        "mislead. Give every purchase its value (0 if it was free), drop these rows, or give none a value."
+        "mislead.",
+        argument="value",
+        row=row,
+        code="missing_argument",
+        hint="Give every purchase its value (0 if it was free), drop these rows, or give none a value.",
     )
 
 

@@ -61,7 +61,7 @@ def json_ready(value: Any) -> Any:
         return value.isoformat()
     if hasattr(value, "total_seconds"):
         return duration_text(value)
-    raise InputError(f"a {type(value).__name__} has no JSON form")
+    raise InputError(f"a {type(value).__name__} has no JSON form", argument="value", code="not_storable")
 
 
 class Result(Frozen):
@@ -166,18 +166,25 @@ class ColumnarResult(Result):
             if rows.dtype == np.bool_:
                 same_length("the mask", rows, len(self))
             elif len(rows) and not (-len(self) <= int(rows.min()) and int(rows.max()) < len(self)):
-                raise InputError(f"the rows go up to {int(rows.max())}: the result has {len(self):,}, counted from 0.")
+                raise InputError(
+                    f"the rows go up to {int(rows.max())}: the result has {len(self):,}, counted from 0.",
+                    argument="key",
+                    code="wrong_value",
+                )
             return self._chosen(columns, rows.astype(np.intp) if not len(rows) else rows)
         raise InputError(
             f"result[{shown(key)}]: the name of a column, a list of names, a slice, a boolean mask or row numbers are "
-            "needed."
+            "needed.",
+            argument="key",
+            code="wrong_type",
         )
 
     def _named(self, name: str, columns: Mapping[str, Any]) -> str:
         if name not in columns:
             raise MissingColumnError(
                 f"the result has no column {name!r}: it has {', '.join(map(repr, columns))}."
-                f"{did_you_mean(name, columns)}"
+                f"{did_you_mean(name, columns)}",
+                argument="name",
             )
         return name
 
@@ -195,7 +202,11 @@ class ColumnarResult(Result):
         """
         whole("n", n, low=0)
         if by is None and not self._shown_by:
-            raise InputError(f"top(by=...) is needed: a column, one of {', '.join(map(repr, self.to_columns()))}.")
+            raise InputError(
+                f"top(by=...) is needed: a column, one of {', '.join(map(repr, self.to_columns()))}.",
+                argument="by",
+                code="missing_argument",
+            )
         return self[self._ranked(self._shown_by if by is None else by, "by", descending=True, n=n)]  # type: ignore[no-any-return]
 
     def sort_by(self, column: str, *, descending: bool = False) -> Rows:
@@ -206,7 +217,9 @@ class ColumnarResult(Result):
         if not isinstance(name, str):
             raise InputError(
                 f"{argument} is {shown(name)}: the name of a column is needed, one of "
-                f"{', '.join(map(repr, self.to_columns()))}."
+                f"{', '.join(map(repr, self.to_columns()))}.",
+                argument=argument,
+                code="wrong_type",
             )
         column = self[name]
         if column.dtype == object:

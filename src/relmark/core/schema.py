@@ -12,6 +12,8 @@ from relmark.core.checks import shown
 from relmark.core.columns import KINDS, Kind
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
+from relmark.core.events import Customer, Event, read_parts
+from relmark.core.json_data import Reader, opened
 from relmark.core.names import did_you_mean
 
 __all__ = ["Schema"]
@@ -64,7 +66,11 @@ def _kind(name: str, given: Any) -> Kind:
     except TypeError:
         pass
     kinds = ", ".join(KINDS)
-    raise InputError(f"{name} is {shown(given)}: bool, int, float, str, date, datetime, frozenset, or one of {kinds}.")
+    raise InputError(
+        f"{name} is {shown(given)}: bool, int, float, str, date, datetime, frozenset, or one of {kinds}.",
+        argument=name,
+        code="unknown_name",
+    )
 
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Kind]:
@@ -106,8 +112,85 @@ class Schema(Definition):
     def operators(self, field: str) -> tuple[str, ...]:
         """Return the operators that fit a field, for a user interface."""
         if field not in self.fields:
-            raise InputError(f"there is no field {field!r}.{did_you_mean(str(field), self.fields)}")
+            raise InputError(
+                f"there is no field {field!r}.",
+                argument="field",
+                code="unknown_name",
+                hint=did_you_mean(str(field), self.fields),
+            )
         return _OPERATORS[self.fields[field]]
+
+    def customer(
+        self, body: Mapping[str, Any] | str | bytes, *, convert: bool = False, limits: Limits | None = None
+    ) -> Customer:
+        """Return the customer that JSON text, or what it holds, says; each field has the kind that the schema says.
+
+        Parameters
+        ----------
+        body : mapping, str or bytes
+            ``{"id": ..., "attributes": {...}}``. A date is the text of a day, an instant ISO 8601 text with its zone,
+            tags are a list of texts; null is missing.
+        convert : bool
+            Whether a number or a boolean written as text is read as one, and a whole number as a text where a text is
+            needed; otherwise each is refused.
+        limits : Limits, optional
+            How large it may be.
+
+        Raises
+        ------
+        DataError
+            Something does not fit; `problems` has everything, each with its path, code, message and hint.
+
+        Examples
+        --------
+        >>> schema = Schema(fields={"born": date, "age": float, "tags": frozenset})
+        >>> schema.customer('{"id": "c1", "attributes": {"born": "1985-04-12", "tags": ["vip"]}}').attributes["born"]
+        datetime.date(1985, 4, 12)
+        >>> from relmark.errors import DataError
+        >>> try:
+        ...     schema.customer({"id": "c1", "attributes": {"born": "April", "age": "41"}})
+        ... except DataError as error:
+        ...     [(problem.path, problem.code) for problem in error.problems]
+        [('$.attributes.born', 'wrong_type'), ('$.attributes.age', 'wrong_type')]
+        """
+        limits = limits or Limits()
+        reader = Reader("customer", limits, convert=convert)
+        return read_parts(Customer, opened(body, "customer", limits), reader, self.fields)
+
+    def event(
+        self, body: Mapping[str, Any] | str | bytes, *, convert: bool = False, limits: Limits | None = None
+    ) -> Event:
+        """Return the event that JSON text, or what it holds, says; each property has the kind that the schema says.
+
+        Parameters
+        ----------
+        body : mapping, str or bytes
+            ``{"customer_id": ..., "type": ..., "time": ..., "value": ..., "properties": {...}}``.
+        convert, limits
+            As in `customer`.
+
+        Raises
+        ------
+        DataError
+            Something does not fit; `problems` has everything.
+
+        Examples
+        --------
+        >>> schema = Schema(events={"purchase": {"sku": str, "quantity": float}})
+        >>> schema.event({"customer_id": 7, "type": "purchase", "time": "2026-11-01T09:30:00Z", "value": 19.9,
+        ...               "properties": {"sku": "a", "quantity": "2"}}, convert=True).properties
+        {'sku': 'a', 'quantity': 2}
+        """
+        limits = limits or Limits()
+        reader = Reader("event", limits, convert=convert)
+        content = opened(body, "event", limits)
+        kind = content.get("type")
+        kinds = self.events.get(kind) if isinstance(kind, str) else None
+        if isinstance(kind, str) and kinds is None:
+            listed = ", ".join(map(repr, list(self.events)[:20])) or "none"
+            said = f"there are no events of type {shown(kind[:64])}; there are {listed}."
+            reader.fail("$.type", "unknown_event", said, did_you_mean(kind, self.events))
+        return read_parts(Event, content, reader, kinds)
 
     def _body(self) -> dict[str, Any]:
         return {"fields": dict(self.fields), "events": {name: dict(kinds) for name, kinds in self.events.items()}}
@@ -130,6 +213,6 @@ def _check_kinds(kinds: Any, path: str) -> None:
             raise DefinitionError(
                 f"{shown(kind)} is no kind; the kinds are {', '.join(KINDS)}.",
                 path=f"{path}.{name}",
-                code="unknown_kind",
+                code="unknown_name",
                 hint=did_you_mean(str(kind), KINDS).strip(),
             )

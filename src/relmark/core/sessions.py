@@ -46,7 +46,11 @@ def sessions(
     carried = tuple(dict.fromkeys((*_CARRIED, *([] if cut_by is None else [cut_by]))))
     properties = {name: _joined(parts, name) for name in carried}
     if cut_by is not None and properties[cut_by] is None:
-        raise InputError(f"cut_by is {shown(cut_by)}: no event of {', '.join(map(repr, views))} has such a property.")
+        raise InputError(
+            f"cut_by is {shown(cut_by)}: no event of {', '.join(map(repr, views))} has such a property.",
+            argument="cut_by",
+            code="unknown_name",
+        )
     marks = None if cut_by is None else _codes(properties[cut_by])
     order = _order(parts, n_customers, marks)
     code = np.concatenate([part.code for part in parts])[order]
@@ -87,7 +91,9 @@ def _codes(column: Column | None) -> IntArray:
     if column.kind == "text":
         return column.data.astype(np.int64)
     if column.kind == "tags":
-        raise InputError("cut_by names a property of tags: one of single values is needed.")
+        raise InputError(
+            "cut_by names a property of tags: one of single values is needed.", argument="cut_by", code="wrong_type"
+        )
     codes = np.unique(column.data, return_inverse=True)[1].astype(np.int64)
     codes[column.missing] = -1
     return codes

@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 
 from relmark.core.checks import IntArray, shown, whole
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.core.zones import DAY, first_instants, to_local
 
@@ -83,7 +83,9 @@ def check_span(name: str, value: Span, *, positive: bool = True) -> None:
     if not isinstance(value, timedelta):
         raise InputError(
             f"{name} is {shown(value)}: a length of time is needed, such as days(30), hours(2), calendar_days(7) or "
-            "months(1)."
+            "months(1).",
+            argument=name,
+            code="wrong_type",
         )
     duration(name, value, positive=positive)
 
@@ -153,4 +155,4 @@ def parse_span(body: Any, path: str = "$") -> Span:
     try:
         return makers[name](body[name])
     except InputError as error:
-        raise DefinitionError(str(error), path=f"{path}.{name}", code="wrong_value") from None
+        raise definition_error(error, f"{path}.{name}") from None

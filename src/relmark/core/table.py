@@ -39,15 +39,23 @@ class Table(Frozen):
     def _build(cls, ids: Any, columns: Mapping[str, Any], tz: str = "UTC") -> Self:
         array = id_array(cls.key, ids)
         if is_text(array) and (array == "").any():
-            raise InputError(f"{cls.key} is an empty string in row {int(np.argmax(array == ''))}: drop these rows.")
+            raise InputError(
+                f"{cls.key} is an empty string in row {int(np.argmax(array == ''))}: drop these rows.",
+                argument=cls.key,
+                row=int(np.argmax(array == "")),
+                code="empty",
+            )
         distinct, first = np.unique(array, return_index=True)
         if len(distinct) < len(array):
             again = np.ones(len(array), dtype=np.bool_)
             again[first] = False
             row = int(np.argmax(again))
             raise InputError(
-                f"{cls.key} has {shown(array[row])} in row {row} and again before: one row each is needed. "
-                "Aggregate or drop the duplicates."
+                f"{cls.key} has {shown(array[row])} in row {row} and again before: one row each is needed.",
+                argument=cls.key,
+                row=row,
+                code="duplicate",
+                hint="Aggregate or drop the duplicates.",
             )
         typed = {name: Column.of(name, column, tz=tz) for name, column in columns.items()}
         for name, column in typed.items():
@@ -68,12 +76,16 @@ class Table(Frozen):
         """
         unknown = set(names) - {cls.key}
         if unknown:
-            raise InputError(f"from_frame has no argument {min(unknown)!r}: only {cls.key}= renames a column.")
+            raise InputError(
+                f"from_frame has no argument {min(unknown)!r}: only {cls.key}= renames a column.",
+                argument="from_frame",
+                code="unknown_name",
+            )
         key = names.get(cls.key, cls.key)
         columns = columns_of(frame)
         if key not in columns:
             raise MissingColumnError(
-                f"there is no column {key!r}: pass {cls.key}= one of {', '.join(map(repr, columns))}."
+                f"there is no column {key!r}: pass {cls.key}= one of {', '.join(map(repr, columns))}.", argument="frame"
             )
         ids = columns.pop(key)
         return cls._build(ids, columns, tz)
@@ -87,14 +99,20 @@ class Table(Frozen):
         if name not in self.columns:
             listed = ", ".join(map(repr, self.columns)) or "none"
             raise MissingColumnError(
-                f"there is no column {name!r}; there are {listed}.{did_you_mean(name, self.columns)}"
+                f"there is no column {name!r}; there are {listed}.",
+                argument="name",
+                hint=did_you_mean(name, self.columns),
             )
         return self.columns[name]
 
     def with_column(self, name: str, values: ColumnLike | Column, *, tz: str = "UTC") -> Self:
         """Return a table with one more column, aligned with the ids; one of the same name is replaced."""
         if text("the name of a column", name) == self.key:
-            raise InputError(f"the name of a column is {name!r}, which holds the ids: choose another.")
+            raise InputError(
+                f"the name of a column is {name!r}, which holds the ids: choose another.",
+                argument="name",
+                code="duplicate",
+            )
         column = Column.of(name, values, tz=tz)
         same_length(name, np.empty(len(column)), len(self))
         return attrs.evolve(self, columns={**self.columns, name: column})

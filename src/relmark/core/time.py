@@ -84,20 +84,28 @@ def minutes(n: float) -> timedelta:
 
 def _timedelta(unit: str, n: float) -> timedelta:
     if isinstance(n, (bool, str)):
-        raise InputError(f"{unit}({n!r}): a number is needed.")
+        raise InputError(f"{unit}({n!r}): a number is needed.", argument="n", code="wrong_type")
     try:
         return timedelta(**{unit: float(n) if not isinstance(n, int) else n})
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{unit}({shown(n)}): a finite number of at most 999,999,999 days is needed.") from None
+        raise InputError(
+            f"{unit}({shown(n)}): a finite number of at most 999,999,999 days is needed.",
+            argument="n",
+            code="wrong_value",
+        ) from None
 
 
 def duration(name: str, value: timedelta, *, positive: bool = True) -> int:
     """Return a timedelta in microseconds."""
     if not isinstance(value, timedelta):
-        raise InputError(f"{name} is {shown(value)}: a timedelta is needed, such as days(30) or hours(2).")
+        raise InputError(
+            f"{name} is {shown(value)}: a timedelta is needed, such as days(30) or hours(2).",
+            argument=name,
+            code="wrong_type",
+        )
     result = value // _US
     if positive and result <= 0:
-        raise InputError(f"{name} is {value}: a duration above zero is needed.")
+        raise InputError(f"{name} is {value}: a duration above zero is needed.", argument=name, code="wrong_value")
     return result
 
 
@@ -176,7 +184,9 @@ def instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> int:
     if _has_no_zone(value):
         raise InputError(
             f"{name} is {shown(value) if isinstance(value, str) else value}, which has no time zone: give a time with "
-            "one, such as '2026-11-01T09:30Z' or datetime(2026, 11, 1, 9, 30, tzinfo=UTC)."
+            "one, such as '2026-11-01T09:30Z' or datetime(2026, 11, 1, 9, 30, tzinfo=UTC).",
+            argument=name,
+            code="no_time_zone",
         )
     return read_instant(value, tz=tz, name=name)[0]
 
@@ -188,26 +198,34 @@ def read_instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> tup
     """
     if isinstance(value, datetime):
         if is_missing(value):
-            raise InputError(f"{name} is {value}: an instant is needed.")
+            raise InputError(f"{name} is {value}: an instant is needed.", argument=name, code="wrong_type")
         if value.utcoffset() is None:
             wall = (value.replace(tzinfo=UTC) - _EPOCH) // _US
             return int(local_instants(np.array([wall]), tz, name=name)[0]), False
         result = (value - _EPOCH) // _US
         if not _FIRST <= result <= _LAST:
-            raise InputError(f"{name} is {value}, which lies outside of the years 1 to 9999 in UTC.")
+            raise InputError(
+                f"{name} is {value}, which lies outside of the years 1 to 9999 in UTC.",
+                argument=name,
+                code="wrong_value",
+            )
         return result, False
     if isinstance(value, date):
         return int(local_midnights(np.array([value.toordinal() - _EPOCH_DAY]), tz)[0]), True
     if isinstance(value, np.datetime64):
         if np.isnat(value):
-            raise InputError(f"{name} is NaT: an instant is needed.")
+            raise InputError(f"{name} is NaT: an instant is needed.", argument=name, code="missing_value")
         wall_time = _microseconds(name, np.array([value]))
         if _is_calendar(value.dtype):
             return int(local_midnights(wall_time // DAY, tz)[0]), True
         return int(local_instants(wall_time, tz, name=name)[0]), False
     if isinstance(value, str):
         return read_instant(_parsed(value, name), tz=tz, name=name)
-    raise InputError(f"{name} is {shown(value)}: a datetime, a datetime64, an ISO text or a date is needed.")
+    raise InputError(
+        f"{name} is {shown(value)}: a datetime, a datetime64, an ISO text or a date is needed.",
+        argument=name,
+        code="wrong_type",
+    )
 
 
 _REMEDY = "write an ISO date ('2026-11-01') or an ISO time ('2026-11-01T09:30Z')"
@@ -219,7 +237,7 @@ def _parsed(text: str, name: str) -> date | datetime:
             return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
     except ValueError:
         pass
-    raise InputError(f"{name} is {shown(text)}: {_REMEDY}.")
+    raise InputError(f"{name} is {shown(text)}: {_REMEDY}.", argument=name, code="wrong_value")
 
 
 def _has_no_zone(value: Any) -> bool:
@@ -278,7 +296,9 @@ def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False
         return _times_of_words(name, values, tz, missing=missing)
     array = array_of(name, values)
     if array.ndim != 1:
-        raise InputError(f"{name} has shape {array.shape}: one column of times is needed.")
+        raise InputError(
+            f"{name} has shape {array.shape}: one column of times is needed.", argument=name, code="wrong_shape"
+        )
     if array.dtype.kind == "M":
         given = DATE if _is_calendar(array.dtype) else NAIVE
         result = _microseconds(name, array, missing=missing)
@@ -296,8 +316,10 @@ def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False
     if len(array) == 0:
         return Times(np.empty(0, dtype=np.int64), AWARE)
     raise InputError(
-        f"{name} has dtype {array.dtype}: times are needed. "
-        "Say what the numbers count, as in times.astype('M8[s]') for seconds since 1970."
+        f"{name} has dtype {array.dtype}: times are needed.",
+        argument=name,
+        code="wrong_type",
+        hint="Say what the numbers count, as in times.astype('M8[s]') for seconds since 1970.",
     )
 
 
@@ -314,13 +336,24 @@ def _microseconds(name: str, array: npt.NDArray[np.datetime64], *, missing: bool
         gone = raw == _NAT
         if not missing:
             row = int(np.argmax(gone))
-            raise InputError(f"{name} has NaT in row {row}: every event needs a time. Drop these rows.")
+            raise InputError(
+                f"{name} has NaT in row {row}: every event needs a time.",
+                argument=name,
+                row=row,
+                code="missing_value",
+                hint="Drop these rows.",
+            )
         low = int(np.where(gone, 0, raw).min())
     for end in (low, int(raw.max(initial=0))):
         year = int(np.array([end]).view(array.dtype.newbyteorder("=")).astype("M8[Y]").astype(np.int64)[0]) + 1970
         if not 1 <= year <= 9_999:
             row = int(np.argmax(raw == end))
-            raise InputError(f"{name} has a time of the year {year:,} in row {row}: the years 1 to 9999 are known.")
+            raise InputError(
+                f"{name} has a time of the year {year:,} in row {row}: the years 1 to 9999 are known.",
+                argument=name,
+                row=row,
+                code="wrong_value",
+            )
     return array.astype("M8[us]", copy=False).view(np.int64)
 
 
@@ -335,14 +368,20 @@ def _times_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: b
     for row, value in enumerate(values):
         if is_missing(value):
             if not missing:
-                raise InputError(f"{name} has {value!r} in row {row}: every event needs a time. Drop these rows.")
+                raise InputError(
+                    f"{name} has {value!r} in row {row}: every event needs a time.",
+                    argument=name,
+                    row=row,
+                    code="missing_value",
+                    hint="Drop these rows.",
+                )
             out[row] = _NAT
             given[row] = DATE  # neither speaks for instants nor against days
             continue
         try:
             out[row], given[row] = _time_of_object(value, tz, name)
         except InputError as error:
-            raise InputError(f"{error} (row {row})") from None
+            raise InputError(f"{error} (row {row})", argument=name, row=row, code="wrong_value") from None
     return Times(out, given)
 
 
@@ -358,7 +397,13 @@ def _times_of_words(name: str, values: Coded, tz: str, *, missing: bool) -> Time
     codes = values.codes
     gone = codes < 0
     if gone.any() and not missing:
-        raise InputError(f"{name} is missing in row {int(np.argmax(gone))}: every event needs a time. Drop these rows.")
+        raise InputError(
+            f"{name} is missing in row {int(np.argmax(gone))}: every event needs a time.",
+            argument=name,
+            row=int(np.argmax(gone)),
+            code="missing_value",
+            hint="Drop these rows.",
+        )
     used = np.zeros(len(values.categories) + 1, dtype=np.bool_)
     used[codes] = True  # -1 marks the spare last place
     found = np.full(len(values.categories) + 1, _NAT, dtype=np.int64)
@@ -369,7 +414,12 @@ def _times_of_words(name: str, values: Coded, tz: str, *, missing: bool) -> Time
         try:
             found[word], given[word] = _time_of_object(value, tz, name)
         except InputError as error:
-            raise InputError(f"{error} (row {int(np.argmax(codes == word))})") from None
+            raise InputError(
+                f"{error} (row {int(np.argmax(codes == word))})",
+                argument=name,
+                row=int(np.argmax(codes == word)),
+                code="wrong_value",
+            ) from None
     return Times(found[codes], given[codes])
 
 

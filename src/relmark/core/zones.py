@@ -41,7 +41,9 @@ _LAST_SECOND = (datetime(9999, 12, 29, tzinfo=UTC) - _EPOCH) // timedelta(second
 def time_zone(tz: str) -> tzinfo:
     """Return the time zone of a name such as 'Europe/Berlin'."""
     if not isinstance(tz, str):
-        raise InputError(f"tz is {shown(tz)}: a name such as 'Europe/Berlin' is needed.")
+        raise InputError(
+            f"tz is {shown(tz)}: a name such as 'Europe/Berlin' is needed.", argument="tz", code="wrong_type"
+        )
     return UTC if tz == "UTC" else _zone(tz)
 
 
@@ -52,7 +54,9 @@ def _zone(tz: str) -> ZoneInfo:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InputError(
             f"tz is {shown(tz)}, which this machine does not know: write a name such as 'Europe/Berlin', "
-            "and install the package tzdata where the system has no time zones."
+            "and install the package tzdata where the system has no time zones.",
+            argument="tz",
+            code="not_installed",
         ) from None
 
 
@@ -133,8 +137,11 @@ def local_instants(local: IntArray, tz: str, *, name: str = "time") -> IntArray:
         row = int(np.argmax(missing))
         wall = np.datetime64(int(local[row]), "us")
         raise InputError(
-            f"{name} has {wall} in row {row}, which does not exist in {tz}: the clock skipped it. "
-            "Name the zone that these times are of, such as 'UTC', give times with a zone, or correct these rows."
+            f"{name} has {wall} in row {row}, which does not exist in {tz}: the clock skipped it.",
+            argument=name,
+            row=row,
+            code="wrong_value",
+            hint="Name the zone that these times are of, such as 'UTC', give times with a zone, or correct these rows.",
         )
     return utc
 

@@ -106,7 +106,9 @@ def evaluate(
     try:
         import narwhals as nw
     except ImportError:
-        raise InputError("engines need narwhals: pip install 'relmark[dataframes]'.") from None
+        raise InputError(
+            "engines need narwhals: pip install 'relmark[dataframes]'.", argument="events", code="not_installed"
+        ) from None
     rule = segment if isinstance(segment, Expression) else segment.rule
     segments = dict(segments or {})
     precomputed = dict(precomputed or {})
@@ -174,7 +176,9 @@ def _refuse_the_silent(
 ) -> None:
     """Refuse a rule that holds of somebody without events, whom a list made from events would lack."""
     if precomputed:
-        raise InputError("precomputed names columns of customers: give customers.")
+        raise InputError(
+            "precomputed names columns of customers: give customers.", argument="customers", code="missing_argument"
+        )
     program = Program(rule, as_of.tz, segments)
     at = Dated(int(as_of.clock)) if as_of.dated else int(as_of.clock)
     listed = [node.values for _, node in walk(rule) if isinstance(node, nodes.Ids) and node.values]
@@ -182,7 +186,9 @@ def _refuse_the_silent(
         if program.verdict(Person(who, {}, {}, at)) is True:
             raise InputError(
                 "this rule holds of people without events, whom the events cannot list: give customers, a frame of "
-                "everybody."
+                "everybody.",
+                argument="customers",
+                code="missing_argument",
             )
 
 
@@ -197,7 +203,11 @@ def _check(
     if people is None:
         for path, node in whole.items():
             if isinstance(node, nodes.Field):
-                raise InputError(f"{path} asks for {node!r}: give customers, a frame with this column.")
+                raise InputError(
+                    f"{path} asks for {node!r}: give customers, a frame with this column.",
+                    argument="customers",
+                    code="missing_argument",
+                )
     types = {name for one in whole.values() if isinstance(one, Selection) for name in one.names(["any event"])}
     properties = happened.kinds()
     schema = Schema(fields={} if people is None else people.kinds(), events=dict.fromkeys(sorted(types), properties))
@@ -211,10 +221,12 @@ def _check(
             if dtype is not None:
                 raise InputError(
                     f"{problem.path} asks for column {name!r} of {table.what}, whose type {dtype} rules do not test on "
-                    "engines: evaluate with numpy, or cast it."
+                    "engines: evaluate with numpy, or cast it.",
+                    argument="rule",
+                    code="not_portable",
                 )
         if problem.code in {"unknown_field", "unknown_property"}:
-            raise MissingColumnError(f"{problem.path}: {problem.message} {problem.hint}".rstrip())
+            raise MissingColumnError(f"{problem.path}: {problem.message} {problem.hint}".rstrip(), argument="rule")
         raise problem.error()
 
 
@@ -250,14 +262,23 @@ def _match_ids(
     kinds = {table.what: table.id_kind(customer_id) for table in (happened, people) if table is not None}
     if len(set(kinds.values())) > 1:
         both = " and ".join(f"{kind} in {what}" for what, kind in kinds.items())
-        raise InputError(f"{customer_id!r} has {both}: ids are all integers or all texts. Cast one of them.")
+        raise InputError(
+            f"{customer_id!r} has {both}: ids are all integers or all texts.",
+            argument="customer_id",
+            code="mixed_types",
+            hint="Cast one of them.",
+        )
     kind = kinds["events"]
     for table in (happened, people):
         if table is not None:
             table.cast_id(customer_id, kind)
     for path, node in whole.items():
         if isinstance(node, nodes.Ids) and node.values and isinstance(node.values[0], str) != (kind == "texts"):
-            raise InputError(f"{path} asks for ids such as {node.values[0]!r}, and {customer_id!r} has {kind}.")
+            raise InputError(
+                f"{path} asks for ids such as {node.values[0]!r}, and {customer_id!r} has {kind}.",
+                argument="rule",
+                code="mixed_types",
+            )
 
 
 def _fields(whole: Mapping[str, Expression | Selection]) -> list[str]:
@@ -271,11 +292,17 @@ class _Table:
         try:
             frame = nw.from_native(native)
         except TypeError:
-            raise InputError(f"{what} is a {type(native).__name__}: a frame of an engine is needed.") from None
+            raise InputError(
+                f"{what} is a {type(native).__name__}: a frame of an engine is needed.",
+                argument=what,
+                code="wrong_type",
+            ) from None
         if frame.implementation.is_pandas_like() or frame.implementation.is_pyarrow():
             raise InputError(
                 f"{what} is a frame of {frame.implementation.value}: read it with EventLog.from_frame and "
-                "CustomerTable.from_frame, and use segment.evaluate(base), which is several times faster."
+                "CustomerTable.from_frame, and use segment.evaluate(base), which is several times faster.",
+                argument=what,
+                code="wrong_type",
             )
         self.nw, self.what = nw, what
         self.frame = frame.lazy()
@@ -286,7 +313,9 @@ class _Table:
             if what == "customers" and name != column and name in self.schema and name != "customer_id":
                 raise InputError(
                     f"customers have a column {name!r}, and columns says that {name!r} is called {column!r}: rename "
-                    "one of them."
+                    "one of them.",
+                    argument="columns",
+                    code="duplicate",
                 )
         self.names = names
         self.plain = {name: _kind(nw, dtype) for name, dtype in self.schema.items()}
@@ -297,8 +326,9 @@ class _Table:
             if name not in self.schema:
                 listed = ", ".join(map(repr, self.schema))
                 raise MissingColumnError(
-                    f"{self.what} have no column {name!r}: they have {listed}.{did_you_mean(name, self.schema)} "
-                    "Name it in columns={...}."
+                    f"{self.what} have no column {name!r}: they have {listed}.",
+                    argument="what",
+                    hint=f"{did_you_mean(name, self.schema)} Name it in columns={{...}}.",
                 )
 
     def rename_id(self, customer_id: str) -> None:
@@ -316,7 +346,12 @@ class _Table:
             return "integers"
         if self.plain[customer_id] == "text":
             return "texts"
-        raise InputError(f"{customer_id!r} of {self.what} has type {dtype}: ids are integers or texts. Cast it.")
+        raise InputError(
+            f"{customer_id!r} of {self.what} has type {dtype}: ids are integers or texts.",
+            argument="customer_id",
+            code="wrong_type",
+            hint="Cast it.",
+        )
 
     def cast_id(self, customer_id: str, kind: str) -> None:
         """Give ids the widest type of their kind."""
@@ -345,13 +380,25 @@ class _Table:
         found = {name: int(values[0] or 0) for name, values in table.items()}
         missing = found["rows"] - found["known"]
         if missing:
-            raise InputError(f"{customer_id!r} of customers is missing in {missing:,} rows: drop them or name them.")
+            raise InputError(
+                f"{customer_id!r} of customers is missing in {missing:,} rows: drop them or name them.",
+                argument="customer_id",
+                code="missing_value",
+            )
         if found["different"] < found["known"]:
             twice = found["known"] - found["different"]
-            raise InputError(f"{customer_id!r} of customers stands {twice:,} times too often: one row per customer.")
+            raise InputError(
+                f"{customer_id!r} of customers stands {twice:,} times too often: one row per customer.",
+                argument="customer_id",
+                code="duplicate",
+            )
         for k, name in enumerate(numbers):
             if count := found[f"endless_{k}"]:
-                raise InputError(f"field {name!r} is infinite in {count:,} rows: finite numbers are needed.")
+                raise InputError(
+                    f"field {name!r} is infinite in {count:,} rows: finite numbers are needed.",
+                    argument="customer_id",
+                    code="not_finite",
+                )
 
     def kinds(self) -> dict[str, str]:
         """Return the kinds of the columns by the names that rules use."""
@@ -391,7 +438,11 @@ class _Table:
         if dtype == nw.Date:
             return column
         if not isinstance(dtype, nw.Datetime):
-            raise InputError(f"column {name!r} of {self.what} has type {dtype}: times are needed.")
+            raise InputError(
+                f"column {name!r} of {self.what} has type {dtype}: times are needed.",
+                argument=name,
+                code="wrong_type",
+            )
         if dtype.time_zone is not None:
             zone = self._session_zone() or dtype.time_zone
             if zone in _UTC:
@@ -401,7 +452,9 @@ class _Table:
             else:
                 raise InputError(
                     f"column {name!r} of {self.what} has times of the session's zone {zone}, which this "
-                    "engine cannot turn into UTC by itself: set the session time zone to UTC."
+                    "engine cannot turn into UTC by itself: set the session time zone to UTC.",
+                    argument=name,
+                    code="not_portable",
                 )
         return column.cast(nw.Datetime("us"))
 

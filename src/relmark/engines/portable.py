@@ -57,7 +57,9 @@ def unsupported(rule: object, *, tz: str = "UTC") -> tuple[str, ...]:
 def reasons(rule: object, *, tz: str = "UTC") -> dict[str, str]:
     """Return for each path that stays in numpy what it is that engines cannot say alike."""
     if not isinstance(rule, Expression):
-        raise InputError(f"rule is {rule!r}: a rule is needed, such as segment.rule.")
+        raise InputError(
+            f"rule is {rule!r}: a rule is needed, such as segment.rule.", argument="rule", code="wrong_type"
+        )
     found: dict[str, str] = {}
     stack: list[tuple[str, Expression | Selection, bool]] = [("$", rule, False)]
     while stack:

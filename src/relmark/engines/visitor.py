@@ -217,7 +217,9 @@ class Visitor:
         if kinds == {"date", "instant"} and self.zone.name != "UTC":
             raise InputError(
                 f"{path} compares a date with an instant, which engines do in UTC alone: compare either with a fixed "
-                "value, or evaluate with numpy."
+                "value, or evaluate with numpy.",
+                argument="rule",
+                code="not_portable",
             )
         sides = [self.expression(left, f"{path}.left"), self.expression(right, f"{path}.right")]
         if kinds == {"date", "instant"}:

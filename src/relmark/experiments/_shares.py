@@ -84,5 +84,8 @@ def check_yes_no(name: str, moments: Moments, at: int) -> None:
         moments.scatter[..., at, at], expected, rtol=1e-6, atol=1e-6 * max(float(n.max(initial=1)), 1.0) ** 0.5
     ):
         raise InputError(
-            f"{name} is not of zeros and ones: a Proportion needs a yes or no a person. Use Mean({name!r}) for amounts."
+            f"{name} is not of zeros and ones: a Proportion needs a yes or no a person.",
+            argument=name,
+            code="wrong_value",
+            hint=f"Use Mean({name!r}) for amounts.",
         )

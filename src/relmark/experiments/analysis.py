@@ -84,7 +84,11 @@ def analyze(
     notes: tuple[str, ...] = ()
     if isinstance(data, Moments):
         if arms is not None or segments is not None:
-            raise InputError("arms and segments are already in the Moments: give them to Moments.from_columns instead.")
+            raise InputError(
+                "arms and segments are already in the Moments: give them to Moments.from_columns instead.",
+                argument="arms",
+                code="conflicting_arguments",
+            )
         excluded: dict[str, int] = {"outside": data.excluded} if data.excluded else {}
         blocks = _blocks_of_moments(data)
         _refuse_caps(found, data)
@@ -116,8 +120,13 @@ def _refuse_caps(metrics: tuple[Metric, ...], moments: Moments) -> None:
     for metric in metrics:
         if not isinstance(metric, Proportion) and metric.cap is not None and metric.kept[0] not in moments.columns:
             raise InputError(
-                f"{metric.name} has cap {metric.cap:g}: Moments hold no rows to cap. Make them of the capped column, "
-                f"np.minimum(values, {metric.cap:g}), under the name {metric.kept[0]!r}."
+                f"{metric.name} has cap {metric.cap:g}: Moments hold no rows to cap.",
+                argument="metrics",
+                code="missing_argument",
+                hint=(
+                    f"Make them of the capped column, "
+                    f"np.minimum(values, {metric.cap:g}), under the name {metric.kept[0]!r}."
+                ),
             )
 
 
@@ -131,7 +140,7 @@ def _blocks_of_rows(
     data: Any, arms: Any, metrics: tuple[Metric, ...], segments: Any
 ) -> tuple[tuple[tuple[str, Moments], ...], dict[str, int], tuple[str, ...]]:
     if arms is None:
-        raise InputError("arms is None: give the arm of each row, or Moments.")
+        raise InputError("arms is None: give the arm of each row, or Moments.", argument="arms", code="missing_value")
     arm_names, codes = arm_codes(arms, data)
     read = tuple(dict.fromkeys(name for metric in metrics for name in metric.columns))
     columns = columns_by_name(data, read, len(codes))

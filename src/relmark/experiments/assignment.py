@@ -127,12 +127,16 @@ class Assignment(ColumnarResult):
             return self
         known, place = np.unique(self.customer_id, return_index=True)
         if len(known) < len(self.customer_id):
-            raise InputError("arms has a customer twice: one row per customer is needed.")
+            raise InputError(
+                "arms has a customer twice: one row per customer is needed.", argument="arms", code="duplicate"
+            )
         missing = ~np.isin(known, wanted)
         if missing.any():
             raise InputError(
                 f"arms has customer {checks.shown(known[int(np.argmax(missing))])}, whom the base does not have "
-                f"({int(np.count_nonzero(missing)):,} such): build the base with everyone who was assigned."
+                f"({int(np.count_nonzero(missing)):,} such): build the base with everyone who was assigned.",
+                argument="arms",
+                code="unknown_name",
             )
         at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         here = known[at] == wanted
@@ -148,7 +152,11 @@ class Assignment(ColumnarResult):
     def members(self, arm: str) -> npt.NDArray[Any]:
         """Return the customers of one arm."""
         if arm not in self.arms:
-            raise InputError(f"arm is {arm!r}: it must be one of {', '.join(map(repr, self.arms))}.")
+            raise InputError(
+                f"arm is {arm!r}: it must be one of {', '.join(map(repr, self.arms))}.",
+                argument="arm",
+                code="unknown_name",
+            )
         return np.asarray(self.customer_id[self.code == self.arms.index(arm)])
 
     def _facts(self) -> dict[str, Any]:
@@ -219,7 +227,11 @@ def _sha256_bucket(seed: str, customer_id: int | str) -> int:
     try:
         digest = hashlib.sha256(f"{seed}:{one_id(customer_id)}".encode()).digest()
     except UnicodeEncodeError:
-        raise InputError(f"{checks.shown(customer_id)} holds half a surrogate pair: it is no valid text.") from None
+        raise InputError(
+            f"{checks.shown(customer_id)} holds half a surrogate pair: it is no valid text.",
+            argument="customer_id",
+            code="bad_text",
+        ) from None
     return int.from_bytes(digest[:4], "big") % BUCKETS
 
 
@@ -304,5 +316,7 @@ def plain_ids(ids: Sequence[Any] | npt.ArrayLike) -> npt.NDArray[Any]:
     """Return ids as an array of shape (n,)."""
     array = np.atleast_1d(checks.array_of("ids", ids))
     if array.ndim != 1:
-        raise InputError(f"ids have shape {array.shape}: one column of int or str is needed.")
+        raise InputError(
+            f"ids have shape {array.shape}: one column of int or str is needed.", argument="ids", code="wrong_shape"
+        )
     return array

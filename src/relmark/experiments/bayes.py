@@ -194,7 +194,9 @@ def posterior_of(report: EffectTable, metric: str, arm: str | None, prior: tuple
     effect = report.effect(metric, arm)
     spec = next(m for m in report.source.metrics if m.name == metric)
     if effect.difference.interval is None:
-        raise InputError(f"there is no posterior of {metric}: {effect.difference.reason}.")
+        raise InputError(
+            f"there is no posterior of {metric}: {effect.difference.reason}.", argument="metric", code="wrong_value"
+        )
     if isinstance(spec, Proportion) and not spec.covariates:
         n1, n0 = effect.n_treatment, effect.n_control
         counts = (round(n1 * effect.treatment), n1, round(n0 * effect.control), n0)

@@ -40,18 +40,24 @@ def arm_codes(arms: Any, data: Any = None) -> tuple[tuple[str, ...], IntArray]:
     A text names the column of `data` that has the arm of each row.
     """
     if arms is None:
-        raise InputError("arms is None: give the arm of each row.")
+        raise InputError("arms is None: give the arm of each row.", argument="arms", code="missing_value")
     if isinstance(arms, Assignment):
         return arms.arms, arms.code
     if isinstance(arms, str):
         if data is None:
-            raise InputError(f"arms is {arms!r}: the arm of each row is needed, such as ['control', 'mail', ...].")
+            raise InputError(
+                f"arms is {arms!r}: the arm of each row is needed, such as ['control', 'mail', ...].",
+                argument="arms",
+                code="wrong_type",
+            )
         arms = columns_of(data, [arms])[arms]
     if isinstance(arms, Coded):  # a missing one, -1, is the last: outside
         arms = np.append(np.asarray(arms.categories).astype(np.str_), "")[arms.codes]
     array = checks.array_of("arms", arms)
     if array.ndim != 1:
-        raise InputError(f"arms has shape {array.shape}: one arm per row is needed.")
+        raise InputError(
+            f"arms has shape {array.shape}: one arm per row is needed.", argument="arms", code="wrong_shape"
+        )
     if array.dtype.kind in "iub":
         return _integer_codes(array)
     names, codes = _named_codes("arms", array)
@@ -65,9 +71,18 @@ def _integer_codes(array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
         array = array.view(np.int8)
     low, high = (min(0, int(array.min())), int(array.max())) if len(array) else (0, -1)
     if low < -1:
-        raise InputError(f"arms has {low}: arms are whole numbers of 0 or more, and -1 for who is outside.")
+        raise InputError(
+            f"arms has {low}: arms are whole numbers of 0 or more, and -1 for who is outside.",
+            argument="arms",
+            code="wrong_value",
+        )
     if high > 10_000:
-        raise InputError(f"arms has {high}: is this a customer's number? Arms are names or small whole numbers.")
+        raise InputError(
+            f"arms has {high}: is this a customer's number?",
+            argument="arms",
+            code="wrong_value",
+            hint="Arms are names or small whole numbers.",
+        )
     names = tuple(str(n) for n in range(high + 1))
     if len(np.unique(array[:10_000])) == high + 1 and low == 0:  # every arm is met at once: no need to count them all
         return names, array.astype(np.int64, copy=False)
@@ -85,7 +100,9 @@ def segment_codes(segment: Any, length: int) -> tuple[tuple[str, ...], IntArray 
         return ("",), None
     array = np.asarray(segment)
     if array.ndim != 1:
-        raise InputError(f"segment has shape {array.shape}: one segment a row is needed.")
+        raise InputError(
+            f"segment has shape {array.shape}: one segment a row is needed.", argument="segment", code="wrong_shape"
+        )
     checks.same_length("segment", array, length)
     if array.dtype.kind == "b":
         return ("no", "yes"), array.astype(np.int64)
@@ -103,7 +120,9 @@ def segment_codes(segment: Any, length: int) -> tuple[tuple[str, ...], IntArray 
 def _named_codes(name: str, array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
     """Return the distinct texts in ascending order and each row's position among them, -1 where it is missing."""
     if array.dtype.kind not in "OUT":
-        raise InputError(f"{name} has dtype {array.dtype}: names or whole numbers are needed.")
+        raise InputError(
+            f"{name} has dtype {array.dtype}: names or whole numbers are needed.", argument=name, code="wrong_type"
+        )
     names, codes = code_texts(name, array)
     return tuple(names.tolist()), codes.astype(np.int64, copy=False)
 
@@ -111,11 +130,20 @@ def _named_codes(name: str, array: npt.NDArray[Any]) -> tuple[tuple[str, ...], I
 def control_of(arms: tuple[str, ...], control: str | int | None) -> int:
     """Return the position of the control arm."""
     if len(arms) < 2:
-        raise InputError(f"arms has only {', '.join(map(repr, arms)) or 'no arm'}: at least two arms are compared.")
+        raise InputError(
+            f"arms has only {', '.join(map(repr, arms)) or 'no arm'}: at least two arms are compared.",
+            argument="arms",
+            code="not_enough_data",
+        )
     name = "control" if control is None else str(int(control) if isinstance(control, bool) else control)
     if name not in arms:
         asked = "control is not given, and no arm is called 'control'" if control is None else f"control is {control!r}"
-        raise InputError(f"{asked}: the arms are {', '.join(map(repr, arms))}." + did_you_mean(name, arms))
+        raise InputError(
+            f"{asked}: the arms are {', '.join(map(repr, arms))}.",
+            argument="control",
+            code="unknown_name",
+            hint=did_you_mean(name, arms),
+        )
     return arms.index(name)
 
 
@@ -124,8 +152,12 @@ def two_arms(names: tuple[str, ...], control: str | int | None, arm: str | int |
     at0 = control_of(names, control)
     others = [name for k, name in enumerate(names) if k != at0]
     if arm is None and len(others) > 1:
-        raise InputError(f"arm is not given: choose one of {', '.join(map(repr, others))}.")
+        raise InputError(
+            f"arm is not given: choose one of {', '.join(map(repr, others))}.", argument="arm", code="missing_value"
+        )
     wanted = others[0] if arm is None else str(arm)
     if wanted not in others:
-        raise InputError(f"arm is {wanted!r}: it must be one of {', '.join(map(repr, others))}.")
+        raise InputError(
+            f"arm is {wanted!r}: it must be one of {', '.join(map(repr, others))}.", argument="arm", code="unknown_name"
+        )
     return at0, names.index(wanted)

@@ -37,10 +37,18 @@ __all__ = ["ChainAssignment", "ChainReport", "TriggerChain"]
 
 def _steps(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise InputError(f"steps is {checks.shown(value)}: a list of names in their order is needed.")
+        raise InputError(
+            f"steps is {checks.shown(value)}: a list of names in their order is needed.",
+            argument="steps",
+            code="wrong_type",
+        )
     steps = tuple(checks.text("a step's name", step) for step in value)
     if not steps or len(set(steps)) < len(steps):
-        raise InputError(f"steps are {', '.join(map(repr, steps)) or 'empty'}: at least one, each once, is needed.")
+        raise InputError(
+            f"steps are {', '.join(map(repr, steps)) or 'empty'}: at least one, each once, is needed.",
+            argument="steps",
+            code="empty",
+        )
     return steps
 
 
@@ -65,7 +73,11 @@ class ChainAssignment(Result):
     def sends(self, step: str) -> npt.NDArray[np.bool_]:
         """Tell who is sent a step, shape (n,)."""
         if step not in self.steps:
-            raise InputError(f"step is {step!r}: it must be one of {', '.join(map(repr, self.steps))}.")
+            raise InputError(
+                f"step is {step!r}: it must be one of {', '.join(map(repr, self.steps))}.",
+                argument="step",
+                code="unknown_name",
+            )
         return np.asarray(self.steps[step].arm == "sent")
 
 
@@ -155,8 +167,10 @@ class TriggerChain(Definition):
         """Return the experiment on one step, to be drawn among those who get the chain."""
         if name not in self.steps:
             raise InputError(
-                f"step is {name!r}: it must be one of {', '.join(map(repr, self.steps))}."
-                + did_you_mean(name, self.steps)
+                f"step is {name!r}: it must be one of {', '.join(map(repr, self.steps))}.",
+                argument="step",
+                code="unknown_name",
+                hint=did_you_mean(name, self.steps),
             )
         return Experiment(
             f"{self.name}/{name}",
@@ -211,7 +225,9 @@ class TriggerChain(Definition):
         if set(reached) != set(self.steps):
             raise InputError(
                 f"reached has {', '.join(map(repr, reached))}: a column for each of {', '.join(map(repr, self.steps))} "
-                "is needed."
+                "is needed.",
+                argument="reached",
+                code="wrong_type",
             )
         first = starts_of(base, reached[self.steps[0]])
         at = None if self.holdout is None or not self.holdout.period else first.given(self.holdout.tz)

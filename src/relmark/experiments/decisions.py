@@ -89,15 +89,25 @@ def impact(
     """Return what an arm brought in people, orders and money; see `Report.impact`."""
     worth = None if margin is None else checks.positive("margin", margin)
     if revenue is not None and worth is not None and worth > 1:
-        raise InputError(f"margin is {worth:g}: with revenue= it is the share of it that is kept, 0 to 1.")
+        raise InputError(
+            f"margin is {worth:g}: with revenue= it is the share of it that is kept, 0 to 1.",
+            argument="margin",
+            code="wrong_value",
+        )
     each, fixed = checks.number("cost", cost, low=0.0), checks.number("fixed_cost", fixed_cost, low=0.0)
     if report.observed:
         raise InputError(
-            "the arms were not randomized: a difference between groups is no incremental revenue. "
-            "Run the campaign with a control group drawn by Experiment.assign."
+            "the arms were not randomized: a difference between groups is no incremental revenue.",
+            argument="report",
+            code="wrong_value",
+            hint="Run the campaign with a control group drawn by Experiment.assign.",
         )
     if revenue is None and orders is None and customers is None:
-        raise InputError("none of revenue=, orders= and customers= is given: name the metrics that stand for them.")
+        raise InputError(
+            "none of revenue=, orders= and customers= is given: name the metrics that stand for them.",
+            argument="revenue",
+            code="missing_argument",
+        )
     # Money is decided on with the metric that brings it.
     any_metric = next(name for name in (revenue, orders, customers) if name is not None)
     first = report.effect(any_metric, arm)
@@ -287,8 +297,10 @@ def decide(
     effect = report.effect(metric, arm)
     if report.observed:
         raise InputError(
-            "the arms were not randomized: a difference between groups decides nothing. "
-            "Run the campaign with a control group drawn by Experiment.assign."
+            "the arms were not randomized: a difference between groups decides nothing.",
+            argument="report",
+            code="wrong_value",
+            hint="Run the campaign with a control group drawn by Experiment.assign.",
         )
     spec = next(m for m in metrics if m.name == metric)
     worth = checks.positive("margin", margin)
@@ -318,7 +330,11 @@ def decide(
     for name, limit in (guardrails or {}).items():
         bound = checks.number(f"guardrails[{name!r}]", limit)
         if bound == 0:
-            raise InputError(f"guardrails[{name!r}] is 0: say how much is acceptable, such as .001 more or -.001 less.")
+            raise InputError(
+                f"guardrails[{name!r}] is 0: say how much is acceptable, such as .001 more or -.001 less.",
+                argument="guardrails",
+                code="wrong_value",
+            )
         guard = report.effect(name, effect.arm)
         held.append(non_inferiority(guard, abs(bound), larger_is_better=bound < 0))
         worst = guard.difference.low > bound if bound > 0 else guard.difference.high < bound

@@ -57,7 +57,11 @@ class Design:
         """Check the arms, and that control is one of them."""
         check_arms(self.arms)
         if self.control is not None and self.control not in self.arms:
-            raise InputError(f"control is {self.control!r}: the arms are {', '.join(map(repr, self.arms))}.")
+            raise InputError(
+                f"control is {self.control!r}: the arms are {', '.join(map(repr, self.arms))}.",
+                argument="control",
+                code="unknown_name",
+            )
 
     @property
     def control_arm(self) -> str:

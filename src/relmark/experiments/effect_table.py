@@ -123,7 +123,11 @@ class EffectTable(ColumnarResult):
     def source(self) -> Source:
         """The moments and metrics that the report was made from."""
         if self._source is None:
-            raise InputError("this report does not carry its moments: make it with analyze(...).")
+            raise InputError(
+                "this report does not carry its moments: make it with analyze(...).",
+                argument="report",
+                code="missing_argument",
+            )
         return self._source
 
     def effect(self, metric: str, arm: str | None = None, segment: str = "", dimension: str | None = None) -> Effect:
@@ -186,7 +190,12 @@ class EffectTable(ColumnarResult):
             return known[0]
         if given not in known:
             listed = ", ".join(map(repr, known)) or "none"
-            raise InputError(f"{what} is {given!r}: the report has {listed}." + did_you_mean(str(given), known))
+            raise InputError(
+                f"{what} is {given!r}: the report has {listed}.",
+                argument=what,
+                code="unknown_name",
+                hint=did_you_mean(str(given), known),
+            )
         return given
 
     def _level_of(self, row: int) -> float:
@@ -195,18 +204,26 @@ class EffectTable(ColumnarResult):
     def _row(self, metric: str, arm: str | None, segment: str, dimension: str | None) -> int:
         if metric not in self.metrics:
             raise InputError(
-                f"metric is {metric!r}: the report has {', '.join(map(repr, self.metrics))}."
-                + did_you_mean(str(metric), self.metrics)
+                f"metric is {metric!r}: the report has {', '.join(map(repr, self.metrics))}.",
+                argument="metric",
+                code="unknown_name",
+                hint=did_you_mean(str(metric), self.metrics),
             )
         arms = self.arms
         if arm is None:
             if len(arms) > 1:
-                raise InputError(f"arm is not given: choose one of {', '.join(map(repr, arms))}.")
+                raise InputError(
+                    f"arm is not given: choose one of {', '.join(map(repr, arms))}.",
+                    argument="arm",
+                    code="missing_value",
+                )
             arm = arms[0]
         if arm not in arms:
             raise InputError(
-                f"arm is {arm!r}: compared with {self.control_arm!r} were {', '.join(map(repr, arms))}."
-                + did_you_mean(str(arm), arms)
+                f"arm is {arm!r}: compared with {self.control_arm!r} were {', '.join(map(repr, arms))}.",
+                argument="arm",
+                code="unknown_name",
+                hint=did_you_mean(str(arm), arms),
             )
         found = (self.metric == metric) & (self.arm == arm) & (self.segment == segment)
         found &= (self.dimension == dimension) if dimension is not None else (segment != "") | (self.dimension == "")
@@ -214,10 +231,19 @@ class EffectTable(ColumnarResult):
         if len(rows) == 0:
             known = tuple(dict.fromkeys(name for name in self.segment.tolist() if name))
             listed = ", ".join(map(repr, known[:20])) or "none"
-            raise InputError(f"segment is {segment!r}: the report has {listed}." + did_you_mean(segment, known))
+            raise InputError(
+                f"segment is {segment!r}: the report has {listed}.",
+                argument="segment",
+                code="unknown_name",
+                hint=did_you_mean(segment, known),
+            )
         if len(rows) > 1:
             dims = ", ".join(map(repr, dict.fromkeys(self.dimension[rows].tolist())))
-            raise InputError(f"segment {segment!r} stands under {dims}: say which with dimension=.")
+            raise InputError(
+                f"segment {segment!r} stands under {dims}: say which with dimension=.",
+                argument="dimension",
+                code="missing_argument",
+            )
         return int(rows[0])
 
     def _notes_of(self, row: int) -> tuple[str, ...]:

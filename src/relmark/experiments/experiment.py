@@ -112,7 +112,11 @@ class Experiment(Definition):
     def __attrs_post_init__(self) -> None:
         """Check what the fields must agree about."""
         if self.control is not None and self.control not in self.arms:
-            raise InputError(f"control is {self.control!r}: the arms are {', '.join(map(repr, self.arms))}.")
+            raise InputError(
+                f"control is {self.control!r}: the arms are {', '.join(map(repr, self.arms))}.",
+                argument="control",
+                code="unknown_name",
+            )
         refuse_equal_salts(
             **{
                 "the experiment": self.salt,
@@ -124,7 +128,9 @@ class Experiment(Definition):
         if any(part.seed == (self.salt or self.name) for part in others):
             raise InputError(
                 f"salt is {self.salt or self.name!r}, which is the seed of another draw of this chain: give the "
-                "experiment a salt of its own."
+                "experiment a salt of its own.",
+                argument="salt",
+                code="duplicate",
             )
         if self.layer is not None:
             self.layer.range_of(self.name)
@@ -323,7 +329,9 @@ class Experiment(Definition):
         strange = [arm for arm in arms.arms if arm not in self.arms]
         if strange:
             raise InputError(
-                f"arms has an arm {strange[0]!r}: those of {self.name!r} are {', '.join(map(repr, self.arms))}."
+                f"arms has an arm {strange[0]!r}: those of {self.name!r} are {', '.join(map(repr, self.arms))}.",
+                argument="arms",
+                code="unknown_name",
             )
         return arms.aligned(base.customer_id)
 

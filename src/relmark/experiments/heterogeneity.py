@@ -70,7 +70,11 @@ def interaction_tests(report: EffectTable) -> InteractionTests:
                 p = float(chdtrc(k - 1, q)) if k > 1 else np.nan
                 rows.append((metric, arm, dimension, k, q, float(k - 1), p, common))
     if not rows:
-        raise InputError("the report has no segments: give segments= to analyze, or segments to Moments.")
+        raise InputError(
+            "the report has no segments: give segments= to analyze, or segments to Moments.",
+            argument="report",
+            code="missing_argument",
+        )
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     names = ("metric", "arm", "dimension", "segments", "statistic", "df", "p_value", "common")
     return InteractionTests(**dict(zip(names, columns, strict=True)))

@@ -46,7 +46,7 @@ def _past(names: Sequence[str], columns: Any) -> list[npt.NDArray[np.float64]]:
     for name, array in zip(names, arrays, strict=True):
         checks.same_length(name, array, len(arrays[0]))
     if len(arrays[0]) < 2:
-        raise NotEnoughDataError(f"the past has {len(arrays[0])} people: at least two are needed.")
+        raise NotEnoughDataError(f"the past has {len(arrays[0])} people: at least two are needed.", argument="columns")
     return arrays
 
 
@@ -59,7 +59,9 @@ def _left_over(y: npt.NDArray[np.float64], covariates: Sequence[npt.NDArray[np.f
 
 def _spread(name: str, sd: float) -> float:
     if not sd > 0:
-        raise NotEnoughDataError(f"{name} does not vary in the past data: there is no standard deviation to plan with.")
+        raise NotEnoughDataError(
+            f"{name} does not vary in the past data: there is no standard deviation to plan with.", argument=name
+        )
     return sd
 
 
@@ -70,12 +72,18 @@ def _before(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 def _names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
-        raise InputError(f"covariates is {value!r}: a list of column names is needed, such as [{value!r}].")
+        raise InputError(
+            f"covariates is {value!r}: a list of column names is needed, such as [{value!r}].",
+            argument="covariates",
+            code="wrong_type",
+        )
     names = tuple(value)
     for name in names:
         checks.text("a covariate", name)
     if len(set(names)) < len(names):
-        raise InputError(f"covariates are {', '.join(names)}: a name is given twice.")
+        raise InputError(
+            f"covariates are {', '.join(names)}: a name is given twice.", argument="covariates", code="duplicate"
+        )
     return names
 
 
@@ -271,7 +279,11 @@ class Ratio:
         if not self.name:
             object.__setattr__(self, "name", f"{self.numerator} / {self.denominator}")
         if self.numerator == self.denominator:
-            raise InputError(f"numerator and denominator are both {self.numerator!r}: the ratio is always 1.")
+            raise InputError(
+                f"numerator and denominator are both {self.numerator!r}: the ratio is always 1.",
+                argument="numerator",
+                code="duplicate",
+            )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -294,7 +306,9 @@ class Ratio:
         y, d, *rest = _past(self.columns, columns)
         y = y if self.cap is None else np.minimum(y, self.cap)
         if d.mean() == 0:
-            raise NotEnoughDataError(f"{self.denominator} has mean 0 in the past data: there is no ratio.")
+            raise NotEnoughDataError(
+                f"{self.denominator} has mean 0 in the past data: there is no ratio.", argument="columns"
+            )
         ratio = float(y.mean() / d.mean())
         linear = (y - ratio * d) / d.mean()
         return attrs.evolve(self, baseline=ratio, sd=_spread(self.name, _left_over(linear, rest)))
@@ -319,14 +333,20 @@ def check_metrics(metrics: Any) -> tuple[Metric, ...]:
         metrics = (metrics,)
     found = tuple(metrics)
     if not found:
-        raise InputError("metrics is empty: give at least one, such as [Proportion('bought')].")
+        raise InputError(
+            "metrics is empty: give at least one, such as [Proportion('bought')].", argument="metrics", code="empty"
+        )
     for metric in found:
         if not isinstance(metric, (Proportion, Mean, Ratio)):
             raise InputError(
-                f"metrics has {checks.shown(metric)}: a Proportion, a Mean or a Ratio is needed, such as Mean('spend')."
+                f"metrics has {checks.shown(metric)}: a Proportion, a Mean or a Ratio is needed, as in Mean('spend').",
+                argument="metrics",
+                code="wrong_type",
             )
     names = [metric.name for metric in found]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"metrics has {name!r} twice: give each metric a name of its own.")
+            raise InputError(
+                f"metrics has {name!r} twice: give each metric a name of its own.", argument="metrics", code="duplicate"
+            )
     return found

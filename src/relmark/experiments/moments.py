@@ -197,15 +197,23 @@ class Moments(Result):
         a, s, k = len(arm_names), len(labels), len(names)
         for what, given in (("columns", names), ("arms", arm_names), ("segments", labels)):
             if len(set(given)) < len(given):
-                raise InputError(f"{what} are {', '.join(map(repr, given))}: a name is given twice.")
+                raise InputError(
+                    f"{what} are {', '.join(map(repr, given))}: a name is given twice.",
+                    argument="columns",
+                    code="duplicate",
+                )
         n = _shaped("count", count, (a, s))
         mu = _shaped("mean", mean, (a, s, k))
         c = _shaped("cov", cov, (a, s, k, k))
         checks.refuse_rows("count", (n < 0).reshape(-1), n.reshape(-1), "counts of 0 or more are needed")
         if not np.allclose(c, np.swapaxes(c, -1, -2), rtol=1e-6):
-            raise InputError("cov is not symmetric: cov[..., i, j] and cov[..., j, i] must agree.")
+            raise InputError(
+                "cov is not symmetric: cov[..., i, j] and cov[..., j, i] must agree.",
+                argument="cov",
+                code="wrong_value",
+            )
         if (np.diagonal(c, axis1=-2, axis2=-1) < 0).any():
-            raise InputError("cov has a negative variance on its diagonal.")
+            raise InputError("cov has a negative variance on its diagonal.", argument="cov", code="wrong_value")
         scale = np.maximum(n - checks.whole("ddof", ddof, low=0, high=1), 0.0)
         return cls(
             columns=names,
@@ -224,7 +232,9 @@ class Moments(Result):
         if self.columns != other.columns:
             raise InputError(
                 f"moments of columns {', '.join(self.columns)} and of {', '.join(other.columns)} cannot be added: "
-                "both need the same columns in the same order."
+                "both need the same columns in the same order.",
+                argument="other",
+                code="not_mergeable",
             )
         arms = tuple(dict.fromkeys(self.arms + other.arms))
         segments = tuple(dict.fromkeys(self.segments + other.segments))
@@ -316,8 +326,9 @@ class Moments(Result):
         """Return where a column stands, or raise with the nearest name."""
         if column not in self.columns:
             raise MissingColumnError(
-                f"the moments have no column {column!r}: they have {', '.join(map(repr, self.columns))}."
-                + did_you_mean(column, self.columns)
+                f"the moments have no column {column!r}: they have {', '.join(map(repr, self.columns))}.",
+                argument="column",
+                hint=did_you_mean(column, self.columns),
             )
         return self.columns.index(column)
 
@@ -346,9 +357,18 @@ def _shaped(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatAr
     if shape[1] == 1 and array.shape == short:
         array = array.reshape(shape)
     if array.shape != shape:
-        raise InputError(f"{name} has shape {array.shape}: {shape}{f' or {short}' if shape[1] == 1 else ''} is needed.")
+        raise InputError(
+            f"{name} has shape {array.shape}: {shape}{f' or {short}' if shape[1] == 1 else ''} is needed.",
+            argument=name,
+            code="wrong_shape",
+        )
     if not np.isfinite(array).all():
-        raise InputError(f"{name} has a value that is not finite. Give 0 for cells without rows.")
+        raise InputError(
+            f"{name} has a value that is not finite.",
+            argument=name,
+            code="not_finite",
+            hint="Give 0 for cells without rows.",
+        )
     return array
 
 
@@ -363,7 +383,11 @@ def _number_column(name: str, values: Any, length: int) -> npt.NDArray[Any]:
     if array.dtype == object:
         array = checks.numbers(name, array, missing=True)
     if array.dtype.kind not in "iufb" or array.ndim != 1:
-        raise InputError(f"{name} has dtype {array.dtype} and shape {array.shape}: one column of numbers is needed.")
+        raise InputError(
+            f"{name} has dtype {array.dtype} and shape {array.shape}: one column of numbers is needed.",
+            argument=name,
+            code="wrong_shape",
+        )
     checks.same_length(name, array, length)
     return array
 
@@ -379,7 +403,12 @@ def _refuse(names: Sequence[str], arrays: Sequence[npt.NDArray[Any]], outside: n
             "finite numbers are needed",
             "Fill these rows (0 for who bought nothing), or drop them first.",
         )
-    raise InputError(f"{', '.join(names)}: the values are so large that their sums are not finite. Change the unit.")
+    raise InputError(
+        f"{', '.join(names)}: the values are so large that their sums are not finite.",
+        argument="names",
+        code="not_finite",
+        hint="Change the unit.",
+    )
 
 
 Sums = tuple[FloatArray, FloatArray, FloatArray, FloatArray | None]

@@ -84,11 +84,17 @@ class Goal:
     def of(cls, metric: Metric, mde: float | None, difference: float | None, margin: float | None) -> Goal:
         """Return the goal of what a caller gave: a relative effect, a difference, or a margin."""
         if mde is not None and difference is not None:
-            raise InputError("mde and difference are both given: one is relative, the other in the metric's unit.")
+            raise InputError(
+                "mde and difference are both given: one is relative, the other in the metric's unit.",
+                argument="mde",
+                code="not_mergeable",
+            )
         if margin is None and mde is None and difference is None:
             raise InputError(
                 "none of mde=, difference= and margin= is given: say which effect is worth finding, or which loss is "
-                "still acceptable."
+                "still acceptable.",
+                argument="mde",
+                code="missing_argument",
             )
         effect = 0.0
         if difference is not None:
@@ -98,7 +104,10 @@ class Goal:
             assert metric.baseline is not None
             if metric.baseline == 0:
                 raise InputError(
-                    f"{metric.name} has baseline 0: a relative effect on nothing is nothing. Give difference=."
+                    f"{metric.name} has baseline 0: a relative effect on nothing is nothing.",
+                    argument="mde",
+                    code="wrong_value",
+                    hint="Give difference=.",
                 )
             effect = metric.baseline * checks.number("mde", mde)
             _check_share(metric, effect, f"mde is {mde:g}")
@@ -109,7 +118,9 @@ class Goal:
         _check_share(metric, limit if less else -limit, f"margin is {limit:g}")
         if (-effect if less else effect) <= -limit:
             raise InputError(
-                f"the expected effect {effect:g} is a loss of the margin {limit:g} or more: no test helps."
+                f"the expected effect {effect:g} is a loss of the margin {limit:g} or more: no test helps.",
+                argument="difference",
+                code="wrong_value",
             )
         return cls(effect=effect, margin=limit)
 
@@ -126,7 +137,9 @@ def _check_share(metric: Metric, effect: float, said: str) -> None:
     share = metric.baseline + effect
     if not 0 <= share < 1 or (share == 0 and metric.baseline == 0 and effect != 0):
         raise InputError(
-            f"{said}: it would take the share from {metric.baseline:g} to {share:g}, which must stay between 0 and 1."
+            f"{said}: it would take the share from {metric.baseline:g} to {share:g}, which must stay between 0 and 1.",
+            argument="mde",
+            code="wrong_value",
         )
 
 
@@ -183,10 +196,18 @@ def sample_size(
     goal = Goal.of(spec, mde, difference, margin)
     if goal.nothing:
         given = "mde" if difference is None else "difference"
-        raise InputError(f"{given} is 0: an effect of nothing cannot be found with any number of people.")
+        raise InputError(
+            f"{given} is 0: an effect of nothing cannot be found with any number of people.",
+            argument=given,
+            code="wrong_value",
+        )
     wanted = checks.fraction("power", power)
     if wanted <= (1 - rules.level):
-        raise InputError(f"power is {wanted:g}: it must be above 1 - level, {1 - rules.level:g}.")
+        raise InputError(
+            f"power is {wanted:g}: it must be above 1 - level, {1 - rules.level:g}.",
+            argument="power",
+            code="wrong_value",
+        )
 
     def enough(total: float) -> bool:
         return _power(spec, goal, total, rules) >= wanted
@@ -196,7 +217,9 @@ def sample_size(
         high *= 2
         if high > _MOST:
             raise NotEnoughDataError(
-                f"{_said(spec, goal)}: more than {_MOST:g} people would be needed. Look for more, or allow more."
+                f"{_said(spec, goal)}: more than {_MOST:g} people would be needed.",
+                argument="metric",
+                hint="Look for more, or allow more.",
             )
     low = high / 2
     while high - low > 0.5:
@@ -277,7 +300,12 @@ def detectable_effect(
     spec, rules = _ready(metric, design)
     assert spec.baseline is not None
     if spec.baseline == 0 and not absolute:
-        raise InputError(f"{spec.name} has baseline 0: a relative effect on nothing is nothing. Give absolute=True.")
+        raise InputError(
+            f"{spec.name} has baseline 0: a relative effect on nothing is nothing.",
+            argument="absolute",
+            code="wrong_value",
+            hint="Give absolute=True.",
+        )
     wanted = checks.fraction("power", power)
     total = float(checks.whole("people", people, low=4))
     sign = -1.0 if spec.alternative == "less" else 1.0
@@ -306,17 +334,25 @@ def _ready(metric: Metric, design: Mapping[str, Any]) -> tuple[Metric, Design]:
     if spec.baseline is None:
         raise InputError(
             f"{spec.name} has no baseline: say what is expected without the campaign, baseline=, or take it from past "
-            "data with from_past(columns)."
+            "data with from_past(columns).",
+            argument="baseline",
+            code="missing_argument",
         )
     if spec.standard_deviation is None:
         raise InputError(
             f"{spec.name} has no sd: a plan for a mean needs the standard deviation between people, sd=, or from past "
-            "data, from_past(columns)."
+            "data, from_past(columns).",
+            argument="sd",
+            code="missing_argument",
         )
     known = {field.name for field in attrs.fields(Design)}
     for key in design:
         if key not in known:
-            raise InputError(f"{key!r} is not a part of a design: it has {', '.join(sorted(known))}.")
+            raise InputError(
+                f"{key!r} is not a part of a design: it has {', '.join(sorted(known))}.",
+                argument=key,
+                code="unknown_name",
+            )
     return spec, Design(**design)
 
 

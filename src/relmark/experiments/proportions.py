@@ -78,7 +78,11 @@ def counted(x_name: str, x: int, n_name: str, n: int) -> tuple[FloatArray, Float
     people = checks.whole(n_name, n, low=0)
     successes = checks.whole(x_name, x, low=0)
     if successes > people:
-        raise InputError(f"{x_name} is {successes}: it cannot be more than {n_name}, which is {people}.")
+        raise InputError(
+            f"{x_name} is {successes}: it cannot be more than {n_name}, which is {people}.",
+            argument=x_name,
+            code="wrong_value",
+        )
     return np.asarray(float(successes)), np.asarray(float(people))
 
 

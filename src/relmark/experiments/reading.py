@@ -116,12 +116,18 @@ def types_of(expressions: Mapping[str, Any]) -> set[str] | None:
 def _expressions(metric: Metric) -> dict[str, Any]:
     if metric.of is None:
         raise InputError(
-            f"{metric.name} has no of=: say how it is read from events, such as of=event('purchase').sum()."
+            f"{metric.name} has no of=: say how it is read from events, such as of=event('purchase').sum().",
+            argument="of",
+            code="missing_argument",
         )
     if isinstance(metric, Ratio):
         pair: Any = metric.of
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise InputError(f"of= of {metric.name} is {checks.shown(pair)}: a pair of expressions is needed.")
+            raise InputError(
+                f"of= of {metric.name} is {checks.shown(pair)}: a pair of expressions is needed.",
+                argument="of",
+                code="wrong_type",
+            )
         return {metric.numerator: pair[0], metric.denominator: pair[1]}
     return {metric.name: metric.of}
 
@@ -137,7 +143,9 @@ def _plain(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return booleans with unknowns as numbers with NaN."""
     if values.dtype != object:
         if values.dtype.kind == "U":
-            raise InputError(f"{name} is made of words: an outcome is a number or a yes or no.")
+            raise InputError(
+                f"{name} is made of words: an outcome is a number or a yes or no.", argument=name, code="wrong_type"
+            )
         return values
     return np.array([np.nan if value is None else float(value) for value in values])
 
@@ -176,6 +184,8 @@ def _segment_name(segment: Any) -> str:
     name = getattr(segment, "name", None)
     if not isinstance(name, str):
         raise InputError(
-            f"segments has {checks.shown(segment)}, which has no name: give Segments, or a mapping of names to rules."
+            f"segments has {checks.shown(segment)}, which has no name: give Segments, or a mapping of names to rules.",
+            argument="segments",
+            code="missing_argument",
         )
     return name

@@ -127,7 +127,9 @@ def bootstrap_effect(
         if cap is not None:
             values[:, 0] = np.minimum(values[:, 0], cap)
         if len(values) < 2:
-            raise NotEnoughDataError(f"arm {names[at]!r} has {len(values)} people: at least two are needed.")
+            raise NotEnoughDataError(
+                f"arm {names[at]!r} has {len(values)} people: at least two are needed.", argument="arm"
+            )
         cells, counts = np.unique(values, axis=0, return_counts=True)
         statistic = _quantile_of(cells[:, 0], quantile) if quantile is not None else _mean_of(cells)
         found.append(float(statistic(counts[None, :].astype(np.float64))[0]))
@@ -308,7 +310,11 @@ class BootstrapSums(Result):
         if not isinstance(other, BootstrapSums):
             return NotImplemented
         if (self.salt, self.weight.shape[1]) != (other.salt, other.weight.shape[1]):
-            raise InputError("bootstrap sums of different salts or numbers of resamples cannot be added.")
+            raise InputError(
+                "bootstrap sums of different salts or numbers of resamples cannot be added.",
+                argument="other",
+                code="not_mergeable",
+            )
         arms = tuple(dict.fromkeys(self.arms + other.arms))
         fields: dict[str, FloatArray] = {}
         for name in ("weight", "total", "people", "sums"):
@@ -392,7 +398,9 @@ def permutation_test(
     x, treated = x[both], codes[both] == at1
     n1, n0 = int(treated.sum()), int((~treated).sum())
     if min(n1, n0) == 0:
-        raise NotEnoughDataError(f"arm {names[at1 if n1 == 0 else at0]!r} is empty: nothing can be compared.")
+        raise NotEnoughDataError(
+            f"arm {names[at1 if n1 == 0 else at0]!r} is empty: nothing can be compared.", argument="arm"
+        )
     cells, which, counts = np.unique(x, return_inverse=True, return_counts=True)
     centered = cells - x.mean()
     turned = {"two-sided": np.abs, "greater": np.positive, "less": np.negative}[alternative]

@@ -97,6 +97,7 @@ def balanced_salt(
             return BalancedSalt(experiment=candidate, salt=salt, tries=number + 1, threshold=limit, balance=found)
         best = min(best, found.worst)
     raise NotEnoughDataError(
-        f"none of {most} salts has every difference within {limit:g}: the best has {best:.3g}. "
-        "Allow more (threshold=), look at more (tries=), or use stratified_assignment."
+        f"none of {most} salts has every difference within {limit:g}: the best has {best:.3g}.",
+        argument="threshold",
+        hint="Allow more (threshold=), look at more (tries=), or use stratified_assignment.",
     )

@@ -230,7 +230,11 @@ def _looks(information: int | Sequence[float]) -> FloatArray:
         return np.arange(1, k + 1) / k
     t = checks.numbers("information", information, above=0.0, high=1.0)
     if len(t) == 0 or (np.diff(t) <= 0).any() or abs(t[-1] - 1) > 1e-12:
-        raise InputError(f"information is {t.tolist()}: shares that ascend to 1 are needed, such as [.25, .5, 1].")
+        raise InputError(
+            f"information is {t.tolist()}: shares that ascend to 1 are needed, such as [.25, .5, 1].",
+            argument="information",
+            code="wrong_value",
+        )
     return t
 
 

@@ -223,6 +223,8 @@ def needs_rows(data: Any, what: str) -> None:
     """Raise where somebody gives Moments to what needs every row."""
     if isinstance(data, Moments):
         raise InputError(
-            f"{what} needs the rows: Moments keep count, mean and covariance alone. Give the columns, and the arm of "
-            "each row."
+            f"{what} needs the rows: Moments keep count, mean and covariance alone.",
+            argument="data",
+            code="missing_argument",
+            hint="Give the columns, and the arm of each row.",
         )

@@ -124,7 +124,11 @@ def starts_of(base: CustomerBase, start: StartGiven | Starts) -> Starts:
         ids = list(start)
         rows = base.find(ids) if ids else np.empty(0, dtype=np.int64)
         if (rows < 0).any():
-            raise InputError(f"start has customer {ids[int(np.argmax(rows < 0))]!r}, whom the base does not have.")
+            raise InputError(
+                f"start has customer {ids[int(np.argmax(rows < 0))]!r}, whom the base does not have.",
+                argument="start",
+                code="unknown_name",
+            )
         values = np.empty(len(ids), dtype=object)
         values[:] = list(start.values())
         times = read_times("start", values, tz=base.tz, missing=True)
@@ -141,7 +145,9 @@ def starts_of(base: CustomerBase, start: StartGiven | Starts) -> Starts:
         time, dated = np.full(n, one.clock), np.full(n, one.dated)
     known = time != _NAT
     if not known.any():
-        raise InputError("start is missing for everybody: nobody's campaign began.")
+        raise InputError(
+            "start is missing for everybody: nobody's campaign began.", argument="start", code="missing_value"
+        )
     # Who never began is measured from anywhere, and left out.
     return Starts(np.where(known, time, time[known].min()), np.where(known, dated, dated[known].all()), known, base.tz)
 

@@ -166,7 +166,9 @@ def ranked_inputs(score: Any, outcome: Any, treated: Any) -> tuple[FloatArray, F
     t = checks.numbers("treated", treated, length=len(s))
     checks.refuse_rows("treated", (t != 0) & (t != 1), t, "True or False, or 1 or 0, is needed")
     if t.sum() < 2 or (1 - t).sum() < 2:
-        raise NotEnoughDataError("treated has fewer than two people on one side: both arms of a test are needed.")
+        raise NotEnoughDataError(
+            "treated has fewer than two people on one side: both arms of a test are needed.", argument="treated"
+        )
     return s, y, t == 1
 
 
@@ -185,7 +187,9 @@ def _test_of(score: Any, outcome: Any, arms: Any, control: Any) -> tuple[FloatAr
     if set(scores) != set(others):
         raise InputError(
             f"score has {', '.join(map(repr, scores)) or 'one column'}: give a mapping with a score for each of "
-            f"{', '.join(map(repr, others))}."
+            f"{', '.join(map(repr, others))}.",
+            argument="score",
+            code="missing_argument",
         )
     table = np.stack([checks.numbers(f"score[{name!r}]", scores[name], length=len(codes)) for name in others])
     y = checks.numbers("outcome", outcome, length=len(codes))

@@ -91,16 +91,22 @@ def sample_ratio_test(counts: Mapping[str, int], shares: Mapping[str, float], *,
     """
     given: tuple[Any, ...] = (counts, shares)
     if not all(isinstance(one, Mapping) for one in given):
-        raise InputError("counts and shares are mappings of arms, such as {'control': 500} and {'control': .5}.")
+        raise InputError(
+            "counts and shares are mappings of arms, such as {'control': 500} and {'control': .5}.",
+            argument="counts",
+            code="wrong_type",
+        )
     if set(counts) != set(shares):
         raise InputError(
             f"counts have arms {', '.join(map(repr, counts))} and shares {', '.join(map(repr, shares))}: "
-            "both need the same arms (0 for an arm that nobody is in)."
+            "both need the same arms (0 for an arm that nobody is in).",
+            argument="counts",
+            code="conflicting_arguments",
         )
     observed = np.array([checks.whole(f"counts[{arm!r}]", counts[arm], low=0) for arm in counts], dtype=np.float64)
     planned = np.array([checks.number(f"shares[{arm!r}]", shares[arm], above=0.0) for arm in counts])
     if abs(planned.sum() - 1) > 1e-9:
-        raise InputError(f"shares sum to {planned.sum():g}: they must sum to 1.")
+        raise InputError(f"shares sum to {planned.sum():g}: they must sum to 1.", argument="shares", code="wrong_value")
     checks.fraction("alpha", alpha)
     n = observed.sum()
     if n == 0:

@@ -11,7 +11,7 @@ from relmark.core.checks import shown, whole
 from relmark.core.errors import InputError
 from relmark.core.spans import Span
 from relmark.expressions import nodes
-from relmark.expressions.literals import sorted_values
+from relmark.expressions.literals import LARGEST, sorted_values
 from relmark.expressions.operators import Expression, _flat
 from relmark.expressions.selection import Selection
 
@@ -125,7 +125,7 @@ def sequence(
     sequence([event("cart"), event("purchase")], within=days(7))
     """
     if not isinstance(strict, bool):
-        raise InputError(f"strict is {shown(strict)}: True or False is needed.")
+        raise InputError(f"strict is {shown(strict)}: True or False is needed.", argument="strict", code="wrong_type")
     return nodes.Sequence(
         _selections("steps", steps), within, strict, _selections("exclude", exclude), apart, recent, same
     )
@@ -135,7 +135,11 @@ def _selections(name: str, values: Iterable[Selection]) -> tuple[Selection, ...]
     given = (values,) if isinstance(values, Selection) else tuple(values)
     for value in given:
         if not isinstance(value, Selection):
-            raise InputError(f"{name} has {shown(value)}: events are needed, such as event('purchase').")
+            raise InputError(
+                f"{name} has {shown(value)}: events are needed, such as event('purchase').",
+                argument=name,
+                code="wrong_type",
+            )
     return given
 
 
@@ -156,9 +160,11 @@ def ids(values: Iterable[int | str]) -> Expression:
     """Return whether the customer is one of a list."""
     if isinstance(values, np.ndarray):
         values = values.tolist()
-    plain = sorted_values(values, "ids")
+    plain = sorted_values(values, "ids", whole=LARGEST)
     if any(isinstance(value, bool) or not isinstance(value, (int, str)) for value in plain):
-        raise InputError(f"ids has {shown(plain[0])}: integers or texts are needed.")
+        raise InputError(
+            f"ids has {shown(plain[0])}: integers or texts are needed.", argument="values", code="wrong_type"
+        )
     return nodes.Ids(plain)  # type: ignore[arg-type]
 
 
@@ -203,8 +209,12 @@ def _rules(name: str, rules: Iterable[Expression]) -> tuple[Expression, ...]:
     if len(given) == 1 and isinstance(given[0], (list, tuple)):
         given = tuple(given[0])
     if not given:
-        raise InputError(f"{name}() has no rules: give at least one.")
+        raise InputError(f"{name}() has no rules: give at least one.", argument=name, code="empty")
     for rule in given:
         if not isinstance(rule, Expression):
-            raise InputError(f"{name} has {shown(rule)}: rules are needed, such as field('age') >= 18.")
+            raise InputError(
+                f"{name} has {shown(rule)}: rules are needed, such as field('age') >= 18.",
+                argument=name,
+                code="wrong_type",
+            )
     return given

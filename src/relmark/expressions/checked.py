@@ -46,7 +46,11 @@ class CheckedDefinition:
 def opened(make: type[Definition], body: Any, schema: Schema | None, limits: Limits) -> tuple[Any, dict[str, Any]]:
     """Return a body as it was parsed, and its content without the envelope; what is neither is a DefinitionError."""
     if schema is not None and not isinstance(schema, Schema):
-        raise InputError(f"schema is {shown(schema)}: a Schema is needed, such as base.schema().")
+        raise InputError(
+            f"schema is {shown(schema)}: a Schema is needed, such as base.schema().",
+            argument="schema",
+            code="wrong_type",
+        )
     if isinstance(body, (str, bytes)):
         body = parse_json(body, limits)
     else:

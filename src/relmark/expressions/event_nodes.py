@@ -113,7 +113,11 @@ class Sequence(Expression):
     def __attrs_post_init__(self) -> None:
         """Check the number of steps and the lengths of time."""
         if len(self.steps) < 2:
-            raise InputError(f"sequence has {len(self.steps)} step(s): at least two are needed.")
+            raise InputError(
+                f"sequence has {len(self.steps)} step(s): at least two are needed.",
+                argument="steps",
+                code="wrong_value",
+            )
         if self.within is not None:
             duration("within", self.within)
         if self.recent is not None:
@@ -123,7 +127,9 @@ class Sequence(Expression):
             if self.within is not None and duration("within", self.within) < least:
                 raise InputError(
                     f"apart is {self.apart}, and {len(self.steps)} steps do not fit into within {self.within}: nobody "
-                    "could ever qualify."
+                    "could ever qualify.",
+                    argument="apart",
+                    code="conflicting_arguments",
                 )
 
 
@@ -145,12 +151,18 @@ class NotFollowedBy(Expression):
         """Check the two durations."""
         duration("within", self.within)
         if self.recent is not None and duration("recent", self.recent) <= duration("within", self.within):
-            raise InputError(f"recent is {self.recent}, not above within {self.within}: nobody could ever qualify.")
+            raise InputError(
+                f"recent is {self.recent}, not above within {self.within}: nobody could ever qualify.",
+                argument="recent",
+                code="conflicting_arguments",
+            )
 
 
 def _named(value: object, argument: str = "of") -> None:
     if value is None:
         return
     if not isinstance(value, str) or not value:
-        raise InputError(f"{argument} is {shown(value)}: the name of a property is needed.")
+        raise InputError(
+            f"{argument} is {shown(value)}: the name of a property is needed.", argument=argument, code="wrong_type"
+        )
     plain_text(argument, value)

@@ -114,6 +114,11 @@ def _defined(limits: Limits) -> dict[str, Any]:
     }
     return {
         "values": {"type": "array", "maxItems": limits.members, "items": plain["literal"]},
+        "ids": {
+            "type": "array",
+            "maxItems": limits.members,
+            "items": {"type": ["integer", "string"], "minLength": 1, "maxLength": limits.string},
+        },
         "operand": {
             "if": {"type": "object", "required": ["op"]},
             "then": expression,

@@ -73,11 +73,15 @@ def check_on_data(
     no such events. `notes_on_data` tells of them.
     """
     if not isinstance(base, CustomerBase):
-        raise InputError(f"base is {shown(base)}: a CustomerBase is needed, which holds customers and events.")
+        raise InputError(
+            f"base is {shown(base)}: a CustomerBase is needed, which holds customers and events.",
+            argument="base",
+            code="wrong_type",
+        )
     found = (rule_problems if rule else problems)(expression, base.schema(), path=path, segments=segments)
     for problem in found:
         if problem.code == "unknown_field":
-            raise MissingColumnError(f"{problem.message} {problem.hint}".rstrip())
+            raise MissingColumnError(f"{problem.message} {problem.hint}".rstrip(), argument="expression")
         if problem.code not in _SOFT:
             raise problem.error()
 
@@ -94,7 +98,11 @@ class _Checker:
 
     def __init__(self, schema: Schema, segments: Collection[str] | None) -> None:
         if not isinstance(schema, Schema):
-            raise InputError(f"schema is {shown(schema)}: a Schema is needed, such as base.schema().")
+            raise InputError(
+                f"schema is {shown(schema)}: a Schema is needed, such as base.schema().",
+                argument="schema",
+                code="wrong_type",
+            )
         self.schema = schema
         self.segments = segments
         self.problems: list[Problem] = []

@@ -18,15 +18,28 @@ from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.time import aware, instant
 
-__all__ = ["LiteralValue", "literal_kind", "literal_value", "moment_value", "plain_text", "sorted_values", "words"]
+__all__ = [
+    "EXACT",
+    "LARGEST",
+    "LiteralValue",
+    "literal_kind",
+    "literal_value",
+    "moment_value",
+    "plain_text",
+    "sorted_values",
+    "words",
+]
 
 LiteralValue: TypeAlias = bool | int | float | str | date | datetime
-_WHOLE = 2**53
-_LARGEST = 2**63 - 1
+EXACT = 2**53
+LARGEST = 2**63 - 1
 
 
-def literal_value(value: Any, name: str = "value") -> LiteralValue:
-    """Return the one plain value that stands for what a caller gave."""
+def literal_value(value: Any, name: str = "value", *, whole: int = EXACT) -> LiteralValue:
+    """Return the one plain value that stands for what a caller gave; whole numbers go up to `whole`.
+
+    Numbers are compared as float64, which would take a whole number beyond 2**53 for its neighbors.
+    """
     if isinstance(value, np.datetime64):
         return moment_value(value, name)
     if isinstance(value, np.generic):
@@ -36,39 +49,66 @@ def literal_value(value: Any, name: str = "value") -> LiteralValue:
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
-        if abs(value) > _LARGEST:
-            raise InputError(f"{name} is {shown(value)}: integers from -(2**63 - 1) to 2**63 - 1 are allowed.")
+        if abs(value) > whole:
+            known = "2**63 - 1" if whole == LARGEST else "2**53, exact in float64,"
+            raise InputError(
+                f"{name} is {shown(value)}: whole numbers up to {known} are allowed.",
+                argument=name,
+                code="too_large_number",
+                hint="Keep longer ids as texts." if whole == LARGEST else "Keep such ids as texts, or give a float.",
+            )
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise InputError(f"{name} is {value}: a finite number is needed. Use is_null() to find missing values.")
-        return int(value) if value == int(value) and abs(value) <= _WHOLE else value
+            raise InputError(
+                f"{name} is {value}: a finite number is needed.",
+                argument=name,
+                code="not_finite",
+                hint="Use is_null() to find missing values.",
+            )
+        return int(value) if value == int(value) and abs(value) <= EXACT else value
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise InputError(f"{name} is {value}, which has no time zone: give an aware datetime.")
+            raise InputError(
+                f"{name} is {value}, which has no time zone: give an aware datetime.",
+                argument=name,
+                code="no_time_zone",
+            )
         return aware(instant(value, name=name))
     if isinstance(value, date):
         return value
     if value is None:
-        raise InputError(f"{name} is None: use is_null() or not_null() to test for missing values.")
+        raise InputError(
+            f"{name} is None: use is_null() or not_null() to test for missing values.",
+            argument=name,
+            code="missing_value",
+        )
     if isinstance(value, timedelta):
         raise InputError(
-            f"{name} is a duration: compare days_since_last() with a number; durations go to within= and older_than()."
+            f"{name} is a duration: compare days_since_last() with a number; durations go to within= and older_than().",
+            argument=name,
+            code="wrong_type",
         )
     raise InputError(
-        f"{name} is {shown(value)}: a number, a text, True or False, a date or an aware datetime is needed."
+        f"{name} is {shown(value)}: a number, a text, True or False, a date or an aware datetime is needed.",
+        argument=name,
+        code="wrong_type",
     )
 
 
 def plain_text(name: str, value: str) -> str:
     """Return a text that every form can hold: no half of a surrogate pair, no NUL (arrays drop it at an end)."""
     if "\0" in value:
-        raise InputError(f"{name} is {shown(value)}, with a NUL character: remove it.")
+        raise InputError(f"{name} is {shown(value)}, with a NUL character: remove it.", argument=name, code="bad_text")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise InputError(f"{name} has half of a surrogate pair, which is no character: remove it.") from None
+            raise InputError(
+                f"{name} has half of a surrogate pair, which is no character: remove it.",
+                argument=name,
+                code="bad_text",
+            ) from None
     return value
 
 
@@ -80,7 +120,7 @@ def moment_value(value: Any, name: str = "value") -> date | datetime:
         return value
     if isinstance(value, np.datetime64) and np.datetime_data(value.dtype)[0] in {"Y", "M", "W", "D"}:
         if np.isnat(value):
-            raise InputError(f"{name} is NaT: a date or an instant is needed.")
+            raise InputError(f"{name} is NaT: a date or an instant is needed.", argument=name, code="missing_value")
         return value.astype("M8[D]").item()  # type: ignore[no-any-return]
     if isinstance(value, str) and len(value) == 10:
         instant(value, name=name)
@@ -99,14 +139,18 @@ def literal_kind(value: LiteralValue) -> str:
     return "instant" if isinstance(value, datetime) else "date"
 
 
-def sorted_values(values: Iterable[Any], name: str = "values") -> tuple[LiteralValue, ...]:
+def sorted_values(values: Iterable[Any], name: str = "values", *, whole: int = EXACT) -> tuple[LiteralValue, ...]:
     """Return values of one kind, each once, ascending."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is {shown(values)}: a list or set of values is needed.")
-    plain = [literal_value(value, name) for value in values]
+        raise InputError(
+            f"{name} is {shown(values)}: a list or set of values is needed.", argument=name, code="wrong_type"
+        )
+    plain = [literal_value(value, name, whole=whole) for value in values]
     kinds = {literal_kind(value) for value in plain}
     if len(kinds) > 1:
-        raise InputError(f"{name} mixes {' and '.join(sorted(kinds))}: give values of one kind.")
+        raise InputError(
+            f"{name} mixes {' and '.join(sorted(kinds))}: give values of one kind.", argument=name, code="mixed_types"
+        )
     return tuple(sorted(set(plain)))
 
 
@@ -115,7 +159,9 @@ def words(values: str | Iterable[str], name: str = "values") -> tuple[str, ...]:
     given = (values,) if isinstance(values, str) else values
     plain = sorted_values(given, name)
     if not plain:
-        raise InputError(f"{name} is empty: give at least one text.")
+        raise InputError(f"{name} is empty: give at least one text.", argument=name, code="empty")
     if not all(isinstance(value, str) and value for value in plain):
-        raise InputError(f"{name} has {shown(plain[0])}: texts that are not empty are needed.")
+        raise InputError(
+            f"{name} has {shown(plain[0])}: texts that are not empty are needed.", argument=name, code="wrong_value"
+        )
     return plain  # type: ignore[return-value]

@@ -253,7 +253,11 @@ class DateWindow(Expression):
         duration(f"{self.op}()", self.duration)
         side = {"anniversary": "upcoming", "past_anniversary": "past"}.get(self.op)
         if side and (self.duration % timedelta(days=1) or self.duration > timedelta(days=365)):
-            raise InputError(f"anniversary({side}={self.duration}): whole days from 1 to 365 are needed.")
+            raise InputError(
+                f"anniversary({side}={self.duration}): whole days from 1 to 365 are needed.",
+                argument=side,
+                code="wrong_value",
+            )
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -361,13 +365,13 @@ EVENT_NODES = (
 
 def _named(what: str, value: object) -> None:
     if not isinstance(value, str) or not value:
-        raise InputError(f"{what}({shown(value)}): a name is needed.")
+        raise InputError(f"{what}({shown(value)}): a name is needed.", argument="name", code="wrong_type")
     plain_text(what, value)
 
 
 def _flag(name: str, value: object) -> None:
     if not isinstance(value, bool):
-        raise InputError(f"{name} is {shown(value)}: True or False is needed.")
+        raise InputError(f"{name} is {shown(value)}: True or False is needed.", argument=name, code="wrong_type")
 
 
 def _checked(_: object) -> None:

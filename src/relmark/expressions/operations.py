@@ -35,7 +35,7 @@ def _operations() -> dict[str, Operation]:
         "prop": Operation(nodes.Prop, {"name": "name"}, {}),
         "segment": Operation(nodes.SegmentRef, {"name": "name"}, {}),
         "everyone": Operation(lambda: builders.everyone, {}, {}),
-        "ids": Operation(builders.ids, {"values": "values"}, {}),
+        "ids": Operation(builders.ids, {"values": "ids"}, {}),
         "sample": Operation(builders.sample, {"percent": "number", "salt": "name"}, {}),
         "fill": Operation(lambda arg, value: arg.fill(value), {"arg": "expression", "value": "literal"}, {}),
         "age": Operation(nodes.Age, {"arg": "expression"}, {}),
@@ -108,7 +108,9 @@ def _two(kind: type[nodes.Compare | nodes.Arithmetic], op: str) -> Callable[...,
 def _matcher(op: str) -> Callable[..., Expression]:
     def build(arg: Expression, values: list[str], casefold: bool = False) -> Expression:
         if op in {"contains", "startswith", "endswith", "like"} and len(values) != 1:
-            raise InputError(f"{op} has {len(values)} values: exactly one is needed.")
+            raise InputError(
+                f"{op} has {len(values)} values: exactly one is needed.", argument="args", code="wrong_length"
+            )
         return arg._matches(op, values, casefold)  # noqa: SLF001
 
     return build

@@ -65,10 +65,16 @@ class Expression:
         kinds = [literal_kind(end) for end in ends]
         if kinds[0] != kinds[1] or kinds[0] in {"text", "boolean"}:
             raise InputError(
-                f"between({shown(low)}, {shown(high)}): two numbers, two dates or two instants are needed."
+                f"between({shown(low)}, {shown(high)}): two numbers, two dates or two instants are needed.",
+                argument="low",
+                code="wrong_type",
             )
         if ends[0] > ends[1]:  # type: ignore[operator]
-            raise InputError(f"between({shown(low)}, {shown(high)}): the first is above the second, so nothing fits.")
+            raise InputError(
+                f"between({shown(low)}, {shown(high)}): the first is above the second, so nothing fits.",
+                argument="low",
+                code="conflicting_arguments",
+            )
         return nodes.Between(self, nodes.Literal(ends[0]), nodes.Literal(ends[1]))
 
     def is_in(self, values: Iterable[Any]) -> Expression:
@@ -131,7 +137,9 @@ class Expression:
 
     def _matches(self, op: str, values: str | Iterable[str], casefold: bool) -> Expression:
         if not isinstance(casefold, bool):
-            raise InputError(f"casefold is {shown(casefold)}: True or False is needed.")
+            raise InputError(
+                f"casefold is {shown(casefold)}: True or False is needed.", argument="casefold", code="wrong_type"
+            )
         return nodes.Matches(op, self, words(values, f"{op}()"), casefold)
 
     # Dates
@@ -162,7 +170,11 @@ class Expression:
         Today is one of the days of either; one of the two is given.
         """
         if (upcoming is None) == (past is None):
-            raise InputError("anniversary() takes one of upcoming= and past=, such as anniversary(past=days(7)).")
+            raise InputError(
+                "anniversary() takes one of upcoming= and past=, such as anniversary(past=days(7)).",
+                argument="upcoming",
+                code="conflicting_arguments",
+            )
         if past is not None:
             return nodes.DateWindow("past_anniversary", self, past)
         assert upcoming is not None
@@ -228,18 +240,29 @@ class Expression:
 
     def __bool__(self) -> NoReturn:
         raise InputError(
-            f"{self!r} is a rule, not yet true or false. Combine rules with & | ~ and put each comparison in "
-            "parentheses, instead of and, or, not; instead of low <= x <= high write x.between(low, high)."
+            f"{self!r} is a rule, not yet true or false.",
+            argument="low",
+            code="not_value",
+            hint=(
+                "Combine rules with & | ~ and put each comparison in "
+                "parentheses, instead of and, or, not; instead of low <= x <= high write x.between(low, high)."
+            ),
         )
 
     def __contains__(self, item: object) -> NoReturn:
-        raise InputError(f"{item!r} in {self!r} cannot be a rule: write .contains({item!r}) or .is_in([...]).")
+        raise InputError(
+            f"{item!r} in {self!r} cannot be a rule: write .contains({item!r}) or .is_in([...]).", code="not_rule"
+        )
 
     def __iter__(self) -> NoReturn:
-        raise InputError(f"{self!r} is a rule and has no items.")
+        raise InputError(f"{self!r} is a rule and has no items.", code="not_value")
 
     def __round__(self, digits: int | None = None) -> NoReturn:
-        raise InputError(f"{self!r} is not a number yet, and rules do not round: compare with a bound instead.")
+        raise InputError(
+            f"{self!r} is not a number yet, and rules do not round: compare with a bound instead.",
+            argument="digits",
+            code="not_value",
+        )
 
     # Forms
 
@@ -254,6 +277,29 @@ class Expression:
         from relmark.expressions.text_writer import expression_text
 
         return expression_text(self)
+
+    def to_words(self, phrases: Mapping[str, Any] | None = None) -> str:
+        """Return the expression in words: in English, or in the language of a mapping of phrases.
+
+        Parameters
+        ----------
+        phrases : mapping, optional
+            Such as `relmark.expressions.phrases.RUSSIAN`, `UKRAINIAN`, or one of your own; what it leaves out is said
+            in English.
+
+        Examples
+        --------
+        >>> from relmark import days, event, field
+        >>> from relmark.expressions.phrases import RUSSIAN
+        >>> rule = (field("city") == "Omsk") & (event("purchase").count(within=days(30)) >= 2)
+        >>> print(rule.to_words())
+        city is "Omsk" and at least 2 "purchase" events in the last 30 days
+        >>> print(rule.to_words(RUSSIAN))
+        поле «city» равняется «Omsk» и не меньше 2 событий «purchase» за последние 30 дней
+        """
+        from relmark.expressions.words import words_of
+
+        return words_of(self, phrases)
 
     def to_dict(self) -> Any:
         """Return the JSON-ready form: a plain value, or an object with its ``op``."""
@@ -320,7 +366,11 @@ def as_expression(value: object) -> Expression:
     if isinstance(value, Expression):
         return value
     if isinstance(value, Selection):
-        raise InputError(f"{value!r} names events and is no value yet: say .count(), .sum() or .days_since_last().")
+        raise InputError(
+            f"{value!r} names events and is no value yet: say .count(), .sum() or .days_since_last().",
+            argument="value",
+            code="not_value",
+        )
     return nodes.Literal(literal_value(value))
 
 
@@ -330,7 +380,7 @@ def _rule(value: object, sign: str) -> Expression:
     from relmark.expressions.selection import Selection
 
     hint = "say .exists() of these events" if isinstance(value, Selection) else "put each comparison in parentheses"
-    raise InputError(f"{shown(value)} stands beside {sign}, which combines rules: {hint}.")
+    raise InputError(f"{shown(value)} stands beside {sign}, which combines rules: {hint}.", code="not_rule")
 
 
 def _flat(kind: type[nodes.And | nodes.Or], *args: Expression) -> tuple[Expression, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.errors import DefinitionError, InputError, definition_error
 
 __all__ = ["Problem"]
 
@@ -31,11 +31,10 @@ class Problem:
     hint: str = ""
 
     @classmethod
-    def of(cls, error: InputError, path: str = "$") -> Problem:
-        """Return what an error says, at its own place, or at `path` where it names none."""
-        if isinstance(error, DefinitionError):
-            return cls(error.path, error.code, error.message, error.hint)
-        return cls(path, "wrong_value", str(error))
+    def of(cls, error: InputError, path: str = "$", keys: object = None) -> Problem:
+        """Return what an error says at its own place; where it has none, at `path`, or under it at one of `keys`."""
+        told = definition_error(error, path, keys)
+        return cls(told.path, told.code, told.message, told.hint)
 
     def to_dict(self) -> dict[str, str]:
         """Return the problem as JSON-ready values."""

@@ -132,7 +132,11 @@ class Program:
         found = self._call(person, person.as_of if at is None else at)
         if found is None or found.__class__ is bool:
             return found
-        raise InputError(f"{self.expression!r} is {found!r}, and a rule is needed: compare it with something.")
+        raise InputError(
+            f"{self.expression!r} is {found!r}, and a rule is needed: compare it with something.",
+            argument="rule",
+            code="not_rule",
+        )
 
     def value(self, person: Person, at: int | None = None) -> Any:
         """Return the value for a person: a float, str, bool, date, aware datetime or frozenset, None for unknown."""
@@ -194,7 +198,11 @@ class _Compiler:
             value = call(who, at)
             if value is None or value.__class__ is bool:
                 return value
-            raise InputError(f"{node!r} is {value!r}, and true or false is needed: compare it with something.")
+            raise InputError(
+                f"{node!r} is {value!r}, and true or false is needed: compare it with something.",
+                argument="rule",
+                code="not_rule",
+            )
 
         return checked
 
@@ -277,7 +285,7 @@ class _Compiler:
             )
         if name in self.open:
             raise DefinitionError(
-                f"segments refer to each other in a circle: {' > '.join([*self.open, name])}.", code="cycle"
+                f"segments refer to each other in a circle: {' > '.join([*self.open, name])}.", code="circle"
             )
         self.open.append(name)
         call = self.rule(self.segments[name])
@@ -340,7 +348,11 @@ def _at_least(n: int, args: list[Call]) -> Call:
 
 def _known_id(who: Person, what: str) -> int | str:
     if who.id is None:
-        raise InputError(f"{what} asks who the customer is, and neither a customer nor an event says it: give one.")
+        raise InputError(
+            f"{what} asks who the customer is, and neither a customer nor an event says it: give one.",
+            argument="customer",
+            code="missing_argument",
+        )
     return who.id
 
 

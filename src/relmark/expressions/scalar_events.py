@@ -140,7 +140,11 @@ def aggregate(node: nodes.Aggregate, find: Finder, zone: Zone) -> Call:
 
     def checked(value: Any) -> Any:
         if numeric and value is not None and value.__class__ is not float:
-            raise InputError(f"{node!r}: property {node.of!r} is {value!r}, and {node.op} needs numbers.")
+            raise InputError(
+                f"{node!r}: property {node.of!r} is {value!r}, and {node.op} needs numbers.",
+                argument="rule",
+                code="wrong_type",
+            )
         return value
 
     def call(who: Person, at: int) -> Value:

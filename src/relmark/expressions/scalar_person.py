@@ -138,10 +138,18 @@ class Person:
             An event belongs to somebody else, or is no event.
         """
         if customer is not None and not isinstance(customer, Customer):
-            raise InputError(f"customer is {shown(customer)}: a Customer, or None, is needed.")
+            raise InputError(
+                f"customer is {shown(customer)}: a Customer, or None, is needed.",
+                argument="customer",
+                code="wrong_type",
+            )
         given: object = events
         if not isinstance(given, Iterable) or isinstance(given, (str, bytes, Mapping)):
-            raise InputError(f"events is {shown(events)}: a list of Events of one customer is needed, [] for none.")
+            raise InputError(
+                f"events is {shown(events)}: a list of Events of one customer is needed, [] for none.",
+                argument="events",
+                code="wrong_type",
+            )
         who = None if customer is None else customer.id
         groups: dict[str, list[Event]] = {}
         for event in events:
@@ -150,7 +158,9 @@ class Person:
                 if who is not None:
                     raise InputError(
                         f"events has one of customer {shown(plain.customer_id)} among those of {shown(who)}: give the "
-                        "events of one customer."
+                        "events of one customer.",
+                        argument="events",
+                        code="conflicting_arguments",
                     )
                 who = plain.customer_id
             if plain.type in groups:
@@ -169,10 +179,18 @@ class Person:
             The base does not have this customer.
         """
         if isinstance(customer_id, bool) or not isinstance(customer_id, (int, str, np.integer)):
-            raise InputError(f"customer_id is {shown(customer_id)}: an id of the base is needed.")
+            raise InputError(
+                f"customer_id is {shown(customer_id)}: an id of the base is needed.",
+                argument="customer_id",
+                code="wrong_type",
+            )
         row = int(base.find([customer_id])[0])
         if row < 0:
-            raise InputError(f"customer_id is {shown(customer_id)}, whom the base does not have.")
+            raise InputError(
+                f"customer_id is {shown(customer_id)}, whom the base does not have.",
+                argument="customer_id",
+                code="unknown_name",
+            )
         found = base.customer_id[row].item() if isinstance(base.customer_id[row], np.generic) else base.customer_id[row]
         home = base.home_of(found)
         at = base.as_of(as_of).in_zone(home.tz)
@@ -241,7 +259,7 @@ def given_time(at: int, zone: Zone) -> np.datetime64:
 def _event(event: Any) -> Event:
     if isinstance(event, (Event, Purchase, Message, Visit)):
         return event.to_event()
-    raise InputError(f"events has {shown(event)}: Events are needed.")
+    raise InputError(f"events has {shown(event)}: Events are needed.", argument="events", code="wrong_type")
 
 
 def plain_value(name: str, value: Any) -> Value:
@@ -253,11 +271,17 @@ def plain_value(name: str, value: Any) -> Value:
         if value != value:  # noqa: PLR0124  (NaN)
             return None
         if kind is float and math.isinf(value):
-            raise InputError(f"{name} is {value}: a finite number is needed, or None where there is none.")
+            raise InputError(
+                f"{name} is {value}: a finite number is needed, or None where there is none.",
+                argument=name,
+                code="not_finite",
+            )
         try:
             return float(value)
         except OverflowError:
-            raise InputError(f"{name} is {shown(value)}: a number of float64 is needed.") from None
+            raise InputError(
+                f"{name} is {shown(value)}: a number of float64 is needed.", argument=name, code="wrong_type"
+            ) from None
     if isinstance(value, np.datetime64):
         if np.isnat(value):
             return None
@@ -274,13 +298,17 @@ def plain_value(name: str, value: Any) -> Value:
     if isinstance(value, (set, frozenset, list, tuple)):
         for tag in value:
             if not isinstance(tag, str):
-                raise InputError(f"{name} has the tag {shown(tag)}: tags are strings.")
+                raise InputError(
+                    f"{name} has the tag {shown(tag)}: tags are strings.", argument=name, code="wrong_type"
+                )
         return Tags(value)
     if hasattr(value, "as_integer_ratio"):
         return plain_value(name, float(value))
     raise InputError(
         f"{name} is {shown(value)}: a number, a string, True, False, a date, an aware time or a set of strings is "
-        "needed."
+        "needed.",
+        argument=name,
+        code="wrong_type",
     )
 
 

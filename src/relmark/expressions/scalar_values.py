@@ -72,7 +72,11 @@ def plain_literal(value: LiteralValue) -> Any:
 
 def _refuse(node: Expression, value: Any, needed: str) -> InputError:
     """Return the error of a value that has not the kind that a test is about."""
-    return InputError(f"{node!r} meets {value!r}, a value of kind {kind_of(value)!r}, where {needed} is needed.")
+    return InputError(
+        f"{node!r} meets {value!r}, a value of kind {kind_of(value)!r}, where {needed} is needed.",
+        argument="rule",
+        code="wrong_type",
+    )
 
 
 # Values
@@ -208,7 +212,7 @@ def _against(node: Expression, left: Call, op: str, value: LiteralValue, zone: Z
     test, bound = _TESTS[op], plain_literal(value)
     kind = bound.__class__
     if kind is bool and op not in {"eq", "ne"}:
-        raise InputError(f"{node!r}: booleans compare with == and != only.")
+        raise InputError(f"{node!r}: booleans compare with == and != only.", argument="rule", code="wrong_type")
 
     def call(who: Any, at: int) -> bool | None:
         a = left(who, at)

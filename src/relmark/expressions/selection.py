@@ -68,10 +68,18 @@ class Window:
             if value is not None:
                 check_span(name, value)
         if self.during is not None and not isinstance(self.during, Period):
-            raise InputError(f"during is {shown(self.during)}: a period is needed, such as period('month', -1).")
+            raise InputError(
+                f"during is {shown(self.during)}: a period is needed, such as period('month', -1).",
+                argument="during",
+                code="wrong_type",
+            )
         both = (self.since, self.until)
         if type(self.since) is type(self.until) and None not in both and _later(*both):
-            raise InputError(f"since {self.since} is after until {self.until}: the window is empty.")
+            raise InputError(
+                f"since {self.since} is after until {self.until}: the window is empty.",
+                argument="since",
+                code="conflicting_arguments",
+            )
 
     @property
     def back(self) -> tuple[Span, ...]:
@@ -108,9 +116,17 @@ class Window:
         """Return the window of the words that an aggregate takes."""
         if between is not None:
             if since is not None or until is not None:
-                raise InputError("between= is since= and until= together: give one or the other.")
+                raise InputError(
+                    "between= is since= and until= together: give one or the other.",
+                    argument="between",
+                    code="conflicting_arguments",
+                )
             if isinstance(between, str) or len(between) != 2:
-                raise InputError(f"between is {shown(between)}: a pair of instants or dates is needed.")
+                raise InputError(
+                    f"between is {shown(between)}: a pair of instants or dates is needed.",
+                    argument="between",
+                    code="wrong_type",
+                )
             since, until = between
         return cls(
             within,
@@ -144,7 +160,11 @@ class Selection:
     def __attrs_post_init__(self) -> None:
         """Check the names and that the predicate is about events alone."""
         if self.any_type == bool(self.types) or any(name == "" or not isinstance(name, str) for name in self.types):
-            raise InputError(f"event({', '.join(map(shown, self.types))}): names of event types are needed.")
+            raise InputError(
+                f"event({', '.join(map(shown, self.types))}): names of event types are needed.",
+                argument="event",
+                code="wrong_value",
+            )
         object.__setattr__(self, "types", tuple(sorted({plain_text("event", name) for name in self.types})))
         if self.where is not None:
             _about_events(self.where)
@@ -240,18 +260,26 @@ class Selection:
         `recent` bounds how long ago it was: an abandoned basket of last year is no news.
         """
         if not isinstance(then, Selection):
-            raise InputError(f"not_followed_by({shown(then)}): events are needed, such as event('purchase').")
+            raise InputError(
+                f"not_followed_by({shown(then)}): events are needed, such as event('purchase').",
+                argument="not_followed_by",
+                code="wrong_type",
+            )
         return nodes.NotFollowedBy(self, then, within, recent)
 
     def _aggregate(self, op: str, of: str | Expression | None, window: WindowArgs) -> Expression:
         known = tuple(WindowArgs.__annotations__)
         for name in window:
             if name not in known:
-                raise InputError(f"{op}() has no argument {name!r}; a window takes {', '.join(known)}.")
+                raise InputError(
+                    f"{op}() has no argument {name!r}; a window takes {', '.join(known)}.",
+                    argument="window",
+                    code="unknown_name",
+                )
         if isinstance(of, nodes.Prop):
             of = of.name
         if of is not None and (not isinstance(of, str) or not of):
-            raise InputError(f"{op}({shown(of)}): the name of a property is needed.")
+            raise InputError(f"{op}({shown(of)}): the name of a property is needed.", argument="of", code="wrong_type")
         return nodes.Aggregate(op, self, of, Window.of(**window))
 
     def __repr__(self) -> str:
@@ -263,7 +291,8 @@ class Selection:
     def _no_value(self, *_: object) -> NoReturn:
         raise InputError(
             f"{self!r} names events and is no value yet: say which figure you mean, such as "
-            ".count(within=days(30)) >= 2, .exists(), .sum() or .days_since_last()."
+            ".count(within=days(30)) >= 2, .exists(), .sum() or .days_since_last().",
+            code="not_value",
         )
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_value
@@ -278,12 +307,18 @@ def _later(since: object, until: object) -> bool:
 def _about_events(where: object) -> None:
     """Raise where a predicate over events asks for anything but events' properties."""
     if not isinstance(where, Expression):
-        raise InputError(f"where is {shown(where)}: a rule over prop(...) is needed, such as prop('sku') == 'a'.")
+        raise InputError(
+            f"where is {shown(where)}: a rule over prop(...) is needed, such as prop('sku') == 'a'.",
+            argument="where",
+            code="wrong_type",
+        )
     for node in nodes_of(where):
         if not isinstance(node, nodes.EVENT_NODES):
             raise InputError(
                 f"where= is about one event, and {type(node).__name__} ({shown(node)}) is about a customer at an "
-                "instant: use prop('name') and fixed values inside it, and combine it with other rules outside."
+                "instant: use prop('name') and fixed values inside it, and combine it with other rules outside.",
+                argument="where",
+                code="wrong_type",
             )
 
 

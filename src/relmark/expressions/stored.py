@@ -20,7 +20,7 @@ from relmark.core.names import did_you_mean
 from relmark.core.spans import CalendarSpan, Span, parse_span, span_body
 from relmark.core.time import instant, parse_duration
 from relmark.expressions import nodes
-from relmark.expressions.literals import LiteralValue, literal_kind, literal_value, moment_value
+from relmark.expressions.literals import EXACT, LARGEST, LiteralValue, literal_kind, literal_value, moment_value
 from relmark.expressions.operations import OPERATIONS, Operation
 from relmark.expressions.operators import Expression
 from relmark.expressions.periods import Period
@@ -160,10 +160,12 @@ class _Reader:
             return self._unread(arguments, path)
         try:
             return operation.build(**arguments)
-        except LimitError as error:
-            self.fail(path, error.code, error.message, error.hint)
         except InputError as error:
-            self.fail(path, "wrong_value", str(error))
+            self.problems.append(
+                Problem.of(error, path, body)
+                if error.path != "$"
+                else Problem(path, error.code, error.message, error.hint)
+            )
         return self._unread(arguments, path)
 
     @staticmethod
@@ -220,16 +222,16 @@ class _Reader:
     def read_expressions(self, value: Any, path: str) -> list[Expression]:
         return [self.expression(item, f"{path}[{k}]") for k, item in enumerate(self._listed(value, path))]
 
-    def read_literal(self, value: Any, path: str) -> LiteralValue | None:
+    def read_literal(self, value: Any, path: str, whole: int = EXACT) -> LiteralValue | None:
         try:
             if isinstance(value, Mapping):
                 return self._dated(value, path)
             if isinstance(value, (list, tuple)):
                 self.fail(path, "wrong_type", "a list stands where one value is needed.")
                 return None
-            return literal_value(value)
+            return literal_value(value, whole=whole)
         except InputError as error:
-            self.fail(path, "wrong_value", str(error))
+            self.fail(path, error.code, error.message, error.hint)
             return None
 
     def _dated(self, value: Mapping[str, Any], path: str) -> LiteralValue | None:
@@ -247,6 +249,9 @@ class _Reader:
 
     def read_values(self, value: Any, path: str) -> list[LiteralValue | None]:
         return [self.read_literal(item, f"{path}[{k}]") for k, item in enumerate(self._listed(value, path))]
+
+    def read_ids(self, value: Any, path: str) -> list[LiteralValue | None]:
+        return [self.read_literal(item, f"{path}[{k}]", LARGEST) for k, item in enumerate(self._listed(value, path))]
 
     def _listed(self, value: Any, path: str) -> list[Any] | tuple[Any, ...]:
         if isinstance(value, (list, tuple)):
@@ -316,7 +321,7 @@ class _Reader:
         try:
             return Period(**value)
         except InputError as error:
-            self.fail(path, "wrong_value", str(error))
+            self.fail(path, error.code, error.message, error.hint)
             return None
 
     def read_period(self, value: Any, path: str) -> timedelta | str | None:
@@ -357,7 +362,7 @@ class _Reader:
         try:
             return Selection(tuple(types), where, any_type)
         except InputError as error:
-            self.fail(path, "wrong_value", str(error))
+            self.fail(path, error.code, error.message, error.hint)
             return None
 
     def read_selections(self, value: Any, path: str) -> list[Selection | None]:

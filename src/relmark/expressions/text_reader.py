@@ -285,7 +285,7 @@ class _Reader:
             try:
                 frame.values.append(self._applied(sign, frame.values))
             except InputError as error:
-                raise self.fail(start, str(error), code="wrong_value") from None
+                raise self.fail(start, error.message, error.hint, code=error.code) from None
 
     @staticmethod
     def _applied(sign: str, values: list[Any]) -> Any:
@@ -358,7 +358,7 @@ class _Reader:
         try:
             value = frame.call(*frame.items, **frame.named)
         except InputError as error:
-            raise self.fail(frame.start, str(error), code="wrong_value") from None
+            raise self.fail(frame.start, error.message, error.hint, code=error.code) from None
         except TypeError as error:
             raise self.fail(frame.start, f"{frame.name}() does not take these arguments: {error}.") from None
         if _too_long(value, self.limits.years):
@@ -379,4 +379,4 @@ def _rule(value: Any, sign: str) -> Expression:
     hint = (
         "put each comparison in parentheses, or write and, or, not" if sign in {"&", "|", "~"} else "a rule is needed"
     )
-    raise InputError(f"{shown(value)} stands beside {sign!r}, which combines rules: {hint}.")
+    raise InputError(f"{shown(value)} stands beside {sign!r}, which combines rules: {hint}.", code="not_rule")

@@ -52,7 +52,8 @@ def by_panels(
         raise LimitError(
             f"an integral over time would need more than {16 * _MOST_PANELS:,} nodes for row {int(panels.argmax())}: "
             "frequency, the number of purchases asked for, or a parameter is far beyond what customers do. Check the "
-            "unit of time, and give a fit to few customers a prior."
+            "unit of time, and give a fit to few customers a prior.",
+            code="too_large",
         )
     needed = 2 ** np.ceil(np.log2(np.maximum(panels, 1))).astype(np.int64)
     for count in np.unique(needed).tolist():

@@ -114,7 +114,10 @@ class BgBb(PurchaseModel):
         if entries > _MOST_ENTRIES:
             raise InputError(
                 f"T and recency leave {entries:,.0f} times at which these customers may have left, and BG/BB sums over "
-                f"at most {_MOST_ENTRIES:,}. Count in longer periods."
+                f"at most {_MOST_ENTRIES:,}.",
+                argument="summary",
+                code="too_large",
+                hint="Count in longer periods.",
             )
         histories = kernel.Histories.of(x, t, n)
         fitted = fit_parameters(

@@ -182,7 +182,12 @@ class LogNormalPrior:
         for name in given:
             if name not in names:
                 known = ", ".join(names)
-                raise InputError(f"the prior names {name!r}: the model has {known}.{did_you_mean(name, names)}")
+                raise InputError(
+                    f"the prior names {name!r}: the model has {known}.",
+                    argument="prior",
+                    code="unknown_name",
+                    hint=did_you_mean(name, names),
+                )
         mean = np.array(
             [math.log(self.median[name] * scale[i] / start[i]) if name in self.median else 0.0
              for i, name in enumerate(names)]
@@ -265,7 +270,9 @@ def fit_parameters(
     """
     begin, units = np.asarray(start, dtype=np.float64), np.asarray(scale, dtype=np.float64)
     if prior is not None and not isinstance(prior, LogNormalPrior):
-        raise InputError(f"prior is {checks.shown(prior)}: a LogNormalPrior or None is needed.")
+        raise InputError(
+            f"prior is {checks.shown(prior)}: a LogNormalPrior or None is needed.", argument="prior", code="wrong_type"
+        )
     mean, precision = prior.for_model(names, begin, units) if prior is not None else (begin * 0.0, begin * 0.0)
 
     def objective_of(likelihood: Callable[[FloatArray], Terms]) -> Callable[[FloatArray], Terms]:

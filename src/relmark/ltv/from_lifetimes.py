@@ -54,14 +54,20 @@ def from_lifetimes(fitter: Any, unit: str | None = None) -> BgNbd | MbgNbd | Par
     model = next((_MODELS[c.__name__] for c in type(fitter).__mro__ if c.__name__ in _MODELS), None)
     if model is None:
         known = ", ".join(_MODELS)
-        raise InputError(f"fitter is a {type(fitter).__name__}: one of {known} is needed.")
+        raise InputError(
+            f"fitter is a {type(fitter).__name__}: one of {known} is needed.", argument="fitter", code="wrong_type"
+        )
     parameters = getattr(fitter, "params_", None)
     if parameters is None:
-        raise InputError("fitter has no params_: fit it first.")
+        raise InputError("fitter has no params_: fit it first.", argument="fitter", code="missing_argument")
     try:
         values = {name: float(parameters[name]) for name in model.names()}
     except (KeyError, TypeError, ValueError):
-        raise InputError(f"fitter has params_ without {', '.join(model.names())}: fit it first.") from None
+        raise InputError(
+            f"fitter has params_ without {', '.join(model.names())}: fit it first.",
+            argument="fitter",
+            code="missing_argument",
+        ) from None
     if issubclass(model, GammaGamma):
         return GammaGamma(p=values["p"], q=values["q"], v=values["v"])
     return model(**values, unit=unit)  # type: ignore[arg-type]

@@ -94,7 +94,9 @@ class GammaGamma(ParametricModel):
             notes = (f"{weight[free].sum():,.0f} repeat buyers whose mean spend is 0 were left out",)
             x, money, weight = x[~free], money[~free], weight[~free]
         if not len(x):
-            raise NotEnoughDataError("nobody with a positive spend bought twice: Gamma-Gamma can't be fitted.")
+            raise NotEnoughDataError(
+                "nobody with a positive spend bought twice: Gamma-Gamma can't be fitted.", argument="summary"
+            )
         mean = float(np.average(money, weights=weight))
         counts, place = distinct(x)
         counted = weights_by(place, weight, len(counts))
@@ -175,9 +177,17 @@ class GammaGamma(ParametricModel):
 
 def _spend(summary: Any) -> tuple[FloatArray, FloatArray]:
     if not isinstance(summary, (PurchaseSummary, SpendCells)):
-        raise InputError(f"a PurchaseSummary with monetary_value is needed, not {checks.shown(summary)}.")
+        raise InputError(
+            f"a PurchaseSummary with monetary_value is needed, not {checks.shown(summary)}.",
+            argument="summary",
+            code="wrong_type",
+        )
     if summary.monetary_value is None:
-        raise InputError("the summary has no monetary_value: make it from a log whose purchases have values.")
+        raise InputError(
+            "the summary has no monetary_value: make it from a log whose purchases have values.",
+            argument="summary",
+            code="missing_argument",
+        )
     x: FloatArray = summary.frequency
     money = np.where(x > 0, summary.monetary_value, 0.0)
     checks.refuse_rows(
@@ -195,7 +205,9 @@ def _repeat_spend(summary: PurchaseSummary | SpendCells) -> tuple[FloatArray, Fl
     weight = np.ones(len(x)) if summary.weights is None else summary.weights
     again = x > 0
     if not again.any():
-        raise NotEnoughDataError("nobody of these customers bought twice: Gamma-Gamma can't be fitted.")
+        raise NotEnoughDataError(
+            "nobody of these customers bought twice: Gamma-Gamma can't be fitted.", argument="summary"
+        )
     return x[again], money[again], weight[again]
 
 

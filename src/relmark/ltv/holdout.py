@@ -193,5 +193,9 @@ def calibration_table(model: PurchaseModel, held: HoldoutSplit, *, groups: int =
 
 def _expected(model: PurchaseModel, held: HoldoutSplit) -> FloatArray:
     if not isinstance(held, HoldoutSplit):
-        raise InputError(f"held is {checks.shown(held)}: a HoldoutSplit is needed, from split(log, ...).")
+        raise InputError(
+            f"held is {checks.shown(held)}: a HoldoutSplit is needed, from split(log, ...).",
+            argument="held",
+            code="wrong_type",
+        )
     return model.expected_purchases(held.calibration, held.duration)

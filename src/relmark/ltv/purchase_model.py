@@ -39,7 +39,9 @@ def parameter() -> Any:
         found = checks.positive(field.name, value)
         if not _SMALLEST <= found <= 1 / _SMALLEST:
             raise InputError(
-                f"{field.name} is {found:g}: a parameter lies between {_SMALLEST:g} and {1 / _SMALLEST:g}."
+                f"{field.name} is {found:g}: a parameter lies between {_SMALLEST:g} and {1 / _SMALLEST:g}.",
+                argument=field.name,
+                code="wrong_value",
             )
         return found
 
@@ -381,11 +383,15 @@ class PurchaseModel(ParametricModel, ABC):
     def _columns(self, summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return x, t_x and T of a summary in the model's unit."""
         if not isinstance(summary, PurchaseSummary):
-            raise InputError(f"a PurchaseSummary is needed, not {checks.shown(summary)}.")
+            raise InputError(
+                f"a PurchaseSummary is needed, not {checks.shown(summary)}.", argument="summary", code="wrong_type"
+            )
         if self.unit is not None and summary.unit != self.unit:
             raise InputError(
                 f"the model counts in {self.unit}s and the summary in {summary.unit}s: "
-                f"make the summary with unit={self.unit!r}, or fit the model to this one."
+                f"make the summary with unit={self.unit!r}, or fit the model to this one.",
+                argument="summary",
+                code="conflicting_arguments",
             )
         return summary.frequency, summary.recency, summary.T
 
@@ -408,14 +414,20 @@ def _refuse_table(rows: int, columns: int) -> None:
         raise InputError(
             f"n gives a table of {rows:,} rows and {columns:,} numbers, {rows * columns / (1 << 27):,.0f} GiB: give "
             "fewer numbers, or fewer customers at a time (customers alike in frequency, recency and T have one row in "
-            "summary.cells())."
+            "summary.cells()).",
+            argument="n",
+            code="too_large",
         )
 
 
 def _counts(n: int | Iterable[int]) -> npt.NDArray[np.int64]:
     given = list(islice(n, _MOST_NUMBERS + 1)) if isinstance(n, Iterable) else [n]
     if not given:
-        raise InputError("n is empty: give one number of purchases or more.")
+        raise InputError("n is empty: give one number of purchases or more.", argument="n", code="empty")
     if len(given) > _MOST_NUMBERS:
-        raise InputError(f"n has more than {_MOST_NUMBERS:,} numbers of purchases: give those of interest, range(20).")
+        raise InputError(
+            f"n has more than {_MOST_NUMBERS:,} numbers of purchases: give those of interest, range(20).",
+            argument="n",
+            code="too_large",
+        )
     return np.array([checks.whole("n", value, low=0, high=_LARGEST_NUMBER) for value in given], dtype=np.int64)

@@ -87,7 +87,9 @@ class ShiftedBetaGeometric(ParametricModel):
         """
         lost, kept = _losses(customers)
         if not lost.any():
-            raise NotEnoughDataError("nobody left: the chance to leave can't be told. Observe for longer.")
+            raise NotEnoughDataError(
+                "nobody left: the chance to leave can't be told.", argument="customers", hint="Observe for longer."
+            )
         fitted = fit_parameters(
             "shifted beta-geometric",
             cls.names(),
@@ -167,7 +169,9 @@ def _cohorts(customers: Any) -> tuple[bool, list[FloatArray]]:
     if isinstance(customers, (str, bytes, Mapping)) or not hasattr(customers, "__len__"):
         raise InputError(
             f"customers is {checks.shown(customers)}: give how many of one cohort are left at the start of each "
-            "period, such as [1000, 869, 743], or a list of such."
+            "period, such as [1000, 869, 743], or a list of such.",
+            argument="customers",
+            code="wrong_type",
         )
     table = checks.array_of("customers", customers) if hasattr(customers, "__array__") else customers
     nested = len(table) > 0 and np.ndim(table[0]) > 0
@@ -186,7 +190,9 @@ def _losses(customers: Any) -> tuple[FloatArray, FloatArray]:
     nested, cohorts = _cohorts(customers)
     longest = max((len(cohort) for cohort in cohorts), default=0)
     if longest < 2:
-        raise NotEnoughDataError("two numbers at least are needed: who began, and who was left after one period.")
+        raise NotEnoughDataError(
+            "two numbers at least are needed: who began, and who was left after one period.", argument="customers"
+        )
     lost, kept = np.zeros(longest - 1), np.zeros(longest)
     for row, cohort in enumerate(cohorts):
         drop = -np.diff(cohort)
@@ -195,7 +201,9 @@ def _losses(customers: Any) -> tuple[FloatArray, FloatArray]:
             which = f" of cohort {row}" if nested else ""
             raise InputError(
                 f"customers{which} rises to {cohort[place]:g} at position {place}: give those left of one cohort, "
-                "without newcomers."
+                "without newcomers.",
+                argument="customers",
+                code="wrong_value",
             )
         lost[: len(drop)] += drop
         kept[len(cohort) - 1] += cohort[-1]

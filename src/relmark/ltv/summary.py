@@ -144,7 +144,11 @@ class PurchaseSummary(ColumnarResult):
     def spend_cells(self) -> SpendCells:
         """Return the distinct rows of (frequency, monetary_value) of the repeat buyers with their weights."""
         if self.monetary_value is None:
-            raise InputError("the summary has no monetary_value: make it from a log whose purchases have values.")
+            raise InputError(
+                "the summary has no monetary_value: make it from a log whose purchases have values.",
+                argument="summary",
+                code="missing_argument",
+            )
         again = self.frequency > 0
         (x, money), total, _ = unique_rows(
             [self.frequency[again], self.monetary_value[again]],
@@ -165,7 +169,11 @@ class PurchaseSummary(ColumnarResult):
         if not isinstance(other, PurchaseSummary):
             return NotImplemented
         if self.unit != other.unit:
-            raise InputError(f"one summary counts in {self.unit}s, the other in {other.unit}s: give both one unit.")
+            raise InputError(
+                f"one summary counts in {self.unit}s, the other in {other.unit}s: give both one unit.",
+                argument="other",
+                code="not_mergeable",
+            )
         has_ids = self.customer_id is not None and other.customer_id is not None
         names = [*(("customer_id",) if has_ids else ()), "frequency", "recency", "T", "monetary_value"]
         columns: dict[str, Any] = {
@@ -251,7 +259,11 @@ def unit_days(unit: str | None, what: str) -> float:
     """Return the days in a unit of time, or raise where the unit has no length."""
     if unit is None or unit not in UNIT_DAYS:
         said = "has no unit of time" if unit is None else f"counts in {unit}s, which have no length in days"
-        raise InputError(f"{what} {said}: give a number instead of a timedelta, or set unit= to day, week or month.")
+        raise InputError(
+            f"{what} {said}: give a number instead of a timedelta, or set unit= to day, week or month.",
+            argument="unit",
+            code="missing_argument",
+        )
     return UNIT_DAYS[unit]
 
 
@@ -281,11 +293,16 @@ def _refuse_scale(name: str, values: FloatArray, remedy: str) -> None:
 def need_repeat_buyers(summary: PurchaseSummary, model: str) -> None:
     """Raise where nobody bought twice: then no model knows how often people buy."""
     if not isinstance(summary, PurchaseSummary):
-        raise InputError(f"a PurchaseSummary is needed to fit {model}, not {checks.shown(summary)}.")
+        raise InputError(
+            f"a PurchaseSummary is needed to fit {model}, not {checks.shown(summary)}.",
+            argument="summary",
+            code="wrong_type",
+        )
     if not (summary.frequency > 0).any():
         raise NotEnoughDataError(
-            f"nobody of these {summary.n_customers:,.0f} customers bought twice: {model} can't be fitted. "
-            "Observe for longer, or check that each purchase has its own day (merge='day' joins those of one day)."
+            f"nobody of these {summary.n_customers:,.0f} customers bought twice: {model} can't be fitted.",
+            argument="summary",
+            hint="Observe for longer, or check that purchases of one person have days of their own.",
         )
 
 

@@ -103,9 +103,17 @@ def cohort_tracking(
     CohortTracking
     """
     if getattr(model, "discrete", True):
-        raise InputError(f"model is {checks.shown(model)}: a model in continuous time is needed, such as BgNbd.")
+        raise InputError(
+            f"model is {checks.shown(model)}: a model in continuous time is needed, such as BgNbd.",
+            argument="model",
+            code="wrong_type",
+        )
     if model.unit is None:
-        raise InputError("the model has no unit: fit it, or make it with unit=, so that ages can be told in it.")
+        raise InputError(
+            "the model has no unit: fit it, or make it with unit=, so that ages can be told in it.",
+            argument="model",
+            code="missing_argument",
+        )
     unit = checks.one_of("unit", unit or model.unit, UNIT_DAYS)
     days = bought_days(data, as_of)
     last = days.last
@@ -116,7 +124,7 @@ def cohort_tracking(
     first_of = days.day[is_first][np.cumsum(is_first) - 1]
     known = first_of <= calibration
     if not known.any():
-        raise InputError("nobody bought by at: there is no cohort to track.")
+        raise InputError("nobody bought by at: there is no cohort to track.", argument="at", code="not_enough_data")
     begin = int(first_of[known].min())
     ends = (
         begin - 1 + np.floor(np.arange(1, (last - begin + 1) / UNIT_DAYS[unit] + 1) * UNIT_DAYS[unit]).astype(np.int64)
@@ -124,7 +132,9 @@ def cohort_tracking(
     ends = ends[ends <= last]
     if not len(ends):
         raise InputError(
-            f"as_of leaves not one full {unit} after the first purchase: take a later day or a shorter unit."
+            f"as_of leaves not one full {unit} after the first purchase: take a later day or a shorter unit.",
+            argument="as_of",
+            code="not_enough_data",
         )
     repeats = np.sort(days.day[known & ~is_first])
     actual = np.searchsorted(repeats, ends, side="right").astype(np.float64)

@@ -137,7 +137,11 @@ def split(data: CustomerBase | Purchases, *, at: Instant, as_of: Instant, unit: 
     checks.one_of("unit", unit, UNIT_DAYS)
     before, whole = bought_days(data, at, "at"), bought_days(data, as_of)
     if whole.last <= before.last:
-        raise InputError(f"as_of is {as_of} and at is {at}: the holdout needs to end on a later day than it begins.")
+        raise InputError(
+            f"as_of is {as_of} and at is {at}: the holdout needs to end on a later day than it begins.",
+            argument="as_of",
+            code="conflicting_arguments",
+        )
     later = whole.day > before.last
     known = np.unique(before.code)
     position = np.full(before.purchases.n_customers, -1, dtype=np.int64)
@@ -189,8 +193,9 @@ def _summarized(bought: Bought, unit: str) -> PurchaseSummary:
     if not len(code):
         there = ", ".join(map(repr, bought.purchases.types)) or "no events"
         raise NotEnoughDataError(
-            f"nobody has a {bought.purchases.type!r} event by {bought.purchases.as_of}: nothing can be summarized. The "
-            f"log has {there}; check as_of, or name the purchases in base.purchases(type=...)."
+            f"nobody has a {bought.purchases.type!r} event by {bought.purchases.as_of}: nothing can be summarized.",
+            argument="bought",
+            hint=f"The log has {there}; check as_of, or name the purchases in base.purchases(type=...).",
         )
     begins = np.empty(len(code), dtype=np.bool_)
     begins[0] = True

@@ -132,12 +132,20 @@ def lifetime_value(
     array([10.84,  2.5 ])
     """
     if not isinstance(model, PurchaseModel):
-        raise InputError(f"model is {checks.shown(model)}: a model of purchases is needed, such as BgNbd.fit(summary).")
+        raise InputError(
+            f"model is {checks.shown(model)}: a model of purchases is needed, such as BgNbd.fit(summary).",
+            argument="model",
+            code="wrong_type",
+        )
     rate = checks.number("annual_rate", annual_rate, low=0.0)
     share = checks.number("margin", margin, low=0.0)
     ahead = summary.horizon(horizon, "horizon")
     if isinstance(ahead, np.ndarray):
-        raise InputError("horizon has one value per customer: give one for all, and look at the figures by step.")
+        raise InputError(
+            "horizon has one value per customer: give one for all, and look at the figures by step.",
+            argument="horizon",
+            code="wrong_shape",
+        )
     now = model.probability_alive(summary)
     amount = spend.expected_spend(summary) if isinstance(spend, GammaGamma) else _amounts(spend, len(summary))
     ends = _ends(summary, ahead, step)
@@ -192,10 +200,17 @@ def _ends(summary: PurchaseSummary, ahead: float, step: Any) -> list[float]:
         return [ahead]
     width = summary.horizon(step, "step")
     if isinstance(width, np.ndarray) or width <= 0:
-        raise InputError(f"step is {checks.shown(step)}: one length of time above zero is needed.")
+        raise InputError(
+            f"step is {checks.shown(step)}: one length of time above zero is needed.",
+            argument="step",
+            code="wrong_value",
+        )
     if ahead / width > _MOST_STEPS:
         raise InputError(
-            f"step gives {ahead / width:,.0f} steps: at most {_MOST_STEPS:,} are allowed. Take a longer one."
+            f"step gives {ahead / width:,.0f} steps: at most {_MOST_STEPS:,} are allowed.",
+            argument="step",
+            code="too_large",
+            hint="Take a longer one.",
         )
     whole = math.floor(ahead / width * (1 + 1e-12))
     ends = [width * (i + 1) for i in range(whole)]
@@ -210,6 +225,8 @@ def _continuous(annual_rate: float, unit: str) -> float:
         return 0.0
     if unit not in UNIT_DAYS:
         raise InputError(
-            f"annual_rate is {annual_rate:g}, but the summary counts in {unit}s, which have no length in days."
+            f"annual_rate is {annual_rate:g}, but the summary counts in {unit}s, which have no length in days.",
+            argument="annual_rate",
+            code="conflicting_arguments",
         )
     return math.log1p(annual_rate) * UNIT_DAYS[unit] / UNIT_DAYS["year"]

@@ -32,8 +32,10 @@ class Catalogue:
         """Refuse what is no table of items."""
         if self.table is not None and not isinstance(self.table, ItemTable):
             raise InputError(
-                f"catalogue is a {type(self.table).__name__}: an ItemTable is needed. Make it by "
-                "ItemTable.from_frame(...)."
+                f"catalogue is a {type(self.table).__name__}: an ItemTable is needed.",
+                argument="catalogue",
+                code="wrong_type",
+                hint="Make it by ItemTable.from_frame(...).",
             )
 
     @cached_property
@@ -45,7 +47,8 @@ class Catalogue:
         if name not in self._columns:
             if self.table is None:
                 raise MissingColumnError(
-                    f"{wanted_by} needs the column {name!r} of the items: give Interactions or recommend a catalogue=."
+                    f"{wanted_by} needs the column {name!r} of the items: give Interactions or recommend a catalogue=.",
+                    argument=wanted_by,
                 )
             places = find_ids("items.item", self.item, self.table.item)
             found = places >= 0
@@ -70,7 +73,11 @@ class Catalogue:
         if column.kind == "empty":
             return np.zeros(len(self.item), dtype=np.bool_)
         if column.kind not in {"text", "tags"}:
-            raise InputError(f"{name}: the column {category.column!r} holds a {column.kind}, and categories are text.")
+            raise InputError(
+                f"{name}: the column {category.column!r} holds a {column.kind}, and categories are text.",
+                argument=name,
+                code="wrong_type",
+            )
         assert column.categories is not None
         place = int(np.searchsorted(column.categories, category.name))
         if place == len(column.categories) or column.categories[place] != category.name:
@@ -88,7 +95,11 @@ class Catalogue:
         """Return the group of each item by the values of a column, -1 where it has none, and how many there are."""
         column = self.column(name, wanted_by)
         if column.kind == "tags":
-            raise InputError(f"{wanted_by}: an item has many tags in {name!r}; one value per item is needed.")
+            raise InputError(
+                f"{wanted_by}: an item has many tags in {name!r}; one value per item is needed.",
+                argument=wanted_by,
+                code="wrong_type",
+            )
         if column.kind == "text":
             assert column.categories is not None
             return column.data.astype(np.int64), len(column.categories)
@@ -113,7 +124,11 @@ class Catalogue:
         if column.kind == "instant":
             return column.data.view(np.int64)
         if column.kind != "date":
-            raise InputError(f"launched_within: the column 'launched' holds a {column.kind}, and dates are needed.")
+            raise InputError(
+                f"launched_within: the column 'launched' holds a {column.kind}, and dates are needed.",
+                argument="launched_within",
+                code="wrong_type",
+            )
         moments = np.full(len(self.item), _NAT)
         known = ~column.missing
         moments[known] = local_midnights(column.data[known].astype(np.int64), self.tz)

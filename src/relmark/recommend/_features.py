@@ -36,20 +36,35 @@ class Features:
 def features_of(source: Any, factors: int, activity: Sequence[str]) -> Features:
     """Return the features of purchases, of a table of customers, or of a mapping of columns."""
     if not isinstance(activity, (list, tuple)) or not all(isinstance(name, str) for name in activity):
-        raise InputError(f"activity is {shown(activity)}: a list of column names is needed, such as ['orders'].")
+        raise InputError(
+            f"activity is {shown(activity)}: a list of column names is needed, such as ['orders'].",
+            argument="activity",
+            code="wrong_type",
+        )
     if isinstance(source, (Interactions, CustomerBase, Purchases)):
         if activity:
-            raise InputError("activity names columns of a table; purchases have their own.")
+            raise InputError(
+                "activity names columns of a table; purchases have their own.",
+                argument="activity",
+                code="conflicting_arguments",
+            )
         return _of_interactions(interactions_of(source), factors)
     if isinstance(source, Mapping):
         columns = dict(source)
         if "customer_id" not in columns:
-            raise InputError("features has no customer_id: give a mapping of customer_id and columns.")
+            raise InputError(
+                "features has no customer_id: give a mapping of customer_id and columns.",
+                argument="features",
+                code="missing_argument",
+            )
         source = CustomerTable.from_columns(**columns)
     if not isinstance(source, CustomerTable):
         raise InputError(
             f"features is a {type(source).__name__}: a CustomerBase, Purchases, Interactions, a CustomerTable or a "
-            "mapping of columns with customer_id is needed. Make a table by CustomerTable.from_frame(frame)."
+            "mapping of columns with customer_id is needed.",
+            argument="features",
+            code="wrong_type",
+            hint="Make a table by CustomerTable.from_frame(frame).",
         )
     return _of_table(source, activity)
 
@@ -58,7 +73,7 @@ def _of_interactions(x: Interactions, factors: int) -> Features:
     own = x.lines
     known = np.unique(own.customer)
     if len(known) == 0:
-        raise NotEnoughDataError("there is no interaction to describe customers by.")
+        raise NotEnoughDataError("there is no interaction to describe customers by.", argument="features")
     counts = history_of(own, weight="purchases")
     lines = counts.lengths[known]
     assert counts.count is not None
@@ -111,14 +126,19 @@ def _tastes(x: Interactions, known: npt.NDArray[Any], factors: int) -> FloatArra
 def _of_table(table: CustomerTable, activity: Sequence[str]) -> Features:
     for name in activity:
         if name not in table.columns:
-            raise InputError(f"activity has {name!r}, which is not a column.{did_you_mean(name, table.columns)}")
+            raise InputError(
+                f"activity has {name!r}, which is not a column.",
+                argument="activity",
+                code="unknown_name",
+                hint=did_you_mean(name, table.columns),
+            )
     parts, active = [], []
     for name, column in table.columns.items():
         block = _numbers(column)
         parts.append(block)
         active += [name in activity] * block.shape[1]
     if not parts or sum(part.shape[1] for part in parts) == 0:
-        raise NotEnoughDataError("the table has no column that tells customers apart.")
+        raise NotEnoughDataError("the table has no column that tells customers apart.", argument="table")
     values = standardized(np.hstack(parts))
     return Features(table.customer_id, values, np.array(active, dtype=np.bool_))
 

@@ -97,7 +97,11 @@ class Lines(Frozen):
         decay = np.ones(len(self))
         if half_life is not None:
             if self.time is None:
-                raise InputError("half_life needs times: give from_columns a time column, or leave half_life out.")
+                raise InputError(
+                    "half_life needs times: give from_columns a time column, or leave half_life out.",
+                    argument="half_life",
+                    code="missing_argument",
+                )
             decay = np.exp2((self.time - (now if now is not None else 0)) / duration("half_life", half_life))
         return decay if self.weight is None else decay * self.weight
 

@@ -212,7 +212,11 @@ def _within(past: History, row: IntArray, block: Block, span: int, rule: str) ->
     if len(past.item) == 0:
         return np.zeros(0, dtype=np.bool_)
     if past.last is None or block.now is None:
-        raise InputError(f"{rule} needs the times of purchases: give Interactions.from_columns a time column.")
+        raise InputError(
+            f"{rule} needs the times of purchases: give Interactions.from_columns a time column.",
+            argument=rule,
+            code="missing_argument",
+        )
     return np.asarray(past.last > block.now.before(timedelta(microseconds=span))[row])
 
 

@@ -37,7 +37,11 @@ def order_codes(customer: Codes, name: Column, time: IntArray | None) -> Codes:
     number belongs to what its customer has at its instant; without times it is alone.
     """
     if name.kind not in {"number", "text", "empty"}:
-        raise InputError(f"order is a column of kind {name.kind!r}: numbers or words, one per line, are needed.")
+        raise InputError(
+            f"order is a column of kind {name.kind!r}: numbers or words, one per line, are needed.",
+            argument="order",
+            code="wrong_type",
+        )
     n = len(customer)
     missing = name.missing
     if not missing.any():

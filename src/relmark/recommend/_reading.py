@@ -64,7 +64,9 @@ def lines_of_base(bought: Purchases, base: CustomerBase | None, weights: Mapping
         if base is None:
             raise InputError(
                 f"weights has {name!r}, which Purchases do not carry: give the base, as in Interactions.of(base, "
-                "weights=...)."
+                "weights=...).",
+                argument="weights",
+                code="unknown_name",
             )
         parts.append(_events(base, name, weight, bought.as_of, counts))
     return _joined(parts, bought.customer_id, weights, counts)
@@ -75,7 +77,11 @@ def _checked(weights: Mapping[str, float] | None, bought: Purchases) -> dict[str
     if weights is None:
         return {}
     if not isinstance(weights, Mapping):
-        raise InputError(f"weights is {shown(weights)}: a mapping such as {{'purchase': 1, 'view': .1}} is needed.")
+        raise InputError(
+            f"weights is {shown(weights)}: a mapping such as {{'purchase': 1, 'view': .1}} is needed.",
+            argument="weights",
+            code="wrong_type",
+        )
     found = {text("a name in weights", name): number(f"weights[{name!r}]", w, low=0.0) for name, w in weights.items()}
     return {name: weight for name, weight in found.items() if name != bought.type}
 
@@ -114,14 +120,17 @@ def _events(base: CustomerBase, type: str, weight: float, as_of: AsOf | None, co
         has = base.events.types
         raise InputError(
             f"weights has {type!r}, and the log has no such events: it has {', '.join(map(repr, has)) or 'none'}."
-            f"{did_you_mean(type, has)}"
+            f"{did_you_mean(type, has)}",
+            argument="weights",
+            code="unknown_name",
         )
     column = part.properties.get("item")
     if column is None:
         listed = ", ".join(map(repr, sorted(part.properties))) or "none"
         raise MissingColumnError(
-            f"weights has {type!r}, and these events have no property 'item': they have {listed}. Name the items where "
-            "the log is built, as in properties={'item': ...}."
+            f"weights has {type!r}, and these events have no property 'item': they have {listed}.",
+            argument="weights",
+            hint="Name the items where the log is built, as in properties={'item': ...}.",
         )
     if as_of is not None:
         chosen = part.window(None, int(as_of.seen))
@@ -174,14 +183,22 @@ def _items(column: Column, row: Codes, type: str) -> tuple[npt.NDArray[Any], Cod
     if column.kind != "number":
         if column.kind == "empty" or not len(column):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
-        raise InputError(f"the items of {type!r} events are a column of kind {column.kind!r}: ids are int or str.")
+        raise InputError(
+            f"the items of {type!r} events are a column of kind {column.kind!r}: ids are int or str.",
+            argument="item",
+            code="wrong_type",
+        )
     data = column.data
     if data.dtype.kind == "f":
         odd = (data != np.floor(data)) | (np.abs(data) >= _EXACT)
         if odd.any():
             k = int(np.argmax(np.where(odd, -row.astype(np.int64), np.iinfo(np.int64).min)))
             raise InputError(
-                f"item has {shown(data[k])} in row {int(row[k])}: ids are int or str. Give such items as strings."
+                f"item has {shown(data[k])} in row {int(row[k])}: ids are int or str.",
+                argument="item",
+                row=int(row[k]),
+                code="wrong_type",
+                hint="Give such items as strings.",
             )
         data = data.astype(np.int64)
     return code_ids("item", data)
@@ -245,7 +262,11 @@ def _union(known: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     if len(filled) < 2:
         return filled[0] if filled else known[0]
     if len({is_text(ids) for ids in filled}) > 1:
-        raise InputError("the items of some events are numbers and those of others words: give all as one of the two.")
+        raise InputError(
+            "the items of some events are numbers and those of others words: give all as one of the two.",
+            argument="item",
+            code="mixed_types",
+        )
     return np.unique(np.concatenate(filled))
 
 

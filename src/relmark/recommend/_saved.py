@@ -67,9 +67,13 @@ class Saved:
             What is known of the items now.
         """
         if not isinstance(arrays, Mapping):
-            raise DefinitionError(f"arrays is a {type(arrays).__name__}: what to_arrays gave, or np.load, is needed.")
+            raise DefinitionError(
+                f"arrays is a {type(arrays).__name__}: what to_arrays gave, or np.load, is needed.", code="wrong_type"
+            )
         if _META not in arrays:
-            raise DefinitionError(f"there is no {_META!r} among the arrays: they are not a saved recommender.")
+            raise DefinitionError(
+                f"there is no {_META!r} among the arrays: they are not a saved recommender.", code="missing_key"
+            )
         meta = open_envelope(parse_json(str(arrays[_META])), _KIND, _VERSION)
         check_keys(meta, required=("model", "values", "spec", "checksum"), what="saved recommender")
         model: Self = _build(cls, meta, arrays, catalogue)
@@ -140,7 +144,11 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
         )
     model = FITTED[meta["model"]]
     if not issubclass(model, cls):
-        raise InputError(f"this is a saved {meta['model']!r}, not a {cls.__name__}: read it with Fitted.from_arrays.")
+        raise InputError(
+            f"this is a saved {meta['model']!r}, not a {cls.__name__}: read it with Fitted.from_arrays.",
+            argument="arrays",
+            code="wrong_kind",
+        )
     values: dict[str, Any] = {"spec": read_spec(meta["spec"])}
     for attribute in attrs.fields(model):
         name = attribute.name
@@ -163,7 +171,7 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
     if _checksum(own) != meta["checksum"]:
         raise DefinitionError(
             "the arrays are not those that were saved: values changed, or rows changed places. Save the model anew.",
-            code="wrong_value",
+            code="damaged",
         )
     return model(**values, catalogue=Catalogue(values["item"], catalogue, values["tz"]))
 
@@ -208,7 +216,7 @@ def _check_shapes(model: Any, values: Mapping[str, Any]) -> None:
             if size != known:
                 raise DefinitionError(
                     f"{name!r} has {size:,} {axis} and {first!r} {known:,}: they are not of one model, or cut off.",
-                    code="wrong_value",
+                    code="damaged",
                 )
     for name in ("item", "customer_id"):
         ids = values[name]
@@ -216,7 +224,7 @@ def _check_shapes(model: Any, values: Mapping[str, Any]) -> None:
             row = int(np.argmin(ids[1:] > ids[:-1])) + 1
             raise DefinitionError(
                 f"{name!r} is not ascending at row {row}: its rows changed places, and other arrays did not.",
-                code="wrong_value",
+                code="damaged",
             )
 
 
@@ -234,7 +242,7 @@ def _history(name: str, parts: Mapping[str, Any], m: int) -> History:
         or indptr[-1] != entries
         or (np.diff(indptr) < 0).any()
     ):
-        raise DefinitionError(f"the rows of {name!r} do not fit together.", code="wrong_value")
+        raise DefinitionError(f"the rows of {name!r} do not fit together.", code="damaged")
     if entries and not 0 <= int(parts["item"].min()) <= int(parts["item"].max()) < m:
-        raise DefinitionError(f"the rows of {name!r} point outside the {m:,} items.", code="wrong_value")
+        raise DefinitionError(f"the rows of {name!r} point outside the {m:,} items.", code="damaged")
     return History(**{part: np.array(values) for part, values in parts.items()})

@@ -117,7 +117,11 @@ class FittedNewArrivals(Fitted):
 
     def _own(self, block: Block) -> FloatArray:
         if block.now is None:
-            raise InputError("launched_within needs the instant of serving: pass as_of, since there are no times.")
+            raise InputError(
+                "launched_within needs the instant of serving: pass as_of, since there are no times.",
+                argument="launched_within",
+                code="missing_argument",
+            )
         low, clock = block.now.before(self.spec.launched_within), np.asarray(block.now.clock)
         fresh = (self.launched[None, :] > low[:, None]) & (self.launched[None, :] <= clock[:, None])
         tastes = np.column_stack((self._tastes(block), np.zeros(len(block))))  # the last is for items of no kind

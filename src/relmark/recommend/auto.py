@@ -88,11 +88,17 @@ def auto(
     a later one.
     """
     if candidates is not None and not isinstance(candidates, Mapping):
-        raise InputError(f"candidates is {shown(candidates)}: a mapping of names to settings is needed.")
+        raise InputError(
+            f"candidates is {shown(candidates)}: a mapping of names to settings is needed.",
+            argument="candidates",
+            code="wrong_type",
+        )
     if candidates is None:
         candidates = standard_candidates(items)
     elif not candidates:
-        raise InputError("candidates is empty: give settings by name, or leave it out.")
+        raise InputError(
+            "candidates is empty: give settings by name, or leave it out.", argument="candidates", code="empty"
+        )
     bought = len(np.unique(interactions_of(interactions).lines.item))
     tried = {
         name: spec

@@ -29,7 +29,9 @@ def _pairs(models: Any) -> tuple[tuple[Spec, float], ...]:
     try:
         return tuple((model, float(weight)) for model, weight in pairs)
     except (TypeError, ValueError):
-        raise InputError(f"models is {shown(models)}: a mapping of model to weight is needed.") from None
+        raise InputError(
+            f"models is {shown(models)}: a mapping of model to weight is needed.", argument="models", code="wrong_type"
+        ) from None
 
 
 @attrs.frozen
@@ -60,10 +62,16 @@ class Blend(Spec):
     @models.validator
     def _check(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
         if not value:
-            raise InputError("models is empty: give at least one model with its weight.")
+            raise InputError(
+                "models is empty: give at least one model with its weight.", argument="models", code="empty"
+            )
         for model, weight in value:
             if not isinstance(model, Spec) or isinstance(model, Fallback):
-                raise InputError(f"models has {shown(model)}: settings such as Ease() are needed, and no Fallback.")
+                raise InputError(
+                    f"models has {shown(model)}: settings such as Ease() are needed, and no Fallback.",
+                    argument="models",
+                    code="wrong_type",
+                )
             positive("a weight of models", weight)
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedBlend:

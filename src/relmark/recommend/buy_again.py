@@ -59,7 +59,11 @@ class BuyAgain(Spec):
         seen, now = seen_until(interactions, as_of)
         lines = seen.lines.purchased()
         if self.min_gap is not None and lines.time is None:
-            raise InputError("min_gap needs times: give Interactions.from_columns a time column, or leave min_gap out.")
+            raise InputError(
+                "min_gap needs times: give Interactions.from_columns a time column, or leave min_gap out.",
+                argument="min_gap",
+                code="missing_argument",
+            )
         half_life = None if lines.time is None else self.half_life
         past = history_of(lines, weight="purchases", half_life=half_life, now=seen.clock)
         return FittedBuyAgain(**shared_fields(self, seen, past, now))

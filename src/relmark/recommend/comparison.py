@@ -173,10 +173,18 @@ def compare(
     ['ease', 'popular', 'buy again']
     """
     if not isinstance(models, Mapping):
-        raise InputError(f"models is {shown(models)}: a mapping of names to settings is needed.")
+        raise InputError(
+            f"models is {shown(models)}: a mapping of names to settings is needed.",
+            argument="models",
+            code="wrong_type",
+        )
     for name, spec in models.items():
         if not isinstance(spec, Spec):
-            raise InputError(f"models[{name!r}] is {shown(spec)}: settings such as Ease() are needed.")
+            raise InputError(
+                f"models[{name!r}] is {shown(spec)}: settings such as Ease() are needed.",
+                argument="models",
+                code="wrong_type",
+            )
     one_of("items", items, ("all", "new"))
     candidates = {str(name): spec for name, spec in models.items()}
     if not any(isinstance(spec, Popular) for spec in candidates.values()):

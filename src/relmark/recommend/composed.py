@@ -55,5 +55,7 @@ class Composed(Fitted):
                 continue
         raise InputError(
             f"none of {', '.join(type(model.spec).__name__ for model in self.models)} knows similar items: "
-            "add Ease, ItemNeighbors or Als."
+            "add Ease, ItemNeighbors or Als.",
+            argument="models",
+            code="not_supported",
         )

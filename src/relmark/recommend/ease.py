@@ -93,8 +93,10 @@ class Ease(Spec):
             gigabytes, minutes = 4e-9 * len(active) ** 2, 2.0 * (len(active) / 17_000) ** 3
             raise InputError(
                 f"the interactions have {len(active):,} bought items, for which EASE needs {gigabytes:.1f} GB and "
-                f"about {minutes:.2g} minutes of one core: max_items={self.max_items:,} are allowed. Use ItemNeighbors "
-                f"or Als, drop rare items, or accept it with max_items={len(active)}."
+                f"about {minutes:.2g} minutes of one core: max_items={self.max_items:,} are allowed.",
+                argument="max_items",
+                code="too_large",
+                hint=f"Use ItemNeighbors or Als, drop rare items, or accept it with max_items={len(active)}.",
             )
         compact = attrs.evolve(past, item=np.searchsorted(active, past.item).astype(np.int32))
         return FittedEase(
@@ -117,8 +119,10 @@ def ease_weights(past: History, m: int, regularization: float) -> FloatArray:
     condition = 1.0 + float((Xt @ (X @ np.ones(m))).max(initial=0.0)) / regularization
     if condition > _WORST_CONDITION:
         raise InputError(
-            f"regularization={regularization:g} is too small for weights this large: X'X + lambda cannot be inverted. "
-            "Raise it."
+            f"regularization={regularization:g} is too small for weights this large: X'X + lambda cannot be inverted.",
+            argument="regularization",
+            code="wrong_value",
+            hint="Raise it.",
         )
     # Rounded from float64, the weights are the same on every processor; what is large cannot afford it.
     single = m > _DOUBLE_ITEMS and condition < _SINGLE_CONDITION

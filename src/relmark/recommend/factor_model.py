@@ -48,7 +48,11 @@ class Factors(Spec):
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FactorModel:  # noqa: ARG002
         """Raise: these factors come from elsewhere."""
-        raise InputError("Factors describes factors fitted elsewhere: use FactorModel.from_factors, or fit Als or Bpr.")
+        raise InputError(
+            "Factors describes factors fitted elsewhere: use FactorModel.from_factors, or fit Als or Bpr.",
+            argument="interactions",
+            code="not_supported",
+        )
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -100,7 +104,11 @@ class FactorModel(Fitted):
         ids, vectors = _aligned("item", item, "item_factors", item_factors)
         f = vectors.shape[1]
         if customer_id is None and interactions is None:
-            raise InputError("customer_id is missing: give customer_factors with their ids, or interactions.")
+            raise InputError(
+                "customer_id is missing: give customer_factors with their ids, or interactions.",
+                argument="customer_id",
+                code="missing_value",
+            )
         seen = None if interactions is None else interactions_of(interactions)
         tastes: FloatArray | None = None
         if customer_id is None:
@@ -108,11 +116,17 @@ class FactorModel(Fitted):
             people = seen.customer_id
         else:
             if customer_factors is None:
-                raise InputError("customer_factors is missing: give the vectors of customer_id, or leave both out.")
+                raise InputError(
+                    "customer_factors is missing: give the vectors of customer_id, or leave both out.",
+                    argument="customer_factors",
+                    code="missing_value",
+                )
             people, tastes = _aligned("customer_id", customer_id, "customer_factors", customer_factors)
             if tastes.shape[1] != f:
                 raise InputError(
-                    f"customer_factors have {tastes.shape[1]} columns and item_factors {f}: give equal ones."
+                    f"customer_factors have {tastes.shape[1]} columns and item_factors {f}: give equal ones.",
+                    argument="customer_factors",
+                    code="wrong_shape",
                 )
         past = History(
             indptr=np.zeros(len(people) + 1, dtype=np.int64), item=np.zeros(0, np.int32), weight=np.zeros(0, np.float32)
@@ -235,19 +249,30 @@ def _aligned(name: str, ids: Any, factors_name: str, factors: Any) -> tuple[npt.
         vectors = np.asarray(factors)
         vectors = vectors.astype(np.object_ if vectors.dtype.kind == "c" else np.float64).astype(np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{factors_name} is {shown(factors)}: a table of numbers is needed, a row per id.") from None
+        raise InputError(
+            f"{factors_name} is {shown(factors)}: a table of numbers is needed, a row per id.",
+            argument=factors_name,
+            code="wrong_type",
+        ) from None
     if vectors.ndim != 2 or len(vectors) != len(array):
         raise InputError(
-            f"{factors_name} has shape {vectors.shape}: one row for each of the {len(array):,} ids is needed."
+            f"{factors_name} has shape {vectors.shape}: one row for each of the {len(array):,} ids is needed.",
+            argument=factors_name,
+            code="wrong_shape",
         )
     if not np.isfinite(vectors).all():
         raise InputError(
-            f"{factors_name} has values that are not finite in row {int(np.argmin(np.isfinite(vectors).all(axis=1)))}."
+            f"{factors_name} has values that are not finite in row {int(np.argmin(np.isfinite(vectors).all(axis=1)))}.",
+            argument=factors_name,
+            row=int(np.argmin(np.isfinite(vectors).all(axis=1))),
+            code="not_finite",
         )
     order = np.argsort(array, kind="stable")
     array = array[order]
     if len(array) > 1 and (array[1:] == array[:-1]).any():
         raise InputError(
-            f"{name} has {shown(array[1:][array[1:] == array[:-1]][0])} more than once: one row each is needed."
+            f"{name} has {shown(array[1:][array[1:] == array[:-1]][0])} more than once: one row each is needed.",
+            argument=name,
+            code="duplicate",
         )
     return array, vectors[order].astype(np.float32)

@@ -163,7 +163,9 @@ class Bpr(Spec):
 
 def _enough(past: History) -> None:
     if len(past.item) == 0:
-        raise NotEnoughDataError("there is no interaction to fit factors on: check as_of, or use Popular.")
+        raise NotEnoughDataError(
+            "there is no interaction to fit factors on: check as_of, or use Popular.", argument="past"
+        )
 
 
 def _run(model: Any, past: History, m: int) -> None:

@@ -29,7 +29,11 @@ def _flat(models: Any) -> tuple[Spec, ...]:
         or not isinstance(models, Iterable)
         or (isinstance(models, np.ndarray) and models.ndim == 0)
     ):
-        raise InputError(f"models is {shown(models)}: a list of settings such as [BuyAgain(), Ease()] is needed.")
+        raise InputError(
+            f"models is {shown(models)}: a list of settings such as [BuyAgain(), Ease()] is needed.",
+            argument="models",
+            code="wrong_type",
+        )
     flat: list[Spec] = []
     for model in models:
         flat += model.models if isinstance(model, Fallback) else [model]
@@ -63,10 +67,14 @@ class Fallback(Spec):
     @models.validator
     def _check(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
         if not value:
-            raise InputError("models is empty: give at least one model.")
+            raise InputError("models is empty: give at least one model.", argument="models", code="empty")
         for model in value:
             if not isinstance(model, Spec):
-                raise InputError(f"models has {shown(model)}: settings such as Ease() are needed.")
+                raise InputError(
+                    f"models has {shown(model)}: settings such as Ease() are needed.",
+                    argument="models",
+                    code="wrong_type",
+                )
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedFallback:
         """Return all models fitted on the same interactions; see `Spec.fit`."""

@@ -42,7 +42,7 @@ Contributions = tuple[list[str], npt.NDArray[np.float64]]
 def _one_id(name: str, value: Any) -> Any:
     if isinstance(value, (str, int, np.integer)) and not isinstance(value, bool):
         return value
-    raise InputError(f"{name} is {shown(value)}: one id is needed, int or str.")
+    raise InputError(f"{name} is {shown(value)}: one id is needed, int or str.", argument=name, code="wrong_value")
 
 
 def _is_column(as_of: Any) -> bool:
@@ -124,7 +124,9 @@ class Fitted(Frozen, Saved):
         """Return how like one item all others are, shape (m,); -inf where nothing is known."""
         raise InputError(
             f"{type(self.spec).__name__} ranks {shown(self.item[item])} without knowing what is like it: "
-            "fit Ease, ItemNeighbors or Als for similar items."
+            "fit Ease, ItemNeighbors or Als for similar items.",
+            argument="item",
+            code="not_supported",
         )
 
     def _own_lines(self, x: Lines) -> Lines:
@@ -377,20 +379,30 @@ class Fitted(Frozen, Saved):
 
     def _masks(self, rules: Rules | None, catalogue: ItemTable | None) -> Masks:
         if rules is not None and not isinstance(rules, Rules):
-            raise InputError(f"rules is a {type(rules).__name__}: Rules(...) is needed.")
+            raise InputError(
+                f"rules is a {type(rules).__name__}: Rules(...) is needed.", argument="rules", code="wrong_type"
+            )
         known = self.catalogue if catalogue is None else Catalogue(self.item, catalogue, self.tz)
         return compile_rules(rules or Rules(), known, self.customer_id)
 
     def _item_code(self, item: ItemId) -> int:
         place = int(find_ids("item", self.item, [_one_id("item", item)])[0])
         if place < 0:
-            raise InputError(f"item {shown(item)} is not among the {len(self.item):,} items of this model.")
+            raise InputError(
+                f"item {shown(item)} is not among the {len(self.item):,} items of this model.",
+                argument="item",
+                code="unknown_name",
+            )
         return place
 
     def _customer_place(self, customer: ItemId) -> int:
         place = int(find_ids("customer", self.customer_id, [_one_id("customer", customer)])[0])
         if place < 0:
-            raise InputError(f"customer {shown(customer)} is not among the {len(self.customer_id):,} of this model.")
+            raise InputError(
+                f"customer {shown(customer)} is not among the {len(self.customer_id):,} of this model.",
+                argument="customer",
+                code="unknown_name",
+            )
         return place
 
     def _items_of(self, name: str, items: Any) -> IntArray:
@@ -411,7 +423,9 @@ class Fitted(Frozen, Saved):
         else:
             if _is_column(as_of) and len(as_of) != n:  # type: ignore[arg-type]
                 raise InputError(
-                    f"as_of has {len(as_of):,} instants for {n:,} customers: give one, or one each."  # type: ignore[arg-type]
+                    f"as_of has {len(as_of):,} instants for {n:,} customers: give one, or one each.",  # type: ignore[arg-type]
+                    argument="as_of",
+                    code="wrong_length",
                 )
             moment = read_as_of(as_of, tz=self.tz, n=n)
         if not moment.each:
@@ -422,8 +436,10 @@ class Fitted(Frozen, Saved):
             row = int(np.argmin(each[0] - each[1]))
             early = AsOf(int(each[0][row]), bool(each[1][row]), self.tz)
             raise InputError(
-                f"as_of is {early}, before {fitted}, up to which the model has seen purchases. Fit it with as_of at or "
-                "before the instant at which you serve."
+                f"as_of is {early}, before {fitted}, up to which the model has seen purchases.",
+                argument="as_of",
+                code="conflicting_arguments",
+                hint="Fit it with as_of at or before the instant at which you serve.",
             )
         return AsOf(*each, self.tz)
 

@@ -120,7 +120,7 @@ class Interactions(Frozen):
         Interactions(2 lines, 1 customers, 2 items, 2 pairs, 2026-01-05 to 2026-01-05)
         """
         if not isinstance(data, (CustomerBase, Purchases)):
-            raise InputError(_not_purchases("data", data))
+            raise InputError(_not_purchases("data", data), argument="data", code="wrong_type")
         bought = purchases_of(data, as_of)
         base = data if isinstance(data, CustomerBase) else None
         found = lines_of_base(bought, base, weights)
@@ -183,7 +183,9 @@ class Interactions(Frozen):
         read = {name: _sequence(name, column) for name, column in given.items() if column is not None}
         if "customer_id" not in read or "item" not in read:
             name = "customer_id" if "customer_id" not in read else "item"
-            raise InputError(f"{name} is None: a column of ids is needed, one per row.")
+            raise InputError(
+                f"{name} is None: a column of ids is needed, one per row.", argument=name, code="missing_value"
+            )
         customers, customer_code = code_ids("customer_id", read["customer_id"])
         known, item_code = code_ids("item", read["item"])
         n = len(customer_code)
@@ -251,7 +253,11 @@ class Interactions(Frozen):
         named = {"customer_id": customer_id, "item": item, "time": time, "quantity": quantity, "value": value}
         chosen = {role: name for role, name in (named | {"order": order}).items() if name is not None}
         if "customer_id" not in chosen or "item" not in chosen:
-            raise InputError("customer_id and item are needed: the names of the columns with customers and items.")
+            raise InputError(
+                "customer_id and item are needed: the names of the columns with customers and items.",
+                argument="customer_id",
+                code="missing_argument",
+            )
         columns = columns_of(frame, list(chosen.values()))
         return cls.from_columns(**{role: columns[name] for role, name in chosen.items()}, tz=tz)
 
@@ -329,7 +335,11 @@ class Interactions(Frozen):
         """Return the lines as of a date (those before its midnight) or an instant (at or before it); the same ids."""
         moment = as_of if isinstance(as_of, AsOf) else read_as_of(as_of, tz=self.tz)
         if self._lines.time is None:
-            raise InputError("these interactions have no time: give from_columns a time column to use as_of.")
+            raise InputError(
+                "these interactions have no time: give from_columns a time column to use as_of.",
+                argument="as_of",
+                code="missing_argument",
+            )
         return attrs.evolve(self.where(self._lines.time <= moment.seen), as_of=moment)
 
     def take(self, mask: npt.ArrayLike) -> Self:
@@ -341,12 +351,16 @@ class Interactions(Frozen):
         if chosen.dtype != np.bool_ or chosen.ndim != 1:
             raise InputError(
                 f"mask has dtype {chosen.dtype} and shape {chosen.shape}: one boolean per line is needed, such as "
-                "x.to_columns()['time'] > cut."
+                "x.to_columns()['time'] > cut.",
+                argument="mask",
+                code="wrong_shape",
             )
         if len(chosen) != len(self):
             raise InputError(
                 f"mask has {len(chosen):,} rows and the interactions {len(self):,} lines: make it from x.to_columns(), "
-                "or take those of your rows that were kept, mask[x.row]."
+                "or take those of your rows that were kept, mask[x.row].",
+                argument="mask",
+                code="wrong_length",
             )
         sorted_mask = np.empty(len(self), dtype=np.bool_)
         sorted_mask[self._lines.arrival] = chosen
@@ -518,7 +532,7 @@ def interactions_of(
         return data if as_of is None else data.until(as_of)
     if isinstance(data, (CustomerBase, Purchases)):
         return Interactions.of(data, as_of=as_of)
-    raise InputError(_not_purchases(name, data))
+    raise InputError(_not_purchases(name, data), argument="data", code="wrong_type")
 
 
 def check_weight(instance: Any, attribute: Any, value: Any) -> None:  # noqa: ARG001
@@ -539,7 +553,9 @@ def _sequence(name: str, column: Any) -> Any:
     if isinstance(column, (Coded, UtcTimes)):
         return column
     if isinstance(column, (str, bytes, Mapping, set, frozenset)) or not hasattr(column, "__len__"):
-        raise InputError(f"{name} is {shown(column)}: a column is needed, one value per row.")
+        raise InputError(
+            f"{name} is {shown(column)}: a column is needed, one value per row.", argument=name, code="wrong_type"
+        )
     if hasattr(column, "__array__"):
         array = np.asarray(column)
         zone = getattr(getattr(column, "dtype", None), "time_zone", None)  # polars, whose arrays are then in UTC
@@ -548,7 +564,9 @@ def _sequence(name: str, column: Any) -> Any:
         if array.dtype.kind == "T":
             return array.tolist()
         if array.ndim != 1:
-            raise InputError(f"{name} has shape {array.shape}: one value per row is needed.")
+            raise InputError(
+                f"{name} has shape {array.shape}: one value per row is needed.", argument=name, code="wrong_shape"
+            )
         return array
     return column
 
@@ -557,11 +575,18 @@ def _with_catalogue(known: npt.NDArray[Any], lines: Lines, catalogue: ItemTable)
     """Return the union of two sets of item ids, ascending, and lines coded among it."""
     if not isinstance(catalogue, ItemTable):
         raise InputError(
-            f"catalogue is a {type(catalogue).__name__}: an ItemTable is needed. Make it by ItemTable.from_frame(...)."
+            f"catalogue is a {type(catalogue).__name__}: an ItemTable is needed.",
+            argument="catalogue",
+            code="wrong_type",
+            hint="Make it by ItemTable.from_frame(...).",
         )
     listed = np.sort(catalogue.item)
     if len(known) and len(listed) and is_text(known) != is_text(listed):
-        raise InputError("item and catalogue.item are of different types: int in both, or str in both.")
+        raise InputError(
+            "item and catalogue.item are of different types: int in both, or str in both.",
+            argument="item",
+            code="mixed_types",
+        )
     union = np.union1d(known, listed) if len(known) and len(listed) else known if len(known) else listed
     place = small_codes(np.searchsorted(union, known) if len(known) else np.zeros(0, dtype=np.int64), len(union))
     customers = np.arange(lines.n_customers)

@@ -196,7 +196,8 @@ def look_alike(
     if min(n_seed, len(ids) - n_seed) < folds:
         raise NotEnoughDataError(
             f"{n_seed:,} of the seed are among the {len(ids):,} customers: at least {folds} of the seed and as many "
-            "others are needed."
+            "others are needed.",
+            argument="seed",
         )
     part = _parts(member, folds, generator(rng))
     held_out = _held_out(values, member, part, way)
@@ -235,7 +236,11 @@ def _way(method: str | Ridge | Centroid) -> Ridge | Centroid:
     if isinstance(method, (Ridge, Centroid)):
         return method
     if not isinstance(method, str):
-        raise InputError(f"method is {shown(method)}: 'ridge', 'centroid', Ridge(...) or Centroid(...) is needed.")
+        raise InputError(
+            f"method is {shown(method)}: 'ridge', 'centroid', Ridge(...) or Centroid(...) is needed.",
+            argument="method",
+            code="wrong_value",
+        )
     return Ridge() if one_of("method", method, ("ridge", "centroid")) == "ridge" else Centroid()
 
 

@@ -130,7 +130,9 @@ class Pairs(ColumnarResult):
         if str(by) == "lift":
             raise InputError(
                 "by='lift' puts first what came together a few times by chance (hit rate .08 against .20 of llr on UCI "
-                "Online Retail): rank by llr, jaccard or confidence, and keep lift as the condition min_lift."
+                "Online Retail): rank by llr, jaccard or confidence, and keep lift as the condition min_lift.",
+                argument="by",
+                code="wrong_value",
             )
         return one_of("by", by, _MEASURES)
 
@@ -138,7 +140,11 @@ class Pairs(ColumnarResult):
         """Return the rows of some items; pairs are ordered by item, so that each item's are one slice."""
         wanted = np.unique(id_array(name, items)) if items else self.item[:0]
         if len(wanted) and len(self.item) and is_text(wanted) != is_text(self.item):
-            raise InputError(f"{name} has {shown(wanted[0])}: the ids here are {'int' if is_text(wanted) else 'str'}.")
+            raise InputError(
+                f"{name} has {shown(wanted[0])}: the ids here are {'int' if is_text(wanted) else 'str'}.",
+                argument=name,
+                code="mixed_types",
+            )
         low, high = (np.searchsorted(self.item, wanted, side=side) for side in ("left", "right"))
         parts = [np.arange(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
@@ -232,7 +238,11 @@ def also_bought(
 def _baskets(lines: Lines, by: str) -> tuple[int, npt.NDArray[np.integer[Any]]]:
     """Return how many baskets there are, and which of them each line is in."""
     if by == "order" and lines.order is None and lines.time is None:
-        raise InputError("by='order' needs the column order (or time): give it to from_columns, or use by='customer'.")
+        raise InputError(
+            "by='order' needs the column order (or time): give it to from_columns, or use by='customer'.",
+            argument="by",
+            code="missing_argument",
+        )
     code = lines.orders if by == "order" else lines.customer
     present = np.zeros(int(code.max(initial=-1)) + 1, dtype=np.bool_)
     present[code] = True

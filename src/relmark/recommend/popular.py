@@ -66,7 +66,11 @@ class Popular(Spec):
     @category.validator
     def _check_category(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
         if value is not None and not isinstance(value, Category):
-            raise InputError(f"category is {shown(value)}: a category's name or Category(...) is needed.")
+            raise InputError(
+                f"category is {shown(value)}: a category's name or Category(...) is needed.",
+                argument="category",
+                code="wrong_type",
+            )
 
     @by.validator
     def _check(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
@@ -102,7 +106,9 @@ class Popular(Spec):
             column = "quantity" if self.by == "quantity" else "value"
             raise InputError(
                 f"by={self.by!r} needs the column {column}: name it in CustomerBase.from_orders or "
-                "Interactions.from_columns."
+                "Interactions.from_columns.",
+                argument="by",
+                code="missing_argument",
             )
         return np.asarray(
             np.bincount(x.item, weights=decay * np.nan_to_num(amount), minlength=x.n_items), dtype=np.float64

@@ -170,7 +170,11 @@ def quality(
         No known customer bought anything that counts.
     """
     if not isinstance(model, Fitted):
-        raise InputError(f"model is a {type(model).__name__}: a fitted model is needed, such as Ease().fit(train).")
+        raise InputError(
+            f"model is a {type(model).__name__}: a fitted model is needed, such as Ease().fit(train).",
+            argument="model",
+            code="wrong_type",
+        )
     one_of("items", items, ("all", "new"))
     whole("k", k, low=1)
     customers, relevant, money = _relevant(model, test, items, unseen_items=unseen_items)
@@ -233,7 +237,8 @@ def _relevant(
     customer, item = customer[counts], item[counts]
     if len(customer) == 0:
         raise NotEnoughDataError(
-            "no customer known at the cut bought anything that counts in the test period: choose a longer one."
+            "no customer known at the cut bought anything that counts in the test period: choose a longer one.",
+            argument="test",
         )
     order = np.lexsort((item, customer))
     customers, first = np.unique(customer[order], return_index=True)

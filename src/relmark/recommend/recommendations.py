@@ -126,7 +126,11 @@ class Recommendations(ColumnarResult):
         order = np.argsort(self.customer_id, kind="stable")
         place = int(find_ids("customer", self.customer_id[order], [customer])[0])
         if place < 0:
-            raise InputError(f"customer {shown(customer)} is not among the {len(self.customer_id):,} of this result.")
+            raise InputError(
+                f"customer {shown(customer)} is not among the {len(self.customer_id):,} of this result.",
+                argument="customer",
+                code="unknown_name",
+            )
         return self.lists(int(order[place]))
 
     def lists(self, i: int) -> tuple[Recommendation, ...]:

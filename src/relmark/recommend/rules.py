@@ -77,11 +77,18 @@ def as_items(value: Any) -> Any:
     if isinstance(value, (Category, str, int, np.integer)) and not isinstance(value, bool):
         value = (value,)
     if not isinstance(value, Iterable):
-        raise InputError(f"{shown(value)} names no items: give ids, or Category(...).")
+        raise InputError(
+            f"{shown(value)} names no items: give ids, or Category(...).", argument="items", code="wrong_type"
+        )
     members = [item.item() if isinstance(item, np.generic) else item for item in value]
     for row, member in enumerate(members):
         if isinstance(member, bool) or not isinstance(member, (int, str, Category)):
-            raise InputError(f"items have {shown(member)} in row {row}: ids (int or str) or Category(...) are needed.")
+            raise InputError(
+                f"items have {shown(member)} in row {row}: ids (int or str) or Category(...) are needed.",
+                argument="items",
+                row=row,
+                code="wrong_type",
+            )
     return tuple(members)
 
 
@@ -89,10 +96,14 @@ def basket_of(basket: ItemIds | ItemId) -> list[ItemId]:
     """Return the items of a basket as a list of ids."""
     found = as_items(basket)
     if found is None:
-        raise InputError("basket is None: the ids of its items are needed, or an empty list.")
+        raise InputError(
+            "basket is None: the ids of its items are needed, or an empty list.",
+            argument="basket",
+            code="missing_value",
+        )
     for member in found:
         if isinstance(member, Category):
-            raise InputError(f"basket has {member!r}: ids of items are needed.")
+            raise InputError(f"basket has {member!r}: ids of items are needed.", argument="basket", code="wrong_type")
     return list(found)
 
 
@@ -130,13 +141,25 @@ class AfterPurchase:
     def __attrs_post_init__(self) -> None:
         """Validate: what starts it, how long, and factors above 0."""
         if not self.of:
-            raise InputError("of is empty: name the items or the category whose purchase starts the rule.")
+            raise InputError(
+                "of is empty: name the items or the category whose purchase starts the rule.",
+                argument="of",
+                code="empty",
+            )
         duration("within", self.within)
         if not isinstance(self.boost, Mapping):
-            raise InputError(f"boost is {shown(self.boost)}: a mapping such as {{'shoes': 2.0}} is needed.")
+            raise InputError(
+                f"boost is {shown(self.boost)}: a mapping such as {{'shoes': 2.0}} is needed.",
+                argument="boost",
+                code="wrong_type",
+            )
         for name, factor in self.boost.items():
             if not isinstance(name, (str, Category)):
-                raise InputError(f"boost has the key {shown(name)}: a category's name or Category(...) is needed.")
+                raise InputError(
+                    f"boost has the key {shown(name)}: a category's name or Category(...) is needed.",
+                    argument="boost",
+                    code="wrong_type",
+                )
             positive(f"boost[{name!r}]", factor)
         named = {
             name if isinstance(name, Category) else Category(name, self.column): float(factor)
@@ -159,7 +182,9 @@ class AfterPurchase:
         check_keys(body, required=("of", "within"), optional=("block", "boost"), path=path, what="after_purchase rule")
         boost = body.get("boost", [])
         if not isinstance(boost, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in boost):
-            raise DefinitionError("boost is a list of pairs of category and factor.", path=f"{path}.boost")
+            raise DefinitionError(
+                "boost is a list of pairs of category and factor.", code="wrong_value", path=f"{path}.boost"
+            )
         return cls(
             of=_read_items(body["of"], f"{path}.of"),
             within=parse_duration(body["within"], f"{path}.within"),
@@ -228,11 +253,15 @@ class Rules(Definition):
         elif str(self.exclude_bought) not in ("never", "always"):
             raise InputError(
                 f"exclude_bought is {shown(self.exclude_bought)}: it must be 'never', 'always', or a timedelta such as "
-                "days(30), for 'not again within 30 days'."
+                "days(30), for 'not again within 30 days'.",
+                argument="exclude_bought",
+                code="wrong_value",
             )
         for name in ("repeat_after", "deny_for", "max_per"):
             if not isinstance(getattr(self, name), Mapping):
-                raise InputError(f"{name} is {shown(getattr(self, name))}: a mapping is needed.")
+                raise InputError(
+                    f"{name} is {shown(getattr(self, name))}: a mapping is needed.", argument=name, code="wrong_type"
+                )
         for name, gap in self.repeat_after.items():
             duration(f"repeat_after[{name!r}]", gap)
         for column, most in self.max_per.items():
@@ -241,10 +270,18 @@ class Rules(Definition):
             object.__setattr__(self, name, dict(getattr(self, name)))
         for customer, items in self.deny_for.items():
             if items is None:
-                raise InputError(f"deny_for[{customer!r}] is None: ids or Category(...) are needed.")
+                raise InputError(
+                    f"deny_for[{customer!r}] is None: ids or Category(...) are needed.",
+                    argument="deny_for",
+                    code="missing_value",
+                )
         object.__setattr__(self, "deny_for", {customer: as_items(items) for customer, items in self.deny_for.items()})
         if self.in_stock is None:
-            raise InputError("in_stock is None: True, False, or the ids of what is there are needed.")
+            raise InputError(
+                "in_stock is None: True, False, or the ids of what is there are needed.",
+                argument="in_stock",
+                code="missing_value",
+            )
         if not isinstance(self.in_stock, (bool, np.bool_)):
             object.__setattr__(self, "in_stock", as_items(self.in_stock))
         if self.min_price_ratio is not None:
@@ -255,11 +292,19 @@ class Rules(Definition):
         if isinstance(after, AfterPurchase):
             after = (after,)
         if not isinstance(after, (list, tuple)):
-            raise InputError(f"after_purchase is {shown(after)}: a list of AfterPurchase(...) is needed.")
+            raise InputError(
+                f"after_purchase is {shown(after)}: a list of AfterPurchase(...) is needed.",
+                argument="after_purchase",
+                code="wrong_type",
+            )
         after = tuple(after)
         for rule in after:
             if not isinstance(rule, AfterPurchase):
-                raise InputError(f"after_purchase has {shown(rule)}: AfterPurchase(...) is needed.")
+                raise InputError(
+                    f"after_purchase has {shown(rule)}: AfterPurchase(...) is needed.",
+                    argument="after_purchase",
+                    code="wrong_value",
+                )
         object.__setattr__(self, "after_purchase", after)
 
     def _body(self) -> dict[str, Any]:
@@ -296,7 +341,9 @@ class Rules(Definition):
             read["in_stock"] = _read_items(read["in_stock"], "$.in_stock")
         pairs = read.get("deny_for", [])
         if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-            raise DefinitionError("deny_for is a list of pairs of customer and items.", path="$.deny_for")
+            raise DefinitionError(
+                "deny_for is a list of pairs of customer and items.", code="wrong_value", path="$.deny_for"
+            )
         read["deny_for"] = {
             customer: _read_items(items, f"$.deny_for[{k}][1]") for k, (customer, items) in enumerate(pairs)
         }
@@ -313,10 +360,14 @@ def _price(value: Any) -> tuple[float | None, float | None]:
     try:
         low, high = value
     except (TypeError, ValueError):
-        raise InputError(f"price is {shown(value)}: a pair (low, high) is needed, None for no bound.") from None
+        raise InputError(
+            f"price is {shown(value)}: a pair (low, high) is needed, None for no bound.",
+            argument="price",
+            code="wrong_type",
+        ) from None
     ends = tuple(None if end is None else number("price", end, low=0.0) for end in (low, high))
     if ends[0] is not None and ends[1] is not None and ends[0] > ends[1]:
-        raise InputError(f"price is {shown(value)}: low must not be above high.")
+        raise InputError(f"price is {shown(value)}: low must not be above high.", argument="price", code="wrong_value")
     return ends[0], ends[1]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from relmark.core.as_of import AsOf, AsOfGiven
 from relmark.core.documents import Definition, Limits, check_keys
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.errors import InputError, definition_error
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._history import History, history_of
@@ -59,10 +59,8 @@ class Spec(Definition):
         check_keys(body, required=(), optional=fields, what=cls.kind)
         try:
             return cls(**{name: _read(value, f"$.{name}") for name, value in body.items()})
-        except DefinitionError:
-            raise
         except (InputError, TypeError) as error:
-            raise DefinitionError(str(error), code="wrong_value") from None
+            raise definition_error(error, keys=body) from None
 
 
 def spec_from_dict(document: Mapping[str, Any], limits: Limits | None = None) -> Spec:

@@ -84,14 +84,22 @@ def split_by_time(
     whole_past = interactions_of(interactions)
     stop = _last(whole_past) if end is None else read_as_of(end, tz=whole_past.tz, name="end")
     if (test is None) == (cut is None):
-        raise InputError("give either test, the length of the test period, or cut, the date or instant before it.")
+        raise InputError(
+            "give either test, the length of the test period, or cut, the date or instant before it.",
+            argument="test",
+            code="conflicting_arguments",
+        )
     if test is not None:
         duration("test", test)
         start = stop.moved(test)
     else:
         start = read_as_of(cut, tz=whole_past.tz, name="cut")  # type: ignore[arg-type]
     if start.seen >= stop.seen:
-        raise InputError(f"cut is {start}, not before the end {stop} of the test period.")
+        raise InputError(
+            f"cut is {start}, not before the end {stop} of the test period.",
+            argument="cut",
+            code="conflicting_arguments",
+        )
     return _split(interactions, whole_past, start, stop)
 
 
@@ -112,7 +120,11 @@ def folds_by_time(interactions: PurchaseSource, test: timedelta, *, folds: int =
 
 def _last(x: Interactions) -> AsOf:
     if x.lines.time is None:
-        raise InputError("these interactions have no time: give from_columns a time column to split by it.")
+        raise InputError(
+            "these interactions have no time: give from_columns a time column to split by it.",
+            argument="interactions",
+            code="missing_argument",
+        )
     last = x.last_time
     if last is None:
         raise NotEnoughDataError("there is no line to split.")
@@ -132,7 +144,8 @@ def _split(given: PurchaseSource, whole_past: Interactions, cut: AsOf, end: AsOf
     if not len(train) or not len(test):
         empty = "training" if not len(train) else "test"
         raise NotEnoughDataError(
-            f"the {empty} part of the split at {cut} is empty: take a shorter test period or fewer folds."
+            f"the {empty} part of the split at {cut} is empty: take a shorter test period or fewer folds.",
+            argument="given",
         )
     if train is not test and not isinstance(given, Interactions):
         customers = np.union1d(train.customer_id, test.customer_id)

@@ -93,7 +93,10 @@ def _refuse_giants(rule: Rule, value: FloatArray) -> None:
     if len(value) and (giant := np.abs(value) > MOST).any():
         raise InputError(
             f"rule {rule.name!r} gives {value[int(np.argmax(giant))]:g} points: at most {MOST:,.0f} at once are "
-            "allowed. Lower the factor of its points."
+            "allowed.",
+            argument="points",
+            code="too_large",
+            hint="Lower the factor of its points.",
         )
 
 

@@ -337,7 +337,9 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
                 return otherwise
             if value.__class__ is not kind:
                 raise InputError(
-                    f"rule {rule.name!r}: {source!r} is {value!r}, and its table has {kind.__name__} values."
+                    f"rule {rule.name!r}: {source!r} is {value!r}, and its table has {kind.__name__} values.",
+                    argument="points",
+                    code="wrong_type",
                 )
             return table.get(value, otherwise)
 
@@ -346,7 +348,11 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
     def number(who: Any, at: int) -> Any:
         value = program.value(who, at)
         if value is not None and value.__class__ is not float:
-            raise InputError(f"rule {rule.name!r}: {source!r} is {value!r}, and points need a number.")
+            raise InputError(
+                f"rule {rule.name!r}: {source!r} is {value!r}, and points need a number.",
+                argument="points",
+                code="wrong_type",
+            )
         return value
 
     if isinstance(points, Tiers):
@@ -359,8 +365,10 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
             return 0.0
         if abs(value) > MOST:
             raise InputError(
-                f"rule {rule.name!r} gives {value:g} points: at most {MOST:,.0f} at once are allowed. Lower the factor "
-                "of its points."
+                f"rule {rule.name!r} gives {value:g} points: at most {MOST:,.0f} at once are allowed.",
+                argument="points",
+                code="too_large",
+                hint="Lower the factor of its points.",
             )
         return value
 

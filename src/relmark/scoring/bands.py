@@ -27,7 +27,9 @@ def read_bands(bands: Mapping[str, float]) -> tuple[tuple[str, ...], tuple[float
     pairs.sort(key=lambda pair: -pair[0])
     cuts = tuple(low for low, _ in pairs)
     if len(set(cuts)) < len(cuts):
-        raise InputError(f"bands has two names for one lowest score: {dict(bands)}.")
+        raise InputError(
+            f"bands has two names for one lowest score: {dict(bands)}.", argument="bands", code="duplicate"
+        )
     return tuple(name for _, name in pairs), cuts
 
 

@@ -286,7 +286,11 @@ def column_of_numbers(name: str, values: npt.ArrayLike) -> FloatArray:
     """Return a column of numbers out of an array, a list or a series of any library."""
     array = checks.array_of(name, values)
     if array.ndim != 1 or isinstance(values, (str, bytes, Mapping)):
-        raise InputError(f"{name} is {checks.shown(values)}: one column of numbers is needed, one value per person.")
+        raise InputError(
+            f"{name} is {checks.shown(values)}: one column of numbers is needed, one value per person.",
+            argument=name,
+            code="wrong_type",
+        )
     if array.dtype.kind == "O" and all(isinstance(value, (bool, np.bool_)) for value in array):
         array = array.astype(np.bool_)
     return checks.numbers(name, array)
@@ -300,7 +304,9 @@ def read_outcomes(converted: npt.ArrayLike, n: int) -> npt.NDArray[np.bool_]:
     hit = outcome == 1
     if hit.all() or not hit.any():
         who = "nobody" if not hit.any() else "everybody"
-        raise NotEnoughDataError(f"converted says that {who} of {n:,} converted: there is nothing to tell apart.")
+        raise NotEnoughDataError(
+            f"converted says that {who} of {n:,} converted: there is nothing to tell apart.", argument="converted"
+        )
     return np.asarray(hit)
 
 

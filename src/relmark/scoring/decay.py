@@ -18,7 +18,7 @@ import numpy as np
 from relmark.core import checks
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.documents import check_keys
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.expressions.lengths import LONGEST
 
@@ -165,14 +165,24 @@ class StepDecay:
     def __attrs_post_init__(self) -> None:
         """Check that ages rise and factors do not."""
         if not self.steps:
-            raise InputError("step_decay has no steps: give at least one age with its factor.")
+            raise InputError(
+                "step_decay has no steps: give at least one age with its factor.", argument="steps", code="empty"
+            )
         before, left = 0, 1.0
         for length, factor in self.steps:
             age = duration("the age of a step", length)
             if age <= before:
-                raise InputError(f"step_decay has the age {length} after a greater or equal one: ages ascend.")
+                raise InputError(
+                    f"step_decay has the age {length} after a greater or equal one: ages ascend.",
+                    argument="steps",
+                    code="wrong_value",
+                )
             if factor > left:
-                raise InputError(f"step_decay rises from {left:g} to {factor:g} at {length}: points only fade.")
+                raise InputError(
+                    f"step_decay rises from {left:g} to {factor:g} at {length}: points only fade.",
+                    argument="steps",
+                    code="wrong_value",
+                )
             before, left = age, factor
 
     def edges(self) -> tuple[int, ...]:
@@ -237,7 +247,11 @@ def step_decay(steps: Mapping[timedelta, float]) -> StepDecay:
     [1.0, 1.0, 0.5, 0.5, 0.0]
     """
     if not isinstance(steps, Mapping):
-        raise InputError(f"step_decay({checks.shown(steps)}): a mapping of ages to factors is needed.")
+        raise InputError(
+            f"step_decay({checks.shown(steps)}): a mapping of ages to factors is needed.",
+            argument="steps",
+            code="wrong_type",
+        )
     return StepDecay(steps)
 
 
@@ -253,10 +267,8 @@ def read_decay(body: Any, path: str) -> Decay:
             return HalfLife(length) if name == "half_life" else LinearDecay(length)
         _check_pairs(value, f"{path}.steps")
         return StepDecay([(parse_duration(age, f"{path}.steps[{k}][0]"), part) for k, (age, part) in enumerate(value)])
-    except DefinitionError:
-        raise
     except InputError as error:
-        raise DefinitionError(str(error), path=path, code="wrong_value") from None
+        raise definition_error(error, path, body) from None
 
 
 def _check_pairs(value: Any, path: str) -> None:
@@ -269,5 +281,7 @@ def check_decay(instance: object, attribute: attrs.Attribute[Any], value: Any) -
     if value is not None and not isinstance(value, (HalfLife, LinearDecay, StepDecay)):
         raise InputError(
             f"{attribute.name} is {checks.shown(value)}: half_life(...), linear_decay(...) or step_decay(...) is "
-            "needed."
+            "needed.",
+            argument="steps",
+            code="wrong_value",
         )

@@ -22,7 +22,7 @@ from relmark.core import checks
 from relmark.core.as_of import AsOf, read_as_of
 from relmark.core.base import CustomerBase
 from relmark.core.documents import Definition, Limits, check_keys
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
@@ -54,11 +54,19 @@ def _check_name(instance: object, attribute: attrs.Attribute[Any], value: Any) -
 
 def _listed(name: str, values: Any, kind: type) -> tuple[Any, ...]:
     if isinstance(values, kind) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is {checks.shown(values)}: a list of {kind.__name__} objects is needed.")
+        raise InputError(
+            f"{name} is {checks.shown(values)}: a list of {kind.__name__} objects is needed.",
+            argument=name,
+            code="wrong_type",
+        )
     given = tuple(values)
     for value in given:
         if not isinstance(value, kind):
-            raise InputError(f"{name} has {checks.shown(value)}: a list of {kind.__name__} objects is needed.")
+            raise InputError(
+                f"{name} has {checks.shown(value)}: a list of {kind.__name__} objects is needed.",
+                argument=name,
+                code="wrong_type",
+            )
     return given
 
 
@@ -74,7 +82,11 @@ def _read_bands(bands: Mapping[str, float] | None) -> dict[str, float]:
     if bands is None:
         return {}
     if not isinstance(bands, Mapping):
-        raise InputError(f"bands is {checks.shown(bands)}: a mapping of names to lowest scores is needed.")
+        raise InputError(
+            f"bands is {checks.shown(bands)}: a mapping of names to lowest scores is needed.",
+            argument="bands",
+            code="wrong_type",
+        )
     return dict(zip(*read_bands(bands), strict=True))
 
 
@@ -133,21 +145,28 @@ class LeadScore(Definition):
     def __attrs_post_init__(self) -> None:
         """Check that names are unique and groups known."""
         if not self.rules:
-            raise InputError("rules is empty: a score needs at least one Rule.")
+            raise InputError("rules is empty: a score needs at least one Rule.", argument="rules", code="empty")
         for what, names in (
             ("rules", [rule.name for rule in self.rules]),
             ("groups", [group.name for group in self.groups]),
         ):
             twice = [name for name, count in Counter(names).items() if count > 1]
             if twice:
-                raise InputError(f"{what} has the name {twice[0]!r} twice: names are unique.")
+                raise InputError(
+                    f"{what} has the name {twice[0]!r} twice: names are unique.", argument=what, code="duplicate"
+                )
         known = [group.name for group in self.groups]
         asked = [(f"rule {rule.name!r}", rule.group) for rule in self.rules if rule.group is not None]
         asked += [("grades", name) for name in (() if self.grades is None else self.grades.groups)]
         for what, name in asked:
             if name not in known:
                 listed = ", ".join(map(repr, known)) or "none"
-                raise InputError(f"{what} names the group {name!r}; groups has {listed}.{did_you_mean(name, known)}")
+                raise InputError(
+                    f"{what} names the group {name!r}; groups has {listed}.",
+                    argument=what,
+                    code="unknown_name",
+                    hint=did_you_mean(name, known),
+                )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LeadScore) and self.to_json() == other.to_json()
@@ -266,11 +285,13 @@ class LeadScore(Definition):
         times : list of instants, shape (t,)
         """
         if isinstance(times, (str, date, np.datetime64)) or not isinstance(times, Iterable):
-            raise InputError(f"times is {checks.shown(times)}: a list of instants is needed.")
+            raise InputError(
+                f"times is {checks.shown(times)}: a list of instants is needed.", argument="times", code="wrong_type"
+            )
         times = list(times)
         found = [self.evaluate(base, as_of=time) for time in times]
         if not found:
-            raise InputError("times is empty: give at least one instant.")
+            raise InputError("times is empty: give at least one instant.", argument="times", code="empty")
         given = [read_as_of(time, tz=base.tz).given for time in times]
         return ScoreHistory(
             customer_id=base.customer_id,
@@ -287,7 +308,9 @@ class LeadScore(Definition):
     def compare(self, other: LeadScore, base: CustomerBase, *, as_of: Instant) -> BandMoves:
         """Return how people would move between bands if `other` took the place of this score."""
         if not isinstance(other, LeadScore):
-            raise InputError(f"other is {checks.shown(other)}: a LeadScore is needed.")
+            raise InputError(
+                f"other is {checks.shown(other)}: a LeadScore is needed.", argument="other", code="wrong_type"
+            )
         return BandMoves.of(self.evaluate(base, as_of=as_of), other.evaluate(base, as_of=as_of))
 
     # ---- one
@@ -418,7 +441,7 @@ class LeadScore(Definition):
                 floor=body.get("floor"),
             )
         except InputError as error:
-            raise DefinitionError(str(error), code="wrong_value") from None
+            raise definition_error(error, keys=body) from None
 
 
 def _bounded(

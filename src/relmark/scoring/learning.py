@@ -199,7 +199,7 @@ def suggest_points(
     [10.0, 0.0]
     """
     if not isinstance(score, LeadScore):
-        raise InputError(f"score is {checks.shown(score)}: a LeadScore is needed.")
+        raise InputError(f"score is {checks.shown(score)}: a LeadScore is needed.", argument="score", code="wrong_type")
     checks.number("penalty", penalty, low=0)
     checks.whole("folds", folds, low=2, high=20)
     if largest is not None:
@@ -215,11 +215,12 @@ def suggest_points(
     X = scores.by_rule[chosen] / units
     moving = X.std(axis=0) > 0
     if not moving.any():
-        raise NotEnoughDataError("no rule tells people apart: all have the same points of each.")
+        raise NotEnoughDataError("no rule tells people apart: all have the same points of each.", argument="score")
     m = int(np.count_nonzero(hit))
     if min(m, len(hit) - m) < folds:
         raise NotEnoughDataError(
-            f"{m:,} of {len(hit):,} converted: at least {folds} of each kind are needed, one a fold."
+            f"{m:,} of {len(hit):,} converted: at least {folds} of each kind are needed, one a fold.",
+            argument="converted",
         )
     fit = _Fit.of(X, hit, moving, penalty, largest)
     fold = _folds(hit, folds, generator)
@@ -261,7 +262,9 @@ def _mask(among: npt.ArrayLike, n: int) -> BoolArray:
     mask = np.asarray(among)
     if mask.dtype != np.bool_ or mask.shape != (n,):
         raise InputError(
-            f"among has dtype {mask.dtype} and shape {mask.shape}: one True or False a customer is needed."
+            f"among has dtype {mask.dtype} and shape {mask.shape}: one True or False a customer is needed.",
+            argument="among",
+            code="wrong_shape",
         )
     return mask
 
@@ -302,7 +305,11 @@ def _unit(rule: Rule) -> float:
     if not isinstance(rule.points, float):
         return 1.0
     if rule.points == 0:
-        raise InputError(f"rule {rule.name!r} has 0 points and so counts nothing: give it 1 to learn its points.")
+        raise InputError(
+            f"rule {rule.name!r} has 0 points and so counts nothing: give it 1 to learn its points.",
+            argument="points",
+            code="wrong_value",
+        )
     return rule.points
 
 

@@ -128,7 +128,11 @@ def band_table(bands: Any, value: FloatArray, hit: npt.NDArray[np.bool_], level:
         if given.dtype.kind == "O" and all(isinstance(one, str) for one in given):
             given = given.astype(np.str_)
         if given.dtype.kind != "U":
-            raise InputError(f"bands has dtype {given.dtype}: names, or a mapping of name to lowest score, are needed.")
+            raise InputError(
+                f"bands has dtype {given.dtype}: names, or a mapping of name to lowest score, are needed.",
+                argument="bands",
+                code="wrong_type",
+            )
         found, inverse = np.unique(given, return_inverse=True)
         # The highest band first, by the mean score of its people; those without a band last.
         mean = np.bincount(inverse, weights=value) / np.bincount(inverse)

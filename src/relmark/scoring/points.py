@@ -13,7 +13,7 @@ import attrs
 
 from relmark.core import checks
 from relmark.core.documents import Limits, check_keys
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.expressions import Expression
 from relmark.expressions.literals import LiteralValue, literal_kind, literal_value
 from relmark.expressions.stored import read, written
@@ -84,13 +84,21 @@ def _read_otherwise(value: float) -> float:
 
 def _read_table(table: Mapping[LiteralValue, float]) -> tuple[tuple[LiteralValue, float], ...]:
     if not isinstance(table, Mapping):
-        raise InputError(f"table is {checks.shown(table)}: a mapping of values to points is needed.")
+        raise InputError(
+            f"table is {checks.shown(table)}: a mapping of values to points is needed.",
+            argument="table",
+            code="wrong_type",
+        )
     pairs = {literal_value(key, "a value of table"): _read_points("points", points) for key, points in table.items()}
     if not pairs:
-        raise InputError("table is empty: give at least one value with its points.")
+        raise InputError("table is empty: give at least one value with its points.", argument="table", code="empty")
     kinds = {literal_kind(key) for key in pairs}
     if len(kinds) > 1 or not kinds <= {"number", "text", "boolean"}:
-        raise InputError(f"table has values of kind {' and '.join(sorted(kinds))}: numbers, or texts, or booleans.")
+        raise InputError(
+            f"table has values of kind {' and '.join(sorted(kinds))}: numbers, or texts, or booleans.",
+            argument="table",
+            code="mixed_types",
+        )
     return tuple(sorted(pairs.items()))
 
 
@@ -137,7 +145,11 @@ class ByValue:
 
 def _read_tiers(steps: Any) -> tuple[tuple[float, float], ...]:
     if not isinstance(steps, Mapping) or not steps:
-        raise InputError(f"steps is {checks.shown(steps)}: a mapping of lowest counts to points is needed.")
+        raise InputError(
+            f"steps is {checks.shown(steps)}: a mapping of lowest counts to points is needed.",
+            argument="steps",
+            code="wrong_type",
+        )
     pairs = [
         (checks.number("a lowest count of steps", low), _read_points("points", points)) for low, points in steps.items()
     ]
@@ -190,7 +202,9 @@ def check_source(name: str, value: Any) -> None:
     """Refuse what is neither a name nor an expression."""
     if not isinstance(value, Expression) and not (isinstance(value, str) and value):
         raise InputError(
-            f"{name} is {checks.shown(value)}: the name of a property or field, or an expression, is needed."
+            f"{name} is {checks.shown(value)}: the name of a property or field, or an expression, is needed.",
+            argument=name,
+            code="wrong_type",
         )
 
 
@@ -201,7 +215,9 @@ def read_rule_points(value: Any) -> RulePoints:
     if isinstance(value, (str, bytes, Mapping)) or value is None:
         raise InputError(
             f"points is {checks.shown(value)}: a number, an expression such as prop('value') * .01, ByValue(...) or "
-            "Tiers(...) is needed."
+            "Tiers(...) is needed.",
+            argument="points",
+            code="wrong_type",
         )
     return _read_points("points", value)
 
@@ -228,10 +244,8 @@ def points_of_body(body: Any, limits: Limits, path: str) -> RulePoints:
         check_keys(body, required=["of", "table"], optional=["otherwise"], path=path, what="table of points")
         source = _source_of_body(body["of"], limits, f"{path}.of")
         return ByValue(source, _pairs(body["table"], f"{path}.table"), body.get("otherwise", 0.0))
-    except DefinitionError:
-        raise
     except InputError as error:
-        raise DefinitionError(str(error), path=path, code="wrong_value") from None
+        raise definition_error(error, path, body) from None
 
 
 def _pairs(body: Any, path: str) -> dict[Any, Any]:

@@ -57,7 +57,11 @@ def b2b(
 ('download or video', 5.0)]
     """
     if isinstance(territory, str):
-        raise InputError(f"territory is {shown(territory)}: a list of countries, or a condition, is needed.")
+        raise InputError(
+            f"territory is {shown(territory)}: a list of countries, or a condition, is needed.",
+            argument="territory",
+            code="wrong_type",
+        )
     inside = territory if isinstance(territory, Expression) else field(country).is_in(territory)
     return LeadScore(
         name="b2b",

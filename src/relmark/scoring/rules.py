@@ -10,7 +10,7 @@ import attrs
 
 from relmark.core import checks
 from relmark.core.documents import Limits, check_keys
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.expressions import Expression, Selection
 from relmark.expressions.literals import plain_text
@@ -118,36 +118,60 @@ class Rule:
     def __attrs_post_init__(self) -> None:
         """Check that the parts fit together."""
         if (self.when is None) == (self.each is None):
-            raise InputError(f"rule {self.name!r}: give exactly one of when= (a condition) and each= (events).")
+            raise InputError(
+                f"rule {self.name!r}: give exactly one of when= (a condition) and each= (events).",
+                argument="when",
+                code="conflicting_arguments",
+            )
         if self.when is not None:
             self._check_when()
         else:
             self._check_each()
         if self.cap_total is not None and self.cap_per is None:
             raise InputError(
-                f"rule {self.name!r}: cap_total= is for rules with cap_per=; without it, cap is the total."
+                f"rule {self.name!r}: cap_total= is for rules with cap_per=; without it, cap is the total.",
+                argument="cap_total",
+                code="conflicting_arguments",
             )
 
     def _check_when(self) -> None:
         when: Any = self.when
         if not isinstance(when, Expression):
             hint = " Say which figure of the events, such as .exists()." if isinstance(when, Selection) else ""
-            raise InputError(f"rule {self.name!r}: when is {checks.shown(self.when)}, and a condition is needed.{hint}")
+            raise InputError(
+                f"rule {self.name!r}: when is {checks.shown(self.when)}, and a condition is needed.",
+                argument="when",
+                code="wrong_type",
+                hint=hint,
+            )
         for name in ("cap_per", "decay", "expires", "once_per"):
             if getattr(self, name) is not None:
-                raise InputError(f"rule {self.name!r}: {name}= is for the events of each=; a condition counts once.")
+                raise InputError(
+                    f"rule {self.name!r}: {name}= is for the events of each=; a condition counts once.",
+                    argument=name,
+                    code="conflicting_arguments",
+                )
         if not isinstance(self.points, Tiers) and (source := self.source) is not None and _grows(source):
             raise InputError(
                 f"rule {self.name!r}: its points change with every moment, since {source!r} does: use "
-                "Tiers({...}, of=...), or each= with decay=."
+                "Tiers({...}, of=...), or each= with decay=.",
+                argument="points",
+                code="conflicting_arguments",
             )
         if isinstance(self.points, Tiers) and self.points.of is None:
-            raise InputError(f"rule {self.name!r}: Tiers without of= count the events of each=. Give of=.")
+            raise InputError(
+                f"rule {self.name!r}: Tiers without of= count the events of each=.",
+                argument="points",
+                code="missing_argument",
+                hint="Give of=.",
+            )
 
     def _check_each(self) -> None:
         if not isinstance(self.each, Selection):
             raise InputError(
-                f"rule {self.name!r}: each is {checks.shown(self.each)}, and events are needed, such as event('visit')."
+                f"rule {self.name!r}: each is {checks.shown(self.each)}, and events are needed, as in event('visit').",
+                argument="each",
+                code="wrong_type",
             )
         if self.expires is not None:
             duration("expires", self.expires)
@@ -156,12 +180,24 @@ class Rule:
         elif self.cap_per is not None:
             duration("cap_per", self.cap_per)
         if self.cap_per is not None and self.cap is None:
-            raise InputError(f"rule {self.name!r}: cap_per= has no cap=: say how many points a period may give.")
+            raise InputError(
+                f"rule {self.name!r}: cap_per= has no cap=: say how many points a period may give.",
+                argument="cap_per",
+                code="missing_argument",
+            )
         if isinstance(self.points, Tiers):
             if self.points.of is not None:
-                raise InputError(f"rule {self.name!r}: Tiers(of=) is for when=; with each= tiers count the events.")
+                raise InputError(
+                    f"rule {self.name!r}: Tiers(of=) is for when=; with each= tiers count the events.",
+                    argument="points",
+                    code="conflicting_arguments",
+                )
             if self.decay is not None or self.cap_per is not None:
-                raise InputError(f"rule {self.name!r}: tiers count events: decay= and cap_per= do not fit.")
+                raise InputError(
+                    f"rule {self.name!r}: tiers count events: decay= and cap_per= do not fit.",
+                    argument="decay",
+                    code="conflicting_arguments",
+                )
 
     # What evaluation asks
 
@@ -234,7 +270,7 @@ class Rule:
         try:
             return cls(body["name"], **parts)
         except InputError as error:
-            raise DefinitionError(str(error), path=path, code="wrong_value") from None
+            raise definition_error(error, path, body) from None
 
 
 def _grows(source: Expression) -> bool:
@@ -289,7 +325,7 @@ class Group:
         try:
             return cls(body["name"], body.get("cap"), body.get("floor"))
         except InputError as error:
-            raise DefinitionError(str(error), path=path, code="wrong_value") from None
+            raise definition_error(error, path, body) from None
 
 
 class Grade:
@@ -312,15 +348,27 @@ class Grade:
 
     def __init__(self, **groups: Mapping[Any, float]) -> None:
         if not groups:
-            raise InputError("Grade has no groups: give the marks of at least one, such as fit={'A': 25, 'B': 0}.")
+            raise InputError(
+                "Grade has no groups: give the marks of at least one, such as fit={'A': 25, 'B': 0}.",
+                argument="groups",
+                code="empty",
+            )
         read: dict[str, tuple[tuple[str, ...], tuple[float, ...]]] = {}
         given: dict[str, Any] = dict(groups)
         for name, marks in given.items():
             if not isinstance(marks, Mapping) or not marks:
-                raise InputError(f"Grade({name}={checks.shown(marks)}): a mapping of marks to lowest points is needed.")
+                raise InputError(
+                    f"Grade({name}={checks.shown(marks)}): a mapping of marks to lowest points is needed.",
+                    argument=name,
+                    code="wrong_type",
+                )
             texts = {str(mark): low for mark, low in marks.items()}
             if len(texts) < len(marks):
-                raise InputError(f"Grade({name}=...) has two marks that are written alike: {list(marks)}.")
+                raise InputError(
+                    f"Grade({name}=...) has two marks that are written alike: {list(marks)}.",
+                    argument=name,
+                    code="duplicate",
+                )
             read[name] = read_bands(texts)
         self.groups = read
 
@@ -355,7 +403,7 @@ class Grade:
         try:
             return cls(**{name: marks[name] for name in order})
         except InputError as error:
-            raise DefinitionError(str(error), path=path, code="wrong_value") from None
+            raise definition_error(error, path, marks) from None
 
     def __repr__(self) -> str:
         parts = ", ".join(

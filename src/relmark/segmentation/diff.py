@@ -80,10 +80,14 @@ def diff(before: SegmentMembers, after: SegmentMembers) -> SegmentDiff:
     """
     for name, value in (("before", before), ("after", after)):
         if not isinstance(value, SegmentMembers):
-            raise InputError(f"{name} is {shown(value)}: the result of Segment.evaluate is needed.")
+            raise InputError(
+                f"{name} is {shown(value)}: the result of Segment.evaluate is needed.", argument=name, code="wrong_type"
+            )
     if before._fingerprint != after._fingerprint:  # noqa: SLF001
         raise InputError(
-            f"before is of the rule of {before.name!r} and after of another, of {after.name!r}: evaluate one rule."
+            f"before is of the rule of {before.name!r} and after of another, of {after.name!r}: evaluate one rule.",
+            argument="before",
+            code="conflicting_arguments",
         )
     then, now = _aligned(before, after)
     was, is_now = _picked(before.mask, then), _picked(after.mask, now)

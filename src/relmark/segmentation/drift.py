@@ -123,15 +123,22 @@ def drift(model: RfmModel, data: CustomerBase | Purchases, *, as_of: Instant) ->
     0.0
     """
     if not isinstance(model, RfmModel):
-        raise InputError(f"model is a {type(model).__name__}: an RfmModel is needed.")
+        raise InputError(
+            f"model is a {type(model).__name__}: an RfmModel is needed.", argument="model", code="wrong_type"
+        )
     if model.fitted is None:
-        raise InputError("model was written down, not fitted: it does not know how its scores were spread. Fit one.")
+        raise InputError(
+            "model was written down, not fitted: it does not know how its scores were spread.",
+            argument="model",
+            code="missing_argument",
+            hint="Fit one.",
+        )
     scores = model.score(data, as_of=as_of)
     bins = model.bins
     n = bins + 1
     now = int(np.count_nonzero(scores.r))
     if now == 0:
-        raise NotEnoughDataError(f"nobody bought by {scores.as_of}: there are no scores to compare.")
+        raise NotEnoughDataError(f"nobody bought by {scores.as_of}: there are no scores to compare.", argument="model")
     cells = np.array(model.fitted.cells, dtype=np.int64)
     cells_now = np.bincount(scores.r * n + scores.f, minlength=n * n).reshape(n, n)[1:, 1:]
     then_counts = {"r": cells.sum(axis=1), "f": cells.sum(axis=0), "m": np.array(model.fitted.monetary)}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.errors import DefinitionError, InputError, definition_error
 
 __all__ = ["LAPSED", "PROSPECT", "STANDARD_GRID", "RfmGrid"]
 
@@ -29,7 +29,11 @@ _MOST_BINS = 100
 
 def _read_rows(rows: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
     if isinstance(rows, str):
-        raise InputError(f"rows is {checks.shown(rows)}: a square table of names is needed, row r - 1, column f - 1.")
+        raise InputError(
+            f"rows is {checks.shown(rows)}: a square table of names is needed, row r - 1, column f - 1.",
+            argument="rows",
+            code="wrong_type",
+        )
     return tuple(tuple(row) for row in rows)
 
 
@@ -60,14 +64,26 @@ class RfmGrid:
         """Check that the table is square and its names are usable."""
         n = len(self.rows)
         if not 2 <= n <= _MOST_BINS:
-            raise InputError(f"rows has {n} rows: one for each score from 1 to bins is needed, 2 to {_MOST_BINS} bins.")
+            raise InputError(
+                f"rows has {n} rows: one for each score from 1 to bins is needed, 2 to {_MOST_BINS} bins.",
+                argument="rows",
+                code="wrong_length",
+            )
         for r, row in enumerate(self.rows, start=1):
             if len(row) != n:
-                raise InputError(f"rows has {len(row)} names for recency score {r}: {n} are needed, as many as rows.")
+                raise InputError(
+                    f"rows has {len(row)} names for recency score {r}: {n} are needed, as many as rows.",
+                    argument="rows",
+                    code="wrong_length",
+                )
             for name in row:
                 checks.text("a name of the grid", name)
                 if name in {PROSPECT, LAPSED}:
-                    raise InputError(f"a name of the grid is {name!r}, which is kept for people without a score.")
+                    raise InputError(
+                        f"a name of the grid is {name!r}, which is kept for people without a score.",
+                        argument="rows",
+                        code="wrong_value",
+                    )
 
     @classmethod
     def from_regions(cls, regions: Mapping[str, Iterable[Region]], *, bins: int) -> RfmGrid:
@@ -102,16 +118,20 @@ class RfmGrid:
                         taken = cells[r - 1][f - 1]
                         if taken is not None:
                             raise InputError(
-                                f"regions: the cell (recency {r}, frequency {f}) is both {taken!r} and {name!r}. "
-                                "Give each cell one name."
+                                f"regions: the cell (recency {r}, frequency {f}) is both {taken!r} and {name!r}.",
+                                argument="regions",
+                                code="duplicate",
+                                hint="Give each cell one name.",
                             )
                         cells[r - 1][f - 1] = name
         for r, row in enumerate(cells, start=1):
             for f, cell in enumerate(row, start=1):
                 if cell is None:
                     raise InputError(
-                        f"regions: the cell (recency {r}, frequency {f}) has no name. Cover every cell from (1, 1) to "
-                        f"({n}, {n})."
+                        f"regions: the cell (recency {r}, frequency {f}) has no name.",
+                        argument="regions",
+                        code="missing_value",
+                        hint=f"Cover every cell from (1, 1) to ({n}, {n}).",
                     )
         return cls(cells)  # type: ignore[arg-type]
 
@@ -160,14 +180,16 @@ class RfmGrid:
         try:
             return cls(rows)
         except InputError as error:
-            raise DefinitionError(str(error), path=path, code="bad_grid") from None
+            raise definition_error(error, path) from None
 
 
 def _spans(name: str, part: Any, bins: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the inclusive ends of both sides of a region."""
     remedy = "write (recency, frequency), each a score or a pair (low, high)"
     if not isinstance(part, (tuple, list)) or len(part) != 2:
-        raise InputError(f"regions[{name!r}] has {checks.shown(part)}: {remedy}.")
+        raise InputError(
+            f"regions[{name!r}] has {checks.shown(part)}: {remedy}.", argument="regions", code="wrong_value"
+        )
     out = []
     for side in part:
         low, high = side if isinstance(side, (tuple, list)) and len(side) == 2 else (side, side)

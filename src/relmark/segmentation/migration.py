@@ -149,9 +149,17 @@ def migration(before: RfmScores, after: RfmScores) -> Migration:
     """
     for name, scores in (("before", before), ("after", after)):
         if not isinstance(scores, RfmScores):
-            raise InputError(f"{name} is a {type(scores).__name__}: the RfmScores of a model are needed.")
+            raise InputError(
+                f"{name} is a {type(scores).__name__}: the RfmScores of a model are needed.",
+                argument=name,
+                code="wrong_type",
+            )
     if before.as_of > after.as_of:
-        raise InputError(f"before is of {before.as_of} and after of {after.as_of}: give the earlier scoring first.")
+        raise InputError(
+            f"before is of {before.as_of} and after of {after.as_of}: give the earlier scoring first.",
+            argument="before",
+            code="conflicting_arguments",
+        )
     segments = _segments(before, after)
     k = len(segments)
     a, b = _codes(before, segments), _codes(after, segments)

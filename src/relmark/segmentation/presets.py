@@ -349,12 +349,24 @@ def _less(after: Span, early: Span) -> tuple[Span, Span]:
     if None not in counts:
         n, less = counts
         if less >= n:  # type: ignore[operator]
-            raise InputError(f"early is {early}, not below after {after}: it would hold from the purchase on.")
+            raise InputError(
+                f"early is {early}, not below after {after}: it would hold from the purchase on.",
+                argument="early",
+                code="conflicting_arguments",
+            )
         return calendar_days(n - less), calendar_days(2 * less)  # type: ignore[operator]
     if isinstance(after, CalendarSpan) or isinstance(early, CalendarSpan):
-        raise InputError(f"after is {after} and early is {early}: give both in whole days, or both as hours.")
+        raise InputError(
+            f"after is {after} and early is {early}: give both in whole days, or both as hours.",
+            argument="after",
+            code="mixed_types",
+        )
     if early >= after:
-        raise InputError(f"early is {early}, not below after {after}: it would hold from the purchase on.")
+        raise InputError(
+            f"early is {early}, not below after {after}: it would hold from the purchase on.",
+            argument="early",
+            code="conflicting_arguments",
+        )
     return after - early, early + early
 
 

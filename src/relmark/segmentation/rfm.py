@@ -135,8 +135,9 @@ class Rfm:
             window = "" if within is None else f" within {within}"
             raise NotEnoughDataError(
                 f"nobody has a {bought.type!r} event by {measures.as_of}{window}: RFM needs at least one customer who "
-                f"bought. The log has the types {there}."
-                f"{did_you_mean(bought.type, bought.types)}"
+                f"bought.",
+                argument="data",
+                hint=f"The log has the types {there}.{did_you_mean(bought.type, bought.types)}",
             )
         return measures
 
@@ -145,7 +146,9 @@ class Rfm:
     ) -> tuple[RfmModel, tuple[ScoreArray, ScoreArray, ScoreArray]]:
         bought = measures.orders > 0
         if not bought.any():
-            raise NotEnoughDataError("measures has no customer who bought: RFM needs at least one.")
+            raise NotEnoughDataError(
+                "measures has no customer who bought: RFM needs at least one.", argument="measures"
+            )
         rows = slice(None) if bought.all() else bought
         cuts = {
             name: self.cuts.get(name) or _order_statistics(getattr(measures, name)[rows], self.bins)

@@ -37,7 +37,7 @@ MONETARIES = ("sum", "mean")
 def _flags(values: Any) -> BoolArray:
     array = np.asarray(values)
     if array.dtype != np.bool_:
-        raise InputError(f"lapsed has dtype {array.dtype}: booleans are needed.")
+        raise InputError(f"lapsed has dtype {array.dtype}: booleans are needed.", argument="lapsed", code="wrong_type")
     return array
 
 
@@ -48,7 +48,12 @@ def _counts(name: str, values: Any) -> IntArray:
     broken = found != np.floor(found)
     if broken.any():
         row = int(np.argmax(broken))
-        raise InputError(f"{name} has {shown(float(found[row]))} in row {row}: whole numbers are needed.")
+        raise InputError(
+            f"{name} has {shown(float(found[row]))} in row {row}: whole numbers are needed.",
+            argument=name,
+            row=row,
+            code="wrong_type",
+        )
     return found.astype(np.int64)
 
 
@@ -105,7 +110,9 @@ class RfmMeasures(ColumnarResult):
             ordered = np.sort(ids)
             raise InputError(
                 f"customer_id has {shown(ordered[:-1][ordered[1:] == ordered[:-1]][0])} twice: one row per customer is "
-                "needed."
+                "needed.",
+                argument="customer_id",
+                code="duplicate",
             )
         super().__attrs_post_init__()
 
@@ -165,8 +172,10 @@ def rfm_measures(
     lines = bought.lines
     if len(lines.time) and lines.value is None:
         raise InputError(
-            f"the {bought.type!r} events have no value: RFM needs the money of each. Name the column of money where "
-            "the base is built: CustomerBase.from_orders(..., value=...)."
+            f"the {bought.type!r} events have no value: RFM needs the money of each.",
+            argument="data",
+            code="missing_argument",
+            hint="Name the column of money where the base is built: CustomerBase.from_orders(..., value=...).",
         )
     first = 0 if low is None else int(np.searchsorted(lines.time, low, side="right"))
     customer, time = lines.customer[first:], lines.time[first:]

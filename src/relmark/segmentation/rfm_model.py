@@ -17,7 +17,7 @@ from relmark.core import checks
 from relmark.core.as_of import read_as_of
 from relmark.core.base import CustomerBase
 from relmark.core.documents import Definition, Limits, check_keys
-from relmark.core.errors import DefinitionError, InputError
+from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.formats import format_value, html_table, text_table
 from relmark.core.purchases import Purchases
 from relmark.core.results import json_ready
@@ -117,7 +117,11 @@ class RfmModel(Definition):
         check_cuts(self.cuts, self.bins)
         for name in MEASURES:
             if name not in self.cuts:
-                raise InputError(f"cuts has no {name!r}: a model needs thresholds for {', '.join(MEASURES)}.")
+                raise InputError(
+                    f"cuts has no {name!r}: a model needs thresholds for {', '.join(MEASURES)}.",
+                    argument="cuts",
+                    code="missing_key",
+                )
         check_grid(self.grid, self.bins)
 
     def __hash__(self) -> int:
@@ -208,10 +212,8 @@ class RfmModel(Definition):
             bins = checks.whole("bins", body.get("bins", 5), low=2, high=100)
             parts["fitted"] = None if fitted is None else _read_counts(fitted, bins)
             return cls(**parts)
-        except DefinitionError:
-            raise
         except InputError as error:
-            raise DefinitionError(str(error), code="bad_value") from None
+            raise definition_error(error, keys=body) from None
 
 
 def _check_list(values: Any, path: str, kind: type | tuple[type, ...]) -> None:
@@ -228,12 +230,12 @@ def _read_counts(body: Any, bins: int) -> RfmCounts:
     for path, row in rows.items():
         _check_list(row, path, int)
         if len(row) != bins or min(row) < 0:
-            raise DefinitionError(f"{bins} counts of 0 or more are needed.", path=path, code="bad_value")
+            raise DefinitionError(f"{bins} counts of 0 or more are needed.", path=path, code="wrong_value")
     if len(body["cells"]) != bins or sum(map(sum, body["cells"])) != sum(body["monetary"]):
         raise DefinitionError(
             f"the counts must be {bins} by {bins} and add up to those of the money.",
             path="$.fitted.cells",
-            code="bad_value",
+            code="wrong_value",
         )
     as_of = read_as_of(body["as_of"], name="fitted.as_of").given
     return RfmCounts(as_of=as_of, cells=tuple(map(tuple, body["cells"])), monetary=tuple(body["monetary"]))

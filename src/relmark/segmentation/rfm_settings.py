@@ -34,7 +34,11 @@ def read_cuts(cuts: Any) -> dict[str, tuple[float, ...]]:
     if cuts is None:
         return {}
     if not isinstance(cuts, Mapping):
-        raise InputError(f"cuts is {checks.shown(cuts)}: a mapping of {', '.join(MEASURES)} to thresholds is needed.")
+        raise InputError(
+            f"cuts is {checks.shown(cuts)}: a mapping of {', '.join(MEASURES)} to thresholds is needed.",
+            argument="cuts",
+            code="wrong_type",
+        )
     return {name: tuple(checks.numbers(f"cuts[{name!r}]", values).tolist()) for name, values in cuts.items()}
 
 
@@ -43,9 +47,15 @@ def check_cuts(cuts: Cuts, bins: int) -> None:
     for name, values in cuts.items():
         checks.one_of("a name of cuts", name, MEASURES)
         if len(values) != bins - 1:
-            raise InputError(f"cuts[{name!r}] has {len(values)} thresholds: {bins - 1} are needed for {bins} bins.")
+            raise InputError(
+                f"cuts[{name!r}] has {len(values)} thresholds: {bins - 1} are needed for {bins} bins.",
+                argument="cuts",
+                code="wrong_length",
+            )
         if any(low > high for low, high in pairwise(values)):
-            raise InputError(f"cuts[{name!r}] is {list(values)}: thresholds ascend.")
+            raise InputError(
+                f"cuts[{name!r}] is {list(values)}: thresholds ascend.", argument="cuts", code="wrong_value"
+            )
 
 
 def check_bins(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
@@ -74,7 +84,9 @@ def read_grid(grid: Any) -> RfmGrid:
         return grid
     if isinstance(grid, str) and grid == "standard":
         return STANDARD_GRID
-    raise InputError(f"grid is {checks.shown(grid)}: 'standard' or an RfmGrid is needed.")
+    raise InputError(
+        f"grid is {checks.shown(grid)}: 'standard' or an RfmGrid is needed.", argument="grid", code="wrong_type"
+    )
 
 
 def check_grid(grid: RfmGrid, bins: int) -> None:
@@ -83,7 +95,11 @@ def check_grid(grid: RfmGrid, bins: int) -> None:
         return
     if grid == STANDARD_GRID:
         raise InputError(
-            f"grid is 'standard', which is for 5 bins, and bins is {bins}. Give grid=RfmGrid.from_regions(..., "
-            f"bins={bins}), or grid=RfmGrid.by_score({bins})."
+            f"grid is 'standard', which is for 5 bins, and bins is {bins}.",
+            argument="grid",
+            code="conflicting_arguments",
+            hint=f"Give grid=RfmGrid.from_regions(..., bins={bins}), or grid=RfmGrid.by_score({bins}).",
         )
-    raise InputError(f"grid has {grid.bins} bins and bins is {bins}: they must agree.")
+    raise InputError(
+        f"grid has {grid.bins} bins and bins is {bins}: they must agree.", argument="grid", code="conflicting_arguments"
+    )

@@ -80,7 +80,11 @@ def segment_report(scores: RfmScores) -> SegmentReport:
     (['Potential loyalist', 'About to sleep'], [0.25, 0.75])
     """
     if not isinstance(scores, RfmScores):
-        raise InputError(f"scores is a {type(scores).__name__}: the RfmScores of a model are needed.")
+        raise InputError(
+            f"scores is a {type(scores).__name__}: the RfmScores of a model are needed.",
+            argument="scores",
+            code="wrong_type",
+        )
     code, k = scores.segment_code, len(scores.names)
     customers = np.bincount(code, minlength=k)
     revenue = exact_sums(code, scores.revenue, k)

@@ -35,14 +35,24 @@ __all__ = ["SegmentSet"]
 
 def _segments(value: Iterable[Segment]) -> tuple[Segment, ...]:
     if isinstance(value, Segment) or not isinstance(value, Iterable):
-        raise InputError(f"segments is {shown(value)}: a list of segments is needed.")
+        raise InputError(
+            f"segments is {shown(value)}: a list of segments is needed.", argument="segments", code="wrong_type"
+        )
     given = tuple(value)
     for segment in given:
         if not isinstance(segment, Segment):
-            raise InputError(f"segments has {shown(segment)}: segments are needed, such as Segment('adults', rule).")
+            raise InputError(
+                f"segments has {shown(segment)}: segments are needed, such as Segment('adults', rule).",
+                argument="segments",
+                code="wrong_value",
+            )
     twice = [name for name, count in Counter(segment.name for segment in given).items() if count > 1]
     if twice:
-        raise InputError(f"segments has {twice[0]!r} twice: names tell the segments of a set apart.")
+        raise InputError(
+            f"segments has {twice[0]!r} twice: names tell the segments of a set apart.",
+            argument="segments",
+            code="duplicate",
+        )
     return given
 
 
@@ -99,7 +109,12 @@ class SegmentSet(Definition):
             if segment.name == name:
                 return segment
         names = [segment.name for segment in self.segments]
-        raise InputError(f"there is no segment {shown(name)} in the set.{did_you_mean(str(name), names)}")
+        raise InputError(
+            f"there is no segment {shown(name)} in the set.",
+            argument="name",
+            code="unknown_name",
+            hint=did_you_mean(str(name), names),
+        )
 
     @property
     def rules(self) -> Mapping[str, Expression]:

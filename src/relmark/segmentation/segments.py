@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -24,6 +24,7 @@ from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.stored import read
 from relmark.expressions.walk import check_depth, repeated
+from relmark.expressions.words import words_of
 from relmark.segmentation.by_clause import ClauseCounts, clause_counts
 from relmark.segmentation.check import Checked, check_segment
 from relmark.segmentation.diff import SegmentDiff, diff
@@ -40,7 +41,9 @@ def _rule(instance: object, attribute: attrs.Attribute[Expression], value: Any) 
         hint = (
             "say .exists() or .count(...) >= 1 of them" if type(value).__name__ == "Selection" else "compare something"
         )
-        raise InputError(f"rule is {shown(value)}: a rule is needed, such as field('age') >= 18; {hint}.")
+        raise InputError(
+            f"rule is {shown(value)}: a rule is needed, such as field('age') >= 18; {hint}.", code="wrong_type"
+        )
     check_depth(value)
     for problem in rule_problems(value, Schema(), path="$.rule"):
         if problem.code not in _FOR_LATER:
@@ -148,6 +151,10 @@ class Segment(Definition):
         return explain_in_base(self.rule, base, customer_id, as_of=as_of, name=self.name)
 
     # Definitions
+
+    def to_words(self, phrases: Mapping[str, Any] | None = None) -> str:
+        """Return the rule in words: in English, or in the language of a mapping of phrases, such as `RUSSIAN`."""
+        return words_of(self.rule, phrases, rule=True)
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
         """Return what of the rule does not fit a schema, each with its JSON path; () where all fits."""
