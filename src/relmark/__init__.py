@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from relmark.core.table import CustomerTable, ItemTable
     from relmark.core.time import days, hours, minutes
     from relmark.expressions import (
+        CustomerHistory,
+        Needs,
         all_of,
         any_of,
         at_least,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Customer",
     "CustomerBase",
+    "CustomerHistory",
     "CustomerTable",
     "Estimate",
     "Event",
@@ -47,6 +50,7 @@ __all__ = [
     "Interval",
     "ItemTable",
     "Message",
+    "Needs",
     "Orders",
     "Purchase",
     "PurchaseDays",
@@ -89,6 +93,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Customer": "core.events",
     "CustomerBase": "core.base",
+    "CustomerHistory": "expressions",
     "CustomerTable": "core.table",
     "Estimate": "core.intervals",
     "Event": "core.events",
@@ -96,6 +101,7 @@ _HOME = {
     "Interval": "core.intervals",
     "ItemTable": "core.table",
     "Message": "core.events",
+    "Needs": "expressions",
     "Orders": "core.purchases",
     "Purchase": "core.events",
     "PurchaseDays": "core.purchases",

@@ -59,6 +59,7 @@ TASKS = {
     "one person": ["expressions/scalar.py"],
     "explanation: what was found": ["expressions/explain_tree.py"],
     "next change": ["expressions/next_change.py"],
+    "needs": ["expressions/needs.py"],
     "text": ["expressions/text_writer.py"],
     "to_words": ["expressions/words.py"],
     "stored form": ["expressions/operations.py", "expressions/stored.py"],
@@ -210,6 +211,28 @@ def test_every_operator_says_the_same_over_columns_for_one_person_and_in_the_nai
         bodies = {name: one.to_dict() for name, one in others.items()}
         naive = Naive(who, attributes, events, moment, "UTC", bodies)
         assert naive.value(expression.to_dict()) == value, (op, who)
+
+
+@EACH
+def test_every_operator_says_what_it_needs_and_that_is_enough(kind, op):
+    expression = example(kind, op)
+    world, _ = base()
+    others = {"other": field("age") > 15}
+    needs = expression.needs(others)
+    named = {node.name for _, node in walk(expression) if isinstance(node, nodes.Field)}
+    assert set(needs.fields) == (named if kind is not nodes.SegmentRef else {"age"})
+    asked = {name for _, node in walk(expression) if hasattr(node, "types") for name in node.types}
+    assert set(needs.events) == asked
+    kept = needs.keep(world.events, AS_OF)
+    assert set(kept.types) <= asked
+    table = CustomerTable.from_columns(
+        customer_id=world.customer_id, **{name: world.column(name) for name in needs.fields}
+    )
+    less = CustomerBase(customers=table, events=kept)
+    program = program_of(expression, segments=others)
+    for who in world.customer_id.tolist():
+        whole, part = (Person.from_base(one, who, as_of=AS_OF) for one in (world, less))
+        assert program.value(part) == program.value(whole)
 
 
 @EACH

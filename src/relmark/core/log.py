@@ -359,6 +359,14 @@ class EventLog(Frozen):
         parts = {name: part.in_zone(zone) for name, part in self._partitions.items()}
         return self._with({name: self._partitions[name].take(part.window(None, seen)) for name, part in parts.items()})
 
+    def _later(self, firsts: Mapping[str, int | None], tz: str) -> Self:
+        """Return the events of some types, of each from a microsecond on; None is all of them."""
+        parts = {}
+        for name, first in firsts.items():
+            part = self._partitions[name]
+            parts[name] = part if first is None else part.take(part.in_zone(tz).window(first - 1, None))
+        return self._with(parts)
+
     def take(self, mask: npt.ArrayLike) -> Self:
         """Return the events where a mask of shape (n,), aligned with `to_columns`, is true."""
         chosen = np.asarray(mask, dtype=np.bool_ if np.size(mask) == 0 else None)

@@ -1,4 +1,4 @@
-"""A segment over frames that an engine holds: one lazy plan, and nothing computed here.
+"""A segment over frames that an engine holds, and what definitions look at of them: lazy plans, nothing computed here.
 
 The life of a call: the rule is checked against the frames' types; each figure of events becomes a column of one grouped
 pass; customers get their figures by a join; the rule becomes one boolean expression over fields and figures.
@@ -7,9 +7,10 @@ pass; customers get their figures by a join; the rule becomes one boolean expres
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from relmark.core.as_of import AsOf, read_as_of
+from relmark.core.checks import shown
 from relmark.core.errors import DefinitionError, InputError, MissingColumnError
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
@@ -19,11 +20,12 @@ from relmark.engines.portable import reasons
 from relmark.engines.visitor import Visitor
 from relmark.expressions import Expression, Selection, nodes
 from relmark.expressions.kinds import rule_problems
+from relmark.expressions.needs import Needs, needs_of
 from relmark.expressions.scalar import Person, Program
 from relmark.expressions.scalar_calendar import Dated, Zone
 from relmark.expressions.walk import walk
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "where"]
 
 _NAMES = ("customer_id", "time", "type", "value")
 _OF_EVENTS = {"time", "type", "value"}
@@ -103,12 +105,7 @@ def evaluate(
     >>> found.sort("customer_id").collect().to_dicts()
     [{'customer_id': 'a', 'member': True}, {'customer_id': 'b', 'member': False}]
     """
-    try:
-        import narwhals as nw
-    except ImportError:
-        raise InputError(
-            "engines need narwhals: pip install 'relmark[dataframes]'.", argument="events", code="not_installed"
-        ) from None
+    nw = _narwhals()
     rule = segment if isinstance(segment, Expression) else segment.rule
     segments = dict(segments or {})
     precomputed = dict(precomputed or {})
@@ -139,12 +136,85 @@ def evaluate(
     member = outer.expression(rule)
     frame = _everybody(nw, happened, people, names["customer_id"], whole)
     if facts.groups:
-        table = facts.table(happened.in_utc([names["time"], *_asked(whole, happened)]), names["customer_id"])
+        needs = needs_of(rule, segments)
+        table = facts.table(happened.in_utc([names["time"], *_asked(whole, happened)]), names["customer_id"], needs)
         frame = frame.join(table, on=names["customer_id"], how="left")
     chosen = [nw.col(names["customer_id"]).alias("customer_id"), member.fill_null(False).alias("member")]  # noqa: FBT003
     if unknown:
         chosen.append(member.is_null().alias("unknown"))
     return frame.select(*chosen).to_native()
+
+
+def where(
+    needs: Needs, *, events: Any, columns: Mapping[str, str] | None = None, as_of: Instant, tz: str = "UTC"
+) -> Any:
+    """Return the rows and columns of events that definitions look at, as a lazy frame of the engine.
+
+    What is asked of these events has the answer that it has of all of them, while the engine reads a fraction: types
+    that nothing looks at, events too long ago and columns that nobody asks for are left out before anything is read.
+
+    Parameters
+    ----------
+    needs : Needs
+        ``segment.needs()``, ``score.needs()``, or several of them added up.
+    events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
+        One row per event, as for `evaluate`.
+    columns : mapping of str to str
+        How the columns are called that relmark calls customer_id, time, type and value, and properties.
+    as_of : instant
+        Nothing after it is kept.
+    tz : str
+        The time zone of the business.
+
+    Returns
+    -------
+    lazy frame of the engine
+        The columns under the names that they have, in the order of the frame.
+
+    Raises
+    ------
+    MissingColumnError
+        The frame has no column of ids, times or types.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from datetime import datetime
+    >>> from relmark import days, event
+    >>> frame = pl.LazyFrame({"customer_id": ["a", "a", "b"], "time": [datetime(2026, 1, day) for day in (5, 29, 30)],
+    ...                       "type": ["purchase", "purchase", "visit"], "page": ["x", "y", "z"]})
+    >>> needs = event("purchase").exists(within=days(7)).needs()
+    >>> where(needs, events=frame, as_of="2026-01-31").collect().to_dicts()
+    [{'customer_id': 'a', 'time': datetime.datetime(2026, 1, 29, 0, 0), 'type': 'purchase'}]
+    """
+    if not isinstance(needs, Needs):
+        raise InputError(
+            f"needs is {shown(needs)}: what a definition's needs() gives is needed.",
+            argument="needs",
+            code="wrong_type",
+        )
+    nw = _narwhals()
+    names = {name: (columns or {}).get(name, name) for name in _NAMES}
+    happened = _Table(nw, "events", events, columns or {})
+    happened.require(names["customer_id"], names["time"], names["type"])
+    facts = Facts(nw, read_as_of(as_of, tz=tz), names["time"], names["type"], _no_test, happened.column)
+    facts.days = happened.plain[names["time"]] == "date"
+    properties = {name for known in needs.events.values() for name in known} | set(needs.any_properties)
+    asked = {*names.values(), *(happened.names.get(name, name) for name in properties)}
+    mask = facts.needed(needs, happened.utc(names["time"]))
+    return happened.frame.filter(mask).select(*[name for name in happened.schema if name in asked]).to_native()
+
+
+def _no_test(rule: Expression) -> NoReturn:
+    raise AssertionError(f"{rule!r} is not tested here")
+
+
+def _narwhals() -> Any:
+    try:
+        import narwhals
+    except ImportError:
+        raise InputError("engines need narwhals: pip install 'relmark[dataframes]'.", code="not_installed") from None
+    return narwhals
 
 
 def _whole(rule: Expression, segments: Mapping[str, Expression]) -> dict[str, Expression | Selection]:
@@ -422,7 +492,7 @@ class _Table:
 
     def in_utc(self, names: Iterable[str]) -> Any:
         """Return the frame with columns of times as UTC times without a zone, in microseconds."""
-        changed = [self._utc(name).alias(name) for name in dict.fromkeys(names)]
+        changed = [self.utc(name).alias(name) for name in dict.fromkeys(names)]
         return self.frame.with_columns(*changed) if changed else self.frame
 
     def _session_zone(self) -> str | None:
@@ -433,7 +503,8 @@ class _Table:
         zone: str = self.frame.to_native().sparkSession.conf.get("spark.sql.session.timeZone")
         return zone
 
-    def _utc(self, name: str) -> Any:
+    def utc(self, name: str) -> Any:
+        """Return a column of times as UTC times without a zone, in microseconds, or of dates as it is."""
         nw, dtype, column = self.nw, self.schema[name], self.nw.col(name)
         if dtype == nw.Date:
             return column

@@ -12,7 +12,8 @@ from relmark.core.documents import canonical
 from relmark.engines.moments import compared_midnight, compared_time
 from relmark.expressions import Selection, Window, nodes
 from relmark.expressions.event_rows import window_bounds
-from relmark.expressions.scalar_calendar import Zone
+from relmark.expressions.needs import Needs
+from relmark.expressions.scalar_calendar import Dated, Zone
 from relmark.expressions.stored import written
 
 __all__ = ["Facts"]
@@ -49,8 +50,6 @@ class Facts:
         self.time, self.type = nw.col(time), type
         self.test, self.prop = test, prop
         self.plain_sql = False  # whether the plan becomes text for servers that are not known here
-        self.types: set[str] = set()
-        self.every_type = False
         self.rows: list[tuple[str, Any]] = []  # columns of events, in the order in which they build on each other
         self.windows: list[tuple[str, Callable[[str], Any]]] = []  # columns that look at a customer's other events
         self.later: list[tuple[str, Any]] = []  # columns that build on those
@@ -70,11 +69,9 @@ class Facts:
         body = [written(events), [written(bound) for bound in attrs.astuple(window, recurse=False)]]
         name, new = self._named("chosen", canonical(body))
         if new:
-            self.types |= set(events.types)
             nw = self.nw
             mask = self._inside(window)
             if events.any_type:
-                self.every_type = True
                 mask = ~nw.col(self.type).is_null() & mask
             else:
                 mask = nw.col(self.type).is_in(list(events.types)) & mask
@@ -93,6 +90,25 @@ class Facts:
         if self.days:
             return compared_midnight(self.nw, self.zone, op, times, at)
         return compared_time(self.nw, op, times, at)
+
+    def needed(self, needs: Needs, times: Any) -> Any:
+        """Return which events definitions look at: their types, as far back as each type counts, and up to as_of."""
+        nw = self.nw
+        at = Dated(int(self.as_of.clock)) if self.as_of.dated else int(self.as_of.clock)
+        kinds = nw.col(self.type)
+        seen = self.compared("le", times, int(self.as_of.seen))
+        bounds: dict[int | None, list[str]] = {}
+        for name, first in needs.edges(needs.events, at, self.zone.name).items():
+            bounds.setdefault(first, []).append(name)
+        found = [(kinds.is_in(sorted(names)), first) for first, names in bounds.items()]
+        if needs.any_event:  # of the types that are named, the horizon is at least that of all types
+            (first,) = needs.edges([""], at, self.zone.name).values()
+            found.append((~kinds.is_null(), first))
+        mask = nw.lit(False)  # noqa: FBT003  (a plain value)
+        for k, (own, first) in enumerate(found):
+            counts = own if first is None else own & self.compared("ge", times, first)
+            mask = counts if k == 0 else mask | counts
+        return mask & seen
 
     def _grouped(self, name: str, how: str) -> Any:
         """Return the column of customers that groups a column of events."""
@@ -174,11 +190,9 @@ class Facts:
             self.later.append((f"{edge}_value", nw.when(nw.col(known) == nw.col(edge)).then(nw.col(name))))
         return self._grouped(f"{edge}_value", "min")
 
-    def table(self, events: Any, customer_id: str) -> Any:
+    def table(self, events: Any, customer_id: str, needs: Needs) -> Any:
         """Return the lazy frame of figures, one row per customer who has an event that counts."""
-        nw = self.nw
-        seen = self.compared("le", self.time, int(self.as_of.seen))
-        frame = events.filter(seen if self.every_type else nw.col(self.type).is_in(sorted(self.types)) & seen)
+        frame = events.filter(self.needed(needs, self.time))
         edges = [(name, build(customer_id)) for name, build in self.windows]
         for name, expression in (*self.rows, *edges, *self.later):
             frame = frame.with_columns(expression.alias(name))

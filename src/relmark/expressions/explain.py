@@ -20,6 +20,7 @@ from relmark.core.time import Instant, aware
 from relmark.expressions.explain_parts import Change, Verdict
 from relmark.expressions.explain_tree import explained, reason_at
 from relmark.expressions.explain_words import change_words, tree_lines, when
+from relmark.expressions.history import CustomerHistory, person_of
 from relmark.expressions.kinds import check_on_data
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program, program_of
@@ -34,11 +35,11 @@ __all__ = ["Explanation", "explain_in_base", "explain_one", "explain_person"]
 
 def explain_one(
     rule: Expression,
-    customer: Customer | None,
-    events: Iterable[Event | Purchase | Message | Visit],
+    customer: Customer | CustomerHistory | None,
+    events: Iterable[Event | Purchase | Message | Visit] | None = None,
     *,
     as_of: Instant,
-    tz: str = "UTC",
+    tz: str | None = None,
     name: str = "",
     segments: Mapping[str, Expression] | None = None,
 ) -> Explanation:
@@ -47,14 +48,14 @@ def explain_one(
     Parameters
     ----------
     rule : Expression
-    customer : Customer or None
-        None where nothing is known; then every field is unknown.
+    customer : Customer, CustomerHistory or None
+        None where nothing is known; then every field is unknown. A history has the events with it.
     events : iterable of Event
-        The person's events, in any order.
+        The person's events, in any order; not given beside a history.
     as_of : instant
         Later events are not seen.
-    tz : str
-        The time zone of the business.
+    tz : str, optional
+        The time zone of the business; that of the history, or UTC, where it isn't given.
     name : str
         What the rule is called in words.
     segments : mapping of str to Expression, optional
@@ -73,9 +74,8 @@ def explain_one(
       no      event("purchase").count(within=days(30)) >= 2: is 1; needs 1 more purchase before 2026-12-02 12:00
                 purchase 2026-11-02 12:00 20
     """
-    return explain_person(
-        program_of(rule, tz, segments=segments), Person.of(customer, events, as_of=as_of, tz=tz), name
-    )
+    person, zone = person_of(customer, events, as_of=as_of, tz=tz)
+    return explain_person(program_of(rule, zone, segments=segments), person, name)
 
 
 def explain_person(program: Program, person: Person, name: str = "") -> Explanation:

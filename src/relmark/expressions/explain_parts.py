@@ -34,6 +34,7 @@ class Happened(Result):
         In UTC; printed in the time zone of the business.
     value : float or None
     properties : mapping of str to value
+        Those that the rule asks for.
     """
 
     type: str

@@ -16,7 +16,7 @@ from relmark.expressions.next_change import horizon
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program, natural
 from relmark.expressions.scalar_calendar import first_day, last_seen, period_number
-from relmark.expressions.scalar_events import chain_found, shared_value, span
+from relmark.expressions.scalar_events import age_before, chain_found, shared_value, span
 from relmark.expressions.scalar_person import plain_value
 from relmark.expressions.unknown import unknown_parts
 from relmark.expressions.walk import children
@@ -84,7 +84,8 @@ class _Explainer:
         )
 
     def happened(self, time: int, row: Any) -> Happened:
-        properties = {name: natural(plain_value(name, value)) for name, value in row.properties.items()}
+        asked = self.program.needs().properties_of(row.type)
+        properties = {name: natural(plain_value(name, row.properties.get(name))) for name in asked}
         return Happened(
             type=row.type,
             time=aware(time),
@@ -158,9 +159,15 @@ class _Explainer:
                 else:
                     first = bisect_right(times, last_seen(self.program.zone.before(self.at, repeated(period, of))))
                 return times[first:], rows[first:]
-            case nodes.NotFollowedBy(events=events, then=then):
+            case nodes.NotFollowedBy(events=events, then=then, recent=recent):
                 times, rows = self.program.finder(events)(self.person)
                 later, answers = self.program.finder(then)(self.person)
+                if (
+                    recent is not None
+                    and times
+                    and age_before(self.program.zone, self.at, times[-1], recent) >= length(recent)
+                ):  # it decides nothing any more
+                    return [], []
                 first = len(later) if not times else bisect_right(later, times[-1])
                 return times[-1:] + later[first : first + 1], rows[-1:] + answers[first : first + 1]
             case nodes.Sequence():

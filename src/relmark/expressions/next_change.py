@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["HORIZON", "Changes", "horizon", "next_change"]
 
 HORIZON = 36_525 * DAY
+_RETURNS = 8  # days by which an end of two months in a row, and a clock, can bring back what left a window
 
 
 def horizon(at: int) -> int:
@@ -252,20 +253,30 @@ class Changes:
             first = bisect_right(times, start if since is None else max(start, since))
             if first < len(times) and times[first] <= min(high, until):
                 end = min(end, zone.after(times[first], *window.back, at=at))
-        end = min(end, self._set_back(at, ago, within))
+        end = min(end, self._set_back(times, at, ago, within))
         return end if window.during is None else min(end, self._period(times, window.during, at))
 
-    def _set_back(self, at: int, *spans: Span | None) -> int:
-        """Return when the clock changes within a day: set back, it lets what left a window of local days return."""
-        if not any(isinstance(span, CalendarSpan) for span in spans):
+    def _set_back(self, times: list[int], at: int, *spans: Span | None) -> int:
+        """Return when going back may reach an earlier time than just before, so that what left a window returns.
+
+        The clock is set back, within a day; or a month ends: a month before 29 March, 00:00 is 28 February, 00:00.
+        """
+        calendar = [span for span in spans if isinstance(span, CalendarSpan)]
+        if not calendar:
             return NEVER
-        return self.zone.next_offset(int(at), int(at) + DAY) or NEVER
+        turned = self.zone.next_offset(int(at), int(at) + DAY) or NEVER
+        given = tuple(span for span in spans if span is not None)
+        if not any(span.months for span in calendar) or not times:
+            return turned
+        if times[-1] <= self.zone.back(int(at), given) - _RETURNS * DAY:
+            return turned
+        return min(turned, self.zone.next_turn(int(at), given))
 
     def _left(self, times: list[int], recent: Span, at: int) -> int:
         """Return when the next event is too long ago."""
         first = bisect_right(times, self.zone.before(at, recent))
         end = self.zone.after(times[first], recent, at=at) if first < len(times) else NEVER
-        return min(end, self._set_back(at, recent))
+        return min(end, self._set_back(times, at, recent))
 
     def _period(self, times: list[int], period: Period, at: int) -> int:
         """Return when the calendar period of a window reaches the next event or leaves its first one behind."""

@@ -20,6 +20,7 @@ from relmark.expressions.literals import literal_kind, literal_value, moment_val
 if TYPE_CHECKING:
     from relmark.core.base import CustomerBase
     from relmark.core.schema import Schema
+    from relmark.expressions.needs import Needs
     from relmark.expressions.problems import Problem
 
 __all__ = ["Expression", "as_expression"]
@@ -334,6 +335,24 @@ class Expression:
             return value
 
     # Meaning on data
+
+    def needs(self, segments: Mapping[str, Expression] | None = None) -> Needs:
+        """Return what the expression looks at: fields, events with their properties, and how far back.
+
+        Parameters
+        ----------
+        segments : mapping of str to Expression, optional
+            What ``segment("name")`` stands for.
+
+        Examples
+        --------
+        >>> from relmark import days, event
+        >>> event("purchase").sum(within=days(30)).needs()
+        Needs(fields=(), events={'purchase': ()}, horizon=30 days)
+        """
+        from relmark.expressions.needs import needs_of
+
+        return needs_of(self, segments)
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
         """Return what of the expression does not fit a schema, each with its JSON path; () where all fits."""

@@ -27,6 +27,7 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.hashing import bucket_of
 from relmark.core.time import aware
 from relmark.expressions import nodes, scalar_events, scalar_values
+from relmark.expressions.needs import Needs, needs_of
 from relmark.expressions.next_change import Changes, next_change
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar_calendar import Zone
@@ -109,7 +110,7 @@ class Program:
     tz : str
     """
 
-    __slots__ = ("_call", "_calls", "_changes", "_finders", "expression", "segments", "tz", "zone")
+    __slots__ = ("_call", "_calls", "_changes", "_finders", "_needs", "expression", "segments", "tz", "zone")
 
     def __init__(self, expression: Expression, tz: str, segments: Mapping[str, Expression]) -> None:
         check_depth(expression)
@@ -119,6 +120,7 @@ class Program:
         self.zone = compiler.zone
         self.segments = segments
         self._changes: Changes | None = None
+        self._needs: Needs | None = None
         self._call = compiler.rule(expression) if isinstance(expression, _BOOLEAN) else compiler.value(expression)
         self._calls = compiler.calls
         self._finders = compiler.finders
@@ -151,6 +153,12 @@ class Program:
         if self._changes is None:
             self._changes = Changes(self)
         return self._changes
+
+    def needs(self) -> Needs:
+        """Return what the expression looks at."""
+        if self._needs is None:
+            self._needs = needs_of(self.expression, self.segments)
+        return self._needs
 
     def call(self, node: Expression) -> Call:
         """Return the closure of a node of this expression, its plain values among them."""

@@ -33,6 +33,7 @@ _EPOCH_DAY = 719_163  # date(1970, 1, 1).toordinal()
 _US = timedelta(microseconds=1)
 _FIRST_DAY, _LAST_DAY = -719_100, 2_932_800  # of the years that Python's dates have, with some room for zones
 _FAR = 100_000_000
+_SHORTEST = 28  # days that every month has
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _CYCLE = {"day": 146_097, "week": 20_871, "month": 4_800, "quarter": 1_600, "year": 400}
 """After how many periods, 400 years, the calendar is the same again, weekdays too."""
@@ -107,8 +108,9 @@ class Zone:
         """Return the first instant that lies spans after a time, so that it is as far back from there.
 
         Where a span counts on the calendar it is found by bisection: going back keeps the order of time, but for an
-        hour that the clock shows twice. With `at`, from which the time is less far back, what is returned is later than
-        `at` and not later than the first such instant: where the clock changes before it, that change.
+        hour that the clock shows twice and the last days of a month after a shorter one. With `at`, from which the time
+        is less far back, what is returned is later than `at` and not later than the first such instant: where the order
+        is broken before it, the instant at which it is.
         """
         given = [span for span in spans if span is not None]
         elapsed = [length(span) for span in given if isinstance(span, timedelta)]
@@ -129,8 +131,8 @@ class Zone:
         if at is not None:
             low = max(low, int(at))
             high = max(high, low + 1)
-            change = self.next_offset(low, high)
-            if change is not None:
+            change = min(self.next_offset(low, high) or NEVER, self.next_turn(low, tuple(given)))
+            if change <= high:
                 if not reached(change - 1):
                     return change
                 high = change - 1
@@ -138,6 +140,29 @@ class Zone:
             middle = (low + high) // 2
             low, high = (low, middle) if reached(middle) else (middle, high)
         return high
+
+    def next_turn(self, at: int, spans: tuple[Span, ...]) -> int:
+        """Return the first instant after `at` at which going back spans with months may land earlier than before it.
+
+        It does at the midnights of the 29th to the 31st: a shorter month before has no such days, and its last day
+        stands for all of them.
+        """
+        point = at
+        for k, span in enumerate(spans):
+            if isinstance(span, timedelta) or not span.months:
+                point = self.before(point, span)
+                continue
+            day = self.day(point) + 1
+            while day < _LAST_DAY and _date(day).day <= _SHORTEST:
+                day += _SHORTEST + 1 - _date(day).day
+            if day >= _LAST_DAY:
+                return NEVER
+            turn = self.midnight(day)
+            if turn <= point:  # the clock was set back across midnight
+                turn = self.next_edge(day, point)
+            # Months that follow turn at the same midnights: they start from the same day of a month, or its last one.
+            return self.after(turn, *spans[:k], at=at) if k else turn
+        return NEVER
 
     def next_offset(self, low: int, high: int) -> int | None:
         """Return the first instant after `low`, up to `high`, at which the clock has another offset from UTC."""

@@ -30,6 +30,7 @@ from relmark.expressions.tags import members
 
 __all__ = [
     "Finder",
+    "age_before",
     "aggregate",
     "chain_found",
     "chains_of",
@@ -360,7 +361,10 @@ def sequence(node: nodes.Sequence, steps: list[Finder], exclude: list[Finder], z
 def chain_found(
     node: nodes.Sequence, steps: list[Finder], exclude: list[Finder], zone: Zone, who: Person, at: int
 ) -> tuple[int, int, Value | None] | None:
-    """Return the first and the last time of steps in order and the value that they share, None where there are none."""
+    """Return the first and the last time of steps in order and the value that they share, None where there are none.
+
+    Of several values it is the one of which the steps were done first.
+    """
     if node.same is None:
         own = [find(who)[0] for find in (*steps, *exclude)]
         chain = _first_chain(node, own[: len(steps)], own[len(steps) :], who.times() if node.strict else [], zone, at)
@@ -371,12 +375,18 @@ def chain_found(
     for name in who.types if node.strict else ():
         for value, times in times_by_value(who.events(name), read).items():
             every.setdefault(value, set()).update(times)
+    best: tuple[int, int, Value | None] | None = None
     for value in parts[0]:
         own = [times.get(value, []) for times in parts]
         chain = _first_chain(node, own[: len(steps)], own[len(steps) :], sorted(every.get(value, ())), zone, at)
-        if chain is not None:
-            return (*chain, value)
-    return None
+        if chain is not None and (best is None or _earlier((*chain, value), best)):
+            best = (*chain, value)
+    return best
+
+
+def _earlier(one: tuple[int, int, Any], other: tuple[int, int, Any]) -> bool:
+    """Return whether a chain ends before another, or else starts later, or else has the smaller value."""
+    return (one[1], -one[0], one[2]) < (other[1], -other[0], other[2])
 
 
 def shared_value(name: str) -> Call:

@@ -26,7 +26,21 @@ if TYPE_CHECKING:
     from relmark.core.base import CustomerBase
     from relmark.core.partition import Partition
 
-__all__ = ["Moment", "Occurrence", "Person", "Value", "kind_of", "plain_value"]
+__all__ = [
+    "Events",
+    "Moment",
+    "Occurrence",
+    "Person",
+    "Row",
+    "Value",
+    "events_by_type",
+    "given_time",
+    "in_order",
+    "kind_of",
+    "plain_event",
+    "plain_value",
+    "point_in_time",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
@@ -74,8 +88,8 @@ class Occurrence(Protocol):
         ...
 
 
-class _Row:
-    """An event taken from a log."""
+class Row:
+    """An event taken from a log, or from a row of a database."""
 
     __slots__ = ("properties", "type", "value")
 
@@ -137,36 +151,7 @@ class Person:
         InputError
             An event belongs to somebody else, or is no event.
         """
-        if customer is not None and not isinstance(customer, Customer):
-            raise InputError(
-                f"customer is {shown(customer)}: a Customer, or None, is needed.",
-                argument="customer",
-                code="wrong_type",
-            )
-        given: object = events
-        if not isinstance(given, Iterable) or isinstance(given, (str, bytes, Mapping)):
-            raise InputError(
-                f"events is {shown(events)}: a list of Events of one customer is needed, [] for none.",
-                argument="events",
-                code="wrong_type",
-            )
-        who = None if customer is None else customer.id
-        groups: dict[str, list[Event]] = {}
-        for event in events:
-            plain = event if event.__class__ is Event else _event(event)
-            if plain.customer_id != who:
-                if who is not None:
-                    raise InputError(
-                        f"events has one of customer {shown(plain.customer_id)} among those of {shown(who)}: give the "
-                        "events of one customer.",
-                        argument="events",
-                        code="conflicting_arguments",
-                    )
-                who = plain.customer_id
-            if plain.type in groups:
-                groups[plain.type].append(plain)
-            else:
-                groups[plain.type] = [plain]
+        who, groups = events_by_type(customer, events)
         return cls(who, {} if customer is None else customer.attributes, groups, point_in_time(as_of, tz))
 
     @classmethod
@@ -235,14 +220,55 @@ class Person:
         return self._times
 
     def _in_order(self, given: list[Event]) -> Events:
-        times = [(event.time - _EPOCH) // _US for event in given]
-        if times != sorted(times):
-            order = sorted(range(len(times)), key=times.__getitem__)
-            times, given = [times[k] for k in order], [given[k] for k in order]
+        times, rows = in_order(given)
         if times[-1] > (last := last_seen(self.as_of)):
             seen = bisect_right(times, last)
-            return times[:seen], given[:seen]
-        return times, given
+            return times[:seen], rows[:seen]
+        return times, rows
+
+
+def events_by_type(
+    customer: Customer | None, events: Iterable[Event | Purchase | Message | Visit]
+) -> tuple[int | str | None, dict[str, list[Event]]]:
+    """Return who a customer and their events are, and the events by type, as they came."""
+    if customer is not None and not isinstance(customer, Customer):
+        raise InputError(
+            f"customer is {shown(customer)}: a Customer, or None, is needed.", argument="customer", code="wrong_type"
+        )
+    given: object = events
+    if not isinstance(given, Iterable) or isinstance(given, (str, bytes, Mapping)):
+        raise InputError(
+            f"events is {shown(events)}: a list of Events of one customer is needed, [] for none.",
+            argument="events",
+            code="wrong_type",
+        )
+    who = None if customer is None else customer.id
+    groups: dict[str, list[Event]] = {}
+    for event in events:
+        plain = event if event.__class__ is Event else plain_event(event)
+        if plain.customer_id != who:
+            if who is not None:
+                raise InputError(
+                    f"events has one of customer {shown(plain.customer_id)} among those of {shown(who)}: give the "
+                    "events of one customer.",
+                    argument="events",
+                    code="conflicting_arguments",
+                )
+            who = plain.customer_id
+        if plain.type in groups:
+            groups[plain.type].append(plain)
+        else:
+            groups[plain.type] = [plain]
+    return who, groups
+
+
+def in_order(given: list[Event]) -> Events:
+    """Return events in the order of time, with their times in microseconds."""
+    times = [(event.time - _EPOCH) // _US for event in given]
+    if times != sorted(times):
+        order = sorted(range(len(times)), key=times.__getitem__)
+        times, given = [times[k] for k in order], [given[k] for k in order]
+    return times, given
 
 
 def point_in_time(as_of: Instant, tz: str, name: str = "as_of") -> int:
@@ -256,7 +282,8 @@ def given_time(at: int, zone: Zone) -> np.datetime64:
     return np.datetime64(zone.day(at), "D") if at.__class__ is Dated else np.datetime64(int(at), "us")
 
 
-def _event(event: Any) -> Event:
+def plain_event(event: Any) -> Event:
+    """Return an event of any kind as an `Event`."""
     if isinstance(event, (Event, Purchase, Message, Visit)):
         return event.to_event()
     raise InputError(f"events has {shown(event)}: Events are needed.", argument="events", code="wrong_type")
@@ -379,7 +406,7 @@ def _rows_of(part: Partition, code: int, type: str, as_of: int) -> Events:
     names = list(part.properties)
     columns = [_column_values(part.properties[name].take(rows)) for name in names]
     found: list[Any] = [
-        _Row(type, None if value is None or value != value else value, dict(zip(names, given, strict=True)))  # noqa: PLR0124
+        Row(type, None if value is None or value != value else value, dict(zip(names, given, strict=True)))  # noqa: PLR0124
         for value, given in zip(values, zip(*columns, strict=True) if columns else [()] * seen, strict=True)
     ]
     return times[:seen].tolist(), found

@@ -29,8 +29,10 @@ from relmark.core.schema import Schema
 from relmark.core.time import Instant
 from relmark.expressions import Expression, Problem
 from relmark.expressions.evaluate import BaseScope
+from relmark.expressions.history import CustomerHistory, person_of
 from relmark.expressions.kinds import check_on_data, rule_problems
 from relmark.expressions.literals import plain_text
+from relmark.expressions.needs import Needs
 from relmark.expressions.scalar import Person
 from relmark.expressions.walk import walk
 from relmark.scoring._columns import rule_thousandths, thousandths
@@ -316,26 +318,32 @@ class LeadScore(Definition):
     # ---- one
 
     def one(
-        self, customer: Customer | None, events: Iterable[AnyEvent], *, as_of: Instant, tz: str = "UTC"
+        self,
+        customer: Customer | CustomerHistory | None,
+        events: Iterable[AnyEvent] | None = None,
+        *,
+        as_of: Instant,
+        tz: str | None = None,
     ) -> LeadExplanation:
         """Score one lead and say why.
 
         Parameters
         ----------
-        customer : Customer or None
-            None where nothing but the events is known.
+        customer : Customer, CustomerHistory or None
+            None where nothing but the events is known. A `CustomerHistory` has the events with it, and is read once
+            for many questions.
         events : iterable of Event
-            The lead's events in any order; those after `as_of` are not seen.
+            The lead's events in any order, not given beside a history; those after `as_of` are not seen.
         as_of : instant
-        tz : str
-            The zone of calendar days and dates.
+        tz : str, optional
+            The zone of calendar days and dates; that of the history, or UTC, where it isn't given.
 
         Returns
         -------
         LeadExplanation
             The same points as `evaluate` gives, to the last bit, with a line for each rule and each cap that binds.
         """
-        return self._explained(Person.of(customer, events, as_of=as_of, tz=tz), tz)
+        return self._explained(*person_of(customer, events, as_of=as_of, tz=tz))
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> LeadExplanation:
         """Score one customer of a base and say why; what `one` gives for the same customer and events."""
@@ -381,6 +389,20 @@ class LeadScore(Definition):
     def json_schema() -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of the stored form, for editors and user interfaces."""
         return json_schema()
+
+    def needs(self) -> Needs:
+        """Return what all rules look at together: fields, events with their properties, and how far back.
+
+        The events of a rule with `each` count for as long as it `expires`; without it for all of life, since its line
+        names every event, though its points have faded. `crossed` looks as much further back as its `since`.
+
+        Examples
+        --------
+        >>> from relmark import days, event
+        >>> LeadScore(name="s", rules=[Rule("visit", each=event("visit"), points=3, expires=days(90))]).needs()
+        Needs(fields=(), events={'visit': ()}, horizon=90 days)
+        """
+        return sum((rule.needs() for rule in self.rules), Needs())
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
         """Return what of the rules does not fit a schema, each with its JSON path; () where all fits."""

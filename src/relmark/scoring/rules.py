@@ -13,7 +13,9 @@ from relmark.core.documents import Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.expressions import Expression, Selection
+from relmark.expressions.lengths import length
 from relmark.expressions.literals import plain_text
+from relmark.expressions.needs import Needs, needs_of_events, properties_of
 from relmark.expressions.nodes import PERIODS, Aggregate, Field, Prop
 from relmark.expressions.stored import read, written
 from relmark.expressions.walk import walk
@@ -232,6 +234,16 @@ class Rule:
         if self.once_per is None:
             return found
         return (*found, ("once_per", self.each.count_distinct(self.once_per) >= 1))
+
+    def needs(self) -> Needs:
+        """Return what the rule looks at: fields, events with their properties, and how far back."""
+        source = self.source
+        if self.when is not None:
+            return self.when.needs() if source is None else self.when.needs() + source.needs()
+        assert self.each is not None
+        asked = () if source is None else properties_of(source)
+        once = () if self.once_per is None else (self.once_per,)
+        return needs_of_events(self.each, None if self.expires is None else length(self.expires), (*asked, *once))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as JSON-ready values; what has its default is left out."""

@@ -21,7 +21,9 @@ from relmark.core.time import Instant
 from relmark.expressions import nodes
 from relmark.expressions.evaluate import base_scope
 from relmark.expressions.explain import Explanation, explain_person
+from relmark.expressions.history import CustomerHistory, person_of
 from relmark.expressions.kinds import check_on_data, notes_on_data, rule_problems
+from relmark.expressions.needs import Needs, needs_of
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.scalar import Person, Program, program_of
@@ -142,15 +144,15 @@ class SegmentSet(Definition):
 
     def one(
         self,
-        customer: Customer | None,
-        events: Iterable[Event | Purchase | Message | Visit],
+        customer: Customer | CustomerHistory | None,
+        events: Iterable[Event | Purchase | Message | Visit] | None = None,
         *,
         as_of: Instant,
-        tz: str = "UTC",
+        tz: str | None = None,
     ) -> dict[str, Explanation]:
-        """Return for one person, by segment, what `Segment.one` gives."""
-        person = Person.of(customer, events, as_of=as_of, tz=tz)
-        return {name: explain_person(program, person, name) for name, program in self._compiled(tz).items()}
+        """Return for one person, by segment, what `Segment.one` gives; the person is read once for all of them."""
+        person, zone = person_of(customer, events, as_of=as_of, tz=tz)
+        return {name: explain_person(program, person, name) for name, program in self._compiled(zone).items()}
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> dict[str, Explanation]:
         """Return for one customer of a base, by segment, what `Segment.explain` gives."""
@@ -174,6 +176,11 @@ class SegmentSet(Definition):
     @cached_property
     def _programs(self) -> dict[str, dict[str, Program]]:
         return {}
+
+    def needs(self) -> Needs:
+        """Return what all rules look at together: fields, events with their properties, and how far back."""
+        rules = self.rules
+        return sum((needs_of(rule, rules) for rule in rules.values()), Needs())
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
         """Return what of the rules does not fit a schema, each with its JSON path; () where all fits."""

@@ -18,8 +18,10 @@ from relmark.core.time import Instant
 from relmark.expressions.checked import UNKNOWN_WITHOUT_SCHEMA
 from relmark.expressions.evaluate import base_scope
 from relmark.expressions.explain import Explanation, explain_in_base, explain_one
+from relmark.expressions.history import CustomerHistory
 from relmark.expressions.kinds import check_on_data, rule_problems
 from relmark.expressions.literals import plain_text
+from relmark.expressions.needs import Needs
 from relmark.expressions.operators import Expression
 from relmark.expressions.problems import Problem
 from relmark.expressions.stored import read
@@ -125,24 +127,25 @@ class Segment(Definition):
 
     def one(
         self,
-        customer: Customer | None,
-        events: Iterable[Event | Purchase | Message | Visit],
+        customer: Customer | CustomerHistory | None,
+        events: Iterable[Event | Purchase | Message | Visit] | None = None,
         *,
         as_of: Instant,
-        tz: str = "UTC",
+        tz: str | None = None,
     ) -> Explanation:
         """Return whether one person is a member, why, and when that changes if nothing else happens.
 
         Parameters
         ----------
-        customer : Customer or None
-            The person's attributes; None where nothing is known.
+        customer : Customer, CustomerHistory or None
+            The person's attributes; None where nothing is known. A `CustomerHistory` has the events with it, and is
+            read once for many questions.
         events : iterable of Event
-            What the person did, in any order.
+            What the person did, in any order; not given beside a history.
         as_of : instant
             What is seen: nothing after it.
-        tz : str
-            The time zone of the business, as a base has it.
+        tz : str, optional
+            The time zone of the business, as a base has it; that of the history, or UTC, where it isn't given.
         """
         return explain_one(self.rule, customer, events, as_of=as_of, tz=tz, name=self.name)
 
@@ -155,6 +158,17 @@ class Segment(Definition):
     def to_words(self, phrases: Mapping[str, Any] | None = None) -> str:
         """Return the rule in words: in English, or in the language of a mapping of phrases, such as `RUSSIAN`."""
         return words_of(self.rule, phrases, rule=True)
+
+    def needs(self) -> Needs:
+        """Return what the rule looks at: fields, events with their properties, and how far back.
+
+        Examples
+        --------
+        >>> from relmark import days, event
+        >>> Segment("lively", event("visit").exists(within=days(7))).needs()
+        Needs(fields=(), events={'visit': ()}, horizon=7 days)
+        """
+        return self.rule.needs()
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
         """Return what of the rule does not fit a schema, each with its JSON path; () where all fits."""
