@@ -65,6 +65,8 @@ class Messages:
         Whom each unit went to, and when first.
     clicks : tuple of ndarray
         The customer, time and unit of each click.
+    did : mapping of str to ndarray of bool, shape (u,)
+        What became of each unit.
     counts : mapping of str to ndarray, shape (k,)
     notes : tuple of str
     """
@@ -74,6 +76,7 @@ class Messages:
     customer: npt.NDArray[Any]
     time: IntArray
     clicks: tuple[npt.NDArray[Any], IntArray, IntArray]
+    did: Mapping[str, npt.NDArray[np.bool_]]
     counts: Mapping[str, IntArray]
     notes: tuple[str, ...]
 
@@ -150,7 +153,7 @@ def read_messages(
     if clicked is not None:
         kept = clicked >= 0
         clicks = (found["clicked"].customer[kept], found["clicked"].time[kept], clicked[kept])
-    return Messages(stretch, groups, customer, time, clicks, counts, tuple(notes))
+    return Messages(stretch, groups, customer, time, clicks, did, counts, tuple(notes))
 
 
 def _types(events: Mapping[str, str] | None) -> dict[str, str]:
