@@ -1,6 +1,6 @@
 """relmark: what a business knows about its customers, turned into marketing decisions.
 
-Segments, RFM, lead scores, lifetime value, recommendations, attribution and campaign tests, on one columnar event log.
+Segments, RFM, lead scores, metrics, lifetime value, recommendations, attribution and campaign tests, on one columnar event log.
 Arrays and typed objects in, arrays and typed objects out: no file, no socket, no clock, no global state. Rooms load
 when they are first used, so that ``import relmark`` costs about as much as numpy.
 """
@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relmark import attribution, engines, errors, experiments, expressions, ltv, recommend, scoring, segmentation
+    from relmark import attribution, engines, errors, experiments, expressions, ltv, metrics, recommend, scoring, segmentation
     from relmark.core.base import CustomerBase
     from relmark.core.events import Customer, Event, Message, Purchase, Visit
     from relmark.core.identities import resolve_identities
@@ -70,6 +70,7 @@ __all__ = [
     "hours",
     "ids",
     "ltv",
+    "metrics",
     "minutes",
     "months",
     "none_of",
@@ -131,6 +132,7 @@ _ROOMS = frozenset(
         "experiments",
         "expressions",
         "ltv",
+        "metrics",
         "recommend",
         "scoring",
         "segmentation",
