@@ -1,15 +1,26 @@
 """relmark: what a business knows about its customers, turned into marketing decisions.
 
-Segments, RFM, lead scores, metrics, lifetime value, recommendations, attribution and campaign tests, on one columnar event log.
-Arrays and typed objects in, arrays and typed objects out: no file, no socket, no clock, no global state. Rooms load
-when they are first used, so that ``import relmark`` costs about as much as numpy.
+Segments, RFM, lead scores, metrics, lifetime value, recommendations, attribution and campaign tests, on one columnar
+event log. Arrays and typed objects in, arrays and typed objects out: no file, no socket, no clock, no global state.
+Rooms load when they are first used, so that ``import relmark`` costs about as much as numpy.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relmark import attribution, engines, errors, experiments, expressions, ltv, metrics, recommend, scoring, segmentation
+    from relmark import (
+        attribution,
+        engines,
+        errors,
+        experiments,
+        expressions,
+        ltv,
+        metrics,
+        recommend,
+        scoring,
+        segmentation,
+    )
     from relmark.core.base import CustomerBase
     from relmark.core.events import Customer, Event, Message, Purchase, Visit
     from relmark.core.identities import resolve_identities
@@ -35,6 +46,7 @@ if TYPE_CHECKING:
         prop,
         sample,
         sequence,
+        stage,
     )
 
 __all__ = [
@@ -83,6 +95,7 @@ __all__ = [
     "scoring",
     "segmentation",
     "sequence",
+    "stage",
 ]
 
 __version__ = "0.1.0"
@@ -123,6 +136,7 @@ _HOME = {
     "resolve_identities": "core.identities",
     "sample": "expressions",
     "sequence": "expressions",
+    "stage": "expressions",
 }
 _ROOMS = frozenset(
     {

@@ -132,9 +132,7 @@ def _next(position: IntArray, chosen: BoolArray) -> IntArray:
     return np.append(np.minimum.accumulate(ahead[::-1])[::-1], end)
 
 
-def _in_any_order(
-    block: Block, path: Path, start: IntArray, last: IntArray, times: IntArray, after: IntArray
-) -> None:
+def _in_any_order(block: Block, path: Path, start: IntArray, last: IntArray, times: IntArray, after: IntArray) -> None:
     """Write when the first, second, ... of the steps was done, whichever they were."""
     owner = block.customer[start]
     late, whose = np.append(block.time, LATER), np.append(block.customer, -1)

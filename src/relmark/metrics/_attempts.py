@@ -89,7 +89,7 @@ def walks(who: Walkers, path: Path, *, same_time: bool, identity: list[EventRows
         yield from attempts(who.events, path, who.k)
         return
     assert identity is not None
-    unit, time, number, event = _flat(who, identity)
+    unit, time, number, event = _flat(identity)
     order = order_by(unit, time, number, event)
     unit, time, number, event = unit[order], time[order], number[order], event[order]
     together = (unit[1:] == unit[:-1]) & (time[1:] == time[:-1])
@@ -99,7 +99,7 @@ def walks(who: Walkers, path: Path, *, same_time: bool, identity: list[EventRows
         yield _merged(block, tied, unit, time, number, event, path)
 
 
-def _flat(who: Walkers, identity: list[EventRows]) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+def _flat(identity: list[EventRows]) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Return the unit, time, step and row of each event; rows tell whether two are one event."""
     units, times, numbers, rows = [], [], [], []
     for number, found in enumerate(identity):
@@ -126,8 +126,7 @@ def _merged(
     for who, low, high in zip(again.tolist(), first.tolist(), last.tolist(), strict=True):
         rows = slice(low, high)
         parts += [
-            (who, *one)
-            for one in _one_by_one(time[rows].tolist(), number[rows].tolist(), event[rows].tolist(), path)
+            (who, *one) for one in _one_by_one(time[rows].tolist(), number[rows].tolist(), event[rows].tolist(), path)
         ]
     customer = np.concatenate([block.customer[keep], np.array([who for who, _, _ in parts], dtype=np.int64)])
     times = np.concatenate([block.times[keep], np.array([one for _, one, _ in parts], dtype=np.int64)])
@@ -137,9 +136,7 @@ def _merged(
     return Attempts(customer, times, np.count_nonzero(times < LATER, axis=1), barred)
 
 
-def _one_by_one(
-    time: list[int], number: list[int], event: list[int], path: Path
-) -> Iterator[tuple[list[int], bool]]:
+def _one_by_one(time: list[int], number: list[int], event: list[int], path: Path) -> Iterator[tuple[list[int], bool]]:
     """Yield the attempts of one customer in which an event may be at the instant of the one before."""
     fits: dict[int, dict[int, set[int]]] = {}  # by instant, the steps that each event can stand for
     barriers = []

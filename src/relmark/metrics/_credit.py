@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.base import CustomerBase
-from relmark.core.checks import FloatArray, IntArray, shown
+from relmark.core.checks import FloatArray, IntArray, text
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.money import exact_sums
 from relmark.core.ordering import dense_codes, order_by
@@ -44,8 +44,7 @@ class Credited(NamedTuple):
 def conversions_of(base: CustomerBase, stretch: Stretch, conversion: Selection, value: str) -> Conversions:
     """Return the orders of a window: purchases as the core reads them, other events each as itself."""
     selection_given("conversion", conversion)
-    if not isinstance(value, str) or not value:
-        raise InputError(f"value is {shown(value)}: the name of a property is needed.")
+    text("value", value)
     if conversion.types == ("purchase",) and conversion.where is None and value == "value":
         bought = base.purchases().until(stretch.as_of)
         lines, codes = bought.lines, bought.order_codes

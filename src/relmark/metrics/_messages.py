@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from relmark.core.as_of import AsOfGiven
 from relmark.core.base import CustomerBase
-from relmark.core.checks import IntArray, shown
+from relmark.core.checks import IntArray, shown, text
 from relmark.core.columns import Column, joined
 from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
@@ -166,8 +166,7 @@ def _types(events: Mapping[str, str] | None) -> dict[str, str]:
                 f"events has {shown(kind)}: it must be one of {', '.join(map(repr, EVENT_TYPES))}."
                 f"{did_you_mean(str(kind), EVENT_TYPES)}"
             )
-        if not isinstance(name, str) or not name:
-            raise InputError(f"events[{kind!r}] is {shown(name)}: the name of an event type is needed.")
+        text(f"events[{kind!r}]", name)
     return {**EVENT_TYPES, **given}
 
 
@@ -219,7 +218,7 @@ def _tracked(
         return np.zeros(0, dtype=np.bool_)
     if is_about_events(tracked):
         check_on_data(Selection((sent.scope.type_name,), tracked).exists(), base)
-        return np.asarray(sent.scope.truth(tracked).true[first])
+        return np.take(sent.scope.truth(tracked).true, first)
     return truth_of(base, stretch.as_of, tracked, "tracked")[sent.customer[first]]
 
 
@@ -241,7 +240,7 @@ def _codes(found: Mapping[str, _Found], name: str) -> tuple[dict[str, IntArray],
 
 def _address(column: Column) -> tuple[int, int]:
     assert column.categories is not None
-    return column.categories.__array_interface__["data"][0], len(column.categories)
+    return int(column.categories.__array_interface__["data"][0]), len(column.categories)
 
 
 def _keys(base: CustomerBase, found: Mapping[str, _Found]) -> tuple[dict[str, IntArray], dict[str, IntArray]]:

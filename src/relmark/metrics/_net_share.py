@@ -17,9 +17,7 @@ __all__ = ["net_share_interval"]
 _STEPS = 60  # halvings of [-1, 1]: below 1e-17
 
 
-def net_share_interval(
-    b: npt.ArrayLike, c: npt.ArrayLike, n: npt.ArrayLike, z: float
-) -> tuple[FloatArray, FloatArray]:
+def net_share_interval(b: npt.ArrayLike, c: npt.ArrayLike, n: npt.ArrayLike, z: float) -> tuple[FloatArray, FloatArray]:
     """Return the ends of Tango's interval of (b - c) / n; NaN of nobody."""
     up, down, total = (np.asarray(one, dtype=np.float64) for one in (b, c, n))
     people = np.where(total > 0, total, np.nan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,7 +74,9 @@ def read_activity(
         lines = bought.lines
         what = Happened(lines.customer, lines.time, lines.value)
         words = ("their first purchase", "a purchase")
-        return Activity(what, what, True, bought.n_customers, bought.tz, moment, words, lambda _: None)
+        return Activity(
+            what, what, same=True, n=bought.n_customers, tz=bought.tz, as_of=moment, words=words, first=_none
+        )
     base = base_given(data)
     stretch = Stretch.of(base, as_of, None)
     begun = events_of(base, selection_given("start", start), None, stretch.high)
@@ -97,6 +100,11 @@ def read_activity(
     return Activity(first, again, same, len(base), base.tz, stretch.as_of, words, find)
 
 
+def _none(name: str) -> None:
+    """Purchases are told apart by fields and segments of customers alone."""
+    del name
+
+
 def _one_instant(as_of: AsOf) -> None:
     if as_of.each:
         raise InputError("as_of has one instant per customer: a table is as of one instant or date.")
@@ -114,4 +122,4 @@ def first_times(what: Happened, n: int) -> tuple[npt.NDArray[np.bool_], IntArray
 def slices(time: IntArray, bounds: IntArray) -> Iterator[slice]:
     """Yield where ascending times lie between bounds that follow each other, the lower one included."""
     place = np.searchsorted(time, bounds, side="left").tolist()
-    return (slice(low, high) for low, high in zip(place[:-1], place[1:], strict=True))
+    return (slice(low, high) for low, high in itertools.pairwise(place))

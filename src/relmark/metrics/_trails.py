@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.base import CustomerBase
-from relmark.core.checks import IntArray, shown
+from relmark.core.checks import IntArray, shown, text
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.ordering import order_by
@@ -78,8 +78,7 @@ def read_trails(
         of = Selection((), any_type=True)
     if not isinstance(of, Selection):
         raise InputError(f"of is {shown(of)}: events are needed, such as event('visit').")
-    if not isinstance(label, str) or not label:
-        raise InputError(f"label is {shown(label)}: 'type' or the name of a property is needed.")
+    text("label", label)
     silence = None
     if gap is not None:
         duration("gap", gap)

@@ -150,7 +150,8 @@ def base_health(
     Examples
     --------
     >>> from relmark import CustomerBase, EventLog
-    >>> log = EventLog.from_columns(customer_id=[1, 2, 2], type="visit", time=["2025-01-05", "2025-03-01", "2026-01-20"])
+    >>> log = EventLog.from_columns(customer_id=[1, 2, 2], type="visit",
+    ...     time=["2025-01-05", "2025-03-01", "2026-01-20"])
     >>> told = base_health(CustomerBase(events=log), as_of="2026-02-01")
     >>> told.customers.tolist(), told.active.tolist(), told.removable["silent for a year"].tolist()
     ([2], [1], [1])
@@ -258,7 +259,7 @@ def _joined_rows(
         events_per_person=mean_estimates(put("events"), put("squares"), customers, "customers"),
         reachable={k: shares("reachable", v, "customers", customers) for k, v in map_of("reachable").items()},
         filled={k: ratio(v, customers) for k, v in map_of("filled").items()}, removable=gone,
-        removable_cost=None if cost is None else gone["any"] * cost, as_of=np.asarray(stretch.as_of.given)[()],
+        removable_cost=None if cost is None else gone["any"] * cost, as_of=stretch.as_of.given,
         window=str(stretch), notes=tuple(notes),
     )  # fmt: skip
 
@@ -277,9 +278,7 @@ def _default_channels(base: CustomerBase) -> dict[str, Expression]:
     return {name: ~field(name).is_null() for name in ("email", "phone", "push") if name in base.fields}
 
 
-def _joined(
-    base: CustomerBase, as_of: AsOf, joined: Expression | None
-) -> tuple[npt.NDArray[np.bool_], IntArray]:
+def _joined(base: CustomerBase, as_of: AsOf, joined: Expression | None) -> tuple[npt.NDArray[np.bool_], IntArray]:
     """Return of whom it is known when they joined, and when."""
     n = len(base)
     if joined is not None:
@@ -293,9 +292,7 @@ def _joined(
         if known.any():
             calendar = Calendar("day", base.tz)
             data = column.take(np.flatnonzero(known)).data
-            when[known] = (
-                calendar.begins(data.astype(np.int64)) if column.kind == "date" else data.view(np.int64)
-            )
+            when[known] = calendar.begins(data.astype(np.int64)) if column.kind == "date" else data.view(np.int64)
         return known, when
     when = np.full(n, np.iinfo(np.int64).max)
     for name in base.events.types:

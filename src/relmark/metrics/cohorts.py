@@ -279,7 +279,7 @@ def cohort_retention(
         by=labels, cohorts=label, sizes=sizes, table=ratio(counts, risk), counts=counts, at_risk=risk,
         in_progress=in_progress, overall=shares("came back", part.sum(axis=0), of, whole.sum(axis=0)),
         overall_ended=shares("came back", (part * calm).sum(axis=0), of, (whole * calm).sum(axis=0)),
-        period=str(period), kind=kind, as_of=np.asarray(found.as_of.given)[()], notes=notes,
+        period=str(period), kind=kind, as_of=found.as_of.given, notes=notes,
     )  # fmt: skip
 
 
@@ -351,7 +351,7 @@ def cohort_value(
     return CohortValue(
         by=labels, cohorts=label, sizes=sizes, revenue=revenue, cumulative=cumulative,
         per_customer=ratio(cumulative, np.repeat(sizes[:, None], p, axis=1)), in_progress=begun & ~ended,
-        overall=ratio(total, customers), period=period, as_of=np.asarray(found.as_of.given)[()],
+        overall=ratio(total, customers), period=period, as_of=found.as_of.given,
         notes=(*_notes(sizes), "money per customer of the cohort, summed up"),
     )  # fmt: skip
 
@@ -403,7 +403,9 @@ class _Cells:
         n_begun = np.maximum((self.seen - self.begun[who]) // self.span + 1, 0)
         risk, started = (
             np.cumsum(
-                np.bincount(cohort[who] * (p + 1) + np.minimum(one, p), minlength=c * (p + 1)).reshape(c, p + 1)[:, ::-1],
+                np.bincount(cohort[who] * (p + 1) + np.minimum(one, p), minlength=c * (p + 1)).reshape(c, p + 1)[
+                    :, ::-1
+                ],
                 axis=1,
             )[:, ::-1][:, 1:]
             for one in (n_ended, n_begun)
@@ -517,13 +519,16 @@ def _grouped(
     if by is not None:
         if not isinstance(data, CustomerBase):
             raise InputError("by= needs the customers' fields: give the base instead of its purchases.")
+
         def of_start(name: str) -> Any:
             column = found.first(name)
             return None if column is None else column.take(people)
 
         groups = group_rows(data, found.as_of, by, people, cells.begun[people], of_start)
         if groups.rows is not None:
-            raise InputError("by= has segments that may overlap: a customer is in one cohort. Give one segment, or a field.")
+            raise InputError(
+                "by= has segments that may overlap: a customer is in one cohort. Give one segment, or a field."
+            )
         group, labels, k = groups.code, dict(groups.labels), groups.k
     if not len(people):
         return (np.full(found.n, -1, dtype=np.int64), number, {name: one[:0] for name, one in labels.items()},

@@ -134,12 +134,13 @@ class CommerceMetrics(MetricTable):
         return self.window
 
     def _table(self) -> dict[str, Any]:
-        columns = MetricTable._table(self)
+        columns = MetricTable.to_columns(self)
         dropped = ("returning_customers",) if self.in_progress.any() else ("returning_customers", "in_progress")
         return {
             name: column
             for name, column in columns.items()
-            if name not in {*dropped, "repeat_rate", "mature_repeat_rate"}
+            if name not in dropped
+            and not name.endswith(("_low", "_high", "repeat_rate"))
             and not (column.dtype.kind == "f" and np.isnan(column).all())
         }
 
@@ -242,7 +243,7 @@ def commerce_metrics(
         revenue_per_customer=per_customer if has_money else nothing, discount_share=discounted, in_progress=over,
         **_repeats(orders, inside, n, seen, length(mature)), **_best(ranked), refunds=gone,
         refunds_unmatched=float(refunded.get("money_unmatched", 0.0)),
-        refund_share=float(ratio(gone, paid)) if has_money else np.nan, as_of=np.asarray(moment.given)[()],
+        refund_share=float(ratio(gone, paid)) if has_money else np.nan, as_of=moment.given,
         window=f"orders up to {moment}" if within is None else f"orders of the {within} up to {moment}",
         notes=_notes(customers, over),
     )  # fmt: skip
@@ -333,7 +334,7 @@ def pareto(data: CustomerBase | Purchases, *, as_of: AsOfGiven, within: Span | N
         customer_id=bought.customer_id[people], revenue=revenue, orders=count[people],
         revenue_share=ratio(revenue, total), cumulative_share=cumulative,
         customer_share=np.arange(1, len(people) + 1) / max(len(people), 1), category=category,
-        gini=_gini(revenue[::-1]), as_of=np.asarray(moment.given)[()],
+        gini=_gini(revenue[::-1]), as_of=moment.given,
     )  # fmt: skip
 
 
@@ -389,7 +390,7 @@ def _rows(
 
 def _sums(of_row: IntArray, count: FloatArray, money: FloatArray, k: int) -> dict[str, FloatArray]:
     def total(values: FloatArray) -> FloatArray:
-        return np.bincount(of_row, weights=values, minlength=k)
+        return np.asarray(np.bincount(of_row, weights=values, minlength=k), dtype=np.float64)
 
     with np.errstate(over="ignore"):
         return {"n": total(count), "nn": total(count * count), "mm": total(money * money), "mn": total(money * count)}

@@ -149,7 +149,9 @@ def contact_pressure(
     used = messages > 0
     who = np.unique(code * max(len(base), 1) + groups.chosen(found.customer)) // max(len(base), 1)
     told = count(None)[used]
-    opened = found.did.get("opened", np.zeros(n, dtype=np.bool_)) | found.did.get("clicked", np.zeros(n, dtype=np.bool_))
+    opened = found.did.get("opened", np.zeros(n, dtype=np.bool_)) | found.did.get(
+        "clicked", np.zeros(n, dtype=np.bool_)
+    )
     n_opened = np.bincount(code[settled & groups.chosen(opened)], minlength=k)[used]
     of = "messages that had the time"
     return ContactPressure(
@@ -159,6 +161,6 @@ def contact_pressure(
         open_rate=shares("opened", n_opened, of, told), click_rate=shares("clicked", count("clicked")[used], of, told),
         unsubscribe_rate=shares("unsubscribed", count("unsubscribed")[used], of, told),
         complaint_rate=shares("complained", count("complained")[used], of, told),
-        as_of=np.asarray(stretch.as_of.given)[()], window=str(stretch),
+        as_of=stretch.as_of.given, window=str(stretch),
         notes=(*found.notes, "observed, not assigned: only a test shows what one message more does"),
     )  # fmt: skip

@@ -11,9 +11,8 @@ from typing import Any
 import attrs
 import numpy as np
 
-from relmark.core.errors import InputError
+from relmark.core.checks import one_of
 from relmark.core.intervals import Estimate
-from relmark.core.names import did_you_mean
 from relmark.core.results import ColumnarResult, Result
 from relmark.metrics.estimates import Estimates
 
@@ -87,11 +86,7 @@ def describe(name: str) -> Definition:
     >>> print(describe("click_to_open_rate").denominator)
     recipients who opened it; a click without a recorded open counts as an open
     """
-    if not isinstance(name, str) or name not in _KNOWN:
-        listed = ", ".join(sorted(_KNOWN))
-        hint = did_you_mean(name, _KNOWN) if isinstance(name, str) else ""
-        raise InputError(f"there is no metric {name!r:.80}: there are {listed}.{hint}")
-    return _KNOWN[name]
+    return _KNOWN[one_of("name", name, sorted(_KNOWN))]
 
 
 class MetricTable(ColumnarResult):
@@ -110,9 +105,7 @@ class MetricTable(ColumnarResult):
     def describe(self, name: str) -> Definition:
         """Return what one column of the table means, with the window that was asked for."""
         known = self._definitions()
-        if not isinstance(name, str) or name not in known:
-            hint = did_you_mean(name, known) if isinstance(name, str) else ""
-            raise InputError(f"the table defines no {name!r:.80}: it defines {', '.join(known)}.{hint}")
+        one_of("name", name, known)
         window = self._window()
         return attrs.evolve(known[name], window=window) if window else known[name]
 
@@ -131,9 +124,7 @@ class MetricTable(ColumnarResult):
 
     def _table(self) -> dict[str, Any]:
         columns = self.to_columns()
-        return {
-            name: column for name, column in columns.items() if not name.endswith(("_low", "_high")) or name in ("low",)
-        }
+        return {name: column for name, column in columns.items() if not name.endswith(("_low", "_high"))}
 
     def _lines(self) -> list[str]:
         found = [*getattr(self, "notes", ())]
@@ -146,7 +137,7 @@ class MetricTable(ColumnarResult):
                 undefined = [
                     (row, reason)
                     for row, reason in reasons
-                    if value.value[row] != value.value[row] and not reason.endswith("is not known")  # noqa: PLR0124
+                    if value.value[row] != value.value[row] and not reason.endswith("is not known")
                 ]
                 if undefined:
                     row, reason = undefined[0]

@@ -26,7 +26,7 @@ from relmark.core.spans import length
 from relmark.core.time import duration
 from relmark.expressions.event_rows import Bounds, EventRows, chosen_events
 from relmark.expressions.kinds import check_on_data
-from relmark.expressions.reaching import LATER, Path, deepest_of
+from relmark.expressions.reaching import Path, deepest_of
 from relmark.expressions.selection import Selection
 from relmark.metrics._attempts import distinct_steps, walkers, walks
 from relmark.metrics.definitions import Definition, MetricTable, define
@@ -160,9 +160,7 @@ class Funnel(MetricTable):
     def _table(self) -> dict[str, Any]:
         columns = self.to_columns()
         names = (*self.by, "step", "counts", "rates", "step_rates", "lost", "still_open", "closed_rates", "median_time")
-        return {
-            name: columns[name] if name != "median_time" else _told(self.median_time) for name in names
-        }
+        return {name: columns[name] if name != "median_time" else _told(self.median_time) for name in names}
 
 
 def funnel(
@@ -264,7 +262,7 @@ def funnel(
         base, stretch.as_of, by, found.customer, found.times[:, 0], _property_of(base, starts, stretch.high, found)
     )
     window = f"steps up to {stretch.as_of}" + ("" if within is None else f", within {within} of the first")
-    return _table_of(found, groups, names, n, within, count, np.asarray(stretch.as_of.given)[()], window, by)
+    return _table_of(found, groups, names, n, within, count, stretch.as_of.given, window, by)
 
 
 @attrs.frozen(eq=False)
@@ -407,7 +405,9 @@ def _selections(name: str, given: Any) -> tuple[Selection, ...]:
     if isinstance(given, Selection):
         given = (given,)
     if not isinstance(given, (list, tuple)):
-        raise InputError(f"{name} is {shown(given)}: a list of events is needed, such as [event('view'), event('buy')].")
+        raise InputError(
+            f"{name} is {shown(given)}: a list of events is needed, such as [event('view'), event('buy')]."
+        )
     for position, one in enumerate(given):
         if not isinstance(one, Selection):
             raise InputError(f"{name}[{position}] is {shown(one)}: events are needed, such as event('view').")

@@ -98,7 +98,9 @@ def truth_of(base: CustomerBase, as_of: AsOf, rule: Any, name: str) -> npt.NDArr
 def column_of(column: Column, name: str) -> tuple[IntArray, npt.NDArray[Any]]:
     """Return the code of each row's value and the values, the missing one last where there is one."""
     if column.kind == "tags":
-        raise InputError(f"by={name!r} is a set of tags: give segments, such as {{'vip': field(...).contains_any(...)}}.")
+        raise InputError(
+            f"by={name!r} is a set of tags: give segments, such as {{'vip': field(...).contains_any(...)}}."
+        )
     missing = column.missing
     if column.kind == "text":
         assert column.categories is not None
@@ -175,7 +177,7 @@ def in_groups(column: npt.NDArray[Any], groups: Groups) -> IntArray:
 def _keys(by: By) -> list[Any]:
     if by is None:
         return []
-    if isinstance(by, (str, Expression, Period, Mapping)) or isinstance(by, Named):
+    if isinstance(by, (str, Expression, Period, Mapping, Named)):
         return [by]
     if isinstance(by, (list, tuple)):
         return list(by)
@@ -224,7 +226,7 @@ def _one(
 def _segments(
     base: CustomerBase, as_of: AsOf, key: Mapping[str, Any], customer: npt.NDArray[Any]
 ) -> tuple[str, IntArray, npt.NDArray[Any], IntArray]:
-    if not key or not all(isinstance(name, str) and name for name in key):
+    if not key or any(name == "" or type(name) is not str for name in key):
         raise InputError(f"by is {shown(key)}: a mapping of names to rules is needed, {{'young': field('age') < 30}}.")
     members = [truth_of(base, as_of, rule, f"by[{name!r}]")[customer] for name, rule in key.items()]
     rows = np.concatenate([np.flatnonzero(mask) for mask in members])

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.as_of import AsOfGiven
-from relmark.core.checks import FloatArray, numbers, refuse_rows, same_length, shown
+from relmark.core.checks import FloatArray, numbers, refuse_rows, same_length, shown, text
 from relmark.core.columns import Column
 from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
@@ -90,23 +90,24 @@ class MessageCounts(ColumnarResult):
             raise InputError(f"by is {shown(self.by)}: a mapping of names to columns is needed.")
         labels = {}
         for name, column in self.by.items():
-            if not isinstance(name, str) or name in _KNOWN:
+            if text("the name of a group", name) in _KNOWN:
                 raise InputError(f"by has {shown(name)}: the name of a group is needed, other than those of counts.")
             labels[name] = Column.of(f"by[{name!r}]", column).values()
             same_length(f"by[{name!r}]", labels[name], k)
         for name, value in made.items():
             if value is not None:
                 same_length(name, value, k)
-        if made["delivered"] is None:
-            made["bounced"] = np.zeros(k, dtype=np.int64) if made["bounced"] is None else made["bounced"]
-            made["delivered"] = sent - made["bounced"]
-            refuse_rows("bounced", made["delivered"] < 0, made["bounced"], "no more than were sent can bounce")
-        elif made["bounced"] is None:
-            made["bounced"] = sent - made["delivered"]
-            refuse_rows("delivered", made["bounced"] < 0, made["delivered"], "no more than were sent can be delivered")
+        delivered, bounced = made["delivered"], made["bounced"]
+        if delivered is None:
+            bounced = np.zeros(k, dtype=np.int64) if bounced is None else bounced
+            delivered = sent - bounced
+            refuse_rows("bounced", delivered < 0, bounced, "no more than were sent can bounce")
+        elif bounced is None:
+            bounced = sent - delivered
+            refuse_rows("delivered", bounced < 0, delivered, "no more than were sent can be delivered")
         else:
-            wrong = made["delivered"] + made["bounced"] != sent
-            refuse_rows("delivered", wrong, made["delivered"], "sent is delivered and bounced together")
+            refuse_rows("delivered", delivered + bounced != sent, delivered, "sent is delivered and bounced together")
+        made |= {"delivered": delivered, "bounced": bounced}
         notes = list(self.notes)
         if made["opened"] is not None and made["clicked"] is not None:
             more = made["clicked"] > made["opened"]

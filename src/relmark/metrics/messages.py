@@ -18,7 +18,6 @@ from relmark.core.as_of import AsOfGiven
 from relmark.core.base import CustomerBase
 from relmark.core.checks import FloatArray, IntArray, one_of, shown
 from relmark.core.errors import InputError
-from relmark.core.intervals import Estimate
 from relmark.core.spans import Span, check_span
 from relmark.core.time import days
 from relmark.expressions.operators import Expression
@@ -207,7 +206,7 @@ def message_metrics(
     --------
     >>> report = message_metrics(MessageCounts(sent=1000, bounced=100, opened=200, clicked=20, unsubscribed=5))
     >>> report.open_rate
-    0.2222 [0.1962, 0.2505] (95 %, Wilson)
+    0.2222 [0.1963, 0.2505] (95 %, Wilson)
     >>> round(report.click_to_open_rate.value, 3), round(report.unsubscribe_rate_sent.value, 4)
     (0.1, 0.005)
     """
@@ -239,7 +238,7 @@ def message_metrics(
         if credit == "any" and found.groups.k > 1:
             notes.append("with credit='any' an order counts for each message before it: rows add up to more than all")
     counts = MessageCounts(by=dict(found.groups.labels), notes=tuple(notes), **found.counts)
-    return _report(counts, more, np.asarray(found.stretch.as_of.given)[()], str(found.stretch))
+    return _report(counts, more, found.stretch.as_of.given, str(found.stretch))
 
 
 def _report(c: MessageCounts, more: dict[str, Any], as_of: np.datetime64 | None, window: str) -> MessageMetrics:
@@ -336,4 +335,3 @@ def _conspicuous(c: MessageCounts, figures: Mapping[str, Estimates]) -> list[str
         rows = f"{warning - alarm:,} of {len(rate):,} rows"
         notes.append(f"warning: complaints are at {_WARNING:.1%} of delivered or more in {rows}")
     return notes
-

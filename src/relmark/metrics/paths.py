@@ -118,7 +118,7 @@ class JourneyMap(MetricTable):
         return self.window
 
     def _table(self) -> dict[str, Any]:
-        columns = MetricTable._table(self)
+        columns = {n: c for n, c in self.to_columns().items() if not n.endswith(("_low", "_high"))}
         out = np.empty(len(self.origin), dtype=object)
         out[:] = [
             "" if np.isnat(one) else str(timedelta(microseconds=int(one.astype(np.int64)))) for one in self.median_time
@@ -192,9 +192,7 @@ def paths(
     inside = (place >= bounds[trail][:, None]) & (place < bounds[trail + 1][:, None])
     codes = np.where(inside, trails.name[np.clip(place, 0, max(m - 1, 0))] if m else 0, -1)
     first = place[np.arange(len(anchor)), inside.sum(axis=1) - 1] if end is not None else anchor
-    groups = group_rows(
-        base, stretch.as_of, by, trails.customer[anchor], trails.time[first], trails.property_of(first)
-    )
+    groups = group_rows(base, stretch.as_of, by, trails.customer[anchor], trails.time[first], trails.property_of(first))
     code = groups.code
     table = np.concatenate([code[:, None], groups.chosen(codes)], axis=1)
     kinds, count = np.unique(table, axis=0, return_counts=True) if len(table) else (table, np.zeros(0, dtype=np.int64))
@@ -207,7 +205,7 @@ def paths(
         by={name: column[kinds[:, 0]] for name, column in groups.labels.items()}, path=words, journeys=count,
         share=shares("journeys", count, "journeys", of_group[kinds[:, 0]] if len(kinds) else np.zeros(0)),
         exits=_exits(codes, trails) if end is None else _exits(np.empty((0, steps), dtype=np.int64), trails),
-        as_of=np.asarray(stretch.as_of.given)[()], window=f"events of {stretch}",
+        as_of=stretch.as_of.given, window=f"events of {stretch}",
         notes=("events at one instant are taken in the order of their names",) if _tied(trails) else (),
     )  # fmt: skip
 
@@ -261,9 +259,7 @@ def journey_map(
     origin = np.where(into, n, trails.name[rows] if m else 0)
     target = np.where(target_row < 0, n + 1, trails.name[target_row] if m else 0)
     taken = np.where(into | (target_row < 0), -1, trails.time[target_row] - trails.time[rows] if m else 0)
-    groups = group_rows(
-        base, stretch.as_of, by, trails.customer[rows], trails.time[rows], trails.property_of(rows)
-    )
+    groups = group_rows(base, stretch.as_of, by, trails.customer[rows], trails.time[rows], trails.property_of(rows))
     code, origin, target, taken = groups.code, groups.chosen(origin), groups.chosen(target), groups.chosen(taken)
     customer = groups.chosen(trails.customer[rows])
     key = (code * (n + 2) + origin) * (n + 2) + target
@@ -285,7 +281,7 @@ def journey_map(
         by={name: column[kinds // (n + 2) ** 2] for name, column in groups.labels.items()},
         origin=names[kinds // (n + 2) % (n + 2)], target=names[kinds % (n + 2)], transitions=count, people=people,
         share=shares("steps", count, "steps from the origin", leaving[from_group]), median_time=middle.view("m8[us]"),
-        as_of=np.asarray(stretch.as_of.given)[()], window=f"events of {stretch}",
+        as_of=stretch.as_of.given, window=f"events of {stretch}",
         notes=("events at one instant are taken in the order of their names",) if _tied(trails) else (),
     )  # fmt: skip
 

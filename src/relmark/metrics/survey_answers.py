@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.as_of import AsOfGiven
 from relmark.core.base import CustomerBase
-from relmark.core.checks import FloatArray, IntArray, numbers, refuse_rows, same_length, shown, whole
+from relmark.core.checks import FloatArray, IntArray, numbers, refuse_rows, same_length, shown, text, whole
 from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.frozen import Frozen, read_only
@@ -70,11 +70,11 @@ class Answers:
     def count(self, test: npt.NDArray[np.bool_] | None = None) -> FloatArray:
         """Return how many answers of each group pass a test."""
         weight = self.weight if test is None else self.weight * test
-        return np.bincount(self.code, weights=weight, minlength=self.k)
+        return np.asarray(np.bincount(self.code, weights=weight, minlength=self.k), dtype=np.float64)
 
     def total(self, values: FloatArray) -> FloatArray:
         """Return the sums of values by group."""
-        return np.bincount(self.code, weights=self.weight * values, minlength=self.k)
+        return np.asarray(np.bincount(self.code, weights=self.weight * values, minlength=self.k), dtype=np.float64)
 
 
 def survey_answers(
@@ -114,8 +114,7 @@ def survey_answers(
     """
     stretch = Stretch.of(base_given(base), as_of, within)
     selection_given("answers", answers)
-    if not isinstance(score, str) or not score:
-        raise InputError(f"score is {shown(score)}: the name of a property is needed.")
+    text("score", score)
     customer, time, found = events_of(base, answers, stretch.low, stretch.high)
     column = found.column(score) if len(time) else Column.empty(0)
     if len(time) and column.kind == "empty" and not _has(found, score):
@@ -174,7 +173,9 @@ def read_answers(
         )
     if isinstance(given, Mapping):
         if by is not None:
-            raise InputError(f"by= needs a column of answers, and {name} is counts: give a mapping of groups to counts.")
+            raise InputError(
+                f"by= needs a column of answers, and {name} is counts: give a mapping of groups to counts."
+            )
         if given and all(isinstance(one, Mapping) for one in given.values()):
             return _groups_of_counts(name, given, scale, words)
         value, weight = _counts(name, given, scale, words)
@@ -183,7 +184,8 @@ def read_answers(
     if by is None:
         return _checked(name, column, np.zeros(len(column), dtype=np.int64), {}, 1, scale)
     keys = by if isinstance(by, Mapping) else {"group": by}
-    code, labels, size = np.zeros(len(column), dtype=np.int64), {}, 1
+    code, size = np.zeros(len(column), dtype=np.int64), 1
+    labels: dict[str, npt.NDArray[Any]] = {}
     for key, values in keys.items():
         if not isinstance(key, str) or not key:
             raise InputError(f"by has the key {shown(key)}: a name is needed.")
@@ -220,9 +222,7 @@ def _checked(
     return Answers(value[known], np.ones(int(known.sum())), code[known], missing, by, k)
 
 
-def _counts(
-    name: str, given: Mapping[Any, Any], scale: tuple[int, int], words: Any
-) -> tuple[FloatArray, FloatArray]:
+def _counts(name: str, given: Mapping[Any, Any], scale: tuple[int, int], words: Any) -> tuple[FloatArray, FloatArray]:
     if words is not None:
         found = words(given)
         given = given if found is None else found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import attrs
 import numpy as np
@@ -43,7 +43,7 @@ DEFINITIONS = define(_WINDOW, "", {
     "customer_effort_score": ("answers of 5 to 7, or the sum of answers", "answers", "share, or points of the scale",
                               "Nicereply: mean of 1 to 7; others take 6 and 7, or the old scale on which 1 is easy"),
     "customer_loyalty_index": ("recommend, buy again and buy other, each from 0 to 100, the mean of the three",
-                               "people who answered all three", "points, 0 to 100", "mean of three questions; some weigh them"),
+                               "people who answered all three", "points, 0 to 100", "some weigh the questions"),
     "response_rate": ("people who answered", "people who were asked"),
 })  # fmt: skip
 _POINTS = 100.0
@@ -166,7 +166,7 @@ def net_promoter_score(
     Examples
     --------
     >>> net_promoter_score([9, 9, 10, 8, 6])
-    40 [-26.5, 81.69] (95 %, Tango) points, only 5 answers
+    40 [-34.93, 82.64] (95 %, Tango) points, only 5 answers
     >>> net_promoter_score([4, 4, 3, 1], scale=(1, 4), promoters=4, detractors=1).value
     25.0
     """
@@ -323,19 +323,21 @@ def customer_loyalty_index(
 
     Examples
     --------
-    >>> customer_loyalty_index([6, 6], [6, 5], [5, 1]).value
-    76.66666666666667
+    >>> round(customer_loyalty_index([6, 6], [6, 5], [5, 1]).value, 2)
+    76.67
     """
     low, high = scale_of(scale)
     if not isinstance(reverse, bool):
         raise InputError(f"reverse is {shown(reverse)}: True or False is needed.")
-    columns = []
+    columns: list[FloatArray] = []
     for name, given in (("recommend", recommend), ("buy_again", buy_again), ("buy_other", buy_other)):
         if isinstance(given, Mapping):
             raise InputError(f"{name} is counts: the answers of each person are needed, one row per person.")
-        column = numbers(name, given, missing=True, length=len(columns[0]) if columns else None)
+        column = numbers(name, cast("npt.ArrayLike", given), missing=True, length=len(columns[0]) if columns else None)
         known = ~np.isnan(column)
-        refuse_rows(name, known & ((column < low) | (column > high)), column, f"answers from {low} to {high} are needed")
+        refuse_rows(
+            name, known & ((column < low) | (column > high)), column, f"answers from {low} to {high} are needed"
+        )
         refuse_rows(name, known & (column != np.floor(column)), column, "whole answers are needed")
         columns.append(column)
     total = columns[0] + columns[1] + columns[2]

@@ -156,7 +156,7 @@ def unit_economics(
     (0.5, 150.0)
     """
     alone = not isinstance(spend, Mapping)
-    money = _amounts("spend", {"all": spend} if alone else spend)
+    money = _amounts("spend", spend if isinstance(spend, Mapping) else {"all": spend})
     if not money:
         raise InputError("spend is empty: give what was spent, such as {'ads': 100.0}.")
     keys = list(money)
@@ -200,7 +200,7 @@ def _amounts(name: str, given: Mapping[Any, Any]) -> dict[Any, float]:
     return out
 
 
-def _of_keys(name: str, amount: Any, alone: bool) -> dict[Any, float]:  # noqa: FBT001
+def _of_keys(name: str, amount: Any, alone: bool) -> dict[Any, float]:
     if isinstance(amount, Mapping):
         if alone:
             raise InputError(f"{name} is a mapping and spend is one sum: give both by key, or both as one.")
@@ -210,7 +210,7 @@ def _of_keys(name: str, amount: Any, alone: bool) -> dict[Any, float]:  # noqa: 
     return {"all": number(name, amount, low=0.0)}
 
 
-def _margin(given: Any, revenue: FloatArray, keys: list[Any], alone: bool, notes: list[str]) -> FloatArray:  # noqa: FBT001
+def _margin(given: Any, revenue: FloatArray, keys: list[Any], alone: bool, notes: list[str]) -> FloatArray:
     if given is None:
         # Without revenue there is no margin, whatever part of revenue it is.
         return np.where(revenue == 0, 0.0, np.nan)

@@ -1,4 +1,4 @@
-"""The stretch of time that a table is about: the events of (as_of - within, as_of], all up to as_of without `within`."""
+"""The stretch of time that a table is about: the events of (as_of - within, as_of], or all up to as_of."""
 
 from __future__ import annotations
 
@@ -86,9 +86,7 @@ def properties_of(events: EventRows, rows: IntArray | slice | None = None) -> Ca
     """Return a function from the name of a property to its column, None where no event has it."""
 
     def find(name: str) -> Column | None:
-        if not isinstance(name, str) or not any(
-            name == "type" or name in scope.part.properties for scope in events.scopes
-        ):
+        if not any(name == "type" or name in scope.part.properties for scope in events.scopes):
             return None
         column = events.column(name)
         return column if rows is None else column.take(rows)
