@@ -30,7 +30,16 @@ from relmark.expressions.selection import Selection
 from relmark.metrics.grouping import By, Groups, column_of, group_rows, truth_of
 from relmark.metrics.windows import Stretch, is_about_events
 
-__all__ = ["COUNTS", "EVENT_TYPES", "Messages", "read_messages"]
+__all__ = [
+    "COUNTS",
+    "EVENT_TYPES",
+    "Messages",
+    "Read",
+    "count_messages",
+    "join_messages",
+    "read_events",
+    "read_messages",
+]
 
 EVENT_TYPES = {
     "sent": "message_sent", "bounced": "message_bounced", "delivered": "message_delivered", "opened": "message_opened",
@@ -41,6 +50,7 @@ COUNTS = (
     "sent", "delivered", "bounced", "hard_bounced", "soft_bounced", "opened", "clicked", "unsubscribed", "complained",
     "read", "replied", "blocked", "opens", "clicks", "tracked", "tracked_sent", "opens_squared", "clicks_squared",
 )  # fmt: skip
+_CONTRADICTED = "{:,} bounced messages were delivered, opened or clicked all the same: they count as delivered"
 _PROOF = ("delivered", "opened", "clicked", "read", "replied")  # who did one of these got the message
 
 
@@ -50,6 +60,27 @@ class _Found(NamedTuple):
     customer: npt.NDArray[Any]
     time: IntArray
     scope: EventScope
+
+
+class _Parts(NamedTuple):
+    """What tells the messages of one customer apart."""
+
+    ids: dict[str, IntArray]
+    n_ids: int
+    campaigns: dict[str, IntArray]
+    n_campaigns: int
+    part: dict[str, IntArray]
+    n_parts: int
+    by_channel: bool
+
+
+class Read(NamedTuple):
+    """The events of messages within a window."""
+
+    stretch: Stretch
+    found: dict[str, _Found]
+    notes: list[str]
+    parts: _Parts
 
 
 @attrs.frozen(eq=False)
@@ -91,6 +122,17 @@ def read_messages(
     events: Mapping[str, str] | None,
 ) -> Messages:
     """Return the messages sent in a window, in groups, with counts of what came of them by as_of."""
+    return join_messages(base, read_events(base, as_of, within, exclude, events), by, tracked)
+
+
+def read_events(
+    base: CustomerBase,
+    as_of: AsOfGiven,
+    within: Span | None,
+    exclude: Expression | None,
+    events: Mapping[str, str] | None,
+) -> Read:
+    """Return the events of messages within a window, without those that are excluded."""
     stretch = Stretch.of(base, as_of, within)
     types = _types(events)
     found = {kind: one for kind, name in types.items() if (one := _within(base, name, stretch)) is not None}
@@ -99,7 +141,13 @@ def read_messages(
         notes.append(f"no {types['sent']!r} event lies in {stretch}")
     if exclude is not None:
         notes += _without(base, exclude, found, types)
-    keys, campaign = _keys(base, found)
+    return Read(stretch, found, notes, _parts(found))
+
+
+def join_messages(base: CustomerBase, read: Read, by: By, tracked: Expression | None) -> Messages:
+    """Return the messages with what came of each."""
+    stretch, found, notes = read.stretch, read.found, list(read.notes)
+    keys, campaign = _keys(base, read)
     sent = found.get("sent")
     sent_key = keys.get("sent", np.empty(0, dtype=np.int64))
     order = stable_order(sent_key)
@@ -137,8 +185,7 @@ def read_messages(
         proved |= did.get(kind, nobody)
     contradicted = int(np.count_nonzero(bounced & proved))
     if contradicted:
-        notes.append(f"{contradicted:,} bounced messages were delivered, opened or clicked all the same: they count as "
-                     "delivered")  # fmt: skip
+        notes.append(_CONTRADICTED.format(contradicted))
         bounced = bounced & ~proved
     seen = None if tracked is None else _tracked(base, tracked, sent, first, stretch)
     groups = (
@@ -218,7 +265,8 @@ def _tracked(
         return np.zeros(0, dtype=np.bool_)
     if is_about_events(tracked):
         check_on_data(Selection((sent.scope.type_name,), tracked).exists(), base)
-        return np.take(sent.scope.truth(tracked).true, first)
+        seen: npt.NDArray[np.bool_] = sent.scope.truth(tracked).true
+        return seen[first]
     return truth_of(base, stretch.as_of, tracked, "tracked")[sent.customer[first]]
 
 
@@ -243,30 +291,37 @@ def _address(column: Column) -> tuple[int, int]:
     return int(column.categories.__array_interface__["data"][0]), len(column.categories)
 
 
-def _keys(base: CustomerBase, found: Mapping[str, _Found]) -> tuple[dict[str, IntArray], dict[str, IntArray]]:
-    """Return the key of the message of each event, and that of its campaign, for every kind of event."""
+def _parts(found: Mapping[str, _Found]) -> _Parts:
+    """Return what tells messages of one customer apart, coded alike for every kind of event."""
     ids, n_ids = _codes(found, "message_id")
     campaigns, n_campaigns = _codes(found, "campaign")
     channels, n_channels = _codes(found, "channel")
-    part = {kind: code.astype(np.int64) + 1 for kind, code in campaigns.items()}
-    n_parts = n_campaigns + 1
+    part = {kind: code + 1 for kind, code in campaigns.items()}
+    n_parts, by_channel = n_campaigns + 1, False
     if n_channels and "sent" in found:
-        plain = ids["sent"] < 0
-        both = part["sent"][plain] * (n_channels + 1) + channels["sent"][plain] + 1
+        plain = slice(None) if n_ids == 0 else ids["sent"] < 0
+        both = part["sent"][plain].astype(np.int64) * (n_channels + 1) + channels["sent"][plain] + 1
         used = np.bincount(both, minlength=n_parts * (n_channels + 1)).reshape(n_parts, n_channels + 1) > 0
-        if (used.sum(axis=1) > 1).any():  # a campaign that went out through several channels is several messages
-            part = {kind: code * (n_channels + 1) + channels[kind] + 1 for kind, code in part.items()}
+        by_channel = bool((used.sum(axis=1) > 1).any())
+        if by_channel:  # a campaign that went out through several channels is several messages
+            part = {kind: code.astype(np.int64) * (n_channels + 1) + channels[kind] + 1 for kind, code in part.items()}
             n_parts *= n_channels + 1
-    width = n_ids + n_parts
+    return _Parts(ids, n_ids, campaigns, n_campaigns, part, n_parts, by_channel)
+
+
+def _keys(base: CustomerBase, read: Read) -> tuple[dict[str, IntArray], dict[str, IntArray]]:
+    """Return the key of the message of each event, and that of its campaign, for every kind of event."""
+    p = read.parts
+    width = p.n_ids + p.n_parts
     if len(base) * width >= 1 << 62:
         raise InputError("there are too many messages and customers to code them in 63 bits: shorten the window.")
     keys, campaign = {}, {}
-    for kind, one in found.items():
+    for kind, one in read.found.items():
         customer = one.customer.astype(np.int64)
-        place = part[kind] if n_ids == 0 else np.where(ids[kind] < 0, n_ids + part[kind], ids[kind])
+        place = p.part[kind] if p.n_ids == 0 else np.where(p.ids[kind] < 0, p.n_ids + p.part[kind], p.ids[kind])
         keys[kind] = customer * width + place
-        named = 2 * (customer * (n_campaigns + 1) + campaigns[kind] + 1)
-        campaign[kind] = named + (ids[kind] >= 0)
+        named = 2 * (customer * (p.n_campaigns + 1) + p.campaigns[kind] + 1)
+        campaign[kind] = named + (p.ids[kind] >= 0)
     return keys, campaign
 
 
@@ -361,3 +416,128 @@ def _counted(
     if seen is not None:
         counts |= {"tracked": count(seen & ~bounced), "tracked_sent": count(seen)}
     return counts
+
+
+_BITS = {kind: bit for bit, kind in enumerate([*EVENT_TYPES, "hard", "soft"])}
+
+
+def count_messages(base: CustomerBase, read: Read, by: By) -> tuple[dict[str, IntArray], Any, tuple[str, ...]] | None:
+    """Return counts, labels and notes of messages by campaign or of all, None where the joined messages are needed.
+
+    Where the campaign tells the messages of a customer apart, event by event is one integer of campaign, customer and
+    kind. These are sorted once; a message is then a run, and a campaign a run of runs (10 M events: .2 s of CPU, where
+    joining each response to its message takes .8).
+    """
+    parts, sent = read.parts, read.found.get("sent")
+    if parts.n_ids or parts.by_channel or sent is None or not (by is None or by == "campaign"):
+        return None
+    column = sent.scope.part.properties.get("campaign")
+    if by is not None and (column is None or column.kind != "text"):
+        return None
+    n, k = len(base), parts.n_parts
+    if n * k >= 1 << 58:
+        return None
+    packed = _packed(read, n, np.uint32 if n * k << 4 < 1 << 32 else np.uint64)
+    unit = packed >> 4
+    start = np.flatnonzero(np.concatenate(([True], unit[1:] != unit[:-1])))
+    kind = (packed & 15).astype(np.uint8)
+    flags = np.bitwise_or.reduceat(np.left_shift(np.uint16(1), kind, dtype=np.uint16), start)
+    whose = unit[start]
+    bounds = np.searchsorted(whose, np.arange(k + 1, dtype=np.uint64) * n)  # where each campaign begins among messages
+    was_sent = (flags & 1) != 0
+    notes = list(read.notes)
+    lost = 0
+    if not was_sent.all():
+        size = np.diff(start, append=len(unit))
+        lost = int(size[~was_sent].sum())
+        notes.append(f"{lost:,} responses belong to no message sent in {read.stretch}, and do not count")
+        kept = np.repeat(was_sent, size)
+        packed, unit, kind = packed[kept], unit[kept], kind[kept]
+        whose, flags = whose[was_sent], flags[was_sent]
+        bounds = np.searchsorted(whose, np.arange(k + 1, dtype=np.uint64) * n)
+    rows = np.searchsorted(unit, np.arange(k + 1, dtype=np.uint64) * n)
+    spans = [slice(low, high) for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
+
+    def count(mask: npt.NDArray[np.bool_], cut: list[slice] = spans) -> IntArray:
+        return np.array([np.count_nonzero(mask[one]) for one in cut], dtype=np.int64)
+
+    def did(*names: str) -> npt.NDArray[np.bool_]:
+        wanted = np.uint16(sum(1 << _BITS[name] for name in names))
+        return np.asarray((flags & wanted) != 0)
+
+    proved, bounced = did(*_PROOF), did("bounced", "hard", "soft")
+    contradicted = int(np.count_nonzero(bounced & proved))
+    if contradicted:
+        notes.append(_CONTRADICTED.format(contradicted))
+        bounced &= ~proved
+    counts = {"sent": np.diff(bounds).astype(np.int64), "bounced": count(bounced)}
+    counts |= {"opened": count(did("opened", "clicked")), "clicked": count(did("clicked"))}
+    counts |= {name: count(did(name)) for name in ("unsubscribed", "complained")}
+    counts |= {name: count(did(name)) for name in ("read", "replied", "blocked") if name in read.found}
+    if _typed(read.found):
+        hard = did("hard")
+        counts |= {"hard_bounced": count(bounced & hard), "soft_bounced": count(bounced & did("soft") & ~hard)}
+    cut = [slice(low, high) for low, high in zip(rows[:-1].tolist(), rows[1:].tolist(), strict=True)]
+    unopened = count(did("clicked") & ~did("opened"))
+    again = np.flatnonzero(packed[1:] == packed[:-1]) + 1  # a second event of one kind for one message, a third, ...
+    begins = np.concatenate(([True], np.diff(again) > 1)) if len(again) else np.zeros(0, dtype=np.bool_)
+    rank = np.arange(len(again)) - np.maximum.accumulate(np.where(begins, np.arange(len(again)), 0)) + 1
+    for name, which in (("opens", "opened"), ("clicks", "clicked")):
+        total = count(kind == _BITS[which], cut)
+        mine = kind[again] == _BITS[which]
+        place = np.searchsorted(rows, again[mine], side="right") - 1
+        # the sum of squares of runs: each event adds 2 (its rank in the run) + 1, ranks from 0
+        more = 2 * np.bincount(place, weights=rank[mine], minlength=k).astype(np.int64)
+        extra = unopened if which == "opened" else np.zeros(k, dtype=np.int64)
+        counts |= {name: total + extra, f"{name}_squared": total + more + extra}
+    if by is None:
+        return {name: one.sum(keepdims=True) for name, one in counts.items()}, {}, tuple(notes)
+    assert column is not None
+    assert column.categories is not None
+    used = np.flatnonzero(counts["sent"])
+    order = np.concatenate([used[used > 0], used[used == 0]])  # campaigns ascending, those without a name last
+    labels = Column("text", (order - 1).astype(np.int32), _words_of(read, column)).values()
+    return {name: one[order] for name, one in counts.items()}, {"campaign": labels}, tuple(notes)
+
+
+def _packed(read: Read, n: int, kind_of: Any) -> npt.NDArray[Any]:
+    """Return campaign, customer and kind of each event in one integer, sorted."""
+    total = sum(len(one.time) for one in read.found.values())
+    packed = np.empty(total, dtype=kind_of)
+    low = 0
+    typed = _typed(read.found)
+    for kind, one in read.found.items():
+        here = packed[low : low + len(one.time)]
+        low += len(one.time)
+        np.multiply(read.parts.part[kind], n, out=here, dtype=kind_of, casting="unsafe")
+        np.add(here, one.customer, out=here, dtype=kind_of, casting="unsafe")
+        here <<= kind_of(4)
+        here |= kind_of(_BITS[kind])
+        if kind == "bounced" and typed:
+            words = one.scope.property("bounce_type")
+            assert words.categories is not None
+            for word in ("hard", "soft"):
+                rows = np.append(words.categories == word, False)[words.data]
+                here[rows] = (here[rows] & ~kind_of(15)) | kind_of(_BITS[word])
+    packed.sort()
+    return packed
+
+
+def _typed(found: Mapping[str, _Found]) -> bool:
+    """Tell whether bounces say of which type they are."""
+    one = found.get("bounced")
+    return (
+        one is not None
+        and "bounce_type" in one.scope.part.properties
+        and (one.scope.property("bounce_type").kind == "text")
+    )
+
+
+def _words_of(read: Read, column: Column) -> Any:
+    """Return the names of the campaigns that the codes of all kinds of events stand for."""
+    columns = [one.scope.property("campaign") for one in read.found.values()]
+    known = [one for one in columns if one.categories is not None]
+    if len(known) == len(columns) and len({_address(one) for one in known}) == 1:
+        return column.categories
+    joined_words = joined("property 'campaign'", columns)
+    return column_of(joined_words.take(np.flatnonzero(~joined_words.missing)), "campaign")[1]

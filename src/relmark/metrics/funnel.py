@@ -255,8 +255,8 @@ def funnel(
     if ties == "same_time":
         bounds = Bounds(None, stretch.high)
         identity = [chosen_events(base.events, one, bounds, base.tz) for one in (*selections, *excluded)]
-    found = _Entrants.of(base, who.owner, who.k, path, stretch.high, walks(
-        who, path, same_time=ties == "same_time", identity=identity), people=count == "people")  # fmt: skip
+    made = walks(who, path, same_time=ties == "same_time", identity=identity)
+    found = _Entrants.of(base, who.owner, path, stretch.high, made, people=count == "people", parts=same is not None)
     starts = selections if order == "any" else selections[:1]
     groups = group_rows(
         base, stretch.as_of, by, found.customer, found.times[:, 0], _property_of(base, starts, stretch.high, found)
@@ -277,10 +277,9 @@ class _Entrants:
 
     @classmethod
     def of(
-        cls, base: CustomerBase, owner: IntArray, k: int, path: Path, seen: int, found: Any, *, people: bool
+        cls, base: CustomerBase, owner: IntArray, path: Path, seen: int, found: Any, *, people: bool, parts: bool
     ) -> _Entrants:
         """Return them from attempts of walkers, block by block."""
-        del k
         rows: list[tuple[Any, ...]] = []
         for block in found:
             ends = block.times[:, 0]
@@ -299,7 +298,7 @@ class _Entrants:
             return cls(none, np.empty((0, path.n), dtype=np.int64), none, none.astype(np.bool_), none.astype(np.bool_))
         unit, times, depth, is_open, closed = (np.concatenate(column) for column in zip(*rows, strict=True))
         customer = owner[unit]
-        if not people or len(np.unique(customer)) == len(customer):
+        if not (people and parts):
             return cls(customer, times, depth, is_open, closed)
         # Several parts of one customer (orders, sessions): the deepest of all counts.
         end = times[np.arange(len(depth)), depth - 1]

@@ -19,7 +19,7 @@ from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.core.spans import Span
 from relmark.expressions.operators import Expression
-from relmark.metrics._messages import COUNTS, read_messages
+from relmark.metrics._messages import COUNTS, count_messages, join_messages, read_events
 from relmark.metrics.grouping import By
 from relmark.metrics.windows import base_given
 
@@ -133,7 +133,12 @@ class MessageCounts(ColumnarResult):
         events: Mapping[str, str] | None = None,
     ) -> Self:
         """Count the messages that were sent in a window, and what came of them by `as_of`; see `message_metrics`."""
-        found = read_messages(base_given(base), as_of, within, by, exclude, tracked, events)
+        read = read_events(base_given(base), as_of, within, exclude, events)
+        made = None if tracked is not None else count_messages(base, read, by)
+        if made is not None:
+            counts, labels, notes = made
+            return cls(by=labels, notes=notes, **counts)
+        found = join_messages(base, read, by, tracked)
         return cls(by=dict(found.groups.labels), notes=found.notes, **found.counts)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:

@@ -28,7 +28,7 @@ from relmark.metrics.definitions import Definition, MetricTable, define
 from relmark.metrics.estimates import FEW, Estimates, Figure, mean_estimates, plain_estimates, ratio, shares
 from relmark.metrics.grouping import By
 from relmark.metrics.message_counts import MessageCounts
-from relmark.metrics.windows import base_given
+from relmark.metrics.windows import Stretch, base_given
 
 __all__ = ["Credit", "MessageMetrics", "message_metrics"]
 
@@ -221,22 +221,26 @@ def message_metrics(
     if as_of is None:
         raise InputError("as_of is missing: say up to when messages count, such as as_of='2026-11-01'.")
     one_of("credit", credit, ("last_click", "any"))
-    found = read_messages(base, as_of, within, by, exclude, tracked, events)
-    more: dict[str, Any] = {}
-    notes = list(found.notes)
-    if conversion is not None:
-        check_span("credit_within", credit_within)
-        if not isinstance(credit_within, timedelta):
-            raise InputError(f"credit_within is {shown(credit_within)}: a timedelta is needed, such as days(7).")
-        result = credited(base, found, conversion, value, credit, credit_within)
-        more = {"orders": result.orders, "revenue": result.revenue, "converted": result.messages,
-                "all_revenue": result.all_revenue}  # fmt: skip
-        notes.append(
-            f"orders are credited by {credit.replace('_', ' ')} within {credit_within}: credit is not effect, which "
-            "only a control group shows"
+    if conversion is None:
+        counts = MessageCounts.of(
+            base, as_of=as_of, within=within, by=by, exclude=exclude, tracked=tracked, events=events
         )
-        if credit == "any" and found.groups.k > 1:
-            notes.append("with credit='any' an order counts for each message before it: rows add up to more than all")
+        stretch = Stretch.of(base, as_of, within)
+        return _report(counts, {}, stretch.as_of.given, str(stretch))
+    found = read_messages(base, as_of, within, by, exclude, tracked, events)
+    notes = list(found.notes)
+    check_span("credit_within", credit_within)
+    if not isinstance(credit_within, timedelta):
+        raise InputError(f"credit_within is {shown(credit_within)}: a timedelta is needed, such as days(7).")
+    result = credited(base, found, conversion, value, credit, credit_within)
+    more = {"orders": result.orders, "revenue": result.revenue, "converted": result.messages,
+            "all_revenue": result.all_revenue}  # fmt: skip
+    notes.append(
+        f"orders are credited by {credit.replace('_', ' ')} within {credit_within}: credit is not effect, which "
+        "only a control group shows"
+    )
+    if credit == "any" and found.groups.k > 1:
+        notes.append("with credit='any' an order counts for each message before it: rows add up to more than all")
     counts = MessageCounts(by=dict(found.groups.labels), notes=tuple(notes), **found.counts)
     return _report(counts, more, found.stretch.as_of.given, str(found.stretch))
 
@@ -304,7 +308,7 @@ def _report(c: MessageCounts, more: dict[str, Any], as_of: np.datetime64 | None,
 
 def _per(total: Any, squares: Any, people: Any, of: str, k: int) -> Estimates:
     if total is None or people is None:
-        return plain_estimates(np.full(k, np.nan), ("all of them are not counted",) * k)
+        return plain_estimates(np.full(k, np.nan), (f"how often each {of} is not known",) * k)
     if squares is None:
         reason = tuple(f"{of} is 0" if n == 0 else "" for n in people.tolist())
         return plain_estimates(ratio(total, people), reason)
