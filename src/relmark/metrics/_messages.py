@@ -265,9 +265,8 @@ def _tracked(
         return np.zeros(0, dtype=np.bool_)
     if is_about_events(tracked):
         check_on_data(Selection((sent.scope.type_name,), tracked).exists(), base)
-        seen: npt.NDArray[np.bool_] = sent.scope.truth(tracked).true
-        return seen[first]
-    return truth_of(base, stretch.as_of, tracked, "tracked")[sent.customer[first]]
+        return np.asarray(sent.scope.truth(tracked).true[first])
+    return np.asarray(truth_of(base, stretch.as_of, tracked, "tracked")[sent.customer[first]])
 
 
 def _codes(found: Mapping[str, _Found], name: str) -> tuple[dict[str, IntArray], int]:
