@@ -1,15 +1,26 @@
 """relmark: what a business knows about its customers, turned into marketing decisions.
 
-Segments, RFM, lead scores, lifetime value, recommendations, attribution and campaign tests, on one columnar event log.
-Arrays and typed objects in, arrays and typed objects out: no file, no socket, no clock, no global state. Rooms load
-when they are first used, so that ``import relmark`` costs about as much as numpy.
+Segments, RFM, lead scores, metrics, lifetime value, recommendations, attribution and campaign tests, on one columnar
+event log. Arrays and typed objects in, arrays and typed objects out: no file, no socket, no clock, no global state.
+Rooms load when they are first used, so that ``import relmark`` costs about as much as numpy.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relmark import attribution, engines, errors, experiments, expressions, ltv, recommend, scoring, segmentation
+    from relmark import (
+        attribution,
+        engines,
+        errors,
+        experiments,
+        expressions,
+        ltv,
+        metrics,
+        recommend,
+        scoring,
+        segmentation,
+    )
     from relmark.core.base import CustomerBase
     from relmark.core.events import Customer, Event, Message, Purchase, Visit
     from relmark.core.identities import resolve_identities
@@ -37,6 +48,7 @@ if TYPE_CHECKING:
         prop,
         sample,
         sequence,
+        stage,
     )
 
 __all__ = [
@@ -74,6 +86,7 @@ __all__ = [
     "hours",
     "ids",
     "ltv",
+    "metrics",
     "minutes",
     "months",
     "none_of",
@@ -86,6 +99,7 @@ __all__ = [
     "scoring",
     "segmentation",
     "sequence",
+    "stage",
 ]
 
 __version__ = "0.1.0"
@@ -128,6 +142,7 @@ _HOME = {
     "resolve_identities": "core.identities",
     "sample": "expressions",
     "sequence": "expressions",
+    "stage": "expressions",
 }
 _ROOMS = frozenset(
     {
@@ -137,6 +152,7 @@ _ROOMS = frozenset(
         "experiments",
         "expressions",
         "ltv",
+        "metrics",
         "recommend",
         "scoring",
         "segmentation",

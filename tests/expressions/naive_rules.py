@@ -442,6 +442,33 @@ class Naive:
             return False
         return "recent" not in body or self.waited(t, span(body["recent"])) < span(body["recent"])
 
+    def reached(self, body):
+        """Every chain of any length from a first step: the deepest, and the earliest of these to get there."""
+        steps = [sorted({e["time"] for e in self.chosen(step)}) for step in body["steps"]]
+        best = (0, 0)
+        chains = [(t,) for t in steps[0]] if steps else []
+        for number in range(1, len(steps) + 1):
+            if chains:
+                best = (number, min(chain[-1] for chain in chains))
+            if number < len(steps):
+                chains = {
+                    (chain[0], t) for chain in chains for t in steps[number]
+                    if t > chain[-1] and ("duration" not in body or t - chain[0] <= span(body["duration"]))
+                }  # fmt: skip
+        return best
+
+    def do_stage(self, body, event):
+        depth, _ = self.reached(body)
+        return body["names"][depth - 1] if depth else None
+
+    def do_stage_entered(self, body, event):
+        depth, when = self.reached(body)
+        return EPOCH + timedelta(microseconds=when) if depth else None
+
+    def do_stage_days(self, body, event):
+        depth, when = self.reached(body)
+        return self.elapsed(when) / 86_400_000_000 if depth else None
+
     def do_sequence(self, body, event):
         if "same" not in body:
             return self.in_order(body, lambda _: True)

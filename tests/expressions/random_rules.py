@@ -28,6 +28,7 @@ from relmark.expressions.builders import (
     prop,
     sample,
     sequence,
+    stage,
 )
 from relmark.expressions.periods import period
 
@@ -190,6 +191,7 @@ def some_number(rng: random.Random, as_of: datetime, depth: int):
             lambda: some_events(rng).days_since_first(**window),
             lambda: some_events(rng).days_since_last(**window),
             lambda: some_events(rng).days_since_last(**window),
+            lambda: some_stage(rng).days(),
         ]
     )()
 
@@ -203,13 +205,19 @@ def some_text(rng: random.Random, as_of: datetime):
             lambda: some_events(rng).first("s", **window),
             lambda: some_events(rng).last("s", **window),
             lambda: some_events(rng).most_frequent(rng.choice(["s", "kinds"]), **window),
+            lambda: some_stage(rng),
         ]
     )()
 
 
+def some_stage(rng: random.Random):
+    steps = rng.sample(["x", "b", "MVP", "won"], rng.choice([2, 2, 3]))
+    return stage({name: some_events(rng) for name in steps}, within=rng.choice([None, hours(30), days(20)]))
+
+
 def some_leaf(rng: random.Random, as_of: datetime):
     today = as_of.date()
-    moment = rng.choice([field("born"), field("joined")])
+    moment = rng.choice([field("born"), field("joined"), field("joined"), some_stage(rng).entered()])
     number = some_number(rng, as_of, 2)
     bound = rng.choice([0, 1, 2, 2.5, 3, 10, 24 / 24, 40])
     op = rng.choice(list(nodes.COMPARISONS))

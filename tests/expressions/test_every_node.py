@@ -13,9 +13,11 @@ import runpy
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from relmark import CustomerBase, CustomerTable, EventLog, days, hours
+from relmark.core.time import aware
 from relmark.expressions import (
     Expression,
     all_of,
@@ -31,6 +33,7 @@ from relmark.expressions import (
     sample,
     segment,
     sequence,
+    stage,
 )
 from relmark.expressions.kinds import kind_of, problems
 from relmark.expressions.operations import OPERATIONS
@@ -112,6 +115,9 @@ EXAMPLES = {
     "or": any_of(field("vip"), ids([1])), "at_least": at_least(2, everyone, field("vip"), ids([0])),
     "regularly": BUY.regularly(1, of=3, period="week"), "last_event": event("a").last_event(prop("sku") == "x"),
     "sequence": sequence([event("a"), event("b")], within=days(3), exclude=[event("c")]),
+    "stage": stage({"first": BUY, "second": event("b")}, within=days(9)),
+    "stage_entered": stage({"first": BUY, "second": event("b")}).entered(),
+    "stage_days": stage({"first": event("c"), "second": event("b")}).days(),
     "not_followed_by": event("a").not_followed_by(event("b"), within=hours(1), recent=days(9)),
     **{op: nodes.Compare(op, field("age"), nodes.Literal(18)) for op in nodes.COMPARISONS},
     **{op: nodes.Arithmetic(op, field("age"), event("a").count()) for op in nodes.ARITHMETIC},
@@ -123,6 +129,7 @@ EXAMPLES = {
 WORDS = {  # how an operator is spelled on the page, where it is not by its name
     "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "add": "+", "sub": "-",
     "mul": "*", "div": "/", "and": "&", "or": "|", "not": "~", "in": "is_in", "literal": "value",
+    "stage_entered": ".entered(", "stage_days": ".days(",
     "past_anniversary": "anniversary(past",  # the engines' page has both in one row
 }  # fmt: skip
 
@@ -131,7 +138,7 @@ def ops_of(kind):
     """Return the operators of a class."""
     by_class = {
         "Compare": nodes.COMPARISONS, "Arithmetic": nodes.ARITHMETIC, "Matches": nodes.MATCHES,
-        "DateWindow": nodes.DATE_WINDOWS, "Aggregate": nodes.AGGREGATES,
+        "DateWindow": nodes.DATE_WINDOWS, "Aggregate": nodes.AGGREGATES, "Stage": nodes.STAGES,
     }  # fmt: skip
     if kind.__name__ in by_class:
         return list(by_class[kind.__name__])
@@ -198,6 +205,7 @@ def test_every_operator_says_the_same_over_columns_for_one_person_and_in_the_nai
     program = program_of(expression, segments=others)
     for row, who in enumerate(world.customer_id.tolist()):
         value = measured.value(row)
+        value = aware(value.astype(np.int64).item()) if isinstance(value, np.datetime64) else value
         person = Person.from_base(world, who, as_of=AS_OF)
         assert program.value(person) == value
         known = {"age": [20, None, 12], "city": ["Omsk", None, "x"], "vip": [True, None, False],
@@ -310,7 +318,7 @@ def test_every_operator_has_its_row_in_the_guide_and_the_engines_page(kind, op):
     page = (ROOT / "docs" / "rooms" / "engines.md").read_text(encoding="utf-8")
     rows = " ".join(line for line in page.splitlines() if line.startswith("|"))
     classes = {"Compare": "comparisons", "Arithmetic": "arithmetic", "Field": "", "Prop": "", "Literal": "",
-               "Everyone": "", "SegmentRef": "segments of segments"}  # fmt: skip
+               "Everyone": "", "SegmentRef": "segments of segments", "Stage": "stage"}  # fmt: skip
     wanted = classes.get(kind.__name__, {"and": "and", "or": "or", "not": "not"}.get(op, word))
     wanted = wanted.partition("(")[0]
     if wanted:

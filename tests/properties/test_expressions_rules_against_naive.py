@@ -32,6 +32,7 @@ from relmark.expressions import (
     prop,
     sample,
     sequence,
+    stage,
 )
 from relmark.segmentation import Segment
 
@@ -212,7 +213,7 @@ def some_number(rng, depth=1):
         case 7:
             return events.count_distinct(rng.choice(["sku", "quantity", "paid", "value", "kinds"]), **some_window(rng))
         case 8:
-            return some_number(rng, 0).fill(rng.choice([0, 2.5]))
+            return rng.choice([some_number(rng, 0).fill(rng.choice([0, 2.5])), some_stage(rng).days()])
     a, b = some_number(rng, 0), some_number(rng, 0)
     return rng.choice([a + b, a - b, a * b, a / b, -a])
 
@@ -221,7 +222,12 @@ def some_text(rng):
     if rng.random() < 0.2:
         return some_events(rng).most_frequent("kinds", **some_window(rng))
     of = getattr(some_events(rng), rng.choice(["first", "last", "most_frequent"]))
-    return rng.choice([field("city"), of("sku", **some_window(rng))])
+    return rng.choice([field("city"), field("city"), of("sku", **some_window(rng)), some_stage(rng)])
+
+
+def some_stage(rng):
+    names = rng.sample(["x", "Omsk", "y"], rng.randint(2, 3))
+    return stage({name: some_events(rng) for name in names}, within=rng.choice([None, days(1), some_span(rng)]))
 
 
 def some_test(rng):
@@ -251,7 +257,7 @@ def some_test(rng):
             last = getattr(some_events(rng), rng.choice(["first", "last"]))("kinds", **some_window(rng))
             return getattr(rng.choice([field("tags"), last]), test)(values, casefold=rng.random() < 0.5)
         case 8:
-            of = rng.choice([field("born"), field("joined")])
+            of = rng.choice([field("born"), field("joined"), some_stage(rng).entered()])
             return getattr(of, rng.choice(["within", "older_than"]))(some_span(rng))
         case 9:
             return rng.choice([field("born").upcoming(days(7)), field("joined").upcoming(some_span(rng))])

@@ -398,6 +398,11 @@ class Purchases(Frozen):
             )
         return column.take(self.lines.place)
 
+    def column(self, name: str) -> Column | None:
+        """Return a property of the lines, such as 'discount'; None where no purchase has it."""
+        column = None if self._part is None else self._part.properties.get(name)
+        return None if column is None else column.take(self.lines.place)
+
     @property
     def _named(self) -> Column | None:
         """The orders that events name."""

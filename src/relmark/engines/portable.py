@@ -30,6 +30,7 @@ _NOT_PORTABLE: dict[type[Expression], str] = {
     nodes.Regularly: "regular activity",
     nodes.LastEvent: "the last event",
     nodes.Sequence: "sequences",
+    nodes.Stage: "stages",
 }
 
 

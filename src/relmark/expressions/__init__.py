@@ -20,6 +20,7 @@ from relmark.expressions.builders import (
     sample,
     segment,
     sequence,
+    stage,
 )
 from relmark.expressions.explain import Explanation
 from relmark.expressions.explain_parts import Change, Gap, Happened, Verdict
@@ -60,4 +61,5 @@ __all__ = [
     "sample",
     "segment",
     "sequence",
+    "stage",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 import numpy as np
@@ -28,6 +28,7 @@ __all__ = [
     "sample",
     "segment",
     "sequence",
+    "stage",
 ]
 
 
@@ -129,6 +130,38 @@ def sequence(
     return nodes.Sequence(
         _selections("steps", steps), within, strict, _selections("exclude", exclude), apart, recent, same
     )
+
+
+def stage(steps: Mapping[str, Selection], *, within: timedelta | None = None) -> nodes.Stage:
+    """Return how far the customer has got along some steps: the name of the deepest one they reached in order.
+
+    Parameters
+    ----------
+    steps : mapping of str to Selection
+        Two or more, in their order; each is reached strictly later than the one before.
+    within : timedelta, optional
+        The longest time from the first step to any other, its end included.
+
+    Returns
+    -------
+    Expression
+        A text, unknown for who has not done the first step; ``.entered()`` is the instant at which they got there, and
+        ``.days()`` for how long they have been there.
+
+    Examples
+    --------
+    >>> steps = stage({"lead": event("lead"), "demo": event("demo"), "won": event("won")})
+    >>> (steps == "demo") & (steps.days() > 14)
+    (stage({"lead": event("lead"), "demo": event("demo"), "won": event("won")}) == "demo") & \
+(stage({"lead": event("lead"), "demo": event("demo"), "won": event("won")}).days() > 14)
+    """
+    if not isinstance(steps, Mapping):
+        raise InputError(
+            f"stage({shown(steps)}): a mapping is needed, such as {{'lead': event('lead'), ...}}.",
+            argument="stage",
+            code="wrong_type",
+        )
+    return nodes.Stage("stage", tuple(steps), _selections("stage", list(steps.values())), within)
 
 
 def _selections(name: str, values: Iterable[Selection]) -> tuple[Selection, ...]:

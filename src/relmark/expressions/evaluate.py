@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -31,6 +32,7 @@ from relmark.expressions.event_rows import Bounds, EventRows, chosen_events, cho
 from relmark.expressions.kinds import check_on_data
 from relmark.expressions.lengths import length
 from relmark.expressions.operators import Expression
+from relmark.expressions.reaching import Path, deepest
 from relmark.expressions.scope import Scope, spread
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.sequences import Pace, StepEvents, UnitTimes, in_order, in_strict_order
@@ -119,6 +121,9 @@ class BaseScope(Scope):
                 return self.base.column(name)
             case nodes.Aggregate():
                 return self._spread(node, self._aggregate(node))
+            case nodes.Stage():
+                reached = self._stage(node)
+                return reached if self.rows is None else reached.spread(self.rows, self.n)
             case nodes.DateWindow():
                 return self._date_window(node)
             case nodes.InPeriod(arg=arg, unit=unit, offset=offset, yearly=yearly):
@@ -340,6 +345,31 @@ class BaseScope(Scope):
             for part, mask in chosen_masks(log, selection, bounds, self.tz)
         ]
         return self._in_order(node, events, self.k)
+
+    def _stage(self, node: nodes.Stage) -> Column:
+        """Return the deepest step of each of the log's customers, when they reached it, or for how long ago."""
+        key = ("deepest step", attrs.evolve(node, op="stage").fingerprint)
+        if key not in self.shared:
+            bounds = Bounds(None, self.seen_as_of.seen)
+            events = [
+                StepEvents(number, part, mask)
+                for number, selection in enumerate(node.steps)
+                for part, mask in chosen_masks(self.base.events, selection, bounds, self.tz)
+            ]
+            within = None if node.duration is None else length(node.duration)
+            self.shared[key] = deepest(events, Path(len(node.steps), within), self.k)
+        depth, when = self.shared[key]
+        never = depth == 0
+        if node.op == "stage":
+            names = np.array(node.names)
+            order = np.argsort(names)
+            rank = np.empty(len(names), dtype=np.int32)
+            rank[order] = np.arange(len(names))
+            return Column("text", np.where(never, -1, rank[depth - 1]).astype(np.int32), names[order])
+        if node.op == "stage_entered":
+            return Column("instant", np.where(never, np.iinfo(np.int64).min, when).view("M8[us]"))
+        elapsed = self.seen_as_of.elapsed(np.where(never, self.seen_as_of.clock, when))
+        return Column("number", np.where(never, np.nan, elapsed))
 
     def _sequence_of_values(
         self, node: nodes.Sequence, same: str, selections: list[Selection], bounds: Bounds

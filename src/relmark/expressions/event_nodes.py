@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import attrs
 
-from relmark.core.checks import one_of, shown, whole
+from relmark.core.checks import one_of, shown, text, whole
 from relmark.core.errors import InputError
 from relmark.core.spans import Span, check_span
 from relmark.core.time import duration
@@ -20,7 +20,7 @@ from relmark.expressions.operators import Expression
 from relmark.expressions.periods import PERIODS
 from relmark.expressions.selection import Selection, Window
 
-__all__ = ["PERIODS", "Aggregate", "LastEvent", "NotFollowedBy", "Regularly", "Sequence"]
+__all__ = ["PERIODS", "STAGES", "Aggregate", "LastEvent", "NotFollowedBy", "Regularly", "Sequence", "Stage"]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -156,6 +156,67 @@ class NotFollowedBy(Expression):
                 argument="recent",
                 code="conflicting_arguments",
             )
+
+
+STAGES = ("stage", "stage_entered", "stage_days")
+
+
+@attrs.frozen(eq=False, repr=False)
+class Stage(Expression):
+    """How far the customer has got along some steps by as_of; unknown for who has not done the first.
+
+    An attempt begins at an event of the first step, at t_1; step i + 1 is reached at its earliest event strictly after
+    t_i, if `duration` isn't given or t_(i+1) - t_1 <= duration. The customer's stage is the deepest step that any
+    attempt reached, the same that a funnel counts; it is never lost again.
+
+    - stage: its name.
+    - stage_entered: the first instant at which an attempt had reached it.
+    - stage_days: (as_of - that instant) in days, as days_since_last counts them.
+    """
+
+    op: str
+    names: tuple[str, ...]
+    steps: tuple[Selection, ...]
+    duration: timedelta | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the names and the steps."""
+        one_of("op", self.op, STAGES)
+        if len(self.names) != len(self.steps):
+            raise InputError(
+                f"stage has {len(self.names)} names and {len(self.steps)} steps: name each step.",
+                argument="stage",
+                code="wrong_length",
+            )
+        if len(self.steps) < 2:
+            raise InputError(
+                f"stage has {len(self.steps)} step(s): at least two are needed.", argument="stage", code="wrong_length"
+            )
+        for name in self.names:
+            plain_text("the name of a stage", text("the name of a stage", name))
+        if len(set(self.names)) < len(self.names):
+            raise InputError(
+                "stage has a name twice: each step needs one of its own.", argument="stage", code="duplicate"
+            )
+        if self.duration is not None:
+            duration("within", self.duration)
+
+    def entered(self) -> Expression:
+        """Return when the customer first got to their stage, an instant: ``stage({...}).entered().within(days(7))``."""
+        return Stage("stage_entered", self._own(), self.steps, self.duration)
+
+    def days(self) -> Expression:
+        """Return for how many days the customer has been at their stage: ``stage({...}).days() > 14``."""
+        return Stage("stage_days", self._own(), self.steps, self.duration)
+
+    def _own(self) -> tuple[str, ...]:
+        if self.op != "stage":
+            raise InputError(
+                f"{self!r} is no stage: say .entered() or .days() of stage({{...}}) itself.",
+                argument="stage",
+                code="wrong_type",
+            )
+        return self.names
 
 
 def _named(value: object, argument: str = "of") -> None:

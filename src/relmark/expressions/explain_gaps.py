@@ -14,7 +14,7 @@ from relmark.expressions.explain_parts import Gap
 from relmark.expressions.lengths import known_time, length
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program
-from relmark.expressions.scalar_events import chains_of, held_periods, shared_value, span, times_by_value
+from relmark.expressions.scalar_events import chains_of, held_periods, shared_value, span, stage_found, times_by_value
 from relmark.expressions.selection import Selection, Window
 
 __all__ = ["gap_of", "label_of", "periods_held"]
@@ -42,6 +42,8 @@ def _gap_of(program: Program, person: Person, node: Expression, *, wanted: bool)
         case nodes.Compare(op=op, left=left, right=right):
             if isinstance(left, nodes.Literal):
                 op, left, right = _FLIPPED[op], right, left
+            if isinstance(left, nodes.Stage) and isinstance(right, nodes.Literal) and op == "eq" and wanted:
+                return _next_stage(program, person, left, right.value)
             a, b = program.call(left)(person, person.as_of), program.call(right)(person, person.as_of)
             if a.__class__ is float and b.__class__ is float:
                 return _number_gap(program, person, op if wanted else _OPPOSITE[op], left, a, b)
@@ -70,6 +72,9 @@ def _number_gap(program: Program, person: Person, op: str, arg: Expression, a: f
     beyond = op in {"gt", "lt"}
     if op == "ne":
         return None
+    if isinstance(arg, nodes.Stage):
+        name = label_of(arg.steps[0])
+        return Gap(code="more_time", amount=b - a, of=name, beyond=beyond) if up else Gap(code="new_event", of=name)
     if not isinstance(arg, nodes.Aggregate):
         return Gap(code="more" if up else "less", amount=abs(b - a), of=arg.to_text(), beyond=beyond)
     of = label_of(arg.events)
@@ -137,6 +142,21 @@ def _next_step(program: Program, person: Person, node: nodes.Sequence) -> Gap | 
         before = None if within is None else known_time(start + within + 1)
         return Gap(code="next_step", amount=float(len(node.steps) - done), of=label_of(node.steps[done]), before=before)
     return Gap(code="next_step", amount=float(len(node.steps)), of=label_of(node.steps[0]))
+
+
+def _next_stage(program: Program, person: Person, node: nodes.Stage, wanted: Any) -> Gap | None:
+    """Return which step comes next on the way to a stage; None where it was passed, or is no name of one."""
+    if node.op != "stage" or wanted not in node.names:
+        return None
+    found = stage_found(node, [program.finder(step) for step in node.steps], person, person.as_of)
+    done, target = len(found), node.names.index(wanted) + 1
+    if done >= target:
+        return None
+    within = None if node.duration is None else length(node.duration)
+    if found and within is not None and person.as_of - found[0] >= within:
+        done = 0  # the time of this attempt is over: another has to begin
+    before = None if within is None or not done else known_time(found[0] + within + 1)
+    return Gap(code="next_step", amount=float(target - done), of=label_of(node.steps[done]), before=before)
 
 
 def _times_of_steps(program: Program, person: Person, node: nodes.Sequence) -> list[tuple[list[list[int]], list[int]]]:

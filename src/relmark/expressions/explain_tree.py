@@ -16,7 +16,7 @@ from relmark.expressions.next_change import horizon
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program, natural
 from relmark.expressions.scalar_calendar import first_day, last_seen, period_number
-from relmark.expressions.scalar_events import age_before, chain_found, shared_value, span
+from relmark.expressions.scalar_events import age_before, chain_found, shared_value, span, stage_found
 from relmark.expressions.scalar_person import plain_value
 from relmark.expressions.unknown import unknown_parts
 from relmark.expressions.walk import children
@@ -120,7 +120,7 @@ class _Explainer:
                 return self.value(arg)
             case nodes.Aggregate(op="exists"):
                 return float(len(self.events_of(node)[0]))
-            case nodes.Aggregate() | nodes.Field() | nodes.Fill():
+            case nodes.Aggregate() | nodes.Field() | nodes.Fill() | nodes.Stage():
                 return self.value(node)
             case nodes.Regularly():
                 return float(periods_held(self.program, self.person, node))
@@ -172,6 +172,8 @@ class _Explainer:
                 return times[-1:] + later[first : first + 1], rows[-1:] + answers[first : first + 1]
             case nodes.Sequence():
                 return self.chain(node)
+            case nodes.Stage():
+                return self.reached(node)
         pairs: dict[int, tuple[int, Any]] = {}
         for _, child in children(node):
             if isinstance(child, Expression):
@@ -202,6 +204,13 @@ class _Explainer:
             chosen.append(times[place])
             happened.append(rows[place])
         return chosen, happened
+
+    def reached(self, node: nodes.Stage) -> tuple[list[int], list[Any]]:
+        """Return the events at which the steps of a stage were reached."""
+        steps = [self.program.finder(step) for step in node.steps]
+        when = stage_found(node, steps, self.person, self.at)
+        found = [step(self.person) for step in steps[: len(when)]]
+        return when, [rows[bisect_left(times, time)] for (times, rows), time in zip(found, when, strict=True)]
 
     def those_that_count(self, node: Expression, times: list[int], rows: list[Any]) -> tuple[list[int], list[Any]]:
         """Return of the events in a window those that decide a figure."""
@@ -266,6 +275,9 @@ class _Explainer:
             case nodes.Sequence():
                 times, rows = self.chain(node)
                 return "event_leaves", (times[-1], rows[-1]) if times else None
+            case nodes.Stage():
+                times, rows = self.reached(node)
+                return "time_passes", (times[-1], rows[-1]) if times else None
             case nodes.Age():
                 return "birthday", None
             case nodes.DateWindow(op=op):
@@ -304,7 +316,7 @@ def _figures(node: Expression) -> list[Expression]:
     while stack:
         part = stack.pop()
         inner = part is not node and isinstance(part, _TIMED)
-        if inner or isinstance(part, nodes.Aggregate | nodes.LastEvent | nodes.Age):
+        if inner or isinstance(part, nodes.Aggregate | nodes.LastEvent | nodes.Age | nodes.Stage):
             found.append(part)
         else:
             stack += [child for _, child in children(part) if isinstance(child, Expression)]

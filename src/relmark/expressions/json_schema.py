@@ -113,6 +113,7 @@ def _defined(limits: Limits) -> dict[str, Any]:
         "properties": {"types": types, "where": expression},
     }
     return {
+        "names": {"type": "array", "maxItems": limits.steps, "items": plain["name"]},
         "values": {"type": "array", "maxItems": limits.members, "items": plain["literal"]},
         "ids": {
             "type": "array",

@@ -167,6 +167,9 @@ class _Checker:
                 self._segment(name, path)
             case nodes.Aggregate():
                 return self._aggregate(node, path)
+            case nodes.Stage(op=op):
+                self._behavior(node, path)
+                return {"stage": "text", "stage_entered": "instant", "stage_days": "number"}[op]
             case Unread(parts=parts):
                 for place, part in parts:
                     if isinstance(part, Selection):

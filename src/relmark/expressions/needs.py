@@ -443,6 +443,8 @@ def _needs_of_leaf(node: Expression) -> Needs:
             return needs_of_events(events, far) + needs_of_events(then, far)
         case nodes.Sequence():
             return _needs_of_sequence(node)
+        case nodes.Stage(steps=steps):
+            return sum((needs_of_events(step, None) for step in steps), _NOTHING)
     if isinstance(node, _OF_NOTHING):
         return _NOTHING
     raise AssertionError(f"{type(node).__name__} does not say what it needs")

@@ -198,6 +198,8 @@ class Changes:
                 return self._not_followed_by(node, who, at)
             case nodes.Field() | nodes.Prop() | nodes.Literal() | nodes.Ids() | nodes.Sample() | nodes.Everyone():
                 return NEVER
+            case nodes.Stage():  # a step that was reached stays reached; its days move, which a meeting sees to
+                return NEVER
             case nodes.Sequence(
                 steps=steps, recent=recent
             ):  # what was done in order stays done, but it may be long ago
@@ -331,6 +333,8 @@ class Changes:
         match node:
             case nodes.Aggregate(op=op):
                 return op in {"days_since_first", "days_since_last"}
+            case nodes.Stage(op=op):
+                return op == "stage_days"
             case nodes.Arithmetic(left=left, right=right):
                 return self.moves(left) or self.moves(right)
             case nodes.Fill(arg=arg):

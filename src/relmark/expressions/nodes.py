@@ -28,7 +28,16 @@ import attrs
 from relmark.core.checks import number, one_of, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.time import duration
-from relmark.expressions.event_nodes import PERIODS, Aggregate, LastEvent, NotFollowedBy, Regularly, Sequence
+from relmark.expressions.event_nodes import (
+    PERIODS,
+    STAGES,
+    Aggregate,
+    LastEvent,
+    NotFollowedBy,
+    Regularly,
+    Sequence,
+    Stage,
+)
 from relmark.expressions.literals import LiteralValue, plain_text
 from relmark.expressions.operators import Expression
 
@@ -40,6 +49,7 @@ __all__ = [
     "EVENT_NODES",
     "MATCHES",
     "PERIODS",
+    "STAGES",
     "Age",
     "Aggregate",
     "And",
@@ -67,6 +77,7 @@ __all__ = [
     "Sample",
     "SegmentRef",
     "Sequence",
+    "Stage",
 ]
 
 COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}

@@ -84,6 +84,8 @@ def _operations() -> dict[str, Operation]:
         "or": Operation(lambda args: builders.any_of(*args), {"args": "expressions"}, {}),
         "at_least": Operation(lambda n, args: builders.at_least(n, *args), {"n": "whole", "args": "expressions"}, {}),
     }
+    for op in nodes.STAGES:
+        table[op] = Operation(_staged(op), {"names": "names", "steps": "selections"}, {"duration": "duration"})
     for op in nodes.COMPARISONS:
         table[op] = Operation(_two(nodes.Compare, op), {"left": "operand", "right": "operand"}, {})
     for op in nodes.ARITHMETIC:
@@ -114,6 +116,10 @@ def _matcher(op: str) -> Callable[..., Expression]:
         return arg._matches(op, values, casefold)  # noqa: SLF001
 
     return build
+
+
+def _staged(op: str) -> Callable[..., Expression]:
+    return lambda names, steps, duration=None: nodes.Stage(op, tuple(names), tuple(steps), duration)
 
 
 def _dated(op: str) -> Callable[..., Expression]:

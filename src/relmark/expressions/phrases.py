@@ -130,6 +130,9 @@ ENGLISH: Phrases = {
     "step_strict": "nothing else between them", "step_exclude": "without {events} between them",
     "step_apart": "at least {duration} between two steps", "step_recent": "the last one {last}",
     "step_same": "all with the same {name}",
+    "stage_step": '"{name}" ({one})', "stage": "deepest stage reached of {steps}",
+    "stage_entered": "time at which the deepest stage was reached of {steps}",
+    "stage_days": "days at the deepest stage reached of {steps}",
     "not_followed_by": "{one} that is not followed by {then} within {duration_of}", "recent": "{rule}, {last}",
     # events by name
     "events": {
@@ -243,6 +246,9 @@ RUSSIAN: Phrases = {
     "step_strict": "без других событий между ними", "step_exclude": "без {events} между ними",
     "step_apart": "между шагами проходит не меньше {duration_of}", "step_recent": "последний шаг — {last}",
     "step_same": "во всех одно и то же свойство «{name}»",
+    "stage_step": "«{name}» ({one})", "stage": "самый дальний достигнутый этап из {steps}",
+    "stage_entered": "момент достижения самого дальнего этапа из {steps}",
+    "stage_days": "число дней на самом дальнем достигнутом этапе из {steps}",
     "not_followed_by": "{one}, после чего в течение {duration_of} не было {then_of}", "recent": "{rule}, {last}",
     "events": {
         "*": {
@@ -386,6 +392,9 @@ UKRAINIAN: Phrases = {
     "step_strict": "без інших подій між ними", "step_exclude": "без {events} між ними",
     "step_apart": "між кроками минає щонайменше {duration}", "step_recent": "останній крок — {last}",
     "step_same": "в усіх та сама властивість «{name}»",
+    "stage_step": "«{name}» ({one})", "stage": "найдальший досягнутий етап із {steps}",
+    "stage_entered": "момент досягнення найдальшого етапу з {steps}",
+    "stage_days": "кількість днів на найдальшому досягнутому етапі з {steps}",
     "not_followed_by": "{one}, після чого протягом {duration_of} не було {then_of}", "recent": "{rule}, {last}",
     "events": {
         "*": {

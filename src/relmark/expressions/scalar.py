@@ -274,6 +274,8 @@ class _Compiler:
                 return scalar_events.sequence(
                     node, [self.finder(step) for step in steps], [self.finder(one) for one in exclude], self.zone
                 )
+            case nodes.Stage(steps=steps):
+                return scalar_events.stage(node, [self.finder(step) for step in steps], self.zone)
             case nodes.Everyone():
                 return lambda _, __: True
             case nodes.Ids(values=values):

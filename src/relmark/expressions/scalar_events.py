@@ -21,7 +21,7 @@ from relmark.core.time import DAY
 from relmark.expressions import nodes
 from relmark.expressions.lengths import length
 from relmark.expressions.scalar_calendar import Dated, Zone, last_seen, period_number
-from relmark.expressions.scalar_person import Events, Person, Value
+from relmark.expressions.scalar_person import Events, Moment, Person, Value
 from relmark.expressions.scalar_tables import MANY, Table, table_of
 from relmark.expressions.scalar_values import Call, prop
 from relmark.expressions.selection import Selection, Window
@@ -41,6 +41,8 @@ __all__ = [
     "sequence",
     "shared_value",
     "span",
+    "stage",
+    "stage_found",
     "times_by_value",
 ]
 
@@ -387,6 +389,47 @@ def chain_found(
 def _earlier(one: tuple[int, int, Any], other: tuple[int, int, Any]) -> bool:
     """Return whether a chain ends before another, or else starts later, or else has the smaller value."""
     return (one[1], -one[0], one[2]) < (other[1], -other[0], other[2])
+
+
+def stage(node: nodes.Stage, steps: list[Finder], zone: Zone) -> Call:
+    """Return the deepest step that was reached, when it was, or how many days ago."""
+    op, names = node.op, node.names
+
+    def call(who: Person, at: int) -> Value:
+        found = stage_found(node, steps, who, at)
+        if not found:
+            return None
+        if op == "stage":
+            return names[len(found) - 1]
+        when = found[-1]
+        if op == "stage_entered":
+            return Moment(when)
+        return (at - when if at.__class__ is not Dated else zone.wall(at) - zone.wall(when)) / DAY
+
+    return call
+
+
+def stage_found(node: nodes.Stage, steps: list[Finder], who: Person, at: int) -> list[int]:
+    """Return when the steps of the deepest attempt were reached, the first to get there; nothing for no attempt.
+
+    Of several attempts that got there at one instant it is the one that began last.
+    """
+    times = []
+    for find in steps:
+        all_of_step = find(who)[0]
+        times.append(all_of_step[: bisect_right(all_of_step, at)])
+    limit = None if node.duration is None else length(node.duration)
+    best: list[int] = []
+    for start in times[0]:
+        reached = [start]
+        for later in times[1:]:
+            place = bisect_right(later, reached[-1])
+            if place == len(later) or (limit is not None and later[place] - start > limit):
+                break
+            reached.append(later[place])
+        if len(reached) > len(best) or (len(reached) == len(best) and reached[-1] <= best[-1]):
+            best = reached
+    return best
 
 
 def shared_value(name: str) -> Call:

@@ -18,7 +18,7 @@ import numpy as np
 from relmark.core.checks import BoolArray, IntArray
 from relmark.core.partition import Partition
 
-__all__ = ["Pace", "StepEvents", "UnitTimes", "in_order", "in_strict_order"]
+__all__ = ["Block", "Pace", "StepEvents", "UnitTimes", "blocks", "in_order", "in_strict_order"]
 
 _BLOCK = 1 << 16
 
@@ -91,7 +91,7 @@ class Pace:
 
 
 @attrs.frozen(eq=False)
-class _Block:
+class Block:
     """The events of some customers, sorted by customer, time and number of the selection; at least one row."""
 
     customer: IntArray
@@ -101,7 +101,7 @@ class _Block:
     new_instant: BoolArray
 
 
-def _blocks(events: list[StepEvents], k: int) -> Iterator[_Block]:
+def blocks(events: list[StepEvents], k: int) -> Iterator[Block]:
     """Yield the events in blocks of whole customers."""
     total = np.zeros(k + 1, dtype=np.int64)
     for one in events:
@@ -110,13 +110,13 @@ def _blocks(events: list[StepEvents], k: int) -> Iterator[_Block]:
     while start < k:
         stop = max(int(np.searchsorted(total, total[start] + _BLOCK, side="right")) - 1, start + 1)
         if total[stop] > total[start]:
-            block = _block(events, start, stop)
+            block = _one_block(events, start, stop)
             if block is not None:
                 yield block
         start = stop
 
 
-def _block(events: list[StepEvents], start: int, stop: int) -> _Block | None:
+def _one_block(events: list[StepEvents], start: int, stop: int) -> Block | None:
     """Return the events of the customers from start to stop."""
     people, times, numbers = [], [], []
     for one in events:
@@ -150,7 +150,7 @@ def _block(events: list[StepEvents], start: int, stop: int) -> _Block | None:
     new_instant = new_customer.copy()
     new_instant[1:] |= time[1:] != time[:-1]
     customer += start
-    return _Block(customer, time, number, new_customer, new_instant)
+    return Block(customer, time, number, new_customer, new_instant)
 
 
 def in_order(events: list[StepEvents], n_steps: int, pace: Pace, k: int) -> BoolArray:
@@ -166,7 +166,7 @@ def in_order(events: list[StepEvents], n_steps: int, pace: Pace, k: int) -> Bool
         The number of customers.
     """
     result = np.zeros(k, dtype=np.bool_)
-    for block in _blocks(events, k):
+    for block in blocks(events, k):
         number, time = block.number, block.time
         position = np.arange(len(number), dtype=np.int32)
         first_row = np.maximum.accumulate(np.where(block.new_customer, position, 0))
@@ -188,7 +188,7 @@ def in_order(events: list[StepEvents], n_steps: int, pace: Pace, k: int) -> Bool
     return result
 
 
-def _rows_apart(block: _Block, apart: int) -> IntArray:
+def _rows_apart(block: Block, apart: int) -> IntArray:
     """Return for each row the last one of its customer at least so long before; a row of somebody else for none."""
     different, rank = np.unique(block.time, return_inverse=True)
     size = len(different) + 1
@@ -203,7 +203,7 @@ def in_strict_order(events: list[StepEvents], n_steps: int, n_excluded: int, pac
     Selections 0 to n_steps - 1 are the steps, the next n_excluded are excluded, and the last one has every event.
     """
     result = np.zeros(k, dtype=np.bool_)
-    for block in _blocks(events, k):
+    for block in blocks(events, k):
         begins = np.flatnonzero(block.new_instant)
         customer, time, number = block.customer[begins], block.time[begins], block.number
         last = len(begins) - n_steps + 1

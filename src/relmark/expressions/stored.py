@@ -265,6 +265,12 @@ class _Reader:
         self.fail(path, "wrong_type", f"{shown(value)} is not a name: a text that is not empty is needed.")
         return None
 
+    def read_names(self, value: Any, path: str) -> list[str | None]:
+        if isinstance(value, (list, tuple)) and len(value) > self.limits.steps:
+            self.fail(path, "too_many_steps", f"{len(value):,} names: {self.limits.steps} are allowed.")
+            return []
+        return [self.read_name(item, f"{path}[{k}]") for k, item in enumerate(self._listed(value, path))]
+
     def read_flag(self, value: Any, path: str) -> bool | None:
         if isinstance(value, bool):
             return value

@@ -68,6 +68,7 @@ _VALUE_METHODS = frozenset(
         "within",
     ]
 )
+_STAGE_METHODS = frozenset(["days", "entered"])
 _EVENT_METHODS = frozenset([
     *nodes.AGGREGATES, "first_time", "last_event", "not_followed_by", "regularly", "restarted", "stopped",
 ])  # fmt: skip
@@ -144,6 +145,7 @@ class _Frame:
     items: list[Any] = attrs.field(factory=list)
     named: dict[str, Any] = attrs.field(factory=dict)
     keyword: str = ""
+    keys: int = 0
 
 
 class _Reader:
@@ -169,6 +171,8 @@ class _Reader:
             elif word.value in _STRENGTH and word.kind in {"sign", "name"} and word.value not in {"not", "~"}:
                 self._sign(str(word.value), word.start)
                 value_expected = True
+            elif word.kind == "sign" and word.value == ":":
+                value_expected = self._key(word)
             elif word.kind == "sign" and word.value == ",":
                 value_expected = self._comma(word)
             elif word.kind == "end" or (word.kind == "sign" and word.value in {")", "]", "}"}):
@@ -247,6 +251,8 @@ class _Reader:
         word, bracket = self.words.look(), self.words.look(1)
         receiver = self.frames[-1].values.pop()
         allowed = _EVENT_METHODS if isinstance(receiver, Selection) else _VALUE_METHODS
+        if isinstance(receiver, nodes.Stage):
+            allowed = allowed | _STAGE_METHODS
         if not isinstance(receiver, (Expression, Selection)):
             raise self.fail(word.start, f"{shown(receiver)} is a plain value and has no methods.")
         name = str(word.value)
@@ -318,6 +324,19 @@ class _Reader:
         self._item(frame, word)
         return True
 
+    def _key(self, word: Token) -> bool:
+        """Take what stands before a colon as a key: then the braces hold a mapping."""
+        frame = self.frames[-1]
+        if frame.kind != "{" or len(frame.items) != 2 * frame.keys:
+            raise self.fail(word.start, "a colon is out of place.", 'Write {"name": event("type"), ...}.')
+        self._item(frame, word)
+        if not isinstance(frame.items[-1], str):
+            raise self.fail(word.start, f"{shown(frame.items[-1])} is no name: put it in quotes.")
+        if frame.items[-1] in frame.items[:-1:2]:
+            raise self.fail(word.start, f"{shown(frame.items[-1])} is given twice.")
+        frame.keys += 1
+        return True
+
     def _item(self, frame: _Frame, word: Token) -> None:
         self._reduce(0)
         value = frame.values.pop()
@@ -352,7 +371,10 @@ class _Reader:
         """Turn a list or a call into its value."""
         self.frames.pop()
         if frame.call is None:
-            self.frames[-1].values.append(frame.items)
+            if frame.keys and len(frame.items) != 2 * frame.keys:
+                raise self.fail(frame.start, "some of these values have a name and some have none.")
+            pairs = dict(zip(frame.items[::2], frame.items[1::2], strict=True)) if frame.keys else None
+            self.frames[-1].values.append(frame.items if pairs is None else pairs)
             return
         self._count(frame.start)
         try:

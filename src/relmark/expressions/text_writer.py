@@ -91,6 +91,12 @@ def _call(node: Expression) -> str:
             return f"at_least({', '.join([str(n), *(expression_text(arg) for arg in args)])})"
         case nodes.Sequence():
             return _sequence(node)
+        case nodes.Stage(op=op, names=names, steps=steps, duration=within):
+            pairs = ", ".join(f"{_quoted(name)}: {selection_text(one)}" for name, one in zip(names, steps, strict=True))
+            limit = "" if within is None else f", within={duration_call(within)}"
+            return (
+                f"stage({{{pairs}}}{limit})" + {"stage": "", "stage_entered": ".entered()", "stage_days": ".days()"}[op]
+            )
         case nodes.NotFollowedBy(events=events, then=then, within=within, recent=recent):
             last = "" if recent is None else f", recent={duration_call(recent)}"
             inside = f"{selection_text(then)}, within={duration_call(within)}{last}"

@@ -62,8 +62,10 @@ def check_limits(expression: Expression, limits: Limits) -> None:
     """Raise where a rule from outside has too many steps in a sequence, or too long a window."""
     longest = timedelta(days=366 * limits.years)
     for path, node in walk(expression):
-        if isinstance(node, nodes.Sequence) and max(len(node.steps), len(node.exclude)) > limits.steps:
-            steps = max(len(node.steps), len(node.exclude))
+        steps = len(node.steps) if isinstance(node, (nodes.Sequence, nodes.Stage)) else 0
+        if isinstance(node, nodes.Sequence):
+            steps = max(steps, len(node.exclude))
+        if steps > limits.steps:
             raise LimitError(f"{steps:,} steps: {limits.steps} are allowed.", path=path, code="too_many_steps")
         window = getattr(node, "window", None)
         for owner in (node, window):

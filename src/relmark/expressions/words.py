@@ -242,7 +242,7 @@ class _Speaker:
     def inside(self, node: Expression) -> str:
         """Return a part of a rule, in brackets where it has parts of its own."""
         text = self.said(node)
-        loose = isinstance(node, (nodes.And, nodes.Or, nodes.AtLeast, nodes.Arithmetic, nodes.Sequence))
+        loose = isinstance(node, (nodes.And, nodes.Or, nodes.AtLeast, nodes.Arithmetic, nodes.Sequence, nodes.Stage))
         return self.phrase("group", rule=text) if loose else text
 
     def said(self, node: Expression) -> str:
@@ -353,6 +353,15 @@ class _Speaker:
                 return self.phrase("regularly", least, of=self.number(of), periods=periods, **forms)
             case nodes.Sequence():
                 return self.sequence(node)
+            case nodes.Stage(op=op, names=names, steps=steps, duration=within):
+                listed = self.phrase("comma").join(
+                    self.phrase("stage_step", name=name, one=self.one(step))
+                    for name, step in zip(names, steps, strict=True)
+                )
+                text = self.phrase(op, steps=listed)
+                if within is None:
+                    return text
+                return self.phrase("semicolon").join([text, self.phrase("step_within", **self._lengths(within))])
             case nodes.NotFollowedBy(events=events, then=then, within=within, recent=recent):
                 text = self.phrase(
                     "not_followed_by", one=self.one(events), then=self.one(then), then_of=self.one(then, "one_of"),

@@ -1,0 +1,67 @@
+"""Figures of marketing: messages, unit economics, surveys, commerce, cohorts, funnels, paths and the base's health.
+
+Data flow one way: a base (or counts, or columns of answers) is read into events of a window, these into groups, and
+groups into tables whose shares carry intervals and whose undefined cells carry reasons. Names carry the denominator,
+`describe` says numerator, denominator, window and source, and what is still open is never counted as lost.
+"""
+
+from relmark.metrics.base_health import BaseHealth, base_health
+from relmark.metrics.cohorts import CohortRetention, CohortValue, cohort_retention, cohort_value
+from relmark.metrics.commerce import CommerceMetrics, Pareto, commerce_metrics, pareto
+from relmark.metrics.contact_pressure import ContactPressure, contact_pressure
+from relmark.metrics.definitions import Definition, describe
+from relmark.metrics.estimates import Estimates
+from relmark.metrics.funnel import Funnel, TimeToConvert, funnel
+from relmark.metrics.message_counts import MessageCounts
+from relmark.metrics.messages import MessageMetrics, message_metrics
+from relmark.metrics.paths import JourneyMap, Paths, journey_map, paths
+from relmark.metrics.survey_answers import SurveyAnswers, survey_answers
+from relmark.metrics.surveys import (
+    SurveyScore,
+    SurveyScores,
+    customer_effort_score,
+    customer_loyalty_index,
+    customer_satisfaction,
+    net_promoter_score,
+    response_rate,
+)
+from relmark.metrics.unit_economics import UnitEconomics, unit_economics
+
+__all__ = [
+    "BaseHealth",
+    "CohortRetention",
+    "CohortValue",
+    "CommerceMetrics",
+    "ContactPressure",
+    "Definition",
+    "Estimates",
+    "Funnel",
+    "JourneyMap",
+    "MessageCounts",
+    "MessageMetrics",
+    "Pareto",
+    "Paths",
+    "SurveyAnswers",
+    "SurveyScore",
+    "SurveyScores",
+    "TimeToConvert",
+    "UnitEconomics",
+    "base_health",
+    "cohort_retention",
+    "cohort_value",
+    "commerce_metrics",
+    "contact_pressure",
+    "customer_effort_score",
+    "customer_loyalty_index",
+    "customer_satisfaction",
+    "describe",
+    "funnel",
+    "journey_map",
+    "message_metrics",
+    "net_promoter_score",
+    "pareto",
+    "paths",
+    "response_rate",
+    "survey_answers",
+    "unit_economics",
+]

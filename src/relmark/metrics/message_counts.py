@@ -1,0 +1,207 @@
+"""How many messages were sent, delivered, opened and clicked, by group: what a report of messages is made from.
+
+From the events of a base, or from the table of an e-mail service: both end in `MessageCounts`, which merge with ``+``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.as_of import AsOfGiven
+from relmark.core.checks import FloatArray, numbers, refuse_rows, same_length, shown, text
+from relmark.core.columns import Column
+from relmark.core.errors import InputError
+from relmark.core.results import ColumnarResult
+from relmark.core.spans import Span
+from relmark.expressions.operators import Expression
+from relmark.metrics._messages import COUNTS, count_messages, join_messages, read_events
+from relmark.metrics.grouping import By
+from relmark.metrics.windows import base_given
+
+__all__ = ["MessageCounts"]
+
+_KNOWN = tuple(COUNTS)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class MessageCounts(ColumnarResult):
+    """Counts of messages by group; one row where there are no groups.
+
+    A message counts once per recipient, whatever they do how often: `opened` are recipients who opened it, `opens` are
+    all openings. What is left out is not known, and figures that need it are undefined. Merges with ``+`` over
+    partitions that keep all events of a message to a recipient together, such as by customer.
+
+    Parameters
+    ----------
+    by : mapping of str to array_like, shape (k,)
+        What the groups are called.
+    sent, delivered, bounced : array_like of int, shape (k,)
+        Delivered are those sent and not bounced: give one of the two, or neither where nothing bounced.
+    hard_bounced, soft_bounced : array_like of int, optional
+    opened, clicked, unsubscribed, complained, read, replied, blocked : array_like of int, optional
+        Recipients. A click without a recorded open counts as an open.
+    opens, clicks : array_like of int, optional
+        All of them, repeats included.
+    tracked : array_like of int, optional
+        Delivered to recipients who can be seen; `opened` and `clicked` are then of these alone.
+
+    Examples
+    --------
+    >>> a = MessageCounts(sent=600, bounced=60, opened=110, clicked=12)
+    >>> b = MessageCounts(sent=400, bounced=40, opened=90, clicked=8)
+    >>> (a + b).delivered.tolist(), (a + b).opened.tolist()
+    ([900], [200])
+    """
+
+    by: Mapping[str, Any] = attrs.field(factory=dict)
+    sent: Any = 0
+    delivered: Any = None
+    bounced: Any = None
+    hard_bounced: Any = None
+    soft_bounced: Any = None
+    opened: Any = None
+    clicked: Any = None
+    unsubscribed: Any = None
+    complained: Any = None
+    read: Any = None
+    replied: Any = None
+    blocked: Any = None
+    opens: Any = None
+    clicks: Any = None
+    tracked: Any = None
+    tracked_sent: Any = None
+    opens_squared: Any = None
+    clicks_squared: Any = None
+    notes: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Check the counts, and find what follows from others."""
+        found = {name: getattr(self, name) for name in _KNOWN}
+        made = {name: None if value is None else _count(name, value) for name, value in found.items()}
+        sent = made["sent"]
+        assert sent is not None
+        k = len(sent)
+        if not isinstance(self.by, Mapping):
+            raise InputError(
+                f"by is {shown(self.by)}: a mapping of names to columns is needed.", argument="by", code="wrong_type"
+            )
+        labels = {}
+        for name, column in self.by.items():
+            if text("the name of a group", name) in _KNOWN:
+                raise InputError(
+                    f"by has {shown(name)}: the name of a group is needed, other than those of counts.",
+                    argument="by",
+                    code="wrong_type",
+                )
+            labels[name] = Column.of(f"by[{name!r}]", column).values()
+            same_length(f"by[{name!r}]", labels[name], k)
+        for name, value in made.items():
+            if value is not None:
+                same_length(name, value, k)
+        delivered, bounced = made["delivered"], made["bounced"]
+        if delivered is None:
+            bounced = np.zeros(k, dtype=np.int64) if bounced is None else bounced
+            delivered = sent - bounced
+            refuse_rows("bounced", delivered < 0, bounced, "no more than were sent can bounce")
+        elif bounced is None:
+            bounced = sent - delivered
+            refuse_rows("delivered", bounced < 0, delivered, "no more than were sent can be delivered")
+        else:
+            refuse_rows("delivered", delivered + bounced != sent, delivered, "sent is delivered and bounced together")
+        made |= {"delivered": delivered, "bounced": bounced}
+        notes = list(self.notes)
+        if made["opened"] is not None and made["clicked"] is not None:
+            more = made["clicked"] > made["opened"]
+            if more.any():
+                made["opened"] = np.maximum(made["opened"], made["clicked"])
+                notes.append(f"{int(more.sum()):,} rows have more clickers than openers: a click counts as an open")
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "by", labels)
+        object.__setattr__(self, "notes", tuple(notes))
+        ColumnarResult.__attrs_post_init__(self)
+
+    @classmethod
+    def of(
+        cls,
+        base: Any,
+        *,
+        as_of: AsOfGiven,
+        within: Span | None = None,
+        by: By = None,
+        exclude: Expression | None = None,
+        tracked: Expression | None = None,
+        events: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Count the messages that were sent in a window, and what came of them by `as_of`; see `message_metrics`."""
+        read = read_events(base_given(base), as_of, within, exclude, events)
+        made = None if tracked is not None else count_messages(base, read, by)
+        if made is not None:
+            counts, labels, notes = made
+            return cls(by=labels, notes=notes, **counts)
+        found = join_messages(base, read, by, tracked)
+        return cls(by=dict(found.groups.labels), notes=found.notes, **found.counts)
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return groups and the counts that are known as columns."""
+        known = {name: getattr(self, name) for name in _KNOWN if getattr(self, name) is not None}
+        return {**self.by, **{name: value for name, value in known.items() if not name.endswith("squared")}}
+
+    def _lines(self) -> list[str]:
+        return list(self.notes)
+
+    def __add__(self, other: MessageCounts) -> MessageCounts:
+        if not isinstance(other, MessageCounts):
+            return NotImplemented
+        if list(self.by) != list(other.by):
+            raise InputError(
+                f"counts by {', '.join(self.by) or 'nothing'} and by {', '.join(other.by) or 'nothing'} do not add up: "
+                "count both by the same.",
+                argument="other",
+                code="wrong_type",
+            )
+        rows = [*_labels(self), *_labels(other)]
+        order = sorted(set(rows), key=_rank)
+        place = {label: k for k, label in enumerate(order)}
+        code = np.array([place[label] for label in rows], dtype=np.int64)
+        counts: dict[str, Any] = {}
+        for name in _KNOWN:
+            a, b = getattr(self, name), getattr(other, name)
+            if a is None or b is None:
+                counts[name] = None
+            else:
+                total = np.zeros(len(order), dtype=np.int64)
+                np.add.at(total, code, np.concatenate([a, b]))
+                counts[name] = total
+        by = {name: _objects([label[k] for label in order]) for k, name in enumerate(self.by)}
+        return MessageCounts(by=by, notes=tuple(dict.fromkeys([*self.notes, *other.notes])), **counts)
+
+
+def _objects(values: list[Any]) -> npt.NDArray[Any]:
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return Column.of("by", out).values() if len(values) else out
+
+
+def _labels(counts: MessageCounts) -> list[tuple[Any, ...]]:
+    columns = [
+        [None if value is None or value != value else value for value in column]  # noqa: PLR0124
+        for column in counts.by.values()
+    ]
+    return list(zip(*columns, strict=True)) if columns else [()] * len(counts.sent)
+
+
+def _rank(label: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple((value is None, "" if value is None else value) for value in label)
+
+
+def _count(name: str, value: Any) -> npt.NDArray[np.int64]:
+    found: FloatArray = numbers(name, value, low=0.0)
+    refuse_rows(name, found != np.floor(found), found, "whole numbers are needed")
+    refuse_rows(name, found > 2.0**53, found, "counts up to 2**53 are needed")
+    return found.astype(np.int64)

@@ -1,0 +1,107 @@
+"""The stretch of time that a table is about: the events of (as_of - within, as_of], or all up to as_of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.as_of import AsOf, AsOfGiven
+from relmark.core.base import CustomerBase
+from relmark.core.checks import IntArray, shown
+from relmark.core.columns import Column
+from relmark.core.errors import InputError
+from relmark.core.spans import Span, check_span
+from relmark.expressions.event_rows import Bounds, EventRows, chosen_events
+from relmark.expressions.kinds import check_on_data
+from relmark.expressions.operators import Expression
+from relmark.expressions.selection import Selection
+
+__all__ = ["Stretch", "base_given", "events_of", "properties_of", "selection_given"]
+
+
+@attrs.frozen(eq=False)
+class Stretch:
+    """A window: low < t <= high in microseconds UTC; no `low` where everything before counts."""
+
+    low: int | None
+    high: int
+    as_of: AsOf
+    within: Span | None
+
+    @staticmethod
+    def of(base: CustomerBase, as_of: AsOfGiven, within: Span | None) -> Stretch:
+        """Return the window of what a caller gave."""
+        if within is not None:
+            check_span("within", within)
+        moment = base.as_of(as_of)
+        if moment.each:
+            raise InputError(
+                "as_of has one instant per customer: a table is as of one instant or date.",
+                argument="as_of",
+                code="wrong_type",
+            )
+        low = None if within is None else int(moment.before(within))
+        return Stretch(low, int(moment.seen), moment, within)
+
+    def rows(self, time: IntArray) -> slice:
+        """Return the slice of ascending times within the window."""
+        start = 0 if self.low is None else int(np.searchsorted(time, self.low, side="right"))
+        return slice(start, max(start, int(np.searchsorted(time, self.high, side="right"))))
+
+    def __str__(self) -> str:
+        if self.within is None:
+            return f"everything up to {self.as_of}"
+        return f"the {self.within} up to {self.as_of}"
+
+
+def base_given(base: Any) -> CustomerBase:
+    """Return the base that a door was given, or raise."""
+    if not isinstance(base, CustomerBase):
+        raise InputError(
+            f"base is a {type(base).__name__}: a CustomerBase is needed, such as CustomerBase(events=log) or "
+            "CustomerBase.from_orders(...).",
+            argument="base",
+            code="wrong_type",
+        )
+    return base
+
+
+def selection_given(name: str, value: Any) -> Selection:
+    """Return the events that an argument names, or raise."""
+    if not isinstance(value, Selection):
+        raise InputError(
+            f"{name} is {shown(value)}: events are needed, such as event('purchase').", argument=name, code="wrong_type"
+        )
+    return value
+
+
+def events_of(
+    base: CustomerBase, selection: Selection, low: int | None, high: int
+) -> tuple[npt.NDArray[Any], IntArray, EventRows]:
+    """Return the base's rows, the times and the table of the events that a selection names, in the order of time."""
+    if selection.where is not None:
+        check_on_data(selection.exists(), base)
+    found = chosen_events(base.events, selection, Bounds(low, high), base.tz)
+    customer = found.codes if base.codes_are_rows else base.code_to_row[found.codes]
+    return customer, found.times, found
+
+
+def properties_of(events: EventRows, rows: IntArray | slice | None = None) -> Callable[[str], Column | None]:
+    """Return a function from the name of a property to its column, None where no event has it."""
+
+    def find(name: str) -> Column | None:
+        if not any(name == "type" or name in scope.part.properties for scope in events.scopes):
+            return None
+        column = events.column(name)
+        return column if rows is None else column.take(rows)
+
+    return find
+
+
+def is_about_events(rule: Expression) -> bool:
+    """Tell whether a rule asks for properties of events, not for fields of customers."""
+    return "prop(" in rule.to_text()
