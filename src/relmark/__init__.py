@@ -83,6 +83,7 @@ __all__ = [
     "experiments",
     "expressions",
     "field",
+    "hour_of_day",
     "hours",
     "ids",
     "ltv",
@@ -90,6 +91,7 @@ __all__ = [
     "minutes",
     "months",
     "none_of",
+    "now",
     "parse",
     "period",
     "prop",
@@ -100,6 +102,7 @@ __all__ = [
     "segmentation",
     "sequence",
     "stage",
+    "weekday",
 ]
 
 __version__ = "0.1.0"
@@ -131,11 +134,13 @@ _HOME = {
     "event": "expressions",
     "everyone": "expressions",
     "field": "expressions",
+    "hour_of_day": "expressions",
     "hours": "core.time",
     "ids": "expressions",
     "minutes": "core.time",
     "months": "core.spans",
     "none_of": "expressions",
+    "now": "expressions",
     "parse": "expressions",
     "period": "expressions",
     "prop": "expressions",
@@ -143,6 +148,7 @@ _HOME = {
     "sample": "expressions",
     "sequence": "expressions",
     "stage": "expressions",
+    "weekday": "expressions",
 }
 _ROOMS = frozenset(
     {

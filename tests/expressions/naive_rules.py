@@ -151,6 +151,12 @@ class Naive:
             return event[body["name"]]
         return event["properties"].get(body["name"])
 
+    def do_hour_of_day(self, body, event):
+        return self.local(self.as_of if event is None else event["time"]).hour
+
+    def do_weekday(self, body, event):
+        return self.local(self.as_of if event is None else event["time"]).isoweekday()
+
     def do_everyone(self, body, event):
         return True
 

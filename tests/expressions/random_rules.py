@@ -24,11 +24,13 @@ from relmark.expressions.builders import (
     event,
     everyone,
     field,
+    hour_of_day,
     ids,
     prop,
     sample,
     sequence,
     stage,
+    weekday,
 )
 from relmark.expressions.periods import period
 
@@ -146,6 +148,7 @@ def some_event_test(rng: random.Random, depth: int = 1):
             prop("kinds").contains_all(["x", "xy"]),
             prop("kinds").contains_none(["xy"]),
             rng.choice([prop("kinds").is_empty(), prop("kinds").is_null()]),
+            rng.choice([hour_of_day() >= rng.choice([1, 12, 23]), weekday().is_in([1, 6, 7])]),
             prop("s").fill("x").startswith("x"),
             prop("n") > 1,
             prop("n") * 2 + 1 <= prop("value"),
@@ -286,6 +289,7 @@ def some_leaf(rng: random.Random, as_of: datetime):
             ),
             lambda: some_events(rng).first_time(days(3)),
             lambda: some_events(rng).restarted(days(1), days(2)),
+            lambda: rng.choice([hour_of_day().between(2, 20), weekday() == rng.randint(1, 7), hour_of_day() == 25]),
             lambda: everyone,
             lambda: ids(["c0", "c2"]),
             lambda: ids([]),

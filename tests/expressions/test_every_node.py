@@ -26,6 +26,7 @@ from relmark.expressions import (
     event,
     everyone,
     field,
+    hour_of_day,
     ids,
     nodes,
     parse,
@@ -34,6 +35,7 @@ from relmark.expressions import (
     segment,
     sequence,
     stage,
+    weekday,
 )
 from relmark.expressions.kinds import kind_of, problems
 from relmark.expressions.operations import OPERATIONS
@@ -109,7 +111,8 @@ EXAMPLES = {
     "field": field("city"), "prop": event("a", where=prop("sku") == "x").exists(), "literal": field("age") > 3,
     "fill": field("age").fill(3), "age": field("born").age(), "between": field("age").between(1, 30),
     "in": field("city").is_in(["Omsk", "x"]), "is_null": field("city").is_null(), "is_empty": field("city").is_empty(),
-    "everyone": everyone,
+    "everyone": everyone, "hour_of_day": event("a", where=hour_of_day() >= 1).count() + hour_of_day(),
+    "weekday": weekday(),
     "in_period": field("born").in_period("month", -1), "ids": ids([0, 2]), "sample": sample(40, salt="s"),
     "segment": segment("other"), "not": ~everyone, "and": all_of(everyone, field("vip")),
     "or": any_of(field("vip"), ids([1])), "at_least": at_least(2, everyone, field("vip"), ids([0])),
@@ -139,6 +142,7 @@ def ops_of(kind):
     by_class = {
         "Compare": nodes.COMPARISONS, "Arithmetic": nodes.ARITHMETIC, "Matches": nodes.MATCHES,
         "DateWindow": nodes.DATE_WINDOWS, "Aggregate": nodes.AGGREGATES, "Stage": nodes.STAGES,
+        "Clock": nodes.CLOCKS,
     }  # fmt: skip
     if kind.__name__ in by_class:
         return list(by_class[kind.__name__])

@@ -25,6 +25,7 @@ from relmark.expressions import (
     event,
     everyone,
     field,
+    hour_of_day,
     ids,
     nodes,
     parse,
@@ -33,6 +34,7 @@ from relmark.expressions import (
     sample,
     sequence,
     stage,
+    weekday,
 )
 from relmark.segmentation import Segment
 
@@ -161,6 +163,8 @@ def some_window(rng):
 
 def some_where(rng, depth=1):
     choice = rng.randint(0, 9 if depth else 7)
+    if rng.random() < 0.1:
+        return rng.choice([hour_of_day() >= rng.choice([1, 12, 23]), weekday().is_in([1, 6, 7])])
     if rng.random() < 0.15:
         test = rng.choice(["contains_any", "contains_all", "contains_none"])
         return rng.choice([prop("kinds").is_empty(), getattr(prop("kinds"), test)(rng.sample(SKUS, 2), casefold=True)])
@@ -291,6 +295,8 @@ def some_test(rng):
             within = rng.choice([hours(12), days(2)])
             recent = days(6) if rng.random() < 0.5 else None
             return some_events(rng).not_followed_by(some_events(rng), within=within, recent=recent)
+        case 17 if rng.random() < 0.3:
+            return rng.choice([hour_of_day().between(2, 20), weekday() == rng.randint(1, 7)])
         case 17:
             return rng.choice([field("vip"), field("vip") == True, ids([0, 2, 99]), sample(50, salt="s"), everyone])  # noqa: E712
         case 18:

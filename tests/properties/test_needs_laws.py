@@ -27,6 +27,7 @@ from relmark import (
 from relmark.core.time import aware
 from relmark.expressions import prop, segment
 from relmark.expressions.scalar import Person, program_of
+from relmark.expressions.walk import asks_the_clock
 from relmark.scoring import ByValue, LeadScore, Rule, Tiers, half_life, linear_decay
 from relmark.segmentation import Segment, SegmentSet
 
@@ -182,7 +183,8 @@ def some_score(rng, as_of):
         if rng.random() < 0.4:
             points = rng.choice([5, Tiers({1: 2, 3: 4}, of=some_events(rng).count(within=days(9))),
                                  ByValue("city", {"x": 3})])  # fmt: skip
-            rules.append(Rule(f"r{k}", when=some_rule(rng, as_of, 1), points=points))
+            rule = next(one for _ in range(99) if not asks_the_clock(one := some_rule(rng, as_of, 1)))
+            rules.append(Rule(f"r{k}", when=rule, points=points))
             continue
         tiers = rng.random() < 0.2
         points = Tiers({1: 2, 3: 5}) if tiers else rng.choice([3, -4, ByValue("s", {"x": 2.5, "": 1}), prop("n") * 2])

@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, days, event, field, prop
+from relmark.expressions.walk import asks_the_clock
 from relmark.scoring import ByValue, Grade, Group, LeadScore, Rule, Tiers, half_life, linear_decay, step_decay
 
 _RANDOM = runpy.run_path(str(Path(__file__).parents[1] / "expressions" / "random_rules.py"))
@@ -150,7 +151,10 @@ def some_score(rng, as_of):
         number, text = _RANDOM["some_number"](rng, as_of, 2), _RANDOM["some_text"](rng, as_of)
         worth = rng.choice([3, -2.5, Tiers({0: 1, 2: 4.5}, of=number), ByValue(text, {"x": 5, "MVP": -2}, 0.25)])
         if rng.random() < 0.7:
-            given.append(Rule(f"r{k}", when=_RANDOM["some_rule"](rng, as_of, rng.randint(0, 2)), points=worth))
+            rule = _RANDOM["some_rule"](rng, as_of, rng.randint(0, 2))
+            while asks_the_clock(rule):
+                rule = _RANDOM["some_rule"](rng, as_of, rng.randint(0, 2))
+            given.append(Rule(f"r{k}", when=rule, points=worth))
         else:
             worth = rng.choice([3, prop("n") * 2 - prop("value").fill(1), ByValue(prop("s").fill("x"), {"x": 2})])
             given.append(Rule(f"r{k}", each=_RANDOM["some_events"](rng), points=worth))

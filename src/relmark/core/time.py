@@ -18,12 +18,13 @@ import numpy.typing as npt
 from relmark.core.checks import IntArray, array_of, is_missing, shown
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.ids import Coded
-from relmark.core.zones import DAY, SECOND, local_days, local_instants, local_midnights, time_zone, to_local
+from relmark.core.zones import DAY, HOUR, SECOND, local_days, local_instants, local_midnights, time_zone, to_local
 
 __all__ = [
     "AWARE",
     "DATE",
     "DAY",
+    "HOUR",
     "NAIVE",
     "SECOND",
     "Instant",

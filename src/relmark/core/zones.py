@@ -17,6 +17,7 @@ from relmark.core.errors import InputError
 
 __all__ = [
     "DAY",
+    "HOUR",
     "SECOND",
     "first_instants",
     "local_days",
@@ -28,6 +29,7 @@ __all__ = [
 
 
 SECOND = 1_000_000
+HOUR = 3_600 * SECOND
 DAY = 86_400 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)

@@ -26,6 +26,7 @@ _ELAPSED = {"days_since_first", "days_since_last"}
 _NOT_PORTABLE: dict[type[Expression], str] = {
     nodes.Sample: "the hash of ids",
     nodes.Age: "calendar arithmetic",
+    nodes.Clock: "hours and weekdays",
     nodes.InPeriod: "calendar periods",
     nodes.Regularly: "regular activity",
     nodes.LastEvent: "the last event",

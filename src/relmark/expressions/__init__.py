@@ -14,13 +14,16 @@ from relmark.expressions.builders import (
     event,
     everyone,
     field,
+    hour_of_day,
     ids,
     none_of,
+    now,
     prop,
     sample,
     segment,
     sequence,
     stage,
+    weekday,
 )
 from relmark.expressions.explain import Explanation
 from relmark.expressions.explain_parts import Change, Gap, Happened, Verdict
@@ -53,8 +56,10 @@ __all__ = [
     "event",
     "everyone",
     "field",
+    "hour_of_day",
     "ids",
     "none_of",
+    "now",
     "parse",
     "period",
     "prop",
@@ -62,4 +67,5 @@ __all__ = [
     "segment",
     "sequence",
     "stage",
+    "weekday",
 ]

@@ -22,13 +22,16 @@ __all__ = [
     "event",
     "everyone",
     "field",
+    "hour_of_day",
     "ids",
     "none_of",
+    "now",
     "prop",
     "sample",
     "segment",
     "sequence",
     "stage",
+    "weekday",
 ]
 
 
@@ -87,6 +90,57 @@ event = _EventWord()
 def prop(name: str) -> Expression:
     """Return a property of an event, for `where=`; "value" is the event's own value, "type" the name of its type."""
     return nodes.Prop(name)
+
+
+def hour_of_day() -> Expression:
+    """Return the hour of the local clock, 0 to 23: of an event inside `where=`, else of the instant that is asked of.
+
+    Examples
+    --------
+    >>> event("visit", where=hour_of_day() >= 18).count()
+    event("visit", where=hour_of_day() >= 18).count()
+    """
+    return nodes.Clock("hour_of_day")
+
+
+def weekday() -> Expression:
+    """Return the day of the week on the local calendar, 1 for Monday to 7 for Sunday: as `hour_of_day` does.
+
+    Examples
+    --------
+    >>> weekday().is_in([6, 7])
+    weekday().is_in([6, 7])
+    """
+    return nodes.Clock("weekday")
+
+
+class _NowWord:
+    """The instant that is asked of, on the local clock."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def hour() -> Expression:
+        """Return the hour of the local clock, 0 to 23.
+
+        Examples
+        --------
+        >>> now.hour().between(9, 20)
+        hour_of_day().between(9, 20)
+        """
+        return hour_of_day()
+
+    @staticmethod
+    def weekday() -> Expression:
+        """Return the day of the week on the local calendar, 1 for Monday to 7 for Sunday."""
+        return weekday()
+
+    def __repr__(self) -> str:
+        return "now"
+
+
+now = _NowWord()
+"""The instant that is asked of: ``now.hour()``, ``now.weekday()``; outside of `where=`."""
 
 
 def sequence(

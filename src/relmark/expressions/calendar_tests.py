@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import IntArray
+from relmark.core.time import DAY, HOUR, to_local
 
 __all__ = [
     "completed_years",
@@ -17,6 +18,7 @@ __all__ = [
     "first_days",
     "period_number",
     "returns_in_period",
+    "shown_by_clock",
     "year_month_day",
 ]
 
@@ -91,3 +93,9 @@ def first_days(number: IntArray, unit: str) -> IntArray:
         return np.asarray(number * 7 - 3)
     months = np.asarray(number * {"month": 1, "quarter": 3, "year": 12}[unit])
     return months.astype("M8[M]").astype("M8[D]").astype(np.int64)
+
+
+def shown_by_clock(op: str, times: IntArray, tz: str) -> IntArray:
+    """Return the local hour (0 to 23) or the day of the week (1 to 7) of instants."""
+    wall = to_local(times, tz)
+    return wall // HOUR % 24 if op == "hour_of_day" else (wall // DAY + 3) % 7 + 1  # 1970 began on a Thursday

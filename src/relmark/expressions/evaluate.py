@@ -26,6 +26,7 @@ from relmark.expressions.calendar_tests import (
     days_to_anniversary,
     period_number,
     returns_in_period,
+    shown_by_clock,
 )
 from relmark.expressions.column_tests import compare, days_of, instants_of, is_missing
 from relmark.expressions.event_rows import Bounds, EventRows, chosen_events, chosen_masks, window_bounds
@@ -137,6 +138,9 @@ class BaseScope(Scope):
                 years = completed_years(self._days(column), self._today())
                 missing = is_missing(column)
                 return Column("number", years if missing is None else np.where(missing, np.nan, years))
+            case nodes.Clock(op=op):
+                shown = shown_by_clock(op, np.atleast_1d(np.asarray(self.as_of.clock, dtype=np.int64)), self.tz)
+                return Column("number", np.array(np.broadcast_to(shown, self.n)))
             case nodes.Everyone():
                 return Truth.constant(value=True, n=self.n)
             case nodes.Ids(values=values):

@@ -17,7 +17,7 @@ from relmark.core.ordering import stable_order
 from relmark.core.partition import Partition
 from relmark.core.time import local_midnights
 from relmark.expressions import nodes
-from relmark.expressions.calendar_tests import first_days, period_number
+from relmark.expressions.calendar_tests import first_days, period_number, shown_by_clock
 from relmark.expressions.column_tests import constant
 from relmark.expressions.operators import Expression
 from relmark.expressions.scope import Scope
@@ -90,6 +90,8 @@ class EventScope(Scope):
 
     def leaf(self, node: Expression) -> Column | Truth:
         """Return a property, the value or the type of each event."""
+        if isinstance(node, nodes.Clock):
+            return Column("number", shown_by_clock(node.op, self.part.time[self.rows], self.tz))
         if not isinstance(node, nodes.Prop):
             return super().leaf(node)
         return self.property(node.name)

@@ -70,7 +70,7 @@ def _number_gap(program: Program, person: Person, op: str, arg: Expression, a: f
     """Return by how much a number misses a bound."""
     up = op in {"ge", "gt"} or (op == "eq" and a < b)
     beyond = op in {"gt", "lt"}
-    if op == "ne":
+    if op == "ne" or isinstance(arg, nodes.Clock):
         return None
     if isinstance(arg, nodes.Stage):
         name = label_of(arg.steps[0])

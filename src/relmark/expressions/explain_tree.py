@@ -270,7 +270,7 @@ class _Explainer:
             case nodes.NotFollowedBy(events=events):
                 times, rows = self.program.finder(events)(self.person)
                 return "waited", (times[-1], rows[-1])
-            case nodes.Regularly() | nodes.InPeriod():
+            case nodes.Regularly() | nodes.InPeriod() | nodes.Clock():
                 return "period", None
             case nodes.Sequence():
                 times, rows = self.chain(node)
@@ -316,7 +316,7 @@ def _figures(node: Expression) -> list[Expression]:
     while stack:
         part = stack.pop()
         inner = part is not node and isinstance(part, _TIMED)
-        if inner or isinstance(part, nodes.Aggregate | nodes.LastEvent | nodes.Age | nodes.Stage):
+        if inner or isinstance(part, nodes.Aggregate | nodes.LastEvent | nodes.Age | nodes.Stage | nodes.Clock):
             found.append(part)
         else:
             stack += [child for _, child in children(part) if isinstance(child, Expression)]

@@ -125,6 +125,8 @@ class _Checker:
                 return self._field(name, path)
             case nodes.Prop(name=name):
                 return self._property(name, path)
+            case nodes.Clock():
+                return "number"
             case nodes.Compare():
                 self._compare(node, path)
             case nodes.Arithmetic(left=left, right=right):

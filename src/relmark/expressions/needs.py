@@ -389,7 +389,7 @@ _OF_ITS_PARTS = (
     nodes.Age, nodes.And, nodes.Arithmetic, nodes.AtLeast, nodes.Between, nodes.Compare, nodes.DateWindow, nodes.Fill,
     nodes.InPeriod, nodes.IsEmpty, nodes.IsIn, nodes.IsNull, nodes.Matches, nodes.Not, nodes.Or,
 )  # fmt: skip
-_OF_NOTHING = (nodes.Everyone, nodes.Ids, nodes.Literal, nodes.Prop, nodes.Sample)
+_OF_NOTHING = (nodes.Clock, nodes.Everyone, nodes.Ids, nodes.Literal, nodes.Prop, nodes.Sample)
 
 
 def needs_of(expression: Expression, segments: Mapping[str, Expression] | None = None) -> Needs:

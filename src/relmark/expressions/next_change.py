@@ -10,11 +10,13 @@ Calendar tests can come and go for ever, so what lies more than `HORIZON` (100 y
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from relmark.core.spans import CalendarSpan, Span
-from relmark.core.time import DAY
+from relmark.core.time import DAY, HOUR
 from relmark.expressions import nodes
 from relmark.expressions.crossings import ONE, Line, combined, first_change, minus, roots
 from relmark.expressions.lengths import END, length
@@ -33,6 +35,7 @@ from relmark.expressions.scalar_events import span
 from relmark.expressions.scalar_person import Moment, Person
 from relmark.expressions.scalar_values import Call, local_day, moment_of, plain_literal, prop
 from relmark.expressions.selection import Window
+from relmark.expressions.walk import asks_the_clock, walk
 
 if TYPE_CHECKING:
     from relmark.expressions.scalar import Program
@@ -40,6 +43,11 @@ if TYPE_CHECKING:
 __all__ = ["HORIZON", "Changes", "horizon", "next_change"]
 
 HORIZON = 36_525 * DAY
+_ROUND = 21 * DAY
+_PERSONAL = (
+    nodes.Aggregate, nodes.Field, nodes.Ids, nodes.LastEvent, nodes.NotFollowedBy, nodes.Regularly, nodes.Sample,
+    nodes.Sequence, nodes.Stage,
+)  # fmt: skip
 _RETURNS = 8  # days by which an end of two months in a row, and a clock, can bring back what left a window
 
 
@@ -62,12 +70,15 @@ def next_change(program: Program, person: Person, at: int | None = None) -> int 
     """
     given = person.as_of if at is None else at
     changes = program.changes()
+    quiet = _Quiet(changes, program.expression, person, int(given)) if changes.asks_the_clock else None
     member = program.verdict(person, given) is True
     start = moment = int(given)
     if given is not start and (program.verdict(person, start) is True) != member:
         return start  # the midnight of a date, asked as an instant, has another answer
     while True:
         moment = changes.until(program.expression, person, moment, what=True)
+        if quiet is not None:
+            moment = quiet.after(moment)
         if moment >= horizon(start):
             return None
         if (program.verdict(person, moment) is True) != member:
@@ -77,9 +88,18 @@ def next_change(program: Program, person: Person, at: int | None = None) -> int 
 class Changes:
     """Until when each node of a program stays as it is, for a person at an instant not before their as_of."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, clock: bool = True) -> None:
         self.program = program
         self.zone: Zone = program.zone
+        self.clock = clock  # whether hours and days of the week move
+        self._fixed: set[int] = set()
+        self._same_offset = (0, 0)
+
+    @cached_property
+    def asks_the_clock(self) -> bool:
+        """Whether the rule looks at the hour or the day of the week that it is."""
+        rules = [self.program.expression, *self.program.segments.values()]
+        return self.clock and any(asks_the_clock(rule) for rule in rules)
 
     def until(self, node: Expression, who: Person, at: int, *, what: bool) -> int:
         """Return until when it surely stays as it is whether a boolean node is `what` (not the other, not unknown)."""
@@ -122,10 +142,19 @@ class Changes:
         one_way = self._one_way(node, who)
         if one_way is not None:
             return self._first_to_leave(one_way, call, who, at)
+        if id(node) in self._fixed:
+            return NEVER
         moment, end = self.value(node, who, at), horizon(at)
+        quiet = _Quiet(self, node, who, int(at)) if self.asks_the_clock and asks_the_clock(node) else None
         while moment < end and call(who, moment) is now:
             moment = self.value(node, who, moment)
-        return moment if moment < end else NEVER
+            if quiet is not None:
+                moment = quiet.after(moment)
+        if moment < end:
+            return moment
+        if quiet is not None and not any(isinstance(part, _PERSONAL) for _, part in walk(node)):
+            self._fixed.add(id(node))  # no hour of no day makes it another, for nobody
+        return NEVER
 
     def _one_way(self, node: Expression, who: Person) -> nodes.Aggregate | None:
         """Return the figure that a test compares, if it can only shrink as events fall out of its window."""
@@ -196,6 +225,8 @@ class Changes:
                 return self._regularly(node, self.program.finder(node.events)(who)[0], at)
             case nodes.NotFollowedBy():
                 return self._not_followed_by(node, who, at)
+            case nodes.Clock():
+                return self._clock(node, at) if self.clock else NEVER
             case nodes.Field() | nodes.Prop() | nodes.Literal() | nodes.Ids() | nodes.Sample() | nodes.Everyone():
                 return NEVER
             case nodes.Stage():  # a step that was reached stays reached; its days move, which a meeting sees to
@@ -205,6 +236,19 @@ class Changes:
             ):  # what was done in order stays done, but it may be long ago
                 return NEVER if recent is None else self._left(self.program.finder(steps[-1])(who)[0], recent, at)
         raise AssertionError(f"{type(node).__name__} does not say until when it stays")
+
+    def _clock(self, node: nodes.Clock, at: int) -> int:
+        """Return until when the clock surely shows the same hour, or the same day of the week."""
+        at = int(at)
+        if not self._same_offset[0] <= at < self._same_offset[1]:
+            self._same_offset = (at, self.zone.next_offset(at, at + _ROUND) or at + _ROUND)
+        size = DAY if node.op == "weekday" else HOUR
+        return min(at + size - self.zone.wall(at) % size, self._same_offset[1])
+
+    def others(self, node: Expression, who: Person, at: int) -> int:
+        """Return until when all of a rule but the clock surely stays as it is."""
+        still = Changes(self.program, clock=False)
+        return min((still.value(part, who, at) for part in _leaves(node, self.program)), default=NEVER)
 
     def _calendar(self, node: nodes.Age | nodes.DateWindow | nodes.InPeriod, who: Person, at: int) -> int:
         value = self.program.call(node.arg)(who, at)
@@ -404,3 +448,40 @@ def _periods_held(times: list[int], at: int, size: int, least: int, of: int) -> 
     """Return for how many rounds of a period enough of the last periods have an event, from an instant on."""
     ages = sorted({(at - time) // size for time in times})
     return max(0, of - ages[least - 1]) if len(ages) >= least else 0
+
+
+class _Quiet:
+    """Ends a search by the hour: three weeks in which only the clock moved show all that the clock can do.
+
+    Hours and days of the week come again every week; where one hour is skipped, as clocks are set, it is there a week
+    later.
+    """
+
+    def __init__(self, changes: Changes, node: Expression, who: Person, at: int) -> None:
+        self.changes, self.node, self.who = changes, node, who
+        self.since = at
+        self.until = changes.others(node, who, at)
+
+    def after(self, moment: int) -> int:
+        """Return where the search goes on: at `moment`, or when something else than the clock moves."""
+        if self.since + _ROUND < moment or self.until <= moment:
+            moment = self.since = self.until
+            if moment < NEVER:
+                self.until = self.changes.others(self.node, self.who, moment)
+        return moment
+
+
+def _leaves(node: Expression, program: Program) -> Iterator[Expression]:
+    """Yield the tests of a rule, those of segments among them."""
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        match part:
+            case nodes.And(args=args) | nodes.Or(args=args) | nodes.AtLeast(args=args):
+                stack += args
+            case nodes.Not(arg=arg):
+                stack.append(arg)
+            case nodes.SegmentRef(name=name):
+                stack.append(program.segments[name])
+            case _:
+                yield part

@@ -44,6 +44,7 @@ from relmark.expressions.operators import Expression
 __all__ = [
     "AGGREGATES",
     "ARITHMETIC",
+    "CLOCKS",
     "COMPARISONS",
     "DATE_WINDOWS",
     "EVENT_NODES",
@@ -56,6 +57,7 @@ __all__ = [
     "Arithmetic",
     "AtLeast",
     "Between",
+    "Clock",
     "Compare",
     "DateWindow",
     "Everyone",
@@ -155,6 +157,24 @@ class Age(Expression):
 
     op: ClassVar[str] = "age"
     arg: Expression
+
+
+CLOCKS = ("hour_of_day", "weekday")
+
+
+@attrs.frozen(eq=False, repr=False)
+class Clock(Expression):
+    """What the local clock shows: of an event at its time inside `where=`, of everything else at as_of.
+
+    - hour_of_day: 0 to 23. A day without a time of day, an event's or a date as as_of, begins at 0.
+    - weekday: 1 is Monday, 7 is Sunday (ISO 8601).
+    """
+
+    op: str
+
+    def __attrs_post_init__(self) -> None:
+        """Check the name."""
+        one_of("op", self.op, CLOCKS)
 
 
 # Tests of a value
@@ -369,7 +389,7 @@ class AtLeast(Expression):
 
 _FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 EVENT_NODES = (
-    Prop, Literal, Fill, Arithmetic, Compare, Between, IsIn, IsNull, IsEmpty, Matches, Not, And, Or, AtLeast,
+    Prop, Clock, Literal, Fill, Arithmetic, Compare, Between, IsIn, IsNull, IsEmpty, Matches, Not, And, Or, AtLeast,
 )  # fmt: skip
 """What a predicate over the properties of one event may be made of; it does not depend on as_of."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from relmark.core.errors import InputError
@@ -86,6 +87,8 @@ def _operations() -> dict[str, Operation]:
     }
     for op in nodes.STAGES:
         table[op] = Operation(_staged(op), {"names": "names", "steps": "selections"}, {"duration": "duration"})
+    for op in nodes.CLOCKS:
+        table[op] = Operation(partial(nodes.Clock, op), {}, {})
     for op in nodes.COMPARISONS:
         table[op] = Operation(_two(nodes.Compare, op), {"left": "operand", "right": "operand"}, {})
     for op in nodes.ARITHMETIC:

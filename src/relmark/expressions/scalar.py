@@ -226,6 +226,8 @@ class _Compiler:
                 return scalar_values.field(node)
             case nodes.Prop():
                 return scalar_values.prop(node)
+            case nodes.Clock(op=op):
+                return scalar_values.clock(op, self.zone)
             case nodes.Literal():
                 return scalar_values.literal(node)
             case nodes.Fill(arg=arg):

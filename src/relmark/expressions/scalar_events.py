@@ -86,7 +86,7 @@ class Finder:
         test = self._test
         if test is None:
             return times, rows
-        kept = [k for k, row in enumerate(rows) if test(row, 0)]
+        kept = [k for k, row in enumerate(rows) if test(row, times[k])]
         return [times[k] for k in kept], [rows[k] for k in kept]
 
 
@@ -326,7 +326,7 @@ def last_event(node: nodes.LastEvent, find: Finder, test: Call, zone: Zone) -> C
         for k in range(stop - 1, start - 1, -1):
             if times[k] != times[stop - 1]:
                 break
-            one = test(rows[k], at)
+            one = test(rows[k], times[k])
             if one is False:
                 return False
             verdict = one if k == stop - 1 or one is None else verdict

@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any
 
 from relmark.core.errors import InputError
-from relmark.core.time import DAY, instant
+from relmark.core.time import DAY, HOUR, instant
 from relmark.expressions import nodes
 from relmark.expressions.lengths import length
 from relmark.expressions.literals import LiteralValue, literal_kind
@@ -36,6 +36,7 @@ __all__ = [
     "age",
     "arithmetic",
     "between",
+    "clock",
     "compare",
     "date_window",
     "field",
@@ -106,6 +107,13 @@ def prop(node: nodes.Prop) -> Call:
         return value if value.__class__ is str else plain_value(label, value)
 
     return call
+
+
+def clock(op: str, zone: Zone) -> Call:
+    """Return what the local clock shows at the instant that is asked of, which for an event is its time."""
+    if op == "hour_of_day":
+        return lambda _, at: float(zone.wall(at) // HOUR % 24)
+    return lambda _, at: float((zone.day(at) + 3) % 7 + 1)
 
 
 def literal(node: nodes.Literal) -> Call:

@@ -13,7 +13,7 @@ from typing import NoReturn, TypedDict, Unpack
 
 import attrs
 
-from relmark.core.checks import shown
+from relmark.core.checks import shown, whole
 from relmark.core.errors import InputError
 from relmark.core.spans import CalendarSpan, Span, calendar_days, check_span
 from relmark.core.time import Instant, duration, instant
@@ -198,6 +198,44 @@ class Selection:
     def max(self, of: str | Expression = "value", **window: Unpack[WindowArgs]) -> Expression:
         """Return the largest of the events' values, or of a numeric property; unknown without events."""
         return self._aggregate("max", of, window)
+
+    def hour_of_day(self, first: int, before: int) -> Selection:
+        """Return those of the events from one hour of the local clock on up to before another, also over midnight.
+
+        Parameters
+        ----------
+        first, before : int
+            0 to 23, and up to 24 for the end of the day: ``hour_of_day(22, 6)`` is the night.
+
+        Examples
+        --------
+        >>> from relmark import event
+        >>> event("visit").hour_of_day(18, 22).count()
+        event("visit", where=(hour_of_day() >= 18) & (hour_of_day() < 22)).count()
+        """
+        whole("first", first, low=0, high=23)
+        whole("before", before, low=0, high=24)
+        hour = nodes.Clock("hour_of_day")
+        inside = (hour >= first) & (hour < before) if first < before else (hour >= first) | (hour < before)
+        return self._narrowed(inside)
+
+    def weekday(self, *days: int) -> Selection:
+        """Return those of the events on some days of the week, 1 for Monday to 7 for Sunday.
+
+        Examples
+        --------
+        >>> from relmark import event
+        >>> event("visit").weekday(6, 7).exists()
+        event("visit", where=weekday().is_in([6, 7])).exists()
+        """
+        for day in days:
+            whole("days", day, low=1, high=7)
+        if not days:
+            raise InputError("weekday() has no day: name one or more, 1 for Monday.", argument="days", code="empty")
+        return self._narrowed(nodes.Clock("weekday").is_in(list(days)))
+
+    def _narrowed(self, test: Expression) -> Selection:
+        return attrs.evolve(self, where=test if self.where is None else self.where & test)
 
     def count_distinct(self, of: str | Expression, **window: Unpack[WindowArgs]) -> Expression:
         """Return how many different values, or different tags, a property has; 0 without events."""

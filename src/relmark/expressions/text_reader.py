@@ -30,7 +30,7 @@ from relmark.expressions.walk import check_limits
 __all__ = ["parse"]
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(builders, name) for name in builders.__all__ if name != "everyone"},
+    **{name: getattr(builders, name) for name in builders.__all__ if name not in {"everyone", "now"}},
     "days": days,
     "hours": hours,
     "minutes": minutes,
@@ -70,7 +70,8 @@ _VALUE_METHODS = frozenset(
 )
 _STAGE_METHODS = frozenset(["days", "entered"])
 _EVENT_METHODS = frozenset([
-    *nodes.AGGREGATES, "first_time", "last_event", "not_followed_by", "regularly", "restarted", "stopped",
+    *nodes.AGGREGATES, *nodes.CLOCKS, "first_time", "last_event", "not_followed_by", "regularly", "restarted",
+    "stopped",
 ])  # fmt: skip
 _STRENGTH = {"or": 1, "and": 2, "not": 3, "|": 5, "&": 6, "+": 7, "-": 7, "*": 8, "/": 8, "~": 9, "negative": 9}
 _COMPARES = {

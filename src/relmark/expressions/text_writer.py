@@ -83,6 +83,8 @@ def _call(node: Expression) -> str:
             return f"{node.op}({_quoted(name)})"
         case nodes.Everyone():
             return "everyone"
+        case nodes.Clock(op=op):
+            return f"{op}()"
         case nodes.Ids(values=values):
             return f"ids({_list(values)})"
         case nodes.Sample(percent=percent, salt=salt):

@@ -15,7 +15,7 @@ from relmark.expressions import nodes
 from relmark.expressions.operators import Expression
 from relmark.expressions.selection import Selection
 
-__all__ = ["DEEPEST", "check_depth", "check_limits", "children", "repeated", "walk"]
+__all__ = ["DEEPEST", "asks_the_clock", "check_depth", "check_limits", "children", "repeated", "walk"]
 
 DEEPEST = 100  # a tree of more levels would meet Python's own limit when it is evaluated
 
@@ -41,6 +41,18 @@ def walk(expression: Expression, path: str = "$") -> Iterator[tuple[str, Express
         here, node = stack.pop()
         yield here, node
         stack += reversed([(f"{here}.{key}", child) for key, child in children(node)])
+
+
+def asks_the_clock(expression: Expression) -> bool:
+    """Return whether a rule asks what the clock shows at the instant that is asked of, outside of any event's test."""
+    stack: list[Expression] = [expression]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, nodes.Clock):
+            return True
+        parts = [] if isinstance(node, nodes.LastEvent) else children(node)
+        stack += [part for _, part in parts if isinstance(part, Expression)]
+    return False
 
 
 def check_depth(expression: Expression) -> None:

@@ -280,6 +280,8 @@ class _Speaker:
             case nodes.InPeriod(arg=arg, unit=unit, offset=offset, yearly=yearly):
                 key = "yearly" if yearly else "in_period"
                 return self.phrase(key, arg=self.inside(arg), period=self.period(unit, offset))
+            case nodes.Clock(op=op):
+                return self.phrase(op)
             case nodes.Everyone():
                 return self.phrase("everyone")
             case nodes.Ids(values=values):

@@ -201,7 +201,7 @@ class _Each:
         else:
             assert self.points is not None
             points = self.points
-            worth = [points(one, 0) * 1000.0 for one in what]
+            worth = [points(one, time) * 1000.0 for one, time in zip(what, times, strict=True)]
         if self.once is not None:
             kept = self._newest(times, what, worth)
             return [times[k] for k in kept], [what[k] for k in kept], [worth[k] for k in kept]

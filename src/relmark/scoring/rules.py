@@ -18,7 +18,7 @@ from relmark.expressions.literals import plain_text
 from relmark.expressions.needs import Needs, needs_of_events, properties_of
 from relmark.expressions.nodes import PERIODS, Aggregate, Field, Prop
 from relmark.expressions.stored import read, written
-from relmark.expressions.walk import walk
+from relmark.expressions.walk import asks_the_clock, walk
 from relmark.scoring.bands import read_bands
 from relmark.scoring.decay import Decay, check_decay, read_decay
 from relmark.scoring.points import ByValue, RulePoints, Tiers, plain, points_of_body, read_rule_points, written_points
@@ -145,6 +145,14 @@ class Rule:
                 argument="when",
                 code="wrong_type",
                 hint=hint,
+            )
+        if asks_the_clock(when) or (self.source is not None and asks_the_clock(self.source)):
+            raise InputError(
+                f"rule {self.name!r}: its condition asks what hour or day of the week it is, and so the score would "
+                "change by the hour: ask it of the events, as in event('visit').hour_of_day(18, 22), or in the rule "
+                "that sends.",
+                argument="when",
+                code="not_supported",
             )
         for name in ("cap_per", "decay", "expires", "once_per"):
             if getattr(self, name) is not None:
