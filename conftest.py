@@ -16,6 +16,7 @@ from sybil.sybil import SybilCollection
 
 _FENCE = re.compile(r"^```(python|text)(?:[ ]+\{?([\w-]+)\}?)?\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 _NEEDS = re.compile(r"\A<!-- needs: ([\w.]+) -->")
+_SERVER = "PostgreSQL"
 _SLOW = "<!-- slow -->"
 _ROOT = Path(__file__).parent
 _DATA = Path(os.environ.get("RELMARK_DATA") or _ROOT.parent / "shared" / "data")
@@ -25,6 +26,7 @@ def _prepare(namespace: dict[str, object]) -> None:
     """Give a page the folder of real data that no package ships, and run its examples away from the repository."""
     namespace["__name__"] = "__page__"
     namespace["DATA"] = _DATA
+    namespace["DSN"] = os.environ.get("RELMARK_DSN")
 
 
 def _run(example: Example) -> None:
@@ -49,16 +51,23 @@ def _compare(example: Example) -> None:
 
 
 def _skip(example: Example) -> None:
+    if example.parsed == _SERVER:
+        pytest.skip("set RELMARK_DSN to a PostgreSQL database that may be written to, to run this page")
     pytest.skip(f"{example.parsed} is not in {_DATA}: set RELMARK_DATA to run this page")
+
+
+def _there(needs: str) -> bool:
+    return "RELMARK_DSN" in os.environ if needs == _SERVER else (_DATA / needs).exists()
 
 
 def fences(document: Document):  # noqa: ANN201
     """Yield the python fences, and the text fences that hold their output; '```python no-run' is left alone.
 
-    A page that begins with ``<!-- needs: FILE -->`` reads real data that no package ships: it is skipped without them.
+    A page that begins with ``<!-- needs: FILE -->`` reads real data that no package ships, one that needs PostgreSQL
+    writes to a database: they are skipped without it.
     """
     needs = _NEEDS.match(document.text)
-    if needs and not (_DATA / needs.group(1)).exists():
+    if needs and not _there(needs.group(1)):
         yield Region(0, needs.end(), needs.group(1), _skip)
         return
     for match in _FENCE.finditer(document.text):

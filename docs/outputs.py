@@ -19,7 +19,7 @@ FENCE = re.compile(r"^```(python|text)(?:[ ]+\{?([\w-]+)\}?)?\n(.*?)^```[ ]*$", 
 
 def refreshed(page: str, name: str) -> str:
     """Return a page with the text fences filled from the python fences before them."""
-    space: dict[str, object] = {"__name__": "__page__", "DATA": DATA}
+    space: dict[str, object] = {"__name__": "__page__", "DATA": DATA, "DSN": os.environ.get("RELMARK_DSN")}
     pieces: list[str] = []
     position, printed = 0, ""
     for match in FENCE.finditer(page):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import runpy
-import shutil
-import subprocess
-import tempfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -199,41 +195,6 @@ def test_a_column_without_any_value_is_unknown_everywhere(rule):
 
 
 # PostgreSQL
-
-
-def _postgres():
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").exists() else []
-    return folders[-1] if folders else None
-
-
-@pytest.fixture(scope="module")
-def psql():
-    """Return what runs a statement on a server of our own, on a socket of its own, as an ordinary user."""
-    where = _postgres()
-    if where is None:
-        pytest.skip("PostgreSQL is not installed")
-    user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
-    if user and shutil.which("runuser") is None:
-        pytest.skip("PostgreSQL does not run as root, and runuser is not installed")
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:  # pytest's own folders are closed to other users
-        home = Path(folder)
-        if user:
-            shutil.chown(home, "nobody")
-
-        def run(program, *arguments, quiet=False):
-            pipe = subprocess.DEVNULL if quiet else subprocess.PIPE
-            call = [*user, str(where / program), *arguments]
-            return subprocess.run(call, check=True, cwd=home, stdout=pipe, stderr=pipe, text=True).stdout
-
-        run("initdb", "-D", f"{home}/data", "-A", "trust", "-U", "me")
-        options = f"-c listen_addresses='' -c unix_socket_directories={home} -c timezone=UTC"
-        # A server that keeps our pipe open would keep us waiting.
-        run("pg_ctl", "-D", f"{home}/data", "-o", options, "-w", "-l", f"{home}/log", "start", quiet=True)
-        known = ["-h", str(home), "-U", "me", "-d", "postgres", "-At", "-v", "ON_ERROR_STOP=1"]
-        try:
-            yield lambda statement: run("psql", *known, "-c", statement)
-        finally:
-            run("pg_ctl", "-D", f"{home}/data", "-m", "immediate", "stop", quiet=True)
 
 
 @pytest.mark.slow
