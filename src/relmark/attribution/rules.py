@@ -365,6 +365,7 @@ class CustomRule(_Rule):
     """
 
     name: ClassVar[str] = "custom_rule"
+    storable: ClassVar[bool] = False
     weights: Callable[[int], Any] = attrs.field(validator=_function)
     channel_weights: Mapping[str, float] = attrs.field(factory=dict, converter=dict, hash=False)
     label: str = "custom_rule"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
+from relmark.core import shapes
 from relmark.core.checks import shown
 from relmark.core.columns import KINDS, Kind
 from relmark.core.documents import Definition, Limits, check_keys
@@ -15,6 +16,7 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.events import Customer, Event, read_parts
 from relmark.core.json_data import Reader, opened
 from relmark.core.names import did_you_mean
+from relmark.core.shapes import Shape
 
 __all__ = ["Schema"]
 
@@ -191,6 +193,13 @@ class Schema(Definition):
             said = f"there are no events of type {shown(kind[:64])}; there are {listed}."
             reader.fail("$.type", "unknown_event", said, did_you_mean(kind, self.events))
         return read_parts(Event, content, reader, kinds)
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:  # noqa: ARG003
+        return {
+            "fields": shapes.mapping(shapes.one_of(*KINDS)),
+            "events": shapes.mapping(shapes.mapping(shapes.one_of(*KINDS))),
+        }, ("fields", "events")
 
     def _body(self) -> dict[str, Any]:
         return {"fields": dict(self.fields), "events": {name: dict(kinds) for name, kinds in self.events.items()}}

@@ -7,6 +7,7 @@ says why, and until when.
 """
 
 from relmark.core.documents import Limits
+from relmark.core.problems import Problem
 from relmark.expressions.builders import (
     all_of,
     any_of,
@@ -25,7 +26,6 @@ from relmark.expressions.explain import Explanation
 from relmark.expressions.explain_parts import Change, Gap, Happened, Verdict
 from relmark.expressions.operators import Expression
 from relmark.expressions.periods import Period, period
-from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection, Window, WindowArgs
 from relmark.expressions.text_reader import parse
 
