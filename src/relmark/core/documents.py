@@ -36,6 +36,7 @@ __all__ = [
     "fingerprint",
     "open_envelope",
     "parse_json",
+    "read_definition",
     "settings",
 ]
 
@@ -533,6 +534,29 @@ class NumbersDefinition(Definition):
             if isinstance(body[name], bool) or not isinstance(body[name], (int, float)):
                 raise DefinitionError(f"{body[name]!r} is not a number.", path=f"$.{name}", code="wrong_type")
         return cls(**body)
+
+
+def read_definition(document: object, limits: Limits | None = None) -> Definition:
+    """Return the definition of a stored form, of whichever kind it is, among those whose rooms are imported.
+
+    Raises
+    ------
+    DefinitionError
+        It is of no known kind, or does not say anything that its kind understands.
+    """
+    found = document.get("relmark") if isinstance(document, Mapping) else None
+    waiting: list[type[Definition]] = [Definition]
+    while waiting:
+        kind = waiting.pop(0)
+        if isinstance(found, str) and vars(kind).get("kind") == found and "__attrs_attrs__" in vars(kind):
+            return kind.from_dict(document, limits)
+        waiting += kind.__subclasses__()
+    raise DefinitionError(
+        f"{shown(found)} is no kind of definition that is known here.",
+        path="$.relmark",
+        code="wrong_kind",
+        hint="Import the room that it is of.",
+    )
 
 
 _DRAFTS = {
