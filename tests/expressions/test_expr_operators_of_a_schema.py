@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from datetime import UTC, date, datetime
 
 import pytest
 
-from relmark import Schema, days, field
+from relmark import Schema, days, event, field
 from relmark.core.columns import KINDS
+from relmark.expressions import Expression
 
 VALUES = {
     "number": 1.0,
@@ -66,3 +69,48 @@ def test_a_schema_offers_an_operator_exactly_where_the_language_takes_it(kind, o
     except ValueError:
         fits = False
     assert (operator in schema.operators("x")) == fits
+
+
+GIVEN = {
+    "number": 1.0, "boolean": True, "text": "a", "date": {"date": "2026-01-01"},
+    "instant": {"instant": "2026-01-01T00:00:00Z"}, "duration": "P7D", "unit": "month", "whole": -1, "flag": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("optional", [False, True])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "empty"])
+def test_what_an_operator_says_of_itself_builds_a_stored_rule_that_fits(kind, optional):
+    schema = Schema(fields={"x": kind}, events={"buy": {"x": kind}})
+    of_events = schema.operators("x", event="buy")
+    assert set(of_events) <= set(schema.operators("x"))
+    for operator in schema.operators("x"):
+        body = {"op": operator.stored, operator.subject: {"op": "field", "name": "x"}}
+        for argument in operator.arguments:
+            if optional or not argument.optional:
+                value = GIVEN[argument.type]
+                body[argument.name] = [value] if argument.many else value
+        rule = Expression.from_dict(body)
+        assert rule.problems(schema) == (), operator
+        assert (len(body) == 2 + operator.arity) or optional
+        prop = Expression.from_dict(json.loads(json.dumps(body).replace('"field"', '"prop"')))
+        about_now = {"within", "older_than", "upcoming", "anniversary", "in_period", "age"}
+        assert (operator in of_events) == (operator not in about_now)
+        if operator in of_events and operator != "fill":
+            assert event("buy", where=prop).exists().problems(schema) == ()
+            assert operator.python in rule.to_text() or operator in {"before", "after", "is_in", "not_in", "not_null"}
+        assert operator.label
+        assert json.loads(json.dumps(operator.to_dict()))["python"] == operator
+        assert pickle.loads(pickle.dumps(operator)).to_dict() == operator.to_dict()
+
+
+def test_properties_of_events_and_names_that_are_not_there():
+    schema = Schema(fields={"age": float}, events={"purchase": {"sku": str}})
+    assert schema.operators("value", event="purchase") == schema.operators("age")
+    assert "startswith" in schema.operators("type", event="purchase")
+    for name, event_type, hint in (
+        ("agee", None, "'age'"),
+        ("sk", "purchase", "'sku'"),
+        ("sku", "purchas", "'purchase'"),
+    ):
+        with pytest.raises(ValueError, match=hint):
+            schema.operators(name, event=event_type)

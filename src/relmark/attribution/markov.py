@@ -23,12 +23,14 @@ from relmark.attribution.journeys import Journeys
 from relmark.attribution.model import AttributionModel, by_effects, checked, credit_of, effect_weights
 from relmark.attribution.order_selection import order_selection
 from relmark.attribution.transitions import TransitionCounts
+from relmark.core import shapes
 from relmark.core.checks import FloatArray, IntArray, generator, numbers, shown, whole
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.frozen import owned
 from relmark.core.names import did_you_mean
 from relmark.core.results import ColumnarResult, Result
+from relmark.core.shapes import Shape
 
 __all__ = ["Markov", "MarkovModel", "TransitionMatrix"]
 
@@ -294,6 +296,15 @@ class MarkovModel(Definition, Result):
 
     # stored form
 
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        places, weights = shapes.array(shapes.whole()), shapes.array(shapes.number(low=0.0))
+        names = shapes.array(shapes.name(limits.string))
+        found: dict[str, Shape] = {"order": shapes.whole(low=1), "channels": names, "grams": places, "source": places}
+        found |= {"target": places, "weight": weights, "conversions": weights, "nulls": weights}
+        found["value"] = shapes.maybe(weights)
+        return found, tuple(found)
+
     def _body(self) -> dict[str, Any]:
         counts = self.counts
         return {
@@ -377,7 +388,7 @@ def _stored_counts(body: Mapping[str, Any]) -> TransitionCounts:
     ends = {
         name: numbers(name, np.asarray(body[name], dtype=np.float64), length=n, low=0.0)
         for name in ("conversions", "nulls", "value")
-        if body[name] is not None
+        if name != "value" or body[name] is not None
     }
     places = [np.asarray(body[name], dtype=np.int64) for name in ("source", "target")]
     for place in places:

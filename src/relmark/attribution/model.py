@@ -13,10 +13,12 @@ import numpy as np
 from relmark.attribution._touches import divided, journey_of_touch, normalized, position_of_touch, times_met
 from relmark.attribution.credit import NO_VALUE, Credit, TouchCredit
 from relmark.attribution.journeys import Journeys
+from relmark.core import shapes
 from relmark.core.checks import FloatArray, fraction, generator, shown, whole
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, Limits, check_keys, envelope, settings
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.names import did_you_mean
+from relmark.core.shapes import Shape, obj
 from relmark.core.time import duration_text, parse_duration
 
 __all__ = ["AttributionModel"]
@@ -36,6 +38,14 @@ class AttributionModel(Definition):
     """
 
     kind: ClassVar[str] = "attribution_model"
+    storable: ClassVar[bool] = True
+    """Whether the model has a stored form."""
+    setting_shapes: ClassVar[Mapping[str, Shape]] = {
+        "tuple[str, ...]": shapes.array(shapes.name()),
+        "int | Literal['auto']": {"if": shapes.one_of("auto"), "then": True, "else": shapes.whole(low=1)},
+        "Literal['conversions', 'rate'] | Callable[[frozenset[str]], float]": shapes.one_of("conversions", "rate"),
+    }
+    """The shapes of settings that their annotations alone do not say."""
     name: ClassVar[str] = ""
 
     def attribute(self, journeys: Journeys, *, per_journey: bool = False) -> Credit:
@@ -144,8 +154,23 @@ class AttributionModel(Definition):
         """Return the model with all that it would choose by the data settled."""
         return self
 
+    @classmethod
+    def document_shape(cls, limits: Limits) -> dict[str, Any]:  # noqa: ARG003
+        """Return the shape of the stored form: that of the model which the body names."""
+        kinds = {kind.name: kind for kind in _kinds(AttributionModel) if issubclass(kind, cls) and kind.storable}
+        shape: Shape = False
+        for name, kind in sorted(kinds.items(), reverse=True):
+            properties = {
+                "model": {"const": name},
+                **{field.name: shapes.of_annotation(str(field.type), kind.setting_shapes) for field in settings(kind)},
+            }
+            whole = obj({**envelope(cls.kind, cls.version), **properties}, ("relmark", "version", "model"))
+            shape = {"if": {"properties": {"model": {"const": name}}}, "then": whole, "else": shape}
+        known = {"properties": {"model": {"enum": sorted(kinds)}}, "required": ["model"]}
+        return {"type": "object", **known, "if": known, "then": shape}
+
     def _body(self) -> dict[str, Any]:
-        return {"model": self.name} | {field.name: _stored(self, field.name) for field in attrs.fields(type(self))}
+        return {"model": self.name} | {field.name: _stored(self, field.name) for field in settings(type(self))}
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
@@ -162,7 +187,7 @@ class AttributionModel(Definition):
         kind = kinds[name]
         if not issubclass(kind, cls):
             raise DefinitionError(f"this is a {name!r}, not a {cls.name!r}.", path="$.model", code="wrong_kind")
-        names = [field.name for field in attrs.fields(kind)]
+        names = [field.name for field in settings(kind)]
         check_keys(body, required=("model",), optional=names, what=f"{name} model")
         values = {key: value for key, value in body.items() if key != "model"}
         if isinstance(values.get("half_life"), str):

@@ -375,6 +375,7 @@ class CustomRule(_Rule):
     """
 
     name: ClassVar[str] = "custom_rule"
+    storable: ClassVar[bool] = False
     weights: Callable[[int], Any] = attrs.field(validator=_function)
     channel_weights: Mapping[str, float] = attrs.field(factory=dict, converter=_weights_by_channel, hash=False)
     label: str = "custom_rule"

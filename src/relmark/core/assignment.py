@@ -17,13 +17,14 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core import checks
+from relmark.core import checks, shapes
 from relmark.core.as_of import AsOfGiven, read_as_of
 from relmark.core.documents import Definition, Limits, built, check_keys, pairs_of
 from relmark.core.errors import InputError
 from relmark.core.frozen import read_only
 from relmark.core.hashing import BUCKETS, bucket_of, hash_buckets
 from relmark.core.names import did_you_mean
+from relmark.core.shapes import Shape
 from relmark.core.time import Instant, local_days, time_zone
 
 __all__ = ["Arms", "Holdout", "Layer", "bucket_ranges", "refuse_equal_salts", "role_seed"]
@@ -330,6 +331,15 @@ class Holdout(Definition):
         slot = self.period_of(at) % max(BUCKETS // width, 1)
         return slot * width / BUCKETS, (slot + 1) * width / BUCKETS
 
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        return {
+            "share": shapes.number(above=0.0, below=1.0),
+            "salt": shapes.name(limits.string),
+            "period": shapes.maybe(shapes.one_of(*_MONTHS)),
+            "tz": shapes.name(limits.string),
+        }, ("share", "salt")
+
     def _body(self) -> dict[str, Any]:
         return {"share": self.share, "salt": self.salt, "period": self.period, "tz": self.tz}
 
@@ -414,6 +424,20 @@ class Layer(Definition):
     def has(self, customer_id: int | str, campaign: str) -> bool:
         """Tell whether one customer may be in a campaign: the same answer as `members`, in microseconds."""
         return one_within(customer_id, self.seed, *self.range_of(campaign))
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        return {
+            "name": shapes.name(limits.string),
+            "shares": shapes.array(
+                shapes.pair(shapes.name(limits.string), shapes.number(above=0.0, high=1.0)), least=1
+            ),
+            "salt": shapes.maybe(shapes.name(limits.string)),
+        }, ("name", "shares")
+
+    def _meaning(self) -> dict[str, Any]:
+        # The name is the seed where there is no salt.
+        return {"seed": self.seed, "shares": self._body()["shares"]}
 
     def _body(self) -> dict[str, Any]:
         # A list keeps the order of campaigns, which canonical JSON would sort away.

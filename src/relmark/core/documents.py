@@ -11,29 +11,42 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import whole
+from relmark.core.checked import CheckedDefinition, CheckResult
+from relmark.core.checks import one_of, shown, whole
 from relmark.core.errors import DefinitionError, InputError, LimitError, definition_error
 from relmark.core.names import did_you_mean
+from relmark.core.problems import Problem
+from relmark.core.shapes import Shape, faults, number, obj
 
 __all__ = [
     "Definition",
+    "JsonBody",
     "Limits",
     "NumbersDefinition",
     "built",
     "canonical",
     "check_keys",
+    "envelope",
     "fingerprint",
     "open_envelope",
     "parse_json",
+    "read_definition",
+    "settings",
 ]
 
+if TYPE_CHECKING:  # a schema is a definition itself
+    from relmark.core.schema import Schema
+
 _T = TypeVar("_T")
+JsonBody: TypeAlias = str | bytes | Mapping[str, Any]
+"""JSON text, or what it holds."""
+
 
 _BEYOND = 2**63
 _STEP_OF_BYTE = np.zeros(256, dtype=np.int64)
@@ -313,16 +326,63 @@ def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in {"relmark", "version"}}
 
 
+_META_BYTES = 16_384
+_LABELS = frozenset({"name", "description"})
+
+
+def _noted(value: object) -> dict[str, Any]:
+    """Return a copy of what people note beside a definition: plain JSON of bounded size."""
+    if value is None or value == {}:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"meta is {shown(value)}: a mapping is needed, such as {{'owner': 'crm'}}.",
+            argument="meta",
+            code="wrong_type",
+        )
+    try:
+        text = canonical(_plain_json(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"meta holds what JSON has not: {str(error)[:100]}.", argument="meta", code="not_storable"
+        ) from None
+    if len(text.encode("utf-8", "surrogatepass")) > _META_BYTES:
+        raise InputError(
+            f"meta has {len(text):,} characters as JSON: {_META_BYTES:,} bytes are allowed.",
+            argument="meta",
+            code="too_large",
+        )
+    return json.loads(text)  # type: ignore[no-any-return]
+
+
+def _plain_json(value: Any) -> Any:
+    """Return mappings and tuples as JSON's own, and refuse names that are not texts, which JSON would rewrite."""
+    if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError("a name is not a text")
+        return {name: _plain_json(item) for name, item in value.items()}
+    return [_plain_json(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+@attrs.frozen(eq=False, repr=False)
 class Definition:
-    """What is written once and stored: `to_dict`, `to_json`, `from_dict`, `from_json` and `fingerprint`.
+    """What is written once and stored: `to_dict`, `to_json`, `from_dict`, `from_json`, `check` and `fingerprint`.
 
-    A subclass names its `kind` and `version`, and says how its body is written and read.
+    A subclass names its `kind` and `version`, and says how its body is written and read, and of which shape it is.
+
+    Parameters
+    ----------
+    meta : mapping, optional
+        What people note beside it, such as an owner or tags: plain JSON of at most 16 KiB. It is stored, and neither
+        the fingerprint nor equality looks at it.
     """
-
-    __slots__ = ()
 
     kind: ClassVar[str]
     version: ClassVar[int] = 1
+
+    meta: Mapping[str, Any] = attrs.field(
+        factory=dict, kw_only=True, eq=False, repr=False, converter=_noted, metadata={"stored": False}
+    )
 
     def _body(self) -> dict[str, Any]:
         """Return the JSON-ready body without the envelope."""
@@ -333,9 +393,30 @@ class Definition:
         """Return the definition that a checked envelope holds."""
         raise AssertionError(f"{cls.__name__} has no reader")
 
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:  # noqa: ARG003
+        """Return the shapes of the body's keys, and those that have to be there."""
+        raise AssertionError(f"{cls.__name__} has no shape")
+
+    @classmethod
+    def _definitions(cls, limits: Limits) -> dict[str, Shape]:  # noqa: ARG003
+        """Return what the shape refers to by ``$ref``."""
+        return {}
+
+    @classmethod
+    def _told(cls, ref: str, value: Any, path: str, schema: Schema | None, limits: Limits) -> list[Problem]:
+        """Return the problems of a part of the body to which the shape refers."""
+        defined = cls._definitions(limits)[ref.rpartition("/")[2]]
+        return faults(value, defined, path, lambda one, item, place: cls._told(one, item, place, schema, limits))
+
+    def _meaning(self) -> dict[str, Any]:
+        """Return what the fingerprint is of: the body without the names by which people call it."""
+        return {key: value for key, value in self._body().items() if key not in _LABELS}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the stored form: ``{"relmark": kind, "version": n, ...}``."""
-        return {"relmark": self.kind, "version": self.version, **self._body()}
+        noted = {"meta": json.loads(canonical(self.meta))} if self.meta else {}
+        return {"relmark": self.kind, "version": self.version, **self._body(), **noted}
 
     def to_json(self) -> str:
         """Return the canonical JSON text of the stored form."""
@@ -346,28 +427,101 @@ class Definition:
         """Return the definition of a stored form; what it does not understand is an error with its JSON path."""
         limits = limits or Limits()
         check_nodes(document, limits)
-        return cls._from_body(open_envelope(document, cls.kind, cls.version), limits)
+        return cls._read_content(open_envelope(document, cls.kind, cls.version), limits)
 
     @classmethod
     def from_json(cls, text: str | bytes, limits: Limits | None = None) -> Self:
         """Return the definition of a JSON text, bounded before it is parsed."""
         limits = limits or Limits()
-        return cls._from_body(open_envelope(parse_json(text, limits), cls.kind, cls.version), limits)
+        return cls._read_content(open_envelope(parse_json(text, limits), cls.kind, cls.version), limits)
+
+    @classmethod
+    def _read_content(cls, content: dict[str, Any], limits: Limits) -> Self:
+        whole_form = {"relmark": cls.kind, "version": cls.version, **content}
+        noted = content.pop("meta", None)
+        definition = cls._from_body(content, limits)
+        wrong = faults(whole_form, cls.document_shape(limits))  # what the shape refers to is read by readers of its own
+        if wrong:  # a constructor takes more than a stored form may hold, such as a tuple of names or a name alone
+            raise wrong[0].error()
+        if noted is not None:
+            try:
+                object.__setattr__(definition, "meta", _noted(noted))
+            except InputError as error:
+                raise definition_error(error, keys={"meta": noted}) from None
+        return definition
+
+    @classmethod
+    def document_shape(cls, limits: Limits) -> dict[str, Any]:
+        """Return the shape of the stored form, envelope and all."""
+        properties, required = cls._shape(limits)
+        return obj({**envelope(cls.kind, cls.version), **properties}, ["relmark", "version", *required])
+
+    @classmethod
+    def json_schema(
+        cls, limits: Limits | None = None, *, draft: Literal["2020-12", "07"] = "2020-12"
+    ) -> dict[str, Any]:
+        """Return the JSON Schema of the stored form, for editors and user interfaces.
+
+        Parameters
+        ----------
+        limits : Limits, optional
+            How large it may be.
+        draft : {"2020-12", "07"}
+            The draft of JSON Schema: 07 for validators that know no later one, such as fastjsonschema.
+        """
+        limits = limits or Limits()
+        defined = cls._definitions(limits)
+        shape = {"title": cls.kind.replace("_", " "), **cls.document_shape(limits)}
+        shape |= {"$defs": defined} if defined else {}
+        if one_of("draft", draft, _DRAFTS) == "07":
+            shape = _as_draft_7(shape)
+        return {"$schema": _DRAFTS[draft], **shape}
+
+    @classmethod
+    def check(cls, body: JsonBody, schema: Schema | None = None, limits: Limits | None = None) -> CheckedDefinition:
+        """Return the definition that comes from outside, or None, and every problem at once; nothing makes it raise.
+
+        Parameters
+        ----------
+        body : str, bytes or mapping
+            JSON text, or what it holds.
+        schema : Schema, optional
+            What fields and events there are, for definitions with rules in them.
+        limits : Limits, optional
+            How large it may be.
+        """
+        limits = limits or Limits()
+        try:
+            content = parse_json(body, limits) if isinstance(body, (str, bytes)) else body
+            check_nodes(content, limits)
+            open_envelope(content, cls.kind, cls.version)
+        except DefinitionError as error:
+            return CheckResult(None, (Problem.of(error),))
+        shape = cls.document_shape(limits)
+        found = faults(content, shape, "$", lambda ref, item, place: cls._told(ref, item, place, schema, limits))
+        if found:
+            return CheckResult(None, tuple(dict.fromkeys(found)))
+        try:
+            return CheckResult(cls.from_dict(content, limits), ())
+        except InputError as error:
+            return CheckResult(None, (Problem.of(error),))
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of the canonical form."""
-        return fingerprint(self.to_dict())
+        """The sha256 of what it means: names that people gave it, descriptions and `meta` leave it as it is."""
+        return fingerprint({"relmark": self.kind, "version": self.version, **self._meaning()})
 
 
 class NumbersDefinition(Definition):
     """A model whose public fields are plain numbers: its stored form is its parameters by name."""
 
-    __slots__ = ()
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:  # noqa: ARG003
+        return {name: number() for name in cls._names()}, tuple(cls._names())
 
     @classmethod
     def _names(cls) -> list[str]:
-        return [attribute.name for attribute in attrs.fields(cls) if attribute.metadata.get("stored", True)]  # type: ignore[arg-type]
+        return [attribute.name for attribute in attrs.fields(cls) if attribute.metadata.get("stored", True)]
 
     def _body(self) -> dict[str, Any]:
         return {name: float(getattr(self, name)) for name in self._names()}
@@ -380,6 +534,57 @@ class NumbersDefinition(Definition):
             if isinstance(body[name], bool) or not isinstance(body[name], (int, float)):
                 raise DefinitionError(f"{body[name]!r} is not a number.", path=f"$.{name}", code="wrong_type")
         return cls(**body)
+
+
+def read_definition(document: object, limits: Limits | None = None) -> Definition:
+    """Return the definition of a stored form, of whichever kind it is, among those whose rooms are imported.
+
+    Raises
+    ------
+    DefinitionError
+        It is of no known kind, or does not say anything that its kind understands.
+    """
+    body: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
+    found = body.get("relmark")
+    waiting: list[type[Definition]] = [Definition]
+    while waiting:
+        kind = waiting.pop(0)
+        if isinstance(found, str) and vars(kind).get("kind") == found and "__attrs_attrs__" in vars(kind):
+            return kind.from_dict(body, limits)
+        waiting += kind.__subclasses__()
+    raise DefinitionError(
+        f"{shown(found)} is no kind of definition that is known here.",
+        path="$.relmark",
+        code="wrong_kind",
+        hint="Import the room that it is of.",
+    )
+
+
+_DRAFTS = {
+    "2020-12": "https://json-schema.org/draft/2020-12/schema",
+    "07": "http://json-schema.org/draft-07/schema#",
+}
+
+
+def _as_draft_7(shape: Any) -> Any:
+    """Return a shape in which the items of a pair are written as draft 7 has them."""
+    if isinstance(shape, dict):
+        return {"items" if key == "prefixItems" else key: _as_draft_7(part) for key, part in shape.items()}
+    return [_as_draft_7(part) for part in shape] if isinstance(shape, list) else shape
+
+
+def envelope(kind: str, version: int) -> dict[str, Shape]:
+    """Return the shapes of what every stored definition has beside its body."""
+    return {
+        "relmark": {"const": kind},
+        "version": {"type": "integer", "minimum": 1, "maximum": version},
+        "meta": {"type": "object"},
+    }
+
+
+def settings(cls: type) -> list[attrs.Attribute[Any]]:
+    """Return the fields of a definition that its stored form has."""
+    return [field for field in attrs.fields(cls) if field.metadata.get("stored", True)]
 
 
 def built(cls: type[_T], body: Mapping[str, Any]) -> _T:

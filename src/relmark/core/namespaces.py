@@ -8,10 +8,12 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core import shapes
 from relmark.core.assignment import one_within, plain_text, within
 from relmark.core.checks import number
 from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import InputError
+from relmark.core.shapes import Shape
 
 __all__ = ["Namespace"]
 
@@ -70,6 +72,17 @@ class Namespace(Definition):
     def has(self, customer_id: int | str) -> bool:
         """Tell whether one customer is within the range: the same answer as `members`, in microseconds."""
         return one_within(customer_id, self.seed, self.low, self.high, version=1)
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        return {
+            "name": shapes.name(limits.string),
+            "low": shapes.number(low=0.0, high=1.0),
+            "high": shapes.number(low=0.0, high=1.0),
+        }, ("name", "low", "high")
+
+    def _meaning(self) -> dict[str, Any]:
+        return {"seed": self.name, "low": self.low, "high": self.high}  # the name is the key of the hash
 
     def _body(self) -> dict[str, Any]:
         return {"name": self.name, "low": self.low, "high": self.high}

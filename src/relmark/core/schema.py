@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
+from relmark.core import shapes
 from relmark.core.checks import shown
 from relmark.core.columns import KINDS, Kind
 from relmark.core.documents import Definition, Limits, check_keys
@@ -15,6 +16,8 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.events import Customer, Event, read_parts
 from relmark.core.json_data import Reader, opened
 from relmark.core.names import did_you_mean
+from relmark.core.operators import OF_EVENTS, OPERATORS, Operator
+from relmark.core.shapes import Shape
 
 __all__ = ["Schema"]
 
@@ -27,33 +30,6 @@ _KIND_OF_TYPE: dict[Any, Kind] = {
     datetime: "instant",
     set: "tags",
     frozenset: "tags",
-}
-
-_NULLS = ("is_null", "not_null", "fill")
-_SETS = ("is_in", "not_in")
-_ORDER = ("<", "<=", ">", ">=")
-_OF_TIME = (
-    *_ORDER,
-    "before",
-    "after",
-    "between",
-    "within",
-    "older_than",
-    "upcoming",
-    "anniversary",
-    "in_period",
-    "age",
-)
-_PARTS = ("contains", "contains_any", "contains_all", "contains_none", "is_empty")
-
-_OPERATORS: dict[Kind, tuple[str, ...]] = {
-    "number": ("==", "!=", *_ORDER, "between", *_SETS, *_NULLS),
-    "boolean": ("==", "!=", *_SETS, *_NULLS),
-    "text": ("==", "!=", *_ORDER, *_SETS, *_PARTS, "startswith", "endswith", "has_word", "like", *_NULLS),
-    "date": ("==", "!=", *_OF_TIME, *_SETS, *_NULLS),
-    "instant": ("==", "!=", *_OF_TIME, *_SETS, *_NULLS),
-    "tags": (*_PARTS, "is_null", "not_null"),
-    "empty": ("is_null", "not_null"),
 }
 
 
@@ -109,16 +85,47 @@ class Schema(Definition):
     fields: Mapping[str, Kind] = attrs.field(factory=dict, converter=_fields)
     events: Mapping[str, Mapping[str, Kind]] = attrs.field(factory=dict, converter=_events)
 
-    def operators(self, field: str) -> tuple[str, ...]:
-        """Return the operators that fit a field, for a user interface."""
-        if field not in self.fields:
+    def operators(self, name: str, *, event: str | None = None) -> tuple[Operator, ...]:
+        """Return the operators that fit a field, or a property of an event type, for a user interface.
+
+        Parameters
+        ----------
+        name : str
+            The field; with `event`, the property ("value" and "type" among them).
+        event : str, optional
+            The event type.
+
+        Returns
+        -------
+        tuple of Operator
+            Each a string, the Python spelling, with its stored word, label and arguments.
+
+        Examples
+        --------
+        >>> schema = Schema(events={"purchase": {"sku": str}})
+        >>> [(one.stored, one.label) for one in schema.operators("sku", event="purchase")[:2]]
+        [('eq', 'is'), ('ne', 'is not')]
+        """
+        if event is None:
+            known: Mapping[str, Kind] = self.fields
+        elif event in self.events:
+            known = {**self.events[event], "value": "number", "type": "text"}
+        else:
             raise InputError(
-                f"there is no field {field!r}.",
-                argument="field",
+                f"there are no events of type {event!r}.",
+                argument="event",
                 code="unknown_name",
-                hint=did_you_mean(str(field), self.fields),
+                hint=did_you_mean(str(event), self.events),
             )
-        return _OPERATORS[self.fields[field]]
+        if name not in known:
+            what = "field" if event is None else f"property of {event!r} events,"
+            raise InputError(
+                f"there is no {what} {name!r}.",
+                argument="name",
+                code="unknown_name",
+                hint=did_you_mean(str(name), known),
+            )
+        return (OPERATORS if event is None else OF_EVENTS)[known[name]]
 
     def customer(
         self, body: Mapping[str, Any] | str | bytes, *, convert: bool = False, limits: Limits | None = None
@@ -191,6 +198,13 @@ class Schema(Definition):
             said = f"there are no events of type {shown(kind[:64])}; there are {listed}."
             reader.fail("$.type", "unknown_event", said, did_you_mean(kind, self.events))
         return read_parts(Event, content, reader, kinds)
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:  # noqa: ARG003
+        return {
+            "fields": shapes.mapping(shapes.one_of(*KINDS)),
+            "events": shapes.mapping(shapes.mapping(shapes.one_of(*KINDS))),
+        }, ("fields", "events")
 
     def _body(self) -> dict[str, Any]:
         return {"fields": dict(self.fields), "events": {name: dict(kinds) for name, kinds in self.events.items()}}

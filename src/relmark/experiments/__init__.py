@@ -17,6 +17,7 @@ from relmark.experiments.bayes import Posterior
 from relmark.experiments.chains import ChainAssignment, ChainReport, TriggerChain
 from relmark.experiments.compliance import ComplierEffect, complier_effect
 from relmark.experiments.decisions import Decision, Impact, NonInferiority
+from relmark.experiments.design import Design
 from relmark.experiments.effects import Effect
 from relmark.experiments.experiment import Experiment
 from relmark.experiments.heterogeneity import InteractionTests
@@ -43,6 +44,7 @@ __all__ = [
     "ComplierEffect",
     "ConfidenceSequence",
     "Decision",
+    "Design",
     "Effect",
     "Experiment",
     "Holdout",

@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core import checks
+from relmark.core import checks, shapes
 from relmark.core.as_of import AsOfGiven
 from relmark.core.assignment import Holdout, refuse_equal_salts, role_seed
 from relmark.core.base import CustomerBase
@@ -22,6 +22,7 @@ from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result
+from relmark.core.shapes import Shape
 from relmark.core.spans import Span
 from relmark.experiments import _validators
 from relmark.experiments._critical import Critical
@@ -239,6 +240,21 @@ class TriggerChain(Definition):
             drawn = self._step_assignment(name, chain)
             steps[name] = self.step(name).read(base, start=reached[name], arms=drawn, **rest)
         return ChainReport(chain=whole, steps=steps)
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        return {
+            "name": shapes.name(limits.string),
+            "steps": shapes.array(shapes.name(limits.string), least=1),
+            "chain_control": shapes.number(above=0.0, below=1.0),
+            "step_control": shapes.number(above=0.0, below=1.0),
+            "salt": shapes.maybe(shapes.name(limits.string)),
+            "holdout": shapes.maybe(Holdout.document_shape(limits)),
+        }, ("name", "steps", "chain_control", "step_control")
+
+    def _meaning(self) -> dict[str, Any]:
+        held = None if self.holdout is None else self.holdout.fingerprint
+        return {**super()._meaning(), "salt": self.salt or self.name, "holdout": held}
 
     def _body(self) -> dict[str, Any]:
         return {

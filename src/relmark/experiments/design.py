@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any, ClassVar, Self, TypedDict
 
 import attrs
 
+from relmark.core import shapes
 from relmark.core.assignment import check_arms
+from relmark.core.documents import Definition, Limits, built, check_keys, pairs_of, settings
 from relmark.core.errors import InputError
+from relmark.core.shapes import Shape
 from relmark.experiments import _validators
 from relmark.experiments.assignment import control_among
 
@@ -29,7 +32,7 @@ class DesignArgs(TypedDict, total=False):
 
 
 @attrs.frozen(kw_only=True)
-class Design:
+class Design(Definition):
     """What beside the metric decides how many people a test needs.
 
     Parameters
@@ -45,6 +48,8 @@ class Design:
     cluster_size, intraclass_correlation : float
         Where shops or households are drawn and not people: people a cluster, and the correlation within one.
     """
+
+    kind: ClassVar[str] = "design"
 
     arms: Mapping[str, float] = attrs.field(factory=lambda: dict(_EVEN))
     control: str | None = None
@@ -78,3 +83,25 @@ class Design:
     def inflation(self) -> float:
         """By how much clusters multiply, and covariates divide, the number of people: the design effect."""
         return (1 + (self.cluster_size - 1) * self.intraclass_correlation) * (1 - self.explained)
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        arm = shapes.pair(shapes.name(limits.string), shapes.number(above=0.0, below=1.0))
+        return {
+            "arms": shapes.array(arm, least=2),
+            "control": shapes.maybe(shapes.name(limits.string)),
+            "level": shapes.number(above=0.0, below=1.0),
+            "explained": shapes.number(low=0.0, below=1.0),
+            "cluster_size": shapes.number(low=1.0),
+            "intraclass_correlation": shapes.number(low=0.0, high=1.0),
+        }, ()
+
+    def _body(self) -> dict[str, Any]:
+        body = {field.name: getattr(self, field.name) for field in settings(type(self))}
+        return {**body, "arms": [[arm, share] for arm, share in self.arms.items()]}  # a list keeps their order
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        check_keys(body, required=(), optional=[field.name for field in settings(cls)], what=cls.kind)
+        arms = {"arms": pairs_of(body["arms"], "$.arms")} if "arms" in body else {}
+        return built(cls, {**body, **arms})

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core import checks
+from relmark.core import checks, shapes
 from relmark.core.as_of import AsOfGiven
 from relmark.core.assignment import (
     Arms,
@@ -24,6 +24,7 @@ from relmark.core.base import CustomerBase, Measurable
 from relmark.core.documents import Definition, Limits, built, check_keys, pairs_of
 from relmark.core.errors import InputError
 from relmark.core.namespaces import Namespace
+from relmark.core.shapes import Shape
 from relmark.core.spans import Span, check_span
 from relmark.core.time import Instant
 from relmark.experiments import _validators
@@ -334,6 +335,31 @@ class Experiment(Definition):
                 code="unknown_name",
             )
         return arms.aligned(base.customer_id)
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        return {
+            "name": shapes.name(limits.string),
+            "arms": shapes.array(shapes.pair(shapes.name(limits.string), shapes.number(above=0.0, below=1.0)), least=2),
+            "salt": shapes.maybe(shapes.name(limits.string)),
+            "coverage": shapes.number(above=0.0, high=1.0),
+            "holdout": shapes.maybe(Holdout.document_shape(limits)),
+            "layer": shapes.maybe(Layer.document_shape(limits)),
+            "namespace": shapes.maybe(Namespace.document_shape(limits)),
+            "control": shapes.maybe(shapes.name(limits.string)),
+            "hash": shapes.one_of(*HASHES),
+        }, ("name", "arms")
+
+    def _meaning(self) -> dict[str, Any]:
+        body = super()._meaning()
+        parts = {key: getattr(self, key) for key in ("holdout", "layer", "namespace")}
+        share = None if self.layer is None else list(self.layer.range_of(self.name))
+        return {
+            **body,
+            **{key: None if part is None else part.fingerprint for key, part in parts.items()},
+            "salt": self.salt or self.name,  # the name is the key of the hash where there is no salt
+            "share": share,
+        }
 
     def _body(self) -> dict[str, Any]:
         return {

@@ -9,24 +9,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core import checks
+from relmark.core import checks, shapes
 from relmark.core.base import Measurable
-from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.documents import Definition, Limits, built, check_keys, settings
+from relmark.core.errors import DefinitionError, InputError, NotEnoughDataError
 from relmark.core.frames import columns_of
-from relmark.core.spans import Span, check_span
+from relmark.core.problems import Problem
+from relmark.core.schema import Schema
+from relmark.core.shapes import Shape
+from relmark.core.spans import Span, check_span, parse_span, span_body
 from relmark.experiments import _validators
+from relmark.expressions.checked import part_problems
+from relmark.expressions.json_schema import definitions
+from relmark.expressions.operators import Expression
+from relmark.expressions.stored import read
 
 __all__ = ["Mean", "Metric", "Proportion", "Ratio"]
 
 SHARE_RELATIVES = ("mover-r", "log", "delta")
 INTERVALS = ("newcombe", "miettinen-nurminen", "agresti-caffo")
 TESTS = ("z", "fisher", "boschloo")
+MEAN_RELATIVES = ("fieller", "log", "delta")
 ALTERNATIVES = ("two-sided", "greater", "less")
 
 
@@ -87,8 +96,91 @@ def _names(value: Any) -> tuple[str, ...]:
     return names
 
 
+def _alike(value: Any) -> Any:
+    """Return what tells outcomes apart: expressions compare to rules, and not to true or false."""
+    if isinstance(value, tuple):
+        return tuple(_alike(part) for part in value)
+    return value.fingerprint if isinstance(value, Expression) else value
+
+
+class _Metric(Definition):
+    """What the three metrics share: their stored form."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        outcome: Shape = {"$ref": "#/$defs/expression"}
+        name = shapes.name(limits.string)
+        free = shapes.maybe(shapes.number())
+        known: dict[str, Shape] = {
+            "name": name,
+            "numerator": name,
+            "denominator": name,
+            "baseline": shapes.maybe(shapes.number(low=0.0, below=1.0)) if cls.kind == "proportion" else free,
+            "sd": shapes.maybe(shapes.number(above=0.0)),
+            "of": shapes.maybe(shapes.pair(outcome, outcome) if cls.kind == "ratio" else outcome),
+            "before": shapes.maybe(shapes.SPAN),
+            "interval": shapes.one_of(*INTERVALS),
+            "test": shapes.one_of(*TESTS),
+            "relative": shapes.one_of(*(SHARE_RELATIVES if cls.kind == "proportion" else MEAN_RELATIVES)),
+            "covariates": shapes.array(name),
+            "cap": free,
+            "alternative": shapes.one_of(*ALTERNATIVES),
+        }
+        fields = settings(cls)
+        needed = tuple(field.name for field in fields if field.default is attrs.NOTHING)
+        return {field.name: known[field.name] for field in fields}, needed
+
+    @classmethod
+    def _definitions(cls, limits: Limits) -> dict[str, Shape]:
+        return definitions(limits)
+
+    @classmethod
+    def _told(cls, ref: str, value: Any, path: str, schema: Schema | None, limits: Limits) -> list[Problem]:
+        return part_problems(ref, value, path, schema, limits)
+
+    def _body(self) -> dict[str, Any]:
+        return {field.name: _stored(field.name, getattr(self, field.name)) for field in settings(type(self))}
+
+    def _meaning(self) -> dict[str, Any]:
+        return self._body()  # the name is a column: another one is another metric
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
+        _, required = cls._shape(limits)
+        check_keys(body, required=required, optional=[field.name for field in settings(cls)], what=cls.kind)
+        parts = dict(body)
+        outcome = parts.get("of")
+        if isinstance(outcome, list) and cls.kind == "ratio":
+            parts["of"] = tuple(read(part, limits, f"$.of[{k}]") for k, part in enumerate(outcome))
+        elif outcome is not None:
+            parts["of"] = read(outcome, limits, "$.of")
+        if parts.get("before") is not None:
+            parts["before"] = parse_span(parts["before"], "$.before")
+        return built(cls, parts)
+
+
+def _stored(name: str, value: Any) -> Any:
+    if name == "before":
+        return None if value is None else span_body(value)
+    if name == "covariates":
+        return list(value)
+    if name != "of" or value is None:
+        return value
+    if isinstance(value, tuple):
+        return [_stored(name, part) for part in value]
+    if not isinstance(value, Expression):
+        raise DefinitionError(
+            f"of is a {type(value).__name__}, which has no stored form: an expression is needed.",
+            argument="of",
+            code="not_storable",
+        )
+    return value.to_dict()
+
+
 @attrs.frozen
-class Proportion:
+class Proportion(_Metric):
     """The share of people with a yes: bought, visited, unsubscribed.
 
     Parameters
@@ -113,11 +205,13 @@ class Proportion:
         What the test looks for: any difference, or more or less than control alone. A one-sided interval has one end.
     """
 
+    kind: ClassVar[str] = "proportion"
+
     name: str = attrs.field(validator=_validators.name)
     baseline: float | None = attrs.field(
         default=None, validator=_validators.optional(_validators.within(low=0.0, below=1.0)), kw_only=True
     )
-    of: Measurable | None = attrs.field(default=None, kw_only=True)
+    of: Measurable | None = attrs.field(default=None, kw_only=True, eq=_alike)
     interval: str = attrs.field(default="newcombe", validator=_validators.one_of(*INTERVALS), kw_only=True)
     test: str = attrs.field(default="z", validator=_validators.one_of(*TESTS), kw_only=True)
     relative: str = attrs.field(default="mover-r", validator=_validators.one_of(*SHARE_RELATIVES), kw_only=True)
@@ -158,7 +252,7 @@ class Proportion:
 
 
 @attrs.frozen
-class Mean:
+class Mean(_Metric):
     """The mean per person: spend, orders, visits.
 
     Parameters
@@ -184,15 +278,15 @@ class Mean:
         What the test looks for: any difference, or more or less than control alone. A one-sided interval has one end.
     """
 
+    kind: ClassVar[str] = "mean"
+
     name: str = attrs.field(validator=_validators.name)
     covariates: Sequence[str] = attrs.field(default=(), converter=_names, kw_only=True)
     baseline: float | None = attrs.field(default=None, validator=_validators.optional(_validators.number), kw_only=True)
     sd: float | None = attrs.field(default=None, validator=_validators.optional(_validators.positive), kw_only=True)
-    of: Measurable | None = attrs.field(default=None, kw_only=True)
+    of: Measurable | None = attrs.field(default=None, kw_only=True, eq=_alike)
     before: Span | None = attrs.field(default=None, validator=_before, kw_only=True)
-    relative: str = attrs.field(
-        default="fieller", validator=_validators.one_of("fieller", "log", "delta"), kw_only=True
-    )
+    relative: str = attrs.field(default="fieller", validator=_validators.one_of(*MEAN_RELATIVES), kw_only=True)
 
     cap: float | None = attrs.field(default=None, validator=_cap, kw_only=True)
     alternative: str = _alternative()
@@ -233,7 +327,7 @@ class Mean:
 
 
 @attrs.frozen
-class Ratio:
+class Ratio(_Metric):
     """The ratio of two sums, such as spend per order: both vary from person to person.
 
     Parameters
@@ -259,17 +353,17 @@ class Ratio:
         As for `Mean`.
     """
 
+    kind: ClassVar[str] = "ratio"
+
     numerator: str = attrs.field(validator=_validators.name)
     denominator: str = attrs.field(validator=_validators.name)
     name: str = attrs.field(default="", kw_only=True)
     covariates: Sequence[str] = attrs.field(default=(), converter=_names, kw_only=True)
     baseline: float | None = attrs.field(default=None, validator=_validators.optional(_validators.number), kw_only=True)
     sd: float | None = attrs.field(default=None, validator=_validators.optional(_validators.positive), kw_only=True)
-    of: tuple[Measurable, Measurable] | None = attrs.field(default=None, kw_only=True)
+    of: tuple[Measurable, Measurable] | None = attrs.field(default=None, kw_only=True, eq=_alike)
     before: Span | None = attrs.field(default=None, validator=_before, kw_only=True)
-    relative: str = attrs.field(
-        default="fieller", validator=_validators.one_of("fieller", "log", "delta"), kw_only=True
-    )
+    relative: str = attrs.field(default="fieller", validator=_validators.one_of(*MEAN_RELATIVES), kw_only=True)
 
     cap: float | None = attrs.field(default=None, validator=_cap, kw_only=True)
     alternative: str = _alternative()
@@ -284,6 +378,9 @@ class Ratio:
                 argument="numerator",
                 code="duplicate",
             )
+
+    def _meaning(self) -> dict[str, Any]:
+        return {key: part for key, part in self._body().items() if key != "name"}
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import nctdtr, ndtr, ndtri, stdtrit
 
 from relmark.core import checks
+from relmark.core.documents import settings
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.formats import format_number
 from relmark.core.results import Result
@@ -345,7 +346,7 @@ def _ready(metric: Metric, design: Mapping[str, Any]) -> tuple[Metric, Design]:
             argument="sd",
             code="missing_argument",
         )
-    known = {field.name for field in attrs.fields(Design)}
+    known = {field.name for field in settings(Design)}
     for key in design:
         if key not in known:
             raise InputError(

@@ -10,16 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
 from scipy.special import log_ndtr, ndtr, ndtri
 
-from relmark.core import checks
+from relmark.core import checks, shapes
 from relmark.core.checks import FloatArray
+from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import InputError
 from relmark.core.frozen import owned
 from relmark.core.results import ColumnarResult
+from relmark.core.shapes import Shape
 from relmark.experiments import _validators
 
 __all__ = ["ConfidenceSequence", "SpendingPlan", "alpha_spending", "constant_bounds", "peeking_error"]
@@ -29,7 +32,7 @@ SPENDING = ("obrien-fleming", "pocock")
 
 
 @attrs.frozen(kw_only=True)
-class ConfidenceSequence:
+class ConfidenceSequence(Definition):
     """Asymptotic confidence sequences: intervals that hold at all looks together.
 
     Give it to `analyze` or `Experiment.read` as `level=`. The interval is as narrow as it can be when `expected` people
@@ -62,9 +65,24 @@ class ConfidenceSequence:
     [3.855, 3.035]
     """
 
+    kind: ClassVar[str] = "confidence_sequence"
+
     expected: float = attrs.field(validator=_validators.positive)
     level: float = attrs.field(default=0.95, validator=_validators.share)
     tuned_at: float = attrs.field(default=0.05, validator=_validators.share)
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:  # noqa: ARG003
+        share = shapes.number(above=0.0, below=1.0)
+        return {"expected": shapes.number(above=0.0), "level": share, "tuned_at": share}, ("expected",)
+
+    def _body(self) -> dict[str, Any]:
+        return {"expected": self.expected, "level": self.level, "tuned_at": self.tuned_at}
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        check_keys(body, required=("expected",), optional=("level", "tuned_at"), what=cls.kind)
+        return built(cls, body)
 
     @property
     def name(self) -> str:

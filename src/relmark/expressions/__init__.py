@@ -7,6 +7,7 @@ says why, and until when. `needs` says what a tree looks at, and a `CustomerHist
 """
 
 from relmark.core.documents import Limits
+from relmark.core.problems import Problem
 from relmark.expressions.builders import (
     all_of,
     any_of,
@@ -31,7 +32,6 @@ from relmark.expressions.history import CustomerHistory
 from relmark.expressions.needs import Needs
 from relmark.expressions.operators import Expression
 from relmark.expressions.periods import Period, period
-from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection, Window, WindowArgs
 from relmark.expressions.text_reader import parse
 

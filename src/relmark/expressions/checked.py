@@ -1,46 +1,21 @@
-"""A definition from outside, checked: what every `check` shares, from the first look at the body to what it returns."""
+"""Where a definition with rules is checked: what every such `check` shares, from the first look at the body."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from relmark.core.checks import shown
 from relmark.core.documents import Definition, Limits, check_nodes, open_envelope, parse_json
 from relmark.core.errors import InputError
+from relmark.core.problems import Problem
 from relmark.core.schema import Schema
-from relmark.expressions.problems import Problem
+from relmark.expressions.kinds import problems as expression_problems
+from relmark.expressions.kinds import rule_problems
+from relmark.expressions.stored import read_parts
 
-__all__ = ["UNKNOWN_WITHOUT_SCHEMA", "CheckedDefinition", "opened"]
+__all__ = ["UNKNOWN_WITHOUT_SCHEMA", "opened", "part_problems"]
 
 UNKNOWN_WITHOUT_SCHEMA = frozenset({"unknown_field", "unknown_event", "unknown_property"})
-
-
-class CheckedDefinition:
-    """What came of a definition from outside: it, in the first field of a subclass, or None, and every problem."""
-
-    __slots__ = ()
-
-    problems: tuple[Problem, ...]
-
-    @classmethod
-    def _field(cls) -> str:
-        return attrs.fields(cls)[0].name  # type: ignore[arg-type, no-any-return]
-
-    def __bool__(self) -> bool:
-        """Return whether the definition is right."""
-        return getattr(self, self._field()) is not None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the definition's stored form and the problems as JSON-ready values."""
-        name = self._field()
-        found = getattr(self, name)
-        stored = None if found is None else found.to_dict()
-        return {name: stored, "problems": [problem.to_dict() for problem in self.problems]}
-
-    def __str__(self) -> str:
-        return "no problems" if self else "\n".join(map(str, self.problems))
 
 
 def opened(make: type[Definition], body: Any, schema: Schema | None, limits: Limits) -> tuple[Any, dict[str, Any]]:
@@ -56,3 +31,30 @@ def opened(make: type[Definition], body: Any, schema: Schema | None, limits: Lim
     else:
         check_nodes(body, limits)
     return body, open_envelope(body, make.kind, make.version)
+
+
+def part_problems(ref: str, value: Any, path: str, schema: Schema | None, limits: Limits) -> list[Problem]:
+    """Return what is wrong with a stored expression: its structure, and what of it does not fit a schema.
+
+    Parameters
+    ----------
+    ref : str
+        What the shape of a definition points to: ``"#/$defs/expression"``, or ``"#/$defs/rule"`` for one that is true
+        or false.
+    value : object
+        What stands there.
+    path : str
+        Where.
+    schema : Schema, optional
+        What fields and events there are; without it names are not looked at.
+    limits : Limits
+        How large it may be.
+    """
+    expression, found = read_parts(value, limits, path)
+    problems = list(found)
+    if expression is not None:
+        unknowable = UNKNOWN_WITHOUT_SCHEMA if schema is None else frozenset()
+        looks = rule_problems if ref.endswith("/rule") else expression_problems
+        more = looks(expression, schema or Schema(), path=path)
+        problems += [one for one in more if one.code not in unknowable and one not in problems]
+    return problems

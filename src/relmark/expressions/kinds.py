@@ -12,11 +12,11 @@ from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.names import did_you_mean
+from relmark.core.problems import Problem
 from relmark.core.schema import Schema
 from relmark.expressions import nodes
 from relmark.expressions.literals import LiteralValue, literal_kind
 from relmark.expressions.operators import Expression
-from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection
 from relmark.expressions.unread import Unread
 from relmark.expressions.walk import children

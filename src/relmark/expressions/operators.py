@@ -19,9 +19,9 @@ from relmark.expressions.literals import literal_kind, literal_value, moment_val
 
 if TYPE_CHECKING:
     from relmark.core.base import CustomerBase
+    from relmark.core.problems import Problem
     from relmark.core.schema import Schema
     from relmark.expressions.needs import Needs
-    from relmark.expressions.problems import Problem
 
 __all__ = ["Expression", "as_expression"]
 

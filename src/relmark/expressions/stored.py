@@ -17,6 +17,7 @@ from relmark.core.checks import shown
 from relmark.core.documents import Limits, check_nodes
 from relmark.core.errors import DefinitionError, InputError, LimitError
 from relmark.core.names import did_you_mean
+from relmark.core.problems import Problem
 from relmark.core.spans import CalendarSpan, Span, parse_span, span_body
 from relmark.core.time import instant, parse_duration
 from relmark.expressions import nodes
@@ -24,7 +25,6 @@ from relmark.expressions.literals import EXACT, LARGEST, LiteralValue, literal_k
 from relmark.expressions.operations import OPERATIONS, Operation
 from relmark.expressions.operators import Expression
 from relmark.expressions.periods import Period
-from relmark.expressions.problems import Problem
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.unread import Unread
 

@@ -16,10 +16,11 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core import checks
+from relmark.core import checks, shapes
 from relmark.core.checks import FloatArray
 from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError
+from relmark.core.shapes import Shape
 from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
 from relmark.ltv.summary import UNITS, PurchaseSummary, horizon
@@ -67,7 +68,7 @@ class ParametricModel(Definition):
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return the names of the parameters, in the order of the report's arrays."""
-        return tuple(f.name for f in attrs.fields(cls) if f.metadata.get("stored", True))  # type: ignore[arg-type]
+        return tuple(f.name for f in attrs.fields(cls) if f.metadata.get("stored", True))
 
     @property
     def parameters(self) -> FloatArray:
@@ -77,7 +78,7 @@ class ParametricModel(Definition):
     def with_parameters(self, parameters: npt.ArrayLike) -> Self:
         """Return the same model at other parameters, without a report."""
         values = np.asarray(parameters, dtype=np.float64).tolist()
-        return attrs.evolve(self, **dict(zip(self.names(), values, strict=True)), fit_report=None)  # type: ignore[misc]
+        return attrs.evolve(self, **dict(zip(self.names(), values, strict=True)), fit_report=None)  # type: ignore[call-arg]
 
     def interval(
         self,
@@ -117,14 +118,24 @@ class ParametricModel(Definition):
         """
         return prediction_interval(self, prediction, level=level, method=method, resamples=resamples, rng=rng)
 
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        return {
+            **{name: shapes.number(low=_SMALLEST, high=1.0 / _SMALLEST) for name in cls.names()},
+            **({"unit": shapes.maybe(shapes.name(limits.string))} if cls._has_unit() else {}),
+        }, cls.names()
+
+    @classmethod
+    def _has_unit(cls) -> bool:
+        return any(field.name == "unit" for field in attrs.fields(cls))
+
     def _body(self) -> dict[str, Any]:
         unit = getattr(self, "unit", None)
         return {name: getattr(self, name) for name in self.names()} | ({} if unit is None else {"unit": unit})
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        has_unit = any(f.name == "unit" for f in attrs.fields(cls))  # type: ignore[arg-type]
-        check_keys(body, required=cls.names(), optional=("unit",) if has_unit else (), what=cls.kind)
+        check_keys(body, required=cls.names(), optional=("unit",) if cls._has_unit() else (), what=cls.kind)
         for name in cls.names():
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)):

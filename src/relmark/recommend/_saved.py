@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, Self
@@ -12,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.documents import Limits, canonical, check_keys, open_envelope, parse_json
+from relmark.core.documents import fingerprint as hashed
 from relmark.core.errors import DefinitionError, InputError
+from relmark.core.stored_arrays import checksum
 from relmark.core.table import ItemTable
 from relmark.recommend._catalogue import Catalogue
 from relmark.recommend._history import History
@@ -52,7 +53,7 @@ class Saved:
                     arrays |= {f"{name}.{k}.{key}": array for key, array in model.to_arrays().items()}
             elif not isinstance(value, Catalogue):
                 meta["values"][name] = value
-        meta["checksum"] = _checksum(arrays)
+        meta["checksum"] = checksum(arrays, skip=_is_of_a_part)
         arrays[_META] = np.array(canonical(meta))
         return arrays
 
@@ -78,6 +79,15 @@ class Saved:
         check_keys(meta, required=("model", "values", "spec", "checksum"), what="saved recommender")
         model: Self = _build(cls, meta, arrays, catalogue)
         return model
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of settings, weights and ids: equal for models that answer alike, wherever they are read."""
+        arrays = self.to_arrays()
+        parts = {name: json.loads(str(array)) for name, array in arrays.items() if name.endswith(_META)}
+        for part in parts.values():
+            part["spec"].pop("meta", None)
+        return hashed(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model as JSON-ready values."""
@@ -168,7 +178,7 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
             raise DefinitionError(f"the saved model has no {name!r}.", code="missing_key")
     _check_shapes(model, values)
     own = {name: array for name, array in arrays.items() if name != _META and not _is_of_a_part(name)}
-    if _checksum(own) != meta["checksum"]:
+    if checksum(own, skip=_is_of_a_part) != meta["checksum"]:
         raise DefinitionError(
             "the arrays are not those that were saved: values changed, or rows changed places. Save the model anew.",
             code="damaged",
@@ -185,22 +195,6 @@ def _part(arrays: Mapping[str, Any], prefix: str, catalogue: ItemTable | None) -
 def _is_of_a_part(name: str) -> bool:
     """Tell whether an array belongs to a model within a blend or fallback, such as 'models.0.item'."""
     return len(name.split(".")) > 1 and name.split(".")[1].isdigit()
-
-
-def _checksum(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    """Return a digest of names, types, shapes and values, the same for arrays that went through JSON."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        if _is_of_a_part(name):  # which has a checksum of its own
-            continue
-        array = np.asarray(arrays[name])
-        kind = "str" if array.dtype.kind == "U" else array.dtype.name
-        digest.update(f"{name} {kind} {array.shape};".encode())
-        if kind == "str":
-            digest.update(json.dumps(array.reshape(-1).tolist()).encode())
-        else:
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def _check_shapes(model: Any, values: Mapping[str, Any]) -> None:

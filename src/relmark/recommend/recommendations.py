@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import attrs
 import numpy as np
@@ -14,6 +14,7 @@ from relmark.core.errors import InputError
 from relmark.core.formats import SHOWN_ROWS, format_number, html_table, text_table
 from relmark.core.ids import find_ids
 from relmark.core.results import ColumnarResult, Rows, json_ready
+from relmark.core.stored_arrays import StoredArrays
 from relmark.recommend.rules import ItemId
 
 __all__ = ["Explanation", "Recommendation", "Recommendations", "SimilarCustomer"]
@@ -67,8 +68,19 @@ class Reasons(Protocol):
         """Return a reason for each of the rows."""
 
 
+@attrs.frozen
+class KnownReasons:
+    """Reasons that were worked out before: those of a stored result."""
+
+    texts: npt.NDArray[np.str_]
+
+    def __call__(self, rows: npt.NDArray[np.int64]) -> list[str]:
+        """Return a reason for each of the rows."""
+        return [str(text) for text in self.texts[rows]]
+
+
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Recommendations(ColumnarResult):
+class Recommendations(StoredArrays, ColumnarResult):
     """Ragged lists: customer i has ``item[offsets[i]:offsets[i + 1]]``, best first, as many as there are, up to k.
 
     Parameters
@@ -87,6 +99,12 @@ class Recommendations(ColumnarResult):
         How many were asked for.
     """
 
+    stored_kind: ClassVar[str] = "recommendations"
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "customer_id": ("id", "n"), "offsets": ("whole", "n+1"), "item": ("id", "r"), "score": ("number", "r"),
+        "source": ("text", "r"), "reason": ("text", "r"),
+    }  # fmt: skip
+
     customer_id: npt.NDArray[Any]
     offsets: npt.NDArray[np.int64]
     item: npt.NDArray[Any]
@@ -95,6 +113,17 @@ class Recommendations(ColumnarResult):
     dropped: Mapping[str, int]
     k: int
     _reasons: Reasons
+
+    def _packed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        return {name: getattr(self, name) for name in self.axes}, {"dropped": dict(self.dropped), "k": int(self.k)}
+
+    @classmethod
+    def _unpacked(cls, arrays: dict[str, npt.NDArray[Any]], values: dict[str, Any]) -> Self:
+        offsets, reason = arrays["offsets"], arrays.pop("reason")
+        ascends = len(offsets) > 0 and offsets[0] == 0 and bool((np.diff(offsets) >= 0).all())
+        if not ascends or offsets[-1] != len(arrays["item"]):
+            raise ValueError("offsets do not ascend from 0 to the number of rows")
+        return cls(**arrays, dropped=values["dropped"], k=values["k"], reasons=KnownReasons(reason))
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:

@@ -10,9 +10,11 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core import shapes
 from relmark.core.checks import number, positive, shown, text, whole
-from relmark.core.documents import Definition, Limits, built, check_keys
+from relmark.core.documents import Definition, Limits, built, check_keys, settings
 from relmark.core.errors import DefinitionError, InputError
+from relmark.core.shapes import Shape
 from relmark.core.time import duration, duration_text, parse_duration
 
 __all__ = ["AfterPurchase", "Category", "CustomerIds", "ItemId", "ItemIds", "Items", "Rules", "as_items", "basket_of"]
@@ -307,6 +309,30 @@ class Rules(Definition):
                 )
         object.__setattr__(self, "after_purchase", after)
 
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        items, bought = shapes.maybe(_items_shape(limits)), shapes.one_of("never", "always")
+        after = {
+            "of": _items_shape(limits),
+            "within": shapes.DURATION,
+            "block": items,
+            "boost": shapes.array(shapes.pair(category_shape(limits), shapes.number(above=0.0))),
+        }
+        bound = shapes.maybe(shapes.number())
+        return {
+            "exclude_bought": {"if": bought, "then": True, "else": shapes.DURATION},
+            "repeat_after": shapes.mapping(shapes.DURATION),
+            "allow": items,
+            "deny": items,
+            "deny_for": shapes.array(shapes.pair(_id_shape(limits), _items_shape(limits))),
+            "in_stock": {"if": shapes.flag(), "then": True, "else": shapes.array(_id_shape(limits))},
+            "max_per": shapes.mapping(shapes.whole(low=1)),
+            "min_price_ratio": shapes.maybe(shapes.number(above=0.0)),
+            "price": shapes.maybe(shapes.pair(bound, bound)),
+            "after_purchase": shapes.array(shapes.obj(after, ("of", "within"))),
+            "category": shapes.name(limits.string),
+        }, ()
+
     def _body(self) -> dict[str, Any]:
         bought = self.exclude_bought
         return {
@@ -325,7 +351,7 @@ class Rules(Definition):
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        names = [attribute.name for attribute in attrs.fields(cls)]
+        names = [attribute.name for attribute in settings(cls)]
         check_keys(body, required=(), optional=names, what="set of rules")
         read = dict(body)
         bought = read.get("exclude_bought", "never")
@@ -354,6 +380,21 @@ class Rules(Definition):
             AfterPurchase.from_dict(rule, f"$.after_purchase[{k}]") for k, rule in enumerate(after)
         )
         return built(cls, read)
+
+
+def _id_shape(limits: Limits) -> Shape:
+    return {"type": ["integer", "string"], "minLength": 1, "maxLength": limits.string}
+
+
+def category_shape(limits: Limits) -> Shape:
+    """Return the shape of a stored category."""
+    name = shapes.name(limits.string)
+    return shapes.obj({"category": name, "column": name}, ("category",))
+
+
+def _items_shape(limits: Limits) -> Shape:
+    """Return the shape of ids and categories."""
+    return shapes.array({"if": {"type": "object"}, "then": category_shape(limits), "else": _id_shape(limits)})
 
 
 def _price(value: Any) -> tuple[float | None, float | None]:

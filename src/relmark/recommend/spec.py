@@ -9,16 +9,18 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 
+from relmark.core import shapes
 from relmark.core.as_of import AsOf, AsOfGiven
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, Limits, check_keys, settings
 from relmark.core.errors import InputError, definition_error
+from relmark.core.shapes import Shape
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.recommend._catalogue import Catalogue
-from relmark.recommend._history import History, history_of
+from relmark.recommend._history import WEIGHTS, History, history_of
 from relmark.recommend.fitted import Fitted
 from relmark.recommend.interactions import Interactions, PurchaseSource, Weight, interactions_of
 from relmark.recommend.kinds import SPECS, read_spec
-from relmark.recommend.rules import Category
+from relmark.recommend.rules import Category, category_shape
 
 __all__ = ["Spec", "spec_from_dict"]
 
@@ -50,12 +52,30 @@ class Spec(Definition):
         """
         raise AssertionError(f"{type(self).__name__} cannot fit {interactions!r} as of {as_of}")
 
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        known = {"Weight": shapes.one_of(*WEIGHTS), "Category": category_shape(limits), **_NESTED}
+        found = {field.name: shapes.of_annotation(str(field.type), known) for field in settings(cls)}
+        return found, tuple(field.name for field in settings(cls) if field.default is attrs.NOTHING)
+
+    @classmethod
+    def _definitions(cls, limits: Limits) -> dict[str, Shape]:
+        if not any(str(field.type) in _NESTED for field in settings(cls)):
+            return {}
+        kinds = dict(SPECS)
+        shape: Shape = False
+        for kind, spec in sorted(kinds.items(), reverse=True):
+            chosen = {"properties": {"relmark": {"const": kind}}}
+            shape = {"if": chosen, "then": spec.document_shape(limits), "else": shape}
+        known = {"properties": {"relmark": {"enum": sorted(kinds)}}, "required": ["relmark"]}
+        return {"spec": {"type": "object", **known, "if": known, "then": shape}}
+
     def _body(self) -> dict[str, Any]:
-        return {attribute.name: _stored(getattr(self, attribute.name)) for attribute in attrs.fields(type(self))}  # type: ignore[arg-type]
+        return {attribute.name: _stored(getattr(self, attribute.name)) for attribute in settings(type(self))}
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        fields = {attribute.name: attribute for attribute in attrs.fields(cls)}  # type: ignore[arg-type]
+        fields = {attribute.name: attribute for attribute in settings(cls)}
         check_keys(body, required=(), optional=fields, what=cls.kind)
         try:
             return cls(**{name: _read(value, f"$.{name}") for name, value in body.items()})
@@ -132,5 +152,12 @@ def _read(value: Any, path: str) -> Any:
         return parse_duration(value, path)
     return value
 
+
+_SPEC: Shape = {"$ref": "#/$defs/spec"}
+_NESTED: dict[str, Shape] = {
+    "tuple[Spec, ...]": shapes.array(_SPEC, least=1),
+    "tuple[tuple[Spec, float], ...]": shapes.array(shapes.pair(_SPEC, shapes.number(above=0.0)), least=1),
+}
+"""Settings that hold other recommenders."""
 
 _DURATIONS = ("half_life", "min_gap", "launched_within")

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from relmark.core.checked import CheckedDefinition
 from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.schema import Schema
+from relmark.core.shapes import faults, obj
 from relmark.expressions import Problem
-from relmark.expressions.checked import UNKNOWN_WITHOUT_SCHEMA, CheckedDefinition, opened
+from relmark.expressions.checked import UNKNOWN_WITHOUT_SCHEMA, opened
 from relmark.expressions.kinds import problems as expression_problems
 from relmark.expressions.kinds import rule_problems
 from relmark.expressions.stored import read_parts
+from relmark.scoring.json_schema import score_shape
 from relmark.scoring.rules import Rule
 
 if TYPE_CHECKING:
@@ -48,8 +51,10 @@ def check_score(
         body, content = opened(kind, body, schema, limits)
     except DefinitionError as error:
         return CheckedScore(None, (Problem.of(error),))
-    found: list[Problem] = []
-    good: list[Any] = []
+    properties, required = score_shape(limits)
+    rest = obj({**properties, "rules": {"type": "array", "minItems": 1}, "meta": {"type": "object"}}, required)
+    found = faults(content, rest)
+    whole, good = not found, []
     rules = content.get("rules")
     for k, one in enumerate(rules if isinstance(rules, list) else []):
         problems = _rule_problems(one, schema, limits, f"$.rules[{k}]")
@@ -57,7 +62,7 @@ def check_score(
         if not problems:
             good.append(one)
     score = None
-    if good or not found:  # what is not in a rule: names, groups, bands, grades
+    if whole and (good or not found):  # what the parts have to agree about: names, groups, bands, grades
         try:
             score = kind.from_dict({**body, "rules": good} if found else body, limits)
         except InputError as error:

@@ -1,47 +1,42 @@
-"""The JSON Schema of a stored lead score."""
+"""The shape of a stored lead score."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from relmark.core.documents import Limits
+from relmark.core.shapes import Shape
 from relmark.expressions.json_schema import definitions, plain_shapes
 from relmark.expressions.nodes import PERIODS
 
-__all__ = ["json_schema"]
+__all__ = ["score_definitions", "score_shape"]
 
 _NUMBER = {"type": "number"}
 _CAP = {"type": "number", "minimum": 0, "maximum": 1e12}
 _FLOOR = {"type": "number", "minimum": -1e12, "maximum": 0}
 
 
-def json_schema(limits: Limits | None = None) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a lead score's stored form, within limits."""
-    limits = limits or Limits()
-    plain = plain_shapes(limits)
-    name = plain["name"]
+def score_shape(limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+    """Return the shapes of a lead score's keys, and those that have to be there."""
+    name = plain_shapes(limits)["name"]
     group = _object({"name": name, "cap": _CAP, "floor": _FLOOR}, ["name"])
     marks = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "object", "minProperties": 1,
              "additionalProperties": _NUMBER}}  # fmt: skip
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "lead score",
-        **_object(
-            {
-                "relmark": {"const": "lead_score"},
-                "version": {"type": "integer", "minimum": 1, "maximum": 1},
-                "name": name,
-                "rules": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/rule"}},
-                "groups": {"type": "array", "items": group},
-                "bands": {"type": "object", "additionalProperties": _NUMBER},
-                "grades": _object({"order": {"type": "array", "items": name}, "marks": marks}, ["order", "marks"]),
-                "cap": _CAP,
-                "floor": _FLOOR,
-            },
-            ["relmark", "version", "name", "rules"],
-        ),
-        "$defs": {**definitions(limits), "rule": _rule(plain), "points": _points(plain)},
-    }
+        "name": name,
+        "rules": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/rule"}},
+        "groups": {"type": "array", "items": group},
+        "bands": {"type": "object", "additionalProperties": _NUMBER},
+        "grades": _object({"order": {"type": "array", "items": name}, "marks": marks}, ["order", "marks"]),
+        "cap": _CAP,
+        "floor": _FLOOR,
+    }, ("name", "rules")
+
+
+def score_definitions(limits: Limits) -> dict[str, Shape]:
+    """Return what the shape refers to."""
+    plain = plain_shapes(limits)
+    return {**definitions(limits), "rule": _rule(plain), "points": _points(plain)}
 
 
 def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:

@@ -21,11 +21,12 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.as_of import AsOf, read_as_of
 from relmark.core.base import CustomerBase
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, JsonBody, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
+from relmark.core.shapes import Shape
 from relmark.core.time import Instant
 from relmark.expressions import Expression, Problem
 from relmark.expressions.evaluate import BaseScope
@@ -40,7 +41,7 @@ from relmark.scoring._one import ScoreProgram
 from relmark.scoring.bands import band_codes, read_bands
 from relmark.scoring.check import CheckedScore, check_score
 from relmark.scoring.explanation import LeadExplanation
-from relmark.scoring.json_schema import json_schema
+from relmark.scoring.json_schema import score_definitions, score_shape
 from relmark.scoring.points import plain
 from relmark.scoring.rules import Grade, Group, Rule, read_cap, read_floor
 from relmark.scoring.scores import BandMoves, LeadScores, ScoreHistory
@@ -362,8 +363,8 @@ class LeadScore(Definition):
 
     # ---- the definition
 
-    @staticmethod
-    def check(body: Any, schema: Schema | None = None, limits: Limits | None = None) -> CheckedScore:
+    @classmethod
+    def check(cls, body: JsonBody, schema: Schema | None = None, limits: Limits | None = None) -> CheckedScore:
         """Return the score of a definition from outside, or None, and every problem at once.
 
         Parameters
@@ -383,12 +384,29 @@ class LeadScore(Definition):
         >>> [problem.path for problem in found.problems]
         ['$.rules[0].when.op', '$.rules[1].each']
         """
-        return check_score(LeadScore, body, schema, limits)
+        return check_score(cls, body, schema, limits)
 
-    @staticmethod
-    def json_schema() -> dict[str, Any]:
-        """Return the JSON Schema (2020-12) of the stored form, for editors and user interfaces."""
-        return json_schema()
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        return score_shape(limits)
+
+    @classmethod
+    def _definitions(cls, limits: Limits) -> dict[str, Shape]:
+        return score_definitions(limits)
+
+    def _meaning(self) -> dict[str, Any]:
+        body = super()._meaning()
+        places = {group.name: number for number, group in enumerate(self.groups)}
+        rules = [{key: part for key, part in rule.items() if key != "name"} for rule in body["rules"]]
+        for rule in rules:
+            if "group" in rule:
+                rule["group"] = places[rule["group"]]
+        groups = [{key: part for key, part in group.items() if key != "name"} for group in body.get("groups", [])]
+        grades = body.get("grades")
+        if grades is not None:
+            marks = [[places[name], grades["marks"][name]] for name in grades["order"]]
+            body = {**body, "grades": marks}
+        return {**body, "rules": rules, "groups": groups}
 
     def needs(self) -> Needs:
         """Return what all rules look at together: fields, events with their properties, and how far back.

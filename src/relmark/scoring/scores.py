@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -10,14 +11,16 @@ import numpy.typing as npt
 
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.results import ColumnarResult, Result
+from relmark.core.stored_arrays import StoredArrays, stored_moment
 
 __all__ = ["BandMoves", "LeadScores", "ScoreHistory"]
 
 TextArray = npt.NDArray[np.str_]
+_NAMED = ("rules", "groups", "caps", "bands")
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class LeadScores(ColumnarResult):
+class LeadScores(StoredArrays, ColumnarResult):
     """The scores of a base, aligned with its customers.
 
     Parameters
@@ -46,6 +49,12 @@ class LeadScores(ColumnarResult):
     """
 
     _shown_by: ClassVar[str] = "total"
+    stored_kind: ClassVar[str] = "lead_scores"
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "customer_id": ("id", "n"), "total": ("number", "n"), "by_rule": ("number", "n", "rules"),
+        "by_group": ("number", "n", "groups"), "by_cap": ("number", "n", "caps"), "band": ("text", "n"),
+        "grade": ("text", "n"), "as_of": ("moment?", "n"),
+    }  # fmt: skip
 
     customer_id: npt.NDArray[Any]
     total: FloatArray
@@ -60,6 +69,22 @@ class LeadScores(ColumnarResult):
     bands: tuple[str, ...]
     name: str
     as_of: Any
+
+    def _packed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        when, one = stored_moment(self.as_of)
+        arrays = {name: getattr(self, name) for name in self.axes if name != "as_of"}
+        names = {name: list(getattr(self, name)) for name in _NAMED}
+        return {**arrays, **when}, {"name": self.name, **names, **one}
+
+    @classmethod
+    def _unpacked(cls, arrays: dict[str, npt.NDArray[Any]], values: dict[str, Any]) -> Self:
+        as_of = arrays.pop("as_of") if "as_of" in arrays else np.datetime64(values["as_of"])
+        names: dict[str, Any] = {name: tuple(values[name]) for name in _NAMED}
+        columns: dict[str, Any] = dict(arrays)
+        for name, column in (("rules", "by_rule"), ("groups", "by_group"), ("caps", "by_cap")):
+            if len(names[name]) != arrays[column].shape[1]:
+                raise ValueError(f"{column} and {name} have different lengths")
+        return cls(**columns, **names, name=values["name"], as_of=as_of)
 
     def counts(self) -> dict[str, int]:
         """Return how many people each band has, the highest first; those below the lowest are named ""."""

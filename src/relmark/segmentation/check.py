@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from relmark.core.checked import CheckedDefinition
 from relmark.core.checks import shown
 from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.names import did_you_mean
+from relmark.core.problems import Problem
 from relmark.core.schema import Schema
-from relmark.expressions.checked import UNKNOWN_WITHOUT_SCHEMA, CheckedDefinition, opened
+from relmark.expressions.checked import UNKNOWN_WITHOUT_SCHEMA, opened
 from relmark.expressions.kinds import rule_problems
 from relmark.expressions.operators import Expression
-from relmark.expressions.problems import Problem
 from relmark.expressions.stored import read_parts
 
 if TYPE_CHECKING:  # a segment checks itself
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # a segment checks itself
 
 __all__ = ["Checked", "check_segment"]
 
-_KEYS = ("name", "rule", "description")
+_KEYS = ("name", "rule", "description", "meta")
 
 
 @attrs.frozen(eq=False)
@@ -59,7 +60,8 @@ def check_segment(make: type[Segment], body: Any, schema: Schema | None, limits:
     if problems or rule is None:
         return Checked(None, tuple(problems))
     try:
-        return Checked(make(content["name"], rule, description=content.get("description", "")), ())
+        noted = content.get("meta", {})
+        return Checked(make(content["name"], rule, description=content.get("description", ""), meta=noted), ())
     except InputError as error:
         return Checked(None, (Problem.of(error),))
 
@@ -72,6 +74,8 @@ def _envelope_problems(content: Mapping[str, Any]) -> list[Problem]:
             message = f"unknown key {shown(str(key)[:64])} in a segment; it may have {', '.join(sorted(_KEYS))}."
             problems.append(Problem("$", "unknown_key", message, hint))
     problems += [Problem("$", "missing_key", f"the segment has no {key!r}.") for key in _KEYS[:2] if key not in content]
+    if not isinstance(content.get("meta", {}), Mapping):
+        problems.append(Problem("$.meta", "wrong_type", f"{shown(content['meta'])}: an object is needed."))
     for key in ("name", "description"):
         value = content.get(key, "x")
         if not isinstance(value, str) or (key == "name" and not value):

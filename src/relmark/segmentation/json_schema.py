@@ -1,30 +1,24 @@
-"""The JSON Schema of a stored segment, made from the same table by which it is read."""
+"""The shape of a stored segment, made from the same table by which its rule is read."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from relmark.core import shapes
 from relmark.core.documents import Limits
-from relmark.expressions.json_schema import definitions, plain_shapes
+from relmark.core.shapes import Shape
+from relmark.expressions.json_schema import definitions
 
-__all__ = ["json_schema"]
+__all__ = ["segment_definitions", "segment_shape"]
 
 
-def json_schema(limits: Limits | None = None) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a segment's stored form, within limits."""
-    limits = limits or Limits()
+def segment_shape(limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+    """Return the shapes of a segment's keys, and those that have to be there."""
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "segment",
-        "type": "object",
-        "required": ["relmark", "version", "name", "rule"],
-        "additionalProperties": False,
-        "properties": {
-            "relmark": {"const": "segment"},
-            "version": {"type": "integer", "minimum": 1, "maximum": 1},
-            "name": plain_shapes(limits)["name"],
-            "description": {"type": "string", "maxLength": limits.string},
-            "rule": {"$ref": "#/$defs/expression"},
-        },
-        "$defs": definitions(limits),
-    }
+        "name": shapes.name(limits.string),
+        "description": {"type": "string", "maxLength": limits.string},
+        "rule": {"$ref": "#/$defs/rule"},
+    }, ("name", "rule")
+
+
+def segment_definitions(limits: Limits) -> dict[str, Shape]:
+    """Return what the shape refers to."""
+    return {**definitions(limits), "rule": {"$ref": "#/$defs/expression"}}

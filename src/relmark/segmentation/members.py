@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from relmark.core.checks import BoolArray
 from relmark.core.frozen import read_only
 from relmark.core.results import ColumnarResult, Result, json_ready
+from relmark.core.stored_arrays import StoredArrays, stored_moment
 from relmark.expressions import nodes
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.kinds import notes_on_data
@@ -21,7 +23,7 @@ __all__ = ["SegmentMembers", "clauses_of", "members"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class SegmentMembers(ColumnarResult):
+class SegmentMembers(StoredArrays, ColumnarResult):
     """Who belongs to a segment at an instant.
 
     Attributes
@@ -39,6 +41,12 @@ class SegmentMembers(ColumnarResult):
     notes : tuple of str
         What the rule asks for and the data do not have: event types and properties.
     """
+
+    stored_kind: ClassVar[str] = "segment_members"
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "customer_id": ("id", "n"), "mask": ("bool", "n"), "unknown_mask": ("bool", "n"), "as_of": ("moment?", "n"),
+        "clauses": ("bool", "k", "n"),
+    }  # fmt: skip
 
     name: str
     customer_id: npt.NDArray[Any]
@@ -83,6 +91,33 @@ class SegmentMembers(ColumnarResult):
 
     def _table(self) -> dict[str, Any]:
         return Result._table(self)  # noqa: SLF001  (facts one per row, not columns of everybody)
+
+    def _packed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        when, one = stored_moment(self.as_of)
+        masks = [true for _, true in self._clauses]
+        arrays = {
+            "customer_id": self.customer_id,
+            "mask": self.mask,
+            "unknown_mask": self.unknown_mask,
+            "clauses": np.array(masks, dtype=np.bool_).reshape(len(masks), len(self.mask)),
+            **when,
+        }
+        texts = [text for text, _ in self._clauses]
+        values = {"name": self.name, "notes": list(self.notes), "rule": self._fingerprint, "clauses": texts, **one}
+        return arrays, values
+
+    @classmethod
+    def _unpacked(cls, arrays: dict[str, npt.NDArray[Any]], values: dict[str, Any]) -> Self:
+        return cls(
+            name=values["name"],
+            customer_id=arrays["customer_id"],
+            mask=arrays["mask"],
+            unknown_mask=arrays["unknown_mask"],
+            as_of=arrays["as_of"] if "as_of" in arrays else np.datetime64(values["as_of"]),
+            notes=tuple(values["notes"]),
+            fingerprint=values["rule"],
+            clauses=tuple(zip(values["clauses"], arrays["clauses"], strict=True)),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, and the members' ids, as JSON-ready values."""

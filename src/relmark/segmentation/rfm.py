@@ -8,16 +8,18 @@ equal scores, whatever the order of the rows, the number of shards or the month 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core.base import CustomerBase, purchases_of
+from relmark.core.documents import Definition, Limits, built, check_keys, settings
 from relmark.core.errors import NotEnoughDataError
 from relmark.core.names import did_you_mean
 from relmark.core.purchases import Purchases
+from relmark.core.shapes import Shape
 from relmark.core.spans import Span
 from relmark.core.time import Instant
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
@@ -39,6 +41,7 @@ from relmark.segmentation.rfm_settings import (
     check_grid,
     read_cuts,
     read_grid,
+    settings_shape,
     word,
 )
 
@@ -48,7 +51,7 @@ _MANY = 1 << 15  # from here on, counting small whole numbers beats a partial so
 
 
 @attrs.frozen(kw_only=True)
-class Rfm:
+class Rfm(Definition):
     """How to measure recency, frequency and money, and into how many bins.
 
     Parameters
@@ -82,6 +85,8 @@ class Rfm:
     ([5, 4, 2], [4, 1, 1], [4, 2, 1], ['Champions', 'Promising', 'Hibernating'])
     """
 
+    kind: ClassVar[str] = "rfm_settings"
+
     bins: int = attrs.field(default=5, validator=check_bins)
     frequency: Frequency = attrs.field(default="orders", validator=word(*FREQUENCIES))
     monetary: Monetary = attrs.field(default="sum", validator=word(*MONETARIES))
@@ -92,6 +97,29 @@ class Rfm:
         """Check that thresholds and grid fit the bins."""
         check_cuts(self.cuts, self.bins)
         check_grid(self.grid, self.bins)
+
+    def __hash__(self) -> int:
+        """Hash the stored form."""
+        return hash(self.fingerprint)
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        return settings_shape(limits), ()
+
+    def _body(self) -> dict[str, Any]:
+        return {
+            "bins": self.bins,
+            "frequency": self.frequency,
+            "monetary": self.monetary,
+            "cuts": {name: list(cuts) for name, cuts in self.cuts.items()},
+            "grid": [list(row) for row in self.grid.rows],
+        }
+
+    @classmethod
+    def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
+        check_keys(body, required=(), optional=[field.name for field in settings(cls)], what="RFM settings")
+        grid = {"grid": RfmGrid._read(body["grid"], "$.grid")} if "grid" in body else {}  # noqa: SLF001
+        return built(cls, {**body, **grid})
 
     def fit(self, data: CustomerBase | Purchases, *, as_of: Instant, within: Span | None = None) -> RfmModel:
         """Read the thresholds off the customers who bought by `as_of`.

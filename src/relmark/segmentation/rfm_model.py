@@ -13,14 +13,15 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core import checks
+from relmark.core import checks, shapes
 from relmark.core.as_of import read_as_of
 from relmark.core.base import CustomerBase
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, Limits, check_keys, settings
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.formats import format_value, html_table, text_table
 from relmark.core.purchases import Purchases
 from relmark.core.results import json_ready
+from relmark.core.shapes import Shape
 from relmark.core.spans import Span, parse_span, span_body
 from relmark.core.time import Instant
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
@@ -35,6 +36,7 @@ from relmark.segmentation.rfm_measures import (
 from relmark.segmentation.rfm_scores import RfmScores, ScoreArray
 from relmark.segmentation.rfm_settings import (
     MEASURES,
+    THRESHOLDS,
     Cuts,
     check_bins,
     check_cuts,
@@ -42,10 +44,14 @@ from relmark.segmentation.rfm_settings import (
     check_within,
     read_cuts,
     read_grid,
+    settings_shape,
     word,
 )
 
 __all__ = ["RfmCounts", "RfmModel", "scored"]
+
+
+_COUNTS = shapes.array(shapes.whole(low=0), least=2)
 
 
 @attrs.frozen(kw_only=True)
@@ -177,6 +183,20 @@ class RfmModel(Definition):
         r, f, m = (np.multiply(score, bought, dtype=np.int32) for score in scores)
         return r, f, m
 
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        return {
+            **settings_shape(limits),
+            "cuts": shapes.obj(dict.fromkeys(MEASURES, THRESHOLDS), MEASURES),
+            "within": shapes.maybe(shapes.SPAN),
+            "fitted": shapes.maybe(
+                shapes.obj(
+                    {"as_of": {"type": "string"}, "cells": shapes.array(_COUNTS, least=2), "monetary": _COUNTS},
+                    ["as_of", "cells", "monetary"],
+                )
+            ),
+        }, ("cuts",)
+
     def _body(self) -> dict[str, Any]:
         fitted = self.fitted
         return {
@@ -197,7 +217,7 @@ class RfmModel(Definition):
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        names = [attribute.name for attribute in attrs.fields(cls)]
+        names = [attribute.name for attribute in settings(cls)]
         check_keys(body, required=["cuts"], optional=names, what="RFM model")
         parts = dict(body)
         check_keys(body["cuts"], required=MEASURES, path="$.cuts", what="set of thresholds")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import FloatArray, IntArray
+from relmark.core.documents import read_definition
 from relmark.core.results import ColumnarResult
+from relmark.core.stored_arrays import StoredArrays
 from relmark.segmentation.grids import LAPSED, PROSPECT, RfmGrid
 from relmark.segmentation.rfm_settings import MEASURES
 
@@ -22,7 +25,7 @@ ScoreArray = npt.NDArray[np.int32]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class RfmScores(ColumnarResult):
+class RfmScores(StoredArrays, ColumnarResult):
     """Scores and names of customers, in the order of the base, which `base.with_columns` takes.
 
     Parameters
@@ -49,6 +52,14 @@ class RfmScores(ColumnarResult):
         The thresholds and names that gave the scores.
     """
 
+    stored_kind: ClassVar[str] = "rfm_scores"
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "customer_id": ("id", "n"),
+        **dict.fromkeys(("r", "f", "m", "frequency", "orders"), ("whole", "n")),
+        **dict.fromkeys(("calendar_days_since", "monetary", "revenue"), ("number", "n")),
+        "lapsed": ("bool", "n"),
+    }
+
     customer_id: npt.NDArray[Any]
     r: ScoreArray
     f: ScoreArray
@@ -61,6 +72,14 @@ class RfmScores(ColumnarResult):
     lapsed: npt.NDArray[np.bool_]
     as_of: np.datetime64
     model: RfmModel
+
+    def _packed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        values = {"as_of": str(self.as_of), "model": self.model.to_dict()}
+        return {name: getattr(self, name) for name in self.axes}, values
+
+    @classmethod
+    def _unpacked(cls, arrays: dict[str, npt.NDArray[Any]], values: dict[str, Any]) -> Self:
+        return cls(**arrays, as_of=np.datetime64(values["as_of"]), model=read_definition(values["model"]))  # type: ignore[arg-type]
 
     @property
     def grid(self) -> RfmGrid:

@@ -8,13 +8,17 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from relmark.core import checks
+from relmark.core import checks, shapes
+from relmark.core.documents import Limits
 from relmark.core.errors import InputError
+from relmark.core.shapes import Shape
 from relmark.core.spans import check_span
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
+from relmark.segmentation.rfm_measures import FREQUENCIES, MONETARIES
 
 __all__ = [
     "MEASURES",
+    "THRESHOLDS",
     "Cuts",
     "check_bins",
     "check_cuts",
@@ -22,11 +26,27 @@ __all__ = [
     "check_within",
     "read_cuts",
     "read_grid",
+    "settings_shape",
     "word",
 ]
 
 MEASURES = ("calendar_days_since", "frequency", "monetary")
 Cuts: TypeAlias = Mapping[str, tuple[float, ...]]
+
+
+THRESHOLDS: Shape = shapes.array(shapes.number(), least=1)
+
+
+def settings_shape(limits: Limits) -> dict[str, Shape]:
+    """Return the shapes of the settings that `Rfm` and `RfmModel` share."""
+    names = shapes.array(shapes.name(limits.string), least=2)
+    return {
+        "bins": shapes.whole(low=2, high=100),
+        "frequency": shapes.one_of(*FREQUENCIES),
+        "monetary": shapes.one_of(*MONETARIES),
+        "cuts": {"type": "object", "additionalProperties": False, "properties": dict.fromkeys(MEASURES, THRESHOLDS)},
+        "grid": shapes.array(names, least=2),
+    }
 
 
 def read_cuts(cuts: Any) -> dict[str, tuple[float, ...]]:

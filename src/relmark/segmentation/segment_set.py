@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
+from relmark.core import shapes
 from relmark.core.as_of import AsOfGiven
 from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
@@ -16,18 +17,21 @@ from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.names import did_you_mean
+from relmark.core.problems import Problem
 from relmark.core.schema import Schema
+from relmark.core.shapes import Shape
 from relmark.core.time import Instant
 from relmark.expressions import nodes
+from relmark.expressions.checked import part_problems
 from relmark.expressions.evaluate import base_scope
 from relmark.expressions.explain import Explanation, explain_person
 from relmark.expressions.history import CustomerHistory, person_of
 from relmark.expressions.kinds import check_on_data, notes_on_data, rule_problems
 from relmark.expressions.needs import Needs, needs_of
 from relmark.expressions.operators import Expression
-from relmark.expressions.problems import Problem
 from relmark.expressions.scalar import Person, Program, program_of
 from relmark.expressions.walk import repeated, walk
+from relmark.segmentation.json_schema import segment_definitions, segment_shape
 from relmark.segmentation.members import moments, unknown_of
 from relmark.segmentation.segments import Segment
 from relmark.segmentation.set_members import SegmentSetMembers
@@ -191,8 +195,28 @@ class SegmentSet(Definition):
             for problem in rule_problems(rule, schema, path=f"$.segments[{number}].rule", segments=rules)
         )
 
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        properties, required = segment_shape(limits)
+        one = shapes.obj({**properties, "meta": {"type": "object"}}, required)
+        return {"segments": shapes.array(one, most=limits.members)}, ("segments",)
+
+    @classmethod
+    def _definitions(cls, limits: Limits) -> dict[str, Shape]:
+        return segment_definitions(limits)
+
+    @classmethod
+    def _told(cls, ref: str, value: Any, path: str, schema: Schema | None, limits: Limits) -> list[Problem]:
+        return part_problems(ref, value, path, schema, limits)
+
+    def _meaning(self) -> dict[str, Any]:
+        places = {segment.name: number for number, segment in enumerate(self.segments)}
+        return {"rules": [_by_place(segment.rule.to_dict(), places) for segment in self.segments]}
+
     def _body(self) -> dict[str, Any]:
-        return {"segments": [segment._body() for segment in self.segments]}  # noqa: SLF001
+        noted = [{"meta": dict(segment.meta)} if segment.meta else {} for segment in self.segments]
+        bodies = [segment._body() for segment in self.segments]  # noqa: SLF001
+        return {"segments": [{**body, **meta} for body, meta in zip(bodies, noted, strict=True)]}
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
@@ -202,13 +226,22 @@ class SegmentSet(Definition):
         segments = []
         for number, item in enumerate(body["segments"]):
             path = f"$.segments[{number}]"
-            check_keys(item, required=("name", "rule"), optional=("description",), path=path, what="segment")
+            check_keys(item, required=("name", "rule"), optional=("description", "meta"), path=path, what="segment")
             try:
-                segments.append(Segment._from_body(dict(item), limits))  # noqa: SLF001
+                segments.append(Segment._read_content(dict(item), limits))  # noqa: SLF001
             except DefinitionError as error:
                 inner = error.path.removeprefix("$")
                 raise type(error)(error.message, path=f"{path}{inner}", code=error.code, hint=error.hint) from None
         return cls(segments)
+
+
+def _by_place(body: Any, places: Mapping[str, int]) -> Any:
+    """Return a stored rule in which other segments of the set are meant by their places."""
+    if isinstance(body, dict):
+        if body.get("op") == "segment":
+            return {"op": "segment", "name": places.get(body["name"], body["name"])}
+        return {key: _by_place(item, places) for key, item in body.items()}
+    return [_by_place(item, places) for item in body] if isinstance(body, list) else body
 
 
 def _refers(rule: Expression) -> bool:

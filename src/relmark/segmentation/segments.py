@@ -10,10 +10,12 @@ import attrs
 from relmark.core.as_of import AsOfGiven
 from relmark.core.base import CustomerBase
 from relmark.core.checks import shown, text
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, JsonBody, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
+from relmark.core.problems import Problem
 from relmark.core.schema import Schema
+from relmark.core.shapes import Shape
 from relmark.core.time import Instant
 from relmark.expressions.checked import UNKNOWN_WITHOUT_SCHEMA
 from relmark.expressions.evaluate import base_scope
@@ -23,14 +25,13 @@ from relmark.expressions.kinds import check_on_data, rule_problems
 from relmark.expressions.literals import plain_text
 from relmark.expressions.needs import Needs
 from relmark.expressions.operators import Expression
-from relmark.expressions.problems import Problem
 from relmark.expressions.stored import read
 from relmark.expressions.walk import check_depth, repeated
 from relmark.expressions.words import words_of
 from relmark.segmentation.by_clause import ClauseCounts, clause_counts
 from relmark.segmentation.check import Checked, check_segment
 from relmark.segmentation.diff import SegmentDiff, diff
-from relmark.segmentation.json_schema import json_schema
+from relmark.segmentation.json_schema import segment_definitions, segment_shape
 from relmark.segmentation.members import SegmentMembers, members
 
 __all__ = ["Segment"]
@@ -174,8 +175,8 @@ class Segment(Definition):
         """Return what of the rule does not fit a schema, each with its JSON path; () where all fits."""
         return rule_problems(self.rule, schema, path="$.rule", segments=())
 
-    @staticmethod
-    def check(body: Any, schema: Schema | None = None, limits: Limits | None = None) -> Checked:
+    @classmethod
+    def check(cls, body: JsonBody, schema: Schema | None = None, limits: Limits | None = None) -> Checked:
         """Return the segment of a definition from outside, or None, and every problem at once.
 
         Parameters
@@ -187,12 +188,15 @@ class Segment(Definition):
         limits : Limits, optional
             How large it may be.
         """
-        return check_segment(Segment, body, schema, limits)
+        return check_segment(cls, body, schema, limits)
 
-    @staticmethod
-    def json_schema() -> dict[str, Any]:
-        """Return the JSON Schema (2020-12) of the stored form, for editors and user interfaces."""
-        return json_schema()
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        return segment_shape(limits)
+
+    @classmethod
+    def _definitions(cls, limits: Limits) -> dict[str, Shape]:
+        return segment_definitions(limits)
 
     def _body(self) -> dict[str, Any]:
         described = {"description": self.description} if self.description else {}

@@ -1,0 +1,262 @@
+"""The shapes of stored definitions: the parts of JSON Schema that they need, and everything in which a body differs.
+
+A definition says its shape once. From it come the JSON Schema that editors use, and the problems that `check` tells
+with their paths. Choices are written with if, then and else: a validator follows one branch and names the fault in it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from relmark.core.checks import shown
+from relmark.core.names import did_you_mean
+from relmark.core.problems import Problem
+
+__all__ = [
+    "DURATION",
+    "SPAN",
+    "Shape",
+    "array",
+    "faults",
+    "flag",
+    "mapping",
+    "maybe",
+    "name",
+    "number",
+    "obj",
+    "of_annotation",
+    "one_of",
+    "pair",
+    "whole",
+]
+
+Shape: TypeAlias = dict[str, Any] | bool
+Delegate: TypeAlias = Callable[[str, Any, str], list[Problem] | None]
+
+DURATION: Shape = {
+    "type": "string",
+    "pattern": "^P(?!$)([0-9]+W|([0-9]+D)?(T(?=[0-9])([0-9]+H)?([0-9]+M)?([0-9.]+S)?)?)$",
+}
+SPAN: Shape = {
+    "if": {"type": "string"},
+    "then": DURATION,
+    "else": {
+        "type": "object",
+        "properties": {unit: {"type": "integer", "minimum": 1} for unit in ("calendar_days", "months")},
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    },
+}
+
+_BOUNDS = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum", "below": "exclusiveMaximum"}
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "object": lambda value: isinstance(value, Mapping),
+    "array": lambda value: isinstance(value, (list, tuple)),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+}
+_SAID = {"object": "an object", "array": "a list", "string": "a text", "boolean": "true or false", "null": "null",
+         "integer": "a whole number", "number": "a number"}  # fmt: skip
+
+
+# Building blocks
+
+
+def number(**bounds: float) -> dict[str, Any]:
+    """Return the shape of a number within bounds: low, high, above, below."""
+    return {"type": "number", **{_BOUNDS[name]: bound for name, bound in bounds.items()}}
+
+
+def whole(**bounds: int) -> dict[str, Any]:
+    """Return the shape of a whole number within bounds."""
+    return {"type": "integer", **{_BOUNDS[name]: bound for name, bound in bounds.items()}}
+
+
+def name(longest: int = 1_024) -> dict[str, Any]:
+    """Return the shape of a text that is not empty."""
+    return {"type": "string", "minLength": 1, "maxLength": longest}
+
+
+def flag() -> dict[str, Any]:
+    """Return the shape of true or false."""
+    return {"type": "boolean"}
+
+
+def one_of(*words: Any) -> dict[str, Any]:
+    """Return the shape of one of some words."""
+    return {"enum": list(words)}
+
+
+def maybe(shape: Shape) -> dict[str, Any]:
+    """Return the shape of a value that may be null."""
+    return {"if": {"type": "null"}, "then": True, "else": shape}
+
+
+def array(items: Shape, **bounds: int) -> dict[str, Any]:
+    """Return the shape of a list of alike items; `least` and `most` bound its length."""
+    sizes = {"least": "minItems", "most": "maxItems"}
+    return {"type": "array", "items": items, **{sizes[bound]: value for bound, value in bounds.items()}}
+
+
+def pair(first: Shape, second: Shape) -> dict[str, Any]:
+    """Return the shape of a list of two."""
+    return {"type": "array", "prefixItems": [first, second], "minItems": 2, "maxItems": 2}
+
+
+def mapping(values: Shape, **more: Any) -> dict[str, Any]:
+    """Return the shape of an object whose names are free."""
+    return {"type": "object", "additionalProperties": values, **more}
+
+
+def obj(properties: Mapping[str, Shape], required: tuple[str, ...] | list[str] = ()) -> dict[str, Any]:
+    """Return the shape of an object with these keys and no other."""
+    return {
+        "type": "object",
+        "required": list(required),
+        "additionalProperties": False,
+        "properties": dict(properties),
+    }
+
+
+def of_annotation(text: str, known: Mapping[str, Shape]) -> Shape:
+    """Return the shape of a setting from its annotation, such as ``"float | None"`` or ``"Literal['a', 'b']"``."""
+    if text in known:
+        return known[text]
+    if text.endswith(" | None"):
+        return maybe(of_annotation(text.removesuffix(" | None"), known))
+    if text.startswith("Literal["):
+        return one_of(*re.findall(r"[\"']([^\"']*)[\"']", text))
+    return {"float": number(), "int": whole(), "str": name(), "bool": flag(), "timedelta": DURATION}[text]
+
+
+# What of a body does not fit
+
+
+def faults(value: Any, shape: Shape, path: str = "$", delegate: Delegate | None = None) -> list[Problem]:
+    """Return everything in which a value differs from a shape, each with its path.
+
+    Parameters
+    ----------
+    value : object
+        What JSON holds.
+    shape : dict or bool
+        The shape; `False` fits nothing.
+    path : str
+        Where the value stands.
+    delegate : callable, optional
+        ``delegate(ref, value, path)`` tells the problems of what a ``$ref`` points to.
+    """
+    if isinstance(shape, bool):
+        return [] if shape else [Problem(path, "unknown_key", f"{shown(value)} may not stand here.")]
+    if "$ref" in shape:
+        return (delegate(shape["$ref"], value, path) or []) if delegate else []
+    wrong = _simple(value, shape, path)
+    if wrong is not None:
+        return [wrong]
+    found = []
+    if isinstance(value, Mapping):
+        found += _object_faults(value, shape, path, delegate)
+    elif isinstance(value, (list, tuple)):
+        found += _array_faults(value, shape, path, delegate)
+    if "if" in shape:
+        fits = not faults(value, shape["if"], path, delegate)
+        branch = shape.get("then" if fits else "else", True)
+        found += faults(value, branch, path, delegate)
+    return found
+
+
+def _simple(value: Any, shape: dict[str, Any], path: str) -> Problem | None:
+    """Return the one thing that is wrong with a value by itself: its type, its word, its size."""
+    if "type" in shape:
+        types = [shape["type"]] if isinstance(shape["type"], str) else shape["type"]
+        if not any(_TYPES[one](value) for one in types):
+            code = "not_object" if types == ["object"] else "wrong_type"
+            return Problem(
+                path, code, f"{shown(value)} stands where {' or '.join(_SAID[one] for one in types)} is needed."
+            )
+    if "const" in shape and not _same(value, shape["const"]):
+        said = f"{shown(value)} stands where {shown(shape['const'])} is needed."
+        return Problem(path, "wrong_kind", said) if path.endswith(".relmark") else Problem(path, "wrong_value", said)
+    if "enum" in shape and not any(_same(value, one) for one in shape["enum"]):
+        listed = ", ".join(map(shown, shape["enum"]))
+        hint = (
+            did_you_mean(value, [one for one in shape["enum"] if isinstance(one, str)])
+            if isinstance(value, str)
+            else ""
+        )
+        return Problem(path, "unknown_name", f"{shown(value)} is none of {listed}.", hint.strip())
+    if _TYPES["number"](value):
+        return _number_fault(value, shape, path)
+    if isinstance(value, str):
+        if len(value) < shape.get("minLength", 0):
+            return Problem(path, "empty", "a text that is not empty is needed.")
+        if len(value) > shape.get("maxLength", math.inf):
+            return Problem(
+                path, "too_long", f"a text of {len(value):,} characters: {shape['maxLength']:,} are allowed."
+            )
+        if "pattern" in shape and re.search(shape["pattern"], value) is None:
+            return Problem(path, "not_duration", f"{shown(value)} is not a duration.", 'Write "P30D" or "PT2H".')
+    return None
+
+
+def _same(value: Any, other: Any) -> bool:
+    return type(value) is type(other) and value == other
+
+
+def _number_fault(value: float, shape: dict[str, Any], path: str) -> Problem | None:
+    low, high = shape.get("minimum", -math.inf), shape.get("maximum", math.inf)
+    above, below = shape.get("exclusiveMinimum", -math.inf), shape.get("exclusiveMaximum", math.inf)
+    if low <= value <= high and (value > above or above == -math.inf) and (value < below or below == math.inf):
+        return None
+    parts = [("at least", low), ("above", above), ("at most", high), ("below", below)]
+    said = " and ".join(f"{word} {bound:g}" for word, bound in parts if math.isfinite(bound))
+    return Problem(path, "wrong_value", f"{shown(value)}: a number of {said} is needed.")
+
+
+def _object_faults(
+    value: Mapping[str, Any], shape: dict[str, Any], path: str, delegate: Delegate | None
+) -> list[Problem]:
+    found = []
+    known, more = shape.get("properties", {}), shape.get("additionalProperties", True)
+    missing = [key for key in shape.get("required", ()) if key not in value]
+    found += [Problem(path, "missing_key", f"there is no {key!r}.") for key in missing]
+    for key, item in value.items():
+        short = str(key)[:64]
+        if key in known:
+            found += faults(item, known[key], f"{path}.{short}", delegate)
+        elif more is False:
+            listed = ", ".join(sorted(known)) or "no key"
+            found.append(Problem(path, "unknown_key", f"unknown key {short!r}; there may be {listed}.",
+                                 did_you_mean(short, known).strip()))  # fmt: skip
+        else:
+            found += faults(item, more, f"{path}.{short}", delegate)
+    low, high = shape.get("minProperties", 0), shape.get("maxProperties", math.inf)
+    if not low <= len(value) <= high:
+        found.append(Problem(path, "wrong_length", f"{len(value):,} keys: {_sizes(low, high)} are needed."))
+    return found
+
+
+def _array_faults(value: Any, shape: dict[str, Any], path: str, delegate: Delegate | None) -> list[Problem]:
+    low, high = shape.get("minItems", 0), shape.get("maxItems", math.inf)
+    if not low <= len(value) <= high:
+        code = "empty" if not value else "wrong_length"
+        return [Problem(path, code, f"{len(value):,} items: {_sizes(low, high)} are needed.")]
+    first, rest = shape.get("prefixItems", []), shape.get("items", True)
+    return [
+        one
+        for k, item in enumerate(value)
+        for one in faults(item, first[k] if k < len(first) else rest, f"{path}[{k}]", delegate)
+    ]
+
+
+def _sizes(low: float, high: float) -> str:
+    if low == high:
+        return f"{low:,}"
+    return f"{low:,} or more" if math.isinf(high) else f"{low:,} to {high:,}"
