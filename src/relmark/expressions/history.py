@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
+from threading import get_ident
 from typing import Any, Self
 
 import attrs
@@ -224,7 +225,7 @@ class CustomerHistory:
         """Return the customer as of a time: the same one for all questions of one time."""
         zone = self.zone(tz)
         at = point_in_time(as_of, zone)
-        key = (at, at.__class__, zone)
+        key = (at, at.__class__, zone, get_ident())  # what was found in a person is moved on: each thread has its own
         for known, person in self._last:
             if known == key:
                 return person

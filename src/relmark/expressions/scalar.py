@@ -27,6 +27,7 @@ from relmark.core.errors import DefinitionError, InputError
 from relmark.core.hashing import bucket_of
 from relmark.core.time import aware
 from relmark.expressions import nodes, scalar_events, scalar_values
+from relmark.expressions.kept import Kept
 from relmark.expressions.needs import Needs, needs_of
 from relmark.expressions.next_change import Changes, next_change
 from relmark.expressions.operators import Expression
@@ -45,8 +46,11 @@ _BOOLEAN = (
 )  # fmt: skip
 
 
+_KEPT: Kept[Program] = Kept(512)
+
+
 def program_of(expression: Expression, tz: str = "UTC", *, segments: Mapping[str, Expression] | None = None) -> Program:
-    """Return the program of an expression in a time zone; it is made once and kept by the expression.
+    """Return the program of an expression in a time zone; it is made once for all expressions that are written alike.
 
     Parameters
     ----------
@@ -54,18 +58,24 @@ def program_of(expression: Expression, tz: str = "UTC", *, segments: Mapping[str
     tz : str
         The zone of calendar dates, days and birthdays.
     segments : mapping of str to Expression, optional
-        What ``segment("name")`` stands for; a program with segments is not kept.
+        What ``segment("name")`` stands for.
+
+    Notes
+    -----
+    The nodes of the program are those of the expression that was compiled first: go by `Program.expression`.
     """
     if segments is not None:
-        return Program(expression, tz, segments)
+        key = (expression.fingerprint, tz, *((name, rule.fingerprint) for name, rule in sorted(segments.items())))
+        return _KEPT.get(key, lambda: Program(expression, tz, segments))
     try:
-        kept: dict[str, Program] = expression._programs  # noqa: SLF001  (kept as the fingerprint is)
+        own: dict[str, Program] = expression._programs  # noqa: SLF001  (kept as the fingerprint is)
     except AttributeError:
-        kept = {}
-        object.__setattr__(expression, "_programs", kept)
-    found = kept.get(tz)
+        own = {}
+        object.__setattr__(expression, "_programs", own)
+    found = own.get(tz)
     if found is None:
-        found = kept[tz] = Program(expression, tz, {})
+        check_depth(expression)  # before the fingerprint walks it
+        found = own[tz] = _KEPT.get((expression.fingerprint, tz), lambda: Program(expression, tz, {}))
     return found
 
 
