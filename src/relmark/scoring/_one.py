@@ -329,13 +329,14 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
     program = program_of(source, tz)
     if isinstance(points, ByValue):
         table = {plain_literal(value): worth for value, worth in points.table}
-        otherwise, kind = points.otherwise, next(iter(table)).__class__
+        kind = next(iter(table)).__class__
+        otherwise, kinds = points.otherwise, {float, int} if kind in {float, int} else {kind}
 
         def by_value(who: Any, at: int) -> float:
             value = program.value(who, at)
             if value is None:
                 return otherwise
-            if value.__class__ is not kind:
+            if value.__class__ not in kinds:
                 raise InputError(
                     f"rule {rule.name!r}: {source!r} is {value!r}, and its table has {kind.__name__} values."
                 )
@@ -345,6 +346,8 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
 
     def number(who: Any, at: int) -> Any:
         value = program.value(who, at)
+        if value.__class__ is int:  # points are in float64
+            return float(value)
         if value is not None and value.__class__ is not float:
             raise InputError(f"rule {rule.name!r}: {source!r} is {value!r}, and points need a number.")
         return value
