@@ -116,7 +116,8 @@ def measured(n: int) -> dict[str, float]:
         "SegmentSet.one(history)": microseconds(lambda: SEGMENTS.one(history, as_of=another())),
         "LeadScore.one(history)": one_score,
         "next_band_change": microseconds(next_band) - one_score,
-        "to_dict(changes=False)": microseconds(lambda: SCORE.one(history, as_of=AS_OF).to_dict(changes=False)) - one_score,
+        "to_dict(changes=False)": microseconds(lambda: SCORE.one(history, as_of=AS_OF).to_dict(changes=False))
+        - one_score,
         "to_dict()": microseconds(lambda: SCORE.one(history, as_of=AS_OF).to_dict()) - one_score,
         "history.add, the latest event": microseconds(lambda: history.add(late)),
         "history.add, one of a year ago": microseconds(lambda: history.add(early)),
@@ -130,7 +131,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, nargs="+", default=[5, 50, 500, 5_000])
     sizes = parser.parse_args().events
     found = {n: measured(n) for n in sizes}
-    print(f"{timing.machine() if hasattr(timing, 'machine') else ''}".strip() or "microseconds of CPU time")
+    print(timing.heading())
+    print("microseconds of CPU time")
     print(f"{'':36}" + "".join(f"{n:>12,}" for n in sizes))
     for name in found[sizes[0]]:
         print(f"{name:36}" + "".join(f"{found[n][name]:>12,.1f}" for n in sizes))

@@ -98,8 +98,6 @@ def gap_words(gap: Gap) -> str:
             return f"needs a newer {gap.of}"
         case "next_step":
             return f"needs {gap.of} next{before}"
-    if gap.beyond and gap.amount == 0:
-        return f"needs a little {gap.code}{before}"
     return f"needs {'more than ' if gap.beyond else ''}{amount} {gap.code}{before}"
 
 

@@ -114,8 +114,8 @@ class CustomerHistory:
     def from_rows(
         cls,
         schema: Schema,
-        row: Mapping[str, Any] | None,
-        rows: Iterable[Mapping[str, Any]],
+        row: Mapping[str, object] | None,
+        rows: Iterable[Mapping[str, object]],
         *,
         columns: Mapping[str, str] | None = None,
         tz: str | None = None,

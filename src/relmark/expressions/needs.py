@@ -224,7 +224,9 @@ class Needs(Definition):
     def keep(self, events: CustomerHistory, as_of: Instant, *, tz: str | None = None) -> CustomerHistory: ...
     @overload
     def keep(self, events: Sequence[AnyEvent], as_of: Instant, *, tz: str | None = None) -> list[AnyEvent]: ...
-    def keep(self, events: Any, as_of: Instant, *, tz: str | None = None) -> Any:
+    def keep(
+        self, events: EventLog | CustomerHistory | Sequence[AnyEvent], as_of: Instant, *, tz: str | None = None
+    ) -> EventLog | CustomerHistory | list[AnyEvent]:
         """Return the events that count as of a time or any later one: what nothing can see any more is left out.
 
         Parameters

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relmark.core.assignment import role_seed
+from relmark.core.documents import canonical
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.hashing import bucket_of
 from relmark.core.time import aware
@@ -35,7 +36,8 @@ from relmark.expressions.scalar_calendar import Zone
 from relmark.expressions.scalar_person import Moment, Person
 from relmark.expressions.scalar_values import Call
 from relmark.expressions.selection import Selection, Window
-from relmark.expressions.walk import check_depth
+from relmark.expressions.stored import written
+from relmark.expressions.walk import check_depth, walk
 
 __all__ = ["EventsOf", "Person", "Program", "events_of", "program_of"]
 
@@ -62,7 +64,7 @@ def program_of(expression: Expression, tz: str = "UTC", *, segments: Mapping[str
 
     Notes
     -----
-    The nodes of the program are those of the expression that was compiled first: go by `Program.expression`.
+    The nodes of the program are those of the expression that was compiled first.
     """
     if segments is not None:
         key = (expression.fingerprint, tz, *((name, rule.fingerprint) for name, rule in sorted(segments.items())))
@@ -119,7 +121,18 @@ class Program:
     tz : str
     """
 
-    __slots__ = ("_call", "_calls", "_changes", "_finders", "_needs", "expression", "segments", "tz", "zone")
+    __slots__ = (
+        "_by_form",
+        "_call",
+        "_calls",
+        "_changes",
+        "_finders",
+        "_needs",
+        "expression",
+        "segments",
+        "tz",
+        "zone",
+    )
 
     def __init__(self, expression: Expression, tz: str, segments: Mapping[str, Expression]) -> None:
         check_depth(expression)
@@ -130,6 +143,7 @@ class Program:
         self.segments = segments
         self._changes: Changes | None = None
         self._needs: Needs | None = None
+        self._by_form: dict[str, Expression | Selection] | None = None
         self._call = compiler.rule(expression) if isinstance(expression, _BOOLEAN) else compiler.value(expression)
         self._calls = compiler.calls
         self._finders = compiler.finders
@@ -166,15 +180,30 @@ class Program:
         return self._needs
 
     def call(self, node: Expression) -> Call:
-        """Return the closure of a node of this expression, its plain values among them."""
+        """Return the closure of a node of this expression, or of one that is written alike; of plain values too."""
         found = self._calls.get(id(node))
-        return (
-            scalar_values.literal(node) if found is None and isinstance(node, nodes.Literal) else self._calls[id(node)]
-        )
+        if found is not None:
+            return found
+        if isinstance(node, nodes.Literal):
+            return scalar_values.literal(node)
+        return self._calls[id(self._alike(node.fingerprint))]
 
     def finder(self, selection: Selection) -> scalar_events.Finder:
-        """Return what finds the events of a selection of this expression."""
-        return self._finders[id(selection)]
+        """Return what finds the events of a selection of this expression, or of one that is written alike."""
+        found = self._finders.get(id(selection))
+        return found or self._finders[id(self._alike(canonical(written(selection))))]
+
+    def _alike(self, key: str) -> Expression | Selection:
+        """Return the node or selection of this program that is written alike."""
+        if self._by_form is None:
+            trees = (self.expression, *self.segments.values())
+            self._by_form = {
+                node.fingerprint if isinstance(node, Expression) else canonical(written(node)): node
+                for tree in trees
+                for _, node in walk(tree)
+                if id(node) in self._calls or id(node) in self._finders
+            }
+        return self._by_form[key]
 
 
 def natural(value: Any) -> Any:
