@@ -7,6 +7,7 @@ not look for again.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from threading import get_ident
@@ -162,6 +163,7 @@ class CustomerHistory:
         who, attributes = read_customer(schema, row, names, faults)
         who, events = read_rows(schema, rows, names, who, faults)
         if faults:
+            faults.sort(key=_place_of)
             more = f" And {len(faults) - _SHOWN:,} more." if len(faults) > _SHOWN else ""
             raise InputError(f"{' '.join(faults[:_SHOWN])}{more}")
         return cls._of(who, attributes, tz, events)
@@ -253,6 +255,12 @@ class CustomerHistory:
 
 _SHOWN = 20  # faults that a message names in full
 _COLUMNS = ("customer_id", "type", "time", "value", "properties")
+
+
+def _place_of(fault: str) -> int:
+    """Return the row of a fault, -1 for the customer."""
+    place = re.match(r"rows\[(\d+)\]", fault)
+    return int(place[1]) if place else -1
 
 
 def _column_names(columns: Mapping[str, str] | None) -> dict[str, str]:
