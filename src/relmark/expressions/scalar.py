@@ -67,6 +67,8 @@ def program_of(expression: Expression, tz: str = "UTC", *, segments: Mapping[str
     The nodes of the program are those of the expression that was compiled first.
     """
     if segments is not None:
+        for rule in (expression, *segments.values()):
+            check_depth(rule)  # before fingerprints walk it
         key = (expression.fingerprint, tz, *((name, rule.fingerprint) for name, rule in sorted(segments.items())))
         return _KEPT.get(key, lambda: Program(expression, tz, segments))
     try:
