@@ -11,10 +11,12 @@ import attrs
 from relmark.core import checks
 from relmark.core.errors import InputError
 from relmark.core.spans import check_span
+from relmark.expressions.needs import Needs
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 
 __all__ = [
     "MEASURES",
+    "RFM_NEEDS",
     "Cuts",
     "check_bins",
     "check_cuts",
@@ -27,6 +29,10 @@ __all__ = [
 
 MEASURES = ("calendar_days_since", "frequency", "monetary")
 Cuts: TypeAlias = Mapping[str, tuple[float, ...]]
+
+
+RFM_NEEDS = Needs(events={"purchase": ("item", "order", "quantity")}, horizon=None)
+"""Purchases of all of life: a refund may undo any purchase before it, and lines of one order are one purchase."""
 
 
 def read_cuts(cuts: Any) -> dict[str, tuple[float, ...]]:
