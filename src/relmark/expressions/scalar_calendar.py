@@ -82,7 +82,11 @@ class Zone:
         """Return an instant as microseconds of the wall clock."""
         if self._zone is None:
             return int(at)
-        return int(to_local(np.array([at], dtype=np.int64), self.name)[0])
+        try:
+            local = (_EPOCH + timedelta(microseconds=at)).astimezone(self._zone)
+        except OverflowError:  # within a day of the ends of Python's calendar
+            return int(to_local(np.array([at], dtype=np.int64), self.name)[0])
+        return (local.replace(tzinfo=UTC) - _EPOCH) // _US
 
     def before(self, at: int, span: Span) -> int:
         """Return the point in time a span before another: whole days before a date are local days."""
