@@ -18,6 +18,7 @@ from relmark.core.time import (
     duration_text,
     instant,
     instant_text,
+    instant_texts,
     instants,
     local_days,
     local_instants,
@@ -226,3 +227,17 @@ def test_a_duration_beyond_python_is_refused():
         parse_duration("P999999999W")
     assert duration_text(timedelta(0)) == "P0D"
     assert instant(datetime(2026, 11, 1, 5, 30, tzinfo=timezone(hours(5.5)))) == NOV
+
+
+def test_many_instants_are_written_as_one_is():
+    values = [
+        0,
+        -1,
+        1,
+        1_500_000,
+        -62_135_596_800_000_000,
+        253_402_300_799_999_999,
+        *range(0, 40_000_000_000_000, 999_999_999_983),
+    ]
+    assert instant_texts(values) == [instant_text(value) for value in values]
+    assert instant_texts(values[:3]) == [instant_text(value) for value in values[:3]]

@@ -195,7 +195,9 @@ def test_what_does_not_fit_together_is_refused():
 def test_threads_ask_one_history_at_once():
     history = CustomerHistory(Customer("c1", {"age": 30}), objects(rows(400)))
     times = [AS_OF - timedelta(days=k % 7) for k in range(400)]
-    want = [SEGMENT.one(Customer("c1", {"age": 30}), objects(rows(400)), as_of=time).to_dict() for time in times[:7]]
+    often = event("purchase").most_frequent("sku", within=days(300)) == "a"
+    many = Segment("m", SEGMENT.rule & often & (event("purchase").count_distinct("n", within=days(300)) > 140))
+    want = [many.one(Customer("c1", {"age": 30}), objects(rows(400)), as_of=time).to_dict() for time in times[:7]]
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda time: SEGMENT.one(history, as_of=time).to_dict(), times))
+        found = list(pool.map(lambda time: many.one(history, as_of=time).to_dict(), times))
     assert all(one == want[k % 7] for k, one in enumerate(found))

@@ -362,3 +362,49 @@ def test_the_next_change_of_band_is_the_first(score, rows, ages, samples):
         if moment < end:
             found = one_of(score, own, ages, 0, as_of=moment)
             assert (found.band, found.grade) == answer
+
+
+def turns(points, decay, age, until):
+    """Return every age after another, up to a last one, at which points after decay are another thousandth."""
+    found, now = [], round(points * 1000 * decay.factor(age))
+    while (last := round(points * 1000 * decay.factor(until))) != now:
+        low, high = age, until
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if round(points * 1000 * decay.factor(middle)) == now else (low, middle)
+        found.append(high)
+        age, now = high, round(points * 1000 * decay.factor(high))
+        assert abs(now) >= abs(last)
+    return found
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(KINDS[:2]), st.integers(0, 3_000)), min_size=1, max_size=5),
+    st.sampled_from([half_life(days(2)), half_life(timedelta(hours=7)), linear_decay(days(3)), linear_decay(days(9))]),
+    st.sampled_from([half_life(days(2)), linear_decay(days(5)), step_decay({days(1): 0.5, days(4): 0.0})]),
+    st.sampled_from([0.02, 0.05, 0.1]),
+    st.sampled_from([0.03, -0.02, -0.05]),
+    st.sampled_from([None, 0.06]),
+)
+@settings(max_examples=60)
+def test_the_next_change_of_band_is_the_one_that_a_slow_search_finds(given_rows, first, second, one, other, cap):
+    """Of few events with few points every instant at which any of them loses a thousandth is tried in turn."""
+    decays, worth = dict(zip(KINDS, (first, second), strict=False)), dict(zip(KINDS, (one, other), strict=False))
+    score = LeadScore(
+        name="slow", bands={"c": 0.1, "b": 0.05, "a": 0.012, "z": -0.01},
+        rules=[Rule(kind, each=event(kind), points=worth[kind], decay=decays[kind], cap=cap) for kind in KINDS[:2]],
+    )  # fmt: skip
+    events = [Event(0, kind, AS_OF - timedelta(minutes=ago)) for kind, ago in given_rows]
+    now = score.one(None, events, as_of=AS_OF)
+    last = days(60) // US
+    times = {
+        happened.time + age * US
+        for happened in events
+        for age in turns(worth[happened.type], decays[happened.type], (AS_OF - happened.time) // US, last)
+    }
+    want = next((t for t in sorted(times) if t > AS_OF and score.one(None, events, as_of=t).band != now.band), None)
+    assert now.next_band_change == want
+    changed = next(
+        (t for t in sorted(times) if t > AS_OF and score.one(None, events, as_of=t).total != now.total), None
+    )
+    assert now.next_change == changed

@@ -1,14 +1,15 @@
 """Laws of RFM: against a slow reading of the definition, and under shuffles, shards, scale and time travel."""
 
+import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relmark import CustomerBase
+from relmark import CustomerBase, CustomerTable, Event, EventLog
 from relmark.segmentation import Rfm, RfmGrid, RfmModel, migration
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -118,3 +119,43 @@ def test_migration_loses_nobody(rows, more):
     assert change.stayed + change.moved == change.counts.sum()
     assert round(change.value_before.sum() + change.left_value.sum() - before.revenue.sum(), 6) == 0
     assert round(change.value_after.sum() + change.entered_value.sum() - after.revenue.sum(), 6) == 0
+
+
+@given(seed=st.integers(0, 2**40))
+@settings(max_examples=40, deadline=None)
+def test_scores_are_those_of_what_they_need(seed):
+    rng = random.Random(seed)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    events = [
+        Event(rng.choice("abcd"), rng.choice(["purchase", "visit"]), start + timedelta(hours=rng.randint(0, 9_000)),
+              rng.choice([5.0, 20.0, -5.0]), {"order": rng.choice("xyz"), "item": "i", "page": "p", "quantity": 1})
+        for _ in range(40)
+    ]  # fmt: skip
+    events.append(
+        Event(
+            "a", "purchase", start + timedelta(days=400), 3.0, {"order": "x", "item": "i", "page": "p", "quantity": 1}
+        )
+    )
+    model = Rfm(bins=5)
+    needs = model.needs()
+    kept = [
+        Event(
+            one.customer_id,
+            one.type,
+            one.time,
+            one.value,
+            {n: one.properties[n] for n in needs.properties_of(one.type)},
+        )
+        for one in needs.keep(events, "2027-03-01")
+    ]
+    within = rng.choice([None, timedelta(days=100)])
+    found = []
+    for some in (events, kept):
+        base = CustomerBase(
+            customers=CustomerTable.from_columns(customer_id=list("abcd")), events=EventLog.from_events(some)
+        )
+        fitted = model.fit(base, as_of="2027-03-01", within=within)
+        assert fitted.needs() == needs
+        scores = fitted.score(base, as_of="2027-03-01")
+        found.append((scores.customer_id.tolist(), scores.r.tolist(), scores.f.tolist(), scores.m.tolist()))
+    assert found[0] == found[1]

@@ -7,6 +7,7 @@ integer of days since 1970 in a named time zone. relmark never reads a clock: `a
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias
@@ -37,6 +38,7 @@ __all__ = [
     "hours",
     "instant",
     "instant_text",
+    "instant_texts",
     "instants",
     "local_days",
     "local_instants",
@@ -59,6 +61,7 @@ _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _US
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _US
 _NAT = np.iinfo(np.int64).min
 _NOON = DAY // 2
+_FEW = 16  # below so many, one after the other is faster
 _CALENDAR = frozenset({"Y", "M", "W", "D"})
 
 
@@ -256,6 +259,20 @@ def _has_no_zone(value: Any) -> bool:
 def instant_text(value: int) -> str:
     """Return an instant as ISO 8601 in UTC: '2026-11-01T00:00:00Z'."""
     return (_EPOCH + timedelta(microseconds=int(value))).isoformat().replace("+00:00", "Z")
+
+
+def instant_texts(values: Sequence[int]) -> list[str]:
+    """Return many instants as `instant_text` does, in one pass.
+
+    Examples
+    --------
+    >>> instant_texts([0, 1_500_000])
+    ['1970-01-01T00:00:00Z', '1970-01-01T00:00:01.500000Z']
+    """
+    if len(values) < _FEW:
+        return [instant_text(value) for value in values]
+    texts = np.datetime_as_string(np.array(values, dtype=np.int64).view("M8[us]"), unit="us", timezone="UTC")
+    return [text.replace(".000000Z", "Z") for text in texts.tolist()]
 
 
 def aware(value: int, tz: str = "UTC") -> datetime:

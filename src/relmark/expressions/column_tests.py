@@ -44,6 +44,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
     "ge": operator.ge,
 }
+_BELOW = {"lt": "le", "le": "le", "gt": "gt", "ge": "gt"}  # what a bound asks of floats that lie just below it
 
 
 def constant(value: LiteralValue, n: int) -> Column:
@@ -94,7 +95,7 @@ def compare(op: str, left: Column, right: Column | LiteralValue, tz: str) -> Tru
     test = _OPERATORS[op]
     match left.kind:
         case "number":
-            return Truth.of(test(left.data, _bound_for(left.data, right)), missing)  # type: ignore[arg-type]
+            return Truth.of(_number_against(op, left.data, right), missing)  # type: ignore[arg-type]
         case "boolean":
             return Truth.of(test(left.data, int(right)), missing)  # type: ignore[arg-type]
         case "text":
@@ -106,11 +107,34 @@ def compare(op: str, left: Column, right: Column | LiteralValue, tz: str) -> Tru
     return _all_unknown(len(left))
 
 
-def _bound_for(data: npt.NDArray[Any], bound: float) -> int | np.float64:
-    """Return a bound that compares as in float64: a whole one below 2**53 does so without a float copy of integers."""
-    if data.dtype.kind != "f" and abs(bound) < _EXACT and bound == int(bound):
-        return int(bound)
-    return np.float64(bound)
+def _number_against(op: str, data: npt.NDArray[Any], bound: float) -> BoolArray:
+    """Compare numbers with a plain one exactly: integers as integers, floats beside a bound that no float is.
+
+    Integers take no float copy on the way.
+    """
+    found: BoolArray
+    if data.dtype.kind != "f":
+        found = _OPERATORS[op](data, int(bound) if bound == int(bound) else np.float64(bound))
+        return found
+    near = float(bound)
+    if near != bound:  # a whole number beyond 2**53 that no float is
+        if op in {"eq", "ne"}:
+            return np.full(len(data), op == "ne")
+        op = {"lt": "lt", "le": "lt", "gt": "ge", "ge": "ge"}[op] if near > bound else _BELOW[op]
+    found = _OPERATORS[op](data, np.float64(near))
+    return np.asarray(found)
+
+
+def _compare_numbers(op: str, left: npt.NDArray[Any], right: npt.NDArray[Any]) -> BoolArray:
+    """Compare numbers exactly: a whole one beyond 2**53 with a float by itself, since a float copy would be rounded."""
+    test = _OPERATORS[op]
+    found: BoolArray = test(left, right)
+    if (left.dtype.kind == "f") is not (right.dtype.kind == "f"):
+        whole = right if left.dtype.kind == "f" else left
+        rows = np.flatnonzero((whole > _EXACT) | (whole < -_EXACT))
+        if len(rows):
+            found[rows] = [test(a, b) for a, b in zip(left[rows].tolist(), right[rows].tolist(), strict=True)]
+    return found
 
 
 def _text_against(op: str, left: Column, word: str) -> BoolArray:
@@ -135,7 +159,7 @@ def _compare_columns(op: str, left: Column, right: Column, tz: str) -> Truth:
     missing = None if not gone else gone[0] if len(gone) == 1 else gone[0] | gone[1]
     test = _OPERATORS[op]
     if left.kind == "number":
-        return Truth.of(test(left.numbers(), right.numbers()), missing)
+        return Truth.of(_compare_numbers(op, left.data, right.data), missing)
     if left.kind == "boolean":
         return Truth.of(test(left.data, right.data), missing)
     if left.kind == "text":
@@ -175,7 +199,8 @@ def is_in(column: Column, values: tuple[LiteralValue, ...], tz: str) -> Truth:
     missing = is_missing(column)
     match column.kind:
         case "number":
-            return Truth.of(np.isin(column.numbers(), np.array(values, dtype=np.float64)), missing)
+            numbers = [value for value in values if _is_one_of(column.data, value)]  # type: ignore[arg-type]
+            return Truth.of(np.isin(column.data, np.array(numbers, dtype=column.data.dtype)), missing)
         case "boolean":
             return Truth.of(np.isin(column.data, np.array(values, dtype=np.int8)), missing)
         case "text":
@@ -193,6 +218,14 @@ def is_in(column: Column, values: tuple[LiteralValue, ...], tz: str) -> Truth:
             moments = np.array([_moment(value, tz) for value in values], dtype=np.int64)
             return Truth.of(np.isin(instants_of(column, tz), moments), missing)
     return _all_unknown(len(column))
+
+
+def _is_one_of(data: npt.NDArray[Any], value: float) -> bool:
+    """Return whether a column of a type of numbers could hold a number."""
+    if data.dtype.kind == "f":
+        return float(value) == value
+    kind = np.iinfo(data.dtype)
+    return value == int(value) and kind.min <= value <= kind.max
 
 
 def is_empty(column: Column) -> Truth:

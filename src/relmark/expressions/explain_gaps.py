@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from bisect import bisect_right
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -12,6 +14,7 @@ from relmark.core.time import DAY
 from relmark.expressions import nodes
 from relmark.expressions.explain_parts import Gap
 from relmark.expressions.lengths import known_time, length
+from relmark.expressions.next_change import horizon
 from relmark.expressions.operators import Expression
 from relmark.expressions.scalar import Person, Program
 from relmark.expressions.scalar_events import chains_of, held_periods, shared_value, span, stage_found, times_by_value
@@ -21,6 +24,8 @@ __all__ = ["gap_of", "label_of", "periods_held"]
 
 _FLIPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
+_REACHED = {"eq": "eq", "lt": "le", "le": "le", "gt": "ge", "ge": "ge"}  # a bound beyond which all is enough
+_TESTS = {name: getattr(operator, name) for name in nodes.COMPARISONS}
 _COUNTED = {"count": "more_events", "active_days": "more_days", "count_distinct": "more_values"}
 
 
@@ -46,12 +51,16 @@ def _gap_of(program: Program, person: Person, node: Expression, *, wanted: bool)
                 return _next_stage(program, person, left, right.value)
             a, b = program.call(left)(person, person.as_of), program.call(right)(person, person.as_of)
             if a.__class__ is float and b.__class__ is float:
-                return _number_gap(program, person, op if wanted else _OPPOSITE[op], left, a, b)
+                asked = op if wanted else _OPPOSITE[op]
+                return _number_gap(_Asked(program, person, node, wanted), left, a, asked, b)
         case nodes.Between(arg=arg, low=low, high=high) if wanted:
             a = program.call(arg)(person, person.as_of)
             if a.__class__ is float:
-                op, bound = ("ge", low.value) if a < low.value else ("le", high.value)  # type: ignore[operator]
-                return _number_gap(program, person, op, arg, a, float(bound))  # type: ignore[arg-type]
+                low_end, high_end = float(low.value), float(high.value)  # type: ignore[arg-type]
+                if low_end > high_end:
+                    return None
+                op, bound = ("ge", low_end) if a < low_end else ("le", high_end)
+                return _number_gap(_Asked(program, person, node, wanted, (low_end, high_end)), arg, a, op, bound)
         case nodes.Aggregate(op="exists", events=events, window=window) if wanted and _open(program, person, window):
             return Gap(code="more_events", amount=1.0, of=label_of(events))
         case nodes.Regularly() if wanted:
@@ -66,35 +75,87 @@ def _gap_of(program: Program, person: Person, node: Expression, *, wanted: bool)
     return Gap(code="value") if now is None else None
 
 
-def _number_gap(program: Program, person: Person, op: str, arg: Expression, a: float, b: float) -> Gap | None:
-    """Return by how much a number misses a bound."""
-    up = op in {"ge", "gt"} or (op == "eq" and a < b)
-    beyond = op in {"gt", "lt"}
+class _Asked(NamedTuple):
+    """A test that does not say what it should: of whom, and what else has to be true of its number."""
+
+    program: Program
+    person: Person
+    node: Expression
+    wanted: bool
+    within: tuple[float, float] = (-math.inf, math.inf)
+
+    def fits(self, op: str, value: float, bound: float) -> bool:
+        """Return whether a number passes the test."""
+        return bool(_TESTS[op](value, bound)) and self.within[0] <= value <= self.within[1]
+
+
+def _number_gap(asked: _Asked, arg: Expression, a: float, op: str, b: float) -> Gap | None:
+    """Return by how much a number misses a bound; what it says is enough, or beyond it all is, or there is no gap."""
     if op == "ne" or isinstance(arg, nodes.Clock):
         return None
+    up = op in {"ge", "gt"} or (op == "eq" and a < b)
     if isinstance(arg, nodes.Stage):
         name = label_of(arg.steps[0])
-        return Gap(code="more_time", amount=b - a, of=name, beyond=beyond) if up else Gap(code="new_event", of=name)
-    if not isinstance(arg, nodes.Aggregate):
-        return Gap(code="more" if up else "less", amount=abs(b - a), of=arg.to_text(), beyond=beyond)
-    of = label_of(arg.events)
-    if arg.op in {"days_since_first", "days_since_last"}:
         if up:
-            return Gap(code="more_time", amount=b - a, of=of, beyond=beyond)
-        return Gap(code="new_event", of=of) if arg.op == "days_since_last" else None
-    if not up:
-        if arg.op in _COUNTED:  # whole numbers: fewer than 2 is 1 less than 2
-            return Gap(code="less", amount=a - (math.ceil(b) - 1 if beyond else math.floor(b)), of=arg.to_text())
-        return Gap(code="less", amount=a - b, of=arg.to_text(), beyond=beyond)
-    if not _open(program, person, arg.window):
-        return None
-    before = _first_to_leave(program, person, arg)
+            return Gap(code="more_time", amount=b - a, of=name, beyond=op == "gt")
+        return Gap(code="new_event", of=name)
+    if not isinstance(arg, nodes.Aggregate):
+        return Gap(code="more" if up else "less", amount=_amount(a, op, b), of=arg.to_text(), beyond=op in {"gt", "lt"})
+    if arg.op in {"days_since_first", "days_since_last"}:
+        return _gap_of_days(asked, arg, a, op, b, up=up)
     if arg.op in _COUNTED:
-        more = b - a if op != "gt" else math.floor(b) + 1 - a
-        named = arg.of if arg.op == "count_distinct" and arg.of is not None else of
-        return Gap(code=_COUNTED[arg.op], amount=float(math.ceil(more)), of=named, before=before)
-    last = before if arg.op == "sum" else None
-    return Gap(code="more", amount=b - a, of=arg.to_text(), before=last, beyond=beyond)
+        return _gap_of_count(asked, arg, a, op, b, up=up)
+    if not up:
+        return Gap(code="less", amount=_amount(a, op, b), of=arg.to_text(), beyond=op == "lt")
+    if not _open(asked.program, asked.person, arg.window):
+        return None
+    last = _first_to_leave(asked.program, asked.person, arg) if arg.op == "sum" else None
+    return Gap(code="more", amount=_amount(a, op, b), of=arg.to_text(), before=last, beyond=op == "gt")
+
+
+def _amount(a: float, op: str, b: float) -> float:
+    """Return how much a number has to grow or to shrink: a short number that is surely enough, as float64 adds."""
+    test, sign = _TESTS[_REACHED[op]], 1.0 if a < b or op in {"ge", "gt"} else -1.0
+    size = abs(b - a)
+    steps = [size]
+    for _ in range(3):
+        steps.append(math.nextafter(steps[-1], math.inf))
+    steps.append(math.nextafter(size, 0.0))
+    # Where no float64 adds up to the bound, as from 1 down to 0.1, it is what the numbers as written differ by.
+    written = float(abs(Decimal(repr(b)) - Decimal(repr(a))))
+    return next((one for one in (round(size, 6), round(size, 9), *steps) if test(a + sign * one, b)), written)
+
+
+def _gap_of_days(asked: _Asked, arg: nodes.Aggregate, a: float, op: str, b: float, *, up: bool) -> Gap | None:
+    """Return how long to wait, or that a newer event is needed: what time or an event really brings about."""
+    of, program, person = label_of(arg.events), asked.program, asked.person
+    if not up:
+        newer = arg.op == "days_since_last" and _open(program, person, arg.window) and asked.fits(op, 0.0, b)
+        return Gap(code="new_event", of=of) if newer else None
+    call, now = program.call(asked.node), int(person.as_of)
+    near = now + math.ceil((b - a) * DAY)
+    if near >= horizon(now) or not any(call(person, near + step) is asked.wanted for step in range(-1, 3)):
+        return None
+    return Gap(code="more_time", amount=b - a, of=of, beyond=op == "gt")
+
+
+def _gap_of_count(asked: _Asked, arg: nodes.Aggregate, a: float, op: str, b: float, *, up: bool) -> Gap | None:
+    """Return how many more or fewer there have to be: whole numbers, and not below none."""
+    if op == "eq":
+        target = b
+    elif up:
+        target = float(math.ceil(b) if op == "ge" else math.floor(b) + 1)
+    else:
+        target = float(math.floor(b) if op == "le" else math.ceil(b) - 1)
+    if target < 0 or target != math.floor(target) or not asked.fits(op, target, b):
+        return None
+    if not up:
+        return Gap(code="less", amount=a - target, of=arg.to_text())
+    if not _open(asked.program, asked.person, arg.window):
+        return None
+    named = arg.of if arg.op == "count_distinct" and arg.of is not None else label_of(arg.events)
+    before = _first_to_leave(asked.program, asked.person, arg)
+    return Gap(code=_COUNTED[arg.op], amount=target - a, of=named, before=before)
 
 
 def _open(program: Program, person: Person, window: Window) -> bool:
@@ -103,8 +164,8 @@ def _open(program: Program, person: Person, window: Window) -> bool:
         return False
     if window.during is not None and window.during.offset:
         return False
-    last = window.last(program.tz)
-    return last is None or last > person.as_of
+    first, last = window.first(program.tz), window.last(program.tz)
+    return (first is None or first <= person.as_of) and (last is None or last > person.as_of)
 
 
 def _first_to_leave(program: Program, person: Person, arg: nodes.Aggregate) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ def happened_words(event: Happened) -> str:
 def gap_words(gap: Gap) -> str:
     """Return what is missing in words."""
     before = "" if gap.before is None else f" before {when(gap.before, gap._tz)}"  # noqa: SLF001
-    amount = "" if gap.amount is None else _value(round(gap.amount, 6))
+    amount = "" if gap.amount is None else _exactly(gap.amount)
     match gap.code:
         case "more_events":
             types, _, where = gap.of.partition(" where ")
@@ -100,12 +101,26 @@ def gap_words(gap: Gap) -> str:
     return f"needs {'more than ' if gap.beyond else ''}{amount} {gap.code}{before}"
 
 
+def _exactly(amount: float) -> str:
+    """Return a number in full: what is rounded down would not be enough."""
+    text = f"{amount:,.6f}".rstrip("0").rstrip(".")
+    return text if float(text.replace(",", "")) == amount else repr(amount)
+
+
 def _span(length: timedelta) -> str:
+    """Return a length of time in words, rounded up so that it is enough."""
     days = length / timedelta(days=1)
     if days >= 1:
-        return f"{days:.4g} day{'' if days == 1 else 's'}"
+        return f"{_up(days, 4)} day{'' if days == 1 else 's'}"
     hours = length / timedelta(hours=1)
-    return f"{hours:.3g} hours" if hours >= 1 else f"{length / timedelta(minutes=1):.3g} minutes"
+    return f"{_up(hours, 3)} hours" if hours >= 1 else f"{_up(length / timedelta(minutes=1), 3)} minutes"
+
+
+def _up(value: float, digits: int) -> str:
+    """Return a number above 0 with so many digits that count, rounded up."""
+    whole = len(str(int(value)))
+    scale = 10 ** max(digits - whole, 0)
+    return f"{math.ceil(round(value * scale, 6)) / scale:.{max(digits, whole) + 1}g}"
 
 
 def change_words(change: Change) -> str:

@@ -7,8 +7,10 @@ not look for again.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
+from threading import get_ident
 from typing import Any, Self
 
 import attrs
@@ -113,8 +115,8 @@ class CustomerHistory:
     def from_rows(
         cls,
         schema: Schema,
-        row: Mapping[str, Any] | None,
-        rows: Iterable[Mapping[str, Any]],
+        row: Mapping[str, object] | None,
+        rows: Iterable[Mapping[str, object]],
         *,
         columns: Mapping[str, str] | None = None,
         tz: str | None = None,
@@ -161,6 +163,7 @@ class CustomerHistory:
         who, attributes = read_customer(schema, row, names, faults)
         who, events = read_rows(schema, rows, names, who, faults)
         if faults:
+            faults.sort(key=_place_of)
             more = f" And {len(faults) - _SHOWN:,} more." if len(faults) > _SHOWN else ""
             raise InputError(f"{' '.join(faults[:_SHOWN])}{more}", code="wrong_type")
         return cls._of(who, attributes, tz, events)
@@ -230,7 +233,7 @@ class CustomerHistory:
         """Return the customer as of a time: the same one for all questions of one time."""
         zone = self.zone(tz)
         at = point_in_time(as_of, zone)
-        key = (at, at.__class__, zone)
+        key = (at, at.__class__, zone, get_ident())  # what was found in a person is moved on: each thread has its own
         for known, person in self._last:
             if known == key:
                 return person
@@ -258,6 +261,12 @@ class CustomerHistory:
 
 _SHOWN = 20  # faults that a message names in full
 _COLUMNS = ("customer_id", "type", "time", "value", "properties")
+
+
+def _place_of(fault: str) -> int:
+    """Return the row of a fault, -1 for the customer."""
+    place = re.match(r"rows\[(\d+)\]", fault)
+    return int(place[1]) if place else -1
 
 
 def _column_names(columns: Mapping[str, str] | None) -> dict[str, str]:

@@ -207,34 +207,25 @@ def read_rows(
             argument="rows",
             code="wrong_type",
         )
-    given = [_mapping(f"rows[{k}]", row, faults) for k, row in enumerate(rows)]
-    if faults and any(not row for row in given):
-        return who, {}
-    who = _owner(given, names["customer_id"], who, faults)
-    column = names["type"]
-    types = [row.get(column) for row in given]
-    found: dict[str, Events] = {}
-    try:
-        known = dict.fromkeys(types)
-    except TypeError:  # something that cannot be a name
-        known = {name if isinstance(name, str) else None: None for name in types}
-    if not known.keys() <= schema.events.keys():
-        for k, name in enumerate(types):
-            if not isinstance(name, str) or name not in schema.events:
-                hint = did_you_mean(name, schema.events) if isinstance(name, str) else ""
-                faults.append(f"rows[{k}].{column} is {shown(name)}: the schema has no such event type.{hint}")
-    for name in known:
-        if isinstance(name, str) and name in schema.events:
-            places = range(len(types)) if len(known) == 1 else [k for k, one in enumerate(types) if one == name]
-            own = given if len(known) == 1 else [given[k] for k in places]
-            found[name] = _events(name, schema.events[name], own, places, names, faults)
-    return who, found
+    given: list[Mapping[str, Any]] = list(rows)
+    if set(map(type, given)) - {dict}:
+        given = [_mapping(f"rows[{k}]", row, faults) for k, row in enumerate(given)]
+        if faults and not all(given):
+            return who, {}
+    who = _owner([row.get(names["customer_id"], who) for row in given], names["customer_id"], who, faults)
+    read = _Rows(given, names, faults)
+    places: dict[str, list[int]] = {}
+    for k, name in enumerate(read.types(schema)):
+        if name is not None:
+            places.setdefault(name, []).append(k)
+    return who, {name: read.events(name, schema.events[name], own) for name, own in places.items()}
 
 
-def _owner(rows: list[Mapping[str, Any]], column: str, who: int | str | None, faults: list[str]) -> int | str | None:
+def _owner(ids: list[Any], column: str, who: int | str | None, faults: list[str]) -> int | str | None:
     """Return whose events rows are: each says the same, or nothing."""
-    for k, row in enumerate(rows):
-        one = row.get(column, who)
+    if ids.count(who) == len(ids) and set(map(type, ids)) <= {type(who)}:
+        return who
+    for k, one in enumerate(ids):
         if one != who or one.__class__ is not who.__class__:
             if who is None:
                 who = _id(f"rows[{k}].{column}", one, faults)
@@ -243,41 +234,59 @@ def _owner(rows: list[Mapping[str, Any]], column: str, who: int | str | None, fa
     return who
 
 
-def _events(
-    type: str,
-    kinds: Mapping[str, str],
-    rows: list[Mapping[str, Any]],
-    places: Any,
-    names: Mapping[str, str],
-    faults: list[str],
-) -> Events:
-    """Return the events of one type."""
-    times = _times([row.get(names["time"]) for row in rows], partial(_of_row, places, names["time"]), faults)
-    column = names["value"]
-    values = _read("number", [row.get(column) for row in rows], partial(_of_row, places, column), faults)
-    nested = _nested(rows, names["properties"], places, faults)
-    columns = []
-    for name, kind in kinds.items():
+class _Rows:
+    """Rows of events, with what every event has read as whole columns."""
+
+    def __init__(self, rows: list[Mapping[str, Any]], names: Mapping[str, str], faults: list[str]) -> None:
+        self._rows, self._names, self._faults = rows, names, faults
+        every = range(len(rows))
+        time, value = names["time"], names["value"]
+        self._times = _times([row.get(time) for row in rows], partial(_of_row, every, time), faults)
+        values = _read("number", [row.get(value) for row in rows], partial(_of_row, every, value), faults)
+        self._values = [None if one != one else one for one in values]  # noqa: PLR0124  (NaN)
+        self._nested = _nested(rows, names["properties"], faults)
+
+    def types(self, schema: Schema) -> list[str | None]:
+        """Return the type of each row, None where the schema has no such type."""
+        column = self._names["type"]
+        found = [row.get(column) for row in self._rows]
+        try:
+            known = set(found) <= schema.events.keys()
+        except TypeError:  # something that cannot be a name
+            known = False
+        if known:
+            return found
+        for k, name in enumerate(found):
+            if not isinstance(name, str) or name not in schema.events:
+                hint = did_you_mean(name, schema.events) if isinstance(name, str) else ""
+                place = f"rows[{k}].{column}"
+                self._faults.append(f"{place} is {shown(name)}: the schema has no such event type.{hint}")
+                found[k] = None
+        return found
+
+    def events(self, type: str, kinds: Mapping[str, str], places: list[int]) -> Events:
+        """Return the events of one type in the order of time, those at these places."""
+        times = [self._times[k] for k in places]
+        if times != sorted(times):
+            places = sorted(places, key=self._times.__getitem__)
+            times = [self._times[k] for k in places]
+        keys = tuple(kinds)
+        columns = [
+            _read(kind, self._column(name, places), partial(_of_row, places, name), self._faults)
+            for name, kind in kinds.items()
+        ]
+        each = zip(*columns, strict=True) if columns else [()] * len(places)
+        values = self._values
+        return times, [Row(type, values[k], dict(zip(keys, one))) for k, one in zip(places, each, strict=True)]  # noqa: B905
+
+    def _column(self, name: str, places: list[int]) -> list[Any]:
+        rows, nested = self._rows, self._nested
         if nested is None:
-            own = [row.get(name) for row in rows]
-        else:
-            own = [row[name] if name in row else inner.get(name) for row, inner in zip(rows, nested, strict=True)]
-        columns.append(_read(kind, own, partial(_of_row, places, name), faults))
-    keys = tuple(kinds)
-    each = zip(*columns, strict=True) if columns else [()] * len(rows)
-    made = [
-        Row(type, value if value == value else None, dict(zip(keys, one, strict=True)))  # noqa: PLR0124  (NaN)
-        for value, one in zip(values, each, strict=True)
-    ]
-    if times != sorted(times):
-        order = sorted(range(len(times)), key=times.__getitem__)
-        times, made = [times[k] for k in order], [made[k] for k in order]
-    return times, made
+            return [rows[k].get(name) for k in places]
+        return [rows[k][name] if name in rows[k] else nested[k].get(name) for k in places]
 
 
-def _nested(
-    rows: list[Mapping[str, Any]], column: str, places: Any, faults: list[str]
-) -> list[Mapping[str, Any]] | None:
+def _nested(rows: list[Mapping[str, Any]], column: str, faults: list[str]) -> list[Mapping[str, Any]] | None:
     """Return the properties that stand in a mapping of their own, None where no row has one."""
     given = [row.get(column) for row in rows]
     if given.count(None) == len(given):
@@ -285,7 +294,7 @@ def _nested(
     found: list[Mapping[str, Any]] = []
     for k, one in enumerate(given):
         if one is not None and not isinstance(one, Mapping):
-            faults.append(f"rows[{places[k]}].{column} is {shown(one)}: a mapping of properties is needed.")
+            faults.append(f"rows[{k}].{column} is {shown(one)}: a mapping of properties is needed.")
         found.append(one if isinstance(one, Mapping) else {})
     return found
 

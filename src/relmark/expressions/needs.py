@@ -51,16 +51,24 @@ _FIRST = -62_135_596_800_000_000  # the beginning of year 1, before which nothin
 _FAR = 146_097 * DAY
 
 
-def _names(values: Iterable[Any]) -> tuple[str, ...]:
+def _names(what: str, values: Iterable[Any]) -> tuple[str, ...]:
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise InputError(f"names are {shown(values)}: a list of texts is needed.", argument="names", code="wrong_type")
+        raise InputError(f"{what} is {shown(values)}: a list of names is needed.", argument=what, code="wrong_type")
     given = tuple(values)
     for name in given:
         if not isinstance(name, str) or not name:
             raise InputError(
-                f"names have {shown(name)}: texts that are not empty are needed.", argument="names", code="wrong_type"
+                f"{what} has {shown(name)}: names are texts that are not empty.", argument=what, code="wrong_type"
             )
     return tuple(sorted(set(given)))
+
+
+def _read_fields(values: Iterable[Any]) -> tuple[str, ...]:
+    return _names("fields", values)
+
+
+def _read_any(values: Iterable[Any]) -> tuple[str, ...]:
+    return _names("any_properties", values)
 
 
 def _read_events(events: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
@@ -70,7 +78,7 @@ def _read_events(events: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ..
             argument="events",
             code="wrong_type",
         )
-    return {name: _names(events[name]) for name in _names(events)}
+    return {name: _names(f"events[{name!r}]", events[name]) for name in _names("events", events)}
 
 
 def _check_horizon(name: str, value: Any) -> None:
@@ -123,11 +131,11 @@ class Needs(Definition):
 
     kind: ClassVar[str] = "needs"
 
-    fields: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    fields: tuple[str, ...] = attrs.field(default=(), converter=_read_fields)
     events: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, converter=_read_events, hash=False)
     horizon: timedelta | None = _NONE
     any_event: bool = attrs.field(default=False, converter=bool)
-    any_properties: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    any_properties: tuple[str, ...] = attrs.field(default=(), converter=_read_any)
     horizons: Mapping[str, timedelta] = attrs.field(factory=dict, hash=False)
     any_horizon: timedelta | None = attrs.field(default=attrs.Factory(lambda self: self.horizon, takes_self=True))
 
@@ -160,7 +168,7 @@ class Needs(Definition):
         events = dict(self.events)
         if self.any_event:
             own = {name: _longest((value, self.any_horizon)) for name, value in own.items()}
-            events = {name: _names((*known, *self.any_properties)) for name, known in events.items()}
+            events = {name: _read_any((*known, *self.any_properties)) for name, known in events.items()}
         every = [*own.values(), *([self.any_horizon] if self.any_event else [])]
         horizon = _longest(every) if every else _NONE
         object.__setattr__(self, "events", events)
@@ -245,7 +253,9 @@ class Needs(Definition):
     def keep(self, events: CustomerHistory, as_of: Instant, *, tz: str | None = None) -> CustomerHistory: ...
     @overload
     def keep(self, events: Sequence[AnyEvent], as_of: Instant, *, tz: str | None = None) -> list[AnyEvent]: ...
-    def keep(self, events: Any, as_of: Instant, *, tz: str | None = None) -> Any:
+    def keep(
+        self, events: EventLog | CustomerHistory | Sequence[AnyEvent], as_of: Instant, *, tz: str | None = None
+    ) -> EventLog | CustomerHistory | list[AnyEvent]:
         """Return the events that count as of a time or any later one: what nothing can see any more is left out.
 
         Parameters
@@ -290,11 +300,11 @@ class Needs(Definition):
             plain.append(one.to_event())
         zone = tz or "UTC"
         edges = self.edges({one.type for one in plain}, point_in_time(as_of, zone), zone)
+        firsts = {name: None if first is None or first <= _FIRST else aware(first) for name, first in edges.items()}
         return [
             one
             for one, event in zip(given, plain, strict=True)
-            if event.type in edges
-            and ((first := edges[event.type]) is None or point_in_time(event.time, "UTC") >= first)
+            if event.type in firsts and ((first := firsts[event.type]) is None or event.time >= first)
         ]
 
     def edges(self, types: Iterable[str], at: int, tz: str) -> dict[str, int | None]:

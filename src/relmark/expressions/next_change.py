@@ -177,7 +177,7 @@ class Changes:
         if known is None:
             read = prop(nodes.Prop(of))
             values = (read(row, 0) for row in find(who)[1])
-            known = all(value is None or (value.__class__ is float and value >= 0.0) for value in values)
+            known = all(value is None or (value.__class__ in {float, int} and value >= 0) for value in values)
             who.facts[find.key, of] = known
         return known
 

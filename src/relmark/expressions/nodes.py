@@ -184,11 +184,11 @@ class Clock(Expression):
 class Compare(Expression):
     """``left op right``, op one of eq, ne, lt, le, gt, ge; unknown where either is unknown (ne too).
 
-    Both sides have one kind, and a date compared with an instant stands for its midnight. Numbers compare as float64,
-    text by code points, as it is: nothing is trimmed, folded or composed, here or where data come in, so that numpy,
-    one person and every engine agree (an accent typed as a sign of its own is another text: bring columns to Unicode
-    NFC before). Booleans for eq and ne alone; tags never. A plain value alone stands on the right, as Python
-    itself turns ``18 <= x`` into ``x >= 18``.
+    Both sides have one kind, and a date compared with an instant stands for its midnight. Numbers compare exactly, and
+    so do whole ones beyond 2**53, but engines compare in float64; text compares by code points, as it is: nothing is
+    trimmed, folded or composed, here or where data come in, so that numpy, one person and every engine agree (an accent
+    typed as a sign of its own is another text: bring columns to Unicode NFC before). Booleans for eq and ne alone; tags
+    never. A plain value alone stands on the right, as Python itself turns ``18 <= x`` into ``x >= 18``.
     """
 
     op: str

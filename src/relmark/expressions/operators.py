@@ -18,7 +18,9 @@ from relmark.expressions import nodes
 from relmark.expressions.literals import literal_kind, literal_value, moment_value, sorted_values, words
 
 if TYPE_CHECKING:
+    from relmark.core.as_of import AsOfGiven
     from relmark.core.base import CustomerBase
+    from relmark.core.columns import Column
     from relmark.core.problems import Problem
     from relmark.core.schema import Schema
     from relmark.expressions.needs import Needs
@@ -360,7 +362,7 @@ class Expression:
 
         return problems(self, schema)
 
-    def measure(self, base: CustomerBase, as_of: Any, shared: dict[Any, Any] | None = None) -> Any:
+    def measure(self, base: CustomerBase, as_of: AsOfGiven, shared: dict[Any, Any] | None = None) -> Column:
         """Return the value for each customer of a base as a `Column` aligned with base.customer_id.
 
         Parameters

@@ -23,10 +23,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from relmark.core.assignment import role_seed
+from relmark.core.documents import canonical
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.hashing import bucket_of
 from relmark.core.time import aware
 from relmark.expressions import nodes, scalar_events, scalar_values
+from relmark.expressions.kept import Kept
 from relmark.expressions.needs import Needs, needs_of
 from relmark.expressions.next_change import Changes, next_change
 from relmark.expressions.operators import Expression
@@ -34,8 +36,9 @@ from relmark.expressions.scalar_calendar import Zone
 from relmark.expressions.scalar_person import Moment, Person
 from relmark.expressions.scalar_values import Call
 from relmark.expressions.selection import Selection, Window
+from relmark.expressions.stored import written
 from relmark.expressions.tags import Tags
-from relmark.expressions.walk import check_depth
+from relmark.expressions.walk import check_depth, walk
 
 __all__ = ["EventsOf", "Person", "Program", "events_of", "program_of"]
 
@@ -46,8 +49,11 @@ _BOOLEAN = (
 )  # fmt: skip
 
 
+_KEPT: Kept[Program] = Kept(512)
+
+
 def program_of(expression: Expression, tz: str = "UTC", *, segments: Mapping[str, Expression] | None = None) -> Program:
-    """Return the program of an expression in a time zone; it is made once and kept by the expression.
+    """Return the program of an expression in a time zone; it is made once for all expressions that are written alike.
 
     Parameters
     ----------
@@ -55,18 +61,26 @@ def program_of(expression: Expression, tz: str = "UTC", *, segments: Mapping[str
     tz : str
         The zone of calendar dates, days and birthdays.
     segments : mapping of str to Expression, optional
-        What ``segment("name")`` stands for; a program with segments is not kept.
+        What ``segment("name")`` stands for.
+
+    Notes
+    -----
+    The nodes of the program are those of the expression that was compiled first.
     """
     if segments is not None:
-        return Program(expression, tz, segments)
+        for rule in (expression, *segments.values()):
+            check_depth(rule)  # before fingerprints walk it
+        key = (expression.fingerprint, tz, *((name, rule.fingerprint) for name, rule in sorted(segments.items())))
+        return _KEPT.get(key, lambda: Program(expression, tz, segments))
     try:
-        kept: dict[str, Program] = expression._programs  # noqa: SLF001  (kept as the fingerprint is)
+        own: dict[str, Program] = expression._programs  # noqa: SLF001  (kept as the fingerprint is)
     except AttributeError:
-        kept = {}
-        object.__setattr__(expression, "_programs", kept)
-    found = kept.get(tz)
+        own = {}
+        object.__setattr__(expression, "_programs", own)
+    found = own.get(tz)
     if found is None:
-        found = kept[tz] = Program(expression, tz, {})
+        check_depth(expression)  # before the fingerprint walks it
+        found = own[tz] = _KEPT.get((expression.fingerprint, tz), lambda: Program(expression, tz, {}))
     return found
 
 
@@ -110,7 +124,18 @@ class Program:
     tz : str
     """
 
-    __slots__ = ("_call", "_calls", "_changes", "_finders", "_needs", "expression", "segments", "tz", "zone")
+    __slots__ = (
+        "_by_form",
+        "_call",
+        "_calls",
+        "_changes",
+        "_finders",
+        "_needs",
+        "expression",
+        "segments",
+        "tz",
+        "zone",
+    )
 
     def __init__(self, expression: Expression, tz: str, segments: Mapping[str, Expression]) -> None:
         check_depth(expression)
@@ -121,6 +146,7 @@ class Program:
         self.segments = segments
         self._changes: Changes | None = None
         self._needs: Needs | None = None
+        self._by_form: dict[str, Expression | Selection] | None = None
         self._call = compiler.rule(expression) if isinstance(expression, _BOOLEAN) else compiler.value(expression)
         self._calls = compiler.calls
         self._finders = compiler.finders
@@ -161,15 +187,30 @@ class Program:
         return self._needs
 
     def call(self, node: Expression) -> Call:
-        """Return the closure of a node of this expression, its plain values among them."""
+        """Return the closure of a node of this expression, or of one that is written alike; of plain values too."""
         found = self._calls.get(id(node))
-        return (
-            scalar_values.literal(node) if found is None and isinstance(node, nodes.Literal) else self._calls[id(node)]
-        )
+        if found is not None:
+            return found
+        if isinstance(node, nodes.Literal):
+            return scalar_values.literal(node)
+        return self._calls[id(self._alike(node.fingerprint))]
 
     def finder(self, selection: Selection) -> scalar_events.Finder:
-        """Return what finds the events of a selection of this expression."""
-        return self._finders[id(selection)]
+        """Return what finds the events of a selection of this expression, or of one that is written alike."""
+        found = self._finders.get(id(selection))
+        return found or self._finders[id(self._alike(canonical(written(selection))))]
+
+    def _alike(self, key: str) -> Expression | Selection:
+        """Return the node or selection of this program that is written alike."""
+        if self._by_form is None:
+            trees = (self.expression, *self.segments.values())
+            self._by_form = {
+                node.fingerprint if isinstance(node, Expression) else canonical(written(node)): node
+                for tree in trees
+                for _, node in walk(tree)
+                if id(node) in self._calls or id(node) in self._finders
+            }
+        return self._by_form[key]
 
 
 def natural(value: Any) -> Any:

@@ -137,9 +137,9 @@ def aggregate(node: nodes.Aggregate, find: Finder, zone: Zone) -> Call:
     place = span(node.window, zone)
     if node.of is None:
         return _PLAIN[node.op](find, place, zone)
-    read = prop(nodes.Prop(node.of))
     figure = _FIGURES[node.op]
     numeric = node.op in {"sum", "mean", "min", "max"}
+    read = _in_float(prop(nodes.Prop(node.of))) if numeric else prop(nodes.Prop(node.of))
 
     def checked(value: Any) -> Any:
         if numeric and value is not None and value.__class__ is not float:
@@ -169,6 +169,16 @@ def aggregate(node: nodes.Aggregate, find: Finder, zone: Zone) -> Call:
                 [(checked(values[k]), times[k]) for k in range(start, stop) if values[k] is not None]
             )
         return table_of(node.op, times, values)
+
+    return call
+
+
+def _in_float(read: Call) -> Call:
+    """Return a property with whole numbers beyond 2**53 as floats, in which figures of numbers are taken."""
+
+    def call(row: Any, at: int) -> Any:
+        value = read(row, at)
+        return float(value) if value.__class__ is int else value
 
     return call
 

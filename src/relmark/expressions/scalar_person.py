@@ -1,7 +1,8 @@
 """One person as a rule sees them: an id, attributes, and events up to an instant, by type and in the order of time.
 
-Values have one Python type a kind, so that ``value.__class__`` is the kind: float (number), str, bool, date, `Moment`
-(an instant in microseconds) and Tags; None is unknown.
+Values have one Python type for each kind, so that ``value.__class__`` is the kind: float (number), str, bool, date,
+`Moment` (an instant in microseconds) and `Tags`; None is unknown. A whole number beyond 2**53 is an int, for floats do
+not tell it from its neighbors.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ __all__ = [
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 _EXACT = 2**53
+_BEYOND = 2**63
 
 
 class Moment(int):
@@ -56,6 +58,7 @@ class Moment(int):
 Value = float | str | bool | date | Moment | Tags | None
 _KINDS: dict[type, str] = {
     float: "number",
+    int: "number",  # a whole number beyond 2**53, which no float holds exactly
     str: "text",
     bool: "boolean",
     date: "date",
@@ -297,18 +300,23 @@ def plain_value(name: str, value: Any) -> Value:
     if kind is float or kind is int:
         if value != value:  # noqa: PLR0124  (NaN)
             return None
-        if kind is float and math.isinf(value):
-            raise InputError(
-                f"{name} is {value}: a finite number is needed, or None where there is none.",
-                argument=name,
-                code="not_finite",
-            )
-        try:
+        if kind is float:
+            if math.isinf(value):
+                raise InputError(
+                    f"{name} is {value}: a finite number is needed, or None where there is none.",
+                    argument=name,
+                    code="not_finite",
+                )
+            return value  # type: ignore[no-any-return]
+        if -_EXACT <= value <= _EXACT:
             return float(value)
-        except OverflowError:
-            raise InputError(
-                f"{name} is {shown(value)}: a number of float64 is needed.", argument=name, code="wrong_type"
-            ) from None
+        if -_BEYOND < value < _BEYOND:
+            return value  # type: ignore[no-any-return]  # it names something, and is exact as it is in columns
+        raise InputError(
+            f"{name} is {shown(value)}: a whole number of at most 64 bits is needed, or a float.",
+            argument=name,
+            code="wrong_value",
+        )
     if isinstance(value, np.datetime64):
         if np.isnat(value):
             return None

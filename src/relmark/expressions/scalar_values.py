@@ -53,6 +53,8 @@ __all__ = [
 
 Call = Callable[[Any, int], Any]
 _EPOCH_DAY = 719_163
+_EXACT = 2**53
+_NUMBERS = {float, int}
 _TIMES = {date, Moment}
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {name: getattr(operator, name) for name in nodes.COMPARISONS}
 _SUMS: dict[str, Callable[[float, float], float]] = {
@@ -67,8 +69,13 @@ def plain_literal(value: LiteralValue) -> Any:
     """Return a plain value of a rule as the value that closures work with."""
     kind = literal_kind(value)
     if kind == "number":
-        return float(value)  # type: ignore[arg-type]
+        return float(value) if abs(value) <= _EXACT else value  # type: ignore[arg-type]
     return Moment(instant(value)) if kind == "instant" else value  # type: ignore[arg-type]
+
+
+def _alike(kind: type | None) -> frozenset[Any]:
+    """Return the types of the values that compare with one of a type."""
+    return frozenset(_NUMBERS) if kind in _NUMBERS else frozenset({kind})
 
 
 def _refuse(node: Expression, value: Any, needed: str) -> InputError:
@@ -125,13 +132,13 @@ def literal(node: nodes.Literal) -> Call:
 def fill(node: nodes.Fill, arg: Call) -> Call:
     """Return a value, or the plain one where it is unknown."""
     instead = plain_literal(node.value.value)
-    kind = instead.__class__
+    kinds: frozenset[Any] = _alike(instead.__class__)
 
     def call(who: Any, at: int) -> Value:
         value = arg(who, at)
         if value is None:
             return instead  # type: ignore[no-any-return]
-        if value.__class__ is not kind:
+        if value.__class__ not in kinds:
             raise _refuse(node, value, f"one of kind {kind_of(instead)!r}")
         return value  # type: ignore[no-any-return]
 
@@ -148,7 +155,9 @@ def arithmetic(node: nodes.Arithmetic, left: Call, right: Call) -> Call:
         if a is None or b is None:
             return None
         if a.__class__ is not float or b.__class__ is not float:
-            raise _refuse(node, b if a.__class__ is float else a, "a number")
+            if not {a.__class__, b.__class__} <= _NUMBERS:
+                raise _refuse(node, b if a.__class__ in _NUMBERS else a, "a number")
+            a, b = float(a), float(b)
         try:
             result = combine(a, b)
         except ZeroDivisionError:
@@ -205,9 +214,11 @@ def compare(node: nodes.Compare, left: Call, right: Call, zone: Zone) -> Call:
         if a is None or b is None:
             return None
         if a.__class__ is not b.__class__:
-            if {a.__class__, b.__class__} != _TIMES:
+            kinds = {a.__class__, b.__class__}
+            if kinds == _TIMES:
+                a, b = moment_of(node, a, zone), moment_of(node, b, zone)
+            elif kinds != _NUMBERS:
                 raise _refuse(node, b, f"one of kind {kind_of(a)!r}")
-            a, b = moment_of(node, a, zone), moment_of(node, b, zone)
         elif a.__class__ is Tags or (a.__class__ is bool and node.op not in {"eq", "ne"}):
             raise _refuse(node, a, "another kind")
         return test(a, b)
@@ -222,11 +233,13 @@ def _against(node: Expression, left: Call, op: str, value: LiteralValue, zone: Z
     if kind is bool and op not in {"eq", "ne"}:
         raise InputError(f"{node!r}: booleans compare with == and != only.", argument="rule", code="wrong_type")
 
+    kinds = _alike(kind)
+
     def call(who: Any, at: int) -> bool | None:
         a = left(who, at)
         if a is None:
             return None
-        if a.__class__ is not kind:
+        if a.__class__ not in kinds:
             raise _refuse(node, a, f"one of kind {kind_of(bound)!r}")
         return test(a, bound)
 
@@ -268,12 +281,13 @@ def is_in(node: nodes.IsIn, arg: Call, zone: Zone) -> Call:
         if value.__class__ in _TIMES
     )
     kind = plain[0].__class__ if plain else None
+    kinds = _alike(kind)
 
     def call(who: Any, at: int) -> bool | None:
         value = arg(who, at)
         if value is None:
             return None
-        if value.__class__ is kind:
+        if value.__class__ in kinds:
             return value in values
         if kind is None and value.__class__ is not Tags:
             return False

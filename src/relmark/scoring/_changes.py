@@ -167,8 +167,9 @@ class Course:
         up = down = constant
         for rule, one, place in self._fading_rules:
             if place == group:
-                up += clamp(sum(points for points in one.points[1] if points > 0), None, rule.bounds[1])
-                down += clamp(sum(points for points in one.points[1] if points < 0), rule.bounds[0], None)
+                gives, takes = _by_sign(rule, one)
+                up += clamp(gives, None, rule.bounds[1])
+                down += clamp(takes, rule.bounds[0], None)
         return (high is None or up <= high) and (low is None or down >= low)
 
     @cached_property
@@ -193,7 +194,7 @@ class Course:
         mixed = len({sign for rule, one, _ in fading for sign in _signs(rule, one)}) > 1
         for rule, one, group in fading:
             branch = group if group in apart else _REST
-            if mixed and rule.period_cap is None and _unbounded(one.points[1], *rule.bounds):
+            if mixed and rule.period_cap is None and _unbounded(_by_sign(rule, one), *rule.bounds):
                 alike.setdefault((branch, rule.decay, rule.expires), []).extend(zip(one.times, one.worth, strict=True))
             else:
                 falls[branch].append(_fall(rule, one))
@@ -232,11 +233,18 @@ def _signs(rule: _Each, found: Found) -> set[bool]:
     return {one > 0 for one in worth if one}
 
 
-def _unbounded(faded: Sequence[int], low: int | None, high: int | None) -> bool:
+def _by_sign(rule: _Each, found: Found) -> tuple[int, int]:
+    """Return the points that events give after decay, and those that they take."""
+    if rule.constant is not None:  # all of one sign
+        return (found.faded, 0) if rule.constant > 0 else (0, found.faded)
+    gives = sum(points for points in found.points[1] if points > 0)
+    return gives, found.faded - gives
+
+
+def _unbounded(signs: tuple[int, int], low: int | None, high: int | None) -> bool:
     """Return whether points that only fade can never reach the bounds of their rule."""
-    return (high is None or sum(one for one in faded if one > 0) <= high) and (
-        low is None or sum(one for one in faded if one < 0) >= low
-    )
+    gives, takes = signs
+    return (high is None or gives <= high) and (low is None or takes >= low)
 
 
 def _inside(flow: Flow, moment: int, watched: _Watched) -> bool:

@@ -16,6 +16,7 @@ __all__ = ["Branch", "Flow"]
 
 _BUDGET = 150_000  # events looked at in one search, and a hundred times all of them: some tenths of a second
 _STRETCH = 20  # what a stretch costs, in events
+_TURNS = 10  # changes of single events that are cheaper to find than to halve around
 _HOUR = 3_600_000_000
 
 
@@ -47,6 +48,20 @@ def _narrowed(one: _Moving) -> _Moving:
         if moving is not None:
             kept.append((moving, a, b))
     return _Moving(base, [live for live, _, _ in kept], [a for _, a, _ in kept], [b for _, _, b in kept])
+
+
+def _few(moving: list[_Moving]) -> bool:
+    """Return whether so few events change by so little in a stretch that each change is found by itself."""
+    events = steps = 0
+    for one in moving:
+        for live, first, last in zip(one.lives, one.at_low, one.at_high, strict=True):
+            if not isinstance(live.times, list):
+                return False
+            events += len(live.times)
+            if events > _TURNS:
+                return False
+            steps += sum(abs(a - b) for a, b in zip(first, last, strict=True))
+    return steps <= _TURNS
 
 
 class _Spent(Exception):  # noqa: N818  (no error: the search has done enough)
@@ -239,6 +254,11 @@ class Flow:
                 if not low <= self._at_end(moving) < high:
                     return last
                 continue
+            if _few(moving):
+                found = self._stepwise(moving, first, last, low, high)
+                if found is not None:
+                    return found
+                continue
             middle = (first + last) // 2
             left, right = [], []
             for one in moving:
@@ -246,6 +266,29 @@ class Flow:
                 left.append(_narrowed(one._replace(at_high=at)))
                 right.append(_narrowed(one._replace(at_low=at)))
             stack += [(middle, last, right), (first, middle, left)]
+        return None
+
+    def _stepwise(self, moving: list[_Moving], start: int, end: int, low: float, high: float) -> int | None:
+        """Return the first instant in (start, end] outside of a range, by going from change to change of few events."""
+        sums = [
+            fall.total(one.base, ()) if fall.n_periods else one.base + sum(map(sum, one.at_low))
+            for fall, one in zip(self.falls, moving, strict=True)
+        ]
+        turns = [
+            (moment, k, step)
+            for k, (fall, one) in enumerate(zip(self.falls, moving, strict=True))
+            for live in one.lives
+            for time, worth in zip(live.times, live.worth, strict=True)
+            for moment, step in fall.turns(time, worth, start, end)
+        ]
+        turns.sort()
+        for place, (moment, k, step) in enumerate(turns):
+            sums[k] += step
+            if place + 1 < len(turns) and turns[place + 1][0] == moment:
+                continue
+            bounded = (clamp(own, fall.low, fall.high) for own, fall in zip(sums, self.falls, strict=True))
+            if not low <= self._added(bounded) < high:
+                return moment
         return None
 
     def _bound(self, moving: list[_Moving], *, least: bool) -> float:

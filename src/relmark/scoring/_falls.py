@@ -25,6 +25,8 @@ __all__ = ["MANY", "Fall", "Live", "Numbers", "clamp", "without_opposites"]
 MANY = 24
 """From how many events on numpy is faster than a loop."""
 
+_REMEMBERED = 256  # instants of which a stream remembers its sum
+_ENDS = 16  # instants of which a fall with caps of periods remembers the points of all events
 _SLACK = 1e-9  # of the rounding of sums in float64, as a part of the largest number in them
 
 Numbers = list[int] | FloatArray
@@ -40,7 +42,7 @@ def clamp(value: Any, low: int | None, high: int | None) -> Any:
 class _Stream:
     """Events of one sign in the order of time, with prefix sums of their points by decay."""
 
-    __slots__ = ("_alive", "_at", "_decay", "_size", "_sums", "live", "n", "times")
+    __slots__ = ("_alive", "_at", "_decay", "_known", "_size", "_sums", "live", "n", "times")
 
     def __init__(self, times: Sequence[int], live: Live | None, decay: Decay | None, expires: int | None) -> None:
         self.n = len(times)
@@ -52,6 +54,7 @@ class _Stream:
         self._decay = decay
         self._size = float(decay.micros) if isinstance(decay, (HalfLife, LinearDecay)) else 1.0
         self._sums: list[FloatArray] | None = None
+        self._known: dict[int, tuple[float, float]] = {}
 
     def _prefix(self) -> list[FloatArray]:
         if self._sums is None:
@@ -69,7 +72,18 @@ class _Stream:
         return self._sums
 
     def rough(self, moment: int) -> tuple[float, float]:
-        """Return the points at an instant without rounding, and how far from them the rounded ones can be."""
+        """Return the points at an instant without rounding, and how far from them the rounded ones can be.
+
+        Stretches that are halved meet at instants that have been asked for already.
+        """
+        known = self._known.get(moment)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[moment] = self._rough(moment)
+        return known
+
+    def _rough(self, moment: int) -> tuple[float, float]:
         first = 0 if self._alive is None else bisect_right(self.times, moment - self._alive)
         if first == self.n:
             return 0.0, 0.0
@@ -114,7 +128,7 @@ class Fall:
         The times as an array, where there is one.
     """
 
-    __slots__ = ("cap", "decay", "expires", "high", "live", "low", "n_periods", "negative", "positive")
+    __slots__ = ("_known", "cap", "decay", "expires", "high", "live", "low", "n_periods", "negative", "positive")
 
     def __init__(
         self,
@@ -137,6 +151,7 @@ class Fall:
             place = {period: k for k, period in enumerate(dict.fromkeys(periods))}
             numbers, self.n_periods = [place[period] for period in periods], len(place)
         self.live: list[Live] = []
+        self._known: dict[int, list[Numbers]] = {}
         all_times = np.array(times, dtype=np.int64) if stamps is None else stamps
         all_worth = np.full(len(times), worth) if isinstance(worth, float) else np.array(worth, dtype=np.float64)
         all_numbers = None if numbers is None else np.array(numbers)
@@ -175,6 +190,27 @@ class Fall:
             many[ages >= self.expires] = 0.0
         return many
 
+    def turns(self, time: int, worth: float, start: int, end: int) -> list[tuple[int, int]]:
+        """Return the instants in (start, end] at which an event's points are others, and by how much, each bisected."""
+        decay, expires = self.decay, self.expires
+
+        def points(moment: int) -> int:
+            if expires is not None and moment - time >= expires:
+                return 0
+            return round(worth if decay is None else worth * decay.factor(moment - time))
+
+        found = []
+        now, last = points(start), points(end)
+        while now != last:
+            low, high = start, end
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if points(middle) == now else (low, middle)
+            start, before = high, now
+            now = points(high)
+            found.append((high, now - before))
+        return found
+
     def total(self, base: Any, parts: Iterable[tuple[Live, Numbers]]) -> float:
         """Return the sum within its bounds, of what stays (one number, or one for each period) and what is given."""
         if not self.n_periods:
@@ -193,12 +229,25 @@ class Fall:
         """What stays where no event is left out."""
         return np.zeros(self.n_periods) if self.n_periods else 0.0
 
+    def _all_at(self, moment: int) -> list[Numbers]:
+        """Return the points of all events at an instant; those of the last few are remembered."""
+        known = self._known.get(moment)
+        if known is None:
+            if len(self._known) >= _ENDS:
+                self._known.clear()
+            known = self._known[moment] = [live.at(moment) for live in self.live]
+        return known
+
     def rough(self, low: int, high: int) -> tuple[float, float]:
         """Return the least and the most that the sum can be from an instant to another."""
         if self.n_periods:
+            at_low, at_high = self._all_at(low), self._all_at(high)
             ends = [
-                self.total(self.nothing, [(live, live.at(rise if live.up else sink)) for live in self.live])
-                for rise, sink in ((high, low), (low, high))
+                self.total(
+                    self.nothing,
+                    [(live, (rise if live.up else sink)[k]) for k, live in enumerate(self.live)],
+                )
+                for rise, sink in ((at_high, at_low), (at_low, at_high))
             ]
             return ends[0], ends[1]
         up_low, slack_up_low = self.positive.rough(low)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from relmark.core.errors import InputError
 from relmark.core.time import DAY, to_local
-from relmark.expressions import Expression, Window, scalar_values
+from relmark.expressions import Window, scalar_values
 from relmark.expressions.lengths import length
 from relmark.expressions.nodes import Compare, Field, Literal, Prop
 from relmark.expressions.scalar import Person, Program, events_of, program_of
@@ -127,6 +127,9 @@ class _When:
         self.program = program_of(rule.when, tz)
         self.points = _points_of(rule, tz)
         self.bounds = (_whole(rule.floor), _whole(rule.limit))
+        self.tests: list[Program] = []
+        if isinstance(rule.points, Tiers) and rule.source is not None:
+            self.tests = [program_of(Compare("ge", rule.source, Literal(low)), tz) for low, _ in rule.points.steps]
         self.constant = None
         if isinstance(rule.points, float):
             self.constant = (round(rule.points * 1000.0), clamp(round(rule.points * 1000.0), *self.bounds))
@@ -143,28 +146,25 @@ class _When:
 
     def until(self, person: Person, at: int) -> int:
         """Return until when the condition and the points surely stay as they are."""
-        assert self.rule.when is not None
-        end = self.program.changes().until(self.rule.when, person, at, what=True)
+        end = self.program.changes().until(self.program.expression, person, at, what=True)
         source, points = self.rule.source, self.rule.points
         if source is None:
             return end
         program = program_of(source, self.tz)
-        end = min(end, program.changes().value(source, person, at))
-        if isinstance(points, Tiers) and program.changes().moves(source):
-            for low, _ in points.steps:  # a figure that grows with the clock is watched where it passes a step
-                test = Compare("ge", source, Literal(low))
-                end = min(end, program_of(test, self.tz).changes().value(test, person, at))
+        end = min(end, program.changes().value(program.expression, person, at))
+        if isinstance(points, Tiers) and program.changes().moves(program.expression):
+            for test in self.tests:  # a figure that grows with the clock is watched where it passes a step
+                end = min(end, test.changes().value(test.expression, person, at))
         return end
 
     def missing(self, person: Person, at: int) -> tuple[str, ...]:
         """Return what is unknown, and keeps the rule from its points."""
         verdict = self.program.verdict(person, at)
         if verdict is None:
-            assert self.rule.when is not None
-            return _missing(self.program, self.rule.when, person, at)
+            return _missing(self.program, person, at)
         source = self.rule.source
         if verdict and source is not None and program_of(source, self.tz).value(person, at) is None:
-            return _missing(program_of(source, self.tz), source, person, at)
+            return _missing(program_of(source, self.tz), person, at)
         return ()
 
 
@@ -329,13 +329,14 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
     program = program_of(source, tz)
     if isinstance(points, ByValue):
         table = {plain_literal(value): worth for value, worth in points.table}
-        otherwise, kind = points.otherwise, next(iter(table)).__class__
+        kind = next(iter(table)).__class__
+        otherwise, kinds = points.otherwise, {float, int} if kind in {float, int} else {kind}
 
         def by_value(who: Any, at: int) -> float:
             value = program.value(who, at)
             if value is None:
                 return otherwise
-            if value.__class__ is not kind:
+            if value.__class__ not in kinds:
                 raise InputError(
                     f"rule {rule.name!r}: {source!r} is {value!r}, and its table has {kind.__name__} values.",
                     argument="points",
@@ -347,6 +348,8 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
 
     def number(who: Any, at: int) -> Any:
         value = program.value(who, at)
+        if value.__class__ is int:  # points are in float64
+            return float(value)
         if value is not None and value.__class__ is not float:
             raise InputError(
                 f"rule {rule.name!r}: {source!r} is {value!r}, and points need a number.",
@@ -375,7 +378,7 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
     return calculated
 
 
-def _missing(program: Program, root: Expression, person: Person, at: int) -> tuple[str, ...]:
+def _missing(program: Program, person: Person, at: int) -> tuple[str, ...]:
     """Return what is unknown of a person and keeps an expression unknown, each once, in words."""
-    parts = unknown_parts(program, root, person, at)
+    parts = unknown_parts(program, program.expression, person, at)
     return tuple(dict.fromkeys(f"field {node.name!r}" if isinstance(node, Field) else repr(node) for node in parts))

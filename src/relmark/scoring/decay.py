@@ -161,6 +161,7 @@ class StepDecay:
     """
 
     steps: tuple[tuple[timedelta, float], ...] = attrs.field(converter=_read_steps)
+    _edges: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Check that ages rise and factors do not."""
@@ -184,19 +185,20 @@ class StepDecay:
                     code="wrong_value",
                 )
             before, left = age, factor
+        object.__setattr__(self, "_edges", tuple(min(length // _US, LONGEST) for length, _ in self.steps))
 
     def edges(self) -> tuple[int, ...]:
         """Return the ages at which the factor jumps, in microseconds."""
-        return tuple(min(length // _US, LONGEST) for length, _ in self.steps)
+        return self._edges
 
     def factors(self, age: IntArray) -> FloatArray:
         """Return the factor that holds at each age in microseconds."""
         table = np.array([1.0, *(factor for _, factor in self.steps)])
-        return table[np.searchsorted(np.array(self.edges()), age, side="right")]
+        return table[np.searchsorted(np.array(self._edges), age, side="right")]
 
     def factor(self, age: int) -> float:
         """Return the factor of one age, the same as `factors` gives it."""
-        place = bisect_right(self.edges(), age)
+        place = bisect_right(self._edges, age)
         return self.steps[place - 1][1] if place else 1.0
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from relmark.core.formats import text_table
 from relmark.core.results import Result
-from relmark.core.time import Instant, aware, instant_text
+from relmark.core.time import Instant, aware, instant_text, instant_texts
 from relmark.expressions.scalar import Person
 from relmark.expressions.scalar_calendar import Dated, Zone
 from relmark.expressions.scalar_person import given_time, point_in_time
@@ -106,11 +106,12 @@ class Line(Result):
         found = self._found
         events: list[dict[str, Any]] = []
         if found is not None:
-            for time, what, raw, faded, kept in zip(found.times, found.what, *found.points, strict=True):
+            texts = instant_texts(found.times)
+            for text, what, raw, faded, kept in zip(texts, found.what, *found.points, strict=True):
                 value = what.value
                 events.append(
                     {
-                        "type": what.type, "time": instant_text(time), "value": None if value is None else float(value),
+                        "type": what.type, "time": text, "value": None if value is None else float(value),
                         "raw": raw / 1000, "after_decay": faded / 1000, "points": kept / 1000,
                     }
                 )  # fmt: skip
@@ -187,7 +188,7 @@ class LeadExplanation(Result):
             found=found,
         )
 
-    @property
+    @cached_property
     def next_change(self) -> datetime | None:
         """The first instant at which the total changes if nothing else happens, in UTC; None for not in 100 years.
 
@@ -197,7 +198,7 @@ class LeadExplanation(Result):
         """
         return self._next(bands=False)
 
-    @property
+    @cached_property
     def next_band_change(self) -> datetime | None:
         """The first instant at which the band or the grade changes if nothing else happens, in UTC; None for never."""
         return self._next(bands=True)

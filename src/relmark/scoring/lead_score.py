@@ -21,7 +21,7 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.as_of import AsOf, read_as_of
 from relmark.core.base import CustomerBase
-from relmark.core.documents import Definition, JsonBody, Limits, check_keys
+from relmark.core.documents import Definition, JsonBody, Limits, check_keys, fingerprint
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.names import did_you_mean
@@ -31,6 +31,7 @@ from relmark.core.time import Instant
 from relmark.expressions import Expression, Problem
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.history import CustomerHistory, person_of
+from relmark.expressions.kept import Kept
 from relmark.expressions.kinds import check_on_data, rule_problems
 from relmark.expressions.literals import plain_text
 from relmark.expressions.needs import Needs
@@ -49,6 +50,7 @@ from relmark.scoring.scores import BandMoves, LeadScores, ScoreHistory
 __all__ = ["LeadScore"]
 
 AnyEvent = Event | Purchase | Message | Visit
+_KEPT: Kept[ScoreProgram] = Kept(128)
 
 
 def _check_name(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
@@ -354,7 +356,7 @@ class LeadScore(Definition):
     def _explained(self, person: Person, tz: str) -> LeadExplanation:
         program = self._programs.get(tz)
         if program is None:
-            program = self._programs[tz] = ScoreProgram(self, tz)
+            program = self._programs[tz] = _KEPT.get((fingerprint(self.to_dict()), tz), lambda: ScoreProgram(self, tz))
         return LeadExplanation.of(program, person)
 
     @cached_property

@@ -22,6 +22,7 @@ from relmark.core.purchases import Purchases
 from relmark.core.shapes import Shape
 from relmark.core.spans import Span
 from relmark.core.time import Instant
+from relmark.expressions.needs import Needs
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 from relmark.segmentation.rfm_measures import (
     FREQUENCIES,
@@ -35,6 +36,7 @@ from relmark.segmentation.rfm_model import RfmCounts, RfmModel, scored
 from relmark.segmentation.rfm_scores import RfmScores, ScoreArray
 from relmark.segmentation.rfm_settings import (
     MEASURES,
+    RFM_NEEDS,
     Cuts,
     check_bins,
     check_cuts,
@@ -141,6 +143,10 @@ class Rfm(Definition):
             A purchase has no value.
         """
         return self._fit(self._measured(data, as_of, within), within)[0]
+
+    def needs(self) -> Needs:
+        """Return what scores look at: the purchases of all of life, as a base gives them without further words."""
+        return RFM_NEEDS
 
     def fit_measures(self, measures: RfmMeasures, *, within: Span | None = None) -> RfmModel:
         """Read the thresholds off measures that were computed elsewhere, in the way that this object describes."""

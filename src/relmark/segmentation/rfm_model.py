@@ -24,6 +24,7 @@ from relmark.core.results import json_ready
 from relmark.core.shapes import Shape
 from relmark.core.spans import Span, parse_span, span_body
 from relmark.core.time import Instant
+from relmark.expressions.needs import Needs
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 from relmark.segmentation.rfm_measures import (
     FREQUENCIES,
@@ -36,6 +37,7 @@ from relmark.segmentation.rfm_measures import (
 from relmark.segmentation.rfm_scores import RfmScores, ScoreArray
 from relmark.segmentation.rfm_settings import (
     MEASURES,
+    RFM_NEEDS,
     THRESHOLDS,
     Cuts,
     check_bins,
@@ -150,6 +152,10 @@ class RfmModel(Definition):
         columns = {name: _ranges(self.cuts[name]) for name in MEASURES}
         turned = {name: cells if name == MEASURES[0] else cells[::-1] for name, cells in columns.items()}
         return {"score": list(range(self.bins, 0, -1)), **turned}
+
+    def needs(self) -> Needs:
+        """Return what scores look at: the purchases of all of life, as a base gives them without further words."""
+        return RFM_NEEDS
 
     def score(self, data: CustomerBase | Purchases, *, as_of: Instant) -> RfmScores:
         """Score every customer of a base with the frozen thresholds.

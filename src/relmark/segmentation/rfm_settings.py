@@ -13,11 +13,13 @@ from relmark.core.documents import Limits
 from relmark.core.errors import InputError
 from relmark.core.shapes import Shape
 from relmark.core.spans import check_span
+from relmark.expressions.needs import Needs
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 from relmark.segmentation.rfm_measures import FREQUENCIES, MONETARIES
 
 __all__ = [
     "MEASURES",
+    "RFM_NEEDS",
     "THRESHOLDS",
     "Cuts",
     "check_bins",
@@ -47,6 +49,10 @@ def settings_shape(limits: Limits) -> dict[str, Shape]:
         "cuts": {"type": "object", "additionalProperties": False, "properties": dict.fromkeys(MEASURES, THRESHOLDS)},
         "grid": shapes.array(names, least=2),
     }
+
+
+RFM_NEEDS = Needs(events={"purchase": ("item", "order", "quantity")}, horizon=None)
+"""Purchases of all of life: a refund may undo any purchase before it, and lines of one order are one purchase."""
 
 
 def read_cuts(cuts: Any) -> dict[str, tuple[float, ...]]:
