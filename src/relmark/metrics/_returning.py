@@ -46,6 +46,8 @@ class Activity:
     as_of : AsOf
     words : tuple of str
         What begins and what counts as a return.
+    of_events : bool
+        Whether starts are events that have properties.
     first : callable
         A property of each customer's first start by name, None where starts have none.
     """
@@ -57,6 +59,7 @@ class Activity:
     tz: str
     as_of: AsOf
     words: tuple[str, str]
+    of_events: bool
     first: Any
 
 
@@ -75,7 +78,15 @@ def read_activity(
         what = Happened(lines.customer, lines.time, lines.value)
         words = ("their first purchase", "a purchase")
         return Activity(
-            what, what, same=True, n=bought.n_customers, tz=bought.tz, as_of=moment, words=words, first=_none
+            what,
+            what,
+            same=True,
+            n=bought.n_customers,
+            tz=bought.tz,
+            as_of=moment,
+            words=words,
+            of_events=False,
+            first=_none,
         )
     base = base_given(data)
     stretch = Stretch.of(base, as_of, None)
@@ -97,7 +108,7 @@ def read_activity(
         rows[begun[0][::-1]] = np.arange(len(begun[0]))[::-1]
         return column.take(rows)
 
-    return Activity(first, again, same, len(base), base.tz, stretch.as_of, words, find)
+    return Activity(first, again, same, len(base), base.tz, stretch.as_of, words, True, find)
 
 
 def _none(name: str) -> None:

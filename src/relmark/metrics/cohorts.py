@@ -524,7 +524,7 @@ def _grouped(
             column = found.first(name)
             return None if column is None else column.take(people)
 
-        groups = group_rows(data, found.as_of, by, people, cells.begun[people], of_start)
+        groups = group_rows(data, found.as_of, by, people, cells.begun[people], of_start, of_events=found.of_events)
         if groups.rows is not None:
             raise InputError(
                 "by= has segments that may overlap: a customer is in one cohort. Give one segment, or a field."

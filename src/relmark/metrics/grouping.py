@@ -29,7 +29,9 @@ from relmark.expressions.operators import Expression
 from relmark.expressions.periods import PERIODS, Period
 from relmark.expressions.walk import check_depth
 
-__all__ = ["By", "Groups", "Named", "column_of", "group_rows", "in_groups", "of_customers", "truth_of"]
+__all__ = ["By", "Groups", "Named", "column_of", "group_rows", "of_customers", "truth_of"]
+
+_USUAL = frozenset({"campaign", "channel", "item", "message_id", "order", "page"})
 
 
 @runtime_checkable
@@ -125,7 +127,14 @@ def column_of(column: Column, name: str) -> tuple[IntArray, npt.NDArray[Any]]:
 
 
 def group_rows(
-    base: CustomerBase, as_of: AsOf, by: By, customer: npt.NDArray[Any], time: IntArray, property_of: Properties
+    base: CustomerBase,
+    as_of: AsOf,
+    by: By,
+    customer: npt.NDArray[Any],
+    time: IntArray,
+    property_of: Properties,
+    *,
+    of_events: bool = True,
 ) -> Groups:
     """Return rows (events, or people with the time at which they count) in groups.
 
@@ -139,12 +148,14 @@ def group_rows(
         The base's row and the instant of each row.
     property_of : callable
         A property of the rows by name, None where they have none.
+    of_events : bool
+        Whether rows are events: a property that others have, or that is usual, is then missing of all of them.
     """
     m = len(customer)
     code, rows, size = np.zeros(m, dtype=np.int64), None, 1
     labels: dict[str, npt.NDArray[Any]] = {}
     for key in _keys(by):
-        name, part, values, again = _one(base, as_of, key, customer, time, property_of)
+        name, part, values, again = _one(base, as_of, key, customer, time, property_of, of_events=of_events)
         if name in labels:
             raise InputError(f"by= has {name!r} twice: name each key once.")
         if again is not None:  # segments: a row for each that somebody belongs to
@@ -160,6 +171,8 @@ def group_rows(
         size *= max(len(values), 1)
     if not labels:
         return Groups({}, code, None, 1)
+    if not len(code) and rows is None:
+        return Groups({name: column[:0] for name, column in labels.items()}, code, None, 0)
     used = np.bincount(code, minlength=size) > 0
     if rows is not None:  # a segment without anybody keeps its row
         used |= len(labels) == 1
@@ -169,9 +182,9 @@ def group_rows(
     return Groups(labels, code, rows, int(np.count_nonzero(used)))
 
 
-def in_groups(column: npt.NDArray[Any], groups: Groups) -> IntArray:
-    """Return how many rows of each group a mask holds."""
-    return np.bincount(groups.code[groups.chosen(column)], minlength=groups.k)
+def _some_event_has(base: CustomerBase, name: str) -> bool:
+    parts = [base.events.partition(one) for one in base.events.types]
+    return any(part is not None and name in part.properties for part in parts)
 
 
 def _keys(by: By) -> list[Any]:
@@ -185,7 +198,14 @@ def _keys(by: By) -> list[Any]:
 
 
 def _one(
-    base: CustomerBase, as_of: AsOf, key: Any, customer: npt.NDArray[Any], time: IntArray, property_of: Properties
+    base: CustomerBase,
+    as_of: AsOf,
+    key: Any,
+    customer: npt.NDArray[Any],
+    time: IntArray,
+    property_of: Properties,
+    *,
+    of_events: bool,
 ) -> tuple[str, IntArray, npt.NDArray[Any], IntArray | None]:
     if isinstance(key, str):
         found = property_of(key)
@@ -194,6 +214,8 @@ def _one(
             return key, code, values, None
         if key in base.fields:
             key = nodes.Field(key)
+        elif of_events and (key in _USUAL or _some_event_has(base, key)):
+            return key, *column_of(Column.empty(len(customer)), key), None
         elif key in PERIODS:
             key = Period(key)
         else:
