@@ -65,9 +65,7 @@ def test_a_funnel_over_departments_is_what_sql_finds(journey, window):
             f"where c.type = 'PASTRY' and c.t <= {end} {within}"
         ).fetchone()[0],
     ]
-    found = funnel(
-        base, [event(name) for name in STEPS], as_of=AS_OF, within=None if window is None else days(window)
-    )
+    found = funnel(base, [event(name) for name in STEPS], as_of=AS_OF, within=None if window is None else days(window))
     assert found.counts.tolist() == counts
     named = {name: event(name) for name in STEPS}
     told = base.measure({"s": stage(named, within=None if window is None else days(window))}, as_of=AS_OF)["s"]

@@ -98,9 +98,7 @@ def naive_funnel(rows, steps, exclude, within, order, attempt, count, ties, seen
         if attempt == "first":
             first = min((one[0][0] for one in found), default=None)
             found = [one for one in found if one[0][0] == first][:1]
-        opens = [
-            len(one) < n and not bar and (within is None or one[0] + within > seen) for one, bar in found
-        ]
+        opens = [len(one) < n and not bar and (within is None or one[0] + within > seen) for one, bar in found]
         if count == "attempts":
             for (one, _), is_open in zip(found, opens, strict=True):
                 exactly[len(one) - 1] += 1
@@ -364,9 +362,7 @@ def test_pressure_counts_the_messages_of_the_days_before(rows):
         expected[min(sum(row[0] == who and first - 30 < row[2] < first for row in sends), 3)] += 1
     found = dict(zip(told.before.tolist(), told.messages.tolist(), strict=True))
     assert [found.get(k, 0) for k in range(4)] == expected
-    assert int(told.still_open.sum()) == sum(
-        min(row[2] for row in unit["sent"]) + 5 > 60 for unit in units.values()
-    )
+    assert int(told.still_open.sum()) == sum(min(row[2] for row in unit["sent"]) + 5 > 60 for unit in units.values())
 
 
 # ---- cohorts

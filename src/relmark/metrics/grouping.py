@@ -7,7 +7,7 @@ total. A mapping of names to rules gives segments, which may overlap: then a row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
@@ -20,6 +20,7 @@ from relmark.core.checks import IntArray, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.names import did_you_mean
+from relmark.core.partition import Partition
 from relmark.core.zones import local_days
 from relmark.expressions import nodes
 from relmark.expressions.calendar_tests import first_days, period_number
@@ -182,9 +183,12 @@ def group_rows(
     return Groups(labels, code, rows, int(np.count_nonzero(used)))
 
 
-def _some_event_has(base: CustomerBase, name: str) -> bool:
-    parts = [base.events.partition(one) for one in base.events.types]
-    return any(part is not None and name in part.properties for part in parts)
+def _parts(base: CustomerBase) -> list[Partition]:
+    return [base.events.required(name) for name in base.events.types]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, list(names)[:20])) or "they have none"
 
 
 def _keys(by: By) -> list[Any]:
@@ -214,15 +218,16 @@ def _one(
             return key, code, values, None
         if key in base.fields:
             key = nodes.Field(key)
-        elif of_events and (key in _USUAL or _some_event_has(base, key)):
+        elif of_events and (key in _USUAL or any(key in part.properties for part in _parts(base))):
             return key, *column_of(Column.empty(len(customer)), key), None
         elif key in PERIODS:
             key = Period(key)
         else:
-            hint = did_you_mean(key, [*base.fields, *PERIODS])
+            known = sorted({name for part in _parts(base) for name in part.properties}) if of_events else []
+            hint = did_you_mean(key, [*known, *base.fields, *PERIODS])
             raise MissingColumnError(
-                f"by={key!r} is neither a property of the events, nor a field of the customers (they have "
-                f"{', '.join(map(repr, base.fields)) or 'none'}), nor a period ({', '.join(PERIODS)}).{hint}"
+                f"by={key!r} is neither a property of the events ({_listed(known)}), nor a field of the customers "
+                f"({_listed(base.fields)}), nor a period ({', '.join(PERIODS)}).{hint}"
             )
     if isinstance(key, Period):
         if key.offset or key.count != 1:
