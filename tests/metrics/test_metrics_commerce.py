@@ -9,8 +9,17 @@ import pytest
 
 from relmark import CustomerBase, CustomerTable, EventLog, days, event, field
 from relmark.errors import InputError
-from relmark.metrics import base_health, cohort_retention, cohort_value, commerce_metrics, funnel, journey_map, pareto
-from relmark.metrics import paths, unit_economics
+from relmark.metrics import (
+    base_health,
+    cohort_retention,
+    cohort_value,
+    commerce_metrics,
+    funnel,
+    journey_map,
+    pareto,
+    paths,
+    unit_economics,
+)
 
 ORDERS = {
     "user": ["a", "a", "b", "c", "a", "d"],

@@ -187,7 +187,7 @@ def test_counts_of_a_service_are_checked():
         MessageCounts(sent=10, delivered=9, bounced=2)
     with pytest.raises(InputError, match=r"bounced has 11.*no more than were sent|bounced has 11"):
         MessageCounts(sent=10, bounced=11)
-    with pytest.raises(InputError, match="opened has 1.5"):
+    with pytest.raises(InputError, match=r"opened has 1\.5"):
         MessageCounts(sent=10, opened=1.5)
     with pytest.raises(InputError, match="opened has -1"):
         MessageCounts(sent=10, opened=-1)

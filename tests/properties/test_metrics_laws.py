@@ -49,9 +49,7 @@ def attempts_of(events, steps, every, barred, within, order, ties):
     """
     n = len(steps)
     starts = [e for e in events if (e[2] in steps if order == "any" else e[2] == steps[0])]
-    if order == "any":
-        starts = [min(group) for _, group in itertools.groupby(sorted(starts), key=lambda e: e[0])]
-    elif order == "strict":
+    if order in {"any", "strict"}:
         starts = [min(group) for _, group in itertools.groupby(sorted(starts), key=lambda e: e[0])]
     for start in starts:
         begin = start[0]
@@ -278,8 +276,9 @@ def test_the_quick_count_and_the_joined_messages_agree(rows, by_campaign):
 def test_counts_merge_over_customers_in_any_parts(rows, ids):
     by = ["campaign"]
     whole = MessageCounts.of(letters_of(rows, ids=ids), as_of=AS_OF, by=by)
-    parts = [MessageCounts.of(letters_of([r for r in rows if r[0] % 3 == k], ids=ids), as_of=AS_OF, by=by)
-             for k in range(3) if any(r[0] % 3 == k and r[1] == "message_sent" and r[2] <= 60 for r in rows)]  # fmt: skip
+    thirds = [[row for row in rows if row[0] % 3 == k] for k in range(3)]
+    thirds = [part for part in thirds if any(row[1] == "message_sent" and row[2] <= 60 for row in part)]
+    parts = [MessageCounts.of(letters_of(part, ids=ids), as_of=AS_OF, by=by) for part in thirds]
     if not parts:
         return
     merged = parts[0]

@@ -108,7 +108,9 @@ def read_activity(
         rows[begun[0][::-1]] = np.arange(len(begun[0]))[::-1]
         return column.take(rows)
 
-    return Activity(first, again, same, len(base), base.tz, stretch.as_of, words, True, find)
+    return Activity(
+        first, again, same=same, n=len(base), tz=base.tz, as_of=stretch.as_of, words=words, of_events=True, first=find
+    )
 
 
 def _none(name: str) -> None:

@@ -29,6 +29,7 @@ from relmark.core.zones import DAY
 from relmark.metrics._calendar import Calendar
 from relmark.metrics.definitions import Definition, MetricTable, define
 from relmark.metrics.estimates import FEW, Estimates, mean_estimates, ratio, ratio_estimates, shares
+from relmark.metrics.windows import span_words
 
 __all__ = ["CommerceMetrics", "Pareto", "commerce_metrics", "pareto"]
 
@@ -244,7 +245,7 @@ def commerce_metrics(
         **_repeats(orders, inside, n, seen, length(mature)), **_best(ranked), refunds=gone,
         refunds_unmatched=float(refunded.get("money_unmatched", 0.0)),
         refund_share=float(ratio(gone, paid)) if has_money else np.nan, as_of=moment.given,
-        window=f"orders up to {moment}" if within is None else f"orders of the {within} up to {moment}",
+        window=f"orders up to {moment}" if within is None else f"orders of the {span_words(within)} up to {moment}",
         notes=_notes(customers, over),
     )  # fmt: skip
 
