@@ -57,6 +57,26 @@ def test_a_month_by_month_table():
     assert not full.in_progress.any()
 
 
+def test_groups_of_customers_add_up_to_all_of_them():
+    table = CustomerTable.from_columns(customer_id=["a", "b", "c", "d"], city=["Omsk", "Omsk", "Kazan", None])
+    base = shop(customers=table)
+    whole = commerce_metrics(base, as_of="2026-04-01", period="month")
+    m = commerce_metrics(base, as_of="2026-04-01", period="month", by="city")
+    assert m["city"].tolist() == ["Kazan"] * 3 + ["Omsk"] * 3 + [None] * 3
+    for name in ("orders", "customers", "new_customers", "revenue", "new_revenue", "returning_revenue"):
+        column = getattr(m, name)
+        assert [column[k::3].sum() for k in range(3)] == getattr(whole, name).tolist()
+    assert [m.churned[k::3].sum() for k in (1, 2)] == whole.churned[1:].tolist()
+    assert np.isnan(m.churned[::3]).all()
+    both = commerce_metrics(
+        base, as_of="2026-04-01", by={"buyers": event("purchase").exists(), "few": field("city") == "x"}
+    )
+    assert (both.orders.tolist(), both.revenue.tolist()) == ([5, 0], [139, 0])
+    assert both.repeat_rate.value == whole.repeat_rate.value
+    with pytest.raises(InputError, match="give the base instead"):
+        commerce_metrics(base.purchases(), as_of="2026-04-01", by="city")
+
+
 def test_who_had_the_time_to_come_again():
     m = commerce_metrics(shop(), as_of="2026-03-15", mature=days(30))
     assert m.mature_repeat_rate.value == pytest.approx(1 / 3)  # a of a, b and c; d has bought five days ago
