@@ -169,7 +169,7 @@ def commerce_metrics(
     within: Span | None = None,
     mature: timedelta = _QUARTER,
     by: By = None,
-    discount: str = "discount",
+    discount: str | None = None,
     week_starts: str = "monday",
 ) -> CommerceMetrics:
     """Report orders, order value, repeat purchases, new and returning revenue, refunds and the weight of the best.
@@ -187,8 +187,8 @@ def commerce_metrics(
         How long a customer has had to come again, for `mature_repeat_rate`.
     by : name of a field, expression, segment, or a list or mapping of them, optional
         Groups of customers; what holds of all together stays of all.
-    discount : str
-        The property of purchases that holds the discount in money.
+    discount : str, optional
+        The property of purchases that holds the discount in money; 'discount' without it, where that holds numbers.
     week_starts : {"monday", ..., "sunday"}
 
     Returns
@@ -206,7 +206,8 @@ def commerce_metrics(
     """
     bought, moment, low = _bought(data, as_of, within)
     duration("mature", mature)
-    text("discount", discount)
+    if discount is not None:
+        text("discount", discount)
     orders = _Orders.of(bought)
     seen, n = int(moment.seen), bought.n_customers
     inside = np.ones(len(orders.time), dtype=np.bool_) if low is None else orders.time > low
@@ -248,8 +249,10 @@ def commerce_metrics(
     paid = float(refunded.get("money", np.nan))
     gone = float(refunded.get("money_refunded", 0.0))
     return CommerceMetrics(
-        by={name: np.repeat(column, n_periods) for name, column in groups.labels.items()}, period=label, orders=np.bincount(row, minlength=k), customers=customers, new_customers=new_customers,
-        returning_customers=customers - new_customers, churned=_churned(of_row, of_customer, k, n, over, n_periods if period else 0),
+        by={name: np.repeat(column, n_periods) for name, column in groups.labels.items()}, period=label,
+        orders=np.bincount(row, minlength=k), customers=customers, new_customers=new_customers,
+        returning_customers=customers - new_customers,
+        churned=_churned(of_row, of_customer, k, n, over, n_periods if period else 0),
         revenue=revenue if has_money else blank, new_revenue=new_revenue if has_money else blank,
         returning_revenue=revenue - new_revenue if has_money else blank,
         average_order_value=per_order if has_money else nothing,
@@ -433,11 +436,11 @@ def _churned(
 
 
 def _discounts(
-    bought: Purchases, name: str, orders: _Orders, chosen: IntArray, row: IntArray, k: int,
+    bought: Purchases, name: str | None, orders: _Orders, chosen: IntArray, row: IntArray, k: int,
     revenue: FloatArray,
 ) -> FloatArray:  # fmt: skip
-    column = bought.column(name)
-    if column is None or column.kind == "empty":
+    column = bought.column("discount" if name is None else name)
+    if column is None or column.kind == "empty" or (name is None and column.kind != "number"):
         return np.full(k, np.nan)
     if column.kind != "number":
         raise InputError(f"discount is {shown(name)}, of kind {column.kind!r}: money is needed.")

@@ -63,8 +63,12 @@ class MessageCounts(ColumnarResult):
         Recipients. A click without a recorded open counts as an open.
     opens, clicks : array_like of int, optional
         All of them, repeats included.
-    tracked : array_like of int, optional
-        Delivered to recipients who can be seen; `opened` and `clicked` are then of these alone.
+    tracked, tracked_sent : array_like of int, optional
+        Delivered, and sent, to recipients who can be seen; `opened` and `clicked` are then of these alone.
+    opens_squared, clicks_squared : array_like of int, optional
+        The sums over recipients of the squares of how often: what intervals of `opens_per_open` are made of.
+    notes : tuple of str
+        What was left out or joined in a way that one may not expect.
 
     Examples
     --------
