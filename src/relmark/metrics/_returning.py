@@ -19,7 +19,7 @@ from relmark.core.purchases import Purchases
 from relmark.expressions.selection import Selection
 from relmark.metrics.windows import Stretch, base_given, events_of, properties_of, selection_given
 
-__all__ = ["Activity", "Happened", "first_times", "read_activity", "slices"]
+__all__ = ["Activity", "Happened", "distinct", "first_times", "read_activity", "slices"]
 
 
 @attrs.frozen(eq=False)
@@ -130,6 +130,14 @@ def first_times(what: Happened, n: int) -> tuple[npt.NDArray[np.bool_], IntArray
     when[what.customer[::-1]] = what.time[::-1]  # ascending: of repeated places the last write stays, the first time
     did[what.customer] = True
     return did, when
+
+
+def distinct(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the different ones of some integers, ascending: sorted, which is faster than numpy's table of hashes."""
+    ranked = np.sort(codes)
+    keep = np.ones(len(ranked), dtype=np.bool_)
+    np.not_equal(ranked[1:], ranked[:-1], out=keep[1:])
+    return np.asarray(ranked[keep])
 
 
 def slices(time: IntArray, bounds: IntArray) -> Iterator[slice]:

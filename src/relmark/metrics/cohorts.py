@@ -27,7 +27,7 @@ from relmark.core.spans import length
 from relmark.core.time import Instant, duration, read_instant
 from relmark.expressions.selection import Selection
 from relmark.metrics._calendar import Calendar
-from relmark.metrics._returning import Activity, first_times, read_activity, slices
+from relmark.metrics._returning import Activity, distinct, first_times, read_activity, slices
 from relmark.metrics.definitions import Definition, MetricTable, define
 from relmark.metrics.estimates import FEW, Estimates, ratio, shares
 from relmark.metrics.grouping import By, group_rows
@@ -434,7 +434,7 @@ def _periods(found: Activity, calendar: Calendar, kind: str) -> _Cells:
         if not found.same:
             customer = customer[did[customer] & (found.back.time[rows] >= begun[customer])]
         if many:
-            came = np.unique(customer)
+            came = distinct(customer)
         else:
             here[:] = False
             here[customer] = True
@@ -463,7 +463,7 @@ def _windows(found: Activity, span: timedelta, kind: str) -> _Cells:
     width = int((seen - begun[did].min()) // size) + 1
     if width > 100_000:
         raise InputError(f"there are {width:,} windows of {span}: choose a longer period.")
-    pair = np.unique(customer * width + since)
+    pair = distinct(customer * width + since)
     number = np.zeros(found.n, dtype=np.int64)
     cells = _Cells(pair // width, pair % width, did, begun, number, 0, width, np.empty(0, dtype=np.int64), seen, size)
     return _of_kind(cells, kind, np.where(did, (seen - begun) // size, 0))

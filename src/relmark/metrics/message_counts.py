@@ -202,7 +202,7 @@ def _objects(values: list[Any]) -> npt.NDArray[Any]:
 
 def _labels(counts: MessageCounts) -> list[tuple[Any, ...]]:
     columns = [
-        [None if value is None or value != value else value for value in column]  # noqa: PLR0124
+        [None if value is None or value != value else value for value in column.tolist()]  # noqa: PLR0124
         for column in counts.by.values()
     ]
     return list(zip(*columns, strict=True)) if columns else [()] * len(counts.sent)
