@@ -34,6 +34,25 @@ from relmark.ltv import (
     ShiftedBetaGeometric,
     purchase_summary,
 )
+from relmark.metrics import (
+    MessageCounts,
+    base_health,
+    cohort_retention,
+    cohort_value,
+    commerce_metrics,
+    contact_pressure,
+    customer_effort_score,
+    customer_loyalty_index,
+    customer_satisfaction,
+    funnel,
+    journey_map,
+    message_metrics,
+    net_promoter_score,
+    pareto,
+    paths,
+    survey_answers,
+    unit_economics,
+)
 from relmark.recommend import Ease, Interactions, Popular, also_bought, look_alike
 from relmark.scoring import calibrate
 from relmark.segmentation import Rfm, Segment, rfm_measures
@@ -377,7 +396,78 @@ def _calibrated(frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]]
     ]
 
 
-DOORS = [_orders, _rfm, _ltv, _summary, _recommend, _log, _table, _people, _journeys, _experiments, _calibrated]
+def _commerce(frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]]:
+    base = _base_of(frame, rng)
+    period = str(rng.choice(["day", "week", "month", "quarter", "year"]))
+    kind = str(rng.choice(["on", "on_or_after", "rolling"]))
+    return [
+        lambda: commerce_metrics(base, as_of=AS_OF, period=period).to_dict(),
+        lambda: commerce_metrics(base, as_of=AS_OF, within=timedelta(30), discount="sku").to_dict(),
+        lambda: pareto(base, as_of=AS_OF).to_dict(),
+        lambda: cohort_retention(base, as_of=AS_OF, period=period, kind=kind).to_dict(),
+        lambda: cohort_retention(base, as_of=AS_OF, period=timedelta(7), kind=kind, start=event("purchase")).to_dict(),
+        lambda: cohort_retention(base, as_of="9999-12-31", period="year", start=event("purchase"), by="sku").to_dict(),
+        lambda: cohort_value(base, as_of=AS_OF, period=period, since="2026-02-01").to_dict(),
+        lambda: base_health(base, as_of=AS_OF, period="month", contact_cost=1.5).to_dict(),
+        lambda: str(commerce_metrics(base, as_of=AS_OF)),
+        lambda: str(cohort_retention(base, as_of=AS_OF)),
+    ]
+
+
+def _walks(frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]]:
+    log = EventLog.from_frame(
+        frame, customer_id="user", type="type", time="time", value="amount", properties=["sku", "channel", "yes"],
+        on_error=str(rng.choice(["raise", "drop"])),
+    )  # fmt: skip
+    base = CustomerBase(events=log, tz=str(rng.choice(["UTC", "America/New_York"])))
+    steps = [event("a"), event("b"), event.any()]
+    order, ties = str(rng.choice(["loose", "strict", "any"])), str(rng.choice(["later", "same_time"]))
+    names = {"sent": "a", "opened": "b", "clicked": "mail", "bounced": "search", "unsubscribed": "none"}
+    credit = str(rng.choice(["last_click", "any"]))
+    return [
+        lambda: funnel(base, steps, as_of=AS_OF, within=timedelta(9), order=order, ties=ties, by="sku").to_dict(),
+        lambda: funnel(base, steps, as_of=AS_OF, same="channel", count="attempts", exclude=[event("mail")]).to_dict(),
+        lambda: str(funnel(base, steps, as_of="9999-12-31", within=timedelta.max, by="month")),
+        lambda: paths(base, as_of=AS_OF, start=event("a"), steps=3, by=["yes", "week"]).to_dict(),
+        lambda: paths(base, as_of=AS_OF, end=event("b"), label="sku", gap=timedelta(1)).to_dict(),
+        lambda: str(journey_map(base, as_of=AS_OF, label="channel", longest=timedelta(2), by="day")),
+        lambda: message_metrics(base, as_of=AS_OF, events=names, by=["sku", "month"]).to_dict(),
+        lambda: message_metrics(base, as_of=AS_OF, events=names, by="channel", conversion=event("mail"), credit=credit),
+        lambda: message_metrics(
+            base, as_of=AS_OF, events=names, exclude=prop("sku") == "x", tracked=prop("sku") == "y"
+        ),
+        lambda: contact_pressure(base, as_of=AS_OF, events=names, by="channel").to_dict(),
+        lambda: net_promoter_score(survey_answers(base, event("a"), as_of=AS_OF, by="week")).to_dict(),
+        lambda: base_health(base, as_of=AS_OF, within=timedelta(90), joined=field("none")).to_dict(),
+    ]
+
+
+def _first(column: Any) -> Any:
+    """Return one hostile value."""
+    return next(iter(column), None)
+
+
+def _asked(frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]]:
+    one, other = _of(frame, "count"), _of(frame, "amount")
+    return [
+        lambda: net_promoter_score(one, by=_of(frame, "channel")).to_dict(),
+        lambda: net_promoter_score(other).to_dict(),
+        lambda: customer_satisfaction(one, kind="mean", by={"g": _of(frame, "arm")}).to_dict(),
+        lambda: customer_effort_score(other, scale=(0, 50), kind="share", easy=30).to_dict(),
+        lambda: customer_loyalty_index(one, other, one, scale=(0, 50)).to_dict(),
+        lambda: str(message_metrics(MessageCounts(by={"c": _of(frame, "channel")}, sent=one, opened=other))),
+        lambda: message_metrics(MessageCounts(sent=one, bounced=other, tracked=_of(frame, "score"))).to_dict(),
+        lambda: MessageCounts(by={"c": _of(frame, "sku")}, sent=one) + MessageCounts(by={"c": ["x"]}, sent=[1]),
+        lambda: unit_economics({"a": _first(other)}, margin=0.5, revenue={"a": _first(one)}).to_dict(),
+        lambda: unit_economics(other, orders=one).to_dict(),
+        lambda: net_promoter_score({9: _first(other), str(_first(one)): 1}).to_dict(),
+    ]
+
+
+DOORS = [
+    _orders, _rfm, _ltv, _summary, _recommend, _log, _table, _people, _journeys, _experiments, _calibrated, _commerce,
+    _walks, _asked,
+]  # fmt: skip
 
 
 def _check_message(said: str) -> None:

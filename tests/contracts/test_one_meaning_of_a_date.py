@@ -17,6 +17,7 @@ from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, days
 from relmark.core.spans import calendar_days, months
 from relmark.expressions import Expression, nodes, parse, period, sequence
 from relmark.ltv import purchase_summary
+from relmark.metrics import base_health, cohort_retention, commerce_metrics, funnel, message_metrics
 from relmark.scoring import Group, LeadScore, Rule, half_life
 from relmark.segmentation import Rfm, Segment
 
@@ -271,6 +272,31 @@ def test_rfm_and_lifetime_value_count_calendar_days(world):
         assert summary.customer_id.tolist() == who
         last = today if isinstance(as_of, datetime) else day(today, -1)
         assert summary.T.tolist() == [(last - world.local(world.times[k])).days for k in who]
+
+
+@pytest.mark.parametrize("n", [3, 30])
+def test_metrics_have_the_windows_and_the_days_of_rules(world, n):
+    for as_of in asked(world):
+        seen, back = world.seen(as_of), world.back(as_of, n)
+        inside = both(seen, back)
+        letters = {"sent": "purchase"}
+        told = message_metrics(world.base, as_of=as_of, within=days(n), events=letters, by="day")
+        assert told.sent.sum() == sum(inside)
+        local = sorted({world.local(t) for t, one in zip(world.times, inside, strict=True) if one})
+        assert told["day"].astype("M8[D]").tolist() == local
+        assert told.as_of.dtype == np.dtype("M8[us]" if isinstance(as_of, datetime) else "M8[D]")
+        shop = commerce_metrics(world.base, as_of=as_of, within=days(n), period="day")
+        assert shop.orders.sum() == sum(inside)
+        health = base_health(world.base, as_of=as_of, within=days(n))
+        assert (health.active.tolist(), health.customers.tolist()) == ([sum(inside)], [sum(seen)])
+        cohorts = cohort_retention(world.base, as_of=as_of, period="day")
+        by_day = [world.local(t) for t, one in zip(world.times, seen, strict=True) if one]
+        assert cohorts.cohorts.tolist() == sorted(set(by_day))
+        assert cohorts.sizes.tolist() == [by_day.count(one) for one in sorted(set(by_day))]
+        in_progress = isinstance(as_of, datetime)  # a date has seen whole days alone
+        assert bool(cohorts.in_progress.any()) is in_progress
+        walk = funnel(world.base, [BUY, BUY], as_of=as_of)
+        assert walk.entered == sum(seen)
 
 
 def test_lead_scores(world):

@@ -81,11 +81,18 @@ def public_callables() -> Iterator[tuple[str, object]]:
                         yield f"{module.__name__}.{name}.{attribute}", function
 
 
-# A frame of orders has a column for each of these; a definition is read on a frame, or learnt, with its own settings.
+# A frame of orders has a column for each of these; a definition is read on a frame, or learnt, with its own settings;
+# a report is asked for with all that its definitions differ by.
 WIDE = {
     "relmark.CustomerBase.from_orders": 13,
     "relmark.EventLog.purchases": 10,
     "relmark.engines.evaluate": 9,
+    "relmark.metrics.base_health": 9,
+    "relmark.metrics.cohort_retention": 9,
+    "relmark.metrics.funnel": 11,
+    "relmark.metrics.message_metrics": 11,
+    "relmark.metrics.paths": 10,
+    "relmark.metrics.unit_economics": 9,
     "relmark.scoring.suggest_points": 9,
 }
 

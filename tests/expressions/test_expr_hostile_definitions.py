@@ -34,6 +34,12 @@ def count(**more):
 
 
 STEP = {"types": ["a"]}
+
+
+def staged(names, steps):
+    return {"op": "eq", "left": {"op": "stage", "names": names, "steps": steps}, "right": "x"}
+
+
 DEFINITIONS = {
     "no JSON": ("{", "not_json"),
     "an empty text": ("", "not_json"),
@@ -57,6 +63,14 @@ DEFINITIONS = {
     "too many steps": (body({"op": "sequence", "steps": [STEP] * 40}), "too_many_steps"),
     "too many exclusions": (body({"op": "sequence", "steps": [STEP, STEP], "exclude": [STEP] * 40}), "too_many_steps"),
     "one step": (body({"op": "sequence", "steps": [STEP]}), "wrong_value"),
+    "a stage of many steps": (body(staged(["s"] * 40, [STEP] * 40)), "too_many_steps"),
+    "a stage with a step without a name": (body(staged(["x"], [STEP, STEP])), "wrong_value"),
+    "a stage with a name twice": (body(staged(["x", "x"], [STEP, STEP])), "wrong_value"),
+    "a stage with a number for a name": (body(staged(["x", 3], [STEP, STEP])), "wrong_type"),
+    "a stage with names that are no list": (body(staged("xy", [STEP, STEP])), "wrong_type"),
+    "a stage of one step": (body(staged(["x"], [STEP])), "wrong_value"),
+    "a stage within a century too many": (body({**staged(["x", "y"], [STEP, STEP]), "left": {
+        **staged(["x", "y"], [STEP, STEP])["left"], "duration": "P99999999D"}}), "too_long_window"),
     "a future version": (body(FIELD).replace('"version": 1', '"version": 2'), "unknown_version"),
     "version true": (body(FIELD).replace('"version": 1', '"version": true'), "unknown_version"),
     "another kind": (body(FIELD).replace('"segment"', '"lead_score"'), "wrong_kind"),
@@ -199,6 +213,18 @@ TEXTS = {
     "an operator too many": "everyone & & everyone",
     "an operator at the end": "everyone &",
     "too many steps": "sequence([" + "event('a')," * 17 + "])",
+    "a mapping elsewhere": "ids({'a': 1})",
+    "a mapping without a name": "stage({'x': event('a'), event('b')}) == 'x'",
+    "a mapping with a list before it": "stage({event('a'), event('b'), 'x': event('c')}) == 'x'",
+    "a mapping with a name twice": "stage({'x': event('a'), 'x': event('b')}) == 'x'",
+    "a mapping with a number for a name": "stage({1: event('a'), 'x': event('b')}) == 'x'",
+    "a colon in a list": "ids(['a': 'b'])",
+    "a colon outside": "everyone: everyone",
+    "two colons": "stage({'x': 'y': event('a')}) == 'x'",
+    "a colon at the end": "stage({'x':",
+    "days of a field": "field('a').days() > 3",
+    "days of days": "stage({'x': event('a'), 'y': event('b')}).days().days() > 3",
+    "a stage of too many steps": "stage({" + ",".join(f"'s{k}': event('a')" for k in range(17)) + "}) == 's1'",
     "a method without brackets": "field('a').is_null",
     "a name without brackets": "field",
     "a dot at the end": "field('a').",

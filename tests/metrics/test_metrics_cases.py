@@ -1,4 +1,4 @@
-"""What practitioners disagree about, decided: small inputs with the figure that is right, and its source."""
+"""What practitioners disagree about, decided: small inputs with the right figure, and where the case is from."""
 
 from __future__ import annotations
 

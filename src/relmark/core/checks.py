@@ -82,6 +82,8 @@ def shown(value: Any) -> str:
     """Return a short text of a value for a message."""
     if isinstance(value, (list, tuple, set, frozenset, dict)) and len(value) > 20:
         return f"a {type(value).__name__} of {len(value):,}"
+    if hasattr(value, "__array__") and hasattr(value, "__len__") and not isinstance(value, (np.ndarray, np.generic)):
+        return f"a {type(value).__name__} of {len(value):,}"  # printing a series may warn, and says nothing in a line
     if isinstance(value, (str, bytes)):
         value = value[:100]
     try:
@@ -195,8 +197,8 @@ def number(
     below: float = math.inf,
 ) -> float:
     """Return one finite number within the bounds (`low` and `high` inclusive, `above` and `below` exclusive)."""
-    many = isinstance(value, np.ndarray) and value.ndim > 0
-    if many or isinstance(value, (bool, str, bytes, np.bool_)) or value is None:
+    unfit = isinstance(value, (bool, str, bytes, np.bool_, complex, np.complexfloating)) or value is np.ma.masked
+    if unfit or value is None or (isinstance(value, np.ndarray) and value.ndim > 0):
         raise InputError(f"{name} is {shown(value)}: a number is needed.", argument=name, code="wrong_type")
     try:
         result = float(value)

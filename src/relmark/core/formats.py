@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -49,6 +50,8 @@ def format_value(value: Any) -> str:
         return ""
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
+    if isinstance(value, np.timedelta64):  # numpy counts it among the integers
+        return "" if np.isnat(value) else str(timedelta(microseconds=int(value.astype("m8[us]").astype(np.int64))))
     if isinstance(value, (int, float, np.integer, np.floating)):
         return format_number(value)
     if isinstance(value, np.datetime64):

@@ -94,7 +94,7 @@ def _of_block(block: Block, path: Path) -> Attempts:
     if ((number >= path.n) & (number < top)).any():
         bar = _next(position, (number >= path.n) & (number < top))[after[start]]
         barrier = np.where(whose[bar] == owner, late[bar], LATER)
-        is_barred = barrier <= last
+        is_barred = (barrier <= last) & (barrier < LATER)
         last = np.minimum(last, barrier)
     times = np.full((len(start), path.n), LATER)
     after = np.append(after, m)

@@ -7,7 +7,7 @@ a window is two bisections of them.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -429,17 +429,31 @@ def stage_found(node: nodes.Stage, steps: list[Finder], who: Person, at: int) ->
         all_of_step = find(who)[0]
         times.append(all_of_step[: bisect_right(all_of_step, at)])
     limit = None if node.duration is None else length(node.duration)
+    if not times[0]:
+        return []
+    if limit is None:  # the first start gets everywhere first; the last one that gets there as soon is found backwards
+        reached = _walked(times, times[0][0], None)
+        start = reached[-1]
+        for earlier in times[len(reached) - 2 :: -1] if len(reached) > 1 else ():
+            start = earlier[bisect_left(earlier, start) - 1]
+        return _walked(times, start, None) if len(reached) > 1 else reached
     best: list[int] = []
     for start in times[0]:
-        reached = [start]
-        for later in times[1:]:
-            place = bisect_right(later, reached[-1])
-            if place == len(later) or (limit is not None and later[place] - start > limit):
-                break
-            reached.append(later[place])
+        reached = _walked(times, start, limit)
         if len(reached) > len(best) or (len(reached) == len(best) and reached[-1] <= best[-1]):
             best = reached
     return best
+
+
+def _walked(times: list[list[int]], start: int, limit: int | None) -> list[int]:
+    """Return when each step was reached from a start, as far as it goes."""
+    reached = [start]
+    for later in times[1:]:
+        place = bisect_right(later, reached[-1])
+        if place == len(later) or (limit is not None and later[place] - start > limit):
+            break
+        reached.append(later[place])
+    return reached
 
 
 def shared_value(name: str) -> Call:

@@ -328,8 +328,9 @@ class _Reader:
     def _key(self, word: Token) -> bool:
         """Take what stands before a colon as a key: then the braces hold a mapping."""
         frame = self.frames[-1]
-        if frame.kind != "{" or len(frame.items) != 2 * frame.keys:
-            raise self.fail(word.start, "a colon is out of place.", 'Write {"name": event("type"), ...}.')
+        inside = self.frames[-2].name if len(self.frames) > 1 else ""
+        if frame.kind != "{" or inside != "stage" or len(frame.items) != 2 * frame.keys:
+            raise self.fail(word.start, "a colon is out of place.", 'Write stage({"name": event("type"), ...}).')
         self._item(frame, word)
         if not isinstance(frame.items[-1], str):
             raise self.fail(word.start, f"{shown(frame.items[-1])} is no name: put it in quotes.")

@@ -16,6 +16,7 @@ from relmark.core.ordering import dense_codes, order_by
 from relmark.core.spans import length
 from relmark.expressions.selection import Selection
 from relmark.metrics._messages import Messages
+from relmark.metrics._returning import distinct
 from relmark.metrics.grouping import column_of
 from relmark.metrics.windows import Stretch, events_of, selection_given
 
@@ -91,14 +92,14 @@ def credited(
         size = np.searchsorted(groups.rows[order], unit, side="right") - first
         place = np.repeat(first - np.cumsum(size) + size, size) + np.arange(int(size.sum()))
         group, line, unit = groups.code[order[place]], np.repeat(line, size), np.repeat(unit, size)
-    pairs = np.unique(group * max(len(bought.time), 1) + line)  # a line counts once for a group
+    pairs = distinct(group * max(len(bought.time), 1) + line)  # a line counts once for a group
     by_line, of_group = pairs % max(len(bought.time), 1), pairs // max(len(bought.time), 1)
-    orders = np.unique(of_group * max(bought.n, 1) + bought.order[by_line]) // max(bought.n, 1)
+    orders = distinct(of_group * max(bought.n, 1) + bought.order[by_line]) // max(bought.n, 1)
     revenue, everything = None, 0.0
     if bought.value is not None:
         revenue = exact_sums(of_group, bought.value[by_line], groups.k)
         everything = float(exact_sums(np.zeros(len(bought.value), dtype=np.int64), bought.value, 1)[0])
-    messages = np.unique(group * max(len(found.time), 1) + unit) // max(len(found.time), 1)
+    messages = distinct(group * max(len(found.time), 1) + unit) // max(len(found.time), 1)
     return Credited(
         np.bincount(orders, minlength=groups.k), revenue, np.bincount(messages, minlength=groups.k), everything
     )

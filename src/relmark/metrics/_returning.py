@@ -19,7 +19,7 @@ from relmark.core.purchases import Purchases
 from relmark.expressions.selection import Selection
 from relmark.metrics.windows import Stretch, base_given, events_of, properties_of, selection_given
 
-__all__ = ["Activity", "Happened", "first_times", "read_activity", "slices"]
+__all__ = ["Activity", "Happened", "distinct", "first_times", "read_activity", "slices"]
 
 
 @attrs.frozen(eq=False)
@@ -46,6 +46,8 @@ class Activity:
     as_of : AsOf
     words : tuple of str
         What begins and what counts as a return.
+    of_events : bool
+        Whether starts are events that have properties.
     first : callable
         A property of each customer's first start by name, None where starts have none.
     """
@@ -57,6 +59,7 @@ class Activity:
     tz: str
     as_of: AsOf
     words: tuple[str, str]
+    of_events: bool
     first: Any
 
 
@@ -79,7 +82,15 @@ def read_activity(
         what = Happened(lines.customer, lines.time, lines.value)
         words = ("their first purchase", "a purchase")
         return Activity(
-            what, what, same=True, n=bought.n_customers, tz=bought.tz, as_of=moment, words=words, first=_none
+            what,
+            what,
+            same=True,
+            n=bought.n_customers,
+            tz=bought.tz,
+            as_of=moment,
+            words=words,
+            of_events=False,
+            first=_none,
         )
     base = base_given(data)
     stretch = Stretch.of(base, as_of, None)
@@ -101,7 +112,9 @@ def read_activity(
         rows[begun[0][::-1]] = np.arange(len(begun[0]))[::-1]
         return column.take(rows)
 
-    return Activity(first, again, same, len(base), base.tz, stretch.as_of, words, find)
+    return Activity(
+        first, again, same=same, n=len(base), tz=base.tz, as_of=stretch.as_of, words=words, of_events=True, first=find
+    )
 
 
 def _none(name: str) -> None:
@@ -125,6 +138,14 @@ def first_times(what: Happened, n: int) -> tuple[npt.NDArray[np.bool_], IntArray
     when[what.customer[::-1]] = what.time[::-1]  # ascending: of repeated places the last write stays, the first time
     did[what.customer] = True
     return did, when
+
+
+def distinct(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the different ones of some integers, ascending: sorted, which is faster than numpy's table of hashes."""
+    ranked = np.sort(codes)
+    keep = np.ones(len(ranked), dtype=np.bool_)
+    np.not_equal(ranked[1:], ranked[:-1], out=keep[1:])
+    return np.asarray(ranked[keep])
 
 
 def slices(time: IntArray, bounds: IntArray) -> Iterator[slice]:

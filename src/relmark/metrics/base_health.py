@@ -177,7 +177,9 @@ def _one(
     low = np.iinfo(np.int64).min if stretch.low is None else stretch.low
     here = ~known | (when <= stretch.high)
     people = np.flatnonzero(here)
-    groups = group_rows(base, stretch.as_of, by, people, np.where(known, when, 0)[people], lambda _: None)
+    groups = group_rows(
+        base, stretch.as_of, by, people, np.where(known, when, 0)[people], lambda _: None, of_events=False
+    )
     k = groups.k
 
     def count(mask: npt.NDArray[np.bool_]) -> IntArray:

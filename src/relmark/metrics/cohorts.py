@@ -27,7 +27,7 @@ from relmark.core.spans import length
 from relmark.core.time import Instant, duration, read_instant
 from relmark.expressions.selection import Selection
 from relmark.metrics._calendar import Calendar
-from relmark.metrics._returning import Activity, first_times, read_activity, slices
+from relmark.metrics._returning import Activity, distinct, first_times, read_activity, slices
 from relmark.metrics.definitions import Definition, MetricTable, define
 from relmark.metrics.estimates import FEW, Estimates, ratio, shares
 from relmark.metrics.grouping import By, group_rows
@@ -450,7 +450,7 @@ def _periods(found: Activity, calendar: Calendar, kind: str) -> _Cells:
         if not found.same:
             customer = customer[did[customer] & (found.back.time[rows] >= begun[customer])]
         if many:
-            came = np.unique(customer)
+            came = distinct(customer)
         else:
             here[:] = False
             here[customer] = True
@@ -479,9 +479,9 @@ def _windows(found: Activity, span: timedelta, kind: str) -> _Cells:
     width = int((seen - begun[did].min()) // size) + 1
     if width > 100_000:
         raise InputError(
-            f"there are {width:,} windows of {span}: choose a longer period.", argument="there", code="wrong_type"
+            f"there are {width:,} windows of {span}: choose a longer period.", argument="period", code="too_many"
         )
-    pair = np.unique(customer * width + since)
+    pair = distinct(customer * width + since)
     number = np.zeros(found.n, dtype=np.int64)
     cells = _Cells(pair // width, pair % width, did, begun, number, 0, width, np.empty(0, dtype=np.int64), seen, size)
     return _of_kind(cells, kind, np.where(did, (seen - begun) // size, 0))
@@ -546,7 +546,7 @@ def _grouped(
             column = found.first(name)
             return None if column is None else column.take(people)
 
-        groups = group_rows(data, found.as_of, by, people, cells.begun[people], of_start)
+        groups = group_rows(data, found.as_of, by, people, cells.begun[people], of_start, of_events=found.of_events)
         if groups.rows is not None:
             raise InputError(
                 "by= has segments that may overlap: a customer is in one cohort. Give one segment, or a field.",

@@ -29,6 +29,8 @@ from relmark.core.zones import DAY
 from relmark.metrics._calendar import Calendar
 from relmark.metrics.definitions import Definition, MetricTable, define
 from relmark.metrics.estimates import FEW, Estimates, mean_estimates, ratio, ratio_estimates, shares
+from relmark.metrics.grouping import By, Groups, group_rows
+from relmark.metrics.windows import span_words
 
 __all__ = ["CommerceMetrics", "Pareto", "commerce_metrics", "pareto"]
 
@@ -62,6 +64,8 @@ class CommerceMetrics(MetricTable):
 
     Parameters
     ----------
+    by : mapping of str to ndarray, shape (k,)
+        What the group of each row is called.
     period : ndarray of datetime64 or str, shape (k,)
         The first day of the period, or the month; "all" without periods.
     orders, customers, new_customers, returning_customers : ndarray of int64, shape (k,)
@@ -92,6 +96,7 @@ class CommerceMetrics(MetricTable):
     notes : tuple of str
     """
 
+    by: Mapping[str, npt.NDArray[Any]]
     period: npt.NDArray[Any]
     orders: IntArray
     customers: IntArray
@@ -163,7 +168,8 @@ def commerce_metrics(
     period: str | None = None,
     within: Span | None = None,
     mature: timedelta = _QUARTER,
-    discount: str = "discount",
+    by: By = None,
+    discount: str | None = None,
     week_starts: str = "monday",
 ) -> CommerceMetrics:
     """Report orders, order value, repeat purchases, new and returning revenue, refunds and the weight of the best.
@@ -179,8 +185,10 @@ def commerce_metrics(
         Orders of (as_of - within, as_of]; whether a customer is new is still told by all orders before.
     mature : timedelta
         How long a customer has had to come again, for `mature_repeat_rate`.
-    discount : str
-        The property of purchases that holds the discount in money.
+    by : name of a field, expression, segment, or a list or mapping of them, optional
+        Groups of customers; what holds of all together stays of all.
+    discount : str, optional
+        The property of purchases that holds the discount in money; 'discount' without it, where that holds numbers.
     week_starts : {"monday", ..., "sunday"}
 
     Returns
@@ -198,7 +206,8 @@ def commerce_metrics(
     """
     bought, moment, low = _bought(data, as_of, within)
     duration("mature", mature)
-    text("discount", discount)
+    if discount is not None:
+        text("discount", discount)
     orders = _Orders.of(bought)
     seen, n = int(moment.seen), bought.n_customers
     inside = np.ones(len(orders.time), dtype=np.bool_) if low is None else orders.time > low
@@ -208,17 +217,23 @@ def commerce_metrics(
         row, label, over = _rows(orders, inside, Calendar(period, bought.tz, week_starts), seen, low)
     k = len(label)
     row, who, value = row[inside], orders.customer[inside], orders.value[inside]
+    everybody, money_of_all = who, value
+    groups = _groups(data, moment, by, who, orders.time[inside])
+    chosen = slice(None) if groups.rows is None else groups.rows  # an order stands in each segment of its customer
+    n_periods, k = k, k * groups.k
+    row, who, value = groups.code * n_periods + row[chosen], who[chosen], value[chosen]
+    label, over = np.concatenate([label] * groups.k), np.tile(over, groups.k)
     has_money = orders.has_money
     first_ever = np.full(n, np.iinfo(np.int64).max)
     np.minimum.at(first_ever, orders.customer, orders.time)
-    row_of_first = np.full(n, -1, dtype=np.int64)  # the row in which each customer was new
-    new = orders.time[inside] == first_ever[who]
-    row_of_first[who[new]] = row[new]
+    period_of_first = np.full(n, -1, dtype=np.int64)  # the period in which each customer was new
+    new = orders.time[inside][chosen] == first_ever[who]
+    period_of_first[who[new]] = row[new] % max(n_periods, 1)
     pair, place = np.unique(row * max(n, 1) + who, return_inverse=True)
     of_row, of_customer = pair // max(n, 1), pair % max(n, 1)
     count = np.bincount(place, minlength=len(pair)).astype(np.float64)
     money = exact_sums(place, value, len(pair))
-    is_new = row_of_first[of_customer] == of_row
+    is_new = period_of_first[of_customer] == of_row % max(n_periods, 1)
     sums = _sums(of_row, count, money, k)
     customers = np.bincount(of_row, minlength=k)
     revenue = exact_sums(row, value, k)
@@ -226,16 +241,18 @@ def commerce_metrics(
     blank = np.full(k, np.nan)
     new_customers = np.bincount(of_row[is_new], minlength=k)
     refunded = bought.counts
-    discounted = _discounts(bought, discount, orders, inside, row, k, revenue)
-    ranked = np.sort(exact_sums(who, value, n)[np.unique(who)]) if has_money else np.empty(0)
+    discounted = _discounts(bought, discount, orders, np.flatnonzero(inside)[chosen], row, k, revenue)
+    ranked = np.sort(exact_sums(everybody, money_of_all, n)[np.unique(everybody)]) if has_money else np.empty(0)
     per_order = ratio_estimates(revenue, sums["n"], (sums["mm"], sums["mn"], sums["nn"]), customers, "orders")
     per_customer = mean_estimates(revenue, sums["mm"], customers, "customers")
     nothing = Estimates(value=blank, low=blank, high=blank, reason=("purchases have no money",) * k)
     paid = float(refunded.get("money", np.nan))
     gone = float(refunded.get("money_refunded", 0.0))
     return CommerceMetrics(
-        period=label, orders=np.bincount(row, minlength=k), customers=customers, new_customers=new_customers,
-        returning_customers=customers - new_customers, churned=_churned(of_row, of_customer, k, n, over, period),
+        by={name: np.repeat(column, n_periods) for name, column in groups.labels.items()}, period=label,
+        orders=np.bincount(row, minlength=k), customers=customers, new_customers=new_customers,
+        returning_customers=customers - new_customers,
+        churned=_churned(of_row, of_customer, k, n, over, n_periods if period else 0),
         revenue=revenue if has_money else blank, new_revenue=new_revenue if has_money else blank,
         returning_revenue=revenue - new_revenue if has_money else blank,
         average_order_value=per_order if has_money else nothing,
@@ -244,7 +261,7 @@ def commerce_metrics(
         **_repeats(orders, inside, n, seen, length(mature)), **_best(ranked), refunds=gone,
         refunds_unmatched=float(refunded.get("money_unmatched", 0.0)),
         refund_share=float(ratio(gone, paid)) if has_money else np.nan, as_of=moment.given,
-        window=f"orders up to {moment}" if within is None else f"orders of the {within} up to {moment}",
+        window=f"orders up to {moment}" if within is None else f"orders of the {span_words(within)} up to {moment}",
         notes=_notes(customers, over),
     )  # fmt: skip
 
@@ -377,6 +394,18 @@ def _bought(data: Any, as_of: AsOfGiven, within: Span | None) -> tuple[Purchases
     return bought, moment, int(moment.before(within))
 
 
+def _groups(data: CustomerBase | Purchases, moment: AsOf, by: By, who: IntArray, time: IntArray) -> Groups:
+    if by is None:
+        return Groups({}, np.zeros(len(who), dtype=np.int64), None, 1)
+    if not isinstance(data, CustomerBase):
+        raise InputError(
+            "by= needs the customers' fields: give the base instead of its purchases.",
+            argument="by",
+            code="missing_argument",
+        )
+    return group_rows(data, moment, by, who, time, lambda _: None, of_events=False)
+
+
 def _rows(
     orders: _Orders, inside: npt.NDArray[np.bool_], calendar: Calendar, seen: int, low: int | None
 ) -> tuple[IntArray, npt.NDArray[Any], npt.NDArray[np.bool_]]:
@@ -407,25 +436,25 @@ def _sums(of_row: IntArray, count: FloatArray, money: FloatArray, k: int) -> dic
 
 
 def _churned(
-    of_row: IntArray, of_customer: IntArray, k: int, n: int, over: npt.NDArray[np.bool_], period: str | None
+    of_row: IntArray, of_customer: IntArray, k: int, n: int, over: npt.NDArray[np.bool_], n_periods: int
 ) -> FloatArray:
     """Return how many bought in the period before and not in this one."""
-    if period is None or not k:
+    if not n_periods or not k:
         return np.full(k, np.nan)
     here = of_row * n + of_customer
     again = np.isin(here + n, here)
     left = np.bincount(of_row[~again] + 1, minlength=k + 1)[:k].astype(np.float64)
-    left[0] = np.nan
+    left[::n_periods] = np.nan
     left[over] = np.nan  # they may still come
     return left
 
 
 def _discounts(
-    bought: Purchases, name: str, orders: _Orders, inside: npt.NDArray[np.bool_], row: IntArray, k: int,
+    bought: Purchases, name: str | None, orders: _Orders, chosen: IntArray, row: IntArray, k: int,
     revenue: FloatArray,
 ) -> FloatArray:  # fmt: skip
-    column = bought.column(name)
-    if column is None or column.kind == "empty":
+    column = bought.column("discount" if name is None else name)
+    if column is None or column.kind == "empty" or (name is None and column.kind != "number"):
         return np.full(k, np.nan)
     if column.kind != "number":
         raise InputError(
@@ -435,7 +464,7 @@ def _discounts(
         )
     given = column.numbers()
     of_order = exact_sums(orders.code, np.where(np.isnan(given), 0.0, given), len(orders.time))
-    total = exact_sums(row, of_order[inside], k)
+    total = exact_sums(row, of_order[chosen], k)
     return ratio(total, total + revenue)
 
 

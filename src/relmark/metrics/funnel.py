@@ -32,7 +32,7 @@ from relmark.metrics._attempts import distinct_steps, walkers, walks
 from relmark.metrics.definitions import Definition, MetricTable, define
 from relmark.metrics.estimates import FEW, Estimates, plain_estimates, shares
 from relmark.metrics.grouping import By, Groups, group_rows
-from relmark.metrics.windows import Stretch, base_given
+from relmark.metrics.windows import Stretch, base_given, span_words
 
 __all__ = ["Funnel", "Steps", "TimeToConvert", "funnel"]
 
@@ -160,7 +160,7 @@ class Funnel(MetricTable):
     def _table(self) -> dict[str, Any]:
         columns = self.to_columns()
         names = (*self.by, "step", "counts", "rates", "step_rates", "lost", "still_open", "closed_rates", "median_time")
-        return {name: columns[name] if name != "median_time" else _told(self.median_time) for name in names}
+        return {name: columns[name] for name in names}
 
 
 def funnel(
@@ -265,7 +265,7 @@ def funnel(
     groups = group_rows(
         base, stretch.as_of, by, found.customer, found.times[:, 0], _property_of(base, starts, stretch.high, found)
     )
-    window = f"steps up to {stretch.as_of}" + ("" if within is None else f", within {within} of the first")
+    window = f"steps up to {stretch.as_of}" + ("" if within is None else f", within {span_words(within)} of the first")
     return _table_of(found, groups, names, n, within, count, stretch.as_of.given, window, by)
 
 
@@ -427,9 +427,3 @@ def _selections(name: str, given: Any) -> tuple[Selection, ...]:
 
 def _span(seconds: float) -> timedelta:
     return timedelta(microseconds=round(seconds * 1e6))
-
-
-def _told(spans: npt.NDArray[np.timedelta64]) -> npt.NDArray[Any]:
-    out = np.empty(len(spans), dtype=object)
-    out[:] = ["" if np.isnat(one) else str(timedelta(microseconds=int(one.astype(np.int64)))) for one in spans]
-    return out

@@ -7,7 +7,7 @@ total. A mapping of names to rules gives segments, which may overlap: then a row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
@@ -20,6 +20,7 @@ from relmark.core.checks import IntArray, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.names import did_you_mean
+from relmark.core.partition import Partition
 from relmark.core.zones import local_days
 from relmark.expressions import nodes
 from relmark.expressions.calendar_tests import first_days, period_number
@@ -29,7 +30,9 @@ from relmark.expressions.operators import Expression
 from relmark.expressions.periods import PERIODS, Period
 from relmark.expressions.walk import check_depth
 
-__all__ = ["By", "Groups", "Named", "column_of", "group_rows", "in_groups", "of_customers", "truth_of"]
+__all__ = ["By", "Groups", "Named", "column_of", "group_rows", "of_customers", "truth_of"]
+
+_USUAL = frozenset({"campaign", "channel", "item", "message_id", "order", "page"})
 
 
 @runtime_checkable
@@ -131,7 +134,14 @@ def column_of(column: Column, name: str) -> tuple[IntArray, npt.NDArray[Any]]:
 
 
 def group_rows(
-    base: CustomerBase, as_of: AsOf, by: By, customer: npt.NDArray[Any], time: IntArray, property_of: Properties
+    base: CustomerBase,
+    as_of: AsOf,
+    by: By,
+    customer: npt.NDArray[Any],
+    time: IntArray,
+    property_of: Properties,
+    *,
+    of_events: bool = True,
 ) -> Groups:
     """Return rows (events, or people with the time at which they count) in groups.
 
@@ -145,12 +155,14 @@ def group_rows(
         The base's row and the instant of each row.
     property_of : callable
         A property of the rows by name, None where they have none.
+    of_events : bool
+        Whether rows are events: a property that others have, or that is usual, is then missing of all of them.
     """
     m = len(customer)
     code, rows, size = np.zeros(m, dtype=np.int64), None, 1
     labels: dict[str, npt.NDArray[Any]] = {}
     for key in _keys(by):
-        name, part, values, again = _one(base, as_of, key, customer, time, property_of)
+        name, part, values, again = _one(base, as_of, key, customer, time, property_of, of_events=of_events)
         if name in labels:
             raise InputError(f"by= has {name!r} twice: name each key once.", argument="by", code="duplicate")
         if again is not None:  # segments: a row for each that somebody belongs to
@@ -170,6 +182,8 @@ def group_rows(
         size *= max(len(values), 1)
     if not labels:
         return Groups({}, code, None, 1)
+    if not len(code) and rows is None:
+        return Groups({name: column[:0] for name, column in labels.items()}, code, None, 0)
     used = np.bincount(code, minlength=size) > 0
     if rows is not None:  # a segment without anybody keeps its row
         used |= len(labels) == 1
@@ -179,9 +193,12 @@ def group_rows(
     return Groups(labels, code, rows, int(np.count_nonzero(used)))
 
 
-def in_groups(column: npt.NDArray[Any], groups: Groups) -> IntArray:
-    """Return how many rows of each group a mask holds."""
-    return np.bincount(groups.code[groups.chosen(column)], minlength=groups.k)
+def _parts(base: CustomerBase) -> list[Partition]:
+    return [base.events.required(name) for name in base.events.types]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, list(names)[:20])) or "they have none"
 
 
 def _keys(by: By) -> list[Any]:
@@ -199,7 +216,14 @@ def _keys(by: By) -> list[Any]:
 
 
 def _one(
-    base: CustomerBase, as_of: AsOf, key: Any, customer: npt.NDArray[Any], time: IntArray, property_of: Properties
+    base: CustomerBase,
+    as_of: AsOf,
+    key: Any,
+    customer: npt.NDArray[Any],
+    time: IntArray,
+    property_of: Properties,
+    *,
+    of_events: bool,
 ) -> tuple[str, IntArray, npt.NDArray[Any], IntArray | None]:
     if isinstance(key, str):
         found = property_of(key)
@@ -208,13 +232,16 @@ def _one(
             return key, code, values, None
         if key in base.fields:
             key = nodes.Field(key)
+        elif of_events and (key in _USUAL or any(key in part.properties for part in _parts(base))):
+            return key, *column_of(Column.empty(len(customer)), key), None
         elif key in PERIODS:
             key = Period(key)
         else:
-            hint = did_you_mean(key, [*base.fields, *PERIODS])
+            known = sorted({name for part in _parts(base) for name in part.properties}) if of_events else []
+            hint = did_you_mean(key, [*known, *base.fields, *PERIODS])
             raise MissingColumnError(
-                f"by={key!r} is neither a property of the events, nor a field of the customers (they have "
-                f"{', '.join(map(repr, base.fields)) or 'none'}), nor a period ({', '.join(PERIODS)}).{hint}"
+                f"by={key!r} is neither a property of the events ({_listed(known)}), nor a field of the customers "
+                f"({_listed(base.fields)}), nor a period ({', '.join(PERIODS)}).{hint}"
             )
     if isinstance(key, Period):
         if key.offset or key.count != 1:

@@ -6,15 +6,16 @@ From the events of a base, or from the table of an e-mail service: both end in `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core.as_of import AsOfGiven
-from relmark.core.checks import FloatArray, numbers, refuse_rows, same_length, shown, text
-from relmark.core.columns import Column
+from relmark.core.base import CustomerBase
+from relmark.core.checks import FloatArray, IntArray, numbers, refuse_rows, same_length, shown, text
+from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.core.spans import Span
@@ -26,6 +27,21 @@ from relmark.metrics.windows import base_given
 __all__ = ["MessageCounts"]
 
 _KNOWN = tuple(COUNTS)
+
+
+def _given(value: npt.ArrayLike | None) -> IntArray | None:
+    """Take counts as they are given; they are checked together."""
+    return cast("IntArray | None", value)
+
+
+def _column(value: npt.ArrayLike | None) -> IntArray:
+    """Take counts that are known in the end."""
+    return cast("IntArray", value)
+
+
+def _labels_given(value: Mapping[str, ColumnLike]) -> Mapping[str, npt.NDArray[Any]]:
+    """Take the names of groups as they are given."""
+    return cast("Mapping[str, npt.NDArray[Any]]", value)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -47,8 +63,12 @@ class MessageCounts(ColumnarResult):
         Recipients. A click without a recorded open counts as an open.
     opens, clicks : array_like of int, optional
         All of them, repeats included.
-    tracked : array_like of int, optional
-        Delivered to recipients who can be seen; `opened` and `clicked` are then of these alone.
+    tracked, tracked_sent : array_like of int, optional
+        Delivered, and sent, to recipients who can be seen; `opened` and `clicked` are then of these alone.
+    opens_squared, clicks_squared : array_like of int, optional
+        The sums over recipients of the squares of how often: what intervals of `opens_per_open` are made of.
+    notes : tuple of str
+        What was left out or joined in a way that one may not expect.
 
     Examples
     --------
@@ -58,25 +78,25 @@ class MessageCounts(ColumnarResult):
     ([900], [200])
     """
 
-    by: Mapping[str, Any] = attrs.field(factory=dict)
-    sent: Any = 0
-    delivered: Any = None
-    bounced: Any = None
-    hard_bounced: Any = None
-    soft_bounced: Any = None
-    opened: Any = None
-    clicked: Any = None
-    unsubscribed: Any = None
-    complained: Any = None
-    read: Any = None
-    replied: Any = None
-    blocked: Any = None
-    opens: Any = None
-    clicks: Any = None
-    tracked: Any = None
-    tracked_sent: Any = None
-    opens_squared: Any = None
-    clicks_squared: Any = None
+    by: Mapping[str, npt.NDArray[Any]] = attrs.field(factory=dict, converter=_labels_given)
+    sent: IntArray = attrs.field(default=0, converter=_column)
+    delivered: IntArray = attrs.field(default=None, converter=_column)
+    bounced: IntArray = attrs.field(default=None, converter=_column)
+    hard_bounced: IntArray | None = attrs.field(default=None, converter=_given)
+    soft_bounced: IntArray | None = attrs.field(default=None, converter=_given)
+    opened: IntArray | None = attrs.field(default=None, converter=_given)
+    clicked: IntArray | None = attrs.field(default=None, converter=_given)
+    unsubscribed: IntArray | None = attrs.field(default=None, converter=_given)
+    complained: IntArray | None = attrs.field(default=None, converter=_given)
+    read: IntArray | None = attrs.field(default=None, converter=_given)
+    replied: IntArray | None = attrs.field(default=None, converter=_given)
+    blocked: IntArray | None = attrs.field(default=None, converter=_given)
+    opens: IntArray | None = attrs.field(default=None, converter=_given)
+    clicks: IntArray | None = attrs.field(default=None, converter=_given)
+    tracked: IntArray | None = attrs.field(default=None, converter=_given)
+    tracked_sent: IntArray | None = attrs.field(default=None, converter=_given)
+    opens_squared: IntArray | None = attrs.field(default=None, converter=_given)
+    clicks_squared: IntArray | None = attrs.field(default=None, converter=_given)
     notes: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
@@ -129,7 +149,7 @@ class MessageCounts(ColumnarResult):
     @classmethod
     def of(
         cls,
-        base: Any,
+        base: CustomerBase,
         *,
         as_of: AsOfGiven,
         within: Span | None = None,
@@ -190,14 +210,15 @@ def _objects(values: list[Any]) -> npt.NDArray[Any]:
 
 def _labels(counts: MessageCounts) -> list[tuple[Any, ...]]:
     columns = [
-        [None if value is None or value != value else value for value in column]  # noqa: PLR0124
+        [None if value is None or value != value else value for value in column.tolist()]  # noqa: PLR0124
         for column in counts.by.values()
     ]
     return list(zip(*columns, strict=True)) if columns else [()] * len(counts.sent)
 
 
 def _rank(label: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple((value is None, "" if value is None else value) for value in label)
+    """Return what orders labels: those of one type by their values, and None last."""
+    return tuple((value is None, type(value).__name__, "" if value is None else value) for value in label)
 
 
 def _count(name: str, value: Any) -> npt.NDArray[np.int64]:

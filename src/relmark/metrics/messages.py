@@ -28,7 +28,7 @@ from relmark.metrics.definitions import Definition, MetricTable, define
 from relmark.metrics.estimates import FEW, Estimates, Figure, mean_estimates, plain_estimates, ratio, shares
 from relmark.metrics.grouping import By
 from relmark.metrics.message_counts import MessageCounts
-from relmark.metrics.windows import Stretch, base_given
+from relmark.metrics.windows import Stretch, base_given, span_words
 
 __all__ = ["Credit", "MessageMetrics", "message_metrics"]
 
@@ -248,8 +248,8 @@ def message_metrics(
     more = {"orders": result.orders, "revenue": result.revenue, "converted": result.messages,
             "all_revenue": result.all_revenue}  # fmt: skip
     notes.append(
-        f"orders are credited by {credit.replace('_', ' ')} within {credit_within}: credit is not effect, which "
-        "only a control group shows"
+        f"orders are credited by {credit.replace('_', ' ')} within {span_words(credit_within)}: credit is not effect, "
+        "which only a control group shows"
     )
     if credit == "any" and found.groups.k > 1:
         notes.append("with credit='any' an order counts for each message before it: rows add up to more than all")

@@ -117,14 +117,6 @@ class JourneyMap(MetricTable):
     def _window(self) -> str:
         return self.window
 
-    def _table(self) -> dict[str, Any]:
-        columns = {n: c for n, c in self.to_columns().items() if not n.endswith(("_low", "_high"))}
-        out = np.empty(len(self.origin), dtype=object)
-        out[:] = [
-            "" if np.isnat(one) else str(timedelta(microseconds=int(one.astype(np.int64)))) for one in self.median_time
-        ]
-        return {**columns, "median_time": out}
-
 
 def paths(
     base: CustomerBase,

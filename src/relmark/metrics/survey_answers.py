@@ -20,10 +20,20 @@ from relmark.expressions.selection import Selection
 from relmark.metrics.grouping import By, column_of, group_rows
 from relmark.metrics.windows import Stretch, base_given, events_of, properties_of, selection_given
 
-__all__ = ["Answers", "Given", "ScaleLike", "SurveyAnswers", "read_answers", "scale_of", "survey_answers"]
+__all__ = [
+    "Answers",
+    "Given",
+    "GroupsGiven",
+    "ScaleLike",
+    "SurveyAnswers",
+    "read_answers",
+    "scale_of",
+    "survey_answers",
+]
 
 Given: TypeAlias = "ColumnLike | Mapping[Any, Any] | SurveyAnswers"
 ScaleLike: TypeAlias = tuple[int, int]
+GroupsGiven: TypeAlias = "ColumnLike | Mapping[str, ColumnLike] | None"
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -215,8 +225,9 @@ def read_answers(
         labels[key] = np.concatenate([names] * size) if size > 1 else names
         size *= n
     used = np.bincount(code, minlength=size) > 0
+    labels = {key: one[used] if len(one) else one for key, one in labels.items()}
     return _checked(
-        name, column, (np.cumsum(used) - 1)[code], {key: one[used] for key, one in labels.items()},
+        name, column, (np.cumsum(used) - 1)[code], labels,
         int(np.count_nonzero(used)), scale,
     )  # fmt: skip
 

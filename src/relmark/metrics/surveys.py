@@ -22,7 +22,7 @@ from relmark.core.results import json_ready
 from relmark.metrics._net_share import net_share_interval
 from relmark.metrics.definitions import Definition, MetricTable, define
 from relmark.metrics.estimates import FEW, Estimates, mean_estimates, ratio, shares
-from relmark.metrics.survey_answers import Answers, Given, ScaleLike, read_answers, scale_of
+from relmark.metrics.survey_answers import Answers, Given, GroupsGiven, ScaleLike, read_answers, scale_of
 
 __all__ = [
     "SurveyScore",
@@ -129,7 +129,7 @@ def net_promoter_score(
     scale: ScaleLike = (0, 10),
     promoters: int | None = None,
     detractors: int | None = None,
-    by: Any = None,
+    by: GroupsGiven = None,
     level: float = 0.95,
 ) -> SurveyScore | SurveyScores:
     """Return the net promoter score in points: the share of promoters less that of detractors, times 100.
@@ -212,7 +212,7 @@ def customer_satisfaction(
     *,
     scale: ScaleLike = (1, 5),
     kind: Literal["top_two", "mean"] = "top_two",
-    by: Any = None,
+    by: GroupsGiven = None,
     level: float = 0.95,
 ) -> SurveyScore | SurveyScores:
     """Return customer satisfaction: the share of the two highest answers ("top two box"), or the mean answer.
@@ -259,7 +259,7 @@ def customer_effort_score(
     kind: Literal["mean", "share"] = "mean",
     easy: int | None = None,
     reverse: bool = False,
-    by: Any = None,
+    by: GroupsGiven = None,
     level: float = 0.95,
 ) -> SurveyScore | SurveyScores:
     """Return the customer effort score: the mean answer, or the share of those who found it easy.
@@ -317,7 +317,7 @@ def customer_loyalty_index(
     *,
     scale: ScaleLike = (1, 6),
     reverse: bool = False,
-    by: Any = None,
+    by: GroupsGiven = None,
     level: float = 0.95,
 ) -> SurveyScore | SurveyScores:
     """Return the customer loyalty index: recommending, buying again and buying other things, each 0 to 100, averaged.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -14,13 +15,21 @@ from relmark.core.base import CustomerBase
 from relmark.core.checks import IntArray, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError
-from relmark.core.spans import Span, check_span
+from relmark.core.spans import Span, check_span, whole_days
 from relmark.expressions.event_rows import Bounds, EventRows, chosen_events
 from relmark.expressions.kinds import check_on_data
 from relmark.expressions.operators import Expression
 from relmark.expressions.selection import Selection
 
-__all__ = ["Stretch", "base_given", "events_of", "properties_of", "selection_given"]
+__all__ = [
+    "Stretch",
+    "base_given",
+    "events_of",
+    "is_about_events",
+    "properties_of",
+    "selection_given",
+    "span_words",
+]
 
 
 @attrs.frozen(eq=False)
@@ -55,7 +64,13 @@ class Stretch:
     def __str__(self) -> str:
         if self.within is None:
             return f"everything up to {self.as_of}"
-        return f"the {self.within} up to {self.as_of}"
+        return f"the {span_words(self.within)} up to {self.as_of}"
+
+
+def span_words(span: Span) -> str:
+    """Return a length of time in words: "7 days", "1:30:00", "calendar_days(7)"."""
+    days = whole_days(span) if isinstance(span, timedelta) else None
+    return str(span) if days is None else f"{days:,} day{'' if days == 1 else 's'}"
 
 
 def base_given(base: Any) -> CustomerBase:
