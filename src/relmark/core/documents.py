@@ -544,7 +544,9 @@ def read_definition(document: object, limits: Limits | None = None) -> Definitio
     DefinitionError
         It is of no known kind, or does not say anything that its kind understands.
     """
-    found = document.get("relmark") if isinstance(document, Mapping) else None
+    if not isinstance(document, Mapping):
+        raise DefinitionError(f"{shown(document)} is no stored form: an object is needed.", code="not_object")
+    found = document.get("relmark")
     waiting: list[type[Definition]] = [Definition]
     while waiting:
         kind = waiting.pop(0)
