@@ -327,7 +327,7 @@ class _Table:
                 listed = ", ".join(map(repr, self.schema))
                 raise MissingColumnError(
                     f"{self.what} have no column {name!r}: they have {listed}.",
-                    argument="what",
+                    argument=self.what,
                     hint=f"{did_you_mean(name, self.schema)} Name it in columns={{...}}.",
                 )
 

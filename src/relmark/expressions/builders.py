@@ -162,9 +162,7 @@ def ids(values: Iterable[int | str]) -> Expression:
         values = values.tolist()
     plain = sorted_values(values, "ids", whole=LARGEST)
     if any(isinstance(value, bool) or not isinstance(value, (int, str)) for value in plain):
-        raise InputError(
-            f"ids has {shown(plain[0])}: integers or texts are needed.", argument="values", code="wrong_type"
-        )
+        raise InputError(f"ids has {shown(plain[0])}: integers or texts are needed.", argument="ids", code="wrong_type")
     return nodes.Ids(plain)  # type: ignore[arg-type]
 
 

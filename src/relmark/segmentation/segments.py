@@ -43,7 +43,9 @@ def _rule(instance: object, attribute: attrs.Attribute[Expression], value: Any) 
             "say .exists() or .count(...) >= 1 of them" if type(value).__name__ == "Selection" else "compare something"
         )
         raise InputError(
-            f"rule is {shown(value)}: a rule is needed, such as field('age') >= 18; {hint}.", code="wrong_type"
+            f"rule is {shown(value)}: a rule is needed, such as field('age') >= 18; {hint}.",
+            argument="rule",
+            code="wrong_type",
         )
     check_depth(value)
     for problem in rule_problems(value, Schema(), path="$.rule"):
