@@ -206,7 +206,7 @@ class Segment(Definition):
         return self.rule.fingerprint
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Segment) and self.to_dict() == other.to_dict()
+        return isinstance(other, Segment) and self._body() == other._body()
 
     def __hash__(self) -> int:
         return hash((self.name, self.fingerprint))
