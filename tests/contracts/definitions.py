@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relmark import Schema, days, event, field, months
+from relmark import Schema, days, event, field, months, prop
 from relmark.attribution import (
     FirstTouch,
     Journeys,
@@ -49,6 +49,7 @@ RULE = (field("age") >= 18) & (event("purchase").count(within=days(30)) >= 2)
 HOLDOUT = Holdout(0.1, salt="all", period="month")
 
 DEFINITIONS = [
+    RULE.needs() + event.any(where=prop("page") == "a").exists(within=days(7)).needs(),
     Schema(fields={"age": float}, events={"purchase": {"sku": str}}),
     Segment("buyers", RULE, description="who buys"),
     SegmentSet([Segment("buyers", RULE), Segment("grown", field("age") >= 18)]),

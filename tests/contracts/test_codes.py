@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from relmark import errors
+from relmark.core.checks import numbers
 from relmark.core.errors import definition_error
 from relmark.errors import CODES
 
@@ -57,6 +58,24 @@ def test_every_error_is_made_with_a_code_of_the_table() -> None:
         if code is None or ast.unparse(code) not in PASSED_ON:
             wrong.append(f"{place}: {'no code' if code is None else ast.unparse(code)}")
     assert wrong == []
+
+
+def test_every_error_about_an_argument_names_it() -> None:
+    nameless = [
+        place
+        for place, call in _calls({"InputError", "MissingColumnError", "NotEnoughDataError"})
+        if call.args and _given(call, "argument") is None
+    ]
+    assert nameless == []
+
+
+def test_a_bad_row_is_the_end_of_the_path() -> None:
+    with pytest.raises(errors.InputError) as caught:
+        numbers("spend", [1.0, 2.0, float("nan")])
+    assert (caught.value.path, caught.value.row, caught.value.code) == ("spend[2]", 2, "not_finite")
+    with pytest.raises(errors.InputError) as caught:
+        numbers("spend", [1.0, -2.0], low=0.0)
+    assert (caught.value.path, caught.value.argument, caught.value.code) == ("spend[1]", "spend", "wrong_value")
 
 
 def test_every_problem_is_told_with_a_code_of_the_table() -> None:

@@ -154,6 +154,7 @@ def test_deep_damage_is_told_and_never_raises(one):
 def test_what_people_note_is_stored_and_means_nothing(one):
     noted = type(one).from_dict({**one.to_dict(), "meta": {"owner": "crm", "tags": ["a", {"b": None}]}})
     assert noted.fingerprint == one.fingerprint
+    assert noted == one or type(one).__eq__ is object.__eq__
     again = type(one).from_json(noted.to_json())
     assert again.meta == noted.meta == {"owner": "crm", "tags": ["a", {"b": None}]}
     assert pickle.loads(pickle.dumps(noted)).meta == noted.meta

@@ -115,13 +115,16 @@ def test_a_number_that_float64_or_64_bits_do_not_hold_is_refused_at_the_door():
         lambda: Customer("c", {"n": giant}), lambda: Purchase("c", AS_OF, giant),
         lambda: Purchase("c", AS_OF, 1, order=giant),
         lambda: Visit("c", AS_OF, duration=giant), lambda: ids([giant]), lambda: ids([-(2**63)]),
-        lambda: field("n") > giant, lambda: field("n") == 2**53 + 1, lambda: field("n").is_in([2**60]),
-        lambda: Event("c", "a", AS_OF, properties={"n": 2**53 + 1}), lambda: Customer("c", {"n": -(2**53) - 1}),
-        lambda: Purchase("c", AS_OF, 1, order=2**60),
+        lambda: field("n") > giant, lambda: field("n") == 2**63, lambda: field("n").is_in([2**64]),
+        lambda: Purchase("c", AS_OF, 1, order=2**63),
     ):  # fmt: skip
         with pytest.raises(InputError, match=r"64 bits|2\*\*53|2\*\*63"):
             call()
-    assert Event(2**63 - 1, "a", AS_OF, properties={"n": 2**53}).properties["n"] == 2**53
+    assert Event(2**63 - 1, "a", AS_OF, properties={"n": 2**63 - 1}).properties["n"] == 2**63 - 1
+    neighbors = [Purchase("c", AS_OF, 1, order=2**60 + k) for k in (0, 1)]
+    two = event("purchase").count_distinct("order") == 2
+    assert two.measure(CustomerBase(events=EventLog.from_events(neighbors)), AS_OF).data.tolist() == [1]
+    assert Segment("s", two).one(None, neighbors, as_of=AS_OF).member
     one = Segment("s", event("a").sum("n") > 5).one(None, [Event("c", "a", AS_OF, properties={"n": 7})], as_of=AS_OF)
     assert one.member
 

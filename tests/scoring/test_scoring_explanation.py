@@ -1,5 +1,6 @@
 """One lead: lines that add up, caps that keep the newest events, what is missing, and when the answer changes."""
 
+import copy
 import json
 import pickle
 from datetime import UTC, datetime, timedelta
@@ -298,3 +299,24 @@ def test_an_unknown_condition_gives_nothing_and_says_what_is_missing(when, missi
     assert one.total == 0
     assert one.lines[0].missing == missing
     assert one.to_dict()["lines"][0]["missing"] == list(missing)
+
+
+def test_an_explanation_of_conditions_on_properties_pickles_and_copies_with_all_it_answers():
+    score = LeadScore(
+        name="s",
+        rules=[
+            Rule("fades", each=event("visit", where=prop("page") == "price"), points=4, decay=half_life(days(7))),
+            Rule("lately", when=event("visit").count(within=days(3)) >= 1, points=5),
+        ],
+    )
+    events = [Event("c", "visit", "2026-01-01T09:00Z", properties={"page": "price"})]
+    base = CustomerBase(events=EventLog.from_events(events))
+    for found in (
+        score.one(Customer("c"), events, as_of="2026-01-02T00:00Z"),
+        score.explain(base, "c", as_of="2026-01-02T00:00Z"),
+    ):
+        for back in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+            assert back.to_dict() == found.to_dict()
+            assert str(back) == str(found)
+            assert back.next_change == found.next_change
+            assert back.crossed(since="2025-12-31T00:00Z") == found.crossed(since="2025-12-31T00:00Z")

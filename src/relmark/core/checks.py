@@ -59,10 +59,13 @@ def refuse_rows(name: str, bad: npt.NDArray[np.bool_], values: Any, allowed: str
     more = int(np.count_nonzero(bad)) - 1
     others = f" (and {more:,} more rows)" if more else ""
     where = f" in row {row}{others}" if np.ndim(bad) and bad.size > 1 else ""
+    code = "not_finite" if isinstance(value, (float, np.floating)) and not np.isfinite(value) else "wrong_value"
     raise InputError(
-        f"{name} has {shown(value)}{where}: {allowed}.{' ' + remedy if remedy else ''}",
+        f"{name} has {shown(value)}{where}: {allowed}.",
         argument=name,
-        code="wrong_value",
+        row=row if where else None,
+        code=code,
+        hint=remedy,
     )
 
 

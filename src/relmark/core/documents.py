@@ -544,13 +544,14 @@ def read_definition(document: object, limits: Limits | None = None) -> Definitio
     DefinitionError
         It is of no known kind, or does not say anything that its kind understands.
     """
-    body: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
-    found = body.get("relmark")
+    if not isinstance(document, Mapping):
+        raise DefinitionError(f"{shown(document)} is no stored form: an object is needed.", code="not_object")
+    found = document.get("relmark")
     waiting: list[type[Definition]] = [Definition]
     while waiting:
         kind = waiting.pop(0)
         if isinstance(found, str) and vars(kind).get("kind") == found and "__attrs_attrs__" in vars(kind):
-            return kind.from_dict(body, limits)
+            return kind.from_dict(document, limits)
         waiting += kind.__subclasses__()
     raise DefinitionError(
         f"{shown(found)} is no kind of definition that is known here.",

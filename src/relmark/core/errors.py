@@ -95,6 +95,13 @@ in row 1: every event needs a time.', 'hint': 'Drop these rows.'}
 class InputError(RelmarkError, ValueError):
     """An argument has a wrong value; the message names it, the first bad row and the remedy."""
 
+    _problems: tuple[InputError, ...] = ()
+
+    @property
+    def problems(self) -> tuple[InputError, ...]:
+        """Everything that is wrong: the error itself, or what one error tells of together."""
+        return self._problems or (self,)
+
 
 class MissingColumnError(InputError, KeyError):
     """A column that a function needs is not in the data that it was given."""
@@ -166,11 +173,6 @@ class DataError(DefinitionError):
     ) -> None:
         super().__init__(message, code=code, argument=argument, path=path, row=row, hint=hint)
         self._problems = tuple(problems)
-
-    @property
-    def problems(self) -> tuple[InputError, ...]:
-        """Everything that is wrong."""
-        return self._problems or (self,)
 
     @classmethod
     def of(cls, problems: Sequence[InputError]) -> DataError:

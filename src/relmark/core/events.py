@@ -44,7 +44,7 @@ def _checked_id(instance: object, attribute: attrs.Attribute[Any], value: Any) -
         raise InputError(
             f"{name} is {shown(value)}: an int or a str is needed.", argument=attribute.name, code="wrong_type"
         )
-    _plain_item(name, value, attribute.name, _BEYOND)
+    _plain_item(name, value, attribute.name)
 
 
 def _checked_text(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -57,17 +57,16 @@ def _checked_text(instance: object, attribute: attrs.Attribute[Any], value: Any)
     _plain_item(f"{type(instance).__name__}.{attribute.name}", value, attribute.name)
 
 
-def _plain_item(said: str, value: Any, argument: str, beyond: int = _EXACT + 1) -> None:
-    """Refuse a text with NUL, which a column would cut off at an end, and a whole number that a float would change."""
+def _plain_item(said: str, value: Any, argument: str) -> None:
+    """Refuse a text with NUL, which a column would cut off at an end, and a whole number beyond 64 bits."""
     if value.__class__ is str:
         if "\0" in value:
             raise InputError(
                 f"{said} is {shown(value)}, with a NUL character: remove it.", argument=argument, code="bad_text"
             )
-    elif value.__class__ is int and not -beyond < value < beyond:
-        allowed = "of at most 64 bits" if beyond == _BEYOND else "up to 2**53, which float64 holds exactly,"
+    elif value.__class__ is int and not -_BEYOND < value < _BEYOND:
         raise InputError(
-            f"{said} is {shown(value)}: a whole number {allowed} is needed, or a string.",
+            f"{said} is {shown(value)}: a whole number of at most 64 bits is needed, or a string.",
             argument=argument,
             code="too_large_number",
             hint="Give an id as a string.",

@@ -67,7 +67,7 @@ def _numbers_of(series: Any) -> npt.NDArray[Any]:
     except Exception as error:  # noqa: BLE001  (each library of frames raises its own)
         raise InputError(
             f"{series.name!r} has type {series.dtype}, which numpy cannot hold: {error}.",
-            argument="series",
+            argument=str(series.name),
             code="wrong_type",
         ) from None
 

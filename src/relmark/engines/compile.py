@@ -213,7 +213,9 @@ def _narwhals() -> Any:
     try:
         import narwhals
     except ImportError:
-        raise InputError("engines need narwhals: pip install 'relmark[dataframes]'.", code="not_installed") from None
+        raise InputError(
+            "engines need narwhals: pip install 'relmark[dataframes]'.", argument="events", code="not_installed"
+        ) from None
     return narwhals
 
 
@@ -397,7 +399,7 @@ class _Table:
                 listed = ", ".join(map(repr, self.schema))
                 raise MissingColumnError(
                     f"{self.what} have no column {name!r}: they have {listed}.",
-                    argument="what",
+                    argument=self.what,
                     hint=f"{did_you_mean(name, self.schema)} Name it in columns={{...}}.",
                 )
 

@@ -405,7 +405,7 @@ def _refuse(names: Sequence[str], arrays: Sequence[npt.NDArray[Any]], outside: n
         )
     raise InputError(
         f"{', '.join(names)}: the values are so large that their sums are not finite.",
-        argument="names",
+        argument=names[0],
         code="not_finite",
         hint="Change the unit.",
     )

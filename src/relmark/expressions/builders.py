@@ -11,7 +11,7 @@ from relmark.core.checks import shown, whole
 from relmark.core.errors import InputError
 from relmark.core.spans import Span
 from relmark.expressions import nodes
-from relmark.expressions.literals import LARGEST, sorted_values
+from relmark.expressions.literals import sorted_values
 from relmark.expressions.operators import Expression, _flat
 from relmark.expressions.selection import Selection
 
@@ -247,11 +247,9 @@ def ids(values: Iterable[int | str]) -> Expression:
     """Return whether the customer is one of a list."""
     if isinstance(values, np.ndarray):
         values = values.tolist()
-    plain = sorted_values(values, "ids", whole=LARGEST)
+    plain = sorted_values(values, "ids")
     if any(isinstance(value, bool) or not isinstance(value, (int, str)) for value in plain):
-        raise InputError(
-            f"ids has {shown(plain[0])}: integers or texts are needed.", argument="values", code="wrong_type"
-        )
+        raise InputError(f"ids has {shown(plain[0])}: integers or texts are needed.", argument="ids", code="wrong_type")
     return nodes.Ids(plain)  # type: ignore[arg-type]
 
 

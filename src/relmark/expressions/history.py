@@ -165,7 +165,7 @@ class CustomerHistory:
         if faults:
             faults.sort(key=_place_of)
             more = f" And {len(faults) - _SHOWN:,} more." if len(faults) > _SHOWN else ""
-            raise InputError(f"{' '.join(faults[:_SHOWN])}{more}", code="wrong_type")
+            raise InputError(f"{' '.join(faults[:_SHOWN])}{more}", argument="rows", code="wrong_type")
         return cls._of(who, attributes, tz, events)
 
     # What it holds

@@ -35,11 +35,8 @@ EXACT = 2**53
 LARGEST = 2**63 - 1
 
 
-def literal_value(value: Any, name: str = "value", *, whole: int = EXACT) -> LiteralValue:
-    """Return the one plain value that stands for what a caller gave; whole numbers go up to `whole`.
-
-    Numbers are compared as float64, which would take a whole number beyond 2**53 for its neighbors.
-    """
+def literal_value(value: Any, name: str = "value") -> LiteralValue:
+    """Return the one plain value that stands for what a caller gave."""
     if isinstance(value, np.datetime64):
         return moment_value(value, name)
     if isinstance(value, np.generic):
@@ -49,13 +46,12 @@ def literal_value(value: Any, name: str = "value", *, whole: int = EXACT) -> Lit
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
-        if abs(value) > whole:
-            known = "2**63 - 1" if whole == LARGEST else "2**53, exact in float64,"
+        if abs(value) > LARGEST:
             raise InputError(
-                f"{name} is {shown(value)}: whole numbers up to {known} are allowed.",
+                f"{name} is {shown(value)}: whole numbers up to 2**63 - 1 are allowed.",
                 argument=name,
                 code="too_large_number",
-                hint="Keep longer ids as texts." if whole == LARGEST else "Keep such ids as texts, or give a float.",
+                hint="Keep longer ids as texts.",
             )
         return value
     if isinstance(value, float):
@@ -139,13 +135,13 @@ def literal_kind(value: LiteralValue) -> str:
     return "instant" if isinstance(value, datetime) else "date"
 
 
-def sorted_values(values: Iterable[Any], name: str = "values", *, whole: int = EXACT) -> tuple[LiteralValue, ...]:
+def sorted_values(values: Iterable[Any], name: str = "values") -> tuple[LiteralValue, ...]:
     """Return values of one kind, each once, ascending."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise InputError(
             f"{name} is {shown(values)}: a list or set of values is needed.", argument=name, code="wrong_type"
         )
-    plain = [literal_value(value, name, whole=whole) for value in values]
+    plain = [literal_value(value, name) for value in values]
     kinds = {literal_kind(value) for value in plain}
     if len(kinds) > 1:
         raise InputError(

@@ -21,12 +21,14 @@ from typing import Any, ClassVar, Self, TypeVar, overload
 import attrs
 import numpy as np
 
+from relmark.core import shapes
 from relmark.core.checks import shown
 from relmark.core.documents import Definition, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
+from relmark.core.shapes import Shape
 from relmark.core.spans import CalendarSpan, Span
 from relmark.core.time import DAY, Instant, aware, duration_text, parse_duration, to_local
 from relmark.expressions import nodes
@@ -327,6 +329,19 @@ class Needs(Definition):
         if self.horizons:
             body["horizons"] = {name: _written(value) for name, value in self.horizons.items()}
         return body
+
+    @classmethod
+    def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
+        names, horizon = shapes.array(shapes.name(limits.string)), shapes.maybe(shapes.DURATION)
+        return {
+            "fields": names,
+            "events": shapes.mapping(names),
+            "horizon": horizon,
+            "any_event": shapes.flag(),
+            "any_properties": names,
+            "any_horizon": horizon,
+            "horizons": shapes.mapping(horizon),
+        }, ("fields", "events", "horizon", "any_event")
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003

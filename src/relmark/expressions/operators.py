@@ -254,11 +254,13 @@ class Expression:
 
     def __contains__(self, item: object) -> NoReturn:
         raise InputError(
-            f"{item!r} in {self!r} cannot be a rule: write .contains({item!r}) or .is_in([...]).", code="not_rule"
+            f"{item!r} in {self!r} cannot be a rule: write .contains({item!r}) or .is_in([...]).",
+            argument="rule",
+            code="not_rule",
         )
 
     def __iter__(self) -> NoReturn:
-        raise InputError(f"{self!r} is a rule and has no items.", code="not_value")
+        raise InputError(f"{self!r} is a rule and has no items.", argument="rule", code="not_value")
 
     def __round__(self, digits: int | None = None) -> NoReturn:
         raise InputError(
@@ -389,7 +391,7 @@ def as_expression(value: object) -> Expression:
     if isinstance(value, Selection):
         raise InputError(
             f"{value!r} names events and is no value yet: say .count(), .sum() or .days_since_last().",
-            argument="value",
+            argument="events",
             code="not_value",
         )
     return nodes.Literal(literal_value(value))
@@ -401,7 +403,9 @@ def _rule(value: object, sign: str) -> Expression:
     from relmark.expressions.selection import Selection
 
     hint = "say .exists() of these events" if isinstance(value, Selection) else "put each comparison in parentheses"
-    raise InputError(f"{shown(value)} stands beside {sign}, which combines rules: {hint}.", code="not_rule")
+    raise InputError(
+        f"{shown(value)} stands beside {sign}, which combines rules: {hint}.", argument="rule", code="not_rule"
+    )
 
 
 def _flat(kind: type[nodes.And | nodes.Or], *args: Expression) -> tuple[Expression, ...]:

@@ -330,6 +330,7 @@ class Selection:
         raise InputError(
             f"{self!r} names events and is no value yet: say which figure you mean, such as "
             ".count(within=days(30)) >= 2, .exists(), .sum() or .days_since_last().",
+            argument="events",
             code="not_value",
         )
 

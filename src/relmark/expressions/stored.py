@@ -21,7 +21,7 @@ from relmark.core.problems import Problem
 from relmark.core.spans import CalendarSpan, Span, parse_span, span_body
 from relmark.core.time import instant, parse_duration
 from relmark.expressions import nodes
-from relmark.expressions.literals import EXACT, LARGEST, LiteralValue, literal_kind, literal_value, moment_value
+from relmark.expressions.literals import LiteralValue, literal_kind, literal_value, moment_value
 from relmark.expressions.operations import OPERATIONS, Operation
 from relmark.expressions.operators import Expression
 from relmark.expressions.periods import Period
@@ -222,14 +222,14 @@ class _Reader:
     def read_expressions(self, value: Any, path: str) -> list[Expression]:
         return [self.expression(item, f"{path}[{k}]") for k, item in enumerate(self._listed(value, path))]
 
-    def read_literal(self, value: Any, path: str, whole: int = EXACT) -> LiteralValue | None:
+    def read_literal(self, value: Any, path: str) -> LiteralValue | None:
         try:
             if isinstance(value, Mapping):
                 return self._dated(value, path)
             if isinstance(value, (list, tuple)):
                 self.fail(path, "wrong_type", "a list stands where one value is needed.")
                 return None
-            return literal_value(value, whole=whole)
+            return literal_value(value)
         except InputError as error:
             self.fail(path, error.code, error.message, error.hint)
             return None
@@ -250,8 +250,7 @@ class _Reader:
     def read_values(self, value: Any, path: str) -> list[LiteralValue | None]:
         return [self.read_literal(item, f"{path}[{k}]") for k, item in enumerate(self._listed(value, path))]
 
-    def read_ids(self, value: Any, path: str) -> list[LiteralValue | None]:
-        return [self.read_literal(item, f"{path}[{k}]", LARGEST) for k, item in enumerate(self._listed(value, path))]
+    read_ids = read_values
 
     def _listed(self, value: Any, path: str) -> list[Any] | tuple[Any, ...]:
         if isinstance(value, (list, tuple)):

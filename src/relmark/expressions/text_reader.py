@@ -403,4 +403,6 @@ def _rule(value: Any, sign: str) -> Expression:
     hint = (
         "put each comparison in parentheses, or write and, or, not" if sign in {"&", "|", "~"} else "a rule is needed"
     )
-    raise InputError(f"{shown(value)} stands beside {sign!r}, which combines rules: {hint}.", code="not_rule")
+    raise InputError(
+        f"{shown(value)} stands beside {sign!r}, which combines rules: {hint}.", argument="rule", code="not_rule"
+    )

@@ -57,7 +57,7 @@ def conversions_of(base: CustomerBase, stretch: Stretch, conversion: Selection, 
     n = len(time)
     column = found.column(value) if n else None
     if value != "value" and n and (column is None or column.kind == "empty"):
-        raise MissingColumnError(f"value is {value!r}, and no {conversion!r} has such a property.")
+        raise MissingColumnError(f"value is {value!r}, and no {conversion!r} has such a property.", argument="value")
     if column is not None and column.kind not in {"number", "empty"}:
         raise InputError(
             f"value is {value!r}, of kind {column.kind!r}: numbers are needed.", argument="value", code="wrong_type"

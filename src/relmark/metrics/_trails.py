@@ -88,7 +88,7 @@ def read_trails(
     customer, time, events = events_of(base, of, stretch.low, stretch.high)
     column = events.column(label)
     if len(time) and column.kind == "empty":
-        raise MissingColumnError(f"label is {label!r}, and none of the events has such a property.")
+        raise MissingColumnError(f"label is {label!r}, and none of the events has such a property.", argument="label")
     rows = np.arange(len(time))
     if column.missing.any():
         rows = np.flatnonzero(~column.missing)

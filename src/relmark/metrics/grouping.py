@@ -241,7 +241,8 @@ def _one(
             hint = did_you_mean(key, [*known, *base.fields, *PERIODS])
             raise MissingColumnError(
                 f"by={key!r} is neither a property of the events ({_listed(known)}), nor a field of the customers "
-                f"({_listed(base.fields)}), nor a period ({', '.join(PERIODS)}).{hint}"
+                f"({_listed(base.fields)}), nor a period ({', '.join(PERIODS)}).{hint}",
+                argument="by",
             )
     if isinstance(key, Period):
         if key.offset or key.count != 1:

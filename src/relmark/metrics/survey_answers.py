@@ -128,7 +128,7 @@ def survey_answers(
     customer, time, found = events_of(base, answers, stretch.low, stretch.high)
     column = found.column(score) if len(time) else Column.empty(0)
     if len(time) and column.kind == "empty" and not _has(found, score):
-        raise MissingColumnError(f"score is {score!r}, and no {answers!r} has such a property.")
+        raise MissingColumnError(f"score is {score!r}, and no {answers!r} has such a property.", argument="score")
     if column.kind not in {"number", "empty"}:
         raise InputError(
             f"score is {score!r}, of kind {column.kind!r}: numbers are needed.", argument="score", code="wrong_type"

@@ -164,7 +164,7 @@ class Bpr(Spec):
 def _enough(past: History) -> None:
     if len(past.item) == 0:
         raise NotEnoughDataError(
-            "there is no interaction to fit factors on: check as_of, or use Popular.", argument="past"
+            "there is no interaction to fit factors on: check as_of, or use Popular.", argument="interactions"
         )
 
 

@@ -127,7 +127,7 @@ def _last(x: Interactions) -> AsOf:
         )
     last = x.last_time
     if last is None:
-        raise NotEnoughDataError("there is no line to split.")
+        raise NotEnoughDataError("there is no line to split.", argument="interactions")
     return AsOf(last, dated=False, tz=x.tz)
 
 

@@ -174,7 +174,7 @@ class LeadScore(Definition):
                 )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, LeadScore) and self.to_json() == other.to_json()
+        return isinstance(other, LeadScore) and self._body() == other._body()
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)

@@ -45,7 +45,9 @@ def _rule(instance: object, attribute: attrs.Attribute[Expression], value: Any) 
             "say .exists() or .count(...) >= 1 of them" if type(value).__name__ == "Selection" else "compare something"
         )
         raise InputError(
-            f"rule is {shown(value)}: a rule is needed, such as field('age') >= 18; {hint}.", code="wrong_type"
+            f"rule is {shown(value)}: a rule is needed, such as field('age') >= 18; {hint}.",
+            argument="rule",
+            code="wrong_type",
         )
     check_depth(value)
     for problem in rule_problems(value, Schema(), path="$.rule"):
@@ -218,7 +220,7 @@ class Segment(Definition):
         return self.rule.fingerprint
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Segment) and self.to_dict() == other.to_dict()
+        return isinstance(other, Segment) and self._body() == other._body()
 
     def __hash__(self) -> int:
         return hash((self.name, self.fingerprint))
