@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relmark import Customer, CustomerHistory, Event, Purchase, Schema, days, event, field, prop
+from relmark import Customer, CustomerBase, CustomerHistory, Event, Purchase, Schema, days, event, field, prop
 from relmark.core.errors import InputError
+from relmark.recommend import Ease, Rules
 from relmark.scoring import LeadScore, Rule, half_life
 from relmark.segmentation import Segment, SegmentSet
 
@@ -201,3 +202,25 @@ def test_threads_ask_one_history_at_once():
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda time: many.one(history, as_of=time).to_dict(), times))
     assert all(one == want[k % 7] for k, one in enumerate(found))
+
+
+def test_a_history_is_a_base_of_one_for_doors_that_take_many():
+    bought = [
+        Purchase("c1", "2026-11-01T10:00Z", 20.0, item="tea", order="o1"),
+        Purchase("c1", "2026-11-03T10:00Z", 10.0, item="cup", order="o2"),
+        Event("c1", "visit", "2026-11-04T00:00Z", properties={"shelf": {"tea"}}),
+    ]
+    history = CustomerHistory(Customer("c1", {"age": 30}), bought, tz="Europe/Berlin")
+    base = history.to_base()
+    assert (base.customer_id.tolist(), base.tz, base.column("age").value(0)) == (["c1"], "Europe/Berlin", 30.0)
+    assert base.events.to_columns()["time"].tolist() == [one.to_event().time.replace(tzinfo=None) for one in bought]
+    assert base.purchases().orders().value.tolist() == [20.0, 10.0]
+    lines = {"who": ["a", "a", "b", "b"], "sku": ["tea", "pot", "cup", "pot"], "day": ["2026-10-01T12:00Z"] * 4}
+    shop = CustomerBase.from_orders(lines, customer_id="who", time="day", item="sku")
+    model = Ease(regularization=1.0).fit(shop)
+    rules = Rules(exclude_bought="always")
+    found = model.recommend(history=history, k=1, rules=rules)
+    assert [one.item for one in found.for_customer("c1")] == ["pot"]
+    assert found.item.tolist() == model.recommend(history=base, k=1, rules=rules).item.tolist()
+    assert CustomerHistory(None, []).to_base().customer_id.tolist() == []
+    assert len(CustomerHistory(Customer(7), []).to_base()) == 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import attrs
 import numpy as np
@@ -32,7 +32,7 @@ from relmark.core.schema import Schema
 from relmark.core.table import CustomerTable, ItemTable
 from relmark.core.time import Instant, time_zone
 
-__all__ = ["CustomerBase", "Measurable", "purchases_of"]
+__all__ = ["CustomerBase", "Measurable", "OneCustomer", "purchases_of"]
 
 
 class Measurable(Protocol):
@@ -529,8 +529,19 @@ class CustomerBase(Frozen):
         return html_table({"": list(facts), "base": list(facts.values())}, caption=repr(self))
 
 
-def purchases_of(data: CustomerBase | Purchases, as_of: AsOfGiven | AsOf | None = None) -> Purchases:
+@runtime_checkable
+class OneCustomer(Protocol):
+    """What is a base of one customer when it is asked, such as a `CustomerHistory`."""
+
+    def to_base(self) -> CustomerBase:
+        """Return a base of this one customer."""
+        ...
+
+
+def purchases_of(data: CustomerBase | Purchases | OneCustomer, as_of: AsOfGiven | AsOf | None = None) -> Purchases:
     """Return the purchases that a door was given: a base's, or those that it gave; by `as_of` where one is given."""
+    if isinstance(data, OneCustomer):
+        data = data.to_base()
     if isinstance(data, CustomerBase):
         bought = data.purchases()
     elif isinstance(data, Purchases):

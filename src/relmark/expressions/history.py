@@ -14,12 +14,16 @@ from threading import get_ident
 from typing import Any, Self
 
 import attrs
+import numpy as np
 
+from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
+from relmark.core.log import EventLog
 from relmark.core.schema import Schema
-from relmark.core.time import Instant, instant, time_zone
+from relmark.core.table import CustomerTable
+from relmark.core.time import Instant, UtcTimes, instant, time_zone
 from relmark.expressions.history_rows import read_customer, read_rows
 from relmark.expressions.scalar_calendar import last_seen
 from relmark.expressions.scalar_person import (
@@ -248,6 +252,35 @@ class CustomerHistory:
         person = Person(self.customer_id, self.attributes, given, at)
         self._last[:] = [(key, person)]
         return person
+
+    def to_base(self) -> CustomerBase:
+        """Return a base of this one customer, for doors that take many: a recommender's ``history=``, `Journeys`.
+
+        Examples
+        --------
+        >>> from relmark import Purchase
+        >>> history = CustomerHistory(None, [Purchase("c1", "2026-11-01T10:00Z", 20.0, item="tea")])
+        >>> history.to_base().purchases()
+        Purchases(lines=1, orders=1, customers=1, UTC)
+        """
+        rows = [
+            (name, at, row) for name, (times, own) in self._events.items() for at, row in zip(times, own, strict=True)
+        ]
+        asked = sorted({name for _, _, row in rows for name in row.properties})
+        who = [] if self.customer_id is None else [self.customer_id]
+        log = (
+            EventLog.from_columns(
+                customer_id=np.array(who * len(rows)) if rows else [],
+                type=[name for name, _, _ in rows],
+                time=UtcTimes(np.array([at for _, at, _ in rows], dtype=np.int64).view("M8[us]")),
+                value=[row.value for _, _, row in rows],
+                properties={name: [row.properties.get(name) for _, _, row in rows] for name in asked},
+            )
+            if rows
+            else EventLog.empty(np.array(who))
+        )
+        table = CustomerTable.from_columns(customer_id=who, **{k: [v] for k, v in self.attributes.items() if who})
+        return CustomerBase(customers=table, events=log, tz=self.zone())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel without what was found out."""

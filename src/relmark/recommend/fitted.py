@@ -198,7 +198,7 @@ class Fitted(Frozen, Saved):
         as_of : date or instant, or a column of n of them, optional
             As of when rules count time, for all or one per customer: not before that of the fit. By default that of the
             fit, or the last line of `history` where it is later.
-        history : Interactions, CustomerBase or Purchases, optional
+        history : Interactions, CustomerBase, Purchases or CustomerHistory, optional
             All that customers bought until then: taken instead of what the model remembers, also for new customers.
         catalogue : ItemTable, optional
             Fresh prices and stock, instead of the table that the interactions had.

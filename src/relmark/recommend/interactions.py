@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.as_of import AsOf, AsOfGiven, read_as_of
-from relmark.core.base import CustomerBase, purchases_of
+from relmark.core.base import CustomerBase, OneCustomer, purchases_of
 from relmark.core.checks import FloatArray, IntArray, numbers, one_of, refuse_rows, same_length, shown
 from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError
@@ -520,7 +520,7 @@ class Interactions(Frozen):
         return html_table(self._head(), total=len(self), caption=repr(self), lines=self._said())
 
 
-PurchaseSource: TypeAlias = Interactions | CustomerBase | Purchases
+PurchaseSource: TypeAlias = Interactions | CustomerBase | Purchases | OneCustomer
 """What every recommender takes: interactions, a base, or the purchases that it gave."""
 
 
@@ -530,6 +530,8 @@ def interactions_of(
     """Return what a door was given as interactions, as of a date or an instant where one is given."""
     if isinstance(data, Interactions):
         return data if as_of is None else data.until(as_of)
+    if isinstance(data, OneCustomer):
+        data = data.to_base()
     if isinstance(data, (CustomerBase, Purchases)):
         return Interactions.of(data, as_of=as_of)
     raise InputError(_not_purchases(name, data), argument="data", code="wrong_type")
