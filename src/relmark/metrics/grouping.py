@@ -165,8 +165,6 @@ def group_rows(
         if name in labels:
             raise InputError(f"by= has {name!r} twice: name each key once.")
         if again is not None:  # segments: a row for each that somebody belongs to
-            if rows is not None:
-                raise InputError("by= has several mappings of segments: give one, or one by one as segments.")
             rows = again
             code = code[rows]
         elif rows is not None:
