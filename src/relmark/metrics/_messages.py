@@ -429,7 +429,7 @@ def count_messages(base: CustomerBase, read: Read, by: By) -> tuple[dict[str, In
     joining each response to its message takes .8).
     """
     sent = read.found.get("sent")
-    if sent is None or not (by is None or by == "campaign"):
+    if sent is None or not (by is None or (isinstance(by, str) and by == "campaign")):
         return None
     column = sent.scope.part.properties.get("campaign")
     if by is not None and (column is None or column.kind != "text"):
