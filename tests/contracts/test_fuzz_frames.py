@@ -443,8 +443,11 @@ def _walks(frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]]:
 
 
 def _first(column: Any) -> Any:
-    """Return one hostile value."""
-    return next(iter(column), None)
+    """Return one hostile value; what its own library cannot take out of a column is none."""
+    try:
+        return next(iter(column), None)
+    except Exception:
+        return None
 
 
 def _asked(frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]]:

@@ -135,3 +135,17 @@ def test_missing_is_none_nan_nat_and_na_and_nothing_else():
         assert checks.is_missing(value), value
     for value in ("", 0, False, "nan", [], frozenset(), np.array([NAN, 1.0]), Decimal(1), pd.Timestamp("2026-01-01")):
         assert not checks.is_missing(value), value
+
+
+def test_a_value_that_cannot_be_printed_is_named_by_its_type():
+    class Odd:
+        def __repr__(self):
+            raise OverflowError
+
+    assert checks.shown(Odd()) == "a Odd that cannot be printed"
+    with refused("x is"):
+        checks.number("x", np.ma.masked)
+    with refused("x is"):
+        checks.number("x", 1 + 2j)
+    with refused("x is"):
+        checks.number("x", np.array([1.0]))

@@ -86,7 +86,14 @@ def as_rows(name: str, values: Any) -> list[Any]:
         )
     for method in ("tolist", "to_list", "to_pylist"):
         if hasattr(values, method):
-            return list(getattr(values, method)())
+            try:
+                return list(getattr(values, method)())
+            except Exception:  # noqa: BLE001  (each library raises its own where Python has no such value)
+                raise InputError(
+                    f"{name} is a {type(values).__name__} whose values Python cannot hold.",
+                    argument=name,
+                    code="wrong_type",
+                ) from None
     if not isinstance(values, Iterable):
         raise InputError(f"{name} is {shown(values)}: give a list of paths.", argument=name, code="wrong_type")
     return list(values)

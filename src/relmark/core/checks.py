@@ -93,6 +93,8 @@ def shown(value: Any) -> str:
         text = repr(value.item() if isinstance(value, np.generic) else value)
     except ValueError:  # an integer of thousands of digits
         return f"a {type(value).__name__} too long to print"
+    except Exception:  # noqa: BLE001  (a date, say, that its own library cannot print)
+        return f"a {type(value).__name__} that cannot be printed"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import is_missing, shown
+from relmark.core.checks import array_of, is_missing, shown
 from relmark.core.errors import InputError
 from relmark.core.ordering import small_codes
 
@@ -93,7 +93,7 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
         _refuse_mixed(name, values)
         if len(values) and isinstance(values[0], str):
             return text_array(name, list(values))
-    array = np.asarray(values)
+    array = array_of(name, values)
     if array.ndim != 1:
         raise InputError(
             f"{name} has shape {array.shape}: one column of ids is needed.", argument=name, code="wrong_shape"

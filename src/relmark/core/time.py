@@ -258,7 +258,10 @@ def _has_no_zone(value: Any) -> bool:
 
 def instant_text(value: int) -> str:
     """Return an instant as ISO 8601 in UTC: '2026-11-01T00:00:00Z'."""
-    return (_EPOCH + timedelta(microseconds=int(value))).isoformat().replace("+00:00", "Z")
+    try:
+        return (_EPOCH + timedelta(microseconds=int(value))).isoformat().replace("+00:00", "Z")
+    except OverflowError:  # just before the first year, or after the last: numpy's calendar is wider
+        return f"{np.datetime64(int(value), 'us')}Z"
 
 
 def instant_texts(values: Sequence[int]) -> list[str]:

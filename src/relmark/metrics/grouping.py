@@ -20,6 +20,7 @@ from relmark.core.checks import IntArray, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.names import did_you_mean
+from relmark.core.ordering import dense_codes
 from relmark.core.partition import Partition
 from relmark.core.zones import local_days
 from relmark.expressions import nodes
@@ -124,12 +125,16 @@ def column_of(column: Column, name: str) -> tuple[IntArray, npt.NDArray[Any]]:
     code = np.zeros(len(column), dtype=np.int64)
     if len(known):
         data = column.take(known).data
-        values, inverse = np.unique(data, return_inverse=True)
-        code[known] = inverse
-        code[missing] = len(values)
-        first = np.zeros(len(values) + 1, dtype=np.int64)
+        if data.dtype.kind in "imM":
+            found, n = dense_codes(data.view(np.int64) if data.dtype.kind != "i" else data)
+        else:
+            values, found = np.unique(data, return_inverse=True)
+            n = len(values)
+        code[known] = found
+        code[missing] = n
+        first = np.zeros(n + 1, dtype=np.int64)
         first[code[::-1]] = np.arange(len(column))[::-1]
-        return code, column.take(first[: len(values) + bool(missing.any())]).values()
+        return code, column.take(first[: n + bool(missing.any())]).values()
     return code, np.full(min(len(column), 1), None, dtype=object)
 
 
@@ -166,12 +171,6 @@ def group_rows(
         if name in labels:
             raise InputError(f"by= has {name!r} twice: name each key once.", argument="by", code="duplicate")
         if again is not None:  # segments: a row for each that somebody belongs to
-            if rows is not None:
-                raise InputError(
-                    "by= has several mappings of segments: give one, or one by one as segments.",
-                    argument="by",
-                    code="missing_argument",
-                )
             rows = again
             code = code[rows]
         elif rows is not None:
@@ -182,7 +181,7 @@ def group_rows(
         size *= max(len(values), 1)
     if not labels:
         return Groups({}, code, None, 1)
-    if not len(code) and rows is None:
+    if not len(code) and (rows is None or len(labels) > 1):
         return Groups({name: column[:0] for name, column in labels.items()}, code, None, 0)
     used = np.bincount(code, minlength=size) > 0
     if rows is not None:  # a segment without anybody keeps its row
