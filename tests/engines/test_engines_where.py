@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relmark import EventLog, calendar_days, days, engines, event, prop
@@ -53,7 +53,6 @@ def table_of(found):
 
 @pytest.mark.parametrize("engine", ["polars", "duckdb"])
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=40, deadline=None)
 def test_a_frame_keeps_the_rows_and_columns_that_a_list_of_events_keeps(engine, seed):
     rng = random.Random(seed)
     as_of, tz = LAWS["some_as_of"](rng), rng.choice(LAWS["ZONES"])

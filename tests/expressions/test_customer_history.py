@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relmark import Customer, CustomerBase, CustomerHistory, Event, Purchase, Schema, days, event, field, prop
@@ -48,7 +48,6 @@ def objects(given):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=100, deadline=None)
 def test_a_history_is_asked_as_a_customer_and_events_are(seed):
     rng = random.Random(seed)
     as_of, tz = _RANDOM["some_as_of"](rng), rng.choice(_RANDOM["ZONES"])

@@ -51,7 +51,7 @@ def said_number(words):
 
 
 @given(st.sampled_from(AGGREGATES), st.sampled_from(list(nodes.COMPARISONS)), numbers, found, windows, st.booleans())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=6 * settings.default.max_examples)
 def test_what_is_missing_to_a_comparison_is_enough(op, test, bound, rows, window, negated):
     events = [Event("c", "a", AS_OF - timedelta(hours=h), v, {"n": n}) for h, v, n in rows]
     rule = nodes.Compare(test, figure(op, **window), nodes.Literal(bound))
@@ -82,7 +82,7 @@ def check(gap, tree, wanted, bound, rule, events):
         else:
             assert gap.amount > 0
             reached = actual + sign * gap.amount
-            near = math.ulp(max(abs(actual), abs(bound)))  # no float64 may add up to the bound
+            near = math.ulp(max(abs(actual), abs(bound), gap.amount))  # no float64 may add up to the bound
             assert holds(reached, bound) or (wanted == "eq" and abs(reached - bound) <= near), (gap, actual)
         assert said_number(words) == gap.amount, words
         if gap.code.startswith("more_"):
@@ -98,7 +98,7 @@ def check(gap, tree, wanted, bound, rule, events):
 
 
 @given(st.sampled_from(list(nodes.COMPARISONS)), numbers, numbers)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_what_is_missing_to_a_field_is_enough(test, value, bound):
     rule = nodes.Compare(test, field("n"), nodes.Literal(bound))
     tree = explain_one(rule, Customer("c", {"n": value}), [], as_of=AS_OF).tree
@@ -108,7 +108,7 @@ def test_what_is_missing_to_a_field_is_enough(test, value, bound):
 
 
 @given(st.sampled_from(AGGREGATES), numbers, st.floats(0, 20), found, windows)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_what_is_missing_to_a_range_is_enough(op, low, size, rows, window):
     events = [Event("c", "a", AS_OF - timedelta(hours=h), v, {"n": n}) for h, v, n in rows]
     rule = figure(op, **window).between(low, low + size)
@@ -122,7 +122,7 @@ def test_what_is_missing_to_a_range_is_enough(op, low, size, rows, window):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_no_gap_says_that_nothing_is_needed(seed):
     rng = random.Random(seed)
     as_of = _RANDOM["some_as_of"](rng)

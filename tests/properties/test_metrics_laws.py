@@ -108,7 +108,7 @@ def naive_funnel(rows, steps, exclude, within, order, attempt, count, ties, seen
     return exactly, still
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(
     EVENTS, st.lists(st.sampled_from(KINDS), min_size=2, max_size=4), st.sampled_from([None, 5, 12]),
     st.sampled_from(["loose", "strict", "any"]), st.sampled_from(["any", "first"]),
@@ -127,7 +127,7 @@ def test_a_funnel_is_what_trying_every_chain_finds(rows, steps, within, order, a
     assert found.entered == found.converted + int(found.lost.sum()) + int(found.still_open.sum())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(EVENTS, st.lists(st.sampled_from(KINDS), min_size=2, max_size=4), st.sampled_from([None, 5]),
        st.sampled_from(["any", "first"]), st.sampled_from([(), ("c",)]))  # fmt: skip
 def test_a_funnel_in_which_equal_instants_pass_is_what_trying_every_chain_finds(rows, steps, within, attempt, exclude):
@@ -140,7 +140,7 @@ def test_a_funnel_in_which_equal_instants_pass_is_what_trying_every_chain_finds(
     assert found.deepest.tolist() == exactly
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(EVENTS, st.sampled_from([None, 12]))
 def test_a_property_that_is_held_makes_its_values_walk_alone(rows, within):
     how = {"as_of": AS_OF, "within": None if within is None else hours(within)}
@@ -155,7 +155,6 @@ def test_a_property_that_is_held_makes_its_values_walk_alone(rows, within):
     assert people.converted == len(done)
 
 
-@settings(max_examples=100, deadline=None)
 @given(EVENTS, st.randoms())
 def test_the_groups_of_a_funnel_add_up_and_rows_in_another_order_change_nothing(rows, random):
     rows = [*rows, (9, "c", 1, "z")]  # some event has the property
@@ -170,7 +169,7 @@ def test_the_groups_of_a_funnel_add_up_and_rows_in_another_order_change_nothing(
     assert funnel(base_of(again), steps, as_of=AS_OF, within=hours(20), by="s").to_json() == parts.to_json()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(EVENTS, st.lists(st.sampled_from(KINDS), min_size=2, max_size=4), st.sampled_from([None, 5, 12]))
 def test_a_stage_is_the_deepest_step_of_the_funnel(rows, steps, within):
     base = base_of(rows)
@@ -226,7 +225,7 @@ def naive_messages(rows, *, ids):
     return seen, key, units
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(LETTERS)
 def test_messages_by_campaign_are_counted_once_per_recipient(rows):
     _, key, units = naive_messages(rows, ids=False)
@@ -254,7 +253,7 @@ def test_messages_by_campaign_are_counted_once_per_recipient(rows):
     assert found == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(LETTERS, st.booleans(), st.sampled_from(["none", "some", "all"]))
 def test_the_quick_count_and_the_joined_messages_agree(rows, by_campaign, ids):
     if ids == "all":  # an id for every event, which tells the campaign in most tries
@@ -273,7 +272,7 @@ def test_the_quick_count_and_the_joined_messages_agree(rows, by_campaign, ids):
     assert set(quick.notes) == set(slow.notes)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(LETTERS, st.booleans())
 def test_counts_merge_over_customers_in_any_parts(rows, ids):
     by = ["campaign"]
@@ -296,7 +295,7 @@ def test_counts_merge_over_customers_in_any_parts(rows, ids):
         assert {**back.to_dict(), "notes": 0} == {**merged.to_dict(), "notes": 0}  # notes stand in the order of parts
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(LETTERS)
 def test_a_table_of_counts_gives_the_figures_of_the_events(rows):
     base = letters_of(rows, ids=True)
@@ -313,7 +312,7 @@ def test_a_table_of_counts_gives_the_figures_of_the_events(rows):
         assert (np.nan_to_num(one.value) <= 1).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(LETTERS, st.sampled_from(["last_click", "any"]))
 def test_credit_is_what_looking_back_from_each_order_finds(rows, credit):
     buys = [(row[0], row[2]) for row in rows if row[1] == "complaint"]  # these rows are orders here
@@ -350,7 +349,6 @@ def test_credit_is_what_looking_back_from_each_order_finds(rows, credit):
     assert dict(zip(told.by["campaign"].tolist(), told.orders.tolist(), strict=True)) == expected
 
 
-@settings(max_examples=100, deadline=None)
 @given(LETTERS)
 def test_pressure_counts_the_messages_of_the_days_before(rows):
     base = letters_of(rows, ids=True)
@@ -369,7 +367,7 @@ def test_pressure_counts_the_messages_of_the_days_before(rows):
 # ---- cohorts
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["a", "b"]), st.integers(0, 40), st.integers(1, 9)),
              max_size=30),
@@ -431,7 +429,6 @@ def test_cohorts_are_what_counting_customer_by_customer_finds(rows, period, kind
     assert found.sizes.tolist() == [list(cohort.values()).count(name) for name in sorted(set(cohort.values()))]
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 200), st.integers(1, 900)), min_size=1, max_size=30))
 def test_the_money_of_cohorts_is_all_the_money(rows):
     columns = {"u": [row[0] for row in rows], "t": [ZERO + timedelta(days=row[1]) for row in rows],
@@ -447,7 +444,7 @@ def test_the_money_of_cohorts_is_all_the_money(rows):
 # ---- paths
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(EVENTS, st.sampled_from([None, 6]))
 def test_paths_and_maps_are_what_following_each_customer_finds(rows, gap):
     base = base_of(rows)

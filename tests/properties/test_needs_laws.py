@@ -76,7 +76,7 @@ def edge_events(rng, needs, customer, events, as_of, tz):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_a_rule_says_the_same_of_what_it_needs_as_of_everything(seed):
     rng = random.Random(seed)
     as_of, tz = some_as_of(rng), rng.choice(ZONES)
@@ -97,7 +97,7 @@ def test_a_rule_says_the_same_of_what_it_needs_as_of_everything(seed):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_what_is_kept_now_is_enough_for_any_later_time(seed):
     rng = random.Random(seed)
     as_of, tz = some_as_of(rng), rng.choice(ZONES)
@@ -119,7 +119,6 @@ def test_what_is_kept_now_is_enough_for_any_later_time(seed):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=80, deadline=None)
 def test_columns_say_the_same_of_what_a_rule_needs(seed):
     rng = random.Random(seed)
     as_of, tz = some_as_of(rng), rng.choice(ZONES)
@@ -144,7 +143,6 @@ def test_columns_say_the_same_of_what_a_rule_needs(seed):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=100, deadline=None)
 def test_a_history_keeps_what_a_list_keeps(seed):
     rng = random.Random(seed)
     as_of, tz = some_as_of(rng), rng.choice(ZONES)
@@ -160,7 +158,6 @@ def test_a_history_keeps_what_a_list_keeps(seed):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=100, deadline=None)
 def test_a_set_says_the_same_of_what_it_needs(seed):
     rng = random.Random(seed)
     as_of, tz = some_as_of(rng), rng.choice(ZONES)
@@ -198,7 +195,7 @@ def some_score(rng, as_of):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_a_score_says_the_same_of_what_it_needs(seed):
     rng = random.Random(seed)
     as_of, tz = some_as_of(rng), rng.choice(ZONES)
@@ -215,7 +212,7 @@ def test_a_score_says_the_same_of_what_it_needs(seed):
 
 
 @given(seed=st.integers(0, 2**40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_needs_add_up_and_come_back_from_json(seed):
     rng = random.Random(seed)
     as_of = some_as_of(rng)

@@ -386,7 +386,6 @@ def turns(points, decay, age, until):
     st.sampled_from([0.03, -0.02, -0.05]),
     st.sampled_from([None, 0.06]),
 )
-@settings(max_examples=60)
 def test_the_next_change_of_band_is_the_one_that_a_slow_search_finds(given_rows, first, second, one, other, cap):
     """Of few events with few points every instant at which any of them loses a thousandth is tried in turn."""
     decays, worth = dict(zip(KINDS, (first, second), strict=False)), dict(zip(KINDS, (one, other), strict=False))

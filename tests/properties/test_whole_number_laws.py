@@ -42,7 +42,7 @@ def both(expression, attributes, numbers=()):
 
 
 @given(TESTS, near, st.one_of(near, floats))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings.default.max_examples)
 def test_a_whole_field_compares_exactly(test, value, bound):
     want = getattr(operator, test)(value, bound)
     assert both(nodes.Compare(test, field("n"), nodes.Literal(bound)), {"n": value}) == want
@@ -53,7 +53,7 @@ def test_a_whole_field_compares_exactly(test, value, bound):
 
 
 @given(TESTS, floats, near)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_a_float_field_compares_exactly_with_a_whole_number(test, value, bound):
     want = getattr(operator, test)(value, bound)
     assert both(nodes.Compare(test, field("n"), nodes.Literal(bound)), {"n": value}) == want
@@ -64,7 +64,7 @@ def test_a_float_field_compares_exactly_with_a_whole_number(test, value, bound):
 
 
 @given(st.one_of(near, floats), st.lists(st.one_of(near, floats), min_size=1, max_size=4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_a_number_is_one_of_several_exactly(value, values):
     assert both(field("n").is_in(values), {"n": value}) == (value in values)
     low, high = min(values), max(values)
@@ -72,7 +72,7 @@ def test_a_number_is_one_of_several_exactly(value, values):
 
 
 @given(st.lists(near, min_size=1, max_size=8), near)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_figures_of_whole_properties_tell_neighbors_apart(numbers, bound):
     seen = event("a")
     assert both(seen.count_distinct("n"), {}, numbers) == len(set(numbers))

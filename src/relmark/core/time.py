@@ -27,6 +27,7 @@ __all__ = [
     "DAY",
     "HOUR",
     "NAIVE",
+    "NO_TIME",
     "SECOND",
     "Instant",
     "Times",
@@ -59,7 +60,8 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _US = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _US
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _US
-_NAT = np.iinfo(np.int64).min
+NO_TIME = int(np.iinfo(np.int64).min)
+"""What stands for no time among microseconds, as NaT is kept."""
 _NOON = DAY // 2
 _FEW = 16  # below so many, one after the other is faster
 _CALENDAR = frozenset({"Y", "M", "W", "D"})
@@ -325,13 +327,13 @@ def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False
         result = _microseconds(name, array, missing=missing)
         if tz == "UTC":
             return Times(result, given)
-        known = result != _NAT
+        known = result != NO_TIME
         place = local_midnights if given == DATE else partial(local_instants, name=name)
         if known.all():
             return Times(place(result // DAY if given == DATE else result, tz), given)
         # A missing row takes part as a time that exists everywhere, so that row numbers in messages are true.
         filled = np.where(known, result, _NOON)
-        return Times(np.where(known, place(filled // DAY if given == DATE else filled, tz), _NAT), given)
+        return Times(np.where(known, place(filled // DAY if given == DATE else filled, tz), NO_TIME), given)
     if array.dtype.kind in "OUT":
         return _times_of_objects(name, array, tz, missing=missing)
     if len(array) == 0:
@@ -353,8 +355,8 @@ def _microseconds(name: str, array: npt.NDArray[np.datetime64], *, missing: bool
     """Return datetime64 as int64 microseconds, after the years were checked: numpy overflows without a word."""
     raw = array.astype(array.dtype.newbyteorder("="), copy=False).view(np.int64)
     low = int(raw.min(initial=0))
-    if low == _NAT:
-        gone = raw == _NAT
+    if low == NO_TIME:
+        gone = raw == NO_TIME
         if not missing:
             row = int(np.argmax(gone))
             raise InputError(
@@ -396,7 +398,7 @@ def _times_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: b
                     code="missing_value",
                     hint="Drop these rows.",
                 )
-            out[row] = _NAT
+            out[row] = NO_TIME
             given[row] = DATE  # neither speaks for instants nor against days
             continue
         try:
@@ -427,7 +429,7 @@ def _times_of_words(name: str, values: Coded, tz: str, *, missing: bool) -> Time
         )
     used = np.zeros(len(values.categories) + 1, dtype=np.bool_)
     used[codes] = True  # -1 marks the spare last place
-    found = np.full(len(values.categories) + 1, _NAT, dtype=np.int64)
+    found = np.full(len(values.categories) + 1, NO_TIME, dtype=np.int64)
     given = np.full(len(values.categories) + 1, DATE, dtype=np.int8)
     for word, value in enumerate(values.categories.tolist()):
         if not used[word]:

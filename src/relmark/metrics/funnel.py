@@ -23,7 +23,7 @@ from relmark.core.errors import InputError
 from relmark.core.ordering import order_by
 from relmark.core.results import Result
 from relmark.core.spans import length
-from relmark.core.time import duration
+from relmark.core.time import NO_TIME, duration
 from relmark.expressions.event_rows import Bounds, EventRows, chosen_events
 from relmark.expressions.kinds import check_on_data
 from relmark.expressions.reaching import Path, deepest_of
@@ -360,7 +360,7 @@ def _table_of(
     entered = np.repeat(counts[:, :1], n, axis=1)
     done = found.depth == n
     gaps = np.diff(found.times[done], axis=1)
-    median = np.full((k, n), np.datetime64("NaT").astype(np.int64))
+    median = np.full((k, n), NO_TIME)
     group_of_done = code[groups.chosen(done)]
     chosen_gaps = np.diff(groups.chosen(found.times)[groups.chosen(done)], axis=1)
     for group in np.unique(group_of_done).tolist():

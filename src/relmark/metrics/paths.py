@@ -21,7 +21,7 @@ from relmark.core.errors import InputError
 from relmark.core.ordering import order_by
 from relmark.core.results import Rows
 from relmark.core.spans import Span
-from relmark.core.time import duration
+from relmark.core.time import NO_TIME, duration
 from relmark.expressions.selection import Selection
 from relmark.metrics._trails import Trails, read_trails, rows_of
 from relmark.metrics.definitions import Definition, MetricTable, define
@@ -263,7 +263,7 @@ def journey_map(
     kinds, begin, count = np.unique(key[order], return_index=True, return_counts=True)
     ordered = taken[order]
     low, high = ordered[begin + (count - 1) // 2], ordered[begin + count // 2]
-    middle = np.where(low < 0, np.datetime64("NaT").astype(np.int64), low + (high - low) // 2)
+    middle = np.where(low < 0, NO_TIME, low + (high - low) // 2)
     people = np.bincount(
         np.searchsorted(kinds, np.unique(key * max(len(base), 1) + customer) // max(len(base), 1)), minlength=len(kinds)
     )
