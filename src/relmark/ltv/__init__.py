@@ -6,9 +6,11 @@ answer with aligned arrays: expected purchases, P(alive), probabilities, residua
 a model of purchases with one of spend; `split` and the reports tell whether to believe it.
 """
 
+from relmark.ltv.beta_discrete_weibull import BetaDiscreteWeibull
 from relmark.ltv.bg_bb import BgBb
 from relmark.ltv.bg_nbd import BgNbd
 from relmark.ltv.churn import ChurnRisk, churn_risk
+from relmark.ltv.contracts import RenewalCounts, renewal_counts
 from relmark.ltv.diagnostics import (
     FrequencyTable,
     RecencyFrequencyMatrix,
@@ -24,12 +26,14 @@ from relmark.ltv.mbg_nbd import MbgNbd
 from relmark.ltv.nbd import Nbd
 from relmark.ltv.pareto_nbd import ParetoNbd
 from relmark.ltv.shifted_beta_geometric import ShiftedBetaGeometric
+from relmark.ltv.subscription_value import SubscriptionModel, SubscriptionValue, subscription_value
 from relmark.ltv.summary import PurchaseSummary, SpendCells
 from relmark.ltv.tracking import CohortTracking, cohort_tracking
 from relmark.ltv.transactions import HoldoutSplit, purchase_summary, split
 from relmark.ltv.value import LifetimeValue, lifetime_value
 
 __all__ = [
+    "BetaDiscreteWeibull",
     "BgBb",
     "BgNbd",
     "CalibrationTable",
@@ -48,8 +52,11 @@ __all__ = [
     "PredictionInterval",
     "PurchaseSummary",
     "RecencyFrequencyMatrix",
+    "RenewalCounts",
     "ShiftedBetaGeometric",
     "SpendCells",
+    "SubscriptionModel",
+    "SubscriptionValue",
     "calibration_table",
     "churn_risk",
     "cohort_tracking",
@@ -59,5 +66,7 @@ __all__ = [
     "lifetime_value",
     "purchase_summary",
     "recency_frequency_matrix",
+    "renewal_counts",
     "split",
+    "subscription_value",
 ]

@@ -7,7 +7,6 @@ more loyal: those who leave easily are gone first. A cohort's first few numbers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -17,9 +16,10 @@ from scipy.special import betaln, digamma, zeta
 
 from relmark.core import checks
 from relmark.core.checks import FloatArray
-from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.errors import NotEnoughDataError
 from relmark.ltv._hypergeometric import beta_mean
 from relmark.ltv._newton import Terms
+from relmark.ltv._renewals import losses, periods_of, shaped
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
 
@@ -71,10 +71,11 @@ class ShiftedBetaGeometric(ParametricModel):
 
         Parameters
         ----------
-        customers : array_like, shape (k,), or a list of such, or a table of shape (cohorts, k)
+        customers : array_like, shape (k,), a list of such, a table of shape (cohorts, k), or RenewalCounts
             How many of one cohort are left at the start of each period, the first number being all of them; or one
             such list for each cohort, of any lengths. A table (array or frame) has one row per cohort; its missing
-            values at the end of a row are periods that have not passed yet. A Series may have any index.
+            values at the end of a row are periods that have not passed yet. A Series may have any index. Or what
+            `renewal_counts` found in events.
         prior : LogNormalPrior, optional
             What is known of the parameters before.
 
@@ -85,7 +86,7 @@ class ShiftedBetaGeometric(ParametricModel):
         InputError
             A negative number, or one that rises.
         """
-        lost, kept = _losses(customers)
+        lost, kept = losses(customers)
         if not lost.any():
             raise NotEnoughDataError(
                 "nobody left: the chance to leave can't be told.", argument="customers", hint="Observe for longer."
@@ -106,19 +107,19 @@ class ShiftedBetaGeometric(ParametricModel):
 
     def survival(self, periods: npt.ArrayLike) -> FloatArray | float:
         """Return the share of a cohort that is left after so many renewals: B(alpha, beta + t) / B(alpha, beta)."""
-        t = _periods("periods", periods)
-        return _shaped(np.exp(betaln(self.alpha, self.beta + t) - betaln(self.alpha, self.beta)), periods)
+        t = periods_of("periods", periods)
+        return shaped(np.exp(betaln(self.alpha, self.beta + t) - betaln(self.alpha, self.beta)), periods)
 
     def churn_probability(self, period: npt.ArrayLike) -> FloatArray | float:
         """Return the probability to leave at the end of a period, counted from 1, for someone new."""
-        t = _periods("period", period, low=1.0)
+        t = periods_of("period", period, low=1.0)
         result = np.exp(betaln(self.alpha + 1.0, self.beta + t - 1.0) - betaln(self.alpha, self.beta))
-        return _shaped(result, period)
+        return shaped(result, period)
 
     def retention_rate(self, period: npt.ArrayLike) -> FloatArray | float:
         """Return the share of those in period t = 1, 2, ... who renew: (beta + t - 1) / (alpha + beta + t - 1)."""
-        t = _periods("period", period, low=1.0)
-        return _shaped((self.beta + t - 1.0) / (self.alpha + self.beta + t - 1.0), period)
+        t = periods_of("period", period, low=1.0)
+        return shaped((self.beta + t - 1.0) / (self.alpha + self.beta + t - 1.0), period)
 
     def residual_renewals(self, renewals: npt.ArrayLike, discount_rate: float = 0.0) -> FloatArray | float:
         """Return the discounted number of renewals ahead of who has renewed so often and whose next one is due now.
@@ -134,80 +135,20 @@ class ShiftedBetaGeometric(ParametricModel):
         -----
         DERL of Fader and Hardie (2010, eq. 6): the sum of S(n + i + 1) / S(n) e^(-delta i) over i = 0, 1, ...
         """
-        n = _periods("renewals", renewals)
+        n = periods_of("renewals", renewals)
         delta = checks.number("discount_rate", discount_rate, low=0.0)
         b = self.beta + n
         if delta == 0.0:
-            return _shaped(b / (self.alpha - 1.0) if self.alpha > 1.0 else np.full(len(n), np.inf), renewals)
+            return shaped(b / (self.alpha - 1.0) if self.alpha > 1.0 else np.full(len(n), np.inf), renewals)
         q = 1.0 / np.expm1(delta)
         # E[(1 - theta) / (1 - e^-delta (1 - theta))], with 1 - e^-delta (1 - theta) = (1 - e^-delta)(1 + q theta)
         result = b / (self.alpha + b) / -np.expm1(-delta) * beta_mean(1.0, self.alpha, b + 1.0, q)
-        return _shaped(result, renewals)
+        return shaped(result, renewals)
 
     @property
     def mean_churn(self) -> float:
         """The mean chance to leave at the end of the first period, alpha / (alpha + beta)."""
         return self.alpha / (self.alpha + self.beta)
-
-
-def _shaped(result: FloatArray, like: Any) -> FloatArray | float:
-    return float(result[0]) if np.ndim(like) == 0 else result
-
-
-def _periods(name: str, values: npt.ArrayLike, low: float = 0.0) -> FloatArray:
-    array = checks.numbers(name, values, low=low)
-    checks.refuse_rows(name, array != np.floor(array), array, "whole numbers of periods are needed")
-    return array
-
-
-def _cohorts(customers: Any) -> tuple[bool, list[FloatArray]]:
-    """Return whether there are several cohorts, and each one's numbers of customers.
-
-    One column of any kind (a list, an array, a Series with any index) is one cohort; a list of such, or a table, has
-    one cohort per row, whose missing values at the end are periods that have not passed yet.
-    """
-    if isinstance(customers, (str, bytes, Mapping)) or not hasattr(customers, "__len__"):
-        raise InputError(
-            f"customers is {checks.shown(customers)}: give how many of one cohort are left at the start of each "
-            "period, such as [1000, 869, 743], or a list of such.",
-            argument="customers",
-            code="wrong_type",
-        )
-    table = checks.array_of("customers", customers) if hasattr(customers, "__array__") else customers
-    nested = len(table) > 0 and np.ndim(table[0]) > 0
-    cohorts = []
-    for cohort in table if nested else [table]:
-        counts = checks.numbers("customers", cohort, low=0.0, missing=nested)
-        seen = np.flatnonzero(~np.isnan(counts))
-        counts = counts[: seen[-1] + 1] if len(seen) else counts[:0]
-        checks.refuse_rows("customers", np.isnan(counts), counts, "only the last periods of a cohort may be missing")
-        cohorts.append(counts)
-    return nested, cohorts
-
-
-def _losses(customers: Any) -> tuple[FloatArray, FloatArray]:
-    """Return how many left after t = 1, 2, ... periods, and how many were still there at the end of as many."""
-    nested, cohorts = _cohorts(customers)
-    longest = max((len(cohort) for cohort in cohorts), default=0)
-    if longest < 2:
-        raise NotEnoughDataError(
-            "two numbers at least are needed: who began, and who was left after one period.", argument="customers"
-        )
-    lost, kept = np.zeros(longest - 1), np.zeros(longest)
-    for row, cohort in enumerate(cohorts):
-        drop = -np.diff(cohort)
-        if (drop < 0).any():
-            place = int(np.argmax(drop < 0)) + 1
-            which = f" of cohort {row}" if nested else ""
-            raise InputError(
-                f"customers{which} rises to {cohort[place]:g} at position {place}: give those left of one cohort, "
-                "without newcomers.",
-                argument="customers",
-                code="wrong_value",
-            )
-        lost[: len(drop)] += drop
-        kept[len(cohort) - 1] += cohort[-1]
-    return lost, kept
 
 
 def _likelihood(parameters: FloatArray, lost: FloatArray, kept: FloatArray) -> Terms:

@@ -1,0 +1,78 @@
+"""Cohorts of contracts as they are given: how many left after t = 1, 2, ... periods, and how many stayed as long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.checks import FloatArray
+from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.ltv.contracts import RenewalCounts
+
+__all__ = ["losses", "periods_of", "shaped"]
+
+
+def shaped(result: FloatArray, like: Any) -> FloatArray | float:
+    return float(result[0]) if np.ndim(like) == 0 else result
+
+
+def periods_of(name: str, values: npt.ArrayLike, low: float = 0.0) -> FloatArray:
+    array = checks.numbers(name, values, low=low)
+    checks.refuse_rows(name, array != np.floor(array), array, "whole numbers of periods are needed")
+    return array
+
+
+def cohorts_of(customers: Any) -> tuple[bool, list[FloatArray]]:
+    """Return whether there are several cohorts, and each one's numbers of customers.
+
+    One column of any kind (a list, an array, a Series with any index) is one cohort; a list of such, or a table, has
+    one cohort per row, whose missing values at the end are periods that have not passed yet.
+    """
+    if isinstance(customers, (str, bytes, Mapping)) or not hasattr(customers, "__len__"):
+        raise InputError(
+            f"customers is {checks.shown(customers)}: give how many of one cohort are left at the start of each "
+            "period, such as [1000, 869, 743], or a list of such.",
+            argument="customers",
+            code="wrong_type",
+        )
+    table = checks.array_of("customers", customers) if hasattr(customers, "__array__") else customers
+    nested = len(table) > 0 and np.ndim(table[0]) > 0
+    cohorts = []
+    for cohort in table if nested else [table]:
+        counts = checks.numbers("customers", cohort, low=0.0, missing=nested)
+        seen = np.flatnonzero(~np.isnan(counts))
+        counts = counts[: seen[-1] + 1] if len(seen) else counts[:0]
+        checks.refuse_rows("customers", np.isnan(counts), counts, "only the last periods of a cohort may be missing")
+        cohorts.append(counts)
+    return nested, cohorts
+
+
+def losses(customers: Any) -> tuple[FloatArray, FloatArray]:
+    """Return how many left after t = 1, 2, ... periods, and how many were still there after t = 0, 1, ... of them."""
+    if isinstance(customers, RenewalCounts):
+        return customers.lost, customers.kept
+    nested, cohorts = cohorts_of(customers)
+    longest = max((len(cohort) for cohort in cohorts), default=0)
+    if longest < 2:
+        raise NotEnoughDataError(
+            "two numbers at least are needed: who began, and who was left after one period.", argument="customers"
+        )
+    lost, kept = np.zeros(longest - 1), np.zeros(longest)
+    for row, cohort in enumerate(cohorts):
+        drop = -np.diff(cohort)
+        if (drop < 0).any():
+            place = int(np.argmax(drop < 0)) + 1
+            which = f" of cohort {row}" if nested else ""
+            raise InputError(
+                f"customers{which} rises to {cohort[place]:g} at position {place}: give those left of one cohort, "
+                "without newcomers.",
+                argument="customers",
+                code="wrong_value",
+            )
+        lost[: len(drop)] += drop
+        kept[len(cohort) - 1] += cohort[-1]
+    return lost, kept
