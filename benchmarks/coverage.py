@@ -157,7 +157,7 @@ def line(name: str, ours: tuple[float, float], rival: tuple[float, float] | None
 
 def shares() -> None:
     """Print exact coverage for shares."""
-    print("Shares, exact enumeration (per cent; 95 is promised)")
+    print("Shares, exact enumeration (percent; 95 is promised)")
     print(f"{'treatment against control':66}  {'diff':>8}  {'relative':>8}  {'tea diff':>8}  {'tea rel':>8}")
     for n1, p1, n0, p0 in (
         (9500, 0.02, 500, 0.04),
@@ -194,7 +194,7 @@ def shares() -> None:
 
 def equal_shares() -> None:
     """Print how often two equal shares are found to differ, at the worst of 49 shares, by exact enumeration."""
-    print("Equal shares found to differ (per cent; 5 is promised), at the worst share of .02 to .98")
+    print("Equal shares found to differ (percent; 5 is promised), at the worst share of .02 to .98")
     print(f"{'treatment against control':30}  {'Newcombe':>8}  {'p-value':>8}  {'MOVER-R':>8}  {'log':>8}")
     for n1, n0 in ((2, 2), (10, 10), (100, 100), (90, 10), (950, 50)):
         worst = np.zeros(4)

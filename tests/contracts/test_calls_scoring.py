@@ -69,9 +69,9 @@ def test_points_learnt_from_outcomes(base):
     people = CustomerBase(customers=CustomerTable.from_columns(customer_id=np.arange(n), city=city))
     converted = rng.random(n) < np.where(city == "Omsk", 0.6, 0.2)
     flat = LeadScore(name="flat", rules=[Rule("in Omsk", when=field("city") == "Omsk", points=1)])
-    learnt = suggest_points(flat, people, converted, as_of=AS_OF)
-    assert isinstance(learnt, LeadScore)
-    assert learnt.rules[0].points > 0
+    learned = suggest_points(flat, people, converted, as_of=AS_OF)
+    assert isinstance(learned, LeadScore)
+    assert learned.rules[0].points > 0
     with pytest.raises(NotEnoughDataError, match="3 of 5 converted"):
         suggest_points(SCORE, base, np.array([True, True, False, True, False]), as_of=AS_OF)
     assert presets.__all__

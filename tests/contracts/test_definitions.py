@@ -53,7 +53,7 @@ def test_no_definition_is_forgotten_here():
     named = {kind.__name__ for kind in public - bases if "kind" in vars(kind) or getattr(kind, "name", "")}
     assert named - set(map(called, DEFINITIONS)) <= {
         "Factors",
-        "LearntScore",
+        "LearnedScore",
         "NumbersDefinition",
         "_Metric",
     }  # fitted elsewhere; stored as its LeadScore

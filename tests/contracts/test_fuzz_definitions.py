@@ -100,7 +100,7 @@ def _other_type(value: Any) -> Any:
 
 
 def _mutated(body: Any, rng: np.random.Generator, hostile: list[Any]) -> Any:
-    """Return a copy of a document with one to three places spoilt."""
+    """Return a copy of a document with one to three places spoiled."""
     body = copy.deepcopy(body)
     for _ in range(int(rng.choice([1, 1, 1, 2, 3]))):
         slots = _slots(body)

@@ -81,7 +81,7 @@ def public_callables() -> Iterator[tuple[str, object]]:
                         yield f"{module.__name__}.{name}.{attribute}", function
 
 
-# A frame of orders has a column for each of these; a definition is read on a frame, or learnt, with its own settings;
+# A frame of orders has a column for each of these; a definition is read on a frame, or learned, with its own settings;
 # a report is asked for with all that its definitions differ by.
 WIDE = {
     "relmark.CustomerBase.from_orders": 13,

@@ -77,7 +77,7 @@ def test_parameters_of_models_stay_within_what_products_hold(r):
 
 def test_an_array_within_a_stored_definition_is_not_json():
     body = Segment.from_json('{"relmark":"segment","version":1,"name":"x","rule":{"op":"everyone"}}').to_dict()
-    for spoilt in (body | {"rule": np.array([1, 2])}, body | {"relmark": np.array([1, 2])}):
-        assert Segment.check(spoilt).problems
+    for spoiled in (body | {"rule": np.array([1, 2])}, body | {"relmark": np.array([1, 2])}):
+        assert Segment.check(spoiled).problems
         with pytest.raises(DefinitionError, match="an array is not JSON"):
-            Segment.from_dict(spoilt)
+            Segment.from_dict(spoiled)

@@ -141,9 +141,9 @@ def test_people_outside_are_dropped_and_counted(people):
     report = analyze({"bought": people["bought"]}, code, metrics=METRICS[:1], control=0)
     assert report.excluded == {"outside": 50}
     assert report.arms == ("1", "3")
-    spoilt = people["spend"].copy()
-    spoilt[:50] = np.nan  # outside anyway
-    assert analyze({"spend": spoilt}, code, metrics=[Mean("spend")], control=0).effect("spend", "3").p_value < 1
+    spoiled = people["spend"].copy()
+    spoiled[:50] = np.nan  # outside anyway
+    assert analyze({"spend": spoiled}, code, metrics=[Mean("spend")], control=0).effect("spend", "3").p_value < 1
 
 
 def test_an_assignment_brings_its_names_its_shares_and_who_is_outside():
@@ -440,12 +440,12 @@ def test_what_makes_no_sense_is_refused(people, call, error, message):
 
 
 def test_a_missing_value_is_refused_with_its_row(people):
-    spoilt = people["spend"].copy()
-    spoilt[17] = np.nan
+    spoiled = people["spend"].copy()
+    spoiled[17] = np.nan
     with pytest.raises(InputError, match=r"spend has nan in row 17.*Fill these rows"):
-        analyze({"spend": spoilt}, people["arm"], metrics=[Mean("spend")])
+        analyze({"spend": spoiled}, people["arm"], metrics=[Mean("spend")])
     with pytest.raises(InputError, match="row 17"):
-        analyze({"spend": spoilt}, people["arm"], metrics=[Mean("spend")], segments=np.arange(3000) % 40)
+        analyze({"spend": spoiled}, people["arm"], metrics=[Mean("spend")], segments=np.arange(3000) % 40)
     with pytest.raises(InputError, match="row 3"):
         analyze({"y": [1, 0, 1, None]}, ["control", "mail"] * 2, metrics=[Proportion("y")])
 

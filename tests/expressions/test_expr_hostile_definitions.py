@@ -76,7 +76,7 @@ DEFINITIONS = {
     "another kind": (body(FIELD).replace('"segment"', '"lead_score"'), "wrong_kind"),
     "no kind": ('{"version": 1, "name": "x", "rule": {}}', "wrong_kind"),
     "a key twice": (body(FIELD).replace('"version": 1', '"version": 1, "version": 1'), "duplicate_key"),
-    "an unknown key": (body(FIELD, colour="red"), "unknown_key"),
+    "an unknown key": (body(FIELD, color="red"), "unknown_key"),
     "no rule": ('{"relmark": "segment", "version": 1, "name": "x"}', "missing_key"),
     "no name": ('{"relmark": "segment", "version": 1, "rule": {"op": "everyone"}}', "missing_key"),
     "an empty name": (body({"op": "everyone"}).replace('"x"', '""'), "wrong_type"),

@@ -204,7 +204,7 @@ def test_channelattribution_simulates_what_we_compute(path_data):
         rules = rival.heuristic_models(frame, "path", "total_conversions", sep=">", flg_pro=False)
     theirs = dict(zip(simulated["channel_name"], simulated["total_conversions"], strict=True))
     for channel, credit in zip(j.channels, Markov().attribute(j).conversions, strict=True):
-        if credit > 1_000:  # large channels: its noise is a few per cent
+        if credit > 1_000:  # large channels: its noise is a few percent
             assert theirs[str(channel)] == pytest.approx(credit, rel=0.05)
     linear = dict(zip(rules["channel_name"], rules["linear_touch"], strict=True))
     for channel, credit in zip(j.channels, Linear().attribute(j).conversions, strict=True):

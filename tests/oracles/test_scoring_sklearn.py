@@ -1,4 +1,4 @@
-"""scikit-learn beside calibration and learnt points, on the Complete Journey's coupons and on Hillstrom's visits."""
+"""scikit-learn beside calibration and learned points, on the Complete Journey's coupons and on Hillstrom's visits."""
 
 import os
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ TZ = "America/New_York"
 
 
 def sklearn_auc(X, y, seed=0):
-    """Out-of-fold AUC of a ridge logistic regression on standardised columns, five folds."""
+    """Out-of-fold AUC of a ridge logistic regression on standardized columns, five folds."""
     linear = pytest.importorskip("sklearn.linear_model")
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict

@@ -66,7 +66,7 @@ def made(rows, kinds=None, price=None, stock=None):
     items = None
     if kinds is not None:
         items = ItemTable.from_columns(item=np.arange(10), category=kinds, price=price, in_stock=stock)
-    return Interactions.from_columns(customer_id=customer, item=item, time=START + day, order=order, catalogue=items)
+    return Interactions.from_columns(customer_id=customer, item=item, time=START + day, order=order, catalog=items)
 
 
 def allowed(rules, customer, rows, kinds, price, stock, as_of=NOW):

@@ -44,7 +44,7 @@ def shop(seed: int = 0, lines: int = 1500, customers: int = 40, wares: int = 25)
         quantity=rng.integers(1, 5, lines),
         value=rng.random(lines) * 20,
         order=rng.integers(0, 400, lines),
-        catalogue=items,
+        catalog=items,
     )
 
 

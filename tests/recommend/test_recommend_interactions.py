@@ -95,11 +95,11 @@ def test_a_shuffle_changes_nothing_to_the_last_bit():
 
 def test_items_of_the_table_that_nobody_bought_are_items_too():
     items = ItemTable.from_columns(item=["saucer", "cup"], price=[2.0, 3.0])
-    x = lines(catalogue=items)
+    x = lines(catalog=items)
     assert x.item.tolist() == ["cup", "saucer", "tea"]
     assert x.matrix().toarray().tolist() == [[1, 0, 1], [1, 0, 0]]
-    assert lines().with_catalogue(items).item.tolist() == x.item.tolist()
-    empty = Interactions.from_columns(customer_id=[], item=[], catalogue=items)
+    assert lines().with_catalog(items).item.tolist() == x.item.tolist()
+    empty = Interactions.from_columns(customer_id=[], item=[], catalog=items)
     assert empty.item.tolist() == ["cup", "saucer"]
 
 
@@ -132,8 +132,8 @@ def test_orders_take_the_place_of_customers():
         ({"time": np.array(["NaT"] * 4, "M8[D]")}, "time has NaT in row 0"),
         ({"time": np.array(["2026-01-01"], "M8[D]")}, "time has 1 rows"),
         ({"order": ["a"]}, "order has 1 rows"),
-        ({"catalogue": {"item": [1]}}, "catalogue is a dict"),
-        ({"catalogue": ItemTable.from_columns(item=[1, 2])}, "different types"),
+        ({"catalog": {"item": [1]}}, "catalog is a dict"),
+        ({"catalog": ItemTable.from_columns(item=[1, 2])}, "different types"),
     ],
 )
 def test_wrong_columns_are_refused_by_name(change, message):

@@ -84,7 +84,7 @@ def test_popular_ages_each_customer_by_their_last_purchase():
 
 def test_popular_keeps_to_a_category():
     items = ItemTable.from_columns(item=["tea", "cup", "jam"], category=["food", "ware", "food"])
-    model = Popular(category="food").fit(small(catalogue=items))
+    model = Popular(category="food").fit(small(catalog=items))
     assert model.recommend([9], 5).item.tolist() == ["jam", "tea"]
     with pytest.raises(MissingColumnError, match="'category'"):
         Popular(category="food").fit(small())
@@ -138,7 +138,7 @@ def test_new_arrivals_follow_the_taste_in_categories():
         category=["tea", "ware", "food", "tea", "ware", None],
         launched=np.array(["2020-01-01"] * 3 + ["2026-01-05", "2026-01-09", "2026-01-09"], "M8[D]"),
     )
-    model = NewArrivals(launched_within=days(10), prior=3.0).fit(small(catalogue=items))
+    model = NewArrivals(launched_within=days(10), prior=3.0).fit(small(catalog=items))
     recs = model.recommend([1, 3, 99])
     # purchases by kind: tea 3, ware 1, food 2; customer 1 has tea 2 and ware 1, so W = 3 and prior 3
     assert recs.for_customer(1)[0].item == "green tea"
@@ -160,16 +160,16 @@ def test_new_arrivals_follow_the_taste_in_categories():
 def test_new_arrivals_need_dates_and_an_instant():
     items = ItemTable.from_columns(item=[1], category=["a"], launched=["soon"])
     with pytest.raises(InputError, match="dates are needed"):
-        NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], catalogue=items))
+        NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], catalog=items))
     items = ItemTable.from_columns(
         item=[1, 2], category=["a", "a"], launched=np.array(["2026-01-01T10:00", "NaT"], "M8[us]")
     )
-    model = NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], catalogue=items))
+    model = NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], catalog=items))
     with pytest.raises(InputError, match="pass as_of"):
         model.recommend([1])
     assert model.recommend([1], as_of="2026-01-02").item.tolist() == [1]
     nothing = ItemTable.from_columns(item=[1], category=["a"], launched=[None])
-    empty = NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], catalogue=nothing))
+    empty = NewArrivals().fit(Interactions.from_columns(customer_id=[1], item=[1], catalog=nothing))
     assert len(empty.recommend([1], as_of="2026-01-02")) == 0
 
 
@@ -177,7 +177,7 @@ def test_new_arrivals_of_nobody_weigh_all_kinds_alike():
     items = ItemTable.from_columns(
         item=[1, 2], category=["a", "b"], launched=np.array(["2026-01-01", "2026-01-01"], "M8[D]")
     )
-    model = NewArrivals().fit(Interactions.from_columns(customer_id=[], item=[], catalogue=items))
+    model = NewArrivals().fit(Interactions.from_columns(customer_id=[], item=[], catalog=items))
     assert model.recommend([5], as_of="2026-01-02").score.tolist() == [0.5, 0.5]
 
 

@@ -158,8 +158,8 @@ def test_ids_and_items_are_those_of_the_base_in_ascending_order():
     x = Interactions.of(base)
     assert x.customer_id.tolist() == ["b", "z"]
     assert x.item.tolist() == [1, 3, 7]
-    assert x.catalogue is base.items
-    assert Interactions.of(base, catalogue=ItemTable.from_columns(item=[9])).item.tolist() == [1, 3, 9]
+    assert x.catalog is base.items
+    assert Interactions.of(base, catalog=ItemTable.from_columns(item=[9])).item.tolist() == [1, 3, 9]
     assert Interactions.of(CustomerBase()).n_customers == 0
     halves = base_of(u=[1, 1], t=["2026-01-02", "2026-01-01"], i=[1.5, 2.5])
     with pytest.raises(InputError, match=r"item has 1.5 in row 0: ids are int or str"):
@@ -294,7 +294,7 @@ def test_launches_are_days_of_the_base_s_zone():
     assert new("2026-03-01T04:00Z") == []
     assert new("2026-03-01T05:00Z") == new("2026-03-01") == new("2026-03-11") == ["new"]
     assert new("2026-03-12") == []
-    read = type(model).from_arrays(model.to_arrays(), catalogue=items)
+    read = type(model).from_arrays(model.to_arrays(), catalog=items)
     assert read.recommend(["a"], as_of="2026-03-01T04:00Z").item.tolist() == []
     assert (read.tz, read.as_of, read.dated) == ("America/New_York", model.as_of, False)
 

@@ -95,10 +95,10 @@ def test_service_items_are_left_out_and_baskets_are_still_counted():
     assert without.n_baskets == plain.n_baskets
     assert row(without, "tea", "cup")["llr"] == row(plain, "tea", "cup")["llr"]
     items = ItemTable.from_columns(item=["post"], category=["service"])
-    by_table = also_bought(receipts(), min_count=1, exclude=Category("service"), catalogue=items)
+    by_table = also_bought(receipts(), min_count=1, exclude=Category("service"), catalog=items)
     assert by_table.item.tolist() == without.item.tolist()
     assert (
-        also_bought(receipts(catalogue=items), min_count=1, exclude=Category("service")).item.tolist()
+        also_bought(receipts(catalog=items), min_count=1, exclude=Category("service")).item.tolist()
         == by_table.item.tolist()
     )
     with pytest.raises(MissingColumnError, match="exclude needs the column"):

@@ -148,7 +148,7 @@ def test_items_that_nobody_had_bought_count_where_asked():
         launched=np.array(["2020-01-01"] * 4 + ["2026-01-10"], "M8[D]"),
     )  # fmt: skip
     train, test = by_hand()
-    train = train.with_catalogue(items)
+    train = train.with_catalog(items)
     model = NewArrivals().fit(train, as_of="2026-01-12")
     result = quality(model, test, k=1, unseen_items=True)
     assert result.customer_id.tolist() == [1, 2, 3]

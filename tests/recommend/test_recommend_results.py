@@ -147,8 +147,8 @@ def test_models_are_saved_as_arrays_and_as_json(models, x, name):
     np.savez(file, **model.to_arrays())
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
-        loaded = Fitted.from_arrays(dict(arrays), catalogue=x.catalogue)
-    for again in (loaded, Fitted.from_json(model.to_json(), catalogue=x.catalogue), pickle.loads(pickle.dumps(model))):
+        loaded = Fitted.from_arrays(dict(arrays), catalog=x.catalog)
+    for again in (loaded, Fitted.from_json(model.to_json(), catalog=x.catalog), pickle.loads(pickle.dumps(model))):
         second = again.recommend(k=5, as_of=LATER)
         assert (second.item == first.item).all()
         assert (second.score == first.score).all()
@@ -364,7 +364,7 @@ def test_a_basket_counts_beside_the_past(models):
     own = set(model.history.take(np.array([4])).item.tolist())
     assert not own & {rec.item for rec in fresh}
     stocked = ItemTable.from_columns(item=[9], in_stock=[True])
-    assert [r.item for r in model.for_basket([3], 5, rules=Rules(in_stock=True), catalogue=stocked)] == [9]
+    assert [r.item for r in model.for_basket([3], 5, rules=Rules(in_stock=True), catalog=stocked)] == [9]
 
 
 def test_one_item_one_customer():

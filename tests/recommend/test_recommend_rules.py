@@ -39,7 +39,7 @@ def wardrobe(items=ITEMS):
     ]
     day = [5, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 5]
     time = np.array([f"2026-01-{d:02d}" for d in day], "M8[D]")
-    return Interactions.from_columns(customer_id=who, item=what, time=time, catalogue=items)
+    return Interactions.from_columns(customer_id=who, item=what, time=time, catalog=items)
 
 
 def ask(customer="a", *, k=10, as_of=None, **rules):
@@ -96,7 +96,7 @@ def test_what_is_not_in_stock_stays_away_and_fresh_stock_counts():
     assert ask(in_stock=["hat", "scarf"]).item.tolist() == ["scarf", "hat"]
     today = ItemTable.from_columns(item=["hat"], in_stock=[3])
     model = Popular().fit(wardrobe())
-    assert model.recommend(["a"], rules=Rules(in_stock=True), catalogue=today).item.tolist() == ["hat"]
+    assert model.recommend(["a"], rules=Rules(in_stock=True), catalog=today).item.tolist() == ["hat"]
 
 
 def test_at_most_so_many_of_a_kind_and_k_still_come():
@@ -192,7 +192,7 @@ def test_rules_without_times_or_columns_say_what_is_missing():
     with pytest.raises(InputError, match="exclude_bought needs the times"):
         model.recommend(rules=Rules(exclude_bought=days(3)))
     for rules in (Rules(in_stock=True), Rules(price=(0, 1)), Rules(max_per={"category": 1}), Rules(deny=Category("x"))):
-        with pytest.raises(MissingColumnError, match="catalogue="):
+        with pytest.raises(MissingColumnError, match="catalog="):
             model.recommend(rules=rules)
     with pytest.raises(InputError, match="deny has 3, an id of type int"):
         model.recommend(rules=Rules(deny=[3]))

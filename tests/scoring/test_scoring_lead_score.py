@@ -481,7 +481,7 @@ def changed(path, value):
     ("body", "words"),
     [
         (changed(["version"], 2), r"\$\.version"),
-        (changed(["colour"], 2), "colour"),
+        (changed(["color"], 2), "color"),
         (changed(["rules"], ...), "rules"),
         (changed(["rules"], {}), r"\$\.rules"),
         (changed(["groups"], 3), r"\$\.groups"),

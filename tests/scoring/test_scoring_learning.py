@@ -1,4 +1,4 @@
-"""Points learnt from outcomes."""
+"""Points learned from outcomes."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 
 from relmark import CustomerBase, CustomerTable, EventLog, days, event, field, prop
 from relmark.errors import InputError, NotEnoughDataError
-from relmark.scoring import ByValue, Group, LeadScore, LearntScore, Rule, Tiers, half_life, suggest_points
+from relmark.scoring import ByValue, Group, LeadScore, LearnedScore, Rule, Tiers, half_life, suggest_points
 
 AS_OF = "2026-11-01"
 N = 3_000
@@ -47,20 +47,20 @@ GIVEN = LeadScore(
 
 def test_learnt_points_stand_for_the_odds_that_made_the_data(shop):
     base, converted = shop
-    learnt = suggest_points(GIVEN, base, converted, as_of=AS_OF)
-    found = dict(zip(learnt.learning.rules, learnt.learning.coefficient.tolist(), strict=True))
+    learned = suggest_points(GIVEN, base, converted, as_of=AS_OF)
+    found = dict(zip(learned.learning.rules, learned.learning.coefficient.tolist(), strict=True))
     assert found["vip"] == pytest.approx(1.5, abs=0.3)
     assert found["visit"] == pytest.approx(0.3, abs=0.08)
     assert found["gripe"] == pytest.approx(-0.6, abs=0.15)
-    points = {rule.name: rule.points for rule in learnt.rules}
+    points = {rule.name: rule.points for rule in learned.rules}
     assert all(value == round(value) for value in points.values())
     assert points["gripe"] < 0 < points["visit"] < points["vip"]
     assert points["nothing"] == 0
-    caps = {rule.name: rule.cap for rule in learnt.rules}
+    caps = {rule.name: rule.cap for rule in learned.rules}
     assert caps["visit"] == 16 * points["visit"] / 2
     assert caps["gripe"] is None
-    assert {rule.group for rule in learnt.rules} == {None}
-    learning = learnt.learning
+    assert {rule.group for rule in learned.rules} == {None}
+    learning = learned.learning
     assert learning.auc.value > learning.auc_before
     assert learning.auc.value > learning.auc_unrounded - 0.01
     assert (learning.low <= learning.high).all()
@@ -73,15 +73,15 @@ def test_learnt_points_stand_for_the_odds_that_made_the_data(shop):
 
 def test_a_learnt_score_is_a_score(shop):
     base, converted = shop
-    learnt = suggest_points(GIVEN, base, converted, as_of=AS_OF, largest=20)
-    assert isinstance(learnt, LearntScore)
-    assert isinstance(learnt, LeadScore)
-    assert max(abs(rule.points) for rule in learnt.rules) == 20
-    assert LeadScore.from_json(learnt.to_json()) == learnt.score
-    assert type(learnt.score) is LeadScore
-    total = learnt.evaluate(base, as_of=AS_OF).total
-    assert np.array_equal(total, learnt.score.evaluate(base, as_of=AS_OF).total)
-    assert learnt.explain(base, 0, as_of=AS_OF).total == total[0]
+    learned = suggest_points(GIVEN, base, converted, as_of=AS_OF, largest=20)
+    assert isinstance(learned, LearnedScore)
+    assert isinstance(learned, LeadScore)
+    assert max(abs(rule.points) for rule in learned.rules) == 20
+    assert LeadScore.from_json(learned.to_json()) == learned.score
+    assert type(learned.score) is LeadScore
+    total = learned.evaluate(base, as_of=AS_OF).total
+    assert np.array_equal(total, learned.score.evaluate(base, as_of=AS_OF).total)
+    assert learned.explain(base, 0, as_of=AS_OF).total == total[0]
 
 
 def test_only_those_who_could_convert_are_learnt_from(shop):
@@ -118,18 +118,18 @@ def test_points_that_are_not_one_number_are_multiplied(shop):
             ),
         ],
     )
-    learnt = suggest_points(given, base, converted, as_of=AS_OF)
-    assert any("multiplied" in note for note in learnt.learning.notes)
-    factor = dict(zip(learnt.learning.rules, learnt.learning.after.tolist(), strict=True))
-    rules = {rule.name: rule for rule in learnt.rules}
+    learned = suggest_points(given, base, converted, as_of=AS_OF)
+    assert any("multiplied" in note for note in learned.learning.notes)
+    factor = dict(zip(learned.learning.rules, learned.learning.after.tolist(), strict=True))
+    rules = {rule.name: rule for rule in learned.rules}
     assert rules["tiers"].points.steps == ((1.0, factor["tiers"]), (4.0, 2 * factor["tiers"]))
     assert rules["table"].points.otherwise == factor["table"]
     assert rules["table"].cap_per is None
-    total = learnt.evaluate(base, as_of=AS_OF).total
+    total = learned.evaluate(base, as_of=AS_OF).total
     units = given.evaluate(base, as_of=AS_OF)
-    expected = units.by_rule[:, :3] @ learnt.learning.after[:3]
-    gripes = learnt.evaluate(base, as_of=AS_OF).by_rule[:, 3]
-    assert np.abs(total - expected - gripes).max() < 0.05 * abs(learnt.learning.after).max()
+    expected = units.by_rule[:, :3] @ learned.learning.after[:3]
+    gripes = learned.evaluate(base, as_of=AS_OF).by_rule[:, 3]
+    assert np.abs(total - expected - gripes).max() < 0.05 * abs(learned.learning.after).max()
 
 
 def test_few_conversions_are_said():
@@ -146,8 +146,8 @@ def test_few_conversions_are_said():
 
 def test_a_strong_ridge_leaves_nothing(shop):
     base, converted = shop
-    learnt = suggest_points(GIVEN, base, converted, as_of=AS_OF, penalty=1e12)
-    assert np.abs(learnt.learning.coefficient).max() < 1e-6
+    learned = suggest_points(GIVEN, base, converted, as_of=AS_OF, penalty=1e12)
+    assert np.abs(learned.learning.coefficient).max() < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -203,8 +203,8 @@ def test_a_score_pickles_and_copies_after_it_was_used(shop):
 
     base, converted = shop
     GIVEN.explain(base, 0, as_of=AS_OF)
-    learnt = suggest_points(GIVEN, base, converted, as_of=AS_OF)
-    for score in (GIVEN, learnt):
+    learned = suggest_points(GIVEN, base, converted, as_of=AS_OF)
+    for score in (GIVEN, learned):
         back = pickle.loads(pickle.dumps(score))
         assert back == score
         assert back.explain(base, 3, as_of=AS_OF).total == score.explain(base, 3, as_of=AS_OF).total

@@ -291,7 +291,7 @@ def test_segments_of_a_set_share_a_chain_of_any_length():
 
 def test_a_check_finds_every_problem_at_once():
     body = {
-        "relmark": "segment", "version": 1, "name": "x", "colour": "red",
+        "relmark": "segment", "version": 1, "name": "x", "color": "red",
         "rule": {"op": "and", "args": [
             {"op": "ge", "left": {"op": "field", "name": "ag"}, "right": 18},
             {"op": "ge", "left": {"op": "field", "name": "age"}, "right": "18"},
@@ -304,7 +304,7 @@ def test_a_check_finds_every_problem_at_once():
     ]  # fmt: skip
     assert checked.to_dict()["segment"] is None
     assert "Did you mean 'age'?" in str(checked)
-    del body["colour"]
+    del body["color"]
     body["rule"]["args"] = body["rule"]["args"][2:]
     checked = Segment.check(json.dumps(body), BASE.schema())
     assert checked

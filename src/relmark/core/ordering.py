@@ -1,4 +1,4 @@
-"""Stable orders by packed sorts: the key in the high bits, the row in the low ones, one vectorised sort of integers.
+"""Stable orders by packed sorts: the key in the high bits, the row in the low ones, one vectorized sort of integers.
 
 numpy sorts plain int64 with vector instructions, about ten times as fast as its stable argsort. Packing the row number
 beneath the key makes that sort stable and leaves the permutation in the low bits. Where key and row need more than 63

@@ -20,7 +20,7 @@ def wilson(x: npt.ArrayLike, n: npt.ArrayLike, z: npt.ArrayLike) -> tuple[FloatA
     n = np.where(people > 0, people, np.nan)
     p = x / n
     z2 = z * z
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    center = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = z / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
     # At the ends the limit is the end itself; rounding must not push it past.
-    return np.where(x == 0, 0.0 * n, centre - half), np.where(x == n, 1.0 + 0.0 * n, centre + half)
+    return np.where(x == 0, 0.0 * n, center - half), np.where(x == n, 1.0 + 0.0 * n, center + half)

@@ -155,7 +155,7 @@ def normal_posterior(
         Of any effect: ``effect.difference.value`` and ``effect.standard_error``.
     prior : pair of float, optional
         Mean and standard deviation of the effects that campaigns like this one have had; flat without it. With one,
-        the estimate is pulled towards it.
+        the estimate is pulled toward it.
     control : float
         The control mean, to be shown.
     level : float

@@ -26,7 +26,7 @@ class Effect(Told):
     difference : Estimate
         Treatment minus control.
     relative : Estimate
-        Treatment over control, minus 1: .1 is ten per cent more.
+        Treatment over control, minus 1: .1 is ten percent more.
     standard_error : float
         Of the difference.
     statistic, df, p_value : float

@@ -211,7 +211,7 @@ class Experiment(Definition):
         metric : Proportion, Mean or Ratio
             With `baseline`, and for means and ratios with `sd`.
         mde, difference, margin : float, optional
-            The smallest relative effect worth finding (.1 is ten per cent more), the same in the metric's unit, or the
+            The smallest relative effect worth finding (.1 is ten percent more), the same in the metric's unit, or the
             loss that would still be acceptable, as for `sample_size`.
         power : float
             The chance to find it.

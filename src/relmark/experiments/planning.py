@@ -161,7 +161,7 @@ def sample_size(
         With `baseline`, and for means and ratios with `sd`; `from_past` takes both from past data. With an
         `alternative` the test is one-sided, and its error is all on that side.
     mde : float, optional
-        The smallest relative effect worth finding: .1 is ten per cent more, -.1 ten per cent less.
+        The smallest relative effect worth finding: .1 is ten percent more, -.1 ten percent less.
     difference : float, optional
         The same in the metric's unit, which is the only way where the baseline is 0.
     margin : float, optional

@@ -238,7 +238,7 @@ def discounted(
 
     Panels are such that the flow falls by e^15 at most over each, and shorter where many purchases face few tosses
     (large r). Where the flow is too steep for that, it is the mean over p of exponential integrals. Short steps, of a
-    few per cent of the age and with little fall, take 4 or 6 nodes instead of 16.
+    few percent of the age and with little fall, take 4 or 6 nodes instead of 16.
     """
     start = np.zeros(len(x)) if start is None else start
     if delta > 0.0:  # beyond e^-45 nothing counts

@@ -14,7 +14,7 @@ from relmark.core.checks import BoolArray, IntArray
 from relmark.core.errors import InputError
 from relmark.core.ids import find_ids
 from relmark.core.time import duration
-from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._catalog import Catalog
 from relmark.recommend._history import History
 from relmark.recommend._select import Cap
 from relmark.recommend.rules import Category, Rules, as_items
@@ -88,7 +88,7 @@ class _After:
 
 @attrs.frozen(eq=False)
 class Masks:
-    """A set of rules, looked up in a catalogue once."""
+    """A set of rules, looked up in a catalog once."""
 
     item_steps: tuple[tuple[str, IntArray], ...]
     deny_for: dict[int, IntArray]
@@ -220,7 +220,7 @@ def _within(past: History, row: IntArray, block: Block, span: int, rule: str) ->
     return np.asarray(past.last > block.now.before(timedelta(microseconds=span))[row])
 
 
-def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[Any]) -> Masks:
+def compile_rules(rules: Rules, catalog: Catalog, customer_id: npt.NDArray[Any]) -> Masks:
     """Look up the items, categories and customers that rules name."""
     names: list[str] = []
     steps: list[tuple[str, IntArray]] = []
@@ -230,17 +230,15 @@ def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[A
         steps.append((name, np.flatnonzero(~keep)))
 
     if rules.allow is not None:
-        gone("allow", catalogue.members(as_items(rules.allow), "allow"))
+        gone("allow", catalog.members(as_items(rules.allow), "allow"))
     if rules.deny is not None:
-        gone("deny", ~catalogue.members(as_items(rules.deny), "deny"))
+        gone("deny", ~catalog.members(as_items(rules.deny), "deny"))
     if rules.in_stock is not False:
-        there = (
-            catalogue.in_stock() if rules.in_stock is True else catalogue.members(as_items(rules.in_stock), "in_stock")
-        )
+        there = catalog.in_stock() if rules.in_stock is True else catalog.members(as_items(rules.in_stock), "in_stock")
         gone("in_stock", there)
     if rules.price is not None:
         low, high = rules.price
-        price = catalogue.price("price")
+        price = catalog.price("price")
         gone("price", (price >= (0.0 if low is None else low)) & (price <= (np.inf if high is None else high)))
     denied: dict[int, IntArray] = {}
     strangers: dict[Any, IntArray] = {}
@@ -248,7 +246,7 @@ def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[A
         names.append("deny_for")
         people = list(rules.deny_for)
         for person, place in zip(people, find_ids("deny_for", customer_id, people).tolist(), strict=True):
-            columns = np.flatnonzero(catalogue.members(as_items(rules.deny_for[person]), f"deny_for[{person!r}]"))
+            columns = np.flatnonzero(catalog.members(as_items(rules.deny_for[person]), f"deny_for[{person!r}]"))
             if place >= 0:
                 denied[place] = columns
             else:
@@ -256,20 +254,20 @@ def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[A
     bought = rules.exclude_bought
     if bought != "never":
         names.append("exclude_bought")
-    gaps = np.full(len(catalogue.item), -1, dtype=np.int64)
+    gaps = np.full(len(catalog.item), -1, dtype=np.int64)
     if rules.repeat_after:
         names.append("repeat_after")
         for name, gap in rules.repeat_after.items():
-            gaps[catalogue.in_category(Category(name, rules.category), "repeat_after")] = duration("repeat_after", gap)
+            gaps[catalog.in_category(Category(name, rules.category), "repeat_after")] = duration("repeat_after", gap)
     if rules.min_price_ratio is not None:
         names.append("min_price_ratio")
     after = tuple(
         _After(
-            of=catalogue.members(as_items(rule.of), "after_purchase.of"),
+            of=catalog.members(as_items(rule.of), "after_purchase.of"),
             within=duration("within", rule.within),
-            block=np.flatnonzero(catalogue.members(as_items(rule.block or ()), "after_purchase.block")),
+            block=np.flatnonzero(catalog.members(as_items(rule.block or ()), "after_purchase.block")),
             boost=tuple(
-                (np.flatnonzero(catalogue.in_category(category, "after_purchase.boost")), factor)
+                (np.flatnonzero(catalog.in_category(category, "after_purchase.boost")), factor)
                 for category, factor in rule.boost.items()
             ),
         )
@@ -277,7 +275,7 @@ def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[A
     )
     if after:
         names.append("after_purchase")
-    caps = [Cap(*catalogue.groups(column, "max_per"), most) for column, most in rules.max_per.items()]
+    caps = [Cap(*catalog.groups(column, "max_per"), most) for column, most in rules.max_per.items()]
     if caps:
         names.append("max_per")
     return Masks(
@@ -287,7 +285,7 @@ def compile_rules(rules: Rules, catalogue: Catalogue, customer_id: npt.NDArray[A
         bought=bought if isinstance(bought, str) else duration("exclude_bought", timedelta() + bought),
         gaps=gaps,
         min_price_ratio=rules.min_price_ratio,
-        price=None if rules.min_price_ratio is None else catalogue.price("min_price_ratio"),
+        price=None if rules.min_price_ratio is None else catalog.price("min_price_ratio"),
         after=after,
         caps=caps,
         names=tuple(names),

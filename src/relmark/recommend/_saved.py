@@ -15,7 +15,7 @@ from relmark.core.documents import fingerprint as hashed
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.stored_arrays import checksum
 from relmark.core.table import ItemTable
-from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._catalog import Catalog
 from relmark.recommend._history import History
 from relmark.recommend.kinds import FITTED, read_spec
 
@@ -51,20 +51,20 @@ class Saved:
                 meta["values"][name] = {"models": len(value)}
                 for k, model in enumerate(value):
                     arrays |= {f"{name}.{k}.{key}": array for key, array in model.to_arrays().items()}
-            elif not isinstance(value, Catalogue):
+            elif not isinstance(value, Catalog):
                 meta["values"][name] = value
         meta["checksum"] = checksum(arrays, skip=_is_of_a_part)
         arrays[_META] = np.array(canonical(meta))
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], *, catalogue: ItemTable | None = None) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], *, catalog: ItemTable | None = None) -> Self:
         """Return the model of `to_arrays`, or of what ``numpy.load(path, allow_pickle=False)`` gives.
 
         Parameters
         ----------
         arrays : mapping of str to ndarray
-        catalogue : ItemTable, optional
+        catalog : ItemTable, optional
             What is known of the items now.
         """
         if not isinstance(arrays, Mapping):
@@ -77,7 +77,7 @@ class Saved:
             )
         meta = open_envelope(parse_json(str(arrays[_META])), _KIND, _VERSION)
         check_keys(meta, required=("model", "values", "spec", "checksum"), what="saved recommender")
-        model: Self = _build(cls, meta, arrays, catalogue)
+        model: Self = _build(cls, meta, arrays, catalog)
         return model
 
     @property
@@ -108,13 +108,13 @@ class Saved:
         }
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any], *, catalogue: ItemTable | None = None) -> Self:
+    def from_dict(cls, document: Mapping[str, Any], *, catalog: ItemTable | None = None) -> Self:
         """Return the model of `to_dict`."""
         body = open_envelope(document, _KIND, _VERSION)
         check_keys(body, required=("model", "values", "spec", "checksum", "arrays", "parts"), what="saved recommender")
         arrays = {name: _array(name, entry) for name, entry in _object(body.pop("arrays"), "$.arrays").items()}
         arrays |= {name: np.array(canonical(part)) for name, part in _object(body.pop("parts"), "$.parts").items()}
-        model: Self = _build(cls, body, arrays, catalogue)
+        model: Self = _build(cls, body, arrays, catalog)
         return model
 
     def to_json(self) -> str:
@@ -122,10 +122,10 @@ class Saved:
         return json.dumps(self.to_dict(), allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, catalogue: ItemTable | None = None, limits: Limits | None = None) -> Self:
+    def from_json(cls, text: str | bytes, *, catalog: ItemTable | None = None, limits: Limits | None = None) -> Self:
         """Return the model of `to_json`; by default up to 256 MiB."""
         limits = limits or Limits(bytes=1 << 28, members=1 << 25, nodes=10_000)
-        return cls.from_dict(parse_json(text, limits), catalogue=catalogue)
+        return cls.from_dict(parse_json(text, limits), catalog=catalog)
 
 
 def _object(value: Any, path: str) -> Mapping[str, Any]:
@@ -147,7 +147,7 @@ def _array(name: str, entry: Any) -> npt.NDArray[Any]:
         raise DefinitionError(f"these values are not an array: {error}.", path=path, code="wrong_type") from None
 
 
-def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalogue: ItemTable | None) -> Any:
+def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog: ItemTable | None) -> Any:
     if not isinstance(meta["model"], str) or meta["model"] not in FITTED:
         raise DefinitionError(
             f"{str(meta['model'])[:64]!r} is not a recommender.", path="$.model", code="unknown_model"
@@ -162,7 +162,7 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
     values: dict[str, Any] = {"spec": read_spec(meta["spec"])}
     for attribute in attrs.fields(model):
         name = attribute.name
-        if name in {"spec", "catalogue"}:
+        if name in {"spec", "catalog"}:
             continue
         if f"{name}.indptr" in arrays:
             parts = {part: arrays[f"{name}.{part}"] for part in _PARTS if f"{name}.{part}" in arrays}
@@ -172,7 +172,7 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
         elif name in meta["values"]:
             value = meta["values"][name]
             if isinstance(value, Mapping):
-                value = tuple(_part(arrays, f"{name}.{k}.", catalogue) for k in range(int(value.get("models", 0))))
+                value = tuple(_part(arrays, f"{name}.{k}.", catalog) for k in range(int(value.get("models", 0))))
             values[name] = tuple(value) if isinstance(value, list) else value
         else:
             raise DefinitionError(f"the saved model has no {name!r}.", code="missing_key")
@@ -183,12 +183,12 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
             "the arrays are not those that were saved: values changed, or rows changed places. Save the model anew.",
             code="damaged",
         )
-    return model(**values, catalogue=Catalogue(values["item"], catalogue, values["tz"]))
+    return model(**values, catalog=Catalog(values["item"], catalog, values["tz"]))
 
 
-def _part(arrays: Mapping[str, Any], prefix: str, catalogue: ItemTable | None) -> Any:
+def _part(arrays: Mapping[str, Any], prefix: str, catalog: ItemTable | None) -> Any:
     return Saved.from_arrays(
-        {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}, catalogue=catalogue
+        {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}, catalog=catalog
     )
 
 

@@ -51,7 +51,7 @@ class NewArrivals(Spec):
     >>> items = ItemTable.from_columns(item=["black tea", "green tea", "mug"], category=["tea", "tea", "cups"],
     ...                                launched=np.array(["2025-01-01", "2026-10-20", "2026-10-25"], "M8[D]"))
     >>> from relmark.recommend import Interactions
-    >>> x = Interactions.from_columns(customer_id=["a"], item=["black tea"], catalogue=items)
+    >>> x = Interactions.from_columns(customer_id=["a"], item=["black tea"], catalog=items)
     >>> NewArrivals(launched_within=days(30)).fit(x).recommend(["a"], as_of="2026-11-01").item.tolist()
     ['green tea', 'mug']
     """
@@ -73,11 +73,11 @@ class NewArrivals(Spec):
         """Return the customers' tastes; see `Spec.fit`. The interactions need items with category and launched."""
         seen, past, now = remembered(interactions, as_of, "purchases", self.half_life)
         shared = shared_fields(self, seen, past, now)
-        catalogue = shared["catalogue"]
-        group, n_groups = catalogue.groups(self.category, "NewArrivals.category")
+        catalog = shared["catalog"]
+        group, n_groups = catalog.groups(self.category, "NewArrivals.category")
         weight = np.bincount(group[past.item] + 1, weights=past.weight, minlength=n_groups + 1)[1:]
         share = weight / weight.sum() if weight.sum() > 0 else np.full(n_groups, 1 / max(n_groups, 1))
-        return FittedNewArrivals(**shared, group=group, share=share, launched=catalogue.launched())
+        return FittedNewArrivals(**shared, group=group, share=share, launched=catalog.launched())
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

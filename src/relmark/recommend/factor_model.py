@@ -16,7 +16,7 @@ from relmark.core.errors import InputError
 from relmark.core.frozen import owned
 from relmark.core.ids import find_ids, id_array
 from relmark.core.table import ItemTable
-from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._catalog import Catalog
 from relmark.recommend._fold_in import fold_in, fold_in_pairwise, pairwise
 from relmark.recommend._history import History, history_of
 from relmark.recommend._masks import NO, Block
@@ -82,7 +82,7 @@ class FactorModel(Fitted):
         interactions: PurchaseSource | None = None,
         regularization: float = 0.01,
         alpha: float = 1.0,
-        catalogue: ItemTable | None = None,
+        catalog: ItemTable | None = None,
     ) -> Self:
         """Build the model from factors fitted elsewhere, such as Spark MLlib's ALS on a cluster.
 
@@ -97,7 +97,7 @@ class FactorModel(Fitted):
             What customers bought: for rules about it, for reasons, for popularity, and for folding in.
         regularization, alpha : float
             What the factors were fitted with: they fold new customers in.
-        catalogue : ItemTable, optional
+        catalog : ItemTable, optional
             What is known of the items; by default the table of the interactions.
         """
         spec = Factors(regularization=regularization, alpha=alpha)
@@ -137,7 +137,7 @@ class FactorModel(Fitted):
             past = attrs.evolve(past.keep(code >= 0), item=code[code >= 0].astype(np.int32))
         if tastes is None:
             tastes = fold_in(vectors, past, regularization, alpha)
-        table = catalogue if catalogue is not None or seen is None else seen.catalogue
+        table = catalog if catalog is not None or seen is None else seen.catalog
         bought = past.of_bought
         buyers = max(int(np.count_nonzero(bought.lengths)), 1)
         now, tz = (None, "UTC") if seen is None else (seen.known_by, seen.tz)
@@ -150,7 +150,7 @@ class FactorModel(Fitted):
             now=None if now is None else int(now.clock),
             dated=now is not None and bool(now.dated),
             tz=tz,
-            catalogue=Catalogue(ids, table, tz),
+            catalog=Catalog(ids, table, tz),
             item_factors=vectors,
             customer_factors=tastes,
             has_bias=False,

@@ -21,7 +21,7 @@ from relmark.core.frozen import Frozen, owned
 from relmark.core.ids import find_ids, id_array, staying
 from relmark.core.table import ItemTable
 from relmark.core.time import time_zone
-from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._catalog import Catalog
 from relmark.recommend._history import History, history_of, stranger, with_basket
 from relmark.recommend._lines import Lines
 from relmark.recommend._masks import NO, Block, Masks, compile_rules
@@ -73,7 +73,7 @@ class Fitted(Frozen, Saved):
         Whether that was a date, so that it is a local midnight and nothing of that day was seen.
     tz : str
         The time zone of the business.
-    catalogue : Catalogue
+    catalog : Catalog
         What is known of the items.
     """
 
@@ -94,7 +94,7 @@ class Fitted(Frozen, Saved):
     now: int | None
     dated: bool = False
     tz: str = attrs.field(default="UTC", validator=_checked_zone)
-    catalogue: Catalogue
+    catalog: Catalog
 
     @classmethod
     def axes(cls) -> dict[str, tuple[str, ...]]:
@@ -184,7 +184,7 @@ class Fitted(Frozen, Saved):
         rules: Rules | None = None,
         as_of: AsOfGiven | None = None,
         history: PurchaseSource | None = None,
-        catalogue: ItemTable | None = None,
+        catalog: ItemTable | None = None,
     ) -> Recommendations:
         """Recommend up to k items to each customer, best first, after the rules.
 
@@ -200,7 +200,7 @@ class Fitted(Frozen, Saved):
             fit, or the last line of `history` where it is later.
         history : Interactions, CustomerBase, Purchases or CustomerHistory, optional
             All that customers bought until then: taken instead of what the model remembers, also for new customers.
-        catalogue : ItemTable, optional
+        catalog : ItemTable, optional
             Fresh prices and stock, instead of the table that the interactions had.
 
         Returns
@@ -209,7 +209,7 @@ class Fitted(Frozen, Saved):
         """
         k = whole("k", k, low=1)
         ids, block = self._block(customers, as_of, history)
-        masks = self._masks(rules, catalogue)
+        masks = self._masks(rules, catalog)
         return ranked(self, ids, block, k, masks)
 
     def for_basket(
@@ -220,7 +220,7 @@ class Fitted(Frozen, Saved):
         customer: ItemId | None = None,
         rules: Rules | None = None,
         as_of: AsOfGiven | None = None,
-        catalogue: ItemTable | None = None,
+        catalog: ItemTable | None = None,
     ) -> tuple[Recommendation, ...]:
         """Recommend what goes with a basket; works for strangers.
 
@@ -234,7 +234,7 @@ class Fitted(Frozen, Saved):
             Whose past counts beside the basket.
         rules, as_of
             As in `recommend`; a rule about what was bought looks at the customer's past.
-        catalogue : ItemTable, optional
+        catalog : ItemTable, optional
             Fresh prices and stock.
         """
         k = whole("k", k, low=1)
@@ -242,7 +242,7 @@ class Fitted(Frozen, Saved):
         label = np.array([None], dtype=object)
         if customer is not None:
             label = id_array("customer", [customer])
-        return ranked(self, label, self._basket_block(held, customer, as_of), k, self._masks(rules, catalogue)).lists(0)
+        return ranked(self, label, self._basket_block(held, customer, as_of), k, self._masks(rules, catalog)).lists(0)
 
     def similar_items(self, item: ItemId, k: int = 10) -> tuple[Recommendation, ...]:
         """Return up to k items like one item, best first, never the item itself.
@@ -296,7 +296,7 @@ class Fitted(Frozen, Saved):
         rules: Rules | None = None,
         as_of: AsOfGiven | None = None,
         history: PurchaseSource | None = None,
-        catalogue: ItemTable | None = None,
+        catalog: ItemTable | None = None,
     ) -> Explanation:
         """Say what adds up to the score of one item for one customer, and which rules would keep it away.
 
@@ -326,7 +326,7 @@ class Fitted(Frozen, Saved):
             note = f"{self.source} cannot rank this item: nothing it has seen speaks for it."
         names: tuple[str, ...] = ()
         if rules is not None and source:
-            masks = self._masks(rules, catalogue)
+            masks = self._masks(rules, catalog)
             names = tuple(name for name in masks.names if self._drops(masks, name, block, code, ids))
         order = np.argsort(-amounts, kind="stable")
         return Explanation(
@@ -377,12 +377,12 @@ class Fitted(Frozen, Saved):
         alone.apply(scores, block, dict.fromkeys(masks.names, 0), ids)
         return bool(scores[0, item] == NO)
 
-    def _masks(self, rules: Rules | None, catalogue: ItemTable | None) -> Masks:
+    def _masks(self, rules: Rules | None, catalog: ItemTable | None) -> Masks:
         if rules is not None and not isinstance(rules, Rules):
             raise InputError(
                 f"rules is a {type(rules).__name__}: Rules(...) is needed.", argument="rules", code="wrong_type"
             )
-        known = self.catalogue if catalogue is None else Catalogue(self.item, catalogue, self.tz)
+        known = self.catalog if catalog is None else Catalog(self.item, catalog, self.tz)
         return compile_rules(rules or Rules(), known, self.customer_id)
 
     def _item_code(self, item: ItemId) -> int:

@@ -47,8 +47,8 @@ class Interactions(Frozen):
     customer_id : ndarray, shape (n,)
         Every customer with a line once, ascending.
     item : ndarray, shape (m,)
-        Every item once, ascending: those of the lines, and those of `catalogue` that nobody has bought yet.
-    catalogue : ItemTable or None
+        Every item once, ascending: those of the lines, and those of `catalog` that nobody has bought yet.
+    catalog : ItemTable or None
         What is known of the items: category, price, stock, launch.
     tz : str
         The time zone whose days count.
@@ -71,7 +71,7 @@ class Interactions(Frozen):
 
     customer_id: npt.NDArray[Any] = attrs.field(converter=owned)
     item: npt.NDArray[Any] = attrs.field(converter=owned)
-    catalogue: ItemTable | None = None
+    catalog: ItemTable | None = None
     tz: str = "UTC"
     as_of: AsOf | None = None
     counts: Mapping[str, int] = attrs.field(factory=dict)
@@ -85,7 +85,7 @@ class Interactions(Frozen):
         data: CustomerBase | Purchases,
         weights: Mapping[str, float] | None = None,
         as_of: AsOfGiven | AsOf | None = None,
-        catalogue: ItemTable | None = None,
+        catalog: ItemTable | None = None,
     ) -> Self:
         """Return the interactions of a base: what its customers bought, refunds and orders as `Purchases` count them.
 
@@ -102,7 +102,7 @@ class Interactions(Frozen):
             rules about purchases look at purchases alone.
         as_of : date or instant, optional
             By when: a date sees what was before its local midnight, an instant what was at or before it.
-        catalogue : ItemTable, optional
+        catalog : ItemTable, optional
             What is known of the items; by default the items of the base.
 
         Raises
@@ -124,16 +124,16 @@ class Interactions(Frozen):
         bought = purchases_of(data, as_of)
         base = data if isinstance(data, CustomerBase) else None
         found = lines_of_base(bought, base, weights)
-        if catalogue is None and base is not None:
-            catalogue = base.items
+        if catalog is None and base is not None:
+            catalog = base.items
         known, lines = found.item, found.lines
-        if catalogue is not None:
-            known, lines = _with_catalogue(known, lines, catalogue)
+        if catalog is not None:
+            known, lines = _with_catalog(known, lines, catalog)
         return cls(
             customer_id=found.customer_id,
             item=known,
             lines=lines,
-            catalogue=catalogue,
+            catalog=catalog,
             tz=bought.tz,
             as_of=bought.as_of,
             counts=found.counts,
@@ -149,7 +149,7 @@ class Interactions(Frozen):
         quantity: npt.ArrayLike | None = None,
         value: npt.ArrayLike | None = None,
         order: npt.ArrayLike | None = None,
-        catalogue: ItemTable | None = None,
+        catalog: ItemTable | None = None,
         tz: str = "UTC",
     ) -> Self:
         """Build interactions from columns of n rows, in any order: for data without money or time.
@@ -168,7 +168,7 @@ class Interactions(Frozen):
             The order, invoice or receipt of the line: what was bought together. An order belongs to one customer, and a
             number used again after a month of silence is another order. Where it is missing, what a customer bought at
             one time is one order.
-        catalogue : ItemTable, optional
+        catalog : ItemTable, optional
             What is known of the items. Its items that nobody has bought yet become part of `item`.
         tz : str
             The time zone of the business: of times that come without one, and whose days count.
@@ -197,7 +197,7 @@ class Interactions(Frozen):
         if "quantity" in read:
             pieces = numbers("quantity", read["quantity"], length=n)
             refuse_rows(
-                "quantity", pieces <= 0, pieces, "values above 0 are needed", "Leave returns and cancelled lines out."
+                "quantity", pieces <= 0, pieces, "values above 0 are needed", "Leave returns and canceled lines out."
             )
         if "value" in read:
             money = numbers("value", read["value"], length=n, low=0.0, missing=True)
@@ -217,9 +217,9 @@ class Interactions(Frozen):
             order=orders,
             order_name=names,
         )
-        if catalogue is not None:
-            known, lines = _with_catalogue(known, lines, catalogue)
-        return cls(customer_id=customers, item=known, lines=in_order(lines), catalogue=catalogue, tz=tz)
+        if catalog is not None:
+            known, lines = _with_catalog(known, lines, catalog)
+        return cls(customer_id=customers, item=known, lines=in_order(lines), catalog=catalog, tz=tz)
 
     @classmethod
     def from_frame(
@@ -399,10 +399,10 @@ class Interactions(Frozen):
         lines = self._lines.among(customer, len(customer_id), wares, len(item))
         return attrs.evolve(self, customer_id=customer_id, item=item, lines=lines)
 
-    def with_catalogue(self, catalogue: ItemTable) -> Self:
+    def with_catalog(self, catalog: ItemTable) -> Self:
         """Return the interactions with another table of items; items that only it has become part of `item`."""
-        known, lines = _with_catalogue(self.item, self._lines, catalogue)
-        return attrs.evolve(self, item=known, lines=lines, catalogue=catalogue)
+        known, lines = _with_catalog(self.item, self._lines, catalog)
+        return attrs.evolve(self, item=known, lines=lines, catalog=catalog)
 
     def pairs(self) -> tuple[Codes, Codes, IntArray]:
         """Return customer and item code of each distinct pair, ordered, and its number of lines: (p,) (p,) (p,)."""
@@ -573,19 +573,19 @@ def _sequence(name: str, column: Any) -> Any:
     return column
 
 
-def _with_catalogue(known: npt.NDArray[Any], lines: Lines, catalogue: ItemTable) -> tuple[npt.NDArray[Any], Lines]:
+def _with_catalog(known: npt.NDArray[Any], lines: Lines, catalog: ItemTable) -> tuple[npt.NDArray[Any], Lines]:
     """Return the union of two sets of item ids, ascending, and lines coded among it."""
-    if not isinstance(catalogue, ItemTable):
+    if not isinstance(catalog, ItemTable):
         raise InputError(
-            f"catalogue is a {type(catalogue).__name__}: an ItemTable is needed.",
-            argument="catalogue",
+            f"catalog is a {type(catalog).__name__}: an ItemTable is needed.",
+            argument="catalog",
             code="wrong_type",
             hint="Make it by ItemTable.from_frame(...).",
         )
-    listed = np.sort(catalogue.item)
+    listed = np.sort(catalog.item)
     if len(known) and len(listed) and is_text(known) != is_text(listed):
         raise InputError(
-            "item and catalogue.item are of different types: int in both, or str in both.",
+            "item and catalog.item are of different types: int in both, or str in both.",
             argument="item",
             code="mixed_types",
         )

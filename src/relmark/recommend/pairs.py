@@ -15,7 +15,7 @@ from relmark.core.ids import id_array, is_text
 from relmark.core.results import ColumnarResult
 from relmark.core.table import ItemTable
 from relmark.recommend._association import cosine, jaccard, lift, log_likelihood_ratio
-from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._catalog import Catalog
 from relmark.recommend._lines import Lines
 from relmark.recommend.interactions import PurchaseSource, interactions_of
 from relmark.recommend.recommendations import Recommendation
@@ -156,7 +156,7 @@ def also_bought(
     by: Literal["order", "customer"] = "order",
     min_count: int = 3,
     exclude: Items | ItemId | None = None,
-    catalogue: ItemTable | None = None,
+    catalog: ItemTable | None = None,
     as_of: AsOfGiven | None = None,
 ) -> Pairs:
     """Count which items are bought together; what was only viewed does not count.
@@ -171,7 +171,7 @@ def also_bought(
         Pairs in fewer baskets are left out.
     exclude : ids or Category, or several, optional
         Service items: postage, bank charges, bags, which go with everything.
-    catalogue : ItemTable, optional
+    catalog : ItemTable, optional
         Where the categories of `exclude` are; by default the table of the interactions.
     as_of : date or instant, optional
         By when; by default everything counts.
@@ -204,7 +204,7 @@ def also_bought(
     item = lines.item
     names = as_items(exclude)
     if names is not None:
-        keep = ~Catalogue(x.item, catalogue if catalogue is not None else x.catalogue).members(names, "exclude")[item]
+        keep = ~Catalog(x.item, catalog if catalog is not None else x.catalog).members(names, "exclude")[item]
         basket, item = basket[keep], item[keep]
     X = csr_matrix((np.ones(len(item), dtype=np.int32), (basket, item)), shape=(n, m))
     X.sum_duplicates()  # older releases of scipy keep equal entries apart

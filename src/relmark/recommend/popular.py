@@ -14,7 +14,7 @@ from relmark.core.checks import one_of, shown
 from relmark.core.errors import InputError
 from relmark.core.frozen import owned
 from relmark.core.ordering import stable_order
-from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._catalog import Catalog
 from relmark.recommend._history import History
 from relmark.recommend._lines import Lines
 from relmark.recommend._masks import NO, Block
@@ -85,7 +85,7 @@ class Popular(Spec):
         else:
             counts = self._of_lines(seen.lines.purchased(), seen.clock)
         if self.category is not None:
-            counts = np.where(Catalogue(seen.item, seen.catalogue).in_category(self.category, "category"), counts, 0.0)
+            counts = np.where(Catalog(seen.item, seen.catalog).in_category(self.category, "category"), counts, 0.0)
         return FittedPopular(**shared_fields(self, seen, past, now), counts=counts.astype(np.float32))
 
     @staticmethod

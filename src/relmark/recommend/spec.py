@@ -15,7 +15,7 @@ from relmark.core.documents import Definition, Limits, check_keys, settings
 from relmark.core.errors import InputError, definition_error
 from relmark.core.shapes import Shape
 from relmark.core.time import duration, duration_text, parse_duration
-from relmark.recommend._catalogue import Catalogue
+from relmark.recommend._catalog import Catalog
 from relmark.recommend._history import WEIGHTS, History, history_of
 from relmark.recommend.fitted import Fitted
 from relmark.recommend.interactions import Interactions, PurchaseSource, Weight, interactions_of
@@ -123,7 +123,7 @@ def shared_fields(spec: Spec, seen: Interactions, past: History, now: AsOf | Non
         "now": None if now is None else int(now.clock),
         "dated": now is not None and bool(now.dated),
         "tz": seen.tz,
-        "catalogue": Catalogue(seen.item, seen.catalogue, seen.tz),
+        "catalog": Catalog(seen.item, seen.catalog, seen.tz),
     }
 
 

@@ -12,7 +12,7 @@ from relmark.scoring.check import CheckedScore
 from relmark.scoring.decay import HalfLife, LinearDecay, StepDecay, half_life, linear_decay, step_decay
 from relmark.scoring.explanation import EventPoints, LeadExplanation, Line
 from relmark.scoring.lead_score import LeadScore
-from relmark.scoring.learning import LearntScore, PointsLearning, suggest_points
+from relmark.scoring.learning import LearnedScore, PointsLearning, suggest_points
 from relmark.scoring.lift import BandTable, LiftTable
 from relmark.scoring.points import ByValue, Points, Tiers
 from relmark.scoring.rules import Grade, Group, Rule
@@ -32,7 +32,7 @@ __all__ = [
     "LeadExplanation",
     "LeadScore",
     "LeadScores",
-    "LearntScore",
+    "LearnedScore",
     "LiftTable",
     "Line",
     "LinearDecay",

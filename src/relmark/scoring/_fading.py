@@ -292,7 +292,7 @@ class Flow:
         return None
 
     def _bound(self, moving: list[_Moving], *, least: bool) -> float:
-        """Return the least or the most that the score can be in a stretch: points fade towards nothing."""
+        """Return the least or the most that the score can be in a stretch: points fade toward nothing."""
         return self._added(
             fall.total(
                 one.base,

@@ -320,11 +320,11 @@ def _share(hits: int, people: int, level: float, reason: str = "") -> Estimate:
 def _curve(values: FloatArray, people: IntArray, hits: IntArray) -> tuple[float, float]:
     """Return intercept and slope of a logistic curve through the scores."""
     weight = people.astype(np.float64)
-    centre = float(values @ weight) / float(weight.sum())
-    spread = math.sqrt(float(weight @ (values - centre) ** 2) / float(weight.sum()))
+    center = float(values @ weight) / float(weight.sum())
+    spread = math.sqrt(float(weight @ (values - center) ** 2) / float(weight.sum()))
     if spread == 0.0:
         return float(special.logit(float(hits.sum()) / float(weight.sum()))), 0.0
-    x = (values - centre) / spread
+    x = (values - center) / spread
     a, b, _ = logistic(x[:, None], hits / weight, weights=weight)
     slope = float(b[0]) / spread
-    return a - slope * centre, slope
+    return a - slope * center, slope

@@ -61,7 +61,7 @@ class Line(Result):
         "rule", "cap" or "floor".
     group : str or None
     points : Points
-        What counts towards the total; of a cap 0 or less, of a floor 0 or more.
+        What counts toward the total; of a cap 0 or less, of a floor 0 or more.
     raw, after_decay : Points
         Before decay and caps, and after decay.
     lost_to_cap : Points

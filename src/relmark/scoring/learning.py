@@ -1,4 +1,4 @@
-"""Points learnt from outcomes: a regularised logistic regression on what rules count, rounded to whole points.
+"""Points learned from outcomes: a regularized logistic regression on what rules count, rounded to whole points.
 
 A score adds points times counts, so learning it is a regression on those counts: 0 or 1 for a condition, and for
 events what is left of them after decay and caps, in units of the rule's own points. The coefficients are scaled to
@@ -32,7 +32,7 @@ from relmark.scoring.lead_score import LeadScore
 from relmark.scoring.points import ByValue, RulePoints, Tiers, plain
 from relmark.scoring.rules import Rule
 
-__all__ = ["LearntScore", "PointsLearning", "suggest_points"]
+__all__ = ["LearnedScore", "PointsLearning", "suggest_points"]
 
 _SCALES = (5, 10, 20, 50, 100, 200, 500, 1000)
 _HARM = 0.001  # of AUC, which a coarser scale may cost within the fit
@@ -41,16 +41,16 @@ _FEW = 10  # conversions a rule, below which a regression is said to be unsure o
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PointsLearning(Result):
-    """What was learnt, and how well it ranks people whom the fit did not see.
+    """What was learned, and how well it ranks people whom the fit did not see.
 
     Parameters
     ----------
     n, conversions : int
         People, and how many converted.
     folds : int
-        Parts of the people; each was scored by points learnt on the others.
+        Parts of the people; each was scored by points learned on the others.
     auc : Estimate
-        Of the learnt whole points, out of fold, with DeLong's interval.
+        Of the learned whole points, out of fold, with DeLong's interval.
     auc_unrounded : float
         Of the regression before rounding to whole points, out of fold.
     auc_before : float
@@ -60,7 +60,7 @@ class PointsLearning(Result):
         each fold's are put on the scale of the final points first.
     rules : tuple of str
     before, after : ndarray of float64, shape (rules,)
-        Points of each rule, had and learnt; of a rule without a single number the factor by which its points changed
+        Points of each rule, had and learned; of a rule without a single number the factor by which its points changed
         (1 before).
     coefficient : ndarray of float64, shape (rules,)
         Log odds of one unit (a condition; an event; the rule's points divided by 1).
@@ -109,8 +109,8 @@ class PointsLearning(Result):
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class LearntScore(LeadScore):
-    """A `LeadScore` with learnt points, and what the learning found; its JSON is that of the score.
+class LearnedScore(LeadScore):
+    """A `LeadScore` with learned points, and what the learning found; its JSON is that of the score.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def suggest_points(
     folds: int = 5,
     largest: int | None = None,
     rng: np.random.Generator | int | None = 0,
-) -> LearntScore:
+) -> LearnedScore:
     """Learn the points of a score's rules from what became of the people.
 
     Rules, events, decay and expiry stay as they are; points change, and the caps of rules with them, so that they bind
@@ -155,7 +155,7 @@ def suggest_points(
     among : array_like of bool, shape (n,), optional
         Who could convert, such as those who were written to; everyone by default.
     penalty : float
-        Strength of the ridge on coefficients of standardised counts; 0 or more.
+        Strength of the ridge on coefficients of standardized counts; 0 or more.
     folds : int
         2 to 20.
     largest : int, optional
@@ -166,7 +166,7 @@ def suggest_points(
 
     Returns
     -------
-    LearntScore
+    LearnedScore
         A score, with `learning`.
 
     Raises
@@ -176,7 +176,7 @@ def suggest_points(
 
     Notes
     -----
-    Minimises ``-sum(log likelihood) + penalty / 2 sum(beta ** 2)`` over standardised counts by Newton's method. A
+    Minimizes ``-sum(log likelihood) + penalty / 2 sum(beta ** 2)`` over standardized counts by Newton's method. A
     regression wants ten conversions a rule or more; with fewer, `learning.notes` says so. Cost: one evaluation of the
     score, and folds + 1 fits of a few passes over an (n, rules) table.
 
@@ -194,8 +194,8 @@ def suggest_points(
     >>> base = CustomerBase(customers=CustomerTable.from_columns(customer_id=np.arange(2000), vip=vip, far=far))
     >>> given = LeadScore(name="x", rules=[
     ...     Rule("vip", when=field("vip") == True, points=1), Rule("far", when=field("far") == True, points=1)])
-    >>> learnt = suggest_points(given, base, rng.random(2000) < .1 + .3 * vip, as_of="2026-11-01", largest=10)
-    >>> [rule.points for rule in learnt.rules]
+    >>> learned = suggest_points(given, base, rng.random(2000) < .1 + .3 * vip, as_of="2026-11-01", largest=10)
+    >>> [rule.points for rule in learned.rules]
     [10.0, 0.0]
     """
     if not isinstance(score, LeadScore):
@@ -255,7 +255,7 @@ def suggest_points(
         penalty=float(penalty),
         notes=tuple(_notes(score, moving, single, min(m, len(hit) - m), fit, parts)),
     )
-    return LearntScore(name=score.name, rules=rules, learning=learning)
+    return LearnedScore(name=score.name, rules=rules, learning=learning)
 
 
 def _mask(among: npt.ArrayLike, n: int) -> BoolArray:
@@ -314,7 +314,7 @@ def _unit(rule: Rule) -> float:
 
 
 def _learnt_rule(rule: Rule, points: float, unit: float) -> Rule:
-    """Return a rule with learnt points, or points multiplied, and its caps moved with them."""
+    """Return a rule with learned points, or points multiplied, and its caps moved with them."""
     factor = points / unit
     scaled = attrs.evolve(rule, points=_scaled(rule.points, factor, points), group=None)
     if factor > 0:

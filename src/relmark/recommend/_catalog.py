@@ -21,7 +21,7 @@ _NAT = np.iinfo(np.int64).min
 
 
 @attrs.frozen(eq=False)
-class Catalogue:
+class Catalog:
     """What is known of the items of a model, in the model's order."""
 
     item: npt.NDArray[Any]
@@ -32,8 +32,8 @@ class Catalogue:
         """Refuse what is no table of items."""
         if self.table is not None and not isinstance(self.table, ItemTable):
             raise InputError(
-                f"catalogue is a {type(self.table).__name__}: an ItemTable is needed.",
-                argument="catalogue",
+                f"catalog is a {type(self.table).__name__}: an ItemTable is needed.",
+                argument="catalog",
                 code="wrong_type",
                 hint="Make it by ItemTable.from_frame(...).",
             )
@@ -47,7 +47,7 @@ class Catalogue:
         if name not in self._columns:
             if self.table is None:
                 raise MissingColumnError(
-                    f"{wanted_by} needs the column {name!r} of the items: give Interactions or recommend a catalogue=.",
+                    f"{wanted_by} needs the column {name!r} of the items: give Interactions or recommend a catalog=.",
                     argument=wanted_by,
                 )
             places = find_ids("items.item", self.item, self.table.item)
