@@ -15,6 +15,18 @@ from relmark.engines.answers import Lists, Values
 from relmark.engines.applying import apply
 from relmark.engines.compile import evaluate, where
 from relmark.engines.portable import unsupported
+from relmark.engines.previews import SegmentPreview, preview
 from relmark.engines.worker import Worker, worker
 
-__all__ = ["Lists", "Values", "Worker", "apply", "evaluate", "unsupported", "where", "worker"]
+__all__ = [
+    "Lists",
+    "SegmentPreview",
+    "Values",
+    "Worker",
+    "apply",
+    "evaluate",
+    "preview",
+    "unsupported",
+    "where",
+    "worker",
+]

@@ -16,6 +16,7 @@ from relmark.core.schema import Schema
 from relmark.core.time import Instant
 from relmark.engines.facts import Facts
 from relmark.engines.portable import reasons
+from relmark.engines.scores import score_columns, score_reasons, score_roots
 from relmark.engines.tables import Table, event_names, everybody, match_ids, narwhals_module
 from relmark.engines.visitor import Visitor
 from relmark.expressions import Expression, Selection, nodes
@@ -24,6 +25,8 @@ from relmark.expressions.needs import Needs, needs_of
 from relmark.expressions.scalar import Person, Program
 from relmark.expressions.scalar_calendar import Dated, Zone
 from relmark.expressions.walk import walk
+from relmark.scoring import LeadScore
+from relmark.segmentation import SegmentSet
 
 __all__ = ["evaluate", "where"]
 
@@ -38,7 +41,7 @@ class HasRule(Protocol):
 
 
 def evaluate(
-    segment: HasRule | Expression,
+    definition: HasRule | Expression | SegmentSet | LeadScore,
     *,
     events: object,
     customers: object = None,
@@ -49,11 +52,13 @@ def evaluate(
     segments: Mapping[str, Expression] | None = None,
     unknown: bool = False,
 ) -> Any:
-    """Return a lazy frame of the engine with who is a member of a segment.
+    """Return a lazy frame of the engine with what a definition says: who is a member, in which segments, what score.
 
     Parameters
     ----------
-    segment : Segment or Expression
+    definition : Segment, Expression, SegmentSet or LeadScore
+        The segments of a set share one pass over the events. A score's rules are all portable, without decay or with
+        `step_decay`.
     events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
         One row per event. Times are UTC, or carry their zone; a column of dates holds local days of `tz`. Rows without
         an id or a time are nobody's. NaN and infinite numbers count as missing.
@@ -72,19 +77,22 @@ def evaluate(
     precomputed : mapping of str to str
         For paths of the rule that stay in numpy, the boolean column of `customers` that holds their verdicts.
     segments : mapping of str to Expression
-        What ``segment("name")`` stands for.
+        What ``segment("name")`` stands for; a set knows its own.
     unknown : bool
-        Whether to add the column `unknown`: who could not be judged, because a value is missing.
+        Whether to add the column `unknown`, or ``<name>.unknown`` for each segment of a set: who could not be judged,
+        because a value is missing.
 
     Returns
     -------
     lazy frame of the engine
-        customer_id and member, one row per customer, in no order. Unknown is no member.
+        One row per customer, in no order. customer_id and member; or a boolean column for each segment of a set, under
+        its name; or the columns of `LeadScores`: total, band, grade, ``group.<name>``, ``rule.<name>``, ``cap.<name>``.
+        Unknown is no member.
 
     Raises
     ------
     DefinitionError
-        Parts of the rule stay in numpy; the message lists their paths and why.
+        Parts of the definition stay in numpy; the message lists their paths and why.
     InputError
         The rule would hold of people without events, and `customers` is not given.
 
@@ -100,45 +108,132 @@ def evaluate(
     >>> found.sort("customer_id").collect().to_dicts()
     [{'customer_id': 'a', 'member': True}, {'customer_id': 'b', 'member': False}]
     """
-    nw = narwhals_module()
-    rule = segment if isinstance(segment, Expression) else segment.rule
-    segments = dict(segments or {})
-    precomputed = dict(precomputed or {})
-    whole = _whole(rule, segments)
-    _refuse_unsupported(rule, segments, precomputed, tz)
-    names = event_names(columns)
-    moment = read_as_of(as_of, tz=tz)
-    happened = Table(nw, "events", events, columns or {})
-    people = None if customers is None else Table(nw, "customers", customers, columns or {})
-    happened.require(names["customer_id"], names["time"], names["type"])
-    if people is not None:
-        people.rename_id(names["customer_id"])
-    _match_ids(happened, people, names["customer_id"], whole)
-    for expression in (rule, *segments.values()):
-        _check(expression, whole, happened, people, segments)
-    if people is None:
-        _refuse_the_silent(rule, segments, precomputed, moment)
-    zone = Zone(tz)
-    inner = Visitor(nw, moment, zone, happened.column, customer_id=names["customer_id"])
-    facts = Facts(nw, moment, names["time"], names["type"], inner.truth, happened.column)
-    facts.days = happened.plain[names["time"]] == "date"
-    facts.plain_sql = happened.frame.implementation.is_ibis()
-    given = {} if people is None else {path: people.column(name)[0] for path, name in precomputed.items()}
-    outer = Visitor(
-        nw, moment, zone, happened.column if people is None else people.column,
-        facts=facts, precomputed=given, segments=segments, customer_id=names["customer_id"],
-    )  # fmt: skip
-    member = outer.truth(rule)
-    asked = () if people is None else _asked(whole, people)
-    frame = everybody(nw, happened, people, names["customer_id"], _fields(whole), asked)
-    if facts.groups:
-        needs = needs_of(rule, segments)
-        table = facts.table(happened.in_utc([names["time"], *_asked(whole, happened)]), names["customer_id"], needs)
-        frame = frame.join(table, on=names["customer_id"], how="left")
-    chosen = [nw.col(names["customer_id"]).alias("customer_id"), member.fill_null(False).alias("member")]  # noqa: FBT003
-    if unknown:
-        chosen.append(member.is_null().alias("unknown"))
-    return frame.select(*chosen).to_native()
+    plan = Plan(definition, columns, as_of, tz, precomputed=precomputed, segments=segments)
+    frame, made = plan.compiled(events, customers)
+    return frame.select(*plan.written(made, unknown=unknown)).to_native()
+
+
+class Plan:
+    """A definition on its way to an engine: its rules by path, and the frames of a call.
+
+    Parameters
+    ----------
+    definition : Segment, Expression, SegmentSet or LeadScore
+    columns, as_of, tz, precomputed, segments
+        As in `evaluate`.
+    """
+
+    def __init__(
+        self,
+        definition: HasRule | Expression | SegmentSet | LeadScore,
+        columns: Mapping[str, str] | None,
+        as_of: Instant,
+        tz: str,
+        *,
+        precomputed: Mapping[str, str] | None = None,
+        segments: Mapping[str, Expression] | None = None,
+    ) -> None:
+        self.nw = narwhals_module()
+        self.definition, self.columns, self.tz = definition, columns or {}, tz
+        self.names = event_names(columns)
+        self.moment = read_as_of(as_of, tz=tz)
+        self.segments = dict(segments or {})
+        self.precomputed = dict(precomputed or {})
+        self.paths: dict[str, str] = {}  # where the segments of a set are
+        if isinstance(definition, SegmentSet):
+            self.segments |= definition.rules
+            self.paths = {name: f"$.segments[{k}].rule" for k, name in enumerate(definition.rules)}
+            self.roots: dict[str, Expression] = {}
+        elif isinstance(definition, LeadScore):
+            self.roots = score_roots(definition)
+        else:
+            self.roots = {"$": definition if isinstance(definition, Expression) else definition.rule}
+        self.whole = {path: node for root, rule in self._rules().items() for path, node in walk(rule, root)}
+        self._refuse_unsupported()
+
+    def _refuse_unsupported(self) -> None:
+        if isinstance(self.definition, LeadScore):
+            found = score_reasons(self.definition, tz=self.tz)
+        else:
+            found = {path: why for rule in self.roots.values() for path, why in reasons(rule, tz=self.tz).items()}
+        found = {path: why for path, why in found.items() if path not in self.precomputed}
+        for name, other in self.segments.items():
+            inside = reasons(other, tz=self.tz)
+            where = self.paths.get(name)
+            found |= {f"{name}: {path}" if where is None else where + path[1:]: why for path, why in inside.items()}
+        if found:
+            listed = "; ".join(f"{path} ({why})" for path, why in list(found.items())[:8])
+            raise DefinitionError(
+                f"parts of this definition stay in numpy: {listed}.",
+                path=next(iter(found)),
+                code="not_portable",
+                hint="Use engines.apply, evaluate with numpy, or name a column of verdicts in "
+                "precomputed={path: column}.",
+            )
+
+    def compiled(self, events: object, customers: object) -> tuple[Any, dict[str, Any]]:
+        """Return the frame of everybody with their figures, and what is said of each: truths, or columns of a score."""
+        nw, names = self.nw, self.names
+        happened = Table(nw, "events", events, self.columns)
+        people = None if customers is None else Table(nw, "customers", customers, self.columns)
+        happened.require(names["customer_id"], names["time"], names["type"])
+        if people is not None:
+            people.rename_id(names["customer_id"])
+        _match_ids(happened, people, names["customer_id"], self.whole)
+        for path, expression in self._rules().items():
+            _check(path, expression, self.whole, happened, people, self.segments)
+        if people is None and not isinstance(self.definition, LeadScore):
+            for expression in self._rules().values():
+                _refuse_the_silent(expression, self.segments, self.precomputed, self.moment)
+        zone = Zone(self.tz)
+        inner = Visitor(nw, self.moment, zone, happened.column, customer_id=names["customer_id"])
+        facts = Facts(nw, self.moment, names["time"], names["type"], inner.truth, happened.column)
+        facts.days = happened.plain[names["time"]] == "date"
+        facts.plain_sql = happened.frame.implementation.is_ibis()
+        given = {} if people is None else {path: people.column(name)[0] for path, name in self.precomputed.items()}
+        outer = Visitor(
+            nw, self.moment, zone, happened.column if people is None else people.column,
+            facts=facts, precomputed=given, segments=self.segments, customer_id=names["customer_id"],
+        )  # fmt: skip
+        made = self._said(outer, inner, facts)
+        asked = () if people is None else _asked(self.whole, people)
+        frame = everybody(nw, happened, people, names["customer_id"], _fields(self.whole), asked)
+        if facts.groups:
+            times = happened.in_utc([names["time"], *_asked(self.whole, happened)])
+            frame = frame.join(
+                facts.table(times, names["customer_id"], self._needs()), on=names["customer_id"], how="left"
+            )
+        return frame, made
+
+    def _rules(self) -> dict[str, Expression]:
+        """Return every rule with its path."""
+        named = {self.paths.get(name, f"{name}: $"): rule for name, rule in self.segments.items()}
+        return self.roots | named if not self.paths else named
+
+    def _needs(self) -> Needs:
+        if isinstance(self.definition, LeadScore):
+            return self.definition.needs()
+        if self.paths:
+            return sum((needs_of(rule, self.segments) for rule in self.segments.values()), Needs())
+        return needs_of(self.roots["$"], self.segments)
+
+    def _said(self, outer: Visitor, inner: Visitor, facts: Facts) -> dict[str, Any]:
+        if isinstance(self.definition, LeadScore):
+            return score_columns(self.nw, self.definition, outer, inner, facts)
+        if isinstance(self.definition, SegmentSet):
+            return {name: outer.truth(nodes.SegmentRef(name)) for name in self.definition.rules}
+        return {"member": outer.truth(self.roots["$"])}
+
+    def written(self, made: Mapping[str, Any], *, unknown: bool = False) -> list[Any]:
+        """Return the columns of the result."""
+        chosen = [self.nw.col(self.names["customer_id"]).alias("customer_id")]
+        if isinstance(self.definition, LeadScore):
+            return chosen + [column.alias(name) for name, column in made.items()]
+        for name, truth in made.items():
+            chosen.append(truth.fill_null(False).alias(name))  # noqa: FBT003
+            if unknown:
+                chosen.append(truth.is_null().alias("unknown" if name == "member" else f"{name}.unknown"))
+        return chosen
 
 
 def where(
@@ -205,30 +300,6 @@ def _no_test(rule: Expression) -> NoReturn:
     raise AssertionError(f"{rule!r} is not tested here")
 
 
-def _whole(rule: Expression, segments: Mapping[str, Expression]) -> dict[str, Expression | Selection]:
-    """Return every node of a rule and of the segments, by path."""
-    found = dict(walk(rule))
-    for name, other in segments.items():
-        found |= dict(walk(other, f"${name}"))
-    return found
-
-
-def _refuse_unsupported(
-    rule: Expression, segments: Mapping[str, Expression], precomputed: Mapping[str, str], tz: str
-) -> None:
-    found = {path: why for path, why in reasons(rule, tz=tz).items() if path not in precomputed}
-    for name, other in segments.items():
-        found |= {f"{name}: {path}": why for path, why in reasons(other, tz=tz).items()}
-    if found:
-        listed = "; ".join(f"{path} ({why})" for path, why in list(found.items())[:8])
-        raise DefinitionError(
-            f"parts of this rule stay in numpy: {listed}.",
-            path=next(iter(found)),
-            code="not_portable",
-            hint="Evaluate with segment.evaluate(base), or name a column of verdicts in precomputed={path: column}.",
-        )
-
-
 def _refuse_the_silent(
     rule: Expression, segments: Mapping[str, Expression], precomputed: Mapping[str, str], as_of: AsOf
 ) -> None:
@@ -251,6 +322,7 @@ def _refuse_the_silent(
 
 
 def _check(
+    path: str,
     rule: Expression,
     whole: Mapping[str, Expression | Selection],
     happened: Table,
@@ -259,17 +331,17 @@ def _check(
 ) -> None:
     """Raise where a rule does not fit the frames: an unknown column, a number compared with a word."""
     if people is None:
-        for path, node in whole.items():
+        for where, node in whole.items():
             if isinstance(node, nodes.Field):
                 raise InputError(
-                    f"{path} asks for {node!r}: give customers, a frame with this column.",
+                    f"{where} asks for {node!r}: give customers, a frame with this column.",
                     argument="customers",
                     code="missing_argument",
                 )
     types = {name for one in whole.values() if isinstance(one, Selection) for name in one.names(["any event"])}
     properties = happened.kinds()
     schema = Schema(fields={} if people is None else people.kinds(), events=dict.fromkeys(sorted(types), properties))
-    for problem in rule_problems(rule, schema, segments=segments.keys()):
+    for problem in rule_problems(rule, schema, path=path, segments=segments.keys()):
         table = happened if problem.code == "unknown_property" else people
         name = getattr(whole.get(problem.path), "name", None) or getattr(
             whole.get(problem.path.removesuffix(".of")), "of", None

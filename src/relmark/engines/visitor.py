@@ -260,7 +260,7 @@ class Visitor:
         """Return the instant a span before as_of: local midnight for whole days before a date."""
         return int(self.as_of.moved(span).clock)
 
-    def _days_ago(self, elapsed: int) -> int:
+    def days_ago(self, elapsed: int) -> int:
         """Return the last instant from which so many microseconds have passed: of the wall clock before a date."""
         if not self.as_of.dated or self.as_of.tz == "UTC":
             return self.at - elapsed
@@ -271,7 +271,7 @@ class Visitor:
         """Return how the days since a time compare with a number."""
         assert self.facts is not None
         enough, more = (
-            self.facts.compared("le", when, self._days_ago(elapsed_from(bound, above=above))) for above in (False, True)
+            self.facts.compared("le", when, self.days_ago(elapsed_from(bound, above=above))) for above in (False, True)
         )
         found = {"ge": enough, "lt": ~enough, "gt": more, "le": ~more, "eq": enough & ~more, "ne": ~enough | more}
         return found[op]
