@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relmark import CustomerBase, CustomerTable, EventLog, days, engines, event, field, ids, prop
+from relmark import CustomerBase, CustomerTable, EventLog, at_least, days, engines, event, field, ids, prop
 from relmark.errors import InputError, MissingColumnError
 
 pl = pytest.importorskip("polars")
@@ -175,7 +175,10 @@ def test_a_column_of_lists_is_named_with_its_type(through):
     "rule",
     [field("no") > 1, field("no") == "x", field("no").is_in(["x"]), field("no").between(1, 2),
      field("no").contains("x"), field("no").within(days(1)), field("no") + 1 > 2, field("no") == field("age"),
-     ~(field("no") > 1), event("buy").sum("gone") > 1, event("buy").mean("gone") > 1, event("buy").last("gone") == "x",
+     ~(field("no") > 1), field("no"), ~field("no"), field("no") & (field("age") > 1),
+     field("no") | (field("age") > 99), at_least(2, field("no"), field("age") > 1, field("age") > 99),
+     event("buy", where=prop("gone")).exists(), event("buy", where=prop("gone") | (prop("value") > 99)).exists(),
+     event("buy").sum("gone") > 1, event("buy").mean("gone") > 1, event("buy").last("gone") == "x",
      event("buy").count_distinct("gone") > 1, event("buy", where=prop("gone") == 1).exists()],
     ids=repr,
 )  # fmt: skip

@@ -1,14 +1,32 @@
-"""The same definitions where the data are: rules compiled for Polars, DuckDB and other engines behind narwhals.
+"""The same definitions where the data are: compiled for an engine, or applied to whole customers there.
 
 `evaluate` turns a segment and two frames into a lazy frame of the engine: one pass over the events gives each customer
 the figures that the rule asks for, a join brings them to the customers, and one expression decides. `unsupported` says
-which parts of a rule have to stay in numpy, and `where` keeps of a frame what definitions look at. Nothing is computed
+which parts of a rule cannot be said so, and `where` keeps of a frame what definitions look at. Nothing is computed
 before the engine is asked for the result.
 
-The expressions know nothing of engines, and no other room imports this one.
+`apply` takes every definition: the rows of whole customers are brought together, and the code that runs on them is the
+one that runs in numpy. `worker` is that code as a function of Arrow tables, for engines that are not known here.
+
+No other room imports this one.
 """
 
+from relmark.engines.answers import Lists, Values
+from relmark.engines.applying import apply
 from relmark.engines.compile import evaluate, where
 from relmark.engines.portable import unsupported
+from relmark.engines.previews import SegmentPreview, preview
+from relmark.engines.worker import Worker, worker
 
-__all__ = ["evaluate", "unsupported", "where"]
+__all__ = [
+    "Lists",
+    "SegmentPreview",
+    "Values",
+    "Worker",
+    "apply",
+    "evaluate",
+    "preview",
+    "unsupported",
+    "where",
+    "worker",
+]

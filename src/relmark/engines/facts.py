@@ -121,6 +121,14 @@ class Facts:
         _, name = self.chosen(events, window)
         return self._grouped(name, "sum").cast(self.nw.Float64).fill_null(0.0)
 
+    def points(self, events: Selection, window: Window, key: str, worth: Any) -> Any:
+        """Return the sum of what each customer's events are worth: whole numbers, by an expression over events."""
+        mask, chosen = self.chosen(events, window)
+        name, new = self._named("points", (chosen, key))
+        if new:
+            self.rows.append((name, self.nw.when(mask).then(worth).otherwise(self.nw.lit(0.0))))
+        return self._grouped(name, "sum").cast(self.nw.Float64).fill_null(0.0)
+
     def time_of(self, events: Selection, window: Window, how: str) -> Any:
         """Return the time of each customer's first event (`how` is min) or last (max), null without one."""
         mask, chosen = self.chosen(events, window)

@@ -76,13 +76,13 @@ class Visitor:
             return self.precomputed[path]
         match node:
             case nodes.And(args=args):
-                return self._all([self.expression(arg, f"{path}.args[{k}]") for k, arg in enumerate(args)])
+                return self._all(self._truths(args, path))
             case nodes.Or(args=args):
-                return self._any([self.expression(arg, f"{path}.args[{k}]") for k, arg in enumerate(args)])
+                return self._any(self._truths(args, path))
             case nodes.Not(arg=arg):
-                return ~self.expression(arg, f"{path}.arg")
+                return ~self.truth(arg, f"{path}.arg")
             case nodes.AtLeast(n=n, args=args):
-                return self._at_least(n, [self.expression(arg, f"{path}.args[{k}]") for k, arg in enumerate(args)])
+                return self._at_least(n, self._truths(args, path))
             case nodes.Field(name=name) | nodes.Prop(name=name):
                 return self.leaf(name)[0]
             case nodes.Literal(value=value):
@@ -95,7 +95,7 @@ class Visitor:
                 sides = self.expression(left, f"{path}.left"), self.expression(right, f"{path}.right")
                 return self._arithmetic(op, *sides)
             case nodes.SegmentRef(name=name):
-                return self.expression(self.segments[name], f"{path}>{name}")
+                return self.truth(self.segments[name], f"{path}>{name}")
             case nodes.Everyone():
                 return nw.lit(True)  # noqa: FBT003
             case nodes.Ids(values=values):
@@ -154,6 +154,15 @@ class Visitor:
         return self.nw.lit(None, dtype=self.nw.Boolean)
 
     # Logic
+
+    def truth(self, node: Expression, path: str = "$") -> Any:
+        """Return the expression of a node that is true or false: unknown where a column has no value at all."""
+        if path not in self.precomputed and self.kind(node) == "empty":
+            return self._unknown()
+        return self.expression(node, path)
+
+    def _truths(self, parts: tuple[Expression, ...], path: str) -> list[Any]:
+        return [self.truth(part, f"{path}.args[{k}]") for k, part in enumerate(parts)]
 
     @staticmethod
     def _all(parts: list[Any]) -> Any:
@@ -251,7 +260,7 @@ class Visitor:
         """Return the instant a span before as_of: local midnight for whole days before a date."""
         return int(self.as_of.moved(span).clock)
 
-    def _days_ago(self, elapsed: int) -> int:
+    def days_ago(self, elapsed: int) -> int:
         """Return the last instant from which so many microseconds have passed: of the wall clock before a date."""
         if not self.as_of.dated or self.as_of.tz == "UTC":
             return self.at - elapsed
@@ -262,7 +271,7 @@ class Visitor:
         """Return how the days since a time compare with a number."""
         assert self.facts is not None
         enough, more = (
-            self.facts.compared("le", when, self._days_ago(elapsed_from(bound, above=above))) for above in (False, True)
+            self.facts.compared("le", when, self.days_ago(elapsed_from(bound, above=above))) for above in (False, True)
         )
         found = {"ge": enough, "lt": ~enough, "gt": more, "le": ~more, "eq": enough & ~more, "ne": ~enough | more}
         return found[op]

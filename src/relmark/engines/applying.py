@@ -1,0 +1,287 @@
+"""Whole customers travel: a definition applied to pieces of frames, each of which has all rows of its customers.
+
+The rows of a customer are brought together by a hash of the id; relmark's own code runs on each piece, and what comes
+back is a frame of the same engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from relmark.core.checks import whole
+from relmark.core.errors import InputError
+from relmark.core.time import Instant
+from relmark.engines.answers import arrow
+from relmark.engines.compile import where
+from relmark.engines.tables import Table, event_names, match_ids, narwhals_module
+from relmark.engines.worker import Worker, worker
+from relmark.expressions.needs import Needs
+
+__all__ = ["apply", "pieces"]
+
+_MARK = "of_customers"
+_BYTES = 160  # of memory per event and its first columns, at the peak of an evaluation
+_MORE = 48  # and for each further column
+
+
+def apply(
+    definition: object,
+    *,
+    events: object,
+    customers: object = None,
+    columns: Mapping[str, str] | None = None,
+    as_of: Instant,
+    tz: str = "UTC",
+    memory: int = 1 << 29,
+    returns: Mapping[str, str] | None = None,
+) -> Any:
+    """Apply a definition to whole customers, and return what it says of them as a frame of the engine.
+
+    Everything that relmark computes of a customer from their rows is computed so: nothing of the rule language has to
+    stay behind. What `evaluate` can say as the engine's own plan is faster there.
+
+    Parameters
+    ----------
+    definition : Segment, SegmentSet, LeadScore, RfmModel, Experiment, Values, Lists, mapping or callable
+        Also a rule, a fitted recommender, and anything with ``evaluate(base, as_of=...)`` whose result has customer_id
+        among its columns. A mapping of names to expressions gives a column for each, as `CustomerBase.measure` does; a
+        function takes a `CustomerBase` of some customers and returns columns by name.
+    events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
+        One row per event, as for `evaluate`.
+    customers : the like, optional
+        One row per customer, with fields.
+    columns : mapping of str to str
+        How the columns are called that relmark calls customer_id, time, type and value, and properties or fields too.
+    as_of : instant
+        Nothing after it is seen.
+    tz : str
+        The time zone of the business.
+    memory : int
+        About how many bytes one piece may take on one machine: Polars and DuckDB read as many pieces as that needs.
+        Spark has its own partitions.
+    returns : mapping of str to {"bool", "double", "int", "string", "date", "instant"}, optional
+        The types of columns that a run on no rows does not tell, such as texts that a function makes.
+
+    Returns
+    -------
+    frame of the engine
+        One row per customer of both frames, in no order. On Spark it is lazy; Polars and DuckDB read the pieces when
+        this is called, and what comes back is held in memory.
+
+    Raises
+    ------
+    InputError
+        The definition is none, or does not fit the frames; on Spark what is wrong with rows comes with the action that
+        computes them, in the message of Spark's error.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from datetime import datetime
+    >>> from relmark import event, sequence
+    >>> frame = pl.LazyFrame({"user": ["a", "a", "b"], "ts": [datetime(2026, 1, day) for day in (5, 9, 6)],
+    ...                       "event": ["visit", "purchase", "purchase"]})
+    >>> found = apply(sequence([event("visit"), event("purchase")]), events=frame, as_of="2026-01-31",
+    ...               columns={"customer_id": "user", "time": "ts", "type": "event"})
+    >>> found.sort("customer_id").collect().to_dicts()
+    [{'customer_id': 'a', 'member': True, 'unknown': False}, {'customer_id': 'b', 'member': False, 'unknown': False}]
+    """
+    work = worker(definition, columns=columns, as_of=as_of, tz=tz, returns=returns)
+    whole("memory", memory, low=1)
+    nw = narwhals_module()
+    read = _Read(nw, work, events, customers)
+    engine = read.happened.frame.implementation
+    if engine.is_pyspark() or engine.is_pyspark_connect():
+        return _on_spark(read)
+    if not (engine.is_polars() or engine.is_duckdb()):
+        raise InputError(
+            f"events is a frame of {engine.value}: bring the rows of each customer together there, and give each "
+            "piece to engines.worker(definition, ...).",
+            argument="events",
+            code="wrong_type",
+        )
+    pa = arrow()
+    tables = list(read.answers(memory))
+    found = pa.concat_tables(tables)
+    if engine.is_polars():
+        return engine.to_native_namespace().from_arrow(found).lazy()
+    return read.happened.frame.to_native().query("__events", "select * from found")  # in the same connection
+
+
+def pieces(
+    definition: object,
+    *,
+    events: object,
+    customers: object = None,
+    columns: Mapping[str, str] | None = None,
+    as_of: Instant,
+    tz: str = "UTC",
+    memory: int = 1 << 29,
+) -> Iterator[Any]:
+    """Yield what a definition says of whole customers, piece by piece, as Arrow tables: `apply` with nothing kept.
+
+    The arguments are those of `apply`, on Polars and DuckDB.
+    """
+    work = worker(definition, columns=columns, as_of=as_of, tz=tz)
+    return _Read(narwhals_module(), work, events, customers).answers(memory)
+
+
+class _Read:
+    """The frames of a call, with what the definition looks at of them."""
+
+    def __init__(self, nw: Any, work: Worker, events: Any, customers: Any) -> None:
+        self.nw, self.work = nw, work
+        self.needs: Needs | None = work.answer.needs
+        self.names = event_names(work.columns)
+        self.happened = Table(nw, "events", events, work.columns)
+        self.people = None if customers is None else Table(nw, "customers", customers, work.columns)
+        self.happened.require(self.names["customer_id"], self.names["time"], self.names["type"])
+        if self.people is not None:
+            self.people.rename_id(self.names["customer_id"])
+        match_ids(self.happened, self.people, self.names["customer_id"])
+        self.fields = self._fields()
+        if self.people is not None:
+            self.people.check_rows(self.names["customer_id"], self.fields)
+
+    def _fields(self) -> list[str]:
+        """Return the names of fields that the definition asks for and the customers have."""
+        if self.people is None:
+            return []
+        known = self.people.kinds() | dict.fromkeys(self.people.schema, "")
+        own = self.names["customer_id"]
+        renamed = set(self.people.names.values()) - {own}
+        everything = [name for name in known if name not in {own, "customer_id"} and name not in renamed]
+        return everything if self.needs is None else [name for name in everything if name in self.needs.fields]
+
+    def chosen(self, frame: Any) -> Any:
+        """Return the rows and columns of events that the definition looks at."""
+        if self.needs is None:
+            return frame
+        work = self.work
+        found = where(self.needs, events=frame.to_native(), columns=work.columns, as_of=work.as_of, tz=work.tz)
+        return self.nw.from_native(found)
+
+    def listed(self, seen: Any, people: Any) -> Any:
+        """Return one row per customer, those whom only the events have too; None where the events say it all."""
+        nw, who = self.nw, self.names["customer_id"]
+        if self.needs is None:
+            return people
+        ids = seen.select(who).filter(~nw.col(who).is_null()).unique()
+        if people is None:
+            return ids
+        return nw.concat([ids, people.select(who)]).unique().join(people, on=who, how="left")
+
+    def known(self) -> Any:
+        """Return the customers' frame with what the definition asks for, None without one."""
+        if self.people is None:
+            return None
+        columns = [self.people.names.get(name, name) for name in self.fields]
+        return self.people.frame.select(self.names["customer_id"], *dict.fromkeys(columns))
+
+    def answers(self, memory: int) -> Iterator[Any]:
+        """Yield the answers of each piece."""
+        n = self._pieces(memory)
+        people = self.known()
+        for k in range(n):
+            happened = self._piece(self.happened.frame, k, n)
+            own = None if people is None else self._piece(people, k, n)
+            listed = self.listed(happened, own)
+            yield self.work(_collected(self.chosen(happened)), None if listed is None else _collected(listed))
+
+    def _pieces(self, memory: int) -> int:
+        """Return into how many pieces the customers are divided."""
+        events = self.chosen(self.happened.frame)
+        rows = int(events.select(rows=self.nw.len()).collect().to_dict(as_series=False)["rows"][0])
+        per_row = _BYTES + _MORE * max(len(events.collect_schema()) - 4, 0)
+        return max(1, -(-rows * per_row // memory))
+
+    def _piece(self, frame: Any, k: int, n: int) -> Any:
+        """Return the rows of every n-th hash of the id."""
+        if n == 1:
+            return frame
+        nw, who = self.nw, self.names["customer_id"]
+        library, native = frame.implementation.to_native_namespace(), frame.to_native()
+        if frame.implementation.is_polars():
+            return nw.from_native(native.filter(library.col(who).hash(0) % n == k))
+        hashed = library.FunctionExpression("hash", library.ColumnExpression(who))
+        chosen = hashed % library.ConstantExpression(n) == library.ConstantExpression(k)
+        return nw.from_native(native.filter(chosen))
+
+
+def _collected(frame: Any) -> Any:
+    """Return a lazy frame as an Arrow table."""
+    return frame.collect().to_arrow()
+
+
+def _on_spark(read: _Read) -> Any:
+    """Return a lazy DataFrame: events and customers in one frame, since `mapInArrow` takes one, divided by id."""
+    nw, who = read.nw, read.names["customer_id"]
+    happened = read.chosen(read.happened.frame)
+    people = read.listed(read.happened.frame, read.known())
+    own, rest = [read.names[name] for name in ("time", "type", "value")], []
+    schema = happened.collect_schema()
+    named = {column: name for name, column in read.work.columns.items()}
+    rest = [column for column in schema if column not in {who, *own}]
+    event_columns = [column for column in [*own, *rest] if column in schema]
+    as_event = {column: f"event_{k}" for k, column in enumerate(event_columns)}  # Spark ignores case: numbers do not
+    fields = [] if people is None else [column for column in people.collect_schema() if column != who]
+    as_field = {column: f"field_{k}" for k, column in enumerate(fields)}
+    united = happened.select(
+        nw.col(who).alias("customer_id"),
+        nw.lit(False).alias(_MARK),  # noqa: FBT003
+        *[nw.col(column).alias(name) for column, name in as_event.items()],
+        *[nw.lit(None).cast(kind).alias(as_field[column]) for column, kind in _kinds(people, fields)],
+    )
+    if people is not None:
+        people_rows = people.select(
+            nw.col(who).alias("customer_id"),
+            nw.lit(True).alias(_MARK),  # noqa: FBT003
+            *[nw.lit(None).cast(schema[column]).alias(name) for column, name in as_event.items()],
+            *[nw.col(column).alias(name) for column, name in as_field.items()],
+        )
+        united = nw.concat([united, people_rows])
+    renamed = {name: as_event[read.names[name]] for name in ("time", "type", "value") if read.names[name] in as_event}
+    work = attrs.evolve(
+        read.work,
+        columns=renamed | ({} if "value" in renamed else {"value": "no value"}),
+        properties={named.get(column, column): as_event[column] for column in rest},
+        fields={named.get(column, column): name for column, name in as_field.items()},
+        marker=_MARK,
+    )
+    native = united.to_native()
+    empty = _arrow_schema(native)
+    schema_out = work.schema(*(table.schema for table in work._split(empty.empty_table(), None)))  # noqa: SLF001
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        pa = arrow()
+        held = list(batches)  # batches do not respect customers: a partition is joined before it is used
+        if held:
+            yield from work(pa.Table.from_batches(held)).to_batches()
+
+    return native.repartition("customer_id").mapInArrow(run, _ddl(schema_out))
+
+
+def _kinds(people: Any, fields: list[str]) -> list[tuple[str, Any]]:
+    schema = {} if people is None else people.collect_schema()
+    return [(column, schema[column]) for column in fields]
+
+
+def _arrow_schema(native: Any) -> Any:
+    """Return the schema in which Spark hands its rows to a worker."""
+    return native.limit(0).toArrow().schema
+
+
+_SPARK = {"bool": "boolean", "double": "double", "int64": "bigint", "string": "string", "date32[day]": "date",
+          "timestamp[us, tz=UTC]": "timestamp", "float": "float"}  # fmt: skip
+
+
+def _ddl(schema: Any) -> str:
+    """Return an Arrow schema in Spark's words."""
+
+    def word(kind: Any) -> str:
+        return f"array<{word(kind.value_type)}>" if str(kind).startswith("list<") else _SPARK[str(kind)]
+
+    return ", ".join(f"`{field.name.replace('`', '``')}` {word(field.type)}" for field in schema)

@@ -1,0 +1,192 @@
+"""A lead score as expressions of an engine: the points of each rule as whole thousandths, added up and kept in bounds.
+
+What fades with every moment, what is counted by periods and what is calculated stays in numpy: a score with such rules
+is refused by path, and `apply` takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from relmark.engines.facts import Facts
+from relmark.engines.portable import reasons
+from relmark.engines.visitor import Visitor
+from relmark.expressions import Expression, Selection, Window, nodes
+from relmark.scoring import ByValue, LeadScore, Rule, Tiers
+from relmark.scoring.decay import StepDecay
+
+__all__ = ["score_columns", "score_reasons", "score_roots"]
+
+
+def score_roots(score: LeadScore) -> dict[str, Expression]:
+    """Return rules that are portable, and fit the data, where the score does and is, by their paths."""
+    found: dict[str, Expression] = {}
+    for k, rule in enumerate(score.rules):
+        path, source = f"$.rules[{k}]", rule.source
+        asked = None if source is None else _asked(rule, source)
+        if rule.when is not None:
+            found[f"{path}.when"] = rule.when
+            if asked is not None:
+                found[f"{path}.points"] = asked
+        elif rule.each is not None:
+            found[f"{path}.each"] = rule.each.exists()
+            if asked is not None:
+                found[f"{path}.points"] = Selection(rule.each.types, asked).exists()
+    return found
+
+
+def score_reasons(score: LeadScore, *, tz: str) -> dict[str, str]:
+    """Return for each path of a score that stays in numpy what it is that engines cannot say alike."""
+    found: dict[str, str] = {}
+    for root, asked in score_roots(score).items():
+        found |= {f"{root}{inner[1:]}": why for inner, why in reasons(asked, tz=tz).items()}
+    for k, rule in enumerate(score.rules):
+        path = f"$.rules[{k}]"
+        if rule.cap_per is not None:
+            found[f"{path}.cap_per"] = "caps by periods"
+        if rule.once_per is not None:
+            found[f"{path}.once_per"] = "the newest event of each value"
+        if rule.decay is not None and not isinstance(rule.decay, StepDecay):
+            found[f"{path}.decay"] = "points that fade with every moment: use step_decay"
+        if isinstance(rule.points, Expression):
+            found[f"{path}.points"] = "points that are calculated"
+    return found
+
+
+def score_columns(nw: Any, score: LeadScore, outer: Visitor, inner: Visitor, facts: Facts) -> dict[str, Any]:
+    """Return the columns of `LeadScores.to_columns` but customer_id, as expressions over customers."""
+    by_rule = {rule.name: _rule(nw, rule, outer, inner, facts) for rule in score.rules}
+    groups: dict[str, Any] = {group.name: nw.lit(0.0) for group in score.groups}
+    total = nw.lit(0.0)
+    for rule in score.rules:
+        if rule.group is None:
+            total = total + by_rule[rule.name]
+        else:
+            groups[rule.group] = groups[rule.group] + by_rule[rule.name]
+    caps: list[Any] = []
+    for group in score.groups:
+        groups[group.name] = _bounded(nw, groups[group.name], group.cap, group.floor, caps)
+        total = total + groups[group.name]
+    total = _bounded(nw, total, score.cap, score.floor, caps) / 1000.0
+    named = {name: points / 1000.0 for name, points in groups.items()}
+    columns = {"total": total, "band": _named_from(nw, total, list(score.bands.items()), "")}
+    columns["grade"] = _grade(nw, score, named)
+    columns |= {f"group.{name}": points for name, points in named.items()}
+    columns |= {f"rule.{name}": points / 1000.0 for name, points in by_rule.items()}
+    return columns | {f"cap.{name}": lost / 1000.0 for name, lost in zip(score.caps, caps, strict=True)}
+
+
+def _asked(rule: Rule, source: Expression) -> Expression:
+    """Return a test of the source of points that is fit for data where the points are."""
+    if isinstance(rule.points, ByValue):
+        return nodes.IsIn(source, tuple(key for key, _ in rule.points.table))
+    return nodes.Compare("ge", source, nodes.Literal(0.0))
+
+
+def _thousandths(points: float, factor: float = 1.0) -> float:
+    """Return points as whole thousandths, half to even, as numpy has them."""
+    return float(np.rint(points * 1000.0 * factor))
+
+
+def _rule(nw: Any, rule: Rule, outer: Visitor, inner: Visitor, facts: Facts) -> Any:
+    if rule.when is not None:
+        found = nw.when(outer.truth(rule.when)).then(_worth(nw, rule, outer, 1.0)).otherwise(nw.lit(0.0))
+    else:
+        assert rule.each is not None
+        window = Window(within=rule.expires)
+        if isinstance(rule.points, Tiers):
+            found = _tier(nw, rule.points, facts.count(rule.each, window))
+        else:
+            found = facts.points(rule.each, window, rule.name, _faded(nw, rule, inner, facts))
+    for bound, above in ((rule.limit, True), (rule.floor, False)):
+        if bound is not None:
+            found = _kept(nw, found, _thousandths(bound), above=above)
+    return found
+
+
+def _faded(nw: Any, rule: Rule, inner: Visitor, facts: Facts) -> Any:
+    """Return what an event is worth at its age."""
+    found = _worth(nw, rule, inner, 1.0)
+    if isinstance(rule.decay, StepDecay):
+        for edge, (_, factor) in zip(rule.decay.edges(), rule.decay.steps, strict=True):
+            old = facts.compared("le", facts.time, inner.days_ago(edge))
+            found = nw.when(old).then(_worth(nw, rule, inner, factor)).otherwise(found)
+    return found
+
+
+def _worth(nw: Any, rule: Rule, visitor: Visitor, factor: float) -> Any:
+    """Return the points of a customer or an event, times a factor, in thousandths."""
+    points, source = rule.points, rule.source
+    if isinstance(points, ByValue) and source is not None:
+        found = nw.lit(_thousandths(points.otherwise, factor))
+        for value, worth in points.table:
+            same = visitor.truth(nodes.Compare("eq", source, nodes.Literal(value)))
+            found = nw.when(same).then(nw.lit(_thousandths(worth, factor))).otherwise(found)
+        return found
+    if isinstance(points, Tiers) and source is not None:
+
+        def reached(low: float) -> Any:
+            return visitor.truth(nodes.Compare("ge", source, nodes.Literal(low)))
+
+        return _steps(nw, points, reached)
+    assert isinstance(points, float)
+    return nw.lit(_thousandths(points, factor))
+
+
+def _tier(nw: Any, tiers: Tiers, count: Any) -> Any:
+    return _steps(nw, tiers, lambda low: count >= low)
+
+
+def _steps(nw: Any, tiers: Tiers, reached: Callable[[float], Any]) -> Any:
+    found = nw.lit(0.0)
+    for low, points in tiers.steps:  # ascending: the highest tier that is reached decides
+        found = nw.when(reached(low)).then(nw.lit(_thousandths(points))).otherwise(found)
+    return found
+
+
+def _kept(nw: Any, points: Any, bound: float, *, above: bool) -> Any:
+    beyond = points > bound if above else points < bound
+    return nw.when(beyond).then(nw.lit(bound)).otherwise(points)
+
+
+def _bounded(nw: Any, points: Any, cap: float | None, floor: float | None, lost: list[Any]) -> Any:
+    """Return points within a cap and a floor, and note what each took away or added."""
+    for bound, above in ((cap, True), (floor, False)):
+        if bound is not None:
+            kept = _kept(nw, points, _thousandths(bound), above=above)
+            lost.append(kept - points)
+            points = kept
+    return points
+
+
+def _named_from(nw: Any, points: Any, cuts: list[tuple[str, float]], below: str) -> Any:
+    """Return the name of the highest cut that is reached."""
+    found = nw.lit(below)
+    for name, low in sorted(cuts, key=lambda pair: pair[1]):
+        found = nw.when(points >= low).then(nw.lit(name)).otherwise(found)
+    return found
+
+
+def _grade(nw: Any, score: LeadScore, groups: dict[str, Any]) -> Any:
+    if score.grades is None:
+        return nw.lit("")
+    marks: list[str] = [""]
+    graded: list[Any] = [None]
+    for name, (names, cuts) in score.grades.groups.items():
+        points = groups[name]
+        steps = sorted(zip(names, cuts, strict=True), key=lambda pair: pair[1])
+        inside = [points >= low for _, low in steps]
+        made_marks, made = [], []
+        for mark, before in zip(marks, graded, strict=True):
+            for k, (own, _) in enumerate(steps):
+                here = inside[k] if k + 1 == len(steps) else inside[k] & ~inside[k + 1]
+                made_marks.append(mark + own)
+                made.append(here if before is None else before & here)
+        marks, graded = made_marks, made
+    found = nw.lit("")
+    for mark, here in zip(marks, graded, strict=True):
+        found = nw.when(here).then(nw.lit(mark)).otherwise(found)
+    return found

@@ -1,0 +1,411 @@
+"""A definition as a function of Arrow tables: the rows of whole customers in, one row per customer out.
+
+This is all that an engine needs: bring the rows of a customer together in any way it knows, and call the worker on each
+piece. `apply` does so on Spark, Polars and DuckDB; Dask, Ray and others take the worker itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+import attrs
+import numpy as np
+
+from relmark.core.as_of import read_as_of
+from relmark.core.base import CustomerBase
+from relmark.core.checks import shown
+from relmark.core.errors import DefinitionError, InputError, MissingColumnError, RelmarkError
+from relmark.core.log import EventLog
+from relmark.core.names import did_you_mean
+from relmark.core.schema import Schema
+from relmark.core.table import CustomerTable
+from relmark.core.time import Instant
+from relmark.engines.answers import Answer, Ragged, arrow, read_definition
+from relmark.engines.tables import event_names
+
+__all__ = ["Worker", "kinds_of", "worker"]
+
+_OWN = ("customer_id", "time", "type", "value")
+_KINDS = {"bool": "boolean", "date32[day]": "date", "date64[ms]": "date", "string": "text", "large_string": "text"}
+
+
+@attrs.frozen(kw_only=True)
+class Worker:
+    """What `worker` makes: call it with the events of whole customers, and with the customers where there are some.
+
+    Parameters
+    ----------
+    definition : object
+        What is asked.
+    as_of : instant
+    tz : str
+    columns, properties, fields : mapping of str to str
+        How columns are called; `properties` and `fields` name all that are read, or are None where everything is.
+    marker : str, optional
+        The boolean column that is true in rows of customers, where both come in one table.
+    returns : mapping of str to str, optional
+        The types of the columns that the definition makes.
+    """
+
+    definition: object
+    as_of: Instant
+    tz: str = "UTC"
+    columns: Mapping[str, str] = attrs.field(factory=dict)
+    properties: Mapping[str, str] | None = None
+    fields: Mapping[str, str] | None = None
+    marker: str | None = None
+    returns: Mapping[str, str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel as what was given: how the definition is asked is found again."""
+        return {name.name: getattr(self, name.name) for name in attrs.fields(type(self))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was given."""
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def answer(self) -> Answer:
+        """How the definition is asked."""
+        return read_definition(self.definition)
+
+    def __call__(self, events: object, customers: object = None) -> Any:
+        """Return what the definition says of each customer of a piece.
+
+        Parameters
+        ----------
+        events : pyarrow Table or RecordBatch
+            All events of some customers; with a `marker`, the rows of these customers too.
+        customers : pyarrow Table or RecordBatch, optional
+            The same customers' fields.
+
+        Returns
+        -------
+        pyarrow Table
+            One row per customer, or as many as the definition has; the same columns for every piece.
+        """
+        pa = arrow()
+        happened, people = self._split(_table("events", events), customers)
+        schema = self.schema(happened.schema, None if people is None else people.schema)
+        columns = self._told(happened, people)
+        return pa.table([_written(pa, columns, field) for field in schema], schema=schema)
+
+    def schema(self, events: Any, customers: Any = None) -> Any:
+        """Return the Arrow schema of the result, from the schemas of the tables: found by a run on no rows."""
+        pa = arrow()
+        happened, people = events.empty_table(), None if customers is None else customers.empty_table()
+        answer = self.answer
+        known = kinds_of(self, happened, people, answer)
+        types = dict(self.returns or {})
+        if answer.check is not None:
+            for problem in answer.check(known):
+                if problem.code in {"unknown_field", "unknown_property"}:
+                    raise MissingColumnError(
+                        f"{answer.name}: {problem.path}: {problem.message} {problem.hint}".rstrip(),
+                        argument="definition",
+                        path=problem.path,
+                    )
+                raise _told_by(answer, problem.error())
+        if answer.kinds is not None:
+            types = dict(answer.kinds(known)) | types
+        id_type = pa.string() if _is_text(pa, happened[self._names["customer_id"]].type) else pa.int64()
+        found = self._told(happened, people)
+        made = {"bool": pa.bool_(), "double": pa.float64(), "int": pa.int64(), "string": pa.string(),
+                "date": pa.date32(), "instant": pa.timestamp("us", tz="UTC")}  # fmt: skip
+        listed = []
+        for name, column in found.items():
+            if name == "customer_id":
+                listed.append(pa.field(name, id_type))
+            elif name in types:
+                if types[name] not in made:
+                    raise InputError(
+                        f"returns[{name!r}] is {shown(types[name])}: one of {', '.join(made)} is needed.",
+                        argument="returns",
+                        code="wrong_value",
+                    )
+                listed.append(pa.field(name, made[types[name]]))
+            else:
+                listed.append(pa.field(name, _type_of(pa, answer, name, column)))
+        return pa.schema(listed)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return event_names(self.columns)
+
+    def _split(self, table: Any, customers: Any) -> tuple[Any, Any]:
+        """Return the events and the customers of a piece."""
+        if self.marker is None:
+            return table, None if customers is None else _table("customers", customers)
+        if customers is not None:
+            raise InputError(
+                "customers come in one table with the events, as marker says: leave customers out.",
+                argument="customers",
+                code="conflicting_arguments",
+            )
+        if self.marker not in table.column_names:
+            raise MissingColumnError(
+                f"the table has no column {self.marker!r}, which tells customers from events.", argument="events"
+            )
+        compute = import_module("pyarrow.compute")
+        of_customers = compute.fill_null(table[self.marker], False)  # noqa: FBT003
+        rest = table.drop_columns([self.marker])
+        return rest.filter(compute.invert(of_customers)), rest.filter(of_customers)
+
+    def _told(self, happened: Any, people: Any) -> Mapping[str, Any]:
+        answer = self.answer
+        try:
+            base = self._base(happened, people, answer)
+            found = answer.ask(base, self.as_of)
+        except RelmarkError as error:
+            raise _told_by(answer, error) from error
+        except Exception as error:
+            who = "" if happened.num_rows == 0 else f", the first row of which is of customer {_first(self, happened)}"
+            raise InputError(
+                f"{answer.name} failed on a piece of {happened.num_rows:,} events{who}: {type(error).__name__}: "
+                f"{error}",
+                argument="definition",
+                code="wrong_value",
+            ) from error
+        return found
+
+    def _base(self, happened: Any, people: Any, answer: Answer) -> CustomerBase:
+        """Return the base of a piece: only what the definition looks at, and everybody who is there."""
+        pa, compute = arrow(), import_module("pyarrow.compute")
+        names = self._names
+        who, when, kind = (_required(happened, names[name]) for name in ("customer_id", "time", "type"))
+        known = compute.is_valid(happened[who])
+        ids = compute.unique(happened[who].filter(known))
+        table = self._people(pa, people, ids)
+        keep = compute.and_(known, compute.and_(compute.is_valid(happened[when]), compute.is_valid(happened[kind])))
+        needs = answer.needs
+        if needs is not None and not needs.any_event:
+            types = happened[kind]
+            types = types.cast(pa.string()) if pa.types.is_dictionary(types.type) else types
+            keep = compute.and_(keep, compute.is_in(types, pa.array(list(needs.events), pa.string())))
+        properties = self._properties(happened, answer)
+        value = names["value"] if names["value"] in happened.column_names else None
+        columns = {"customer_id": who, "time": when, "type": kind} | ({} if value is None else {"value": value})
+        chosen = happened.filter(keep)
+        given = {name: _plain(pa, compute, chosen[column]) for name, column in (columns | properties).items()}
+        log = EventLog.from_frame(
+            pa.table(given), value=None if value is None else "value", properties=list(properties), tz=self.tz
+        )
+        return CustomerBase(customers=table, events=log, tz=self.tz)
+
+    def _people(self, pa: Any, people: Any, ids: Any) -> CustomerTable:
+        """Return the table of customers, with those whom only the events have."""
+        compute = import_module("pyarrow.compute")
+        if people is None:
+            return CustomerTable.from_frame(pa.table({"customer_id": ids}), tz=self.tz)
+        who = self._names["customer_id"]
+        who = _required(people, who if who in people.column_names else "customer_id")
+        fields = self._fields(people, who)
+        given = {name: _plain(pa, compute, people[column], fields=True) for name, column in fields.items()}
+        listed = pa.table({"customer_id": people[who].cast(ids.type)} | given)
+        new = pa.table({"customer_id": ids.filter(compute.invert(compute.is_in(ids, listed["customer_id"])))})
+        whole = pa.concat_tables([listed, new], promote_options="default") if new.num_rows else listed
+        return CustomerTable.from_frame(whole, tz=self.tz)
+
+    def _properties(self, happened: Any, answer: Answer) -> dict[str, str]:
+        """Return the properties that are read, each with its column."""
+        needs = answer.needs
+        if self.properties is not None:
+            listed = dict(self.properties)
+        else:
+            named = {column: name for name, column in self.columns.items() if name not in _OWN}
+            own = set(self._names.values())
+            listed = {named.get(one, one): one for one in happened.column_names if one not in own}
+        if needs is None:
+            return listed
+        asked = {name for known in needs.events.values() for name in known} | set(needs.any_properties)
+        return {name: column for name, column in listed.items() if name in asked and column in happened.column_names}
+
+    def _fields(self, people: Any, who: str) -> dict[str, str]:
+        """Return the fields that are read, each with its column."""
+        needs = self.answer.needs
+        if self.fields is not None:
+            listed = dict(self.fields)
+        else:
+            named = {column: name for name, column in self.columns.items() if name not in _OWN}
+            listed = {named.get(one, one): one for one in people.column_names if one != who}
+        return listed if needs is None else {name: one for name, one in listed.items() if name in needs.fields}
+
+
+def worker(
+    definition: object,
+    *,
+    columns: Mapping[str, str] | None = None,
+    as_of: Instant,
+    tz: str = "UTC",
+    marker: str | None = None,
+    returns: Mapping[str, str] | None = None,
+) -> Worker:
+    """Return a definition as a function of Arrow tables, for any engine that can bring a customer's rows together.
+
+    Parameters
+    ----------
+    definition : Segment, SegmentSet, LeadScore, RfmModel, Experiment, Values, Lists, mapping or callable
+        As in `apply`.
+    columns : mapping of str to str
+        How the columns are called that relmark calls customer_id, time, type and value, and properties or fields too.
+    as_of : instant
+        Nothing after it is seen.
+    tz : str
+        The time zone of the business.
+    marker : str, optional
+        Where events and customers come in one table: the boolean column that is true in rows of customers.
+    returns : mapping of str to {"bool", "double", "int", "string", "date", "instant"}, optional
+        The types of columns that a run on no rows does not tell, such as texts that a function makes.
+
+    Returns
+    -------
+    Worker
+        ``work(events)`` or ``work(events, customers)``: Arrow tables of whole customers in, an Arrow table out. It
+        pickles, and ``work.schema(events.schema)`` is the schema of what comes out.
+
+    Raises
+    ------
+    InputError
+        The definition is none; when it is called, what is wrong with the rows, with the definition's name and path.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from relmark import days, event
+    >>> work = worker(event("purchase").count(within=days(30)) >= 2, as_of="2026-01-31")
+    >>> work(pa.table({"customer_id": ["a", "a", "b"], "type": ["purchase"] * 3,
+    ...                "time": np.array(["2026-01-05", "2026-01-09", "2026-01-06"], "M8[us]")})).to_pylist()
+    [{'customer_id': 'a', 'member': True, 'unknown': False}, {'customer_id': 'b', 'member': False, 'unknown': False}]
+    """
+    read_as_of(as_of, tz=tz)
+    made = Worker(
+        definition=definition, as_of=as_of, tz=tz, columns=dict(columns or {}), marker=marker, returns=returns
+    )
+    read_definition(definition)
+    return made
+
+
+def _told_by(answer: Answer, error: RelmarkError) -> RelmarkError:
+    """Return an error with the name of the definition and its path in the message: from afar nothing else comes."""
+    told = isinstance(error, DefinitionError) or not error.path or error.path in error.message
+    where = "" if told else f"{error.path}: "
+    return type(error)(
+        f"{answer.name}: {where}{error.message}",
+        code=error.code,
+        argument=error.argument or "definition",
+        path=error.path,
+        row=error.row,
+        hint=error.hint,
+    )
+
+
+def _table(what: str, given: Any) -> Any:
+    pa = arrow()
+    if isinstance(given, pa.RecordBatch):
+        return pa.Table.from_batches([given])
+    if not isinstance(given, pa.Table):
+        raise InputError(
+            f"{what} is a {type(given).__name__}: an Arrow table is needed.", argument=what, code="wrong_type"
+        )
+    return given
+
+
+def _required(table: Any, name: str) -> str:
+    if name not in table.column_names:
+        raise MissingColumnError(
+            f"the table has no column {name!r}: it has {', '.join(map(repr, table.column_names))}.",
+            argument="events",
+            hint=f"{did_you_mean(name, table.column_names)} Name it in columns={{...}}.",
+        )
+    return name
+
+
+def _first(work: Worker, happened: Any) -> str:
+    return repr(happened[work._names["customer_id"]][0].as_py())  # noqa: SLF001
+
+
+def _plain(pa: Any, compute: Any, column: Any, *, fields: bool = False) -> Any:
+    """Return a column as the library reads it: times without a zone are UTC, and events have no infinite numbers."""
+    if pa.types.is_timestamp(column.type) and column.type.tz is None:
+        return column.cast(pa.timestamp(column.type.unit, tz="UTC"))
+    if pa.types.is_floating(column.type) and not fields:
+        return compute.if_else(compute.is_finite(column), column, pa.scalar(None, column.type))
+    if pa.types.is_null(column.type):
+        return column.cast(pa.float64())
+    return column
+
+
+def _is_text(pa: Any, kind: Any) -> bool:
+    held = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return not pa.types.is_integer(held)
+
+
+def kinds_of(work: Worker, happened: Any, people: Any, answer: Answer) -> Schema:
+    """Return which fields and properties the tables have, each with its kind, as far as the definition asks."""
+    pa = arrow()
+
+    def told(table: Any, names: Mapping[str, str]) -> dict[str, str]:
+        found = {name: _kind(pa, table[column].type) for name, column in names.items()}
+        return {name: kind for name, kind in found.items() if kind}
+
+    needs = answer.needs
+    types = [] if needs is None else [*needs.events, *(["any event"] if needs.any_event else [])]
+    properties = told(happened, work._properties(happened, answer))  # noqa: SLF001
+    own = work._names["value"]  # noqa: SLF001
+    if own in happened.column_names:
+        properties["value"] = "number"
+    fields: dict[str, str] = {}
+    if people is not None:
+        who = work._names["customer_id"]  # noqa: SLF001
+        who = who if who in people.column_names else "customer_id"
+        fields = told(people, work._fields(people, who))
+    return Schema(fields=fields, events=dict.fromkeys(types, properties))
+
+
+def _kind(pa: Any, kind: Any) -> str:
+    types = pa.types
+    if types.is_dictionary(kind):
+        return _kind(pa, kind.value_type)
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return "number"
+    if types.is_timestamp(kind):
+        return "instant"
+    if types.is_list(kind) or types.is_large_list(kind):
+        return "tags"
+    return "empty" if types.is_null(kind) else _KINDS.get(str(kind), "text" if "string" in str(kind) else "")
+
+
+def _type_of(pa: Any, answer: Answer, name: str, column: Any) -> Any:
+    if isinstance(column, Ragged):
+        return pa.list_(_type_of(pa, answer, name, column.values))
+    array = np.asarray(column)
+    if array.dtype.kind in "US":
+        return pa.string()
+    if array.dtype.kind == "M":
+        return pa.date32() if np.datetime_data(array.dtype)[0] == "D" else pa.timestamp("us", tz="UTC")
+    if array.dtype.kind in "biuf":
+        return pa.int64() if array.dtype.kind in "iu" else pa.from_numpy_dtype(array.dtype)
+    raise InputError(
+        f"{answer.name}: column {name!r} has type {array.dtype} on no rows, so that its type is not known: say it in "
+        "returns={...}.",
+        argument="returns",
+        code="missing_argument",
+    )
+
+
+def _written(pa: Any, columns: Mapping[str, Any], field: Any) -> Any:
+    column = columns[field.name]
+    if isinstance(column, Ragged):
+        values = _values(pa, column.values, field.type.value_type)
+        return pa.ListArray.from_arrays(pa.array(column.offsets, pa.int32()), values)
+    return _values(pa, np.asarray(column), field.type)
+
+
+def _values(pa: Any, array: np.ndarray[Any, Any], kind: Any) -> Any:
+    if array.dtype.kind in "UO":
+        return pa.array(array.tolist(), type=kind, from_pandas=True)
+    return pa.array(array, from_pandas=True).cast(kind)
