@@ -41,9 +41,11 @@ def quiet_until(quiet, at, tz):
         begins = day + timedelta(days=k)
         if quiet.weekdays is not None and begins.isoweekday() not in quiet.weekdays:
             continue
+
         def wall(text, of):
             hour, minute = map(int, text.split(":"))
             return datetime(of.year, of.month, of.day) + timedelta(hours=hour, minutes=minute)
+
         ends = begins if wall(quiet.end, begins) > wall(quiet.start, begins) else begins + timedelta(days=1)
         spans.append((first_instant(wall(quiet.start, begins), tz), first_instant(wall(quiet.end, ends), tz)))
     until = at
@@ -138,7 +140,9 @@ def due(entry, policy, customer, events, at, tz, log, out):
 
 
 def counts(cap, m):
-    return all(want is None or want == got for want, got in ((cap.campaign, m[1]), (cap.category, m[4]), (cap.channel, m[3])))
+    return all(
+        want is None or want == got for want, got in ((cap.campaign, m[1]), (cap.category, m[4]), (cap.channel, m[3]))
+    )
 
 
 def inside(cap, m, at, tz):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import runpy
 from datetime import timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_policy import answer, inside, logged
-from strategies import AROUND, ZONES, people, policies
 
 from relmark import CustomerBase, CustomerTable, EventLog
 from relmark.campaigns import ContactPolicy
 
+_NAIVE = runpy.run_path(str(Path(__file__).parent / "naive_policy.py"))
+_MADE = runpy.run_path(str(Path(__file__).parent / "random_policies.py"))
+answer, inside, logged = (_NAIVE[name] for name in ("answer", "inside", "logged"))
+AROUND, ZONES, people, policies = (_MADE[name] for name in ("AROUND", "ZONES", "people", "policies"))
 INSTANTS = st.integers(0, 4 * 24 * 3).map(lambda n: timedelta(minutes=15 * n))
 FIELDS = ("age", "vip", "hour", "best", "zone")
 
@@ -24,9 +28,7 @@ def base_of(found, tz, *, zoned):
     table = CustomerTable.from_columns(customer_id=list(found), **columns)
     if all(value is None for value in columns["zone"]):
         zoned = False
-    return CustomerBase(
-        customers=table, events=EventLog.from_events(events), tz=tz, zone="zone" if zoned else None
-    )
+    return CustomerBase(customers=table, events=EventLog.from_events(events), tz=tz, zone="zone" if zoned else None)
 
 
 def zone_of(who, tz, *, zoned):
@@ -146,11 +148,21 @@ def test_no_window_of_any_cap_ever_holds_more_and_no_gap_is_broken(world, hours)
         marketing = [m for m in log if not known[m[1]].transactional]
         for cap in policy.caps:
             for m in marketing:
-                if all(want is None or want == got for want, got in
-                       ((cap.campaign, m[1]), (cap.category, m[4]), (cap.channel, m[3]))):
-                    here = [x for x in log if x[5] and x[0] <= m[0] and inside(cap, x, m[0], home)
-                            and all(want is None or want == got for want, got in
-                                    ((cap.campaign, x[1]), (cap.category, x[4]), (cap.channel, x[3])))]
+                if all(
+                    want is None or want == got
+                    for want, got in ((cap.campaign, m[1]), (cap.category, m[4]), (cap.channel, m[3]))
+                ):
+                    here = [
+                        x
+                        for x in log
+                        if x[5]
+                        and x[0] <= m[0]
+                        and inside(cap, x, m[0], home)
+                        and all(
+                            want is None or want == got
+                            for want, got in ((cap.campaign, x[1]), (cap.category, x[4]), (cap.channel, x[3]))
+                        )
+                    ]
                     # transactional messages that count may come beside, and pass caps themselves
                     counted = [x for x in here if not known[x[1]].transactional or x[0] < m[0]]
                     transactional = sum(known[x[1]].transactional for x in counted)

@@ -4,11 +4,17 @@ A `ContactPolicy` holds campaigns and chains in the order of priority, channels,
 about a base it plans one row per message, asked about one person it says why and when to ask again. Nothing is sent
 here: the caller appends ``due.to_events()`` to the log, and that log is the only state.
 
-Data flow: a `CustomerBase` and a policy to a `ContactPlan`, whose events go back into the base.
+`allocate` says which offer for whom under capacities, minimums and a budget.
+
+Data flow: a `CustomerBase` and a policy to a `ContactPlan`, whose events go back into the base; columns of values and
+limits to an `Allocation`.
 """
 
+from relmark.campaigns.allocate import allocate
+from relmark.campaigns.allocation import Allocation
 from relmark.campaigns.campaign import Campaign, Chain, Step
 from relmark.campaigns.caps import Cap
+from relmark.campaigns.constraint import Constraint
 from relmark.campaigns.contact_plan import ContactPlan, Held
 from relmark.campaigns.person_plan import HeldMessage, PersonPlan, PlannedMessage
 from relmark.campaigns.policy import ContactPolicy
@@ -17,9 +23,11 @@ from relmark.campaigns.replay import Replay
 from relmark.core.assignment import Holdout
 
 __all__ = [
+    "Allocation",
     "Campaign",
     "Cap",
     "Chain",
+    "Constraint",
     "ContactPlan",
     "ContactPolicy",
     "Held",
@@ -30,4 +38,5 @@ __all__ = [
     "QuietHours",
     "Replay",
     "Step",
+    "allocate",
 ]
