@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from relmark import (
         attribution,
+        campaigns,
         engines,
         errors,
         experiments,
@@ -75,6 +76,7 @@ __all__ = [
     "at_least",
     "attribution",
     "calendar_days",
+    "campaigns",
     "days",
     "engines",
     "errors",
@@ -153,6 +155,7 @@ _HOME = {
 _ROOMS = frozenset(
     {
         "attribution",
+        "campaigns",
         "engines",
         "errors",
         "experiments",

@@ -21,7 +21,10 @@ __all__ = ["Customer", "Event", "Message", "Purchase", "Visit"]
 
 CustomerId: TypeAlias = int | str
 Scalar: TypeAlias = int | float | str | bool | date | datetime | frozenset[str] | None
-Action: TypeAlias = Literal["sent", "delivered", "opened", "clicked", "bounced", "unsubscribed", "complained"]
+Action: TypeAlias = Literal[
+    "sent", "withheld", "delivered", "shown", "opened", "read", "clicked", "replied", "liked", "commented", "bounced",
+    "blocked", "unsubscribed", "complained",
+]  # fmt: skip
 
 _S = TypeVar("_S")
 _BEYOND = 2**63
@@ -29,10 +32,17 @@ _EXACT = 2**53
 
 _TYPE_OF_ACTION = {
     "sent": "message_sent",
+    "withheld": "message_withheld",
     "delivered": "message_delivered",
+    "shown": "message_shown",
     "opened": "message_opened",
+    "read": "message_read",
     "clicked": "message_clicked",
+    "replied": "message_replied",
+    "liked": "message_liked",
+    "commented": "message_commented",
     "bounced": "message_bounced",
+    "blocked": "message_blocked",
     "unsubscribed": "unsubscribe",
     "complained": "complaint",
 }
@@ -407,7 +417,7 @@ class Purchase(_Stored):
 
 @attrs.frozen
 class Message(_Stored):
-    """What became of a message to a customer: sent, delivered, opened, clicked, bounced, unsubscribed, complained.
+    """What became of a message to a customer: sent, or withheld from a control group, delivered, opened, clicked, ...
 
     Examples
     --------

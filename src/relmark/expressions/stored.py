@@ -28,7 +28,7 @@ from relmark.expressions.periods import Period
 from relmark.expressions.selection import Selection, Window
 from relmark.expressions.unread import Unread
 
-__all__ = ["read", "read_all", "read_parts", "written"]
+__all__ = ["read", "read_all", "read_parts", "read_selection", "written"]
 
 _WINDOW = ("within", "ago", "since", "until", "during")
 
@@ -84,6 +84,18 @@ def read(body: Any, limits: Limits | None = None, path: str = "$") -> Expression
             raise LimitError(first.message, path=first.path, code=first.code, hint=first.hint)
         raise first.error()
     return expression
+
+
+def read_selection(body: Any, limits: Limits, path: str) -> Selection:
+    """Return the selection of events of a stored definition: it is stored as it is inside of any figure."""
+    # The reader of expressions reads a selection inside a node: give it one, and name the place of the selection.
+    try:
+        node: Any = read({"op": "exists", "events": body}, limits, path)
+    except DefinitionError as error:
+        where = error.path.replace(f"{path}.events", path, 1)
+        raise type(error)(error.message, path=where, code=error.code, hint=error.hint) from None
+    selection: Selection = node.events
+    return selection
 
 
 def read_all(body: Any, limits: Limits, path: str = "$") -> tuple[Expression | None, tuple[Problem, ...]]:

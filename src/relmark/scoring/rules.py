@@ -17,7 +17,7 @@ from relmark.expressions.lengths import length
 from relmark.expressions.literals import plain_text
 from relmark.expressions.needs import Needs, needs_of_events, properties_of
 from relmark.expressions.nodes import PERIODS, Aggregate, Field, Prop
-from relmark.expressions.stored import read, written
+from relmark.expressions.stored import read, read_selection, written
 from relmark.expressions.walk import asks_the_clock, walk
 from relmark.scoring.bands import read_bands
 from relmark.scoring.decay import Decay, check_decay, read_decay
@@ -296,18 +296,6 @@ class Rule:
 def _grows(source: Expression) -> bool:
     """Return whether a figure is another at every moment."""
     return any(isinstance(node, Aggregate) and node.op.startswith("days_since") for _, node in walk(source))
-
-
-def read_selection(body: Any, limits: Limits, path: str) -> Selection:
-    """Return the selection of events of a stored definition: it is stored as it is inside of any figure."""
-    # The reader of expressions reads a selection inside a node: give it one, and name the place of the selection.
-    try:
-        node: Any = read({"op": "exists", "events": body}, limits, path)
-    except DefinitionError as error:
-        where = error.path.replace(f"{path}.events", path, 1)
-        raise type(error)(error.message, path=where, code=error.code, hint=error.hint) from None
-    selection: Selection = node.events
-    return selection
 
 
 @attrs.frozen

@@ -1,0 +1,208 @@
+"""From prices to an allocation: clear choices stay, the few that are split or tied are decided in whole numbers.
+
+At the best prices all customers but about as many as there are limits have one best choice. Those with the smallest
+margins are decided together by a small integer program with what the others leave of the limits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from relmark.campaigns._limits import Limits, Problem
+from relmark.core.checks import BoolArray, FloatArray, IntArray
+
+__all__ = ["broken", "decide", "feasible_part", "solve_whole"]
+
+_FREE = 240
+_MOST_FREE = 4_000
+_NODES = 2_000
+
+
+def broken(limits: Limits, chosen: BoolArray) -> FloatArray:
+    """Return by how much each limit is broken, beyond the rounding of its sum; 0 where it is kept."""
+    loads = limits.loads(chosen)
+    slack = np.abs(limits.bound) + np.abs(loads)
+    over = loads - limits.bound
+    return np.where(over > slack * 1e-12, over, 0.0)
+
+
+def decide(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray | None:
+    """Return an allocation that keeps every limit, near the choices at some prices; None where none was found."""
+    chosen = _tied(problem, chosen, margin, unit)
+    free = min(_FREE + 20 * len(problem.limits), problem.n)
+    found: BoolArray | None = None
+    while True:
+        rows = np.sort(np.argsort(margin, kind="stable")[:free])
+        rest = chosen.copy()
+        rest[:, rows] = False
+        part = problem.take(rows, problem.limits.bound - problem.limits.loads(rest))
+        small, _ = solve_whole(part)
+        if small is not None:
+            whole = rest
+            whole[:, rows] = small
+            if not broken(problem.limits, whole).any():
+                found = whole
+                break
+        if free >= min(_MOST_FREE, problem.n):
+            break
+        free = min(free * 4, _MOST_FREE, problem.n)
+    return found if found is not None else _without_the_least(problem, chosen)
+
+
+def solve_whole(problem: Problem) -> tuple[BoolArray | None, float]:
+    """Return the best allocation of a small problem and a bound on it, or None where there is none, or none was found."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array
+
+    k, n, limits = len(problem.values), problem.n, problem.limits
+    offer, row = np.nonzero(np.isfinite(problem.values))
+    chosen = np.zeros((k, n), dtype=np.bool_)
+    if not len(row):
+        return (None if (limits.bound < 0).any() else chosen), 0.0
+    value = problem.values[offer, row]
+    unit = float(np.abs(value).max()) or 1.0
+    one_each = csr_array((np.ones(len(row)), (row, np.arange(len(row)))), shape=(n, len(row)))
+    weight = np.empty((len(limits), len(row)))
+    for limit in range(len(limits)):
+        for k_ in range(k):
+            at = offer == k_
+            weight[limit, at] = limits.weight(limit, k_, row[at])
+    scale = np.abs(weight).max(axis=1, initial=0.0)
+    scale = np.where(scale > 0, scale, 1.0)
+    spare = np.zeros(len(limits))
+    bound = np.inf
+    for attempt in range(3):
+        rules = [LinearConstraint(one_each, -np.inf, problem.most)] if problem.most < k else []
+        if len(limits):
+            rules.append(LinearConstraint(weight / scale[:, None], -np.inf, limits.bound / scale - spare))
+        found = milp(
+            -value * (1e3 / unit), integrality=np.ones(len(row)), bounds=Bounds(0, 1), constraints=rules,
+            options={"mip_rel_gap": 0, "node_limit": _NODES},
+        )  # fmt: skip
+        if attempt == 0 and found.mip_dual_bound is not None:
+            bound = -float(found.mip_dual_bound) * (unit / 1e3)
+        if found.x is None:
+            return None, bound
+        chosen = np.zeros((k, n), dtype=np.bool_)
+        picked = np.asarray(found.x) > 0.5
+        chosen[offer[picked], row[picked]] = True
+        over = broken(limits, chosen)
+        if not over.any():
+            return chosen, bound
+        # The solver keeps limits up to a tolerance: ask again with so much less.
+        spare = np.where(over > 0, spare + np.maximum(4 * over / scale, 1e-6), spare)
+    return None, bound
+
+
+def _without_the_least(problem: Problem, chosen: BoolArray) -> BoolArray | None:
+    """Return the choices without those that are worth least for what they weigh, until every upper limit is kept."""
+    chosen = chosen.copy()
+    for _ in range(4 * len(problem.limits)):
+        over = broken(problem.limits, chosen)
+        if not over.any():
+            return chosen
+        limit = int(np.argmax(over > 0))
+        offer, row = np.nonzero(chosen)
+        weight = np.empty(len(row))
+        for one in range(len(problem.values)):
+            at = offer == one
+            weight[at] = problem.limits.weight(limit, one, row[at])
+        heavy = np.flatnonzero(weight > 0)
+        if not len(heavy):
+            return None
+        order = heavy[np.argsort(problem.values[offer[heavy], row[heavy]] / weight[heavy], kind="stable")]
+        gone = int(np.searchsorted(np.cumsum(weight[order]), over[limit] * (1 - 1e-12))) + 1
+        chosen[offer[order[:gone]], row[order[:gone]]] = False
+    return None if broken(problem.limits, chosen).any() else chosen
+
+
+def _tied(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray:
+    """Return the choices with those of many tied customers shared out within the limits.
+
+    Customers whose values, and so whose ties, are alike are one group; how many of a group get which offer is a small
+    integer program, and who of it is the order of the customers.
+    """
+    tied = np.flatnonzero(margin <= 1e-9 * unit)
+    if len(tied) <= _FREE or problem.most > 1:
+        return chosen
+    values = problem.values[:, tied]
+    limits = problem.limits
+    rest = chosen.copy()
+    rest[:, tied] = False
+    weighed = [weights[tied] for weights in limits.dense.values()]
+    keys = np.ascontiguousarray(np.concatenate([values, np.array(weighed).reshape(len(weighed), len(tied))]).T)
+    alike, group = np.unique(keys, axis=0, return_inverse=True)
+    if len(alike) > 2_000:
+        return chosen
+    sizes = np.bincount(group, minlength=len(alike))
+    first = np.zeros(len(alike), dtype=np.int64)
+    first[group[::-1]] = np.arange(len(tied))[::-1]
+    counts = _shares(problem.take(tied[first], limits.bound - limits.loads(rest)), sizes)
+    if counts is None:
+        return chosen
+    shared = rest
+    order: IntArray = np.argsort(group, kind="stable")
+    place = np.arange(len(tied)) - np.concatenate([[0], np.cumsum(sizes)[:-1]])[group[order]]
+    ends = np.cumsum(counts, axis=0)
+    for offer in range(len(values)):
+        low = ends[offer] - counts[offer]
+        mine = (place >= low[group[order]]) & (place < ends[offer][group[order]])
+        shared[offer, tied[order[mine]]] = True
+    return shared
+
+
+def _shares(groups: Problem, sizes: IntArray) -> IntArray | None:
+    """Return how many customers of each group get each offer, shape (offers, groups)."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array
+
+    k, limits = len(groups.values), groups.limits
+    offer, row = np.nonzero(np.isfinite(groups.values))
+    value = groups.values[offer, row]
+    unit = float(np.abs(value).max(initial=0.0)) or 1.0
+    weight = np.empty((len(limits), len(row)))
+    for limit in range(len(limits)):
+        for one in range(k):
+            at = offer == one
+            weight[limit, at] = limits.weight(limit, one, row[at])
+    scale = np.abs(weight).max(axis=1, initial=0.0)
+    scale = np.where(scale > 0, scale, 1.0)
+    each = csr_array((np.ones(len(row)), (row, np.arange(len(row)))), shape=(len(sizes), len(row)))
+    found = milp(
+        -value / unit, integrality=np.ones(len(row)), bounds=Bounds(0, sizes[row]),
+        constraints=[LinearConstraint(each, -np.inf, sizes),
+                     LinearConstraint(weight / scale[:, None], -np.inf, limits.bound / scale)],
+        options={"mip_rel_gap": 1e-6, "node_limit": _NODES},
+    )  # fmt: skip
+    if found.x is None:
+        return None
+    counts = np.zeros((k, len(sizes)), dtype=np.int64)
+    counts[offer, row] = np.round(found.x).astype(np.int64)
+    return counts
+
+
+def feasible_part(problem: Problem) -> tuple[bool, FloatArray]:
+    """Return whether parts of customers could keep all limits, and by how much each is missed at least where not."""
+    from scipy.optimize import linprog
+    from scipy.sparse import block_array, csr_array
+
+    limits, n = problem.limits, problem.n
+    offer, row = np.nonzero(np.isfinite(problem.values))
+    weight = np.empty((len(limits), len(row)))
+    for limit in range(len(limits)):
+        for one in range(len(problem.values)):
+            at = offer == one
+            weight[limit, at] = limits.weight(limit, one, row[at])
+    scale = limits.scale()
+    each: Any = csr_array((np.ones(len(row)), (row, np.arange(len(row)))), shape=(n, len(row)))
+    slack: Any = csr_array(-np.eye(len(limits)))
+    rows = block_array([[csr_array(weight / scale[:, None]), slack], [each, None]])
+    found = linprog(
+        np.concatenate([np.zeros(len(row)), np.ones(len(limits))]),
+        A_ub=rows, b_ub=np.concatenate([limits.bound / scale, np.full(n, float(problem.most))]),
+        bounds=[*[(0.0, 1.0)] * len(row), *[(0.0, None)] * len(limits)], method="highs",
+    )  # fmt: skip
+    missed = np.maximum(found.x[len(row) :], 0.0) * scale
+    return bool((missed <= 1e-7 * np.maximum(np.abs(limits.bound), scale)).all()), np.asarray(missed)

@@ -1,0 +1,198 @@
+"""What a policy says of one person: the messages that are due, those that are held, and when to ask again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from relmark.campaigns.contact_plan import ARMS, message_id, message_prefix, words_of_held
+from relmark.campaigns.passes import NONE
+from relmark.campaigns.person import Logged, PolicyProgram
+from relmark.campaigns.sent import SENT, WITHHELD
+from relmark.core.events import Event
+from relmark.core.results import Result
+from relmark.core.time import aware
+from relmark.expressions.scalar import Person
+from relmark.expressions.scalar_person import given_time
+
+if TYPE_CHECKING:
+    from relmark.campaigns.policy import ContactPolicy
+
+__all__ = ["HeldMessage", "PersonPlan", "PlannedMessage", "plan_of_person"]
+
+
+@attrs.frozen(kw_only=True)
+class PlannedMessage:
+    """A message that is due now.
+
+    Attributes
+    ----------
+    campaign, step, channel, category : str
+        `step` is "" for a campaign, `category` where there is none.
+    arm : {"sent", "control", "step control"}
+    reason : str
+    trigger : datetime or None
+    message_id : str
+        The same whenever the same message is planned again.
+    limited : bool
+        Whether the campaign has a limit, which ranks people and so may leave this one out.
+    """
+
+    campaign: str
+    step: str
+    channel: str
+    category: str
+    arm: str
+    reason: str
+    trigger: datetime | None
+    message_id: str
+    limited: bool
+
+
+@attrs.frozen(kw_only=True)
+class HeldMessage:
+    """A message that is due and held.
+
+    Attributes
+    ----------
+    campaign, step : str
+    by : str
+        As in `Held`.
+    until : datetime or None
+        When that ends if nothing happens; None where an event, a rule or a later run has to change it.
+    words : str
+    """
+
+    campaign: str
+    step: str
+    by: str
+    until: datetime | None
+    words: str
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PersonPlan(Result):
+    """What a policy says of one person.
+
+    Attributes
+    ----------
+    customer_id : int or str
+    messages : tuple of PlannedMessage
+        What is due, the first by priority first.
+    held : tuple of HeldMessage
+    next_change : datetime or None
+        When `messages` or `held` change if nothing else happens; None for never.
+    as_of : datetime64
+    name : str
+        Of the policy.
+    """
+
+    customer_id: int | str
+    messages: tuple[PlannedMessage, ...]
+    held: tuple[HeldMessage, ...]
+    as_of: Any
+    name: str
+    _program: PolicyProgram
+    _person: Person
+    _sent: list[Logged]
+
+    @cached_property
+    def next_change(self) -> datetime | None:
+        """When the answer changes if nothing else happens, None for never; found when it is first asked for."""
+        found = self._program.next_change(self._person, self._sent, self._person.as_of)
+        return None if found is None else aware(found)
+
+    def to_events(self) -> list[Event]:
+        """Return the messages as events, to be added to the person's history before the policy is asked again."""
+        return [
+            Event(
+                self.customer_id,
+                SENT if one.arm == "sent" else WITHHELD,
+                aware(int(self._person.as_of)),
+                properties={
+                    "campaign": one.campaign,
+                    **({"step": one.step} if one.step else {}),
+                    **({"category": one.category} if one.category else {}),
+                    "channel": one.channel,
+                    "arm": one.arm,
+                    "message_id": one.message_id,
+                },
+            )
+            for one in self.messages
+        ]
+
+    def to_dict(self, *, changes: bool = True) -> dict[str, Any]:
+        """Return the answer as JSON-ready values; without `changes` the next change is not looked for."""
+        body = super().to_dict()
+        if not changes:
+            return body
+        change = self.next_change
+        return {**body, "next_change": None if change is None else change.isoformat()}
+
+    def _facts(self) -> dict[str, Any]:
+        return {"customer_id": self.customer_id, "messages": len(self.messages), "held": len(self.held)}
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}, as of {self.as_of}: customer {self.customer_id}"]
+        for one in self.messages:
+            what = f"{one.campaign}, {one.step}" if one.step else one.campaign
+            verb = {"sent": "send", "control": "withhold (control)", "step control": "withhold (step control)"}[one.arm]
+            more = ", unless the limit leaves them out" if one.limited else ""
+            lines.append(f"  {verb} {what} by {one.channel}: {one.reason}{more}")
+        for held in self.held:
+            what = f"{held.campaign}, {held.step}" if held.step else held.campaign
+            until = "" if held.until is None else f", until {held.until.isoformat()}"
+            lines.append(f"  hold {what}: {held.words}{until}")
+        if not self.messages and not self.held:
+            lines.append("  nothing is due")
+        change = self.next_change
+        lines.append("  nothing changes by itself" if change is None else f"  ask again at {change.isoformat()}")
+        return "\n".join(lines)
+
+
+def plan_of_person(policy: ContactPolicy, program: PolicyProgram, who: Person, sent: list[Logged]) -> PersonPlan:
+    """Return what a policy says of one person."""
+    answer, _ = program.answer(who, sent, who.as_of)
+    names = policy._names  # noqa: SLF001  (of this room)
+    customer: Any = who.id
+    messages = []
+    for one in answer.sends:
+        entry = policy.campaigns[one.entry]
+        step = names.steps[one.entry][one.step] if entry.steps else ""
+        reason = f"step {one.step + 1} of {len(entry.steps)}" if entry.steps else names.reasons[one.entry]
+        messages.append(
+            PlannedMessage(
+                campaign=entry.name,
+                step=step,
+                channel=one.channel,
+                category=entry.category or "",
+                arm=ARMS[one.arm],
+                reason=reason,
+                trigger=None if names.reasons[one.entry] == "who" else aware(one.key),
+                message_id=message_id(message_prefix(policy.name, entry.name, step), customer, one.key),
+                limited=one.limited,
+            )
+        )
+    held = tuple(
+        HeldMessage(
+            campaign=policy.campaigns[one.entry].name,
+            step=names.steps[one.entry][one.step] if policy.campaigns[one.entry].steps else "",
+            by=one.by,
+            until=None if one.until == NONE else aware(one.until),
+            words=words_of_held(one.by, (*names.entries, "another message")[one.ahead]),
+        )
+        for one in answer.holds
+    )
+    return PersonPlan(
+        customer_id=customer,
+        messages=tuple(messages),
+        held=held,
+        as_of=given_time(who.as_of, program.zone),
+        name=policy.name,
+        program=program,
+        person=who,
+        sent=sent,
+    )
