@@ -15,6 +15,8 @@ from relmark.metrics.funnel import Funnel, TimeToConvert, funnel
 from relmark.metrics.message_counts import MessageCounts
 from relmark.metrics.messages import MessageMetrics, message_metrics
 from relmark.metrics.paths import JourneyMap, Paths, journey_map, paths
+from relmark.metrics.pipeline import OpenDeals, Pipeline, pipeline
+from relmark.metrics.pipeline_forecast import PipelineForecast
 from relmark.metrics.survey_answers import SurveyAnswers, survey_answers
 from relmark.metrics.surveys import (
     SurveyScore,
@@ -39,8 +41,11 @@ __all__ = [
     "JourneyMap",
     "MessageCounts",
     "MessageMetrics",
+    "OpenDeals",
     "Pareto",
     "Paths",
+    "Pipeline",
+    "PipelineForecast",
     "SurveyAnswers",
     "SurveyScore",
     "SurveyScores",
@@ -61,6 +66,7 @@ __all__ = [
     "net_promoter_score",
     "pareto",
     "paths",
+    "pipeline",
     "response_rate",
     "survey_answers",
     "unit_economics",
