@@ -17,6 +17,8 @@ from relmark.metrics.messages import MessageMetrics, message_metrics
 from relmark.metrics.paths import JourneyMap, Paths, journey_map, paths
 from relmark.metrics.pipeline import OpenDeals, Pipeline, pipeline
 from relmark.metrics.pipeline_forecast import PipelineForecast
+from relmark.metrics.points_ledger import PointsLedger, points_ledger
+from relmark.metrics.points_rules import Accrual, PointsTiers
 from relmark.metrics.survey_answers import SurveyAnswers, survey_answers
 from relmark.metrics.surveys import (
     SurveyScore,
@@ -30,6 +32,7 @@ from relmark.metrics.surveys import (
 from relmark.metrics.unit_economics import UnitEconomics, unit_economics
 
 __all__ = [
+    "Accrual",
     "BaseHealth",
     "CohortRetention",
     "CohortValue",
@@ -46,6 +49,8 @@ __all__ = [
     "Paths",
     "Pipeline",
     "PipelineForecast",
+    "PointsLedger",
+    "PointsTiers",
     "SurveyAnswers",
     "SurveyScore",
     "SurveyScores",
@@ -67,6 +72,7 @@ __all__ = [
     "pareto",
     "paths",
     "pipeline",
+    "points_ledger",
     "response_rate",
     "survey_answers",
     "unit_economics",

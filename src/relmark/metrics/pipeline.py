@@ -167,7 +167,7 @@ class Pipeline(MetricTable):
         level : float
             The confidence of the intervals.
         resamples : int
-            How often deals are drawn with replacement, and each open deal's end by chance.
+            How often the deals are weighed anew, and each open deal's end is drawn by chance.
         rng : Generator, int or None
 
         Returns

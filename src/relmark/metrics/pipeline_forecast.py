@@ -2,8 +2,9 @@
 
 A deal that has been in a stage for an age leaves it as those did that were there as long (Aalen and Johansen's curves
 of the stays, from that age on), and goes on from the next stage as those did that came there: a semi-Markov chain,
-whose renewal equation is solved over a grid of the horizon. The interval draws deals with replacement for what is
-estimated, and the end of each open deal for what is chance.
+whose renewal equation is solved over a grid of the horizon. The interval weighs the deals anew in each draw for what is
+estimated (Rubin's Bayesian bootstrap, 1981: with whole resamples the few longest stays would often be missing, and with
+them all that is known of old deals), and draws the end of each open deal for what is chance.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _LEAST = 1e-12  # survival below this is rounding
 _BLOCK = 4_000_000  # numbers at a time
 DEFINITIONS = define(
     "deals open at as_of, within the horizon from it",
-    "Aalen and Johansen 1978; bootstrap over deals, percentile interval of estimation and chance together",
+    "Aalen and Johansen 1978; Rubin 1981 over deals, percentile interval of estimation and chance together",
     {
         "expected_amount": ("sum of amount times the probability to be won within the horizon", "", "money"),
         "expected_won": ("sum of the probabilities to be won within the horizon", "", "deals"),
@@ -277,7 +278,7 @@ def forecast(
     block = max(min(draws, _BLOCK // max(cells, 1)), 1)
     for low in range(0, draws, block):
         size = min(block, draws - low)
-        weight = random.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float64) if n else np.ones((size, 0))
+        weight = random.standard_exponential((size, n))
         drawn = chain.drawn(weight)
         ended = (random.random(drawn.shape) < drawn) & known
         for place in range(size):
@@ -288,11 +289,13 @@ def forecast(
 
     def told(expected: FloatArray, drawn: FloatArray) -> Estimates:
         ends = np.quantile(drawn, [tail, 1 - tail], axis=0) if r else np.empty((2, 0))
-        return Estimates(value=expected, low=ends[0], high=ends[1], reason=("",) * r, level=level, method="bootstrap")
+        return Estimates(
+            value=expected, low=ends[0], high=ends[1], reason=("",) * r, level=level, method="Bayesian bootstrap"
+        )
 
     def one(expected: float, drawn: FloatArray) -> Estimate:
         ends = np.quantile(drawn, [tail, 1 - tail])
-        return Estimate(expected, Interval(float(ends[0]), float(ends[1]), level, "bootstrap"))
+        return Estimate(expected, Interval(float(ends[0]), float(ends[1]), level, "Bayesian bootstrap"))
 
     beyond = (~known).astype(np.float64)
     notes = list(deals.notes)
