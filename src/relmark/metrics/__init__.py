@@ -15,6 +15,10 @@ from relmark.metrics.funnel import Funnel, TimeToConvert, funnel
 from relmark.metrics.message_counts import MessageCounts
 from relmark.metrics.messages import MessageMetrics, message_metrics
 from relmark.metrics.paths import JourneyMap, Paths, journey_map, paths
+from relmark.metrics.pipeline import OpenDeals, Pipeline, pipeline
+from relmark.metrics.pipeline_forecast import PipelineForecast
+from relmark.metrics.points_ledger import PointsLedger, points_ledger
+from relmark.metrics.points_rules import Accrual, PointsTiers
 from relmark.metrics.survey_answers import SurveyAnswers, survey_answers
 from relmark.metrics.surveys import (
     SurveyScore,
@@ -28,6 +32,7 @@ from relmark.metrics.surveys import (
 from relmark.metrics.unit_economics import UnitEconomics, unit_economics
 
 __all__ = [
+    "Accrual",
     "BaseHealth",
     "CohortRetention",
     "CohortValue",
@@ -39,8 +44,13 @@ __all__ = [
     "JourneyMap",
     "MessageCounts",
     "MessageMetrics",
+    "OpenDeals",
     "Pareto",
     "Paths",
+    "Pipeline",
+    "PipelineForecast",
+    "PointsLedger",
+    "PointsTiers",
     "SurveyAnswers",
     "SurveyScore",
     "SurveyScores",
@@ -61,6 +71,8 @@ __all__ = [
     "net_promoter_score",
     "pareto",
     "paths",
+    "pipeline",
+    "points_ledger",
     "response_rate",
     "survey_answers",
     "unit_economics",

@@ -1,0 +1,400 @@
+"""Loyalty points as a ledger: first in, first out, what expires when, and what was never spent.
+
+Points are whole thousandths. Of one customer, C is how many of the points earned so far are gone, oldest first. When
+points are spent at s, those that expired by then, B(s), are gone already, and so
+
+    C_i = max(C_(i-1), B(s_i)) + a_i   =   A_i + max over j <= i of (B(s_j) - A_(j-1)),
+
+with A the running sum of what was spent: one running maximum, however many customers there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.as_of import AsOfGiven
+from relmark.core.base import CustomerBase
+from relmark.core.checks import FloatArray, IntArray, one_of, shown
+from relmark.core.errors import InputError
+from relmark.core.intervals import Estimate
+from relmark.core.ordering import order_by
+from relmark.core.spans import CalendarSpan, Span, check_span, days_before, length
+from relmark.core.time import days, instant_text
+from relmark.core.zones import DAY, first_instants, to_local
+from relmark.expressions.selection import Selection
+from relmark.metrics._calendar import Calendar
+from relmark.metrics.definitions import Definition, MetricTable, define
+from relmark.metrics.estimates import ratio_estimates
+from relmark.metrics.points_rules import Accrual, Earn, PointsTiers, accruals_of, rows_of
+from relmark.metrics.windows import Stretch, base_given, events_of
+
+__all__ = ["PointsLedger", "points_ledger"]
+
+_WEEK = days(7)
+_FIT = 2**62
+DEFINITIONS = define(
+    "everything up to as_of",
+    "first in, first out",
+    {
+        "balance": ("points earned, neither spent nor expired", "", "points"),
+        "earned": ("points earned", "", "points"),
+        "spent": ("points spent, as far as they were covered", "", "points"),
+        "expired": ("points not spent by the end of their life", "", "points"),
+        "expiring": ("points of the balance whose life ends within `soon` if nothing is spent", "", "points"),
+        "next_expiring": ("points of the balance whose life ends next", "", "points"),
+        "uncovered": ("points spent beyond the balance, which were capped", "", "points"),
+        "breakage": ("points that expired", "points whose life has ended", "share of points"),
+    },
+)  # fmt: skip
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PointsLedger(MetricTable):
+    """The points of each customer, in the order of the base.
+
+    Parameters
+    ----------
+    customer_id : ndarray, shape (n,)
+    balance, earned, spent, expired : ndarray of float64, shape (n,)
+        Whole thousandths; earned = spent + expired + balance.
+    expiring : ndarray of float64, shape (n,)
+        What of the balance expires within `soon` if nothing is spent.
+    next_expiry : ndarray of datetime64[us], shape (n,)
+        When points of the balance expire next; NaT without any.
+    next_expiring : ndarray of float64, shape (n,)
+        How many then.
+    uncovered : ndarray of float64, shape (n,)
+        What was spent beyond the balance, where that is capped.
+    tier : ndarray of object, shape (n,)
+        The highest tier reached, None below all.
+    to_next_tier : ndarray of float64, shape (n,)
+        Points missing to the next tier; NaN at the top, or without tiers.
+    breakage : Estimate
+        Expired points of those whose life has ended, over all customers.
+    as_of : datetime64
+    notes : tuple of str
+    """
+
+    _shown_by: ClassVar[str] = "balance"
+    customer_id: npt.NDArray[Any]
+    balance: FloatArray
+    earned: FloatArray
+    spent: FloatArray
+    expired: FloatArray
+    expiring: FloatArray
+    next_expiry: npt.NDArray[np.datetime64]
+    next_expiring: FloatArray
+    uncovered: FloatArray
+    tier: npt.NDArray[np.object_]
+    to_next_tier: FloatArray
+    breakage: Estimate
+    as_of: np.datetime64
+    notes: tuple[str, ...] = ()
+
+    def to_columns(self) -> dict[str, Any]:
+        """Return a row per customer."""
+        return {name: one for name, one in MetricTable.to_columns(self).items() if not name.startswith("breakage")}
+
+    def _definitions(self) -> Mapping[str, Definition]:
+        return DEFINITIONS
+
+    def _table(self) -> dict[str, Any]:
+        columns = self.to_columns()
+        gone = [] if self.uncovered.any() else ["uncovered"]
+        gone += [] if not np.isnat(self.next_expiry).all() else ["expiring", "next_expiry", "next_expiring"]
+        gone += ["tier", "to_next_tier"] if all(one is None for one in self.tier) else []
+        return {name: one for name, one in columns.items() if name not in gone}
+
+    def _lines(self) -> list[str]:
+        names = ("earned", "spent", "expired", "balance")
+        sums = {name: np.rint(getattr(self, name) * 1_000).sum() / 1_000 for name in names}
+        said = ", ".join(f"{name} {value:,.10g}" for name, value in sums.items())
+        return [f"together: {said}", f"breakage {self.breakage!r}", *self.notes]
+
+
+def points_ledger(
+    base: CustomerBase,
+    *,
+    as_of: AsOfGiven,
+    earn: Earn,
+    spend: Selection | Accrual | None = None,
+    expires: Span | None = None,
+    soon: timedelta = _WEEK,
+    tiers: PointsTiers | Mapping[str, float] | None = None,
+    overdrawn: str = "refuse",
+) -> PointsLedger:
+    """Return the points of each customer: balance, what expires when, expired, and tier.
+
+    Parameters
+    ----------
+    base : CustomerBase
+    as_of : date or instant
+    earn : Selection, Accrual, or a list of them
+        Events that give points: their value, or what an `Accrual` says.
+    spend : Selection or Accrual, optional
+        Events that take points: their value, above 0.
+    expires : timedelta, calendar_days or months, optional
+        How long points live: at that distance from the moment they were earned they are gone. For ever without it.
+    soon : timedelta
+        The stretch after as_of that `expiring` looks at.
+    tiers : PointsTiers, or mapping of str to float, optional
+        From how many points on; of all points ever earned, unless `PointsTiers` names a stretch.
+    overdrawn : {"refuse", "cap"}
+        What is done where more is spent than there is: an error that names the event, or only the balance is taken, and
+        the rest is counted in `uncovered`.
+
+    Returns
+    -------
+    PointsLedger
+
+    Notes
+    -----
+    Points of an event are rounded to thousandths, half to even, and added as whole numbers. What is spent comes off the
+    oldest points that have not expired. Points that are earned at the instant at which others are spent can be spent.
+
+    Examples
+    --------
+    >>> from relmark import EventLog, event
+    >>> log = EventLog.from_columns(customer_id=[1, 1, 1], type=["earn", "earn", "spend"],
+    ...     time=["2026-01-05", "2026-03-05", "2026-04-05"], value=[100.0, 50.0, 70.0])
+    >>> told = points_ledger(CustomerBase(events=log), as_of="2027-01-02", earn=event("earn"), spend=event("spend"),
+    ...     expires=days(365))
+    >>> told.balance.tolist(), told.expiring.tolist(), told.next_expiry.astype("M8[D]").tolist()
+    ([80.0], [30.0], [datetime.date(2027, 1, 5)])
+    """
+    base = base_given(base)
+    stretch = Stretch.of(base, as_of, None)
+    if expires is not None:
+        check_span("expires", expires)
+    horizon = stretch.high + length(_given_length("soon", soon))
+    one_of("overdrawn", overdrawn, ("refuse", "cap"))
+    levels = PointsTiers.of(tiers)
+    gains = _read(base, stretch, accruals_of("earn", earn))
+    losses = _read(base, stretch, [] if spend is None else accruals_of("spend", spend))
+    lots = _Lots.of(gains, len(base), expires, base.tz)
+    taken = _Taken.of(lots, losses, base, cap=overdrawn == "cap")
+    expired_by = lots.ended(stretch.high)
+    gone = np.maximum(taken.gone, expired_by)
+    earned = lots.total
+    balance = earned - gone
+    expired = gone - taken.spent
+    first = np.searchsorted(lots.running, lots.before + gone, side="right") - 1
+    has = balance > 0
+    when = np.full(len(base), np.iinfo(np.int64).min)
+    nearest = np.zeros(len(base), dtype=np.int64)
+    if expires is not None and has.any():
+        when[has] = lots.ends[first[has]]
+        last = np.searchsorted(lots.end_keys(), lots.key(np.flatnonzero(has), when[has]), side="right")
+        nearest[has] = lots.running[last] - lots.before[has] - gone[has]
+    tier, missing = _tiers(levels, gains, stretch, len(base), base.tz)
+    notes = []
+    if taken.uncovered.any():
+        notes.append(
+            f"{int(np.count_nonzero(taken.uncovered)):,} customers spent more than they had: "
+            f"{taken.uncovered.sum() / 1_000:,.10g} points were not covered"
+        )
+    return PointsLedger(
+        customer_id=base.customer_id, balance=balance / 1_000, earned=earned / 1_000, spent=taken.spent / 1_000,
+        expired=expired / 1_000, expiring=np.maximum(lots.ended(horizon) - gone, 0) / 1_000,
+        next_expiry=when.view("M8[us]"),
+        next_expiring=nearest / 1_000, uncovered=taken.uncovered / 1_000, tier=tier, to_next_tier=missing,
+        breakage=_breakage(expired, expired_by, expires), as_of=stretch.as_of.given, notes=tuple(notes),
+    )  # fmt: skip
+
+
+@attrs.frozen(eq=False)
+class _Points:
+    """Points of events, by customer and time."""
+
+    customer: IntArray
+    time: IntArray
+    points: IntArray
+    row: IntArray  # in the caller's data
+
+
+def _given_length(name: str, value: Any) -> timedelta:
+    if not isinstance(value, timedelta) or value < timedelta(0):
+        raise InputError(
+            f"{name} is {shown(value)}: a length of time is needed, such as days(7).",
+            argument=name,
+            code="not_duration",
+        )
+    return value
+
+
+def _read(base: CustomerBase, stretch: Stretch, accruals: list[Accrual]) -> _Points:
+    parts: list[tuple[IntArray, IntArray, IntArray, IntArray]] = []
+    for one in accruals:
+        customer, time, found = events_of(base, one.of, None, stretch.high)
+        customer = customer.astype(np.int64)
+        parts.append((customer, time, one.thousandths(base, customer, time, found), rows_of(found)))
+    if not parts:
+        nothing = np.empty(0, dtype=np.int64)
+        return _Points(nothing, nothing, nothing, nothing)
+    customer, time, points, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if float(points.astype(np.float64).sum()) >= _FIT:
+        raise InputError("all points together are beyond 64 bits of thousandths.", argument="earn", code="too_large")
+    order = order_by(customer, time)
+    return _Points(customer[order], time[order], points[order], rows[order])
+
+
+@attrs.frozen(eq=False)
+class _Lots:
+    """What was earned, by customer and time, and until when it lives."""
+
+    customer: IntArray
+    time: IntArray
+    ends: IntArray
+    running: IntArray  # (m + 1,), over all customers
+    before: IntArray  # (n,), of the customers before
+    total: IntArray  # (n,)
+    instants: IntArray
+
+    @classmethod
+    def of(cls, gains: _Points, n: int, expires: Span | None, tz: str) -> _Lots:
+        starts = np.searchsorted(gains.customer, np.arange(n + 1))
+        running = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(gains.points)])
+        ends = _later(gains.time, expires, tz)
+        if isinstance(expires, CalendarSpan) and len(ends):  # 30 and 31 January may change places in February
+            ends = _running_maximum(ends, gains.customer)
+        return cls(
+            gains.customer, gains.time, ends, running, running[starts[:-1]], np.diff(running[starts]),
+            np.unique(np.concatenate([gains.time, ends])),
+        )  # fmt: skip
+
+    def key(self, customer: IntArray, time: IntArray) -> IntArray:
+        """Return one number per customer and instant; between the lots' instants the last before."""
+        return customer * (len(self.instants) + 1) + np.searchsorted(self.instants, time, side="right")
+
+    def end_keys(self) -> IntArray:
+        """Return the keys of the ends of the lots, ascending."""
+        return self.key(self.customer, self.ends)
+
+    def sums(self, keys: IntArray, customer: IntArray, time: IntArray) -> IntArray:
+        """Return the points of a customer's lots whose key is not after an instant."""
+        place = np.searchsorted(keys, self.key(customer, time), side="right")
+        return np.maximum(self.running[place] - self.before[customer], 0)
+
+    def earned(self, customer: IntArray, time: IntArray) -> IntArray:
+        """Return what customers had earned by instants, these included."""
+        return self.sums(self.key(self.customer, self.time), customer, time)
+
+    def ended(self, time: int) -> IntArray:
+        """Return how many points of each customer have ended their life by an instant, spent or not."""
+        everybody = np.arange(len(self.total))
+        return self.sums(self.end_keys(), everybody, np.full(len(everybody), time))
+
+
+@attrs.frozen(eq=False)
+class _Taken:
+    """What was spent by each customer, and how many of their points are gone after the last of it."""
+
+    spent: IntArray
+    gone: IntArray
+    uncovered: IntArray
+
+    @classmethod
+    def of(cls, lots: _Lots, losses: _Points, base: CustomerBase, *, cap: bool) -> _Taken:
+        n = len(lots.total)
+        spent = np.zeros(n, dtype=np.int64)
+        if not len(losses.customer):
+            return cls(spent, spent.copy(), spent.copy())
+        who, a = losses.customer, losses.points
+        starts = np.flatnonzero(np.append(True, who[1:] != who[:-1]))
+        people = who[starts]
+        total = np.cumsum(a)
+        before = np.concatenate([np.zeros(1, dtype=np.int64), total[:-1]])
+        size = np.diff(np.append(starts, len(who)))
+        run = total - np.repeat(before[starts], size)
+        had = lots.earned(who, losses.time)
+        dead = lots.sums(lots.end_keys(), who, losses.time)
+        gone = run + _running_maximum(dead - (run - a), who)
+        last = starts + size - 1
+        uncovered, c = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        spent[people], c[people] = run[last], gone[last]
+        over = gone > had
+        if over.any():
+            if not cap:
+                _refuse(losses, had, gone, over, base)
+            for person in np.unique(who[over]).tolist():
+                left = lacking = taken = 0
+                begin = int(np.searchsorted(who, person))
+                for event in range(begin, begin + int(size[np.searchsorted(people, person)])):
+                    left = max(left, int(dead[event]))
+                    covered = min(int(a[event]), int(had[event]) - left)
+                    left, taken, lacking = left + covered, taken + covered, lacking + int(a[event]) - covered
+                spent[person], c[person], uncovered[person] = taken, left, lacking
+        return cls(spent, c, uncovered)
+
+
+def _refuse(losses: _Points, had: IntArray, gone: IntArray, over: npt.NDArray[np.bool_], base: CustomerBase) -> None:
+    """Raise about the first event in time that spends more than there is."""
+    rows = np.flatnonzero(over)
+    row = int(rows[np.lexsort((losses.row[rows], losses.time[rows]))[0]])
+    has = (int(had[row]) - int(gone[row]) + int(losses.points[row])) / 1_000
+    raise InputError(
+        f"customer {shown(base.customer_id[losses.customer[row]])} spends {losses.points[row] / 1_000:,.10g} points at "
+        f"{instant_text(int(losses.time[row]))} and has {has:,.10g} (row {int(losses.row[row])} of the events; "
+        f"{len(rows):,} such): mend the events, or give overdrawn='cap' to take what there is.",
+        argument="spend",
+        code="wrong_value",
+        row=int(losses.row[row]),
+    )
+
+
+def _later(time: IntArray, span: Span | None, tz: str) -> IntArray:
+    """Return when the life of what was earned ends."""
+    if span is None:
+        return np.full(len(time), np.iinfo(np.int64).max)
+    if not isinstance(span, CalendarSpan):
+        return time + length(span)
+    wall = to_local(time, tz)
+    day = np.floor_divide(wall, DAY)
+    back = CalendarSpan(-span.months, -span.days)
+    ends: IntArray = first_instants(days_before(day, back) * DAY + (wall - day * DAY), tz)
+    return ends
+
+
+def _running_maximum(value: IntArray, group: IntArray) -> IntArray:
+    """Return the largest value so far within each group of neighboring rows, by doubling."""
+    out, step, m = value.copy(), 1, len(value)
+    while step < m:
+        same = group[step:] == group[:-step]
+        if not same.any():
+            break
+        out[step:] = np.where(same, np.maximum(out[step:], out[:-step]), out[step:])
+        step *= 2
+    return out
+
+
+def _tiers(
+    levels: PointsTiers | None, gains: _Points, stretch: Stretch, n: int, tz: str
+) -> tuple[npt.NDArray[np.object_], FloatArray]:
+    if levels is None:
+        return np.full(n, None, dtype=object), np.full(n, np.nan)
+    low = np.iinfo(np.int64).min
+    if levels.within is not None:
+        low = int(stretch.as_of.before(levels.within))
+    elif levels.period is not None:
+        calendar = Calendar(levels.period, tz)
+        low = int(calendar.begins(calendar.number(np.array([stretch.high])))[0]) - 1
+    running = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.where(gains.time > low, gains.points, 0))])
+    starts = np.searchsorted(gains.customer, np.arange(n + 1))
+    return levels.reached(np.diff(running[starts]))
+
+
+def _breakage(expired: IntArray, ended: IntArray, expires: Span | None) -> Estimate:
+    """Return which share of the points whose life has ended was never spent."""
+    if expires is None:
+        return Estimate(float("nan"), None, "points do not expire")
+    a, b = expired / 1_000, ended / 1_000
+    return ratio_estimates(
+        a.sum(), b.sum(), ((a * a).sum(), (a * b).sum(), (b * b).sum()), np.count_nonzero(b),
+        "points whose life has ended",
+    )[0]  # fmt: skip

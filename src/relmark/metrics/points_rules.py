@@ -1,0 +1,249 @@
+"""What points are given for: by event, by value, and by rule; and the tiers that points of a period reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+import numpy as np
+
+from relmark.core.as_of import AsOf
+from relmark.core.base import CustomerBase
+from relmark.core.checks import BoolArray, FloatArray, IntArray, number, one_of, shown, text
+from relmark.core.errors import InputError
+from relmark.core.spans import Span, check_span
+from relmark.core.table import CustomerTable
+from relmark.expressions import nodes
+from relmark.expressions.evaluate import base_scope
+from relmark.expressions.event_rows import EventRows
+from relmark.expressions.kinds import check_on_data
+from relmark.expressions.needs import Needs, needs_of, needs_of_events, properties_of
+from relmark.expressions.operators import Expression
+from relmark.expressions.periods import PERIODS
+from relmark.expressions.selection import Selection, nodes_of
+from relmark.expressions.walk import check_depth
+
+__all__ = ["Accrual", "Earn", "PointsTiers"]
+
+_LARGEST = 1e12
+
+
+@attrs.frozen(kw_only=True)
+class Accrual:
+    """Points for events: so many each, by their value, and more of them where a rule is true.
+
+    Parameters
+    ----------
+    of : Selection
+        The events, such as ``event("purchase", where=prop("value") > 0)``.
+    points : float or Expression, optional
+        So many an event, or by its properties, such as ``prop("value") * 0.05``; the event's own value without it.
+    bonus : sequence of (rule, factor)
+        What multiplies the points where a rule is true, one after the other: a rule of the event's properties, or of
+        the customer's fields as of the moment of the event, such as ``(field("birthday").anniversary(days(1)), 2)``.
+
+    Examples
+    --------
+    >>> from relmark import event, prop
+    >>> Accrual(of=event("purchase"), points=prop("quantity") * 5).needs().events
+    {'purchase': ('quantity',)}
+    """
+
+    of: Selection
+    points: float | Expression | None = None
+    bonus: Sequence[tuple[Expression, float]] = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Check what was given."""
+        if not isinstance(self.of, Selection):
+            raise InputError(
+                f"of is {shown(self.of)}: events are needed, such as event('purchase').",
+                argument="of",
+                code="wrong_type",
+            )
+        if isinstance(self.points, Expression):
+            check_depth(self.points)
+        elif self.points is not None:
+            number("points", self.points, low=0.0, high=_LARGEST)
+        if isinstance(self.bonus, (str, Mapping)) or not isinstance(self.bonus, Sequence):
+            raise _bad_bonus(self.bonus)
+        for one in self.bonus:
+            pair: tuple[Any, ...] = one
+            if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], Expression):
+                raise _bad_bonus(one)
+            rule, factor = one
+            number("the factor of a bonus", factor, low=0.0, high=1e6)
+            check_depth(rule)
+            if any(isinstance(node, (nodes.Ids, nodes.Sample)) for node in nodes_of(rule)) or (
+                needs_of(rule).fields if _is_of_events(rule) else needs_of(rule).events
+            ):
+                raise InputError(
+                    f"bonus has {rule!r}: a rule of the event's own properties alone, or of the customer's fields "
+                    "alone, is needed.",
+                    argument="bonus",
+                    code="not_supported",
+                )
+
+    def needs(self) -> Needs:
+        """Return which events, properties and fields the points look at; of all of life, for balances add up."""
+        asked = properties_of(self.points) if isinstance(self.points, Expression) else ()
+        total = needs_of_events(self.of, None, asked)
+        for rule, _ in self.bonus:
+            of_rule = needs_of_events(self.of, None, properties_of(rule)) if _is_of_events(rule) else needs_of(rule)
+            total = total + of_rule
+        return total
+
+    def thousandths(self, base: CustomerBase, customer: IntArray, time: IntArray, found: EventRows) -> IntArray:
+        """Return the points of each event in whole thousandths, rounded half to even."""
+        words = f"points of {self.of!r}"
+        value: FloatArray
+        if isinstance(self.points, (int, float)):
+            value = np.full(len(found), float(self.points))
+        elif self.points is None:
+            value = found.column("value").numbers()
+        else:
+            value = _numbers_of(found, self.points)
+        _refuse(words, np.isnan(value), value, found, "a number of points is needed of each event")
+        beyond = (value < 0) | (value > _LARGEST)
+        _refuse(words, beyond, value, found, f"0 to {_LARGEST:g} are needed; what is taken away is spent, spend=")
+        for rule, factor in self.bonus:
+            value = np.where(_truth(rule, base, customer, time, found), value * factor, value)
+        return np.rint(value * 1_000).astype(np.int64)
+
+
+Earn: TypeAlias = Selection | Accrual | Sequence[Selection | Accrual]
+
+
+@attrs.frozen
+class PointsTiers:
+    """Tiers by the points earned in a stretch of time: the highest whose bound they reach.
+
+    Parameters
+    ----------
+    bounds : mapping of str to float
+        From how many points on.
+    within : timedelta, calendar_days or months, optional
+        Points earned in (as_of - within, as_of].
+    period : {"day", "week", "month", "quarter", "year"}, optional
+        Points earned in the calendar period that as_of lies in; all points ever without either.
+    """
+
+    bounds: Mapping[str, float]
+    within: Span | None = None
+    period: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check what was given."""
+        bounds: Any = self.bounds
+        if not isinstance(bounds, Mapping) or not bounds:
+            raise InputError(
+                f"tiers is {shown(self.bounds)}: a mapping of names to points is needed, such as {{'gold': 5000}}.",
+                argument="tiers",
+                code="wrong_type",
+            )
+        for name, bound in self.bounds.items():
+            number(f"tiers[{text('tiers', name)!r}]", bound, low=0.0, high=_LARGEST)
+        if self.within is not None:
+            check_span("within", self.within)
+        if self.period is not None:
+            one_of("period", self.period, PERIODS)
+        if self.within is not None and self.period is not None:
+            raise InputError(
+                "within= and period= are two stretches: give one.", argument="period", code="conflicting_arguments"
+            )
+
+    @staticmethod
+    def of(given: PointsTiers | Mapping[str, float] | None) -> PointsTiers | None:
+        """Return the tiers of what a caller gave."""
+        return given if given is None or isinstance(given, PointsTiers) else PointsTiers(given)
+
+    def reached(self, thousandths: IntArray) -> tuple[np.ndarray[Any, np.dtype[np.object_]], FloatArray]:
+        """Return the tier of each sum, None below all, and how many points are missing to the next; NaN at the top."""
+        names = sorted(self.bounds, key=lambda name: (self.bounds[name], name))
+        steps = np.rint(np.array([float(self.bounds[name]) for name in names]) * 1_000).astype(np.int64)
+        place = np.searchsorted(steps, thousandths, side="right")
+        labels = np.array([None, *names], dtype=object)
+        following = np.append(steps, 0)[place] - thousandths
+        return labels[place], np.where(place < len(names), following / 1_000, np.nan)
+
+
+def accruals_of(name: str, given: Any) -> list[Accrual]:
+    """Return the accruals of what a caller gave, or raise."""
+    listed = list(given) if isinstance(given, (list, tuple)) else [given]
+    if not listed:
+        raise InputError(f"{name} is empty: give events, such as event('earn').", argument=name, code="empty")
+    for one in listed:
+        if not isinstance(one, (Selection, Accrual)):
+            raise InputError(
+                f"{name} is {shown(one)}: events are needed, such as event('earn'), or Accrual(of=event('purchase'), "
+                "points=1).",
+                argument=name,
+                code="wrong_type",
+            )
+    return [one if isinstance(one, Accrual) else Accrual(of=one) for one in listed]
+
+
+def rows_of(found: EventRows) -> IntArray:
+    """Return the row of each event in the data that the log was made of."""
+    rows = np.concatenate([scope.part.row[scope.rows] for scope in found.scopes] or [np.empty(0, dtype=np.int64)])
+    return (rows if found.order is None else rows[found.order]).astype(np.int64)
+
+
+def _refuse(words: str, bad: BoolArray, value: FloatArray, found: EventRows, allowed: str) -> None:
+    """Raise about the first row of the data that is bad."""
+    if not bad.any():
+        return
+    rows = np.where(bad, rows_of(found), np.iinfo(np.int64).max)
+    place = int(np.argmin(rows))
+    raise InputError(
+        f"{words}: {shown(float(value[place]))} in row {int(rows[place])} ({int(np.count_nonzero(bad)):,} such): "
+        f"{allowed}.",
+        argument="points",
+        code="missing_value" if np.isnan(value[place]) else "wrong_value",
+        row=int(rows[place]),
+    )
+
+
+def _bad_bonus(value: Any) -> InputError:
+    return InputError(
+        f"bonus has {shown(value)}: pairs of a rule and a factor are needed, such as (field('vip') == True, 2).",
+        argument="bonus",
+        code="wrong_type",
+    )
+
+
+def _is_of_events(rule: Expression) -> bool:
+    return any(isinstance(node, (nodes.Prop, nodes.Clock)) for node in nodes_of(rule))
+
+
+def _numbers_of(found: EventRows, points: Expression) -> FloatArray:
+    parts = [scope.column(points) for scope in found.scopes]
+    for part in parts:
+        if part.kind not in {"number", "boolean", "empty"}:
+            raise InputError(
+                f"points is {points!r}, of kind {part.kind!r}: numbers are needed.",
+                argument="points",
+                code="wrong_type",
+            )
+    value = np.concatenate([part.numbers() for part in parts] or [np.empty(0)])
+    return value if found.order is None else value[found.order]
+
+
+def _truth(
+    rule: Expression, base: CustomerBase, customer: IntArray, time: IntArray, found: EventRows
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return of which events a rule is true: of their properties, or of their customers at that moment."""
+    if not len(found):
+        return np.zeros(0, dtype=np.bool_)
+    if _is_of_events(rule):
+        return np.asarray(found.truth(rule).true)
+    check_on_data(rule, base, rule=True, segments=())
+    copies = CustomerBase(  # a row per event, so that each is judged at its own moment
+        customers=CustomerTable(
+            np.arange(len(customer)), {name: base.column(name).take(customer) for name in base.fields}
+        ),
+        tz=base.tz, zone=base.zone,
+    )  # fmt: skip
+    at = AsOf(time, np.zeros(len(time), dtype=np.bool_), base.tz)
+    return np.asarray(base_scope(copies, at).truth(rule).true)
