@@ -31,18 +31,24 @@ def postgres() -> Iterator[tuple[str, Callable[[str], str]]]:
         if user:
             shutil.chown(home, "nobody")
 
-        def run(program: str, *arguments: str, quiet: bool = False) -> str:
+        def run(program: str, *arguments: str, quiet: bool = False, text: str | None = None) -> str:
             pipe = subprocess.DEVNULL if quiet else subprocess.PIPE
             call = [*user, str(where / program), *arguments]
-            return subprocess.run(call, check=True, cwd=home, stdout=pipe, stderr=pipe, text=True).stdout
+            return subprocess.run(call, check=True, cwd=home, stdout=pipe, stderr=pipe, text=True, input=text).stdout
 
         run("initdb", "-D", f"{home}/data", "-A", "trust", "-U", "me")
         options = f"-c listen_addresses='' -c unix_socket_directories={home} -c timezone=UTC"
         # A server that keeps our pipe open would keep us waiting.
         run("pg_ctl", "-D", f"{home}/data", "-o", options, "-w", "-l", f"{home}/log", "start", quiet=True)
         known = ["-h", str(home), "-U", "me", "-d", "postgres", "-At", "-v", "ON_ERROR_STOP=1"]
+
+        def execute(statement: str) -> str:
+            if len(statement) < 100_000:
+                return run("psql", *known, "-c", statement)
+            return run("psql", *known, "-q", "-f", "-", text=statement)  # longer than an argument may be
+
         try:
-            yield f"host={home} user=me dbname=postgres", lambda statement: run("psql", *known, "-c", statement)
+            yield f"host={home} user=me dbname=postgres", execute
         finally:
             run("pg_ctl", "-D", f"{home}/data", "-m", "immediate", "stop", quiet=True)
 

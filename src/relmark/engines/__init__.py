@@ -16,6 +16,7 @@ from relmark.engines.applying import apply
 from relmark.engines.compile import evaluate, where
 from relmark.engines.portable import unsupported
 from relmark.engines.previews import SegmentPreview, preview
+from relmark.engines.sql import to_sql
 from relmark.engines.worker import Worker, worker
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "apply",
     "evaluate",
     "preview",
+    "to_sql",
     "unsupported",
     "where",
     "worker",

@@ -16,7 +16,7 @@ from relmark.core.errors import InputError
 from relmark.core.time import Instant
 from relmark.engines.answers import arrow
 from relmark.engines.compile import where
-from relmark.engines.tables import Table, event_names, match_ids, narwhals_module
+from relmark.engines.tables import Table, distinct, event_names, match_ids, narwhals_module
 from relmark.engines.worker import Worker, worker
 from relmark.expressions.needs import Needs
 
@@ -169,10 +169,10 @@ class _Read:
         nw, who = self.nw, self.names["customer_id"]
         if self.needs is None:
             return people
-        ids = seen.select(who).filter(~nw.col(who).is_null()).unique()
+        ids = seen.select(who).filter(~nw.col(who).is_null())
         if people is None:
-            return ids
-        return nw.concat([ids, people.select(who)]).unique().join(people, on=who, how="left")
+            return distinct(nw, ids, who)
+        return distinct(nw, nw.concat([ids, people.select(who)]), who).join(people, on=who, how="left")
 
     def known(self) -> Any:
         """Return the customers' frame with what the definition asks for, None without one."""

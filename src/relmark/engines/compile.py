@@ -148,7 +148,7 @@ class Plan:
             self.roots = score_roots(definition)
         else:
             self.roots = {"$": definition if isinstance(definition, Expression) else definition.rule}
-        self.whole = {path: node for root, rule in self._rules().items() for path, node in walk(rule, root)}
+        self.whole = {path: node for root, rule in self.rules().items() for path, node in walk(rule, root)}
         self._refuse_unsupported()
 
     def _refuse_unsupported(self) -> None:
@@ -171,8 +171,11 @@ class Plan:
                 "precomputed={path: column}.",
             )
 
-    def compiled(self, events: object, customers: object) -> tuple[Any, dict[str, Any]]:
-        """Return the frame of everybody with their figures, and what is said of each: truths, or columns of a score."""
+    def compiled(self, events: object, customers: object, *, look: bool = True) -> tuple[Any, dict[str, Any]]:
+        """Return the frame of everybody with their figures, and what is said of each: truths, or columns of a score.
+
+        The rows of customers are looked at once, unless `look` is false.
+        """
         nw, names = self.nw, self.names
         happened = Table(nw, "events", events, self.columns)
         people = None if customers is None else Table(nw, "customers", customers, self.columns)
@@ -180,10 +183,10 @@ class Plan:
         if people is not None:
             people.rename_id(names["customer_id"])
         _match_ids(happened, people, names["customer_id"], self.whole)
-        for path, expression in self._rules().items():
+        for path, expression in self.rules().items():
             _check(path, expression, self.whole, happened, people, self.segments)
         if people is None and not isinstance(self.definition, LeadScore):
-            for expression in self._rules().values():
+            for expression in self.rules().values():
                 _refuse_the_silent(expression, self.segments, self.precomputed, self.moment)
         zone = Zone(self.tz)
         inner = Visitor(nw, self.moment, zone, happened.column, customer_id=names["customer_id"])
@@ -197,7 +200,9 @@ class Plan:
         )  # fmt: skip
         made = self._said(outer, inner, facts)
         asked = () if people is None else _asked(self.whole, people)
-        frame = everybody(nw, happened, people, names["customer_id"], _fields(self.whole), asked)
+        if people is not None and look:
+            people.check_rows(names["customer_id"], _fields(self.whole))
+        frame = everybody(nw, happened, people, names["customer_id"], asked)
         if facts.groups:
             times = happened.in_utc([names["time"], *_asked(self.whole, happened)])
             frame = frame.join(
@@ -205,7 +210,7 @@ class Plan:
             )
         return frame, made
 
-    def _rules(self) -> dict[str, Expression]:
+    def rules(self) -> dict[str, Expression]:
         """Return every rule with its path."""
         named = {self.paths.get(name, f"{name}: $"): rule for name, rule in self.segments.items()}
         return self.roots | named if not self.paths else named

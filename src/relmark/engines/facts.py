@@ -50,7 +50,8 @@ class Facts:
         self.time, self.type = nw.col(time), type
         self.test, self.prop = test, prop
         self.plain_sql = False  # whether the plan becomes text for servers that are not known here
-        self.rows: list[tuple[str, Any]] = []  # columns of events, in the order in which they build on each other
+        # Columns of events: which count, what is read of those, and what builds on that.
+        self.rows: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] = ({}, {}, {})
         self.windows: list[tuple[str, Callable[[str], Any]]] = []  # columns that look at a customer's other events
         self.later: list[tuple[str, Any]] = []  # columns that build on those
         self.groups: dict[str, Any] = {}  # figures of customers
@@ -77,7 +78,7 @@ class Facts:
                 mask = nw.col(self.type).is_in(list(events.types)) & mask
             if events.where is not None:
                 mask = mask & self.test(events.where)
-            self.rows.append((name, nw.when(mask).then(nw.lit(1)).otherwise(nw.lit(0))))
+            self.rows[0][name] = nw.when(mask).then(nw.lit(1)).otherwise(nw.lit(0))
         return self.nw.col(name) == 1, name
 
     def _inside(self, window: Window) -> Any:
@@ -126,7 +127,7 @@ class Facts:
         mask, chosen = self.chosen(events, window)
         name, new = self._named("points", (chosen, key))
         if new:
-            self.rows.append((name, self.nw.when(mask).then(worth).otherwise(self.nw.lit(0.0))))
+            self.rows[1][name] = self.nw.when(mask).then(worth).otherwise(self.nw.lit(0.0))
         return self._grouped(name, "sum").cast(self.nw.Float64).fill_null(0.0)
 
     def time_of(self, events: Selection, window: Window, how: str) -> Any:
@@ -134,7 +135,7 @@ class Facts:
         mask, chosen = self.chosen(events, window)
         name, new = self._named("time", chosen)
         if new:
-            self.rows.append((name, self.nw.when(mask).then(self.time)))
+            self.rows[1][name] = self.nw.when(mask).then(self.time)
         return self._grouped(name, how)
 
     def figure(self, node: nodes.Aggregate) -> Any:
@@ -149,7 +150,7 @@ class Facts:
             value = nw.when(~value.is_null()).then(nw.when(value).then(nw.lit(1)).otherwise(nw.lit(0)))
         name, new = self._named("value", (chosen, node.of))
         if new:
-            self.rows.append((name, nw.when(mask).then(value)))
+            self.rows[1][name] = nw.when(mask).then(value)
         match node.op:
             case "sum":
                 return self._grouped(name, "sum").cast(nw.Float64).fill_null(0.0)
@@ -174,7 +175,7 @@ class Facts:
         # Engines count null as one value, which is taken off again.
         flag, new = self._named("null", name)
         if new:
-            self.rows.append((flag, nw.when(nw.col(name).is_null()).then(nw.lit(1)).otherwise(nw.lit(0))))
+            self.rows[2][flag] = nw.when(nw.col(name).is_null()).then(nw.lit(1)).otherwise(nw.lit(0))
         different = self._grouped(name, "n_unique") - self._grouped(flag, "max")
         return different.cast(nw.Float64).fill_null(0.0)
 
@@ -183,7 +184,7 @@ class Facts:
         mask, chosen = self.chosen(events, window)
         name, new = self._named("day", chosen)
         if new:
-            self.rows.append((name, self.nw.when(mask).then(self.time if self.days else self.time.dt.date())))
+            self.rows[1][name] = self.nw.when(mask).then(self.time if self.days else self.time.dt.date())
         return self._distinct(name)
 
     def _at_edge(self, name: str, how: str) -> Any:
@@ -191,7 +192,7 @@ class Facts:
         nw = self.nw
         known, new = self._named("known", name)
         if new:
-            self.rows.append((known, nw.when(~nw.col(name).is_null()).then(self.time)))
+            self.rows[2][known] = nw.when(~nw.col(name).is_null()).then(self.time)
         edge, new = self._named(f"edge_{how}", name)
         if new:
             self.windows.append((edge, lambda by: getattr(nw.col(known), how)().over(by)))
@@ -201,7 +202,8 @@ class Facts:
     def table(self, events: Any, customer_id: str, needs: Needs) -> Any:
         """Return the lazy frame of figures, one row per customer who has an event that counts."""
         frame = events.filter(self.needed(needs, self.time))
-        edges = [(name, build(customer_id)) for name, build in self.windows]
-        for name, expression in (*self.rows, *edges, *self.later):
-            frame = frame.with_columns(expression.alias(name))
+        edges = {name: build(customer_id) for name, build in self.windows}
+        for columns in (*self.rows, edges, dict(self.later)):  # side by side: a plan as deep as it has to be
+            if columns:
+                frame = frame.with_columns(*[expression.alias(name) for name, expression in columns.items()])
         return frame.group_by(customer_id).agg(*[group.alias(name) for name, group in self.groups.items()])

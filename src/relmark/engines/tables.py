@@ -8,7 +8,7 @@ from typing import Any
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.names import did_you_mean
 
-__all__ = ["NAMES", "Table", "event_names", "everybody", "match_ids", "narwhals_module"]
+__all__ = ["NAMES", "Table", "distinct", "event_names", "everybody", "match_ids", "narwhals_module"]
 
 NAMES = ("customer_id", "time", "type", "value")
 _OF_EVENTS = {"time", "type", "value"}
@@ -32,19 +32,21 @@ def narwhals_module() -> Any:
     return narwhals
 
 
-def everybody(
-    nw: Any, happened: Table, people: Table | None, customer_id: str, fields: Iterable[str], instants: Iterable[str]
-) -> Any:
+def distinct(nw: Any, frame: Any, name: str) -> Any:
+    """Return each value of a column once: as groups, which engines find faster than rows without their like."""
+    return frame.group_by(name).agg(nw.len().alias("__rows")).select(name)
+
+
+def everybody(nw: Any, happened: Table, people: Table | None, customer_id: str, instants: Iterable[str]) -> Any:
     """Return one row per customer, with fields: those of customers, and those whom only the events have.
 
-    The rows of customers are checked, with those of `fields`; the columns `instants` become UTC times.
+    The columns `instants` of customers become UTC times.
     """
-    seen = happened.frame.select(customer_id).filter(~nw.col(customer_id).is_null()).unique()
+    ids = happened.frame.select(customer_id).filter(~nw.col(customer_id).is_null())
     if people is None:
-        return seen
-    people.check_rows(customer_id, fields)
+        return distinct(nw, ids, customer_id)
     known = people.in_utc(instants)
-    listed = nw.concat([seen, known.select(customer_id)]).unique()
+    listed = distinct(nw, nw.concat([ids, known.select(customer_id)]), customer_id)
     return listed.join(known, on=customer_id, how="left")
 
 
