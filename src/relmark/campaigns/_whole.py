@@ -15,9 +15,9 @@ from relmark.core.checks import BoolArray, FloatArray, IntArray
 
 __all__ = ["broken", "decide", "feasible_part", "solve_whole"]
 
-_FREE = 240
-_MOST_FREE = 4_000
-_NODES = 2_000
+_FREE = 40
+_MOST_FREE = 2_000
+_NODES = 100
 
 
 def broken(limits: Limits, chosen: BoolArray) -> FloatArray:
@@ -31,14 +31,17 @@ def broken(limits: Limits, chosen: BoolArray) -> FloatArray:
 def decide(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray | None:
     """Return an allocation that keeps every limit, near the choices at some prices; None where none was found."""
     chosen = _tied(problem, chosen, margin, unit)
-    free = min(_FREE + 20 * len(problem.limits), problem.n)
+    free = min(_FREE + 4 * len(problem.limits), problem.n)
     found: BoolArray | None = None
+    worth = abs(float(problem.values[chosen].sum()))
     while True:
         rows = np.sort(np.argsort(margin, kind="stable")[:free])
         rest = chosen.copy()
         rest[:, rows] = False
         part = problem.take(rows, problem.limits.bound - problem.limits.loads(rest))
-        small, _ = solve_whole(part)
+        kept = float(problem.values[:, rows][chosen[:, rows]].sum())
+        slack = min(1e-7 * worth / abs(kept), 0.01) if kept else 0.0
+        small, _ = solve_whole(part, slack)
         if small is not None:
             whole = rest
             whole[:, rows] = small
@@ -51,8 +54,11 @@ def decide(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float)
     return found if found is not None else _without_the_least(problem, chosen)
 
 
-def solve_whole(problem: Problem) -> tuple[BoolArray | None, float]:
-    """Return the best allocation of a small problem and a bound on it, or None where there is none, or none was found."""
+def solve_whole(problem: Problem, slack: float = 0.0) -> tuple[BoolArray | None, float]:
+    """Return the best allocation of a small problem, None where none was found, and a bound on it.
+
+    `slack` is how much less than the best is good enough, where the problem is a part of a larger one.
+    """
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array
 
@@ -79,7 +85,7 @@ def solve_whole(problem: Problem) -> tuple[BoolArray | None, float]:
             rules.append(LinearConstraint(weight / scale[:, None], -np.inf, limits.bound / scale - spare))
         found = milp(
             -value * (1e3 / unit), integrality=np.ones(len(row)), bounds=Bounds(0, 1), constraints=rules,
-            options={"mip_rel_gap": 0, "node_limit": _NODES},
+            options={"mip_rel_gap": slack, "node_limit": _NODES, "presolve": False},
         )  # fmt: skip
         if attempt == 0 and found.mip_dual_bound is not None:
             bound = -float(found.mip_dual_bound) * (unit / 1e3)
@@ -125,7 +131,7 @@ def _tied(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float) 
     integer program, and who of it is the order of the customers.
     """
     tied = np.flatnonzero(margin <= 1e-9 * unit)
-    if len(tied) <= _FREE or problem.most > 1:
+    if len(tied) <= _FREE + 4 * len(problem.limits) or problem.most > 1:
         return chosen
     values = problem.values[:, tied]
     limits = problem.limits
@@ -174,7 +180,7 @@ def _shares(groups: Problem, sizes: IntArray) -> IntArray | None:
         -value / unit, integrality=np.ones(len(row)), bounds=Bounds(0, sizes[row]),
         constraints=[LinearConstraint(each, -np.inf, sizes),
                      LinearConstraint(weight / scale[:, None], -np.inf, limits.bound / scale)],
-        options={"mip_rel_gap": 1e-6, "node_limit": _NODES},
+        options={"mip_rel_gap": 1e-6, "node_limit": _NODES, "presolve": False},
     )  # fmt: skip
     if found.x is None:
         return None

@@ -204,12 +204,6 @@ def _read_values(
     ids = None if customer_id is None else id_array("customer_id", customer_id)
     if ids is not None:
         checks.same_length("customer_id", ids, len(table))
-        if len(np.unique(ids)) < len(ids):
-            raise InputError(
-                "customer_id has a customer twice: one row per customer is needed.",
-                argument="customer_id",
-                code="duplicate",
-            )
     return table, names, ids
 
 
@@ -230,7 +224,15 @@ def _order(ids: npt.NDArray[Any] | None, n: int) -> npt.NDArray[np.int64]:
     """Return the order of the customers in which ties are decided: that of a hash of their ids."""
     if ids is None:
         return np.arange(n)
-    return np.lexsort((ids, hash_buckets(ids, "sample:allocate")))
+    order = np.lexsort((ids, hash_buckets(ids, "sample:allocate")))
+    twice = ids[order[1:]] == ids[order[:-1]]
+    if twice.any():
+        raise InputError(
+            f"customer_id has {shown(ids[order[int(np.argmax(twice))]])} twice: one row per customer is needed.",
+            argument="customer_id",
+            code="duplicate",
+        )
+    return order
 
 
 def _read_table(name: str, given: Any, names: tuple[str, ...], n: int, *, flags: bool = False) -> FloatArray:
