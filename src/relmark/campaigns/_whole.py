@@ -127,10 +127,10 @@ def _without_the_least(problem: Problem, chosen: BoolArray) -> BoolArray | None:
 def _tied(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray:
     """Return the choices with those of many tied customers shared out within the limits.
 
-    Customers whose values, and so whose ties, are alike are one group; how many of a group get which offer is a small
+    Customers near a tie whose values and weights are alike are one group; how many of a group get which offer is a small
     integer program, and who of it is the order of the customers.
     """
-    tied = np.flatnonzero(margin <= 1e-9 * unit)
+    tied = np.flatnonzero(margin <= 1e-3 * unit)
     if len(tied) <= _FREE + 4 * len(problem.limits) or problem.most > 1:
         return chosen
     values = problem.values[:, tied]
@@ -140,7 +140,7 @@ def _tied(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float) 
     weighed = [weights[tied] for weights in limits.dense.values()]
     keys = np.ascontiguousarray(np.concatenate([values, np.array(weighed).reshape(len(weighed), len(tied))]).T)
     alike, group = np.unique(keys, axis=0, return_inverse=True)
-    if len(alike) > 2_000:
+    if len(alike) > 2_000 or 2 * len(alike) > len(tied):
         return chosen
     sizes = np.bincount(group, minlength=len(alike))
     first = np.zeros(len(alike), dtype=np.int64)
