@@ -1,6 +1,7 @@
 """Who of 1 million customers is written to by 20 campaigns under 5 caps, one person alone, and offers under budgets.
 
-Run ``python benchmarks/campaigns.py`` from the project's root, with ``--highs`` for the rival too. 10 million events and 5 million messages lie in the log.
+Run ``python benchmarks/campaigns.py`` from the project's root, with ``--highs`` for the rival too. 10 million events and
+5 million messages lie in the log.
 The rival of `allocate` is the linear program of the same limits by HiGHS, for 20,000 customers: at a million it does
 not come to an end in any useful time.
 """
@@ -47,14 +48,14 @@ def campaigns():
               step_control=0.05, steps=[Step("hello"), Step("code", after=days(3), when=~event("visit").exists(
                   within=days(2))), Step("last", after=days(7))]),
     ]  # fmt: skip
-    for k in range(17):
-        found.append(
-            Campaign(
-                f"news {k}", who=(field("value") >= 20 * k) & (BOUGHT.count(within=days(30 + 10 * k)) >= 1),
-                channels=["email", "push"][: 1 + k % 2], category="promo", again=days(7 + k), control=0.05,
-                limit=50_000 if k == 3 else None, best_by=field("value") if k == 3 else None,
-            )
-        )  # fmt: skip
+    found += [
+        Campaign(
+            f"news {k}", who=(field("value") >= 20 * k) & (BOUGHT.count(within=days(30 + 10 * k)) >= 1),
+            channels=["email", "push"][: 1 + k % 2], category="promo", again=days(7 + k), control=0.05,
+            limit=50_000 if k == 3 else None, best_by=field("value") if k == 3 else None,
+        )
+        for k in range(17)
+    ]  # fmt: skip
     return found
 
 

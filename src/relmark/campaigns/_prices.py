@@ -15,7 +15,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from relmark.campaigns._limits import Chosen, Problem, choose
+from relmark.campaigns._limits import Allotment, Chosen, choose
 from relmark.core.checks import FloatArray
 
 __all__ = ["Priced", "dual_bound", "find_prices"]
@@ -37,14 +37,14 @@ class Priced:
     chosen: Chosen
 
 
-def dual_bound(problem: Problem, price: FloatArray, chosen: Chosen) -> float:
+def dual_bound(problem: Allotment, price: FloatArray, chosen: Chosen) -> float:
     """Return D(u), raised by more than its rounding errors, so that it is above every allocation."""
     paid = price * problem.limits.bound
     size = abs(chosen.size) + float(np.abs(paid).sum())
     return float(chosen.total + paid.sum() + size * 64 * np.finfo(np.float64).eps)
 
 
-def find_prices(problem: Problem, unit: float) -> Priced:
+def find_prices(problem: Allotment, unit: float) -> Priced:
     """Return prices near the best ones; `unit` is the scale of the values."""
     limits = problem.limits
     start = np.zeros(len(limits))
@@ -67,7 +67,7 @@ def find_prices(problem: Problem, unit: float) -> Priced:
     return best
 
 
-def _nearer(problem: Problem, best: Priced, unit: float, size: int, tolerance: float) -> Priced:
+def _nearer(problem: Allotment, best: Priced, unit: float, size: int, tolerance: float) -> Priced:
     """Return better prices, found with the customers whose choice is least clear.
 
     The others keep their choice while prices stay near: what they weigh is a constant of the smaller problem.
@@ -91,13 +91,13 @@ def _nearer(problem: Problem, best: Priced, unit: float, size: int, tolerance: f
     return best
 
 
-def _priced(problem: Problem, price: FloatArray) -> Priced:
+def _priced(problem: Allotment, price: FloatArray) -> Priced:
     chosen = choose(problem, price, pairs=True)
     return Priced(price, dual_bound(problem, price, chosen), chosen)
 
 
 def _descend(
-    problem: Problem, start: FloatArray, unit: float, *, tolerance: float, span: float | None = None
+    problem: Allotment, start: FloatArray, unit: float, *, tolerance: float, span: float | None = None
 ) -> FloatArray:
     """Return prices at which D is nearly least; with `span`, not farther from the start than choices are sure."""
     from scipy.optimize import linprog
@@ -133,7 +133,8 @@ def _descend(
         )  # fmt: skip
         if lowest.status != 0:
             break
-        floor = float(lowest.x[-1])
+        lowest_at = np.asarray(lowest.x)
+        floor = float(lowest_at[-1])
         if least - floor <= tolerance * max(abs(least), 1e-6):
             edge = (best >= high * (1 - 1e-9)) & (high < _FAR) if span is None else np.zeros(m, dtype=np.bool_)
             if not edge.any():
@@ -149,7 +150,7 @@ def _descend(
             b_ub=np.concatenate([level - height, best, -best]),
             bounds=[*zip(low, high, strict=True), *[(0, None)] * m], method="highs",
         )  # fmt: skip
-        at = np.clip(nearest.x[:m] if nearest.status == 0 else lowest.x[:m], low, high)
+        at = np.clip(np.asarray(nearest.x if nearest.status == 0 else lowest_at)[:m], low, high)
         value = look(at)
         if value < least:
             least, best = value, at

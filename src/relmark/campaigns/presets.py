@@ -1,4 +1,4 @@
-"""A policy to start from: the mechanics that every sender has, in their order, each to be replaced or left out by name."""
+"""A policy to start from: the mechanics that every sender has, each to be replaced or left out by name."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def starter_campaigns() -> dict[str, Entry]:
         ),
         Campaign("birthday", who=field("born").anniversary(days(1)), channels=mail, again=days(300)),
         Campaign("win-back", who=silent.between(90, 180), again=days(60), channels=mail, control=0.1),
-        Campaign("sunset", who=silent > 180, again=None, channels=mail),  # noqa: PLR2004
+        Campaign("sunset", who=silent > 180, again=None, channels=mail),
     ]  # fmt: skip
     return {one.name: one for one in found}
 

@@ -122,4 +122,4 @@ def _arms(column: Column, kind: str, arms: tuple[str, ...], control: str, *, of_
     if len(others) > 1:
         table = [place.get(word, meant.get(word, -1)) for word in _words(column)]
     codes = column.data if column.kind == "text" else np.full(len(column), -1)
-    return np.array([*table, unsaid], dtype=np.int64)[codes]
+    return np.asarray(np.array([*table, unsaid], dtype=np.int64)[codes])
