@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from relmark import Customer
 from relmark.campaigns import Chain
 from relmark.core.assignment import role_seed
 from relmark.core.hashing import hash_fraction

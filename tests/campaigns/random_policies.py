@@ -120,7 +120,8 @@ def people(draw, around, *, n=6):
                   for _ in range(draw(st.integers(0, 6)))]  # fmt: skip
         for _ in range(draw(st.integers(0, 4))):
             properties = {
-                "campaign": draw(st.sampled_from(["c0", "c1", "c2", "other"])), "channel": draw(st.sampled_from(CHANNELS)),
+                "campaign": draw(st.sampled_from(["c0", "c1", "c2", "other"])),
+                "channel": draw(st.sampled_from(CHANNELS)),
                 "step": draw(st.sampled_from([None, "s0", "s1"])), "arm": "sent",
                 "category": draw(st.sampled_from([None, "promo"])),
             }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import runpy
 from datetime import timedelta
 from pathlib import Path
@@ -136,7 +137,7 @@ def test_no_window_of_any_cap_ever_holds_more_and_no_gap_is_broken(world, hours)
     replay = policy.replay(base, start=at, end=at + timedelta(days=2), every=timedelta(hours=hours))
     table = replay.messages
     known = {one.name: one for one in policy.campaigns}
-    for who, own in found.values():
+    for who, _own in found.values():
         home = zone_of(who[0] if isinstance(who, tuple) else who, tz, zoned=zoned)
         mine = table["customer_id"] == who.id
         log = [
@@ -169,7 +170,7 @@ def test_no_window_of_any_cap_ever_holds_more_and_no_gap_is_broken(world, hours)
                     assert len(counted) <= cap.n or transactional
         if policy.gap is not None:
             times = sorted({m[0] for m in marketing})
-            assert all(b - a >= policy.gap for a, b in zip(times, times[1:], strict=False))
+            assert all(b - a >= policy.gap for a, b in itertools.pairwise(times))
         for entry in policy.campaigns:
             if entry.limit is not None:
                 assert (table["campaign"] == entry.name).sum() <= entry.limit

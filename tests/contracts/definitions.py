@@ -15,6 +15,7 @@ from relmark.attribution import (
     Shapley,
     TimeDecay,
 )
+from relmark.campaigns import Campaign, Cap, Chain, ContactPolicy, QuietHours, Step
 from relmark.core.namespaces import Namespace
 from relmark.experiments import (
     ConfidenceSequence,
@@ -67,6 +68,20 @@ DEFINITIONS = [
     Experiment(
         "spring", arms={"control": 0.1, "mail": 0.9}, layer=Layer("l", shares={"spring": 0.5}), holdout=HOLDOUT,
         namespace=Namespace("n", 0.0, 0.5), coverage=0.5, control="control",
+    ),
+    ContactPolicy(
+        "shop", channels={"email": field("email").not_null(), "push": None}, transactional_channels={"email": None},
+        campaigns=[
+            Campaign("receipt", trigger=event("purchase"), channels=["email"], transactional=True, counts=True),
+            Campaign("sale", who=RULE, channels=["push", "email"], category="promo", again=days(14), times=2,
+                     control=0.1, start="2026-12-01", end="2026-12-15T00:00Z", hour=field("hour"), limit=50,
+                     best_by=field("age")),
+            Chain("welcome", starts=event("signup"), until=event("purchase"), channels=["email"], late=days(2),
+                  steps=[Step("hello"), Step("code", after=days(3), when=RULE)], step_control=0.05, restart=True),
+        ],
+        caps=[Cap(1, per="day"), Cap(3, within=days(7), category="promo")],
+        quiet=QuietHours("21:00", "09:00", weekdays=[1]), gap=None, holdout=HOLDOUT,
+        prefer=field("best"), at_most=2, description="what we send",
     ),
     TriggerChain("welcome", steps=["hello", "tips"], chain_control=0.1, step_control=0.2, holdout=HOLDOUT),
     Design(arms={"none": 0.3, "mail": 0.7}, control="none", cluster_size=3.0), ConfidenceSequence(expected=1_000.0),

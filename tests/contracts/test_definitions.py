@@ -45,7 +45,7 @@ def storable(kind):
 
 
 def test_no_definition_is_forgotten_here():
-    for room in ("segmentation", "scoring", "ltv", "recommend", "attribution", "experiments"):
+    for room in ("segmentation", "scoring", "ltv", "recommend", "attribution", "experiments", "campaigns"):
         importlib.import_module(f"relmark.{room}")
     known = {kind for kind in storable(Definition) if attrs.has(kind) and kind.__module__.startswith("relmark.")}
     public = {kind for kind in known if "_" not in kind.__name__ and getattr(kind, "storable", True)}

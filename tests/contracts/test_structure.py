@@ -86,7 +86,9 @@ def public_callables() -> Iterator[tuple[str, object]]:
 WIDE = {
     "relmark.CustomerBase.from_orders": 13,
     "relmark.EventLog.purchases": 10,
+    "relmark.campaigns.allocate": 10,
     "relmark.engines.evaluate": 9,
+    "relmark.experiments.Experiment.read": 9,
     "relmark.metrics.base_health": 9,
     "relmark.metrics.cohort_retention": 9,
     "relmark.metrics.funnel": 11,

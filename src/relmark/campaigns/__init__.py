@@ -10,6 +10,7 @@ Data flow: a `CustomerBase` and a policy to a `ContactPlan`, whose events go bac
 limits to an `Allocation`.
 """
 
+from relmark.campaigns import presets
 from relmark.campaigns.allocate import allocate
 from relmark.campaigns.allocation import Allocation
 from relmark.campaigns.campaign import Campaign, Chain, Step
@@ -39,4 +40,5 @@ __all__ = [
     "Replay",
     "Step",
     "allocate",
+    "presets",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from relmark.core.checks import BoolArray, FloatArray, IntArray
 
-__all__ = ["Chosen", "Limits", "Problem", "choose"]
+__all__ = ["Allotment", "Chosen", "Limits", "choose"]
 
 _BLOCK = 8_192
 
@@ -67,7 +67,7 @@ class Limits:
 
 
 @attrs.frozen(eq=False)
-class Problem:
+class Allotment:
     """Values to be allocated.
 
     Attributes
@@ -83,14 +83,14 @@ class Problem:
     limits: Limits
     most: int
 
-    def take(self, rows: Any, bound: FloatArray) -> Problem:
+    def take(self, rows: Any, bound: FloatArray) -> Allotment:
         """Return the problem of some customers, with what is left of the bounds."""
-        return Problem(np.ascontiguousarray(self.values[:, rows]), self.limits.take(rows, bound), self.most)
+        return Allotment(np.ascontiguousarray(self.values[:, rows]), self.limits.take(rows, bound), self.most)
 
     @property
     def n(self) -> int:
         """The number of customers."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
 
 @attrs.frozen(eq=False)
@@ -107,7 +107,7 @@ class Chosen:
     """How much less the next best choice of each customer leaves."""
 
 
-def choose(problem: Problem, price: FloatArray, *, pairs: bool = False) -> Chosen:
+def choose(problem: Allotment, price: FloatArray, *, pairs: bool = False) -> Chosen:
     """Return each customer's best choice at some prices: the most valuable offers that leave more than their price."""
     limits, k, n = problem.limits, len(problem.values), problem.n
     asked = (limits.plain * price[:, None]).sum(axis=0)[:, None]
@@ -164,4 +164,4 @@ def _margin(left: FloatArray, taken: BoolArray, most: int) -> FloatArray:
         return np.full(left.shape[1], np.inf)
     with np.errstate(invalid="ignore"):
         free = np.minimum(least, -out)
-        return np.where(full, np.minimum(least, least - np.maximum(out, 0.0)), free)
+        return np.asarray(np.where(full, np.minimum(least, least - np.maximum(out, 0.0)), free))

@@ -1,9 +1,9 @@
-"""Prices of limits: the Lagrangian dual of an allocation, minimised by cutting planes.
+"""Prices of limits: the Lagrangian dual of an allocation, minimized by cutting planes.
 
-At prices u everybody takes what leaves most, and the dual is ``D(u) = sum over customers of what is left + u'b``, convex
-and piecewise linear, above the value of every allocation that keeps the limits. One evaluation is one pass over the
-customers and gives a plane below D. The next prices are those nearest to the best ones so far, in the 1-norm, at which
-all planes lie below a level between the lowest that D can be and the lowest it was: two small linear programs.
+At prices u everybody takes what leaves most, and the dual is ``D(u) = sum over customers of what is left + u'b``. It is
+convex and piecewise linear, and above the value of every allocation that keeps the limits. One evaluation is one pass
+over the customers and gives a plane below D. The next prices are those nearest to the best ones so far, in the 1-norm,
+at which all planes lie below a level between the lowest that D can be and the lowest it was: two small linear programs.
 
 References
 ----------
@@ -15,17 +15,17 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from relmark.campaigns._limits import Chosen, Problem, choose
+from relmark.campaigns._limits import Allotment, Chosen, choose
 from relmark.core.checks import FloatArray
 
 __all__ = ["Priced", "dual_bound", "find_prices"]
 
-_SAMPLE = 8_192
-_ACTIVE = 16_384
-_ROUNDS = 12
-_STEPS = 150
+_SAMPLE = 16_384
+_ACTIVE = ((65_536, 1e-5), (8_192, 1e-7), (1_024, 1e-9))
+_ROUNDS = 6
+_STEPS = 100
 _LEVEL = 0.3
-_FAR = 1e4
+_NEAR, _FAR = 2.0, 1e5
 
 
 @attrs.frozen(eq=False)
@@ -37,14 +37,14 @@ class Priced:
     chosen: Chosen
 
 
-def dual_bound(problem: Problem, price: FloatArray, chosen: Chosen) -> float:
+def dual_bound(problem: Allotment, price: FloatArray, chosen: Chosen) -> float:
     """Return D(u), raised by more than its rounding errors, so that it is above every allocation."""
     paid = price * problem.limits.bound
     size = abs(chosen.size) + float(np.abs(paid).sum())
     return float(chosen.total + paid.sum() + size * 64 * np.finfo(np.float64).eps)
 
 
-def find_prices(problem: Problem, unit: float) -> Priced:
+def find_prices(problem: Allotment, unit: float) -> Priced:
     """Return prices near the best ones; `unit` is the scale of the values."""
     limits = problem.limits
     start = np.zeros(len(limits))
@@ -54,37 +54,50 @@ def find_prices(problem: Problem, unit: float) -> Priced:
         step = problem.n // _SAMPLE
         rows = np.arange(0, problem.n, step)
         sample = problem.take(rows, limits.bound * (len(rows) / problem.n))
-        start = _descend(sample, start, unit, tolerance=1e-6)
-    if problem.n <= _ACTIVE:
-        return _priced(problem, _descend(problem, start, unit, tolerance=1e-10))
+        start = _descend(sample, start, unit, tolerance=1e-4)
+    if problem.n <= _ACTIVE[0][0]:
+        start = _descend(problem, start, unit, tolerance=1e-5)
     best = _priced(problem, start)
+    for size, tolerance in _ACTIVE:
+        if size < problem.n:
+            best = _nearer(problem, best, unit, size, tolerance)
+    if problem.n <= _ACTIVE[-1][0]:
+        other = _priced(problem, _descend(problem, start, unit, tolerance=1e-9))
+        best = other if other.bound <= best.bound else best
+    return best
+
+
+def _nearer(problem: Allotment, best: Priced, unit: float, size: int, tolerance: float) -> Priced:
+    """Return better prices, found with the customers whose choice is least clear.
+
+    The others keep their choice while prices stay near: what they weigh is a constant of the smaller problem.
+    """
     for _ in range(_ROUNDS):
-        # Far from their margins customers keep their choice: what they weigh is a constant of the smaller problem.
-        margin = best.chosen.margin
+        margin, pairs = best.chosen.margin, best.chosen.pairs
         assert margin is not None
-        assert best.chosen.pairs is not None
-        active = np.sort(np.argpartition(margin, _ACTIVE)[:_ACTIVE])
-        rest = best.chosen.pairs.copy()
-        rest[:, active] = False
-        near = problem.take(active, limits.bound - limits.loads(rest))
+        assert pairs is not None
+        active = np.sort(np.argpartition(margin, size)[:size])
+        rest = (
+            problem.limits.bound - best.chosen.loads + problem.limits.take(active, best.price).loads(pairs[:, active])
+        )
         span = float(np.max(margin[active]))
-        price = _descend(near, best.price, unit, tolerance=1e-11, span=span)
+        price = _descend(problem.take(active, rest), best.price, unit, tolerance=tolerance, span=span)
         other = _priced(problem, price)
         gained = best.bound - other.bound
         if gained > 0:
             best = other
-        if gained <= 1e-9 * max(abs(best.bound), unit):
+        if gained <= 3e-5 * max(abs(best.bound), unit):
             break
     return best
 
 
-def _priced(problem: Problem, price: FloatArray) -> Priced:
+def _priced(problem: Allotment, price: FloatArray) -> Priced:
     chosen = choose(problem, price, pairs=True)
     return Priced(price, dual_bound(problem, price, chosen), chosen)
 
 
 def _descend(
-    problem: Problem, start: FloatArray, unit: float, *, tolerance: float, span: float | None = None
+    problem: Allotment, start: FloatArray, unit: float, *, tolerance: float, span: float | None = None
 ) -> FloatArray:
     """Return prices at which D is nearly least; with `span`, not farther from the start than choices are sure."""
     from scipy.optimize import linprog
@@ -93,9 +106,9 @@ def _descend(
     size = unit / limits.scale()  # the unit of each price
     bound = limits.bound
     value_unit = max(unit, 1e-300) * max(problem.n, 1)
-    low, high = np.zeros(m), np.full(m, _FAR)
+    low, high = np.zeros(m), np.full(m, _NEAR)
     if span is not None:
-        reach = max(span / unit, 1e-12)
+        reach = max(2 * span / unit, 1e-12)
         low, high = np.maximum(start / size - reach, 0.0), start / size + reach
 
     planes: list[FloatArray] = []
@@ -120,9 +133,14 @@ def _descend(
         )  # fmt: skip
         if lowest.status != 0:
             break
-        floor = float(lowest.x[-1])
+        lowest_at = np.asarray(lowest.x)
+        floor = float(lowest_at[-1])
         if least - floor <= tolerance * max(abs(least), 1e-6):
-            break
+            edge = (best >= high * (1 - 1e-9)) & (high < _FAR) if span is None else np.zeros(m, dtype=np.bool_)
+            if not edge.any():
+                break
+            high = np.where(edge, high * 10, high)  # the prices lie farther out
+            continue
         level = floor + _LEVEL * (least - floor)
         # min sum of d, -d <= u - best <= d, below the level
         eye = np.eye(m)
@@ -132,7 +150,7 @@ def _descend(
             b_ub=np.concatenate([level - height, best, -best]),
             bounds=[*zip(low, high, strict=True), *[(0, None)] * m], method="highs",
         )  # fmt: skip
-        at = np.clip(nearest.x[:m] if nearest.status == 0 else lowest.x[:m], low, high)
+        at = np.clip(np.asarray(nearest.x if nearest.status == 0 else lowest_at)[:m], low, high)
         value = look(at)
         if value < least:
             least, best = value, at

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from relmark.campaigns._limits import Limits, Problem
+from relmark.campaigns._limits import Allotment, Limits
 from relmark.core.checks import BoolArray, FloatArray, IntArray
 
 __all__ = ["broken", "decide", "feasible_part", "solve_whole"]
 
-_FREE = 240
-_MOST_FREE = 4_000
-_NODES = 2_000
+_FREE = 40
+_MOST_FREE = 2_000
+_NODES = 100
 
 
 def broken(limits: Limits, chosen: BoolArray) -> FloatArray:
@@ -28,17 +28,20 @@ def broken(limits: Limits, chosen: BoolArray) -> FloatArray:
     return np.where(over > slack * 1e-12, over, 0.0)
 
 
-def decide(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray | None:
+def decide(problem: Allotment, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray | None:
     """Return an allocation that keeps every limit, near the choices at some prices; None where none was found."""
     chosen = _tied(problem, chosen, margin, unit)
-    free = min(_FREE + 20 * len(problem.limits), problem.n)
+    free = min(_FREE + 4 * len(problem.limits), problem.n)
     found: BoolArray | None = None
+    worth = abs(float(problem.values[chosen].sum()))
     while True:
         rows = np.sort(np.argsort(margin, kind="stable")[:free])
         rest = chosen.copy()
         rest[:, rows] = False
         part = problem.take(rows, problem.limits.bound - problem.limits.loads(rest))
-        small, _ = solve_whole(part)
+        kept = float(problem.values[:, rows][chosen[:, rows]].sum())
+        slack = min(1e-7 * worth / abs(kept), 0.01) if kept else 0.0
+        small, _ = solve_whole(part, slack)
         if small is not None:
             whole = rest
             whole[:, rows] = small
@@ -51,8 +54,11 @@ def decide(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float)
     return found if found is not None else _without_the_least(problem, chosen)
 
 
-def solve_whole(problem: Problem) -> tuple[BoolArray | None, float]:
-    """Return the best allocation of a small problem and a bound on it, or None where there is none, or none was found."""
+def solve_whole(problem: Allotment, slack: float = 0.0) -> tuple[BoolArray | None, float]:
+    """Return the best allocation of a small problem, None where none was found, and a bound on it.
+
+    `slack` is how much less than the best is good enough, where the problem is a part of a larger one.
+    """
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array
 
@@ -78,8 +84,9 @@ def solve_whole(problem: Problem) -> tuple[BoolArray | None, float]:
         if len(limits):
             rules.append(LinearConstraint(weight / scale[:, None], -np.inf, limits.bound / scale - spare))
         found = milp(
-            -value * (1e3 / unit), integrality=np.ones(len(row)), bounds=Bounds(0, 1), constraints=rules,
-            options={"mip_rel_gap": 0, "node_limit": _NODES},
+            -value * (1e3 / unit), integrality=np.ones(len(row), dtype=np.int64), bounds=Bounds(0, 1),
+            constraints=rules,
+            options={"mip_rel_gap": slack, "node_limit": _NODES, "presolve": False},
         )  # fmt: skip
         if attempt == 0 and found.mip_dual_bound is not None:
             bound = -float(found.mip_dual_bound) * (unit / 1e3)
@@ -96,7 +103,7 @@ def solve_whole(problem: Problem) -> tuple[BoolArray | None, float]:
     return None, bound
 
 
-def _without_the_least(problem: Problem, chosen: BoolArray) -> BoolArray | None:
+def _without_the_least(problem: Allotment, chosen: BoolArray) -> BoolArray | None:
     """Return the choices without those that are worth least for what they weigh, until every upper limit is kept."""
     chosen = chosen.copy()
     for _ in range(4 * len(problem.limits)):
@@ -118,14 +125,14 @@ def _without_the_least(problem: Problem, chosen: BoolArray) -> BoolArray | None:
     return None if broken(problem.limits, chosen).any() else chosen
 
 
-def _tied(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray:
+def _tied(problem: Allotment, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray:
     """Return the choices with those of many tied customers shared out within the limits.
 
-    Customers whose values, and so whose ties, are alike are one group; how many of a group get which offer is a small
-    integer program, and who of it is the order of the customers.
+    Customers near a tie whose values and weights are alike are one group. How many of a group get which offer is a
+    small integer program; who of it is the order of the customers.
     """
-    tied = np.flatnonzero(margin <= 1e-9 * unit)
-    if len(tied) <= _FREE or problem.most > 1:
+    tied = np.flatnonzero(margin <= 1e-3 * unit)
+    if len(tied) <= _FREE + 4 * len(problem.limits) or problem.most > 1:
         return chosen
     values = problem.values[:, tied]
     limits = problem.limits
@@ -134,7 +141,7 @@ def _tied(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float) 
     weighed = [weights[tied] for weights in limits.dense.values()]
     keys = np.ascontiguousarray(np.concatenate([values, np.array(weighed).reshape(len(weighed), len(tied))]).T)
     alike, group = np.unique(keys, axis=0, return_inverse=True)
-    if len(alike) > 2_000:
+    if len(alike) > 2_000 or 2 * len(alike) > len(tied):
         return chosen
     sizes = np.bincount(group, minlength=len(alike))
     first = np.zeros(len(alike), dtype=np.int64)
@@ -153,7 +160,7 @@ def _tied(problem: Problem, chosen: BoolArray, margin: FloatArray, unit: float) 
     return shared
 
 
-def _shares(groups: Problem, sizes: IntArray) -> IntArray | None:
+def _shares(groups: Allotment, sizes: IntArray) -> IntArray | None:
     """Return how many customers of each group get each offer, shape (offers, groups)."""
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array
@@ -171,10 +178,10 @@ def _shares(groups: Problem, sizes: IntArray) -> IntArray | None:
     scale = np.where(scale > 0, scale, 1.0)
     each = csr_array((np.ones(len(row)), (row, np.arange(len(row)))), shape=(len(sizes), len(row)))
     found = milp(
-        -value / unit, integrality=np.ones(len(row)), bounds=Bounds(0, sizes[row]),
+        -value / unit, integrality=np.ones(len(row), dtype=np.int64), bounds=Bounds(0, sizes[row]),
         constraints=[LinearConstraint(each, -np.inf, sizes),
                      LinearConstraint(weight / scale[:, None], -np.inf, limits.bound / scale)],
-        options={"mip_rel_gap": 1e-6, "node_limit": _NODES},
+        options={"mip_rel_gap": 1e-6, "node_limit": _NODES, "presolve": False},
     )  # fmt: skip
     if found.x is None:
         return None
@@ -183,7 +190,7 @@ def _shares(groups: Problem, sizes: IntArray) -> IntArray | None:
     return counts
 
 
-def feasible_part(problem: Problem) -> tuple[bool, FloatArray]:
+def feasible_part(problem: Allotment) -> tuple[bool, FloatArray]:
     """Return whether parts of customers could keep all limits, and by how much each is missed at least where not."""
     from scipy.optimize import linprog
     from scipy.sparse import block_array, csr_array
@@ -204,5 +211,5 @@ def feasible_part(problem: Problem) -> tuple[bool, FloatArray]:
         A_ub=rows, b_ub=np.concatenate([limits.bound / scale, np.full(n, float(problem.most))]),
         bounds=[*[(0.0, 1.0)] * len(row), *[(0.0, None)] * len(limits)], method="highs",
     )  # fmt: skip
-    missed = np.maximum(found.x[len(row) :], 0.0) * scale
+    missed = np.maximum(np.asarray(found.x)[len(row) :], 0.0) * scale
     return bool((missed <= 1e-7 * np.maximum(np.abs(limits.bound), scale)).all()), np.asarray(missed)

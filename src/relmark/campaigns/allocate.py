@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relmark.campaigns._limits import Limits, Problem
+from relmark.campaigns._limits import Allotment, Limits
 from relmark.campaigns._prices import dual_bound, find_prices
 from relmark.campaigns._whole import decide, feasible_part, solve_whole
 from relmark.campaigns.allocation import Allocation
@@ -29,6 +29,7 @@ from relmark.core.errors import InputError
 from relmark.core.hashing import hash_buckets
 from relmark.core.ids import id_array
 from relmark.core.names import did_you_mean
+from relmark.core.results import Result
 
 __all__ = ["allocate"]
 
@@ -38,7 +39,7 @@ Per = float | Mapping[str, Any]
 
 
 def allocate(
-    values: npt.ArrayLike | Mapping[str, npt.ArrayLike] | Any,
+    values: npt.ArrayLike | Mapping[str, npt.ArrayLike] | Result,
     *,
     customer_id: npt.ArrayLike | None = None,
     offers: Sequence[str] | None = None,
@@ -111,7 +112,7 @@ def allocate(
         )
     bounds = (_read_bounds("minimum", minimum, names), _read_bounds("capacity", capacity, names))
     limits = _limits(names, bounds, prices_of, budget, constraints, order)
-    problem = Problem(columns, limits, min(m, k))
+    problem = Allotment(columns, limits, min(m, k))
     _check_possible(problem, names, bounds)
     finite = columns[np.isfinite(columns)]
     unit = float(np.abs(finite).max(initial=0.0)) or 1.0
@@ -121,7 +122,7 @@ def allocate(
     return _allocation(table, names, ids, chosen[:, back], (bound, method), price, limits, prices_of, bounds)
 
 
-def _solved(problem: Problem, unit: float) -> tuple[str, BoolArray, float, FloatArray]:
+def _solved(problem: Allotment, unit: float) -> tuple[str, BoolArray, float, FloatArray]:
     """Return how it was solved, the allocation, the bound, and the prices."""
     priced = find_prices(problem, unit)
     if problem.values.size <= _WHOLE_CELLS:
@@ -138,7 +139,7 @@ def _solved(problem: Problem, unit: float) -> tuple[str, BoolArray, float, Float
     return "prices", chosen, max(bound, math.fsum(problem.values[chosen].tolist())), priced.price
 
 
-def _none_found(problem: Problem) -> InputError:
+def _none_found(problem: Allotment) -> InputError:
     named = problem.limits.names
     if problem.values.size > _LINEAR_CELLS:
         return InputError(
@@ -204,12 +205,6 @@ def _read_values(
     ids = None if customer_id is None else id_array("customer_id", customer_id)
     if ids is not None:
         checks.same_length("customer_id", ids, len(table))
-        if len(np.unique(ids)) < len(ids):
-            raise InputError(
-                "customer_id has a customer twice: one row per customer is needed.",
-                argument="customer_id",
-                code="duplicate",
-            )
     return table, names, ids
 
 
@@ -230,7 +225,15 @@ def _order(ids: npt.NDArray[Any] | None, n: int) -> npt.NDArray[np.int64]:
     """Return the order of the customers in which ties are decided: that of a hash of their ids."""
     if ids is None:
         return np.arange(n)
-    return np.lexsort((ids, hash_buckets(ids, "sample:allocate")))
+    order = np.lexsort((ids, hash_buckets(ids, "sample:allocate")))
+    twice = ids[order[1:]] == ids[order[:-1]]
+    if twice.any():
+        raise InputError(
+            f"customer_id has {shown(ids[order[int(np.argmax(twice))]])} twice: one row per customer is needed.",
+            argument="customer_id",
+            code="duplicate",
+        )
+    return order
 
 
 def _read_table(name: str, given: Any, names: tuple[str, ...], n: int, *, flags: bool = False) -> FloatArray:
@@ -334,7 +337,7 @@ def _limits(
 
 
 def _check_possible(
-    problem: Problem, names: tuple[str, ...], bounds: tuple[dict[str, float], dict[str, float]]
+    problem: Allotment, names: tuple[str, ...], bounds: tuple[dict[str, float], dict[str, float]]
 ) -> None:
     """Refuse a minimum that no number of customers can reach, or that is above its capacity."""
     minimum, capacity = bounds
@@ -405,7 +408,7 @@ def _allocation(
         method=method,
         offers=names,
         notes=notes,
-        chosen=chosen,
+        pairs=chosen,
         limits={name: (bounds[0].get(name), bounds[1].get(name)) for name in names},
     )
 

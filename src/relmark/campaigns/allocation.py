@@ -66,16 +66,16 @@ class Allocation(ColumnarResult):
     method: str
     offers: tuple[str, ...]
     notes: tuple[str, ...]
-    _chosen: npt.NDArray[np.bool_]
+    _pairs: npt.NDArray[np.bool_]
     _limits: dict[str, tuple[float | None, float | None]]
 
     def given(self, offer: str) -> npt.NDArray[np.bool_]:
         """Tell who gets an offer, shape (n,)."""
-        return np.asarray(self._chosen[self.offers.index(offer)])
+        return np.asarray(self._pairs[self.offers.index(offer)])
 
     def offers_of(self, row: int) -> tuple[str, ...]:
         """Return the offers of one customer by row, in the order of `offers`."""
-        return tuple(name for name, chosen in zip(self.offers, self._chosen[:, row].tolist(), strict=True) if chosen)
+        return tuple(name for name, chosen in zip(self.offers, self._pairs[:, row].tolist(), strict=True) if chosen)
 
     def __len__(self) -> int:
         """Return the number of customers."""

@@ -19,7 +19,7 @@ from relmark.core.errors import InputError, definition_error
 from relmark.core.schema import Schema
 from relmark.core.shapes import Shape
 from relmark.core.spans import length
-from relmark.core.time import duration, duration_text, instant_text, parse_duration, read_instant
+from relmark.core.time import Instant, duration, duration_text, instant_text, parse_duration, read_instant
 from relmark.expressions.kinds import rule_problems
 from relmark.expressions.literals import plain_text
 from relmark.expressions.needs import Needs, needs_of_events
@@ -96,7 +96,7 @@ def _share(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         number(attribute.name, value, above=0.0, below=1.0)
 
 
-def _channels(value: Any) -> tuple[str, ...]:
+def _channels(value: Iterable[str]) -> tuple[str, ...]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise InputError(
             f"channels is {shown(value)}: a list of names is needed, the first one that is open wins.",
@@ -106,11 +106,11 @@ def _channels(value: Any) -> tuple[str, ...]:
     given = tuple(value)
     for one in given:
         plain_text("channels", text("channels", one))
-    if not given or len(set(given)) < len(given):
+    if not given:
+        raise InputError("channels is empty: at least one is needed.", argument="channels", code="empty")
+    if len(set(given)) < len(given):
         raise InputError(
-            f"channels is {shown(list(given))}: at least one is needed, each once.",
-            argument="channels",
-            code="duplicate" if given else "empty",
+            f"channels is {shown(list(given))}: each is needed once.", argument="channels", code="duplicate"
         )
     return given
 
@@ -139,11 +139,11 @@ def _zoned(value: str) -> bool:
         return False
 
 
-def _start(value: Any) -> Any:
+def _start(value: Instant | None) -> date | datetime | None:
     return _moment("start", value)
 
 
-def _end(value: Any) -> Any:
+def _end(value: Instant | None) -> date | datetime | None:
     return _moment("end", value)
 
 
@@ -153,19 +153,19 @@ def _moment_text(value: date | datetime) -> str:
     return value.isoformat()
 
 
-def _steps(value: Any) -> tuple[Step, ...]:
-    if isinstance(value, Step) or not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
+def _steps(value: Iterable[Step]) -> tuple[Step, ...]:
+    if isinstance(value, (Step, str, bytes)) or not isinstance(value, Iterable):
         raise InputError(f"steps is {shown(value)}: a list of Steps is needed.", argument="steps", code="wrong_type")
     given = tuple(value)
     for one in given:
         if not isinstance(one, Step):
             raise InputError(f"steps has {shown(one)}: Steps are needed.", argument="steps", code="wrong_type")
     names = [one.name for one in given]
-    if not given or len(set(names)) < len(names):
+    if not given:
+        raise InputError("steps is empty: a chain needs at least one Step.", argument="steps", code="empty")
+    if len(set(names)) < len(names):
         raise InputError(
-            f"steps are {', '.join(map(repr, names)) or 'empty'}: at least one is needed, each name once.",
-            argument="steps",
-            code="duplicate" if given else "empty",
+            f"steps are {', '.join(map(repr, names))}: each name is needed once.", argument="steps", code="duplicate"
         )
     for before, one in pairwise(given):
         if one.after < before.after:

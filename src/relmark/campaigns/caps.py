@@ -61,12 +61,17 @@ class Cap:
     def __attrs_post_init__(self) -> None:
         """Check the number, and that there is one stretch of time."""
         whole("n", self.n, low=1)
-        if (self.within is None) == (self.per is None):
+        if self.within is None and self.per is None:
             raise InputError(
-                f"a cap has {'neither' if self.per is None else 'both'} within= and per=: give one of them, such as "
-                "Cap(3, within=days(7)) or Cap(1, per='day').",
+                "a cap has neither within= nor per=: give one, such as Cap(3, within=days(7)) or Cap(1, per='day').",
                 argument="within",
-                code="missing_argument" if self.per is None else "conflicting_arguments",
+                code="missing_argument",
+            )
+        if self.within is not None and self.per is not None:
+            raise InputError(
+                "a cap has both within= and per=: give one of them; two stretches of time are two caps.",
+                argument="within",
+                code="conflicting_arguments",
             )
         if self.within is not None:
             duration("within", self.within)

@@ -172,7 +172,7 @@ class ContactPlan(ColumnarResult):
     trigger: npt.NDArray[np.datetime64]
     time: npt.NDArray[np.datetime64]
     name: str
-    as_of: Any
+    as_of: np.datetime64
     _codes: Codes
     _held: Codes
     _names: Names

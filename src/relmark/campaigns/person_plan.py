@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 
 from relmark.campaigns.contact_plan import ARMS, message_id, message_prefix, words_of_held
 from relmark.campaigns.passes import NONE
@@ -93,7 +94,7 @@ class PersonPlan(Result):
     customer_id: int | str
     messages: tuple[PlannedMessage, ...]
     held: tuple[HeldMessage, ...]
-    as_of: Any
+    as_of: np.datetime64
     name: str
     _program: PolicyProgram
     _person: Person

@@ -74,11 +74,11 @@ def _listed(name: str, values: Any, kinds: tuple[type, ...]) -> tuple[Any, ...]:
     return given
 
 
-def _campaigns(values: Any) -> tuple[Entry, ...]:
+def _campaigns(values: Iterable[Entry]) -> tuple[Entry, ...]:
     return _listed("campaigns", values, (Campaign, Chain))
 
 
-def _caps(values: Any) -> tuple[Cap, ...]:
+def _caps(values: Iterable[Cap]) -> tuple[Cap, ...]:
     return _listed("caps", values, (Cap,))
 
 
@@ -99,11 +99,11 @@ def _read_channels(name: str, value: Any) -> dict[str, Expression | None]:
     return dict(value)
 
 
-def _channels(value: Any) -> dict[str, Expression | None]:
+def _channels(value: Mapping[str, Expression | None]) -> dict[str, Expression | None]:
     return _read_channels("channels", value)
 
 
-def _transactional(value: Any) -> dict[str, Expression | None]:
+def _transactional(value: Mapping[str, Expression | None] | None) -> dict[str, Expression | None]:
     return {} if value is None else _read_channels("transactional_channels", value)
 
 

@@ -34,7 +34,7 @@ def _read_time(value: Any, name: str) -> int:
     return minutes
 
 
-def _read_weekdays(value: Any) -> tuple[int, ...] | None:
+def _read_weekdays(value: Iterable[int] | None) -> tuple[int, ...] | None:
     if value is None:
         return None
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):

@@ -55,7 +55,7 @@ def format_value(value: Any) -> str:
     if isinstance(value, (int, float, np.integer, np.floating)):
         return format_number(value)
     if isinstance(value, np.datetime64):
-        return str(value).replace("T", " ").removesuffix(".000000").removesuffix(" 00:00:00")
+        return "" if np.isnat(value) else str(value).replace("T", " ").removesuffix(".000000").removesuffix(" 00:00:00")
     if isinstance(value, np.ndarray):
         return f"{value.dtype}[{', '.join(str(n) for n in value.shape)}]"
     return str(value)

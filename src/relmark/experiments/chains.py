@@ -203,7 +203,7 @@ class TriggerChain(Definition):
         self,
         base: CustomerBase,
         *,
-        reached: Mapping[str, StartGiven],
+        reached: Mapping[str, StartGiven] | None = None,
         window: Span,
         metrics: Sequence[Metric] | Metric,
         segments: Divisions | None = None,
@@ -217,12 +217,17 @@ class TriggerChain(Definition):
         reached : mapping of str to dates or instants
             For each step, when each customer's trigger for it fired, whether or not the letter was sent, as `start` of
             `Experiment.read`: aligned with ``base.customer_id`` (NaT for never), or by customer. For control too: log
-            the trigger of those who are left out, or the comparison is with other people.
+            the trigger of those who are left out, or the comparison is with other people. Without it the chain's
+            `message_sent` and `message_withheld` events say when and who, as `relmark.campaigns.Chain` plans them.
         window : timedelta or calendar span
             Outcomes count from the trigger, ``[start, start + window)``; for the chain from the first step's.
         metrics, segments, level
             As for `Experiment.read`.
         """
+        rest: dict[str, Any] = {"window": window, "metrics": metrics, "segments": segments, "level": level}
+        if reached is None:
+            read = {step: self.step(step).read(base, campaign=(self.name, step), **rest) for step in self.steps}
+            return ChainReport(chain=self.whole.read(base, campaign=self.name, **rest), steps=read)
         if set(reached) != set(self.steps):
             raise InputError(
                 f"reached has {', '.join(map(repr, reached))}: a column for each of {', '.join(map(repr, self.steps))} "
@@ -233,7 +238,6 @@ class TriggerChain(Definition):
         first = starts_of(base, reached[self.steps[0]])
         at = None if self.holdout is None or not self.holdout.period else first.given(self.holdout.tz)
         chain = self.whole.assign(base.customer_id, at=at)
-        rest: dict[str, Any] = {"window": window, "metrics": metrics, "segments": segments, "level": level}
         whole = self.whole.read(base, start=first, arms=chain, **rest)
         steps = {}
         for name in self.steps:

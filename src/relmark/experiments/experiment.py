@@ -40,6 +40,7 @@ from relmark.experiments.assignment import (
     plain_ids,
 )
 from relmark.experiments.balancing import balance
+from relmark.experiments.campaign_events import CampaignNamed, campaign_starts
 from relmark.experiments.design import DesignArgs
 from relmark.experiments.metrics import Metric, check_metrics
 from relmark.experiments.plans import Plan, make_plan
@@ -237,7 +238,8 @@ class Experiment(Definition):
         self,
         base: CustomerBase,
         *,
-        start: StartGiven | Starts,
+        start: StartGiven | Starts | None = None,
+        campaign: CampaignNamed | None = None,
         window: Span,
         metrics: Sequence[Metric] | Metric,
         segments: Divisions | None = None,
@@ -255,6 +257,10 @@ class Experiment(Definition):
             When the campaign began: for all, aligned with ``base.customer_id`` (NaT for who never got that far), or by
             customer (who is not in it never got that far). A date is its first local instant; what has no zone is
             local time of the base.
+        campaign : str, or pair of str, optional
+            In place of `start` and `arms`: the name of a campaign, or of a chain and its step. Each customer's first
+            `message_sent` or `message_withheld` event of it is their start and says their arm: exactly those who would
+            have got the message are compared, whether or not it was delivered.
         window : timedelta, or a span such as ``calendar_days(14)`` or ``months(1)``
             Outcomes count in ``[start, start + window)``; whole days from a date are local days.
         metrics : sequence of Proportion, Mean or Ratio
@@ -296,7 +302,22 @@ class Experiment(Definition):
         """
         specs = check_metrics(metrics)
         check_span("window", window)
-        starts = starts_of(base, start)
+        if campaign is not None:
+            if start is not None or arms is not None:
+                raise InputError(
+                    "campaign is given beside start or arms: the events of the campaign say both.",
+                    argument="campaign",
+                    code="conflicting_arguments",
+                )
+            starts, arms = campaign_starts(base, campaign, tuple(self.arms), self.control_arm)
+        elif start is None:
+            raise InputError(
+                "start is missing: say when the campaign began, or give campaign= to read it from messages.",
+                argument="start",
+                code="missing_argument",
+            )
+        else:
+            starts = starts_of(base, start)
         assigned = self._assigned(base, starts, arms).leaving_out("not started", ~starts.known)
         progress = progress_of(base, starts, window, assigned.code >= 0)
         assigned = assigned.leaving_out("window in progress", progress.left_out)
