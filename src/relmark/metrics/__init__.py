@@ -19,6 +19,7 @@ from relmark.metrics.pipeline import OpenDeals, Pipeline, pipeline
 from relmark.metrics.pipeline_forecast import PipelineForecast
 from relmark.metrics.points_ledger import PointsLedger, points_ledger
 from relmark.metrics.points_rules import Accrual, PointsTiers
+from relmark.metrics.response_profile import ResponseArms, ResponseProfile, response_profile
 from relmark.metrics.survey_answers import SurveyAnswers, survey_answers
 from relmark.metrics.surveys import (
     SurveyScore,
@@ -51,6 +52,8 @@ __all__ = [
     "PipelineForecast",
     "PointsLedger",
     "PointsTiers",
+    "ResponseArms",
+    "ResponseProfile",
     "SurveyAnswers",
     "SurveyScore",
     "SurveyScores",
@@ -73,6 +76,7 @@ __all__ = [
     "paths",
     "pipeline",
     "points_ledger",
+    "response_profile",
     "response_rate",
     "survey_answers",
     "unit_economics",
