@@ -95,7 +95,7 @@ def fit_prior(cells: Cells, segments: int, usual: float) -> Prior:
         worth = cw * (strength + 1) / (strength + cn)  # of each trial
         trials = np.bincount(seg, weights=worth * cn, minlength=segments)
         hits = np.bincount(seg, weights=worth * cx, minlength=segments)
-        a, b = _between(hits, trials, usual)
+        a, b = _between(hits.astype(np.float64), trials.astype(np.float64), usual)
         means = (a + hits) / (a + b + trials)
         overall, before = float(a / (a + b)), strength
         strength = _shared(means, seg, cx, cn, cw, strength)
@@ -172,7 +172,7 @@ def probability_best(cells: list[Cells], posteriors: list[tuple[FloatArray, Floa
         own = cells[j].of[who]
         used, own = np.unique(own, return_inverse=True)
         a, b = posteriors[j]
-        q = betaincinv(a[used, None], b[used, None], u)
+        q = np.asarray(betaincinv(a[used, None], b[used, None], u), dtype=np.float64)
         tables: list[tuple[npt.NDArray[np.float64], IntArray]] = []
         for i in range(k):
             if i == j:
@@ -182,7 +182,8 @@ def probability_best(cells: list[Cells], posteriors: list[tuple[FloatArray, Floa
             at[codes] = np.arange(len(codes))
             of_own, of_other = own[at], cells[i].of[who[at]]
             alpha, beta = posteriors[i]
-            tables.append((betainc(alpha[of_other, None], beta[of_other, None], q[of_own]), codes))
+            below = np.asarray(betainc(alpha[of_other, None], beta[of_other, None], q[of_own]), dtype=np.float64)
+            tables.append((below, codes))
         for low in range(0, len(mine), _BLOCK):
             part = slice(low, low + _BLOCK)
             product = tables[0][0][tables[0][1][part]]

@@ -20,7 +20,6 @@ from relmark.core.checks import FloatArray, IntArray, shown
 from relmark.core.columns import Column, joined
 from relmark.core.errors import InputError, MissingColumnError, NotEnoughDataError
 from relmark.core.names import did_you_mean
-from relmark.core.ordering import order_by
 from relmark.core.results import ColumnarResult
 from relmark.core.spans import Span, check_span, earlier
 from relmark.core.time import days
@@ -28,6 +27,7 @@ from relmark.core.zones import DAY, to_local
 from relmark.expressions.builders import event
 from relmark.expressions.event_rows import EventRows
 from relmark.expressions.selection import Selection
+from relmark.metrics._matching import latest_before
 from relmark.metrics._shrinkage import Cells, fit_prior, probability_best
 from relmark.metrics.definitions import Definition, MetricTable, define
 from relmark.metrics.estimates import Estimates, shares
@@ -371,26 +371,9 @@ def _mark(
         key, asked = customer[rows] * size + code[: len(rows)], who * size + code[len(rows) :]
     if not len(rows):
         return
-    room = int(max(key.max(), asked.max())) + 1
-    if room <= 4 * len(key):
-        table = np.zeros(room, dtype=np.bool_)
-        table[asked] = True
-        some = table[key]
-    else:
-        some = np.isin(key, asked)
-    # Messages of people without a response need no place in the order.
-    key, rows = key[some], rows[some]
-    m = len(rows)
-    # At one instant a message comes after the responses, unless it may be answered at once.
-    moment = np.concatenate([2 * time[rows] + strictly, 2 * when + (not strictly)])
-    both = np.concatenate([key, asked])
-    order = order_by(both, moment)
-    latest = np.maximum.accumulate(np.where(order < m, np.arange(len(order)), -1))
-    asks = np.flatnonzero(order >= m)
-    asks = asks[latest[asks] >= 0]
-    place, response = order[latest[asks]], order[asks] - m
-    good = (key[place] == asked[response]) & (time[rows[place]] >= since[response])
-    out[rows[place[good]]] = True
+    place = latest_before(key, time[rows], asked, when, strictly=strictly)
+    found = rows[place[place >= 0]]
+    out[found[time[found] >= since[place >= 0]]] = True
 
 
 def _arm_table(
