@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from relmark.core.base import CustomerBase
+from relmark.core.newton import in_logarithms
 from relmark.ltv import (
     BgBb,
     BgNbd,
@@ -28,7 +29,6 @@ from relmark.ltv import (
     shifted_beta_geometric,
 )
 from relmark.ltv._cells import distinct, unique_rows, weights_by
-from relmark.ltv._newton import in_logarithms
 
 
 def lifetimes_file(name: str) -> Path:

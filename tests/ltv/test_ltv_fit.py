@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from relmark.core.errors import DefinitionError, InputError, NotEnoughDataError
+from relmark.core.newton import maximize
 from relmark.ltv import (
     BgBb,
     BgNbd,
@@ -27,7 +28,6 @@ from relmark.ltv import (
     shifted_beta_geometric,
 )
 from relmark.ltv._cells import distinct, unique_rows, weights_by
-from relmark.ltv._newton import maximize
 
 data = types.SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "ltv_data.py")))
 MODELS = {"nbd": Nbd, "bg": BgNbd, "mbg": MbgNbd, "pareto": ParetoNbd}

@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core.accounts import accounts_of, aggregated, asked_of
 from relmark.core.as_of import AsOf, AsOfGiven, read_as_of
 from relmark.core.checks import same_length, shown
 from relmark.core.columns import Column, ColumnLike
@@ -388,6 +389,54 @@ class CustomerBase(Frozen):
         """
         kept = None if self.customers is None else self.customers.without(ids)
         return attrs.evolve(self, customers=kept, events=self.events.without(ids))
+
+    def rolled_up(
+        self, account: str, fields: Mapping[str, str | tuple[str, str]] | None = None, *, events: bool = True
+    ) -> Self:
+        """Return a base with one customer per account, such as the company that people work for.
+
+        Parameters
+        ----------
+        account : str
+            The field that names each person's account. Who has none is left out, which `notes` say.
+        fields : mapping of str to str, or to a pair of str, optional
+            The fields that accounts have, each by the rule that makes it out of those of its people: ``"same"``,
+            ``"sum"``, ``"mean"``, ``"min"``, ``"max"``, ``"any"``, ``"all"``, ``"most_common"``, or ``"count"`` for the
+            number of people; ``("budget", "sum")`` where the new field has another name than the old one. None unless
+            said.
+        events : bool
+            Whether what people did becomes what the account did.
+
+        Returns
+        -------
+        CustomerBase
+            Accounts ascending; events keep everything but whose they are.
+
+        Raises
+        ------
+        InputError
+            A rule that does not fit the field, or people of one account who differ where ``"same"`` is asked for.
+
+        Examples
+        --------
+        >>> table = CustomerTable.from_columns(customer_id=[1, 2, 3], company=["a", "a", "b"], budget=[5.0, 7.0, None])
+        >>> CustomerBase(customers=table).rolled_up("company", {"people": "count", "budget": "sum"}).to_columns()
+        {'customer_id': array(['a', 'b'], dtype='<U1'), 'people': array([2, 1]), 'budget': array([12., nan])}
+        """
+        asked = asked_of({} if fields is None else fields, self.fields)
+        ids, code = accounts_of(self.column(account), account)
+        everybody = Column("boolean", np.ones(len(self), dtype=np.int8))
+        columns = {
+            name: aggregated(everybody if source == "" else self.column(source), code, ids, how, name)
+            for name, (source, how) in asked.items()
+        }
+        log = self.events._of_accounts(ids, code[self.code_to_row]) if events else EventLog.empty(ids)  # noqa: SLF001
+        left = int(np.count_nonzero(code < 0))
+        if left:
+            note = f"{left:,} people have no {account!r}: they are in no account"
+            log = attrs.evolve(log, notes=(*log.notes, note))
+        zone = self.zone if self.zone in columns else None
+        return attrs.evolve(self, customers=CustomerTable(ids, columns), events=log, zone=zone)
 
     def with_column(self, name: str, values: ColumnLike | Column) -> Self:
         """Return a base with one more field, aligned with `customer_id`; one of the same name is replaced."""

@@ -398,6 +398,19 @@ class EventLog(Frozen):
         """Return the events of some customers, by a mask aligned with `customer_id`."""
         return self._with({name: part.take(chosen[part.code]) for name, part in self._partitions.items()})
 
+    def _of_accounts(self, ids: npt.NDArray[Any], account: npt.NDArray[np.int64]) -> Self:
+        """Return the events of all people of an account as its own; -1 leaves somebody's out.
+
+        `ids` are the accounts, ascending, and `account` says which of them each of the log's customers belongs to.
+        """
+        parts = {}
+        for name, part in self._partitions.items():
+            code = account[part.code]
+            stay = code >= 0
+            kept = part if stay.all() else part.take(stay).known()
+            parts[name] = attrs.evolve(kept, code=small_codes(code[stay], len(ids)), n_customers=len(ids))
+        return attrs.evolve(self, customer_id=ids, partitions=parts)._with(parts)  # noqa: SLF001  (its own)
+
     def sessions(
         self,
         *,

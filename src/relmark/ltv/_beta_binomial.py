@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import betaln, digamma, gammaln, zeta
 
+from relmark.core.beta_binomial import betaln_table, digamma_table
 from relmark.core.checks import FloatArray, IntArray
+from relmark.core.newton import Terms
 from relmark.ltv._hypergeometric import beta_mean
-from relmark.ltv._newton import Terms
 
 _BYTES = 8_000_000
 
@@ -62,14 +63,6 @@ def log_terms(m: Parameters, h: Histories) -> FloatArray:
     )  # fmt: skip
 
 
-def betaln_table(a: float, b: float, i: IntArray, j: IntArray, longest: int) -> FloatArray:
-    """Return ln B(a + i, b + j) for whole i and j, from tables."""
-    whole = np.arange(longest + 1)
-    both = gammaln(a + b + np.arange(2 * longest + 1))
-    result: FloatArray = gammaln(a + whole)[i] + gammaln(b + whole)[j] - both[i + j]
-    return result
-
-
 def likelihood(parameters: FloatArray, h: Histories, w: FloatArray) -> Terms:
     """Return the log-likelihood of weighted rows with its gradient and Hessian in (alpha, beta, gamma, delta)."""
     m = Parameters(*parameters.tolist())
@@ -105,13 +98,6 @@ def likelihood(parameters: FloatArray, h: Histories, w: FloatArray) -> Terms:
         H[low, low] -= total * zeta(2.0, a)
         H[low + 1, low + 1] -= total * zeta(2.0, b)
     return value, g, H
-
-
-def digamma_table(a: float, i: IntArray, order: int = 0) -> FloatArray:
-    """Return digamma(a + i), or its derivative, for whole i, from a table."""
-    whole = a + np.arange(int(i.max(initial=0)) + 1)
-    table: FloatArray = zeta(2.0, whole) if order else digamma(whole)
-    return table[i]
 
 
 def posterior(m: Parameters, x: FloatArray, t: FloatArray, n: FloatArray) -> FloatArray:

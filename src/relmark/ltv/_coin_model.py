@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import FloatArray
+from relmark.core.newton import Terms
 from relmark.ltv import _geometric_dropout as kernel
 from relmark.ltv._cells import coarse_cells
-from relmark.ltv._newton import Terms
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import PurchaseModel
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers

@@ -23,6 +23,7 @@ from numpy.polynomial.legendre import legval, legvander
 from scipy.special import betainc, betaln, digamma, expit, gammaln, hyp2f1, xlogy, zeta
 
 from relmark.core.checks import FloatArray
+from relmark.core.newton import Terms
 from relmark.ltv._cells import distinct, weights_by
 from relmark.ltv._hypergeometric import (
     beta_discounted_by_trapezoid,
@@ -30,7 +31,6 @@ from relmark.ltv._hypergeometric import (
     beta_total_by_trapezoid,
     hard_for_scipy,
 )
-from relmark.ltv._newton import Terms
 from relmark.ltv._quadrature import by_panels, in_blocks, unit_nodes
 
 _BLOCK = 8_192

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import digamma, exprel, gammaln, xlogy, zeta
 
 from relmark.core.checks import FloatArray
-from relmark.ltv._newton import Terms
+from relmark.core.newton import Terms
 from relmark.ltv._quadrature import by_panels, unit_nodes
 
 _NODES = 16

@@ -15,8 +15,8 @@ from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.core.intervals import Interval
 from relmark.core.names import did_you_mean
+from relmark.core.newton import BOX, Maximum, Terms, in_logarithms, maximize
 from relmark.core.results import Result, json_ready
-from relmark.ltv._newton import BOX, Maximum, Terms, in_logarithms, maximize
 
 # Below this a parameter is known no better than to a factor e^20: the data say nothing of it.
 _LEAST_INFORMATION = 1 / 400

@@ -18,8 +18,8 @@ from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.intervals import Estimate, Interval
+from relmark.core.newton import Terms
 from relmark.ltv._cells import distinct, weights_by
-from relmark.ltv._newton import Terms
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
 from relmark.ltv.summary import PurchaseSummary, SpendCells

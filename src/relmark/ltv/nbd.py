@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy.special import digamma, gammaln, xlogy, zeta
 
 from relmark.core.checks import FloatArray
+from relmark.core.newton import Terms
 from relmark.ltv._cells import unique_rows
-from relmark.ltv._newton import Terms
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers

@@ -17,8 +17,8 @@ from scipy.special import betaln, digamma, zeta
 from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.errors import NotEnoughDataError
+from relmark.core.newton import Terms
 from relmark.ltv._hypergeometric import beta_mean
-from relmark.ltv._newton import Terms
 from relmark.ltv._renewals import losses, periods_of, shaped
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter

@@ -9,6 +9,7 @@ from relmark.metrics.base_health import BaseHealth, base_health
 from relmark.metrics.cohorts import CohortRetention, CohortValue, cohort_retention, cohort_value
 from relmark.metrics.commerce import CommerceMetrics, Pareto, commerce_metrics, pareto
 from relmark.metrics.contact_pressure import ContactPressure, contact_pressure
+from relmark.metrics.conversations import ConversationMetrics, conversation_metrics
 from relmark.metrics.definitions import Definition, describe
 from relmark.metrics.estimates import Estimates
 from relmark.metrics.funnel import Funnel, TimeToConvert, funnel
@@ -19,6 +20,8 @@ from relmark.metrics.pipeline import OpenDeals, Pipeline, pipeline
 from relmark.metrics.pipeline_forecast import PipelineForecast
 from relmark.metrics.points_ledger import PointsLedger, points_ledger
 from relmark.metrics.points_rules import Accrual, PointsTiers
+from relmark.metrics.recommendations import RecommendationMetrics, recommendation_metrics
+from relmark.metrics.response_profile import ResponseArms, ResponseProfile, response_profile
 from relmark.metrics.survey_answers import SurveyAnswers, survey_answers
 from relmark.metrics.surveys import (
     SurveyScore,
@@ -30,6 +33,7 @@ from relmark.metrics.surveys import (
     response_rate,
 )
 from relmark.metrics.unit_economics import UnitEconomics, unit_economics
+from relmark.metrics.visits import VisitMetrics, visit_metrics
 
 __all__ = [
     "Accrual",
@@ -38,6 +42,7 @@ __all__ = [
     "CohortValue",
     "CommerceMetrics",
     "ContactPressure",
+    "ConversationMetrics",
     "Definition",
     "Estimates",
     "Funnel",
@@ -51,16 +56,21 @@ __all__ = [
     "PipelineForecast",
     "PointsLedger",
     "PointsTiers",
+    "RecommendationMetrics",
+    "ResponseArms",
+    "ResponseProfile",
     "SurveyAnswers",
     "SurveyScore",
     "SurveyScores",
     "TimeToConvert",
     "UnitEconomics",
+    "VisitMetrics",
     "base_health",
     "cohort_retention",
     "cohort_value",
     "commerce_metrics",
     "contact_pressure",
+    "conversation_metrics",
     "customer_effort_score",
     "customer_loyalty_index",
     "customer_satisfaction",
@@ -73,7 +83,10 @@ __all__ = [
     "paths",
     "pipeline",
     "points_ledger",
+    "recommendation_metrics",
+    "response_profile",
     "response_rate",
     "survey_answers",
     "unit_economics",
+    "visit_metrics",
 ]

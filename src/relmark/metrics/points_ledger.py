@@ -279,7 +279,8 @@ class _Lots:
     def sums(self, keys: IntArray, customer: IntArray, time: IntArray) -> IntArray:
         """Return the points of a customer's lots whose key is not after an instant."""
         place = np.searchsorted(keys, self.key(customer, time), side="right")
-        return np.maximum(self.running[place] - self.before[customer], 0)
+        found: IntArray = np.maximum(self.running[place] - self.before[customer], 0)
+        return found
 
     def earned(self, customer: IntArray, time: IntArray) -> IntArray:
         """Return what customers had earned by instants, these included."""

@@ -69,7 +69,7 @@ class Accrual:
         if isinstance(self.bonus, (str, Mapping)) or not isinstance(self.bonus, Sequence):
             raise _bad_bonus(self.bonus)
         for one in self.bonus:
-            pair: tuple[Any, ...] = one
+            pair: Any = one
             if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], Expression):
                 raise _bad_bonus(one)
             rule, factor = one

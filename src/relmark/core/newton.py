@@ -1,6 +1,6 @@
 """Damped Newton for log-likelihoods: exact Hessian, eigenvalue floor, a box in the logarithm of the parameters.
 
-Every model of this room is fitted in theta = log(parameter / scale): the parameters stay positive, the surface is close
+Models are fitted in theta = log(parameter / scale): the parameters stay positive, the surface is close
 to a parabola, and nothing depends on the unit of time or money. With exact second derivatives five or so evaluations
 are enough at any number of customers; on a flat ridge the floor of the eigenvalues keeps the steps finite until the
 box ends them. (The likelihoods write trigamma(v) as zeta(2, v): scipy's polygamma takes 20 microseconds to call it.)

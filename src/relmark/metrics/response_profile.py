@@ -1,0 +1,397 @@
+"""Which channel, hour or kind of message each customer responds to, steadied by what people like them do.
+
+A customer with three messages says little: their rate is shrunk towards that of everybody, or of their segment, by as
+much as people were found to be alike. What is told was observed, not assigned: a channel may look good because good
+customers were sent it. Whether following it helps, an experiment tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core.as_of import AsOfGiven
+from relmark.core.base import CustomerBase
+from relmark.core.checks import FloatArray, IntArray, shown
+from relmark.core.columns import Column, joined
+from relmark.core.errors import InputError, MissingColumnError, NotEnoughDataError
+from relmark.core.names import did_you_mean
+from relmark.core.results import ColumnarResult
+from relmark.core.spans import Span, check_span, earlier
+from relmark.core.time import days
+from relmark.core.zones import DAY, to_local
+from relmark.expressions.builders import event
+from relmark.expressions.event_rows import EventRows
+from relmark.expressions.selection import Selection
+from relmark.metrics._matching import latest_before
+from relmark.metrics._shrinkage import Cells, fit_prior, probability_best
+from relmark.metrics.definitions import Definition, MetricTable, define
+from relmark.metrics.estimates import Estimates, shares
+from relmark.metrics.grouping import Key, column_of, group_rows
+from relmark.metrics.windows import Stretch, base_given, events_of, properties_of, selection_given
+
+__all__ = ["ResponseArms", "ResponseProfile", "response_profile"]
+
+_TWO_DAYS = days(2)
+_HOUR = 3_600_000_000
+_MOST = 200
+_OBSERVED = "observed, not assigned: whether following the best arm helps, an experiment tells"
+DEFINITIONS = define(
+    "messages that have had the time to be answered",
+    "empirical Bayes, beta-binomial by arm (Skellam 1948; Efron and Morris 1975)",
+    {
+        "rate": ("mean of what the customer's rate in the best arm is likely to be", "", "share"),
+        "evidence": ("messages of the customer that had the time, in all arms", "", "messages"),
+        "probability_best": ("probability that no other arm's rate is higher", "", "probability"),
+        "gain": ("rate in the best arm less that in everybody's best arm", "", "share"),
+        "response_rate": ("messages that were answered", "messages that had the time"),
+        "prior_mean": ("rate that is expected of somebody without messages", "", "share"),
+        "prior_strength": ("how many messages of their own weigh as much as that expectation", "", "messages"),
+    },
+)  # fmt: skip
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ResponseArms(MetricTable):
+    """The arms of everybody, or of each segment: one row each.
+
+    Parameters
+    ----------
+    by : mapping of str to ndarray, shape (r,)
+        The segment, where there are such, and the arm by its keys.
+    messages, responses, people : ndarray of int64, shape (r,)
+        Messages that had the time, how many were answered, and how many customers had one.
+    response_rate : Estimates
+    prior_mean, prior_strength : ndarray of float64, shape (r,)
+    best : ndarray of bool, shape (r,)
+        Whether the expectation is the segment's highest.
+    """
+
+    by: Mapping[str, npt.NDArray[Any]]
+    messages: IntArray
+    responses: IntArray
+    people: IntArray
+    response_rate: Estimates
+    prior_mean: FloatArray
+    prior_strength: FloatArray
+    best: npt.NDArray[np.bool_]
+
+    def _definitions(self) -> Mapping[str, Definition]:
+        return DEFINITIONS
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ResponseProfile(ColumnarResult):
+    """What each customer responds to, in the order of the base; `arms` tells of everybody.
+
+    Parameters
+    ----------
+    customer_id : ndarray, shape (n,)
+    best : mapping of str to ndarray, shape (n,)
+        The best arm by its keys: the columns best_channel, best_hour.
+    rate, probability_best, gain : ndarray of float64, shape (n,)
+    evidence : ndarray of int64, shape (n,)
+    rates : ndarray of float64, shape (n, k)
+        The rate of every arm, in the order of the rows of `arms` without segments.
+    arms : ResponseArms
+    as_of : datetime64
+    notes : tuple of str
+    """
+
+    _shown_by: ClassVar[str] = "gain"
+    customer_id: npt.NDArray[Any]
+    best: Mapping[str, npt.NDArray[Any]]
+    rate: FloatArray
+    evidence: IntArray
+    probability_best: FloatArray
+    gain: FloatArray
+    rates: FloatArray
+    arms: ResponseArms
+    as_of: np.datetime64
+    notes: tuple[str, ...] = ()
+
+    def to_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a row per customer: the best arm's keys, its rate, the evidence, and how sure it is."""
+        return {
+            "customer_id": self.customer_id,
+            **{f"best_{name}": one for name, one in self.best.items()},
+            "rate": self.rate,
+            "evidence": self.evidence,
+            "probability_best": self.probability_best,
+            "gain": self.gain,
+        }
+
+    def describe(self, name: str) -> Definition:
+        """Return what one column means."""
+        return MetricTable.describe(self.arms, name)
+
+    def _lines(self) -> list[str]:
+        return list(self.notes)
+
+
+def response_profile(
+    base: CustomerBase,
+    *,
+    as_of: AsOfGiven,
+    by: str | Sequence[str] = "channel",
+    reward: Selection | None = None,
+    within: Span = _TWO_DAYS,
+    sent: Selection | None = None,
+    prior_by: Key | None = None,
+    last: Span | None = None,
+) -> ResponseProfile:
+    """Tell for each customer in which channel, at which hour or to what they respond best.
+
+    Parameters
+    ----------
+    base : CustomerBase
+    as_of : date or instant
+    by : str, or sequence of str
+        What arms differ in: properties of the messages, such as "channel", and "hour" (0 to 23) and "weekday" (1 Monday
+        to 7), of the business's zone; with several, an arm is a combination of all.
+    reward : Selection, optional
+        What counts as a response, such as ``event("purchase")``; ``event("message_clicked")`` without it.
+    within : timedelta, calendar_days or months
+        How long after a message. Messages sent too lately to tell are left out, answered or not.
+    sent : Selection, optional
+        The messages; ``event("message_sent")`` without it.
+    prior_by : name of a field, expression, segment, or mapping of names to rules, optional
+        A second level: customers are first likened to their segment, and segments to everybody. Of a mapping the first
+        rule that is true of a customer counts.
+    last : timedelta, calendar_days or months, optional
+        Messages of (as_of - last, as_of] only.
+
+    Returns
+    -------
+    ResponseProfile
+
+    Raises
+    ------
+    InputError
+        A property that no message has, or too many arms.
+    NotEnoughDataError
+        No message has had the time to be answered.
+
+    Notes
+    -----
+    A response belongs to the message of its message_id, where it names one; else to the customer's latest message
+    strictly before it that agrees with what it says of the arm's properties. Each message counts once. The best arm is
+    that of the highest expected rate; `probability_best` stands beside it and may be below one half.
+
+    Examples
+    --------
+    >>> from relmark import EventLog
+    >>> log = EventLog.from_columns(customer_id=[1, 1, 1, 2, 2, 2], type=["message_sent", "message_sent",
+    ...     "message_clicked"] * 2, time=["2026-01-01", "2026-01-10", "2026-01-11"] * 2,
+    ...     properties={"channel": ["email", "push", "push"] * 2})
+    >>> told = response_profile(CustomerBase(events=log), as_of="2026-02-01", by="channel")
+    >>> told["best_channel"].tolist(), told.evidence.tolist()
+    (['push', 'push'], [2, 2])
+    """
+    base = base_given(base)
+    stretch = Stretch.of(base, as_of, last)
+    check_span("within", within)
+    messages = selection_given("sent", event("message_sent") if sent is None else sent)
+    rewards = selection_given("reward", event("message_clicked") if reward is None else reward)
+    keys = [by] if isinstance(by, str) else list(by) if isinstance(by, (list, tuple)) else []
+    if not keys or not all(isinstance(key, str) for key in keys):
+        raise InputError(f"by is {shown(by)}: names of properties are needed.", argument="by", code="wrong_type")
+    customer, time, found = events_of(base, messages, stretch.low, stretch.high)
+    customer = customer.astype(np.int64)
+    settled = time <= int(stretch.as_of.moved(within).seen)
+    columns = [_key_column(found, key, time, base) for key in keys]
+    known = ~np.logical_or.reduce([column.missing for column in columns])
+    if not (settled & known).any():
+        raise NotEnoughDataError(
+            f"none of {len(time):,} messages of {messages!r} had {within} to be answered by {stretch.as_of} and says "
+            f"{', '.join(map(repr, keys))}: nothing can be learnt of them.",
+            argument="sent",
+            code="not_enough_data",
+        )
+    answered = _answered(base, stretch, rewards, within, (customer, time, found), dict(zip(keys, columns, strict=True)))
+    use = np.flatnonzero(settled & known)
+    arm, labels = _arms(keys, [column.take(use) for column in columns])
+    k, n = len(next(iter(labels.values()))), len(base)
+    if k > _MOST:
+        raise InputError(
+            f"by={by!r} makes {k:,} arms, and {_MOST} at most: choose coarser keys.", argument="by", code="too_many"
+        )
+    cell = customer[use] * k + arm
+    trials = np.bincount(cell, minlength=n * k).reshape(n, k)
+    hits = np.bincount(cell[answered[use]], minlength=n * k).reshape(n, k)
+    segment, names, label = _segments(base, stretch, prior_by)
+    fitted = _Fit.of(trials, hits, segment, len(names))
+    notes = [_OBSERVED]
+    for left, why in (
+        (np.count_nonzero(~settled), "were sent too lately to tell"),
+        (np.count_nonzero(settled & ~known), f"do not say {', '.join(keys)}"),
+    ):
+        if left:
+            notes.append(f"{int(left):,} messages {why}: they are in no rate")
+    return ResponseProfile(
+        customer_id=base.customer_id, best={key: column[fitted.best] for key, column in labels.items()},
+        rate=fitted.rates[np.arange(n), fitted.best], evidence=trials.sum(axis=1), probability_best=fitted.probability,
+        gain=fitted.rates[np.arange(n), fitted.best] - fitted.rates[:, fitted.usual], rates=fitted.rates,
+        arms=_arm_table(fitted, trials, hits, segment, names, label, labels), as_of=stretch.as_of.given,
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+@attrs.frozen(eq=False)
+class _Fit:
+    """Everybody's rates, and the priors that they come from."""
+
+    rates: FloatArray
+    best: IntArray
+    usual: int
+    probability: FloatArray
+    means: FloatArray  # (segments, k)
+    strength: FloatArray  # (k,)
+
+    @classmethod
+    def of(cls, trials: IntArray, hits: IntArray, segment: IntArray, segments: int) -> _Fit:
+        n, k = trials.shape
+        usual = float((hits.sum() + 0.5) / (trials.sum() + 1.0))
+        cells, posteriors, priors = [], [], []
+        rates = np.empty((n, k))
+        for arm in range(k):
+            one = Cells.count(segment, hits[:, arm], trials[:, arm])
+            prior = fit_prior(one, segments, usual)
+            a, b = prior.posterior(one)
+            rates[:, arm] = (a / (a + b))[one.of]
+            cells.append(one)
+            posteriors.append((a, b))
+            priors.append(prior)
+        best = np.argmax(rates, axis=1)
+        weight = np.bincount(segment, minlength=segments)
+        means = np.stack([prior.mean for prior in priors], axis=1)
+        return cls(
+            rates, best, int(np.argmax(weight @ means)), probability_best(cells, posteriors, best), means,
+            np.array([prior.strength for prior in priors]),
+        )  # fmt: skip
+
+
+def _key_column(found: EventRows, key: str, time: IntArray, base: CustomerBase) -> Column:
+    column = properties_of(found)(key)
+    if column is not None:
+        return column
+    if key in ("hour", "weekday"):
+        wall = to_local(time, base.tz)
+        return Column("number", wall // _HOUR % 24 if key == "hour" else (wall // DAY + 3) % 7 + 1)
+    known = sorted({name for scope in found.scopes for name in scope.part.properties} | {"hour", "weekday"})
+    raise MissingColumnError(
+        f"by={key!r} is no property of the messages: give one of {', '.join(map(repr, known))}.",
+        hint=did_you_mean(key, known),
+        argument="by",
+    )
+
+
+def _arms(keys: Sequence[str], columns: Sequence[Column]) -> tuple[IntArray, dict[str, npt.NDArray[Any]]]:
+    """Return the arm of each message, and the keys of the arms that occur."""
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    labels: list[npt.NDArray[Any]] = []
+    for key, column in zip(keys, columns, strict=True):
+        part, values = column_of(column, key)
+        code = code * len(values) + part
+        labels = [np.repeat(one, len(values)) for one in labels]
+        labels.append(np.tile(values, len(labels[0]) // len(values)) if labels else values)
+    used, arm = np.unique(code, return_inverse=True)
+    return arm, {key: one[used] for key, one in zip(keys, labels, strict=True)}
+
+
+def _segments(base: CustomerBase, stretch: Stretch, prior_by: Key | None) -> tuple[IntArray, npt.NDArray[Any], str]:
+    """Return the segment of each customer, what they are called, and the name of the column."""
+    n = len(base)
+    if prior_by is None:
+        return np.zeros(n, dtype=np.int64), np.array(["all"]), ""
+    everybody = np.arange(n)
+    groups = group_rows(
+        base, stretch.as_of, prior_by, everybody, np.zeros(n, dtype=np.int64), lambda _: None, of_events=False
+    )
+    label, names = next(iter(groups.labels.items()))
+    if groups.rows is None:
+        return groups.code, names, label
+    segment = np.full(n, groups.k, dtype=np.int64)
+    segment[groups.rows[::-1]] = groups.code[::-1]  # the first that is true stands
+    rest = (segment == groups.k).any()
+    return segment, np.append(names.astype(object), "the rest") if rest else names, label
+
+
+def _answered(
+    base: CustomerBase, stretch: Stretch, rewards: Selection, within: Span,
+    sent: tuple[IntArray, IntArray, EventRows], keys: Mapping[str, Column],
+) -> npt.NDArray[np.bool_]:  # fmt: skip
+    """Return which messages were answered in time."""
+    customer, time, found = sent
+    who, when, came = events_of(base, rewards, stretch.low, stretch.high)
+    who = who.astype(np.int64)
+    out = np.zeros(len(time), dtype=np.bool_)
+    if not len(who):
+        return out
+    since = earlier(when, within, base.tz)
+    left = np.ones(len(who), dtype=np.bool_)
+    ids = (properties_of(found)("message_id"), properties_of(came)("message_id"))
+    if ids[0] is not None and ids[1] is not None and "empty" not in (ids[0].kind, ids[1].kind):
+        named = np.flatnonzero(~ids[1].missing)
+        _mark(
+            out, (customer, time, ids[0]), (who[named], when[named], since[named], ids[1].take(named)), strictly=False
+        )
+        left[named] = False
+    for key, mine in keys.items():  # what a response says of the arm must agree
+        theirs = properties_of(came)(key)
+        if theirs is None or theirs.kind != mine.kind:
+            continue
+        named = np.flatnonzero(left & ~theirs.missing)
+        _mark(out, (customer, time, mine), (who[named], when[named], since[named], theirs.take(named)), strictly=True)
+        left[named] = False
+    rows = np.flatnonzero(left)
+    _mark(out, (customer, time, None), (who[rows], when[rows], since[rows], None), strictly=True)
+    return out
+
+
+def _mark(
+    out: npt.NDArray[np.bool_], sent: tuple[IntArray, IntArray, Column | None],
+    came: tuple[IntArray, IntArray, IntArray, Column | None], *, strictly: bool,
+) -> None:  # fmt: skip
+    """Mark the latest message before each response, of the same customer and word, within the time."""
+    customer, time, word = sent
+    who, when, since, theirs = came
+    if not len(who) or not len(customer):
+        return
+    rows = np.arange(len(customer))
+    key, asked = customer, who
+    if word is not None and theirs is not None:
+        rows = np.flatnonzero(~word.missing)
+        code, _ = column_of(joined("key", [word.take(rows), theirs]), "key")
+        size = int(code.max(initial=0)) + 1
+        key, asked = customer[rows] * size + code[: len(rows)], who * size + code[len(rows) :]
+    if not len(rows):
+        return
+    place = latest_before(key, time[rows], asked, when, strictly=strictly)
+    found = rows[place[place >= 0]]
+    out[found[time[found] >= since[place >= 0]]] = True
+
+
+def _arm_table(
+    fitted: _Fit, trials: IntArray, hits: IntArray, segment: IntArray, names: npt.NDArray[Any], label: str,
+    labels: Mapping[str, npt.NDArray[Any]],
+) -> ResponseArms:  # fmt: skip
+    s, k = fitted.means.shape
+
+    def sums(column: npt.NDArray[Any]) -> IntArray:
+        flat = [np.bincount(segment, weights=column[:, arm], minlength=s) for arm in range(k)]
+        return np.rint(np.stack(flat, axis=1)).astype(np.int64).ravel()
+
+    messages, responses = sums(trials), sums(hits)
+    by = {key: np.tile(column, s) for key, column in labels.items()}
+    top = np.argmax(fitted.means, axis=1)
+    return ResponseArms(
+        by={label: np.repeat(names, k), **by} if label else by, messages=messages, responses=responses,
+        people=sums(trials > 0), response_rate=shares("responses", responses, "messages", messages),
+        prior_mean=fitted.means.ravel(), prior_strength=np.tile(fitted.strength, s),
+        best=(np.arange(k) == top[:, None]).ravel(),
+    )  # fmt: skip
