@@ -29,6 +29,7 @@ from relmark.ltv import (
     shifted_beta_geometric,
 )
 from relmark.ltv._cells import distinct, unique_rows, weights_by
+from relmark.ltv._renewals import losses
 
 
 def lifetimes_file(name: str) -> Path:
@@ -139,7 +140,7 @@ def drawn(kind, rng):
 def surface(kind, s):
     """Return a model's log-likelihood with its derivatives, and the start of its fit."""
     if kind == "sbg":
-        lost, kept = shifted_beta_geometric._losses(s)
+        lost, kept = losses(s)
         return lambda p: shifted_beta_geometric._likelihood(p, lost, kept), np.array([1.0, 2.0])
     if kind == "gamma":
         x, money = s.frequency, s.monetary_value

@@ -28,6 +28,7 @@ from relmark.ltv import (
     shifted_beta_geometric,
 )
 from relmark.ltv._cells import distinct, unique_rows, weights_by
+from relmark.ltv._renewals import losses
 
 data = types.SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "ltv_data.py")))
 MODELS = {"nbd": Nbd, "bg": BgNbd, "mbg": MbgNbd, "pareto": ParetoNbd}
@@ -46,7 +47,7 @@ def likelihoods():
     xs = s.frequency + 1
     sums = float(w @ (xs * np.log(xs))), float(w @ (xs * np.log(money))), float(w @ np.log(money))
     c2, p2 = distinct(xs)
-    lost, kept = shifted_beta_geometric._losses([[100, 80, 60, 50], [40, 31]])
+    lost, kept = losses([[100, 80, 60, 50], [40, 31]])
     return {
         "bg": (
             lambda p: _geometric_dropout.likelihood(p, _geometric_dropout.arranged(*columns, w, 0), 0),

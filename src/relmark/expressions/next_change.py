@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["HORIZON", "Changes", "horizon", "next_change"]
 
 HORIZON = 36_525 * DAY
+_WEEK = 8 * DAY
 _ROUND = 21 * DAY
 _PERSONAL = (
     nodes.Aggregate, nodes.Field, nodes.Ids, nodes.LastEvent, nodes.NotFollowedBy, nodes.Regularly, nodes.Sample,
@@ -152,7 +153,7 @@ class Changes:
                 moment = quiet.after(moment)
         if moment < end:
             return moment
-        if quiet is not None and not any(isinstance(part, _PERSONAL) for _, part in walk(node)):
+        if quiet is not None and self._shows_the_clock_alone(node):
             self._fixed.add(id(node))  # no hour of no day makes it another, for nobody
         return NEVER
 
@@ -247,8 +248,21 @@ class Changes:
 
     def others(self, node: Expression, who: Person, at: int) -> int:
         """Return until when all of a rule but the clock surely stays as it is."""
-        still = Changes(self.program, clock=False)
-        return min((still.value(part, who, at) for part in _leaves(node, self.program)), default=NEVER)
+        still, ends = Changes(self.program, clock=False), [NEVER]
+        for part in _leaves(node, self.program):
+            if not asks_the_clock(part):
+                ends.append(still.leaf(part, who, at))
+            elif not self._shows_the_clock_alone(part):
+                ends.append(still.value(part, who, at))
+        return min(ends)
+
+    @staticmethod
+    def _shows_the_clock_alone(node: Expression) -> bool:
+        return not any(isinstance(part, _PERSONAL) for _, part in walk(node))
+
+    def round_of_the_clock(self, at: int) -> int:
+        """Return when every hour of every day of the week has come: in a week, or later where clocks are set in it."""
+        return at + (_WEEK if self.zone.next_offset(at, at + _WEEK) is None else _ROUND)
 
     def _calendar(self, node: nodes.Age | nodes.DateWindow | nodes.InPeriod, who: Person, at: int) -> int:
         value = self.program.call(node.arg)(who, at)
@@ -451,23 +465,24 @@ def _periods_held(times: list[int], at: int, size: int, least: int, of: int) -> 
 
 
 class _Quiet:
-    """Ends a search by the hour: three weeks in which only the clock moved show all that the clock can do.
+    """Ends a search by the hour: a week in which only the clock moved shows all that the clock can do.
 
-    Hours and days of the week come again every week; where one hour is skipped, as clocks are set, it is there a week
-    later.
+    Hours and days of the week come again every week. Where clocks are set in it, so that an hour is skipped, it is there
+    a week later: then three weeks are looked at.
     """
 
     def __init__(self, changes: Changes, node: Expression, who: Person, at: int) -> None:
         self.changes, self.node, self.who = changes, node, who
-        self.since = at
         self.until = changes.others(node, who, at)
+        self.end = changes.round_of_the_clock(at)
 
     def after(self, moment: int) -> int:
         """Return where the search goes on: at `moment`, or when something else than the clock moves."""
-        if self.since + _ROUND < moment or self.until <= moment:
-            moment = self.since = self.until
+        if self.end < moment or self.until <= moment:
+            moment = self.until
             if moment < NEVER:
                 self.until = self.changes.others(self.node, self.who, moment)
+                self.end = self.changes.round_of_the_clock(moment)
         return moment
 
 
