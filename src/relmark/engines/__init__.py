@@ -17,16 +17,24 @@ from relmark.engines.compile import evaluate, where
 from relmark.engines.portable import unsupported
 from relmark.engines.previews import SegmentPreview, preview
 from relmark.engines.sql import to_sql
+from relmark.engines.states import RfmState, journeys, message_counts, moments, purchase_cells, reduce, rfm
 from relmark.engines.worker import Worker, worker
 
 __all__ = [
     "Lists",
+    "RfmState",
     "SegmentPreview",
     "Values",
     "Worker",
     "apply",
     "evaluate",
+    "journeys",
+    "message_counts",
+    "moments",
     "preview",
+    "purchase_cells",
+    "reduce",
+    "rfm",
     "to_sql",
     "unsupported",
     "where",

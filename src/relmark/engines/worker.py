@@ -155,7 +155,11 @@ class Worker:
         rest = table.drop_columns([self.marker])
         return rest.filter(compute.invert(of_customers)), rest.filter(of_customers)
 
-    def _told(self, happened: Any, people: Any) -> Mapping[str, Any]:
+    def told(self, events: Any, customers: Any = None) -> Any:
+        """Return what the definition says of a piece, before it becomes a table."""
+        return self._told(*self._split(_table("events", events), customers))
+
+    def _told(self, happened: Any, people: Any) -> Any:
         answer = self.answer
         try:
             base = self._base(happened, people, answer)
