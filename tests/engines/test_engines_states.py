@@ -71,7 +71,7 @@ def test_journeys_counts_of_messages_and_moments_are_those_of_everything(place, 
         dict(zip(given[1].channels, given[1].conversions, strict=True)), rel=1e-12
     )
     names = {"sent": "visit", "opened": "seen"}
-    counts = engines.message_counts(frame, as_of=AS_OF, **more, events=NAMED(names))
+    counts = engines.message_counts(frame, as_of=AS_OF, **more, named=NAMED(names))
     everything = MessageCounts.of(BASE, as_of=AS_OF, events=NAMED(names))
     assert counts.to_columns()["sent"].tolist() == everything.to_columns()["sent"].tolist()
     test = Experiment("spring", arms={"control": 0.3, "mail": 0.7})

@@ -177,12 +177,19 @@ def message_counts(
     memory: int = _MEMORY,
     **how: Any,
 ) -> MessageCounts:
-    """Return how many messages were sent, delivered, opened and clicked; the rest is as in `MessageCounts.of`."""
+    """Return how many messages were sent, delivered, opened and clicked; the rest is as in `MessageCounts.of`.
+
+    The types of events have the names that relmark assumes; `named` says others, as `events` does there.
+    """
+    words = how.pop("named", None)
 
     def partial(base: CustomerBase) -> MessageCounts:
-        return MessageCounts.of(base, as_of=as_of, **how)
+        return MessageCounts.of(base, as_of=as_of, events=words, **how)
 
-    return reduce(partial, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory)  # type: ignore[no-any-return]
+    made: MessageCounts = reduce(
+        partial, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory
+    )
+    return made
 
 
 def moments(
@@ -222,9 +229,10 @@ def moments(
         columns = {name: np.asarray(found[name], dtype=np.float64) for name in measures}
         return Moments.from_columns(columns, drawn)
 
-    return reduce(
+    made: Moments = reduce(
         partial, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=needs
-    )  # type: ignore[no-any-return]
+    )
+    return made
 
 
 @attrs.frozen(eq=True)
