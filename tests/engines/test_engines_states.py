@@ -71,20 +71,17 @@ def test_journeys_counts_of_messages_and_moments_are_those_of_everything(place, 
         dict(zip(given[1].channels, given[1].conversions, strict=True)), rel=1e-12
     )
     names = {"sent": "visit", "opened": "seen"}
-    counts = engines.message_counts(frame, as_of=AS_OF, **more, named=NAMED(names))
-    everything = MessageCounts.of(BASE, as_of=AS_OF, events=NAMED(names))
+    counts = engines.message_counts(frame, as_of=AS_OF, **more, named=names)
+    everything = MessageCounts.of(BASE, as_of=AS_OF, events=names)
     assert counts.to_columns()["sent"].tolist() == everything.to_columns()["sent"].tolist()
     test = Experiment("spring", arms={"control": 0.3, "mail": 0.7})
     figures = {"spend": event("purchase").sum(), "visits": event("visit").count()}
-    moments = engines.moments(frame, figures, experiment=test, as_of=AS_OF, **more)
+    people = PEOPLE.lazy() if place is on_polars else duckdb.from_arrow(PEOPLE.to_arrow())
+    moments = engines.moments(frame, figures, experiment=test, customers=people, as_of=AS_OF, **more)
     whole = Moments.from_columns({name: BASE.measure(figures, as_of=AS_OF)[name] for name in figures},
                                  test.assign(BASE.customer_id))  # fmt: skip
     for one, other in zip(_numbers(moments), _numbers(whole), strict=True):
         assert one == pytest.approx(other, rel=1e-12)
-
-
-def NAMED(names):
-    return {"message_sent": names["sent"], "message_opened": names["opened"]}
 
 
 def _numbers(moments):
