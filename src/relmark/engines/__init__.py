@@ -8,6 +8,10 @@ before the engine is asked for the result.
 `apply` takes every definition: the rows of whole customers are brought together, and the code that runs on them is the
 one that runs in numpy. `worker` is that code as a function of Arrow tables, for engines that are not known here.
 
+`to_sql` writes the plan of `evaluate` as the text of one query for a warehouse. `reduce` and the calls beside it
+(`purchase_cells`, `rfm`, `journeys`, `message_counts`, `moments`) add up small states of pieces of whole customers: all
+that a fit needs.
+
 No other room imports this one.
 """
 
