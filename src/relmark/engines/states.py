@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -20,8 +19,8 @@ from relmark.core.base import CustomerBase
 from relmark.core.checks import shown, whole
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.time import Instant
-from relmark.engines.answers import Answer, arrow
-from relmark.engines.applying import Read, united
+from relmark.engines.answers import Answer
+from relmark.engines.applying import Read
 from relmark.engines.tables import narwhals_module
 from relmark.engines.worker import Worker
 from relmark.experiments import Experiment, Moments
@@ -55,7 +54,8 @@ def reduce(
     ----------
     partial : callable
         Takes a base of some customers and returns something with ``+``, or None where there is nothing to add.
-    events, customers, columns, tz, memory
+    events : polars LazyFrame or DataFrame, DuckDB relation
+    customers, columns, tz, memory
         As in `apply`.
     as_of : instant
         Nothing after it is read, where `needs` are given.
@@ -85,35 +85,19 @@ def reduce(
     work = Worker(definition=answer, as_of=as_of, tz=tz, columns=dict(columns or {}))
     read = Read(narwhals_module(), work, events, customers)
     engine = read.happened.frame.implementation
-    found: Iterator[Any]
-    if engine.is_pyspark() or engine.is_pyspark_connect():
-        found = _spark_states(read)
-    elif engine.is_polars() or engine.is_duckdb():
-        found = (work.told(*piece) for piece in read.pieces(memory))
-    else:
+    if not (engine.is_polars() or engine.is_duckdb()):
         raise InputError(
-            f"events is a frame of {engine.value}: states are made on Polars, DuckDB and Spark.",
+            f"events is a frame of {engine.value}: states are added up on Polars and DuckDB.",
             argument="events",
             code="wrong_type",
+            hint="On Spark, apply a function that returns the numbers of each customer, and group them there.",
         )
+    found = (work._of_piece(*piece) for piece in read.pieces(memory))  # noqa: SLF001
     parts = (part for part in found if part is not None)
     first = next(parts, None)
     if first is None:
         raise NotEnoughDataError("no customer has anything to add up by as_of.", argument="events")
     return functools.reduce(operator.add, parts, first)
-
-
-def _spark_states(read: Read) -> Iterator[Any]:
-    native, work = united(read)
-
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
-        held, pa = list(batches), arrow()
-        if held:
-            made = pickle.dumps(work.told(pa.Table.from_batches(held)))  # between relmark's own processes alone
-            yield pa.RecordBatch.from_pydict({"state": pa.array([made], pa.binary())})
-
-    for row in native.repartition("customer_id").mapInArrow(run, "state binary").collect():
-        yield pickle.loads(bytes(row["state"]))  # noqa: S301
 
 
 def purchase_cells(
