@@ -69,24 +69,6 @@ def test_spark_finds_the_members_that_numpy_finds(spark, seed):
     COMPILE["test_engines_find_the_members_that_numpy_finds"].hypothesis.inner_test(through, seed)
 
 
-@pytest.mark.parametrize("seed", [2, 3, 4, 12])
-def test_spark_executes_the_text_of_a_definition(spark, seed):
-    pytest.importorskip("ibis")
-    sql_tests = runpy.run_path(str(Path(__file__).parent / "test_engines_sql.py"))
-    as_of, base, people, happened, definition = sql_tests["some_shop"](seed)
-    table(spark, happened).createOrReplaceTempView("happened")
-    table(spark, people).createOrReplaceTempView("people")
-    expected = sql_tests["expected_of"](definition, base, as_of)
-    given = {"dialect": "spark", "table": "happened", "customers": "people", "columns": COMPILE["NAMES"]}
-    queries = [(engines.to_sql(definition, as_of=as_of, schema=sql_tests["SCHEMA"], **given), {})]
-    if sql_tests["moved"](definition, "spark") is not None:
-        moment = as_of.astimezone(UTC)
-        queries.append((engines.to_sql(definition, schema=sql_tests["SCHEMA"], **given), {"as_of": moment}))
-    for query, parameters in queries:
-        rows = spark.sql(query, args=parameters).toArrow().to_pylist()
-        assert {row.pop("customer_id"): row for row in rows} == expected, (seed, query)
-
-
 def test_a_session_of_another_zone_is_refused(spark):
     events = table(spark, COMPILE["HAPPENED"].select("user", "ts", "amount", event=pl.lit("purchase")))
     spark.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
