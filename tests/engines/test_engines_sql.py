@@ -63,7 +63,7 @@ def on_duckdb(query, people, happened, as_of=None):
     connection.register("events_arrow", happened.to_arrow())
     connection.execute("create schema shop; create table shop.events as select * from events_arrow; "
                        'create table "the people" as select * from people_arrow')  # fmt: skip
-    rows = connection.execute(query, {"as_of": as_of} if "$as_of" in query else {}).pl().to_dicts()
+    rows = connection.sql(query, params={"as_of": as_of} if "$as_of" in query else {}).pl().to_dicts()
     return {row.pop("customer_id"): row for row in rows}
 
 
@@ -214,7 +214,7 @@ def test_kinds_are_those_that_the_rules_ask_for_else_the_schema_says_them():
             of(rule)
     assert of(field("born").within(days(3)), as_of="2026-01-01", schema=Schema(fields={"born": date}))
     with pytest.raises(InputError, match="schema="):
-        of(field("born") == date(2026, 1, 1), tz="Europe/Berlin")
+        of(field("born") == date(2026, 1, 1), tz="Europe/Berlin", as_of="2026-01-01")
     assert "1" in of(ids([1, 2]) & (field("age") > 1))
 
 

@@ -8,6 +8,10 @@ before the engine is asked for the result.
 `apply` takes every definition: the rows of whole customers are brought together, and the code that runs on them is the
 one that runs in numpy. `worker` is that code as a function of Arrow tables, for engines that are not known here.
 
+`to_sql` writes the plan of `evaluate` as the text of one query for a warehouse. `reduce` and the calls beside it
+(`purchase_cells`, `rfm`, `journeys`, `message_counts`, `moments`) add up small states of pieces of whole customers: all
+that a fit needs.
+
 No other room imports this one.
 """
 
@@ -17,16 +21,24 @@ from relmark.engines.compile import evaluate, where
 from relmark.engines.portable import unsupported
 from relmark.engines.previews import SegmentPreview, preview
 from relmark.engines.sql import to_sql
+from relmark.engines.states import RfmState, journeys, message_counts, moments, purchase_cells, reduce, rfm
 from relmark.engines.worker import Worker, worker
 
 __all__ = [
     "Lists",
+    "RfmState",
     "SegmentPreview",
     "Values",
     "Worker",
     "apply",
     "evaluate",
+    "journeys",
+    "message_counts",
+    "moments",
     "preview",
+    "purchase_cells",
+    "reduce",
+    "rfm",
     "to_sql",
     "unsupported",
     "where",

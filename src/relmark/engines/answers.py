@@ -203,6 +203,8 @@ class Answer:
 def read_definition(definition: object) -> Answer:
     """Return how a definition is asked, or raise where it is none."""
     match definition:
+        case Answer():
+            return definition
         case Segment():
             return _segment(definition)
         case Expression():

@@ -20,7 +20,7 @@ from relmark.engines.tables import Table, distinct, event_names, match_ids, narw
 from relmark.engines.worker import Worker, worker
 from relmark.expressions.needs import Needs
 
-__all__ = ["apply", "pieces"]
+__all__ = ["Read", "apply", "united"]
 
 _MARK = "of_customers"
 _BYTES = 160  # of memory per event and its first columns, at the peak of an evaluation
@@ -92,7 +92,7 @@ def apply(
     work = worker(definition, columns=columns, as_of=as_of, tz=tz, returns=returns)
     whole("memory", memory, low=1)
     nw = narwhals_module()
-    read = _Read(nw, work, events, customers)
+    read = Read(nw, work, events, customers)
     engine = read.happened.frame.implementation
     if engine.is_pyspark() or engine.is_pyspark_connect():
         return _on_spark(read)
@@ -104,32 +104,13 @@ def apply(
             code="wrong_type",
         )
     pa = arrow()
-    tables = list(read.answers(memory))
-    found = pa.concat_tables(tables)
+    found = pa.concat_tables([work(*piece) for piece in read.pieces(memory)])
     if engine.is_polars():
         return engine.to_native_namespace().from_arrow(found).lazy()
     return read.happened.frame.to_native().query("__events", "select * from found")  # in the same connection
 
 
-def pieces(
-    definition: object,
-    *,
-    events: object,
-    customers: object = None,
-    columns: Mapping[str, str] | None = None,
-    as_of: Instant,
-    tz: str = "UTC",
-    memory: int = 1 << 29,
-) -> Iterator[Any]:
-    """Yield what a definition says of whole customers, piece by piece, as Arrow tables: `apply` with nothing kept.
-
-    The arguments are those of `apply`, on Polars and DuckDB.
-    """
-    work = worker(definition, columns=columns, as_of=as_of, tz=tz)
-    return _Read(narwhals_module(), work, events, customers).answers(memory)
-
-
-class _Read:
+class Read:
     """The frames of a call, with what the definition looks at of them."""
 
     def __init__(self, nw: Any, work: Worker, events: Any, customers: Any) -> None:
@@ -181,15 +162,15 @@ class _Read:
         columns = [self.people.names.get(name, name) for name in self.fields]
         return self.people.frame.select(self.names["customer_id"], *dict.fromkeys(columns))
 
-    def answers(self, memory: int) -> Iterator[Any]:
-        """Yield the answers of each piece."""
+    def pieces(self, memory: int) -> Iterator[tuple[Any, Any]]:
+        """Yield the events and the customers of each piece, as Arrow tables."""
         n = self._pieces(memory)
         people = self.known()
         for k in range(n):
             happened = self._piece(self.happened.frame, k, n)
             own = None if people is None else self._piece(people, k, n)
             listed = self.listed(happened, own)
-            yield self.work(_collected(self.chosen(happened)), None if listed is None else _collected(listed))
+            yield _collected(self.chosen(happened)), None if listed is None else _collected(listed)
 
     def _pieces(self, memory: int) -> int:
         """Return into how many pieces the customers are divided."""
@@ -216,8 +197,22 @@ def _collected(frame: Any) -> Any:
     return frame.collect().to_arrow()
 
 
-def _on_spark(read: _Read) -> Any:
-    """Return a lazy DataFrame: events and customers in one frame, since `mapInArrow` takes one, divided by id."""
+def _on_spark(read: Read) -> Any:
+    """Return a lazy DataFrame of what the definition says."""
+    native, work = united(read)
+    empty = native.limit(0).toArrow()  # the schema in which Spark hands its rows to a worker
+    schema = work.schema(*(table.schema for table in work._split(empty, None)))  # noqa: SLF001
+
+    def run(batches: Iterator[Any]) -> Iterator[Any]:
+        held = list(batches)  # batches do not respect customers: a partition is joined before it is used
+        if held:
+            yield from work(arrow().Table.from_batches(held)).to_batches()
+
+    return native.repartition("customer_id").mapInArrow(run, _ddl(schema))
+
+
+def united(read: Read) -> tuple[Any, Worker]:
+    """Return events and customers in one DataFrame, since `mapInArrow` takes one, and the worker that reads it."""
     nw, who = read.nw, read.names["customer_id"]
     happened = read.chosen(read.happened.frame)
     people = read.listed(read.happened.frame, read.known())
@@ -229,7 +224,7 @@ def _on_spark(read: _Read) -> Any:
     as_event = {column: f"event_{k}" for k, column in enumerate(event_columns)}  # Spark ignores case: numbers do not
     fields = [] if people is None else [column for column in people.collect_schema() if column != who]
     as_field = {column: f"field_{k}" for k, column in enumerate(fields)}
-    united = happened.select(
+    rows = happened.select(
         nw.col(who).alias("customer_id"),
         nw.lit(False).alias(_MARK),  # noqa: FBT003
         *[nw.col(column).alias(name) for column, name in as_event.items()],
@@ -242,7 +237,7 @@ def _on_spark(read: _Read) -> Any:
             *[nw.lit(None).cast(schema[column]).alias(name) for column, name in as_event.items()],
             *[nw.col(column).alias(name) for column, name in as_field.items()],
         )
-        united = nw.concat([united, people_rows])
+        rows = nw.concat([rows, people_rows])
     renamed = {name: as_event[read.names[name]] for name in ("time", "type", "value") if read.names[name] in as_event}
     work = attrs.evolve(
         read.work,
@@ -251,27 +246,12 @@ def _on_spark(read: _Read) -> Any:
         fields={named.get(column, column): name for column, name in as_field.items()},
         marker=_MARK,
     )
-    native = united.to_native()
-    empty = _arrow_schema(native)
-    schema_out = work.schema(*(table.schema for table in work._split(empty.empty_table(), None)))  # noqa: SLF001
-
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
-        pa = arrow()
-        held = list(batches)  # batches do not respect customers: a partition is joined before it is used
-        if held:
-            yield from work(pa.Table.from_batches(held)).to_batches()
-
-    return native.repartition("customer_id").mapInArrow(run, _ddl(schema_out))
+    return rows.to_native(), work
 
 
 def _kinds(people: Any, fields: list[str]) -> list[tuple[str, Any]]:
     schema = {} if people is None else people.collect_schema()
     return [(column, schema[column]) for column in fields]
-
-
-def _arrow_schema(native: Any) -> Any:
-    """Return the schema in which Spark hands its rows to a worker."""
-    return native.limit(0).toArrow().schema
 
 
 _SPARK = {"bool": "boolean", "double": "double", "int64": "bigint", "string": "string", "date32[day]": "date",

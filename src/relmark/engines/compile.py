@@ -148,6 +148,7 @@ class Plan:
             self.roots = score_roots(definition)
         else:
             self.roots = {"$": definition if isinstance(definition, Expression) else definition.rule}
+        self.stages: list[dict[str, Any]] = []  # columns of customers that the result is made of
         self.whole = {path: node for root, rule in self.rules().items() for path, node in walk(rule, root)}
         self._refuse_unsupported()
 
@@ -208,6 +209,9 @@ class Plan:
             frame = frame.join(
                 facts.table(times, names["customer_id"], self._needs()), on=names["customer_id"], how="left"
             )
+        for stage in self.stages:
+            if stage:
+                frame = frame.with_columns(*[column.alias(name) for name, column in stage.items()])
         return frame, made
 
     def rules(self) -> dict[str, Expression]:
@@ -224,7 +228,8 @@ class Plan:
 
     def _said(self, outer: Visitor, inner: Visitor, facts: Facts) -> dict[str, Any]:
         if isinstance(self.definition, LeadScore):
-            return score_columns(self.nw, self.definition, outer, inner, facts)
+            self.stages, columns = score_columns(self.nw, self.definition, outer, inner, facts)
+            return columns
         if isinstance(self.definition, SegmentSet):
             return {name: outer.truth(nodes.SegmentRef(name)) for name in self.definition.rules}
         return {"member": outer.truth(self.roots["$"])}

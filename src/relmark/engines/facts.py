@@ -9,7 +9,7 @@ import attrs
 
 from relmark.core.as_of import AsOf
 from relmark.core.documents import canonical
-from relmark.engines.moments import compared_midnight, compared_time
+from relmark.engines.instants import compared_midnight, compared_time
 from relmark.expressions import Selection, Window, nodes
 from relmark.expressions.event_rows import window_bounds
 from relmark.expressions.needs import Needs

@@ -99,7 +99,9 @@ def preview(
     clauses = rule.args if isinstance(rule, nodes.And) else (rule,)
     plan = _Clauses(segment, clauses, columns, as_of, tz)
     frame, made = plan.compiled(events, customers)
-    found = frame.select(*_counts(plan.nw, made, len(clauses))).collect().to_dict(as_series=False)
+    held = frame.with_columns(*[truth.alias(f"__truth_{name}") for name, truth in made.items()])
+    truths = {name: plan.nw.col(f"__truth_{name}") for name in made}  # columns: a constant has no sum over rows
+    found = held.select(*_counts(plan.nw, truths, len(clauses))).collect().to_dict(as_series=False)
     count = {name: int(values[0] or 0) for name, values in found.items()}
     listed = {what: np.array([count[f"{what}_{k}"] for k in range(len(clauses))], dtype=np.int64)
               for what in ("true", "unknown", "left", "only")}  # fmt: skip

@@ -56,27 +56,44 @@ def score_reasons(score: LeadScore, *, tz: str) -> dict[str, str]:
     return found
 
 
-def score_columns(nw: Any, score: LeadScore, outer: Visitor, inner: Visitor, facts: Facts) -> dict[str, Any]:
-    """Return the columns of `LeadScores.to_columns` but customer_id, as expressions over customers."""
-    by_rule = {rule.name: _rule(nw, rule, outer, inner, facts) for rule in score.rules}
-    groups: dict[str, Any] = {group.name: nw.lit(0.0) for group in score.groups}
-    total = nw.lit(0.0)
+class Stages:
+    """Columns of customers that build on each other: each is computed once, however often it is used."""
+
+    def __init__(self, nw: Any) -> None:
+        self.nw = nw
+        self.columns: list[dict[str, Any]] = []
+
+    def add(self, stage: dict[str, Any]) -> dict[str, Any]:
+        """Add a stage, and return its columns as later ones use them."""
+        place = len(self.columns)
+        named = {name: f"__stage_{place}_{k}" for k, name in enumerate(stage)}
+        self.columns.append({named[name]: expression for name, expression in stage.items()})
+        return {name: self.nw.col(column) for name, column in named.items()}
+
+
+def score_columns(
+    nw: Any, score: LeadScore, outer: Visitor, inner: Visitor, facts: Facts
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return stages of columns, and with them the columns of `LeadScores.to_columns` but customer_id."""
+    stages = Stages(nw)
+    by_rule = stages.add({rule.name: _rule(nw, rule, outer, inner, facts) for rule in score.rules})
+    sums = {group.name: nw.lit(0.0) for group in score.groups}
     for rule in score.rules:
-        if rule.group is None:
-            total = total + by_rule[rule.name]
-        else:
-            groups[rule.group] = groups[rule.group] + by_rule[rule.name]
-    caps: list[Any] = []
-    for group in score.groups:
-        groups[group.name] = _bounded(nw, groups[group.name], group.cap, group.floor, caps)
-        total = total + groups[group.name]
-    total = _bounded(nw, total, score.cap, score.floor, caps) / 1000.0
-    named = {name: points / 1000.0 for name, points in groups.items()}
-    columns = {"total": total, "band": _named_from(nw, total, list(score.bands.items()), "")}
+        if rule.group is not None:
+            sums[rule.group] = sums[rule.group] + by_rule[rule.name]
+    groups, lost = _bounded(stages, sums, {group.name: (group.cap, group.floor) for group in score.groups})
+    total = nw.lit(0.0)
+    for points in (*(by_rule[rule.name] for rule in score.rules if rule.group is None), *groups.values()):
+        total = total + points
+    whole, more = _bounded(stages, {"total": total}, {"total": (score.cap, score.floor)})
+    named = stages.add({name: points / 1000.0 for name, points in {**groups, "": whole["total"]}.items()})
+    points = named.pop("")
+    columns = {"total": points, "band": _named_from(nw, points, list(score.bands.items()), "")}
     columns["grade"] = _grade(nw, score, named)
-    columns |= {f"group.{name}": points for name, points in named.items()}
-    columns |= {f"rule.{name}": points / 1000.0 for name, points in by_rule.items()}
-    return columns | {f"cap.{name}": lost / 1000.0 for name, lost in zip(score.caps, caps, strict=True)}
+    columns |= {f"group.{name}": held for name, held in named.items()}
+    columns |= {f"rule.{name}": held / 1000.0 for name, held in by_rule.items()}
+    columns |= {f"cap.{name}": away / 1000.0 for name, away in zip(score.caps, lost + more, strict=True)}
+    return stages.columns, columns
 
 
 def _asked(rule: Rule, source: Expression) -> Expression:
@@ -148,18 +165,25 @@ def _steps(nw: Any, tiers: Tiers, reached: Callable[[float], Any]) -> Any:
 
 
 def _kept(nw: Any, points: Any, bound: float, *, above: bool) -> Any:
-    beyond = points > bound if above else points < bound
-    return nw.when(beyond).then(nw.lit(bound)).otherwise(points)
+    return (nw.min_horizontal if above else nw.max_horizontal)(points, nw.lit(bound))
 
 
-def _bounded(nw: Any, points: Any, cap: float | None, floor: float | None, lost: list[Any]) -> Any:
-    """Return points within a cap and a floor, and note what each took away or added."""
-    for bound, above in ((cap, True), (floor, False)):
-        if bound is not None:
-            kept = _kept(nw, points, _thousandths(bound), above=above)
-            lost.append(kept - points)
-            points = kept
-    return points
+def _bounded(
+    stages: Stages, points: dict[str, Any], bounds: dict[str, tuple[float | None, float | None]]
+) -> tuple[dict[str, Any], list[Any]]:
+    """Return points within their caps and floors, and what each bound took away or added, in the order of names."""
+    before = stages.add(points)
+    capped = stages.add({name: held if (cap := bounds[name][0]) is None
+                         else _kept(stages.nw, held, _thousandths(cap), above=True)
+                         for name, held in before.items()})  # fmt: skip
+    after = stages.add({name: held if (floor := bounds[name][1]) is None
+                        else _kept(stages.nw, held, _thousandths(floor), above=False)
+                        for name, held in capped.items()})  # fmt: skip
+    lost = []
+    for name, (cap, floor) in bounds.items():
+        lost += [] if cap is None else [capped[name] - before[name]]
+        lost += [] if floor is None else [after[name] - capped[name]]
+    return after, lost
 
 
 def _named_from(nw: Any, points: Any, cuts: list[tuple[str, float]], below: str) -> Any:

@@ -57,7 +57,7 @@ def to_sql(
     definition : Segment, Expression, SegmentSet or LeadScore
         As `evaluate` takes it: all of it has to be portable.
     dialect : {"postgres", "duckdb", "bigquery", "snowflake", "clickhouse", "spark"}
-        PostgreSQL, DuckDB and Spark execute these texts in relmark's tests; the others are written and not executed.
+        PostgreSQL and DuckDB execute these texts in relmark's tests; the others are written, parsed and not executed.
     table : str
         The table of events, with dots where it has a schema: ``"shop.events"``. A template such as
         ``"{{ ref('events') }}"`` stays as it is.

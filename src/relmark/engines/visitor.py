@@ -14,7 +14,7 @@ from relmark.core.as_of import AsOf
 from relmark.core.errors import InputError
 from relmark.core.zones import first_instants, to_local
 from relmark.engines.facts import Facts
-from relmark.engines.moments import compared_day, compared_midnight, compared_time, dated, elapsed_from, plain_time
+from relmark.engines.instants import compared_day, compared_midnight, compared_time, dated, elapsed_from, plain_time
 from relmark.expressions import Expression, Window, nodes
 from relmark.expressions.lengths import length
 from relmark.expressions.literals import LiteralValue, literal_kind

@@ -94,10 +94,11 @@ class Worker:
         columns = self._told(happened, people)
         return pa.table([_written(pa, columns, field) for field in schema], schema=schema)
 
-    def schema(self, events: Any, customers: Any = None) -> Any:
+    def schema(self, events: object, customers: object = None) -> Any:
         """Return the Arrow schema of the result, from the schemas of the tables: found by a run on no rows."""
         pa = arrow()
-        happened, people = events.empty_table(), None if customers is None else customers.empty_table()
+        given: tuple[Any, Any] = events, customers
+        happened, people = given[0].empty_table(), None if customers is None else given[1].empty_table()
         answer = self.answer
         known = kinds_of(self, happened, people, answer)
         types = dict(self.returns or {})
@@ -155,7 +156,11 @@ class Worker:
         rest = table.drop_columns([self.marker])
         return rest.filter(compute.invert(of_customers)), rest.filter(of_customers)
 
-    def _told(self, happened: Any, people: Any) -> Mapping[str, Any]:
+    def _of_piece(self, events: object, customers: object = None) -> Any:
+        """Return what the definition says of a piece, before it becomes a table."""
+        return self._told(*self._split(_table("events", events), customers))
+
+    def _told(self, happened: Any, people: Any) -> Any:
         answer = self.answer
         try:
             base = self._base(happened, people, answer)

@@ -467,8 +467,8 @@ def _periods_held(times: list[int], at: int, size: int, least: int, of: int) -> 
 class _Quiet:
     """Ends a search by the hour: a week in which only the clock moved shows all that the clock can do.
 
-    Hours and days of the week come again every week. Where clocks are set in it, so that an hour is skipped, it is there
-    a week later: then three weeks are looked at.
+    Hours and days of the week come again every week. Where clocks are set in it, so that an hour is skipped, the hour
+    is there a week later: then three weeks are looked at.
     """
 
     def __init__(self, changes: Changes, node: Expression, who: Person, at: int) -> None:
