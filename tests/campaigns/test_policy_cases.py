@@ -235,13 +235,9 @@ def test_a_person_without_a_name_and_a_field_that_is_not_there():
     with pytest.raises(InputError, match="who the person is"):
         policy_of(Campaign("news", channels=["email"], again=days(1))).one(None, [], as_of="2026-05-04T10:00Z")
     with pytest.raises(MissingColumnError):
-        policy.evaluate(
-            CustomerBase(events=EventLog.from_events([Event("a", "x", "2026-05-04T10:00Z")])), as_of="2026-05-05"
-        )
+        policy.evaluate(CustomerBase(events=EventLog.from_events([visit])), as_of="2026-05-05")
     with pytest.raises(InputError, match="one instant for all"):
-        policy.evaluate(
-            CustomerBase(customers=CustomerTable.from_columns(customer_id=[1], age=[4])), as_of=["2026-05-05"]
-        )
+        policy.evaluate(CustomerBase(customers=people), as_of=["2026-05-05"])
 
 
 @pytest.mark.parametrize(
