@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -280,3 +283,31 @@ def test_the_starter_policy_writes_to_people():
     assert "send basket" in str(one) or "withhold" in str(one)
     with pytest.raises(InputError, match="brows"):
         presets.starter_policy(replace={"brows": None})
+
+
+def test_answers_travel_and_become_json():
+    policy = policy_of(NEWS, chain(control=0.1), quiet=QuietHours("21:00", "09:00"))
+    log = EventLog.from_events([Event("a", "signup", "2026-05-04T10:00Z"), Event("b", "visit", "2026-05-04T10:00Z")])
+    base = CustomerBase(events=log)
+    plan = policy.evaluate(base, as_of="2026-05-04T12:00Z")
+    one = policy.explain(base, "a", as_of="2026-05-04T12:00Z")
+    for given in (policy, plan, one, policy.replay(base, start="2026-05-04", end="2026-05-05", every=hours(6))):
+        again = pickle.loads(pickle.dumps(given))
+        assert str(again) == str(given)
+        assert json.loads(json.dumps(given.to_dict())) == json.loads(json.dumps(copy.deepcopy(given).to_dict()))
+    assert plan.to_dict()["held"]["by"] == ["behind"]
+    assert one.to_dict()["next_change"] is not None
+
+
+def test_a_base_without_anybody_and_columns_of_other_kinds():
+    policy = policy_of(Campaign("x", channels=["email"], again=days(1), control=0.2, hour=field("h"), limit=5),
+                       chain(control=0.2), caps=[Cap(1, per="month")], quiet=QuietHours("22:00", "05:00"),
+                       holdout=Holdout(0.001, salt="h", period="month"))  # fmt: skip
+    nobody = CustomerTable.from_columns(customer_id=np.empty(0, dtype=np.int64), h=np.empty(0))
+    plan = policy.evaluate(CustomerBase(customers=nobody), as_of="2026-05-05T12:00Z")
+    assert (len(plan), len(plan.held), len(plan.to_events())) == (0, 0, 0)
+    numbers = EventLog.from_columns(customer_id=[1], type="message_sent", time=["2026-05-01T10:00Z"],
+                                    properties={"campaign": [7]})  # fmt: skip
+    table = CustomerTable.from_columns(customer_id=[1], h=[None])
+    held = policy.evaluate(CustomerBase(customers=table, events=numbers), as_of="2026-05-05T12:00Z").held
+    assert held.by.tolist() == ["cap"]

@@ -26,6 +26,7 @@ from relmark.campaigns.constraint import Constraint
 from relmark.core import checks
 from relmark.core.checks import BoolArray, FloatArray, shown
 from relmark.core.errors import InputError
+from relmark.core.frames import columns_of
 from relmark.core.hashing import hash_buckets
 from relmark.core.ids import id_array
 from relmark.core.names import did_you_mean
@@ -55,7 +56,7 @@ def allocate(
 
     Parameters
     ----------
-    values : array_like, shape (n, k), mapping of offer to array_like, shape (n,), or a result with customer_id
+    values : array_like, shape (n, k), mapping of offer to array_like, shape (n,), frame, or result with customer_id
         What an offer to a customer is worth, such as its expected margin, or better the increment of an uplift model.
         NaN: never.
     customer_id : array_like, shape (n,), optional
@@ -175,6 +176,8 @@ def _read_values(
 ) -> tuple[FloatArray, tuple[str, ...], npt.NDArray[Any] | None]:
     if hasattr(values, "to_columns") and not isinstance(values, Mapping):
         values = dict(values.to_columns())
+    elif hasattr(values, "columns") and not isinstance(values, Mapping):
+        values = columns_of(values)
     if isinstance(values, Mapping):
         columns = dict(values)
         if "customer_id" in columns:
