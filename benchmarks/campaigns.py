@@ -1,7 +1,7 @@
 """Who of 1 million customers is written to by 20 campaigns under 5 caps, one person alone, and offers under budgets.
 
-Run ``python benchmarks/campaigns.py`` from the project's root, with ``--highs`` for the rival too. 10 million events
-and 5 million messages lie in the log.
+Run ``python benchmarks/campaigns.py`` from the project's root, with ``--highs`` for the rival too. The log has
+10 million events and 5 million messages.
 The rival of `allocate` is the linear program of the same limits by HiGHS, for 20,000 customers: at a million it does
 not come to an end in any useful time.
 """

@@ -19,6 +19,7 @@ import pytest
 from relmark import CustomerBase, Schema, days, engines, field, parse
 from relmark.attribution import Journeys, LastNonDirect, Linear, Markov, MarkovModel, PositionBased, Shapley, TimeDecay
 from relmark.attribution.model import AttributionModel
+from relmark.campaigns import Campaign, Cap, Chain, ContactPolicy, QuietHours, Step
 from relmark.core.namespaces import Namespace
 from relmark.errors import RelmarkError
 from relmark.experiments import Experiment, Holdout, Layer, TriggerChain
@@ -376,6 +377,44 @@ def _score(rule: random.Random) -> dict:
     raise AssertionError("no score of fifty could be built")
 
 
+def _policy(rule: random.Random) -> dict:
+    for _ in range(50):
+        try:
+            return ContactPolicy(
+                "p",
+                campaigns=[
+                    Campaign("a", who=_RANDOM["some_rule"](rule, AS_OF, 1), trigger=_RANDOM["some_events"](rule),
+                             channels=["email", "sms"], control=0.1, limit=3, times=2, hour=field("age")),
+                    Campaign("b", channels=["sms"], again=days(7), start="2026-01-01", category="promo"),
+                    Chain("c", starts=_RANDOM["some_events"](rule), channels=["email"],
+                          late=days(rule.choice([1, 400])),
+                          steps=[Step("x"), Step("y", after=days(3), when=_RANDOM["some_rule"](rule, AS_OF, 1))]),
+                ],
+                channels={"email": None, "sms": _RANDOM["some_rule"](rule, AS_OF, 1)},
+                caps=[Cap(1, per="day"), Cap(2, within=days(9), category="promo")],
+                quiet=QuietHours("21:00", "09:00", weekdays=[1, 5]), holdout=Holdout(0.1, salt="h", period="month"),
+                gap=rule.choice([None, days(1)]),
+            ).to_dict()  # fmt: skip
+        except RelmarkError:
+            continue
+    raise AssertionError("no policy of fifty could be built")
+
+
+def _use_policy(policy: ContactPolicy, shop: Any, as_of: Any) -> None:
+    base, customers, events = shop
+    who = customers[0]
+    own = [one for one in events if one.customer_id == who.id]
+    _stored(policy)
+    _asked(
+        lambda: policy.evaluate(base, as_of=as_of).to_dict(),
+        lambda: policy.evaluate(base, as_of=as_of).held.to_dict(),
+        lambda: policy.evaluate(base, as_of=as_of).to_events(),
+        lambda: policy.one(who, own, as_of=as_of, tz=base.tz).messages,
+        lambda: policy.explain(base, who.id, as_of=as_of).to_dict(changes=False),
+        lambda: policy.needs(),
+    )
+
+
 def _experiment(rule: random.Random) -> dict:
     rest = rule.choice(
         [{}, {"layer": Layer("email", shares={"t": 0.5, "u": 0.2}, salt="l")}, {"holdout": Holdout(0.1, salt="h")},
@@ -433,6 +472,7 @@ KINDS: dict[str, Source] = {
     "spec": (lambda rule: rule.choice(SPECS).to_dict(), None, _use_recommender),
 } | {type(model).kind: (lambda rule, model=model: model.to_dict(), type(model), _use_ltv) for model in LTV}
 OFTEN = ["segment"] * 10 + ["lead_score"] * 6 + ["rfm", "experiment", "rules", "spec"] * 2 + list(KINDS)
+KINDS["contact_policy"] = (_policy, ContactPolicy, _use_policy)  # by itself, below
 
 
 def _read(kind: Any, body: Any, way: str, limits: Any = None) -> Any:
@@ -447,11 +487,11 @@ def _check_message(said: str) -> None:
     assert len(said) < 5_000, "the message repeats the whole input"
 
 
-def _try_one(seed: int) -> str:
+def _try_one(seed: int, names: list[str] = OFTEN) -> str:
     """Draw one definition, spoil it, read it, and use what was accepted. Return its kind and what became of it."""
     rng = np.random.default_rng([7, seed])
     rule = random.Random(int(rng.integers(2**32)))
-    name = str(rng.choice(OFTEN))
+    name = str(rng.choice(names))
     make, kind, use = KINDS[name]
     way = str(rng.choice(["dict", "json", "text"] if kind is not None else ["dict"]))
     body = _mutated(make(rule), rng, PLAIN + (OBJECTS if way == "dict" else []))
@@ -459,7 +499,7 @@ def _try_one(seed: int) -> str:
     if way == "text":
         body = _spoilt_text(json.dumps(make(rule) if rng.random() < 0.7 else body), rng)
     base = _shops(int(rng.integers(20)))
-    if name in {"segment", "lead_score"}:
+    if name in {"segment", "lead_score", "contact_policy"}:
         for schema in (None, base[0].schema()):
             checked = kind.check(body, schema)  # never raises
             assert isinstance(checked.problems, tuple)
@@ -481,6 +521,17 @@ def _shops(seed: int) -> Any:
     if seed not in _SHOPS:
         _SHOPS[seed] = _RANDOM["some_base"](random.Random(seed), ("UTC", "Europe/Berlin")[seed % 2], AS_OF)
     return _SHOPS[seed]
+
+
+def _try_policy(seed: int) -> str:
+    return _try_one(100_000 + seed, ["contact_policy"])
+
+
+@pytest.mark.slow
+def test_spoilt_policies_are_refused_or_work():
+    wrong, became = failures(_try_policy, range(600))
+    assert not wrong, "\n".join(wrong)
+    assert {word.split()[-1] for word in became} == {"accepted", "refused"}
 
 
 @pytest.mark.slow

@@ -21,8 +21,9 @@ from relmark.core.checks import FloatArray
 __all__ = ["Priced", "dual_bound", "find_prices"]
 
 _SAMPLE = 16_384
-_ACTIVE = ((65_536, 1e-5), (8_192, 1e-7), (1_024, 1e-9))
+_ACTIVE = ((65_536, 1e-5), (8_192, 1e-6), (1_024, 1e-8))
 _ROUNDS = 6
+_FEW = 8.0
 _STEPS = 100
 _LEVEL = 0.3
 _NEAR, _FAR = 2.0, 1e5
@@ -50,16 +51,14 @@ def find_prices(problem: Allotment, unit: float) -> Priced:
     start = np.zeros(len(limits))
     if not len(limits):
         return _priced(problem, start)
-    if problem.n > 2 * _SAMPLE:
-        step = problem.n // _SAMPLE
+    if problem.n > _ACTIVE[-1][0]:
+        step = max(problem.n // _SAMPLE, 4)
         rows = np.arange(0, problem.n, step)
         sample = problem.take(rows, limits.bound * (len(rows) / problem.n))
         start = _descend(sample, start, unit, tolerance=1e-4)
-    if problem.n <= _ACTIVE[0][0]:
-        start = _descend(problem, start, unit, tolerance=1e-5)
     best = _priced(problem, start)
     for size, tolerance in _ACTIVE:
-        if size < problem.n:
+        if size < problem.n and not _settled(problem, best):
             best = _nearer(problem, best, unit, size, tolerance)
     if problem.n <= _ACTIVE[-1][0]:
         other = _priced(problem, _descend(problem, start, unit, tolerance=1e-9))
@@ -86,9 +85,15 @@ def _nearer(problem: Allotment, best: Priced, unit: float, size: int, tolerance:
         gained = best.bound - other.bound
         if gained > 0:
             best = other
-        if gained <= 3e-5 * max(abs(best.bound), unit):
+        if gained <= 3e-5 * max(abs(best.bound), unit) or _settled(problem, best):
             break
     return best
+
+
+def _settled(problem: Allotment, priced: Priced) -> bool:
+    """Return whether no limit is missed by more than a few customers, who are decided in whole numbers."""
+    missed = (priced.chosen.loads - problem.limits.bound) / problem.limits.scale()
+    return bool((np.where(priced.price > 0, np.abs(missed), missed) <= _FEW).all())
 
 
 def _priced(problem: Allotment, price: FloatArray) -> Priced:

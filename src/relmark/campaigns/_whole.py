@@ -15,7 +15,7 @@ from relmark.core.checks import BoolArray, FloatArray, IntArray
 
 __all__ = ["broken", "decide", "feasible_part", "solve_whole"]
 
-_FREE = 40
+_FREE = 12
 _MOST_FREE = 2_000
 _NODES = 100
 
@@ -31,7 +31,7 @@ def broken(limits: Limits, chosen: BoolArray) -> FloatArray:
 def decide(problem: Allotment, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray | None:
     """Return an allocation that keeps every limit, near the choices at some prices; None where none was found."""
     chosen = _tied(problem, chosen, margin, unit)
-    free = min(_FREE + 4 * len(problem.limits), problem.n)
+    free = min(_FREE + 2 * len(problem.limits), problem.n)
     found: BoolArray | None = None
     worth = abs(float(problem.values[chosen].sum()))
     while True:
@@ -132,7 +132,7 @@ def _tied(problem: Allotment, chosen: BoolArray, margin: FloatArray, unit: float
     small integer program; who of it is the order of the customers.
     """
     tied = np.flatnonzero(margin <= 1e-3 * unit)
-    if len(tied) <= _FREE + 4 * len(problem.limits) or problem.most > 1:
+    if len(tied) <= _FREE + 2 * len(problem.limits) or problem.most > 1:
         return chosen
     values = problem.values[:, tied]
     limits = problem.limits

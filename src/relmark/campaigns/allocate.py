@@ -26,6 +26,7 @@ from relmark.campaigns.constraint import Constraint
 from relmark.core import checks
 from relmark.core.checks import BoolArray, FloatArray, shown
 from relmark.core.errors import InputError
+from relmark.core.frames import columns_of
 from relmark.core.hashing import hash_buckets
 from relmark.core.ids import id_array
 from relmark.core.names import did_you_mean
@@ -55,7 +56,7 @@ def allocate(
 
     Parameters
     ----------
-    values : array_like, shape (n, k), mapping of offer to array_like, shape (n,), or a result with customer_id
+    values : array_like, shape (n, k), mapping of offer to array_like, shape (n,), frame, or result with customer_id
         What an offer to a customer is worth, such as its expected margin, or better the increment of an uplift model.
         NaN: never.
     customer_id : array_like, shape (n,), optional
@@ -103,8 +104,14 @@ def allocate(
     if allowed is not None:
         table = np.where(_read_table("allowed", allowed, names, n, flags=True) != 0, table, np.nan)
     order = _order(ids, n)
-    columns = np.ascontiguousarray(table[order].T)
-    columns[np.isnan(columns)] = -np.inf
+    columns = np.empty((k, n))
+    unit = 0.0
+    for column, given in zip(columns, table.T, strict=True):
+        np.take(given, order, out=column)
+        missing = np.isnan(column)
+        unit = max(unit, float(np.abs(column).max(initial=0.0, where=~missing)))
+        column[missing] = -np.inf
+    unit = unit or 1.0
     prices_of = None if cost is None else _read_table("cost", cost, names, n)
     if budget is not None and prices_of is None:
         raise InputError(
@@ -114,8 +121,6 @@ def allocate(
     limits = _limits(names, bounds, prices_of, budget, constraints, order)
     problem = Allotment(columns, limits, min(m, k))
     _check_possible(problem, names, bounds)
-    finite = columns[np.isfinite(columns)]
-    unit = float(np.abs(finite).max(initial=0.0)) or 1.0
     method, chosen, bound, price = _solved(problem, unit)
     back = np.empty(n, dtype=np.int64)
     back[order] = np.arange(n)
@@ -171,6 +176,8 @@ def _read_values(
 ) -> tuple[FloatArray, tuple[str, ...], npt.NDArray[Any] | None]:
     if hasattr(values, "to_columns") and not isinstance(values, Mapping):
         values = dict(values.to_columns())
+    elif hasattr(values, "columns") and not isinstance(values, Mapping):
+        values = columns_of(values)
     if isinstance(values, Mapping):
         columns = dict(values)
         if "customer_id" in columns:
@@ -379,10 +386,16 @@ def _allocation(
 ) -> Allocation:
     bound, method = solved
     n = len(table)
-    worth = np.where(chosen.T, table, 0.0)
-    value = math.fsum(worth[chosen.T].tolist())
-    best = np.where(chosen.T, table, -np.inf).argmax(axis=1) if n else np.empty(0, dtype=np.int64)
-    offer = np.where(chosen.any(axis=0), np.array(names)[best], "")
+    gain, best = np.zeros(n), np.full(n, -np.inf)
+    place = np.full(n, len(names))
+    below = 0
+    for position, (mine, column) in enumerate(zip(chosen, table.T, strict=True)):
+        gain[mine] += column[mine]
+        better = mine & (column > best)
+        best[better], place[better] = column[better], position
+        below += int(np.count_nonzero(column[mine] < 0))
+    value = math.fsum(gain.tolist())
+    offer = np.array([*names, ""])[place]
     spent = 0.0 if costs is None else math.fsum(np.broadcast_to(costs, table.shape)[chosen.T].tolist())
     of_limit = dict(zip(limits.kinds, price.tolist(), strict=True))
     by_offer = {name: of_limit.get(f"capacity:{name}", 0.0) - of_limit.get(f"minimum:{name}", 0.0) for name in names}
@@ -395,7 +408,7 @@ def _allocation(
     return Allocation(
         customer_id=np.arange(n) if ids is None else ids,
         offer=offer,
-        gain=worth.sum(axis=1),
+        gain=gain,
         value=value,
         bound=bound,
         gap=_gap(value, bound),
@@ -404,7 +417,7 @@ def _allocation(
         price=by_offer,
         budget_price=of_limit.get("budget", math.nan),
         prices=others,
-        below_zero=int(np.count_nonzero(table[chosen.T] < 0)),
+        below_zero=below,
         method=method,
         offers=names,
         notes=notes,

@@ -97,7 +97,7 @@ class Allocation(ColumnarResult):
             "customers": [self.counts[name] for name in self.offers],
             "minimum": ["" if one is None else f"{one:,.0f}" for one in least],
             "capacity": ["" if one is None else f"{one:,.0f}" for one in most],
-            "one more is worth": [f"{self.price[name]:.4g}" for name in self.offers],
+            "one more is worth": [f"{self.price[name]:.3g}" for name in self.offers],
         }
 
     def _printed(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Allocation(ColumnarResult):
     def _lines(self) -> list[str]:
         lines = [f"value {self.value:,.2f}, at most {self.bound:,.2f} (gap {self.gap:.1e})"]
         if not np.isnan(self.budget_price):
-            lines.append(f"spent {self.spent:,.2f}; one more unit of the budget is worth {self.budget_price:.4g}")
+            lines.append(f"spent {self.spent:,.2f}; one more unit of the budget is worth {self.budget_price:.3g}")
         if self.below_zero:
             lines.append(f"{self.below_zero:,} offers of negative value were needed for minimums")
         return [*lines, *self.notes]

@@ -231,6 +231,10 @@ class ContactPlan(ColumnarResult):
             },
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the messages and what is held as JSON-ready values."""
+        return {**super().to_dict(), "held": self.held.to_dict()}
+
     def counts(self) -> dict[str, int]:
         """Return how many messages each campaign has, control not counted, in the order of priority."""
         found = np.bincount(self._codes.entry[self._codes.arm == 0], minlength=len(self._names.entries))

@@ -186,6 +186,10 @@ class PolicyProgram:
                 rule = policy.condition(name, transactional=transactional)
                 self.conditions[name, transactional] = None if rule is None else _Rule(rule, tz)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as the policy, and compile again where it is unpacked."""
+        return PolicyProgram, (self.policy, self.zone.name)
+
     def answer(self, who: Person, sent: list[Logged], at: int, *, marked: bool = False) -> tuple[Answer, int]:
         """Return the answer at an instant, and until when all that it was made of stays, where `marked`."""
         state = _State(who, sent, at, self.zone, marked=marked)
