@@ -1,4 +1,4 @@
-"""Figures of marketing: messages, unit economics, surveys, commerce, cohorts, funnels, paths and the base's health.
+"""Figures of marketing: messages, unit economics, surveys, commerce, cohorts, funnels, deals, points, reports.
 
 Data flow one way: a base (or counts, or columns of answers) is read into events of a window, these into groups, and
 groups into tables whose shares carry intervals and whose undefined cells carry reasons. Names carry the denominator,

@@ -211,7 +211,8 @@ def _report(
 
     return MarketingReport(
         section=words(0), figure=words(1), unit=words(2), this=values["this"], before=values["before"],
-        change=change(values["before"]), year_before=values["year_before"], change_of_year=change(values["year_before"]),
+        change=change(values["before"]), year_before=values["year_before"],
+        change_of_year=change(values["year_before"]),
         periods=periods, in_progress=in_progress,
         tables={section: {name: tables[section] for name, tables in found.items() if section in tables}
                 for section in _SECTIONS if section in have},

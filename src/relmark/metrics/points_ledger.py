@@ -323,14 +323,20 @@ class _Taken:
         if over.any():
             if not cap:
                 _refuse(losses, had, gone, over, base)
-            for person in np.unique(who[over]).tolist():
-                left = lacking = taken = 0
-                begin = int(np.searchsorted(who, person))
-                for event in range(begin, begin + int(size[np.searchsorted(people, person)])):
-                    left = max(left, int(dead[event]))
-                    covered = min(int(a[event]), int(had[event]) - left)
-                    left, taken, lacking = left + covered, taken + covered, lacking + int(a[event]) - covered
-                spent[person], c[person], uncovered[person] = taken, left, lacking
+            some = np.zeros(n, dtype=np.bool_)
+            some[who[over]] = True
+            mine = np.flatnonzero(some[people])
+            person, begin, events = people[mine], starts[mine], size[mine]
+            for table in (spent, c, uncovered):
+                table[person] = 0
+            for turn in range(int(events.max())):  # the next event of everybody concerned at once
+                going = events > turn
+                one, row = person[going], begin[going] + turn
+                left = np.maximum(c[one], dead[row])
+                covered = np.minimum(a[row], had[row] - left)
+                c[one] = left + covered
+                spent[one] += covered
+                uncovered[one] += a[row] - covered
         return cls(spent, c, uncovered)
 
 
