@@ -1,4 +1,4 @@
-"""Metrics over 10 M events: a funnel and figures of messages beside polars, a cohort table beside pandas.
+"""Metrics over 10 M events: a funnel and figures of messages beside polars, cohorts beside pandas, times alone.
 
 Run ``python benchmarks/metrics.py [events] [customers]``. Every rival answers the same question, and the answers are
 compared before anything is timed.
@@ -7,6 +7,8 @@ compared before anything is timed.
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 
 from timing import Timing, heading, paired, report  # isort: skip
 
@@ -15,7 +17,15 @@ import pandas as pd
 import polars as pl
 
 from relmark import CustomerBase, EventLog, days, event
-from relmark.metrics import MessageMetrics, cohort_retention, funnel, message_metrics
+from relmark.metrics import (
+    MessageMetrics,
+    cohort_retention,
+    funnel,
+    message_metrics,
+    pipeline,
+    points_ledger,
+    response_profile,
+)
 
 SEED = 20_262
 DAY = 86_400_000_000
@@ -147,10 +157,78 @@ def time_messages(m: int, n: int) -> dict[str, tuple[Timing, str]]:
     }
 
 
+def profile_rows(m: int, n: int) -> CustomerBase:
+    """Return messages in five channels to n customers of known rates, and the clicks that followed within an hour."""
+    rng = np.random.default_rng(SEED)
+    who, channel = rng.integers(0, n, m), rng.integers(0, 5, m)
+    sent = np.sort(START + rng.integers(0, 60 * DAY, m))
+    hit = rng.random(m) < rng.beta(2, [20, 18, 30, 25, 22], (n, 5))[who, channel]
+    names = np.array(["chat", "email", "post", "push", "sms"])
+    log = EventLog.from_columns(
+        customer_id=np.concatenate([who, who[hit]]),
+        type=np.repeat(["message_sent", "message_clicked"], [m, int(hit.sum())]),
+        time=np.concatenate([sent, sent[hit] + DAY // 24]).view("M8[us]"),
+        properties={"channel": names[np.concatenate([channel, channel[hit]])]},
+    )
+    return CustomerBase(events=log)
+
+
+def points_rows(m: int, n: int) -> CustomerBase:
+    """Return points earned and spent: three of four events earn, and what is spent is capped."""
+    rng = np.random.default_rng(SEED)
+    log = EventLog.from_columns(
+        customer_id=rng.integers(0, n, m), type=np.array(["earn", "spend"])[(rng.random(m) < 0.25).astype(np.int8)],
+        time=np.sort(START + rng.integers(0, 700 * DAY, m)).view("M8[us]"), value=rng.integers(1, 200, m) / 4,
+    )  # fmt: skip
+    return CustomerBase(events=log)
+
+
+def deals_rows(n: int) -> dict[str, np.ndarray]:
+    """Return n deals in one stage, half of them won slowly and half lost soon."""
+    rng = np.random.default_rng(SEED)
+    start, wins = rng.uniform(0, 365, n), rng.random(n) < 0.5
+    end = start + np.where(wins, rng.exponential(60, n), rng.exponential(12, n))
+    time = START + (np.concatenate([start, end]) * DAY).astype(np.int64)
+    return {
+        "deal": np.tile(np.arange(n), 2), "time": time.view("M8[us]"),
+        "stage": np.concatenate([np.repeat("offer", n), np.where(wins, "won", "lost")]),
+    }  # fmt: skip
+
+
+def spent(call: Callable[[], object]) -> str:
+    """Return the least CPU time of three calls."""
+    times = []
+    for _ in range(3):
+        begin = time.process_time()
+        call()
+        times.append(time.process_time() - begin)
+    return f"{min(times):.2f} s of CPU"
+
+
+def time_alone(n: int) -> None:
+    """Print the times of what has no rival."""
+    profile, points, deals = profile_rows(6 * n, n), points_rows(5 * n, n), deals_rows(20_000)
+    told = pipeline(deals, stages=["offer"], as_of="2025-12-31")
+    calls = {
+        f"response profile of {n:,} customers by 5 channels, {6 * n:,} messages": lambda: response_profile(
+            profile, as_of="2025-04-01"
+        ),
+        f"points of {n:,} customers, {5 * n:,} events": lambda: points_ledger(
+            points, as_of="2027-01-01", earn=event("earn"), spend=event("spend"), expires=days(365), overdrawn="cap"
+        ),
+        "pipeline of 20,000 deals": lambda: pipeline(deals, stages=["offer"], as_of="2025-12-31"),
+        "its forecast, 1,000 draws": lambda: told.forecast(days(30)),
+    }
+    for what, call in calls.items():
+        print(f"{what}: {spent(call)}")
+
+
 def main(m: int, n: int) -> None:
     print(heading("polars", "pandas"))
     print(f"{m:,} events, {n:,} customers, seed {SEED}\n")
     report({**time_funnel(m, n), **time_cohorts(m, n), **time_messages(m, n)})
+    print()
+    time_alone(n)
 
 
 if __name__ == "__main__":

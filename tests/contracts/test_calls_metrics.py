@@ -17,22 +17,33 @@ from relmark.metrics import (
     cohort_retention,
     cohort_value,
     commerce_metrics,
+    conversation_metrics,
     customer_effort_score,
     customer_loyalty_index,
     customer_satisfaction,
     describe,
     funnel,
     journey_map,
+    marketing_report,
     message_metrics,
     net_promoter_score,
     pareto,
     paths,
+    pipeline,
+    points_ledger,
+    recommendation_metrics,
+    response_profile,
     response_rate,
     survey_answers,
     unit_economics,
+    visit_metrics,
 )
 
 AS_OF = "2026-11-01"
+DEALS = {
+    "deal": ["a", "a", "b", "b", "c"], "stage": ["offer", "won", "offer", "lost", "offer"], "amount": [9.0, 9, 5, 5, 7],
+    "time": ["2026-10-01", "2026-10-05", "2026-10-02", "2026-10-12", "2026-10-25"],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +146,12 @@ def test_results_have_the_shape_of_all_results(shop):
         cohort_value(shop, as_of=AS_OF), commerce_metrics(shop, as_of=AS_OF), pareto(shop, as_of=AS_OF),
         unit_economics({"a": 1.0}), net_promoter_score([9, 1], by=["a", "b"]), base_health(shop, as_of=AS_OF),
         paths(shop, as_of=AS_OF), journey_map(shop, as_of=AS_OF), MessageCounts(sent=[3, 4], by={"c": ["x", "y"]}),
+        pipeline(DEALS, stages=["offer"], as_of=AS_OF),
+        pipeline(DEALS, stages=["offer"], as_of=AS_OF).forecast(days(2)),
+        points_ledger(shop, as_of=AS_OF, earn=event("purchase")), response_profile(shop, as_of=AS_OF),
+        response_profile(shop, as_of=AS_OF).arms, recommendation_metrics(shop, as_of=AS_OF),
+        conversation_metrics(shop, as_of=AS_OF), visit_metrics(shop.__class__(), as_of=AS_OF),
+        marketing_report(shop, as_of=AS_OF),
     ]  # fmt: skip
     for result in results:
         assert json.loads(result.to_json())
@@ -149,6 +166,30 @@ def test_results_have_the_shape_of_all_results(shop):
             value = getattr(result, name)
             held = value.values() if isinstance(value, dict) else [value]
             assert not any(one.flags.writeable for one in held if isinstance(one, np.ndarray)), name
-        if hasattr(result, "describe"):
+        if hasattr(result, "_definitions"):
             name = next(iter(result._definitions()), None)
             assert name is None or result.describe(name).numerator
+
+
+def test_deals_points_and_responses(shop):
+    told = pipeline(DEALS, stages=["offer"], won="won", lost="lost", as_of=AS_OF, amount="amount")
+    assert (told["stage"].tolist(), told["deals"].tolist()) == (["offer"], [3])
+    assert told.closed_share[0].value == 0.5
+    assert isinstance(told.win_probability, Estimates)
+    assert told.median_days.tolist() == [10]
+    assert told.forecast(days(2)).horizon_days == 2
+    log = EventLog.from_columns(
+        customer_id=[1, 1, 1], type=["earn", "earn", "spend"], value=[10.0, 5.0, 12.0],
+        time=["2026-01-05", "2026-02-05", "2026-03-05"],
+    )  # fmt: skip
+    points = points_ledger(
+        CustomerBase(events=log), as_of=AS_OF, earn=event("earn"), spend=event("spend"), expires=days(365)
+    )
+    assert list(points.to_columns())[:2] == ["customer_id", "balance"]
+    assert (points.balance.tolist(), points.expiring.tolist(), points.expired.tolist()) == ([3], [0], [0])
+    assert points.tier.tolist() == [None]
+    who = response_profile(shop, as_of=AS_OF, by="channel", reward=event("message_clicked"), within=days(2))
+    assert who["customer_id"].tolist() == ["a", "b"]
+    assert who["best_channel"].tolist() == ["email", "email"]
+    assert {"rate", "evidence", "probability_best"} <= who.to_columns().keys()
+    assert marketing_report(shop, as_of=AS_OF).this[0] == 2

@@ -35,23 +35,31 @@ from relmark.ltv import (
     purchase_summary,
 )
 from relmark.metrics import (
+    Accrual,
     MessageCounts,
     base_health,
     cohort_retention,
     cohort_value,
     commerce_metrics,
     contact_pressure,
+    conversation_metrics,
     customer_effort_score,
     customer_loyalty_index,
     customer_satisfaction,
     funnel,
     journey_map,
+    marketing_report,
     message_metrics,
     net_promoter_score,
     pareto,
     paths,
+    pipeline,
+    points_ledger,
+    recommendation_metrics,
+    response_profile,
     survey_answers,
     unit_economics,
+    visit_metrics,
 )
 from relmark.recommend import Ease, Interactions, Popular, also_bought, look_alike
 from relmark.scoring import calibrate
@@ -439,6 +447,32 @@ def _walks(frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]]:
         lambda: contact_pressure(base, as_of=AS_OF, events=names, by="channel").to_dict(),
         lambda: net_promoter_score(survey_answers(base, event("a"), as_of=AS_OF, by="week")).to_dict(),
         lambda: base_health(base, as_of=AS_OF, within=timedelta(90), joined=field("none")).to_dict(),
+        *_second_part(base, frame, rng),
+    ]
+
+
+def _second_part(base: CustomerBase, frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]]:
+    deals = {"deal": _of(frame, "user"), "stage": _of(frame, "channel"), "time": _of(frame, "time")}
+    cap = str(rng.choice(["refuse", "cap"]))
+    bonus = [(prop("yes").is_null(), 2)]
+    return [
+        lambda: pipeline(deals, stages=["email", "push", "web"], as_of=AS_OF).to_dict(),
+        lambda: str(pipeline(deals, stages=["a", "b"], as_of=AS_OF).forecast(timedelta(9), resamples=20)),
+        lambda: pipeline(frame, stages=["a"], won="b", lost="mail", as_of=AS_OF, amount="amount").to_dict(),
+        lambda: points_ledger(
+            base, as_of=AS_OF, earn=event("a"), spend=event("b"), expires=timedelta(9), overdrawn=cap
+        ),
+        lambda: points_ledger(base, as_of=AS_OF, earn=Accrual(of=event.any(), points=3, bonus=bonus)).to_dict(),
+        lambda: points_ledger(base, as_of=AS_OF, earn=Accrual(of=event("a"), points=prop("amount") * 2)).to_dict(),
+        lambda: response_profile(
+            base, as_of=AS_OF, sent=event("a"), reward=event("b"), by=["channel", "hour"]
+        ).to_dict(),
+        lambda: response_profile(base, as_of=AS_OF, sent=event.any(), reward=event("mail"), by="sku").to_dict(),
+        lambda: recommendation_metrics(base, as_of=AS_OF, shown=event("a"), clicked=event("b"), by="week").to_dict(),
+        lambda: conversation_metrics(base, as_of=AS_OF, inquiry=event("a"), reply=event("b"), by="channel").to_dict(),
+        lambda: visit_metrics(base, as_of=AS_OF, visit=event("a"), by="sku").to_dict(),
+        lambda: str(marketing_report(base, as_of=AS_OF, period=str(rng.choice(["day", "week", "month", "year"])))),
+        lambda: base.rolled_up("city", {"people": "count"}).to_columns(),
     ]
 
 

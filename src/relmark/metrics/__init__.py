@@ -1,4 +1,4 @@
-"""Figures of marketing: messages, unit economics, surveys, commerce, cohorts, funnels, paths and the base's health.
+"""Figures of marketing: messages, unit economics, surveys, commerce, cohorts, funnels, deals, points, reports.
 
 Data flow one way: a base (or counts, or columns of answers) is read into events of a window, these into groups, and
 groups into tables whose shares carry intervals and whose undefined cells carry reasons. Names carry the denominator,
@@ -13,6 +13,7 @@ from relmark.metrics.conversations import ConversationMetrics, conversation_metr
 from relmark.metrics.definitions import Definition, describe
 from relmark.metrics.estimates import Estimates
 from relmark.metrics.funnel import Funnel, TimeToConvert, funnel
+from relmark.metrics.marketing_report import MarketingReport, marketing_report
 from relmark.metrics.message_counts import MessageCounts
 from relmark.metrics.messages import MessageMetrics, message_metrics
 from relmark.metrics.paths import JourneyMap, Paths, journey_map, paths
@@ -47,6 +48,7 @@ __all__ = [
     "Estimates",
     "Funnel",
     "JourneyMap",
+    "MarketingReport",
     "MessageCounts",
     "MessageMetrics",
     "OpenDeals",
@@ -77,6 +79,7 @@ __all__ = [
     "describe",
     "funnel",
     "journey_map",
+    "marketing_report",
     "message_metrics",
     "net_promoter_score",
     "pareto",

@@ -163,7 +163,7 @@ class Deals:
         return self.spell_deal[self.stay_spell]
 
     @property
-    def open(self) -> IntArray:
+    def going(self) -> IntArray:
         """The stays that go on: one for each open deal."""
         return np.flatnonzero(self.stay_cause < 0)
 

@@ -7,7 +7,6 @@ nobody replies does not look like one of quick replies.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -19,8 +18,8 @@ from relmark.core.base import CustomerBase
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.columns import Column, joined
 from relmark.core.ordering import order_by
-from relmark.core.spans import Span, length
-from relmark.core.time import days, duration
+from relmark.core.spans import Span
+from relmark.core.time import DAY
 from relmark.expressions.builders import event, prop
 from relmark.expressions.operators import Expression
 from relmark.expressions.selection import Selection
@@ -32,7 +31,7 @@ from relmark.metrics.windows import Stretch, base_given, events_of, properties_o
 
 __all__ = ["ConversationMetrics", "conversation_metrics"]
 
-_MONTH = days(30)
+_AGAIN = 30 * DAY
 _MINUTE = 60_000_000
 _BOT = prop("by") == "bot"
 DEFINITIONS = define(
@@ -40,7 +39,7 @@ DEFINITIONS = define(
     "",
     {
         "inquiries": ("messages of customers that ask", "", "messages"),
-        "repeat_rate": ("conversations of somebody who had begun one shortly before", "conversations"),
+        "repeat_rate": ("conversations of somebody who had begun one in the 30 days before", "conversations"),
         "median_reply_minutes": ("minutes by which half of the conversations had a first reply; others are censored",
                                  "", "minutes", "Kaplan and Meier 1958"),
         "reply_rate": ("conversations with a reply by as_of", "conversations"),
@@ -95,7 +94,6 @@ def conversation_metrics(
     reply: Selection | None = None,
     resolved: Selection | None = None,
     bot: Expression = _BOT,
-    again: timedelta = _MONTH,
     by: By = None,
 ) -> ConversationMetrics:
     """Report conversations: how many, how often somebody has to come again, how soon they are answered, and by whom.
@@ -110,8 +108,6 @@ def conversation_metrics(
         The events; those of type "inquiry", "reply" and "resolved" without them.
     bot : Expression
         A rule of the resolving event that says that a bot closed it; by default that its property "by" is "bot".
-    again : timedelta
-        A conversation that begins within so long after the customer's one before is a repeat.
     by : name of a property of the inquiry, field, expression, segment, period, or a list or mapping of them, optional
 
     Returns
@@ -136,7 +132,6 @@ def conversation_metrics(
     """
     base = base_given(base)
     stretch = Stretch.of(base, as_of, within)
-    duration("again", again)
     asked = selection_given("inquiry", event("inquiry") if inquiry is None else inquiry)
     answers = selection_given("reply", event("reply") if reply is None else reply)
     closes = selection_given("resolved", event("resolved") if resolved is None else resolved)
@@ -172,7 +167,7 @@ def conversation_metrics(
     done = began[(kind[began] == 2) & bots[began]]
     by_bot[number[done[time[done] == ended[number[done]]]]] = True
     asks = np.bincount(own[kind[began] == 0], minlength=n)
-    repeated = _repeats(who[starts], start, length(again))
+    repeated = _repeats(who[starts], start, _AGAIN)
     chosen = np.flatnonzero(start > stretch.low) if stretch.low is not None else np.arange(n)
     inquiry_row = order[starts[chosen]]  # inquiries are the first rows of all
     groups = group_rows(

@@ -375,7 +375,7 @@ def _one(
 
 
 def _open_deals(base: CustomerBase, deals: Deals) -> OpenDeals:
-    here = deals.open
+    here = deals.going
     spell, rank = deals.stay_spell[here], deals.stay_rank[here]
     starts = np.flatnonzero(np.append(True, deals.change_spell[1:] != deals.change_spell[:-1])) if len(
         deals.change_spell

@@ -148,7 +148,7 @@ class _Chain:
     def of(cls, deals: Deals, horizon: int) -> _Chain:
         k, step = deals.places.k, horizon / _STEPS
         stays, cells, where, ages = [], [], [], []
-        here = deals.open
+        here = deals.going
         for stage in range(k):
             mine = np.flatnonzero(deals.stay_rank == stage)
             age, place = np.unique(deals.stay_age[mine], return_inverse=True)
@@ -260,7 +260,7 @@ def forecast(
     random = generator(rng)
     chain = _Chain.of(deals, length)
     n = len(deals.names)
-    here = deals.open
+    here = deals.going
     amount = deals.spell_amount[deals.stay_spell[here]]
     chance = chain.probabilities()
     known = ~np.isnan(chance)

@@ -29,6 +29,7 @@ from relmark.core.time import days, instant_text
 from relmark.core.zones import DAY, first_instants, to_local
 from relmark.expressions.selection import Selection
 from relmark.metrics._calendar import Calendar
+from relmark.metrics._matching import latest_before
 from relmark.metrics.definitions import Definition, MetricTable, define
 from relmark.metrics.estimates import ratio_estimates
 from relmark.metrics.points_rules import Accrual, Earn, PointsTiers, accruals_of, rows_of
@@ -190,8 +191,8 @@ def points_ledger(
     nearest = np.zeros(len(base), dtype=np.int64)
     if expires is not None and has.any():
         when[has] = lots.ends[first[has]]
-        last = np.searchsorted(lots.end_keys(), lots.key(np.flatnonzero(has), when[has]), side="right")
-        nearest[has] = lots.running[last] - lots.before[has] - gone[has]
+        some = np.flatnonzero(has)
+        nearest[has] = lots.ended_by(some, when[has]) - gone[has]
     tier, missing = _tiers(levels, gains, stretch, len(base), base.tz)
     notes = []
     if taken.uncovered.any():
@@ -254,7 +255,7 @@ class _Lots:
     running: IntArray  # (m + 1,), over all customers
     before: IntArray  # (n,), of the customers before
     total: IntArray  # (n,)
-    instants: IntArray
+    mortal: bool
 
     @classmethod
     def of(cls, gains: _Points, n: int, expires: Span | None, tz: str) -> _Lots:
@@ -265,31 +266,26 @@ class _Lots:
             ends = _running_maximum(ends, gains.customer)
         return cls(
             gains.customer, gains.time, ends, running, running[starts[:-1]], np.diff(running[starts]),
-            np.unique(np.concatenate([gains.time, ends])),
+            expires is not None,
         )  # fmt: skip
 
-    def key(self, customer: IntArray, time: IntArray) -> IntArray:
-        """Return one number per customer and instant; between the lots' instants the last before."""
-        return customer * (len(self.instants) + 1) + np.searchsorted(self.instants, time, side="right")
-
-    def end_keys(self) -> IntArray:
-        """Return the keys of the ends of the lots, ascending."""
-        return self.key(self.customer, self.ends)
-
-    def sums(self, keys: IntArray, customer: IntArray, time: IntArray) -> IntArray:
-        """Return the points of a customer's lots whose key is not after an instant."""
-        place = np.searchsorted(keys, self.key(customer, time), side="right")
-        found: IntArray = np.maximum(self.running[place] - self.before[customer], 0)
-        return found
+    def sums(self, moments: IntArray, customer: IntArray, time: IntArray) -> IntArray:
+        """Return the points of a customer's lots whose moment (of earning, or of the end) is not after an instant."""
+        place = latest_before(self.customer, moments, customer, time, strictly=False)
+        return np.where(place >= 0, self.running[place + 1] - self.before[customer], 0)
 
     def earned(self, customer: IntArray, time: IntArray) -> IntArray:
         """Return what customers had earned by instants, these included."""
-        return self.sums(self.key(self.customer, self.time), customer, time)
+        return self.sums(self.time, customer, time)
+
+    def ended_by(self, customer: IntArray, time: IntArray) -> IntArray:
+        """Return how many points of customers had ended their life by instants, spent or not."""
+        return self.sums(self.ends, customer, time) if self.mortal else np.zeros(len(customer), dtype=np.int64)
 
     def ended(self, time: int) -> IntArray:
-        """Return how many points of each customer have ended their life by an instant, spent or not."""
+        """Return the same of every customer by one instant."""
         everybody = np.arange(len(self.total))
-        return self.sums(self.end_keys(), everybody, np.full(len(everybody), time))
+        return self.ended_by(everybody, np.full(len(everybody), time))
 
 
 @attrs.frozen(eq=False)
@@ -314,7 +310,7 @@ class _Taken:
         size = np.diff(np.append(starts, len(who)))
         run = total - np.repeat(before[starts], size)
         had = lots.earned(who, losses.time)
-        dead = lots.sums(lots.end_keys(), who, losses.time)
+        dead = lots.ended_by(who, losses.time)
         gone = run + _running_maximum(dead - (run - a), who)
         last = starts + size - 1
         uncovered, c = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
@@ -323,14 +319,20 @@ class _Taken:
         if over.any():
             if not cap:
                 _refuse(losses, had, gone, over, base)
-            for person in np.unique(who[over]).tolist():
-                left = lacking = taken = 0
-                begin = int(np.searchsorted(who, person))
-                for event in range(begin, begin + int(size[np.searchsorted(people, person)])):
-                    left = max(left, int(dead[event]))
-                    covered = min(int(a[event]), int(had[event]) - left)
-                    left, taken, lacking = left + covered, taken + covered, lacking + int(a[event]) - covered
-                spent[person], c[person], uncovered[person] = taken, left, lacking
+            some = np.zeros(n, dtype=np.bool_)
+            some[who[over]] = True
+            mine = np.flatnonzero(some[people])
+            person, begin, events = people[mine], starts[mine], size[mine]
+            for table in (spent, c, uncovered):
+                table[person] = 0
+            for turn in range(int(events.max())):  # the next event of everybody concerned at once
+                going = events > turn
+                one, row = person[going], begin[going] + turn
+                left = np.maximum(c[one], dead[row])
+                covered = np.minimum(a[row], had[row] - left)
+                c[one] = left + covered
+                spent[one] += covered
+                uncovered[one] += a[row] - covered
         return cls(spent, c, uncovered)
 
 

@@ -196,13 +196,13 @@ def _refuse(words: str, bad: BoolArray, value: FloatArray, found: EventRows, all
         return
     rows = np.where(bad, rows_of(found), np.iinfo(np.int64).max)
     place = int(np.argmin(rows))
-    raise InputError(
+    said = (
         f"{words}: {shown(float(value[place]))} in row {int(rows[place])} ({int(np.count_nonzero(bad)):,} such): "
-        f"{allowed}.",
-        argument="points",
-        code="missing_value" if np.isnan(value[place]) else "wrong_value",
-        row=int(rows[place]),
+        f"{allowed}."
     )
+    if np.isnan(value[place]):
+        raise InputError(said, argument="points", code="missing_value", row=int(rows[place]))
+    raise InputError(said, argument="points", code="wrong_value", row=int(rows[place]))
 
 
 def _bad_bonus(value: Any) -> InputError:
