@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
@@ -71,7 +71,6 @@ def asked(problem, **more):
     )  # fmt: skip
 
 
-@settings(max_examples=60)
 @given(problems(), st.booleans())
 def test_limits_are_kept_and_the_bound_holds(problem, by_prices):
     values, m, capacity, minimum, cost, budget, more = problem
@@ -107,7 +106,6 @@ def test_limits_are_kept_and_the_bound_holds(problem, by_prices):
         assert found.gap == found.bound / found.value - 1
 
 
-@settings(max_examples=20)
 @given(problems(), st.integers(0, 2**32))
 def test_the_order_of_the_rows_changes_nothing(problem, seed):
     values, m, capacity, minimum, cost, budget, more = problem

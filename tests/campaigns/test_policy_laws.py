@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relmark import CustomerBase, CustomerTable, EventLog
@@ -107,7 +107,6 @@ def test_asked_again_after_the_events_were_appended_nothing_is_new(world):
     assert len(set(ids)) == len(ids)
 
 
-@settings(max_examples=60)
 @given(worlds(), st.lists(INSTANTS, min_size=8, max_size=8))
 def test_before_the_next_change_the_answer_stays_and_there_it_is_another(world, probes):
     policy, found, at, tz, _ = world
@@ -127,7 +126,6 @@ def test_before_the_next_change_the_answer_stays_and_there_it_is_another(world, 
                 assert of_one(policy.one(who, seen, as_of=moment, tz=tz)) == first
 
 
-@settings(max_examples=40)
 @given(worlds(limits=True), st.sampled_from([1, 5, 12]))
 def test_no_window_of_any_cap_ever_holds_more_and_no_gap_is_broken(world, hours):
     policy, found, at, tz, zoned = world

@@ -246,7 +246,7 @@ def test_what_does_not_fit_is_refused():
         response_profile(base, as_of="2026-06-01", by="chanel")
     with pytest.raises(InputError, match="names of properties"):
         response_profile(base, as_of="2026-06-01", by=[])
-    with pytest.raises(NotEnoughDataError, match="nothing can be learnt"):
+    with pytest.raises(NotEnoughDataError, match="nothing can be learned"):
         response_profile(base, as_of="2025-06-01")
     with pytest.raises(InputError, match="events are needed"):
         response_profile(base, as_of="2026-06-01", reward="click")

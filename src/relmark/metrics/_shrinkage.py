@@ -1,6 +1,6 @@
 """Rates of few trials made steady by empirical Bayes: a beta distribution for each arm, or for each segment and arm.
 
-Everybody's rate x / n moves towards the mean of those like them, the more the fewer trials there are. The two levels of
+Everybody's rate x / n moves toward the mean of those like them, the more the fewer trials there are. The two levels of
 a prior are fitted in turn: the means of the segments around the arm's mean, with as many trials as theirs are worth
 where people of one segment differ (n (s + 1) / (s + n), s the strength), and the strength that segments share.
 """

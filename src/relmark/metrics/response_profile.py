@@ -1,6 +1,6 @@
 """Which channel, hour or kind of message each customer responds to, steadied by what people like them do.
 
-A customer with three messages says little: their rate is shrunk towards that of everybody, or of their segment, by as
+A customer with three messages says little: their rate is shrunk toward that of everybody, or of their segment, by as
 much as people were found to be alike. What is told was observed, not assigned: a channel may look good because good
 customers were sent it. Whether following it helps, an experiment tells.
 """
@@ -208,7 +208,7 @@ def response_profile(
     if not (settled & known).any():
         raise NotEnoughDataError(
             f"none of {len(time):,} messages of {messages!r} had {within} to be answered by {stretch.as_of} and says "
-            f"{', '.join(map(repr, keys))}: nothing can be learnt of them.",
+            f"{', '.join(map(repr, keys))}: nothing can be learned of them.",
             argument="sent",
             code="not_enough_data",
         )
