@@ -1,8 +1,8 @@
-"""Events as Parquet files, more than memory holds: what each verb of `engines` costs, one process under 2 GB.
+"""Events as Parquet files, more than memory holds: what each verb of `engines` costs, one process under 2.5 GB.
 
     python benchmarks/scale.py 1 10 100      # millions of events; files are made once, in $RELMARK_SCALE or /tmp
 
-Each task runs in a process of its own, whose address space beyond what the libraries take is limited to 2 GB, DuckDB's
+Each task runs in a process of its own, whose address space beyond what the libraries take is limited to 2.5 GB, DuckDB's
 memory to 1 GB of that. Printed are seconds, the peak of resident memory, and rows a second.
 """
 
@@ -12,6 +12,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import numpy as np
 AS_OF = "2026-11-01"
 PIECE = 5_000_000
 TASKS = ("segment by evaluate", "sequence by apply", "score with decay by apply", "cells and BG/NBD", "RFM thresholds")
-FOLDER = Path(os.environ.get("RELMARK_SCALE", "/tmp/relmark-scale"))
+FOLDER = Path(os.environ.get("RELMARK_SCALE") or Path(tempfile.gettempdir()) / "relmark-scale")
 
 
 def made(millions):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import numpy as np
@@ -138,13 +138,13 @@ def journeys(
     as_of: Instant,
     tz: str = "UTC",
     memory: int = _MEMORY,
-    **how: Any,
+    **how: object,
 ) -> Journeys:
     """Return the journeys of all customers, equal ones counted together; the rest is as in `Journeys.from_events`."""
 
     def partial(base: CustomerBase) -> Journeys | None:
         try:
-            return Journeys.from_events(base, as_of=as_of, **how)
+            return Journeys.from_events(base, as_of=as_of, **cast("Any", how))
         except NotEnoughDataError:
             return None
 
@@ -159,7 +159,7 @@ def message_counts(
     as_of: Instant,
     tz: str = "UTC",
     memory: int = _MEMORY,
-    **how: Any,
+    **how: object,
 ) -> MessageCounts:
     """Return how many messages were sent, delivered, opened and clicked; the rest is as in `MessageCounts.of`.
 
@@ -168,7 +168,7 @@ def message_counts(
     words = how.pop("named", None)
 
     def partial(base: CustomerBase) -> MessageCounts:
-        return MessageCounts.of(base, as_of=as_of, events=words, **how)
+        return MessageCounts.of(base, as_of=as_of, events=words, **cast("Any", how))
 
     made: MessageCounts = reduce(
         partial, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory
