@@ -2,8 +2,8 @@
 
     python benchmarks/scale.py 1 10 100      # millions of events; files are made once, in $RELMARK_SCALE or /tmp
 
-Each task runs in a process of its own, whose address space beyond what the libraries take is limited to 2.5 GB, DuckDB's
-memory to 1 GB of that. Printed are seconds, the peak of resident memory, and rows a second.
+Each task runs in a process of its own, whose address space beyond what the libraries take is limited to 2.5 GB,
+DuckDB's memory to 1 GB of that. Printed are seconds, the peak of resident memory, and rows a second.
 """
 
 from __future__ import annotations

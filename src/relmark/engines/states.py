@@ -165,7 +165,7 @@ def message_counts(
 
     The types of events have the names that relmark assumes; `named` says others, as `events` does there.
     """
-    words = how.pop("named", None)
+    words: Any = how.pop("named", None)
 
     def partial(base: CustomerBase) -> MessageCounts:
         return MessageCounts.of(base, as_of=as_of, events=words, **cast("Any", how))

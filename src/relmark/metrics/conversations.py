@@ -93,7 +93,7 @@ def conversation_metrics(
     inquiry: Selection | None = None,
     reply: Selection | None = None,
     resolved: Selection | None = None,
-    bot: Expression = _BOT,
+    bot: Expression | None = None,
     by: By = None,
 ) -> ConversationMetrics:
     """Report conversations: how many, how often somebody has to come again, how soon they are answered, and by whom.
@@ -106,7 +106,7 @@ def conversation_metrics(
         Conversations that began in (as_of - within, as_of]; all without it.
     inquiry, reply, resolved : Selection, optional
         The events; those of type "inquiry", "reply" and "resolved" without them.
-    bot : Expression
+    bot : Expression, optional
         A rule of the resolving event that says that a bot closed it; by default that its property "by" is "bot".
     by : name of a property of the inquiry, field, expression, segment, period, or a list or mapping of them, optional
 
@@ -143,7 +143,7 @@ def conversation_metrics(
     thread = _threads([properties_of(one[2])("conversation") for one in parts], sizes)
     closed_by_bot = np.zeros(len(who), dtype=np.bool_)
     if sizes[2]:
-        closed_by_bot[sizes[0] + sizes[1] :] = parts[2][2].truth(bot).true
+        closed_by_bot[sizes[0] + sizes[1] :] = parts[2][2].truth(_BOT if bot is None else bot).true
     key = who if thread is None else who * (int(thread.max(initial=0)) + 1) + thread
     order = order_by(key, time, kind)
     key, who, time, kind, bots = key[order], who[order], time[order], kind[order], closed_by_bot[order]
