@@ -56,7 +56,7 @@ def factor_rivals(customers: int, items: int, factors: int = 64) -> timing.Timin
 
 def neighbor_rivals(customers: int, items: int) -> timing.Timing:
     """Time the best 20 of every customer from 20 neighbors an item."""
-    from implicit.nearest_neighbors import CosineRecommender
+    from implicit.nearest_neighbours import CosineRecommender
 
     x = made_up(customers, items, 30)
     ours = ItemNeighbors(k=20).fit(x)

@@ -66,7 +66,7 @@ def test_bpr_has_the_factors_of_implicit():
 @pytest.mark.parametrize("measure", ["cosine", "tfidf", "bm25"])
 @pytest.mark.parametrize("weight", ["binary", "log"])
 def test_neighbors_have_the_similarities_of_implicit(measure, weight):
-    from implicit import nearest_neighbors as rivals
+    from implicit import nearest_neighbours as rivals
 
     x = shop(lines=400)
     x = Interactions.from_columns(  # without the items that nobody bought: implicit divides by their zero norm

@@ -257,8 +257,8 @@ def held_arrays(thing):
 
 
 def test_stored_settings_that_say_nothing_are_refused():
-    with pytest.raises(DefinitionError, match=r"unknown key 'regularization'.*Did you mean 'regularization'"):
-        Ease.from_dict({"relmark": "ease", "version": 1, "regularization": 3})
+    with pytest.raises(DefinitionError, match=r"unknown key 'regularisation'.*Did you mean 'regularization'"):
+        Ease.from_dict({"relmark": "ease", "version": 1, "regularisation": 3})
     with pytest.raises(DefinitionError, match="regularization is"):
         Ease.from_dict({"relmark": "ease", "version": 1, "regularization": -3})
     with pytest.raises(DefinitionError, match="not a"):
