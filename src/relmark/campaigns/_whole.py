@@ -69,7 +69,8 @@ def solve_whole(problem: Allotment, slack: float = 0.0) -> tuple[BoolArray | Non
         return (None if (limits.bound < 0).any() else chosen), 0.0
     value = problem.values[offer, row]
     unit = float(np.abs(value).max()) or 1.0
-    one_each = csr_array((np.ones(len(row)), (row, np.arange(len(row)))), shape=(n, len(row)))
+    at_row, at_column = row.astype(np.int32), np.arange(len(row), dtype=np.int32)  # what HiGHS takes
+    one_each = csr_array((np.ones(len(row)), (at_row, at_column)), shape=(n, len(row)))
     weight = np.empty((len(limits), len(row)))
     for limit in range(len(limits)):
         for k_ in range(k):
@@ -141,6 +142,7 @@ def _tied(problem: Allotment, chosen: BoolArray, margin: FloatArray, unit: float
     weighed = [weights[tied] for weights in limits.dense.values()]
     keys = np.ascontiguousarray(np.concatenate([values, np.array(weighed).reshape(len(weighed), len(tied))]).T)
     alike, group = np.unique(keys, axis=0, return_inverse=True)
+    group = group.reshape(-1)  # numpy 2.0.0 gives a column
     if len(alike) > 2_000 or 2 * len(alike) > len(tied):
         return chosen
     sizes = np.bincount(group, minlength=len(alike))

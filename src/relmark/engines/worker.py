@@ -98,7 +98,7 @@ class Worker:
         """Return the Arrow schema of the result, from the schemas of the tables: found by a run on no rows."""
         pa = arrow()
         given: tuple[Any, Any] = events, customers
-        happened, people = given[0].empty_table(), None if customers is None else given[1].empty_table()
+        happened, people = _no_rows(pa, given[0]), None if customers is None else _no_rows(pa, given[1])
         answer = self.answer
         known = kinds_of(self, happened, people, answer)
         types = dict(self.returns or {})
@@ -414,3 +414,9 @@ def _values(pa: Any, array: np.ndarray[Any, Any], kind: Any) -> Any:
     if array.dtype.kind in "UO":
         return pa.array(array.tolist(), type=kind, from_pandas=True)
     return pa.array(array, from_pandas=True).cast(kind)
+
+
+def _no_rows(pa: Any, schema: Any) -> Any:
+    """Return a table without rows; words that are coded are plain ones there, which every pyarrow can make."""
+    coded = pa.types.is_dictionary
+    return pa.table({one.name: pa.array([], one.type.value_type if coded(one.type) else one.type) for one in schema})
