@@ -206,6 +206,8 @@ def _coded_categorical(nw: Any, series: Any) -> Coded:
 
 def _coded_arrow(native: Any) -> Coded:
     """Return a dictionary column of pyarrow, whose chunks may have a dictionary each, as codes."""
+    if not len(native):  # without a chunk there is no dictionary to unify
+        return Coded(np.empty(0, dtype="<U1"), np.empty(0, dtype=np.int32))
     whole = native.unify_dictionaries().combine_chunks() if hasattr(native, "unify_dictionaries") else native
     whole = whole.chunk(0) if hasattr(whole, "chunk") else whole
     codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
