@@ -113,6 +113,8 @@ def due(entry, policy, customer, events, at, tz, log, out):
                 if at < opens + 2 * entry.late and not held_out and holds(step.when, customer, events, last, tz):
                     out.append((entry.name, step.name, "missed", None))
                 continue
+            if any(m[0] == at for m in own):
+                return None
             return step.name if holds(step.when, customer, events, at, tz) else None
         return None
     if entry.start is not None and at < moment(entry.start, tz):

@@ -412,7 +412,8 @@ class Chain(_Sent):
 
     A step is due when the latest start is `after` old and less than ``after + late``, no `until` event has come since,
     its `when` is true, and the steps before it were sent, withheld, skipped or missed. One that is held past that time
-    is missed, and listed in `held` for as long as `late` again.
+    is missed, and listed in `held` for as long as `late` again. At the very instant of one message of the chain no
+    other is due, so a plan whose messages were appended to the events and that is asked for again holds none of them.
 
     Parameters
     ----------

@@ -308,7 +308,8 @@ class _Evaluation:
                 when = self.truth(step.when)
                 chosen[inside if when is None else inside & when[rows]] = number
                 waiting &= ~inside
-        due = chosen >= 0
+        # one step of a chain at an instant: asked again, nothing is new
+        due = (chosen >= 0) & (self.sent.last_of(messages, self.n)[rows] != now)
         return rows[due], chosen[due], begin[due]
 
     def _pass(self, chain: Chain) -> IntArray:

@@ -296,6 +296,9 @@ class PolicyProgram:
                     if when is None or when.program.verdict(state.who, over - 1) is True:
                         holds.append(Hold(compiled.place, number, "missed", NONE, -1))
                 continue
+            if any(one.campaign == compiled.place and one.time == state.now for one in state.sent):
+                state.mark(state.now + 1)  # one step of a chain at an instant: asked again, nothing is new
+                return None
             state.mark(over)
             return (number, begin) if when is None or when.holds(state) else None
         return None
