@@ -71,13 +71,8 @@ def solve_whole(problem: Allotment, slack: float = 0.0) -> tuple[BoolArray | Non
     unit = float(np.abs(value).max()) or 1.0
     at_row, at_column = row.astype(np.int32), np.arange(len(row), dtype=np.int32)  # what HiGHS takes
     one_each = csr_array((np.ones(len(row)), (at_row, at_column)), shape=(n, len(row)))
-    weight = np.empty((len(limits), len(row)))
-    for limit in range(len(limits)):
-        for k_ in range(k):
-            at = offer == k_
-            weight[limit, at] = limits.weight(limit, k_, row[at])
-    scale = np.abs(weight).max(axis=1, initial=0.0)
-    scale = np.where(scale > 0, scale, 1.0)
+    weight = _weights(limits, offer, row, k)
+    scale = _scale(weight)
     spare = np.zeros(len(limits))
     bound = np.inf
     for attempt in range(3):
@@ -102,6 +97,22 @@ def solve_whole(problem: Allotment, slack: float = 0.0) -> tuple[BoolArray | Non
         # The solver keeps limits up to a tolerance: ask again with so much less.
         spare = np.where(over > 0, spare + np.maximum(4 * over / scale, 1e-6), spare)
     return None, bound
+
+
+def _weights(limits: Limits, offer: IntArray, row: IntArray, k: int) -> FloatArray:
+    """Return how much of each limit each pair of an offer and a row takes, shape (limits, pairs)."""
+    weight = np.empty((len(limits), len(row)))
+    for limit in range(len(limits)):
+        for one in range(k):
+            at = offer == one
+            weight[limit, at] = limits.weight(limit, one, row[at])
+    return weight
+
+
+def _scale(weight: FloatArray) -> FloatArray:
+    """Return the largest weight of each limit, 1 where all are 0."""
+    scale = np.abs(weight).max(axis=1, initial=0.0)
+    return np.where(scale > 0, scale, 1.0)
 
 
 def _without_the_least(problem: Allotment, chosen: BoolArray) -> BoolArray | None:
@@ -171,13 +182,8 @@ def _shares(groups: Allotment, sizes: IntArray) -> IntArray | None:
     offer, row = np.nonzero(np.isfinite(groups.values))
     value = groups.values[offer, row]
     unit = float(np.abs(value).max(initial=0.0)) or 1.0
-    weight = np.empty((len(limits), len(row)))
-    for limit in range(len(limits)):
-        for one in range(k):
-            at = offer == one
-            weight[limit, at] = limits.weight(limit, one, row[at])
-    scale = np.abs(weight).max(axis=1, initial=0.0)
-    scale = np.where(scale > 0, scale, 1.0)
+    weight = _weights(limits, offer, row, k)
+    scale = _scale(weight)
     each = csr_array((np.ones(len(row)), (row, np.arange(len(row)))), shape=(len(sizes), len(row)))
     found = milp(
         -value / unit, integrality=np.ones(len(row), dtype=np.int64), bounds=Bounds(0, sizes[row]),
@@ -199,11 +205,7 @@ def feasible_part(problem: Allotment) -> tuple[bool, FloatArray]:
 
     limits, n = problem.limits, problem.n
     offer, row = np.nonzero(np.isfinite(problem.values))
-    weight = np.empty((len(limits), len(row)))
-    for limit in range(len(limits)):
-        for one in range(len(problem.values)):
-            at = offer == one
-            weight[limit, at] = limits.weight(limit, one, row[at])
+    weight = _weights(limits, offer, row, len(problem.values))
     scale = limits.scale()
     each: Any = csr_array((np.ones(len(row)), (row, np.arange(len(row)))), shape=(n, len(row)))
     slack: Any = csr_array(-np.eye(len(limits)))

@@ -13,7 +13,7 @@ import attrs
 from relmark.campaigns.caps import optional_word
 from relmark.core import shapes
 from relmark.core.assignment import Arms, role_seed
-from relmark.core.checks import number, shown, text, whole
+from relmark.core.checks import flag, number, shown, text, whole
 from relmark.core.documents import Limits, canonical, check_keys
 from relmark.core.errors import InputError, definition_error
 from relmark.core.schema import Schema
@@ -85,10 +85,7 @@ def _name(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 def _flag(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, bool):
-        raise InputError(
-            f"{attribute.name} is {shown(value)}: True or False is needed.", argument=attribute.name, code="wrong_type"
-        )
+    flag(attribute.name, value)
 
 
 def _share(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:

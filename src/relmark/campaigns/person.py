@@ -279,7 +279,8 @@ class PolicyProgram:
         begin = last_pass(starts, until, chain.span, restart=chain.restart)
         if begin is None or (until and until[-1] > begin):
             return None
-        done = {one.step for one in state.sent if one.campaign == compiled.place and one.time >= begin}
+        own = [one for one in state.sent if one.campaign == compiled.place]
+        done = {one.step for one in own if one.time >= begin}
         late = chain.lateness
         for number, (step, after) in enumerate(zip(chain.steps, chain.afters, strict=True)):
             if step.name in done:
@@ -296,7 +297,7 @@ class PolicyProgram:
                     if when is None or when.program.verdict(state.who, over - 1) is True:
                         holds.append(Hold(compiled.place, number, "missed", NONE, -1))
                 continue
-            if any(one.campaign == compiled.place and one.time == state.now for one in state.sent):
+            if any(one.time == state.now for one in own):
                 state.mark(state.now + 1)  # one step of a chain at an instant: asked again, nothing is new
                 return None
             state.mark(over)

@@ -283,6 +283,13 @@ def text(name: str, value: Any, *, empty: bool = False) -> str:
     return value
 
 
+def flag(name: str, value: Any) -> bool:
+    """Return True or False, and nothing that only counts as one of them."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name} is {shown(value)}: True or False is needed.", argument=name, code="wrong_type")
+    return value
+
+
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
     """Return a Generator from what the caller gave: one, a seed, or None for fresh entropy."""
     if isinstance(rng, np.random.Generator):

@@ -16,8 +16,9 @@ from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant
 from relmark.engines.compile import HasRule, Plan
-from relmark.expressions import Expression, nodes
+from relmark.expressions import Expression
 from relmark.segmentation import Segment
+from relmark.segmentation.members import clauses_of
 
 __all__ = ["SegmentPreview", "preview"]
 
@@ -96,7 +97,7 @@ def preview(
         raise InputError(f"segment is {shown(segment)}: a segment or a rule is needed.", argument="segment",
                          code="wrong_type")  # fmt: skip
     rule = segment if isinstance(segment, Expression) else segment.rule
-    clauses = rule.args if isinstance(rule, nodes.And) else (rule,)
+    clauses = clauses_of(rule)
     plan = _Clauses(segment, clauses, columns, as_of, tz)
     frame, made = plan.compiled(events, customers)
     held = frame.with_columns(*[truth.alias(f"__truth_{name}") for name, truth in made.items()])

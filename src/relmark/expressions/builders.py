@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from relmark.core.checks import shown, whole
+from relmark.core.checks import flag, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.spans import Span
 from relmark.expressions import nodes
@@ -179,8 +179,7 @@ def sequence(
     >>> sequence([event("cart"), event("purchase")], within=days(7))
     sequence([event("cart"), event("purchase")], within=days(7))
     """
-    if not isinstance(strict, bool):
-        raise InputError(f"strict is {shown(strict)}: True or False is needed.", argument="strict", code="wrong_type")
+    flag("strict", strict)
     return nodes.Sequence(
         _selections("steps", steps), within, strict, _selections("exclude", exclude), apart, recent, same
     )

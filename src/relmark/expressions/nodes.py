@@ -25,7 +25,7 @@ from typing import ClassVar
 
 import attrs
 
-from relmark.core.checks import number, one_of, shown, whole
+from relmark.core.checks import flag, number, one_of, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.time import duration
 from relmark.expressions.event_nodes import (
@@ -304,7 +304,7 @@ class InPeriod(Expression):
     arg: Expression
     unit: str = attrs.field(validator=lambda _, __, v: _checked(one_of("unit", v, PERIODS)))
     offset: int = attrs.field(default=0, validator=lambda _, __, v: _checked(whole("offset", v, low=-1200, high=1200)))
-    yearly: bool = attrs.field(default=False, validator=lambda _, __, v: _flag("yearly", v))
+    yearly: bool = attrs.field(default=False, validator=lambda _, __, v: flag("yearly", v))
 
 
 # Sets of people, and logic
@@ -398,11 +398,6 @@ def _named(what: str, value: object) -> None:
     if not isinstance(value, str) or not value:
         raise InputError(f"{what}({shown(value)}): a name is needed.", argument="name", code="wrong_type")
     plain_text(what, value)
-
-
-def _flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise InputError(f"{name} is {shown(value)}: True or False is needed.", argument=name, code="wrong_type")
 
 
 def _checked(_: object) -> None:

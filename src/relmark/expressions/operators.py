@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from relmark.core.checks import shown
+from relmark.core.checks import flag, shown
 from relmark.core.documents import Limits, canonical, parse_json
 from relmark.core.documents import fingerprint as sha256
 from relmark.core.errors import InputError
@@ -139,10 +139,7 @@ class Expression:
         return self._matches("contains_none", values, casefold)
 
     def _matches(self, op: str, values: str | Iterable[str], casefold: bool) -> Expression:
-        if not isinstance(casefold, bool):
-            raise InputError(
-                f"casefold is {shown(casefold)}: True or False is needed.", argument="casefold", code="wrong_type"
-            )
+        flag("casefold", casefold)
         return nodes.Matches(op, self, words(values, f"{op}()"), casefold)
 
     # Dates

@@ -52,9 +52,20 @@ def cohorts_of(customers: Any) -> tuple[bool, list[FloatArray]]:
 
 
 def losses(customers: Any) -> tuple[FloatArray, FloatArray]:
-    """Return how many left after t = 1, 2, ... periods, and how many were still there after t = 0, 1, ... of them."""
-    if isinstance(customers, RenewalCounts):
-        return customers.lost, customers.kept
+    """Return how many left after t = 1, 2, ... periods, and how many were still there after t = 0, 1, ... of them.
+
+    Where nobody left, a model of leaving has nothing to learn from: a NotEnoughDataError.
+    """
+    renewals = isinstance(customers, RenewalCounts)
+    lost, kept = (customers.lost, customers.kept) if renewals else _losses_of_cohorts(customers)
+    if not lost.any():
+        raise NotEnoughDataError(
+            "nobody left: the chance to leave can't be told.", argument="customers", hint="Observe for longer."
+        )
+    return lost, kept
+
+
+def _losses_of_cohorts(customers: Any) -> tuple[FloatArray, FloatArray]:
     nested, cohorts = cohorts_of(customers)
     longest = max((len(cohort) for cohort in cohorts), default=0)
     if longest < 2:

@@ -91,10 +91,6 @@ class BetaDiscreteWeibull(ParametricModel):
             A negative number, or one that rises.
         """
         lost, kept = losses(customers)
-        if not lost.any():
-            raise NotEnoughDataError(
-                "nobody left: the chance to leave can't be told.", argument="customers", hint="Observe for longer."
-            )
         if len(lost) < 3:
             raise NotEnoughDataError(
                 f"{len(lost)} period(s) were seen: three parameters need three at least.",

@@ -16,7 +16,6 @@ from scipy.special import betaln, digamma, zeta
 
 from relmark.core import checks
 from relmark.core.checks import FloatArray
-from relmark.core.errors import NotEnoughDataError
 from relmark.core.newton import Terms
 from relmark.ltv._hypergeometric import beta_mean
 from relmark.ltv._renewals import losses, periods_of, shaped
@@ -87,10 +86,6 @@ class ShiftedBetaGeometric(ParametricModel):
             A negative number, or one that rises.
         """
         lost, kept = losses(customers)
-        if not lost.any():
-            raise NotEnoughDataError(
-                "nobody left: the chance to leave can't be told.", argument="customers", hint="Observe for longer."
-            )
         fitted = fit_parameters(
             "shifted beta-geometric",
             cls.names(),

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from relmark.core.checks import FloatArray, IntArray, fraction, numbers, one_of, refuse_rows, shown, whole
+from relmark.core.checks import FloatArray, IntArray, flag, fraction, numbers, one_of, refuse_rows, whole
 from relmark.core.errors import InputError
 from relmark.core.intervals import Estimate
 from relmark.core.results import json_ready
@@ -289,10 +289,7 @@ def customer_effort_score(
     """
     low, high = scale_of(scale)
     one_of("kind", kind, ("mean", "share"))
-    if not isinstance(reverse, bool):
-        raise InputError(
-            f"reverse is {shown(reverse)}: True or False is needed.", argument="reverse", code="wrong_type"
-        )
+    flag("reverse", reverse)
     found = read_answers(answers, by, (low, high))
     if reverse:
         found = attrs.evolve(found, value=low + high - found.value)
@@ -343,10 +340,7 @@ def customer_loyalty_index(
     76.67
     """
     low, high = scale_of(scale)
-    if not isinstance(reverse, bool):
-        raise InputError(
-            f"reverse is {shown(reverse)}: True or False is needed.", argument="reverse", code="wrong_type"
-        )
+    flag("reverse", reverse)
     columns: list[FloatArray] = []
     for name, given in (("recommend", recommend), ("buy_again", buy_again), ("buy_other", buy_other)):
         if isinstance(given, Mapping):
