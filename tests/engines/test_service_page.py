@@ -24,7 +24,9 @@ def test_the_page_does_what_it_says(postgres, page):
         pytest.importorskip(needed)
     if "pyspark" in PAGES[page] and shutil.which("java") is None:
         pytest.skip("Spark needs Java")
-    environment = os.environ | {"RELMARK_DSN": postgres[0]}
+    server, execute = postgres
+    execute(f"create database {page}")  # its own: other tests of this server make tables too
+    environment = os.environ | {"RELMARK_DSN": server.replace("dbname=postgres", f"dbname={page}")}
     quiet = ["-W", "ignore"] if "pyspark" in PAGES[page] else []  # Spark has warnings of its own
     call = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *quiet, f"docs/how_to/{page}.md"]
     ran = subprocess.run(call, check=False, cwd=ROOT, env=environment, capture_output=True, text=True)
