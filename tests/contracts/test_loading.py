@@ -242,3 +242,10 @@ def test_a_type_for_all_rows_is_taken_where_no_column_resembles_it_and_said():
     assert EventLog.from_frame(frame, type="event").types == ("a", "b")
     with pytest.raises(MissingColumnError, match="Did you mean 'event'"):
         EventLog.from_frame(frame, type="evnt")
+
+
+def test_a_column_of_values_that_was_not_taken_is_said():
+    frame = {"customer_id": [1, 2], "time": DAYS[:2], "type": ["a", "b"], "value": [1.0, 2.0]}
+    words = "the data have a column 'value' that was not taken: say value='value'"
+    assert EventLog.from_frame(frame).notes[-1] == words
+    assert words not in EventLog.from_frame(frame, value="value").notes

@@ -96,3 +96,10 @@ def test_sections_without_events_are_left_out_and_nonsense_is_refused():
     assert len(told) == 0
     with pytest.raises(InputError, match="period"):
         marketing_report(CustomerBase(), as_of="2026-02-01", period="fortnight")
+
+
+def test_purchases_without_money_are_told_with_the_reason():
+    log = EventLog.from_columns(customer_id=["a", "b"], type="purchase", time=["2026-01-10", "2026-01-11"])
+    told = marketing_report(CustomerBase(events=log), as_of="2026-02-01")
+    assert "average_order_value, revenue_per_customer: nan (purchases have no money)" in told.notes
+    assert told.this[told.figure == "orders"].tolist() == [2.0]

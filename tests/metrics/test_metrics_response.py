@@ -155,35 +155,49 @@ def test_the_likelihood_is_scipys_and_its_derivatives_are_differences(alpha, bet
 EVENTS = st.lists(
     st.tuples(
         st.booleans(), st.integers(1, 2), st.integers(0, 12), st.sampled_from(["a", "b", None]),
-        st.sampled_from(["x", "y", None]),
+        st.sampled_from(["x", "y", None]), st.sampled_from(["k", "l", "another", None]),
     ),
     min_size=1, max_size=20,
 )  # fmt: skip
 
 
+def test_a_coupon_of_the_earlier_of_two_letters_is_not_of_the_later():
+    log = EventLog.from_columns(
+        customer_id=[1] * 4, type=["message_sent", "message_sent", "message_clicked", "purchase"],
+        time=START + np.array([0, 1, 2, 3]) * HOUR,
+        properties={"kind": ["A", "B", None, None], "campaign": ["spring", "summer", "spring", "search engine"]},
+    )  # fmt: skip
+    base = CustomerBase(events=log)
+    told = response_profile(base, as_of=START + 30 * HOUR, by="kind", within=hours(4))
+    assert dict(zip(told.arms["kind"].tolist(), told.arms.responses.tolist(), strict=True)) == {"A": 1, "B": 0}
+    bought = response_profile(base, as_of=START + 30 * HOUR, by="kind", within=hours(4), reward=event("purchase"))
+    assert bought.arms.responses.tolist() == [0, 1]  # a source that no message has says nothing of messages
+
+
 @settings(deadline=None)
 @given(EVENTS)
 def test_responses_belong_to_messages_as_a_slow_reading_says(rows):
-    rows = [(True, 9, 0, "a", "z"), (False, 9, 1, "a", "z"), *rows]
-    kinds, who, hour, channel, name = zip(*rows, strict=True)
+    rows = [(kind, w, h, c, i, None if kind and g == "another" else g) for kind, w, h, c, i, g in rows]
+    rows = [(True, 9, 0, "a", "z", "m"), (False, 9, 1, "a", "z", "m"), *rows]
+    kinds, who, hour, channel, name, campaign = zip(*rows, strict=True)
     log = EventLog.from_columns(
         customer_id=list(who), type=["message_sent" if kind else "message_clicked" for kind in kinds],
-        time=START + np.array(hour) * HOUR, properties={"channel": list(channel), "message_id": list(name)},
+        time=START + np.array(hour) * HOUR,
+        properties={"channel": list(channel), "message_id": list(name), "campaign": list(campaign)},
     )  # fmt: skip
     told = response_profile(CustomerBase(events=log), as_of=START + 30 * HOUR, within=hours(4))
     sent = [row for row in rows if row[0]]
-    groups = {}
-    for _, w, h, c, i in rows:
-        groups.setdefault((w, c, h, i), 0)
+    known = {s[5] for s in sent} - {None}
     hits = {"a": 0, "b": 0}
     marked = []
-    for kind, w, h, c, i in rows:
+    for kind, w, h, c, i, g in rows:
         if kind:
             continue
         fits = [
             s for s in sent
             if s[1] == w and h - s[2] <= 4
-            and (s[2] <= h if i else s[2] < h) and ((s[4] == i) if i else (c is None or s[3] == c))
+            and (s[2] <= h if i else s[2] < h)
+            and ((s[4] == i) if i else (c is None or s[3] == c) and (g not in known or s[5] == g))
         ]  # fmt: skip
         if fits:
             latest = max(s[2] for s in fits)

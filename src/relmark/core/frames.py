@@ -15,7 +15,7 @@ from relmark.core.ids import Coded, text_array
 from relmark.core.names import did_you_mean
 from relmark.core.time import UtcTimes
 
-__all__ = ["columns_of", "is_constant", "to_frame"]
+__all__ = ["columns_in", "columns_of", "is_constant", "to_frame"]
 
 _INSTALL = "Install it with pip install 'relmark[dataframes]', or give a mapping of column names to arrays."
 
@@ -45,9 +45,14 @@ def columns_of(frame: Any, names: Sequence[str] | None = None) -> dict[str, Any]
     return {name: _column(nw, table[str(name)]) for name in _present(names, _names(frame, table))}
 
 
+def columns_in(frame: Any) -> list[Any]:
+    """Return the names of the columns of a frame or mapping."""
+    return list(frame) if isinstance(frame, Mapping) else _names(frame, _table(frame)[1])
+
+
 def is_constant(argument: str, name: Any, frame: Any) -> bool:
     """Tell whether a name is that of no column, nor close to one, so that it stands for every row itself."""
-    has = list(frame) if isinstance(frame, Mapping) else _names(frame, _table(frame)[1])
+    has = columns_in(frame)
     text(argument, name)
     if name in has:
         return False

@@ -23,7 +23,7 @@ from relmark.core.concat import concat
 from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.formats import html_table, text_table
-from relmark.core.frames import columns_of, is_constant, to_frame
+from relmark.core.frames import columns_in, columns_of, is_constant, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import staying
 from relmark.core.incoming import Incoming, column_names, read_columns, read_events, read_purchases
@@ -177,8 +177,8 @@ class EventLog(Frozen):
         ----------
         frame : frame or mapping of str to array_like
         customer_id, type, time, value : str
-            The names of the columns; `value` may be left out. A `type` that no column has, nor one with a similar name,
-            is the type of every event, which `notes` say.
+            The names of the columns; `value` may be left out: a column of that name is then not taken, which `notes`
+            say. A `type` that no column has, nor one with a similar name, is the type of every event, which they say.
         properties : sequence of str
             The columns that become properties, under their own names.
         tz, on_error : str
@@ -202,10 +202,10 @@ class EventLog(Frozen):
             tz=tz,
             on_error=on_error,
         )
-        if not constant:
-            return log
-        note = f"the data have no column {type!r}: every event is of this type"
-        return attrs.evolve(log, notes=(*log.notes, note))
+        notes = [f"the data have no column {type!r}: every event is of this type"] if constant else []
+        if value is None and "value" in columns_in(frame):
+            notes.append("the data have a column 'value' that was not taken: say value='value'")
+        return attrs.evolve(log, notes=(*log.notes, *notes)) if notes else log
 
     @classmethod
     def purchases(

@@ -14,6 +14,7 @@ from relmark.core.as_of import AsOf, AsOfGiven
 from relmark.core.base import CustomerBase
 from relmark.core.checks import FloatArray
 from relmark.core.formats import text_table
+from relmark.core.intervals import Estimate
 from relmark.core.results import ColumnarResult
 from relmark.core.spans import Span, calendar_days, months
 from relmark.core.zones import DAY, local_days
@@ -21,6 +22,7 @@ from relmark.metrics._calendar import Calendar
 from relmark.metrics.base_health import BaseHealth, base_health
 from relmark.metrics.commerce import CommerceMetrics, commerce_metrics
 from relmark.metrics.definitions import Definition, describe
+from relmark.metrics.estimates import Estimates
 from relmark.metrics.messages import MessageMetrics, message_metrics
 from relmark.metrics.windows import Stretch, base_given
 
@@ -216,8 +218,20 @@ def _report(
         periods=periods, in_progress=in_progress,
         tables={section: {name: tables[section] for name, tables in found.items() if section in tables}
                 for section in _SECTIONS if section in have},
-        as_of=stretch.as_of.given, notes=notes,
+        as_of=stretch.as_of.given, notes=(*_undefined(found.get("this", {})), *notes),
     )  # fmt: skip
+
+
+def _undefined(tables: Mapping[str, Any]) -> list[str]:
+    """Return why figures of the period are undefined, a line per reason."""
+    reasons: dict[str, list[str]] = {}
+    for section, table in tables.items():
+        for name, _ in _SECTIONS[section]:
+            figures = getattr(table, name, None)
+            first = figures[0] if isinstance(figures, Estimates) else figures
+            if isinstance(first, Estimate) and np.isnan(first.value):
+                reasons.setdefault(first.reason, []).append(name)
+    return [f"{', '.join(names)}: nan ({reason})" for reason, names in reasons.items()]
 
 
 def _figure(table: Any, name: str) -> float:

@@ -179,8 +179,9 @@ def response_profile(
     Notes
     -----
     A response belongs to the message of its message_id, where it names one; else to the customer's latest message
-    strictly before it that agrees with what it says of the arm's properties. Each message counts once. The best arm is
-    that of the highest expected rate; `probability_best` stands beside it and may be below one half.
+    strictly before it that agrees with all that it says of the campaign and of the arm's properties (a campaign that no
+    message is of aside). Each message counts once. The best arm is that of the highest expected rate;
+    `probability_best` stands beside it and may be below one half.
 
     Examples
     --------
@@ -336,40 +337,62 @@ def _answered(
     left = np.ones(len(who), dtype=np.bool_)
     ids = (properties_of(found)("message_id"), properties_of(came)("message_id"))
     if ids[0] is not None and ids[1] is not None and "empty" not in (ids[0].kind, ids[1].kind):
-        named = np.flatnonzero(~ids[1].missing)
-        _mark(
-            out, (customer, time, ids[0]), (who[named], when[named], since[named], ids[1].take(named)), strictly=False
-        )
+        named, sent_rows = np.flatnonzero(~ids[1].missing), np.flatnonzero(~ids[0].missing)
+        code, _ = column_of(joined("message_id", [ids[0].take(sent_rows), ids[1].take(named)]), "message_id")
+        size, m = int(code.max(initial=0)) + 1, len(sent_rows)
+        key, asked = customer[sent_rows] * size + code[:m], who[named] * size + code[m:]
+        _mark(out, (sent_rows, key, time), (asked, when[named], since[named]), strictly=False)
         left[named] = False
-    for key, mine in keys.items():  # what a response says of the arm must agree
-        theirs = properties_of(came)(key)
-        if theirs is None or theirs.kind != mine.kind:
-            continue
-        named = np.flatnonzero(left & ~theirs.missing)
-        _mark(out, (customer, time, mine), (who[named], when[named], since[named], theirs.take(named)), strictly=True)
-        left[named] = False
-    rows = np.flatnonzero(left)
-    _mark(out, (customer, time, None), (who[rows], when[rows], since[rows], None), strictly=True)
+    words = [
+        one for one in (_words(came, key, mine) for key, mine in _agreeing(found, keys).items()) if one is not None
+    ]
+    pattern = np.zeros(len(who), dtype=np.int64)  # which of them a response says, a bit each
+    for bit, (_, theirs) in enumerate(words):
+        pattern |= (theirs >= 0).astype(np.int64) << bit
+    for said in np.unique(pattern[left]):
+        rows, among = np.flatnonzero(left & (pattern == said)), np.ones(len(time), dtype=np.bool_)
+        key, asked = customer, who[rows]
+        for bit, (mine, theirs) in enumerate(words):
+            if said >> bit & 1:
+                size = int(max(mine.max(initial=0), theirs.max(initial=0))) + 1
+                among &= mine >= 0
+                key, asked = key * size + mine, asked * size + theirs[rows]
+        sent_rows = np.flatnonzero(among)
+        _mark(out, (sent_rows, key[sent_rows], time), (asked, when[rows], since[rows]), strictly=True)
     return out
 
 
+def _agreeing(found: EventRows, keys: Mapping[str, Column]) -> dict[str, Column]:
+    """Return what a response must agree with its message in: the campaign, and what arms differ in."""
+    campaign = None if "campaign" in keys else properties_of(found)("campaign")
+    return {**({} if campaign is None else {"campaign": campaign}), **keys}
+
+
+def _words(came: EventRows, key: str, mine: Column) -> tuple[IntArray, IntArray] | None:
+    """Return a property of messages and responses as codes, -1 where there is none, if the responses have it.
+
+    A campaign that no message is of is a word of the responses' own, as the source of a purchase's visit: nothing can
+    agree with it, and it is not asked to.
+    """
+    theirs = properties_of(came)(key)
+    if theirs is None or theirs.kind != mine.kind:
+        return None
+    m = len(mine)
+    code, _ = column_of(joined(key, [mine, theirs]), key)
+    codes = np.where(np.concatenate([mine.missing, theirs.missing]), -1, code)
+    if key == "campaign":
+        codes[m:][~np.isin(codes[m:], codes[:m])] = -1
+    return codes[:m], codes[m:]
+
+
 def _mark(
-    out: npt.NDArray[np.bool_], sent: tuple[IntArray, IntArray, Column | None],
-    came: tuple[IntArray, IntArray, IntArray, Column | None], *, strictly: bool,
+    out: npt.NDArray[np.bool_], sent: tuple[IntArray, IntArray, IntArray],
+    came: tuple[IntArray, IntArray, IntArray], *, strictly: bool,
 ) -> None:  # fmt: skip
-    """Mark the latest message before each response, of the same customer and word, within the time."""
-    customer, time, word = sent
-    who, when, since, theirs = came
-    if not len(who) or not len(customer):
-        return
-    rows = np.arange(len(customer))
-    key, asked = customer, who
-    if word is not None and theirs is not None:
-        rows = np.flatnonzero(~word.missing)
-        code, _ = column_of(joined("key", [word.take(rows), theirs]), "key")
-        size = int(code.max(initial=0)) + 1
-        key, asked = customer[rows] * size + code[: len(rows)], who * size + code[len(rows) :]
-    if not len(rows):
+    """Mark the latest message before each response, of the same key, within the time."""
+    rows, key, time = sent
+    asked, when, since = came
+    if not len(rows) or not len(asked):
         return
     place = latest_before(key, time[rows], asked, when, strictly=strictly)
     found = rows[place[place >= 0]]
