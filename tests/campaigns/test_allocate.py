@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import numpy as np
@@ -14,7 +15,8 @@ from relmark.campaigns import Constraint, allocate
 from relmark.campaigns import allocate as _door  # noqa: F401  (the module is patched below)
 from relmark.errors import InputError
 
-MODULE = __import__("sys").modules["relmark.campaigns.allocate"]
+MODULE = importlib.import_module("relmark.campaigns.allocate")
+PRICES = importlib.import_module("relmark.campaigns._prices")
 
 
 @st.composite
@@ -71,18 +73,19 @@ def asked(problem, **more):
     )  # fmt: skip
 
 
-@given(problems(), st.booleans())
-def test_limits_are_kept_and_the_bound_holds(problem, by_prices):
+@given(problems(), st.sampled_from(["whole", "planes", "smoothed"]))
+def test_limits_are_kept_and_the_bound_holds(problem, way):
     values, m, capacity, minimum, cost, budget, more = problem
     optimum = best_of(*problem)
-    before = MODULE._WHOLE_CELLS
-    MODULE._WHOLE_CELLS = 0 if by_prices else before
+    before = MODULE._WHOLE_CELLS, PRICES._SMOOTHED
+    MODULE._WHOLE_CELLS = before[0] if way == "whole" else 0
+    PRICES._SMOOTHED = 1 if way == "smoothed" else before[1]
     try:
         found = asked(problem)
     except InputError:
         found = None
     finally:
-        MODULE._WHOLE_CELLS = before
+        MODULE._WHOLE_CELLS, PRICES._SMOOTHED = before
     assert (found is None) == (optimum is None)
     if found is None:
         return

@@ -1,9 +1,10 @@
-"""Prices of limits: the Lagrangian dual of an allocation, minimized by cutting planes.
+"""Prices of limits: the Lagrangian dual of an allocation, minimized by Newton steps and cutting planes.
 
 At prices u everybody takes what leaves most, and the dual is ``D(u) = sum over customers of what is left + u'b``. It is
 convex and piecewise linear, and above the value of every allocation that keeps the limits. One evaluation is one pass
 over the customers and gives a plane below D. The next prices are those nearest to the best ones so far, in the 1-norm,
 at which all planes lie below a level between the lowest that D can be and the lowest it was: two small linear programs.
+Of thousands of customers D is nearly smooth, and Newton's method on a smoothed D is ten times as fast (`_smoothing`).
 
 References
 ----------
@@ -16,6 +17,7 @@ import attrs
 import numpy as np
 
 from relmark.campaigns._limits import Allotment, Chosen, choose
+from relmark.campaigns._smoothing import smoothed_prices
 from relmark.core.checks import FloatArray
 
 __all__ = ["Priced", "dual_bound", "find_prices"]
@@ -26,6 +28,7 @@ _ROUNDS = 6
 _FEW = 8.0
 _STEPS = 100
 _LEVEL = 0.3
+_SMOOTHED = 2_000
 _NEAR, _FAR = 2.0, 1e5
 
 
@@ -116,6 +119,8 @@ def _descend(
         reach = max(2 * span / unit, 1e-12)
         low, high = np.maximum(start / size - reach, 0.0), start / size + reach
 
+    if problem.most == 1 and problem.n >= _SMOOTHED:
+        return smoothed_prices(problem, start, unit, low * size, np.full(m, np.inf) if span is None else high * size)
     planes: list[FloatArray] = []
     heights: list[float] = []
 

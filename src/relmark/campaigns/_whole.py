@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 
-from relmark.campaigns._limits import Allotment, Limits
+from relmark.campaigns._limits import Allotment, Chosen, Limits
 from relmark.core.checks import BoolArray, FloatArray, IntArray
 
 __all__ = ["broken", "decide", "feasible_part", "solve_whole"]
@@ -18,6 +19,8 @@ __all__ = ["broken", "decide", "feasible_part", "solve_whole"]
 _FREE = 12
 _MOST_FREE = 2_000
 _NODES = 100
+_REACH = 3.0
+_ENOUGH = 1e-6
 
 
 def broken(limits: Limits, chosen: BoolArray) -> FloatArray:
@@ -28,12 +31,21 @@ def broken(limits: Limits, chosen: BoolArray) -> FloatArray:
     return np.where(over > slack * 1e-12, over, 0.0)
 
 
-def decide(problem: Allotment, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray | None:
-    """Return an allocation that keeps every limit, near the choices at some prices; None where none was found."""
-    chosen = _tied(problem, chosen, margin, unit)
+def decide(problem: Allotment, choice: Chosen, price: FloatArray, bound: float, unit: float) -> BoolArray | None:
+    """Return an allocation that keeps every limit, near the choices at some prices; None where none was found.
+
+    At first the customers without a clear choice may only have the offers near their best one. Where this comes within
+    a millionth of the bound it is enough; else they may have all offers, and then more customers.
+    """
+    margin, pairs = choice.margin, choice.pairs
+    assert margin is not None
+    assert pairs is not None
+    chosen = _tied(problem, pairs, margin, unit)
     free = min(_FREE + 2 * len(problem.limits), problem.n)
     found: BoolArray | None = None
+    most = -np.inf
     worth = abs(float(problem.values[chosen].sum()))
+    narrow = problem.most == 1
     while True:
         rows = np.sort(np.argsort(margin, kind="stable")[:free])
         rest = chosen.copy()
@@ -41,17 +53,32 @@ def decide(problem: Allotment, chosen: BoolArray, margin: FloatArray, unit: floa
         part = problem.take(rows, problem.limits.bound - problem.limits.loads(rest))
         kept = float(problem.values[:, rows][chosen[:, rows]].sum())
         slack = min(1e-7 * worth / abs(kept), 0.01) if kept else 0.0
+        if narrow:
+            part = _near(part, price, _REACH * float(margin[rows].max(initial=0.0)))
         small, _ = solve_whole(part, slack)
         if small is not None:
-            whole = rest
-            whole[:, rows] = small
-            if not broken(problem.limits, whole).any():
-                found = whole
-                break
-        if free >= min(_MOST_FREE, problem.n):
-            break
-        free = min(free * 4, _MOST_FREE, problem.n)
-    return found if found is not None else _without_the_least(problem, chosen)
+            rest[:, rows] = small
+            value = float(problem.values[rest].sum())
+            if value > most and not broken(problem.limits, rest).any():
+                found, most = rest, value
+        if found is not None and (not narrow or bound - most <= _ENOUGH * abs(bound)):
+            return found
+        if narrow:
+            narrow = False
+        elif free >= min(_MOST_FREE, problem.n):
+            return _without_the_least(problem, chosen)
+        else:
+            free = min(free * 4, _MOST_FREE, problem.n)
+
+
+def _near(problem: Allotment, price: FloatArray, reach: float) -> Allotment:
+    """Return the problem without offers that leave less than the best of a customer by more than a reach."""
+    limits = problem.limits
+    left = problem.values - (limits.plain * price[:, None]).sum(axis=0)[:, None]
+    for (limit, offer), weights in limits.dense.items():
+        left[offer] -= price[limit] * weights
+    best = np.maximum(left.max(axis=0, initial=-np.inf), 0.0)
+    return attrs.evolve(problem, values=np.where(left >= best - reach, problem.values, -np.inf))
 
 
 def solve_whole(problem: Allotment, slack: float = 0.0) -> tuple[BoolArray | None, float]:

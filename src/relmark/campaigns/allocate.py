@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.campaigns._limits import Allotment, Limits
-from relmark.campaigns._prices import dual_bound, find_prices
+from relmark.campaigns._prices import find_prices
 from relmark.campaigns._whole import decide, feasible_part, solve_whole
 from relmark.campaigns.allocation import Allocation
 from relmark.campaigns.constraint import Constraint
@@ -90,7 +90,7 @@ def allocate(
     Notes
     -----
     A limit is never broken. An offer of negative value is given only where a minimum asks for it. Cost: linear in the
-    cells, a few passes; memory about twice that of the values.
+    cells, a few passes; memory about twice that of the values and costs given.
 
     Examples
     --------
@@ -135,13 +135,10 @@ def _solved(problem: Allotment, unit: float) -> tuple[str, BoolArray, float, Flo
         if whole is not None:
             worth = math.fsum(problem.values[whole].tolist())
             return "whole", whole, max(min(bound, priced.bound), worth), priced.price
-    assert priced.chosen.pairs is not None
-    assert priced.chosen.margin is not None
-    chosen = decide(problem, priced.chosen.pairs, priced.chosen.margin, unit)
+    chosen = decide(problem, priced.chosen, priced.price, priced.bound, unit)
     if chosen is None:
         raise _none_found(problem)
-    bound = dual_bound(problem, priced.price, priced.chosen)
-    return "prices", chosen, max(bound, math.fsum(problem.values[chosen].tolist())), priced.price
+    return "prices", chosen, max(priced.bound, math.fsum(problem.values[chosen].tolist())), priced.price
 
 
 def _none_found(problem: Allotment) -> InputError:
@@ -267,7 +264,7 @@ def _read_table(name: str, given: Any, names: tuple[str, ...], n: int, *, flags:
             argument=name,
             code="wrong_shape",
         )
-    return checks.numbers(name, array.astype(np.float64).reshape(-1)).reshape(array.shape)
+    return checks.numbers(name, array.reshape(-1)).reshape(array.shape)
 
 
 def _known(name: str, given: Mapping[str, Any], names: tuple[str, ...]) -> None:
