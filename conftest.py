@@ -17,7 +17,7 @@ from sybil.sybil import SybilCollection
 _FENCE = re.compile(r"^```(python|text)(?:[ ]+\{?([\w-]+)\}?)?\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 _NEEDS = re.compile(r"\A<!-- needs: ([\w.]+) -->")
 _SERVER = "PostgreSQL"
-_SLOW = "<!-- slow -->"
+_MARKED = re.compile(r"<!-- (slow|long) -->")
 _ROOT = Path(__file__).parent
 _DATA = Path(os.environ.get("RELMARK_DATA") or _ROOT.parent / "shared" / "data")
 
@@ -91,13 +91,15 @@ pytest_collect_file = SybilCollection(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the examples of pages that begin with ``<!-- slow -->``, so that the quick tests leave them out."""
-    slow = {path for path in {item.path for item in items if item.path.suffix == ".md"} if _begins_slow(path)}
+    """Mark the examples of pages that begin with ``<!-- slow -->`` or ``<!-- long -->``: quick tests leave them out."""
+    marks = {path: _mark_of(path) for path in {item.path for item in items if item.path.suffix == ".md"}}
     for item in items:
-        if item.path in slow:
-            item.add_marker("slow")
+        mark = marks.get(item.path)
+        if mark:
+            item.add_marker(mark)
 
 
-def _begins_slow(path: Path) -> bool:
+def _mark_of(path: Path) -> str | None:
     with path.open(encoding="utf-8") as page:
-        return page.readline().strip() == _SLOW
+        found = _MARKED.match(page.readline())
+    return found and found.group(1)

@@ -367,6 +367,7 @@ class TestSplittingAtOnce:
         paths = ["mail one > mail two > take one", "take two > mail one", "mail two"]
         assert Journeys.from_paths(paths).paths == paths
 
+    @pytest.mark.long
     @pytest.mark.parametrize("block", [1, 40, 1 << 18])
     @pytest.mark.parametrize("sep", [" > ", ">", ">>", "ab", "\x1f", " - ", "é", "a separator of many bytes"])
     def test_odd_strings_are_split_as_python_splits_them(self, monkeypatch, sep, block):

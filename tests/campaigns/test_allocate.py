@@ -73,6 +73,7 @@ def asked(problem, **more):
     )  # fmt: skip
 
 
+@pytest.mark.long
 @given(problems(), st.sampled_from(["whole", "planes", "smoothed"]))
 def test_limits_are_kept_and_the_bound_holds(problem, way):
     values, m, capacity, minimum, cost, budget, more = problem
@@ -109,6 +110,7 @@ def test_limits_are_kept_and_the_bound_holds(problem, way):
         assert found.gap == found.bound / found.value - 1
 
 
+@pytest.mark.long
 @given(problems(), st.integers(0, 2**32))
 def test_the_order_of_the_rows_changes_nothing(problem, seed):
     values, m, capacity, minimum, cost, budget, more = problem
@@ -126,6 +128,7 @@ def test_the_order_of_the_rows_changes_nothing(problem, seed):
     assert (first.offer[order] == again.offer).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ties", [False, True])
 def test_many_customers_come_within_a_hundred_thousandth_of_the_bound(ties):
     rng = np.random.default_rng(5)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,6 +127,7 @@ def test_before_the_next_change_the_answer_stays_and_there_it_is_another(world, 
                 assert of_one(policy.one(who, seen, as_of=moment, tz=tz)) == first
 
 
+@pytest.mark.long
 @given(worlds(limits=True), st.sampled_from([1, 5, 12]))
 def test_no_window_of_any_cap_ever_holds_more_and_no_gap_is_broken(world, hours):
     policy, found, at, tz, zoned = world

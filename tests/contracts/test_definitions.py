@@ -59,6 +59,7 @@ def test_no_definition_is_forgotten_here():
     }  # fitted elsewhere; stored as its LeadScore
 
 
+@pytest.mark.long
 @EACH
 def test_the_stored_form_is_valid_in_two_validators_and_read_back(one):
     strict, fast = validators(type(one))
@@ -100,6 +101,7 @@ def test_a_missing_key_a_wrong_kind_and_no_object_are_told(one):
         assert kind.check(body).problems[0].code in {"missing_key", "wrong_kind", "unknown_version"}, key
 
 
+@pytest.mark.long
 @EACH
 def test_whatever_stands_under_a_key_check_tells_and_the_validators_agree(one):
     kind = type(one)
@@ -150,6 +152,7 @@ def test_deep_damage_is_told_and_never_raises(one):
             kind.from_dict(body)
 
 
+@pytest.mark.long
 @EACH
 def test_what_people_note_is_stored_and_means_nothing(one):
     noted = type(one).from_dict({**one.to_dict(), "meta": {"owner": "crm", "tags": ["a", {"b": None}]}})

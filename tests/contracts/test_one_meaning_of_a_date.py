@@ -134,6 +134,7 @@ def test_what_is_seen(world):
         assert len(world.base.purchases().until(as_of)) == sum(world.seen(as_of))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [1, 3, 7, 30])
 def test_windows_of_whole_days(world, n):
     for as_of in asked(world):
@@ -148,6 +149,7 @@ def test_windows_of_whole_days(world, n):
         world.holds(BUY.exists(during=period("day", -1, count=n)), as_of, inside)
 
 
+@pytest.mark.long
 def test_windows_of_local_days_and_months_before_an_instant(world):
     noon = datetime.combine(world.today, time(12), world.zone)
     for n in (1, 3, 7):
@@ -183,6 +185,7 @@ def test_beginnings_and_ends_of_windows(world):
     assert sum(together) == sum(first <= world.local(t) < world.today for t in world.times)
 
 
+@pytest.mark.long
 def test_fields(world):
     first, last = day(world.today, -8), day(world.today, -2)
     when = field("when")

@@ -50,6 +50,7 @@ def test_importing_relmark_and_its_core_loads_nothing_heavy():
     assert not loaded & {*HEAVY, "scipy"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("room", ROOMS)
 def test_importing_a_room_loads_no_frame_library_and_no_slow_part_of_scipy(room):
     code = f"import json, sys, relmark.{room}; print(json.dumps(list(sys.modules)))"
@@ -216,6 +217,7 @@ def test_import_linter_finds_the_layers_kept():
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.long
 def test_every_module_of_the_package_imports_by_itself():
     names = [info.name for info in pkgutil.walk_packages([str(SOURCE)], "relmark.")]
     code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"

@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import relmark
 
 SOURCE = Path(relmark.__file__).parent
@@ -46,6 +48,7 @@ def imports(name: str) -> dict[bool, set[str]]:
 LANGUAGE = {f"relmark.expressions.{name}" for name in ("operators", "nodes", "event_nodes", "selection")}
 
 
+@pytest.mark.long
 def test_no_module_imports_itself_in_a_circle():
     def known(name: str) -> str:
         return "the language" if name in LANGUAGE else name

@@ -31,6 +31,7 @@ def world(rng, tz, as_of):
     return base, dict(zip((one.id for one in customers), customers, strict=True)), events
 
 
+@pytest.mark.long
 @settings(max_examples=3 * settings.default.max_examples)
 @given(st.integers(0, 2**40))
 def test_everybody_is_seen_as_if_asked_alone_in_their_zone(seed):

@@ -51,6 +51,7 @@ def through_duckdb(definition, people, happened, **more):
 ENGINES = pytest.mark.parametrize("through", [through_polars, through_duckdb])
 
 
+@pytest.mark.long
 @ENGINES
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("memory", [1 << 29, 20_000])
@@ -61,6 +62,7 @@ def test_every_kind_of_definition_says_what_it_says_in_numpy(through, kind, memo
     assert SHOP["found_rows"](rows) == SHOP["expected_rows"](expected)
 
 
+@pytest.mark.long
 @ENGINES
 def test_more_pieces_than_customers_and_one_customer_with_half_of_the_rows(through):
     people, happened = SHOP["shop"](seed=3, n=12, most=0.5)

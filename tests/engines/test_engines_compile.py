@@ -107,6 +107,7 @@ def portable_rule(rng, as_of, depth=3):
             return leaf
 
 
+@pytest.mark.long
 @ENGINES
 @given(seed=st.integers(0, 2**40))
 def test_engines_find_the_members_that_numpy_finds(through, seed):

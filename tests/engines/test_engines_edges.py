@@ -84,6 +84,7 @@ SENTINELS = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @ENGINES
 @pytest.mark.parametrize("rule", SENTINELS, ids=repr)
 @pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin", "America/New_York"])

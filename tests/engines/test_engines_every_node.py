@@ -87,6 +87,7 @@ def test_every_node_class_has_an_example():
     assert set(EVERY["CLASSES"]) <= named | {nodes.Literal}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", [on_polars, on_duckdb])
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_node_gives_numpys_answer(place, name):

@@ -89,6 +89,7 @@ def rows_of(columns):
             for row in zip(*[np.asarray(columns[name]).tolist() for name in names], strict=True)}  # fmt: skip
 
 
+@pytest.mark.long
 @ENGINES
 @given(seed=st.integers(0, 2**40))
 def test_engines_give_the_scores_that_numpy_gives(on, seed):
@@ -109,6 +110,7 @@ def test_engines_give_the_scores_that_numpy_gives(on, seed):
         assert all(agree(found[who][name], value) for name, value in row.items()), (seed, score, who)
 
 
+@pytest.mark.long
 @ENGINES
 @given(seed=st.integers(0, 2**40))
 def test_engines_give_the_masks_of_a_set(on, seed):
@@ -173,6 +175,7 @@ def test_a_score_without_customers_is_that_of_who_has_events():
     assert {row[0]: row[1:3] for row in found.rows()} == {"a": (2.0, "some"), "b": (2.0, "some"), "d": (0.0, "")}
 
 
+@pytest.mark.long
 @ENGINES
 @given(seed=st.integers(0, 2**40))
 def test_a_preview_counts_what_numpy_counts(on, seed):

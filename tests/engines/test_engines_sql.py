@@ -82,6 +82,7 @@ def moved(definition, dialect):
         return None
 
 
+@pytest.mark.long
 @given(seed=st.integers(0, 2**40))
 @settings(max_examples=max(settings.default.max_examples // 4, 1), deadline=None)
 def test_duckdb_executes_the_text_of_any_definition_that_is_portable(seed):
@@ -142,6 +143,7 @@ def load(psql, people, happened):
     psql(";\n".join(statements))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_texts_name_the_tables_and_the_parameter_that_were_asked_for_and_parse(dialect):
     rule = (event("purchase", where=prop("s") == "a").count(within=days(30)) >= 2) & (field("age") > 3)
@@ -161,6 +163,7 @@ def test_texts_name_the_tables_and_the_parameter_that_were_asked_for_and_parse(d
     assert "FROM {{ ref('events') }} AS" in template
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("seed", range(4))
 def test_every_portable_definition_is_written_in_every_dialect(dialect, seed):

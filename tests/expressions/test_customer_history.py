@@ -192,6 +192,7 @@ def test_what_does_not_fit_together_is_refused():
     assert SEGMENT.one(history, as_of=AS_OF, tz="Europe/Berlin").member is False
 
 
+@pytest.mark.long
 def test_threads_ask_one_history_at_once():
     history = CustomerHistory(Customer("c1", {"age": 30}), objects(rows(400)))
     times = [AS_OF - timedelta(days=k % 7) for k in range(400)]

@@ -94,6 +94,7 @@ def named_in(files):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_every_task_has_a_case_for_every_node(task, kind):

@@ -25,6 +25,7 @@ RULES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin", "Pacific/Apia"])
 @pytest.mark.parametrize("name", RULES)
 def test_what_left_a_window_of_months_may_come_back_and_is_foreseen(name, tz):

@@ -43,6 +43,7 @@ def many(n=4_000):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ago", [None, days(3)])
 @pytest.mark.parametrize("figure", ["sum", "mean", "min", "max", "first", "last", "count_distinct", "most_frequent"])
 def test_a_search_over_thousands_of_events_asks_each_figure_in_a_few_steps(figure, ago):

@@ -150,6 +150,7 @@ def test_a_shipped_language_has_every_phrase_and_every_form(phrases):
     assert set(phrases["events"]["*"]) == set(ENGLISH["events"]["*"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("phrases", [ENGLISH, RUSSIAN, UKRAINIAN], ids=lambda one: one["language"])
 def test_random_rules_are_said_without_a_gap(phrases):
     made = runpy.run_path(str(Path(__file__).parent / "random_rules.py"))["some_rule"]

@@ -49,6 +49,7 @@ def test_a_definition_read_again_is_not_compiled_again(monkeypatch):
     assert program_of(Expression.from_json(RULE.to_json())) is first
 
 
+@pytest.mark.long
 def test_programs_are_bounded():
     for k in range(600):
         program_of(field("n") > k)

@@ -53,6 +53,7 @@ def test_c_of_one_is_the_shifted_beta_geometric(alpha, beta):
     assert m.mean_churn == plain.mean_churn
 
 
+@pytest.mark.long
 @given(st.floats(0.1, 5.0), st.floats(0.2, 9.0), st.floats(0.3, 2.5), st.integers(0, 2**32))
 def test_the_likelihood_is_that_of_its_probabilities_and_its_derivatives_are_exact(alpha, beta, c, seed):
     rng = np.random.default_rng(seed)
@@ -78,6 +79,7 @@ def test_the_likelihood_is_that_of_its_probabilities_and_its_derivatives_are_exa
                 assert hessian[i, j] == pytest.approx(float(mp.diff(exact, at, tuple(both))), rel=1e-6, abs=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("alpha", "beta", "c", "n", "delta"),
     [(0.26, 1.72, 1.58, 0, 0.1), (0.26, 1.72, 1.58, 7, 0.01), (0.5, 0.9, 1.2, 3, 0.002), (3.0, 1.0, 0.5, 2, 0.0)],

@@ -135,6 +135,7 @@ def summaries_on_ridges():
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", sorted(summaries_on_ridges()))
 @pytest.mark.parametrize("kind", sorted(MODELS))
 def test_a_fit_on_a_ridge_returns_says_so_and_predicts(case, kind):

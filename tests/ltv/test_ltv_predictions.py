@@ -65,6 +65,7 @@ def futures(kind, model, n, T, t, rng):
     return PurchaseSummary(frequency=x, recency=t_x, T=np.full(n, T)), later, left_at > T
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "model"), [
     ("bg", BgNbd(r=0.8, alpha=4.0, a=0.7, b=1.5)), ("mbg", MbgNbd(r=0.8, alpha=4.0, a=1.0, b=1.5)),
     ("pareto", ParetoNbd(r=0.8, alpha=4.0, s=1.0, beta=9.0)),

@@ -126,6 +126,7 @@ def hits_of_forecast(seed, months, resamples):
     return hits / months, said / real
 
 
+@pytest.mark.long
 def test_the_forecast_is_right_on_average_and_its_interval_covers_months():
     share, bias = hits_of_forecast(5, 60, 200)
     assert share >= 0.88

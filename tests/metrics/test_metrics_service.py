@@ -55,6 +55,7 @@ def no_effect(rng, n=1_000):
     return CustomerBase(events=log), arm, revenue, orders
 
 
+@pytest.mark.long
 def test_a_block_without_effect_seems_to_raise_baskets_and_the_test_says_it_does_not():
     rng = np.random.default_rng(1)
     found, rises = 0, 0

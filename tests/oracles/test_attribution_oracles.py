@@ -211,6 +211,7 @@ def test_channelattribution_simulates_what_we_compute(path_data):
         assert linear[str(channel)] == pytest.approx(credit, rel=1e-9)
 
 
+@pytest.mark.long
 def test_mta_agrees_on_linear_credit(path_data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

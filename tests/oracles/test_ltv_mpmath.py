@@ -34,6 +34,7 @@ def error(got, want):
     return float(abs(mp.mpf(float(got)) - want) / abs(want))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("p", COIN)
 @pytest.mark.parametrize("model", [BgNbd, MbgNbd])
 def test_coin_models_agree_with_mpmath_everywhere(model, p):
@@ -78,6 +79,7 @@ PARETO = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("p", PARETO)
 def test_pareto_nbd_agrees_with_mpmath(p):
     m = ParetoNbd(**dict(zip(ParetoNbd.names(), map(float, p), strict=True)))
@@ -117,6 +119,7 @@ def test_pareto_nbd_agrees_with_mpmath(p):
                     assert error(got, want) < 1e-11
 
 
+@pytest.mark.long
 def test_discounted_residual_purchases_agree_with_mpmath():
     for p in COIN[:4]:
         for model in (BgNbd, MbgNbd):
@@ -135,6 +138,7 @@ def test_discounted_residual_purchases_agree_with_mpmath():
             assert error(got, want) < 1e-11
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("p", [COIN[0], COIN[7]])
 @pytest.mark.parametrize("model", [BgNbd, MbgNbd])
 def test_discounted_purchases_by_step_agree_with_mpmath(model, p):

@@ -100,6 +100,7 @@ COUPONS = LeadScore(
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_learnt_points_keep_up_with_sklearn_on_coupon_redemption(journey):
     base, among, converted = journey
     assert among.sum() == 1_077
@@ -125,6 +126,7 @@ def attrs_as_flag(rule):
     return Rule(rule.name, when=rule.each.exists(**window), points=1)
 
 
+@pytest.mark.long
 def test_learnt_points_keep_up_with_sklearn_on_hillstrom_visits():
     parquet = pytest.importorskip("pyarrow.parquet")
     file = DATA / "hillstrom.parquet"

@@ -9,6 +9,7 @@ import runpy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,6 +83,7 @@ def instants_to_try(rng: random.Random, person: Person, tz: str) -> list[int]:
     return sorted(edge for edge in near if edge >= person.as_of)
 
 
+@pytest.mark.long
 @given(seed=st.integers(0, 2**40))
 def test_nothing_changes_before_the_next_change_and_everything_at_it(seed):
     rng = random.Random(seed)

@@ -145,6 +145,7 @@ def test_what_may_not_come_never_comes_and_k_come_where_k_exist(rows, kinds, pri
         assert removed == dropped
 
 
+@pytest.mark.long
 @given(lines, specs, st.integers(1, 6), st.randoms(use_true_random=False))
 def test_the_order_of_lines_is_nothing(rows, spec, k, random):
     shuffled = list(rows)

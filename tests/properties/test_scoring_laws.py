@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -161,6 +162,7 @@ def some_score(rng, as_of):
     return LeadScore(name="any", rules=given, bands={"warm": 3})
 
 
+@pytest.mark.long
 @given(st.integers(0, 2**40))
 @settings(max_examples=3 * settings.default.max_examples, deadline=None)
 def test_conditions_of_every_node_score_alike_for_one_and_many_and_name_what_is_missing(seed):

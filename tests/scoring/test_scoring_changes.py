@@ -58,6 +58,7 @@ def test_an_order_and_its_refund_at_one_instant_are_nothing_for_ever(build, n, d
     assert (mixed.next_change, mixed.next_band_change) == (None, None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [1, 50, 1_000])
 @pytest.mark.parametrize("worth", [10.0, 1e6])
 @pytest.mark.parametrize("grades", [None, Grade(g={"A": 5, "B": 0})])
@@ -114,6 +115,7 @@ def test_five_thousand_events_are_answered_in_about_a_millisecond():
     assert taken["to_dict"] < 0.2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(40))
 def test_the_first_exit_is_the_one_of_a_slow_search(seed):
     rng = random.Random(seed)

@@ -172,6 +172,7 @@ def daily_runs(tz, clock, start, n):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tz", ZONES)
 @pytest.mark.parametrize("name", DAILY)
 @pytest.mark.parametrize("clock", [time(0), time(9), time(2, 30), time(23, 45)])

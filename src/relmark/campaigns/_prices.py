@@ -120,7 +120,7 @@ def _descend(
         low, high = np.maximum(start / size - reach, 0.0), start / size + reach
 
     if problem.most == 1 and problem.n >= _SMOOTHED:
-        return smoothed_prices(problem, start, unit, low * size, np.full(m, np.inf) if span is None else high * size)
+        return smoothed_prices(problem, start, unit, low * size, _FAR * size if span is None else high * size)
     planes: list[FloatArray] = []
     heights: list[float] = []
 
