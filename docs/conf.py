@@ -1,8 +1,12 @@
 """Sphinx configuration: guides and tutorials in Markdown, the reference from the docstrings."""
 
+import importlib.util
+from pathlib import Path
+
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
+from relmark import plots
 from relmark.errors import CODES
 
 project = "relmark"
@@ -47,6 +51,19 @@ def _row(*cells: nodes.Node) -> nodes.Node:
     return row
 
 
+def draw_pictures(_: object) -> None:
+    """Draw every picture of the tests' results into docs/pictures, where the pages show them."""
+    docs = Path(__file__).parent
+    path = docs.parent / "tests" / "plots" / "results_to_draw.py"
+    spec = importlib.util.spec_from_file_location("results_to_draw", path)
+    results = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(results)
+    (docs / "pictures").mkdir(exist_ok=True)
+    for name, result in results.results().items():
+        plots.draw(result).figure.savefig(docs / "pictures" / f"{name}.svg", metadata={"Date": None})
+
+
 def setup(app: object) -> None:
-    """Register the directive."""
+    """Register the directive, and draw the pictures before pages are read."""
     app.add_directive("error-codes", ErrorCodes)  # type: ignore[attr-defined]
+    app.connect("builder-inited", draw_pictures)  # type: ignore[attr-defined]

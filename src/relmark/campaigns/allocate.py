@@ -391,7 +391,7 @@ def _allocation(
         better = mine & (column > best)
         best[better], place[better] = column[better], position
         below += int(np.count_nonzero(column[mine] < 0))
-    value = math.fsum(gain.tolist())
+    value = math.fsum(table.T[chosen].tolist())
     offer = np.array([*names, ""])[place]
     spent = 0.0 if costs is None else math.fsum(np.broadcast_to(costs, table.shape)[chosen.T].tolist())
     of_limit = dict(zip(limits.kinds, price.tolist(), strict=True))

@@ -77,6 +77,10 @@ class Allocation(ColumnarResult):
         """Return the offers of one customer by row, in the order of `offers`."""
         return tuple(name for name, chosen in zip(self.offers, self._pairs[:, row].tolist(), strict=True) if chosen)
 
+    def limits_of(self, offer: str) -> tuple[float | None, float | None]:
+        """Return the minimum and the capacity of an offer, None where there is none."""
+        return self._limits[offer]
+
     def __len__(self) -> int:
         """Return the number of customers."""
         return len(self.offer)

@@ -1,0 +1,109 @@
+"""Where pictures are drawn, and their one visual language: colors, numbers, titles.
+
+The colors are those of Okabe and Ito (2008), which people with every kind of color vision tell apart, and whose
+lightness differs, so that they part in grey. Text keeps the colors of the caller's style, so that pictures are read on
+dark pages too. Nothing global is set, and no window is opened: without `ax` a `Figure` of its own is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+except ImportError as error:  # pragma: no cover  (matplotlib is an extra)
+    raise ImportError("pictures need matplotlib: pip install relmark[plots]") from error
+
+from relmark.core.checks import shown
+from relmark.core.errors import InputError
+from relmark.core.formats import format_number
+
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "PURPLE",
+    "RED",
+    "SERIES",
+    "SKY",
+    "Labels",
+    "canvas",
+    "counts_on",
+    "number_text",
+    "share_text",
+    "shares_on",
+    "short",
+    "titled",
+]
+
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, GREY = "#CC79A7", "#56B4E9", "#8A8A8A"
+Labels: TypeAlias = Sequence[Any] | npt.NDArray[Any]
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
+_WIDTH, _HEIGHT = 6.4, 4.0
+_ROW, _FRAME = 0.3, 1.2
+_TITLE = 62
+_STEPS = (1, 2, 2.5, 5, 10)
+
+
+def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
+    """Return the Axes to draw on: the caller's, or new ones of a figure that is high enough for so many rows."""
+    if ax is None:
+        height = max(_HEIGHT, _ROW * rows + _FRAME) if rows > 8 else _HEIGHT if not rows else 1.4 + 0.34 * rows
+        ax = Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
+    elif not isinstance(ax, Axes):
+        raise InputError(
+            f"ax is {shown(ax)}: Axes of matplotlib are needed, or None for new ones.", argument="ax", code="wrong_type"
+        )
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    return ax
+
+
+def titled(ax: Axes, title: str, x: str = "", y: str = "", *, above: bool = False) -> None:
+    """Write the title, in lines that fit, and what the axes measure; `above` leaves a line for names below it."""
+    ax.set_title("\n".join(wrap(title, _TITLE)), loc="left", fontsize="medium", pad=18 if above else 6)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+
+
+def _percent(value: float, decimals: int) -> str:
+    return f"{100 * value:.{decimals}f}%"
+
+
+def shares_on(axis: Any) -> None:
+    """Show the numbers of an axis as percentages."""
+    axis.set_major_locator(MaxNLocator(6, steps=_STEPS))
+    axis.set_major_formatter(PercentFormatter(1.0))
+
+
+def counts_on(axis: Any) -> None:
+    """Show the numbers of an axis with thousands separated."""
+    axis.set_major_locator(MaxNLocator(6, steps=_STEPS))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def short(words: Labels, most: int = 30) -> list[str]:
+    """Return labels of which long ones are cut, with an ellipsis in the middle, so that both ends stay."""
+    texts = [str(word) for word in words]
+    return [text if len(text) <= most else f"{text[: most - 11]}…{text[-10:]}" for text in texts]
+
+
+def share_text(value: float) -> str:
+    """Return a share in percent, with as many digits as small ones need."""
+    if not np.isfinite(value):
+        return "not known"
+    return _percent(value, 0 if abs(value) >= 0.1 else 1 if abs(value) >= 0.01 or not value else 2)
+
+
+def number_text(value: float) -> str:
+    """Return a number as results print it."""
+    return "not known" if not np.isfinite(value) else format_number(float(value))

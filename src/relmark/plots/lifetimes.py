@@ -1,0 +1,189 @@
+"""Pictures of lifetime value: tracking, frequencies, who is still a customer, what groups were to do and did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from relmark.core.checks import FloatArray, one_of
+from relmark.core.errors import InputError
+from relmark.ltv.diagnostics import FrequencyTable, RecencyFrequencyMatrix
+from relmark.ltv.holdout import CalibrationTable, HoldoutReport
+from relmark.ltv.tracking import CohortTracking
+from relmark.ltv.value import LifetimeValue
+from relmark.plots.canvas import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SERIES,
+    canvas,
+    counts_on,
+    number_text,
+    share_text,
+    shares_on,
+    titled,
+)
+from relmark.plots.marks import columns, heat, lines, reference
+
+__all__ = ["frequency", "holdout", "recency_frequency", "survival", "tracking", "value_by_tenth"]
+
+_ACTUAL_AND_EXPECTED = (GREY, BLUE)
+
+
+class Survives(Protocol):
+    """A model of contracts that knows what is left of a cohort."""
+
+    def survival(self, periods: npt.ArrayLike) -> FloatArray | float:
+        """Return the share that is left after so many renewals."""
+        ...
+
+
+def tracking(result: CohortTracking, *, cumulative: bool = False, ax: Axes | None = None) -> Axes:
+    """Draw repeat purchases by period, as they came and as a model expects them.
+
+    Parameters
+    ----------
+    result : CohortTracking
+    cumulative : bool
+        All purchases up to the end of each period.
+    ax : matplotlib Axes, optional
+    """
+    ax = canvas(ax)
+    actual, expected = (
+        (result.actual_cumulative, result.expected_cumulative) if cumulative else (result.actual, result.expected)
+    )
+    x = result.period_end.astype("M8[D]").astype(object)
+    ax.set_ylim(0, 1.08 * float(np.nanmax(np.concatenate([actual, expected]), initial=1.0)))
+    lines(ax, x, {"actual": actual, "expected": expected}, colors=_ACTUAL_AND_EXPECTED, styles=["-", "--"])
+    if 0 < result.calibration_periods < len(x):
+        reference(ax, _number_of(ax, x[result.calibration_periods - 1]), "fitted up to here", along="x")
+    counts_on(ax.yaxis)
+    ax.xaxis.set_major_locator(ax.xaxis.get_major_locator())
+    ax.tick_params(axis="x", labelsize="small")
+    what = "repeat purchases so far" if cumulative else f"repeat purchases per {result.unit}"
+    titled(ax, f"{what}, {result.customers:,} customers", "", "purchases", above=True)
+    return ax
+
+
+def _number_of(ax: Axes, value: object) -> float:
+    return float(ax.convert_xunits(value))  # type: ignore[no-untyped-call]
+
+
+def frequency(table: FrequencyTable, *, ax: Axes | None = None) -> Axes:
+    """Draw how many customers bought how often again, beside how many the model expects.
+
+    Parameters
+    ----------
+    table : FrequencyTable
+    ax : matplotlib Axes, optional
+    """
+    ax = canvas(ax)
+    labels = [*map(str, table.frequency[:-1].tolist()), f"{table.frequency[-1]}+"]
+    columns(ax, labels, {"actual": table.observed, "expected": table.expected}, colors=_ACTUAL_AND_EXPECTED)
+    counts_on(ax.yaxis)
+    titled(ax, f"{float(table.observed.sum()):,.0f} customers", "repeat purchases", "customers")
+    return ax
+
+
+def holdout(report: HoldoutReport, *, ax: Axes | None = None) -> Axes:
+    """Draw purchases in the holdout by purchases before: as they came, as expected, and at the pace of before.
+
+    Parameters
+    ----------
+    report : HoldoutReport
+    ax : matplotlib Axes, optional
+    """
+    ax = canvas(ax)
+    ax.set_ylim(0, 1.08 * float(np.nanmax([*report.actual, *report.expected, *report.as_before], initial=0.1)))
+    lines(ax, report.frequency, {"actual": report.actual, "expected": report.expected, "as before": report.as_before},
+          colors=(GREY, BLUE, ORANGE), styles=["-", "--", ":"], markers=True)  # fmt: skip
+    titled(ax, f"{int(report.customers.sum()):,} customers: expected {report.expected_total:,.0f}, actual "
+               f"{report.actual_total:,.0f}", "repeat purchases before (the last: as many or more)",
+           "mean purchases in the holdout")  # fmt: skip
+    return ax
+
+
+def recency_frequency(
+    matrix: RecencyFrequencyMatrix, *, what: Literal["probability_alive", "expected_purchases"] = "probability_alive",
+    ax: Axes | None = None,
+) -> Axes:  # fmt: skip
+    """Draw what a model says of customers of one age, by frequency and by the age at the last purchase.
+
+    Parameters
+    ----------
+    matrix : RecencyFrequencyMatrix
+    what : {"probability_alive", "expected_purchases"}
+    ax : matplotlib Axes, optional
+    """
+    one_of("what", what, ("probability_alive", "expected_purchases"))
+    ax = canvas(ax)
+    alive = what == "probability_alive"
+    heat(ax, getattr(matrix, what)[::-1], [f"{age:g}" for age in matrix.recency[::-1]],
+         [f"{count:g}" for count in matrix.frequency], says=share_text if alive else number_text,
+         most=1.0 if alive else None)  # fmt: skip
+    said = "probability to be a customer still" if alive else f"expected purchases in the next {matrix.t:g}"
+    titled(ax, f"{said}, of customers of age {matrix.T:g}", "repeat purchases", "age at the last purchase")
+    return ax
+
+
+def value_by_tenth(result: CalibrationTable | LifetimeValue, *, ax: Axes | None = None) -> Axes:
+    """Draw tenths of the customers: expected and actual purchases of a holdout, or the value of the most valuable.
+
+    Parameters
+    ----------
+    result : CalibrationTable or LifetimeValue
+        Of a value, each tenth's part of all value, the most valuable first.
+    ax : matplotlib Axes, optional
+    """
+    ax = canvas(ax)
+    if isinstance(result, CalibrationTable):
+        columns(ax, range(1, len(result.customers) + 1), {"actual": result.actual, "expected": result.expected},
+                colors=_ACTUAL_AND_EXPECTED)  # fmt: skip
+        titled(ax, f"{int(result.customers.sum()):,} customers in groups of like expectation",
+               "group, the least expected first", "mean purchases")  # fmt: skip
+        return ax
+    value = np.sort(result.value[np.isfinite(result.value)])[::-1]
+    if not len(value):
+        raise InputError(
+            "value has no customer with a finite value: there is nothing to draw.", argument="result", code="empty"
+        )
+    total = float(value.sum())
+    parts = [float(part.sum()) / total if total else 0.0 for part in np.array_split(value, 10)]
+    columns(ax, range(1, 11), {"value": parts})
+    shares_on(ax.yaxis)
+    reference(ax, 0.1, "if all alike")
+    titled(ax, f"value of {len(value):,} customers within {result.horizon:.3g} {result.unit}s: {total:,.0f}",
+           "tenth of the customers, the most valuable first", "part of all value")  # fmt: skip
+    return ax
+
+
+def survival(
+    models: Mapping[str, Survives], *, periods: int, left: npt.ArrayLike | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw which share of a cohort models expect to be left after each renewal, beside what was seen.
+
+    Parameters
+    ----------
+    models : mapping of str to BetaDiscreteWeibull or ShiftedBetaGeometric
+    periods : int
+        How far to draw.
+    left : array_like, optional
+        Customers of a cohort after 0, 1, 2, ... renewals.
+    ax : matplotlib Axes, optional
+    """
+    ax = canvas(ax)
+    at = np.arange(periods + 1)
+    ax.set_ylim(0, 1.04)
+    lines(ax, at, {name: np.asarray(model.survival(at.astype(np.float64))) for name, model in models.items()},
+          colors=SERIES, styles=["-", "--", "-.", ":"])  # fmt: skip
+    if left is not None:
+        seen = np.asarray(left, dtype=np.float64)
+        ax.plot(np.arange(len(seen)), seen / seen[0], "o", color=GREY, markersize=6, label="seen")
+        ax.legend(*[[one[-1]] for one in ax.get_legend_handles_labels()], frameon=False, fontsize="small")
+    shares_on(ax.yaxis)
+    titled(ax, "who is left of a cohort", "renewals", "share left")
+    return ax

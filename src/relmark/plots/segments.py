@@ -1,0 +1,188 @@
+"""Pictures of segments: the RFM grid, sizes, flows between scorings, overlaps, and a rule clause by clause."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+
+from relmark.core.checks import FloatArray, one_of
+from relmark.plots.canvas import BLUE, GREY, SERIES, canvas, counts_on, number_text, share_text, shares_on, titled
+from relmark.plots.marks import bars, heat
+from relmark.segmentation.by_clause import ClauseCounts
+from relmark.segmentation.migration import Migration
+from relmark.segmentation.rfm_scores import RfmScores
+from relmark.segmentation.segment_report import SegmentReport
+from relmark.segmentation.set_members import SegmentSetMembers, Waterfall
+
+__all__ = ["migration", "overlap", "rfm_grid", "segment_funnel", "segment_sizes"]
+
+
+def rfm_grid(scores: RfmScores, *, what: Literal["share", "money"] = "share", ax: Axes | None = None) -> Axes:
+    """Draw the grid of recency and frequency: how many customers are in each cell, or what one of them brought.
+
+    Parameters
+    ----------
+    scores : RfmScores
+    what : {"share", "money"}
+        The cell's part of all scored customers, or its mean revenue per customer.
+    ax : matplotlib Axes, optional
+        Where to draw; new ones without it.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from relmark import CustomerBase
+    >>> from relmark.segmentation import Rfm
+    >>> orders = {"user": ["a", "b", "b"], "day": ["2026-01-05", "2026-02-10", "2026-02-12"], "v": [20.0, 10.0, 5.0]}
+    >>> base = CustomerBase.from_orders(orders, customer_id="user", time="day", value="v")
+    >>> scores = Rfm().fit(base, as_of="2026-03-01").score(base, as_of="2026-03-01")
+    >>> rfm_grid(scores).get_xlabel()
+    'frequency score (5 buys most often)'
+    """
+    one_of("what", what, ("share", "money"))
+    k = scores.grid.bins
+    known = scores.r > 0
+    cell = (k - scores.r[known]) * k + scores.f[known] - 1
+    counts = np.bincount(cell, minlength=k * k).astype(np.float64).reshape(k, k)
+    if what == "share":
+        table = np.where(counts > 0, counts / max(counts.sum(), 1.0), np.nan)
+    else:
+        money = np.bincount(cell, weights=scores.revenue[known], minlength=k * k).reshape(k, k)
+        table = np.divide(money, counts, out=np.full((k, k), np.nan), where=counts > 0)
+    ax = canvas(ax)
+    heat(ax, table, range(k, 0, -1), range(1, k + 1), says=share_text if what == "share" else number_text)
+    shows = "share of" if what == "share" else "mean revenue of"
+    titled(ax, f"{shows} {known.sum():,} customers, as of {scores.as_of}",
+           f"frequency score ({k} buys most often)", f"recency score ({k} bought last)")  # fmt: skip
+    return ax
+
+
+def segment_sizes(report: SegmentReport | SegmentSetMembers | Waterfall, *, ax: Axes | None = None) -> Axes:
+    """Draw how many customers each segment has; of a report their share of revenue beside it.
+
+    Parameters
+    ----------
+    report : SegmentReport, SegmentSetMembers or Waterfall
+        Of a waterfall the people whom no segment before has.
+    ax : matplotlib Axes, optional
+    """
+    if isinstance(report, SegmentReport):
+        ax = canvas(ax, rows=len(report.segment))
+        bars(ax, report.segment, report.share, says=share_text, until=report.revenue_share)
+        known = np.flatnonzero(np.isfinite(report.revenue_share))
+        ax.plot(report.revenue_share[known], known, "|", color=SERIES[1], markersize=13, markeredgewidth=3)
+        shares_on(ax.xaxis)
+        titled(ax, f"share of {report.customers.sum():,} customers (bars) and of revenue (marks), as of {report.as_of}",
+               "share")  # fmt: skip
+        return ax
+    if isinstance(report, Waterfall):
+        names, sizes, of = report.segment.tolist(), report.exclusive, report.of
+        title = f"{of:,} customers, each in the first segment that has them"
+        names, sizes = [*names, "in none"], np.append(sizes, of - int(sizes.sum()))
+    else:
+        names, sizes = list(report.names), np.array(list(report.sizes.values()))
+        title = f"members of segments, of {len(report.customer_id):,} customers"
+    ax = canvas(ax, rows=len(names))
+    bars(ax, names, sizes, color=[GREY if name == "in none" else BLUE for name in names])
+    counts_on(ax.xaxis)
+    titled(ax, title, "customers")
+    return ax
+
+
+def overlap(members: SegmentSetMembers, *, ax: Axes | None = None) -> Axes:
+    """Draw which part of each segment (row) is in each other one (column) too.
+
+    Parameters
+    ----------
+    members : SegmentSetMembers
+    ax : matplotlib Axes, optional
+    """
+    shared = members.overlap.astype(np.float64)
+    sizes = np.diag(shared)[:, None]
+    table = np.divide(shared, sizes, out=np.full(shared.shape, np.nan), where=sizes > 0)
+    ax = canvas(ax)
+    heat(ax, table, members.names, members.names, says=share_text, most=1.0)
+    titled(ax, "share of the row's members who are in the column too")
+    return ax
+
+
+def segment_funnel(counts: ClauseCounts, *, ax: Axes | None = None) -> Axes:
+    """Draw how a rule narrows the base, clause by clause.
+
+    Parameters
+    ----------
+    counts : ClauseCounts
+    ax : matplotlib Axes, optional
+    """
+    ax = canvas(ax, rows=len(counts.clause) + 1)
+    bars(ax, ["everybody", *counts.clause], [counts.of, *counts.left], color=[GREY, *[BLUE] * len(counts.clause)])
+    counts_on(ax.xaxis)
+    titled(ax, f"who is left of {counts.name!r} after each clause", "customers")
+    return ax
+
+
+def migration(moves: Migration, *, ax: Axes | None = None) -> Axes:
+    """Draw flows of customers from the segments before (left) to those after (right).
+
+    Parameters
+    ----------
+    moves : Migration
+        Customers of both scorings; who entered or left is said in the title.
+    ax : matplotlib Axes, optional
+    """
+    ax = canvas(ax, rows=16)
+    counts = moves.counts.astype(np.float64)
+    used = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1) > 0)
+    counts = counts[np.ix_(used, used)]
+    names = [moves.segments[k] for k in used]
+    total = float(counts.sum()) or 1.0
+    gap = 0.25 * total / max(len(names), 1)
+    before, after = (_tops(counts.sum(axis=axis), gap) for axis in (1, 0))
+    from_, to = before.copy(), after.copy()
+    for row in range(len(names)):
+        color = SERIES[row % len(SERIES)]
+        for column in range(len(names)):
+            size = counts[row, column]
+            if size:
+                _flow(ax, from_[row], to[column], size, color)
+            from_[row] += size
+            to[column] += size
+        for x, top, size in ((-0.04, before[row], counts[row].sum()), (1.0, after[row], counts[:, row].sum())):
+            ax.bar(x + 0.02, size, 0.04, bottom=top, color=color)
+    for x, tops, sizes, align in (
+        (-0.06, before, counts.sum(axis=1), "right"),
+        (1.06, after, counts.sum(axis=0), "left"),
+    ):
+        for name, top, size in zip(names, tops, sizes, strict=True):
+            if size:
+                ax.text(x, top + size / 2, f"{name}  {size:,.0f}", ha=align, va="center", fontsize="small")
+    ax.set_ylim(float(max(before[-1] + counts[-1].sum(), after[-1] + counts[:, -1].sum())) if names else 1.0, 0)
+    ax.set_xlim(-0.06, 1.06)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    titled(ax, f"{int(counts.sum()):,} customers of both scorings; {int(moves.entered.sum()):,} entered, "
+               f"{int(moves.left.sum()):,} left")  # fmt: skip
+    return ax
+
+
+def _tops(sizes: FloatArray, gap: float) -> FloatArray:
+    return np.concatenate([[0.0], np.cumsum(sizes + gap)[:-1]])
+
+
+def _flow(ax: Axes, start: float, end: float, size: float, color: str) -> None:
+    curve = [(0.0, start), (0.5, start), (0.5, end), (1.0, end), (1.0, end + size), (0.5, end + size),
+             (0.5, start + size), (0.0, start + size), (0.0, start)]  # fmt: skip
+    codes: npt.NDArray[np.uint8] = np.array(
+        [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3, Path.CLOSEPOLY], dtype=np.uint8
+    )
+    ax.add_patch(PathPatch(Path(curve, codes), facecolor=color, alpha=0.35, linewidth=0))
