@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 import attrs
 import numpy as np
@@ -26,10 +26,22 @@ from relmark.metrics.cohort_tables import CohortRetention
 from relmark.metrics.estimates import ratio, shares
 from relmark.metrics.grouping import By
 
-__all__ = ["CohortCounts"]
+__all__ = ["CohortCounts", "CohortHow"]
 
 _KINDS = ("on", "on_or_after", "rolling")
 _COHORT = "cohort"
+
+
+class CohortHow(TypedDict, total=False):
+    """What cohorts are made of, as `cohort_retention` takes it."""
+
+    start: Selection | None
+    back: Selection | None
+    period: CohortPeriod
+    kind: Literal["on", "on_or_after", "rolling"]
+    since: Instant | None
+    by: By
+    week_starts: str
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -73,34 +85,9 @@ class CohortCounts(Frozen):
     as_of: np.datetime64
 
     @classmethod
-    def of(
-        cls,
-        data: CustomerBase | Purchases,
-        *,
-        as_of: AsOfGiven,
-        start: Selection | None = None,
-        back: Selection | None = None,
-        period: CohortPeriod = "month",
-        kind: Literal["on", "on_or_after", "rolling"] = "on",
-        since: Instant | None = None,
-        by: By = None,
-        week_starts: str = "monday",
-    ) -> Self:
+    def of(cls, data: CustomerBase | Purchases, *, as_of: AsOfGiven, **how: Unpack[CohortHow]) -> Self:
         """Count the customers of a base; the arguments are those of `cohort_retention`."""
-        one_of("kind", kind, _KINDS)
-        found = read_activity(data, start, back, as_of)
-        if isinstance(period, timedelta):
-            cells = windows(found, period, kind)
-        else:
-            cells = periods(found, Calendar(period, found.tz, week_starts), kind)
-        cohort, number, labels, label = grouped(data, found, cells, by, since, period, week_starts)
-        c, p = len(label), cells.width
-        counts, sizes = cells.counts(cohort, c, p)
-        risk, begun, ended = cells.at_risk(cohort, number, c, p)
-        return cls(
-            by=labels, cohorts=label, sizes=sizes, counts=counts, at_risk=risk, begun=begun, ended=ended,
-            period=str(period), kind=kind, as_of=found.as_of.given,
-        )  # fmt: skip
+        return cls(**_counted(data, as_of, **how))
 
     def retention(self) -> CohortRetention:
         """Return what `cohort_retention` returns of all these customers."""
@@ -151,3 +138,32 @@ class CohortCounts(Frozen):
 
 
 _TABLES = ("counts", "at_risk", "begun", "ended")
+
+
+def _counted(
+    data: CustomerBase | Purchases,
+    as_of: AsOfGiven,
+    *,
+    start: Selection | None = None,
+    back: Selection | None = None,
+    period: CohortPeriod = "month",
+    kind: str = "on",
+    since: Instant | None = None,
+    by: By = None,
+    week_starts: str = "monday",
+) -> dict[str, Any]:
+    """Return the counts of a base, by the names of their fields."""
+    one_of("kind", kind, _KINDS)
+    found = read_activity(data, start, back, as_of)
+    if isinstance(period, timedelta):
+        cells = windows(found, period, kind)
+    else:
+        cells = periods(found, Calendar(period, found.tz, week_starts), kind)
+    cohort, number, labels, label = grouped(data, found, cells, by, since, period, week_starts)
+    c, p = len(label), cells.width
+    counts, sizes = cells.counts(cohort, c, p)
+    risk, begun, ended = cells.at_risk(cohort, number, c, p)
+    return {
+        "by": labels, "cohorts": label, "sizes": sizes, "counts": counts, "at_risk": risk, "begun": begun,
+        "ended": ended, "period": str(period), "kind": kind, "as_of": found.as_of.given,
+    }  # fmt: skip

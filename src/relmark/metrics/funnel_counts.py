@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 
 import attrs
 import numpy as np
@@ -30,11 +30,24 @@ from relmark.metrics.funnel_table import Funnel, TimeToConvert
 from relmark.metrics.grouping import By, group_rows
 from relmark.metrics.windows import Stretch, base_given, span_words
 
-__all__ = ["FunnelCounts", "Steps"]
+__all__ = ["FunnelCounts", "FunnelHow", "Steps"]
 
 Steps: TypeAlias = "Mapping[str, Selection] | Sequence[Selection]"
 _MOST_STEPS = 32
 _ALL = -1  # the group of whole conversions, whatever groups there are
+
+
+class FunnelHow(TypedDict, total=False):
+    """How steps follow each other, and what is counted, as `funnel` takes it."""
+
+    within: timedelta | None
+    order: Literal["loose", "strict", "any"]
+    attempt: Literal["any", "first"]
+    count: Literal["people", "attempts"]
+    ties: Literal["later", "same_time"]
+    exclude: Sequence[Selection]
+    by: By
+    same: str | None
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -94,91 +107,9 @@ class FunnelCounts(Frozen):
     segments: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls,
-        base: CustomerBase,
-        steps: Steps,
-        *,
-        as_of: AsOfGiven,
-        within: timedelta | None = None,
-        order: Literal["loose", "strict", "any"] = "loose",
-        attempt: Literal["any", "first"] = "any",
-        count: Literal["people", "attempts"] = "people",
-        ties: Literal["later", "same_time"] = "later",
-        exclude: Sequence[Selection] = (),
-        by: By = None,
-        same: str | None = None,
-    ) -> Self:
+    def of(cls, base: CustomerBase, steps: Steps, *, as_of: AsOfGiven, **how: Unpack[FunnelHow]) -> Self:
         """Count the customers of a base; the arguments are those of `funnel`."""
-        base = base_given(base)
-        names, selections = _steps(steps)
-        if within is not None:
-            duration("within", within)
-        one_of("order", order, ("loose", "strict", "any"))
-        one_of("attempt", attempt, ("any", "first"))
-        one_of("count", count, ("people", "attempts"))
-        one_of("ties", ties, ("later", "same_time"))
-        if same is not None:
-            text("same", same)
-        excluded = _selections("exclude", exclude)
-        if ties == "same_time" and (order != "loose" or same is not None):
-            raise InputError(
-                "ties='same_time' goes with order='loose' and without same=: leave one of them out.",
-                argument="ties",
-                code="conflicting_arguments",
-            )
-        for selection in (*selections, *excluded):
-            check_on_data(selection.exists(), base)
-        stretch = Stretch.of(base, as_of, None)
-        n = len(selections)
-        path = Path(
-            n, None if within is None else length(within), order, attempt == "first",
-            distinct_steps(selections) if order == "any" else (),
-        )  # fmt: skip
-        who = walkers(base, selections, excluded, stretch.high, strict=order == "strict", same=same)
-        identity = None
-        if ties == "same_time":
-            bounds = Bounds(None, stretch.high)
-            identity = [chosen_events(base.events, one, bounds, base.tz) for one in (*selections, *excluded)]
-        made = walks(who, path, same_time=ties == "same_time", identity=identity)
-        found = _Entrants.of(
-            base, who.owner, path, stretch.high, made, people=count == "people", parts=same is not None
-        )
-        starts = selections if order == "any" else selections[:1]
-        groups = group_rows(
-            base, stretch.as_of, by, found.customer, found.times[:, 0], _property_of(base, starts, stretch.high, found)
-        )
-        window = f"steps up to {stretch.as_of}" + (
-            "" if within is None else f", within {span_words(within)} of the first"
-        )
-        k = groups.k if len(found.customer) or by is None else 0
-        depth, code = groups.chosen(found.depth), groups.code
-        is_open, closed = groups.chosen(found.is_open), groups.chosen(found.closed)
-        done = found.depth == n
-        whole = found.times[done]
-        rows = groups.chosen(done)
-        gaps = _counted(
-            np.concatenate([np.full(len(whole), _ALL), np.repeat(code[rows], n - 1)]),
-            np.concatenate([np.zeros(len(whole), np.int64), np.tile(np.arange(1, n), int(np.count_nonzero(rows)))]),
-            np.concatenate([whole[:, -1] - whole[:, 0], np.diff(groups.chosen(found.times)[rows], axis=1).ravel()]),
-            None,
-        )
-        return cls(
-            by={name: column[:k] for name, column in groups.labels.items()},
-            step=tuple(names),
-            deepest=np.bincount(code * n + depth - 1, minlength=k * n).reshape(k, n),
-            still_open=np.bincount(code[is_open] * n + depth[is_open] - 1, minlength=k * n).reshape(k, n),
-            closed=np.bincount(code[closed] * n + depth[closed] - 1, minlength=k * n).reshape(k, n),
-            gap_group=gaps[0],
-            gap_step=gaps[1],
-            gap=gaps[2],
-            gap_count=gaps[3],
-            counted=count,
-            as_of=stretch.as_of.given,
-            window=window,
-            ends=within is not None,
-            segments=_segments(by),
-        )
+        return cls(**_read(base, steps, as_of, **how))
 
     def funnel(self) -> Funnel:
         """Return what `funnel` returns of all these customers."""
@@ -266,6 +197,88 @@ class FunnelCounts(Frozen):
     def __repr__(self) -> str:
         k, n = self.deepest.shape
         return f"FunnelCounts({int(self.deepest.sum()):,} {self.counted}, {n} steps, {k:,} groups)"
+
+
+def _read(
+    base: CustomerBase,
+    steps: Steps,
+    as_of: AsOfGiven,
+    *,
+    within: timedelta | None = None,
+    order: str = "loose",
+    attempt: str = "any",
+    count: str = "people",
+    ties: str = "later",
+    exclude: Sequence[Selection] = (),
+    by: By = None,
+    same: str | None = None,
+) -> dict[str, Any]:
+    """Return the counts of a base, by the names of their fields."""
+    base = base_given(base)
+    names, selections = _steps(steps)
+    if within is not None:
+        duration("within", within)
+    one_of("order", order, ("loose", "strict", "any"))
+    one_of("attempt", attempt, ("any", "first"))
+    one_of("count", count, ("people", "attempts"))
+    one_of("ties", ties, ("later", "same_time"))
+    if same is not None:
+        text("same", same)
+    excluded = _selections("exclude", exclude)
+    if ties == "same_time" and (order != "loose" or same is not None):
+        raise InputError(
+            "ties='same_time' goes with order='loose' and without same=: leave one of them out.",
+            argument="ties",
+            code="conflicting_arguments",
+        )
+    for selection in (*selections, *excluded):
+        check_on_data(selection.exists(), base)
+    stretch = Stretch.of(base, as_of, None)
+    n = len(selections)
+    path = Path(
+        n, None if within is None else length(within), order, attempt == "first",
+        distinct_steps(selections) if order == "any" else (),
+    )  # fmt: skip
+    who = walkers(base, selections, excluded, stretch.high, strict=order == "strict", same=same)
+    identity = None
+    if ties == "same_time":
+        bounds = Bounds(None, stretch.high)
+        identity = [chosen_events(base.events, one, bounds, base.tz) for one in (*selections, *excluded)]
+    made = walks(who, path, same_time=ties == "same_time", identity=identity)
+    found = _Entrants.of(base, who.owner, path, stretch.high, made, people=count == "people", parts=same is not None)
+    starts = selections if order == "any" else selections[:1]
+    groups = group_rows(
+        base, stretch.as_of, by, found.customer, found.times[:, 0], _property_of(base, starts, stretch.high, found)
+    )
+    window = f"steps up to {stretch.as_of}" + ("" if within is None else f", within {span_words(within)} of the first")
+    k = groups.k if len(found.customer) or by is None else 0
+    depth, code = groups.chosen(found.depth), groups.code
+    is_open, closed = groups.chosen(found.is_open), groups.chosen(found.closed)
+    done = found.depth == n
+    whole = found.times[done]
+    rows = groups.chosen(done)
+    gaps = _counted(
+        np.concatenate([np.full(len(whole), _ALL), np.repeat(code[rows], n - 1)]),
+        np.concatenate([np.zeros(len(whole), np.int64), np.tile(np.arange(1, n), int(np.count_nonzero(rows)))]),
+        np.concatenate([whole[:, -1] - whole[:, 0], np.diff(groups.chosen(found.times)[rows], axis=1).ravel()]),
+        None,
+    )
+    return {
+        "by": {name: column[:k] for name, column in groups.labels.items()},
+        "step": tuple(names),
+        "deepest": np.bincount(code * n + depth - 1, minlength=k * n).reshape(k, n),
+        "still_open": np.bincount(code[is_open] * n + depth[is_open] - 1, minlength=k * n).reshape(k, n),
+        "closed": np.bincount(code[closed] * n + depth[closed] - 1, minlength=k * n).reshape(k, n),
+        "gap_group": gaps[0],
+        "gap_step": gaps[1],
+        "gap": gaps[2],
+        "gap_count": gaps[3],
+        "counted": count,
+        "as_of": stretch.as_of.given,
+        "window": window,
+        "ends": within is not None,
+        "segments": _segments(by),
+    }
 
 
 def _counted(
