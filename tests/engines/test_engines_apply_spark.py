@@ -46,6 +46,16 @@ def test_every_kind_of_definition_says_on_spark_what_it_says_in_numpy(spark, par
         spark.conf.set("spark.sql.shuffle.partitions", "1")
 
 
+def test_everyone_on_spark_is_seen_at_their_own_local_time(spark):
+    people, happened, base = SHOP["zoned_shop"](1)
+    for name, (definition, expected) in SHOP["zoned_definitions"](base, "2026-11-09").items():
+        found = engines.apply(
+            definition, events=table(spark, happened), customers=table(spark, people), columns=COLUMNS,
+            as_of="2026-11-09", tz="Europe/Berlin", zone="home",
+        )  # fmt: skip
+        assert SHOP["found_rows"](found.toArrow().to_pylist()) == SHOP["expected_rows"](expected), name
+
+
 def test_a_function_travels_and_no_events_are_no_error(spark):
     people, happened = SHOP["shop"](n=12)
 

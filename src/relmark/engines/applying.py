@@ -7,17 +7,20 @@ back is a frame of the same engine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import attrs
+import numpy as np
 
+from relmark.core.as_of import read_as_of
 from relmark.core.checks import whole
 from relmark.core.errors import InputError
 from relmark.core.time import Instant
 from relmark.engines.answers import arrow
 from relmark.engines.compile import where
 from relmark.engines.tables import Table, distinct, event_names, match_ids, narwhals_module
-from relmark.engines.worker import Worker, worker
+from relmark.engines.worker import Worker, require_people, worker
 from relmark.expressions.needs import Needs
 
 __all__ = ["Read", "apply", "united"]
@@ -25,6 +28,8 @@ __all__ = ["Read", "apply", "united"]
 _MARK = "of_customers"
 _BYTES = 160  # of memory per event and its first columns, at the peak of an evaluation
 _MORE = 48  # and for each further column
+_APART = timedelta(hours=26)  # from UTC-12 to UTC+14
+_END = 253_402_300_799_999_999  # of the year 9999
 
 
 def apply(
@@ -37,6 +42,7 @@ def apply(
     tz: str = "UTC",
     memory: int = 1 << 29,
     returns: Mapping[str, str] | None = None,
+    zone: str | None = None,
 ) -> Any:
     """Apply a definition to whole customers, and return what it says of them as a frame of the engine.
 
@@ -64,6 +70,9 @@ def apply(
         Spark has its own partitions.
     returns : mapping of str to {"bool", "double", "int", "string", "date", "instant"}, optional
         The types of columns that a run on no rows does not tell, such as texts that a function makes.
+    zone : str, optional
+        The field of the customers that names the time zone of each, as in `CustomerBase`: rules and scores then see
+        every customer at their own local time, and who has none there lives in `tz`.
 
     Returns
     -------
@@ -89,7 +98,7 @@ def apply(
     >>> found.sort("customer_id").collect().to_dicts()
     [{'customer_id': 'a', 'member': True, 'unknown': False}, {'customer_id': 'b', 'member': False, 'unknown': False}]
     """
-    work = worker(definition, columns=columns, as_of=as_of, tz=tz, returns=returns)
+    work = worker(definition, columns=columns, as_of=as_of, tz=tz, returns=returns, zone=zone)
     whole("memory", memory, low=1)
     nw = narwhals_module()
     read = Read(nw, work, events, customers)
@@ -117,6 +126,7 @@ class Read:
         self.nw, self.work = nw, work
         self.needs: Needs | None = work.answer.needs
         self.names = event_names(work.columns)
+        require_people(work.zone, customers)
         self.happened = Table(nw, "events", events, work.columns)
         self.people = None if customers is None else Table(nw, "customers", customers, work.columns)
         self.happened.require(self.names["customer_id"], self.names["time"], self.names["type"])
@@ -135,14 +145,18 @@ class Read:
         own = self.names["customer_id"]
         renamed = set(self.people.names.values()) - {own}
         everything = [name for name in known if name not in {own, "customer_id"} and name not in renamed]
-        return everything if self.needs is None else [name for name in everything if name in self.needs.fields]
+        if self.needs is None:
+            return everything
+        return [name for name in everything if name in self.needs.fields or name == self.work.zone]
 
     def chosen(self, frame: Any) -> Any:
         """Return the rows and columns of events that the definition looks at."""
         if self.needs is None:
             return frame
-        work = self.work
-        found = where(self.needs, events=frame.to_native(), columns=work.columns, as_of=work.as_of, tz=work.tz)
+        work, needs, as_of = self.work, self.needs, self.work.as_of
+        if work.zone is not None:
+            needs, as_of = _of_every_zone(needs, int(read_as_of(as_of, tz=work.tz).clock))
+        found = where(needs, events=frame.to_native(), columns=work.columns, as_of=as_of, tz=work.tz)
         return self.nw.from_native(found)
 
     def listed(self, seen: Any, people: Any) -> Any:
@@ -190,6 +204,21 @@ class Read:
         hashed = library.FunctionExpression("hash", library.ColumnExpression(who))
         chosen = hashed % library.ConstantExpression(n) == library.ConstantExpression(k)
         return nw.from_native(native.filter(chosen))
+
+
+def _of_every_zone(needs: Needs, clock: int) -> tuple[Needs, Instant]:
+    """Return what is looked at wherever customers live: local midnights are up to 26 hours apart, either way."""
+
+    def longer(horizon: timedelta | None) -> timedelta | None:
+        return None if horizon is None or horizon > timedelta.max - 2 * _APART else horizon + 2 * _APART
+
+    wider = attrs.evolve(
+        needs,
+        horizon=longer(needs.horizon),
+        any_horizon=longer(needs.any_horizon),
+        horizons={name: found for name, horizon in needs.horizons.items() if (found := longer(horizon)) is not None},
+    )
+    return wider, np.datetime64(min(clock + _APART // timedelta(microseconds=1), _END), "us")
 
 
 def _collected(frame: Any) -> Any:
