@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import attrs
@@ -26,8 +27,9 @@ from relmark.expressions.needs import Needs
 __all__ = ["Read", "apply", "united"]
 
 _MARK = "of_customers"
-_BYTES = 160  # of memory per event and its first columns, at the peak of an evaluation
-_MORE = 48  # and for each further column
+_PIECE = "__relmark_piece"
+_BYTES, _MORE = 160, 48  # of memory per event with its first columns, and for each further one, when it is evaluated
+_HELD, _HELD_MORE = 48, 24  # and while it only waits to be
 _APART = timedelta(hours=26)  # from UTC-12 to UTC+14
 _END = 253_402_300_799_999_999  # of the year 9999
 
@@ -177,33 +179,73 @@ class Read:
         return self.people.frame.select(self.names["customer_id"], *dict.fromkeys(columns))
 
     def pieces(self, memory: int) -> Iterator[tuple[Any, Any]]:
-        """Yield the events and the customers of each piece, as Arrow tables."""
-        n = self._pieces(memory)
-        people = self.known()
-        for k in range(n):
-            happened = self._piece(self.happened.frame, k, n)
-            own = None if people is None else self._piece(people, k, n)
-            listed = self.listed(happened, own)
-            yield _collected(self.chosen(happened)), None if listed is None else _collected(listed)
+        """Yield the events and the customers of each piece, as Arrow tables.
 
-    def _pieces(self, memory: int) -> int:
-        """Return into how many pieces the customers are divided."""
+        An evaluation takes several times the memory of the rows themselves, so that one scan holds the rows of several
+        pieces: half of the memory is for these, and half for the evaluation of one.
+        """
+        scans, each = self._shape(memory)
+        people = self.known()
+        for scan in range(scans):
+            happened = self._part(self.happened.frame, scan, scans, each)
+            own = None if people is None else self._part(people, scan, scans, each)
+            listed = self.listed(happened, own)
+            rows = _collected(self._marked(self.chosen(happened), scans * each, each))
+            yield from _apart(rows, None if listed is None else _collected(self._marked(listed, scans * each, each)))
+
+    def _shape(self, memory: int) -> tuple[int, int]:
+        """Return in how many scans the events are read, and in how many pieces each is evaluated."""
         events = self.chosen(self.happened.frame)
         rows = int(events.select(rows=self.nw.len()).collect().to_dict(as_series=False)["rows"][0])
-        per_row = _BYTES + _MORE * max(len(events.collect_schema()) - 4, 0)
-        return max(1, -(-rows * per_row // memory))
+        more = max(len(events.collect_schema()) - 4, 0)
+        if rows * (_BYTES + _MORE * more) <= memory:
+            return 1, 1
+        half = max(memory // 2, 1)
+        n = -(-rows * (_BYTES + _MORE * more) // half)
+        scans = min(-(-rows * (_HELD + _HELD_MORE * more) // half), n)
+        return scans, -(-n // scans)
 
-    def _piece(self, frame: Any, k: int, n: int) -> Any:
-        """Return the rows of every n-th hash of the id."""
-        if n == 1:
-            return frame
-        nw, who = self.nw, self.names["customer_id"]
-        library, native = frame.implementation.to_native_namespace(), frame.to_native()
+    def _hashed(self, frame: Any, n: int) -> Any:
+        """Return the hash of the id modulo n, as an expression of the engine."""
+        library, who = frame.implementation.to_native_namespace(), self.names["customer_id"]
         if frame.implementation.is_polars():
-            return nw.from_native(native.filter(library.col(who).hash(0) % n == k))
-        hashed = library.FunctionExpression("hash", library.ColumnExpression(who))
-        chosen = hashed % library.ConstantExpression(n) == library.ConstantExpression(k)
-        return nw.from_native(native.filter(chosen))
+            return library.col(who).hash(0) % n
+        return library.FunctionExpression("hash", library.ColumnExpression(who)) % library.ConstantExpression(n)
+
+    def _part(self, frame: Any, scan: int, scans: int, each: int) -> Any:
+        """Return the rows of one scan: those of so many hashes of the id."""
+        if scans == 1:
+            return frame
+        library, hashed = frame.implementation.to_native_namespace(), self._hashed(frame, scans * each)
+        low, high = scan * each, (scan + 1) * each
+        if frame.implementation.is_duckdb():
+            low, high = library.ConstantExpression(low), library.ConstantExpression(high)
+        return self.nw.from_native(frame.to_native().filter((hashed >= low) & (hashed < high)))
+
+    def _marked(self, frame: Any, n: int, each: int) -> Any:
+        """Return rows with the piece in which they are evaluated, where a scan has several."""
+        if each == 1:
+            return frame
+        native, hashed = frame.to_native(), self._hashed(frame, n).alias(_PIECE)
+        if frame.implementation.is_polars():
+            return self.nw.from_native(native.with_columns(hashed))
+        library = frame.implementation.to_native_namespace()
+        return self.nw.from_native(native.select(library.StarExpression(), hashed))
+
+
+def _apart(rows: Any, people: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the pieces of one scan: the rows of each, and the customers of each."""
+    if _PIECE not in rows.column_names:
+        yield rows, people
+        return
+    compute = import_module("pyarrow.compute")
+    there = {one for table in (rows, people) if table is not None for one in compute.unique(table[_PIECE]).to_pylist()}
+
+    def of_piece(table: Any, piece: int) -> Any:
+        return None if table is None else table.filter(compute.equal(table[_PIECE], piece)).drop_columns([_PIECE])
+
+    for piece in sorted(one for one in there if one is not None):
+        yield of_piece(rows, piece), of_piece(people, piece)
 
 
 def _of_every_zone(needs: Needs, clock: int) -> tuple[Needs, Instant]:
