@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import operator
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 from relmark.core.base import CustomerBase
@@ -117,9 +117,14 @@ def _packed(state: Any) -> Iterator[Any]:
     """Yield a state as a batch of one row, and nothing where there is none."""
     if state is not None:
         pa = arrow()
-        yield pa.RecordBatch.from_pydict({"state": pa.array([pickle.dumps(state)], pa.binary())})
+        yield pa.RecordBatch.from_pydict({"state": pa.array([_serializer().dumps(state)], pa.binary())})
 
 
 def _unpacked(held: Iterable[Any]) -> Iterator[Any]:
     """Yield the states that our own workers have packed; nothing that comes from outside is read so."""
-    return (pickle.loads(bytes(one)) for one in held)  # noqa: S301
+    return (_serializer().loads(bytes(one)) for one in held)
+
+
+def _serializer() -> Any:
+    """Return what Spark itself sends Python objects with."""
+    return import_module("pyspark.serializers").CloudPickleSerializer()
