@@ -69,13 +69,13 @@ def purchase_cells(
     ([0.0, 1.0], [0.0, 1.0], [2.0, 2.0], [2.0, 1.0])
     """
 
-    def partial(base: CustomerBase) -> PurchaseSummary | None:
+    def count_purchases(base: CustomerBase) -> PurchaseSummary | None:
         try:
             return purchase_summary(base, as_of=as_of, unit=unit).cells()
         except NotEnoughDataError:
             return None
 
-    return reduce(partial, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)  # type: ignore[no-any-return]
+    return reduce(count_purchases, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)  # type: ignore[no-any-return]
 
 
 def journeys(
@@ -89,13 +89,13 @@ def journeys(
 ) -> Journeys:
     """Return the journeys of all customers, equal ones counted together; the rest is as in `Journeys.from_events`."""
 
-    def partial(base: CustomerBase) -> Journeys | None:
+    def count_journeys(base: CustomerBase) -> Journeys | None:
         try:
             return Journeys.from_events(base, as_of=as_of, **cast("Any", how))
         except NotEnoughDataError:
             return None
 
-    return reduce(partial, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory)  # type: ignore[no-any-return]
+    return reduce(count_journeys, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory)  # type: ignore[no-any-return]
 
 
 def cooccurrence(
@@ -122,10 +122,12 @@ def cooccurrence(
     [1.0, 0.667]
     """
 
-    def partial(base: CustomerBase) -> PairCounts | None:
+    def count_pairs(base: CustomerBase) -> PairCounts | None:
         return PairCounts.of(base, by=by, as_of=as_of) if "purchase" in base.events.types else None
 
-    made: PairCounts = reduce(partial, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)
+    made: PairCounts = reduce(
+        count_pairs, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT
+    )
     return made
 
 
@@ -156,13 +158,20 @@ def cohorts(
     needs = _BOUGHT if start is None else _looked_at([start] if back is None else [start, back])
     needs = None if needs is None else _grouped(needs, how.get("by"), start)
 
-    def partial(base: CustomerBase) -> CohortCounts | None:
+    def count_cohorts(base: CustomerBase) -> CohortCounts | None:
         if start is None and "purchase" not in base.events.types:
             return None
         return CohortCounts.of(base, as_of=as_of, **how)
 
     made: CohortCounts = reduce(
-        partial, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=needs
+        count_cohorts,
+        events=events,
+        customers=customers,
+        columns=columns,
+        as_of=as_of,
+        tz=tz,
+        memory=memory,
+        needs=needs,
     )
     return made
 
@@ -198,11 +207,11 @@ def funnel(
     needs = None if how.get("order") == "strict" else _looked_at([*given, *how.get("exclude", ())], how.get("same"))
     needs = None if needs is None else _grouped(needs, how.get("by"), *given)
 
-    def partial(base: CustomerBase) -> FunnelCounts:
+    def count_steps(base: CustomerBase) -> FunnelCounts:
         return FunnelCounts.of(base, steps, as_of=as_of, **how)
 
     made: FunnelCounts = reduce(
-        partial, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=needs
+        count_steps, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=needs
     )
     return made
 
@@ -246,11 +255,11 @@ def message_counts(
     """
     words: Any = how.pop("named", None)
 
-    def partial(base: CustomerBase) -> MessageCounts:
+    def count_messages(base: CustomerBase) -> MessageCounts:
         return MessageCounts.of(base, as_of=as_of, events=words, **cast("Any", how))
 
     made: MessageCounts = reduce(
-        partial, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory
+        count_messages, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory
     )
     return made
 
@@ -284,7 +293,7 @@ def moments(
         )
     needs = sum((one.needs() for one in measures.values()), Needs())
 
-    def partial(base: CustomerBase) -> Moments | None:
+    def measure_arms(base: CustomerBase) -> Moments | None:
         if not len(base):
             return None
         drawn = experiment.assign(base.customer_id, at=as_of)
@@ -293,7 +302,14 @@ def moments(
         return Moments.from_columns(columns, drawn)
 
     made: Moments = reduce(
-        partial, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=needs
+        measure_arms,
+        events=events,
+        customers=customers,
+        columns=columns,
+        as_of=as_of,
+        tz=tz,
+        memory=memory,
+        needs=needs,
     )
     return made
 
@@ -347,7 +363,7 @@ def rfm(
     """
     settings = Rfm() if settings is None else settings
 
-    def partial(base: CustomerBase) -> RfmState | None:
+    def count_figures(base: CustomerBase) -> RfmState | None:
         measures = rfm_measures(base, as_of=as_of, frequency=settings.frequency, monetary=settings.monetary)
         bought = measures.orders > 0
         if not bought.any():
@@ -358,7 +374,7 @@ def rfm(
             counts[name] = dict(zip(figures.tolist(), n.tolist(), strict=True))
         return RfmState(counts)
 
-    found = reduce(partial, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)
+    found = reduce(count_figures, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)
     cuts = found.cuts(settings.bins) | settings.cuts
     return RfmModel(bins=settings.bins, cuts=cuts, grid=settings.grid, frequency=settings.frequency,
                     monetary=settings.monetary)  # fmt: skip
