@@ -267,3 +267,31 @@ def test_a_zone_that_nobody_has_or_knows_is_refused():
     far = engines.apply(rule, events=happened.lazy(), columns=COLUMNS, as_of="9999-12-31", customers=people.lazy(),
                         zone="home")  # fmt: skip
     assert not far.collect()["member"].any()
+
+
+class Sizes:
+    """Keeps how many customers each piece has, and looks at events that nobody has."""
+
+    def __init__(self):
+        self.found = []
+
+    def needs(self):
+        return event("never").exists().needs()
+
+    def evaluate(self, base, *, as_of):  # noqa: ARG002
+        self.found.append(len(base))
+        return {"customer_id": base.customer_id}
+
+
+def test_many_customers_are_divided_into_pieces_however_few_events_there_are():
+    def arrow(frame):
+        return duckdb.from_arrow(frame.to_arrow())
+
+    for read in (pl.DataFrame.lazy, arrow):
+        sizes = Sizes()
+        found = engines.apply(
+            sizes, events=read(HAPPENED), customers=read(PEOPLE), columns=COLUMNS, as_of=AS_OF, memory=2_000
+        )
+        rows = found.collect().rows() if isinstance(found, pl.LazyFrame) else found.fetchall()
+        assert sorted(who for (who,) in rows) == sorted(BASE.customer_id.tolist())
+        assert max(sizes.found) < len(BASE) / 2

@@ -195,14 +195,19 @@ class Read:
 
     def _shape(self, memory: int) -> tuple[int, int]:
         """Return in how many scans the events are read, and in how many pieces each is evaluated."""
-        events = self.chosen(self.happened.frame)
-        rows = int(events.select(rows=self.nw.len()).collect().to_dict(as_series=False)["rows"][0])
-        more = max(len(events.collect_schema()) - 4, 0)
-        if rows * (_BYTES + _MORE * more) <= memory:
+        frames, own = [self.chosen(self.happened.frame), self.known()], (4, 1)
+        evaluated = held = 0
+        for frame, first in zip(frames, own, strict=True):
+            if frame is not None:
+                rows = int(frame.select(rows=self.nw.len()).collect().to_dict(as_series=False)["rows"][0])
+                more = max(len(frame.collect_schema()) - first, 0)
+                evaluated += rows * (_BYTES + _MORE * more)
+                held += rows * (_HELD + _HELD_MORE * more)
+        if evaluated <= memory:
             return 1, 1
         half = max(memory // 2, 1)
-        n = -(-rows * (_BYTES + _MORE * more) // half)
-        scans = min(-(-rows * (_HELD + _HELD_MORE * more) // half), n)
+        n = -(-evaluated // half)
+        scans = min(-(-held // half), n)
         return scans, -(-n // scans)
 
     def _hashed(self, frame: Any, n: int) -> Any:
