@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relmark import days, engines, event, field, prop
-from relmark.errors import InputError, MissingColumnError
+from relmark import days, engines, event, field, period, prop
+from relmark.errors import InputError, MissingColumnError, NotEnoughDataError
+from relmark.experiments import Experiment
 from relmark.expressions import nodes
 from relmark.segmentation import Segment
 
@@ -119,3 +120,21 @@ def test_a_preview_says_its_size_in_one_line():
 def test_states_add_up_with_their_like_alone():
     with pytest.raises(TypeError):
         engines.RfmState({}) + 1
+
+
+def test_states_of_nobody_are_nothing_to_add_up():
+    nobody = {"columns": COLUMNS, "as_of": AS_OF}
+    test = Experiment("spring", arms={"control": 0.5, "mail": 0.5})
+    calls = [
+        lambda: engines.rfm(HAPPENED.lazy(), columns=COLUMNS, as_of="2001-01-01"),
+        lambda: engines.moments(HAPPENED.clear().lazy(), {"n": event("visit").count()}, experiment=test, **nobody),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(NotEnoughDataError, match="anything to add up"):
+            call()
+
+
+def test_groups_of_the_calendar_ask_for_nothing_more():
+    found = engines.funnel(HAPPENED.lazy(), [event("visit"), event("purchase")], columns=COLUMNS, as_of=AS_OF,
+                           by=period("month"))  # fmt: skip
+    assert list(found.by) == ["month"]

@@ -393,8 +393,6 @@ def kinds_of(work: Worker, happened: Any, people: Any, answer: Answer) -> Schema
 
 def _kind(pa: Any, kind: Any) -> str:
     types = pa.types
-    if types.is_dictionary(kind):
-        return _kind(pa, kind.value_type)
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         return "number"
     if types.is_timestamp(kind):
