@@ -110,7 +110,7 @@ def _on_spark(read: Read) -> Iterator[Any]:
     level = math.isqrt(int(native.sparkSession.conf.get("spark.sql.shuffle.partitions")))
     if level >= _MANY:
         parts = parts.repartition(level).mapInArrow(added, "state binary")
-    yield from _unpacked(row["state"] for row in parts.collect())
+    yield from _unpacked(row["state"] for row in parts.toLocalIterator())  # one after the other: the driver holds two
 
 
 def _packed(state: Any) -> Iterator[Any]:
