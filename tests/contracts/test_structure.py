@@ -90,6 +90,7 @@ WIDE = {
     "relmark.CustomerBase.from_orders": 13,
     "relmark.EventLog.purchases": 10,
     "relmark.campaigns.allocate": 10,
+    "relmark.engines.apply": 9,
     "relmark.engines.evaluate": 9,
     "relmark.experiments.Experiment.read": 9,
     "relmark.metrics.base_health": 9,

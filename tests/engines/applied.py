@@ -9,7 +9,20 @@ import attrs
 import numpy as np
 import polars as pl
 
-from relmark import CustomerBase, CustomerTable, EventLog, days, engines, event, field, prop, sample, sequence
+from relmark import (
+    CustomerBase,
+    CustomerTable,
+    EventLog,
+    calendar_days,
+    days,
+    engines,
+    event,
+    field,
+    period,
+    prop,
+    sample,
+    sequence,
+)
 from relmark.experiments import Experiment, Holdout
 from relmark.ltv import BgNbd, GammaGamma, lifetime_value, purchase_summary
 from relmark.recommend import Ease, Interactions, Rules
@@ -166,3 +179,47 @@ def expected_rows(columns):
 def found_rows(rows):
     return {row["customer_id"]: {name: plain(one) for name, one in row.items() if name != "customer_id"}
             for row in rows}  # fmt: skip
+
+
+ZONES = ["Pacific/Kiritimati", "Pacific/Pago_Pago", "Europe/Berlin", "America/New_York", None]
+
+
+def zoned_shop(seed):
+    """Return the shop of people in many time zones, with events about all of their midnights, and its base."""
+    rng = random.Random(seed)
+    people, happened = shop(seed)
+    people = people.with_columns(home=pl.Series([rng.choice(ZONES) for _ in range(len(people))], dtype=pl.String))
+    late = [datetime(2026, 11, rng.choice([1, 2, 8, 9]), rng.randrange(24), rng.randrange(60), tzinfo=UTC)
+            for _ in range(len(happened))]  # fmt: skip
+    some = pl.Series([rng.random() < 0.5 for _ in late])
+    times = pl.Series(late, dtype=pl.Datetime("us", "UTC"))
+    happened = happened.with_columns(ts=pl.when(some).then(times).otherwise(pl.col("ts")))
+    base = base_of(people, happened, tz="Europe/Berlin")
+    return people, happened, attrs.evolve(base, zone="home")
+
+
+def zoned_definitions(base, as_of):
+    """Return definitions that see everyone at their own local time, and what numpy says of them."""
+    week = Segment("week", event("purchase").count(within=calendar_days(7)) >= 2)
+    today = Segment("today", event("visit").exists(during=period("day", -1)))
+    score = LeadScore(
+        name="warm",
+        bands={"hot": 9},
+        rules=[
+            Rule("visits", each=event("visit"), points=3, expires=days(7)),
+            Rule("age", when=field("age") > 18, points=1),
+        ],
+    )
+    found = {}
+    for name, one in (("week", week), ("today", today), ("score", score)):
+        result = one.evaluate(base, as_of=as_of)
+        if one is score:
+            found[name] = (one, result.to_columns())
+        else:
+            found[name] = (
+                one,
+                {"customer_id": result.customer_id, "member": result.mask, "unknown": result.unknown_mask},
+            )
+    figures = {"n": event("visit").count(within=days(1)), "spent": event("purchase").sum(within=days(30))}
+    found["measures"] = (figures, dict(base.measure(figures, as_of=as_of).items()))
+    return found

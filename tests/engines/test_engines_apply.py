@@ -26,7 +26,7 @@ KINDS = SHOP["definitions"](BASE)
 def through_polars(definition, people, happened, **more):
     found = engines.apply(
         definition, events=happened.lazy(), customers=None if people is None else people.lazy(), columns=COLUMNS,
-        as_of=AS_OF, **more,
+        **{"as_of": AS_OF} | more,
     )  # fmt: skip
     assert isinstance(found, pl.LazyFrame)
     return found.collect().to_dicts()
@@ -41,8 +41,8 @@ def through_duckdb(definition, people, happened, **more):
         connection.register("people", people.to_arrow())
         customers = connection.sql("select * from people")
     found = engines.apply(
-        definition, events=connection.sql("select * from happened"), customers=customers, columns=COLUMNS, as_of=AS_OF,
-        **more,
+        definition, events=connection.sql("select * from happened"), customers=customers, columns=COLUMNS,
+        **{"as_of": AS_OF} | more,
     )  # fmt: skip
     assert type(found).__name__ == "DuckDBPyRelation"
     return found.pl().to_dicts()
@@ -209,3 +209,91 @@ def test_other_engines_are_told_of_the_worker():
     events = ibis.table({"customer_id": "string", "time": "timestamp", "type": "string"}, name="events")
     with pytest.raises(InputError, match=r"engines\.worker"):
         engines.apply(event("a").exists(), events=events, as_of=AS_OF)
+
+
+@ENGINES
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("as_of", ["2026-11-09", "2026-11-02T00:30", "2026-11-08T11:00Z"])
+def test_everyone_is_seen_at_their_own_local_time(through, seed, as_of):
+    people, happened, base = SHOP["zoned_shop"](seed)
+    for name, (definition, expected) in SHOP["zoned_definitions"](base, as_of).items():
+        for memory in (1 << 29, 20_000):
+            rows = through(definition, people, happened, as_of=as_of, tz="Europe/Berlin", zone="home", memory=memory)
+            assert SHOP["found_rows"](rows) == SHOP["expected_rows"](expected), name
+    assert (
+        any(
+            SHOP["expected_rows"](expected)
+            != SHOP["found_rows"](through(definition, people, happened, as_of=as_of, tz="Europe/Berlin"))
+            for definition, expected in SHOP["zoned_definitions"](base, as_of).values()
+        )
+        or "Z" in as_of
+    )
+
+
+def test_a_worker_sees_everyone_at_their_own_local_time_and_travels():
+    people, happened, base = SHOP["zoned_shop"](1)
+    for definition, expected in SHOP["zoned_definitions"](base, "2026-11-09").values():
+        work = engines.worker(definition, columns=COLUMNS, as_of="2026-11-09", tz="Europe/Berlin", zone="home")
+        again = pickle.loads(pickle.dumps(work))
+        assert again.zone == "home"
+        rows = again(happened.to_arrow(), people.to_arrow()).to_pylist()
+        assert SHOP["found_rows"](rows) == SHOP["expected_rows"](expected)
+
+
+def test_zones_are_read_from_a_field_by_the_name_that_rules_use():
+    people, happened, base = SHOP["zoned_shop"](2)
+    definition, expected = SHOP["zoned_definitions"](base, "2026-11-09")["week"]
+    found = engines.apply(
+        definition, events=happened.lazy(), customers=people.rename({"home": "lives"}).lazy(), as_of="2026-11-09",
+        tz="Europe/Berlin", columns=COLUMNS | {"home": "lives"}, zone="home",
+    )  # fmt: skip
+    assert SHOP["found_rows"](found.collect().to_dicts()) == SHOP["expected_rows"](expected)
+
+
+def test_a_zone_that_nobody_has_or_knows_is_refused():
+    people, happened, _ = SHOP["zoned_shop"](1)
+    rule = event("visit").exists(within=days(7))
+    given = {"events": happened.lazy(), "columns": COLUMNS, "as_of": "2026-11-09"}
+    with pytest.raises(InputError, match="zone names the field 'home', which customers have: give customers") as told:
+        engines.apply(rule, **given, zone="home")
+    assert told.value.argument == "customers"
+    with pytest.raises(InputError, match="give customers"):
+        engines.worker(rule, columns=COLUMNS, as_of="2026-11-09", zone="home")(happened.to_arrow())
+    with pytest.raises(MissingColumnError, match="hom"):
+        engines.apply(rule, **given, customers=people.lazy(), zone="hom")
+    lost = people.with_columns(home=pl.lit("Europe/Atlantis"))
+    with pytest.raises(InputError, match=r"the rule: .*'Europe/Atlantis' in row 0, which names no time zone"):
+        engines.apply(rule, **given, customers=lost.lazy(), zone="home")
+    with pytest.raises(InputError, match="names of time zones are needed"):
+        engines.apply(rule, **given, customers=people.lazy(), zone="age")
+    far = engines.apply(rule, events=happened.lazy(), columns=COLUMNS, as_of="9999-12-31", customers=people.lazy(),
+                        zone="home")  # fmt: skip
+    assert not far.collect()["member"].any()
+
+
+class Sizes:
+    """Keeps how many customers each piece has, and looks at events that nobody has."""
+
+    def __init__(self):
+        self.found = []
+
+    def needs(self):
+        return event("never").exists().needs()
+
+    def evaluate(self, base, *, as_of):  # noqa: ARG002
+        self.found.append(len(base))
+        return {"customer_id": base.customer_id}
+
+
+def test_many_customers_are_divided_into_pieces_however_few_events_there_are():
+    def arrow(frame):
+        return duckdb.from_arrow(frame.to_arrow())
+
+    for read in (pl.DataFrame.lazy, arrow):
+        sizes = Sizes()
+        found = engines.apply(
+            sizes, events=read(HAPPENED), customers=read(PEOPLE), columns=COLUMNS, as_of=AS_OF, memory=2_000
+        )
+        rows = found.collect().rows() if isinstance(found, pl.LazyFrame) else found.fetchall()
+        assert sorted(who for (who,) in rows) == sorted(BASE.customer_id.tolist())
+        assert max(sizes.found) < len(BASE) / 2

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from relmark import engines
-from relmark.errors import InputError, MissingColumnError
+from relmark.errors import InputError, MissingColumnError, NotEnoughDataError
 from relmark.expressions import event, field
 from relmark.segmentation import Segment
 
 pl = pytest.importorskip("polars")
 SPARK = runpy.run_path(str(Path(__file__).parent / "test_engines_spark.py"))
 SHOP = runpy.run_path(str(Path(__file__).parent / "applied.py"))
+REDUCED = runpy.run_path(str(Path(__file__).parent / "reduced.py"))
 spark, table = SPARK["spark"], SPARK["table"]
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
 AS_OF, COLUMNS = SHOP["AS_OF"], SHOP["COLUMNS"]
@@ -43,6 +44,16 @@ def test_every_kind_of_definition_says_on_spark_what_it_says_in_numpy(spark, par
             assert SHOP["found_rows"](rows) == SHOP["expected_rows"](expected), name
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", "1")
+
+
+def test_everyone_on_spark_is_seen_at_their_own_local_time(spark):
+    people, happened, base = SHOP["zoned_shop"](1)
+    for name, (definition, expected) in SHOP["zoned_definitions"](base, "2026-11-09").items():
+        found = engines.apply(
+            definition, events=table(spark, happened), customers=table(spark, people), columns=COLUMNS,
+            as_of="2026-11-09", tz="Europe/Berlin", zone="home",
+        )  # fmt: skip
+        assert SHOP["found_rows"](found.toArrow().to_pylist()) == SHOP["expected_rows"](expected), name
 
 
 def test_a_function_travels_and_no_events_are_no_error(spark):
@@ -81,3 +92,22 @@ def test_what_goes_wrong_reaches_the_driver_with_the_definitions_path(spark):
     endless = people.with_columns(age=pl.lit(float("inf")))
     with pytest.raises(InputError, match="infinite"):
         applied(spark, Segment("x", field("age") > 1), endless, happened)
+
+
+def test_states_that_executors_add_up_are_those_of_numpy(spark):
+    spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
+    people, happened = SHOP["shop"](seed=2, n=60)
+    base, frame, more = SHOP["base_of"](people, happened), table(spark, happened), {"columns": COLUMNS}
+    REDUCED["check_purchases"](base, frame, AS_OF, **more)
+    REDUCED["check_messages"](base, frame, AS_OF, table(spark, people), **more)
+    spark.conf.set("spark.sql.shuffle.partitions", "20")  # the executors add up in two levels
+    try:
+        REDUCED["check_pairs"](base, frame, AS_OF, **more)
+        REDUCED["check_tables"](base, frame, AS_OF, table(spark, people), **more)
+        assert engines.reduce(lambda base: len(base.events), events=frame, as_of=AS_OF, **more) == len(happened)
+        with pytest.raises(NotEnoughDataError, match="anything to add up"):
+            engines.purchase_cells(frame, as_of="2001-01-01", **more)
+        with pytest.raises(Exception, match=r"<lambda> failed on a piece of .*ZeroDivisionError"):
+            engines.reduce(lambda base: 1 // (len(base.events) * 0), events=frame, as_of=AS_OF, **more)
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", "1")

@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relmark import engines, event, prop
-from relmark.attribution import Journeys, Markov
+from relmark import engines, event
 from relmark.errors import InputError, NotEnoughDataError
-from relmark.experiments import Experiment, Mean, Moments, analyze
-from relmark.ltv import BgNbd, purchase_summary
-from relmark.metrics import MessageCounts
-from relmark.segmentation import Rfm, RfmGrid
+from relmark.experiments import Experiment
+from relmark.ltv import purchase_summary
 
 pl = pytest.importorskip("polars")
 duckdb = pytest.importorskip("duckdb")
 SHOP = runpy.run_path(str(Path(__file__).parent / "applied.py"))
+REDUCED = runpy.run_path(str(Path(__file__).parent / "reduced.py"))
 AS_OF, COLUMNS = SHOP["AS_OF"], SHOP["COLUMNS"]
 PEOPLE, HAPPENED = SHOP["shop"](seed=2, n=150)
 BASE = SHOP["base_of"](PEOPLE, HAPPENED)
@@ -33,58 +31,55 @@ def on_duckdb(memory):
     return duckdb.from_arrow(HAPPENED.to_arrow()), {"columns": COLUMNS, "memory": memory}
 
 
+def people_of(place):
+    return PEOPLE.lazy() if place is on_polars else duckdb.from_arrow(PEOPLE.to_arrow())
+
+
 PLACES = pytest.mark.parametrize("place", [on_polars, on_duckdb])
 PIECES = pytest.mark.parametrize("memory", [1 << 29, 40_000])
 
 
 @PLACES
 @PIECES
-def test_cells_of_purchases_fit_the_model_of_all(place, memory):
+def test_cells_of_purchases_fit_the_model_of_all_and_thresholds_are_exact(place, memory):
     frame, more = place(memory)
-    cells, everyone = engines.purchase_cells(frame, as_of=AS_OF, **more), purchase_summary(BASE, as_of=AS_OF).cells()
-    for name in ("frequency", "recency", "T", "weights"):
-        assert getattr(cells, name).tolist() == getattr(everyone, name).tolist()
-    found, expected = BgNbd.fit(cells), BgNbd.fit(everyone)
-    assert [found.r, found.alpha, found.a, found.b] == pytest.approx(
-        [expected.r, expected.alpha, expected.a, expected.b], rel=1e-9
-    )
+    REDUCED["check_purchases"](BASE, frame, AS_OF, **more)
 
 
 @PLACES
 @PIECES
-@pytest.mark.parametrize("settings", [Rfm(bins=3, grid=RfmGrid.by_score(3)), Rfm(frequency="days", monetary="mean")])
-def test_thresholds_are_exactly_those_of_the_whole_log(place, memory, settings):
+def test_pairs_of_items_and_neighbors_are_those_of_everything(place, memory):
     frame, more = place(memory)
-    assert engines.rfm(frame, settings, as_of=AS_OF, **more).cuts == settings.fit(BASE, as_of=AS_OF).cuts
+    REDUCED["check_pairs"](BASE, frame, AS_OF, **more)
+
+
+@PLACES
+@PIECES
+def test_cohorts_and_funnels_are_those_of_everything(place, memory):
+    frame, more = place(memory)
+    REDUCED["check_tables"](BASE, frame, AS_OF, people_of(place), **more)
 
 
 @PLACES
 @PIECES
 def test_journeys_counts_of_messages_and_moments_are_those_of_everything(place, memory):
     frame, more = place(memory)
-    how = {"touch": event("visit"), "conversion": event("purchase"), "channel": prop("page").fill("none"),
-           "order": "instant"}  # fmt: skip
-    found = engines.journeys(frame, as_of=AS_OF, **more, **how)
-    expected = Journeys.from_events(BASE, as_of=AS_OF, **how)
-    given = [Markov(order=1).attribute(one) for one in (found, expected)]
-    assert dict(zip(given[0].channels, given[0].conversions, strict=True)) == pytest.approx(
-        dict(zip(given[1].channels, given[1].conversions, strict=True)), rel=1e-12
-    )
-    names = {"sent": "visit", "opened": "seen"}
-    counts = engines.message_counts(frame, as_of=AS_OF, **more, named=names)
-    everything = MessageCounts.of(BASE, as_of=AS_OF, events=names)
-    assert counts.to_columns()["sent"].tolist() == everything.to_columns()["sent"].tolist()
-    test = Experiment("spring", arms={"control": 0.3, "mail": 0.7})
-    figures = {"spend": event("purchase").sum(), "visits": event("visit").count()}
-    people = PEOPLE.lazy() if place is on_polars else duckdb.from_arrow(PEOPLE.to_arrow())
-    moments = engines.moments(frame, figures, experiment=test, customers=people, as_of=AS_OF, **more)
-    whole = Moments.from_columns({name: BASE.measure(figures, as_of=AS_OF)[name] for name in figures},
-                                 test.assign(BASE.customer_id))  # fmt: skip
-    for name in figures:
-        one, other = (analyze(m, metrics=[Mean(name)], control="control").effect(name, arm="mail")
-                      for m in (moments, whole))  # fmt: skip
-        assert one.difference.value == pytest.approx(other.difference.value, rel=1e-12)
-        assert one.difference.interval.low == pytest.approx(other.difference.interval.low, rel=1e-12)
+    REDUCED["check_messages"](BASE, frame, AS_OF, people_of(place), **more)
+
+
+@PLACES
+def test_what_is_no_selection_is_said_as_numpy_says_it(place):
+    frame, more = place(1 << 29)
+    with pytest.raises(InputError, match="events are needed, such as"):
+        engines.funnel(frame, [event("seen"), "visit"], as_of=AS_OF, **more)
+    with pytest.raises(InputError, match="from 2 to 32 steps"):
+        engines.funnel(frame, {"one": event("seen")}, as_of=AS_OF, **more)
+    with pytest.raises(InputError, match="start"):
+        engines.cohorts(frame, start="visit", as_of=AS_OF, **more)
+    with pytest.raises(NotEnoughDataError, match="anything to add up"):
+        engines.cooccurrence(frame, as_of="2001-01-01", **more)
+    with pytest.raises(NotEnoughDataError, match="anything to add up"):
+        engines.cohorts(frame, as_of="2001-01-01", **more)
 
 
 COUNTS = st.dictionaries(st.floats(0, 50).map(round), st.integers(1, 5), max_size=6)

@@ -9,8 +9,8 @@ before the engine is asked for the result.
 one that runs in numpy. `worker` is that code as a function of Arrow tables, for engines that are not known here.
 
 `to_sql` writes the plan of `evaluate` as the text of one query for a warehouse. `reduce` and the calls beside it
-(`purchase_cells`, `rfm`, `journeys`, `message_counts`, `moments`) add up small states of pieces of whole customers: all
-that a fit needs.
+(`purchase_cells`, `rfm`, `cooccurrence`, `cohorts`, `funnel`, `journeys`, `message_counts`, `moments`) add up small
+states of pieces of whole customers: all that a fit needs.
 
 No other room imports this one.
 """
@@ -20,8 +20,19 @@ from relmark.engines.applying import apply
 from relmark.engines.compile import evaluate, where
 from relmark.engines.portable import unsupported
 from relmark.engines.previews import SegmentPreview, preview
+from relmark.engines.reducing import reduce
 from relmark.engines.sql import to_sql
-from relmark.engines.states import RfmState, journeys, message_counts, moments, purchase_cells, reduce, rfm
+from relmark.engines.states import (
+    RfmState,
+    cohorts,
+    cooccurrence,
+    funnel,
+    journeys,
+    message_counts,
+    moments,
+    purchase_cells,
+    rfm,
+)
 from relmark.engines.worker import Worker, worker
 
 __all__ = [
@@ -31,7 +42,10 @@ __all__ = [
     "Values",
     "Worker",
     "apply",
+    "cohorts",
+    "cooccurrence",
     "evaluate",
+    "funnel",
     "journeys",
     "message_counts",
     "moments",

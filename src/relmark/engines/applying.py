@@ -7,24 +7,31 @@ back is a frame of the same engine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import attrs
+import numpy as np
 
+from relmark.core.as_of import read_as_of
 from relmark.core.checks import whole
 from relmark.core.errors import InputError
 from relmark.core.time import Instant
 from relmark.engines.answers import arrow
 from relmark.engines.compile import where
 from relmark.engines.tables import Table, distinct, event_names, match_ids, narwhals_module
-from relmark.engines.worker import Worker, worker
+from relmark.engines.worker import Worker, require_people, worker
 from relmark.expressions.needs import Needs
 
 __all__ = ["Read", "apply", "united"]
 
 _MARK = "of_customers"
-_BYTES = 160  # of memory per event and its first columns, at the peak of an evaluation
-_MORE = 48  # and for each further column
+_PIECE = "__relmark_piece"
+_BYTES, _MORE = 160, 48  # of memory per event with its first columns, and for each further one, when it is evaluated
+_HELD, _HELD_MORE = 48, 24  # and while it only waits to be
+_APART = timedelta(hours=26)  # from UTC-12 to UTC+14
+_END = 253_402_300_799_999_999  # of the year 9999
 
 
 def apply(
@@ -37,6 +44,7 @@ def apply(
     tz: str = "UTC",
     memory: int = 1 << 29,
     returns: Mapping[str, str] | None = None,
+    zone: str | None = None,
 ) -> Any:
     """Apply a definition to whole customers, and return what it says of them as a frame of the engine.
 
@@ -64,6 +72,9 @@ def apply(
         Spark has its own partitions.
     returns : mapping of str to {"bool", "double", "int", "string", "date", "instant"}, optional
         The types of columns that a run on no rows does not tell, such as texts that a function makes.
+    zone : str, optional
+        The field of the customers that names the time zone of each, as in `CustomerBase`: rules and scores then see
+        every customer at their own local time, and who has none there lives in `tz`.
 
     Returns
     -------
@@ -89,7 +100,7 @@ def apply(
     >>> found.sort("customer_id").collect().to_dicts()
     [{'customer_id': 'a', 'member': True, 'unknown': False}, {'customer_id': 'b', 'member': False, 'unknown': False}]
     """
-    work = worker(definition, columns=columns, as_of=as_of, tz=tz, returns=returns)
+    work = worker(definition, columns=columns, as_of=as_of, tz=tz, returns=returns, zone=zone)
     whole("memory", memory, low=1)
     nw = narwhals_module()
     read = Read(nw, work, events, customers)
@@ -117,6 +128,7 @@ class Read:
         self.nw, self.work = nw, work
         self.needs: Needs | None = work.answer.needs
         self.names = event_names(work.columns)
+        require_people(work.zone, customers)
         self.happened = Table(nw, "events", events, work.columns)
         self.people = None if customers is None else Table(nw, "customers", customers, work.columns)
         self.happened.require(self.names["customer_id"], self.names["time"], self.names["type"])
@@ -135,14 +147,18 @@ class Read:
         own = self.names["customer_id"]
         renamed = set(self.people.names.values()) - {own}
         everything = [name for name in known if name not in {own, "customer_id"} and name not in renamed]
-        return everything if self.needs is None else [name for name in everything if name in self.needs.fields]
+        if self.needs is None:
+            return everything
+        return [name for name in everything if name in self.needs.fields or name == self.work.zone]
 
     def chosen(self, frame: Any) -> Any:
         """Return the rows and columns of events that the definition looks at."""
         if self.needs is None:
             return frame
-        work = self.work
-        found = where(self.needs, events=frame.to_native(), columns=work.columns, as_of=work.as_of, tz=work.tz)
+        work, needs, as_of = self.work, self.needs, self.work.as_of
+        if work.zone is not None:
+            needs, as_of = _of_every_zone(needs, int(read_as_of(as_of, tz=work.tz).clock))
+        found = where(needs, events=frame.to_native(), columns=work.columns, as_of=as_of, tz=work.tz)
         return self.nw.from_native(found)
 
     def listed(self, seen: Any, people: Any) -> Any:
@@ -163,33 +179,93 @@ class Read:
         return self.people.frame.select(self.names["customer_id"], *dict.fromkeys(columns))
 
     def pieces(self, memory: int) -> Iterator[tuple[Any, Any]]:
-        """Yield the events and the customers of each piece, as Arrow tables."""
-        n = self._pieces(memory)
+        """Yield the events and the customers of each piece, as Arrow tables.
+
+        An evaluation takes several times the memory of the rows themselves, so that one scan holds the rows of several
+        pieces: half of the memory is for these, and half for the evaluation of one.
+        """
+        scans, each = self._shape(memory)
         people = self.known()
-        for k in range(n):
-            happened = self._piece(self.happened.frame, k, n)
-            own = None if people is None else self._piece(people, k, n)
+        for scan in range(scans):
+            happened = self._part(self.happened.frame, scan, scans, each)
+            own = None if people is None else self._part(people, scan, scans, each)
             listed = self.listed(happened, own)
-            yield _collected(self.chosen(happened)), None if listed is None else _collected(listed)
+            rows = _collected(self._marked(self.chosen(happened), scans * each, each))
+            yield from _apart(rows, None if listed is None else _collected(self._marked(listed, scans * each, each)))
 
-    def _pieces(self, memory: int) -> int:
-        """Return into how many pieces the customers are divided."""
-        events = self.chosen(self.happened.frame)
-        rows = int(events.select(rows=self.nw.len()).collect().to_dict(as_series=False)["rows"][0])
-        per_row = _BYTES + _MORE * max(len(events.collect_schema()) - 4, 0)
-        return max(1, -(-rows * per_row // memory))
+    def _shape(self, memory: int) -> tuple[int, int]:
+        """Return in how many scans the events are read, and in how many pieces each is evaluated."""
+        frames, own = [self.chosen(self.happened.frame), self.known()], (4, 1)
+        evaluated = held = 0
+        for frame, first in zip(frames, own, strict=True):
+            if frame is not None:
+                rows = int(frame.select(rows=self.nw.len()).collect().to_dict(as_series=False)["rows"][0])
+                more = max(len(frame.collect_schema()) - first, 0)
+                evaluated += rows * (_BYTES + _MORE * more)
+                held += rows * (_HELD + _HELD_MORE * more)
+        if evaluated <= memory:
+            return 1, 1
+        half = max(memory // 2, 1)
+        n = -(-evaluated // half)
+        scans = min(-(-held // half), n)
+        return scans, -(-n // scans)
 
-    def _piece(self, frame: Any, k: int, n: int) -> Any:
-        """Return the rows of every n-th hash of the id."""
-        if n == 1:
-            return frame
-        nw, who = self.nw, self.names["customer_id"]
-        library, native = frame.implementation.to_native_namespace(), frame.to_native()
+    def _hashed(self, frame: Any, n: int) -> Any:
+        """Return the hash of the id modulo n, as an expression of the engine."""
+        library, who = frame.implementation.to_native_namespace(), self.names["customer_id"]
         if frame.implementation.is_polars():
-            return nw.from_native(native.filter(library.col(who).hash(0) % n == k))
-        hashed = library.FunctionExpression("hash", library.ColumnExpression(who))
-        chosen = hashed % library.ConstantExpression(n) == library.ConstantExpression(k)
-        return nw.from_native(native.filter(chosen))
+            return library.col(who).hash(0) % n
+        return library.FunctionExpression("hash", library.ColumnExpression(who)) % library.ConstantExpression(n)
+
+    def _part(self, frame: Any, scan: int, scans: int, each: int) -> Any:
+        """Return the rows of one scan: those of so many hashes of the id."""
+        if scans == 1:
+            return frame
+        library, hashed = frame.implementation.to_native_namespace(), self._hashed(frame, scans * each)
+        low, high = scan * each, (scan + 1) * each
+        if frame.implementation.is_duckdb():
+            low, high = library.ConstantExpression(low), library.ConstantExpression(high)
+        return self.nw.from_native(frame.to_native().filter((hashed >= low) & (hashed < high)))
+
+    def _marked(self, frame: Any, n: int, each: int) -> Any:
+        """Return rows with the piece in which they are evaluated, where a scan has several."""
+        if each == 1:
+            return frame
+        native, hashed = frame.to_native(), self._hashed(frame, n).alias(_PIECE)
+        if frame.implementation.is_polars():
+            return self.nw.from_native(native.with_columns(hashed))
+        library = frame.implementation.to_native_namespace()
+        return self.nw.from_native(native.select(library.StarExpression(), hashed))
+
+
+def _apart(rows: Any, people: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the pieces of one scan: the rows of each, and the customers of each."""
+    if _PIECE not in rows.column_names:
+        yield rows, people
+        return
+    compute = import_module("pyarrow.compute")
+    there = {one for table in (rows, people) if table is not None for one in compute.unique(table[_PIECE]).to_pylist()}
+
+    def of_piece(table: Any, piece: int) -> Any:
+        return None if table is None else table.filter(compute.equal(table[_PIECE], piece)).drop_columns([_PIECE])
+
+    for piece in sorted(one for one in there if one is not None):
+        yield of_piece(rows, piece), of_piece(people, piece)
+
+
+def _of_every_zone(needs: Needs, clock: int) -> tuple[Needs, Instant]:
+    """Return what is looked at wherever customers live: local midnights are up to 26 hours apart, either way."""
+
+    def longer(horizon: timedelta | None) -> timedelta | None:
+        return None if horizon is None or horizon > timedelta.max - 2 * _APART else horizon + 2 * _APART
+
+    wider = attrs.evolve(
+        needs,
+        horizon=longer(needs.horizon),
+        any_horizon=longer(needs.any_horizon),
+        horizons={name: found for name, horizon in needs.horizons.items() if (found := longer(horizon)) is not None},
+    )
+    return wider, np.datetime64(min(clock + _APART // timedelta(microseconds=1), _END), "us")
 
 
 def _collected(frame: Any) -> Any:

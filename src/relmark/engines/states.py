@@ -1,103 +1,50 @@
 """What a fit needs of any number of rows: a small state of each piece of whole customers, and the states added up.
 
-A state is something with ``+`` that is the same whatever the pieces were: cells of purchases, journeys, counts of
-messages, moments. A billion rows become a few thousand numbers, and the model is fitted to these in numpy.
+A state is something with ``+`` that is the same whatever the pieces were: cells of purchases, pairs of items, cohorts,
+funnels, journeys, counts of messages, moments. A billion rows become a few thousand numbers, and the model is fitted to
+these in numpy.
 """
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, Literal, Unpack, cast
 
 import attrs
 import numpy as np
 
 from relmark.attribution import Journeys
 from relmark.core.base import CustomerBase
-from relmark.core.checks import shown, whole
+from relmark.core.checks import shown
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.time import Instant
-from relmark.engines.answers import Answer
-from relmark.engines.applying import Read
-from relmark.engines.tables import narwhals_module
-from relmark.engines.worker import Worker
+from relmark.engines.reducing import MEMORY, reduce
 from relmark.experiments import Experiment, Moments
 from relmark.expressions import Expression
-from relmark.expressions.needs import Needs
+from relmark.expressions.needs import Needs, needs_of_events
+from relmark.expressions.selection import Selection
 from relmark.ltv import PurchaseSummary, purchase_summary
-from relmark.metrics import MessageCounts
+from relmark.metrics import CohortCounts, FunnelCounts, MessageCounts
+from relmark.metrics.cohort_counts import CohortHow
+from relmark.metrics.funnel_counts import FunnelHow, Steps
+from relmark.metrics.grouping import Named
+from relmark.recommend import PairCounts
 from relmark.segmentation import Rfm, RfmModel
 from relmark.segmentation.rfm_measures import rfm_measures
 
-__all__ = ["RfmState", "journeys", "message_counts", "moments", "purchase_cells", "reduce", "rfm"]
+__all__ = [
+    "RfmState",
+    "cohorts",
+    "cooccurrence",
+    "funnel",
+    "journeys",
+    "message_counts",
+    "moments",
+    "purchase_cells",
+    "rfm",
+]
 
 _BOUGHT = Needs(events={"purchase": ("item", "order", "quantity")}, horizon=None)
-_MEMORY = 1 << 29
-
-
-def reduce(
-    partial: Callable[[CustomerBase], Any],
-    *,
-    events: object,
-    customers: object = None,
-    columns: Mapping[str, str] | None = None,
-    as_of: Instant,
-    tz: str = "UTC",
-    memory: int = _MEMORY,
-    needs: Needs | None = None,
-) -> Any:
-    """Return the sum of what a function says of pieces of whole customers.
-
-    Parameters
-    ----------
-    partial : callable
-        Takes a base of some customers and returns something with ``+``, or None where there is nothing to add.
-    events : polars LazyFrame or DataFrame, DuckDB relation
-    customers, columns, tz, memory
-        As in `apply`.
-    as_of : instant
-        Nothing after it is read, where `needs` are given.
-    needs : Needs, optional
-        What the function looks at; everything is read without it.
-
-    Returns
-    -------
-    what `partial` returns
-
-    Raises
-    ------
-    NotEnoughDataError
-        No piece had anything to add.
-
-    Examples
-    --------
-    >>> import polars as pl
-    >>> from datetime import datetime
-    >>> frame = pl.LazyFrame({"customer_id": ["a", "b"], "type": ["visit"] * 2, "time": [datetime(2026, 1, 5)] * 2})
-    >>> reduce(lambda base: len(base.events), events=frame, as_of="2026-01-31")
-    2
-    """
-    whole("memory", memory, low=1)
-    named = getattr(partial, "__name__", "partial")
-    answer = Answer(name=named, needs=needs, ask=lambda base, as_of: partial(base))  # noqa: ARG005
-    work = Worker(definition=answer, as_of=as_of, tz=tz, columns=dict(columns or {}))
-    read = Read(narwhals_module(), work, events, customers)
-    engine = read.happened.frame.implementation
-    if not (engine.is_polars() or engine.is_duckdb()):
-        raise InputError(
-            f"events is a frame of {engine.value}: states are added up on Polars and DuckDB.",
-            argument="events",
-            code="wrong_type",
-            hint="On Spark, apply a function that returns the numbers of each customer, and group them there.",
-        )
-    found = (work._of_piece(*piece) for piece in read.pieces(memory))  # noqa: SLF001
-    parts = (part for part in found if part is not None)
-    first = next(parts, None)
-    if first is None:
-        raise NotEnoughDataError("no customer has anything to add up by as_of.", argument="events")
-    return functools.reduce(operator.add, parts, first)
 
 
 def purchase_cells(
@@ -106,7 +53,7 @@ def purchase_cells(
     columns: Mapping[str, str] | None = None,
     as_of: Instant,
     tz: str = "UTC",
-    memory: int = _MEMORY,
+    memory: int = MEMORY,
     unit: str = "week",
 ) -> PurchaseSummary:
     """Return how many customers have each (frequency, recency, T): all that models of purchases are fitted to.
@@ -122,13 +69,13 @@ def purchase_cells(
     ([0.0, 1.0], [0.0, 1.0], [2.0, 2.0], [2.0, 1.0])
     """
 
-    def partial(base: CustomerBase) -> PurchaseSummary | None:
+    def count_purchases(base: CustomerBase) -> PurchaseSummary | None:
         try:
             return purchase_summary(base, as_of=as_of, unit=unit).cells()
         except NotEnoughDataError:
             return None
 
-    return reduce(partial, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)  # type: ignore[no-any-return]
+    return reduce(count_purchases, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)  # type: ignore[no-any-return]
 
 
 def journeys(
@@ -137,18 +84,159 @@ def journeys(
     columns: Mapping[str, str] | None = None,
     as_of: Instant,
     tz: str = "UTC",
-    memory: int = _MEMORY,
+    memory: int = MEMORY,
     **how: object,
 ) -> Journeys:
     """Return the journeys of all customers, equal ones counted together; the rest is as in `Journeys.from_events`."""
 
-    def partial(base: CustomerBase) -> Journeys | None:
+    def count_journeys(base: CustomerBase) -> Journeys | None:
         try:
             return Journeys.from_events(base, as_of=as_of, **cast("Any", how))
         except NotEnoughDataError:
             return None
 
-    return reduce(partial, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory)  # type: ignore[no-any-return]
+    return reduce(count_journeys, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory)  # type: ignore[no-any-return]
+
+
+def cooccurrence(
+    events: object,
+    *,
+    columns: Mapping[str, str] | None = None,
+    as_of: Instant,
+    tz: str = "UTC",
+    memory: int = MEMORY,
+    by: Literal["order", "customer"] = "order",
+) -> PairCounts:
+    """Return which items are bought together how often: ``pairs()`` of it is what `also_bought` says of everything.
+
+    ``ItemNeighbors(measure="llr").fit_counts(...)`` makes a recommender of it.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from datetime import datetime
+    >>> frame = pl.LazyFrame({"customer_id": ["a", "a", "b", "b", "c"], "type": ["purchase"] * 5,
+    ...                       "time": [datetime(2026, 1, 5)] * 5, "sku": ["tea", "cup", "tea", "cup", "tea"]})
+    >>> counts = cooccurrence(frame, columns={"item": "sku"}, as_of="2026-01-20")
+    >>> counts.pairs(min_count=2).confidence.round(3).tolist()
+    [1.0, 0.667]
+    """
+
+    def count_pairs(base: CustomerBase) -> PairCounts | None:
+        return PairCounts.of(base, by=by, as_of=as_of) if "purchase" in base.events.types else None
+
+    made: PairCounts = reduce(
+        count_pairs, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT
+    )
+    return made
+
+
+def cohorts(
+    events: object,
+    *,
+    customers: object = None,
+    columns: Mapping[str, str] | None = None,
+    as_of: Instant,
+    tz: str = "UTC",
+    memory: int = MEMORY,
+    **how: Unpack[CohortHow],
+) -> CohortCounts:
+    """Return how many customers began when and came back when: ``retention()`` of it is the table of cohorts.
+
+    The rest is as in `relmark.metrics.cohort_retention`.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from datetime import datetime
+    >>> frame = pl.LazyFrame({"customer_id": ["a", "a", "b"], "type": ["purchase"] * 3,
+    ...                       "time": [datetime(2026, 1, 15), datetime(2026, 2, 10), datetime(2026, 2, 12)]})
+    >>> cohorts(frame, as_of="2026-03-01").retention().table.tolist()
+    [[1.0, 1.0], [1.0, nan]]
+    """
+    start, back = how.get("start"), how.get("back")
+    needs = _BOUGHT if start is None else _looked_at([start] if back is None else [start, back])
+    needs = None if needs is None else _grouped(needs, how.get("by"), start)
+
+    def count_cohorts(base: CustomerBase) -> CohortCounts | None:
+        if start is None and "purchase" not in base.events.types:
+            return None
+        return CohortCounts.of(base, as_of=as_of, **how)
+
+    made: CohortCounts = reduce(
+        count_cohorts,
+        events=events,
+        customers=customers,
+        columns=columns,
+        as_of=as_of,
+        tz=tz,
+        memory=memory,
+        needs=needs,
+    )
+    return made
+
+
+def funnel(
+    events: object,
+    steps: Steps,
+    *,
+    customers: object = None,
+    columns: Mapping[str, str] | None = None,
+    as_of: Instant,
+    tz: str = "UTC",
+    memory: int = MEMORY,
+    **how: Unpack[FunnelHow],
+) -> FunnelCounts:
+    """Return how many got how far along some steps: ``funnel()`` of it is the funnel of everything.
+
+    The rest is as in `relmark.metrics.funnel`. Times from step to step are counted exactly, each once with how often it
+    occurs: with times to the microsecond that is about one row per conversion.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from datetime import datetime
+    >>> from relmark import event
+    >>> frame = pl.LazyFrame({"customer_id": ["a", "a", "b"], "type": ["view", "purchase", "view"],
+    ...                       "time": [datetime(2026, 1, day) for day in (5, 6, 5)]})
+    >>> funnel(frame, [event("view"), event("purchase")], as_of="2026-03-01").funnel().counts.tolist()
+    [2, 1]
+    """
+    given = list(steps.values()) if isinstance(steps, Mapping) else list(steps)
+    # Whether another event lies between two steps is a matter of all events.
+    needs = None if how.get("order") == "strict" else _looked_at([*given, *how.get("exclude", ())], how.get("same"))
+    needs = None if needs is None else _grouped(needs, how.get("by"), *given)
+
+    def count_steps(base: CustomerBase) -> FunnelCounts:
+        return FunnelCounts.of(base, steps, as_of=as_of, **how)
+
+    made: FunnelCounts = reduce(
+        count_steps, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=needs
+    )
+    return made
+
+
+def _looked_at(selections: list[Any], same: str | None = None) -> Needs | None:
+    """Return what selections look at; None where they are none, which whoever counts them says better."""
+    if not all(isinstance(one, Selection) for one in selections):
+        return None
+    more = () if same is None else (same,)
+    return sum((needs_of_events(one, None, more) for one in selections), Needs())
+
+
+def _grouped(needs: Needs, by: Any, *starts: Any) -> Needs | None:
+    """Return what is looked at with what breaks it down; None, which is everything, where that is not known."""
+    for key in by if isinstance(by, (list, tuple)) else [] if by is None else [by]:
+        rules = list(key.values()) if isinstance(key, Mapping) else [key]
+        for rule in rules:
+            if isinstance(rule, str):  # a property of the events, else a field, else a period
+                needs += Needs(fields=(rule,))
+                needs = sum((needs_of_events(one, None, (rule,)) for one in starts if one is not None), needs)
+            elif isinstance(rule, Named) and not isinstance(rule, Expression):
+                needs += rule.rule.needs()
+            elif isinstance(rule, Expression):
+                needs += rule.needs()
+    return needs
 
 
 def message_counts(
@@ -158,7 +246,7 @@ def message_counts(
     columns: Mapping[str, str] | None = None,
     as_of: Instant,
     tz: str = "UTC",
-    memory: int = _MEMORY,
+    memory: int = MEMORY,
     **how: object,
 ) -> MessageCounts:
     """Return how many messages were sent, delivered, opened and clicked; the rest is as in `MessageCounts.of`.
@@ -167,11 +255,11 @@ def message_counts(
     """
     words: Any = how.pop("named", None)
 
-    def partial(base: CustomerBase) -> MessageCounts:
+    def count_messages(base: CustomerBase) -> MessageCounts:
         return MessageCounts.of(base, as_of=as_of, events=words, **cast("Any", how))
 
     made: MessageCounts = reduce(
-        partial, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory
+        count_messages, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory
     )
     return made
 
@@ -185,7 +273,7 @@ def moments(
     columns: Mapping[str, str] | None = None,
     as_of: Instant,
     tz: str = "UTC",
-    memory: int = _MEMORY,
+    memory: int = MEMORY,
 ) -> Moments:
     """Return the moments by arm of figures of each customer: all that the analysis of means is made from.
 
@@ -205,7 +293,7 @@ def moments(
         )
     needs = sum((one.needs() for one in measures.values()), Needs())
 
-    def partial(base: CustomerBase) -> Moments | None:
+    def measure_arms(base: CustomerBase) -> Moments | None:
         if not len(base):
             return None
         drawn = experiment.assign(base.customer_id, at=as_of)
@@ -214,7 +302,14 @@ def moments(
         return Moments.from_columns(columns, drawn)
 
     made: Moments = reduce(
-        partial, events=events, customers=customers, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=needs
+        measure_arms,
+        events=events,
+        customers=customers,
+        columns=columns,
+        as_of=as_of,
+        tz=tz,
+        memory=memory,
+        needs=needs,
     )
     return made
 
@@ -260,7 +355,7 @@ def rfm(
     columns: Mapping[str, str] | None = None,
     as_of: Instant,
     tz: str = "UTC",
-    memory: int = _MEMORY,
+    memory: int = MEMORY,
 ) -> RfmModel:
     """Return the RFM model of all customers: the thresholds that `Rfm.fit` reads off the whole log, exactly.
 
@@ -268,7 +363,7 @@ def rfm(
     """
     settings = Rfm() if settings is None else settings
 
-    def partial(base: CustomerBase) -> RfmState | None:
+    def count_figures(base: CustomerBase) -> RfmState | None:
         measures = rfm_measures(base, as_of=as_of, frequency=settings.frequency, monetary=settings.monetary)
         bought = measures.orders > 0
         if not bought.any():
@@ -279,7 +374,7 @@ def rfm(
             counts[name] = dict(zip(figures.tolist(), n.tolist(), strict=True))
         return RfmState(counts)
 
-    found = reduce(partial, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)
+    found = reduce(count_figures, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)
     cuts = found.cuts(settings.bins) | settings.cuts
     return RfmModel(bins=settings.bins, cuts=cuts, grid=settings.grid, frequency=settings.frequency,
                     monetary=settings.monetary)  # fmt: skip

@@ -26,7 +26,7 @@ from relmark.core.time import Instant
 from relmark.engines.answers import Answer, Ragged, arrow, read_definition
 from relmark.engines.tables import event_names
 
-__all__ = ["Worker", "kinds_of", "worker"]
+__all__ = ["Worker", "kinds_of", "require_people", "worker"]
 
 _OWN = ("customer_id", "time", "type", "value")
 _KINDS = {"bool": "boolean", "date32[day]": "date", "date64[ms]": "date", "string": "text", "large_string": "text"}
@@ -48,6 +48,8 @@ class Worker:
         The boolean column that is true in rows of customers, where both come in one table.
     returns : mapping of str to str, optional
         The types of the columns that the definition makes.
+    zone : str, optional
+        The field of the customers that names the time zone of each.
     """
 
     definition: object
@@ -58,6 +60,7 @@ class Worker:
     fields: Mapping[str, str] | None = None
     marker: str | None = None
     returns: Mapping[str, str] | None = None
+    zone: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel as what was given: how the definition is asked is found again."""
@@ -199,12 +202,13 @@ class Worker:
         log = EventLog.from_frame(
             pa.table(given), value=None if value is None else "value", properties=list(properties), tz=self.tz
         )
-        return CustomerBase(customers=table, events=log, tz=self.tz)
+        return CustomerBase(customers=table, events=log, tz=self.tz, zone=self.zone)
 
     def _people(self, pa: Any, people: Any, ids: Any) -> CustomerTable:
         """Return the table of customers, with those whom only the events have."""
         compute = import_module("pyarrow.compute")
         if people is None:
+            require_people(self.zone, people)
             return CustomerTable.from_frame(pa.table({"customer_id": ids}), tz=self.tz)
         who = self._names["customer_id"]
         who = _required(people, who if who in people.column_names else "customer_id")
@@ -237,7 +241,9 @@ class Worker:
         else:
             named = {column: name for name, column in self.columns.items() if name not in _OWN}
             listed = {named.get(one, one): one for one in people.column_names if one != who}
-        return listed if needs is None else {name: one for name, one in listed.items() if name in needs.fields}
+        if needs is None:
+            return listed
+        return {name: one for name, one in listed.items() if name in needs.fields or name == self.zone}
 
 
 def worker(
@@ -248,6 +254,7 @@ def worker(
     tz: str = "UTC",
     marker: str | None = None,
     returns: Mapping[str, str] | None = None,
+    zone: str | None = None,
 ) -> Worker:
     """Return a definition as a function of Arrow tables, for any engine that can bring a customer's rows together.
 
@@ -265,6 +272,8 @@ def worker(
         Where events and customers come in one table: the boolean column that is true in rows of customers.
     returns : mapping of str to {"bool", "double", "int", "string", "date", "instant"}, optional
         The types of columns that a run on no rows does not tell, such as texts that a function makes.
+    zone : str, optional
+        The field of the customers that names the time zone of each, as in `CustomerBase`.
 
     Returns
     -------
@@ -288,10 +297,21 @@ def worker(
     """
     read_as_of(as_of, tz=tz)
     made = Worker(
-        definition=definition, as_of=as_of, tz=tz, columns=dict(columns or {}), marker=marker, returns=returns
-    )
+        definition=definition, as_of=as_of, tz=tz, columns=dict(columns or {}), marker=marker, returns=returns,
+        zone=zone,
+    )  # fmt: skip
     read_definition(definition)
     return made
+
+
+def require_people(zone: str | None, people: object) -> None:
+    """Raise where zones are asked for and there are no customers, who alone have fields."""
+    if zone is not None and people is None:
+        raise InputError(
+            f"zone names the field {zone!r}, which customers have: give customers.",
+            argument="customers",
+            code="missing_argument",
+        )
 
 
 def _told_by(answer: Answer, error: RelmarkError) -> RelmarkError:
@@ -373,8 +393,6 @@ def kinds_of(work: Worker, happened: Any, people: Any, answer: Answer) -> Schema
 
 def _kind(pa: Any, kind: Any) -> str:
     types = pa.types
-    if types.is_dictionary(kind):
-        return _kind(pa, kind.value_type)
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         return "number"
     if types.is_timestamp(kind):

@@ -6,13 +6,17 @@ groups into tables whose shares carry intervals and whose undefined cells carry 
 """
 
 from relmark.metrics.base_health import BaseHealth, base_health
-from relmark.metrics.cohorts import CohortRetention, CohortValue, cohort_retention, cohort_value
+from relmark.metrics.cohort_counts import CohortCounts
+from relmark.metrics.cohort_tables import CohortRetention, CohortValue
+from relmark.metrics.cohorts import cohort_retention, cohort_value
 from relmark.metrics.commerce import CommerceMetrics, Pareto, commerce_metrics, pareto
 from relmark.metrics.contact_pressure import ContactPressure, contact_pressure
 from relmark.metrics.conversations import ConversationMetrics, conversation_metrics
 from relmark.metrics.definitions import Definition, describe
 from relmark.metrics.estimates import Estimates
-from relmark.metrics.funnel import Funnel, TimeToConvert, funnel
+from relmark.metrics.funnel import funnel
+from relmark.metrics.funnel_counts import FunnelCounts
+from relmark.metrics.funnel_table import Funnel, TimeToConvert
 from relmark.metrics.marketing_report import MarketingReport, marketing_report
 from relmark.metrics.message_counts import MessageCounts
 from relmark.metrics.messages import MessageMetrics, message_metrics
@@ -39,6 +43,7 @@ from relmark.metrics.visits import VisitMetrics, visit_metrics
 __all__ = [
     "Accrual",
     "BaseHealth",
+    "CohortCounts",
     "CohortRetention",
     "CohortValue",
     "CommerceMetrics",
@@ -47,6 +52,7 @@ __all__ = [
     "Definition",
     "Estimates",
     "Funnel",
+    "FunnelCounts",
     "JourneyMap",
     "MarketingReport",
     "MessageCounts",

@@ -182,7 +182,7 @@ def group_rows(
     if not labels:
         return Groups({}, code, None, 1)
     if not len(code) and (rows is None or len(labels) > 1):
-        return Groups({name: column[:0] for name, column in labels.items()}, code, None, 0)
+        return Groups({name: column[:0] for name, column in labels.items()}, code, rows, 0)
     used = np.bincount(code, minlength=size) > 0
     if rows is not None:  # a segment without anybody keeps its row
         used |= len(labels) == 1

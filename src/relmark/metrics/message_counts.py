@@ -20,6 +20,7 @@ from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.core.spans import Span
 from relmark.expressions.operators import Expression
+from relmark.metrics._labels import joined
 from relmark.metrics._messages import COUNTS, count_messages, join_messages, read_events
 from relmark.metrics.grouping import By
 from relmark.metrics.windows import base_given
@@ -185,40 +186,19 @@ class MessageCounts(ColumnarResult):
                 argument="other",
                 code="wrong_type",
             )
-        rows = [*_labels(self), *_labels(other)]
-        order = sorted(set(rows), key=_rank)
-        place = {label: k for k, label in enumerate(order)}
-        code = np.array([place[label] for label in rows], dtype=np.int64)
+        by, places = joined([self.by, other.by], [len(self.sent), len(other.sent)])
+        code = np.concatenate(places)
+        k = int(code.max(initial=-1)) + 1
         counts: dict[str, Any] = {}
         for name in _KNOWN:
             a, b = getattr(self, name), getattr(other, name)
             if a is None or b is None:
                 counts[name] = None
             else:
-                total = np.zeros(len(order), dtype=np.int64)
+                total = np.zeros(k, dtype=np.int64)
                 np.add.at(total, code, np.concatenate([a, b]))
                 counts[name] = total
-        by = {name: _objects([label[k] for label in order]) for k, name in enumerate(self.by)}
         return MessageCounts(by=by, notes=tuple(dict.fromkeys([*self.notes, *other.notes])), **counts)
-
-
-def _objects(values: list[Any]) -> npt.NDArray[Any]:
-    out = np.empty(len(values), dtype=object)
-    out[:] = values
-    return Column.of("by", out).values() if len(values) else out
-
-
-def _labels(counts: MessageCounts) -> list[tuple[Any, ...]]:
-    columns = [
-        [None if value is None or value != value else value for value in column.tolist()]  # noqa: PLR0124
-        for column in counts.by.values()
-    ]
-    return list(zip(*columns, strict=True)) if columns else [()] * len(counts.sent)
-
-
-def _rank(label: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what orders labels: those of one type by their values, and None last."""
-    return tuple((value is None, type(value).__name__, "" if value is None else value) for value in label)
 
 
 def _count(name: str, value: Any) -> npt.NDArray[np.int64]:

@@ -21,6 +21,7 @@ from relmark.recommend.fitted import Fitted
 from relmark.recommend.interactions import Interactions, PurchaseSource
 from relmark.recommend.look_alike import Centroid, LookAlike, Ridge, look_alike
 from relmark.recommend.neighbors import FittedNeighbors, ItemNeighbors
+from relmark.recommend.pair_counts import PairCounts
 from relmark.recommend.pairs import Pairs, also_bought
 from relmark.recommend.popular import FittedPopular, Popular
 from relmark.recommend.quality import Quality, quality
@@ -56,6 +57,7 @@ __all__ = [
     "ItemNeighbors",
     "LookAlike",
     "NewArrivals",
+    "PairCounts",
     "Pairs",
     "Popular",
     "PurchaseSource",

@@ -11,13 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.as_of import AsOfGiven
-from relmark.core.checks import number, one_of, whole
+from relmark.core.checks import number, one_of, shown, whole
+from relmark.core.errors import InputError
+from relmark.core.table import ItemTable
 from relmark.recommend._association import jaccard, lift, log_likelihood_ratio
+from relmark.recommend._catalog import Catalog
 from relmark.recommend._history import History, history_of
 from relmark.recommend._masks import NO, Block
 from relmark.recommend._topk import top_k_entries
 from relmark.recommend.fitted import Contributions, Fitted
 from relmark.recommend.interactions import PurchaseSource, Weight, check_weight
+from relmark.recommend.pair_counts import PairCounts
 from relmark.recommend.spec import Spec, check_half_life, seen_until, shared_fields
 
 __all__ = ["FittedNeighbors", "ItemNeighbors"]
@@ -99,6 +103,70 @@ class ItemNeighbors(Spec):
             together = history_of(baskets, weight=self.weight, half_life=self.half_life, now=seen.clock)
         return FittedNeighbors(
             **shared_fields(self, seen, past, now), neighbors=self._neighbors(together, seen.n_items)
+        )
+
+    def fit_counts(self, counts: PairCounts, *, catalog: ItemTable | None = None, tz: str = "UTC") -> FittedNeighbors:
+        """Return the neighbors of every item from counts of pairs, such as `engines.cooccurrence` adds up.
+
+        They are those that `fit` finds in the purchases themselves. The model knows nobody: give what customers bought
+        to ``recommend(ids, history=...)``.
+
+        Parameters
+        ----------
+        counts : PairCounts
+            Of baskets as `by` says.
+        catalog : ItemTable, optional
+            What is known of the items.
+        tz : str
+            The time zone of the business.
+
+        Raises
+        ------
+        InputError
+            The measure weighs what a customer has, which counts do not tell; or the baskets are others.
+        """
+        if not isinstance(counts, PairCounts):
+            raise InputError(
+                f"counts is {shown(counts)}: PairCounts are needed, such as PairCounts.of(interactions).",
+                argument="counts",
+                code="wrong_type",
+            )
+        if self.measure not in _COUNTED:
+            raise InputError(
+                f"measure={self.measure!r} weighs what each customer has, and counts of pairs do not tell it.",
+                argument="measure",
+                code="not_supported",
+                hint="Use measure='llr' or measure='jaccard', or fit the purchases.",
+            )
+        if self.by != counts.by:
+            raise InputError(
+                f"by={self.by!r}, and the counts are of baskets by {counts.by!r}: give both the same.",
+                argument="by",
+                code="conflicting_arguments",
+            )
+        m = len(counts.item)
+        row, column = np.concatenate([counts.a, counts.b]), np.concatenate([counts.b, counts.a])
+        both = np.concatenate([counts.both, counts.both]).astype(np.float64)
+        order = np.lexsort((column, row))
+        row, column, both = row[order], column[order], both[order]
+        held = counts.held.astype(np.float64)
+        near = self._near(both, both, held[row], held[column], counts.n_baskets)
+        indptr = np.searchsorted(row, np.arange(m + 1))
+        scores = np.where(near > 0, near, NO).astype(np.float32)
+        offsets, item, value = top_k_entries(scores, column, indptr, self.k)
+        nobody = History(
+            indptr=np.zeros(1, dtype=np.int64), item=np.zeros(0, dtype=np.int32), weight=np.zeros(0, dtype=np.float32)
+        )
+        return FittedNeighbors(
+            spec=self,
+            item=counts.item,
+            customer_id=counts.item[:0],
+            history=nobody,
+            popularity=(counts.buyers / max(counts.n_customers, 1)).astype(np.float32),
+            now=None,
+            tz=tz,
+            catalog=Catalog(counts.item, catalog, tz),
+            neighbors=_rows(np.arange(m), [np.diff(offsets)], [item], [value]),
         )
 
     def _neighbors(self, past: History, m: int) -> History:

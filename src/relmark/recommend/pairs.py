@@ -21,7 +21,7 @@ from relmark.recommend.interactions import PurchaseSource, interactions_of
 from relmark.recommend.recommendations import Recommendation
 from relmark.recommend.rules import ItemId, ItemIds, Items, as_items, basket_of
 
-__all__ = ["Pairs", "also_bought"]
+__all__ = ["Pairs", "also_bought", "basket_matrix", "baskets_of", "measured", "together"]
 
 _MEASURES = ("llr", "confidence", "jaccard", "cosine", "leverage", "conviction", "count", "support")
 
@@ -194,33 +194,53 @@ def also_bought(
     >>> pairs.item.tolist(), pairs.other.tolist(), pairs.confidence.round(3).tolist()
     (['cup', 'tea'], ['tea', 'cup'], [1.0, 0.667])
     """
-    from scipy.sparse import csr_matrix
-
     one_of("by", by, ("order", "customer"))
     whole("min_count", min_count, low=1)
     x = interactions_of(interactions, as_of)
-    lines, m = x.lines.purchased(), x.n_items
-    n, basket = _baskets(lines, by)
+    lines = x.lines.purchased()
+    n, basket = baskets_of(lines, by)
     item = lines.item
     names = as_items(exclude)
     if names is not None:
         keep = ~Catalog(x.item, catalog if catalog is not None else x.catalog).members(names, "exclude")[item]
         basket, item = basket[keep], item[keep]
-    X = csr_matrix((np.ones(len(item), dtype=np.int32), (basket, item)), shape=(n, m))
-    X.sum_duplicates()  # older releases of scipy keep equal entries apart
-    X.data[:] = 1
-    held = np.bincount(X.indices, minlength=m)
+    X, held = basket_matrix(basket, item, (n, x.n_items))
     frequent = np.flatnonzero(held >= min_count)
-    X = X[:, frequent]
-    a, b, both = _counts(X, min_count)
-    n_a, n_b, n_ab = (held[frequent[a]].astype(float), held[frequent[b]].astype(float), both.astype(float))
+    a, b, both = together(X[:, frequent], min_count)
+    return measured(x.item, held, (frequent[a], frequent[b], both), n, by)
+
+
+def measured(
+    items: npt.NDArray[Any],
+    held: npt.NDArray[np.int64],
+    pairs: tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]],
+    n: int,
+    by: str,
+) -> Pairs:
+    """Return pairs of items with every measure, from counts.
+
+    Parameters
+    ----------
+    items : ndarray, shape (m,)
+        Ids, ascending.
+    held : ndarray of int64, shape (m,)
+        Baskets with each item.
+    pairs : three ndarrays, shape (p,)
+        Positions of both items, and the baskets with both; ordered by position.
+    n : int
+        Baskets.
+    by : str
+        What a basket is.
+    """
+    a, b, both = pairs
+    n_a, n_b, n_ab = (held[a].astype(float), held[b].astype(float), both.astype(float))
     confidence = n_ab / n_a
     p_b = n_b / n
     with np.errstate(divide="ignore", invalid="ignore"):
         conviction = np.where(confidence < 1, (1 - p_b) / (1 - confidence), np.inf)
     return Pairs(
-        item=x.item[frequent[a]],
-        other=x.item[frequent[b]],
+        item=items[a],
+        other=items[b],
         count=both.astype(np.int64),
         support=n_ab / n,
         confidence=confidence,
@@ -235,7 +255,7 @@ def also_bought(
     )
 
 
-def _baskets(lines: Lines, by: str) -> tuple[int, npt.NDArray[np.integer[Any]]]:
+def baskets_of(lines: Lines, by: str) -> tuple[int, npt.NDArray[np.integer[Any]]]:
     """Return how many baskets there are, and which of them each line is in."""
     if by == "order" and lines.order is None and lines.time is None:
         raise InputError(
@@ -249,7 +269,19 @@ def _baskets(lines: Lines, by: str) -> tuple[int, npt.NDArray[np.integer[Any]]]:
     return int(np.count_nonzero(present)), (np.cumsum(present) - 1)[code]
 
 
-def _counts(X: Any, min_count: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+def basket_matrix(
+    basket: npt.NDArray[Any], item: npt.NDArray[Any], shape: tuple[int, int]
+) -> tuple[Any, npt.NDArray[np.int64]]:
+    """Return baskets by items as a matrix of ones, and how many baskets hold each item."""
+    from scipy.sparse import csr_matrix
+
+    X = csr_matrix((np.ones(len(item), dtype=np.int32), (basket, item)), shape=shape)
+    X.sum_duplicates()  # older releases of scipy keep equal entries apart
+    X.data[:] = 1
+    return X, np.bincount(X.indices, minlength=shape[1])
+
+
+def together(X: Any, min_count: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Return row, column and value of the off-diagonal entries of X'X that reach a count, row-major."""
     Xt = X.T.tocsr()
     m = Xt.shape[0]
