@@ -22,6 +22,7 @@ from relmark.experiments.effects import Effect
 from relmark.experiments.experiment import Experiment
 from relmark.experiments.heterogeneity import InteractionTests
 from relmark.experiments.intervals import newcombe_interval
+from relmark.experiments.learned_uplift import LearnedUplift
 from relmark.experiments.metrics import Mean, Proportion, Ratio
 from relmark.experiments.moments import Moments
 from relmark.experiments.planning import SampleSize, detectable_effect, power, sample_size
@@ -32,6 +33,8 @@ from relmark.experiments.resampling import BootstrapSums, Quantile, bootstrap_ef
 from relmark.experiments.salts import BalancedSalt, balanced_salt
 from relmark.experiments.sequential import ConfidenceSequence, SpendingPlan, alpha_spending, constant_bounds
 from relmark.experiments.uplift import UpliftCurve, UpliftGroups, uplift_curve, uplift_groups
+from relmark.experiments.uplift_learning import learn_uplift
+from relmark.experiments.uplift_score import UpliftExplanation, UpliftScore
 from relmark.experiments.validity import Check, sample_ratio_test
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "Impact",
     "InteractionTests",
     "Layer",
+    "LearnedUplift",
     "Mean",
     "Moments",
     "Namespace",
@@ -66,7 +70,9 @@ __all__ = [
     "SpendingPlan",
     "TriggerChain",
     "UpliftCurve",
+    "UpliftExplanation",
     "UpliftGroups",
+    "UpliftScore",
     "alpha_spending",
     "analyze",
     "balanced_salt",
@@ -77,6 +83,7 @@ __all__ = [
     "detectable_effect",
     "hash_fraction",
     "intervals",
+    "learn_uplift",
     "newcombe_interval",
     "permutation_test",
     "policy_value",
