@@ -158,30 +158,35 @@ def _solved(matrix: FloatArray, target: FloatArray) -> FloatArray:
 # Whether there is any difference
 
 
-def score_directions(cells: Cells) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Return for each arm (w - e) x without its part in (z, w), as a matrix of z, and the regression of y on (z, w).
+class Directions(NamedTuple):
+    """What x says about the effect beside everything that x and w say by themselves."""
 
-    The first have shape (p, p + 1), the second (p + 1,): by them the residual of a person is y - z'theta, and what
-    x says about the effect beside everything else is the matrix times z.
-    """
+    of_score: list[FloatArray]
+    """For each arm (w - e) x without its part in (z, w), as a matrix of z, shape (p, p + 1)."""
+    fitted: list[FloatArray]
+    """For each arm the regression of y on (z, w), so that a person's residual is y - z'fitted, shape (p + 1,)."""
+    rank: int
+    """Of (z, w)."""
+
+
+def score_directions(cells: Cells) -> Directions:
+    """Return the directions of the score of b at 0, and the regression that is left there."""
     zz, zy = cells.zz.sum(axis=1), cells.zy.sum(axis=1)
     p = zz.shape[-1]
+    lifted = [np.vstack([np.eye(p), d * np.eye(p)[0]]) for d in cells.away]  # (z, w - e) is this times z
     left, right, cross = np.zeros((p + 1, p + 1)), np.zeros(p + 1), np.zeros((p - 1, p + 1))
-    for arm, d in enumerate(cells.away):
-        rows = np.vstack([np.eye(p), d * np.eye(p)[0]])  # u = (z, w - e) is this times z
+    for arm, (d, rows) in enumerate(zip(cells.away, lifted, strict=True)):
         left += rows @ zz[arm] @ rows.T
         right += rows @ zy[arm]
         cross += d * zz[arm][1:] @ rows.T
-    theta = _solved(left, right)
     value, vector = np.linalg.eigh(left)
     kept = value > _SINGULAR * float(value[-1])
-    gamma = (cross @ vector[:, kept] / value[kept]) @ vector[:, kept].T
-    directions, fitted = [], []
-    for d in cells.away:
-        rows = np.vstack([np.eye(p), d * np.eye(p)[0]])
-        directions.append(d * np.eye(p)[1:] - gamma @ rows)
-        fitted.append(rows.T @ theta)
-    return directions, fitted
+    inverse = (vector[:, kept] / value[kept]) @ vector[:, kept].T
+    return Directions(
+        [d * np.eye(p)[1:] - cross @ inverse @ rows for d, rows in zip(cells.away, lifted, strict=True)],
+        [rows.T @ inverse @ right for rows in lifted],
+        int(np.count_nonzero(kept)),
+    )
 
 
 def heterogeneity(cells: Cells, variance: FloatArray) -> Heterogeneity:
@@ -202,7 +207,7 @@ def heterogeneity(cells: Cells, variance: FloatArray) -> Heterogeneity:
     samples.
     """
     g = _by_fold(cells).sum(axis=0)
-    people, q = float(cells.n.sum()), cells.zz.shape[-1] + 1
+    people, q = float(cells.n.sum()), score_directions(cells).rank
     root = _root(variance * people / max(people - q, 1.0))
     r = root.shape[1]
     if not r:
@@ -223,7 +228,7 @@ def heterogeneity_by_folds(cells: Cells) -> Heterogeneity:
     ----------
     I. A. Canay, J. P. Romano and A. M. Shaikh (2017), Econometrica 85, 1013-1030.
     """
-    directions, fitted = score_directions(cells)
+    directions, fitted, _ = score_directions(cells)
     zz, zy, yy, n = cells.zz.sum(axis=1), cells.zy.sum(axis=1), cells.yy.sum(axis=1), cells.n.sum(axis=1)
     alike = np.zeros((zz.shape[-1] - 1,) * 2)
     for arm, (one, theta) in enumerate(zip(directions, fitted, strict=True)):
@@ -249,7 +254,7 @@ def heterogeneity_by_folds(cells: Cells) -> Heterogeneity:
 
 def _by_fold(cells: Cells) -> FloatArray:
     """Return each fold's part of G, shape (folds, p)."""
-    directions, fitted = score_directions(cells)
+    directions, fitted, _ = score_directions(cells)
     parts = np.zeros((cells.n.shape[1], cells.zz.shape[-1] - 1))
     for arm, (one, theta) in enumerate(zip(directions, fitted, strict=True)):
         parts += (cells.zy[arm] - cells.zz[arm] @ theta) @ one.T

@@ -229,7 +229,7 @@ def _of_columns(features: Any, outcome: str, arms: Any) -> dict[str, Expression]
             f"features is {checks.shown(features)}: a list of the names of columns is needed; expressions are measured "
             "on a base.",
             argument="features",
-            code="wrong_type" if features is not None else "missing_argument",
+            code="wrong_type",
         )
     found: dict[str, Expression] = {}
     for name in features:
@@ -338,7 +338,16 @@ def _folds(folds: Any, ids: Any, n: int) -> tuple[tuple[str, ...], IntArray]:
         k = checks.whole("folds", folds, low=3, high=100)
         bucket = hash_buckets(np.arange(n) if ids is None else ids, _FOLDS)
         return tuple(str(part) for part in range(k)), np.asarray(bucket.astype(np.int64) * k // BUCKETS)
-    labels, codes = segment_codes(folds, n)
+    given = checks.array_of("folds", folds)
+    if given.ndim != 1 or given.dtype.kind not in "iubUTO":
+        raise InputError(
+            f"folds has dtype {given.dtype} and shape {given.shape}: a number, or one name or whole number per row, is "
+            "needed.",
+            argument="folds",
+            code="wrong_type",
+        )
+    checks.same_length("folds", given, n)
+    labels, codes = segment_codes(given, n)
     assert codes is not None
     return labels, codes
 
@@ -535,7 +544,7 @@ def _standardized(rows: _Rows, center: _Centered, low: int, high: int) -> FloatA
 
 def _white(rows: _Rows, center: _Centered, cells: _r_learner.Cells, at0: int, at: int) -> FloatArray:
     """Return the variance of the score by White: squared residuals times products of directions, row by row."""
-    directions, fitted = _r_learner.score_directions(cells)
+    directions, fitted, _ = _r_learner.score_directions(cells)
     total = np.zeros((len(center.terms), len(center.terms)))
     for low in range(0, len(rows.outcome), _BLOCK):
         high = min(low + _BLOCK, len(rows.outcome))

@@ -273,7 +273,9 @@ class UpliftScore(Definition):
 
     # ---- many
 
-    def evaluate(self, data: Any, *, as_of: AsOfGiven | None = None) -> Rows:
+    def evaluate(
+        self, data: CustomerBase | Mapping[str, npt.ArrayLike] | Any, *, as_of: AsOfGiven | None = None
+    ) -> Rows:
         """Return how much each arm adds for everyone.
 
         Parameters
@@ -301,7 +303,7 @@ class UpliftScore(Definition):
 
     def increments(
         self,
-        data: Any,
+        data: CustomerBase | Mapping[str, npt.ArrayLike] | Any,
         *,
         as_of: AsOfGiven | None = None,
         margin: float | npt.ArrayLike = 1.0,
@@ -490,12 +492,12 @@ class UpliftScore(Definition):
         for number, one in enumerate(_listed(body, "features")):
             path = f"$.features[{number}]"
             check_keys(one, required=("name", "of"), what="feature", path=path)
-            if not isinstance(one["name"], str) or one["name"] in features:
+            if not isinstance(one["name"], str):
                 raise DefinitionError(
-                    f"features has the name {checks.shown(one['name'])}, which is not a text, or there twice.",
-                    path=f"{path}.name",
-                    code="duplicate" if isinstance(one["name"], str) else "wrong_type",
+                    f"{checks.shown(one['name'])} is not a text.", path=f"{path}.name", code="wrong_type"
                 )
+            if one["name"] in features:
+                raise DefinitionError(f"{one['name']!r} is there twice.", path=f"{path}.name", code="duplicate")
             features[one["name"]] = read(one["of"], limits, f"{path}.of")
         parts["features"] = features
         for key, of, required, optional in (
