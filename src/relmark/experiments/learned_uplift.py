@@ -132,6 +132,13 @@ class LearnedUplift(ColumnarResult):
             self._ranking(rows), rows.outcome, self._arms(rows), control=self.control, level=self.level
         )
 
+    @property
+    def out_of_fold(self) -> Rows:
+        """What each arm adds for the people of the test, learned without their fold, difference found or not."""
+        rows = self._rows()
+        ids: dict[str, npt.NDArray[Any]] = {} if rows.ids is None else {"customer_id": rows.ids}
+        return Rows(columns={**ids, **self._ranking(rows)}, name="Uplift")
+
     def of(self, arm: str) -> LearnedUplift:
         """Return what was learned about one arm alone: its curve, groups and policies against control.
 

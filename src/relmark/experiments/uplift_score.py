@@ -63,6 +63,10 @@ def _points(values: Iterable[float]) -> tuple[float, ...]:
     return tuple(checks.number("points", value) for value in values)
 
 
+def _average(value: float) -> float:
+    return checks.number("average", value)
+
+
 @attrs.frozen(kw_only=True)
 class ArmUplift:
     """What one arm adds.
@@ -78,7 +82,7 @@ class ArmUplift:
     """
 
     arm: str = attrs.field(validator=_validators.name)
-    average: float = attrs.field(validator=_validators.number)
+    average: float = attrs.field(converter=_average)
     points: tuple[float, ...] = attrs.field(converter=_points)
 
     def to_dict(self) -> dict[str, Any]:
