@@ -160,8 +160,8 @@ def learn_uplift(
     ...                  outcome="bought", features=["vip", "age"])
     >>> u.found.tolist()
     [True]
-    >>> u.score.evaluate({"vip": [True, False], "age": [40, 40]})["mail"].round(2).tolist()
-    [0.22, 0.0]
+    >>> u.score.evaluate({"vip": [True], "age": [40]})["mail"].round(2).tolist()
+    [0.21]
     """
     sure = checks.fraction("level", level)
     if isinstance(data, Moments):
