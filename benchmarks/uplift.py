@@ -4,7 +4,8 @@ Run ``python benchmarks/uplift.py`` from the project's root, with hillstrom.parq
 ``$RELMARK_DATA``. Rivals that are not installed are left out, and said so: install scikit-uplift and causalml into an
 environment of its own. Everybody gets the same people, features and five folds, over ten divisions into folds; the
 figure is the area between the uplift curve and the line of random choice, per person, of the scores that were learned
-without the person's fold. CPU seconds are those of one five-fold learning, all threads of the process together.
+without the person's fold. CPU seconds are those of one five-fold learning, all threads of the process together. Last
+comes how often a difference is found among people who do not differ.
 """
 
 import timing  # isort: skip  (sets the BLAS to one thread before numpy loads)
@@ -133,6 +134,39 @@ def compare(table: Any, arm: str, features: list[str], learners: dict[str, Learn
         said(name, areas, seconds)
 
 
+def without_difference(kind: str, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return columns and arms of 1,000 people on whom the mail has one effect."""
+    n, p = 1_000, 6
+    w, x = rng.random(n) < 0.5, rng.normal(size=(n, p))
+    if kind == "normal":
+        y = x[:, 0] + 0.3 * w + rng.normal(size=n)
+    elif kind == "yes or no":
+        y = (rng.random(n) < np.minimum(1 / (1 + np.exp(1.5 - x[:, 0])), 0.9) + 0.05 * w).astype(float)
+    elif kind == "spread by a feature":
+        y = 0.3 * w + rng.normal(size=n) * np.exp(0.8 * x[:, 0])
+    elif kind == "one in ten is control":
+        w = rng.random(n) < 0.9
+        y = x[:, 0] + 0.3 * w + rng.normal(size=n) * np.where(w, 2, 1)
+    else:
+        y = (rng.random(n) < 0.05 + 0.1 * (x[:, 0] > 0)) * np.exp(rng.normal(size=n) + 3) + w
+    return {"y": y, **{f"x{k}": x[:, k] for k in range(p)}}, np.where(w, "mail", "control")
+
+
+def levels(tests: int = 1_000) -> None:
+    """Print how often a difference is found where there is none; 5 percent are promised."""
+    print(f"A difference found where there is none, percent of {tests:,} tests (5 promised, standard error 0.7)")
+    print(f"  {'':28} {'rows':>6} {'moments, 10 folds':>18}")
+    for kind in ("normal", "yes or no", "spread by a feature", "one in ten is control", "few heavy buyers"):
+        rows = moments = 0
+        for seed in range(tests):
+            data, arm = without_difference(kind, np.random.default_rng(seed))
+            features = [name for name in data if name != "y"]
+            rows += int(learn_uplift(data, arm, outcome="y", features=features).found[0])
+            counted = Moments.from_columns(data, arm, segment=np.arange(len(arm)) % 10)
+            moments += int(learn_uplift(counted, outcome="y").found[0])
+        print(f"  {kind:28} {100 * rows / tests:6.1f} {100 * moments / tests:18.1f}", flush=True)
+
+
 def main() -> None:
     """Compare on both arms with all features, and with the four that say what was bought and when."""
     file = DATA / "hillstrom.parquet"
@@ -154,6 +188,7 @@ def main() -> None:
             print(f"{arm} against none, visits, {name} features")
             print(f"  {'':44} {'area':>9} {'spread':>9} {'CPU, s':>10}")
             compare(table, arm, features, learners)
+    levels()
 
 
 if __name__ == "__main__":

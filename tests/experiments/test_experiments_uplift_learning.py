@@ -111,6 +111,7 @@ def test_several_arms_have_a_score_each_and_everyone_gets_the_best():
 # Honesty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["normal", "binary", "spread by a feature", "few heavy buyers"])
 def test_a_difference_is_found_in_at_most_as_many_tests_without_one_as_promised(kind):
     """300 tests a kind: five percent are 15, and 26 is three standard errors more."""
