@@ -25,6 +25,7 @@ from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.frames import columns_of
+from relmark.core.ids import id_array
 from relmark.core.names import did_you_mean
 from relmark.core.problems import Problem
 from relmark.core.results import Result, Rows
@@ -52,6 +53,7 @@ __all__ = [
     "per_person",
 ]
 
+_FINITE = "a finite effect is needed: points, values or money are too large"
 AnyEvent = Event | Purchase | Message | Visit
 
 
@@ -299,9 +301,11 @@ class UpliftScore(Definition):
         found: dict[str, npt.NDArray[Any]] = {} if ids is None else {"customer_id": ids}
         for arm in self.arms:
             total = np.full(n, arm.average)
-            for points, values in zip(arm.points, away, strict=True):
-                if points:
-                    total += points * values
+            with np.errstate(over="ignore", invalid="ignore"):
+                for points, values in zip(arm.points, away, strict=True):
+                    if points:
+                        total += points * values
+            checks.refuse_rows(arm.arm, ~np.isfinite(total), total, _FINITE)
             found[arm.arm] = total
         return Rows(columns=found, name="Uplift")
 
@@ -347,14 +351,14 @@ class UpliftScore(Definition):
         given = columns_of(data)
         needed = columns_of(given, used)
         columns = {name: Column.of(name, values) for name, values in needed.items()}
-        ids = np.asarray(given["customer_id"]) if "customer_id" in given else None
-        if ids is not None:
-            n = len(ids)
-        else:
-            first = next(iter(needed.values() if needed else given.values()), None)
-            if first is None:
+        ids = id_array("customer_id", given["customer_id"]) if "customer_id" in given else None
+        if not columns and ids is None:  # everybody is alike, and any column says how many they are
+            if not given:
                 raise InputError("data has no column.", argument="data", code="empty")
-            n = len(first)
+            name, values = next(iter(given.items()))
+            n = len(Column.of(name, values))
+        else:
+            n = len(next(iter(columns.values()))) if ids is None else len(ids)
         for name, column in columns.items():
             checks.same_length(name, column.missing, n)
         return ids, n, columns
@@ -403,7 +407,7 @@ class UpliftScore(Definition):
                 if points:
                     total += points * distance
                     by_feature[term.feature] += points * distance
-            uplift[arm.arm] = total
+            uplift[arm.arm] = checks.number(arm.arm, total)
             for name, added in by_feature.items():
                 parts[name][arm.arm] = added
         return UpliftExplanation(
@@ -540,7 +544,9 @@ def in_money(uplift: Rows, margin: float | npt.ArrayLike, cost: float | Mapping[
     worth = per_person("margin", margin, n)
     costs = costs_by_arm(cost, arms, n)
     for arm in arms:
-        columns[arm] = worth * columns[arm] - costs[arm]
+        with np.errstate(over="ignore", invalid="ignore"):
+            columns[arm] = worth * columns[arm] - costs[arm]
+        checks.refuse_rows(arm, ~np.isfinite(columns[arm]), columns[arm], _FINITE)
     return Rows(columns=columns, name="Increments")
 
 
