@@ -555,7 +555,7 @@ def test_a_score_refuses_other_kinds_than_those_of_the_test():
     with pytest.raises(MissingColumnError, match="silent"):
         SCORE.evaluate({"vip": [True], "city": ["Omsk"]})
     with pytest.raises(InputError, match="as_of is missing"):
-        SCORE.evaluate(CustomerBase())
+        SCORE.evaluate(CustomerBase(customers=CustomerTable.from_columns(customer_id=[1], city=["Omsk"])))
     with pytest.raises(InputError, match="as_of is given"):
         SCORE.evaluate({"silent": [1.0], "vip": [True], "city": ["Omsk"]}, as_of="2026-01-01")
     with pytest.raises(InputError, match=r"length|rows"):
@@ -658,9 +658,14 @@ def test_a_base_is_read_as_the_experiment_reads_it():
     assert tau["mail"][omsk].mean() == pytest.approx(0.25, abs=0.05)
     assert tau["mail"][~omsk].mean() == pytest.approx(0.0, abs=0.05)
     assert len(u.increments(base, as_of="2026-05-04", margin=5.0, cost=0.2)) == len(base)
+    with_arm = learn_uplift(columns, test, outcome="bought", features=list(features))
+    assert with_arm.score == plain.score
+    with pytest.raises(InputError, match="no customer_id"):
+        learn_uplift({"bought": outcome, "city": known["city"]}, test, outcome="bought", features=["city"])
     by_field = learn_uplift(base, test, start="2026-05-04", window=days(14), outcome=event("purchase").exists(),
                             features=["city"])  # fmt: skip
     assert by_field.outcome == "outcome"
+    assert len(by_field.increments(base, margin=5.0, cost=0.2)["mail"]) == len(base)  # a city has no date
     recorded = learn_uplift(base, test, start="2026-05-04", window=days(14), outcome=bought, features=features,
                             recorded=test.assign(base.customer_id))  # fmt: skip
     assert recorded.score == u.score

@@ -153,11 +153,15 @@ def two_arms(names: tuple[str, ...], control: str | int | None, arm: str | int |
     others = [name for k, name in enumerate(names) if k != at0]
     if arm is None and len(others) > 1:
         raise InputError(
-            f"arm is not given: choose one of {', '.join(map(checks.shown, others[:20]))}.", argument="arm", code="missing_value"
+            f"arm is not given: choose one of {', '.join(map(checks.shown, others[:20]))}.",
+            argument="arm",
+            code="missing_value",
         )
     wanted = others[0] if arm is None else str(arm)
     if wanted not in others:
         raise InputError(
-            f"arm is {wanted!r}: it must be one of {', '.join(map(checks.shown, others[:20]))}.", argument="arm", code="unknown_name"
+            f"arm is {wanted!r}: it must be one of {', '.join(map(checks.shown, others[:20]))}.",
+            argument="arm",
+            code="unknown_name",
         )
     return at0, names.index(wanted)

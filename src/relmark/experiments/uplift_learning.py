@@ -99,8 +99,8 @@ def learn_uplift(
         One row per person; a base, of whose customers `arms` is the experiment; or moments of the outcome and of the
         columns that `feature_columns` makes, by arm and by fold.
     arms : array_like of str or int, shape (n,), str, Assignment, or Experiment
-        The arm of each row, or the name of the column that has it; of a base its Experiment. People outside are left
-        out. Not given with Moments.
+        The arm of each row, or the name of the column that has it; or the Experiment that drew it, by customer_id,
+        which a base needs. People outside are left out. Not given with Moments.
     outcome : str, or expression
         The column, of numbers or of yes and no. Of a base an expression, such as ``event("purchase").sum()``, whose
         events are those of each customer's window; or a Mean or a Proportion with `of`.
@@ -183,6 +183,9 @@ def learn_uplift(
                 code="conflicting_arguments",
             )
         columns, name, notes = data, _name_of(outcome), ()
+        if isinstance(arms, Experiment):
+            control = arms.control_arm if control is None else control
+            arms = _drawn(columns, arms)
         found = _of_columns(features, name, arms)
     rows = _rows_of(columns, arms, name, list(found), folds)
     named = [name, *rows.coded]
@@ -193,6 +196,18 @@ def learn_uplift(
 
 
 # What came in
+
+
+def _drawn(data: Any, experiment: Experiment) -> Assignment:
+    """Return the arms that an experiment draws for the customers of columns."""
+    given = columns_of(data)
+    if "customer_id" not in given:
+        raise InputError(
+            "arms is an Experiment, and the data have no customer_id to draw by: give the arm of each row, or a base.",
+            argument="arms",
+            code="missing_column",
+        )
+    return experiment.assign(id_array("customer_id", given["customer_id"]))
 
 
 def _name_of(outcome: Any) -> str:

@@ -34,7 +34,7 @@ from relmark.core.shapes import Shape
 from relmark.core.time import Instant
 from relmark.experiments import _validators
 from relmark.experiments.uplift_features import KINDS, UpliftTerm, away_of_one, term_columns
-from relmark.expressions import Expression
+from relmark.expressions import Expression, nodes
 from relmark.expressions.checked import part_problems
 from relmark.expressions.history import CustomerHistory, person_of
 from relmark.expressions.json_schema import definitions
@@ -42,6 +42,7 @@ from relmark.expressions.kinds import check_on_data, problems
 from relmark.expressions.needs import Needs, needs_of
 from relmark.expressions.scalar import Person, program_of
 from relmark.expressions.stored import read
+from relmark.expressions.walk import walk
 
 __all__ = [
     "ArmUplift",
@@ -53,6 +54,10 @@ __all__ = [
     "per_person",
 ]
 
+_STILL = (
+    nodes.And, nodes.Between, nodes.Compare, nodes.Field, nodes.IsIn, nodes.IsNull, nodes.Literal, nodes.Not, nodes.Or,
+)  # fmt: skip
+_ANY = "2000-01-01"  # of what is the same whenever it is asked
 _FINITE = "a finite effect is needed: points, values or money are too large"
 AnyEvent = Event | Purchase | Message | Visit
 
@@ -289,7 +294,7 @@ class UpliftScore(Definition):
         data : CustomerBase, mapping of str to array_like, or dataframe
             A base, or columns of the features' names; customer_id may be among them.
         as_of : instant, or one per customer
-            Needed with a base: nothing after it is seen.
+            Needed with a base, unless all features are plain fields: nothing after it is seen.
 
         Returns
         -------
@@ -334,9 +339,15 @@ class UpliftScore(Definition):
         used = list(dict.fromkeys(term.feature for term in self.terms))
         if isinstance(data, CustomerBase):
             if as_of is None:
-                raise InputError(
-                    "as_of is missing: a base is looked at as of an instant.", argument="as_of", code="missing_argument"
-                )
+                looks = next((name for name in used if _moves(self.features[name])), None)
+                if looks is not None:
+                    raise InputError(
+                        f"as_of is missing: {looks} depends on when it is asked, so that a base is looked at as of an "
+                        "instant.",
+                        argument="as_of",
+                        code="missing_argument",
+                    )
+                as_of = _ANY
             data.as_of(as_of)
             shared: dict[Any, Any] = {}
             columns = {}
@@ -522,6 +533,11 @@ class UpliftScore(Definition):
                     raise definition_error(error, path, one) from None
             parts[key] = made
         return built(cls, parts)
+
+
+def _moves(one: Expression) -> bool:
+    """Tell whether what an expression finds may depend on when it is asked: all but tests of plain fields may."""
+    return any(not isinstance(node, _STILL) for _, node in walk(one))
 
 
 def _listed(body: Mapping[str, Any], key: str) -> list[Any]:
