@@ -60,6 +60,10 @@ def test_what_a_test_taught_earns_more_than_writing_to_all():
 
     features = {"city": field("city"), "letters": field("letters")}
     u = learn_uplift(base, test, campaign="basket", window=days(4), outcome=bought, features=features)
+    knows = features | {"written": event("message_sent").count(), "withheld": event("message_withheld").count()}
+    same = learn_uplift(base, test, campaign="basket", window=days(4), outcome=bought, features=knows)
+    assert same.score == u.score  # the message itself is no feature: it would say the arm
+    assert "written, withheld" in same.notes[-1]
     (arm,) = u.arm.tolist()
     assert u.found[0]
     assert u.effect[0] == pytest.approx(report.effect("bought").difference.value, abs=1e-12)

@@ -461,6 +461,24 @@ def test_too_few_people_and_wrong_kinds_are_refused():
         learn_uplift(Moments.from_columns(columns, arm), outcome="spend")
 
 
+def test_outcomes_without_a_spread_and_numbers_without_end_have_an_answer():
+    data, arm, _ = world(17, 400, linear)
+    nothing = learn_uplift(data | {"spend": np.zeros(400)}, arm, outcome="spend", features=["age"])
+    assert not nothing.found[0]
+    assert (nothing.p_value[0], nothing.gain.value, nothing.effect[0]) == (1.0, 0.0, 0.0)
+    same = learn_uplift(data | {"spend": 1.0 * (arm == "mail")}, arm, outcome="spend", features=["age"])
+    assert not same.found[0]
+    assert same.score.arms[0].average == pytest.approx(1.0, abs=0.01)
+    far = learn_uplift(data | {"spend": data["spend"] + 1e9}, arm, outcome="spend", features=["age"])
+    near = learn_uplift(data, arm, outcome="spend", features=["age"])
+    assert far.p_value[0] == pytest.approx(near.p_value[0], rel=1e-3)
+    for name in ("age", "spend"):
+        with pytest.raises(InputError, match=f"'{name}' has values so large"):
+            learn_uplift(data | {name: data[name] * 1e200}, arm, outcome="spend", features=["age"])
+    with pytest.raises(InputError, match="a finite effect is needed"):
+        SCORE.increments({"silent": [1e300], "vip": [True], "city": ["Omsk"]}, margin=1e300)
+
+
 # The score
 
 

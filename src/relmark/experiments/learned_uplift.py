@@ -101,8 +101,10 @@ class LearnedUplift(ColumnarResult):
 
     @property
     def gain(self) -> Estimate:
-        """The area between the uplift curve and the line of random choice, per person, out of fold; 0 for a useless
-        score. From moments it is NaN with its reason."""  # noqa: D205, D209
+        """The area between the uplift curve and the line of random choice, per person; 0 for a useless score.
+
+        By scores that were learned without each person's fold. From moments it is NaN with its reason.
+        """
         return Estimate(math.nan, None, _ROWS) if self._test_rows is None else self.curve.auuc
 
     @cached_property

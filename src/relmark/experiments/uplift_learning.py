@@ -29,7 +29,7 @@ from relmark.experiments.learned_uplift import LearnedUplift, PeopleOfTest
 from relmark.experiments.metrics import Mean, Proportion
 from relmark.experiments.moments import Moments
 from relmark.experiments.multiplicity import adjusted_p_values
-from relmark.experiments.starts import StartGiven
+from relmark.experiments.starts import StartGiven, given_of
 from relmark.experiments.uplift_features import UpliftTerm, feature_columns, terms_of_names
 from relmark.experiments.uplift_score import ArmUplift, UpliftScore
 from relmark.experiments.windows import known_at_start
@@ -43,6 +43,7 @@ FEW_SEGMENTS = (
     "segments or more"
 )
 _BLOCK = 8_192
+_HUGE = 1e70  # of values: products of four are finite
 _FEW = 2  # people of the smaller arm that are needed for each term, beside twenty
 
 
@@ -106,7 +107,7 @@ def learn_uplift(
         events are those of each customer's window; or a Mean or a Proportion with `of`.
     features : sequence of str, or mapping of str to expression
         What the effect may depend on: columns or fields of numbers, yes or no, or words. Of a base also expressions,
-        as of each customer's start. With Moments all other columns unless said.
+        which see what was before each customer's start. With Moments all other columns unless said.
     control : str or int, optional
         The arm that the others are compared with; "control" without it, or what the Experiment says.
     folds : int, or array_like, shape (n,)
@@ -131,6 +132,8 @@ def learn_uplift(
 
     Notes
     -----
+    Arms have to have been drawn at random, with the same shares for everybody.
+
     An R-learner with a ridge penalty: tau(x) = b0 + x'b minimizes sum ((y - m(x)) - (w - e)(b0 + x'b))^2 + penalty
     |b|^2 on standardized features, m linear, without w, and fitted on other folds, e the share of the treated among
     them and control. The penalty is that with the smallest loss on held-out folds. Everything follows from second
@@ -301,7 +304,9 @@ def _read_base(
     rest = {"arms" if name == "recorded" else name: value for name, value in read.items()}
     known = figures_of(experiment, base, metrics=(metric,), **rest)
     inside = known.assigned.code >= 0
-    at = known.starts.given()
+    # Before the start: at that very instant a message of the campaign itself says the arm.
+    clock = np.where(known.starts.dated, known.starts.time, known.starts.time - 1)
+    at = given_of(clock, known.starts.dated, base.tz, base.tz)
     seen = known_at_start(base, known.starts)
     columns: dict[str, Any] = {"customer_id": base.customer_id, metric.name: known.found.columns[metric.name]}
     for name, found in seen.measure(chosen, as_of=at).items():
@@ -469,9 +474,24 @@ def _refuse_small(moments: Moments, terms: int) -> None:
         )
 
 
+def _refuse_huge(moments: Moments) -> None:
+    """Refuse values whose products, of which sums are made, would not be finite."""
+    far = np.abs(moments.mean).max(axis=(0, 1), initial=0.0)
+    wide = np.diagonal(moments.scatter, axis1=-2, axis2=-1).max(axis=(0, 1), initial=0.0)
+    for name, mean, square in zip(moments.columns, far, wide, strict=True):
+        if not (mean < _HUGE and square < _HUGE**2):
+            raise InputError(
+                f"{checks.shown(name)} has values so large that sums of their products are not finite.",
+                argument="data",
+                code="not_finite",
+                hint="Change the unit.",
+            )
+
+
 def _centered(moments: Moments, outcome: str, features: Mapping[str, Expression]) -> _Centered:
     """Return the moments about the mean of all people, missing numbers counted as the mean of those that are known."""
     names = moments.columns
+    _refuse_huge(moments)
     others = [name for name in names if name != outcome]
     terms = dict(zip(others, terms_of_names(others), strict=True))
     used = [name for name in others if terms[name].feature in features]
