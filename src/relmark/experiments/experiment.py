@@ -267,7 +267,7 @@ class Experiment(Definition):
             With `of`, an expression; its events are those of the window alone. With `before`, the same expression over
             ``[start - before, start)`` is a covariate.
         segments : sequence of Segment, or mapping of str to Segment, expression or labels, optional
-            Evaluated as of the start.
+            Evaluated just before the start: a message of the campaign itself is not seen.
         received : expression, optional
             Whether the campaign reached a person, to check that control got none.
         arms : Assignment, or array_like of str aligned with ``base.customer_id``, optional

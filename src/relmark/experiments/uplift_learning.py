@@ -29,7 +29,7 @@ from relmark.experiments.learned_uplift import LearnedUplift, PeopleOfTest
 from relmark.experiments.metrics import Mean, Proportion
 from relmark.experiments.moments import Moments
 from relmark.experiments.multiplicity import adjusted_p_values
-from relmark.experiments.starts import StartGiven, given_of
+from relmark.experiments.starts import StartGiven
 from relmark.experiments.uplift_features import UpliftTerm, feature_columns, terms_of_names
 from relmark.experiments.uplift_score import ArmUplift, UpliftScore
 from relmark.experiments.windows import known_at_start
@@ -304,9 +304,7 @@ def _read_base(
     rest = {"arms" if name == "recorded" else name: value for name, value in read.items()}
     known = figures_of(experiment, base, metrics=(metric,), **rest)
     inside = known.assigned.code >= 0
-    # Before the start: at that very instant a message of the campaign itself says the arm.
-    clock = np.where(known.starts.dated, known.starts.time, known.starts.time - 1)
-    at = given_of(clock, known.starts.dated, base.tz, base.tz)
+    at = known.starts.just_before()
     seen = known_at_start(base, known.starts)
     columns: dict[str, Any] = {"customer_id": base.customer_id, metric.name: known.found.columns[metric.name]}
     for name, found in seen.measure(chosen, as_of=at).items():
