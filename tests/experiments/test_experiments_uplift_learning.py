@@ -304,6 +304,27 @@ def test_moments_added_up_in_any_parts_teach_what_the_rows_teach(seed, parts, sh
             ask()
 
 
+def test_what_an_engine_counted_teaches_the_same():
+    """Counts, means and covariances by arm and fold, as a query's GROUP BY gives them."""
+    data, arm = with_gaps(5)
+    columns = {"spend": data["spend"], **feature_columns(data, FEATURES)}
+    fold = np.arange(len(arm)) % 10
+    table = np.column_stack([np.asarray(column, dtype=float) for column in columns.values()])
+    arms, folds = ["call", "control", "mail"], [str(k) for k in range(10)]
+    cells = [[table[(arm == name) & (fold == k)] for k in range(10)] for name in arms]
+    counted = Moments.from_aggregates(
+        [[len(cell) for cell in row] for row in cells],
+        [[cell.mean(axis=0) for cell in row] for row in cells],
+        [[np.cov(cell.T) for cell in row] for row in cells],
+        columns=list(columns), arms=arms, segments=folds,
+    )  # fmt: skip
+    one = learn_uplift(counted, outcome="spend")
+    two = learn_uplift(Moments.from_columns(columns, arm, segment=fold), outcome="spend")
+    assert one.found.tolist() == two.found.tolist()
+    for mine, other in zip(one.as_learned.arms, two.as_learned.arms, strict=True):
+        np.testing.assert_allclose(mine.points, other.points, rtol=1e-6, atol=1e-9)
+
+
 def test_what_stands_where_a_number_is_missing_does_not_matter():
     data, arm = with_gaps(3)
     columns = {"spend": data["spend"], **feature_columns(data, FEATURES)}
