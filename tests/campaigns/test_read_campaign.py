@@ -97,6 +97,11 @@ def test_the_first_message_counts_sent_or_withheld():
     second = test.read(more, campaign="basket", window=days(4), metrics=[metric]).effect("bought")
     assert second.difference == first.difference
     assert first.difference.interval.low <= 0.2 <= first.difference.interval.high
+    written = {"written": event("message_sent").exists(), "came": event("cart").exists()}
+    divided = test.read(base, campaign="basket", window=days(4), metrics=[metric], segments=written)
+    assert set(zip(divided.dimension.tolist(), divided.segment.tolist(), strict=True)) == {
+        ("", ""), ("written", "no"), ("came", "yes"),
+    }  # fmt: skip
 
 
 def test_a_chain_is_read_as_a_whole_and_step_by_step():

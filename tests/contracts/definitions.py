@@ -27,7 +27,10 @@ from relmark.experiments import (
     Proportion,
     Ratio,
     TriggerChain,
+    UpliftScore,
 )
+from relmark.experiments.uplift_features import UpliftTerm
+from relmark.experiments.uplift_score import ArmUplift
 from relmark.ltv import BetaDiscreteWeibull, BgBb, BgNbd, GammaGamma, MbgNbd, Nbd, ParetoNbd, ShiftedBetaGeometric
 from relmark.recommend import (
     AfterPurchase,
@@ -88,6 +91,13 @@ DEFINITIONS = [
     Proportion("bought", baseline=0.1, of=event("purchase").exists(), covariates=["before"]),
     Mean("spend", of=event("purchase").sum(), before=days(60), cap=500.0, sd=3.0),
     Ratio("spend", "orders", of=(event("purchase").sum(), event("purchase").count()), before=months(2)),
+    UpliftScore(
+        name="mail", outcome="spend", control="none",
+        features={"city": field("city"), "orders": event("purchase").count(within=days(90))},
+        terms=[UpliftTerm(feature="orders", mean=2.5), UpliftTerm(feature="city", kind="word", word="Omsk", mean=0.4),
+               UpliftTerm(feature="city", kind="another", mean=0.1), UpliftTerm(feature="city", kind="missing")],
+        arms=[ArmUplift(arm="mail", average=1.5, points=[0.25, -1.0, 0.5, 0.0])],
+    ),
     BgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4), MbgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4, unit="week"),
     ParetoNbd(r=0.5, alpha=10.0, s=0.6, beta=11.0), Nbd(r=0.5, alpha=10.0), GammaGamma(p=6.0, q=4.0, v=15.0),
     BgBb(alpha=1.2, beta=0.7, gamma=0.6, delta=2.7), ShiftedBetaGeometric(alpha=0.7, beta=1.2),

@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relmark import CustomerBase, Schema, days, engines, field, parse
+from relmark import CustomerBase, Schema, days, engines, event, field, parse
 from relmark.attribution import Journeys, LastNonDirect, Linear, Markov, MarkovModel, PositionBased, Shapley, TimeDecay
 from relmark.attribution.model import AttributionModel
 from relmark.campaigns import Campaign, Cap, Chain, ContactPolicy, QuietHours, Step
 from relmark.core.namespaces import Namespace
 from relmark.errors import RelmarkError
-from relmark.experiments import Experiment, Holdout, Layer, TriggerChain
+from relmark.experiments import Experiment, Holdout, Layer, TriggerChain, UpliftScore
+from relmark.experiments.uplift_features import UpliftTerm
+from relmark.experiments.uplift_score import ArmUplift
 from relmark.expressions import Expression
 from relmark.ltv import (
     BgBb,
@@ -283,6 +285,34 @@ def _use_chain(chain: TriggerChain, shop: Any, as_of: Any) -> None:
     _asked(lambda: chain.assign(["a", "b"]), lambda: repr(chain))
 
 
+def _use_uplift(score: UpliftScore, shop: Any, as_of: Any) -> None:
+    base, customers, events = shop
+    who = customers[0]
+    own = [one for one in events if one.customer_id == who.id]
+    _stored(score)
+    _asked(
+        lambda: score.evaluate(base, as_of=as_of).to_dict(),
+        lambda: score.explain(base, who.id, as_of=as_of).to_dict(),
+        lambda: score.one(None, [], as_of=as_of).to_dict(),
+        lambda: str(score.one(who, own, as_of=as_of, tz=base.tz)),
+        lambda: score.increments(base, as_of=as_of, margin=2.0, cost=1.0).to_dict(),
+        score.table,
+        score.needs,
+        lambda: score.problems(base.schema()),
+    )
+
+
+def _uplift(rule: random.Random) -> dict[str, Any]:
+    terms = [UpliftTerm(feature="x", mean=rule.random()), UpliftTerm(feature="x", kind="missing", mean=rule.random())]
+    words = [UpliftTerm(feature="w", kind="word", word=word, mean=0.3) for word in ("a", "b")]
+    points = [rule.uniform(-3, 3) for _ in range(4)]
+    return UpliftScore(
+        name="u", outcome="spend", control="none",
+        features={"x": event("purchase").sum(), "w": field("city")}, terms=[*terms, *words],
+        arms=[ArmUplift(arm="mail", average=rule.random(), points=points)],
+    ).to_dict()  # fmt: skip
+
+
 def _use_schema(schema: Schema, shop: Any, as_of: Any) -> None:
     _stored(schema)
     _asked(lambda: Segment("x", field("age") > 1).problems(schema))
@@ -464,6 +494,7 @@ KINDS: dict[str, Source] = {
         TriggerChain,
         _use_chain,
     ),
+    "uplift_score": (_uplift, UpliftScore, _use_uplift),
     "schema": (lambda rule: SHOP.schema().to_dict(), Schema, _use_schema),
     "rules": (lambda rule: ASKED.to_dict(), Rules, _use_rules),
     "fitted": (lambda rule: FITTED[rule.randrange(len(FITTED))], Fitted, _use_fitted),

@@ -22,11 +22,15 @@ from relmark.experiments import (
     Moments,
     Proportion,
     Ratio,
+    UpliftScore,
     analyze,
     hash_fraction,
+    learn_uplift,
     sample_ratio_test,
     uplift_curve,
 )
+from relmark.experiments.uplift_features import UpliftTerm
+from relmark.experiments.uplift_score import ArmUplift
 from relmark.ltv import (
     BgNbd,
     GammaGamma,
@@ -382,6 +386,14 @@ def _journeys(frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]]:
     ]
 
 
+UPLIFT = UpliftScore(
+    name="u", outcome="amount", control="none", features={"score": field("score"), "sku": field("sku")},
+    terms=[UpliftTerm(feature="score", mean=1.0), UpliftTerm(feature="score", kind="missing", mean=0.1),
+           UpliftTerm(feature="sku", kind="word", word="a", mean=0.5)],
+    arms=[ArmUplift(arm="mail", average=1.0, points=[0.1, 0.2, 0.3])],
+)  # fmt: skip
+
+
 def _experiments(frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]]:
     arm = _of(frame, "arm") if rng.random() < 0.7 else "arm"
     metrics = [Proportion("yes"), Mean("amount", covariates=["score"]), Ratio("amount", "count")]
@@ -393,6 +405,8 @@ def _experiments(frame: Any, rng: np.random.Generator) -> list[Callable[[], Any]
         lambda: sample_ratio_test({"a": list(_of(frame, "count"))[:1], "b": 3}, {"a": 0.5, "b": 0.5}),
         lambda: sample_ratio_test({"a": _of(frame, "count"), "b": 3}, {"a": 0.5, "b": 0.5}),
         lambda: uplift_curve(_of(frame, "score"), _of(frame, "yes"), arm, resamples=10).to_dict(),
+        lambda: learn_uplift(frame, arm, outcome="amount", features=["score", "sku"], folds=3).to_dict(),
+        lambda: UPLIFT.evaluate(frame).to_dict(),
     ]
 
 

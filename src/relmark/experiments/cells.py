@@ -131,7 +131,7 @@ def control_of(arms: tuple[str, ...], control: str | int | None) -> int:
     """Return the position of the control arm."""
     if len(arms) < 2:
         raise InputError(
-            f"arms has only {', '.join(map(repr, arms)) or 'no arm'}: at least two arms are compared.",
+            f"arms has only {', '.join(map(checks.shown, arms[:20])) or 'no arm'}: at least two arms are compared.",
             argument="arms",
             code="not_enough_data",
         )
@@ -139,7 +139,7 @@ def control_of(arms: tuple[str, ...], control: str | int | None) -> int:
     if name not in arms:
         asked = "control is not given, and no arm is called 'control'" if control is None else f"control is {control!r}"
         raise InputError(
-            f"{asked}: the arms are {', '.join(map(repr, arms))}.",
+            f"{asked}: the arms are {', '.join(map(checks.shown, arms[:20]))}.",
             argument="control",
             code="unknown_name",
             hint=did_you_mean(name, arms),
@@ -153,11 +153,15 @@ def two_arms(names: tuple[str, ...], control: str | int | None, arm: str | int |
     others = [name for k, name in enumerate(names) if k != at0]
     if arm is None and len(others) > 1:
         raise InputError(
-            f"arm is not given: choose one of {', '.join(map(repr, others))}.", argument="arm", code="missing_value"
+            f"arm is not given: choose one of {', '.join(map(checks.shown, others[:20]))}.",
+            argument="arm",
+            code="missing_value",
         )
     wanted = others[0] if arm is None else str(arm)
     if wanted not in others:
         raise InputError(
-            f"arm is {wanted!r}: it must be one of {', '.join(map(repr, others))}.", argument="arm", code="unknown_name"
+            f"arm is {wanted!r}: it must be one of {', '.join(map(checks.shown, others[:20]))}.",
+            argument="arm",
+            code="unknown_name",
         )
     return at0, names.index(wanted)

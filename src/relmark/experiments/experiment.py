@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self, Unpack
+from typing import Any, ClassVar, NamedTuple, Self, Unpack
 
 import attrs
 import numpy as np
@@ -44,13 +44,13 @@ from relmark.experiments.campaign_events import CampaignNamed, campaign_starts
 from relmark.experiments.design import DesignArgs
 from relmark.experiments.metrics import Metric, check_metrics
 from relmark.experiments.plans import Plan, make_plan
-from relmark.experiments.reading import Divisions, read_figures, segment_labels
+from relmark.experiments.reading import Divisions, Figures, read_figures, segment_labels
 from relmark.experiments.report import Report
 from relmark.experiments.soundness import contamination
 from relmark.experiments.starts import StartGiven, Starts, starts_of
-from relmark.experiments.windows import progress_of
+from relmark.experiments.windows import Progress, progress_of
 
-__all__ = ["Experiment"]
+__all__ = ["Experiment", "Known", "figures_of"]
 
 _REASONS = np.array(["", "holdout", "layer", "namespace", "coverage", "no id"])
 
@@ -267,7 +267,7 @@ class Experiment(Definition):
             With `of`, an expression; its events are those of the window alone. With `before`, the same expression over
             ``[start - before, start)`` is a covariate.
         segments : sequence of Segment, or mapping of str to Segment, expression or labels, optional
-            Evaluated as of the start.
+            Evaluated just before the start: a message of the campaign itself is not seen.
         received : expression, optional
             Whether the campaign reached a person, to check that control got none.
         arms : Assignment, or array_like of str aligned with ``base.customer_id``, optional
@@ -300,29 +300,11 @@ class Experiment(Definition):
         >>> report.effect("spend").treatment, report.effect("spend").control
         (16.0, 5.0)
         """
-        specs = check_metrics(metrics)
-        check_span("window", window)
-        if campaign is not None:
-            if start is not None or arms is not None:
-                raise InputError(
-                    "campaign is given beside start or arms: the events of the campaign say both.",
-                    argument="campaign",
-                    code="conflicting_arguments",
-                )
-            starts, arms = campaign_starts(base, campaign, tuple(self.arms), self.control_arm)
-        elif start is None:
-            raise InputError(
-                "start is missing: say when the campaign began, or give campaign= to read it from messages.",
-                argument="start",
-                code="missing_argument",
-            )
-        else:
-            starts = starts_of(base, start)
-        assigned = self._assigned(base, starts, arms).leaving_out("not started", ~starts.known)
-        progress = progress_of(base, starts, window, assigned.code >= 0)
-        assigned = assigned.leaving_out("window in progress", progress.left_out)
-        found = read_figures(base, starts, window, specs, received=received, inside=assigned.code >= 0)
-        labels = segment_labels(base, starts, segments)
+        known = figures_of(
+            self, base, start=start, campaign=campaign, window=window, metrics=metrics, received=received, arms=arms
+        )
+        found, assigned, progress = known.found, known.assigned, known.progress
+        labels = segment_labels(base, known.starts, segments)
         report = analyze(
             found.columns,
             assigned,
@@ -340,22 +322,6 @@ class Experiment(Definition):
             done.append(contamination(assigned, found.columns["received"], control=self.control_arm))
         notes = (*report.notes, *progress.notes, *found.notes)
         return attrs.evolve(report, checks=tuple(done), notes=notes)
-
-    def _assigned(self, base: CustomerBase, starts: Starts, arms: Assignment | npt.ArrayLike | None) -> Assignment:
-        """Return the arm of each customer of a base: that of the hash, or the one recorded."""
-        if arms is None:
-            at = starts.given(self.holdout.tz) if self.holdout is not None and self.holdout.period else None
-            return self.assign(base.customer_id, at=at)
-        if not isinstance(arms, Assignment):
-            return Assignment.recorded(base.customer_id, arms, self.arms)
-        strange = [arm for arm in arms.arms if arm not in self.arms]
-        if strange:
-            raise InputError(
-                f"arms has an arm {strange[0]!r}: those of {self.name!r} are {', '.join(map(repr, self.arms))}.",
-                argument="arms",
-                code="unknown_name",
-            )
-        return arms.aligned(base.customer_id)
 
     @classmethod
     def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
@@ -406,3 +372,70 @@ class Experiment(Definition):
             if parts.get(key) is not None:
                 parts[key] = of.from_dict(parts[key], limits)
         return built(cls, parts)
+
+
+class Known(NamedTuple):
+    """What was read of a test: who is in which arm, since when, and the figures of everyone."""
+
+    starts: Starts
+    assigned: Assignment
+    found: Figures
+    progress: Progress
+
+
+def figures_of(
+    experiment: Experiment,
+    base: CustomerBase,
+    *,
+    start: StartGiven | Starts | None = None,
+    campaign: CampaignNamed | None = None,
+    window: Span,
+    metrics: Sequence[Metric] | Metric,
+    received: Measurable | None = None,
+    arms: Assignment | npt.ArrayLike | None = None,
+) -> Known:
+    """Return the arms and the figures of everyone of a base, as `Experiment.read` compares them."""
+    specs = check_metrics(metrics)
+    check_span("window", window)
+    if campaign is not None:
+        if start is not None or arms is not None:
+            raise InputError(
+                "campaign is given beside start or arms: the events of the campaign say both.",
+                argument="campaign",
+                code="conflicting_arguments",
+            )
+        starts, arms = campaign_starts(base, campaign, tuple(experiment.arms), experiment.control_arm)
+    elif start is None:
+        raise InputError(
+            "start is missing: say when the campaign began, or give campaign= to read it from messages.",
+            argument="start",
+            code="missing_argument",
+        )
+    else:
+        starts = starts_of(base, start)
+    assigned = _assigned(experiment, base, starts, arms).leaving_out("not started", ~starts.known)
+    progress = progress_of(base, starts, window, assigned.code >= 0)
+    assigned = assigned.leaving_out("window in progress", progress.left_out)
+    found = read_figures(base, starts, window, specs, received=received, inside=assigned.code >= 0)
+    return Known(starts, assigned, found, progress)
+
+
+def _assigned(
+    experiment: Experiment, base: CustomerBase, starts: Starts, arms: Assignment | npt.ArrayLike | None
+) -> Assignment:
+    """Return the arm of each customer of a base: that of the hash, or the one recorded."""
+    if arms is None:
+        holdout = experiment.holdout
+        at = starts.given(holdout.tz) if holdout is not None and holdout.period else None
+        return experiment.assign(base.customer_id, at=at)
+    if not isinstance(arms, Assignment):
+        return Assignment.recorded(base.customer_id, arms, experiment.arms)
+    strange = [arm for arm in arms.arms if arm not in experiment.arms]
+    if strange:
+        raise InputError(
+            f"arms has an arm {strange[0]!r}: those of {experiment.name!r} are "
+            f"{', '.join(map(repr, experiment.arms))}.",
+            argument="arms",
+            code="unknown_name",
+        )
+    return arms.aligned(base.customer_id)

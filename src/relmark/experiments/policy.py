@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
-from relmark.core.checks import BoolArray, FloatArray
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
 from relmark.experiments import _means
 from relmark.experiments.uplift import ranked_inputs
 
-__all__ = ["PolicyValue", "policy_value"]
+__all__ = ["PolicyValue", "policy_value", "value_of_policy"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -84,54 +84,88 @@ def policy_value(
     price = checks.numbers("cost", cost)
     price = np.full(len(y), price[0]) if np.ndim(cost) == 0 else price
     checks.same_length("cost", price, len(y))
-    z = float(_means.t_quantile(np.array([1 - checks.fraction("level", level)]), np.array([np.inf]))[0])
     e = (
         np.full(len(y), t.mean())
         if propensity is None
         else np.broadcast_to(checks.numbers("propensity", propensity), y.shape)
     )
     checks.refuse_rows("propensity", (e <= 0) | (e >= 1), e, "a chance between 0 and 1, without the ends, is needed")
-    worth, empty = {}, ""
-    for name, who in (("policy", sends), ("nobody", np.zeros_like(sends)), ("everybody", np.ones_like(sends))):
-        mean, influence, why = _worth(y, t, e, who, price)
-        worth[name] = (mean, influence)
-        empty = empty or (why if name == "policy" else "")
+    spent = np.stack([np.zeros(len(y)), price])
+    return value_of_policy(
+        sends.astype(np.int64), y, t.astype(np.int64), spent, level=level, chance=np.stack([1 - e, e])
+    )
 
-    def estimate(mean: float, influence: FloatArray) -> Estimate:
+
+def value_of_policy(
+    chosen: IntArray,
+    outcome: FloatArray,
+    arms: IntArray,
+    spent: FloatArray,
+    *,
+    level: float,
+    chance: FloatArray | None = None,
+) -> PolicyValue:
+    """Return the value of a policy over several arms, 0 being nothing.
+
+    Parameters
+    ----------
+    chosen, arms : ndarray of int64, shape (n,)
+        What the policy sends to each, and what the test sent.
+    outcome : ndarray of float64, shape (n,)
+        In money.
+    spent : ndarray of float64, shape (arms, n)
+        What sending costs; nothing for 0.
+    level : float
+    chance : ndarray of float64, shape (arms, n), optional
+        With which the test sent each arm; the arms' shares without it.
+
+    Notes
+    -----
+    "Everybody" gets the one arm that is best on average.
+    """
+    n, k = len(outcome), len(spent)
+    z = float(_means.t_quantile(np.array([1 - checks.fraction("level", level)]), np.array([np.inf]))[0])
+    if chance is None:
+        chance = np.broadcast_to((np.bincount(arms, minlength=k) / n)[:, None], (k, n))
+    mean, influence, empty = _worth(outcome, arms, chance, chosen, spent)
+    alike = [_worth(outcome, arms, chance, np.full(n, arm), spent) for arm in range(k)]
+    best = max(alike[1:], key=lambda one: one[0])
+
+    def estimate(value: float, influence: FloatArray) -> Estimate:
         if empty:
             return Estimate(math.nan, None, empty)
-        half = z * float(influence.std(ddof=1)) / math.sqrt(len(y))
-        return Estimate(mean, Interval(mean - half, mean + half, level, "inverse propensity"))
+        half = z * float(influence.std(ddof=1)) / math.sqrt(n)
+        return Estimate(value, Interval(value - half, value + half, level, "inverse propensity"))
 
-    mean, influence = worth["policy"]
     return PolicyValue(
-        targeted=float(sends.mean()),
+        targeted=float((chosen > 0).mean()),
         value=estimate(mean, influence),
-        over_nobody=estimate(mean - worth["nobody"][0], influence - worth["nobody"][1]),
-        over_everybody=estimate(mean - worth["everybody"][0], influence - worth["everybody"][1]),
+        over_nobody=estimate(mean - alike[0][0], influence - alike[0][1]),
+        over_everybody=estimate(mean - best[0], influence - best[1]),
     )
 
 
 def _worth(
-    y: FloatArray, t: BoolArray, e: FloatArray, sends: BoolArray, cost: FloatArray
+    y: FloatArray, arms: IntArray, chance: FloatArray, chosen: IntArray, spent: FloatArray
 ) -> tuple[float, FloatArray, str]:
     """Return the value of a policy per person, each person's influence on it, and why there is none.
 
     The cost of sending is known for everyone, sent to in the test or not: it is no estimate, and needs no weights.
     """
     value, influence = 0.0, np.zeros(len(y))
-    for group, treat in ((sends, True), (~sends, False)):
+    for arm in range(len(spent))[::-1]:
+        group = chosen == arm
         if not group.any():
             continue
-        seen = group & (t if treat else ~t)
+        seen = group & (arms == arm)
         if not seen.any():
-            words = ("targeted", "sent to") if treat else ("not targeted", "left out")
+            words = ("targeted", "sent to") if arm else ("not targeted", "left out")
             return math.nan, influence, f"the test has nobody who is {words[0]} and was {words[1]}"
-        w = np.where(seen, 1 / (e if treat else 1 - e), 0.0)
+        w = np.where(seen, 1 / chance[arm], 0.0)
         mean = float((w @ y) / w.sum())
         share = float(group.mean())
-        spent = np.where(group, cost, 0.0) if treat else np.zeros(len(y))
-        value += share * mean - float(spent.mean())
+        cost = np.where(group, spent[arm], 0.0)
+        value += share * mean - float(cost.mean())
         # The ratio's linearization, the share's own, and what the group's people cost.
-        influence += w * (y - mean) * (share * len(y) / w.sum()) + (group - share) * mean - (spent - spent.mean())
+        influence += w * (y - mean) * (share * len(y) / w.sum()) + (group - share) * mean - (cost - cost.mean())
     return value, influence, ""

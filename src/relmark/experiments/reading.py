@@ -1,4 +1,4 @@
-"""From raw events to one row per person: outcomes from the start on, the same before it, segments as of the start."""
+"""From raw events to one row per person: outcomes from the start on, the same and segments before it."""
 
 from __future__ import annotations
 
@@ -85,8 +85,7 @@ def read_figures(
     after = given_of(clock, dated, base.tz, base.tz)
     columns |= _measured(cut(base, everyone, window, types_of(outcomes)), outcomes, after)
     if before:
-        clock = np.where(starts.dated, starts.time, starts.time - 1)
-        at = given_of(clock, starts.dated, base.tz, base.tz)
+        at = starts.just_before()
         for back, expressions in before.items():
             past = cut(base, everyone, window_before(starts, back), types_of(expressions))
             columns |= _measured(past, expressions, at)
@@ -153,14 +152,14 @@ def _plain(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def segment_labels(
     base: CustomerBase, starts: Starts, segments: Divisions | None
 ) -> dict[str, npt.NDArray[Any]] | None:
-    """Return labels of each customer as of the start: segments and expressions become yes and no, arrays stay.
+    """Return labels of each customer from before the start: segments and expressions become yes and no, arrays stay.
 
     An event that carries the day of the start belongs to the window or to neither side, and no segment sees it.
     """
     if segments is None:
         return None
     named = segments if isinstance(segments, Mapping) else {_segment_name(one): one for one in segments}
-    at = starts.given()
+    at = starts.just_before()
     base = known_at_start(base, starts)
     labels: dict[str, npt.NDArray[Any]] = {}
     one: Any

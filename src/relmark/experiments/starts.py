@@ -53,6 +53,13 @@ class Starts(NamedTuple):
         """Return the starts as a door takes them as `as_of`: dates stay dates; the others are said in `tz`."""
         return given_of(self.time, self.dated, self.tz, self.tz if tz is None else tz)
 
+    def just_before(self) -> Any:
+        """Return what lies just before the starts as a door takes it as `as_of`: a date sees nothing of its day.
+
+        At the very instant of a start a message of the campaign itself says who is in which arm.
+        """
+        return given_of(np.where(self.dated, self.time, self.time - 1), self.dated, self.tz, self.tz)
+
     def moved(self, span: Span, *, back: bool = False) -> tuple[IntArray, BoolArray]:
         """Return the starts moved on, or back, and which are dates still: whole days from a date are local days."""
         timed = shifted(self.time, span, self.tz, back=back)

@@ -71,7 +71,7 @@ class UpliftCurve(ColumnarResult):
 
 
 def uplift_curve(
-    score: npt.ArrayLike,
+    score: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     outcome: npt.ArrayLike,
     arms: Assignment | npt.ArrayLike,
     *,
@@ -300,7 +300,7 @@ class UpliftGroups(ColumnarResult):
 
 
 def uplift_groups(
-    score: npt.ArrayLike,
+    score: npt.ArrayLike | Mapping[str, npt.ArrayLike],
     outcome: npt.ArrayLike,
     arms: Assignment | npt.ArrayLike,
     *,
@@ -316,7 +316,7 @@ def uplift_groups(
     Parameters
     ----------
     score, outcome, arms, control
-        As for `uplift_curve`, with one score.
+        As for `uplift_curve`.
     groups : int
     level : float
     """
