@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from relmark.core.checks import FloatArray, shown
 from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
-from relmark.metrics.cohorts import CohortRetention, CohortValue
+from relmark.metrics.cohort_tables import CohortRetention, CohortValue
 from relmark.metrics.commerce import CommerceMetrics, Pareto
 from relmark.metrics.contact_pressure import ContactPressure
 from relmark.metrics.estimates import Estimates
-from relmark.metrics.funnel import Funnel
+from relmark.metrics.funnel_table import Funnel
 from relmark.metrics.marketing_report import MarketingReport
 from relmark.metrics.messages import MessageMetrics
 from relmark.metrics.paths import JourneyMap, Paths

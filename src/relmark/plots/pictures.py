@@ -24,10 +24,10 @@ from relmark.ltv.diagnostics import FrequencyTable, RecencyFrequencyMatrix
 from relmark.ltv.holdout import CalibrationTable, HoldoutReport
 from relmark.ltv.tracking import CohortTracking
 from relmark.ltv.value import LifetimeValue
-from relmark.metrics.cohorts import CohortRetention, CohortValue
+from relmark.metrics.cohort_tables import CohortRetention, CohortValue
 from relmark.metrics.commerce import CommerceMetrics, Pareto
 from relmark.metrics.contact_pressure import ContactPressure
-from relmark.metrics.funnel import Funnel
+from relmark.metrics.funnel_table import Funnel
 from relmark.metrics.marketing_report import MarketingReport
 from relmark.metrics.messages import MessageMetrics
 from relmark.metrics.paths import JourneyMap, Paths
