@@ -52,7 +52,7 @@ def decide(problem: Allotment, choice: Chosen, price: FloatArray, bound: float, 
         rest[:, rows] = False
         part = problem.take(rows, problem.limits.bound - problem.limits.loads(rest))
         kept = float(problem.values[:, rows][chosen[:, rows]].sum())
-        slack = min(1e-7 * worth / abs(kept), 0.01) if kept else 0.0
+        slack = min(5e-7 * worth / abs(kept), 0.01) if kept else 0.0
         if narrow:
             part = _near(part, price, _REACH * float(margin[rows].max(initial=0.0)))
         small, _ = solve_whole(part, slack)
@@ -109,7 +109,7 @@ def solve_whole(problem: Allotment, slack: float = 0.0) -> tuple[BoolArray | Non
         found = milp(
             -value * (1e3 / unit), integrality=np.ones(len(row), dtype=np.int64), bounds=Bounds(0, 1),
             constraints=rules,
-            options={"mip_rel_gap": slack, "node_limit": _NODES, "presolve": False},
+            options={"mip_rel_gap": slack, "node_limit": _NODES, "presolve": True},
         )  # fmt: skip
         if attempt == 0 and found.mip_dual_bound is not None:
             bound = -float(found.mip_dual_bound) * (unit / 1e3)
@@ -216,7 +216,7 @@ def _shares(groups: Allotment, sizes: IntArray) -> IntArray | None:
         -value / unit, integrality=np.ones(len(row), dtype=np.int64), bounds=Bounds(0, sizes[row]),
         constraints=[LinearConstraint(each, -np.inf, sizes),
                      LinearConstraint(weight / scale[:, None], -np.inf, limits.bound / scale)],
-        options={"mip_rel_gap": 1e-6, "node_limit": _NODES, "presolve": False},
+        options={"mip_rel_gap": 1e-6, "node_limit": _NODES, "presolve": True},
     )  # fmt: skip
     if found.x is None:
         return None
