@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, days, event, field
+from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, Schema, days, event, field
 from relmark.errors import DefinitionError, InputError, MissingColumnError, NotEnoughDataError
 from relmark.experiments import (
     Experiment,
@@ -584,6 +584,39 @@ def test_a_score_that_does_not_agree_with_itself_is_refused(change, said):
     parts = {name: getattr(SCORE, name) for name in ("name", "outcome", "control", "features", "terms", "arms")}
     with pytest.raises(InputError, match=said):
         UpliftScore(**parts | change)
+
+
+def test_a_score_without_terms_and_stored_forms_that_say_something_twice():
+    alike = UpliftScore(
+        name="mail",
+        outcome="visit",
+        control="none",
+        features={},
+        terms=[],
+        arms=[ArmUplift(arm="m", average=0.5, points=[])],
+    )
+    assert alike.evaluate({"city": ["Omsk", "Perm"]})["m"].tolist() == [0.5, 0.5]
+    assert alike.evaluate({"customer_id": [3, 4, 5]})["customer_id"].tolist() == [3, 4, 5]
+    assert alike.one(None, [], as_of="2026-01-01").uplift == {"m": 0.5}
+    assert "m +0.5" in repr(alike)
+    with pytest.raises(InputError, match="no column"):
+        alike.evaluate({})
+    assert SCORE.problems(Schema(fields={"city": str}, events={"purchase": {}})) == ()
+    assert [one.path for one in SCORE.problems(Schema(events={"purchase": {}}))] == [
+        "$.features[1].of.left", "$.features[2].of",
+    ]  # fmt: skip
+    for change in (
+        {"terms": {}}, {"features": [SCORE.to_dict()["features"][0]] * 2}, {"features": [{"name": 1, "of": {}}]},
+        {"arms": [{"arm": "m", "average": "x", "points": []}]},
+    ):  # fmt: skip
+        with pytest.raises(DefinitionError):
+            UpliftScore.from_dict(SCORE.to_dict() | change)
+    with pytest.raises(InputError, match="points are 3"):
+        ArmUplift(arm="m", average=1.0, points=3)
+    with pytest.raises(InputError, match="mapping of names"):
+        UpliftScore(name="m", outcome="y", control="c", features=[1], terms=[], arms=alike.arms)
+    with pytest.raises(InputError, match="word is 'a'"):
+        UpliftTerm(feature="x", word="a")
 
 
 def test_a_score_refuses_other_kinds_than_those_of_the_test():

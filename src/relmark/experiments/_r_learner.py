@@ -220,7 +220,7 @@ def heterogeneity_by_folds(cells: Cells) -> Heterogeneity:
     """Return the same test from moments alone: the folds' parts of G, each with its sign turned or not.
 
     Second moments do not tell how the spread of y depends on x, and a test that takes it to be the same for all people
-    of an arm finds differences in a fifth of tests that have none. But each fold has a G of its own, of mean 0 under
+    of an arm finds differences several times as often as it promises. But each fold has a G of its own, of mean 0 under
     b = 0, and so G is as likely as any sum of these with other signs, whatever their variance: all of them where folds
     are few, else `FLIPS` drawn ones. No p-value is below 1 / 2^(folds - 1).
 

@@ -113,7 +113,8 @@ class LearnedUplift(ColumnarResult):
 
         Its intervals are those of a bootstrap of people, wider by the square root of two: the score of each fold knows
         the outcomes of the others, which doubles the variance of the sum where nothing differs, and adds less to it the
-        more does. In simulations they cover 90 to 98 percent where 95 are promised; without that 81 to 91.
+        more does. In simulations (`benchmarks/uplift.py`) they cover 94 to 99 percent where 95 are promised; without
+        that 79 to 91.
         """
         rows = self._rows()
         found = uplift_curve(

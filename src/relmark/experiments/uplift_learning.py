@@ -403,8 +403,9 @@ def _learned(
     learned, answer = [], []
     for fit, at, differs in zip(fits, others, found, strict=True):
         arm = moments.arms[at]
-        learned.append(ArmUplift(arm=arm, average=fit.b[0], points=(fit.b[1:] / center.scale).tolist()))
-        none = ArmUplift(arm=arm, average=fit.constant[1], points=[0.0] * len(center.terms))
+        points = [_written(one) for one in fit.b[1:] / center.scale]
+        learned.append(ArmUplift(arm=arm, average=_written(fit.b[0]), points=points))
+        none = ArmUplift(arm=arm, average=_written(fit.constant[1]), points=[0.0] * len(center.terms))
         answer.append(learned[-1] if differs else none)
     used = {term.feature for term in center.terms}
     score = UpliftScore(
@@ -472,6 +473,11 @@ def _refuse_small(moments: Moments, terms: int) -> None:
         )
 
 
+def _written(value: float, digits: int = 12) -> float:
+    """Return a number as a score holds it: what lies beyond these digits is the processor's rounding."""
+    return float(f"{value:.{digits}g}")
+
+
 def _refuse_huge(moments: Moments) -> None:
     """Refuse values whose products, of which sums are made, would not be finite."""
     far = np.abs(moments.mean).max(axis=(0, 1), initial=0.0)
@@ -534,7 +540,7 @@ def _centered(moments: Moments, outcome: str, features: Mapping[str, Expression]
     zz[..., 1:, 1:] = xx
     zy[..., 0] = n_cells * y_mean
     zy[..., 1:] = xy
-    made = tuple(attrs.evolve(terms[names[at]], mean=float(center[at])) for at in places)
+    made = tuple(attrs.evolve(terms[names[at]], mean=_written(center[at], 15)) for at in places)
     return _Centered(
         made, places, center[places], scale, zz, zy, s[..., y, y] + n_cells * y_mean * y_mean, float(mean[y])
     )
@@ -567,7 +573,7 @@ def _standardized(rows: _Rows, center: _Centered, low: int, high: int) -> FloatA
     for at, term in enumerate(center.terms):
         values = rows.coded[term.column][low:high]
         column = z[:, at + 1]
-        np.subtract(values, term.mean, out=column, dtype=np.float64)
+        np.subtract(values, center.mean[at], out=column, dtype=np.float64)
         flag = rows.coded.get(f"{term.feature} is missing")
         if term.kind == "number" and flag is not None:
             column[flag[low:high] != 0] = 0.0
