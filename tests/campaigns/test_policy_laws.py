@@ -108,6 +108,7 @@ def test_asked_again_after_the_events_were_appended_nothing_is_new(world):
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.long
 @given(worlds(), st.lists(INSTANTS, min_size=8, max_size=8))
 def test_before_the_next_change_the_answer_stays_and_there_it_is_another(world, probes):
     policy, found, at, tz, _ = world

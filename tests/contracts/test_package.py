@@ -61,6 +61,7 @@ def test_importing_a_room_loads_no_frame_library_and_no_slow_part_of_scipy(room)
     assert not ours & {"scipy.stats", "scipy.optimize", "scipy.sparse.linalg"} or room == "plots"
 
 
+@pytest.mark.long
 def test_importing_changes_nothing_of_the_process():
     code = (
         "import os, warnings, logging, numpy, scipy.special;"

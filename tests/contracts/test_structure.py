@@ -60,6 +60,7 @@ def test_no_module_imports_itself_in_a_circle():
     assert list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError with the circle
 
 
+@pytest.mark.long
 def test_the_only_late_imports_are_doors_of_the_rule_language():
     """Every expression reads and writes itself, in modules that need all nodes first."""
     late = {(name, module) for name in MODULES for module in imports(name)[True]}

@@ -211,6 +211,7 @@ def test_other_engines_are_told_of_the_worker():
         engines.apply(event("a").exists(), events=events, as_of=AS_OF)
 
 
+@pytest.mark.long
 @ENGINES
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("as_of", ["2026-11-09", "2026-11-02T00:30", "2026-11-08T11:00Z"])

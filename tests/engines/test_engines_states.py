@@ -53,6 +53,7 @@ def test_pairs_of_items_and_neighbors_are_those_of_everything(place, memory):
     REDUCED["check_pairs"](BASE, frame, AS_OF, **more)
 
 
+@pytest.mark.long
 @PLACES
 @PIECES
 def test_cohorts_and_funnels_are_those_of_everything(place, memory):

@@ -331,6 +331,7 @@ def test_several_arms_are_judged_by_those_who_got_what_the_score_says():
         uplift_curve(x, y, arms)
 
 
+@pytest.mark.long
 def test_a_cost_for_each_person_is_what_is_spent_on_them():
     rng = np.random.default_rng(3)
     n = 20_000

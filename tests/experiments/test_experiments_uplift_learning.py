@@ -136,6 +136,7 @@ def test_a_difference_is_found_in_at_most_as_many_tests_without_one_as_promised(
     assert max(found.values()) <= 26, found
 
 
+@pytest.mark.long
 def test_where_nothing_differs_there_is_no_gain_and_everybody_is_alike():
     gains, inside = [], 0
     for seed in range(30):

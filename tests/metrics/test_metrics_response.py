@@ -40,6 +40,7 @@ def known_rates(rng, n, alpha=1.5, beta=(20, 14, 17)):
     return rng.beta(alpha, np.array(beta), (n, 3))
 
 
+@pytest.mark.long
 def test_the_probability_to_be_best_is_calibrated_in_tenths():
     rng = np.random.default_rng(1)
     rates = known_rates(rng, 60_000)
@@ -58,6 +59,7 @@ def test_the_probability_to_be_best_is_calibrated_in_tenths():
     assert judged >= 6
 
 
+@pytest.mark.long
 def test_the_probability_to_be_best_is_that_of_draws():
     rng = np.random.default_rng(2)
     base, *_ = shop(rng, known_rates(rng, 300), rng.integers(0, 40, 300))

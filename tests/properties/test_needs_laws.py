@@ -75,6 +75,7 @@ def edge_events(rng, needs, customer, events, as_of, tz):
     ]
 
 
+@pytest.mark.long
 @given(seed=st.integers(0, 2**40))
 @settings(max_examples=3 * settings.default.max_examples)
 def test_a_rule_says_the_same_of_what_it_needs_as_of_everything(seed):

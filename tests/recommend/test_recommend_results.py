@@ -470,6 +470,7 @@ def test_the_blas_setting_is_left_as_it_was(models):
     assert blas_threads() == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("main_first", [True, False])
 def test_the_blas_is_held_in_every_thread_and_restored_by_the_last(main_first):
     """Eight threads enter in turn and leave in another order: inside it is one everywhere, afterwards what it was."""

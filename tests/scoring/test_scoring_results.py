@@ -133,6 +133,7 @@ def test_calibrate_takes_the_scores_themselves_with_their_bands():
     assert found.bands is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "call",
     [
