@@ -73,8 +73,7 @@ def frequency_table(model: PurchaseModel, summary: PurchaseSummary, *, most: int
     checks.whole("most", most, low=1, high=1_000)
     weight = np.ones(len(summary)) if summary.weights is None else summary.weights
     observed = weights_by(np.minimum(summary.frequency, most).astype(np.int64), weight, most + 1)
-    _, _, T = model._columns(summary)  # noqa: SLF001
-    ages, place = distinct(T)
+    ages, place = distinct(model._columns(summary).T)  # noqa: SLF001
     counted = weights_by(place, weight, len(ages))
     expected = counted @ model.purchase_probabilities_new(ages, range(most))
     return FrequencyTable(

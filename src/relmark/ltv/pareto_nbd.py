@@ -20,7 +20,7 @@ from relmark.core.newton import Terms
 from relmark.ltv import _pareto as kernel
 from relmark.ltv._cells import coarse_cells, distinct, unique_rows, weights_by
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
-from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
+from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
 _BOUNDARIES = {
@@ -123,29 +123,29 @@ class ParetoNbd(PurchaseModel):
     def _plain(self) -> kernel.Parameters:
         return kernel.Parameters(self.r, self.alpha, self.s, self.beta)
 
-    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.posterior(self._plain, x, t_x, T)[:, 0]
+    def _alive(self, past: Past) -> FloatArray:
+        return kernel.posterior(self._plain, past.x, past.t_x, past.T)[:, 0]
 
-    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:  # noqa: ARG002
-        return kernel.survival(self._plain, T, s)
+    def _survival(self, past: Past, s: FloatArray) -> FloatArray:
+        return kernel.survival(self._plain, past.T, s)
 
-    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        return kernel.expected(self._plain, x, T, t)
+    def _expected(self, past: Past, t: FloatArray) -> FloatArray:
+        return kernel.expected(self._plain, past.x, past.T, t)
 
-    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
-        return kernel.discounted(self._plain, x, T, t, delta)
+    def _discounted(self, past: Past, t: FloatArray, delta: float) -> FloatArray:
+        return kernel.discounted(self._plain, past.x, past.T, t, delta)
 
-    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.total(self._plain, x, T)
+    def _total(self, past: Past) -> FloatArray:
+        return kernel.total(self._plain, past.x, past.T)
 
-    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
-        return kernel.probabilities(self._plain, x, T, t, n)
+    def _probabilities(self, past: Past, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+        return kernel.probabilities(self._plain, past.x, past.T, t, n)
 
-    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.posterior(self._plain, x, t_x, T)[:, 1]
+    def _rate(self, past: Past) -> FloatArray:
+        return kernel.posterior(self._plain, past.x, past.t_x, past.T)[:, 1]
 
-    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
-        return kernel.quantile(self._plain, x, T, chance)
+    def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
+        return kernel.quantile(self._plain, past.x, past.T, chance)
 
 
 def _surface(x: FloatArray, t_x: FloatArray, T: FloatArray, weight: FloatArray) -> Callable[[FloatArray], Terms]:
