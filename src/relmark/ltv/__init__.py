@@ -8,6 +8,7 @@ a model of purchases with one of spend; `split` and the reports tell whether to 
 
 from relmark.ltv.beta_discrete_weibull import BetaDiscreteWeibull
 from relmark.ltv.bg_bb import BgBb
+from relmark.ltv.bg_cnbd import BgCnbd
 from relmark.ltv.bg_nbd import BgNbd
 from relmark.ltv.churn import ChurnRisk, churn_risk
 from relmark.ltv.contracts import RenewalCounts, renewal_counts
@@ -22,6 +23,7 @@ from relmark.ltv.from_lifetimes import from_lifetimes
 from relmark.ltv.gamma_gamma import GammaGamma
 from relmark.ltv.holdout import CalibrationTable, HoldoutReport, calibration_table, holdout_report
 from relmark.ltv.intervals import PredictionInterval
+from relmark.ltv.mbg_cnbd import MbgCnbd
 from relmark.ltv.mbg_nbd import MbgNbd
 from relmark.ltv.nbd import Nbd
 from relmark.ltv.pareto_nbd import ParetoNbd
@@ -35,6 +37,7 @@ from relmark.ltv.value import LifetimeValue, lifetime_value
 __all__ = [
     "BetaDiscreteWeibull",
     "BgBb",
+    "BgCnbd",
     "BgNbd",
     "CalibrationTable",
     "ChurnRisk",
@@ -46,6 +49,7 @@ __all__ = [
     "HoldoutSplit",
     "LifetimeValue",
     "LogNormalPrior",
+    "MbgCnbd",
     "MbgNbd",
     "Nbd",
     "ParetoNbd",

@@ -16,9 +16,9 @@ from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
-_FEW = 10_000
+FEW = 10_000
 
-_BOUNDARIES = {
+BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "r down": "nearly all purchases are made by very few customers",
@@ -31,12 +31,12 @@ _BOUNDARIES = {
 
 # One-time buyers may be slow (few alike rates, r low) or gone at once (chances to leave near 0 or 1, a and b low): the
 # likelihood often has a maximum for either story.
-_STARTS = ((2.0, 2.0, -1.0, -2.5), (-1.4, -2.3, -0.4, 0.7), (-1.5, -1.5, 5.0, 6.5))
+STARTS = ((2.0, 2.0, -1.0, -2.5), (-1.4, -2.3, -0.4, 0.7), (-1.5, -1.5, 5.0, 6.5))
 
 
 def _sketch(summary: PurchaseSummary, shift: int) -> Callable[[FloatArray], Terms] | None:
     """Return the likelihood of a large summary in coarse cells; of a small one there is no need."""
-    if len(summary) <= _FEW:
+    if len(summary) <= FEW:
         return None
     x, t_x, T, weight = coarse_cells(summary.frequency, summary.recency, summary.T, summary.weights)
     data = kernel.arranged(x, t_x, T, weight, shift)
@@ -67,9 +67,9 @@ class CoinModel(PurchaseModel):
             scale=(1.0, age, 1.0, 1.0),
             n=summary.n_customers,
             prior=prior,
-            boundaries=_BOUNDARIES,
+            boundaries=BOUNDARIES,
             elsewhere=Elsewhere(
-                _STARTS,
+                STARTS,
                 # Where the first purchase tosses no coin, no sharp maximum has been seen that is not the highest.
                 always=cls.shift == 1,
                 sketch=_sketch(summary, cls.shift),

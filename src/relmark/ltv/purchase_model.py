@@ -63,6 +63,8 @@ class ParametricModel(Definition):
     __slots__ = ()
 
     fit_report: FitReport | None
+    _settings: ClassVar[tuple[str, ...]] = ()
+    """What is stored before the parameters: numbers of the model that a fit takes as given."""
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -130,11 +132,15 @@ class ParametricModel(Definition):
 
     def _body(self) -> dict[str, Any]:
         unit = getattr(self, "unit", None)
-        return {name: getattr(self, name) for name in self.names()} | ({} if unit is None else {"unit": unit})
+        return {name: getattr(self, name) for name in (*self._settings, *self.names())} | (
+            {} if unit is None else {"unit": unit}
+        )
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        check_keys(body, required=cls.names(), optional=("unit",) if cls._has_unit() else (), what=cls.kind)
+        check_keys(
+            body, required=(*cls._settings, *cls.names()), optional=("unit",) if cls._has_unit() else (), what=cls.kind
+        )
         for name in cls.names():
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)):
