@@ -6,6 +6,7 @@ answer with aligned arrays: expected purchases, P(alive), probabilities, residua
 a model of purchases with one of spend; `split` and the reports tell whether to believe it.
 """
 
+from relmark.ltv.alive_history import AliveHistory
 from relmark.ltv.beta_discrete_weibull import BetaDiscreteWeibull
 from relmark.ltv.bg_bb import BgBb
 from relmark.ltv.bg_cnbd import BgCnbd
@@ -27,7 +28,9 @@ from relmark.ltv.mbg_cnbd import MbgCnbd
 from relmark.ltv.mbg_nbd import MbgNbd
 from relmark.ltv.nbd import Nbd
 from relmark.ltv.pareto_nbd import ParetoNbd
+from relmark.ltv.regularity import Regularity, regularity
 from relmark.ltv.shifted_beta_geometric import ShiftedBetaGeometric
+from relmark.ltv.simulation import Simulation
 from relmark.ltv.subscription_value import SubscriptionModel, SubscriptionValue, subscription_value
 from relmark.ltv.summary import PurchaseSummary, SpendCells
 from relmark.ltv.tracking import CohortTracking, cohort_tracking
@@ -35,6 +38,7 @@ from relmark.ltv.transactions import HoldoutSplit, purchase_summary, split
 from relmark.ltv.value import LifetimeValue, lifetime_value
 
 __all__ = [
+    "AliveHistory",
     "BetaDiscreteWeibull",
     "BgBb",
     "BgCnbd",
@@ -56,8 +60,10 @@ __all__ = [
     "PredictionInterval",
     "PurchaseSummary",
     "RecencyFrequencyMatrix",
+    "Regularity",
     "RenewalCounts",
     "ShiftedBetaGeometric",
+    "Simulation",
     "SpendCells",
     "SubscriptionModel",
     "SubscriptionValue",
@@ -70,6 +76,7 @@ __all__ = [
     "lifetime_value",
     "purchase_summary",
     "recency_frequency_matrix",
+    "regularity",
     "renewal_counts",
     "split",
     "subscription_value",

@@ -8,12 +8,13 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import FloatArray
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
 from relmark.ltv import _geometric_dropout as kernel
 from relmark.ltv._cells import coarse_cells
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel
+from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
 FEW = 10_000
@@ -111,3 +112,15 @@ class CoinModel(PurchaseModel):
     def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         # Alive at T, nobody leaves before the next purchase: P(bought by t) = 1 - (M / (M + t))^k.
         return (self.alpha + past.T) * np.expm1(-np.log1p(-chance) / (self.r + past.x))
+
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        n = len(past.x)
+        lives = Lives(
+            alive=rng.random(n) < self._alive(past),
+            rate=rng.standard_gamma(self.r + past.x) / (self.alpha + past.T),
+            left=np.ones(n),
+            stages=1.0,
+            leaves=rng.beta(self.a, self.b + past.x + self.shift),
+            ends=np.full(n, np.inf),
+        )
+        return purchases_of(lives, until, rng)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks, shapes
-from relmark.core.checks import FloatArray
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.newton import Terms
@@ -22,6 +22,7 @@ from relmark.ltv._cells import coarse_cells
 from relmark.ltv._coin_model import BOUNDARIES, FEW, STARTS
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel
+from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
 _Model = TypeVar("_Model", bound="RegularModel")
@@ -134,6 +135,19 @@ class RegularModel(PurchaseModel):
 
     def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         return kernel.quantile(self._plain, self._living(past), chance)
+
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        n, given = len(past.x), self._living(past)
+        reached = (rng.random(n) > np.cumsum(given.stage, axis=0)[:-1]).sum(axis=0)
+        lives = Lives(
+            alive=rng.random(n) < self._alive(past),
+            rate=rng.standard_gamma(given.K + reached) / given.M,
+            left=(self.k - reached).astype(np.float64),
+            stages=float(self.k),
+            leaves=rng.beta(self.a, given.survived),
+            ends=np.full(n, np.inf),
+        )
+        return purchases_of(lives, until, rng)
 
     # ---- the stored form, which has k before the parameters
 

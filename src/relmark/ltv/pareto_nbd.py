@@ -15,12 +15,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import FloatArray
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
 from relmark.ltv import _pareto as kernel
 from relmark.ltv._cells import coarse_cells, distinct, unique_rows, weights_by
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
+from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
 _BOUNDARIES = {
@@ -146,6 +147,15 @@ class ParetoNbd(PurchaseModel):
 
     def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         return kernel.quantile(self._plain, past.x, past.T, chance)
+
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        n = len(past.x)
+        alive = rng.random(n) < self._alive(past)
+        rate = rng.standard_gamma(self.r + past.x) / (self.alpha + past.T)
+        with np.errstate(divide="ignore", over="ignore"):  # a rate of leaving may be too small for floats
+            ends = rng.standard_exponential(n) * (self.beta + past.T) / rng.standard_gamma(self.s, n)
+        lives = Lives(alive=alive, rate=rate, left=np.ones(n), stages=1.0, leaves=np.zeros(n), ends=ends)
+        return purchases_of(lives, until, rng)
 
 
 def _surface(x: FloatArray, t_x: FloatArray, T: FloatArray, weight: FloatArray) -> Callable[[FloatArray], Terms]:
