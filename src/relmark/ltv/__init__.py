@@ -29,6 +29,7 @@ from relmark.ltv.mbg_nbd import MbgNbd
 from relmark.ltv.nbd import Nbd
 from relmark.ltv.pareto_nbd import ParetoNbd
 from relmark.ltv.regularity import Regularity, regularity
+from relmark.ltv.season import Season
 from relmark.ltv.shifted_beta_geometric import ShiftedBetaGeometric
 from relmark.ltv.simulation import Simulation
 from relmark.ltv.subscription_value import SubscriptionModel, SubscriptionValue, subscription_value
@@ -62,6 +63,7 @@ __all__ = [
     "RecencyFrequencyMatrix",
     "Regularity",
     "RenewalCounts",
+    "Season",
     "ShiftedBetaGeometric",
     "Simulation",
     "SpendCells",

@@ -14,6 +14,7 @@ from relmark.ltv import _geometric_dropout as kernel
 from relmark.ltv._cells import coarse_cells
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel
+from relmark.ltv.season import seasonal
 from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
@@ -77,7 +78,8 @@ class CoinModel(PurchaseModel):
             ),
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
-        return cls(**values, unit=summary.unit, fit_report=fitted.report)  # type: ignore[call-arg]
+        report = seasonal(fitted.report, summary.season, summary.log_season_total)
+        return cls(**values, unit=summary.unit, season=summary.season, fit_report=report)  # type: ignore[call-arg]
 
     @property
     def _plain(self) -> kernel.Parameters:

@@ -22,7 +22,7 @@ from relmark.ltv._cells import coarse_cells, distinct, unique_rows, weights_by
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
 from relmark.ltv.simulation import Lives, purchases_of
-from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
+from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers, refuse_season
 
 _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
@@ -100,6 +100,7 @@ class ParetoNbd(PurchaseModel):
             Nobody bought twice.
         """
         need_repeat_buyers(summary, "Pareto/NBD")
+        refuse_season(summary, "Pareto/NBD")
         age = mean_age(summary)
         (x, t_x, T), weight, _ = unique_rows([summary.frequency, summary.recency, summary.T], summary.weights)
         sketch = None

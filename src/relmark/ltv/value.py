@@ -188,7 +188,8 @@ def _cells_ahead(model: PurchaseModel, summary: PurchaseSummary) -> tuple[Purcha
     else:
         (x, T), _, place = unique_rows([summary.frequency, summary.T], None)
         t_x = np.where(x > 0, T, 0.0)
-    return PurchaseSummary(frequency=x, recency=t_x, T=T, unit=summary.unit), place
+    clock = {"season": summary.season, "last_day": summary.last_day}
+    return PurchaseSummary(frequency=x, recency=t_x, T=T, unit=summary.unit, **clock), place
 
 
 def _amounts(spend: npt.ArrayLike, n: int) -> FloatArray:
