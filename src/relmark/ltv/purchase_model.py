@@ -68,7 +68,7 @@ def unit_field() -> Any:
 def season_field() -> Any:
     """Return the field of the season by whose clock the parameters count; none is the calendar."""
 
-    def convert(value: Any) -> Season | None:
+    def convert(value: Season | Mapping[str, Any] | None) -> Season | None:
         if isinstance(value, Mapping):
             return Season._from_body(dict(value), Limits())  # noqa: SLF001
         return season_of(value)
@@ -655,7 +655,8 @@ class PurchaseModel(ParametricModel, ABC):
 
 def _number(summary: PurchaseSummary) -> int:
     """Return the last day of a summary with a season, as days since 1970."""
-    return int(summary.last_day.astype(np.int64))
+    day: Any = summary.last_day
+    return int(day.astype(np.int64))
 
 
 def _is_column(value: Any) -> bool:

@@ -37,7 +37,7 @@ _STILL = 1e-6
 _STEPS = 4_096
 
 
-def _read_weights(value: Any) -> tuple[float, ...]:
+def _read_weights(value: npt.ArrayLike) -> tuple[float, ...]:
     found = checks.numbers("weights", value, low=_LEAST, high=_MOST)
     return tuple(found.tolist())
 
@@ -108,8 +108,8 @@ class Season(Definition):
         result: FloatArray = number + _ahead(self)[number % _CYCLE]
         return result
 
-    def days_between(self, start: Any, end: Any) -> Any:
-        """Return the days that the clock runs from the end of one day to that of another."""
+    def days_between(self, start: npt.ArrayLike, end: npt.ArrayLike) -> FloatArray:
+        """Return the days that the clock runs from the end of one day to that of another: dates, or columns of them."""
         first, last = (np.asarray(day, dtype="M8[D]") for day in (start, end))
         return self.clock(last) - self.clock(first)
 

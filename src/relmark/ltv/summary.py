@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.as_of import read_as_of
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.frozen import owned
@@ -83,10 +85,10 @@ class PurchaseSummary(ColumnarResult):
     T: Any
     monetary_value: Any = None
     weights: Any = None
-    log_gaps: Any = None
+    log_gaps: npt.ArrayLike | None = None
     season: Season | None = None
-    log_season: Any = None
-    last_day: Any = None
+    log_season: npt.ArrayLike | None = None
+    last_day: date | np.datetime64 | str | None = None
     unit: str = "week"
     counts: Mapping[str, int] = attrs.field(factory=dict)
 
@@ -124,14 +126,14 @@ class PurchaseSummary(ColumnarResult):
             checks.same_length("customer_id", ids, n)
             columns["customer_id"] = ids
         if self.log_gaps is not None:
-            self._read_log_gaps(columns)
+            self._read_log_gaps(self.log_gaps, columns)
         self._read_season(columns)
         for name, column in columns.items():
             object.__setattr__(self, name, owned(column))
         checks.one_of("unit", self.unit, UNITS)
         ColumnarResult.__attrs_post_init__(self)
 
-    def _read_log_gaps(self, columns: dict[str, FloatArray]) -> None:
+    def _read_log_gaps(self, given: npt.ArrayLike, columns: dict[str, FloatArray]) -> None:
         """Check the logarithms of gaps: x gaps that add up to t_x have their largest product where all are alike."""
         x, t_x = columns["frequency"], columns["recency"]
         most = np.zeros(len(x))
@@ -141,9 +143,9 @@ class PurchaseSummary(ColumnarResult):
         said = (
             f"the gaps of x purchases add up to recency, in {self.unit}s, and so their logarithms to x ln(recency / x)"
         )
-        if np.ndim(self.log_gaps) == 0:
+        if np.ndim(given) == 0:
             weights = columns.get("weights")
-            total = checks.number("log_gaps", self.log_gaps)
+            total = checks.number("log_gaps", given)
             largest = float(most.sum() if weights is None else weights @ most)
             if total > largest + 1e-9 * max(1.0, abs(largest)):
                 raise InputError(
@@ -154,7 +156,7 @@ class PurchaseSummary(ColumnarResult):
                 )
             object.__setattr__(self, "log_gaps", total)
             return
-        gaps = checks.numbers("log_gaps", self.log_gaps, length=len(x))
+        gaps = checks.numbers("log_gaps", given, length=len(x))
         checks.refuse_rows("log_gaps", ~again & (gaps != 0.0), gaps, "who never bought again has no gap, and 0")
         checks.refuse_rows("log_gaps", gaps > most + 1e-9 * np.maximum(1.0, np.abs(most)), gaps, f"{said} at most")
         columns["log_gaps"] = gaps
@@ -162,7 +164,8 @@ class PurchaseSummary(ColumnarResult):
     def _read_season(self, columns: dict[str, FloatArray]) -> None:
         season_of(self.season)
         if self.last_day is not None:
-            object.__setattr__(self, "last_day", np.datetime64(self.last_day, "D"))
+            day = read_as_of(self.last_day, tz="UTC", name="last_day").day
+            object.__setattr__(self, "last_day", np.datetime64(day, "D"))
         if self.season is None:
             if self.log_season is not None:
                 raise InputError(

@@ -188,8 +188,10 @@ def _cells_ahead(model: PurchaseModel, summary: PurchaseSummary) -> tuple[Purcha
     else:
         (x, T), _, place = unique_rows([summary.frequency, summary.T], None)
         t_x = np.where(x > 0, T, 0.0)
-    clock = {"season": summary.season, "last_day": summary.last_day}
-    return PurchaseSummary(frequency=x, recency=t_x, T=T, unit=summary.unit, **clock), place
+    ahead = PurchaseSummary(
+        frequency=x, recency=t_x, T=T, unit=summary.unit, season=summary.season, last_day=summary.last_day
+    )
+    return ahead, place
 
 
 def _amounts(spend: npt.ArrayLike, n: int) -> FloatArray:
