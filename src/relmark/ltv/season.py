@@ -30,6 +30,7 @@ from relmark.ltv.fit import FitReport, fit_parameters
 
 PERIODS = {"month": 12, "week": 52, "day_of_week": 7}
 _CYCLE = 146_097  # days of 400 years, after which the calendar repeats itself, days of the week included
+_FAR = 1e14  # days
 _LEAST, _MOST = 1e-4, 1e4
 _TWO_YEARS = 730
 _ROUNDS = 200
@@ -115,20 +116,20 @@ class Season(Definition):
 
     def elapsed(self, day: IntArray | int, t: FloatArray) -> FloatArray:
         """Return the operational days of t calendar days from the end of a day on; t may be infinite or negative."""
-        whole = np.floor(np.where(np.isfinite(t), t, 0.0))
+        near = np.abs(t) < _FAR  # beyond it the clock is ahead by nothing that a float tells
+        days = np.where(near, t, 0.0)
+        whole = np.floor(days)
         number = np.asarray(day) + whole.astype(np.int64)
         ahead = _ahead(self)
-        part = (t - whole) * (self.pace(number + 1) - 1.0)
-        result: FloatArray = np.where(
-            np.isfinite(t), t + (ahead[number % _CYCLE] - ahead[np.asarray(day) % _CYCLE]) + part, t
-        )
+        part = (days - whole) * (self.pace(number + 1) - 1.0)
+        result: FloatArray = t + np.where(near, ahead[number % _CYCLE] - ahead[np.asarray(day) % _CYCLE] + part, 0.0)
         return result
 
     def until(self, day: IntArray | int, operational: FloatArray) -> FloatArray:
         """Return the calendar days from the end of a day on in which so many operational days pass."""
         if self.is_flat:
             return np.asarray(operational, dtype=np.float64)
-        finite = np.isfinite(operational) & (np.abs(operational) < 1e14)
+        finite = np.abs(operational) < _FAR
         start = np.asarray(day)
         goal = self.clock(start) + np.where(finite, operational, 0.0)
         turns = np.floor((goal + 1.0) / _CYCLE)
