@@ -31,7 +31,19 @@ from relmark.experiments import (
 )
 from relmark.experiments.uplift_features import UpliftTerm
 from relmark.experiments.uplift_score import ArmUplift
-from relmark.ltv import BetaDiscreteWeibull, BgBb, BgNbd, GammaGamma, MbgNbd, Nbd, ParetoNbd, ShiftedBetaGeometric
+from relmark.ltv import (
+    BetaDiscreteWeibull,
+    BgBb,
+    BgCnbd,
+    BgNbd,
+    GammaGamma,
+    MbgCnbd,
+    MbgNbd,
+    Nbd,
+    ParetoNbd,
+    Season,
+    ShiftedBetaGeometric,
+)
 from relmark.recommend import (
     AfterPurchase,
     Als,
@@ -102,6 +114,9 @@ DEFINITIONS = [
     ParetoNbd(r=0.5, alpha=10.0, s=0.6, beta=11.0), Nbd(r=0.5, alpha=10.0), GammaGamma(p=6.0, q=4.0, v=15.0),
     BgBb(alpha=1.2, beta=0.7, gamma=0.6, delta=2.7), ShiftedBetaGeometric(alpha=0.7, beta=1.2),
     BetaDiscreteWeibull(alpha=0.7, beta=1.2, c=1.4),
+    Season([1.0] * 11 + [2.0], period="month"),
+    MbgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4, unit="week", season=Season([1, 1, 1, 1, 2, 3, 1], "day_of_week")),
+    MbgCnbd(k=2, r=1.3, alpha=2.8, a=0.4, b=0.8, unit="week"), BgCnbd(k=3, r=0.4, alpha=1.1, a=0.5, b=2.8),
     Rules(
         exclude_bought=days(30), repeat_after={"coffee": days(20)}, allow=["a", Category("b")], deny=["c"],
         deny_for={"c1": ["a"]}, in_stock=True, max_per={"category": 2}, min_price_ratio=1.2, price=(1.0, None),

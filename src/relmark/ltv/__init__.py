@@ -6,8 +6,10 @@ answer with aligned arrays: expected purchases, P(alive), probabilities, residua
 a model of purchases with one of spend; `split` and the reports tell whether to believe it.
 """
 
+from relmark.ltv.alive_history import AliveHistory
 from relmark.ltv.beta_discrete_weibull import BetaDiscreteWeibull
 from relmark.ltv.bg_bb import BgBb
+from relmark.ltv.bg_cnbd import BgCnbd
 from relmark.ltv.bg_nbd import BgNbd
 from relmark.ltv.churn import ChurnRisk, churn_risk
 from relmark.ltv.contracts import RenewalCounts, renewal_counts
@@ -22,10 +24,14 @@ from relmark.ltv.from_lifetimes import from_lifetimes
 from relmark.ltv.gamma_gamma import GammaGamma
 from relmark.ltv.holdout import CalibrationTable, HoldoutReport, calibration_table, holdout_report
 from relmark.ltv.intervals import PredictionInterval
+from relmark.ltv.mbg_cnbd import MbgCnbd
 from relmark.ltv.mbg_nbd import MbgNbd
 from relmark.ltv.nbd import Nbd
 from relmark.ltv.pareto_nbd import ParetoNbd
+from relmark.ltv.regularity import Regularity, regularity
+from relmark.ltv.season import Season
 from relmark.ltv.shifted_beta_geometric import ShiftedBetaGeometric
+from relmark.ltv.simulation import Simulation
 from relmark.ltv.subscription_value import SubscriptionModel, SubscriptionValue, subscription_value
 from relmark.ltv.summary import PurchaseSummary, SpendCells
 from relmark.ltv.tracking import CohortTracking, cohort_tracking
@@ -33,8 +39,10 @@ from relmark.ltv.transactions import HoldoutSplit, purchase_summary, split
 from relmark.ltv.value import LifetimeValue, lifetime_value
 
 __all__ = [
+    "AliveHistory",
     "BetaDiscreteWeibull",
     "BgBb",
+    "BgCnbd",
     "BgNbd",
     "CalibrationTable",
     "ChurnRisk",
@@ -46,14 +54,18 @@ __all__ = [
     "HoldoutSplit",
     "LifetimeValue",
     "LogNormalPrior",
+    "MbgCnbd",
     "MbgNbd",
     "Nbd",
     "ParetoNbd",
     "PredictionInterval",
     "PurchaseSummary",
     "RecencyFrequencyMatrix",
+    "Regularity",
     "RenewalCounts",
+    "Season",
     "ShiftedBetaGeometric",
+    "Simulation",
     "SpendCells",
     "SubscriptionModel",
     "SubscriptionValue",
@@ -66,6 +78,7 @@ __all__ = [
     "lifetime_value",
     "purchase_summary",
     "recency_frequency_matrix",
+    "regularity",
     "renewal_counts",
     "split",
     "subscription_value",

@@ -8,17 +8,19 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import FloatArray
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
 from relmark.ltv import _geometric_dropout as kernel
 from relmark.ltv._cells import coarse_cells
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
-from relmark.ltv.purchase_model import PurchaseModel
+from relmark.ltv.purchase_model import Past, PurchaseModel
+from relmark.ltv.season import seasonal
+from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
-_FEW = 10_000
+FEW = 10_000
 
-_BOUNDARIES = {
+BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "r down": "nearly all purchases are made by very few customers",
@@ -31,12 +33,12 @@ _BOUNDARIES = {
 
 # One-time buyers may be slow (few alike rates, r low) or gone at once (chances to leave near 0 or 1, a and b low): the
 # likelihood often has a maximum for either story.
-_STARTS = ((2.0, 2.0, -1.0, -2.5), (-1.4, -2.3, -0.4, 0.7), (-1.5, -1.5, 5.0, 6.5))
+STARTS = ((2.0, 2.0, -1.0, -2.5), (-1.4, -2.3, -0.4, 0.7), (-1.5, -1.5, 5.0, 6.5))
 
 
 def _sketch(summary: PurchaseSummary, shift: int) -> Callable[[FloatArray], Terms] | None:
     """Return the likelihood of a large summary in coarse cells; of a small one there is no need."""
-    if len(summary) <= _FEW:
+    if len(summary) <= FEW:
         return None
     x, t_x, T, weight = coarse_cells(summary.frequency, summary.recency, summary.T, summary.weights)
     data = kernel.arranged(x, t_x, T, weight, shift)
@@ -67,47 +69,60 @@ class CoinModel(PurchaseModel):
             scale=(1.0, age, 1.0, 1.0),
             n=summary.n_customers,
             prior=prior,
-            boundaries=_BOUNDARIES,
+            boundaries=BOUNDARIES,
             elsewhere=Elsewhere(
-                _STARTS,
+                STARTS,
                 # Where the first purchase tosses no coin, no sharp maximum has been seen that is not the highest.
                 always=cls.shift == 1,
                 sketch=_sketch(summary, cls.shift),
             ),
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
-        return cls(**values, unit=summary.unit, fit_report=fitted.report)  # type: ignore[call-arg]
+        report = seasonal(fitted.report, summary.season, summary.log_season_total)
+        return cls(**values, unit=summary.unit, season=summary.season, fit_report=report)  # type: ignore[call-arg]
 
     @property
     def _plain(self) -> kernel.Parameters:
         return kernel.Parameters(self.r, self.alpha, self.a, self.b, self.shift)
 
-    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.alive(self._plain, x, t_x, T)
+    def _alive(self, past: Past) -> FloatArray:
+        return kernel.alive(self._plain, past.x, past.t_x, past.T)
 
-    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:
-        return kernel.survival(self._plain, x, T, s)
+    def _survival(self, past: Past, s: FloatArray) -> FloatArray:
+        return kernel.survival(self._plain, past.x, past.T, s)
 
-    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        return kernel.expected(self._plain, x, T, t)
+    def _expected(self, past: Past, t: FloatArray) -> FloatArray:
+        return kernel.expected(self._plain, past.x, past.T, t)
 
-    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
-        return kernel.discounted(self._plain, x, T, t, delta)
+    def _discounted(self, past: Past, t: FloatArray, delta: float) -> FloatArray:
+        return kernel.discounted(self._plain, past.x, past.T, t, delta)
 
-    def _until(self, x: FloatArray, T: FloatArray, ends: list[float], delta: float) -> FloatArray:
+    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
         if delta == 0.0:
-            return super()._until(x, T, ends, delta)
-        return kernel.discounted_until(self._plain, x, T, np.array(ends), delta)
+            return super()._until(past, ends, delta)
+        return kernel.discounted_until(self._plain, past.x, past.T, np.array(ends), delta)
 
-    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:  # noqa: ARG002
-        return kernel.total(self._plain, x)
+    def _total(self, past: Past) -> FloatArray:
+        return kernel.total(self._plain, past.x)
 
-    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
-        return kernel.probabilities(self._plain, x, T, t, n)
+    def _probabilities(self, past: Past, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+        return kernel.probabilities(self._plain, past.x, past.T, t, n)
 
-    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.posterior_rate(self._plain, x, t_x, T)
+    def _rate(self, past: Past) -> FloatArray:
+        return kernel.posterior_rate(self._plain, past.x, past.t_x, past.T)
 
-    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
+    def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         # Alive at T, nobody leaves before the next purchase: P(bought by t) = 1 - (M / (M + t))^k.
-        return (self.alpha + T) * np.expm1(-np.log1p(-chance) / (self.r + x))
+        return (self.alpha + past.T) * np.expm1(-np.log1p(-chance) / (self.r + past.x))
+
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        n = len(past.x)
+        lives = Lives(
+            alive=rng.random(n) < self._alive(past),
+            rate=rng.standard_gamma(self.r + past.x) / (self.alpha + past.T),
+            left=np.ones(n),
+            stages=1.0,
+            leaves=rng.beta(self.a, self.b + past.x + self.shift),
+            ends=np.full(n, np.inf),
+        )
+        return purchases_of(lives, until, rng)

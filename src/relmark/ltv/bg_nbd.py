@@ -14,7 +14,8 @@ import attrs
 
 from relmark.ltv._coin_model import CoinModel
 from relmark.ltv.fit import FitReport, LogNormalPrior
-from relmark.ltv.purchase_model import parameter, unit_field
+from relmark.ltv.purchase_model import parameter, season_field, unit_field
+from relmark.ltv.season import Season
 from relmark.ltv.summary import PurchaseSummary
 
 
@@ -30,6 +31,8 @@ class BgNbd(CoinModel):
         The beta distribution of the chance to leave after a repeat purchase.
     unit : {"day", "week", "month", "year"}, optional
         The unit of time; `fit` takes the summary's. Where it is known, a summary in another unit is refused.
+    season : Season, optional
+        The clock by which time counts; `fit` takes the summary's.
     fit_report : FitReport, optional
         How the fit went.
 
@@ -58,6 +61,7 @@ class BgNbd(CoinModel):
     a: float = parameter()
     b: float = parameter()
     unit: str | None = unit_field()
+    season: Season | None = season_field()  # noqa: RUF009  (an attrs field)
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "bg_nbd"

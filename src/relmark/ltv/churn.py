@@ -86,12 +86,13 @@ def churn_risk(model: PurchaseModel, summary: PurchaseSummary, *, threshold: flo
     """
     limit = checks.fraction("threshold", threshold)
     now = model.probability_alive(summary)
-    x, t_x, T = model._columns(summary)  # noqa: SLF001
+    past = model._columns(summary)  # noqa: SLF001
+    t_x, T = past.t_x, past.T
     low, high = t_x.copy(), np.maximum(T, 1.0)
     farthest = _FARTHEST * np.maximum(T, 1.0)
 
     def below(age: FloatArray) -> npt.NDArray[np.bool_]:
-        return model._alive(x, t_x, age) < limit  # noqa: SLF001
+        return model._alive(past._replace(T=age)) < limit  # noqa: SLF001
 
     at_once = below(t_x)
     for _ in range(64):
@@ -116,7 +117,7 @@ def churn_risk(model: PurchaseModel, summary: PurchaseSummary, *, threshold: flo
         customer_id=summary.customer_id,
         p_alive=now,
         risk=1.0 - now,
-        falls_in=np.where(never & ~at_once, np.inf, falls),
+        falls_in=model._off_clock(summary, np.where(never & ~at_once, np.inf, falls)),  # noqa: SLF001
         threshold=limit,
         unit=summary.unit,
     )

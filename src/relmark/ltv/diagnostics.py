@@ -73,10 +73,9 @@ def frequency_table(model: PurchaseModel, summary: PurchaseSummary, *, most: int
     checks.whole("most", most, low=1, high=1_000)
     weight = np.ones(len(summary)) if summary.weights is None else summary.weights
     observed = weights_by(np.minimum(summary.frequency, most).astype(np.int64), weight, most + 1)
-    _, _, T = model._columns(summary)  # noqa: SLF001
-    ages, place = distinct(T)
+    ages, place = distinct(model._columns(summary).T)  # noqa: SLF001
     counted = weights_by(place, weight, len(ages))
-    expected = counted @ model.purchase_probabilities_new(ages, range(most))
+    expected = counted @ model._probabilities_of_new(ages, np.arange(most))  # noqa: SLF001
     return FrequencyTable(
         frequency=np.arange(most + 1),
         observed=observed,
@@ -126,7 +125,7 @@ def recency_frequency_matrix(
     model : BgNbd, MbgNbd, ParetoNbd, Nbd or BgBb
         The model.
     T : float
-        The age of the customers, in the model's unit.
+        The age of the customers, in the model's unit; with a season, age and horizon are of its clock.
     t : timedelta or number
         The horizon of the expected purchases.
     most : int
@@ -158,6 +157,8 @@ def recency_frequency_matrix(
     if model.discrete:
         possible &= grid_x <= grid_t
     unit = model.unit or "week"
+    if model._clock is not None:  # noqa: SLF001
+        model = attrs.evolve(model, season=None)  # type: ignore[call-arg]
     pairs = PurchaseSummary(
         frequency=grid_x[possible], recency=grid_t[possible], T=np.full(int(possible.sum()), age), unit=unit
     )

@@ -12,7 +12,8 @@ import attrs
 
 from relmark.ltv._coin_model import CoinModel
 from relmark.ltv.fit import FitReport, LogNormalPrior
-from relmark.ltv.purchase_model import parameter, unit_field
+from relmark.ltv.purchase_model import parameter, season_field, unit_field
+from relmark.ltv.season import Season
 from relmark.ltv.summary import PurchaseSummary
 
 
@@ -28,6 +29,8 @@ class MbgNbd(CoinModel):
         The beta distribution of the chance to leave after a purchase.
     unit : {"day", "week", "month", "year"}, optional
         The unit of time; `fit` takes the summary's.
+    season : Season, optional
+        The clock by which time counts; `fit` takes the summary's.
     fit_report : FitReport, optional
         How the fit went.
 
@@ -49,6 +52,7 @@ class MbgNbd(CoinModel):
     a: float = parameter()
     b: float = parameter()
     unit: str | None = unit_field()
+    season: Season | None = season_field()  # noqa: RUF009  (an attrs field)
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "mbg_nbd"

@@ -15,13 +15,14 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import FloatArray
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
 from relmark.ltv import _pareto as kernel
 from relmark.ltv._cells import coarse_cells, distinct, unique_rows, weights_by
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
-from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
-from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
+from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
+from relmark.ltv.simulation import Lives, purchases_of
+from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers, refuse_season
 
 _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
@@ -99,6 +100,7 @@ class ParetoNbd(PurchaseModel):
             Nobody bought twice.
         """
         need_repeat_buyers(summary, "Pareto/NBD")
+        refuse_season(summary, "Pareto/NBD")
         age = mean_age(summary)
         (x, t_x, T), weight, _ = unique_rows([summary.frequency, summary.recency, summary.T], summary.weights)
         sketch = None
@@ -123,29 +125,38 @@ class ParetoNbd(PurchaseModel):
     def _plain(self) -> kernel.Parameters:
         return kernel.Parameters(self.r, self.alpha, self.s, self.beta)
 
-    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.posterior(self._plain, x, t_x, T)[:, 0]
+    def _alive(self, past: Past) -> FloatArray:
+        return kernel.posterior(self._plain, past.x, past.t_x, past.T)[:, 0]
 
-    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:  # noqa: ARG002
-        return kernel.survival(self._plain, T, s)
+    def _survival(self, past: Past, s: FloatArray) -> FloatArray:
+        return kernel.survival(self._plain, past.T, s)
 
-    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        return kernel.expected(self._plain, x, T, t)
+    def _expected(self, past: Past, t: FloatArray) -> FloatArray:
+        return kernel.expected(self._plain, past.x, past.T, t)
 
-    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
-        return kernel.discounted(self._plain, x, T, t, delta)
+    def _discounted(self, past: Past, t: FloatArray, delta: float) -> FloatArray:
+        return kernel.discounted(self._plain, past.x, past.T, t, delta)
 
-    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.total(self._plain, x, T)
+    def _total(self, past: Past) -> FloatArray:
+        return kernel.total(self._plain, past.x, past.T)
 
-    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
-        return kernel.probabilities(self._plain, x, T, t, n)
+    def _probabilities(self, past: Past, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+        return kernel.probabilities(self._plain, past.x, past.T, t, n)
 
-    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.posterior(self._plain, x, t_x, T)[:, 1]
+    def _rate(self, past: Past) -> FloatArray:
+        return kernel.posterior(self._plain, past.x, past.t_x, past.T)[:, 1]
 
-    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
-        return kernel.quantile(self._plain, x, T, chance)
+    def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
+        return kernel.quantile(self._plain, past.x, past.T, chance)
+
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        n = len(past.x)
+        alive = rng.random(n) < self._alive(past)
+        rate = rng.standard_gamma(self.r + past.x) / (self.alpha + past.T)
+        with np.errstate(divide="ignore", over="ignore"):  # a rate of leaving may be too small for floats
+            ends = rng.standard_exponential(n) * (self.beta + past.T) / rng.standard_gamma(self.s, n)
+        lives = Lives(alive=alive, rate=rate, left=np.ones(n), stages=1.0, leaves=np.zeros(n), ends=ends)
+        return purchases_of(lives, until, rng)
 
 
 def _surface(x: FloatArray, t_x: FloatArray, T: FloatArray, weight: FloatArray) -> Callable[[FloatArray], Terms]:

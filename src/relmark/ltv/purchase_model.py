@@ -1,35 +1,42 @@
 """What every model of purchases says about a customer: one door for NBD, BG/NBD, MBG/NBD, Pareto/NBD and BG/BB.
 
 A model is its parameters. It reads (frequency, recency, T) of a summary and answers with arrays, a value per row. Each
-model gives private rowwise functions on plain arrays; this class checks what comes in, turns horizons into the unit of
-the summary, and joins the answers. A new customer is one with frequency, recency and T 0.
+model gives private rowwise functions of a `Past`; this class checks what comes in, turns horizons into the unit of the
+summary, and joins the answers. A new customer is one with frequency, recency and T 0.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, ClassVar, Self, overload
+from typing import Any, ClassVar, NamedTuple, Self, overload
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks, shapes
-from relmark.core.checks import FloatArray
+from relmark.core.as_of import AsOfGiven, read_as_of
+from relmark.core.base import CustomerBase
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.shapes import Shape
+from relmark.core.time import Instant
+from relmark.ltv._calendar_flow import calendar_rule
+from relmark.ltv.alive_history import AliveHistory, history_of
 from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
-from relmark.ltv.summary import UNITS, PurchaseSummary, horizon
+from relmark.ltv.season import Season, season_of
+from relmark.ltv.simulation import Simulation, in_order
+from relmark.ltv.summary import UNITS, PurchaseSummary, horizon, unit_days
 
-_ZERO = np.zeros(1)
 _MOST_CELLS = 1 << 30
 _MOST_NUMBERS = 10_000_000
 _LARGEST_NUMBER = 100_000
 _MOST_PERIODS = 1_000_000
+_MOST_NEW = 100_000_000
 _SMALLEST = 1e-100  # products and ratios of a few parameters stay within what a float64 holds
 
 
@@ -58,12 +65,25 @@ def unit_field() -> Any:
     return attrs.field(default=None, validator=attrs.validators.optional(check), metadata={"stored": False})
 
 
+def season_field() -> Any:
+    """Return the field of the season by whose clock the parameters count; none is the calendar."""
+
+    def convert(value: Season | Mapping[str, Any] | None) -> Season | None:
+        if isinstance(value, Mapping):
+            return Season._from_body(dict(value), Limits())  # noqa: SLF001
+        return season_of(value)
+
+    return attrs.field(default=None, converter=convert, repr=False, metadata={"stored": False})
+
+
 class ParametricModel(Definition):
     """A model that is stored as its parameters, and its unit of time where it has one."""
 
     __slots__ = ()
 
     fit_report: FitReport | None
+    _settings: ClassVar[tuple[str, ...]] = ()
+    """What is stored before the parameters: numbers of the model that a fit takes as given."""
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -122,25 +142,46 @@ class ParametricModel(Definition):
     def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
         return {
             **{name: shapes.number(low=_SMALLEST, high=1.0 / _SMALLEST) for name in cls.names()},
-            **({"unit": shapes.maybe(shapes.name(limits.string))} if cls._has_unit() else {}),
+            **({"unit": shapes.maybe(shapes.name(limits.string))} if "unit" in cls._extras() else {}),
+            **({"season": shapes.maybe(shapes.obj(*Season._shape(limits)))} if "season" in cls._extras() else {}),  # noqa: SLF001
         }, cls.names()
 
     @classmethod
-    def _has_unit(cls) -> bool:
-        return any(field.name == "unit" for field in attrs.fields(cls))
+    def _extras(cls) -> tuple[str, ...]:
+        """Return what may be stored beside the parameters."""
+        return tuple(field.name for field in attrs.fields(cls) if field.name in {"unit", "season"})
 
     def _body(self) -> dict[str, Any]:
-        unit = getattr(self, "unit", None)
-        return {name: getattr(self, name) for name in self.names()} | ({} if unit is None else {"unit": unit})
+        unit, season = getattr(self, "unit", None), getattr(self, "season", None)
+        body = {name: getattr(self, name) for name in (*self._settings, *self.names())}
+        body |= {} if unit is None else {"unit": unit}
+        return body | ({} if season is None else {"season": season._body()})  # noqa: SLF001
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        check_keys(body, required=cls.names(), optional=("unit",) if cls._has_unit() else (), what=cls.kind)
+        check_keys(body, required=(*cls._settings, *cls.names()), optional=cls._extras(), what=cls.kind)
         for name in cls.names():
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise DefinitionError(f"{value!r} is not a number.", path=f"$.{name}", code="wrong_type")
         return built(cls, body)
+
+
+class Past(NamedTuple):
+    """What a model knows of customers: repeat purchases, the age at the last one, and the age; arrays of one length."""
+
+    x: FloatArray
+    t_x: FloatArray
+    T: FloatArray
+
+    def at(self, rows: npt.NDArray[Any]) -> Past:
+        """Return the past of some rows."""
+        return Past(self.x[rows], self.t_x[rows], self.T[rows])
+
+
+def _new(n: int) -> Past:
+    """Return n customers on the day of their first purchase."""
+    return Past(np.zeros(n), np.zeros(n), np.zeros(n))
 
 
 class PurchaseModel(ParametricModel, ABC):
@@ -150,47 +191,53 @@ class PurchaseModel(ParametricModel, ABC):
 
     unit: str | None
     discrete: ClassVar[bool] = False
+    silence_tells: ClassVar[bool] = False
+    """Whether the time since the last purchase says more than that somebody is alive: when the next one is due."""
 
     # ---- what a model gives: rowwise functions on arrays of one length
 
     @abstractmethod
-    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+    def _alive(self, past: Past) -> FloatArray:
         """Return P(alive at T)."""
 
     @abstractmethod
-    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:
+    def _survival(self, past: Past, s: FloatArray) -> FloatArray:
         """Return P(alive at T + s | alive at T)."""
 
     @abstractmethod
-    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
+    def _expected(self, past: Past, t: FloatArray) -> FloatArray:
         """Return the purchases expected in (T, T + t] given alive at T."""
 
     @abstractmethod
-    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
+    def _discounted(self, past: Past, t: FloatArray, delta: float) -> FloatArray:
         """Return the discounted purchases expected in (T, T + t] given alive at T; t may be infinite if delta > 0."""
 
-    def _until(self, x: FloatArray, T: FloatArray, ends: list[float], delta: float) -> FloatArray:
+    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
         """Return the discounted purchases expected until each of some ascending ends, shape (len(ends), rows)."""
-        many, t = (np.tile(x, len(ends)), np.tile(T, len(ends))), np.repeat(ends, len(x))
-        result = self._discounted(*many, t, delta) if delta else self._expected(*many, t)
+        many, t = Past(*(np.tile(column, len(ends)) for column in past)), np.repeat(ends, len(past.x))
+        result = self._discounted(many, t, delta) if delta else self._expected(many, t)
         # rounding must not make purchases of a late step negative
-        return np.maximum.accumulate(result.reshape(len(ends), len(x)), axis=0)
+        return np.maximum.accumulate(result.reshape(len(ends), len(past.x)), axis=0)
 
     @abstractmethod
-    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+    def _probabilities(self, past: Past, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
         """Return P(n purchases in (T, T + t] | alive at T), shape (rows, len(n))."""
 
     @abstractmethod
-    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:
+    def _total(self, past: Past) -> FloatArray:
         """Return all purchases ever expected given alive at T, undiscounted; inf where they are."""
 
     @abstractmethod
-    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+    def _rate(self, past: Past) -> FloatArray:
         """Return the posterior mean of the purchase rate."""
 
     @abstractmethod
-    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
+    def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         """Return when a purchase has come with a chance below 1, given alive at T; inf where it never reaches it."""
+
+    @abstractmethod
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        """Return drawn purchases in (T, T + until]: rows and times after T, in the order of rows and time."""
 
     # ---- the public predictions
 
@@ -205,10 +252,10 @@ class PurchaseModel(ParametricModel, ABC):
             How far after the end of the observation; 0 is P(alive) as it is usually meant. For a time ahead it is
             P(alive at T) times the chance to last until then.
         """
-        x, t_x, T = self._columns(summary)
+        past = self._columns(summary)
         ahead = self._ahead(summary, at, "at")
-        now = self._alive(x, t_x, T)
-        return now if not ahead.any() else now * self._survival(x, T, ahead)
+        now = self._alive(past)
+        return now if not ahead.any() else now * self._survival(past, ahead)
 
     def expected_purchases(self, summary: PurchaseSummary, t: Any) -> FloatArray:
         """Return the purchases that each customer is expected to make in the time t after T, shape (n,).
@@ -220,8 +267,8 @@ class PurchaseModel(ParametricModel, ABC):
         t : timedelta, number or array_like, shape (n,)
             The horizon: a timedelta, or a number in the summary's unit; one, or one per customer.
         """
-        x, t_x, T = self._columns(summary)
-        return self._alive(x, t_x, T) * self._expected(x, T, self._ahead(summary, t, "t"))
+        past = self._columns(summary)
+        return self._alive(past) * self._expected(past, self._ahead(summary, t, "t"))
 
     def expected_purchases_until(
         self, summary: PurchaseSummary, ends: Iterable[float], discount_rate: float = 0.0
@@ -241,16 +288,22 @@ class PurchaseModel(ParametricModel, ABC):
         -------
         ndarray, shape (len(ends), n)
         """
-        x, _, T = self._columns(summary)
+        past = self._columns(summary)
         times = checks.numbers("ends", list(ends), low=0.0)
         checks.refuse_rows("ends", np.diff(times, prepend=0.0) < 0, times, "ascending times are needed")
         self._whole(times, "ends")
-        return self._until(x, T, times.tolist(), checks.number("discount_rate", discount_rate, low=0.0))
+        delta = checks.number("discount_rate", discount_rate, low=0.0)
+        if self._clock is None:
+            return self._until(past, times.tolist(), delta)
+        if delta:
+            return self._by_calendar(past, summary, times, delta)
+        return self._until(past, self._on_clock(summary, times).tolist(), 0.0)
 
     def expected_purchases_if_alive(self, summary: PurchaseSummary, t: Any, discount_rate: float = 0.0) -> FloatArray:
         """Return the purchases, discounted, that each customer makes in the time t after T if alive at T, shape (n,).
 
-        Given that, frequency and T say all: recency does not matter any more.
+        Given that, frequency and T say all, and recency does not matter any more, but for `MbgCnbd` and `BgCnbd`: there
+        the next purchase of a regular buyer is due the sooner the longer the last one is ago.
 
         Parameters
         ----------
@@ -261,26 +314,40 @@ class PurchaseModel(ParametricModel, ABC):
         discount_rate : float
             Continuous, per unit of the summary.
         """
-        x, _, T = self._columns(summary)
-        ahead, delta = self._ahead(summary, t, "t"), checks.number("discount_rate", discount_rate, low=0.0)
-        return self._expected(x, T, ahead) if delta == 0.0 else self._discounted(x, T, ahead, delta)
+        past = self._columns(summary)
+        delta = checks.number("discount_rate", discount_rate, low=0.0)
+        if delta == 0.0:
+            return self._expected(past, self._ahead(summary, t, "t"))
+        if self._clock is None:
+            return self._discounted(past, self._ahead(summary, t, "t"), delta)
+        ends = np.broadcast_to(np.float64(summary.horizon(t)), (len(summary),))
+        out = np.empty(len(summary), dtype=np.float64)
+        for end in np.unique(ends):
+            rows = np.flatnonzero(ends == end)
+            out[rows] = self._by_calendar(past.at(rows), summary, np.array([end]), delta)[0]
+        return out
 
     @overload
-    def expected_purchases_new(self, t: float) -> float: ...
+    def expected_purchases_new(self, t: float, *, start: Instant | None = None) -> float: ...
     @overload
-    def expected_purchases_new(self, t: Any) -> FloatArray | float: ...
-    def expected_purchases_new(self, t: Any) -> FloatArray | float:
+    def expected_purchases_new(self, t: Any, *, start: Any = None) -> FloatArray | float: ...
+    def expected_purchases_new(self, t: Any, *, start: Any = None) -> FloatArray | float:
         """Return the repeat purchases that someone is expected to make in the time t after the first purchase.
 
         Parameters
         ----------
         t : timedelta, number or array_like, shape (n,)
             The horizon; a number counts in the unit that the model was fitted in. An array gives an array.
+        start : date, datetime, datetime64 or str, optional
+            The day of the first purchase: needed where the model has a season.
         """
-        ahead = self._new_ahead(t)
-        new = np.zeros(len(ahead))
-        result = self._alive(_ZERO, _ZERO, _ZERO) * self._expected(new, new, ahead)
-        return float(result[0]) if np.ndim(t) == 0 else result
+        result = self._expected_of_new(self._new_ahead(t, start))
+        return float(result[0]) if not (_is_column(t) or _is_column(start)) else result
+
+    def _expected_of_new(self, ahead: FloatArray) -> FloatArray:
+        """Return the purchases expected of someone new, by times of the model's own clock."""
+        result: FloatArray = self._alive(_new(1)) * self._expected(_new(len(ahead)), ahead)
+        return result
 
     def purchase_probabilities(self, summary: PurchaseSummary, t: Any, n: int | Iterable[int]) -> FloatArray:
         """Return the probability that each customer makes exactly n purchases in the time t after T.
@@ -299,15 +366,15 @@ class PurchaseModel(ParametricModel, ABC):
         ndarray, shape (customers, len(n))
             Or (customers,) where n is one number. Who has left counts under 0.
         """
-        x, t_x, T = self._columns(summary)
+        past = self._columns(summary)
         counts = _counts(n)
-        _refuse_table(len(x), len(counts))
-        now = self._alive(x, t_x, T)[:, None]
-        later = self._probabilities(x, T, self._ahead(summary, t, "t"), counts)
+        _refuse_table(len(summary), len(counts))
+        now = self._alive(past)[:, None]
+        later = self._probabilities(past, self._ahead(summary, t, "t"), counts)
         result: FloatArray = now * later + (1.0 - now) * (counts == 0)
         return result if isinstance(n, Iterable) else result[:, 0]
 
-    def purchase_probabilities_new(self, t: Any, n: int | Iterable[int]) -> FloatArray:
+    def purchase_probabilities_new(self, t: Any, n: int | Iterable[int], *, start: Instant | None = None) -> FloatArray:
         """Return the probability of exactly n repeat purchases in the time t after the first purchase.
 
         Parameters
@@ -316,19 +383,26 @@ class PurchaseModel(ParametricModel, ABC):
             The horizon; a number counts in the unit that the model was fitted in.
         n : int or iterable of int
             Numbers of purchases, 0 or more.
+        start : date, datetime, datetime64 or str, optional
+            The day of the first purchase: needed where the model has a season.
 
         Returns
         -------
         ndarray, shape (m, len(n))
             Without the first axis where t is one number, without the second where n is.
         """
-        counts, ahead = _counts(n), self._new_ahead(t)
-        _refuse_table(len(ahead), len(counts))
-        new = np.zeros(len(ahead))
-        now = self._alive(_ZERO, _ZERO, _ZERO)
-        result = now * self._probabilities(new, new, ahead, counts) + (1.0 - now) * (counts == 0)
+        counts = _counts(n)
+        result = self._probabilities_of_new(self._new_ahead(t, start), counts)
         shaped: FloatArray = result if isinstance(n, Iterable) else result[:, 0]
-        return shaped[0] if np.ndim(t) == 0 else shaped
+        return shaped[0] if not (_is_column(t) or _is_column(start)) else shaped
+
+    def _probabilities_of_new(self, ahead: FloatArray, counts: npt.NDArray[np.int64]) -> FloatArray:
+        """Return the chances of numbers of purchases of someone new, by times of the model's own clock."""
+        _refuse_table(len(ahead), len(counts))
+        now = self._alive(_new(1))
+        later = self._probabilities(_new(len(ahead)), ahead, counts)
+        result: FloatArray = now * later + (1.0 - now) * (counts == 0)
+        return result
 
     def residual_transactions(self, summary: PurchaseSummary, discount_rate: float) -> FloatArray:
         """Return the discounted number of all purchases that each customer still has ahead, shape (n,).
@@ -346,19 +420,23 @@ class PurchaseModel(ParametricModel, ABC):
         DERT, discounted expected residual transactions (Fader, Hardie and Lee 2005, "RFM and CLV"): P(alive) times the
         integral of e^(-delta s) times the rate of purchases.
         """
-        x, t_x, T = self._columns(summary)
+        past = self._columns(summary)
         delta = checks.number("discount_rate", discount_rate, low=0.0)
-        now = self._alive(x, t_x, T)
+        now = self._alive(past)
         if delta == 0.0:
-            return now * self._total(x, T)
-        return now * self._discounted(x, T, np.full(len(x), np.inf), delta)
+            return now * self._total(past)
+        if self._clock is not None:
+            ever: FloatArray = self._by_calendar(past, summary, np.array([np.inf]), delta)[0]
+            return now * ever
+        return now * self._discounted(past, np.full(len(summary), np.inf), delta)
 
     def posterior_rate(self, summary: PurchaseSummary) -> FloatArray:
         """Return the mean rate, per unit of the summary, at which each customer buys (or bought) while one, shape (n,).
 
         It is E[lambda | frequency, recency, T], over both cases, that the customer is alive and that they have left.
+        With a season it is per unit of its clock: the rate of a time that is neither high nor low.
         """
-        return self._rate(*self._columns(summary))
+        return self._rate(self._columns(summary))
 
     def next_purchase_quantile(
         self, summary: PurchaseSummary, q: float = 0.5, *, given_alive: bool = False
@@ -375,24 +453,114 @@ class PurchaseModel(ParametricModel, ABC):
             Whether to suppose that the customer is alive at T. If not, the time is infinite for who buys again with
             less than q.
         """
-        x, t_x, T = self._columns(summary)
-        chance = np.full(len(x), checks.fraction("q", q))
+        past = self._columns(summary)
+        chance = np.full(len(summary), checks.fraction("q", q))
         if not given_alive:
-            now = self._alive(x, t_x, T)
+            now = self._alive(past)
             with np.errstate(divide="ignore", over="ignore"):
                 chance = chance / now
-        out = np.full(len(x), np.inf)
+        out = np.full(len(summary), np.inf)
         possible = chance < 1.0
         if possible.any():
             # A chance that rounding keeps below 1 may take longer than floats can say.
             with np.errstate(over="ignore"):
-                out[possible] = self._quantile(x[possible], T[possible], chance[possible])
-        return out
+                out[possible] = self._quantile(past.at(possible), chance[possible])
+        return self._off_clock(summary, out)
+
+    def simulate(
+        self,
+        customers: PurchaseSummary | int,
+        until: Any,
+        rng: np.random.Generator | int | None = 0,
+        *,
+        start: AsOfGiven | None = None,
+    ) -> Simulation:
+        """Return purchases drawn from the model: of the same customers after T, or of new ones from their first on.
+
+        Rates, chances to leave and whether somebody still is a customer are drawn for each customer from what is known
+        of them, and then purchases one after another. It is one possible future: run it again with another `rng` for
+        the spread of what may come. The uncertainty of the parameters takes no part.
+
+        Parameters
+        ----------
+        customers : PurchaseSummary or int
+            The customers, a row each; or how many new ones, each of whom begins with a first purchase at time 0.
+        until : timedelta, number or array_like, shape (n,)
+            How far: a timedelta, or a number in the summary's or model's unit; one, or one per customer.
+        rng : Generator or int, optional
+            The randomness; None for a new one at each call.
+        start : date, datetime, datetime64 or str, or a column of n of them, optional
+            The day from which time counts, that of the first purchases or the last day of the observation: gives dates,
+            and with them `Simulation.to_base`. A model with a season needs it for new customers.
+
+        Returns
+        -------
+        Simulation
+
+        Examples
+        --------
+        >>> from relmark.ltv import BgNbd
+        >>> m = BgNbd(r=.243, alpha=4.414, a=.793, b=2.426, unit="week")
+        >>> future = m.simulate(1_000, 52.0, rng=1, start="2026-01-01")
+        >>> future.customers, bool(future.date.min() == np.datetime64("2026-01-01"))
+        (1000, True)
+        >>> again = len(future) / 1_000 - 1  # the first purchases are among them
+        >>> abs(again - m.expected_purchases_new(52.0)) < .3
+        True
+        """
+        generator = checks.generator(rng)
+        unit = self.unit or "week"
+        if isinstance(customers, PurchaseSummary):
+            past, ahead, unit = self._columns(customers), self._ahead(customers, until, "until"), customers.unit
+            if customers.weights is not None and (customers.weights != 1.0).any():
+                raise InputError(
+                    "the summary has rows that stand for several customers: give one row per customer.",
+                    argument="customers",
+                    code="wrong_value",
+                )
+            ids = np.arange(len(customers)) if customers.customer_id is None else customers.customer_id
+            row, time = self._drawn(past, ahead, generator)
+            time = self._off_clock(customers, time)
+        else:
+            count = checks.whole("customers", customers, low=0, high=_MOST_NEW)
+            if np.ndim(until):
+                checks.same_length("until", np.asarray(until), count)
+            ahead = np.broadcast_to(self._new_ahead(until, start, "until"), (count,))
+            ids = np.arange(count)
+            row, time = in_order([(ids, np.zeros(count)), self._drawn(_new(count), ahead, generator)])
+            if self._clock is not None and start is not None:
+                length = unit_days(unit, "the model")
+                time = self._clock.until(_first_day(start, count)[row], time * length) / length
+        date = None
+        if start is not None:
+            first = _first_day(start, len(ids))[row]
+            date = (first + np.ceil(time * unit_days(unit, "the model")).astype(np.int64)).astype("M8[D]")
+        return Simulation(customer_id=ids[row], time=time, date=date, customers=len(ids), unit=unit)
+
+    def alive_history(
+        self, base: CustomerBase, customer_id: int | str, times: Sequence[Instant] | Instant
+    ) -> AliveHistory:
+        """Return P(alive) of one customer at several times, each as it was known then.
+
+        Parameters
+        ----------
+        base : CustomerBase
+            With their purchases.
+        customer_id : int or str
+            Who.
+        times : sequence of dates, datetimes, datetime64 or str
+            When; a date sees what was bought before it, as `purchase_summary` does.
+
+        Returns
+        -------
+        AliveHistory
+        """
+        return history_of(self, base, customer_id, times)
 
     # ---- the door
 
-    def _columns(self, summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return x, t_x and T of a summary in the model's unit."""
+    def _columns(self, summary: PurchaseSummary) -> Past:
+        """Return what a summary says of each customer, in the model's unit."""
         if not isinstance(summary, PurchaseSummary):
             raise InputError(
                 f"a PurchaseSummary is needed, not {checks.shown(summary)}.", argument="summary", code="wrong_type"
@@ -404,19 +572,102 @@ class PurchaseModel(ParametricModel, ABC):
                 argument="summary",
                 code="conflicting_arguments",
             )
-        return summary.frequency, summary.recency, summary.T
+        if summary.season != self._clock:
+            wrong = (
+                "the summary counts by the clock of a season, and the model by another or none"
+                if summary.season is not None
+                else "the model counts by the clock of a season, and the summary by the calendar"
+            )
+            raise InputError(
+                f"{wrong}: give purchase_summary(..., season=) that of the model, or fit the model to this summary.",
+                argument="summary",
+                code="conflicting_arguments",
+            )
+        return Past(summary.frequency, summary.recency, summary.T)
+
+    @property
+    def _clock(self) -> Season | None:
+        """The season by whose clock the model counts; None for the calendar."""
+        season: Season | None = getattr(self, "season", None)
+        return season
 
     def _ahead(self, summary: PurchaseSummary, t: Any, name: str) -> FloatArray:
-        return self._whole(np.broadcast_to(np.float64(summary.horizon(t, name)), (len(summary),)), name)
+        given = self._whole(np.broadcast_to(np.float64(summary.horizon(t, name)), (len(summary),)), name)
+        return given if self._clock is None else self._on_clock(summary, given)
 
-    def _new_ahead(self, t: Any) -> FloatArray:
-        return self._whole(np.atleast_1d(np.asarray(horizon(t, self.unit), dtype=np.float64)), "t")
+    def _on_clock(self, summary: PurchaseSummary, ahead: FloatArray) -> FloatArray:
+        """Return calendar times after the last day as times of the season's clock."""
+        assert self._clock is not None
+        length = unit_days(summary.unit, "the summary")
+        return self._clock.elapsed(_number(summary), ahead * length) / length
+
+    def _off_clock(self, summary: PurchaseSummary, ahead: FloatArray) -> FloatArray:
+        """Return times of the season's clock after the last day as calendar times; as they are without one."""
+        if self._clock is None:
+            return ahead
+        length = unit_days(summary.unit, "the summary")
+        return self._clock.until(_number(summary), ahead * length) / length
+
+    def _by_calendar(self, past: Past, summary: PurchaseSummary, ends: FloatArray, delta: float) -> FloatArray:
+        """Return the purchases until each of some calendar ends if alive, discounted by the calendar; (ends, rows)."""
+        assert self._clock is not None
+        length = unit_days(summary.unit, "the summary")
+        day, per_day = _number(summary), delta / length
+        stop = np.minimum(ends * length, 45.0 / per_day)  # beyond e^-45 nothing counts
+        out = np.zeros((len(ends), len(past.x)))
+        some = stop > 0.0
+        if not some.any() or not len(past.x):
+            return out
+        fastest = float(self._rate(past).max())
+        nodes, weights = calendar_rule(self._clock, day, stop[some], per_day, 0.25 * length / fastest)
+        last = self._clock.elapsed(day, stop[some])
+        times = np.concatenate([nodes, last]) / length
+        left = np.exp(-per_day * stop[some])
+        size = max(65_536 // len(times), 1)
+        for low in range(0, len(past.x), size):
+            rows = np.arange(low, min(low + size, len(past.x)))
+            many, each = np.repeat(rows, len(times)), np.tile(times, len(rows))
+            until = self._expected(past.at(many), each).reshape(len(rows), len(times))
+            faded = until[:, : len(nodes)] @ weights.T + until[:, len(nodes) :] * left
+            out[np.ix_(some, rows)] = np.maximum.accumulate(faded, axis=1).T
+        return out
+
+    def _new_ahead(self, t: Any, start: Any = None, name: str = "t") -> FloatArray:
+        given = np.atleast_1d(np.asarray(horizon(t, self.unit, name=name), dtype=np.float64))
+        if self._clock is None:
+            return self._whole(given, name)
+        if start is None:
+            raise InputError(
+                "the model has a season: give start=, the day of the first purchase.",
+                argument="start",
+                code="missing_argument",
+            )
+        length = unit_days(self.unit, "the model")
+        day = _first_day(start, len(given) if np.ndim(start) == 0 or len(given) > 1 else len(start))
+        return self._clock.elapsed(day, given * length) / length
 
     def _whole(self, ahead: FloatArray, name: str) -> FloatArray:
         if self.discrete:
             checks.refuse_rows(name, ahead != np.floor(ahead), ahead, "a whole number of periods is needed")
             checks.refuse_rows(name, ahead > _MOST_PERIODS, ahead, f"at most {_MOST_PERIODS:,} periods are summed")
         return ahead
+
+
+def _number(summary: PurchaseSummary) -> int:
+    """Return the last day of a summary with a season, as days since 1970."""
+    day: Any = summary.last_day
+    return int(day.astype(np.int64))
+
+
+def _is_column(value: Any) -> bool:
+    """Tell whether a caller gave one value for each, and not one for all."""
+    return np.ndim(value) > 0
+
+
+def _first_day(start: AsOfGiven, n: int) -> IntArray:
+    """Return the day of one start for all, or of one for each, as days since 1970, shape (n,)."""
+    day = np.asarray(read_as_of(start, tz="UTC", name="start", n=n).day)
+    return np.broadcast_to(day, (n,)).astype(np.int64)
 
 
 def _refuse_table(rows: int, columns: int) -> None:

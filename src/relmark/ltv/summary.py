@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.as_of import read_as_of
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.frozen import owned
 from relmark.core.results import ColumnarResult
 from relmark.core.time import duration
 from relmark.ltv._cells import unique_rows
+from relmark.ltv.season import Season, season_of
 
 # Days in each unit of time. A period has no length: it is one opportunity of a discrete model.
 UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "year": 365.25}
@@ -24,6 +27,8 @@ _DAY = 86_400_000_000
 # Beyond these squares of times and sums of money leave the range of floats, and integrals need more nodes than memory.
 _MOST_PURCHASES = 1e9
 _LEAST, _MOST = 1e-50, 1e50
+# Columns of which only the sum over customers is ever read: cells carry one number.
+_TOTALS = ("log_gaps", "log_season")
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -47,8 +52,17 @@ class PurchaseSummary(ColumnarResult):
         What recency and T count; a period is one opportunity to buy, for `BgBb`.
     weights : array_like, shape (n,), optional
         How many customers each row stands for; 1 where left out.
+    log_gaps : float, or array_like of shape (n,), optional
+        The sum of the logarithms of the times between purchases, in the unit: one per customer, or one number for all
+        customers together, weights included. Only a fit of `MbgCnbd` and `BgCnbd` reads it, and only the sum.
     customer_id : array_like, shape (n,), optional
         Who they are; results about these customers carry it.
+    season : Season, optional
+        The clock by which recency, T and log_gaps count, where it is not the calendar.
+    log_season : float, or array_like of shape (n,), optional
+        The sum of ln(pace of the season's clock) over the repeat purchases: one per customer, or one for all.
+    last_day : datetime64[D] or date, optional
+        The last day that was seen, at the end of which T ends. With a season predictions need it.
     counts : mapping of str to int
         What was merged or dropped on the way from the log, by reason.
 
@@ -71,6 +85,10 @@ class PurchaseSummary(ColumnarResult):
     T: Any
     monetary_value: Any = None
     weights: Any = None
+    log_gaps: npt.ArrayLike | None = None
+    season: Season | None = None
+    log_season: npt.ArrayLike | None = None
+    last_day: date | np.datetime64 | str | None = None
     unit: str = "week"
     counts: Mapping[str, int] = attrs.field(factory=dict)
 
@@ -107,10 +125,86 @@ class PurchaseSummary(ColumnarResult):
             ids = np.atleast_1d(np.asarray(self.customer_id))
             checks.same_length("customer_id", ids, n)
             columns["customer_id"] = ids
+        if self.log_gaps is not None:
+            self._read_log_gaps(self.log_gaps, columns)
+        self._read_season(columns)
         for name, column in columns.items():
             object.__setattr__(self, name, owned(column))
         checks.one_of("unit", self.unit, UNITS)
         ColumnarResult.__attrs_post_init__(self)
+
+    def _read_log_gaps(self, given: npt.ArrayLike, columns: dict[str, FloatArray]) -> None:
+        """Check the logarithms of gaps: x gaps that add up to t_x have their largest product where all are alike."""
+        x, t_x = columns["frequency"], columns["recency"]
+        most = np.zeros(len(x))
+        again = x > 0
+        with np.errstate(divide="ignore"):
+            most[again] = x[again] * np.log(t_x[again] / x[again])
+        said = (
+            f"the gaps of x purchases add up to recency, in {self.unit}s, and so their logarithms to x ln(recency / x)"
+        )
+        if np.ndim(given) == 0:
+            weights = columns.get("weights")
+            total = checks.number("log_gaps", given)
+            largest = float(most.sum() if weights is None else weights @ most)
+            if total > largest + 1e-9 * max(1.0, abs(largest)):
+                raise InputError(
+                    f"log_gaps is {total:g}, and at most {largest:g} is possible: {said} at most.",
+                    argument="log_gaps",
+                    code="wrong_value",
+                    hint="Check the unit and the weights, or let purchase_summary count.",
+                )
+            object.__setattr__(self, "log_gaps", total)
+            return
+        gaps = checks.numbers("log_gaps", given, length=len(x))
+        checks.refuse_rows("log_gaps", ~again & (gaps != 0.0), gaps, "who never bought again has no gap, and 0")
+        checks.refuse_rows("log_gaps", gaps > most + 1e-9 * np.maximum(1.0, np.abs(most)), gaps, f"{said} at most")
+        columns["log_gaps"] = gaps
+
+    def _read_season(self, columns: dict[str, FloatArray]) -> None:
+        season_of(self.season)
+        if self.last_day is not None:
+            day = read_as_of(self.last_day, tz="UTC", name="last_day").day
+            object.__setattr__(self, "last_day", np.datetime64(day, "D"))
+        if self.season is None:
+            if self.log_season is not None:
+                raise InputError(
+                    "log_season is given without a season.", argument="log_season", code="conflicting_arguments"
+                )
+            return
+        if self.unit not in UNIT_DAYS:
+            raise InputError(
+                f"a season counts days, and the summary {self.unit}s, which have no length in days.",
+                argument="season",
+                code="conflicting_arguments",
+            )
+        if self.last_day is None:
+            raise InputError(
+                "the summary has a season and no last_day: a season is of dates.",
+                argument="last_day",
+                code="missing_argument",
+                hint="Make it with purchase_summary(base, as_of=..., season=...).",
+            )
+        if self.log_season is not None and np.ndim(self.log_season) == 0:
+            object.__setattr__(self, "log_season", checks.number("log_season", self.log_season))
+        elif self.log_season is not None:
+            columns["log_season"] = checks.numbers("log_season", self.log_season, length=len(columns["T"]))
+
+    def _total(self, name: str) -> float | None:
+        value: Any = getattr(self, name)
+        if value is None or isinstance(value, float):
+            return value
+        return float(value.sum() if self.weights is None else self.weights @ value)
+
+    @property
+    def log_gaps_total(self) -> float | None:
+        """The sum of the logarithms of all customers' gaps, weights included; None where it is not known."""
+        return self._total("log_gaps")
+
+    @property
+    def log_season_total(self) -> float | None:
+        """The sum of ln(pace) over all repeat purchases, weights included; None where it is not known."""
+        return self._total("log_season")
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -136,10 +230,22 @@ class PurchaseSummary(ColumnarResult):
     def cells(self) -> PurchaseSummary:
         """Return the distinct rows of (frequency, recency, T) with their weights, without ids and spend.
 
-        A fit to the cells is the fit to the customers. Cells of disjoint sets of customers add up with ``+``.
+        A fit to the cells is the fit to the customers; `log_gaps` becomes one number for all. Cells of disjoint sets of
+        customers add up with ``+``.
         """
         (x, t_x, age), total, _ = unique_rows([self.frequency, self.recency, self.T], self.weights)
-        return PurchaseSummary(frequency=x, recency=t_x, T=age, weights=total, unit=self.unit, counts=self.counts)
+        return PurchaseSummary(
+            frequency=x,
+            recency=t_x,
+            T=age,
+            weights=total,
+            log_gaps=self.log_gaps_total,
+            season=self.season,
+            log_season=self.log_season_total,
+            last_day=self.last_day,
+            unit=self.unit,
+            counts=self.counts,
+        )
 
     def spend_cells(self) -> SpendCells:
         """Return the distinct rows of (frequency, monetary_value) of the repeat buyers with their weights."""
@@ -157,12 +263,12 @@ class PurchaseSummary(ColumnarResult):
         return SpendCells(frequency=x, monetary_value=money, weights=total)
 
     def take(self, rows: Any) -> PurchaseSummary:
-        """Return the summary of some rows, chosen by a mask or by positions."""
+        """Return the summary of some rows, chosen by a mask or by positions; a total of log_gaps can't be divided."""
         chosen: dict[str, Any] = {
-            name: None if (column := getattr(self, name)) is None else column[rows]
-            for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "weights")
+            name: column[rows] if isinstance(column := getattr(self, name), np.ndarray) else None
+            for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "weights", *_TOTALS)
         }
-        return PurchaseSummary(**chosen, unit=self.unit)
+        return PurchaseSummary(**chosen, season=self.season, last_day=self.last_day, unit=self.unit)
 
     def __add__(self, other: object) -> PurchaseSummary:
         """Return both summaries as one, for disjoint customers: cells merge, rows with ids take their order."""
@@ -174,6 +280,12 @@ class PurchaseSummary(ColumnarResult):
                 argument="other",
                 code="not_mergeable",
             )
+        if self.season != other.season or (self.season is not None and self.last_day != other.last_day):
+            raise InputError(
+                "the summaries count by clocks of different seasons, or end on different days: make both alike.",
+                argument="other",
+                code="not_mergeable",
+            )
         has_ids = self.customer_id is not None and other.customer_id is not None
         names = [*(("customer_id",) if has_ids else ()), "frequency", "recency", "T", "monetary_value"]
         columns: dict[str, Any] = {
@@ -182,6 +294,13 @@ class PurchaseSummary(ColumnarResult):
             else np.concatenate([getattr(self, name), getattr(other, name)])
             for name in names
         }
+        for name in _TOTALS:
+            values = getattr(self, name), getattr(other, name)
+            if all(isinstance(value, np.ndarray) for value in values):
+                columns[name] = np.concatenate(values)
+            elif values[0] is not None and values[1] is not None:
+                columns[name] = (self._total(name) or 0.0) + (other._total(name) or 0.0)
+        columns |= {"season": self.season, "last_day": self.last_day if self.last_day == other.last_day else None}
         if self.weights is not None or other.weights is not None:
             columns["weights"] = np.concatenate(
                 [np.ones(len(s)) if s.weights is None else s.weights for s in (self, other)]
@@ -194,7 +313,8 @@ class PurchaseSummary(ColumnarResult):
         ids = both.customer_id[order]
         twice = ids[1:] == ids[:-1]
         checks.refuse_rows("customer_id", twice, ids[1:], "the two summaries must have different customers")
-        return attrs.evolve(both.take(order), counts=counts)
+        whole = {name: getattr(both, name) for name in _TOTALS if isinstance(getattr(both, name), float)}
+        return attrs.evolve(both.take(order), counts=counts, **whole)
 
     def _facts(self) -> dict[str, Any]:
         again = self.frequency > 0
@@ -310,3 +430,15 @@ def mean_age(summary: PurchaseSummary) -> float:
     """Return the weighted mean of T, or 1 where all are 0."""
     mean = float(np.average(summary.T, weights=summary.weights))
     return mean if mean > 0 else 1.0
+
+
+def refuse_season(summary: PurchaseSummary, model: str) -> None:
+    """Raise where a summary counts by a season and people leave by the calendar, whatever they buy."""
+    if summary.season is not None:
+        raise InputError(
+            f"the summary has a season, and {model} can't follow its clock: there people leave by the calendar, not at "
+            "purchases.",
+            argument="summary",
+            code="not_supported",
+            hint="Take MbgNbd, BgNbd, MbgCnbd, BgCnbd or Nbd.",
+        )

@@ -98,7 +98,7 @@ def lifetime_value(
 
     Parameters
     ----------
-    model : BgNbd, MbgNbd, ParetoNbd, Nbd or BgBb
+    model : BgNbd, MbgNbd, MbgCnbd, BgCnbd, ParetoNbd, Nbd or BgBb
         How often they will buy.
     spend : GammaGamma or array_like, shape (n,)
         What they will spend on a purchase: a model, or a number for each customer.
@@ -150,7 +150,7 @@ def lifetime_value(
     amount = spend.expected_spend(summary) if isinstance(spend, GammaGamma) else _amounts(spend, len(summary))
     ends = _ends(summary, ahead, step)
     delta = _continuous(rate, summary.unit)
-    cells, place = _cells_ahead(summary)
+    cells, place = _cells_ahead(model, summary)
     undiscounted = model.expected_purchases_until(cells, ends)
     discounted = model.expected_purchases_until(cells, ends, delta) if delta > 0.0 else undiscounted
     by_step: dict[str, FloatArray] = {}
@@ -181,10 +181,17 @@ def lifetime_value(
     )
 
 
-def _cells_ahead(summary: PurchaseSummary) -> tuple[PurchaseSummary, npt.NDArray[np.int64]]:
-    """Return the distinct (frequency, T), which say all that is ahead of a living customer, and each row's place."""
-    (x, T), _, place = unique_rows([summary.frequency, summary.T], None)
-    return PurchaseSummary(frequency=x, recency=np.where(x > 0, T, 0.0), T=T, unit=summary.unit), place
+def _cells_ahead(model: PurchaseModel, summary: PurchaseSummary) -> tuple[PurchaseSummary, npt.NDArray[np.int64]]:
+    """Return the distinct rows of what says all that is ahead of a living customer, and each row's place."""
+    if model.silence_tells:
+        (x, t_x, T), _, place = unique_rows([summary.frequency, summary.recency, summary.T], None)
+    else:
+        (x, T), _, place = unique_rows([summary.frequency, summary.T], None)
+        t_x = np.where(x > 0, T, 0.0)
+    ahead = PurchaseSummary(
+        frequency=x, recency=t_x, T=T, unit=summary.unit, season=summary.season, last_day=summary.last_day
+    )
+    return ahead, place
 
 
 def _amounts(spend: npt.ArrayLike, n: int) -> FloatArray:
