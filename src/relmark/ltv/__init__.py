@@ -17,7 +17,8 @@ from relmark.ltv.diagnostics import (
     frequency_table,
     recency_frequency_matrix,
 )
-from relmark.ltv.fit import FitReport, LogNormalPrior
+from relmark.ltv.effects import CovariateEffects
+from relmark.ltv.fit import FitReport, LikelihoodRatioTest, LogNormalPrior
 from relmark.ltv.from_lifetimes import from_lifetimes
 from relmark.ltv.gamma_gamma import GammaGamma
 from relmark.ltv.holdout import CalibrationTable, HoldoutReport, calibration_table, holdout_report
@@ -39,12 +40,14 @@ __all__ = [
     "CalibrationTable",
     "ChurnRisk",
     "CohortTracking",
+    "CovariateEffects",
     "FitReport",
     "FrequencyTable",
     "GammaGamma",
     "HoldoutReport",
     "HoldoutSplit",
     "LifetimeValue",
+    "LikelihoodRatioTest",
     "LogNormalPrior",
     "MbgNbd",
     "Nbd",

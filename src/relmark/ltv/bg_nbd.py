@@ -8,11 +8,13 @@ silence against their rhythm, the likelier it is.
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
 from relmark.ltv._coin_model import CoinModel
+from relmark.ltv.covariate_model import effects_field
+from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
 from relmark.ltv.purchase_model import parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary
@@ -30,6 +32,8 @@ class BgNbd(CoinModel):
         The beta distribution of the chance to leave after a repeat purchase.
     unit : {"day", "week", "month", "year"}, optional
         The unit of time; `fit` takes the summary's. Where it is known, a summary in another unit is refused.
+    effects : CovariateEffects, optional
+        What covariates do; the parameters then are those at covariates 0.
     fit_report : FitReport, optional
         How the fit went.
 
@@ -58,13 +62,21 @@ class BgNbd(CoinModel):
     a: float = parameter()
     b: float = parameter()
     unit: str | None = unit_field()
+    effects: CovariateEffects | None = effects_field()
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "bg_nbd"
     shift: ClassVar[int] = 0
 
     @classmethod
-    def fit(cls, summary: PurchaseSummary, prior: LogNormalPrior | None = None) -> Self:
+    def fit(
+        cls,
+        summary: PurchaseSummary,
+        prior: LogNormalPrior | None = None,
+        *,
+        covariates: Any = None,
+        penalty: float | str = 0.0,
+    ) -> Self:
         """Return the model that makes the histories of these customers most likely.
 
         Parameters
@@ -73,6 +85,13 @@ class BgNbd(CoinModel):
             Customers, or weighted cells of them.
         prior : LogNormalPrior, optional
             What is known of the parameters before; it keeps a fit to few customers from running off.
+        covariates : mapping of str to columns, optional
+            Known differences, ``{"rate": columns, "dropout": columns}``: for each part a mapping or frame of numbers or
+            booleans aligned with the summary, or a list of names of those that it carries
+            (`PurchaseSummary.with_covariates`).
+        penalty : float or "auto"
+            A ridge penalty on the coefficients of the standardized columns, half the sum of their squares times so much;
+            "auto" chooses one by the likelihood of customers held out.
 
         Returns
         -------
@@ -89,4 +108,4 @@ class BgNbd(CoinModel):
         Damped Newton on log parameters with the exact Hessian; about six evaluations, each linear in the number of
         repeat buyers.
         """
-        return cls._fit(summary, prior, "BG/NBD")
+        return cls._fit(summary, prior, "BG/NBD", covariates, penalty)

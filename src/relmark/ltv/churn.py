@@ -87,11 +87,12 @@ def churn_risk(model: PurchaseModel, summary: PurchaseSummary, *, threshold: flo
     limit = checks.fraction("threshold", threshold)
     now = model.probability_alive(summary)
     x, t_x, T = model._columns(summary)  # noqa: SLF001
+    own = model._of(summary)  # noqa: SLF001
     low, high = t_x.copy(), np.maximum(T, 1.0)
     farthest = _FARTHEST * np.maximum(T, 1.0)
 
     def below(age: FloatArray) -> npt.NDArray[np.bool_]:
-        return model._alive(x, t_x, age) < limit  # noqa: SLF001
+        return own._alive(x, t_x, age) < limit  # noqa: SLF001
 
     at_once = below(t_x)
     for _ in range(64):

@@ -74,14 +74,27 @@ def frequency_table(model: PurchaseModel, summary: PurchaseSummary, *, most: int
     weight = np.ones(len(summary)) if summary.weights is None else summary.weights
     observed = weights_by(np.minimum(summary.frequency, most).astype(np.int64), weight, most + 1)
     _, _, T = model._columns(summary)  # noqa: SLF001
-    ages, place = distinct(T)
-    counted = weights_by(place, weight, len(ages))
-    expected = counted @ model.purchase_probabilities_new(ages, range(most))
+    expected = _expected_counts(model, summary, T, weight, most)
     return FrequencyTable(
         frequency=np.arange(most + 1),
         observed=observed,
-        expected=np.append(expected, max(counted.sum() - expected.sum(), 0.0)),
+        expected=np.append(expected, max(weight.sum() - expected.sum(), 0.0)),
     )
+
+
+def _expected_counts(
+    model: PurchaseModel, summary: PurchaseSummary, T: FloatArray, weight: FloatArray, most: int
+) -> FloatArray:
+    """Return how many customers the model expects to have bought 0, 1, ... most - 1 times again by T, as if new."""
+    own = model._of(summary)  # noqa: SLF001
+    if own is model:
+        ages, place = distinct(T)
+        alike: FloatArray = weights_by(place, weight, len(ages)) @ model.purchase_probabilities_new(ages, range(most))
+        return alike
+    new, counts = np.zeros(len(T)), np.arange(most)
+    now = own._alive(new, new, new)[:, None]  # noqa: SLF001
+    each: FloatArray = weight @ (now * own._probabilities(new, new, T, counts) + (1.0 - now) * (counts == 0))  # noqa: SLF001
+    return each
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

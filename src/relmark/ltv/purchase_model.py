@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from functools import wraps
 from itertools import islice
-from typing import Any, ClassVar, Self, overload
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, overload
 
 import attrs
 import numpy as np
@@ -24,6 +25,8 @@ from relmark.core.shapes import Shape
 from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
 from relmark.ltv.summary import UNITS, PurchaseSummary, horizon
+
+_P = ParamSpec("_P")
 
 _ZERO = np.zeros(1)
 _MOST_CELLS = 1 << 30
@@ -143,6 +146,18 @@ class ParametricModel(Definition):
         return built(cls, body)
 
 
+def by_customer(
+    method: Callable[Concatenate[PurchaseModel, PurchaseSummary, _P], FloatArray],
+) -> Callable[Concatenate[PurchaseModel, PurchaseSummary, _P], FloatArray]:
+    """Let a prediction be made by the model as each customer of the summary sees it."""
+
+    @wraps(method)
+    def of_each(self: PurchaseModel, summary: PurchaseSummary, *args: _P.args, **settings: _P.kwargs) -> FloatArray:
+        return method(self._of(summary), summary, *args, **settings)
+
+    return of_each
+
+
 class PurchaseModel(ParametricModel, ABC):
     """The predictions that all models of purchases give."""
 
@@ -194,6 +209,7 @@ class PurchaseModel(ParametricModel, ABC):
 
     # ---- the public predictions
 
+    @by_customer
     def probability_alive(self, summary: PurchaseSummary, at: Any = 0.0) -> FloatArray:
         """Return the probability that each customer will still be one `at` a time ahead, shape (n,).
 
@@ -210,6 +226,7 @@ class PurchaseModel(ParametricModel, ABC):
         now = self._alive(x, t_x, T)
         return now if not ahead.any() else now * self._survival(x, T, ahead)
 
+    @by_customer
     def expected_purchases(self, summary: PurchaseSummary, t: Any) -> FloatArray:
         """Return the purchases that each customer is expected to make in the time t after T, shape (n,).
 
@@ -223,6 +240,7 @@ class PurchaseModel(ParametricModel, ABC):
         x, t_x, T = self._columns(summary)
         return self._alive(x, t_x, T) * self._expected(x, T, self._ahead(summary, t, "t"))
 
+    @by_customer
     def expected_purchases_until(
         self, summary: PurchaseSummary, ends: Iterable[float], discount_rate: float = 0.0
     ) -> FloatArray:
@@ -247,6 +265,7 @@ class PurchaseModel(ParametricModel, ABC):
         self._whole(times, "ends")
         return self._until(x, T, times.tolist(), checks.number("discount_rate", discount_rate, low=0.0))
 
+    @by_customer
     def expected_purchases_if_alive(self, summary: PurchaseSummary, t: Any, discount_rate: float = 0.0) -> FloatArray:
         """Return the purchases, discounted, that each customer makes in the time t after T if alive at T, shape (n,).
 
@@ -282,6 +301,7 @@ class PurchaseModel(ParametricModel, ABC):
         result = self._alive(_ZERO, _ZERO, _ZERO) * self._expected(new, new, ahead)
         return float(result[0]) if np.ndim(t) == 0 else result
 
+    @by_customer
     def purchase_probabilities(self, summary: PurchaseSummary, t: Any, n: int | Iterable[int]) -> FloatArray:
         """Return the probability that each customer makes exactly n purchases in the time t after T.
 
@@ -330,6 +350,7 @@ class PurchaseModel(ParametricModel, ABC):
         shaped: FloatArray = result if isinstance(n, Iterable) else result[:, 0]
         return shaped[0] if np.ndim(t) == 0 else shaped
 
+    @by_customer
     def residual_transactions(self, summary: PurchaseSummary, discount_rate: float) -> FloatArray:
         """Return the discounted number of all purchases that each customer still has ahead, shape (n,).
 
@@ -353,6 +374,7 @@ class PurchaseModel(ParametricModel, ABC):
             return now * self._total(x, T)
         return now * self._discounted(x, T, np.full(len(x), np.inf), delta)
 
+    @by_customer
     def posterior_rate(self, summary: PurchaseSummary) -> FloatArray:
         """Return the mean rate, per unit of the summary, at which each customer buys (or bought) while one, shape (n,).
 
@@ -360,6 +382,7 @@ class PurchaseModel(ParametricModel, ABC):
         """
         return self._rate(*self._columns(summary))
 
+    @by_customer
     def next_purchase_quantile(
         self, summary: PurchaseSummary, q: float = 0.5, *, given_alive: bool = False
     ) -> FloatArray:
@@ -386,10 +409,18 @@ class PurchaseModel(ParametricModel, ABC):
         if possible.any():
             # A chance that rounding keeps below 1 may take longer than floats can say.
             with np.errstate(over="ignore"):
-                out[possible] = self._quantile(x[possible], T[possible], chance[possible])
+                out[possible] = self._at(possible)._quantile(x[possible], T[possible], chance[possible])
         return out
 
     # ---- the door
+
+    def _of(self, summary: PurchaseSummary) -> PurchaseModel:  # noqa: ARG002
+        """Return the model as the customers of a summary see it: with parameters of their own, where it has such."""
+        return self
+
+    def _at(self, rows: npt.NDArray[np.bool_]) -> PurchaseModel:  # noqa: ARG002
+        """Return the model as some of its rows see it."""
+        return self
 
     def _columns(self, summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return x, t_x and T of a summary in the model's unit."""
