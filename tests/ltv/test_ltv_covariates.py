@@ -66,8 +66,9 @@ def log_likelihood(model, s, p):
     """Return the log-likelihood in the digits of mpmath, from the formulas of the papers."""
     r, alpha, c, d = p[:4]
     total = mp.mpf(0)
-    for x, t_x, T, loyal, age in zip(s.frequency, s.recency, s.T, s.covariates["loyal"], s.covariates["age"], strict=True):
-        x, t_x, T = int(x), mp.mpf(float(t_x)), mp.mpf(float(T))
+    rows = zip(s.frequency, s.recency, s.T, s.covariates["loyal"], s.covariates["age"], strict=True)
+    for *row, loyal, age in rows:
+        x, t_x, T = int(row[0]), mp.mpf(float(row[1])), mp.mpf(float(row[2]))
         rate, leave = p[4] * loyal + p[5] * age, p[6] * loyal + p[7] * age
         A = alpha * mp.exp(-rate)
         front = mp.gamma(r + x) * A**r / mp.gamma(r)
@@ -85,6 +86,12 @@ def log_likelihood(model, s, p):
     return total
 
 
+def rounding(values):
+    """Return what rounding may take from small values beside large ones: what comes in a late step is a difference."""
+    finite = np.asarray(values)[np.isfinite(values)]
+    return 1e-14 * np.max(finite, initial=0.0)
+
+
 def search(model, s, begin):
     return Search(
         family=model.family, likelihood_of=model._rowwise, columns=(s.frequency, s.recency, s.T), weights=s.weights,
@@ -94,7 +101,7 @@ def search(model, s, begin):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_likelihood_and_its_derivatives_agree_with_forty_digits(model):
-    s = drawn(model, 12)
+    s = drawn(model, 12).take(slice(0, 3 if model is ParetoNbd else 12))
     found = search(model, s, BASE[model])
     theta = np.array([0.1, -0.2, 0.3, -0.1, 0.25, -0.15, 0.2, 0.4])
     value, gradient, hessian = found.objective(0.0)(theta)
@@ -126,8 +133,28 @@ def test_the_likelihood_and_its_derivatives_agree_with_forty_digits(model):
         for i in range(8):
             slope = (at(moved((i, 1))) - at(moved((i, -1)))) / (2 * step)
             assert float(slope) == pytest.approx(gradient[i], rel=1e-9, abs=1e-9)
-        for i, j in [(0, 0), (0, 1), (1, 1), (2, 2), (2, 3), (3, 3), (0, 4), (1, 5), (2, 6), (3, 7), (4, 5), (4, 6), (6, 7), (7, 7)]:
-            bend = at(moved((i, 1), (j, 1))) - at(moved((i, 1), (j, -1))) - at(moved((i, -1), (j, 1))) + at(moved((i, -1), (j, -1)))
+        for i, j in [
+            (0, 0),
+            (0, 1),
+            (1, 1),
+            (2, 2),
+            (2, 3),
+            (3, 3),
+            (0, 4),
+            (1, 5),
+            (2, 6),
+            (3, 7),
+            (4, 5),
+            (4, 6),
+            (6, 7),
+            (7, 7),
+        ]:
+            bend = (
+                at(moved((i, 1), (j, 1)))
+                - at(moved((i, 1), (j, -1)))
+                - at(moved((i, -1), (j, 1)))
+                + at(moved((i, -1), (j, -1)))
+            )
             assert float(bend / (4 * step**2)) == pytest.approx(hessian[i, j], rel=1e-8, abs=1e-8), (i, j)
     np.testing.assert_allclose(hessian, hessian.T, rtol=1e-12)
     assert dropout.names == ("loyal", "age")
@@ -137,7 +164,8 @@ def predictions(m, s):
     return {
         "alive": m.probability_alive(s), "later": m.probability_alive(s, at=20.0),
         "expected": m.expected_purchases(s, 39.0), "given alive": m.expected_purchases_if_alive(s, 39.0, 0.01),
-        "until": m.expected_purchases_until(s, [0.0, 5.0, 39.0]), "until, discounted": m.expected_purchases_until(s, [5.0, 39.0], 0.003),
+        "until": m.expected_purchases_until(s, [0.0, 5.0, 39.0]),
+        "until, discounted": m.expected_purchases_until(s, [5.0, 39.0], 0.003),
         "probabilities": m.purchase_probabilities(s, 39.0, range(4)), "ahead": m.residual_transactions(s, 0.0027),
         "all": m.residual_transactions(s, 0.0), "rate": m.posterior_rate(s), "next": m.next_purchase_quantile(s, 0.4),
         "next, alive": m.next_purchase_quantile(s, 0.4, given_alive=True), "falls": churn_risk(m, s).falls_in,
@@ -154,7 +182,7 @@ def test_coefficients_of_zero_change_nothing(model, parameters):
     zero = attrs.evolve(plain, effects=CovariateEffects(rate={"loyal": 0.0, "age": 0.0}, dropout={"age": 0.0}))
     want, got = predictions(plain, s), predictions(zero, with_columns)
     for name, expected in want.items():
-        np.testing.assert_allclose(got[name], expected, rtol=1e-10, err_msg=name)
+        np.testing.assert_allclose(got[name], expected, rtol=1e-10, atol=rounding(expected), err_msg=name)
     assert zero.expected_purchases_new(52.0, covariates={"loyal": 1, "age": 3.0}) == pytest.approx(
         plain.expected_purchases_new(52.0), rel=1e-12
     )
@@ -182,7 +210,7 @@ def test_each_customer_has_what_the_plain_model_of_their_covariates_says(model, 
         assert own.effects is None
         for name, value in predictions(own, alone).items():
             got = together[name][:, i] if name.startswith("until") else together[name][i]
-            np.testing.assert_allclose(got, np.squeeze(value), rtol=2e-10, err_msg=name)
+            np.testing.assert_allclose(got, np.squeeze(value), rtol=2e-10, atol=rounding(value), err_msg=name)
         new = m.expected_purchases_new(26.0, covariates={"loyal": columns["loyal"][i], "age": columns["age"][i]})
         assert isinstance(new, float)
         assert new == pytest.approx(own.expected_purchases_new(26.0), rel=1e-12)
@@ -336,14 +364,14 @@ def test_a_model_with_effects_is_stored_whole():
     m = BgNbd(r=0.5, alpha=9.0, a=1.0, b=3.0, unit="week", effects=CovariateEffects(rate={"loyal": 0.4}))
     assert BgNbd.from_json(m.to_json()) == m
     assert json.loads(m.to_json())["effects"] == {"rate": {"loyal": 0.4}, "dropout": {}}
-    assert pickle.loads(pickle.dumps(m)) == m  # noqa: S301
+    assert pickle.loads(pickle.dumps(m)) == m
     plain = BgNbd(r=0.5, alpha=9.0, a=1.0, b=3.0, unit="week")
     assert "effects" not in plain.to_dict()
     assert plain != m
     with pytest.raises(DefinitionError):
         BgNbd.from_dict({**m.to_dict(), "effects": {"rate": {"loyal": "much"}}})
-    assert not BgNbd.check({**m.to_dict(), "effects": {"rat": {}}}).ok
-    assert BgNbd.check(m.to_dict()).ok
+    assert [one.path for one in BgNbd.check({**m.to_dict(), "effects": {"rat": {}}}).problems] == ["$.effects"]
+    assert BgNbd.check(m.to_dict()).problems == ()
 
 
 def test_what_is_not_known_of_customers_is_asked_for():
@@ -360,9 +388,9 @@ def test_what_is_not_known_of_customers_is_asked_for():
     ):  # fmt: skip
         with pytest.raises((InputError, MissingColumnError), match="covariate"):
             call()
-    with pytest.raises(InputError, match="finite|NaN|missing"):
+    with pytest.raises(InputError, match=r"finite|NaN|missing"):
         s.with_covariates({"loyal": [1.0, np.nan]})
-    with pytest.raises(InputError, match="length|rows"):
+    with pytest.raises(InputError, match=r"length|rows"):
         s.with_covariates({"loyal": [1.0]})
     with pytest.raises(InputError, match="words"):
         s.with_covariates({"city": ["Rome", "Bern"]})
@@ -409,7 +437,7 @@ def test_a_summary_with_covariates_never_changes_and_says_what_it_carries():
     s = drawn(BgNbd, 20)
     with pytest.raises(ValueError, match="read-only"):
         s.covariates["age"][0] = 1.0
-    again = pickle.loads(pickle.dumps(s))  # noqa: S301
+    again = pickle.loads(pickle.dumps(s))
     with pytest.raises(ValueError, match="read-only"):
         again.covariates["age"][0] = 1.0
     assert "covariates=loyal, age" in repr(s)

@@ -1,4 +1,4 @@
-"""Covariates on a simulated apparel retailer whose 600 customers all first bought on one day: CLVTools' apparelTrans."""
+"""Covariates on CLVTools' apparelTrans: a simulated retailer whose 600 customers all first bought on one day."""
 
 import numpy as np
 import pytest

@@ -18,6 +18,7 @@ from relmark.ltv.diagnostics import (
     recency_frequency_matrix,
 )
 from relmark.ltv.effects import CovariateEffects
+from relmark.ltv.equity import CustomerEquity, LtvToCac
 from relmark.ltv.fit import FitReport, LikelihoodRatioTest, LogNormalPrior
 from relmark.ltv.from_lifetimes import from_lifetimes
 from relmark.ltv.gamma_gamma import GammaGamma
@@ -41,6 +42,7 @@ __all__ = [
     "ChurnRisk",
     "CohortTracking",
     "CovariateEffects",
+    "CustomerEquity",
     "FitReport",
     "FrequencyTable",
     "GammaGamma",
@@ -49,6 +51,7 @@ __all__ = [
     "LifetimeValue",
     "LikelihoodRatioTest",
     "LogNormalPrior",
+    "LtvToCac",
     "MbgNbd",
     "Nbd",
     "ParetoNbd",

@@ -18,7 +18,7 @@ from relmark.ltv._cells import coarse_cells
 from relmark.ltv._covariate_fit import Rowwise
 from relmark.ltv.covariate_model import CovariateModel
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
-from relmark.ltv.purchase_model import PurchaseModel
+from relmark.ltv.purchase_model import Past, PurchaseModel
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
 _FEW = 10_000
@@ -120,36 +120,36 @@ class CoinModel(CovariateModel):
     def _plain(self) -> kernel.Parameters:
         return kernel.Parameters(self.r, self.alpha, self.a, self.b, self.shift)
 
-    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.alive(self._plain, x, t_x, T)
+    def _alive(self, past: Past) -> FloatArray:
+        return kernel.alive(self._plain, past.x, past.t_x, past.T)
 
-    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:
-        return kernel.survival(self._plain, x, T, s)
+    def _survival(self, past: Past, s: FloatArray) -> FloatArray:
+        return kernel.survival(self._plain, past.x, past.T, s)
 
-    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        return kernel.expected(self._plain, x, T, t)
+    def _expected(self, past: Past, t: FloatArray) -> FloatArray:
+        return kernel.expected(self._plain, past.x, past.T, t)
 
-    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
-        return kernel.discounted(self._plain, x, T, t, delta)
+    def _discounted(self, past: Past, t: FloatArray, delta: float) -> FloatArray:
+        return kernel.discounted(self._plain, past.x, past.T, t, delta)
 
-    def _until(self, x: FloatArray, T: FloatArray, ends: list[float], delta: float) -> FloatArray:
+    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
         if delta == 0.0:
-            return super()._until(x, T, ends, delta)
-        return kernel.discounted_until(self._plain, x, T, np.array(ends), delta)
+            return super()._until(past, ends, delta)
+        return kernel.discounted_until(self._plain, past.x, past.T, np.array(ends), delta)
 
-    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:  # noqa: ARG002
-        return kernel.total(self._plain, x)
+    def _total(self, past: Past) -> FloatArray:
+        return kernel.total(self._plain, past.x)
 
-    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
-        return kernel.probabilities(self._plain, x, T, t, n)
+    def _probabilities(self, past: Past, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+        return kernel.probabilities(self._plain, past.x, past.T, t, n)
 
-    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.posterior_rate(self._plain, x, t_x, T)
+    def _rate(self, past: Past) -> FloatArray:
+        return kernel.posterior_rate(self._plain, past.x, past.t_x, past.T)
 
-    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
+    def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         # Alive at T, nobody leaves before the next purchase: P(bought by t) = 1 - (M / (M + t))^k.
         own = self._plain
-        result: FloatArray = (own.alpha + T) * np.expm1(-np.log1p(-chance) / (own.r + x))
+        result: FloatArray = (own.alpha + past.T) * np.expm1(-np.log1p(-chance) / (own.r + past.x))
         return result
 
 
@@ -169,7 +169,7 @@ class _EachCoin(CoinModel):
     def _at(self, rows: npt.NDArray[np.bool_]) -> PurchaseModel:
         return attrs.evolve(self, own=self.own.at(rows))
 
-    def _until(self, x: FloatArray, T: FloatArray, ends: list[float], delta: float) -> FloatArray:
+    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
         if delta:
-            return CoinModel._until(self, x, T, ends, delta)  # noqa: SLF001
-        return np.stack([self._expected(x, T, np.full(len(x), end)) for end in ends])
+            return CoinModel._until(self, past, ends, delta)  # noqa: SLF001
+        return np.maximum.accumulate(np.stack([self._expected(past, np.full(len(past.x), t)) for t in ends]), axis=0)

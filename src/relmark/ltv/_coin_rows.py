@@ -73,7 +73,7 @@ def terms(xi: list[FloatArray], rows: Rows, shift: int) -> RowTerms:
     H[2, 2] = spread * (spread * P2) - tilt * P
     H[2, 3] = -spread * (P + b * P2)
     H[3, 3] = b * (P + b * P2) + phi * (Q + phi * Q2)
-    _add_bracket(rows, shift, k, (alpha, logit, mu, b, spread, tilt), (M, log_M, inv_M), value, g, H)
+    _add_bracket(rows, shift, k, (alpha, logit, mu, b, spread, tilt), (log_M, inv_M), value, g, H)
     return RowTerms(value, g, H)
 
 
@@ -95,7 +95,7 @@ def _add_bracket(
         return column if everybody or not np.ndim(column) else column[some]
 
     alpha, logit, mu, b, spread, tilt = (taken(column) for column in of_row)
-    M, log_M, inv_M = (taken(column) for column in of_age)
+    log_M, inv_M = (taken(column) for column in of_age)
     k, x, t = taken(k), taken(rows.x), alpha + taken(rows.t_x)
     e = b + (x + (shift - 1.0))
     inv_t, inv_e = 1.0 / t, 1.0 / e

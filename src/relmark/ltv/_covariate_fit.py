@@ -85,8 +85,7 @@ class Search:
         split = 4 + len(rate.names)
         xi, _ = self.family.xi(np.log(self.begin) + theta[:4])
         moved = [
-            one.matrix @ part if len(part) else 0.0
-            for one, part in ((rate, theta[4:split]), (dropout, theta[split:]))
+            one.matrix @ part if len(part) else 0.0 for one, part in ((rate, theta[4:split]), (dropout, theta[split:]))
         ]
         return self.rowwise(of_each(self.family, xi, *moved))
 
@@ -167,10 +166,17 @@ def read_designs(given: Any, summary: PurchaseSummary) -> Both:
 
 
 def fit_effects(
-    search: Search, plain: FitReport, *, penalty: float | str, boundaries: Mapping[str, str], notes: tuple[str, ...] = ()
+    search: Search,
+    plain: FitReport,
+    *,
+    penalty: float | str,
+    boundaries: Mapping[str, str],
+    notes: tuple[str, ...] = (),
 ) -> tuple[CovariateEffects, FitReport]:
     """Return the coefficients and the report of a fit with covariates; the parameters are those at covariates 0."""
-    start = np.concatenate([np.log(plain.parameters / search.begin), np.zeros(sum(len(d.names) for d in search.designs))])
+    start = np.concatenate(
+        [np.log(plain.parameters / search.begin), np.zeros(sum(len(d.names) for d in search.designs))]
+    )
     start[:4] = np.clip(start[:4], -BOX, BOX)
     starts = [start] if plain.converged else [start, np.zeros(len(start))]
     if isinstance(penalty, str):
@@ -190,9 +196,7 @@ def fit_effects(
     test = None
     if ridge == 0.0 and not plain.with_prior and not isinstance(penalty, str):
         statistic, more = max(2.0 * (log_likelihood - plain.log_likelihood), 0.0), len(effects.names)
-        test = LikelihoodRatioTest(
-            statistic=statistic, degrees_of_freedom=more, p_value=float(chdtrc(more, statistic))
-        )
+        test = LikelihoodRatioTest(statistic=statistic, degrees_of_freedom=more, p_value=float(chdtrc(more, statistic)))
     report = attrs.evolve(
         plain,
         names=names,

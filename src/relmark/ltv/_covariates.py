@@ -42,7 +42,7 @@ def read_covariates(argument: str, given: Any, length: int | None = None) -> dic
         return {}
     found: dict[str, FloatArray] = {}
     for name, column in columns_of(given).items():
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name:  # type: ignore[redundant-expr]
             raise InputError(
                 f"{argument} has a column named {checks.shown(name)}: a text that is not empty is needed.",
                 argument=argument,

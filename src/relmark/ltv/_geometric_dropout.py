@@ -148,7 +148,8 @@ def _in_blocks(function: Callable[..., FloatArray], m: Parameters, *columns: Flo
     """Return a rowwise function of the parameters and of columns, computed block by block."""
     if m.is_common:
         return in_blocks(lambda *block: function(m, *block), *columns)
-    return in_blocks(lambda rows, *block: function(m.at(rows), *block), np.arange(len(columns[0])), *columns)
+    rows: Any = np.arange(len(columns[0]))
+    return in_blocks(lambda some, *block: function(m.at(some), *block), rows, *columns)
 
 
 def _bracket(
@@ -207,9 +208,7 @@ def alive(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Float
 
 def survival(m: Parameters, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:
     """Return P(alive at T + s | alive at T) = E[e^(-lambda p s)] = E[(1 + p s / M)^-k]."""
-    return _in_blocks(
-        lambda m, x, T, s: beta_mean(m.r + x, m.a, m.b + x + m.shift, s / (m.alpha + T)), m, x, T, s
-    )
+    return _in_blocks(lambda m, x, T, s: beta_mean(m.r + x, m.a, m.b + x + m.shift, s / (m.alpha + T)), m, x, T, s)
 
 
 def rate(m: Parameters, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:

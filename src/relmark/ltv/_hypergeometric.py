@@ -27,9 +27,7 @@ _LARGE = 10.0
 _NEGLIGIBLE = 42.0
 
 
-def beta_mean(
-    K: FloatArray | float, a: FloatArray | float, b: FloatArray | float, q: FloatArray | float
-) -> FloatArray:
+def beta_mean(K: FloatArray | float, a: FloatArray | float, b: FloatArray | float, q: FloatArray | float) -> FloatArray:
     """Return E[(1 + p q)^-K], p ~ Beta(a, b), for arrays that broadcast; q may be 0 or very large."""
     K, b, q = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, dtype=np.float64)) for v in (K, b, q)))
     total = a + b

@@ -19,7 +19,7 @@ from relmark.core.errors import InputError
 from relmark.ltv import _beta_binomial as kernel
 from relmark.ltv._cells import unique_rows
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
-from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
+from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, need_repeat_buyers
 
 _LONGEST_WAIT = 10_000
@@ -138,37 +138,37 @@ class BgBb(PurchaseModel):
     def _plain(self) -> kernel.Parameters:
         return kernel.Parameters(self.alpha, self.beta, self.gamma, self.delta)
 
-    def _columns(self, summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _columns(self, summary: PurchaseSummary) -> Past:
         super()._columns(summary)
-        return _opportunities(summary)
+        return Past(*_opportunities(summary))
 
-    def _posterior(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        (cell_x, cell_t, cell_n), _, place = unique_rows([x, t_x, T], None)
+    def _posterior(self, past: Past) -> FloatArray:
+        (cell_x, cell_t, cell_n), _, place = unique_rows(list(past), None)
         return kernel.posterior(self._plain, cell_x, cell_t, cell_n)[place]
 
-    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return self._posterior(x, t_x, T)[:, 0]
+    def _alive(self, past: Past) -> FloatArray:
+        return self._posterior(past)[:, 0]
 
-    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:  # noqa: ARG002
-        return kernel.survival(self._plain, T, s)
+    def _survival(self, past: Past, s: FloatArray) -> FloatArray:
+        return kernel.survival(self._plain, past.T, s)
 
-    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        return kernel.discounted(self._plain, x, T, t, 0.0)
+    def _expected(self, past: Past, t: FloatArray) -> FloatArray:
+        return kernel.discounted(self._plain, past.x, past.T, t, 0.0)
 
-    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
-        return kernel.discounted(self._plain, x, T, t, delta)
+    def _discounted(self, past: Past, t: FloatArray, delta: float) -> FloatArray:
+        return kernel.discounted(self._plain, past.x, past.T, t, delta)
 
-    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.total(self._plain, x, T)
+    def _total(self, past: Past) -> FloatArray:
+        return kernel.total(self._plain, past.x, past.T)
 
-    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
-        return kernel.probabilities(self._plain, x, T, t, n)
+    def _probabilities(self, past: Past, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+        return kernel.probabilities(self._plain, past.x, past.T, t, n)
 
-    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return self._posterior(x, t_x, T)[:, 1]
+    def _rate(self, past: Past) -> FloatArray:
+        return self._posterior(past)[:, 1]
 
-    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
-        return kernel.quantile(self._plain, x, T, chance, _LONGEST_WAIT)
+    def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
+        return kernel.quantile(self._plain, past.x, past.T, chance, _LONGEST_WAIT)
 
 
 def _opportunities(summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, FloatArray]:

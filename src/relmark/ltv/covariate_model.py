@@ -23,7 +23,7 @@ from relmark.ltv._covariates import read_covariates
 from relmark.ltv._row_terms import Family
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
-from relmark.ltv.purchase_model import ParametricModel, PurchaseModel
+from relmark.ltv.purchase_model import ParametricModel, Past, PurchaseModel
 from relmark.ltv.summary import PurchaseSummary, horizon
 
 _PARTS = ("rate", "dropout")
@@ -82,7 +82,7 @@ class CovariateModel(PurchaseModel):
         assert report is not None
         notes = (*report.notes, *designs.rate.notes, *designs.dropout.notes)
         if not designs.rate.names and not designs.dropout.names:
-            return attrs.evolve(plain, fit_report=attrs.evolve(report, notes=notes))
+            return attrs.evolve(plain, fit_report=attrs.evolve(report, notes=notes))  # type: ignore[call-arg]
         known, start, scale = prior
         begin = np.asarray(start, dtype=np.float64)
         none = np.zeros(len(begin))
@@ -116,7 +116,9 @@ class CovariateModel(PurchaseModel):
         values = np.asarray(parameters, dtype=np.float64)
         count = len(self.names())
         base = super().with_parameters(values[:count] if self.effects is not None else values)
-        return base if self.effects is None else attrs.evolve(base, effects=self.effects.with_values(values[count:]))
+        if self.effects is None:
+            return base
+        return attrs.evolve(base, effects=self.effects.with_values(values[count:]))  # type: ignore[call-arg]
 
     def at(self, covariates: Any) -> Self:
         """Return the plain model of customers who all have these covariates.
@@ -137,7 +139,7 @@ class CovariateModel(PurchaseModel):
         if self.effects is None:
             return self
         own = [float(np.ravel(part)[0]) for part in self._own(*self.effects.moved(columns))]
-        return attrs.evolve(super().with_parameters(own), effects=None)
+        return attrs.evolve(super().with_parameters(own), effects=None)  # type: ignore[call-arg]
 
     def _own(self, rate: FloatArray | float, dropout: FloatArray | float) -> list[FloatArray | float]:
         """Return the four parameters of customers; one number where covariates do not move it."""
@@ -184,7 +186,8 @@ class CovariateModel(PurchaseModel):
             What is known of them, a value or a column of shape (n,) by name: needed where the model has effects.
         """
         if self.effects is None or covariates is None:
-            return super().expected_purchases_new(t)
+            plain: FloatArray | float = super().expected_purchases_new(t)
+            return plain
         columns = read_covariates("covariates", covariates)
         needed = {name: columns[name] for part in _PARTS for name in getattr(self.effects, part) if name in columns}
         self.effects.moved(needed or columns)
@@ -196,8 +199,9 @@ class CovariateModel(PurchaseModel):
                 checks.same_length(name, column, n)
         spread = {name: np.broadcast_to(column, n) for name, column in needed.items()}
         each = self._each(self._own(*self.effects.moved(spread)))  # type: ignore[arg-type]
-        new = np.zeros(n)
-        result = each._alive(new, new, new) * each._expected(new, new, np.broadcast_to(ahead, n))  # noqa: SLF001
+        none = np.zeros(n)
+        new = Past(none, none, none)
+        result = each._alive(new) * each._expected(new, np.broadcast_to(ahead, n))  # noqa: SLF001
         alone = np.ndim(t) == 0 and all(np.ndim(_plain(covariates, name)) == 0 for name in needed)
         return float(result[0]) if alone else result
 
@@ -229,7 +233,7 @@ class CovariateModel(PurchaseModel):
                 code="not_object",
             )
         check_keys(stored, required=(), optional=_PARTS, what="effects", path="$.effects")
-        return attrs.evolve(plain, effects=built(CovariateEffects, stored))
+        return attrs.evolve(plain, effects=built(CovariateEffects, stored))  # type: ignore[call-arg]
 
 
 def _plain(covariates: Any, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import numpy as np
@@ -30,6 +31,11 @@ def _coefficients(value: Mapping[str, float], field: attrs.Attribute[Mapping[str
     }
 
 
+def _part() -> Any:
+    """Return the field of the coefficients of one part of a model."""
+    return attrs.field(factory=dict, converter=attrs.Converter(_coefficients, takes_field=True))
+
+
 @attrs.frozen(kw_only=True)
 class CovariateEffects:
     """The coefficients of a model with covariates, in the units of its columns.
@@ -48,8 +54,8 @@ class CovariateEffects:
     CovariateEffects(rate={'loyal': 0.4}, dropout={'loyal': -0.6})
     """
 
-    rate: Mapping[str, float] = attrs.field(factory=dict, converter=attrs.Converter(_coefficients, takes_field=True))
-    dropout: Mapping[str, float] = attrs.field(factory=dict, converter=attrs.Converter(_coefficients, takes_field=True))
+    rate: Mapping[str, float] = _part()
+    dropout: Mapping[str, float] = _part()
 
     @property
     def names(self) -> tuple[str, ...]:

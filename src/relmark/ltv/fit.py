@@ -119,7 +119,8 @@ class FitReport(Result):
     def log_covariance(self) -> FloatArray:
         """The covariance of the parameters' logarithms, and of the coefficients themselves, by the delta method."""
         unit = np.where(self.in_logarithms, self.parameters, 1.0)
-        return self.covariance / np.outer(unit, unit)
+        result: FloatArray = self.covariance / np.outer(unit, unit)
+        return result
 
     @property
     def aic(self) -> float:

@@ -16,7 +16,9 @@ from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import ColumnarResult
 from relmark.ltv.fit import FitReport
 
-_STEP = 1e-4  # of a log parameter, and ten times that in standard errors of a coefficient; the error of central differences is of its square
+# Of a log parameter; ten times that, in standard errors, of a coefficient: the error of central differences is of its
+# square.
+_STEP = 1e-4
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

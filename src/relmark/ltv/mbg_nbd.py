@@ -53,7 +53,7 @@ class MbgNbd(CoinModel):
     a: float = parameter()
     b: float = parameter()
     unit: str | None = unit_field()
-    effects: CovariateEffects | None = effects_field()
+    effects: CovariateEffects | None = effects_field()  # noqa: RUF009
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "mbg_nbd"
@@ -81,8 +81,8 @@ class MbgNbd(CoinModel):
             booleans aligned with the summary, or a list of names of those that it carries
             (`PurchaseSummary.with_covariates`).
         penalty : float or "auto"
-            A ridge penalty on the coefficients of the standardized columns, half the sum of their squares times so much;
-            "auto" chooses one by the likelihood of customers held out.
+            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
+            squares; "auto" chooses one by the likelihood of customers held out.
 
         Returns
         -------

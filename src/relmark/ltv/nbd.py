@@ -18,7 +18,7 @@ from relmark.core.checks import FloatArray
 from relmark.core.newton import Terms
 from relmark.ltv._cells import unique_rows
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
-from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
+from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
 _BOUNDARIES = {
@@ -106,33 +106,33 @@ class Nbd(PurchaseModel):
         r, alpha = fitted.parameters.tolist()
         return cls(r=r, alpha=alpha, unit=summary.unit, fit_report=fitted.report)
 
-    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:  # noqa: ARG002
-        return np.ones(len(x))
+    def _alive(self, past: Past) -> FloatArray:
+        return np.ones(len(past.x))
 
-    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:  # noqa: ARG002
-        return np.ones(len(x))
+    def _survival(self, past: Past, s: FloatArray) -> FloatArray:  # noqa: ARG002
+        return np.ones(len(past.x))
 
-    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        return (self.r + x) / (self.alpha + T) * t
+    def _expected(self, past: Past, t: FloatArray) -> FloatArray:
+        return (self.r + past.x) / (self.alpha + past.T) * t
 
-    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
-        result: FloatArray = (self.r + x) / (self.alpha + T) * -np.expm1(-delta * t) / delta
+    def _discounted(self, past: Past, t: FloatArray, delta: float) -> FloatArray:
+        result: FloatArray = (self.r + past.x) / (self.alpha + past.T) * -np.expm1(-delta * t) / delta
         return result
 
-    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:  # noqa: ARG002
-        return np.full(len(x), np.inf)
+    def _total(self, past: Past) -> FloatArray:
+        return np.full(len(past.x), np.inf)
 
-    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
-        k, M, t = (self.r + x)[:, None], (self.alpha + T)[:, None], t[:, None]
+    def _probabilities(self, past: Past, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+        k, M, t = (self.r + past.x)[:, None], (self.alpha + past.T)[:, None], t[:, None]
         log_mass = gammaln(k + n) - gammaln(k) - gammaln(n + 1.0) - k * np.log1p(t / M) + xlogy(n, t / (M + t))
         result: FloatArray = np.exp(log_mass)
         return result
 
-    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:  # noqa: ARG002
-        return (self.r + x) / (self.alpha + T)
+    def _rate(self, past: Past) -> FloatArray:
+        return (self.r + past.x) / (self.alpha + past.T)
 
-    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
-        result: FloatArray = (self.alpha + T) * np.expm1(-np.log1p(-chance) / (self.r + x))
+    def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
+        result: FloatArray = (self.alpha + past.T) * np.expm1(-np.log1p(-chance) / (self.r + past.x))
         return result
 
 

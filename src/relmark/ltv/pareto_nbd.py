@@ -24,7 +24,7 @@ from relmark.ltv._covariate_fit import Rowwise
 from relmark.ltv.covariate_model import CovariateModel, effects_field
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
-from relmark.ltv.purchase_model import PurchaseModel, parameter, unit_field
+from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
 _BOUNDARIES = {
@@ -68,35 +68,37 @@ class ParetoModel(CovariateModel):
         n = max(np.size(parameters[1]), np.size(parameters[3]))
         # nodes lie by alpha and beta alike: both one per row, or neither
         alpha, beta = (np.broadcast_to(parameters[i], n) for i in (1, 3))
-        return _EachPareto(own=kernel.Parameters(float(parameters[0]), alpha, float(parameters[2]), beta), unit=self.unit)
+        return _EachPareto(
+            own=kernel.Parameters(float(parameters[0]), alpha, float(parameters[2]), beta), unit=self.unit
+        )
 
     @property
     def _plain(self) -> kernel.Parameters:
         return kernel.Parameters(self.r, self.alpha, self.s, self.beta)
 
-    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.posterior(self._plain, x, t_x, T)[:, 0]
+    def _alive(self, past: Past) -> FloatArray:
+        return kernel.posterior(self._plain, past.x, past.t_x, past.T)[:, 0]
 
-    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:  # noqa: ARG002
-        return kernel.survival(self._plain, T, s)
+    def _survival(self, past: Past, s: FloatArray) -> FloatArray:
+        return kernel.survival(self._plain, past.T, s)
 
-    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-        return kernel.expected(self._plain, x, T, t)
+    def _expected(self, past: Past, t: FloatArray) -> FloatArray:
+        return kernel.expected(self._plain, past.x, past.T, t)
 
-    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
-        return kernel.discounted(self._plain, x, T, t, delta)
+    def _discounted(self, past: Past, t: FloatArray, delta: float) -> FloatArray:
+        return kernel.discounted(self._plain, past.x, past.T, t, delta)
 
-    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.total(self._plain, x, T)
+    def _total(self, past: Past) -> FloatArray:
+        return kernel.total(self._plain, past.x, past.T)
 
-    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
-        return kernel.probabilities(self._plain, x, T, t, n)
+    def _probabilities(self, past: Past, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+        return kernel.probabilities(self._plain, past.x, past.T, t, n)
 
-    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return kernel.posterior(self._plain, x, t_x, T)[:, 1]
+    def _rate(self, past: Past) -> FloatArray:
+        return kernel.posterior(self._plain, past.x, past.t_x, past.T)[:, 1]
 
-    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
-        return kernel.quantile(self._plain, x, T, chance)
+    def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
+        return kernel.quantile(self._plain, past.x, past.T, chance)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -115,9 +117,9 @@ class _EachPareto(ParetoModel):
     def _at(self, rows: npt.NDArray[np.bool_]) -> PurchaseModel:
         return attrs.evolve(self, own=self.own.at(rows))
 
-    def _until(self, x: FloatArray, T: FloatArray, ends: list[float], delta: float) -> FloatArray:
-        steps = [np.full(len(x), end) for end in ends]
-        result = [self._discounted(x, T, t, delta) if delta else self._expected(x, T, t) for t in steps]
+    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
+        steps = [np.full(len(past.x), end) for end in ends]
+        result = [self._discounted(past, t, delta) if delta else self._expected(past, t) for t in steps]
         return np.maximum.accumulate(np.stack(result), axis=0)
 
 
@@ -157,7 +159,7 @@ class ParetoNbd(ParetoModel):
     s: float = parameter()
     beta: float = parameter()
     unit: str | None = unit_field()
-    effects: CovariateEffects | None = effects_field()
+    effects: CovariateEffects | None = effects_field()  # noqa: RUF009
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "pareto_nbd"
@@ -184,8 +186,8 @@ class ParetoNbd(ParetoModel):
             booleans aligned with the summary, or a list of names of those that it carries
             (`PurchaseSummary.with_covariates`).
         penalty : float or "auto"
-            A ridge penalty on the coefficients of the standardized columns, half the sum of their squares times so much;
-            "auto" chooses one by the likelihood of customers held out.
+            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
+            squares; "auto" chooses one by the likelihood of customers held out.
 
         Returns
         -------

@@ -1,8 +1,8 @@
 """What every model of purchases says about a customer: one door for NBD, BG/NBD, MBG/NBD, Pareto/NBD and BG/BB.
 
 A model is its parameters. It reads (frequency, recency, T) of a summary and answers with arrays, a value per row. Each
-model gives private rowwise functions on plain arrays; this class checks what comes in, turns horizons into the unit of
-the summary, and joins the answers. A new customer is one with frequency, recency and T 0.
+model gives private rowwise functions of a `Past`; this class checks what comes in, turns horizons into the unit of the
+summary, and joins the answers. A new customer is one with frequency, recency and T 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import wraps
 from itertools import islice
-from typing import Any, ClassVar, Concatenate, ParamSpec, Self, overload
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast, overload
 
 import attrs
 import numpy as np
@@ -26,9 +26,8 @@ from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
 from relmark.ltv.summary import UNITS, PurchaseSummary, horizon
 
-_P = ParamSpec("_P")
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
-_ZERO = np.zeros(1)
 _MOST_CELLS = 1 << 30
 _MOST_NUMBERS = 10_000_000
 _LARGEST_NUMBER = 100_000
@@ -146,16 +145,31 @@ class ParametricModel(Definition):
         return built(cls, body)
 
 
-def by_customer(
-    method: Callable[Concatenate[PurchaseModel, PurchaseSummary, _P], FloatArray],
-) -> Callable[Concatenate[PurchaseModel, PurchaseSummary, _P], FloatArray]:
+def by_customer(method: _Method) -> _Method:
     """Let a prediction be made by the model as each customer of the summary sees it."""
 
     @wraps(method)
-    def of_each(self: PurchaseModel, summary: PurchaseSummary, *args: _P.args, **settings: _P.kwargs) -> FloatArray:
+    def of_each(self: PurchaseModel, summary: PurchaseSummary, *args: Any, **settings: Any) -> Any:
         return method(self._of(summary), summary, *args, **settings)
 
-    return of_each
+    return cast("_Method", of_each)
+
+
+class Past(NamedTuple):
+    """What a model knows of customers: repeat purchases, the age at the last one, and the age; arrays of one length."""
+
+    x: FloatArray
+    t_x: FloatArray
+    T: FloatArray
+
+    def at(self, rows: npt.NDArray[Any]) -> Past:
+        """Return the past of some rows."""
+        return Past(self.x[rows], self.t_x[rows], self.T[rows])
+
+
+def _new(n: int) -> Past:
+    """Return n customers on the day of their first purchase."""
+    return Past(np.zeros(n), np.zeros(n), np.zeros(n))
 
 
 class PurchaseModel(ParametricModel, ABC):
@@ -165,46 +179,48 @@ class PurchaseModel(ParametricModel, ABC):
 
     unit: str | None
     discrete: ClassVar[bool] = False
+    silence_tells: ClassVar[bool] = False
+    """Whether the time since the last purchase says more than that somebody is alive: when the next one is due."""
 
     # ---- what a model gives: rowwise functions on arrays of one length
 
     @abstractmethod
-    def _alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+    def _alive(self, past: Past) -> FloatArray:
         """Return P(alive at T)."""
 
     @abstractmethod
-    def _survival(self, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:
+    def _survival(self, past: Past, s: FloatArray) -> FloatArray:
         """Return P(alive at T + s | alive at T)."""
 
     @abstractmethod
-    def _expected(self, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
+    def _expected(self, past: Past, t: FloatArray) -> FloatArray:
         """Return the purchases expected in (T, T + t] given alive at T."""
 
     @abstractmethod
-    def _discounted(self, x: FloatArray, T: FloatArray, t: FloatArray, delta: float) -> FloatArray:
+    def _discounted(self, past: Past, t: FloatArray, delta: float) -> FloatArray:
         """Return the discounted purchases expected in (T, T + t] given alive at T; t may be infinite if delta > 0."""
 
-    def _until(self, x: FloatArray, T: FloatArray, ends: list[float], delta: float) -> FloatArray:
+    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
         """Return the discounted purchases expected until each of some ascending ends, shape (len(ends), rows)."""
-        many, t = (np.tile(x, len(ends)), np.tile(T, len(ends))), np.repeat(ends, len(x))
-        result = self._discounted(*many, t, delta) if delta else self._expected(*many, t)
+        many, t = Past(*(np.tile(column, len(ends)) for column in past)), np.repeat(ends, len(past.x))
+        result = self._discounted(many, t, delta) if delta else self._expected(many, t)
         # rounding must not make purchases of a late step negative
-        return np.maximum.accumulate(result.reshape(len(ends), len(x)), axis=0)
+        return np.maximum.accumulate(result.reshape(len(ends), len(past.x)), axis=0)
 
     @abstractmethod
-    def _probabilities(self, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+    def _probabilities(self, past: Past, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
         """Return P(n purchases in (T, T + t] | alive at T), shape (rows, len(n))."""
 
     @abstractmethod
-    def _total(self, x: FloatArray, T: FloatArray) -> FloatArray:
+    def _total(self, past: Past) -> FloatArray:
         """Return all purchases ever expected given alive at T, undiscounted; inf where they are."""
 
     @abstractmethod
-    def _rate(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+    def _rate(self, past: Past) -> FloatArray:
         """Return the posterior mean of the purchase rate."""
 
     @abstractmethod
-    def _quantile(self, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
+    def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         """Return when a purchase has come with a chance below 1, given alive at T; inf where it never reaches it."""
 
     # ---- the public predictions
@@ -221,10 +237,10 @@ class PurchaseModel(ParametricModel, ABC):
             How far after the end of the observation; 0 is P(alive) as it is usually meant. For a time ahead it is
             P(alive at T) times the chance to last until then.
         """
-        x, t_x, T = self._columns(summary)
+        past = self._columns(summary)
         ahead = self._ahead(summary, at, "at")
-        now = self._alive(x, t_x, T)
-        return now if not ahead.any() else now * self._survival(x, T, ahead)
+        now = self._alive(past)
+        return now if not ahead.any() else now * self._survival(past, ahead)
 
     @by_customer
     def expected_purchases(self, summary: PurchaseSummary, t: Any) -> FloatArray:
@@ -237,8 +253,8 @@ class PurchaseModel(ParametricModel, ABC):
         t : timedelta, number or array_like, shape (n,)
             The horizon: a timedelta, or a number in the summary's unit; one, or one per customer.
         """
-        x, t_x, T = self._columns(summary)
-        return self._alive(x, t_x, T) * self._expected(x, T, self._ahead(summary, t, "t"))
+        past = self._columns(summary)
+        return self._alive(past) * self._expected(past, self._ahead(summary, t, "t"))
 
     @by_customer
     def expected_purchases_until(
@@ -259,17 +275,18 @@ class PurchaseModel(ParametricModel, ABC):
         -------
         ndarray, shape (len(ends), n)
         """
-        x, _, T = self._columns(summary)
+        past = self._columns(summary)
         times = checks.numbers("ends", list(ends), low=0.0)
         checks.refuse_rows("ends", np.diff(times, prepend=0.0) < 0, times, "ascending times are needed")
         self._whole(times, "ends")
-        return self._until(x, T, times.tolist(), checks.number("discount_rate", discount_rate, low=0.0))
+        return self._until(past, times.tolist(), checks.number("discount_rate", discount_rate, low=0.0))
 
     @by_customer
     def expected_purchases_if_alive(self, summary: PurchaseSummary, t: Any, discount_rate: float = 0.0) -> FloatArray:
         """Return the purchases, discounted, that each customer makes in the time t after T if alive at T, shape (n,).
 
-        Given that, frequency and T say all: recency does not matter any more.
+        Given that, frequency and T say all, and recency does not matter any more, but for `MbgCnbd` and `BgCnbd`: there
+        the next purchase of a regular buyer is due the sooner the longer the last one is ago.
 
         Parameters
         ----------
@@ -280,9 +297,9 @@ class PurchaseModel(ParametricModel, ABC):
         discount_rate : float
             Continuous, per unit of the summary.
         """
-        x, _, T = self._columns(summary)
+        past = self._columns(summary)
         ahead, delta = self._ahead(summary, t, "t"), checks.number("discount_rate", discount_rate, low=0.0)
-        return self._expected(x, T, ahead) if delta == 0.0 else self._discounted(x, T, ahead, delta)
+        return self._expected(past, ahead) if delta == 0.0 else self._discounted(past, ahead, delta)
 
     @overload
     def expected_purchases_new(self, t: float) -> float: ...
@@ -297,8 +314,7 @@ class PurchaseModel(ParametricModel, ABC):
             The horizon; a number counts in the unit that the model was fitted in. An array gives an array.
         """
         ahead = self._new_ahead(t)
-        new = np.zeros(len(ahead))
-        result = self._alive(_ZERO, _ZERO, _ZERO) * self._expected(new, new, ahead)
+        result = self._alive(_new(1)) * self._expected(_new(len(ahead)), ahead)
         return float(result[0]) if np.ndim(t) == 0 else result
 
     @by_customer
@@ -319,11 +335,11 @@ class PurchaseModel(ParametricModel, ABC):
         ndarray, shape (customers, len(n))
             Or (customers,) where n is one number. Who has left counts under 0.
         """
-        x, t_x, T = self._columns(summary)
+        past = self._columns(summary)
         counts = _counts(n)
-        _refuse_table(len(x), len(counts))
-        now = self._alive(x, t_x, T)[:, None]
-        later = self._probabilities(x, T, self._ahead(summary, t, "t"), counts)
+        _refuse_table(len(summary), len(counts))
+        now = self._alive(past)[:, None]
+        later = self._probabilities(past, self._ahead(summary, t, "t"), counts)
         result: FloatArray = now * later + (1.0 - now) * (counts == 0)
         return result if isinstance(n, Iterable) else result[:, 0]
 
@@ -344,9 +360,8 @@ class PurchaseModel(ParametricModel, ABC):
         """
         counts, ahead = _counts(n), self._new_ahead(t)
         _refuse_table(len(ahead), len(counts))
-        new = np.zeros(len(ahead))
-        now = self._alive(_ZERO, _ZERO, _ZERO)
-        result = now * self._probabilities(new, new, ahead, counts) + (1.0 - now) * (counts == 0)
+        now = self._alive(_new(1))
+        result = now * self._probabilities(_new(len(ahead)), ahead, counts) + (1.0 - now) * (counts == 0)
         shaped: FloatArray = result if isinstance(n, Iterable) else result[:, 0]
         return shaped[0] if np.ndim(t) == 0 else shaped
 
@@ -367,12 +382,12 @@ class PurchaseModel(ParametricModel, ABC):
         DERT, discounted expected residual transactions (Fader, Hardie and Lee 2005, "RFM and CLV"): P(alive) times the
         integral of e^(-delta s) times the rate of purchases.
         """
-        x, t_x, T = self._columns(summary)
+        past = self._columns(summary)
         delta = checks.number("discount_rate", discount_rate, low=0.0)
-        now = self._alive(x, t_x, T)
+        now = self._alive(past)
         if delta == 0.0:
-            return now * self._total(x, T)
-        return now * self._discounted(x, T, np.full(len(x), np.inf), delta)
+            return now * self._total(past)
+        return now * self._discounted(past, np.full(len(summary), np.inf), delta)
 
     @by_customer
     def posterior_rate(self, summary: PurchaseSummary) -> FloatArray:
@@ -380,7 +395,7 @@ class PurchaseModel(ParametricModel, ABC):
 
         It is E[lambda | frequency, recency, T], over both cases, that the customer is alive and that they have left.
         """
-        return self._rate(*self._columns(summary))
+        return self._rate(self._columns(summary))
 
     @by_customer
     def next_purchase_quantile(
@@ -398,18 +413,18 @@ class PurchaseModel(ParametricModel, ABC):
             Whether to suppose that the customer is alive at T. If not, the time is infinite for who buys again with
             less than q.
         """
-        x, t_x, T = self._columns(summary)
-        chance = np.full(len(x), checks.fraction("q", q))
+        past = self._columns(summary)
+        chance = np.full(len(summary), checks.fraction("q", q))
         if not given_alive:
-            now = self._alive(x, t_x, T)
+            now = self._alive(past)
             with np.errstate(divide="ignore", over="ignore"):
                 chance = chance / now
-        out = np.full(len(x), np.inf)
+        out = np.full(len(summary), np.inf)
         possible = chance < 1.0
         if possible.any():
             # A chance that rounding keeps below 1 may take longer than floats can say.
             with np.errstate(over="ignore"):
-                out[possible] = self._at(possible)._quantile(x[possible], T[possible], chance[possible])
+                out[possible] = self._at(possible)._quantile(past.at(possible), chance[possible])  # noqa: SLF001
         return out
 
     # ---- the door
@@ -422,8 +437,8 @@ class PurchaseModel(ParametricModel, ABC):
         """Return the model as some of its rows see it."""
         return self
 
-    def _columns(self, summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return x, t_x and T of a summary in the model's unit."""
+    def _columns(self, summary: PurchaseSummary) -> Past:
+        """Return what a summary says of each customer, in the model's unit."""
         if not isinstance(summary, PurchaseSummary):
             raise InputError(
                 f"a PurchaseSummary is needed, not {checks.shown(summary)}.", argument="summary", code="wrong_type"
@@ -435,7 +450,7 @@ class PurchaseModel(ParametricModel, ABC):
                 argument="summary",
                 code="conflicting_arguments",
             )
-        return summary.frequency, summary.recency, summary.T
+        return Past(summary.frequency, summary.recency, summary.T)
 
     def _ahead(self, summary: PurchaseSummary, t: Any, name: str) -> FloatArray:
         return self._whole(np.broadcast_to(np.float64(summary.horizon(t, name)), (len(summary),)), name)

@@ -162,9 +162,7 @@ class PurchaseSummary(ColumnarResult):
 
         A fit to the cells is the fit to the customers. Cells of disjoint sets of customers add up with ``+``.
         """
-        columns, total, _ = unique_rows(
-            [self.frequency, self.recency, self.T, *self.covariates.values()], self.weights
-        )
+        columns, total, _ = unique_rows([self.frequency, self.recency, self.T, *self.covariates.values()], self.weights)
         return PurchaseSummary(
             frequency=columns[0],
             recency=columns[1],
