@@ -26,6 +26,7 @@ from relmark.ltv.holdout import CalibrationTable, HoldoutReport, calibration_tab
 from relmark.ltv.intervals import PredictionInterval
 from relmark.ltv.mbg_nbd import MbgNbd
 from relmark.ltv.nbd import Nbd
+from relmark.ltv.opportunities import opportunity_summary
 from relmark.ltv.pareto_nbd import ParetoNbd
 from relmark.ltv.shifted_beta_geometric import ShiftedBetaGeometric
 from relmark.ltv.subscription_value import SubscriptionModel, SubscriptionValue, subscription_value
@@ -70,6 +71,7 @@ __all__ = [
     "from_lifetimes",
     "holdout_report",
     "lifetime_value",
+    "opportunity_summary",
     "purchase_summary",
     "recency_frequency_matrix",
     "renewal_counts",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Self
 
 import attrs
 import numpy as np
@@ -16,6 +16,7 @@ from relmark.ltv import _coin_rows
 from relmark.ltv import _geometric_dropout as kernel
 from relmark.ltv._cells import coarse_cells
 from relmark.ltv._covariate_fit import Rowwise
+from relmark.ltv._covariates import CovariateColumns
 from relmark.ltv.covariate_model import CovariateModel
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel
@@ -67,7 +68,7 @@ class CoinModel(CovariateModel):
         summary: PurchaseSummary,
         prior: LogNormalPrior | None,
         name: str,
-        covariates: Any = None,
+        covariates: Mapping[str, CovariateColumns] | None = None,
         penalty: float | str = 0.0,
     ) -> Self:
         need_repeat_buyers(summary, name)

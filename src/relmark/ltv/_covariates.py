@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.checks import FloatArray
@@ -15,6 +16,9 @@ from relmark.core.frozen import owned
 from relmark.core.ids import Coded
 from relmark.core.names import did_you_mean
 from relmark.core.time import UtcTimes
+
+CovariateColumns: TypeAlias = Mapping[str, npt.ArrayLike] | Any
+"""Columns by name, of a mapping or of a frame."""
 
 _WORDS = "Make a column of 0 and 1 for each word but one."
 # The variance that others leave of a standardized column: below it nothing but rounding is left.
@@ -36,7 +40,7 @@ class Design(NamedTuple):
         return self._replace(matrix=self.matrix[rows])
 
 
-def read_covariates(argument: str, given: Any, length: int | None = None) -> dict[str, FloatArray]:
+def read_covariates(argument: str, given: CovariateColumns | None, length: int | None = None) -> dict[str, FloatArray]:
     """Return numeric or boolean columns by name as read-only float64, aligned with `length` rows."""
     if given is None:
         return {}

@@ -8,11 +8,13 @@ silence against their rhythm, the likelier it is.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import attrs
 
 from relmark.ltv._coin_model import CoinModel
+from relmark.ltv._covariates import CovariateColumns
 from relmark.ltv.covariate_model import effects_field
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
@@ -74,7 +76,7 @@ class BgNbd(CoinModel):
         summary: PurchaseSummary,
         prior: LogNormalPrior | None = None,
         *,
-        covariates: Any = None,
+        covariates: Mapping[str, CovariateColumns] | None = None,
         penalty: float | str = 0.0,
     ) -> Self:
         """Return the model that makes the histories of these customers most likely.

@@ -19,7 +19,7 @@ from relmark.core.documents import Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.shapes import Shape
 from relmark.ltv._covariate_fit import Both, Rowwise, Search, fit_effects, read_designs
-from relmark.ltv._covariates import read_covariates
+from relmark.ltv._covariates import CovariateColumns, read_covariates
 from relmark.ltv._row_terms import Family
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
@@ -120,7 +120,7 @@ class CovariateModel(PurchaseModel):
             return base
         return attrs.evolve(base, effects=self.effects.with_values(values[count:]))  # type: ignore[call-arg]
 
-    def at(self, covariates: Any) -> Self:
+    def at(self, covariates: CovariateColumns) -> Self:
         """Return the plain model of customers who all have these covariates.
 
         Parameters
@@ -174,8 +174,8 @@ class CovariateModel(PurchaseModel):
     @overload
     def expected_purchases_new(self, t: float, covariates: None = None) -> float: ...
     @overload
-    def expected_purchases_new(self, t: Any, covariates: Any = None) -> FloatArray | float: ...
-    def expected_purchases_new(self, t: Any, covariates: Any = None) -> FloatArray | float:
+    def expected_purchases_new(self, t: Any, covariates: CovariateColumns | None = None) -> FloatArray | float: ...
+    def expected_purchases_new(self, t: Any, covariates: CovariateColumns | None = None) -> FloatArray | float:
         """Return the repeat purchases that someone is expected to make in the time t after the first purchase.
 
         Parameters

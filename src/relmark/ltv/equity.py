@@ -125,7 +125,7 @@ class CustomerEquity(ColumnarResult):
         total["deviation"] += weights_by(place, columns["customers"] * away * away, size)
         return CustomerEquity(**groups, **total)
 
-    def ltv_to_cac(self, cost: Any, *, level: float = 0.95) -> LtvToCac:
+    def ltv_to_cac(self, cost: float | Mapping[str, float] | npt.ArrayLike, *, level: float = 0.95) -> LtvToCac:
         """Return what a customer of each group is expected to bring for what winning them cost.
 
         Parameters
@@ -175,7 +175,7 @@ class CustomerEquity(ColumnarResult):
             notes=tuple(notes),
         )
 
-    def _costs(self, cost: Any) -> FloatArray:
+    def _costs(self, cost: float | Mapping[str, float] | npt.ArrayLike) -> FloatArray:
         if isinstance(cost, Mapping):
             by = [name for name in ("cohort", "segment") if getattr(self, name) is not None]
             if len(by) != 1:
@@ -206,8 +206,8 @@ class CustomerEquity(ColumnarResult):
 
 def equity_of(
     *,
-    cohort: Any,
-    segment: Any,
+    cohort: npt.ArrayLike | None,
+    segment: npt.ArrayLike | None,
     weights: FloatArray | None,
     alive: FloatArray,
     purchases: FloatArray,

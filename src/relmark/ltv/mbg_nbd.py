@@ -6,11 +6,13 @@ first purchase as well (Batislam, Denizel and Filiztekin 2007), so that P(alive)
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import attrs
 
 from relmark.ltv._coin_model import CoinModel
+from relmark.ltv._covariates import CovariateColumns
 from relmark.ltv.covariate_model import effects_field
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
@@ -65,7 +67,7 @@ class MbgNbd(CoinModel):
         summary: PurchaseSummary,
         prior: LogNormalPrior | None = None,
         *,
-        covariates: Any = None,
+        covariates: Mapping[str, CovariateColumns] | None = None,
         penalty: float | str = 0.0,
     ) -> Self:
         """Return the model that makes the histories of these customers most likely.

@@ -8,8 +8,8 @@ have left too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Self
 
 import attrs
 import numpy as np
@@ -21,6 +21,7 @@ from relmark.ltv import _pareto as kernel
 from relmark.ltv import _pareto_rows
 from relmark.ltv._cells import coarse_cells, distinct, unique_rows, weights_by
 from relmark.ltv._covariate_fit import Rowwise
+from relmark.ltv._covariates import CovariateColumns
 from relmark.ltv.covariate_model import CovariateModel, effects_field
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
@@ -170,7 +171,7 @@ class ParetoNbd(ParetoModel):
         summary: PurchaseSummary,
         prior: LogNormalPrior | None = None,
         *,
-        covariates: Any = None,
+        covariates: Mapping[str, CovariateColumns] | None = None,
         penalty: float | str = 0.0,
     ) -> Self:
         """Return the model that makes the histories of these customers most likely.

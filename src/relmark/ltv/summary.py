@@ -16,7 +16,7 @@ from relmark.core.frozen import owned
 from relmark.core.results import ColumnarResult
 from relmark.core.time import duration
 from relmark.ltv._cells import unique_rows
-from relmark.ltv._covariates import read_covariates
+from relmark.ltv._covariates import CovariateColumns, read_covariates
 
 # Days in each unit of time. A period has no length: it is one opportunity of a discrete model.
 UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "year": 365.25}
@@ -76,7 +76,7 @@ class PurchaseSummary(ColumnarResult):
     weights: Any = None
     unit: str = "week"
     counts: Mapping[str, int] = attrs.field(factory=dict)
-    covariates: Any = attrs.field(factory=dict)
+    covariates: Mapping[str, Any] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         """Check the columns against each other and make them float64."""
@@ -138,7 +138,7 @@ class PurchaseSummary(ColumnarResult):
         """
         return horizon(t, self.unit, name=name, length=len(self))
 
-    def with_covariates(self, covariates: Any) -> PurchaseSummary:
+    def with_covariates(self, covariates: CovariateColumns) -> PurchaseSummary:
         """Return the summary with columns that say what else is known of each customer.
 
         A fit names them, ``BgNbd.fit(s, covariates={"rate": ["loyal"]})``, and predictions of such a model find them

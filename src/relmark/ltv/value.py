@@ -74,7 +74,7 @@ class LifetimeValue(ColumnarResult):
     weights: FloatArray | None = None
     notes: tuple[str, ...] = ()
 
-    def to_cells(self, *, cohort: Any = None, segment: Any = None) -> CustomerEquity:
+    def to_cells(self, *, cohort: npt.ArrayLike | None = None, segment: npt.ArrayLike | None = None) -> CustomerEquity:
         """Return customer equity: what the customers of each cohort and segment are worth together.
 
         Parameters
