@@ -6,6 +6,7 @@ answer with aligned arrays: expected purchases, P(alive), probabilities, residua
 a model of purchases with one of spend; `split` and the reports tell whether to believe it.
 """
 
+from relmark.ltv.auto import ModelChoice, auto
 from relmark.ltv.beta_discrete_weibull import BetaDiscreteWeibull
 from relmark.ltv.bg_bb import BgBb
 from relmark.ltv.bg_nbd import BgNbd
@@ -54,6 +55,7 @@ __all__ = [
     "LogNormalPrior",
     "LtvToCac",
     "MbgNbd",
+    "ModelChoice",
     "Nbd",
     "ParetoNbd",
     "PredictionInterval",
@@ -64,6 +66,7 @@ __all__ = [
     "SpendCells",
     "SubscriptionModel",
     "SubscriptionValue",
+    "auto",
     "calibration_table",
     "churn_risk",
     "cohort_tracking",
