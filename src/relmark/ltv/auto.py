@@ -336,20 +336,22 @@ def _kinds(models: Any) -> dict[str, ModelKind]:
                 kind = by_word[one]
             else:
                 kind = one
-            known = [name for name, member in _FAMILY.items() if member is kind]
+            known = [name for name, one_of_all in _FAMILY.items() if one_of_all is kind]
             found[known[0] if known else getattr(kind, "__name__", "")] = kind
     if not found:
         raise InputError("models is empty: give one or more, or leave it out.", argument="models", code="empty")
-    for name, kind in found.items():
-        if not (isinstance(kind, type) and issubclass(kind, PurchaseModel) and callable(getattr(kind, "fit", None))):
+    for name, member in found.items():
+        if not (
+            isinstance(member, type) and issubclass(member, PurchaseModel) and callable(getattr(member, "fit", None))
+        ):
             raise InputError(
-                f"models has {checks.shown(kind)} as {name!r}: a class such as BgNbd is needed.",
+                f"models has {checks.shown(member)} as {name!r}: a class such as BgNbd is needed.",
                 argument="models",
                 code="wrong_type",
             )
-        if kind.discrete:
+        if member.discrete:
             raise InputError(
-                f"models has {kind.__name__}, which counts opportunities and not time: compare it by itself.",
+                f"models has {member.__name__}, which counts opportunities and not time: compare it by itself.",
                 argument="models",
                 code="not_supported",
                 hint="Fit it to opportunity_summary(base, as_of=...).",

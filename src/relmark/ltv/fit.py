@@ -184,7 +184,7 @@ class FitReport(Result):
         }
 
     def __str__(self) -> str:
-        said = [f"{'does not stand' if not self.converged else 'note'}: {text}" for text in self.problems + self.notes]
+        said = [f"does not stand: {text}" for text in self.problems] + [f"note: {text}" for text in self.notes]
         last = f"log-likelihood {self.log_likelihood:,.4f}, {self.n:,.0f} customers, AIC {self.aic:,.2f}"
         test = self.likelihood_ratio
         last += f"\nwithout covariates: {test}" if test is not None else ""
@@ -459,5 +459,6 @@ def problems_at(
     if roots[0] < _LEAST_INFORMATION:
         loose = [name for name, part in zip(names, vectors[:, 0], strict=True) if abs(part) > 0.3]
         said = f"the likelihood is flat along {' and '.join(loose)}: the data determine a combination of them only."
-        return (said + " Give a prior, more customers, or a simpler model",)
+        penalty = "a penalty, " if any("." in name for name in loose) else ""
+        return (f"{said} Give {penalty}a prior, more customers, or a simpler model",)
     return ()
