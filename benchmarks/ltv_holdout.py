@@ -12,7 +12,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import attrs
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -112,7 +111,7 @@ def rows_of(case: Case) -> Iterator[tuple[str, float, float, float, float, bool]
     for name, model in choice.models.items():
         yield measured(name, model, held)
     if case.covariates:
-        known = attrs.evolve(held, calibration=held.calibration.with_covariates(case.covariates))
+        known = held.with_covariates(case.covariates)
         names = list(case.covariates)
         for name, kind in WITH.items():
             model = kind.fit(known.calibration, covariates={"rate": names, "dropout": names}, penalty="auto")
@@ -131,8 +130,8 @@ def told(case: Case) -> None:
     held = case.held
     yardstick = holdout_report(BgNbd(r=1.0, alpha=1.0, a=1.0, b=1.0, unit=held.unit), held)
     print(
-        f"\n{case.name}: {len(held.customer_id):,} customers, {held.calibration.frequency.sum():,.0f} repeat purchases, "
-        f"then {held.frequency.sum():,.0f} in {held.duration:.1f} {held.unit}s"
+        f"\n{case.name}: {len(held.customer_id):,} customers, "
+        f"{held.calibration.frequency.sum():,.0f} repeat purchases, then {held.frequency.sum():,.0f} in {held.duration:.1f} {held.unit}s"
     )
     print(f"{'model':48}{'log-likelihood':>15}{'in all':>9}{'each':>8}{'r':>7}  stands")
     found = sorted(rows_of(case), key=lambda row: -row[1])

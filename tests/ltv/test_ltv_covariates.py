@@ -20,11 +20,14 @@ from relmark.ltv import (
     MbgNbd,
     ParetoNbd,
     PurchaseSummary,
+    calibration_table,
     churn_risk,
     cohort_tracking,
     frequency_table,
+    holdout_report,
     lifetime_value,
     recency_frequency_matrix,
+    split,
 )
 from relmark.ltv._covariate_fit import Search, read_designs
 
@@ -443,6 +446,19 @@ def test_a_summary_with_covariates_never_changes_and_says_what_it_carries():
     assert "covariates=loyal, age" in repr(s)
     with pytest.raises(InputError, match="covariates"):
         s + data.simulated("bg", 5, (0.5, 5.0, 0.9, 2.5), 30.0, np.random.default_rng(1))
+
+
+def test_a_split_carries_covariates_to_what_is_reported_of_it():
+    held = split(data.cdnow_base(), at="1997-10-01", as_of="1998-07-01")
+    early = {"early": held.calibration.T > 35.0}
+    known = held.with_covariates(early)
+    m = MbgNbd.fit(known.calibration, covariates={"rate": ["early"], "dropout": ["early"]})
+    report = holdout_report(m, known)
+    expected = m.expected_purchases(held.calibration.with_covariates(early), held.duration)
+    assert report.expected_total == pytest.approx(expected.sum())
+    assert calibration_table(m, known, groups=4).customers.sum() == len(held.frequency)
+    with pytest.raises(MissingColumnError, match="'early'"):
+        holdout_report(m, held)
 
 
 def test_value_of_customers_with_covariates_adds_up_by_step():

@@ -16,6 +16,7 @@ from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.purchases import Purchases
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant
+from relmark.ltv._covariates import CovariateColumns
 from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
 
 
@@ -103,6 +104,10 @@ class HoldoutSplit(ColumnarResult):
     def unit(self) -> str:
         """The unit of `duration` and of the summary."""
         return self.calibration.unit
+
+    def with_covariates(self, covariates: CovariateColumns) -> HoldoutSplit:
+        """Return the split with columns of what else is known of its customers, as `PurchaseSummary` has them."""
+        return attrs.evolve(self, calibration=self.calibration.with_covariates(covariates))
 
     def _facts(self) -> dict[str, Any]:
         return {
