@@ -129,9 +129,10 @@ def measured(name: str, model: Any, held: HoldoutSplit) -> tuple[str, float, flo
 def told(case: Case) -> None:
     held = case.held
     yardstick = holdout_report(BgNbd(r=1.0, alpha=1.0, a=1.0, b=1.0, unit=held.unit), held)
+    repeats, later = held.calibration.frequency.sum(), held.frequency.sum()
     print(
-        f"\n{case.name}: {len(held.customer_id):,} customers, "
-        f"{held.calibration.frequency.sum():,.0f} repeat purchases, then {held.frequency.sum():,.0f} in {held.duration:.1f} {held.unit}s"
+        f"\n{case.name}: {len(held.customer_id):,} customers, {repeats:,.0f} repeat purchases, then {later:,.0f} in "
+        f"{held.duration:.1f} {held.unit}s"
     )
     print(f"{'model':48}{'log-likelihood':>15}{'in all':>9}{'each':>8}{'r':>7}  stands")
     found = sorted(rows_of(case), key=lambda row: -row[1])

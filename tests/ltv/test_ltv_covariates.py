@@ -194,6 +194,19 @@ def test_coefficients_of_zero_change_nothing(model, parameters):
     )
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_effects_of_nothing_are_none(model):
+    plain = model(**dict(zip(model.names(), BASE[model], strict=True)), unit="week")
+    none = attrs.evolve(plain, effects=CovariateEffects())
+    s = PurchaseSummary(**dict(zip(("frequency", "recency", "T"), map(list, zip(*PAIRS, strict=True)), strict=True)))
+    np.testing.assert_array_equal(none.expected_purchases(s, 5.0), plain.expected_purchases(s, 5.0))
+    assert none.expected_purchases_new(5.0) == plain.expected_purchases_new(5.0)
+    assert none.expected_purchases_new(5.0, covariates={"a": 1.0}) == plain.expected_purchases_new(5.0)
+    assert none.at({}).effects is None
+    assert repr(none).endswith("effects=CovariateEffects(rate={}, dropout={}))")
+    assert "effects" not in repr(plain)
+
+
 @pytest.mark.parametrize("effects", [
     CovariateEffects(rate={"loyal": 0.7, "age": -0.02}, dropout={"loyal": -1.1, "age": 0.03}),
     CovariateEffects(rate={"age": -0.02}), CovariateEffects(dropout={"age": 0.04, "loyal": 2.0}),

@@ -22,7 +22,7 @@ from relmark.ltv.purchase_model import parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class BgNbd(CoinModel):
     """The beta-geometric/NBD model of repeat purchases by customers who leave unseen.
 

@@ -63,6 +63,12 @@ class CovariateModel(PurchaseModel):
     def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
         """Return the model whose rows have these parameters."""
 
+    def __repr__(self) -> str:
+        """Return the parameters, the unit, and the effects where there are any."""
+        shown = [f"{name}={getattr(self, name)!r}" for name in (*self.names(), "unit")]
+        shown += [] if self.effects is None else [f"effects={self.effects!r}"]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     # ---- a fit
 
     @classmethod
@@ -155,13 +161,13 @@ class CovariateModel(PurchaseModel):
     # ---- the door
 
     def _of(self, summary: PurchaseSummary) -> PurchaseModel:
-        if self.effects is None:
+        if self.effects is None or not self.effects.names:
             return self
         self._columns(summary)
         return self._each(self._own(*self.effects.moved(summary.covariates)))  # type: ignore[arg-type]
 
     def _new_ahead(self, t: Any) -> FloatArray:
-        if self.effects is not None:
+        if self.effects is not None and self.effects.names:
             raise InputError(
                 "the model has effects of covariates, and there is nobody here who has any.",
                 argument="covariates",
@@ -185,7 +191,7 @@ class CovariateModel(PurchaseModel):
         covariates : mapping or frame of columns, optional
             What is known of them, a value or a column of shape (n,) by name: needed where the model has effects.
         """
-        if self.effects is None or covariates is None:
+        if self.effects is None or not self.effects.names or covariates is None:
             plain: FloatArray | float = super().expected_purchases_new(t)
             return plain
         columns = read_covariates("covariates", covariates)

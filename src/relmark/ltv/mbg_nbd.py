@@ -20,7 +20,7 @@ from relmark.ltv.purchase_model import parameter, unit_field
 from relmark.ltv.summary import PurchaseSummary
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class MbgNbd(CoinModel):
     """The modified beta-geometric/NBD model: people may leave after any purchase, the first included.
 

@@ -124,7 +124,7 @@ class _EachPareto(ParetoModel):
         return np.maximum.accumulate(np.stack(result), axis=0)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class ParetoNbd(ParetoModel):
     """The Pareto/NBD model of repeat purchases by customers who leave unseen at any time.
 
