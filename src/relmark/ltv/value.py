@@ -226,22 +226,29 @@ def _flow(
     delta: float | FloatArray,
 ) -> _Flow:
     """Return what comes until each end, and until each customer's own horizon at most."""
-    if isinstance(ahead, float) and isinstance(delta, float) and math.isfinite(ahead):
-        cells, place = _cells_ahead(model, summary)
+    more = [column for column in (ahead, delta) if isinstance(column, np.ndarray)]
+    cells, place, own = _cells_ahead(model, summary, more)
+    until = own.pop(0) if isinstance(ahead, np.ndarray) else ahead
+    rates = own.pop(0) if isinstance(delta, np.ndarray) else delta
+    if isinstance(until, float) and isinstance(rates, float) and math.isfinite(until):
         plain = model.expected_purchases_until(cells, ends)
-        faded = model.expected_purchases_until(cells, ends, delta) if delta > 0.0 else plain
-        return _Flow(plain[:, place], faded[:, place])
-    n = len(summary)
-    own, past = model._of(summary), model._columns(summary)  # noqa: SLF001
-    until, rates = np.broadcast_to(ahead, n), np.broadcast_to(delta, n)
+        faded = model.expected_purchases_until(cells, ends, rates) if rates > 0.0 else plain
+    else:
+        plain, faded = _until_each(model, cells, ends, np.broadcast_to(until, len(cells)), rates)
+    return _Flow(plain[:, place], faded[:, place])
+
+
+def _until_each(
+    model: PurchaseModel, cells: PurchaseSummary, ends: list[float], until: FloatArray, delta: float | FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return purchases and discounted ones until each end, cut at the row's own horizon, rate by rate."""
+    n = len(cells)
+    own, past = model._of(cells), model._columns(cells)  # noqa: SLF001
+    rates = np.broadcast_to(delta, n)
     plain, faded = np.empty((len(ends), n)), np.empty((len(ends), n))
     for at, end in enumerate(ends):
         t = np.minimum(end, until)
-        endless = np.isinf(t)
-        if endless.all():
-            plain[at] = own._total(past)  # noqa: SLF001
-        else:
-            plain[at] = own._expected(past, t)  # noqa: SLF001
+        plain[at] = own._total(past) if np.isinf(t).all() else own._expected(past, t)  # noqa: SLF001
         for one in np.unique(rates).tolist():
             rows = rates == one
             if one == 0.0:
@@ -249,7 +256,7 @@ def _flow(
             else:
                 faded[at, rows] = own._at(rows)._discounted(past.at(rows), t[rows], one)  # noqa: SLF001
     # rounding must not make what comes in a late step negative
-    return _Flow(np.maximum.accumulate(plain, axis=0), np.maximum.accumulate(faded, axis=0))
+    return np.maximum.accumulate(plain, axis=0), np.maximum.accumulate(faded, axis=0)
 
 
 def _weighed(share: FloatArray, amount: FloatArray) -> FloatArray:
@@ -278,16 +285,24 @@ def _notes(model: PurchaseModel, amount: FloatArray, purchases: FloatArray, disc
     return tuple(notes)
 
 
-def _cells_ahead(model: PurchaseModel, summary: PurchaseSummary) -> tuple[PurchaseSummary, npt.NDArray[np.int64]]:
-    """Return the distinct rows of what says all that is ahead of a living customer, and each row's place."""
-    if summary.covariates:
-        return summary, np.arange(len(summary))
-    if model.silence_tells:
-        (x, t_x, T), _, place = unique_rows([summary.frequency, summary.recency, summary.T], None)
-    else:
-        (x, T), _, place = unique_rows([summary.frequency, summary.T], None)
+def _cells_ahead(
+    model: PurchaseModel, summary: PurchaseSummary, more: list[FloatArray]
+) -> tuple[PurchaseSummary, npt.NDArray[np.int64], list[FloatArray]]:
+    """Return the distinct rows of what says all that is ahead of a living customer, each row's place, and `more`."""
+    x, t_x, T = summary.frequency, summary.recency, summary.T
+    if not model.silence_tells:
         t_x = np.where(x > 0, T, 0.0)
-    return PurchaseSummary(frequency=x, recency=t_x, T=T, unit=summary.unit), place
+    known = summary.covariates
+    columns, _, place = unique_rows([x, t_x, T, *more, *known.values()], None)
+    last = 3 + len(more)
+    cells = PurchaseSummary(
+        frequency=columns[0],
+        recency=columns[1],
+        T=columns[2],
+        unit=summary.unit,
+        covariates=dict(zip(known, columns[last:], strict=True)),
+    )
+    return cells, place, columns[3:last]
 
 
 def _amounts(spend: npt.ArrayLike, n: int) -> FloatArray:
