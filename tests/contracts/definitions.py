@@ -31,9 +31,11 @@ from relmark.experiments import (
 from relmark.ltv import (
     BetaDiscreteWeibull,
     BgBb,
+    BgCnbd,
     BgNbd,
     CovariateEffects,
     GammaGamma,
+    MbgCnbd,
     MbgNbd,
     Nbd,
     ParetoNbd,
@@ -104,6 +106,7 @@ DEFINITIONS = [
     Nbd(r=0.5, alpha=10.0), GammaGamma(p=6.0, q=4.0, v=15.0),
     BgBb(alpha=1.2, beta=0.7, gamma=0.6, delta=2.7), ShiftedBetaGeometric(alpha=0.7, beta=1.2),
     BetaDiscreteWeibull(alpha=0.7, beta=1.2, c=1.4),
+    MbgCnbd(k=2, r=1.3, alpha=2.8, a=0.4, b=0.8, unit="week"), BgCnbd(k=3, r=0.4, alpha=1.1, a=0.5, b=2.8),
     Rules(
         exclude_bought=days(30), repeat_after={"coffee": days(20)}, allow=["a", Category("b")], deny=["c"],
         deny_for={"c1": ["a"]}, in_stock=True, max_per={"category": 2}, min_price_ratio=1.2, price=(1.0, None),

@@ -73,11 +73,11 @@ def donations() -> PurchaseSummary:
     )
 
 
-def simulated(kind, n, parameters, T, rng):
-    """Return a summary of n customers drawn from a model's story, purchase by purchase."""
+def simulated(kind, n, parameters, T, rng, k=1):
+    """Return a summary of n customers drawn from a model's story, purchase by purchase, each after k stages."""
     T = np.broadcast_to(np.asarray(T, dtype=float), (n,)).copy()
     lam = rng.gamma(parameters[0], 1.0 / parameters[1], n)
-    x, t_x = np.zeros(n), np.zeros(n)
+    x, t_x, gaps = np.zeros(n), np.zeros(n), np.zeros(n)
     alive = np.ones(n, dtype=bool)
     end = T.copy()
     if kind == "nbd":
@@ -91,12 +91,16 @@ def simulated(kind, n, parameters, T, rng):
             alive = rng.random(n) >= p
     t = np.zeros(n)
     while alive.any():
-        t = t + rng.exponential(1.0 / np.maximum(lam, 1e-300))
+        waited = rng.exponential(1.0 / np.maximum(lam, 1e-300))
+        for _ in range(k - 1):
+            waited = waited + rng.exponential(1.0 / np.maximum(lam, 1e-300))
+        t = t + waited
         buys = alive & (t <= end)
         x[buys] += 1
         t_x[buys] = t[buys]
+        gaps[buys] += np.log(waited[buys])
         alive = buys & (rng.random(n) >= p)
-    return PurchaseSummary(frequency=x, recency=t_x, T=T, unit="week")
+    return PurchaseSummary(frequency=x, recency=t_x, T=T, log_gaps=gaps, unit="week")
 
 
 MODELS = {

@@ -15,6 +15,7 @@ from relmark.ltv import (
     BgBb,
     BgNbd,
     GammaGamma,
+    MbgCnbd,
     MbgNbd,
     Nbd,
     ParetoNbd,
@@ -36,9 +37,9 @@ def test_a_base_is_held_out_by_its_last_third_and_fitted_whole():
     at = np.datetime64("1998-07-01") - observed // 3
     held = split(base, at=at, as_of="1998-07-01")
     assert found.holdout == pytest.approx(held.duration)
-    assert found.candidate.tolist() == ["NBD", "BG/NBD", "MBG/NBD", "Pareto/NBD"]
+    assert found.candidate.tolist() == ["NBD", "BG/NBD", "MBG/NBD", "MBG/CNBD", "Pareto/NBD"]
     whole = purchase_summary(base, as_of="1998-07-01")
-    for row, model in enumerate((Nbd, BgNbd, MbgNbd, ParetoNbd)):
+    for row, model in enumerate((Nbd, BgNbd, MbgNbd, MbgCnbd, ParetoNbd)):
         everything, before = model.fit(whole), model.fit(held.calibration)
         report = holdout_report(before, held)
         assert found.models[found.candidate[row]] == everything
@@ -88,6 +89,14 @@ def test_a_summary_is_judged_by_bic_and_said_to_be():
     assert "held_out" not in str(found)
     one = auto(data.cdnow(), models="bg_nbd")
     assert (one.name, "only candidate" in one.why) == ("BG/NBD", True)
+
+
+def test_a_model_that_is_another_at_its_boundary_is_no_second():
+    """CDNOW's customers have no rhythm: MBG/CNBD finds k = 1, which is MBG/NBD."""
+    found = auto(data.cdnow_base(), as_of="1998-07-01", holdout=days(273), models=["MBG/NBD", "MBG/CNBD", "BG/NBD"])
+    assert found.held_out[1] == pytest.approx(found.held_out[0], abs=1e-6)
+    assert found.name == "MBG/NBD"
+    assert "more than BG/NBD" in found.why
 
 
 def test_a_split_that_one_has_is_taken_as_it_is():

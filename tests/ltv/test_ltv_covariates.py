@@ -461,6 +461,24 @@ def test_a_summary_with_covariates_never_changes_and_says_what_it_carries():
         s + data.simulated("bg", 5, (0.5, 5.0, 0.9, 2.5), 30.0, np.random.default_rng(1))
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_simulated_purchases_are_as_many_as_each_customer_is_expected_to_make(model):
+    effects = CovariateEffects(rate={"loyal": 0.8, "age": -0.02}, dropout={"loyal": -0.9, "age": 0.02})
+    m = model(**dict(zip(model.names(), BASE[model], strict=True)), unit="week", effects=effects)
+    n = 20_000
+    s = PurchaseSummary(
+        frequency=np.tile([2, 1], n), recency=np.tile([20.0, 9.0], n), T=np.tile([30.0, 30.0], n),
+        covariates={"loyal": np.tile([1, 0], n), "age": np.tile([30.0, 50.0], n)},
+    )  # fmt: skip
+    drawn_ones = m.simulate(s, 26.0, rng=3)
+    bought = np.bincount(drawn_ones.customer_id, minlength=2 * n).reshape(n, 2)
+    error = bought.std(axis=0) / np.sqrt(n)
+    assert (np.abs(bought.mean(axis=0) - m.expected_purchases(s, 26.0)[:2]) < 4.0 * error).all()
+    with pytest.raises(InputError, match="covariates"):
+        m.simulate(100, 26.0)
+    assert m.at({"loyal": 1, "age": 40.0}).simulate(100, 26.0).customers == 100
+
+
 def test_a_split_carries_covariates_to_what_is_reported_of_it():
     held = split(data.cdnow_base(), at="1997-10-01", as_of="1998-07-01")
     early = {"early": held.calibration.T > 35.0}

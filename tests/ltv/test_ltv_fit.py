@@ -21,6 +21,7 @@ from relmark.ltv import (
     PurchaseSummary,
     ShiftedBetaGeometric,
     _beta_binomial,
+    _erlang_dropout,
     _geometric_dropout,
     _pareto,
     gamma_gamma,
@@ -61,6 +62,16 @@ def likelihoods():
             lambda p: _geometric_dropout.likelihood(p, _geometric_dropout.arranged(*columns, w, 1), 1),
             (0.4, 3.0, 0.7, 1.9),
         ),
+        **{
+            f"cnbd-{k} {shift}": (
+                lambda p, k=k, shift=shift, w=w: _erlang_dropout.likelihood(
+                    p, _geometric_dropout.arranged(*columns, w, shift), k, shift, -3.0
+                ),
+                (0.4, 3.0, 0.7, 1.9),
+            )
+            for k, w in ((1, w), (2, None), (5, w))
+            for shift in (0, 1)
+        },
         "pareto": (lambda p: _pareto.likelihood(p, *columns, w, counts, n), (0.4, 3.0, 0.7, 19.0)),
         "pareto turned": (lambda p: _pareto.likelihood(p, *columns, w, counts, n), (0.4, 30.0, 0.7, 1.9)),
         "nbd": (lambda p: nbd._likelihood(p, s.frequency, s.T, w), (0.4, 3.0)),

@@ -178,7 +178,7 @@ def test_summaries_print_and_become_columns():
         repr(s)
         == "PurchaseSummary(rows=3, customers=3, unit=day, bought_again=0.3333, counts={after_as_of: 1, merged: 1})"
     )
-    assert list(s.to_columns()) == ["customer_id", "frequency", "recency", "T", "monetary_value"]
+    assert list(s.to_columns()) == ["customer_id", "frequency", "recency", "T", "monetary_value", "log_gaps"]
     with pytest.raises(ValueError, match="read-only"):
         s.frequency[0] = 3
     assert s.n_customers == 3

@@ -4,7 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from relmark.ltv import BgNbd, MbgNbd, ParetoNbd, PurchaseSummary
+from relmark.ltv import BgCnbd, BgNbd, MbgCnbd, MbgNbd, ParetoNbd, PurchaseSummary
 from relmark.ltv._geometric_dropout import discounted
 from relmark.ltv._hypergeometric import beta_mean, beta_mean_by_trapezoid
 
@@ -157,3 +157,64 @@ def test_discounted_purchases_by_step_agree_with_mpmath(model, p):
                     want += mp.quad(flow, corners, maxdegree=4) if end > begin else 0
                 begin = end
                 assert (error(got[place, row], want) < 1e-11) if end else (got[place, row] == 0.0), (x, T, end)
+
+
+REGULAR = [(2, 1.3, 2.8, 0.42, 0.79), (3, 0.35, 1.1, 1.0, 2.8), (12, 2.0, 0.3, 1 + 1e-9, 0.3), (5, 30.0, 9.0, 2.5, 4.0)]
+
+
+@pytest.mark.parametrize("p", [REGULAR[0], *(pytest.param(p, marks=pytest.mark.slow) for p in REGULAR[1:])])
+@pytest.mark.parametrize("model", [BgCnbd, MbgCnbd])
+def test_regular_models_agree_with_mpmath(model, p):
+    m = model(k=p[0], **dict(zip(model.names(), p[1:], strict=True)))
+    k, (r, alpha, a, b) = p[0], map(mp.mpf, p[1:])
+    with mp.workdps(40):
+        for x, t_x, T in ((0, 0.0, 0.0), (0, 0.0, 30.0), (3, 20.0, 30.0), (10, 50.0, 52.0), (30, 35.0, 39.0)):
+            s = PurchaseSummary(frequency=x, recency=t_x, T=T)
+            K, M, bp, silence = r + k * x, alpha + mp.mpf(T), b + x + m.shift, mp.mpf(T) - mp.mpf(t_x)
+            A = [mp.rf(K, j) / mp.factorial(j) * (silence / M) ** j for j in range(k)]
+            D = a / (bp - 1) * (M / (alpha + mp.mpf(t_x))) ** K if x + m.shift else mp.mpf(0)
+            alive, stage = sum(A) / (sum(A) + D), [part / sum(A) for part in A]
+            assert error(m.probability_alive(s)[0], alive) < 1e-13
+
+            def survives(n, bp=bp):
+                return mp.beta(a, bp + n - 1) / mp.beta(a, bp)
+
+            for t in (1e-3, 1.0, 26.0):
+                z = mp.mpf(t) / (M + mp.mpf(t))
+                due = {}
+
+                def at_least(n, z=z, K=K, stage=stage, due=due):
+                    if n not in due:
+                        due[n] = sum(
+                            share * (mp.betainc(n * k - j, K + j, 0, z, regularized=True) if share else 0)
+                            for j, share in enumerate(stage)
+                        )
+                    return due[n]
+
+                want, n = mp.mpf(0), 1
+                while n < 3 or at_least(n) > want * mp.mpf(10) ** -22:
+                    want += survives(n) * at_least(n)
+                    n += 1
+                assert error(m.expected_purchases_if_alive(s, t)[0], want) < 2e-12, (x, T, t)
+                stays = 1 - sum((survives(i) - survives(i + 1)) * at_least(i) for i in range(1, n))
+                assert error(m.probability_alive(s, at=t)[0], alive * stays) < 1e-12
+                for count in (1, 2):
+                    exactly = survives(count) * at_least(count) - survives(count + 1) * at_least(count + 1)
+                    got = m.purchase_probabilities(s, t, count)[0]
+                    if exactly > 1e-15:
+                        assert error(got, alive * exactly) < 1e-11
+            for delta in (0.0027, 0.3):
+
+                def flow(lam, delta=delta, K=K, M=M, bp=bp, stage=stage):
+                    phi = lam / (lam + mp.mpf(delta))
+                    over = mp.hyp2f1(1, bp, a + bp, phi**k)
+                    return over * sum(
+                        share * M ** (K + j) * lam ** (K + j - 1) * mp.exp(-M * lam) / mp.gamma(K + j) * phi ** (k - j)
+                        for j, share in enumerate(stage)
+                    )
+
+                mode = (K + k) / M
+                points = [0, mode / 100, mode / 10, mode / 2, mode, mode * 2, mode * 4, mode * 10 + 80 / M]
+                with mp.workdps(20):
+                    want = mp.quad(flow, points)
+                assert error(m.residual_transactions(s, delta)[0], alive * want) < 1e-9, (x, T, delta)

@@ -6,9 +6,11 @@ answer with aligned arrays: expected purchases, P(alive), probabilities, residua
 a model of purchases with one of spend; `split` and the reports tell whether to believe it.
 """
 
+from relmark.ltv.alive_history import AliveHistory
 from relmark.ltv.auto import ModelChoice, auto
 from relmark.ltv.beta_discrete_weibull import BetaDiscreteWeibull
 from relmark.ltv.bg_bb import BgBb
+from relmark.ltv.bg_cnbd import BgCnbd
 from relmark.ltv.bg_nbd import BgNbd
 from relmark.ltv.churn import ChurnRisk, churn_risk
 from relmark.ltv.contracts import RenewalCounts, renewal_counts
@@ -25,11 +27,14 @@ from relmark.ltv.from_lifetimes import from_lifetimes
 from relmark.ltv.gamma_gamma import GammaGamma
 from relmark.ltv.holdout import CalibrationTable, HoldoutReport, calibration_table, holdout_report
 from relmark.ltv.intervals import PredictionInterval
+from relmark.ltv.mbg_cnbd import MbgCnbd
 from relmark.ltv.mbg_nbd import MbgNbd
 from relmark.ltv.nbd import Nbd
 from relmark.ltv.opportunities import opportunity_summary
 from relmark.ltv.pareto_nbd import ParetoNbd
+from relmark.ltv.regularity import Regularity, regularity
 from relmark.ltv.shifted_beta_geometric import ShiftedBetaGeometric
+from relmark.ltv.simulation import Simulation
 from relmark.ltv.subscription_value import SubscriptionModel, SubscriptionValue, subscription_value
 from relmark.ltv.summary import PurchaseSummary, SpendCells
 from relmark.ltv.tracking import CohortTracking, cohort_tracking
@@ -37,8 +42,10 @@ from relmark.ltv.transactions import HoldoutSplit, purchase_summary, split
 from relmark.ltv.value import LifetimeValue, lifetime_value
 
 __all__ = [
+    "AliveHistory",
     "BetaDiscreteWeibull",
     "BgBb",
+    "BgCnbd",
     "BgNbd",
     "CalibrationTable",
     "ChurnRisk",
@@ -54,6 +61,7 @@ __all__ = [
     "LikelihoodRatioTest",
     "LogNormalPrior",
     "LtvToCac",
+    "MbgCnbd",
     "MbgNbd",
     "ModelChoice",
     "Nbd",
@@ -61,8 +69,10 @@ __all__ = [
     "PredictionInterval",
     "PurchaseSummary",
     "RecencyFrequencyMatrix",
+    "Regularity",
     "RenewalCounts",
     "ShiftedBetaGeometric",
+    "Simulation",
     "SpendCells",
     "SubscriptionModel",
     "SubscriptionValue",
@@ -77,6 +87,7 @@ __all__ = [
     "opportunity_summary",
     "purchase_summary",
     "recency_frequency_matrix",
+    "regularity",
     "renewal_counts",
     "split",
     "subscription_value",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from relmark.core.checks import FloatArray
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
 from relmark.ltv import _coin_rows
 from relmark.ltv import _geometric_dropout as kernel
@@ -20,11 +20,12 @@ from relmark.ltv._covariates import CovariateColumns
 from relmark.ltv.covariate_model import CovariateModel
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel
+from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
-_FEW = 10_000
+FEW = 10_000
 
-_BOUNDARIES = {
+BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "r down": "nearly all purchases are made by very few customers",
@@ -37,12 +38,12 @@ _BOUNDARIES = {
 
 # One-time buyers may be slow (few alike rates, r low) or gone at once (chances to leave near 0 or 1, a and b low): the
 # likelihood often has a maximum for either story.
-_STARTS = ((2.0, 2.0, -1.0, -2.5), (-1.4, -2.3, -0.4, 0.7), (-1.5, -1.5, 5.0, 6.5))
+STARTS = ((2.0, 2.0, -1.0, -2.5), (-1.4, -2.3, -0.4, 0.7), (-1.5, -1.5, 5.0, 6.5))
 
 
 def _sketch(summary: PurchaseSummary, shift: int) -> Callable[[FloatArray], Terms] | None:
     """Return the likelihood of a large summary in coarse cells; of a small one there is no need."""
-    if len(summary) <= _FEW:
+    if len(summary) <= FEW:
         return None
     x, t_x, T, weight = coarse_cells(summary.frequency, summary.recency, summary.T, summary.weights)
     data = kernel.arranged(x, t_x, T, weight, shift)
@@ -83,9 +84,9 @@ class CoinModel(CovariateModel):
             scale=scale,
             n=summary.n_customers,
             prior=prior,
-            boundaries=_BOUNDARIES,
+            boundaries=BOUNDARIES,
             elsewhere=Elsewhere(
-                _STARTS,
+                STARTS,
                 # Where the first purchase tosses no coin, no sharp maximum has been seen that is not the highest.
                 always=cls.shift == 1,
                 sketch=_sketch(summary, cls.shift),
@@ -96,7 +97,7 @@ class CoinModel(CovariateModel):
         if covariates is None:
             return plain
         return cls._with_effects(
-            plain, summary, covariates, penalty=penalty, prior=(prior, start, scale), boundaries=_BOUNDARIES
+            plain, summary, covariates, penalty=penalty, prior=(prior, start, scale), boundaries=BOUNDARIES
         )
 
     @classmethod
@@ -152,6 +153,18 @@ class CoinModel(CovariateModel):
         own = self._plain
         result: FloatArray = (own.alpha + past.T) * np.expm1(-np.log1p(-chance) / (own.r + past.x))
         return result
+
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        n, own = len(past.x), self._plain
+        lives = Lives(
+            alive=rng.random(n) < self._alive(past),
+            rate=rng.standard_gamma(own.r + past.x) / (own.alpha + past.T),
+            left=np.ones(n),
+            stages=1.0,
+            leaves=rng.beta(own.a, own.b + past.x + own.shift),
+            ends=np.full(n, np.inf),
+        )
+        return purchases_of(lives, until, rng)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -98,18 +98,21 @@ def _counted(values: FloatArray, weight: FloatArray | None) -> tuple[FloatArray,
     return found, weights_by(place, weight, len(found))
 
 
-def likelihood(parameters: FloatArray, data: Data, shift: int) -> Terms:
-    """Return the log-likelihood with its gradient and Hessian in (r, alpha, a, b)."""
+def tabulated(parameters: FloatArray, data: Data, stages: FloatArray, shift: int) -> Terms:
+    """Return what depends on the distinct x alone, with its derivatives, upper triangle of the Hessian only.
+
+    ln Gamma(r + stages) - ln Gamma(r) + r ln alpha, and ln B(a, b + c) - ln B(a, b); the stages are those that the x
+    purchases took, x itself where purchases come at random.
+    """
     r, alpha, a, b = parameters.tolist()
-    x, n = data.x, data.x_weight
+    n = data.x_weight
     total = n.sum()
-    c = x + shift
+    c = data.x + shift
     g, H = np.zeros(4), np.zeros((4, 4))
-    # ln Gamma(r + x) - ln Gamma(r) + r ln alpha, and ln B(a, b + c) - ln B(a, b): tabulated over the distinct x.
-    value = float(n @ (gammaln(r + x) - gammaln(r))) + total * r * np.log(alpha)
-    g[0] = n @ (digamma(r + x) - digamma(r)) + total * np.log(alpha)
+    value = float(n @ (gammaln(r + stages) - gammaln(r))) + total * r * np.log(alpha)
+    g[0] = n @ (digamma(r + stages) - digamma(r)) + total * np.log(alpha)
     g[1] = total * r / alpha
-    H[0, 0] = n @ (zeta(2.0, r + x) - zeta(2.0, r))
+    H[0, 0] = n @ (zeta(2.0, r + stages) - zeta(2.0, r))
     H[0, 1] = total / alpha
     H[1, 1] = -total * r / alpha**2
     value += float(n @ (gammaln(a + b) - gammaln(a + b + c) + gammaln(b + c) - gammaln(b)))
@@ -119,6 +122,19 @@ def likelihood(parameters: FloatArray, data: Data, shift: int) -> Terms:
     bend = n @ (zeta(2.0, a + b) - zeta(2.0, a + b + c))
     H[2, 2] = H[2, 3] = bend
     H[3, 3] = bend + n @ (zeta(2.0, b + c) - zeta(2.0, b))
+    return value, g, H
+
+
+def mirrored(H: FloatArray) -> FloatArray:
+    """Return a Hessian of four parameters whose upper triangle was filled as a whole."""
+    H[1, 0], H[3, 2], H[2, 0], H[3, 0], H[2, 1], H[3, 1] = H[0, 1], H[2, 3], H[0, 2], H[0, 3], H[1, 2], H[1, 3]
+    return H
+
+
+def likelihood(parameters: FloatArray, data: Data, shift: int) -> Terms:
+    """Return the log-likelihood with its gradient and Hessian in (r, alpha, a, b)."""
+    r, alpha, a, b = parameters.tolist()
+    value, g, H = tabulated(parameters, data, data.x, shift)
     ages, weight = data.untossed
     if len(ages):  # c = 0: the bracket is (alpha + T)^-r
         M = alpha + ages
@@ -140,8 +156,7 @@ def likelihood(parameters: FloatArray, data: Data, shift: int) -> Terms:
             g,
             H,
         )
-    H[1, 0], H[3, 2], H[2, 0], H[3, 0], H[2, 1], H[3, 1] = H[0, 1], H[2, 3], H[0, 2], H[0, 3], H[1, 2], H[1, 3]
-    return value, g, H
+    return value, g, mirrored(H)
 
 
 def _in_blocks(function: Callable[..., FloatArray], m: Parameters, *columns: FloatArray) -> FloatArray:

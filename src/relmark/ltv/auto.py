@@ -20,6 +20,7 @@ from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant, duration
 from relmark.ltv.bg_nbd import BgNbd
 from relmark.ltv.holdout import HoldoutReport, holdout_report
+from relmark.ltv.mbg_cnbd import MbgCnbd
 from relmark.ltv.mbg_nbd import MbgNbd
 from relmark.ltv.nbd import Nbd
 from relmark.ltv.pareto_nbd import ParetoNbd
@@ -37,9 +38,12 @@ _FAMILY: dict[str, ModelKind] = {
     "NBD": Nbd,
     "BG/NBD": BgNbd,
     "MBG/NBD": MbgNbd,
+    "MBG/CNBD": MbgCnbd,
     "Pareto/NBD": ParetoNbd,
 }
 _DAY = 86_400_000_000
+_ALIKE = 1e-5  # in log-likelihood of a customer: below it one model is another at its boundary, as k = 1 is
+_CLOSER = 0.98  # of the error: what is worth a sentence
 _LEAST = 1e-300  # of a probability whose logarithm is taken
 
 
@@ -136,8 +140,8 @@ def auto(
     unit : {"week", "day", "month", "year"}
         As for `purchase_summary`.
     models : "all", or names or classes of models
-        "all" is NBD, BG/NBD, MBG/NBD and Pareto/NBD. A mapping names them: any class with ``fit(summary)`` and the
-        predictions of `PurchaseModel`.
+        "all" is NBD, BG/NBD, MBG/NBD, MBG/CNBD-k and Pareto/NBD. A mapping names them: any class with ``fit(summary)``
+        and the predictions of `PurchaseModel`.
     holdout : timedelta, optional
         How much of the end is held out, in whole days; a third of the time observed where left out.
 
@@ -250,8 +254,9 @@ def _chosen(tried: Mapping[str, _Tried], held: HoldoutSplit | None) -> tuple[str
         f"{best} gave what {n:,} customers did in the {held.duration:.4g} {held.unit}s held out the highest "
         f"probability: log-likelihood {sums[best]:,.1f}"
     )
-    if len(order) > 1:
-        second = order[1]
+    others = [one for one in order[1:] if _differ(tried[one], tried[best])]
+    if others:
+        second = others[0]
         gaps = np.asarray(tried[best].by_customer) - np.asarray(tried[second].by_customer)
         error = float(gaps.std(ddof=1) * np.sqrt(n)) if n > 1 else np.inf
         sure = "clearly" if sums[best] - sums[second] > 1.96 * error else "not clearly"
@@ -265,9 +270,26 @@ def _chosen(tried: Mapping[str, _Tried], held: HoldoutSplit | None) -> tuple[str
     )
     plain = report.as_before_mean_absolute_error
     if report.mean_absolute_error < plain:
-        return best, f"{why}; going on at everybody's own rate so far would be off by {plain:.3f}."
-    said = f"{why}. Going on at everybody's own rate so far would be off by no more, {plain:.3f}"
-    return best, f"{said}: these models help little with how much each will buy."
+        why += f"; going on at everybody's own rate so far would be off by {plain:.3f}."
+    else:
+        why += (
+            f". Going on at everybody's own rate so far would be off by no more, {plain:.3f}: these models help little "
+            "with how much each will buy."
+        )
+    errors = {name: each.report.mean_absolute_error for name, each in tried.items() if each.report is not None}
+    closest = min(errors, key=lambda name: (round(errors[name], 6), names.index(name)))
+    if errors[closest] < _CLOSER * errors[best]:
+        why += (
+            f" {closest} comes closer in numbers, off by {errors[closest]:.3f}, though it gave what came less "
+            f"probability ({sums[closest]:,.1f}): take it where expected purchases count, such as value, and {best} "
+            "where chances do."
+        )
+    return best, why
+
+
+def _differ(one: _Tried, other: _Tried) -> bool:
+    gaps = np.abs(np.asarray(one.by_customer) - np.asarray(other.by_customer))
+    return bool(gaps.max(initial=0.0) > _ALIKE)
 
 
 def _read(

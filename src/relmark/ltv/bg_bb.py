@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
-from relmark.core.checks import FloatArray
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError
 from relmark.ltv import _beta_binomial as kernel
 from relmark.ltv._cells import unique_rows
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
+from relmark.ltv.simulation import in_order
 from relmark.ltv.summary import PurchaseSummary, need_repeat_buyers
 
 _LONGEST_WAIT = 10_000
@@ -169,6 +170,21 @@ class BgBb(PurchaseModel):
 
     def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         return kernel.quantile(self._plain, past.x, past.T, chance, _LONGEST_WAIT)
+
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        n = len(past.x)
+        active = rng.random(n) < self._alive(past)
+        chance = rng.beta(self.alpha + past.x, self.beta + past.T - past.x)
+        leaves = rng.beta(self.gamma, self.delta + past.T)
+        found = []
+        for period in range(1, int(until.max(initial=0.0)) + 1):
+            active = active & (period <= until)
+            active &= rng.random(n) >= leaves
+            row = np.flatnonzero(active & (rng.random(n) < chance))
+            found.append((row, np.full(len(row), float(period))))
+            if not active.any():
+                break
+        return in_order(found)
 
 
 def _opportunities(summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, FloatArray]:

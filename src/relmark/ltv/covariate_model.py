@@ -166,7 +166,7 @@ class CovariateModel(PurchaseModel):
         self._columns(summary)
         return self._each(self._own(*self.effects.moved(summary.covariates)))  # type: ignore[arg-type]
 
-    def _new_ahead(self, t: Any) -> FloatArray:
+    def _refuse_new(self) -> None:
         if self.effects is not None and self.effects.names:
             raise InputError(
                 "the model has effects of covariates, and there is nobody here who has any.",
@@ -175,7 +175,6 @@ class CovariateModel(PurchaseModel):
                 hint="Give covariates= to expected_purchases_new, or ask model.at({...}), the plain model of customers "
                 "who are alike in them.",
             )
-        return super()._new_ahead(t)
 
     @overload
     def expected_purchases_new(self, t: float, covariates: None = None) -> float: ...

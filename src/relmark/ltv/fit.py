@@ -81,6 +81,9 @@ class FitReport(Result):
     starts : int
         From how many places the search began. The best end is the one reported; `notes` say where another one is a
         maximum of its own.
+    chosen : int
+        How many further numbers the data chose, which the covariance does not know: k of `MbgCnbd.fit(s, k="auto")`.
+        The criteria count them as parameters.
     coefficients : tuple of str
         Those of the names that are coefficients of covariates: any number, with intervals that are symmetric.
     penalty : float
@@ -101,6 +104,7 @@ class FitReport(Result):
     notes: tuple[str, ...] = ()
     with_prior: bool = False
     starts: int = 1
+    chosen: int = 0
     coefficients: tuple[str, ...] = ()
     penalty: float = 0.0
     likelihood_ratio: LikelihoodRatioTest | None = None
@@ -125,12 +129,12 @@ class FitReport(Result):
     @property
     def aic(self) -> float:
         """Akaike's criterion, 2 k - 2 log-likelihood: smaller is better among models of the same data."""
-        return 2.0 * len(self.names) - 2.0 * self.log_likelihood
+        return 2.0 * (len(self.names) + self.chosen) - 2.0 * self.log_likelihood
 
     @property
     def bic(self) -> float:
         """The Bayesian criterion, k ln(n) - 2 log-likelihood."""
-        return len(self.names) * math.log(self.n) - 2.0 * self.log_likelihood
+        return (len(self.names) + self.chosen) * math.log(self.n) - 2.0 * self.log_likelihood
 
     def confidence_interval(self, level: float = 0.95) -> dict[str, Interval]:
         """Return an interval of each parameter: Wald's, in the logarithm, so that both ends are positive.

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, gammaln, xlogy, zeta
 
-from relmark.core.checks import FloatArray
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
 from relmark.ltv._cells import unique_rows
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
+from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
 _BOUNDARIES = {
@@ -134,6 +135,18 @@ class Nbd(PurchaseModel):
     def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         result: FloatArray = (self.alpha + past.T) * np.expm1(-np.log1p(-chance) / (self.r + past.x))
         return result
+
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        n = len(past.x)
+        lives = Lives(
+            alive=np.ones(n, dtype=np.bool_),
+            rate=rng.standard_gamma(self.r + past.x) / (self.alpha + past.T),
+            left=np.ones(n),
+            stages=1.0,
+            leaves=np.zeros(n),
+            ends=np.full(n, np.inf),
+        )
+        return purchases_of(lives, until, rng)
 
 
 def _likelihood(parameters: FloatArray, x: FloatArray, T: FloatArray, w: FloatArray) -> Terms:

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from relmark.core.checks import FloatArray
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
 from relmark.ltv import _pareto as kernel
 from relmark.ltv import _pareto_rows
@@ -26,6 +26,7 @@ from relmark.ltv.covariate_model import CovariateModel, effects_field
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
+from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
 _BOUNDARIES = {
@@ -100,6 +101,15 @@ class ParetoModel(CovariateModel):
 
     def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         return kernel.quantile(self._plain, past.x, past.T, chance)
+
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        n, own = len(past.x), self._plain
+        alive = rng.random(n) < self._alive(past)
+        rate = rng.standard_gamma(own.r + past.x) / (own.alpha + past.T)
+        with np.errstate(divide="ignore", over="ignore"):  # a rate of leaving may be too small for floats
+            ends = rng.standard_exponential(n) * (own.beta + past.T) / rng.standard_gamma(own.s, n)
+        lives = Lives(alive=alive, rate=rate, left=np.ones(n), stages=1.0, leaves=np.zeros(n), ends=ends)
+        return purchases_of(lives, until, rng)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

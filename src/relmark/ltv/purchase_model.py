@@ -8,7 +8,7 @@ summary, and joins the answers. A new customer is one with frequency, recency an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast, overload
@@ -18,13 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks, shapes
-from relmark.core.checks import FloatArray
+from relmark.core.as_of import read_as_of
+from relmark.core.base import CustomerBase
+from relmark.core.checks import FloatArray, IntArray
 from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.shapes import Shape
+from relmark.core.time import Instant
+from relmark.ltv.alive_history import AliveHistory, history_of
 from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
-from relmark.ltv.summary import UNITS, PurchaseSummary, horizon
+from relmark.ltv.simulation import Simulation, in_order
+from relmark.ltv.summary import UNITS, PurchaseSummary, horizon, unit_days
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -32,6 +37,7 @@ _MOST_CELLS = 1 << 30
 _MOST_NUMBERS = 10_000_000
 _LARGEST_NUMBER = 100_000
 _MOST_PERIODS = 1_000_000
+_MOST_NEW = 100_000_000
 _SMALLEST = 1e-100  # products and ratios of a few parameters stay within what a float64 holds
 
 
@@ -66,6 +72,8 @@ class ParametricModel(Definition):
     __slots__ = ()
 
     fit_report: FitReport | None
+    _settings: ClassVar[tuple[str, ...]] = ()
+    """What is stored before the parameters: numbers of the model that a fit takes as given."""
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -133,11 +141,15 @@ class ParametricModel(Definition):
 
     def _body(self) -> dict[str, Any]:
         unit = getattr(self, "unit", None)
-        return {name: getattr(self, name) for name in self.names()} | ({} if unit is None else {"unit": unit})
+        return {name: getattr(self, name) for name in (*self._settings, *self.names())} | (
+            {} if unit is None else {"unit": unit}
+        )
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        check_keys(body, required=cls.names(), optional=("unit",) if cls._has_unit() else (), what=cls.kind)
+        check_keys(
+            body, required=(*cls._settings, *cls.names()), optional=("unit",) if cls._has_unit() else (), what=cls.kind
+        )
         for name in cls.names():
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -222,6 +234,10 @@ class PurchaseModel(ParametricModel, ABC):
     @abstractmethod
     def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         """Return when a purchase has come with a chance below 1, given alive at T; inf where it never reaches it."""
+
+    @abstractmethod
+    def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        """Return drawn purchases in (T, T + until]: rows and times after T, in the order of rows and time."""
 
     # ---- the public predictions
 
@@ -427,6 +443,94 @@ class PurchaseModel(ParametricModel, ABC):
                 out[possible] = self._at(possible)._quantile(past.at(possible), chance[possible])  # noqa: SLF001
         return out
 
+    def simulate(
+        self,
+        customers: PurchaseSummary | int,
+        until: Any,
+        rng: np.random.Generator | int | None = 0,
+        *,
+        start: Instant | None = None,
+    ) -> Simulation:
+        """Return purchases drawn from the model: of the same customers after T, or of new ones from their first on.
+
+        Rates, chances to leave and whether somebody still is a customer are drawn for each customer from what is known
+        of them, and then purchases one after another. It is one possible future: run it again with another `rng` for
+        the spread of what may come. The uncertainty of the parameters takes no part.
+
+        Parameters
+        ----------
+        customers : PurchaseSummary or int
+            The customers, a row each; or how many new ones, each of whom begins with a first purchase at time 0.
+        until : timedelta, number or array_like, shape (n,)
+            How far: a timedelta, or a number in the summary's or model's unit; one, or one per customer.
+        rng : Generator or int, optional
+            The randomness; None for a new one at each call.
+        start : date, datetime, datetime64 or str, optional
+            The day from which time counts, that of the first purchases or the last day of the observation: gives dates,
+            and with them `Simulation.to_base`.
+
+        Returns
+        -------
+        Simulation
+
+        Examples
+        --------
+        >>> from relmark.ltv import BgNbd
+        >>> m = BgNbd(r=.243, alpha=4.414, a=.793, b=2.426, unit="week")
+        >>> future = m.simulate(1_000, 52.0, rng=1, start="2026-01-01")
+        >>> future.customers, bool(future.date.min() == np.datetime64("2026-01-01"))
+        (1000, True)
+        >>> again = len(future) / 1_000 - 1  # the first purchases are among them
+        >>> abs(again - m.expected_purchases_new(52.0)) < .3
+        True
+        """
+        generator = checks.generator(rng)
+        unit = self.unit or "week"
+        if isinstance(customers, PurchaseSummary):
+            past, ahead, unit = self._columns(customers), self._ahead(customers, until, "until"), customers.unit
+            if customers.weights is not None and (customers.weights != 1.0).any():
+                raise InputError(
+                    "the summary has rows that stand for several customers: give one row per customer.",
+                    argument="customers",
+                    code="wrong_value",
+                )
+            ids = np.arange(len(customers)) if customers.customer_id is None else customers.customer_id
+            row, time = self._of(customers)._drawn(past, ahead, generator)  # noqa: SLF001
+        else:
+            self._refuse_new()
+            count = checks.whole("customers", customers, low=0, high=_MOST_NEW)
+            given = self._whole(np.asarray(horizon(until, self.unit, name="until"), dtype=np.float64), "until")
+            if given.ndim:
+                checks.same_length("until", given, count)
+            ids = np.arange(count)
+            later = self._drawn(_new(count), np.broadcast_to(given, (count,)), generator)
+            row, time = in_order([(ids, np.zeros(count)), later])
+        date = None
+        if start is not None:
+            first = read_as_of(start, tz="UTC", name="start").day
+            date = (first + np.ceil(time * unit_days(unit, "the model")).astype(np.int64)).astype("M8[D]")
+        return Simulation(customer_id=ids[row], time=time, date=date, customers=len(ids), unit=unit)
+
+    def alive_history(
+        self, base: CustomerBase, customer_id: int | str, times: Sequence[Instant] | Instant
+    ) -> AliveHistory:
+        """Return P(alive) of one customer at several times, each as it was known then.
+
+        Parameters
+        ----------
+        base : CustomerBase
+            With their purchases.
+        customer_id : int or str
+            Who.
+        times : sequence of dates, datetimes, datetime64 or str
+            When; a date sees what was bought before it, as `purchase_summary` does.
+
+        Returns
+        -------
+        AliveHistory
+        """
+        return history_of(self, base, customer_id, times)
+
     # ---- the door
 
     def _of(self, summary: PurchaseSummary) -> PurchaseModel:  # noqa: ARG002
@@ -455,7 +559,11 @@ class PurchaseModel(ParametricModel, ABC):
     def _ahead(self, summary: PurchaseSummary, t: Any, name: str) -> FloatArray:
         return self._whole(np.broadcast_to(np.float64(summary.horizon(t, name)), (len(summary),)), name)
 
+    def _refuse_new(self) -> None:
+        """Raise where somebody new can't be told without what is known of them."""
+
     def _new_ahead(self, t: Any) -> FloatArray:
+        self._refuse_new()
         return self._whole(np.atleast_1d(np.asarray(horizon(t, self.unit), dtype=np.float64)), "t")
 
     def _whole(self, ahead: FloatArray, name: str) -> FloatArray:

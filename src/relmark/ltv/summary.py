@@ -48,6 +48,9 @@ class PurchaseSummary(ColumnarResult):
         What recency and T count; a period is one opportunity to buy, for `BgBb`.
     weights : array_like, shape (n,), optional
         How many customers each row stands for; 1 where left out.
+    log_gaps : float, or array_like of shape (n,), optional
+        The sum of the logarithms of the times between purchases, in the unit: one per customer, or one number for all
+        customers together, weights included. Only a fit of `MbgCnbd` and `BgCnbd` reads it, and only the sum.
     customer_id : array_like, shape (n,), optional
         Who they are; results about these customers carry it.
     counts : mapping of str to int
@@ -74,6 +77,7 @@ class PurchaseSummary(ColumnarResult):
     T: Any
     monetary_value: Any = None
     weights: Any = None
+    log_gaps: Any = None
     unit: str = "week"
     counts: Mapping[str, int] = attrs.field(factory=dict)
     covariates: Mapping[str, Any] = attrs.field(factory=dict)
@@ -111,11 +115,48 @@ class PurchaseSummary(ColumnarResult):
             ids = np.atleast_1d(np.asarray(self.customer_id))
             checks.same_length("customer_id", ids, n)
             columns["customer_id"] = ids
+        if self.log_gaps is not None:
+            self._read_log_gaps(columns)
         for name, column in columns.items():
             object.__setattr__(self, name, owned(column))
         checks.one_of("unit", self.unit, UNITS)
         object.__setattr__(self, "covariates", read_covariates("covariates", self.covariates, n))
         ColumnarResult.__attrs_post_init__(self)
+
+    def _read_log_gaps(self, columns: dict[str, FloatArray]) -> None:
+        """Check the logarithms of gaps: x gaps that add up to t_x have their largest product where all are alike."""
+        x, t_x = columns["frequency"], columns["recency"]
+        most = np.zeros(len(x))
+        again = x > 0
+        with np.errstate(divide="ignore"):
+            most[again] = x[again] * np.log(t_x[again] / x[again])
+        said = (
+            f"the gaps of x purchases add up to recency, in {self.unit}s, and so their logarithms to x ln(recency / x)"
+        )
+        if np.ndim(self.log_gaps) == 0:
+            weights = columns.get("weights")
+            total = checks.number("log_gaps", self.log_gaps)
+            largest = float(most.sum() if weights is None else weights @ most)
+            if total > largest + 1e-9 * max(1.0, abs(largest)):
+                raise InputError(
+                    f"log_gaps is {total:g}, and at most {largest:g} is possible: {said} at most.",
+                    argument="log_gaps",
+                    code="wrong_value",
+                    hint="Check the unit and the weights, or let purchase_summary count.",
+                )
+            object.__setattr__(self, "log_gaps", total)
+            return
+        gaps = checks.numbers("log_gaps", self.log_gaps, length=len(x))
+        checks.refuse_rows("log_gaps", ~again & (gaps != 0.0), gaps, "who never bought again has no gap, and 0")
+        checks.refuse_rows("log_gaps", gaps > most + 1e-9 * np.maximum(1.0, np.abs(most)), gaps, f"{said} at most")
+        columns["log_gaps"] = gaps
+
+    @property
+    def log_gaps_total(self) -> float | None:
+        """The sum of the logarithms of all customers' gaps, weights included; None where it is not known."""
+        if self.log_gaps is None or isinstance(self.log_gaps, float):
+            return self.log_gaps
+        return float(self.log_gaps.sum() if self.weights is None else self.weights @ self.log_gaps)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -160,7 +201,8 @@ class PurchaseSummary(ColumnarResult):
     def cells(self) -> PurchaseSummary:
         """Return the distinct rows of (frequency, recency, T) and covariates with weights, without ids and spend.
 
-        A fit to the cells is the fit to the customers. Cells of disjoint sets of customers add up with ``+``.
+        A fit to the cells is the fit to the customers; `log_gaps` becomes one number for all. Cells of disjoint sets of
+        customers add up with ``+``.
         """
         columns, total, _ = unique_rows([self.frequency, self.recency, self.T, *self.covariates.values()], self.weights)
         return PurchaseSummary(
@@ -168,6 +210,7 @@ class PurchaseSummary(ColumnarResult):
             recency=columns[1],
             T=columns[2],
             weights=total,
+            log_gaps=self.log_gaps_total,
             unit=self.unit,
             counts=self.counts,
             covariates=dict(zip(self.covariates, columns[3:], strict=True)),
@@ -189,10 +232,10 @@ class PurchaseSummary(ColumnarResult):
         return SpendCells(frequency=x, monetary_value=money, weights=total)
 
     def take(self, rows: Any) -> PurchaseSummary:
-        """Return the summary of some rows, chosen by a mask or by positions."""
+        """Return the summary of some rows, chosen by a mask or by positions; a total of log_gaps can't be divided."""
         chosen: dict[str, Any] = {
-            name: None if (column := getattr(self, name)) is None else column[rows]
-            for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "weights")
+            name: column[rows] if isinstance(column := getattr(self, name), np.ndarray) else None
+            for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "weights", "log_gaps")
         }
         held = {name: column[rows] for name, column in self.covariates.items()}
         return PurchaseSummary(**chosen, unit=self.unit, covariates=held)
@@ -222,6 +265,12 @@ class PurchaseSummary(ColumnarResult):
             else np.concatenate([getattr(self, name), getattr(other, name)])
             for name in names
         }
+        each = isinstance(self.log_gaps, np.ndarray) and isinstance(other.log_gaps, np.ndarray)
+        gaps = self.log_gaps_total, other.log_gaps_total
+        if each:
+            columns["log_gaps"] = np.concatenate([self.log_gaps, other.log_gaps])
+        elif gaps[0] is not None and gaps[1] is not None:
+            columns["log_gaps"] = gaps[0] + gaps[1]
         if self.weights is not None or other.weights is not None:
             columns["weights"] = np.concatenate(
                 [np.ones(len(s)) if s.weights is None else s.weights for s in (self, other)]
@@ -235,7 +284,8 @@ class PurchaseSummary(ColumnarResult):
         ids = both.customer_id[order]
         twice = ids[1:] == ids[:-1]
         checks.refuse_rows("customer_id", twice, ids[1:], "the two summaries must have different customers")
-        return attrs.evolve(both.take(order), counts=counts)
+        rows = both.take(order)
+        return attrs.evolve(rows, counts=counts, log_gaps=rows.log_gaps if each else both.log_gaps)
 
     def _facts(self) -> dict[str, Any]:
         again = self.frequency > 0

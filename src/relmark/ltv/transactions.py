@@ -216,12 +216,15 @@ def _summarized(bought: Bought, unit: str) -> PurchaseSummary:
         with np.errstate(invalid="ignore"):
             spend = np.add.reduceat(again, start) / np.where(frequency > 0, frequency, np.nan)
     length = UNIT_DAYS[unit]
+    gap = np.diff(day, prepend=day[:1]) / length
+    gap[start] = 1.0
     return PurchaseSummary(
         customer_id=bought.purchases.customer_id[code[start]],
         frequency=frequency,
         recency=(latest - first) / length,
         T=(bought.last - first) / length,
         monetary_value=spend,
+        log_gaps=np.add.reduceat(np.log(gap), start),
         unit=unit,
         counts=bought.counts,
     )

@@ -1,0 +1,123 @@
+"""P(alive) of one customer through time, as it was known on each day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from relmark.core import checks
+from relmark.core.as_of import read_as_of
+from relmark.core.base import CustomerBase
+from relmark.core.checks import FloatArray
+from relmark.core.errors import InputError
+from relmark.core.results import ColumnarResult
+from relmark.core.time import Instant
+from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
+from relmark.ltv.transactions import bought_days
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class AliveHistory(ColumnarResult):
+    """What a model would have said of one customer at several times.
+
+    Parameters
+    ----------
+    customer_id : int or str
+        Who.
+    time : ndarray of datetime64, shape (k,)
+        The times asked for, in their order.
+    p_alive : ndarray, shape (k,)
+        P(alive) as known then; NaN before the first purchase.
+    frequency, recency, T : ndarray, shape (k,)
+        The summary as known then; NaN before the first purchase.
+    unit : str
+        The unit of recency and T.
+    reason : str
+        Why values are NaN; empty where none are.
+    """
+
+    customer_id: int | str
+    time: npt.NDArray[np.datetime64]
+    p_alive: FloatArray
+    frequency: FloatArray
+    recency: FloatArray
+    T: FloatArray
+    unit: str
+    reason: str = ""
+
+    def _facts(self) -> dict[str, Any]:
+        return {"customer_id": self.customer_id, "times": len(self.time), "unit": self.unit}
+
+    def _lines(self) -> list[str]:
+        return [self.reason] if self.reason else []
+
+
+class Judge(Protocol):
+    """A model that tells P(alive) of a summary."""
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of time, where it is known."""
+
+    def probability_alive(self, summary: PurchaseSummary) -> FloatArray:
+        """Return P(alive) of each row."""
+
+
+def history_of(
+    model: Judge, base: CustomerBase, customer_id: int | str, times: Sequence[Instant] | Instant
+) -> AliveHistory:
+    """Return P(alive) of one customer at several times; `PurchaseModel.alive_history` says how."""
+    if not isinstance(base, CustomerBase):
+        raise InputError(f"base is {checks.shown(base)}: a CustomerBase is needed.", argument="base", code="wrong_type")
+    unit = model.unit
+    if unit not in UNIT_DAYS:
+        raise InputError(
+            "the model has no unit with a length in days: fit it, or make it with unit=, so that it can tell ages.",
+            argument="model",
+            code="missing_argument",
+        )
+    given: Any = times
+    each = [given] if isinstance(given, str) or np.ndim(given) == 0 else list(given)
+    instants = [read_as_of(time, tz=base.tz, name="times") for time in each]
+    if not instants:
+        raise InputError("times is empty: give one time or more.", argument="times", code="empty")
+    one = _alone(base, customer_id)
+    known = np.full((3, len(instants)), np.nan)
+    for place, instant in enumerate(instants):
+        bought = bought_days(one, instant)
+        if len(bought.day):
+            first, last = bought.day[0], bought.day[-1]
+            known[:, place] = len(bought.day) - 1, last - first, bought.last - first
+    known[1:] /= UNIT_DAYS[unit]
+    begun = ~np.isnan(known[0])
+    p_alive = np.full(len(instants), np.nan)
+    if begun.any():
+        x, t_x, T = known[:, begun]
+        p_alive[begun] = model.probability_alive(PurchaseSummary(frequency=x, recency=t_x, T=T, unit=unit))
+    return AliveHistory(
+        customer_id=customer_id,
+        time=np.array([instant.given for instant in instants]),
+        p_alive=p_alive,
+        frequency=known[0],
+        recency=known[1],
+        T=known[2],
+        unit=unit,
+        reason="" if begun.all() else "before the first purchase there is nothing to judge by",
+    )
+
+
+def _alone(base: CustomerBase, customer_id: int | str) -> CustomerBase:
+    """Return a base of the purchases of one customer."""
+    bought = base.events.of_type("purchase")
+    mask = np.asarray(bought.to_columns()["customer_id"] == customer_id)
+    if not mask.any():
+        raise InputError(
+            f"customer_id is {customer_id!r}: nobody of this id has bought.",
+            argument="customer_id",
+            code="unknown_name",
+        )
+    return CustomerBase(events=bought.take(mask), tz=base.tz)
