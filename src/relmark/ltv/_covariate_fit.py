@@ -11,7 +11,7 @@ from scipy.special import chdtrc
 
 from relmark.core import checks
 from relmark.core.checks import FloatArray, IntArray
-from relmark.core.errors import InputError
+from relmark.core.errors import InputError, LimitError
 from relmark.core.names import did_you_mean
 from relmark.core.newton import BOX, Maximum, Terms, maximize
 from relmark.ltv._covariates import Design, chosen, design
@@ -87,7 +87,8 @@ class Search:
         moved = [
             one.matrix @ part if len(part) else 0.0 for one, part in ((rate, theta[4:split]), (dropout, theta[split:]))
         ]
-        return self.rowwise(of_each(self.family, xi, *moved))
+        with np.errstate(all="ignore"):  # a step may go beyond all measure, and is taken back
+            return self.rowwise(of_each(self.family, xi, *moved))
 
     def objective(self, penalty: float) -> Callable[[FloatArray], Terms]:
         """Return the penalized log-likelihood as a function of theta."""
@@ -96,8 +97,10 @@ class Search:
         def objective(theta: FloatArray) -> Terms:
             logs = np.log(self.begin) + theta[:4]
             _, inner = self.family.xi(logs)
-            with np.errstate(all="ignore"):
+            try:
                 rows = self.rows(theta)
+            except LimitError:  # so far out that an integral has no bounded number of nodes
+                return -np.inf, np.zeros(len(theta)), -np.eye(len(theta))
             value, gradient, hessian = in_coefficients(rows, self.family, self.weights, rate.matrix, dropout.matrix)
             bend = self.family.bend(logs, gradient[:4])
             jacobian = np.eye(len(theta))
@@ -186,7 +189,7 @@ def fit_effects(
     else:
         ridge = checks.number("penalty", penalty, low=0.0)
     best = search.solved(starts, ridge)
-    effects, parameters, covariance = _in_units(search, best)
+    effects, parameters, covariance = _in_units(search, best, plain.names)
     names = (*plain.names, *effects.names)
     away = np.concatenate([best.theta[:4] - search.mean, best.theta[4:]])
     pull = np.concatenate([search.precision, np.full(len(away) - 4, ridge)])
@@ -214,7 +217,7 @@ def fit_effects(
     return effects, report
 
 
-def _in_units(search: Search, best: Maximum) -> tuple[CovariateEffects, FloatArray, FloatArray]:
+def _in_units(search: Search, best: Maximum, names: tuple[str, ...]) -> tuple[CovariateEffects, FloatArray, FloatArray]:
     """Return coefficients per unit of the columns, all parameters at covariates 0, and their covariance."""
     rate, dropout = search.designs
     split = 4 + len(rate.names)
@@ -232,7 +235,7 @@ def _in_units(search: Search, best: Maximum) -> tuple[CovariateEffects, FloatArr
     whole = at @ np.concatenate([xi, theta[4:]])
     with np.errstate(over="ignore"):
         parameters, outer = search.family.parameters(whole[:4])
-    at_zero(parameters, ("r", "alpha", "the third parameter", "the last parameter"))
+    at_zero(parameters, names)
     to_parameters = np.eye(len(theta))
     to_parameters[:4, :4] = outer
     jacobian = to_parameters @ at @ to_xi
