@@ -23,6 +23,7 @@ from relmark.ltv.summary import PurchaseSummary
 _MANY = 20_000
 _ENOUGH = 10_000  # customers who lead the search to where the others need a step or two
 _FOLDS = 5
+_STEPS = 30  # of a fold, from the last penalty's end: along a ridge more would change nothing
 _PENALTIES = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0)
 
 Rowwise = Callable[[list[FloatArray]], RowTerms]
@@ -117,14 +118,14 @@ class Search:
 
         return objective
 
-    def solved(self, starts: list[FloatArray], penalty: float) -> Maximum:
+    def solved(self, starts: list[FloatArray], penalty: float, limit: int = 100) -> Maximum:
         """Return the highest maximum that is reached from some starts; many customers follow the way of a part."""
         n = len(self.columns[0])
         if n > _MANY:
-            part = self.take(slice(None, None, n // _ENOUGH)).solved(starts, penalty * _ENOUGH / n)
+            part = self.take(slice(None, None, n // _ENOUGH)).solved(starts, penalty * _ENOUGH / n, limit)
             starts = [part.theta]
         objective = self.objective(penalty)
-        ends = [maximize(objective, start) for start in starts]
+        ends = [maximize(objective, start, limit=limit) for start in starts]
         best = max(ends, key=lambda end: end.value)
         return best._replace(evaluations=sum(end.evaluations for end in ends))
 
@@ -259,7 +260,7 @@ def _held_out(search: Search, starts: list[FloatArray]) -> tuple[float, str]:
         inside, outside = search.take(fold != one), search.take(fold == one)
         at = starts
         for place, penalty in enumerate(_PENALTIES):
-            end = inside.solved(at, penalty * (_FOLDS - 1) / _FOLDS)
+            end = inside.solved(at, penalty * (_FOLDS - 1) / _FOLDS, _STEPS)
             at = [end.theta]
             found[place] += float(weights[fold == one] @ outside.rows(end.theta).value)
     best = len(found) - 1 - int(np.argmax(found[::-1]))

@@ -174,7 +174,7 @@ def _bracket(
 
     It is -k ln M + softplus(u), u = ln a - ln(b + c - 1) + k D, D = ln(M / (alpha + t_x)); P(dead) = 1 / (1 + e^-u).
     """
-    k, e = m.r + x, (m.b + m.shift - 1.0) + x
+    k, e = m.r + x, m.b + (x + (m.shift - 1.0))
     M, t = m.alpha + T, m.alpha + t_x
     log_M = np.log(M)
     D = log_M - np.log(t)
@@ -216,7 +216,7 @@ def alive(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Float
     """Return P(alive at T) = 1 / (1 + e^u), with u as in the likelihood; 1 where no coin was tossed."""
     c = x + m.shift
     tossed = c > 0
-    e = np.where(tossed, m.b + c - 1.0, 1.0)
+    e = np.where(tossed, m.b + (c - 1.0), 1.0)  # in this order, for b may be far below 1
     u = np.log(m.a) - np.log(e) + (m.r + x) * np.log1p((T - t_x) / (m.alpha + t_x))
     return np.where(tossed, expit(-u), 1.0)
 

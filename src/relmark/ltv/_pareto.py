@@ -54,7 +54,9 @@ class Deaths(NamedTuple):
 def panels(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Return where the death integral may end for each row, and how many panels it needs."""
     k, c = m.r + x, np.minimum(m.alpha, m.beta)
+    # the integrand falls by either factor: where one has taken e^-50 of it, nothing is left
     end = np.minimum(T, t_x + (m.alpha + t_x) * np.expm1(np.minimum(_NEGLIGIBLE / k, 700.0)))
+    end = np.minimum(end, t_x + (m.beta + t_x) * np.expm1(_NEGLIGIBLE / (m.s + 1.0)))
     width = np.log1p((end - t_x) / (c + t_x))
     steepest = (c + end) * (k / (m.alpha + end) + (m.s + 1.0) / (m.beta + end))
     steepest = np.maximum(steepest, (c + t_x) * (k / (m.alpha + t_x) + (m.s + 1.0) / (m.beta + t_x)))
