@@ -9,13 +9,24 @@ import csv
 import sys
 import time
 import warnings
+from datetime import timedelta
 from importlib import metadata
 
 import timing  # isort: skip  (sets the threads before numpy is imported)
 import numpy as np
 import pandas as pd
 
-from relmark.ltv import BgNbd, GammaGamma, MbgNbd, ParetoNbd, PurchaseSummary, from_lifetimes, lifetime_value
+from relmark.ltv import (
+    BgNbd,
+    GammaGamma,
+    MbgCnbd,
+    MbgNbd,
+    ParetoNbd,
+    PurchaseSummary,
+    from_lifetimes,
+    lifetime_value,
+    purchase_summary,
+)
 
 SEED = 2026
 
@@ -143,6 +154,19 @@ def main() -> None:
                 ),
                 "1.5",
             )
+        regular = MbgCnbd(k=2, r=1.3, alpha=2.8, a=0.42, b=0.79, unit="week").simulate(
+            100_000, timedelta(days=364), SEED, start="2026-01-01"
+        )
+        bought = purchase_summary(regular.to_base(), as_of="2026-12-31")
+        two, one = MbgCnbd.fit(bought, 2), MbgNbd.fit(bought)
+        rows |= {
+            "MBG/CNBD-2 fit, 100,000": (
+                timing.paired(lambda: MbgCnbd.fit(bought, 2), lambda: MbgNbd.fit(bought)), "over 0.1"),
+            "MBG/CNBD-2 expected, 100,000": (
+                timing.paired(
+                    lambda: two.expected_purchases(bought, 52.0), lambda: one.expected_purchases(bought, 52.0)), ""),
+        }  # fmt: skip
+    print("the rival of MBG/CNBD-2 is MBG/NBD here")
     print("CDNOW rows: ten calls in a row on either side")
     print(timing.heading("lifetimes", "pandas"), f"seed {SEED}", sep="; ")
     timing.report(rows)

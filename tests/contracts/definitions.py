@@ -39,6 +39,7 @@ from relmark.ltv import (
     MbgNbd,
     Nbd,
     ParetoNbd,
+    Season,
     ShiftedBetaGeometric,
 )
 from relmark.recommend import (
@@ -106,6 +107,8 @@ DEFINITIONS = [
     Nbd(r=0.5, alpha=10.0), GammaGamma(p=6.0, q=4.0, v=15.0),
     BgBb(alpha=1.2, beta=0.7, gamma=0.6, delta=2.7), ShiftedBetaGeometric(alpha=0.7, beta=1.2),
     BetaDiscreteWeibull(alpha=0.7, beta=1.2, c=1.4),
+    Season([1.0] * 11 + [2.0], period="month"),
+    MbgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4, unit="week", season=Season([1, 1, 1, 1, 2, 3, 1], "day_of_week")),
     MbgCnbd(k=2, r=1.3, alpha=2.8, a=0.4, b=0.8, unit="week"), BgCnbd(k=3, r=0.4, alpha=1.1, a=0.5, b=2.8),
     Rules(
         exclude_bought=days(30), repeat_after={"coffee": days(20)}, allow=["a", Category("b")], deny=["c"],

@@ -20,12 +20,14 @@ from relmark.ltv import (
     MbgNbd,
     ParetoNbd,
     PurchaseSummary,
+    Season,
     calibration_table,
     churn_risk,
     cohort_tracking,
     frequency_table,
     holdout_report,
     lifetime_value,
+    purchase_summary,
     recency_frequency_matrix,
     split,
 )
@@ -523,3 +525,42 @@ def test_intervals_cover_the_truth_in_two_hundred_fits(model):
         covered += [value in interval for value, interval in zip(TRUE, intervals, strict=True)]
     assert fits >= 190
     assert (np.abs(covered / fits - 0.95) <= 0.04).all(), covered / fits
+
+
+def test_covariates_and_a_season_go_together():
+    """CDNOW's log by a clock that runs twice as fast in December: the identities of covariates stay."""
+    base = data.cdnow_base()
+    season = Season([1.0] * 11 + [2.0], period="month")
+    s = purchase_summary(base, as_of="1998-07-01", season=season)
+    early = {"early": np.median(s.T) < s.T}
+    known, m0 = s.with_covariates(early), MbgNbd.fit(s)
+    zero = attrs.evolve(m0, effects=CovariateEffects(rate={"early": 0.0}, dropout={"early": 0.0}))
+    few, few_known = s.take(slice(0, 300)), known.take(slice(0, 300))
+    for want, got in zip(
+        (m0.expected_purchases(few, 26.0), m0.residual_transactions(few, 0.003), m0.next_purchase_quantile(few, 0.3)),
+        (zero.expected_purchases(few_known, 26.0), zero.residual_transactions(few_known, 0.003),
+         zero.next_purchase_quantile(few_known, 0.3)),
+        strict=True,
+    ):  # fmt: skip
+        np.testing.assert_allclose(got, want, rtol=1e-10)
+    value = lifetime_value(m0, 10.0, few, annual_rate=0.1, horizon=52.0)
+    each = lifetime_value(m0, 10.0, few, annual_rate=np.full(300, 0.1), horizon=np.full(300, 52.0))
+    none = lifetime_value(zero, 10.0, few_known, annual_rate=0.1, horizon=52.0)
+    np.testing.assert_allclose(each.value, value.value, rtol=1e-8)
+    np.testing.assert_allclose(none.value, value.value, rtol=1e-8)
+    m = MbgNbd.fit(known, covariates={"rate": ["early"], "dropout": ["early"]})
+    assert m.season == season
+    assert m.fit_report.log_likelihood > m0.fit_report.log_likelihood
+    assert m.fit_report.likelihood_ratio.statistic == pytest.approx(
+        2 * (m.fit_report.log_likelihood - m0.fit_report.log_likelihood)
+    )
+    assert MbgNbd.from_json(m.to_json()) == m
+    own = m.at({"early": 1})
+    assert m.expected_purchases_new(26.0, covariates={"early": 1}, start="1998-10-01") == pytest.approx(
+        own.expected_purchases_new(26.0, start="1998-10-01"), rel=1e-12
+    )
+    rows = np.flatnonzero(few_known.covariates["early"] == 1)[:5]
+    np.testing.assert_allclose(
+        m.residual_transactions(few_known, 0.003)[rows],
+        own.residual_transactions(few.take(rows), 0.003), rtol=1e-8,
+    )  # fmt: skip

@@ -33,6 +33,7 @@ from relmark.ltv.nbd import Nbd
 from relmark.ltv.opportunities import opportunity_summary
 from relmark.ltv.pareto_nbd import ParetoNbd
 from relmark.ltv.regularity import Regularity, regularity
+from relmark.ltv.season import Season
 from relmark.ltv.shifted_beta_geometric import ShiftedBetaGeometric
 from relmark.ltv.simulation import Simulation
 from relmark.ltv.subscription_value import SubscriptionModel, SubscriptionValue, subscription_value
@@ -71,6 +72,7 @@ __all__ = [
     "RecencyFrequencyMatrix",
     "Regularity",
     "RenewalCounts",
+    "Season",
     "ShiftedBetaGeometric",
     "Simulation",
     "SpendCells",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -20,6 +20,7 @@ from relmark.ltv._covariates import CovariateColumns
 from relmark.ltv.covariate_model import CovariateModel
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel
+from relmark.ltv.season import Season, seasonal
 from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
@@ -61,6 +62,7 @@ class CoinModel(CovariateModel):
     alpha: float
     a: float
     b: float
+    season: Season | None
     shift: ClassVar[int]
 
     @classmethod
@@ -93,7 +95,8 @@ class CoinModel(CovariateModel):
             ),
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
-        plain = cls(**values, unit=summary.unit, fit_report=fitted.report)  # type: ignore[call-arg]
+        report = seasonal(fitted.report, summary.season, summary.log_season_total)
+        plain = cls(**values, unit=summary.unit, season=summary.season, fit_report=report)  # type: ignore[call-arg]
         if covariates is None:
             return plain
         return cls._with_effects(
@@ -116,7 +119,7 @@ class CoinModel(CovariateModel):
     def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
         r, alpha, a, b = parameters
         own = kernel.Parameters(float(r), alpha, a, b, self.shift)
-        return _EachCoin(own=own, unit=self.unit)
+        return _EachCoin(own=own, unit=self.unit, season=self.season)
 
     @property
     def _plain(self) -> kernel.Parameters:
@@ -173,6 +176,7 @@ class _EachCoin(CoinModel):
 
     own: kernel.Parameters
     unit: str | None
+    season: Season | None
     fit_report: None = None
     effects: None = None
 
@@ -180,7 +184,7 @@ class _EachCoin(CoinModel):
     def _plain(self) -> kernel.Parameters:
         return self.own
 
-    def _at(self, rows: npt.NDArray[np.bool_]) -> PurchaseModel:
+    def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:
         return attrs.evolve(self, own=self.own.at(rows))
 
     def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:

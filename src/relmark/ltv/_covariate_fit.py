@@ -176,6 +176,7 @@ def fit_effects(
     penalty: float | str,
     boundaries: Mapping[str, str],
     notes: tuple[str, ...] = (),
+    jacobian: float = 0.0,
 ) -> tuple[CovariateEffects, FitReport]:
     """Return the coefficients and the report of a fit with covariates; the parameters are those at covariates 0."""
     start = np.concatenate(
@@ -194,7 +195,7 @@ def fit_effects(
     names = (*plain.names, *effects.names)
     away = np.concatenate([best.theta[:4] - search.mean, best.theta[4:]])
     pull = np.concatenate([search.precision, np.full(len(away) - 4, ridge)])
-    log_likelihood = best.value + 0.5 * float(pull @ (away * away))
+    log_likelihood = best.value + 0.5 * float(pull @ (away * away)) + jacobian
     near = BOX if plain.with_prior else BOX - 1.0
     problems = problems_at(names, best, boundaries, near=near)
     test = None

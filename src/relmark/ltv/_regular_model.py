@@ -22,6 +22,7 @@ from relmark.ltv._cells import coarse_cells
 from relmark.ltv._coin_model import BOUNDARIES, FEW, STARTS
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel
+from relmark.ltv.season import seasonal
 from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
@@ -103,7 +104,8 @@ class RegularModel(PurchaseModel):
             ),
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
-        return cls(k=k, **values, unit=summary.unit, fit_report=fitted.report)  # type: ignore[call-arg]
+        report = seasonal(fitted.report, summary.season, summary.log_season_total)
+        return cls(k=k, **values, unit=summary.unit, season=summary.season, fit_report=report)  # type: ignore[call-arg]
 
     @property
     def _plain(self) -> kernel.Parameters:
@@ -171,5 +173,5 @@ def best_of(fits: list[_Model]) -> _Model:
     place = int(np.argmax(values))
     others = ", ".join(f"{fit.k}: {value:.2f}" for fit, value in zip(fits, values, strict=True))
     note = f"k is {fits[place].k}, by likelihood ({others})"
-    report = attrs.evolve(reports[place], notes=(*reports[place].notes, note), chosen=1)
+    report = attrs.evolve(reports[place], notes=(*reports[place].notes, note), chosen=reports[place].chosen + 1)
     return attrs.evolve(fits[place], fit_report=report)  # type: ignore[call-arg]

@@ -16,8 +16,9 @@ from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant
+from relmark.ltv._bought import bought_days
+from relmark.ltv.season import Season
 from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
-from relmark.ltv.transactions import bought_days
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -86,18 +87,29 @@ def history_of(
     if not instants:
         raise InputError("times is empty: give one time or more.", argument="times", code="empty")
     one = _alone(base, customer_id)
-    known = np.full((3, len(instants)), np.nan)
+    known, ends = np.full((3, len(instants)), np.nan), np.zeros(len(instants), dtype=np.int64)
+    season: Season | None = getattr(model, "season", None)
     for place, instant in enumerate(instants):
         bought = bought_days(one, instant)
+        ends[place] = bought.last
         if len(bought.day):
-            first, last = bought.day[0], bought.day[-1]
-            known[:, place] = len(bought.day) - 1, last - first, bought.last - first
+            days = np.array([bought.day[0], bought.day[-1], bought.last])
+            first, last, end = days if season is None else season.clock(days)
+            known[:, place] = len(bought.day) - 1, last - first, max(end, last) - first
     known[1:] /= UNIT_DAYS[unit]
     begun = ~np.isnan(known[0])
     p_alive = np.full(len(instants), np.nan)
     if begun.any():
         x, t_x, T = known[:, begun]
-        p_alive[begun] = model.probability_alive(PurchaseSummary(frequency=x, recency=t_x, T=T, unit=unit))
+        summary = PurchaseSummary(
+            frequency=x,
+            recency=t_x,
+            T=T,
+            unit=unit,
+            season=season,
+            last_day=ends.max().astype("M8[D]"),  # P(alive) asks for no time ahead: any day serves
+        )
+        p_alive[begun] = model.probability_alive(summary)
     return AliveHistory(
         customer_id=customer_id,
         time=np.array([instant.given for instant in instants]),

@@ -18,6 +18,7 @@ from relmark.core.names import did_you_mean
 from relmark.core.purchases import Purchases
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant, duration
+from relmark.ltv._bought import bought_days
 from relmark.ltv.bg_nbd import BgNbd
 from relmark.ltv.holdout import HoldoutReport, holdout_report
 from relmark.ltv.mbg_cnbd import MbgCnbd
@@ -26,7 +27,7 @@ from relmark.ltv.nbd import Nbd
 from relmark.ltv.pareto_nbd import ParetoNbd
 from relmark.ltv.purchase_model import PurchaseModel
 from relmark.ltv.summary import PurchaseSummary
-from relmark.ltv.transactions import HoldoutSplit, bought_days, purchase_summary, split
+from relmark.ltv.transactions import HoldoutSplit, purchase_summary, split
 
 __all__ = ["ModelChoice", "auto"]
 

@@ -21,7 +21,7 @@ from relmark.ltv._cells import unique_rows
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
 from relmark.ltv.simulation import in_order
-from relmark.ltv.summary import PurchaseSummary, need_repeat_buyers
+from relmark.ltv.summary import PurchaseSummary, need_repeat_buyers, refuse_season
 
 _LONGEST_WAIT = 10_000
 _MOST_OPPORTUNITIES = 100_000
@@ -109,6 +109,7 @@ class BgBb(PurchaseModel):
             T or recency are not whole numbers, or frequency is above recency.
         """
         need_repeat_buyers(summary, "BG/BB")
+        refuse_season(summary, "BG/BB")
         columns = _opportunities(summary)
         (x, t, n), weight, _ = unique_rows(list(columns), summary.weights)
         entries = float((n - t + 1.0).sum())

@@ -18,7 +18,8 @@ from relmark.ltv._covariates import CovariateColumns
 from relmark.ltv.covariate_model import effects_field
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
-from relmark.ltv.purchase_model import parameter, unit_field
+from relmark.ltv.purchase_model import parameter, season_field, unit_field
+from relmark.ltv.season import Season
 from relmark.ltv.summary import PurchaseSummary
 
 
@@ -36,6 +37,8 @@ class BgNbd(CoinModel):
         The unit of time; `fit` takes the summary's. Where it is known, a summary in another unit is refused.
     effects : CovariateEffects, optional
         What covariates do; the parameters then are those at covariates 0.
+    season : Season, optional
+        The clock by which time counts; `fit` takes the summary's.
     fit_report : FitReport, optional
         How the fit went.
 
@@ -65,6 +68,7 @@ class BgNbd(CoinModel):
     b: float = parameter()
     unit: str | None = unit_field()
     effects: CovariateEffects | None = effects_field()  # noqa: RUF009
+    season: Season | None = season_field()  # noqa: RUF009  (an attrs field)
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "bg_nbd"

@@ -118,7 +118,7 @@ def churn_risk(model: PurchaseModel, summary: PurchaseSummary, *, threshold: flo
         customer_id=summary.customer_id,
         p_alive=now,
         risk=1.0 - now,
-        falls_in=np.where(never & ~at_once, np.inf, falls),
+        falls_in=model._off_clock(summary, np.where(never & ~at_once, np.inf, falls)),  # noqa: SLF001
         threshold=limit,
         unit=summary.unit,
     )

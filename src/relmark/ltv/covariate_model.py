@@ -18,13 +18,14 @@ from relmark.core.checks import FloatArray
 from relmark.core.documents import Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.shapes import Shape
+from relmark.core.time import Instant
 from relmark.ltv._covariate_fit import Both, Rowwise, Search, fit_effects, read_designs
 from relmark.ltv._covariates import CovariateColumns, read_covariates
 from relmark.ltv._row_terms import Family
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
 from relmark.ltv.purchase_model import ParametricModel, Past, PurchaseModel
-from relmark.ltv.summary import PurchaseSummary, horizon
+from relmark.ltv.summary import PurchaseSummary
 
 _PARTS = ("rate", "dropout")
 
@@ -64,9 +65,11 @@ class CovariateModel(PurchaseModel):
         """Return the model whose rows have these parameters."""
 
     def __repr__(self) -> str:
-        """Return the parameters, the unit, and the effects where there are any."""
+        """Return the parameters and the unit, and a season and effects where there are such."""
         shown = [f"{name}={getattr(self, name)!r}" for name in (*self.names(), "unit")]
-        shown += [] if self.effects is None else [f"effects={self.effects!r}"]
+        for name in ("season", "effects"):
+            held = getattr(self, name, None)
+            shown += [] if held is None else [f"{name}={held!r}"]
         return f"{type(self).__name__}({', '.join(shown)})"
 
     # ---- a fit
@@ -105,9 +108,12 @@ class CovariateModel(PurchaseModel):
             mean=mean,
             precision=precision,
         )
-        effects, fitted = fit_effects(search, report, penalty=penalty, boundaries=boundaries, notes=notes)
+        jacobian = 0.0 if summary.season is None else summary.log_season_total or 0.0
+        effects, fitted = fit_effects(
+            search, report, penalty=penalty, boundaries=boundaries, notes=notes, jacobian=jacobian
+        )
         values = dict(zip(cls.names(), fitted.parameters.tolist()[: len(begin)], strict=True))
-        return cls(**values, unit=summary.unit, effects=effects, fit_report=fitted)  # type: ignore[call-arg]
+        return attrs.evolve(plain, **values, effects=effects, fit_report=fitted)  # type: ignore[call-arg]
 
     # ---- its numbers
 
@@ -177,10 +183,14 @@ class CovariateModel(PurchaseModel):
             )
 
     @overload
-    def expected_purchases_new(self, t: float, covariates: None = None) -> float: ...
+    def expected_purchases_new(self, t: float, covariates: None = None, *, start: Instant | None = None) -> float: ...
     @overload
-    def expected_purchases_new(self, t: Any, covariates: CovariateColumns | None = None) -> FloatArray | float: ...
-    def expected_purchases_new(self, t: Any, covariates: CovariateColumns | None = None) -> FloatArray | float:
+    def expected_purchases_new(
+        self, t: Any, covariates: CovariateColumns | None = None, *, start: Any = None
+    ) -> FloatArray | float: ...
+    def expected_purchases_new(
+        self, t: Any, covariates: CovariateColumns | None = None, *, start: Any = None
+    ) -> FloatArray | float:
         """Return the repeat purchases that someone is expected to make in the time t after the first purchase.
 
         Parameters
@@ -189,15 +199,17 @@ class CovariateModel(PurchaseModel):
             The horizon; a number counts in the unit that the model was fitted in. An array gives an array.
         covariates : mapping or frame of columns, optional
             What is known of them, a value or a column of shape (n,) by name: needed where the model has effects.
+        start : date, datetime, datetime64 or str, optional
+            The day of the first purchase: needed where the model has a season.
         """
         if self.effects is None or not self.effects.names or covariates is None:
-            plain: FloatArray | float = super().expected_purchases_new(t)
+            plain: FloatArray | float = super().expected_purchases_new(t, start=start)
             return plain
         columns = read_covariates("covariates", covariates)
         needed = {name: columns[name] for part in _PARTS for name in getattr(self.effects, part) if name in columns}
         self.effects.moved(needed or columns)
         length = max(len(column) for column in needed.values())
-        ahead = np.atleast_1d(np.asarray(horizon(t, self.unit), dtype=np.float64))
+        ahead = attrs.evolve(self, effects=None)._new_ahead(t, start)  # type: ignore[call-arg]  # noqa: SLF001
         n = max(length, len(ahead))
         for name, column in (*needed.items(), ("t", ahead)):
             if len(column) != 1:
@@ -207,7 +219,8 @@ class CovariateModel(PurchaseModel):
         none = np.zeros(n)
         new = Past(none, none, none)
         result = each._alive(new) * each._expected(new, np.broadcast_to(ahead, n))  # noqa: SLF001
-        alone = np.ndim(t) == 0 and all(np.ndim(_plain(covariates, name)) == 0 for name in needed)
+        told = [t, start, *(covariates[name] for name in needed)]
+        alone = all(np.ndim(one) == 0 for one in told)
         return float(result[0]) if alone else result
 
     # ---- its stored form
@@ -239,7 +252,3 @@ class CovariateModel(PurchaseModel):
             )
         check_keys(stored, required=(), optional=_PARTS, what="effects", path="$.effects")
         return attrs.evolve(plain, effects=built(CovariateEffects, stored))  # type: ignore[call-arg]
-
-
-def _plain(covariates: Any, name: str) -> Any:
-    return covariates[name]

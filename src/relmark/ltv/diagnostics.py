@@ -87,7 +87,7 @@ def _expected_counts(model: PurchaseModel, summary: PurchaseSummary, weight: Flo
     T = model._columns(summary).T  # noqa: SLF001
     if own is model:
         ages, place = distinct(T)
-        alike: FloatArray = weights_by(place, weight, len(ages)) @ model.purchase_probabilities_new(ages, range(most))
+        alike: FloatArray = weights_by(place, weight, len(ages)) @ model._probabilities_of_new(ages, np.arange(most))  # noqa: SLF001
         return alike
     none, counts = np.zeros(len(T)), np.arange(most)
     new = Past(none, none, none)
@@ -138,7 +138,7 @@ def recency_frequency_matrix(
     model : BgNbd, MbgNbd, ParetoNbd, Nbd or BgBb
         The model.
     T : float
-        The age of the customers, in the model's unit.
+        The age of the customers, in the model's unit; with a season, age and horizon are of its clock.
     t : timedelta or number
         The horizon of the expected purchases.
     most : int
@@ -170,6 +170,8 @@ def recency_frequency_matrix(
     if model.discrete:
         possible &= grid_x <= grid_t
     unit = model.unit or "week"
+    if model._clock is not None:  # noqa: SLF001
+        model = attrs.evolve(model, season=None)  # type: ignore[call-arg]
     pairs = PurchaseSummary(
         frequency=grid_x[possible], recency=grid_t[possible], T=np.full(int(possible.sum()), age), unit=unit
     )

@@ -13,7 +13,8 @@ import attrs
 
 from relmark.ltv._regular_model import RegularModel, stages
 from relmark.ltv.fit import FitReport, LogNormalPrior
-from relmark.ltv.purchase_model import parameter, unit_field
+from relmark.ltv.purchase_model import parameter, season_field, unit_field
+from relmark.ltv.season import Season
 from relmark.ltv.summary import PurchaseSummary
 
 
@@ -33,6 +34,8 @@ class MbgCnbd(RegularModel):
         The beta distribution of the chance to leave after a purchase.
     unit : {"day", "week", "month", "year"}, optional
         The unit of time; `fit` takes the summary's.
+    season : Season, optional
+        The clock by which time counts; `fit` takes the summary's.
     fit_report : FitReport, optional
         How the fit went.
 
@@ -61,6 +64,7 @@ class MbgCnbd(RegularModel):
     a: float = parameter()
     b: float = parameter()
     unit: str | None = unit_field()
+    season: Season | None = season_field()  # noqa: RUF009  (an attrs field)
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "mbg_cnbd"

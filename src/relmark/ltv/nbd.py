@@ -18,7 +18,8 @@ from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
 from relmark.ltv._cells import unique_rows
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
-from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
+from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, season_field, unit_field
+from relmark.ltv.season import Season, seasonal
 from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
@@ -42,6 +43,8 @@ class Nbd(PurchaseModel):
         Shape and inverse scale of the gamma distribution of purchase rates; alpha is in the unit of time.
     unit : {"day", "week", "month", "year"}, optional
         The unit of time; `fit` takes the summary's.
+    season : Season, optional
+        The clock by which time counts; `fit` takes the summary's.
     fit_report : FitReport, optional
         How the fit went.
 
@@ -65,6 +68,7 @@ class Nbd(PurchaseModel):
     r: float = parameter()
     alpha: float = parameter()
     unit: str | None = unit_field()
+    season: Season | None = season_field()  # noqa: RUF009  (an attrs field)
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "nbd"
@@ -105,7 +109,8 @@ class Nbd(PurchaseModel):
             elsewhere=Elsewhere(_STARTS, always=False),
         )
         r, alpha = fitted.parameters.tolist()
-        return cls(r=r, alpha=alpha, unit=summary.unit, fit_report=fitted.report)
+        report = seasonal(fitted.report, summary.season, summary.log_season_total)
+        return cls(r=r, alpha=alpha, unit=summary.unit, season=summary.season, fit_report=report)
 
     def _alive(self, past: Past) -> FloatArray:
         return np.ones(len(past.x))

@@ -12,8 +12,8 @@ from relmark.core.checks import IntArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.purchases import Purchases
 from relmark.core.time import Instant, duration
+from relmark.ltv._bought import bought_days
 from relmark.ltv.summary import PurchaseSummary
-from relmark.ltv.transactions import bought_days
 
 __all__ = ["opportunity_summary"]
 

@@ -9,7 +9,7 @@ have left too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -27,7 +27,7 @@ from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
 from relmark.ltv.simulation import Lives, purchases_of
-from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
+from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers, refuse_season
 
 _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
@@ -125,7 +125,7 @@ class _EachPareto(ParetoModel):
     def _plain(self) -> kernel.Parameters:
         return self.own
 
-    def _at(self, rows: npt.NDArray[np.bool_]) -> PurchaseModel:
+    def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:
         return attrs.evolve(self, own=self.own.at(rows))
 
     def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
@@ -211,6 +211,7 @@ class ParetoNbd(ParetoModel):
             Nobody bought twice.
         """
         need_repeat_buyers(summary, "Pareto/NBD")
+        refuse_season(summary, "Pareto/NBD")
         age = mean_age(summary)
         start, scale = (0.5, age / 4.0, 0.5, age / 4.0), (1.0, age, 1.0, age)
         (x, t_x, T), weight, _ = unique_rows([summary.frequency, summary.recency, summary.T], summary.weights)

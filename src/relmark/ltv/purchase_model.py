@@ -8,7 +8,7 @@ summary, and joins the answers. A new customer is one with frequency, recency an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast, overload
@@ -18,16 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks, shapes
-from relmark.core.as_of import read_as_of
+from relmark.core.as_of import AsOfGiven, read_as_of
 from relmark.core.base import CustomerBase
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.shapes import Shape
 from relmark.core.time import Instant
+from relmark.ltv._calendar_flow import calendar_rule
 from relmark.ltv.alive_history import AliveHistory, history_of
 from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
+from relmark.ltv.season import Season, season_of
 from relmark.ltv.simulation import Simulation, in_order
 from relmark.ltv.summary import UNITS, PurchaseSummary, horizon, unit_days
 
@@ -64,6 +66,17 @@ def unit_field() -> Any:
         checks.one_of("unit", unit, UNITS)
 
     return attrs.field(default=None, validator=attrs.validators.optional(check), metadata={"stored": False})
+
+
+def season_field() -> Any:
+    """Return the field of the season by whose clock the parameters count; none is the calendar."""
+
+    def convert(value: Season | Mapping[str, Any] | None) -> Season | None:
+        if isinstance(value, Mapping):
+            return Season._from_body(dict(value), Limits())  # noqa: SLF001
+        return season_of(value)
+
+    return attrs.field(default=None, converter=convert, repr=False, metadata={"stored": False})
 
 
 class ParametricModel(Definition):
@@ -132,24 +145,24 @@ class ParametricModel(Definition):
     def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
         return {
             **{name: shapes.number(low=_SMALLEST, high=1.0 / _SMALLEST) for name in cls.names()},
-            **({"unit": shapes.maybe(shapes.name(limits.string))} if cls._has_unit() else {}),
+            **({"unit": shapes.maybe(shapes.name(limits.string))} if "unit" in cls._extras() else {}),
+            **({"season": shapes.maybe(shapes.obj(*Season._shape(limits)))} if "season" in cls._extras() else {}),  # noqa: SLF001
         }, cls.names()
 
     @classmethod
-    def _has_unit(cls) -> bool:
-        return any(field.name == "unit" for field in attrs.fields(cls))
+    def _extras(cls) -> tuple[str, ...]:
+        """Return what may be stored beside the parameters."""
+        return tuple(field.name for field in attrs.fields(cls) if field.name in {"unit", "season"})
 
     def _body(self) -> dict[str, Any]:
-        unit = getattr(self, "unit", None)
-        return {name: getattr(self, name) for name in (*self._settings, *self.names())} | (
-            {} if unit is None else {"unit": unit}
-        )
+        unit, season = getattr(self, "unit", None), getattr(self, "season", None)
+        body = {name: getattr(self, name) for name in (*self._settings, *self.names())}
+        body |= {} if unit is None else {"unit": unit}
+        return body | ({} if season is None else {"season": season._body()})  # noqa: SLF001
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:  # noqa: ARG003
-        check_keys(
-            body, required=(*cls._settings, *cls.names()), optional=("unit",) if cls._has_unit() else (), what=cls.kind
-        )
+        check_keys(body, required=(*cls._settings, *cls.names()), optional=cls._extras(), what=cls.kind)
         for name in cls.names():
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -295,7 +308,12 @@ class PurchaseModel(ParametricModel, ABC):
         times = checks.numbers("ends", list(ends), low=0.0)
         checks.refuse_rows("ends", np.diff(times, prepend=0.0) < 0, times, "ascending times are needed")
         self._whole(times, "ends")
-        return self._until(past, times.tolist(), checks.number("discount_rate", discount_rate, low=0.0))
+        delta = checks.number("discount_rate", discount_rate, low=0.0)
+        if self._clock is None:
+            return self._until(past, times.tolist(), delta)
+        if delta:
+            return self._by_calendar(past, summary, times, delta)
+        return self._until(past, self._on_clock(summary, times).tolist(), 0.0)
 
     @by_customer
     def expected_purchases_if_alive(self, summary: PurchaseSummary, t: Any, discount_rate: float = 0.0) -> FloatArray:
@@ -314,24 +332,41 @@ class PurchaseModel(ParametricModel, ABC):
             Continuous, per unit of the summary.
         """
         past = self._columns(summary)
-        ahead, delta = self._ahead(summary, t, "t"), checks.number("discount_rate", discount_rate, low=0.0)
-        return self._expected(past, ahead) if delta == 0.0 else self._discounted(past, ahead, delta)
+        delta = checks.number("discount_rate", discount_rate, low=0.0)
+        if delta == 0.0:
+            return self._expected(past, self._ahead(summary, t, "t"))
+        if self._clock is None:
+            return self._discounted(past, self._ahead(summary, t, "t"), delta)
+        ends = np.broadcast_to(np.float64(summary.horizon(t)), (len(summary),))
+        out = np.empty(len(summary), dtype=np.float64)
+        for end in np.unique(ends):
+            rows = np.flatnonzero(ends == end)
+            some = self._at(rows)
+            out[rows] = some._by_calendar(past.at(rows), summary, np.array([end]), delta)[0]  # noqa: SLF001
+        return out
 
     @overload
-    def expected_purchases_new(self, t: float) -> float: ...
+    def expected_purchases_new(self, t: float, *, start: Instant | None = None) -> float: ...
     @overload
-    def expected_purchases_new(self, t: Any) -> FloatArray | float: ...
-    def expected_purchases_new(self, t: Any) -> FloatArray | float:
+    def expected_purchases_new(self, t: Any, *, start: Any = None) -> FloatArray | float: ...
+    def expected_purchases_new(self, t: Any, *, start: Any = None) -> FloatArray | float:
         """Return the repeat purchases that someone is expected to make in the time t after the first purchase.
 
         Parameters
         ----------
         t : timedelta, number or array_like, shape (n,)
             The horizon; a number counts in the unit that the model was fitted in. An array gives an array.
+        start : date, datetime, datetime64 or str, optional
+            The day of the first purchase: needed where the model has a season.
         """
-        ahead = self._new_ahead(t)
-        result = self._alive(_new(1)) * self._expected(_new(len(ahead)), ahead)
-        return float(result[0]) if np.ndim(t) == 0 else result
+        result = self._expected_of_new(self._new_ahead(t, start))
+        return float(result[0]) if not (_is_column(t) or _is_column(start)) else result
+
+    def _expected_of_new(self, ahead: FloatArray) -> FloatArray:
+        """Return the purchases expected of someone new, by times of the model's own clock."""
+        self._refuse_new()
+        result: FloatArray = self._alive(_new(1)) * self._expected(_new(len(ahead)), ahead)
+        return result
 
     @by_customer
     def purchase_probabilities(self, summary: PurchaseSummary, t: Any, n: int | Iterable[int]) -> FloatArray:
@@ -359,7 +394,7 @@ class PurchaseModel(ParametricModel, ABC):
         result: FloatArray = now * later + (1.0 - now) * (counts == 0)
         return result if isinstance(n, Iterable) else result[:, 0]
 
-    def purchase_probabilities_new(self, t: Any, n: int | Iterable[int]) -> FloatArray:
+    def purchase_probabilities_new(self, t: Any, n: int | Iterable[int], *, start: Instant | None = None) -> FloatArray:
         """Return the probability of exactly n repeat purchases in the time t after the first purchase.
 
         Parameters
@@ -368,18 +403,27 @@ class PurchaseModel(ParametricModel, ABC):
             The horizon; a number counts in the unit that the model was fitted in.
         n : int or iterable of int
             Numbers of purchases, 0 or more.
+        start : date, datetime, datetime64 or str, optional
+            The day of the first purchase: needed where the model has a season.
 
         Returns
         -------
         ndarray, shape (m, len(n))
             Without the first axis where t is one number, without the second where n is.
         """
-        counts, ahead = _counts(n), self._new_ahead(t)
+        counts = _counts(n)
+        result = self._probabilities_of_new(self._new_ahead(t, start), counts)
+        shaped: FloatArray = result if isinstance(n, Iterable) else result[:, 0]
+        return shaped[0] if not (_is_column(t) or _is_column(start)) else shaped
+
+    def _probabilities_of_new(self, ahead: FloatArray, counts: npt.NDArray[np.int64]) -> FloatArray:
+        """Return the chances of numbers of purchases of someone new, by times of the model's own clock."""
+        self._refuse_new()
         _refuse_table(len(ahead), len(counts))
         now = self._alive(_new(1))
-        result = now * self._probabilities(_new(len(ahead)), ahead, counts) + (1.0 - now) * (counts == 0)
-        shaped: FloatArray = result if isinstance(n, Iterable) else result[:, 0]
-        return shaped[0] if np.ndim(t) == 0 else shaped
+        later = self._probabilities(_new(len(ahead)), ahead, counts)
+        result: FloatArray = now * later + (1.0 - now) * (counts == 0)
+        return result
 
     @by_customer
     def residual_transactions(self, summary: PurchaseSummary, discount_rate: float) -> FloatArray:
@@ -403,13 +447,14 @@ class PurchaseModel(ParametricModel, ABC):
         now = self._alive(past)
         if delta == 0.0:
             return now * self._total(past)
-        return now * self._discounted(past, np.full(len(summary), np.inf), delta)
+        return now * self._ever(past, summary, delta)
 
     @by_customer
     def posterior_rate(self, summary: PurchaseSummary) -> FloatArray:
         """Return the mean rate, per unit of the summary, at which each customer buys (or bought) while one, shape (n,).
 
         It is E[lambda | frequency, recency, T], over both cases, that the customer is alive and that they have left.
+        With a season it is per unit of its clock: the rate of a time that is neither high nor low.
         """
         return self._rate(self._columns(summary))
 
@@ -441,7 +486,7 @@ class PurchaseModel(ParametricModel, ABC):
             # A chance that rounding keeps below 1 may take longer than floats can say.
             with np.errstate(over="ignore"):
                 out[possible] = self._at(possible)._quantile(past.at(possible), chance[possible])  # noqa: SLF001
-        return out
+        return self._off_clock(summary, out)
 
     def simulate(
         self,
@@ -449,7 +494,7 @@ class PurchaseModel(ParametricModel, ABC):
         until: Any,
         rng: np.random.Generator | int | None = 0,
         *,
-        start: Instant | None = None,
+        start: AsOfGiven | None = None,
     ) -> Simulation:
         """Return purchases drawn from the model: of the same customers after T, or of new ones from their first on.
 
@@ -465,9 +510,9 @@ class PurchaseModel(ParametricModel, ABC):
             How far: a timedelta, or a number in the summary's or model's unit; one, or one per customer.
         rng : Generator or int, optional
             The randomness; None for a new one at each call.
-        start : date, datetime, datetime64 or str, optional
+        start : date, datetime, datetime64 or str, or a column of n of them, optional
             The day from which time counts, that of the first purchases or the last day of the observation: gives dates,
-            and with them `Simulation.to_base`.
+            and with them `Simulation.to_base`. A model with a season needs it for new customers.
 
         Returns
         -------
@@ -496,18 +541,21 @@ class PurchaseModel(ParametricModel, ABC):
                 )
             ids = np.arange(len(customers)) if customers.customer_id is None else customers.customer_id
             row, time = self._of(customers)._drawn(past, ahead, generator)  # noqa: SLF001
+            time = self._off_clock(customers, time)
         else:
             self._refuse_new()
             count = checks.whole("customers", customers, low=0, high=_MOST_NEW)
-            given = self._whole(np.asarray(horizon(until, self.unit, name="until"), dtype=np.float64), "until")
-            if given.ndim:
-                checks.same_length("until", given, count)
+            if np.ndim(until):
+                checks.same_length("until", np.asarray(until), count)
+            ahead = np.broadcast_to(self._new_ahead(until, start, "until"), (count,))
             ids = np.arange(count)
-            later = self._drawn(_new(count), np.broadcast_to(given, (count,)), generator)
-            row, time = in_order([(ids, np.zeros(count)), later])
+            row, time = in_order([(ids, np.zeros(count)), self._drawn(_new(count), ahead, generator)])
+            if self._clock is not None and start is not None:
+                length = unit_days(unit, "the model")
+                time = self._clock.until(_first_day(start, count)[row], time * length) / length
         date = None
         if start is not None:
-            first = read_as_of(start, tz="UTC", name="start").day
+            first = _first_day(start, len(ids))[row]
             date = (first + np.ceil(time * unit_days(unit, "the model")).astype(np.int64)).astype("M8[D]")
         return Simulation(customer_id=ids[row], time=time, date=date, customers=len(ids), unit=unit)
 
@@ -537,7 +585,7 @@ class PurchaseModel(ParametricModel, ABC):
         """Return the model as the customers of a summary see it: with parameters of their own, where it has such."""
         return self
 
-    def _at(self, rows: npt.NDArray[np.bool_]) -> PurchaseModel:  # noqa: ARG002
+    def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:  # noqa: ARG002
         """Return the model as some of its rows see it."""
         return self
 
@@ -554,23 +602,114 @@ class PurchaseModel(ParametricModel, ABC):
                 argument="summary",
                 code="conflicting_arguments",
             )
+        if summary.season != self._clock:
+            wrong = (
+                "the summary counts by the clock of a season, and the model by another or none"
+                if summary.season is not None
+                else "the model counts by the clock of a season, and the summary by the calendar"
+            )
+            raise InputError(
+                f"{wrong}: give purchase_summary(..., season=) that of the model, or fit the model to this summary.",
+                argument="summary",
+                code="conflicting_arguments",
+            )
         return Past(summary.frequency, summary.recency, summary.T)
 
+    @property
+    def _clock(self) -> Season | None:
+        """The season by whose clock the model counts; None for the calendar."""
+        season: Season | None = getattr(self, "season", None)
+        return season
+
     def _ahead(self, summary: PurchaseSummary, t: Any, name: str) -> FloatArray:
-        return self._whole(np.broadcast_to(np.float64(summary.horizon(t, name)), (len(summary),)), name)
+        given = self._whole(np.broadcast_to(np.float64(summary.horizon(t, name)), (len(summary),)), name)
+        return given if self._clock is None else self._on_clock(summary, given)
+
+    def _on_clock(self, summary: PurchaseSummary, ahead: FloatArray) -> FloatArray:
+        """Return calendar times after the last day as times of the season's clock."""
+        assert self._clock is not None
+        length = unit_days(summary.unit, "the summary")
+        return self._clock.elapsed(_number(summary), ahead * length) / length
+
+    def _off_clock(self, summary: PurchaseSummary, ahead: FloatArray) -> FloatArray:
+        """Return times of the season's clock after the last day as calendar times; as they are without one."""
+        if self._clock is None:
+            return ahead
+        length = unit_days(summary.unit, "the summary")
+        return self._clock.until(_number(summary), ahead * length) / length
+
+    def _ever(self, past: Past, summary: PurchaseSummary, delta: float) -> FloatArray:
+        """Return all purchases ahead if alive, discounted by the calendar at a rate above 0."""
+        if self._clock is None:
+            return self._discounted(past, np.full(len(past.x), np.inf), delta)
+        ever: FloatArray = self._by_calendar(past, summary, np.array([np.inf]), delta)[0]
+        return ever
+
+    def _by_calendar(self, past: Past, summary: PurchaseSummary, ends: FloatArray, delta: float) -> FloatArray:
+        """Return the purchases until each of some calendar ends if alive, discounted by the calendar; (ends, rows)."""
+        assert self._clock is not None
+        length = unit_days(summary.unit, "the summary")
+        day, per_day = _number(summary), delta / length
+        stop = np.minimum(ends * length, 45.0 / per_day)  # beyond e^-45 nothing counts
+        out = np.zeros((len(ends), len(past.x)))
+        some = stop > 0.0
+        if not some.any() or not len(past.x):
+            return out
+        fastest = float(self._rate(past).max())
+        nodes, weights = calendar_rule(self._clock, day, stop[some], per_day, 0.25 * length / fastest)
+        last = self._clock.elapsed(day, stop[some])
+        times = np.concatenate([nodes, last]) / length
+        left = np.exp(-per_day * stop[some])
+        size = max(65_536 // len(times), 1)
+        for low in range(0, len(past.x), size):
+            rows = np.arange(low, min(low + size, len(past.x)))
+            many, each = np.repeat(rows, len(times)), np.tile(times, len(rows))
+            until = self._at(many)._expected(past.at(many), each)  # noqa: SLF001
+            until = until.reshape(len(rows), len(times))
+            faded = until[:, : len(nodes)] @ weights.T + until[:, len(nodes) :] * left
+            out[np.ix_(some, rows)] = np.maximum.accumulate(faded, axis=1).T
+        return out
 
     def _refuse_new(self) -> None:
         """Raise where somebody new can't be told without what is known of them."""
 
-    def _new_ahead(self, t: Any) -> FloatArray:
+    def _new_ahead(self, t: Any, start: Any = None, name: str = "t") -> FloatArray:
         self._refuse_new()
-        return self._whole(np.atleast_1d(np.asarray(horizon(t, self.unit), dtype=np.float64)), "t")
+        given = np.atleast_1d(np.asarray(horizon(t, self.unit, name=name), dtype=np.float64))
+        if self._clock is None:
+            return self._whole(given, name)
+        if start is None:
+            raise InputError(
+                "the model has a season: give start=, the day of the first purchase.",
+                argument="start",
+                code="missing_argument",
+            )
+        length = unit_days(self.unit, "the model")
+        day = _first_day(start, len(given) if np.ndim(start) == 0 or len(given) > 1 else len(start))
+        return self._clock.elapsed(day, given * length) / length
 
     def _whole(self, ahead: FloatArray, name: str) -> FloatArray:
         if self.discrete:
             checks.refuse_rows(name, ahead != np.floor(ahead), ahead, "a whole number of periods is needed")
             checks.refuse_rows(name, ahead > _MOST_PERIODS, ahead, f"at most {_MOST_PERIODS:,} periods are summed")
         return ahead
+
+
+def _number(summary: PurchaseSummary) -> int:
+    """Return the last day of a summary with a season, as days since 1970."""
+    day: Any = summary.last_day
+    return int(day.astype(np.int64))
+
+
+def _is_column(value: Any) -> bool:
+    """Tell whether a caller gave one value for each, and not one for all."""
+    return np.ndim(value) > 0
+
+
+def _first_day(start: AsOfGiven, n: int) -> IntArray:
+    """Return the day of one start for all, or of one for each, as days since 1970, shape (n,)."""
+    day = np.asarray(read_as_of(start, tz="UTC", name="start", n=n).day)
+    return np.broadcast_to(day, (n,)).astype(np.int64)
 
 
 def _refuse_table(rows: int, columns: int) -> None:

@@ -16,9 +16,10 @@ from relmark.core.intervals import Estimate, Interval
 from relmark.core.purchases import Purchases
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant
+from relmark.ltv._bought import bought_days
 from relmark.ltv._regular_model import TRIED
 from relmark.ltv.mbg_cnbd import MbgCnbd
-from relmark.ltv.transactions import bought_days, purchase_summary
+from relmark.ltv.transactions import purchase_summary
 
 _WORTH = 10.0  # of log-likelihood: what pays for one more number, and then is seen in predictions
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.as_of import read_as_of
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.frozen import owned
@@ -17,6 +19,7 @@ from relmark.core.results import ColumnarResult
 from relmark.core.time import duration
 from relmark.ltv._cells import unique_rows
 from relmark.ltv._covariates import CovariateColumns, read_covariates
+from relmark.ltv.season import Season, season_of
 
 # Days in each unit of time. A period has no length: it is one opportunity of a discrete model.
 UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "year": 365.25}
@@ -25,6 +28,8 @@ _DAY = 86_400_000_000
 # Beyond these squares of times and sums of money leave the range of floats, and integrals need more nodes than memory.
 _MOST_PURCHASES = 1e9
 _LEAST, _MOST = 1e-50, 1e50
+# Columns of which only the sum over customers is ever read: cells carry one number.
+_TOTALS = ("log_gaps", "log_season")
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -53,6 +58,12 @@ class PurchaseSummary(ColumnarResult):
         customers together, weights included. Only a fit of `MbgCnbd` and `BgCnbd` reads it, and only the sum.
     customer_id : array_like, shape (n,), optional
         Who they are; results about these customers carry it.
+    season : Season, optional
+        The clock by which recency, T and log_gaps count, where it is not the calendar.
+    log_season : float, or array_like of shape (n,), optional
+        The sum of ln(pace of the season's clock) over the repeat purchases: one per customer, or one for all.
+    last_day : datetime64[D] or date, optional
+        The last day that was seen, at the end of which T ends. With a season predictions need it.
     counts : mapping of str to int
         What was merged or dropped on the way from the log, by reason.
     covariates : mapping or frame of columns of shape (n,), optional
@@ -77,7 +88,10 @@ class PurchaseSummary(ColumnarResult):
     T: Any
     monetary_value: Any = None
     weights: Any = None
-    log_gaps: Any = None
+    log_gaps: npt.ArrayLike | None = None
+    season: Season | None = None
+    log_season: npt.ArrayLike | None = None
+    last_day: date | np.datetime64 | str | None = None
     unit: str = "week"
     counts: Mapping[str, int] = attrs.field(factory=dict)
     covariates: Mapping[str, Any] = attrs.field(factory=dict)
@@ -116,14 +130,15 @@ class PurchaseSummary(ColumnarResult):
             checks.same_length("customer_id", ids, n)
             columns["customer_id"] = ids
         if self.log_gaps is not None:
-            self._read_log_gaps(columns)
+            self._read_log_gaps(self.log_gaps, columns)
+        self._read_season(columns)
         for name, column in columns.items():
             object.__setattr__(self, name, owned(column))
         checks.one_of("unit", self.unit, UNITS)
         object.__setattr__(self, "covariates", read_covariates("covariates", self.covariates, n))
         ColumnarResult.__attrs_post_init__(self)
 
-    def _read_log_gaps(self, columns: dict[str, FloatArray]) -> None:
+    def _read_log_gaps(self, given: npt.ArrayLike, columns: dict[str, FloatArray]) -> None:
         """Check the logarithms of gaps: x gaps that add up to t_x have their largest product where all are alike."""
         x, t_x = columns["frequency"], columns["recency"]
         most = np.zeros(len(x))
@@ -133,9 +148,9 @@ class PurchaseSummary(ColumnarResult):
         said = (
             f"the gaps of x purchases add up to recency, in {self.unit}s, and so their logarithms to x ln(recency / x)"
         )
-        if np.ndim(self.log_gaps) == 0:
+        if np.ndim(given) == 0:
             weights = columns.get("weights")
-            total = checks.number("log_gaps", self.log_gaps)
+            total = checks.number("log_gaps", given)
             largest = float(most.sum() if weights is None else weights @ most)
             if total > largest + 1e-9 * max(1.0, abs(largest)):
                 raise InputError(
@@ -146,17 +161,55 @@ class PurchaseSummary(ColumnarResult):
                 )
             object.__setattr__(self, "log_gaps", total)
             return
-        gaps = checks.numbers("log_gaps", self.log_gaps, length=len(x))
+        gaps = checks.numbers("log_gaps", given, length=len(x))
         checks.refuse_rows("log_gaps", ~again & (gaps != 0.0), gaps, "who never bought again has no gap, and 0")
         checks.refuse_rows("log_gaps", gaps > most + 1e-9 * np.maximum(1.0, np.abs(most)), gaps, f"{said} at most")
         columns["log_gaps"] = gaps
 
+    def _read_season(self, columns: dict[str, FloatArray]) -> None:
+        season_of(self.season)
+        if self.last_day is not None:
+            day = read_as_of(self.last_day, tz="UTC", name="last_day").day
+            object.__setattr__(self, "last_day", np.datetime64(day, "D"))
+        if self.season is None:
+            if self.log_season is not None:
+                raise InputError(
+                    "log_season is given without a season.", argument="log_season", code="conflicting_arguments"
+                )
+            return
+        if self.unit not in UNIT_DAYS:
+            raise InputError(
+                f"a season counts days, and the summary {self.unit}s, which have no length in days.",
+                argument="season",
+                code="conflicting_arguments",
+            )
+        if self.last_day is None:
+            raise InputError(
+                "the summary has a season and no last_day: a season is of dates.",
+                argument="last_day",
+                code="missing_argument",
+                hint="Make it with purchase_summary(base, as_of=..., season=...).",
+            )
+        if self.log_season is not None and np.ndim(self.log_season) == 0:
+            object.__setattr__(self, "log_season", checks.number("log_season", self.log_season))
+        elif self.log_season is not None:
+            columns["log_season"] = checks.numbers("log_season", self.log_season, length=len(columns["T"]))
+
+    def _total(self, name: str) -> float | None:
+        value: Any = getattr(self, name)
+        if value is None or isinstance(value, float):
+            return value
+        return float(value.sum() if self.weights is None else self.weights @ value)
+
     @property
     def log_gaps_total(self) -> float | None:
         """The sum of the logarithms of all customers' gaps, weights included; None where it is not known."""
-        if self.log_gaps is None or isinstance(self.log_gaps, float):
-            return self.log_gaps
-        return float(self.log_gaps.sum() if self.weights is None else self.weights @ self.log_gaps)
+        return self._total("log_gaps")
+
+    @property
+    def log_season_total(self) -> float | None:
+        """The sum of ln(pace) over all repeat purchases, weights included; None where it is not known."""
+        return self._total("log_season")
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -211,6 +264,9 @@ class PurchaseSummary(ColumnarResult):
             T=columns[2],
             weights=total,
             log_gaps=self.log_gaps_total,
+            season=self.season,
+            log_season=self.log_season_total,
+            last_day=self.last_day,
             unit=self.unit,
             counts=self.counts,
             covariates=dict(zip(self.covariates, columns[3:], strict=True)),
@@ -235,10 +291,10 @@ class PurchaseSummary(ColumnarResult):
         """Return the summary of some rows, chosen by a mask or by positions; a total of log_gaps can't be divided."""
         chosen: dict[str, Any] = {
             name: column[rows] if isinstance(column := getattr(self, name), np.ndarray) else None
-            for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "weights", "log_gaps")
+            for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "weights", *_TOTALS)
         }
         held = {name: column[rows] for name, column in self.covariates.items()}
-        return PurchaseSummary(**chosen, unit=self.unit, covariates=held)
+        return PurchaseSummary(**chosen, season=self.season, last_day=self.last_day, unit=self.unit, covariates=held)
 
     def __add__(self, other: object) -> PurchaseSummary:
         """Return both summaries as one, for disjoint customers: cells merge, rows with ids take their order."""
@@ -247,6 +303,12 @@ class PurchaseSummary(ColumnarResult):
         if self.unit != other.unit:
             raise InputError(
                 f"one summary counts in {self.unit}s, the other in {other.unit}s: give both one unit.",
+                argument="other",
+                code="not_mergeable",
+            )
+        if self.season != other.season or (self.season is not None and self.last_day != other.last_day):
+            raise InputError(
+                "the summaries count by clocks of different seasons, or end on different days: make both alike.",
                 argument="other",
                 code="not_mergeable",
             )
@@ -265,12 +327,13 @@ class PurchaseSummary(ColumnarResult):
             else np.concatenate([getattr(self, name), getattr(other, name)])
             for name in names
         }
-        each = isinstance(self.log_gaps, np.ndarray) and isinstance(other.log_gaps, np.ndarray)
-        gaps = self.log_gaps_total, other.log_gaps_total
-        if each:
-            columns["log_gaps"] = np.concatenate([self.log_gaps, other.log_gaps])
-        elif gaps[0] is not None and gaps[1] is not None:
-            columns["log_gaps"] = gaps[0] + gaps[1]
+        for name in _TOTALS:
+            values = getattr(self, name), getattr(other, name)
+            if all(isinstance(value, np.ndarray) for value in values):
+                columns[name] = np.concatenate(values)
+            elif values[0] is not None and values[1] is not None:
+                columns[name] = (self._total(name) or 0.0) + (other._total(name) or 0.0)
+        columns |= {"season": self.season, "last_day": self.last_day if self.last_day == other.last_day else None}
         if self.weights is not None or other.weights is not None:
             columns["weights"] = np.concatenate(
                 [np.ones(len(s)) if s.weights is None else s.weights for s in (self, other)]
@@ -284,8 +347,8 @@ class PurchaseSummary(ColumnarResult):
         ids = both.customer_id[order]
         twice = ids[1:] == ids[:-1]
         checks.refuse_rows("customer_id", twice, ids[1:], "the two summaries must have different customers")
-        rows = both.take(order)
-        return attrs.evolve(rows, counts=counts, log_gaps=rows.log_gaps if each else both.log_gaps)
+        whole = {name: getattr(both, name) for name in _TOTALS if isinstance(getattr(both, name), float)}
+        return attrs.evolve(both.take(order), counts=counts, **whole)
 
     def _facts(self) -> dict[str, Any]:
         again = self.frequency > 0
@@ -402,3 +465,15 @@ def mean_age(summary: PurchaseSummary) -> float:
     """Return the weighted mean of T, or 1 where all are 0."""
     mean = float(np.average(summary.T, weights=summary.weights))
     return mean if mean > 0 else 1.0
+
+
+def refuse_season(summary: PurchaseSummary, model: str) -> None:
+    """Raise where a summary counts by a season and people leave by the calendar, whatever they buy."""
+    if summary.season is not None:
+        raise InputError(
+            f"the summary has a season, and {model} can't follow its clock: there people leave by the calendar, not at "
+            "purchases.",
+            argument="summary",
+            code="not_supported",
+            hint="Take MbgNbd, BgNbd, MbgCnbd, BgCnbd or Nbd.",
+        )

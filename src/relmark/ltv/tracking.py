@@ -16,9 +16,9 @@ from relmark.core.errors import InputError
 from relmark.core.purchases import Purchases
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant
+from relmark.ltv._bought import bought_days
 from relmark.ltv.purchase_model import PurchaseModel
 from relmark.ltv.summary import UNIT_DAYS
-from relmark.ltv.transactions import bought_days
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -139,9 +139,11 @@ def cohort_tracking(
     repeats = np.sort(days.day[known & ~is_first])
     actual = np.searchsorted(repeats, ends, side="right").astype(np.float64)
     first_days, count = np.unique(days.day[known & is_first], return_counts=True)
-    age = np.maximum(ends[:, None] - first_days[None, :], 0)
+    season = model._clock  # noqa: SLF001
+    begun, until = (days if season is None else season.clock(days) for days in (first_days, ends))
+    age = np.maximum(until[:, None] - begun[None, :], 0)
     ages, place = np.unique(age, return_inverse=True)
-    by_age = np.asarray(model.expected_purchases_new(ages / UNIT_DAYS[model.unit]))
+    by_age = model._expected_of_new(ages / UNIT_DAYS[model.unit])  # noqa: SLF001
     expected = by_age[place.reshape(age.shape)] @ count.astype(np.float64)
     return CohortTracking(
         period_end=ends.astype("M8[D]"),

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
-from relmark.core.as_of import AsOf, read_as_of
-from relmark.core.base import CustomerBase, purchases_of
-from relmark.core.checks import FloatArray, IntArray
+from relmark.core.base import CustomerBase
+from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.purchases import Purchases
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant
+from relmark.ltv._bought import Bought, bought_days
 from relmark.ltv._covariates import CovariateColumns
+from relmark.ltv.season import Season, season_of
 from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
 
 
-class Bought(NamedTuple):
-    """Days with a purchase by customer and time, and the last local day of which something was seen."""
-
-    code: IntArray
-    day: IntArray
-    value: FloatArray | None
-    counts: dict[str, int]
-    last: int
-    purchases: Purchases
-
-
-def purchase_summary(data: CustomerBase | Purchases, *, as_of: Instant, unit: str = "week") -> PurchaseSummary:
+def purchase_summary(
+    data: CustomerBase | Purchases, *, as_of: Instant, unit: str = "week", season: Season | None = None
+) -> PurchaseSummary:
     """Return how often, until when and for how long each customer bought.
 
     Purchases of one customer on one local day are one, and their values add. Times are differences of days divided by
@@ -47,6 +39,9 @@ def purchase_summary(data: CustomerBase | Purchases, *, as_of: Instant, unit: st
     unit : {"week", "day", "month", "year"}
         What recency and T count. A month is 30.4375 days. The unit changes alpha and the log-likelihood, and nothing
         that is predicted for a timedelta.
+    season : Season, optional
+        Count time by this clock, on which purchases come evenly: recency, T and log_gaps are of it, and the summary
+        keeps the season, the last day and what the likelihood needs. Horizons of predictions stay calendar times.
 
     Returns
     -------
@@ -70,7 +65,7 @@ def purchase_summary(data: CustomerBase | Purchases, *, as_of: Instant, unit: st
     (array([1., 0.]), array([2., 0.]), array([4., 3.]), array([10., nan]))
     """
     checks.one_of("unit", unit, UNIT_DAYS)
-    return _summarized(bought_days(data, as_of), unit)
+    return _summarized(bought_days(data, as_of), unit, season_of(season))
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -120,7 +115,9 @@ class HoldoutSplit(ColumnarResult):
         }
 
 
-def split(data: CustomerBase | Purchases, *, at: Instant, as_of: Instant, unit: str = "week") -> HoldoutSplit:
+def split(
+    data: CustomerBase | Purchases, *, at: Instant, as_of: Instant, unit: str = "week", season: Season | None = None
+) -> HoldoutSplit:
     """Return the summary of a calibration period, and the purchases of its customers in the holdout after it.
 
     Parameters
@@ -131,6 +128,7 @@ def split(data: CustomerBase | Purchases, *, at: Instant, as_of: Instant, unit: 
     as_of : date, datetime, datetime64 or str
         Where the holdout ends.
     unit : {"week", "day", "month", "year"}
+    season : Season, optional
         As for `purchase_summary`.
 
     Returns
@@ -160,40 +158,13 @@ def split(data: CustomerBase | Purchases, *, at: Instant, as_of: Instant, unit: 
         customer_id=before.purchases.customer_id[known],
         frequency=np.bincount(row[held], minlength=len(known)).astype(np.float64),
         spend=spend,
-        calibration=_summarized(before, unit),
+        calibration=_summarized(before, unit, season_of(season)),
         duration=(whole.last - before.last) / UNIT_DAYS[unit],
         newcomers=len(np.unique(whole.code[later & (row < 0)])),
     )
 
 
-def bought_days(data: CustomerBase | Purchases, as_of: Instant | AsOf, name: str = "as_of") -> Bought:
-    """Return the days on which customers bought, customer by customer and in time, as they were known by `as_of`."""
-    whole = purchases_of(data)
-    bought = whole.until(as_of if isinstance(as_of, AsOf) else read_as_of(as_of, tz=whole.tz, name=name))
-    assert bought.as_of is not None
-    groups, lines = bought.day_groups, bought.lines
-    known = bought.found
-    counts = {
-        "events": known["events"],
-        "after_as_of": whole.n_events - known["events"],
-        "merged": len(lines.time) - len(groups.start),
-        **{
-            name: known[name]
-            for name in ("refunds", "refunds_unmatched", "refunded_in_full", "dropped")
-            if known.get(name)
-        },
-    }
-    return Bought(
-        code=groups.customer.astype(np.int64),
-        day=groups.day,
-        value=groups.value,
-        counts={name: int(count) for name, count in counts.items()},
-        last=bought.as_of.last_day,
-        purchases=bought,
-    )
-
-
-def _summarized(bought: Bought, unit: str) -> PurchaseSummary:
+def _summarized(bought: Bought, unit: str, season: Season | None) -> PurchaseSummary:
     code, day = bought.code, bought.day
     if not len(code):
         there = ", ".join(map(repr, bought.purchases.types)) or "no events"
@@ -217,14 +188,27 @@ def _summarized(bought: Bought, unit: str) -> PurchaseSummary:
             spend = np.add.reduceat(again, start) / np.where(frequency > 0, frequency, np.nan)
     length = UNIT_DAYS[unit]
     gap = np.diff(day, prepend=day[:1]) / length
+    recency, T = (latest - first) / length, (bought.last - first) / length
+    log_season = None
+    if season is not None:
+        moment = season.clock(day)
+        gap = np.diff(moment, prepend=moment[:1]) / length
+        recency = (season.clock(latest) - season.clock(first)) / length
+        T = np.maximum((season.clock(np.array([bought.last])) - season.clock(first)) / length, recency)
+        pace = np.log(season.pace(day))
+        pace[start] = 0.0
+        log_season = np.add.reduceat(pace, start)
     gap[start] = 1.0
     return PurchaseSummary(
         customer_id=bought.purchases.customer_id[code[start]],
         frequency=frequency,
-        recency=(latest - first) / length,
-        T=(bought.last - first) / length,
+        recency=recency,
+        T=T,
         monetary_value=spend,
         log_gaps=np.add.reduceat(np.log(gap), start),
+        season=season,
+        log_season=log_season,
+        last_day=np.datetime64(bought.last, "D"),
         unit=unit,
         counts=bought.counts,
     )

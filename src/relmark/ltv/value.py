@@ -248,13 +248,16 @@ def _until_each(
     plain, faded = np.empty((len(ends), n)), np.empty((len(ends), n))
     for at, end in enumerate(ends):
         t = np.minimum(end, until)
-        plain[at] = own._total(past) if np.isinf(t).all() else own._expected(past, t)  # noqa: SLF001
+        endless = bool(np.isinf(t).any())  # one is: all are, for there is no horizon
+        plain[at] = own._total(past) if endless else model.expected_purchases_if_alive(cells, t)  # noqa: SLF001
         for one in np.unique(rates).tolist():
-            rows = rates == one
+            rows = np.flatnonzero(rates == one)
             if one == 0.0:
                 faded[at, rows] = plain[at, rows]
+            elif not endless:
+                faded[at, rows] = model.expected_purchases_if_alive(cells.take(rows), t[rows], one)
             else:
-                faded[at, rows] = own._at(rows)._discounted(past.at(rows), t[rows], one)  # noqa: SLF001
+                faded[at, rows] = own._at(rows)._ever(past.at(rows), cells, one)  # noqa: SLF001
     # rounding must not make what comes in a late step negative
     return np.maximum.accumulate(plain, axis=0), np.maximum.accumulate(faded, axis=0)
 
@@ -300,6 +303,8 @@ def _cells_ahead(
         recency=columns[1],
         T=columns[2],
         unit=summary.unit,
+        season=summary.season,
+        last_day=summary.last_day,
         covariates=dict(zip(known, columns[last:], strict=True)),
     )
     return cells, place, columns[3:last]
