@@ -90,7 +90,7 @@ def test_an_integral_that_no_memory_holds_is_refused():
 
 
 def test_who_leaves_at_once_is_told_by_the_few_nodes_that_matter():
-    """Of an integrand that falls by e^-50 within a moment, what comes after is nothing; 40-digit quadrature at s = 50."""
+    """What comes after the integrand has fallen by e^-50 is nothing; 40-digit quadrature at s = 50."""
     few = PurchaseSummary(frequency=[0, 2, 3], recency=[0, 30.43, 38.86], T=[38.86, 38.86, 38.86])
     soon = ParetoNbd(r=0.5, alpha=10.0, s=50.0, beta=11.0)
     assert soon.probability_alive(few) == pytest.approx([6.954819156148016e-34, 6.225841946304027e-05, 1.0], rel=1e-11)
