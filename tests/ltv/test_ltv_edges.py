@@ -86,9 +86,17 @@ def test_a_table_that_no_memory_holds_is_refused_before_it_is_asked_for(name):
 def test_an_integral_that_no_memory_holds_is_refused():
     model = ParetoNbd(r=0.5, alpha=10.0, s=1e13, beta=11.0)
     with pytest.raises(LimitError, match=r"more than 1,048,576 nodes for row \d.*unit of time"):
-        model.probability_alive(summary())
-    with pytest.raises(LimitError, match="nodes"):
         model.purchase_probabilities(summary(), 1e6, [3])
+
+
+def test_who_leaves_at_once_is_told_by_the_few_nodes_that_matter():
+    """What comes after the integrand has fallen by e^-50 is nothing; 40-digit quadrature at s = 50."""
+    few = PurchaseSummary(frequency=[0, 2, 3], recency=[0, 30.43, 38.86], T=[38.86, 38.86, 38.86])
+    soon = ParetoNbd(r=0.5, alpha=10.0, s=50.0, beta=11.0)
+    assert soon.probability_alive(few) == pytest.approx([6.954819156148016e-34, 6.225841946304027e-05, 1.0], rel=1e-11)
+    at_once = ParetoNbd(r=0.5, alpha=10.0, s=1e13, beta=11.0)
+    assert at_once.probability_alive(few).tolist() == [0.0, 0.0, 1.0]
+    assert at_once.posterior_rate(few) == pytest.approx([0.5 / 10.0, 2.5 / 40.43, 3.5 / 48.86], rel=1e-9)
 
 
 def test_bg_bb_refuses_more_opportunities_than_it_can_sum_over():

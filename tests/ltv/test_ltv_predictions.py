@@ -270,7 +270,8 @@ def test_value_says_what_it_does_not_know_and_refuses_nonsense():
     assert np.isinf(GammaGamma(p=2.0, q=0.9, v=3.0).mean_spend)
     assert GammaGamma(p=6.25, q=3.74, v=15.44).mean_spend == pytest.approx(35.22, abs=0.005)
     for arguments, message in (
-        ({"model": 3}, "a model of purchases"), ({"horizon": [1.0, 2.0]}, "one for all"), ({"step": 0.0}, "above zero"),
+        ({"model": 3}, "a model of purchases"), ({"horizon": [1.0, 2.0, 3.0]}, "horizon"),
+        ({"step": 0.0}, "above zero"),
         ({"horizon": 10_000.0, "step": 1.0}, "at most 1,000"), ({"annual_rate": -0.1}, "annual_rate"),
         ({"margin": -1}, "margin"),
         ({"spend": [-1.0, 2.0]}, "spend"),

@@ -15,6 +15,7 @@ from relmark.ltv import (
     BgBb,
     BgCnbd,
     BgNbd,
+    CovariateEffects,
     GammaGamma,
     MbgCnbd,
     MbgNbd,
@@ -52,6 +53,40 @@ def customers(draw):
     x = draw(st.sampled_from([0, 1, 2, 5, 17]))
     t_x = 0.0 if x == 0 else T * draw(st.sampled_from([0.01, 0.4, 0.9, 1.0]))
     return PurchaseSummary(frequency=x, recency=t_x, T=T)
+
+
+@st.composite
+def with_effects(draw):
+    """Return a model with effects of two columns, a customer of each of three kinds, and what is known of them."""
+    m = draw(models().filter(lambda m: isinstance(m, (BgNbd, MbgNbd, ParetoNbd))))
+    effect = st.one_of(st.just(0.0), st.floats(-1.5, 1.5))
+    rate, dropout = ({name: draw(effect) for name in draw(st.sets(st.sampled_from("zw")))} for _ in range(2))
+    rows = [draw(customers()) for _ in range(3)]
+    columns = {name: np.array([draw(st.floats(-2.0, 2.0)) for _ in rows]) for name in "zw"}
+    s = PurchaseSummary(
+        **{name: [getattr(row, name)[0] for row in rows] for name in ("frequency", "recency", "T")}, covariates=columns
+    )
+    return attrs.evolve(m, effects=CovariateEffects(rate=rate, dropout=dropout)), s
+
+
+@given(with_effects(), st.floats(0.1, 60.0), st.sampled_from([0.0, 1e-4, 0.02, 0.5]))
+def test_customers_with_covariates_are_the_plain_models_of_each(known, t, delta):
+    m, s = known
+    together = [
+        m.probability_alive(s), m.probability_alive(s, at=t), m.expected_purchases(s, t), m.posterior_rate(s),
+        m.expected_purchases_if_alive(s, t, delta), m.residual_transactions(s, delta), m.next_purchase_quantile(s, 0.3),
+        m.purchase_probabilities(s, t, 2), *m.expected_purchases_until(s, [0.3 * t, t], delta),
+    ]  # fmt: skip
+    for i in range(len(s)):
+        own, row = m.at({name: column[i] for name, column in s.covariates.items()}), s.take([i])
+        alone = [
+            own.probability_alive(row), own.probability_alive(row, at=t), own.expected_purchases(row, t),
+            own.posterior_rate(row), own.expected_purchases_if_alive(row, t, delta),
+            own.residual_transactions(row, delta), own.next_purchase_quantile(row, 0.3),
+            own.purchase_probabilities(row, t, 2), *own.expected_purchases_until(row, [0.3 * t, t], delta),
+        ]  # fmt: skip
+        for got, want in zip(together, alone, strict=True):
+            assert got[i] == pytest.approx(want[0], rel=1e-8, abs=1e-13)
 
 
 @given(models(), customers(), st.floats(0.1, 30.0))

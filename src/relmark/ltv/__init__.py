@@ -7,6 +7,7 @@ a model of purchases with one of spend; `split` and the reports tell whether to 
 """
 
 from relmark.ltv.alive_history import AliveHistory
+from relmark.ltv.auto import ModelChoice, auto
 from relmark.ltv.beta_discrete_weibull import BetaDiscreteWeibull
 from relmark.ltv.bg_bb import BgBb
 from relmark.ltv.bg_cnbd import BgCnbd
@@ -19,7 +20,9 @@ from relmark.ltv.diagnostics import (
     frequency_table,
     recency_frequency_matrix,
 )
-from relmark.ltv.fit import FitReport, LogNormalPrior
+from relmark.ltv.effects import CovariateEffects
+from relmark.ltv.equity import CustomerEquity, LtvToCac
+from relmark.ltv.fit import FitReport, LikelihoodRatioTest, LogNormalPrior
 from relmark.ltv.from_lifetimes import from_lifetimes
 from relmark.ltv.gamma_gamma import GammaGamma
 from relmark.ltv.holdout import CalibrationTable, HoldoutReport, calibration_table, holdout_report
@@ -27,6 +30,7 @@ from relmark.ltv.intervals import PredictionInterval
 from relmark.ltv.mbg_cnbd import MbgCnbd
 from relmark.ltv.mbg_nbd import MbgNbd
 from relmark.ltv.nbd import Nbd
+from relmark.ltv.opportunities import opportunity_summary
 from relmark.ltv.pareto_nbd import ParetoNbd
 from relmark.ltv.regularity import Regularity, regularity
 from relmark.ltv.season import Season
@@ -47,15 +51,20 @@ __all__ = [
     "CalibrationTable",
     "ChurnRisk",
     "CohortTracking",
+    "CovariateEffects",
+    "CustomerEquity",
     "FitReport",
     "FrequencyTable",
     "GammaGamma",
     "HoldoutReport",
     "HoldoutSplit",
     "LifetimeValue",
+    "LikelihoodRatioTest",
     "LogNormalPrior",
+    "LtvToCac",
     "MbgCnbd",
     "MbgNbd",
+    "ModelChoice",
     "Nbd",
     "ParetoNbd",
     "PredictionInterval",
@@ -69,6 +78,7 @@ __all__ = [
     "SpendCells",
     "SubscriptionModel",
     "SubscriptionValue",
+    "auto",
     "calibration_table",
     "churn_risk",
     "cohort_tracking",
@@ -76,6 +86,7 @@ __all__ = [
     "from_lifetimes",
     "holdout_report",
     "lifetime_value",
+    "opportunity_summary",
     "purchase_summary",
     "recency_frequency_matrix",
     "regularity",

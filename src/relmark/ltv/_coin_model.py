@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar, Self
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
 
+import attrs
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
+from relmark.ltv import _coin_rows
 from relmark.ltv import _geometric_dropout as kernel
 from relmark.ltv._cells import coarse_cells
+from relmark.ltv._covariate_fit import Rowwise
+from relmark.ltv._covariates import CovariateColumns
+from relmark.ltv.covariate_model import CovariateModel
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel
-from relmark.ltv.season import seasonal
+from relmark.ltv.season import Season, seasonal
 from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
@@ -45,28 +51,39 @@ def _sketch(summary: PurchaseSummary, shift: int) -> Callable[[FloatArray], Term
     return lambda parameters: kernel.likelihood(parameters, data, shift)
 
 
-class CoinModel(PurchaseModel):
+class CoinModel(CovariateModel):
     """A model in which a customer may leave at each purchase; `shift` is 1 where the first purchase counts too."""
 
     __slots__ = ()
+
+    family = _coin_rows.FAMILY
 
     r: float
     alpha: float
     a: float
     b: float
+    season: Season | None
     shift: ClassVar[int]
 
     @classmethod
-    def _fit(cls, summary: PurchaseSummary, prior: LogNormalPrior | None, name: str) -> Self:
+    def _fit(
+        cls,
+        summary: PurchaseSummary,
+        prior: LogNormalPrior | None,
+        name: str,
+        covariates: Mapping[str, CovariateColumns] | None = None,
+        penalty: float | str = 0.0,
+    ) -> Self:
         need_repeat_buyers(summary, name)
         age = mean_age(summary)
+        start, scale = (0.5, age / 4.0, 1.0, 2.0), (1.0, age, 1.0, 1.0)
         data = kernel.arranged(summary.frequency, summary.recency, summary.T, summary.weights, cls.shift)
         fitted = fit_parameters(
             name,
             cls.names(),
             lambda parameters: kernel.likelihood(parameters, data, cls.shift),
-            start=(0.5, age / 4.0, 1.0, 2.0),
-            scale=(1.0, age, 1.0, 1.0),
+            start=start,
+            scale=scale,
             n=summary.n_customers,
             prior=prior,
             boundaries=BOUNDARIES,
@@ -79,7 +96,30 @@ class CoinModel(PurchaseModel):
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
         report = seasonal(fitted.report, summary.season, summary.log_season_total)
-        return cls(**values, unit=summary.unit, season=summary.season, fit_report=report)  # type: ignore[call-arg]
+        plain = cls(**values, unit=summary.unit, season=summary.season, fit_report=report)  # type: ignore[call-arg]
+        if covariates is None:
+            return plain
+        return cls._with_effects(
+            plain, summary, covariates, penalty=penalty, prior=(prior, start, scale), boundaries=BOUNDARIES
+        )
+
+    @classmethod
+    def _rowwise(cls, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Rowwise:
+        rows = _coin_rows.arranged(x, t_x, T, cls.shift)
+        return lambda xi: _coin_rows.terms(xi, rows, cls.shift)
+
+    def _moved(
+        self, logs: FloatArray, rate: FloatArray | float, dropout: FloatArray | float
+    ) -> list[FloatArray | float]:
+        log_r, log_alpha, log_a, log_b = logs.tolist()
+        total, logit = np.exp(np.logaddexp(log_a, log_b)), log_a - log_b + dropout
+        moved = (total * expit(logit), total * expit(-logit)) if np.ndim(dropout) else (self.a, self.b)
+        return [float(np.exp(log_r)), np.exp(log_alpha - rate) if np.ndim(rate) else self.alpha, *moved]
+
+    def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
+        r, alpha, a, b = parameters
+        own = kernel.Parameters(float(r), alpha, a, b, self.shift)
+        return _EachCoin(own=own, unit=self.unit, season=self.season)
 
     @property
     def _plain(self) -> kernel.Parameters:
@@ -113,16 +153,41 @@ class CoinModel(PurchaseModel):
 
     def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
         # Alive at T, nobody leaves before the next purchase: P(bought by t) = 1 - (M / (M + t))^k.
-        return (self.alpha + past.T) * np.expm1(-np.log1p(-chance) / (self.r + past.x))
+        own = self._plain
+        result: FloatArray = (own.alpha + past.T) * np.expm1(-np.log1p(-chance) / (own.r + past.x))
+        return result
 
     def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
-        n = len(past.x)
+        n, own = len(past.x), self._plain
         lives = Lives(
             alive=rng.random(n) < self._alive(past),
-            rate=rng.standard_gamma(self.r + past.x) / (self.alpha + past.T),
+            rate=rng.standard_gamma(own.r + past.x) / (own.alpha + past.T),
             left=np.ones(n),
             stages=1.0,
-            leaves=rng.beta(self.a, self.b + past.x + self.shift),
+            leaves=rng.beta(own.a, own.b + past.x + own.shift),
             ends=np.full(n, np.inf),
         )
         return purchases_of(lives, until, rng)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class _EachCoin(CoinModel):
+    """The model in which every row has parameters of its own."""
+
+    own: kernel.Parameters
+    unit: str | None
+    season: Season | None
+    fit_report: None = None
+    effects: None = None
+
+    @property
+    def _plain(self) -> kernel.Parameters:
+        return self.own
+
+    def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:
+        return attrs.evolve(self, own=self.own.at(rows))
+
+    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
+        if delta:
+            return CoinModel._until(self, past, ends, delta)  # noqa: SLF001
+        return np.maximum.accumulate(np.stack([self._expected(past, np.full(len(past.x), t)) for t in ends]), axis=0)

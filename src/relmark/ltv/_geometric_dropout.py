@@ -14,8 +14,9 @@ is alive at T, lambda ~ Gamma(k, M = alpha + T), p ~ Beta(a, b' = b + c), and pu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,19 +32,32 @@ from relmark.ltv._hypergeometric import (
     beta_total_by_trapezoid,
     hard_for_scipy,
 )
-from relmark.ltv._quadrature import by_panels, in_blocks, unit_nodes
+from relmark.ltv._quadrature import by_panels, chosen, in_blocks, unit_nodes
 
 _BLOCK = 8_192
 
 
 class Parameters(NamedTuple):
-    """The four parameters, and 1 where the first purchase tosses the coin too."""
+    """The four parameters, and 1 where the first purchase tosses the coin too.
+
+    alpha, a and b may be one for all rows, or one per row.
+    """
 
     r: float
-    alpha: float
-    a: float
-    b: float
+    alpha: float | FloatArray
+    a: float | FloatArray
+    b: float | FloatArray
     shift: int
+
+    def at(self, rows: Any) -> Parameters:
+        """Return the parameters of some rows."""
+        alpha, a, b = (chosen(one, rows) for one in (self.alpha, self.a, self.b))
+        return self._replace(alpha=alpha, a=a, b=b)
+
+    @property
+    def is_common(self) -> bool:
+        """Whether all rows have the same parameters."""
+        return all(isinstance(one, (int, float)) for one in (self.alpha, self.a, self.b))
 
 
 class Data(NamedTuple):
@@ -145,6 +159,14 @@ def likelihood(parameters: FloatArray, data: Data, shift: int) -> Terms:
     return value, g, mirrored(H)
 
 
+def _in_blocks(function: Callable[..., FloatArray], m: Parameters, *columns: FloatArray) -> FloatArray:
+    """Return a rowwise function of the parameters and of columns, computed block by block."""
+    if m.is_common:
+        return in_blocks(lambda *block: function(m, *block), *columns)
+    rows: Any = np.arange(len(columns[0]))
+    return in_blocks(lambda some, *block: function(m.at(some), *block), rows, *columns)
+
+
 def _bracket(
     m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray, w: FloatArray | None, g: FloatArray, H: FloatArray
 ) -> float:
@@ -152,7 +174,7 @@ def _bracket(
 
     It is -k ln M + softplus(u), u = ln a - ln(b + c - 1) + k D, D = ln(M / (alpha + t_x)); P(dead) = 1 / (1 + e^-u).
     """
-    k, e = m.r + x, (m.b + m.shift - 1.0) + x
+    k, e = m.r + x, m.b + (x + (m.shift - 1.0))
     M, t = m.alpha + T, m.alpha + t_x
     log_M = np.log(M)
     D = log_M - np.log(t)
@@ -194,19 +216,14 @@ def alive(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Float
     """Return P(alive at T) = 1 / (1 + e^u), with u as in the likelihood; 1 where no coin was tossed."""
     c = x + m.shift
     tossed = c > 0
-    e = np.where(tossed, m.b + c - 1.0, 1.0)
+    e = np.where(tossed, m.b + (c - 1.0), 1.0)  # in this order, for b may be far below 1
     u = np.log(m.a) - np.log(e) + (m.r + x) * np.log1p((T - t_x) / (m.alpha + t_x))
     return np.where(tossed, expit(-u), 1.0)
 
 
 def survival(m: Parameters, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:
     """Return P(alive at T + s | alive at T) = E[e^(-lambda p s)] = E[(1 + p s / M)^-k]."""
-    return in_blocks(
-        lambda x, T, s: beta_mean(m.r + x, m.a, m.b + x + m.shift, s / (m.alpha + T)),
-        x,
-        T,
-        s,
-    )
+    return _in_blocks(lambda m, x, T, s: beta_mean(m.r + x, m.a, m.b + x + m.shift, s / (m.alpha + T)), m, x, T, s)
 
 
 def rate(m: Parameters, x: FloatArray, T: FloatArray, s: FloatArray) -> FloatArray:
@@ -225,7 +242,7 @@ def expected(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray) -> Floa
     subtracts almost equal numbers close to a = 1, for short horizons and at c = 0: there, and where scipy's 2F1 is
     weak, it is E[(1 - (1 + p t / M)^-k) / p], integrated over p.
     """
-    return in_blocks(lambda x, T, t: _expected(m, x, T, t), x, T, t)
+    return _in_blocks(_expected, m, x, T, t)
 
 
 def _expected(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
@@ -233,7 +250,7 @@ def _expected(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray) -> Flo
     c = m.a + m.b + x + (m.shift - 1.0)
     z = t / (M + t)
     out = np.empty(len(x), dtype=np.float64)
-    hard = hard_for_scipy(k + 1.0, m.a, c - k, z) | (np.abs(c) < 1e-6) | (abs(m.a - 1.0) < 1e-7)
+    hard = hard_for_scipy(k + 1.0, m.a, c - k, z) | (np.abs(c) < 1e-6) | (np.abs(m.a - 1.0) < 1e-7)
     if not hard.all():
         with np.errstate(all="ignore"):
             gap = 1.0 - np.exp((1.0 - m.a) * np.log1p(t / M)) * hyp2f1(c - k, m.a - 1.0, c, np.where(hard, 0.0, z))
@@ -242,7 +259,8 @@ def _expected(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray) -> Flo
     out[t == 0] = 0.0
     hard &= t > 0
     if hard.any():
-        out[hard] = beta_total_by_trapezoid(k[hard], m.a, (m.b + m.shift) + x[hard], (t / M)[hard])
+        own = m.at(hard)
+        out[hard] = beta_total_by_trapezoid(k[hard], own.a, (own.b + m.shift) + x[hard], (t / M)[hard])
     return out
 
 
@@ -262,11 +280,12 @@ def discounted(
     steep = _steep(m, k, delta * (t - start))
     if steep.any():
         out = np.empty(len(x), dtype=np.float64)
+        own = m.at(steep)
         out[steep] = beta_discounted_by_trapezoid(
-            k[steep], m.a, m.b + m.shift + x[steep], M[steep], start[steep], t[steep], delta
+            k[steep], own.a, own.b + m.shift + x[steep], M[steep], start[steep], t[steep], delta
         )
         if not steep.all():
-            out[~steep] = discounted(m, x[~steep], T[~steep], t[~steep], delta, start[~steep])
+            out[~steep] = discounted(m.at(~steep), x[~steep], T[~steep], t[~steep], delta, start[~steep])
         return out
     begin = np.log1p(start / M)
     reach = np.log1p(t / M) - begin
@@ -279,7 +298,7 @@ def discounted(
         node, weight = unit_nodes(count, panels)
         y = begin[rows, None] + reach[rows, None] * node
         s = M[rows, None] * np.expm1(y)
-        flow = rate(m, x[rows, None], T[rows, None], s) * np.exp(y - delta * s)
+        flow = rate(m.at((rows, None)), x[rows, None], T[rows, None], s) * np.exp(y - delta * s)
         result: FloatArray = M[rows] * reach[rows] * (flow @ weight)
         return result
 
@@ -300,11 +319,11 @@ def _fall(m: Parameters, k: FloatArray, reach: FloatArray, fade: FloatArray) -> 
 
 def _panels(m: Parameters, reach: FloatArray, fall: FloatArray) -> FloatArray:
     """Return how many panels of 16 nodes the flow needs over a reach in y over which it falls so far."""
-    result: FloatArray = np.maximum(reach * max(1.0, np.sqrt(max(_surplus(m), 0.0)) / 2.5), fall / 15.0)
+    result: FloatArray = np.maximum(reach * np.maximum(1.0, np.sqrt(np.maximum(_surplus(m), 0.0)) / 2.5), fall / 15.0)
     return result
 
 
-def _surplus(m: Parameters) -> float:
+def _surplus(m: Parameters) -> FloatArray | float:
     return m.r - m.a - m.b - m.shift
 
 
@@ -335,7 +354,7 @@ def discounted_until(m: Parameters, x: FloatArray, T: FloatArray, ends: FloatArr
         rows = smooth[block]
         node, project = _legendre(16 * panels)
         y = reach[rows, None] * node
-        flow = rate(m, x[rows, None], T[rows, None], M[rows, None] * np.expm1(y))
+        flow = rate(m.at((rows, None)), x[rows, None], T[rows, None], M[rows, None] * np.expm1(y))
         flow *= np.exp(y - (delta * M[rows, None]) * np.expm1(y))
         d = project @ flow.T
         close = np.abs(d[-2:]).max(axis=0) <= 1e-12 * d[0]
@@ -356,7 +375,7 @@ def discounted_until(m: Parameters, x: FloatArray, T: FloatArray, ends: FloatArr
     if len(rest):
         many = np.repeat(x[rest], len(ends)), np.repeat(T[rest], len(ends)), np.tile(stop, len(rest))
         begin = np.tile(np.concatenate([[0.0], stop[:-1]]), len(rest))
-        steps = discounted(m, *many, delta, begin)
+        steps = discounted(m.at(np.repeat(rest, len(ends))), *many, delta, begin)
         out[rest] = np.cumsum(steps.reshape(len(rest), len(ends)), axis=1)
     return out.T
 
@@ -372,9 +391,11 @@ def _legendre(count: int) -> tuple[FloatArray, FloatArray]:
 
 def total(m: Parameters, x: FloatArray) -> FloatArray:
     """Return all purchases ever expected given alive at T: E[1 / p] = (a + b' - 1) / (a - 1), infinite for a <= 1."""
-    if m.a <= 1.0:
-        return np.full(len(x), np.inf)
-    return (m.a + m.b + x + (m.shift - 1.0)) / (m.a - 1.0)
+    above = m.a - 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        finite = (m.a + m.b + x + (m.shift - 1.0)) / above
+    result: FloatArray = np.where(np.greater(above, 0.0), finite, np.inf)
+    return result
 
 
 def probabilities(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:

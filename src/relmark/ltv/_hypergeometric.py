@@ -27,7 +27,7 @@ _LARGE = 10.0
 _NEGLIGIBLE = 42.0
 
 
-def beta_mean(K: FloatArray | float, a: float, b: FloatArray | float, q: FloatArray | float) -> FloatArray:
+def beta_mean(K: FloatArray | float, a: FloatArray | float, b: FloatArray | float, q: FloatArray | float) -> FloatArray:
     """Return E[(1 + p q)^-K], p ~ Beta(a, b), for arrays that broadcast; q may be 0 or very large."""
     K, b, q = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, dtype=np.float64)) for v in (K, b, q)))
     total = a + b
@@ -38,18 +38,19 @@ def beta_mean(K: FloatArray | float, a: float, b: FloatArray | float, q: FloatAr
         mean: FloatArray = np.exp(-a * np.log1p(q)) * hyp2f1(a, total - K, total, np.where(hard, 0.0, w))
     hard |= ~np.isfinite(mean) | (mean <= 0)
     if hard.any():
-        mean[hard] = beta_mean_by_trapezoid(K[hard], a, b[hard], q[hard])
+        own = a if isinstance(a, (int, float)) else np.broadcast_to(a, K.shape)[hard]
+        mean[hard] = beta_mean_by_trapezoid(K[hard], own, b[hard], q[hard])
     return mean
 
 
-def hard_for_scipy(K: FloatArray, a: float, second: FloatArray, w: FloatArray) -> npt.NDArray[np.bool_]:
+def hard_for_scipy(K: FloatArray, a: FloatArray | float, second: FloatArray, w: FloatArray) -> npt.NDArray[np.bool_]:
     """Tell where scipy's 2F1(a, second; a + b; w) loses digits, or all of them."""
     gap = K - a
     weak = (np.abs(gap - np.round(gap)) < _NEAR_WHOLE) | (np.maximum(a, second) > _LARGE)
     return ((w > _NEAR_ONE) & weak) | (second < _ALTERNATING)
 
 
-def beta_mean_by_trapezoid(K: FloatArray, a: float, b: FloatArray, q: FloatArray) -> FloatArray:
+def beta_mean_by_trapezoid(K: FloatArray, a: FloatArray | float, b: FloatArray, q: FloatArray) -> FloatArray:
     """Return E[(1 + p q)^-K] by the trapezoid rule, for arrays of one length."""
 
     def log_f(log_p: FloatArray, rows: IntArray) -> FloatArray:
@@ -59,7 +60,7 @@ def beta_mean_by_trapezoid(K: FloatArray, a: float, b: FloatArray, q: FloatArray
     return _over_logit(a, b, K, q, log_f)
 
 
-def beta_total_by_trapezoid(k: FloatArray, a: float, b: FloatArray, q: FloatArray) -> FloatArray:
+def beta_total_by_trapezoid(k: FloatArray, a: FloatArray | float, b: FloatArray, q: FloatArray) -> FloatArray:
     """Return E[(1 - (1 + p q)^-k) / p]: the purchases at rate (k / M)(1 + p s / M)^-(k + 1) until s = q M."""
 
     def log_f(log_p: FloatArray, rows: IntArray) -> FloatArray:
@@ -70,7 +71,13 @@ def beta_total_by_trapezoid(k: FloatArray, a: float, b: FloatArray, q: FloatArra
 
 
 def beta_discounted_by_trapezoid(
-    k: FloatArray, a: float, b: FloatArray, M: FloatArray, start: FloatArray, t: FloatArray, delta: float
+    k: FloatArray,
+    a: FloatArray | float,
+    b: FloatArray,
+    M: FloatArray,
+    start: FloatArray,
+    t: FloatArray,
+    delta: float,
 ) -> FloatArray:
     """Return E of the integral of e^(-delta s) (k / M)(1 + p s / M)^-(k + 1) over (start, t), for k above 10 or so.
 
@@ -105,7 +112,11 @@ def scaled_exponential_integral(order: FloatArray, c: FloatArray) -> FloatArray:
 
 
 def _over_logit(
-    a: float, b: FloatArray, K: FloatArray, q: FloatArray, log_f: Callable[[FloatArray, IntArray], FloatArray]
+    a: FloatArray | float,
+    b: FloatArray,
+    K: FloatArray,
+    q: FloatArray,
+    log_f: Callable[[FloatArray, IntArray], FloatArray],
 ) -> FloatArray:
     """Return E[f(p)], p ~ Beta(a, b), over y = logit p, for f that falls in p no faster than (1 + p q)^-K.
 
@@ -114,10 +125,11 @@ def _over_logit(
     rounding of 0 or 1 the integrand is e^(a y) or e^(-b y): the sum ends there, and the rest of it is geometric.
     """
     constant = betaln(a, b)
+    a = np.broadcast_to(np.asarray(a, dtype=np.float64), K.shape)
 
     def log_integrand(y: FloatArray, rows: IntArray) -> FloatArray:
         log_p, log_1p = -np.logaddexp(0.0, -y), -np.logaddexp(0.0, y)
-        return a * log_p + b[rows, None] * log_1p + log_f(log_p, rows) - constant[rows, None]
+        return a[rows, None] * log_p + b[rows, None] * log_1p + log_f(log_p, rows) - constant[rows, None]
 
     low, high = -38.0 - np.log1p(b + K * q), 38.0 + np.log1p(a + K)
     grid = np.linspace(0.0, 1.0, 65)
@@ -138,7 +150,7 @@ def _over_logit(
         width = (high - low)[rows]
         h = width / (len(nodes) - 1)
         f = np.exp(log_integrand(low[rows, None] + width[:, None] * nodes, rows))
-        left, right = (np.expm1(np.minimum(slope * h, 700.0)) for slope in (a, b[rows]))
+        left, right = (np.expm1(np.minimum(slope * h, 700.0)) for slope in (a[rows], b[rows]))
         out[rows] = h * (f.sum(axis=1) + f[:, 0] / left + f[:, -1] / right)
     return out
 

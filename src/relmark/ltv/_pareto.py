@@ -14,7 +14,7 @@ like a customer who died at y, of which the alive one is but one more.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from scipy.special import digamma, exprel, gammaln, xlogy, zeta
 
 from relmark.core.checks import FloatArray
 from relmark.core.newton import Terms
-from relmark.ltv._quadrature import by_panels, unit_nodes
+from relmark.ltv._quadrature import by_panels, chosen, unit_nodes
 
 _NODES = 16
 _FALL = 12.0  # of the integrand's logarithm over one panel
@@ -31,12 +31,16 @@ _NEGLIGIBLE = 50.0
 
 
 class Parameters(NamedTuple):
-    """The four parameters."""
+    """The four parameters; alpha and beta may be one for all rows, or one per row."""
 
     r: float
-    alpha: float
+    alpha: float | FloatArray
     s: float
-    beta: float
+    beta: float | FloatArray
+
+    def at(self, rows: Any) -> Parameters:
+        """Return the parameters of some rows."""
+        return self._replace(alpha=chosen(self.alpha, rows), beta=chosen(self.beta, rows))
 
 
 class Deaths(NamedTuple):
@@ -49,8 +53,10 @@ class Deaths(NamedTuple):
 
 def panels(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Return where the death integral may end for each row, and how many panels it needs."""
-    k, c = m.r + x, min(m.alpha, m.beta)
+    k, c = m.r + x, np.minimum(m.alpha, m.beta)
+    # the integrand falls by either factor: where one has taken e^-50 of it, nothing is left
     end = np.minimum(T, t_x + (m.alpha + t_x) * np.expm1(np.minimum(_NEGLIGIBLE / k, 700.0)))
+    end = np.minimum(end, t_x + (m.beta + t_x) * np.expm1(_NEGLIGIBLE / (m.s + 1.0)))
     width = np.log1p((end - t_x) / (c + t_x))
     steepest = (c + end) * (k / (m.alpha + end) + (m.s + 1.0) / (m.beta + end))
     steepest = np.maximum(steepest, (c + t_x) * (k / (m.alpha + t_x) + (m.s + 1.0) / (m.beta + t_x)))
@@ -60,12 +66,18 @@ def panels(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> tupl
 def deaths(m: Parameters, x: FloatArray, t_x: FloatArray, end: FloatArray, count: int) -> Deaths:
     """Return the nodes of the integral over the death time, from t_x to `end`, in `count` panels."""
     node, weight = unit_nodes(_NODES, count)
-    c = min(m.alpha, m.beta)
+    c = np.minimum(m.alpha, m.beta)
     start = np.log(c + t_x)[:, None]
     width = np.log1p((end - t_x) / (c + t_x))[:, None]
     z = start + width * node
-    other = np.log(np.exp(z) + abs(m.alpha - m.beta))
-    log_a, log_b = (other, z) if m.alpha > m.beta else (z, other)
+    further = np.asarray(m.alpha - m.beta)
+    if not further.ndim:
+        other = np.log(np.exp(z) + abs(float(further)))
+        log_a, log_b = (other, z) if further > 0 else (z, other)
+    else:
+        other = np.log(np.exp(z) + np.abs(further)[:, None])
+        first = further[:, None] > 0
+        log_a, log_b = np.where(first, other, z), np.where(first, z, other)
     with np.errstate(divide="ignore"):  # a customer who bought on the last day cannot have died since
         jacobian = np.log(width * weight)
     return Deaths(log_a, log_b, np.log(m.s) - (m.r + x)[:, None] * log_a - (m.s + 1.0) * log_b + z + jacobian)
@@ -167,13 +179,14 @@ def posterior(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> F
     end, needed = panels(m, x, t_x, T)
 
     def shares(rows: npt.NDArray[np.int64], count: int) -> FloatArray:
-        node = deaths(m, x[rows], t_x[rows], end[rows], count)
-        k = m.r + x[rows]
-        log_alive = -k * np.log(m.alpha + T[rows]) - m.s * np.log(m.beta + T[rows])
+        own = m.at(rows)
+        node = deaths(own, x[rows], t_x[rows], end[rows], count)
+        k, M = m.r + x[rows], own.alpha + T[rows]
+        log_alive = -k * np.log(M) - m.s * np.log(own.beta + T[rows])
         top = np.maximum(node.log_mass.max(axis=1), log_alive)
         dead, living = np.exp(node.log_mass - top[:, None]), np.exp(log_alive - top)
         whole = dead.sum(axis=1) + living
-        rate = k * ((dead * np.exp(-node.log_a)).sum(axis=1) + living / (m.alpha + T[rows])) / whole
+        rate = k * ((dead * np.exp(-node.log_a)).sum(axis=1) + living / M) / whole
         return np.column_stack([living / whole, rate])
 
     return by_panels(needed, shares, np.empty((len(x), 2), dtype=np.float64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,11 @@ def unit_nodes(count: int, panels: int = 1) -> tuple[FloatArray, FloatArray]:
     nodes, weights = ((start + node) / panels).ravel(), np.tile(weight / panels, panels)
     nodes.flags.writeable = weights.flags.writeable = False
     return nodes, weights
+
+
+def chosen(parameter: float | FloatArray, rows: Any) -> Any:
+    """Return the parameter of some rows: itself where it is one number for all of them."""
+    return parameter if isinstance(parameter, (int, float)) else parameter[rows]
 
 
 def in_blocks(function: Callable[..., FloatArray], *columns: FloatArray, rows: int = ROWS) -> FloatArray:

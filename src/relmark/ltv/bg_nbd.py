@@ -8,18 +8,22 @@ silence against their rhythm, the likelier it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import attrs
 
 from relmark.ltv._coin_model import CoinModel
+from relmark.ltv._covariates import CovariateColumns
+from relmark.ltv.covariate_model import effects_field
+from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
 from relmark.ltv.purchase_model import parameter, season_field, unit_field
 from relmark.ltv.season import Season
 from relmark.ltv.summary import PurchaseSummary
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class BgNbd(CoinModel):
     """The beta-geometric/NBD model of repeat purchases by customers who leave unseen.
 
@@ -31,6 +35,8 @@ class BgNbd(CoinModel):
         The beta distribution of the chance to leave after a repeat purchase.
     unit : {"day", "week", "month", "year"}, optional
         The unit of time; `fit` takes the summary's. Where it is known, a summary in another unit is refused.
+    effects : CovariateEffects, optional
+        What covariates do; the parameters then are those at covariates 0.
     season : Season, optional
         The clock by which time counts; `fit` takes the summary's.
     fit_report : FitReport, optional
@@ -61,6 +67,7 @@ class BgNbd(CoinModel):
     a: float = parameter()
     b: float = parameter()
     unit: str | None = unit_field()
+    effects: CovariateEffects | None = effects_field()  # noqa: RUF009
     season: Season | None = season_field()  # noqa: RUF009  (an attrs field)
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
@@ -68,7 +75,14 @@ class BgNbd(CoinModel):
     shift: ClassVar[int] = 0
 
     @classmethod
-    def fit(cls, summary: PurchaseSummary, prior: LogNormalPrior | None = None) -> Self:
+    def fit(
+        cls,
+        summary: PurchaseSummary,
+        prior: LogNormalPrior | None = None,
+        *,
+        covariates: Mapping[str, CovariateColumns] | None = None,
+        penalty: float | str = 0.0,
+    ) -> Self:
         """Return the model that makes the histories of these customers most likely.
 
         Parameters
@@ -77,6 +91,13 @@ class BgNbd(CoinModel):
             Customers, or weighted cells of them.
         prior : LogNormalPrior, optional
             What is known of the parameters before; it keeps a fit to few customers from running off.
+        covariates : mapping of str to columns, optional
+            Known differences, ``{"rate": columns, "dropout": columns}``: for each part a mapping or frame of numbers or
+            booleans aligned with the summary, or a list of names of those that it carries
+            (`PurchaseSummary.with_covariates`).
+        penalty : float or "auto"
+            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
+            squares; "auto" chooses one by the likelihood of customers held out.
 
         Returns
         -------
@@ -93,4 +114,4 @@ class BgNbd(CoinModel):
         Damped Newton on log parameters with the exact Hessian; about six evaluations, each linear in the number of
         repeat buyers.
         """
-        return cls._fit(summary, prior, "BG/NBD")
+        return cls._fit(summary, prior, "BG/NBD", covariates, penalty)

@@ -88,11 +88,12 @@ def churn_risk(model: PurchaseModel, summary: PurchaseSummary, *, threshold: flo
     now = model.probability_alive(summary)
     past = model._columns(summary)  # noqa: SLF001
     t_x, T = past.t_x, past.T
+    own = model._of(summary)  # noqa: SLF001
     low, high = t_x.copy(), np.maximum(T, 1.0)
     farthest = _FARTHEST * np.maximum(T, 1.0)
 
     def below(age: FloatArray) -> npt.NDArray[np.bool_]:
-        return model._alive(past._replace(T=age)) < limit  # noqa: SLF001
+        return own._alive(past._replace(T=age)) < limit  # noqa: SLF001
 
     at_once = below(t_x)
     for _ in range(64):

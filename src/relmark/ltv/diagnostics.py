@@ -12,7 +12,7 @@ from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.results import ColumnarResult
 from relmark.ltv._cells import distinct, weights_by
-from relmark.ltv.purchase_model import PurchaseModel
+from relmark.ltv.purchase_model import Past, PurchaseModel
 from relmark.ltv.summary import PurchaseSummary
 
 
@@ -73,14 +73,27 @@ def frequency_table(model: PurchaseModel, summary: PurchaseSummary, *, most: int
     checks.whole("most", most, low=1, high=1_000)
     weight = np.ones(len(summary)) if summary.weights is None else summary.weights
     observed = weights_by(np.minimum(summary.frequency, most).astype(np.int64), weight, most + 1)
-    ages, place = distinct(model._columns(summary).T)  # noqa: SLF001
-    counted = weights_by(place, weight, len(ages))
-    expected = counted @ model._probabilities_of_new(ages, np.arange(most))  # noqa: SLF001
+    expected = _expected_counts(model, summary, weight, most)
     return FrequencyTable(
         frequency=np.arange(most + 1),
         observed=observed,
-        expected=np.append(expected, max(counted.sum() - expected.sum(), 0.0)),
+        expected=np.append(expected, max(weight.sum() - expected.sum(), 0.0)),
     )
+
+
+def _expected_counts(model: PurchaseModel, summary: PurchaseSummary, weight: FloatArray, most: int) -> FloatArray:
+    """Return how many customers the model expects to have bought 0, 1, ... most - 1 times again by T, as if new."""
+    own = model._of(summary)  # noqa: SLF001
+    T = model._columns(summary).T  # noqa: SLF001
+    if own is model:
+        ages, place = distinct(T)
+        alike: FloatArray = weights_by(place, weight, len(ages)) @ model._probabilities_of_new(ages, np.arange(most))  # noqa: SLF001
+        return alike
+    none, counts = np.zeros(len(T)), np.arange(most)
+    new = Past(none, none, none)
+    now = own._alive(new)[:, None]  # noqa: SLF001
+    each: FloatArray = weight @ (now * own._probabilities(new, T, counts) + (1.0 - now) * (counts == 0))  # noqa: SLF001
+    return each
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

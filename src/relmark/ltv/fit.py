@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtri
 
 from relmark.core import checks
@@ -22,6 +23,31 @@ from relmark.core.results import Result, json_ready
 _LEAST_INFORMATION = 1 / 400
 # Above this every combination of log parameters is known to a standard error of 1/2 or better.
 _SHARP = 4.0
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class LikelihoodRatioTest(Result):
+    """Whether a model is better than a simpler one within it by more than luck.
+
+    Parameters
+    ----------
+    statistic : float
+        Twice the difference of the log-likelihoods.
+    degrees_of_freedom : int
+        How many parameters more.
+    p_value : float
+        How often luck alone would give such a statistic, by the chi-squared distribution.
+    """
+
+    statistic: float
+    degrees_of_freedom: int
+    p_value: float
+
+    def __str__(self) -> str:
+        return (
+            f"likelihood ratio {self.statistic:,.2f} on {self.degrees_of_freedom} degrees of freedom, "
+            f"p {self.p_value:.2g}"
+        )
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -58,6 +84,12 @@ class FitReport(Result):
     chosen : int
         How many further numbers the data chose, which the covariance does not know: k of `MbgCnbd.fit(s, k="auto")`.
         The criteria count them as parameters.
+    coefficients : tuple of str
+        Those of the names that are coefficients of covariates: any number, with intervals that are symmetric.
+    penalty : float
+        The ridge penalty on the coefficients; the covariance then is that of the penalized likelihood.
+    likelihood_ratio : LikelihoodRatioTest, optional
+        Whether covariates say anything, where they were fitted without a penalty and a prior.
     """
 
     model: str
@@ -73,6 +105,14 @@ class FitReport(Result):
     with_prior: bool = False
     starts: int = 1
     chosen: int = 0
+    coefficients: tuple[str, ...] = ()
+    penalty: float = 0.0
+    likelihood_ratio: LikelihoodRatioTest | None = None
+
+    @property
+    def in_logarithms(self) -> npt.NDArray[np.bool_]:
+        """Which of the estimates are positive and have their intervals in the logarithm, shape (k,)."""
+        return np.array([name not in self.coefficients for name in self.names], dtype=np.bool_)
 
     @property
     def standard_errors(self) -> FloatArray:
@@ -81,8 +121,10 @@ class FitReport(Result):
 
     @property
     def log_covariance(self) -> FloatArray:
-        """The covariance of the parameters' logarithms, shape (k, k), by the delta method."""
-        return self.covariance / np.outer(self.parameters, self.parameters)
+        """The covariance of the parameters' logarithms, and of the coefficients themselves, by the delta method."""
+        unit = np.where(self.in_logarithms, self.parameters, 1.0)
+        result: FloatArray = self.covariance / np.outer(unit, unit)
+        return result
 
     @property
     def aic(self) -> float:
@@ -97,17 +139,22 @@ class FitReport(Result):
     def confidence_interval(self, level: float = 0.95) -> dict[str, Interval]:
         """Return an interval of each parameter: Wald's, in the logarithm, so that both ends are positive.
 
+        Coefficients of covariates have Wald's interval as it is.
+
         Parameters
         ----------
         level : float
             The confidence, between 0 and 1.
         """
         z = float(ndtri(0.5 + 0.5 * checks.fraction("level", level)))
-        spread = np.exp(z * self.standard_errors / self.parameters)
-        return {
-            name: Interval(float(value / factor), float(value * factor), level, "Wald in the logarithm")
-            for name, value, factor in zip(self.names, self.parameters, spread, strict=True)
-        }
+        found = {}
+        for name, value, error in zip(self.names, self.parameters.tolist(), self.standard_errors.tolist(), strict=True):
+            if name in self.coefficients:
+                found[name] = Interval(value - z * error, value + z * error, level, "Wald")
+            else:
+                factor = float(np.exp(z * error / value))
+                found[name] = Interval(value / factor, value * factor, level, "Wald in the logarithm")
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field, and the standard errors and criteria, as JSON-ready values."""
@@ -141,8 +188,10 @@ class FitReport(Result):
         }
 
     def __str__(self) -> str:
-        said = [f"{'does not stand' if not self.converged else 'note'}: {text}" for text in self.problems + self.notes]
+        said = [f"does not stand: {text}" for text in self.problems] + [f"note: {text}" for text in self.notes]
         last = f"log-likelihood {self.log_likelihood:,.4f}, {self.n:,.0f} customers, AIC {self.aic:,.2f}"
+        test = self.likelihood_ratio
+        last += f"\nwithout covariates: {test}" if test is not None else ""
         return "\n".join([Result.__str__(self), last, *said])
 
 
@@ -305,7 +354,7 @@ def fit_parameters(
     parameters = begin * np.exp(best.theta)
     away = best.theta - mean
     log_likelihood = best.value + 0.5 * float(precision @ (away * away))
-    problems = _problems(names, best, boundaries, near=near)
+    problems = problems_at(names, best, boundaries, near=near)
     covariance = np.full((len(names), len(names)), np.nan)
     if not problems:
         covariance = np.linalg.inv(-best.hessian) * (parameters[:, None] * parameters)
@@ -393,7 +442,9 @@ def _disagreement(
     return (f"the likelihood has another maximum, {gap:.3g} lower, at {where}{close}",)
 
 
-def _problems(names: tuple[str, ...], found: Maximum, boundaries: Mapping[str, str], *, near: float) -> tuple[str, ...]:
+def problems_at(
+    names: tuple[str, ...], found: Maximum, boundaries: Mapping[str, str], *, near: float
+) -> tuple[str, ...]:
     """Return in words why the place where Newton stopped is no proper maximum; nothing where it is one."""
     problems = []
     for name, theta, at_box in zip(names, found.theta, found.at_box, strict=True):
@@ -401,6 +452,8 @@ def _problems(names: tuple[str, ...], found: Maximum, boundaries: Mapping[str, s
             way = "up" if theta > 0 else "down"
             meaning = boundaries.get(f"{name} {way}", "")
             where = "grows without bound" if way == "up" else "tends to zero"
+            if "." in name:  # a coefficient
+                where, meaning = "grows without bound either way", "the covariate tells some customers apart entirely"
             problems.append(f"{name} {where}{': ' + meaning if meaning else ''}")
     if problems:
         return tuple(problems)
@@ -410,5 +463,6 @@ def _problems(names: tuple[str, ...], found: Maximum, boundaries: Mapping[str, s
     if roots[0] < _LEAST_INFORMATION:
         loose = [name for name, part in zip(names, vectors[:, 0], strict=True) if abs(part) > 0.3]
         said = f"the likelihood is flat along {' and '.join(loose)}: the data determine a combination of them only."
-        return (said + " Give a prior, more customers, or a simpler model",)
+        penalty = "a penalty, " if any("." in name for name in loose) else ""
+        return (f"{said} Give {penalty}a prior, more customers, or a simpler model",)
     return ()

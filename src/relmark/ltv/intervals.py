@@ -16,7 +16,9 @@ from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import ColumnarResult
 from relmark.ltv.fit import FitReport
 
-_STEP = 1e-4  # of a log parameter; the error of central differences is of its square
+# Of a log parameter; ten times that, in standard errors, of a coefficient: the error of central differences is of its
+# square.
+_STEP = 1e-4
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -89,10 +91,13 @@ def prediction_interval(
     if not report.converged:
         reason = f"the fit did not converge: {'; '.join(report.problems)}"
         return PredictionInterval(value=value, low=nothing, high=nothing, level=level, method=method, reason=reason)
-    theta = np.log(model.parameters)
+    in_logs, given = report.in_logarithms, model.parameters
+    theta = np.where(in_logs, np.log(np.where(in_logs, given, 1.0)), given)
+    steps = np.where(in_logs, _STEP, _STEP * 10.0 * report.standard_errors)
 
     def at(logs: FloatArray) -> FloatArray:
-        result = np.asarray(prediction(model.with_parameters(np.exp(logs))), dtype=np.float64)
+        parameters = np.where(in_logs, np.exp(np.where(in_logs, logs, 0.0)), logs)
+        result = np.asarray(prediction(model.with_parameters(parameters)), dtype=np.float64)
         return np.atleast_1d(result)
 
     if method == "draws":
@@ -100,7 +105,7 @@ def prediction_interval(
         drawn = np.stack([at(logs) for logs in sample])
         low, high = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=0)
     else:
-        slope = np.stack([(at(theta + step) - at(theta - step)) / (2 * _STEP) for step in _STEP * np.eye(len(theta))])
+        slope = np.stack([(at(theta + step) - at(theta - step)) / (2 * step.sum()) for step in np.diag(steps)])
         variance = np.einsum("i...,ij,j...->...", slope, report.log_covariance, slope)
         spread = ndtri(0.5 + 0.5 * level) * np.sqrt(np.maximum(variance, 0.0))
         low, high = value - spread, value + spread

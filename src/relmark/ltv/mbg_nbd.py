@@ -6,18 +6,22 @@ first purchase as well (Batislam, Denizel and Filiztekin 2007), so that P(alive)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import attrs
 
 from relmark.ltv._coin_model import CoinModel
+from relmark.ltv._covariates import CovariateColumns
+from relmark.ltv.covariate_model import effects_field
+from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
 from relmark.ltv.purchase_model import parameter, season_field, unit_field
 from relmark.ltv.season import Season
 from relmark.ltv.summary import PurchaseSummary
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class MbgNbd(CoinModel):
     """The modified beta-geometric/NBD model: people may leave after any purchase, the first included.
 
@@ -29,6 +33,8 @@ class MbgNbd(CoinModel):
         The beta distribution of the chance to leave after a purchase.
     unit : {"day", "week", "month", "year"}, optional
         The unit of time; `fit` takes the summary's.
+    effects : CovariateEffects, optional
+        What covariates do; the parameters then are those at covariates 0.
     season : Season, optional
         The clock by which time counts; `fit` takes the summary's.
     fit_report : FitReport, optional
@@ -52,6 +58,7 @@ class MbgNbd(CoinModel):
     a: float = parameter()
     b: float = parameter()
     unit: str | None = unit_field()
+    effects: CovariateEffects | None = effects_field()  # noqa: RUF009
     season: Season | None = season_field()  # noqa: RUF009  (an attrs field)
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
@@ -59,7 +66,14 @@ class MbgNbd(CoinModel):
     shift: ClassVar[int] = 1
 
     @classmethod
-    def fit(cls, summary: PurchaseSummary, prior: LogNormalPrior | None = None) -> Self:
+    def fit(
+        cls,
+        summary: PurchaseSummary,
+        prior: LogNormalPrior | None = None,
+        *,
+        covariates: Mapping[str, CovariateColumns] | None = None,
+        penalty: float | str = 0.0,
+    ) -> Self:
         """Return the model that makes the histories of these customers most likely.
 
         Parameters
@@ -68,6 +82,13 @@ class MbgNbd(CoinModel):
             Customers, or weighted cells of them.
         prior : LogNormalPrior, optional
             What is known of the parameters before.
+        covariates : mapping of str to columns, optional
+            Known differences, ``{"rate": columns, "dropout": columns}``: for each part a mapping or frame of numbers or
+            booleans aligned with the summary, or a list of names of those that it carries
+            (`PurchaseSummary.with_covariates`).
+        penalty : float or "auto"
+            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
+            squares; "auto" chooses one by the likelihood of customers held out.
 
         Returns
         -------
@@ -79,4 +100,4 @@ class MbgNbd(CoinModel):
         NotEnoughDataError
             Nobody bought twice.
         """
-        return cls._fit(summary, prior, "MBG/NBD")
+        return cls._fit(summary, prior, "MBG/NBD", covariates, penalty)

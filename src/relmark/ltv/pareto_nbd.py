@@ -8,8 +8,8 @@ have left too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar, Self
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -18,7 +18,12 @@ import numpy.typing as npt
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
 from relmark.ltv import _pareto as kernel
+from relmark.ltv import _pareto_rows
 from relmark.ltv._cells import coarse_cells, distinct, unique_rows, weights_by
+from relmark.ltv._covariate_fit import Rowwise
+from relmark.ltv._covariates import CovariateColumns
+from relmark.ltv.covariate_model import CovariateModel, effects_field
+from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
 from relmark.ltv.simulation import Lives, purchases_of
@@ -40,86 +45,34 @@ _STARTS = ((3.2, -2.0, 0.4, -0.5), (0.0, 2.0, -2.2, -6.0), (-0.5, -1.0, 1.0, 1.5
 _FEW = 500
 
 
-@attrs.frozen(kw_only=True)
-class ParetoNbd(PurchaseModel):
-    """The Pareto/NBD model of repeat purchases by customers who leave unseen at any time.
+class ParetoModel(CovariateModel):
+    """What Pareto/NBD says of rows: kernels of `_pareto` behind the common predictions."""
 
-    Parameters
-    ----------
-    r, alpha : float
-        Shape and inverse scale of the gamma distribution of purchase rates; alpha is in the unit of time.
-    s, beta : float
-        Shape and inverse scale of the gamma distribution of the rates at which customers leave; beta in the unit of
-        time.
-    unit : {"day", "week", "month", "year"}, optional
-        The unit of time; `fit` takes the summary's.
-    fit_report : FitReport, optional
-        How the fit went.
+    __slots__ = ()
 
-    References
-    ----------
-    Schmittlein, D. C., Morrison, D. G. and Colombo, R. (1987). Counting your customers: who are they and what will they
-    do next? Management Science 33(1), 1-24.
-
-    Examples
-    --------
-    >>> m = ParetoNbd(r=.5533, alpha=10.578, s=.6062, beta=11.668)
-    >>> s = PurchaseSummary(frequency=2, recency=30.43, T=38.86)
-    >>> m.expected_purchases(s, 39.0).round(3), m.probability_alive(s).round(3)
-    (array([1.455]), array([0.869]))
-    """
-
-    r: float = parameter()
-    alpha: float = parameter()
-    s: float = parameter()
-    beta: float = parameter()
-    unit: str | None = unit_field()
-    fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
-
-    kind: ClassVar[str] = "pareto_nbd"
+    r: float
+    alpha: float
+    s: float
+    beta: float
+    family = _pareto_rows.FAMILY
 
     @classmethod
-    def fit(cls, summary: PurchaseSummary, prior: LogNormalPrior | None = None) -> Self:
-        """Return the model that makes the histories of these customers most likely.
+    def _rowwise(cls, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Rowwise:
+        return lambda xi: _pareto_rows.terms(xi, x, t_x, T)
 
-        Parameters
-        ----------
-        summary : PurchaseSummary
-            Customers, or weighted cells of them.
-        prior : LogNormalPrior, optional
-            What is known of the parameters before.
+    def _moved(
+        self, logs: FloatArray, rate: FloatArray | float, dropout: FloatArray | float
+    ) -> list[FloatArray | float]:
+        alpha = np.exp(logs[1] - rate) if np.ndim(rate) else self.alpha
+        return [self.r, alpha, self.s, np.exp(logs[3] - dropout) if np.ndim(dropout) else self.beta]
 
-        Returns
-        -------
-        ParetoNbd
-            With `fit_report`.
-
-        Raises
-        ------
-        NotEnoughDataError
-            Nobody bought twice.
-        """
-        need_repeat_buyers(summary, "Pareto/NBD")
-        refuse_season(summary, "Pareto/NBD")
-        age = mean_age(summary)
-        (x, t_x, T), weight, _ = unique_rows([summary.frequency, summary.recency, summary.T], summary.weights)
-        sketch = None
-        if len(x) > _FEW:
-            cells = coarse_cells(x, t_x, T, weight)
-            sketch = _surface(*cells)
-        fitted = fit_parameters(
-            "Pareto/NBD",
-            cls.names(),
-            _surface(x, t_x, T, weight),
-            start=(0.5, age / 4.0, 0.5, age / 4.0),
-            scale=(1.0, age, 1.0, age),
-            n=summary.n_customers,
-            prior=prior,
-            boundaries=_BOUNDARIES,
-            elsewhere=Elsewhere(_STARTS, sketch=sketch),
+    def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
+        n = max(np.size(parameters[1]), np.size(parameters[3]))
+        # nodes lie by alpha and beta alike: both one per row, or neither
+        alpha, beta = (np.broadcast_to(parameters[i], n) for i in (1, 3))
+        return _EachPareto(
+            own=kernel.Parameters(float(parameters[0]), alpha, float(parameters[2]), beta), unit=self.unit
         )
-        values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
-        return cls(**values, unit=summary.unit, fit_report=fitted.report)
 
     @property
     def _plain(self) -> kernel.Parameters:
@@ -150,13 +103,140 @@ class ParetoNbd(PurchaseModel):
         return kernel.quantile(self._plain, past.x, past.T, chance)
 
     def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
-        n = len(past.x)
+        n, own = len(past.x), self._plain
         alive = rng.random(n) < self._alive(past)
-        rate = rng.standard_gamma(self.r + past.x) / (self.alpha + past.T)
+        rate = rng.standard_gamma(own.r + past.x) / (own.alpha + past.T)
         with np.errstate(divide="ignore", over="ignore"):  # a rate of leaving may be too small for floats
-            ends = rng.standard_exponential(n) * (self.beta + past.T) / rng.standard_gamma(self.s, n)
+            ends = rng.standard_exponential(n) * (own.beta + past.T) / rng.standard_gamma(own.s, n)
         lives = Lives(alive=alive, rate=rate, left=np.ones(n), stages=1.0, leaves=np.zeros(n), ends=ends)
         return purchases_of(lives, until, rng)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class _EachPareto(ParetoModel):
+    """The model in which every row has parameters of its own."""
+
+    own: kernel.Parameters
+    unit: str | None
+    fit_report: None = None
+    effects: None = None
+
+    @property
+    def _plain(self) -> kernel.Parameters:
+        return self.own
+
+    def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:
+        return attrs.evolve(self, own=self.own.at(rows))
+
+    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
+        steps = [np.full(len(past.x), end) for end in ends]
+        result = [self._discounted(past, t, delta) if delta else self._expected(past, t) for t in steps]
+        return np.maximum.accumulate(np.stack(result), axis=0)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class ParetoNbd(ParetoModel):
+    """The Pareto/NBD model of repeat purchases by customers who leave unseen at any time.
+
+    Parameters
+    ----------
+    r, alpha : float
+        Shape and inverse scale of the gamma distribution of purchase rates; alpha is in the unit of time.
+    s, beta : float
+        Shape and inverse scale of the gamma distribution of the rates at which customers leave; beta in the unit of
+        time.
+    unit : {"day", "week", "month", "year"}, optional
+        The unit of time; `fit` takes the summary's.
+    effects : CovariateEffects, optional
+        What covariates do; the parameters then are those at covariates 0.
+    fit_report : FitReport, optional
+        How the fit went.
+
+    References
+    ----------
+    Schmittlein, D. C., Morrison, D. G. and Colombo, R. (1987). Counting your customers: who are they and what will they
+    do next? Management Science 33(1), 1-24.
+
+    Examples
+    --------
+    >>> m = ParetoNbd(r=.5533, alpha=10.578, s=.6062, beta=11.668)
+    >>> s = PurchaseSummary(frequency=2, recency=30.43, T=38.86)
+    >>> m.expected_purchases(s, 39.0).round(3), m.probability_alive(s).round(3)
+    (array([1.455]), array([0.869]))
+    """
+
+    r: float = parameter()
+    alpha: float = parameter()
+    s: float = parameter()
+    beta: float = parameter()
+    unit: str | None = unit_field()
+    effects: CovariateEffects | None = effects_field()  # noqa: RUF009
+    fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
+
+    kind: ClassVar[str] = "pareto_nbd"
+
+    @classmethod
+    def fit(
+        cls,
+        summary: PurchaseSummary,
+        prior: LogNormalPrior | None = None,
+        *,
+        covariates: Mapping[str, CovariateColumns] | None = None,
+        penalty: float | str = 0.0,
+    ) -> Self:
+        """Return the model that makes the histories of these customers most likely.
+
+        Parameters
+        ----------
+        summary : PurchaseSummary
+            Customers, or weighted cells of them.
+        prior : LogNormalPrior, optional
+            What is known of the parameters before.
+        covariates : mapping of str to columns, optional
+            Known differences, ``{"rate": columns, "dropout": columns}``: for each part a mapping or frame of numbers or
+            booleans aligned with the summary, or a list of names of those that it carries
+            (`PurchaseSummary.with_covariates`).
+        penalty : float or "auto"
+            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
+            squares; "auto" chooses one by the likelihood of customers held out.
+
+        Returns
+        -------
+        ParetoNbd
+            With `fit_report`.
+
+        Raises
+        ------
+        NotEnoughDataError
+            Nobody bought twice.
+        """
+        need_repeat_buyers(summary, "Pareto/NBD")
+        refuse_season(summary, "Pareto/NBD")
+        age = mean_age(summary)
+        start, scale = (0.5, age / 4.0, 0.5, age / 4.0), (1.0, age, 1.0, age)
+        (x, t_x, T), weight, _ = unique_rows([summary.frequency, summary.recency, summary.T], summary.weights)
+        sketch = None
+        if len(x) > _FEW:
+            cells = coarse_cells(x, t_x, T, weight)
+            sketch = _surface(*cells)
+        fitted = fit_parameters(
+            "Pareto/NBD",
+            cls.names(),
+            _surface(x, t_x, T, weight),
+            start=start,
+            scale=scale,
+            n=summary.n_customers,
+            prior=prior,
+            boundaries=_BOUNDARIES,
+            elsewhere=Elsewhere(_STARTS, sketch=sketch),
+        )
+        values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
+        plain = cls(**values, unit=summary.unit, fit_report=fitted.report)
+        if covariates is None:
+            return plain
+        return cls._with_effects(
+            plain, summary, covariates, penalty=penalty, prior=(prior, start, scale), boundaries=_BOUNDARIES
+        )
 
 
 def _surface(x: FloatArray, t_x: FloatArray, T: FloatArray, weight: FloatArray) -> Callable[[FloatArray], Terms]:

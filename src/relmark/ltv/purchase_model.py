@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from itertools import islice
-from typing import Any, ClassVar, NamedTuple, Self, overload
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast, overload
 
 import attrs
 import numpy as np
@@ -31,6 +32,8 @@ from relmark.ltv.intervals import PredictionInterval, prediction_interval
 from relmark.ltv.season import Season, season_of
 from relmark.ltv.simulation import Simulation, in_order
 from relmark.ltv.summary import UNITS, PurchaseSummary, horizon, unit_days
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 _MOST_CELLS = 1 << 30
 _MOST_NUMBERS = 10_000_000
@@ -167,6 +170,16 @@ class ParametricModel(Definition):
         return built(cls, body)
 
 
+def by_customer(method: _Method) -> _Method:
+    """Let a prediction be made by the model as each customer of the summary sees it."""
+
+    @wraps(method)
+    def of_each(self: PurchaseModel, summary: PurchaseSummary, *args: Any, **settings: Any) -> Any:
+        return method(self._of(summary), summary, *args, **settings)
+
+    return cast("_Method", of_each)
+
+
 class Past(NamedTuple):
     """What a model knows of customers: repeat purchases, the age at the last one, and the age; arrays of one length."""
 
@@ -241,6 +254,7 @@ class PurchaseModel(ParametricModel, ABC):
 
     # ---- the public predictions
 
+    @by_customer
     def probability_alive(self, summary: PurchaseSummary, at: Any = 0.0) -> FloatArray:
         """Return the probability that each customer will still be one `at` a time ahead, shape (n,).
 
@@ -257,6 +271,7 @@ class PurchaseModel(ParametricModel, ABC):
         now = self._alive(past)
         return now if not ahead.any() else now * self._survival(past, ahead)
 
+    @by_customer
     def expected_purchases(self, summary: PurchaseSummary, t: Any) -> FloatArray:
         """Return the purchases that each customer is expected to make in the time t after T, shape (n,).
 
@@ -270,6 +285,7 @@ class PurchaseModel(ParametricModel, ABC):
         past = self._columns(summary)
         return self._alive(past) * self._expected(past, self._ahead(summary, t, "t"))
 
+    @by_customer
     def expected_purchases_until(
         self, summary: PurchaseSummary, ends: Iterable[float], discount_rate: float = 0.0
     ) -> FloatArray:
@@ -299,6 +315,7 @@ class PurchaseModel(ParametricModel, ABC):
             return self._by_calendar(past, summary, times, delta)
         return self._until(past, self._on_clock(summary, times).tolist(), 0.0)
 
+    @by_customer
     def expected_purchases_if_alive(self, summary: PurchaseSummary, t: Any, discount_rate: float = 0.0) -> FloatArray:
         """Return the purchases, discounted, that each customer makes in the time t after T if alive at T, shape (n,).
 
@@ -324,7 +341,8 @@ class PurchaseModel(ParametricModel, ABC):
         out = np.empty(len(summary), dtype=np.float64)
         for end in np.unique(ends):
             rows = np.flatnonzero(ends == end)
-            out[rows] = self._by_calendar(past.at(rows), summary, np.array([end]), delta)[0]
+            some = self._at(rows)
+            out[rows] = some._by_calendar(past.at(rows), summary, np.array([end]), delta)[0]  # noqa: SLF001
         return out
 
     @overload
@@ -346,9 +364,11 @@ class PurchaseModel(ParametricModel, ABC):
 
     def _expected_of_new(self, ahead: FloatArray) -> FloatArray:
         """Return the purchases expected of someone new, by times of the model's own clock."""
+        self._refuse_new()
         result: FloatArray = self._alive(_new(1)) * self._expected(_new(len(ahead)), ahead)
         return result
 
+    @by_customer
     def purchase_probabilities(self, summary: PurchaseSummary, t: Any, n: int | Iterable[int]) -> FloatArray:
         """Return the probability that each customer makes exactly n purchases in the time t after T.
 
@@ -398,12 +418,14 @@ class PurchaseModel(ParametricModel, ABC):
 
     def _probabilities_of_new(self, ahead: FloatArray, counts: npt.NDArray[np.int64]) -> FloatArray:
         """Return the chances of numbers of purchases of someone new, by times of the model's own clock."""
+        self._refuse_new()
         _refuse_table(len(ahead), len(counts))
         now = self._alive(_new(1))
         later = self._probabilities(_new(len(ahead)), ahead, counts)
         result: FloatArray = now * later + (1.0 - now) * (counts == 0)
         return result
 
+    @by_customer
     def residual_transactions(self, summary: PurchaseSummary, discount_rate: float) -> FloatArray:
         """Return the discounted number of all purchases that each customer still has ahead, shape (n,).
 
@@ -425,11 +447,9 @@ class PurchaseModel(ParametricModel, ABC):
         now = self._alive(past)
         if delta == 0.0:
             return now * self._total(past)
-        if self._clock is not None:
-            ever: FloatArray = self._by_calendar(past, summary, np.array([np.inf]), delta)[0]
-            return now * ever
-        return now * self._discounted(past, np.full(len(summary), np.inf), delta)
+        return now * self._ever(past, summary, delta)
 
+    @by_customer
     def posterior_rate(self, summary: PurchaseSummary) -> FloatArray:
         """Return the mean rate, per unit of the summary, at which each customer buys (or bought) while one, shape (n,).
 
@@ -438,6 +458,7 @@ class PurchaseModel(ParametricModel, ABC):
         """
         return self._rate(self._columns(summary))
 
+    @by_customer
     def next_purchase_quantile(
         self, summary: PurchaseSummary, q: float = 0.5, *, given_alive: bool = False
     ) -> FloatArray:
@@ -464,7 +485,7 @@ class PurchaseModel(ParametricModel, ABC):
         if possible.any():
             # A chance that rounding keeps below 1 may take longer than floats can say.
             with np.errstate(over="ignore"):
-                out[possible] = self._quantile(past.at(possible), chance[possible])
+                out[possible] = self._at(possible)._quantile(past.at(possible), chance[possible])  # noqa: SLF001
         return self._off_clock(summary, out)
 
     def simulate(
@@ -519,9 +540,10 @@ class PurchaseModel(ParametricModel, ABC):
                     code="wrong_value",
                 )
             ids = np.arange(len(customers)) if customers.customer_id is None else customers.customer_id
-            row, time = self._drawn(past, ahead, generator)
+            row, time = self._of(customers)._drawn(past, ahead, generator)  # noqa: SLF001
             time = self._off_clock(customers, time)
         else:
+            self._refuse_new()
             count = checks.whole("customers", customers, low=0, high=_MOST_NEW)
             if np.ndim(until):
                 checks.same_length("until", np.asarray(until), count)
@@ -558,6 +580,14 @@ class PurchaseModel(ParametricModel, ABC):
         return history_of(self, base, customer_id, times)
 
     # ---- the door
+
+    def _of(self, summary: PurchaseSummary) -> PurchaseModel:  # noqa: ARG002
+        """Return the model as the customers of a summary see it: with parameters of their own, where it has such."""
+        return self
+
+    def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:  # noqa: ARG002
+        """Return the model as some of its rows see it."""
+        return self
 
     def _columns(self, summary: PurchaseSummary) -> Past:
         """Return what a summary says of each customer, in the model's unit."""
@@ -608,6 +638,13 @@ class PurchaseModel(ParametricModel, ABC):
         length = unit_days(summary.unit, "the summary")
         return self._clock.until(_number(summary), ahead * length) / length
 
+    def _ever(self, past: Past, summary: PurchaseSummary, delta: float) -> FloatArray:
+        """Return all purchases ahead if alive, discounted by the calendar at a rate above 0."""
+        if self._clock is None:
+            return self._discounted(past, np.full(len(past.x), np.inf), delta)
+        ever: FloatArray = self._by_calendar(past, summary, np.array([np.inf]), delta)[0]
+        return ever
+
     def _by_calendar(self, past: Past, summary: PurchaseSummary, ends: FloatArray, delta: float) -> FloatArray:
         """Return the purchases until each of some calendar ends if alive, discounted by the calendar; (ends, rows)."""
         assert self._clock is not None
@@ -627,12 +664,17 @@ class PurchaseModel(ParametricModel, ABC):
         for low in range(0, len(past.x), size):
             rows = np.arange(low, min(low + size, len(past.x)))
             many, each = np.repeat(rows, len(times)), np.tile(times, len(rows))
-            until = self._expected(past.at(many), each).reshape(len(rows), len(times))
+            until = self._at(many)._expected(past.at(many), each)  # noqa: SLF001
+            until = until.reshape(len(rows), len(times))
             faded = until[:, : len(nodes)] @ weights.T + until[:, len(nodes) :] * left
             out[np.ix_(some, rows)] = np.maximum.accumulate(faded, axis=1).T
         return out
 
+    def _refuse_new(self) -> None:
+        """Raise where somebody new can't be told without what is known of them."""
+
     def _new_ahead(self, t: Any, start: Any = None, name: str = "t") -> FloatArray:
+        self._refuse_new()
         given = np.atleast_1d(np.asarray(horizon(t, self.unit, name=name), dtype=np.float64))
         if self._clock is None:
             return self._whole(given, name)

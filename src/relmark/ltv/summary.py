@@ -18,6 +18,7 @@ from relmark.core.frozen import owned
 from relmark.core.results import ColumnarResult
 from relmark.core.time import duration
 from relmark.ltv._cells import unique_rows
+from relmark.ltv._covariates import CovariateColumns, read_covariates
 from relmark.ltv.season import Season, season_of
 
 # Days in each unit of time. A period has no length: it is one opportunity of a discrete model.
@@ -65,6 +66,8 @@ class PurchaseSummary(ColumnarResult):
         The last day that was seen, at the end of which T ends. With a season predictions need it.
     counts : mapping of str to int
         What was merged or dropped on the way from the log, by reason.
+    covariates : mapping or frame of columns of shape (n,), optional
+        What else is known of each customer, numbers or booleans by name: see `with_covariates`.
 
     Raises
     ------
@@ -91,6 +94,7 @@ class PurchaseSummary(ColumnarResult):
     last_day: date | np.datetime64 | str | None = None
     unit: str = "week"
     counts: Mapping[str, int] = attrs.field(factory=dict)
+    covariates: Mapping[str, Any] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         """Check the columns against each other and make them float64."""
@@ -131,6 +135,7 @@ class PurchaseSummary(ColumnarResult):
         for name, column in columns.items():
             object.__setattr__(self, name, owned(column))
         checks.one_of("unit", self.unit, UNITS)
+        object.__setattr__(self, "covariates", read_covariates("covariates", self.covariates, n))
         ColumnarResult.__attrs_post_init__(self)
 
     def _read_log_gaps(self, given: npt.ArrayLike, columns: dict[str, FloatArray]) -> None:
@@ -227,17 +232,36 @@ class PurchaseSummary(ColumnarResult):
         """
         return horizon(t, self.unit, name=name, length=len(self))
 
+    def with_covariates(self, covariates: CovariateColumns) -> PurchaseSummary:
+        """Return the summary with columns that say what else is known of each customer.
+
+        A fit names them, ``BgNbd.fit(s, covariates={"rate": ["loyal"]})``, and predictions of such a model find them
+        here.
+
+        Parameters
+        ----------
+        covariates : mapping or frame of columns of shape (n,)
+            Numbers or booleans by name, in the order of the summary's rows, none of them missing.
+
+        Examples
+        --------
+        >>> s = PurchaseSummary(frequency=[2, 0], recency=[30.43, 0.0], T=[38.86, 38.86])
+        >>> s.with_covariates({"loyal": [True, False]}).covariates["loyal"]
+        array([1., 0.])
+        """
+        return attrs.evolve(self, covariates=covariates)
+
     def cells(self) -> PurchaseSummary:
-        """Return the distinct rows of (frequency, recency, T) with their weights, without ids and spend.
+        """Return the distinct rows of (frequency, recency, T) and covariates with weights, without ids and spend.
 
         A fit to the cells is the fit to the customers; `log_gaps` becomes one number for all. Cells of disjoint sets of
         customers add up with ``+``.
         """
-        (x, t_x, age), total, _ = unique_rows([self.frequency, self.recency, self.T], self.weights)
+        columns, total, _ = unique_rows([self.frequency, self.recency, self.T, *self.covariates.values()], self.weights)
         return PurchaseSummary(
-            frequency=x,
-            recency=t_x,
-            T=age,
+            frequency=columns[0],
+            recency=columns[1],
+            T=columns[2],
             weights=total,
             log_gaps=self.log_gaps_total,
             season=self.season,
@@ -245,6 +269,7 @@ class PurchaseSummary(ColumnarResult):
             last_day=self.last_day,
             unit=self.unit,
             counts=self.counts,
+            covariates=dict(zip(self.covariates, columns[3:], strict=True)),
         )
 
     def spend_cells(self) -> SpendCells:
@@ -268,7 +293,8 @@ class PurchaseSummary(ColumnarResult):
             name: column[rows] if isinstance(column := getattr(self, name), np.ndarray) else None
             for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "weights", *_TOTALS)
         }
-        return PurchaseSummary(**chosen, season=self.season, last_day=self.last_day, unit=self.unit)
+        held = {name: column[rows] for name, column in self.covariates.items()}
+        return PurchaseSummary(**chosen, season=self.season, last_day=self.last_day, unit=self.unit, covariates=held)
 
     def __add__(self, other: object) -> PurchaseSummary:
         """Return both summaries as one, for disjoint customers: cells merge, rows with ids take their order."""
@@ -285,6 +311,13 @@ class PurchaseSummary(ColumnarResult):
                 "the summaries count by clocks of different seasons, or end on different days: make both alike.",
                 argument="other",
                 code="not_mergeable",
+            )
+        if set(self.covariates) != set(other.covariates):
+            raise InputError(
+                f"one summary has the covariates {sorted(self.covariates)}, the other {sorted(other.covariates)}.",
+                argument="other",
+                code="not_mergeable",
+                hint="Give both the same columns.",
             )
         has_ids = self.customer_id is not None and other.customer_id is not None
         names = [*(("customer_id",) if has_ids else ()), "frequency", "recency", "T", "monetary_value"]
@@ -306,7 +339,8 @@ class PurchaseSummary(ColumnarResult):
                 [np.ones(len(s)) if s.weights is None else s.weights for s in (self, other)]
             )
         counts = {k: self.counts.get(k, 0) + other.counts.get(k, 0) for k in {**self.counts, **other.counts}}
-        both = PurchaseSummary(**columns, unit=self.unit, counts=counts)
+        known = {name: np.concatenate([c, other.covariates[name]]) for name, c in self.covariates.items()}
+        both = PurchaseSummary(**columns, unit=self.unit, counts=counts, covariates=known)
         if not has_ids:
             return both.cells() if both.monetary_value is None else both
         order = np.argsort(both.customer_id, kind="stable")
@@ -328,6 +362,7 @@ class PurchaseSummary(ColumnarResult):
             "bought_again": round(share, 4),
         }
         changed = {k: v for k, v in self.counts.items() if v and k != "events"}
+        facts |= {"covariates": ", ".join(self.covariates)} if self.covariates else {}
         return facts | ({"counts": changed} if changed else {})
 
 

@@ -16,6 +16,7 @@ from relmark.core.purchases import Purchases
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant
 from relmark.ltv._bought import Bought, bought_days
+from relmark.ltv._covariates import CovariateColumns
 from relmark.ltv.season import Season, season_of
 from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
 
@@ -98,6 +99,10 @@ class HoldoutSplit(ColumnarResult):
     def unit(self) -> str:
         """The unit of `duration` and of the summary."""
         return self.calibration.unit
+
+    def with_covariates(self, covariates: CovariateColumns) -> HoldoutSplit:
+        """Return the split with columns of what else is known of its customers, as `PurchaseSummary` has them."""
+        return attrs.evolve(self, calibration=self.calibration.with_covariates(covariates))
 
     def _facts(self) -> dict[str, Any]:
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -15,6 +15,7 @@ from relmark.core.errors import InputError
 from relmark.core.results import ColumnarResult
 from relmark.core.time import days
 from relmark.ltv._cells import unique_rows
+from relmark.ltv.equity import CustomerEquity, equity_of
 from relmark.ltv.gamma_gamma import GammaGamma
 from relmark.ltv.purchase_model import PurchaseModel
 from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
@@ -39,16 +40,20 @@ class LifetimeValue(ColumnarResult):
         The expected value of one purchase.
     value : ndarray, shape (n,)
         Discounted purchases times spend times margin.
-    horizon : float
-        In the unit of the summary.
+    horizon : float, or ndarray of shape (n,)
+        In the unit of the summary; infinite for all that is ahead.
     unit : str
         The unit of time.
-    annual_rate, margin : float
+    annual_rate, margin : float, or ndarray of shape (n,)
         As given.
+    residual_transactions : ndarray of shape (n,), optional
+        With no horizon: all purchases ahead, discounted.
     step_end : ndarray of shape (k,), optional
         The end of each step, in the unit, where steps were asked for.
     step_purchases, step_value : ndarray of shape (n, k), optional
         Purchases and value by step; they add up to `purchases` and `value`.
+    weights : ndarray of shape (n,), optional
+        How many customers each row stands for, as in the summary.
     notes : tuple of str
         What is undefined, and why.
     """
@@ -58,21 +63,51 @@ class LifetimeValue(ColumnarResult):
     purchases: FloatArray
     spend: FloatArray
     value: FloatArray
-    horizon: float
+    horizon: float | FloatArray
     unit: str
-    annual_rate: float
-    margin: float
+    annual_rate: float | FloatArray
+    margin: float | FloatArray
+    residual_transactions: FloatArray | None = None
     step_end: FloatArray | None = None
     step_purchases: FloatArray | None = None
     step_value: FloatArray | None = None
+    weights: FloatArray | None = None
     notes: tuple[str, ...] = ()
 
+    def to_cells(self, *, cohort: npt.ArrayLike | None = None, segment: npt.ArrayLike | None = None) -> CustomerEquity:
+        """Return customer equity: what the customers of each cohort and segment are worth together.
+
+        Parameters
+        ----------
+        cohort, segment : array_like of shape (n,), optional
+            The group of each customer, such as the month of the first purchase and the channel it came from; all are
+            one group without.
+
+        Returns
+        -------
+        CustomerEquity
+            In the order of the groups; equities of disjoint customers add up with ``+``.
+        """
+        return equity_of(
+            cohort=cohort,
+            segment=segment,
+            weights=self.weights,
+            alive=self.p_alive,
+            purchases=self.purchases,
+            value=self.value,
+        )
+
     def _facts(self) -> dict[str, Any]:
+        def said(setting: float | FloatArray) -> Any:
+            return "one per customer" if isinstance(setting, np.ndarray) else setting
+
+        ahead = self.horizon
+        length = "one per customer" if isinstance(ahead, np.ndarray) else f"{ahead:g} {self.unit}s"
         facts: dict[str, Any] = {
             "customers": len(self.value),
-            "horizon": f"{self.horizon:g} {self.unit}s",
-            "annual_rate": self.annual_rate,
-            "margin": self.margin,
+            "horizon": "all ahead" if length.startswith("inf") else length,
+            "annual_rate": said(self.annual_rate),
+            "margin": said(self.margin),
             "purchases": float(self.purchases.sum()),
             "value": float(self.value.sum()),
         }
@@ -90,8 +125,8 @@ def lifetime_value(
     summary: PurchaseSummary,
     *,
     horizon: Any = _YEAR,
-    annual_rate: float = 0.0,
-    margin: float = 1.0,
+    annual_rate: float | npt.ArrayLike = 0.0,
+    margin: float | npt.ArrayLike = 1.0,
     step: Any = None,
 ) -> LifetimeValue:
     """Return what each customer is expected to bring within a horizon after the end of the observation.
@@ -104,11 +139,12 @@ def lifetime_value(
         What they will spend on a purchase: a model, or a number for each customer.
     summary : PurchaseSummary
         The customers.
-    horizon : timedelta or number
-        How far ahead; a number counts in the summary's unit.
-    annual_rate : float
+    horizon : timedelta, number, array_like of shape (n,), or None
+        How far ahead; a number counts in the summary's unit. None is the residual lifetime, all that is ahead: without
+        a discount it is finite only where people leave soon enough, and `notes` say where it is not.
+    annual_rate : float, or array_like of shape (n,)
         The discount a year: .15 makes what comes in a year worth 1 / 1.15. It is continuous, ln(1.15) a year.
-    margin : float
+    margin : float, or array_like of shape (n,)
         The share of the revenue that is profit.
     step : timedelta or number, optional
         Give figures by steps of this length too; the last one may be shorter.
@@ -122,6 +158,7 @@ def lifetime_value(
     -----
     value = margin x spend x P(alive) x integral of e^(-delta s) rate(s) over (0, horizon), in closed form for
     delta = 0 and by Gauss-Legendre quadrature else. Customers with the same frequency and T have the same integral.
+    Rates that differ are integrated one after the other: as many as there are segments cost little.
 
     Examples
     --------
@@ -137,61 +174,140 @@ def lifetime_value(
             argument="model",
             code="wrong_type",
         )
-    rate = checks.number("annual_rate", annual_rate, low=0.0)
-    share = checks.number("margin", margin, low=0.0)
-    ahead = summary.horizon(horizon, "horizon")
-    if isinstance(ahead, np.ndarray):
-        raise InputError(
-            "horizon has one value per customer: give one for all, and look at the figures by step.",
-            argument="horizon",
-            code="wrong_shape",
-        )
+    n = len(summary)
+    rate, share = _one_or_each("annual_rate", annual_rate, n), _one_or_each("margin", margin, n)
+    ahead: float | FloatArray = math.inf
+    if horizon is not None:
+        ahead = summary.horizon(horizon, "horizon")
+        model._whole(np.atleast_1d(ahead), "horizon")  # noqa: SLF001
     now = model.probability_alive(summary)
-    amount = spend.expected_spend(summary) if isinstance(spend, GammaGamma) else _amounts(spend, len(summary))
+    amount = spend.expected_spend(summary) if isinstance(spend, GammaGamma) else _amounts(spend, n)
     ends = _ends(summary, ahead, step)
     delta = _continuous(rate, summary.unit)
-    cells, place = _cells_ahead(model, summary)
-    undiscounted = model.expected_purchases_until(cells, ends)
-    discounted = model.expected_purchases_until(cells, ends, delta) if delta > 0.0 else undiscounted
-    by_step: dict[str, FloatArray] = {}
+    flow = _flow(model, summary, ends, ahead, delta)
     worth = share * amount
+    by_step: dict[str, FloatArray] = {}
     if step is not None:
         by_step = {
             "step_end": np.array(ends),
-            "step_purchases": (now * np.diff(undiscounted, axis=0, prepend=0.0)[:, place]).T,
-            "step_value": (now * worth * np.diff(discounted, axis=0, prepend=0.0)[:, place]).T,
+            "step_purchases": (now * np.diff(flow.purchases, axis=0, prepend=0.0)).T,
+            "step_value": (now * worth * np.diff(flow.discounted, axis=0, prepend=0.0)).T,
         }
-    notes: tuple[str, ...] = ()
-    endless = ~np.isfinite(amount)
-    if endless.any():
-        said = f"the mean spend of {np.count_nonzero(endless):,} customers is infinite: with q <= 1 there is no mean"
-        notes = (f"{said} for who never bought again. Give an amount for them, or fit with a prior",)
+    purchases, discounted = _weighed(now, flow.purchases[-1]), _weighed(now, flow.discounted[-1])
     return LifetimeValue(
         customer_id=summary.customer_id,
         p_alive=now,
-        purchases=now * undiscounted[-1, place],
+        purchases=purchases,
         spend=amount,
-        value=now * worth * discounted[-1, place],
-        horizon=float(ahead),
+        value=_weighed(worth, discounted),
+        horizon=ahead,
         unit=summary.unit,
         annual_rate=rate,
         margin=share,
-        notes=notes,
+        residual_transactions=discounted if horizon is None else None,
+        weights=summary.weights,
+        notes=_notes(model, amount, purchases, discounted),
         **by_step,
     )
 
 
-def _cells_ahead(model: PurchaseModel, summary: PurchaseSummary) -> tuple[PurchaseSummary, npt.NDArray[np.int64]]:
-    """Return the distinct rows of what says all that is ahead of a living customer, and each row's place."""
-    if model.silence_tells:
-        (x, t_x, T), _, place = unique_rows([summary.frequency, summary.recency, summary.T], None)
+class _Flow(NamedTuple):
+    """Purchases of who is alive until each end, and the same discounted, shape (ends, n)."""
+
+    purchases: FloatArray
+    discounted: FloatArray
+
+
+def _flow(
+    model: PurchaseModel,
+    summary: PurchaseSummary,
+    ends: list[float],
+    ahead: float | FloatArray,
+    delta: float | FloatArray,
+) -> _Flow:
+    """Return what comes until each end, and until each customer's own horizon at most."""
+    more = [column for column in (ahead, delta) if isinstance(column, np.ndarray)]
+    cells, place, own = _cells_ahead(model, summary, more)
+    until = own.pop(0) if isinstance(ahead, np.ndarray) else ahead
+    rates = own.pop(0) if isinstance(delta, np.ndarray) else delta
+    if isinstance(until, float) and isinstance(rates, float) and math.isfinite(until):
+        plain = model.expected_purchases_until(cells, ends)
+        faded = model.expected_purchases_until(cells, ends, rates) if rates > 0.0 else plain
     else:
-        (x, T), _, place = unique_rows([summary.frequency, summary.T], None)
+        plain, faded = _until_each(model, cells, ends, np.broadcast_to(until, len(cells)), rates)
+    return _Flow(plain[:, place], faded[:, place])
+
+
+def _until_each(
+    model: PurchaseModel, cells: PurchaseSummary, ends: list[float], until: FloatArray, delta: float | FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return purchases and discounted ones until each end, cut at the row's own horizon, rate by rate."""
+    n = len(cells)
+    own, past = model._of(cells), model._columns(cells)  # noqa: SLF001
+    rates = np.broadcast_to(delta, n)
+    plain, faded = np.empty((len(ends), n)), np.empty((len(ends), n))
+    for at, end in enumerate(ends):
+        t = np.minimum(end, until)
+        endless = bool(np.isinf(t).any())  # one is: all are, for there is no horizon
+        plain[at] = own._total(past) if endless else model.expected_purchases_if_alive(cells, t)  # noqa: SLF001
+        for one in np.unique(rates).tolist():
+            rows = np.flatnonzero(rates == one)
+            if one == 0.0:
+                faded[at, rows] = plain[at, rows]
+            elif not endless:
+                faded[at, rows] = model.expected_purchases_if_alive(cells.take(rows), t[rows], one)
+            else:
+                faded[at, rows] = own._at(rows)._ever(past.at(rows), cells, one)  # noqa: SLF001
+    # rounding must not make what comes in a late step negative
+    return np.maximum.accumulate(plain, axis=0), np.maximum.accumulate(faded, axis=0)
+
+
+def _weighed(share: FloatArray, amount: FloatArray) -> FloatArray:
+    """Return the product, 0 where nothing is shared of what may be infinite."""
+    with np.errstate(invalid="ignore"):
+        result: FloatArray = np.where((share == 0.0) | (amount == 0.0), 0.0, share * amount)
+    return result
+
+
+def _notes(model: PurchaseModel, amount: FloatArray, purchases: FloatArray, discounted: FloatArray) -> tuple[str, ...]:
+    notes = []
+    endless = ~np.isfinite(amount)
+    if endless.any():
+        said = f"the mean spend of {np.count_nonzero(endless):,} customers is infinite: with q <= 1 there is no mean"
+        notes.append(f"{said} for who never bought again. Give an amount for them, or fit with a prior")
+    forever = np.isinf(purchases)
+    if forever.any():
+        name = next((name for name in ("a", "s", "gamma") if hasattr(model, name)), None)
+        why = f"{name} is at most 1" if name else "nobody ever leaves"
+        said = f"the purchases ahead of {np.count_nonzero(forever):,} customers have no finite mean ({why})"
+        if np.isinf(discounted).any():
+            said += ": give annual_rate above 0, or ask model.residual_transactions(summary, discount_rate)"
+        else:
+            said += "; their discounted number, residual_transactions, and the value are finite"
+        notes.append(said)
+    return tuple(notes)
+
+
+def _cells_ahead(
+    model: PurchaseModel, summary: PurchaseSummary, more: list[FloatArray]
+) -> tuple[PurchaseSummary, npt.NDArray[np.int64], list[FloatArray]]:
+    """Return the distinct rows of what says all that is ahead of a living customer, each row's place, and `more`."""
+    x, t_x, T = summary.frequency, summary.recency, summary.T
+    if not model.silence_tells:
         t_x = np.where(x > 0, T, 0.0)
-    ahead = PurchaseSummary(
-        frequency=x, recency=t_x, T=T, unit=summary.unit, season=summary.season, last_day=summary.last_day
+    known = summary.covariates
+    columns, _, place = unique_rows([x, t_x, T, *more, *known.values()], None)
+    last = 3 + len(more)
+    cells = PurchaseSummary(
+        frequency=columns[0],
+        recency=columns[1],
+        T=columns[2],
+        unit=summary.unit,
+        season=summary.season,
+        last_day=summary.last_day,
+        covariates=dict(zip(known, columns[last:], strict=True)),
     )
-    return ahead, place
+    return cells, place, columns[3:last]
 
 
 def _amounts(spend: npt.ArrayLike, n: int) -> FloatArray:
@@ -201,10 +317,24 @@ def _amounts(spend: npt.ArrayLike, n: int) -> FloatArray:
     return checks.numbers("spend", given, length=n, low=0.0)
 
 
-def _ends(summary: PurchaseSummary, ahead: float, step: Any) -> list[float]:
-    """Return the ends of the steps, of which the last is the horizon."""
+def _one_or_each(name: str, given: float | npt.ArrayLike, n: int) -> float | FloatArray:
+    """Return a setting as one number for all, or as a column."""
+    if np.ndim(given) == 0:
+        return checks.number(name, given, low=0.0)
+    return checks.numbers(name, given, length=n, low=0.0)
+
+
+def _ends(summary: PurchaseSummary, until: float | FloatArray, step: Any) -> list[float]:
+    """Return the ends of the steps, of which the last is the horizon, the longest one where there are several."""
+    ahead = float(np.max(until, initial=0.0))
     if step is None:
         return [ahead]
+    if math.isinf(ahead):
+        raise InputError(
+            "step cuts a horizon, and there is none: give one, or leave step out.",
+            argument="step",
+            code="conflicting_arguments",
+        )
     width = summary.horizon(step, "step")
     if isinstance(width, np.ndarray) or width <= 0:
         raise InputError(
@@ -226,14 +356,17 @@ def _ends(summary: PurchaseSummary, ahead: float, step: Any) -> list[float]:
     return [*ends[:-1], ahead]
 
 
-def _continuous(annual_rate: float, unit: str) -> float:
+def _continuous(annual_rate: float | FloatArray, unit: str) -> float | FloatArray:
     """Return the continuous discount rate per unit of time."""
-    if annual_rate == 0.0:
+    if not np.any(annual_rate):
         return 0.0
     if unit not in UNIT_DAYS:
         raise InputError(
-            f"annual_rate is {annual_rate:g}, but the summary counts in {unit}s, which have no length in days.",
+            f"annual_rate is {np.max(annual_rate):g}, but the summary counts in {unit}s, which have no length in days.",
             argument="annual_rate",
             code="conflicting_arguments",
         )
-    return math.log1p(annual_rate) * UNIT_DAYS[unit] / UNIT_DAYS["year"]
+    length = UNIT_DAYS[unit] / UNIT_DAYS["year"]
+    if isinstance(annual_rate, np.ndarray):
+        return np.log1p(annual_rate) * length
+    return math.log1p(annual_rate) * length

@@ -1,0 +1,161 @@
+"""The likelihood of BG/NBD and MBG/NBD customer by customer, each with a rate and a chance to leave of their own.
+
+The formula is that of `_geometric_dropout`. Here it is differentiated in xi = (r, A, l, q): A = ln alpha, and the beta
+distribution of the chances to leave told by the logit l of its mean mu = a / (a + b) and by q = ln(a + b). Covariates
+move A and l: not a and b together, which would change how much the chances differ and hardly their mean.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import digamma, expit, gammaln, zeta
+
+from relmark.core.checks import FloatArray, IntArray
+from relmark.ltv._cells import distinct
+from relmark.ltv._row_terms import Family, RowTerms
+
+
+class Rows(NamedTuple):
+    """Customers, with their distinct frequencies and each one's place among them, and who has tossed a coin."""
+
+    x: FloatArray
+    t_x: FloatArray
+    T: FloatArray
+    counts: FloatArray
+    place: IntArray
+    tossed: IntArray
+
+
+def arranged(x: FloatArray, t_x: FloatArray, T: FloatArray, shift: int) -> Rows:
+    """Return the columns of a summary as `terms` reads them."""
+    counts, place = distinct(x)
+    return Rows(x, t_x, T, counts, place, np.flatnonzero(x + shift > 0))
+
+
+def terms(xi: list[FloatArray], rows: Rows, shift: int) -> RowTerms:
+    """Return the log-likelihood of each row with its derivatives in (r, A, l, q); A and l are one per row, or one."""
+    r, A, logit, q = xi
+    x, place, c = rows.x, rows.place, rows.counts + shift
+    k = r + x
+    alpha, phi, mu = np.exp(A), float(np.exp(q)), expit(logit)
+    a, b = phi * mu, phi * expit(-logit)
+    spread = a * expit(-logit)  # da / dl = -db / dl
+    tilt = spread * (1.0 - 2.0 * mu)  # d spread / dl
+    M = alpha + rows.T
+    log_M, inv_M = np.log(M), 1.0 / M
+    share = alpha * inv_M
+    g = np.empty((4, len(x)))
+    H: dict[tuple[int, int], FloatArray] = {}
+    # ln Gamma(k) - ln Gamma(r) + r A - k ln M
+    count = rows.counts
+    value = (gammaln(r + count) - gammaln(r))[place] + r * A - k * log_M
+    g[0] = (digamma(r + count) - digamma(r))[place] + A - log_M
+    g[1] = r - k * share
+    H[0, 0] = (zeta(2.0, r + count) - zeta(2.0, r))[place]
+    H[0, 1] = 1.0 - share
+    H[1, 1] = -k * share * (1.0 - share)
+    # ln Gamma(b + c) - ln Gamma(b) + ln Gamma(phi) - ln Gamma(phi + c): the tosses so far, tabulated where b is common
+    if np.ndim(b):
+        own = b + (x + shift)
+        log_rise, P, P2 = gammaln(own) - gammaln(b), digamma(own) - digamma(b), zeta(2.0, own) - zeta(2.0, b)
+    else:
+        own = b + c
+        log_rise, P, P2 = (
+            part[place]
+            for part in (gammaln(own) - gammaln(b), digamma(own) - digamma(b), zeta(2.0, own) - zeta(2.0, b))
+        )
+    Q, Q2 = (digamma(phi) - digamma(phi + c))[place], (zeta(2.0, phi) - zeta(2.0, phi + c))[place]
+    value = value + log_rise + (gammaln(phi) - gammaln(phi + c))[place]
+    g[2] = -spread * P
+    g[3] = b * P + phi * Q
+    H[2, 2] = spread * (spread * P2) - tilt * P
+    H[2, 3] = -spread * (P + b * P2)
+    H[3, 3] = b * (P + b * P2) + phi * (Q + phi * Q2)
+    _add_bracket(rows, shift, k, (alpha, logit, mu, b, spread, tilt), (log_M, inv_M), value, g, H)
+    return RowTerms(value, g, H)
+
+
+def _add_bracket(
+    rows: Rows,
+    shift: int,
+    k: FloatArray,
+    of_row: tuple[FloatArray, ...],
+    of_age: tuple[FloatArray, ...],
+    value: FloatArray,
+    g: FloatArray,
+    H: dict[tuple[int, int], FloatArray],
+) -> None:
+    """Add softplus(u), u = ln a - ln e + k D, of who has tossed a coin: e = b + c - 1, D = ln(M / (alpha + t_x))."""
+    some = rows.tossed
+    everybody = len(some) == len(k)
+
+    def taken(column: FloatArray) -> FloatArray:
+        return column if everybody or not np.ndim(column) else column[some]
+
+    alpha, logit, mu, b, spread, tilt = (taken(column) for column in of_row)
+    log_M, inv_M = (taken(column) for column in of_age)
+    k, x, t = taken(k), taken(rows.x), alpha + taken(rows.t_x)
+    e = b + (x + (shift - 1.0))
+    inv_t, inv_e = 1.0 / t, 1.0 / e
+    D = log_M - np.log(t)
+    u = k * D + np.log(b / e) + logit
+    small = np.exp(-np.abs(u))
+    p = np.where(u > 0, 1.0, small) / (1.0 + small)
+    E = alpha * (inv_M - inv_t)  # dD / dA
+    ratio = spread * inv_e
+    rest = 1.0 - b * inv_e
+    first = (D, k * E, (1.0 - mu) + ratio, rest)
+    second = {
+        (0, 1): E,
+        (1, 1): first[1] * (1.0 - alpha * (inv_M + inv_t)),
+        (2, 2): tilt * inv_e + ratio * ratio - mu * (1.0 - mu),
+        (2, 3): ratio * rest,
+        (3, 3): (rest - 1.0) * rest,
+    }
+    where = slice(None) if everybody else some
+    value[where] += np.maximum(u, 0.0) + np.log1p(small)
+    q = p * (1.0 - p)
+    for i in range(4):
+        g[i, where] += p * first[i]
+        own = q * first[i]
+        for j in range(i, 4):
+            part = own * first[j]
+            if (i, j) in second:
+                part = part + p * second[i, j]
+            if (i, j) not in H:
+                H[i, j] = np.zeros(len(rows.x))
+            H[i, j][where] += part
+
+
+def _xi(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
+    log_r, log_alpha, log_a, log_b = logs.tolist()
+    r, share = np.exp(log_r), float(expit(log_a - log_b))
+    jacobian = np.zeros((4, 4))
+    jacobian[0, 0], jacobian[1, 1] = r, 1.0
+    jacobian[2, 2:] = 1.0, -1.0
+    jacobian[3, 2:] = share, 1.0 - share
+    return np.array([r, log_alpha, log_a - log_b, np.logaddexp(log_a, log_b)]), jacobian
+
+
+def _bend(logs: FloatArray, gradient: FloatArray) -> FloatArray:
+    share = float(expit(logs[2] - logs[3]))
+    out = np.zeros((4, 4))
+    out[0, 0] = gradient[0] * np.exp(logs[0])
+    out[2:, 2:] = gradient[3] * share * (1.0 - share) * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    return out
+
+
+def _parameters(xi: FloatArray) -> tuple[FloatArray, FloatArray]:
+    r, A, logit, q = xi.tolist()
+    a, b = np.exp(q) * expit(logit), np.exp(q) * expit(-logit)
+    spread = a * expit(-logit)
+    jacobian = np.zeros((4, 4))
+    jacobian[0, 0], jacobian[1, 1] = 1.0, np.exp(A)
+    jacobian[2, 2:] = spread, a
+    jacobian[3, 2:] = -spread, b
+    return np.array([r, np.exp(A), a, b]), jacobian
+
+
+FAMILY = Family(rate=(1, -1.0), dropout=(2, 1.0), xi=_xi, bend=_bend, parameters=_parameters)
