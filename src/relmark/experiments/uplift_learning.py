@@ -134,11 +134,11 @@ def learn_uplift(
     -----
     Arms have to have been drawn at random, with the same shares for everybody.
 
-    An R-learner with a ridge penalty: ``tau(x) = b0 + x'b`` minimizes
-    ``sum ((y - m(x)) - (w - e)(b0 + x'b))^2 + penalty |b|^2`` on standardized features, m linear, without w, and fitted
-    on other folds, e the share of the treated among them and control. The penalty is that with the smallest loss on held-out folds. Everything follows from second
-    moments by arm and fold: rows and moments give the same. What people are judged by is learned without their fold;
-    the average effect, which moves nobody in a ranking, is that of all.
+    An R-learner with a ridge penalty: ``tau(x) = b0 + x'b`` minimizes ``sum ((y - m(x)) - (w - e)(b0 + x'b))^2 +
+    penalty |b|^2`` on standardized features, m linear, without w, and fitted on other folds, e the share of the
+    treated among them and control. The penalty is that with the smallest loss on held-out folds. Everything follows
+    from second moments by arm and fold: rows and moments give the same. What people are judged by is learned without
+    their fold; the average effect, which moves nobody in a ranking, is that of all.
 
     A difference between people is found by a score test of b = 0 beside everything that x and w say by themselves, not
     by a smaller loss: with one effect for everybody some penalty beats the constant in nearly half of all tests. From
