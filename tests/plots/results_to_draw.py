@@ -15,6 +15,7 @@ from relmark.experiments import (
     Proportion,
     alpha_spending,
     analyze,
+    learn_uplift,
     policy_value,
     sample_size,
     uplift_curve,
@@ -23,6 +24,7 @@ from relmark.experiments import (
 from relmark.ltv import (
     BgNbd,
     GammaGamma,
+    auto,
     calibration_table,
     cohort_tracking,
     frequency_table,
@@ -128,6 +130,7 @@ def results() -> dict[str, Any]:
     model = BgNbd.fit(held.calibration)
     summary = purchase_summary(base, as_of=AS_OF)
     fitted = BgNbd.fit(summary)
+    leaving = BgNbd(r=0.24, alpha=4.4, a=0.8, b=2.4, unit="week")  # nobody of the simulated shop leaves
     journeys = Journeys.from_paths(
         ["post > letter > search", "search", "letter > search", "letter", "post", "post > post > search > letter"],
         conversions=[30, 20, 40, 10, 1, 12], value=[3_000, 1_000, 5_000, 900, 60, 800],
@@ -164,9 +167,12 @@ def results() -> dict[str, Any]:
         "scores": scores, "calibration": calibrate(scores, bought_june), "lift": calibrate(scores, bought_june).deciles,
         "tracking": cohort_tracking(model, base, at="2026-04-15", as_of=AS_OF),
         "frequency": frequency_table(fitted, summary), "holdout": holdout_report(model, held),
-        "recency_frequency": recency_frequency_matrix(fitted, T=26.0, t=13.0, most=10, rows=14),
+        "recency_frequency": recency_frequency_matrix(leaving, T=26.0, t=13.0, most=10, rows=14),
         "calibration_table": calibration_table(model, held),
         "value": lifetime_value(fitted, GammaGamma.fit(summary), summary),
+        "alive_history": leaving.alive_history(base, 3, np.arange("2026-01-15", "2026-07-01", 7, dtype="M8[D]")),
+        "equity": lifetime_value(fitted, GammaGamma.fit(summary), summary).to_cells(segment=summary.customer_id % 3),
+        "model_choice": auto(base, as_of=AS_OF, models=["BG/NBD", "MBG/NBD", "NBD"]),
         "quality": compare_models({"popular": Popular(), "buy again": BuyAgain()}, interactions, k=3),
         "credit": last, "comparison": compare(last, markov, linear, Shapley().attribute(journeys)),
         "path_lengths": timed.path_lengths(), "time_lags": timed.time_lags(), "markov": Markov(order=1).fit(journeys),
@@ -174,6 +180,8 @@ def results() -> dict[str, Any]:
         "effects": report,
         "sample_size": sample_size(Proportion("bought", baseline=0.2), mde=0.1, arms={"control": 0.5, "letter": 0.5}),
         "bounds": alpha_spending(5), "uplift": uplift_curve(ranked, outcome, treated, rng=1),
+        "learned": learn_uplift({"y": outcome, "x": ranked}, np.where(treated, "mail", "control"), outcome="y",
+                                features=["x"]),
         "uplift_groups": uplift_groups(ranked, outcome, treated, groups=5),
         "policy_value": policy_value(ranked > 0, outcome, treated, cost=0.01),
         "retention": cohort_retention(base, as_of=AS_OF), "cohort_value": cohort_value(base, as_of=AS_OF),

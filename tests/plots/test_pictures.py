@@ -139,6 +139,12 @@ def test_lifetimes_show_their_figures():
     parts = heights(plots.value_by_tenth(value))
     assert sum(parts) == pytest.approx(1)
     assert parts[0] == pytest.approx(np.sort(value.value)[::-1][:60].sum() / value.value.sum())
+    told = RESULTS["alive_history"]
+    assert line(plots.alive_history(told), "P(alive)") == pytest.approx(told.p_alive, nan_ok=True)
+    assert widths(plots.equity(RESULTS["equity"])) == pytest.approx(RESULTS["equity"].value.tolist())
+    chosen = RESULTS["model_choice"]
+    behind = sorted((np.nanmax(chosen.held_out) - chosen.held_out).tolist())
+    assert widths(plots.model_choice(chosen)) == pytest.approx(behind)
     models = {
         "BdW": BetaDiscreteWeibull(alpha=0.26, beta=1.72, c=1.58),
         "sBG": ShiftedBetaGeometric(alpha=0.67, beta=3.8),
@@ -184,6 +190,8 @@ def test_trials_show_their_figures():
     curve = RESULTS["uplift"]
     assert line(plots.uplift(curve), "by score") == pytest.approx(curve.gain)
     assert line(plots.uplift(curve, what="qini"), "by score") == pytest.approx(curve.qini)
+    learned = RESULTS["learned"]
+    assert line(plots.uplift(learned), "by score") == pytest.approx(learned.curve.gain)
     groups = RESULTS["uplift_groups"]
     assert points(plots.uplift_groups(groups)) == pytest.approx(groups.difference)
     value = RESULTS["policy_value"]

@@ -6,7 +6,17 @@ keeps it. Needs the extra `plots` (matplotlib).
 """
 
 from relmark.plots.channels import credit, path_lengths, removal_effects, returns, time_lags
-from relmark.plots.lifetimes import frequency, holdout, recency_frequency, survival, tracking, value_by_tenth
+from relmark.plots.lifetimes import (
+    alive_history,
+    equity,
+    frequency,
+    holdout,
+    model_choice,
+    recency_frequency,
+    survival,
+    tracking,
+    value_by_tenth,
+)
 from relmark.plots.measures import (
     cohort_value,
     commerce,
@@ -30,6 +40,7 @@ from relmark.plots.segments import migration, overlap, rfm_grid, segment_funnel,
 from relmark.plots.trials import effects, policy_value, power_curve, sequential_bounds, uplift, uplift_groups
 
 __all__ = [
+    "alive_history",
     "allocation",
     "calibration",
     "cohort_value",
@@ -39,6 +50,7 @@ __all__ = [
     "credit",
     "draw",
     "effects",
+    "equity",
     "frequency",
     "funnel",
     "gains",
@@ -50,6 +62,7 @@ __all__ = [
     "marketing_report",
     "messages",
     "migration",
+    "model_choice",
     "overlap",
     "pareto",
     "path_lengths",

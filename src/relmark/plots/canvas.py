@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 try:
     from matplotlib.axes import Axes
+    from matplotlib.dates import AutoDateLocator
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 except ImportError as error:  # pragma: no cover  (matplotlib is an extra)
@@ -37,6 +38,7 @@ __all__ = [
     "Labels",
     "canvas",
     "counts_on",
+    "dates_on",
     "number_text",
     "share_text",
     "shares_on",
@@ -89,6 +91,12 @@ def counts_on(axis: Any) -> None:
     """Show the numbers of an axis with thousands separated."""
     axis.set_major_locator(MaxNLocator(6, steps=_STEPS))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def dates_on(axis: Any) -> None:
+    """Show few dates on an axis of time, and in full."""
+    axis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))
+    axis.set_tick_params(labelsize="small")
 
 
 def short(words: Labels, most: int = 30) -> list[str]:

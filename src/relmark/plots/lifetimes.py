@@ -11,7 +11,10 @@ from matplotlib.axes import Axes
 
 from relmark.core.checks import FloatArray, one_of
 from relmark.core.errors import InputError
+from relmark.ltv.alive_history import AliveHistory
+from relmark.ltv.auto import ModelChoice
 from relmark.ltv.diagnostics import FrequencyTable, RecencyFrequencyMatrix
+from relmark.ltv.equity import CustomerEquity
 from relmark.ltv.holdout import CalibrationTable, HoldoutReport
 from relmark.ltv.tracking import CohortTracking
 from relmark.ltv.value import LifetimeValue
@@ -22,14 +25,25 @@ from relmark.plots.canvas import (
     SERIES,
     canvas,
     counts_on,
+    dates_on,
     number_text,
     share_text,
     shares_on,
     titled,
 )
-from relmark.plots.marks import columns, heat, lines, reference
+from relmark.plots.marks import bars, columns, heat, lines, reference
 
-__all__ = ["frequency", "holdout", "recency_frequency", "survival", "tracking", "value_by_tenth"]
+__all__ = [
+    "alive_history",
+    "equity",
+    "frequency",
+    "holdout",
+    "model_choice",
+    "recency_frequency",
+    "survival",
+    "tracking",
+    "value_by_tenth",
+]
 
 _ACTUAL_AND_EXPECTED = (GREY, BLUE)
 
@@ -62,8 +76,7 @@ def tracking(result: CohortTracking, *, cumulative: bool = False, ax: Axes | Non
     if 0 < result.calibration_periods < len(x):
         reference(ax, _number_of(ax, x[result.calibration_periods - 1]), "fitted up to here", along="x")
     counts_on(ax.yaxis)
-    ax.xaxis.set_major_locator(ax.xaxis.get_major_locator())
-    ax.tick_params(axis="x", labelsize="small")
+    dates_on(ax.xaxis)
     what = "repeat purchases so far" if cumulative else f"repeat purchases per {result.unit}"
     titled(ax, f"{what}, {result.customers:,} customers", "", "purchases", above=True)
     return ax
@@ -186,4 +199,69 @@ def survival(
         ax.legend(*[[one[-1]] for one in ax.get_legend_handles_labels()], frameon=False, fontsize="small")
     shares_on(ax.yaxis)
     titled(ax, "who is left of a cohort", "renewals", "share left")
+    return ax
+
+
+def alive_history(history: AliveHistory, *, ax: Axes | None = None) -> Axes:
+    """Draw what a model would have said of one customer through time, with a tick for each purchase it knew of.
+
+    Parameters
+    ----------
+    history : AliveHistory
+        Purchases between two times are one tick, at the later one.
+    ax : matplotlib Axes, optional
+    """
+    ax = canvas(ax)
+    x = history.time.astype("M8[us]").astype(object)
+    ax.set_ylim(0, 1.08)
+    lines(ax, x, {"P(alive)": history.p_alive})
+    known = np.nan_to_num(history.frequency, nan=-1.0)
+    bought = np.flatnonzero(np.diff(known, prepend=-1.0) > 0)
+    ax.plot(
+        x[bought], np.full(len(bought), 1.04), "|", color=ORANGE, markersize=10, markeredgewidth=2, label="purchases"
+    )
+    shares_on(ax.yaxis)
+    dates_on(ax.xaxis)
+    titled(ax, f"customer {history.customer_id}: probability to be one still (marks: purchases)", "", "P(alive)")
+    return ax
+
+
+def equity(result: CustomerEquity, *, ax: Axes | None = None) -> Axes:
+    """Draw what customers of each cohort and segment are worth together.
+
+    Parameters
+    ----------
+    result : CustomerEquity
+    ax : matplotlib Axes, optional
+    """
+    groups = [one for one in (result.cohort, result.segment) if one is not None]
+    labels = [", ".join(str(one[row]) for one in groups) for row in range(len(result.customers))]
+    ax = canvas(ax, rows=len(labels))
+    bars(
+        ax,
+        [f"{label or 'all'} ({count:,.0f})" for label, count in zip(labels, result.customers, strict=True)],
+        result.value,
+    )
+    counts_on(ax.xaxis)
+    titled(
+        ax, f"customer equity, {float(np.sum(result.customers)):,.0f} customers", "value", "cohort, segment (customers)"
+    )
+    return ax
+
+
+def model_choice(choice: ModelChoice, *, ax: Axes | None = None) -> Axes:
+    """Draw how much less likely each model makes what customers did than the best one does.
+
+    Parameters
+    ----------
+    choice : ModelChoice
+        By the held-out log-likelihood; by BIC where nothing was held out.
+    ax : matplotlib Axes, optional
+    """
+    held = np.isfinite(choice.held_out).any()
+    behind = np.nanmax(choice.held_out) - choice.held_out if held else choice.bic - np.nanmin(choice.bic)
+    order = np.argsort(np.where(np.isfinite(behind), behind, np.inf), kind="stable")
+    ax = canvas(ax, rows=len(order))
+    bars(ax, choice.candidate[order], behind[order])
+    titled(ax, f"chosen: {choice.name}", "held-out log-likelihood behind the best" if held else "BIC above the best")
     return ax

@@ -16,11 +16,15 @@ from relmark.campaigns.contact_plan import ContactPlan
 from relmark.campaigns.replay import Replay
 from relmark.core.errors import InputError
 from relmark.experiments.effect_table import EffectTable
+from relmark.experiments.learned_uplift import LearnedUplift
 from relmark.experiments.planning import SampleSize
 from relmark.experiments.policy import PolicyValue
 from relmark.experiments.sequential import SpendingPlan
 from relmark.experiments.uplift import UpliftCurve, UpliftGroups
+from relmark.ltv.alive_history import AliveHistory
+from relmark.ltv.auto import ModelChoice
 from relmark.ltv.diagnostics import FrequencyTable, RecencyFrequencyMatrix
+from relmark.ltv.equity import CustomerEquity
 from relmark.ltv.holdout import CalibrationTable, HoldoutReport
 from relmark.ltv.tracking import CohortTracking
 from relmark.ltv.value import LifetimeValue
@@ -89,11 +93,14 @@ for _result, _picture in (
     (LeadScores, scores.score_distribution), (Calibration, scores.calibration), (LiftTable, scores.lift),
     (CohortTracking, lifetimes.tracking), (FrequencyTable, lifetimes.frequency), (HoldoutReport, lifetimes.holdout),
     (RecencyFrequencyMatrix, lifetimes.recency_frequency), (CalibrationTable, lifetimes.value_by_tenth),
-    (LifetimeValue, lifetimes.value_by_tenth), (Comparison, recommenders.quality),
+    (LifetimeValue, lifetimes.value_by_tenth),
+    (AliveHistory, lifetimes.alive_history), (CustomerEquity, lifetimes.equity), (ModelChoice, lifetimes.model_choice),
+    (Comparison, recommenders.quality),
     (Credit, channels.credit), (CreditComparison, channels.credit), (PathLengths, channels.path_lengths),
     (TimeLags, channels.time_lags), (MarkovModel, channels.removal_effects), (ChannelReturns, channels.returns),
     (EffectTable, trials.effects), (SampleSize, trials.power_curve), (SpendingPlan, trials.sequential_bounds),
-    (UpliftCurve, trials.uplift), (UpliftGroups, trials.uplift_groups), (PolicyValue, trials.policy_value),
+    (UpliftCurve, trials.uplift), (LearnedUplift, trials.uplift),
+    (UpliftGroups, trials.uplift_groups), (PolicyValue, trials.policy_value),
     (CohortRetention, measures.retention), (CohortValue, measures.cohort_value), (Funnel, measures.funnel),
     (Paths, measures.paths), (JourneyMap, measures.journey_map), (MessageMetrics, measures.messages),
     (ResponseProfile, measures.response_profile), (Pipeline, measures.pipeline), (Pareto, measures.pareto),

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from relmark.core.checks import one_of
 from relmark.experiments.effect_table import EffectTable
+from relmark.experiments.learned_uplift import LearnedUplift
 from relmark.experiments.planning import SampleSize
 from relmark.experiments.policy import PolicyValue
 from relmark.experiments.sequential import SpendingPlan
@@ -103,17 +104,22 @@ def sequential_bounds(plan: SpendingPlan, *, statistics: object = None, ax: Axes
     return ax
 
 
-def uplift(curve: UpliftCurve, *, what: Literal["gain", "qini"] = "gain", ax: Axes | None = None) -> Axes:
+def uplift(
+    curve: UpliftCurve | LearnedUplift, *, what: Literal["gain", "qini"] = "gain", ax: Axes | None = None
+) -> Axes:
     """Draw what writing to the best-ranked share of people brings, beside writing to as many blindly.
 
     Parameters
     ----------
-    curve : UpliftCurve
+    curve : UpliftCurve or LearnedUplift
+        Of what was learned from rows, the curve of the scores that did not know the people they rank.
     what : {"gain", "qini"}
         The uplift curve, or Radcliffe's.
     ax : matplotlib Axes, optional
     """
     one_of("what", what, ("gain", "qini"))
+    if isinstance(curve, LearnedUplift):
+        curve = curve.curve
     ax = canvas(ax)
     y = curve.gain if what == "gain" else curve.qini
     blindly = curve.random if what == "gain" else curve.share * float(curve.qini[-1])
