@@ -223,7 +223,7 @@ def test_whatever_is_given_there_is_a_result_or_an_error_of_ours(door, wrong):
 def test_columns_may_have_numbers_for_names_and_not_twice_the_same_or_several_levels():
     frame = pd.DataFrame({0: ["a", "b"], 1: DAYS[:2], 2: [1.0, 2.0]})
     base = CustomerBase.from_orders(frame, customer_id=0, time=1, value=2)
-    assert base.purchases().lines.value.tolist() == [2.0, 2.0]  # a number that is no name would be everyone's value
+    assert base.purchases().lines.value.tolist() == [2.0, 2.0]  # a number that is not a name would be everyone's value
     twice = pd.DataFrame([["a", DAYS[0], 1.0]], columns=["u", "t", "t"])
     with pytest.raises(InputError, match="the frame has two columns 't': rename or drop one"):
         CustomerBase.from_orders(twice, customer_id="u", time="t")

@@ -93,7 +93,7 @@ def test_a_definition_that_does_not_say_its_body_cannot_be_stored():
             {"relmark": "schema", "version": 1, "fields": {"a": ["text"]}, "events": {}},
             "$.fields.a",
             "unknown_name",
-            "['text'] is no kind",
+            "['text'] is not a kind",
         ),
     ],
 )

@@ -418,7 +418,7 @@ def test_a_confidence_sequence_is_wider_and_its_p_value_agrees_with_it(people):
         (lambda d: analyze(d, None, metrics=[Mean("spend")]), InputError, "arms is None"),
         (lambda d: analyze(d, d["spend"], metrics=[Mean("spend")]), InputError, "names or whole numbers"),
         (lambda d: analyze(d, np.full(3000, 99_999), metrics=[Mean("spend")]), InputError, "customer's number"),
-        (lambda d: analyze(d, np.full(3000, -2), metrics=[Mean("spend")]), InputError, "-1 for who is outside"),
+        (lambda d: analyze(d, np.full(3000, -2), metrics=[Mean("spend")]), InputError, "-1 for customers outside"),
         (lambda d: analyze(d, d["arm"][:, None], metrics=[Mean("spend")]), InputError, "one arm per row"),
         (lambda d: analyze(d, d["arm"], metrics=[Mean("city")]), InputError, "numbers"),
         (lambda d: analyze({"spend": np.inf + d["spend"]}, d["arm"], metrics=[Mean("spend")]), InputError, "row 0"),

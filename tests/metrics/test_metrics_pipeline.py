@@ -277,7 +277,7 @@ def test_a_base_gives_what_columns_give_and_groups_by_fields():
         ({"stages": ["offer", "won"]}, "'won' twice"),
         ({"stages": {"offer": 2.0}}, "at most 1"),
         ({"stages": ["offr"]}, "offer"),
-        ({"amount": "worth"}, "no property of the deals"),
+        ({"amount": "worth"}, "not a property of the deals"),
         ({"amount": "stage"}, "kind 'text'"),
     ],
 )

@@ -258,7 +258,7 @@ def test_a_mapping_of_rules_is_a_second_level_too():
 def test_what_does_not_fit_is_refused():
     rng = np.random.default_rng(7)
     base, *_ = shop(rng, known_rates(rng, 20), np.full(20, 5))
-    with pytest.raises(MissingColumnError, match="no property of the messages"):
+    with pytest.raises(MissingColumnError, match="not a property of the messages"):
         response_profile(base, as_of="2026-06-01", by="chanel")
     with pytest.raises(InputError, match="names of properties"):
         response_profile(base, as_of="2026-06-01", by=[])

@@ -25,7 +25,7 @@ __all__ = ["OrderSelection", "order_selection"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class OrderSelection(ColumnarResult):
-    """How well Markov models of several orders describe journeys: one row an order.
+    """How well Markov models of several orders describe journeys: one row per order.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def array_of(name: str, values: Any) -> npt.NDArray[Any]:
     except Exception as error:  # noqa: BLE001  (each library of frames raises its own)
         said = str(error).partition("\n")[0][:120]
         raise InputError(
-            f"{name} is no column that numpy can hold ({said}): give one plain value per row.",
+            f"{name} is not a column that numpy can hold ({said}): give one plain value per row.",
             argument=name,
             code="wrong_type",
         ) from None

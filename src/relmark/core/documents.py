@@ -554,7 +554,7 @@ def read_definition(document: object, limits: Limits | None = None) -> Definitio
             return kind.from_dict(document, limits)
         waiting += kind.__subclasses__()
     raise DefinitionError(
-        f"{shown(found)} is no kind of definition that is known here.",
+        f"{shown(found)} is not a kind of definition that is known here.",
         path="$.relmark",
         code="wrong_kind",
         hint="Import the room that it is of.",

@@ -225,7 +225,7 @@ def _check_kinds(kinds: Any, path: str) -> None:
     for name, kind in kinds.items():
         if kind not in KINDS:
             raise DefinitionError(
-                f"{shown(kind)} is no kind; the kinds are {', '.join(KINDS)}.",
+                f"{shown(kind)} is not a kind; the kinds are {', '.join(KINDS)}.",
                 path=f"{path}.{name}",
                 code="unknown_name",
                 hint=did_you_mean(str(kind), KINDS).strip(),

@@ -1,4 +1,4 @@
-"""What is known of customers and of items: a table of typed columns with missing values, one row an id."""
+"""What is known of customers and of items: a table of typed columns with missing values, one row per id."""
 
 from __future__ import annotations
 

@@ -284,7 +284,7 @@ def moments(
     measures : mapping of str to Expression
         Numeric or boolean figures, by the names that metrics use.
     experiment : Experiment
-        Draws the arms; who is outside does not count.
+        Draws the arms; customers outside do not count.
     as_of : instant
     """
     if not measures or not all(isinstance(one, Expression) for one in measures.values()):

@@ -38,9 +38,9 @@ class Assignment(ColumnarResult):
     customer_id : ndarray, shape (n,)
         As they were given.
     arm : ndarray of str, shape (n,)
-        The name of the arm; empty for who is outside.
+        The name of the arm; empty for customers outside.
     code : ndarray of int64, shape (n,)
-        The position of the arm in `arms`; -1 for who is outside.
+        The position of the arm in `arms`; -1 for customers outside.
     reason : ndarray of str, shape (n,)
         Why somebody is outside: "no id", "holdout", "layer", "namespace" or "coverage"; empty for who is inside.
     arms : tuple of str
@@ -69,7 +69,7 @@ class Assignment(ColumnarResult):
         ----------
         customer_id : array_like, shape (n,)
         arm : array_like of str, shape (n,)
-            One of the arms' names; empty for who is outside.
+            One of the arms' names; empty for customers outside.
         arms : mapping of str to float
             The planned shares, which sum to 1.
         stratified : bool

@@ -35,7 +35,7 @@ class Cells(NamedTuple):
 
 
 def arm_codes(arms: Any, data: Any = None) -> tuple[tuple[str, ...], IntArray]:
-    """Return the arms' names and each row's position among them, -1 for who is outside.
+    """Return the arms' names and each row's position among them, -1 for customers outside.
 
     A text names the column of `data` that has the arm of each row.
     """
@@ -72,7 +72,7 @@ def _integer_codes(array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
     low, high = (min(0, int(array.min())), int(array.max())) if len(array) else (0, -1)
     if low < -1:
         raise InputError(
-            f"arms has {low}: arms are whole numbers of 0 or more, and -1 for who is outside.",
+            f"arms has {low}: arms are whole numbers of 0 or more, and -1 for customers outside.",
             argument="arms",
             code="wrong_value",
         )

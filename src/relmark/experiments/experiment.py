@@ -183,7 +183,7 @@ class Experiment(Definition):
         return make_assignment(array, np.where(why > 0, -1, code), _REASONS[why], self.arms)
 
     def arm_of(self, customer_id: int | str, *, at: Instant | None = None) -> str | None:
-        """Return the arm of one customer, or None for who is outside: what `assign` says, in microseconds."""
+        """Return the arm of one customer, or None for customers outside: what `assign` says, in microseconds."""
         if customer_id == "":
             return None
         if self.holdout is not None and self.holdout.holds(customer_id, at=at):
@@ -271,8 +271,8 @@ class Experiment(Definition):
         received : expression, optional
             Whether the campaign reached a person, to check that control got none.
         arms : Assignment, or array_like of str aligned with ``base.customer_id``, optional
-            The arms that the campaign tool recorded, where they are not those of the hash; empty for who is outside. An
-            Assignment is matched by its customers.
+            The arms that the campaign tool recorded, where they are not those of the hash; empty for customers outside.
+            An Assignment is matched by its customers.
         level : float or ConfidenceSequence
             The confidence of the intervals, or what keeps it however often one looks.
 

@@ -202,7 +202,7 @@ class LearnedUplift(ColumnarResult):
         margin: float | npt.ArrayLike = 1.0,
         cost: float | Mapping[str, float | npt.ArrayLike] = 0.0,
     ) -> PolicyValue:
-        """Return what choosing by the score would have been worth in the test, in money a person.
+        """Return what choosing by the score would have been worth in the test, in money per person.
 
         Parameters
         ----------

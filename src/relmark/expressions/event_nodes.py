@@ -135,7 +135,7 @@ class Sequence(Expression):
 
 @attrs.frozen(eq=False, repr=False)
 class NotFollowedBy(Expression):
-    """Whether the latest event of `events`, at t <= as_of, has waited long enough in vain; never unknown.
+    """Whether the latest event of `events`, at t <= as_of, was followed by nothing in time; never unknown.
 
     True where t + within <= as_of and no event of `then` has a time in (t, as_of]; with `recent`, t > as_of - recent
     too. False for a customer without such an event.

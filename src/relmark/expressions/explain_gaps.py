@@ -206,7 +206,7 @@ def _next_step(program: Program, person: Person, node: nodes.Sequence) -> Gap | 
 
 
 def _next_stage(program: Program, person: Person, node: nodes.Stage, wanted: Any) -> Gap | None:
-    """Return which step comes next on the way to a stage; None where it was passed, or is no name of one."""
+    """Return which step comes next on the way to a stage; None where it was passed, or is not the name of one."""
     if node.op != "stage" or wanted not in node.names:
         return None
     found = stage_found(node, [program.finder(step) for step in node.steps], person, person.as_of)

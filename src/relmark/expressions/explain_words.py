@@ -28,7 +28,7 @@ def when(at: datetime, tz: str = "UTC") -> str:
 
 
 def tree_lines(verdict: Verdict, depth: int = 1) -> list[str]:
-    """Return a verdict and its parts, one a line, with the events they rest on."""
+    """Return a verdict and its parts, one per line, with the events they rest on."""
     indent = "  " * depth
     lines = [f"{indent}{_MARKS[verdict.verdict]:7} {verdict}"]
     shown = "" if verdict.n_events == len(verdict.events) else f" (and {verdict.n_events - len(verdict.events)} before)"

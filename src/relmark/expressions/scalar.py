@@ -4,7 +4,7 @@ Columns are for many: numpy costs microseconds a call, whether there is one row 
 compiled once into closures, ``call(who, at) -> value``, and asking about somebody takes tens of microseconds. The
 meaning is that of the nodes, and the same as the evaluation over columns.
 
-    person = Person.of(customer, events, as_of="2026-11-01")        # once a customer; events in any order
+    person = Person.of(customer, events, as_of="2026-11-01")        # once per customer; events in any order
     program_of(rule).verdict(person)                                # True, False, or None for unknown
     program_of(event("purchase").sum()).value(person)               # a number
     program_of(rule).next_change(person)                            # when the verdict changes, if nothing else happens

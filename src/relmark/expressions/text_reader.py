@@ -333,7 +333,7 @@ class _Reader:
             raise self.fail(word.start, "a colon is out of place.", 'Write stage({"name": event("type"), ...}).')
         self._item(frame, word)
         if not isinstance(frame.items[-1], str):
-            raise self.fail(word.start, f"{shown(frame.items[-1])} is no name: put it in quotes.")
+            raise self.fail(word.start, f"{shown(frame.items[-1])} is not a name: put it in quotes.")
         if frame.items[-1] in frame.items[:-1:2]:
             raise self.fail(word.start, f"{shown(frame.items[-1])} is given twice.")
         frame.keys += 1

@@ -316,7 +316,7 @@ def _amounts(
     if column is None:
         known: Mapping[str, Any] = base.events.required("deal").properties
         raise MissingColumnError(
-            f"amount={amount!r} is no property of the deals: they have {', '.join(map(repr, known))}."
+            f"amount={amount!r} is not a property of the deals: they have {', '.join(map(repr, known))}."
             f"{did_you_mean(amount, known)}",
             argument="amount",
         )

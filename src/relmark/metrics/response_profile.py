@@ -285,7 +285,7 @@ def _key_column(found: EventRows, key: str, time: IntArray, base: CustomerBase) 
         return Column("number", wall // _HOUR % 24 if key == "hour" else (wall // DAY + 3) % 7 + 1)
     known = sorted({name for scope in found.scopes for name in scope.part.properties} | {"hour", "weekday"})
     raise MissingColumnError(
-        f"by={key!r} is no property of the messages: give one of {', '.join(map(repr, known))}.",
+        f"by={key!r} is not a property of the messages: give one of {', '.join(map(repr, known))}.",
         hint=did_you_mean(key, known),
         argument="by",
     )
