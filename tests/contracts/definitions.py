@@ -120,6 +120,7 @@ DEFINITIONS = [
     Season([1.0] * 11 + [2.0], period="month"),
     MbgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4, unit="week", season=Season([1, 1, 1, 1, 2, 3, 1], "day_of_week")),
     MbgCnbd(k=2, r=1.3, alpha=2.8, a=0.4, b=0.8, unit="week"), BgCnbd(k=3, r=0.4, alpha=1.1, a=0.5, b=2.8),
+    MbgCnbd(k=2, r=1.3, alpha=2.8, a=0.4, b=0.8, effects=CovariateEffects(rate={"card": 0.4}, dropout={"card": -1.0})),
     Rules(
         exclude_bought=days(30), repeat_after={"coffee": days(20)}, allow=["a", Category("b")], deny=["c"],
         deny_for={"c1": ["a"]}, in_stock=True, max_per={"category": 2}, min_price_ratio=1.2, price=(1.0, None),

@@ -60,11 +60,9 @@ class ParetoModel(CovariateModel):
     def _rowwise(cls, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Rowwise:
         return lambda xi: _pareto_rows.terms(xi, x, t_x, T)
 
-    def _moved(
-        self, logs: FloatArray, rate: FloatArray | float, dropout: FloatArray | float
-    ) -> list[FloatArray | float]:
-        alpha = np.exp(logs[1] - rate) if np.ndim(rate) else self.alpha
-        return [self.r, alpha, self.s, np.exp(logs[3] - dropout) if np.ndim(dropout) else self.beta]
+    def _own(self, rate: FloatArray | float, dropout: FloatArray | float) -> list[FloatArray | float]:
+        alpha = np.exp(np.log(self.alpha) - rate) if np.ndim(rate) else self.alpha
+        return [self.r, alpha, self.s, np.exp(np.log(self.beta) - dropout) if np.ndim(dropout) else self.beta]
 
     def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
         n = max(np.size(parameters[1]), np.size(parameters[3]))
