@@ -113,6 +113,7 @@ DEFINITIONS = [
     ),
     BgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4), MbgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4, unit="week"),
     ParetoNbd(r=0.5, alpha=10.0, s=0.6, beta=11.0),
+    ParetoNbd(r=0.5, alpha=10.0, s=0.6, beta=11.0, unit="week", season=Season([1.0] * 11 + [2.0])),
     BgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4, effects=CovariateEffects(rate={"card": 0.4}, dropout={"card": -1.0})),
     Nbd(r=0.5, alpha=10.0), GammaGamma(p=6.0, q=4.0, v=15.0),
     BgBb(alpha=1.2, beta=0.7, gamma=0.6, delta=2.7), ShiftedBetaGeometric(alpha=0.7, beta=1.2),
