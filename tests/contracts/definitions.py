@@ -113,6 +113,7 @@ DEFINITIONS = [
     ),
     BgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4), MbgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4, unit="week"),
     ParetoNbd(r=0.5, alpha=10.0, s=0.6, beta=11.0),
+    ParetoNbd(r=0.5, alpha=10.0, s=0.6, beta=11.0, unit="week", season=Season([1.0] * 11 + [2.0])),
     BgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4, effects=CovariateEffects(rate={"card": 0.4}, dropout={"card": -1.0})),
     Nbd(r=0.5, alpha=10.0), GammaGamma(p=6.0, q=4.0, v=15.0),
     BgBb(alpha=1.2, beta=0.7, gamma=0.6, delta=2.7), ShiftedBetaGeometric(alpha=0.7, beta=1.2),
@@ -120,6 +121,7 @@ DEFINITIONS = [
     Season([1.0] * 11 + [2.0], period="month"),
     MbgNbd(r=0.2, alpha=4.0, a=0.8, b=2.4, unit="week", season=Season([1, 1, 1, 1, 2, 3, 1], "day_of_week")),
     MbgCnbd(k=2, r=1.3, alpha=2.8, a=0.4, b=0.8, unit="week"), BgCnbd(k=3, r=0.4, alpha=1.1, a=0.5, b=2.8),
+    MbgCnbd(k=2, r=1.3, alpha=2.8, a=0.4, b=0.8, effects=CovariateEffects(rate={"card": 0.4}, dropout={"card": -1.0})),
     Rules(
         exclude_bought=days(30), repeat_after={"coffee": days(20)}, allow=["a", Category("b")], deny=["c"],
         deny_for={"c1": ["a"]}, in_stock=True, max_per={"category": 2}, min_price_ratio=1.2, price=(1.0, None),

@@ -13,10 +13,12 @@ import pytest
 
 from relmark.core.errors import DefinitionError, InputError, MissingColumnError
 from relmark.ltv import (
+    BgCnbd,
     BgNbd,
     CovariateEffects,
     GammaGamma,
     LogNormalPrior,
+    MbgCnbd,
     MbgNbd,
     ParetoNbd,
     PurchaseSummary,
@@ -34,8 +36,37 @@ from relmark.ltv import (
 from relmark.ltv._covariate_fit import Search, read_designs
 
 data = types.SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "ltv_data.py")))
-MODELS = [BgNbd, MbgNbd, ParetoNbd]
-BASE = {BgNbd: (0.6, 8.0, 0.9, 2.5), MbgNbd: (0.6, 8.0, 0.9, 2.5), ParetoNbd: (0.6, 8.0, 0.8, 12.0)}
+
+
+class Staged:
+    """A model of regular buyers behind the door that the other models have."""
+
+    def __init__(self, **values):
+        super().__init__(**{"k": self.stages, **values})
+
+    @classmethod
+    def fit(cls, summary, prior=None, **settings):
+        return super().fit(summary, cls.stages, prior, **settings)
+
+
+class ThreeStages(Staged, MbgCnbd):
+    """MBG/CNBD-3."""
+
+    stages = 3
+
+
+class TwoStages(Staged, BgCnbd):
+    """BG/CNBD-2."""
+
+    stages = 2
+
+
+MODELS = [BgNbd, MbgNbd, ParetoNbd, ThreeStages, TwoStages]
+COIN = (0.6, 8.0, 0.9, 2.5)
+BASE = {
+    BgNbd: COIN, MbgNbd: COIN, ParetoNbd: (0.6, 8.0, 0.8, 12.0), ThreeStages: (0.6, 2.5, 0.9, 2.5),
+    TwoStages: (0.6, 4.0, 0.9, 2.5),
+}  # fmt: skip
 PAIRS = [(2, 30.43, 38.86), (0, 0, 38.86), (12, 30.0, 38.86), (0, 0, 2.0), (5, 20.0, 20.0)]
 
 
@@ -46,21 +77,24 @@ def drawn(model, n, seed=3, T=52.0, parameters=None):
     r, alpha, c, d = parameters or BASE[model]
     lam = rng.gamma(r, 1.0 / alpha, n) * np.exp(0.5 * loyal + 0.02 * age)
     T = T * rng.uniform(0.5, 1.0, n)
-    end, p, x, t_x, t = T.copy(), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    end, p, x, t_x, t, log_gaps = T.copy(), *(np.zeros(n) for _ in range(5))
+    k = getattr(model, "stages", 1)
     if model is ParetoNbd:
         end = np.minimum(T, rng.exponential(1.0 / (rng.gamma(c, 1.0 / d, n) * np.exp(-0.6 * loyal + 0.01 * age))))
     else:
         mean = 1.0 / (1.0 + np.exp(-(np.log(c / d) - 0.6 * loyal + 0.01 * age)))
         p = rng.beta((c + d) * mean, (c + d) * (1.0 - mean))
-    alive = rng.random(n) >= p if model is MbgNbd else np.ones(n, dtype=bool)
+    alive = rng.random(n) >= p if getattr(model, "shift", 0) else np.ones(n, dtype=bool)
     while alive.any():
-        t = t + rng.exponential(1.0 / lam)
+        gap = rng.exponential(1.0 / lam) if k == 1 else rng.gamma(k, 1.0 / lam)
+        t = t + gap
         buys = alive & (t <= end)
+        log_gaps[buys] += np.log(gap[buys])
         x[buys] += 1
         t_x[buys] = t[buys]
         alive = buys & (rng.random(n) >= p)
     columns = {"loyal": loyal > 0, "age": age}
-    return PurchaseSummary(frequency=x, recency=t_x, T=T, unit="week", covariates=columns)
+    return PurchaseSummary(frequency=x, recency=t_x, T=T, unit="week", covariates=columns, log_gaps=log_gaps)
 
 
 BOTH = {"rate": ["loyal", "age"], "dropout": ["loyal", "age"]}
@@ -84,10 +118,14 @@ def log_likelihood(model, s, p):
             continue
         mean = 1 / (1 + mp.exp(-(mp.log(c / d) + leave)))
         a, b, tosses = (c + d) * mean, (c + d) * (1 - mean), x + model.shift
-        inner = mp.beta(a, b + tosses) * (A + T) ** -(r + x)
+        stages = getattr(model, "stages", 1)
+        K = r + stages * x
+        inner = mp.beta(a, b + tosses) * sum(
+            (T - t_x) ** j / mp.factorial(j) * mp.gamma(K + j) * (A + T) ** -(K + j) for j in range(stages)
+        )
         if tosses:
-            inner += mp.beta(a + 1, b + tosses - 1) * (A + t_x) ** -(r + x)
-        total += mp.log(front * inner / mp.beta(a, b))
+            inner += mp.beta(a + 1, b + tosses - 1) * mp.gamma(K) * (A + t_x) ** -K
+        total += mp.log(A**r / mp.gamma(r) * inner / mp.beta(a, b))
     return total
 
 
@@ -98,8 +136,9 @@ def rounding(values):
 
 
 def search(model, s, begin):
+    own = model(**dict(zip(model.names(), begin, strict=True)))
     return Search(
-        family=model.family, likelihood_of=model._rowwise, columns=(s.frequency, s.recency, s.T), weights=s.weights,
+        family=model.family, likelihood_of=own._rowwise, columns=(s.frequency, s.recency, s.T), weights=s.weights,
         designs=read_designs(BOTH, s), begin=np.array(begin), mean=np.zeros(4), precision=np.zeros(4),
     )  # fmt: skip
 
@@ -265,6 +304,7 @@ def test_a_fit_does_not_depend_on_units_order_weights_or_cells(model):
     doubled = PurchaseSummary(
         **{n: np.tile(getattr(coarse, n), 2) for n in ("frequency", "recency", "T")},
         covariates={"loyal": np.tile(coarse.covariates["loyal"], 2)},
+        log_gaps=np.tile(coarse.log_gaps, 2),
     )
     cells = doubled.cells()
     assert len(cells) <= len(s)
@@ -564,3 +604,81 @@ def test_covariates_and_a_season_go_together():
         m.residual_transactions(few_known, 0.003)[rows],
         own.residual_transactions(few.take(rows), 0.003), rtol=1e-8,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("regular", "plain"), [(MbgCnbd, MbgNbd), (BgCnbd, BgNbd)])
+def test_one_stage_is_the_model_of_purchases_at_random(regular, plain):
+    s = drawn(plain, 600)
+    for settings in ({}, {"penalty": 8.0}, {"penalty": "auto"}, {"prior": LogNormalPrior()}):
+        one, want = regular.fit(s, 1, covariates=BOTH, **settings), plain.fit(s, covariates=BOTH, **settings)
+        np.testing.assert_allclose(one.parameters, want.parameters, rtol=1e-8)
+        assert one.fit_report.log_likelihood == pytest.approx(want.fit_report.log_likelihood, rel=1e-12)
+        np.testing.assert_allclose(one.fit_report.standard_errors, want.fit_report.standard_errors, rtol=1e-6)
+    few, other = predictions(one, s.take(slice(0, 40))), predictions(want, s.take(slice(0, 40)))
+    for name, value in other.items():
+        np.testing.assert_allclose(few[name], value, rtol=1e-7, atol=rounding(value), err_msg=name)
+
+
+def test_k_is_chosen_by_the_likelihood_of_the_fits_with_covariates():
+    s = drawn(ThreeStages, 300)
+    m = MbgCnbd.fit(s, covariates=BOTH)
+    each = {k: MbgCnbd.fit(s, k, covariates=BOTH) for k in range(1, 13)}
+    best = max(each, key=lambda k: each[k].fit_report.log_likelihood)
+    assert m.k == best == 3
+    assert m == each[best]
+    assert m.fit_report.notes[-1].startswith("k is 3, by likelihood (1: ")
+    assert m.fit_report.aic == pytest.approx(each[best].fit_report.aic + 2.0)
+    # the fit without covariates may choose a k of its own
+    without = MbgCnbd.fit(s).fit_report.log_likelihood
+    assert m.fit_report.likelihood_ratio.statistic == pytest.approx(2 * (m.fit_report.log_likelihood - without))
+    assert m.fit_report.likelihood_ratio.degrees_of_freedom == 4
+    ridge = MbgCnbd.fit(s, covariates=BOTH, penalty="auto")
+    assert ridge == MbgCnbd.fit(s, 3, covariates=BOTH, penalty="auto")
+    assert ridge.fit_report.notes[0].startswith("k is 3, by likelihood without covariates (1: ")
+    assert "held-out log-likelihood" in ridge.fit_report.notes[-1]
+    bare = MbgCnbd.fit(s, covariates={"rate": {"shop": np.ones(300)}})
+    assert bare.effects is None
+    assert bare == MbgCnbd.fit(s)
+    assert bare.fit_report.likelihood_ratio is None
+
+
+def test_the_held_out_log_likelihood_is_in_the_units_of_the_fit():
+    """Each customer is held out once, so that without any gain the two differ by little."""
+    s = drawn(ThreeStages, 400)
+    m = MbgCnbd.fit(s, 3, covariates={"rate": ["age"]}, penalty="auto")
+    said = float(m.fit_report.notes[-1].split("5 parts is ")[1].split(", ")[0].replace(",", ""))
+    assert 0.0 < m.fit_report.log_likelihood - said < 20.0
+
+
+def test_regular_buyers_with_effects_are_stored_whole_and_shown():
+    effects = CovariateEffects(rate={"loyal": 0.4}, dropout={"loyal": -0.5})
+    m = MbgCnbd(k=2, r=0.5, alpha=9.0, a=1.0, b=3.0, unit="week", effects=effects)
+    assert MbgCnbd.from_json(m.to_json()) == m
+    assert pickle.loads(pickle.dumps(m)) == m
+    assert MbgCnbd.check(m.to_dict()).problems == ()
+    assert [one.path for one in MbgCnbd.check({**m.to_dict(), "effects": {"rat": {}}}).problems] == ["$.effects"]
+    assert repr(m).startswith("MbgCnbd(k=2, r=0.5, alpha=9.0, a=1.0, b=3.0, unit='week', effects=CovariateEffects(")
+    own = m.at({"loyal": 1})
+    assert (own.k, own.effects) == (2, None)
+    with pytest.raises(InputError, match="covariates"):
+        m.expected_purchases_new(5.0)
+
+
+def test_regular_buyers_with_covariates_follow_the_clock_of_a_season():
+    base = data.cdnow_base()
+    season = Season([1.0] * 11 + [2.0], period="month")
+    s = purchase_summary(base, as_of="1998-07-01", season=season).take(slice(0, 500))
+    s = s.with_covariates({"early": np.arange(500) % 2})
+    m = MbgCnbd.fit(s, 2, covariates={"rate": ["early"], "dropout": ["early"]})
+    assert m.season == season
+    assert m.fit_report.likelihood_ratio.statistic == pytest.approx(
+        2 * (m.fit_report.log_likelihood - MbgCnbd.fit(s, 2).fit_report.log_likelihood)
+    )
+    rows = np.array([1, 3, 5])
+    few, own = s.take(rows), m.at({"early": 1})
+    got = predictions(m, few)
+    for name, value in predictions(own, few).items():
+        np.testing.assert_allclose(got[name], value, rtol=2e-8, atol=rounding(value), err_msg=name)
+    assert m.expected_purchases_new(26.0, covariates={"early": 1}, start="1998-10-01") == pytest.approx(
+        own.expected_purchases_new(26.0, start="1998-10-01"), rel=1e-12
+    )

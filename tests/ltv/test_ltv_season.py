@@ -25,15 +25,25 @@ from relmark.ltv import (
     recency_frequency_matrix,
     split,
 )
+from relmark.ltv._bought import bought_days
 
 TRUTH = Season([0.6, 0.7, 0.9, 1, 1, 0.8, 0.5, 0.6, 1, 1.2, 1.5, 2.2], period="month")
 POINT = {"r": 1.2, "alpha": 9.0, "a": 0.6, "b": 2.5}
+PARETO = {"r": 1.2, "alpha": 9.0, "s": 0.9, "beta": 25.0}
 FLAT = {"month": 12, "week": 52, "day_of_week": 7}
 
 
 def shop(model, n=3_000, seed=3, until=1_500):
     start = np.datetime64("2024-01-01") + np.random.default_rng(seed).integers(0, 365, n)
     return model.simulate(n, until=days(until), rng=seed, start=start).to_base()
+
+
+class Following(ParetoNbd):
+    """Pareto/NBD in which leaving follows the clock of the season, behind the door that the other models have."""
+
+    @classmethod
+    def fit(cls, summary, **settings):
+        return super().fit(summary, leaving="calendar", **settings)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +100,7 @@ def answers(model, summary):
         yield model.residual_transactions(whole, 0.0027)
 
 
-@pytest.mark.parametrize("model", [MbgNbd, BgNbd, Nbd, MbgCnbd, BgCnbd])
+@pytest.mark.parametrize("model", [MbgNbd, BgNbd, Nbd, MbgCnbd, BgCnbd, Following])
 @pytest.mark.parametrize("period", FLAT)
 def test_a_flat_season_changes_nothing(base, model, period):
     plain = purchase_summary(base, as_of="2026-01-01")
@@ -112,7 +122,7 @@ def test_a_flat_season_changes_nothing(base, model, period):
 
 @pytest.mark.parametrize("model", [
     MbgNbd(**POINT, unit="week", season=TRUTH), MbgCnbd(k=2, r=1.2, alpha=5.0, a=0.6, b=2.5, unit="week", season=TRUTH),
-    Nbd(r=1.2, alpha=9.0, unit="week", season=TRUTH),
+    Nbd(r=1.2, alpha=9.0, unit="week", season=TRUTH), Following(**PARETO, unit="week", season=TRUTH),
 ], ids=lambda m: m.kind)  # fmt: skip
 def test_a_true_season_wins_and_the_parameters_come_back(model):
     base = shop(model)
@@ -132,8 +142,11 @@ def test_a_true_season_wins_and_the_parameters_come_back(model):
     np.testing.assert_allclose(Season.fit(base, as_of="2026-01-01").weights, TRUTH.weights, rtol=0.15)
 
 
-def test_predictions_by_the_calendar_agree_with_simulated_futures():
-    model = BgCnbd(k=2, r=1.2, alpha=5.0, a=0.6, b=2.5, unit="week", season=TRUTH)
+@pytest.mark.parametrize("model", [
+    BgCnbd(k=2, r=1.2, alpha=5.0, a=0.6, b=2.5, unit="week", season=TRUTH),
+    ParetoNbd(**PARETO, unit="week", season=TRUTH),
+], ids=lambda m: m.kind)  # fmt: skip
+def test_predictions_by_the_calendar_agree_with_simulated_futures(model):
     n = 10_000
     s = PurchaseSummary(
         frequency=np.full(n, 3), recency=np.full(n, 20.0), T=np.full(n, 26.0), season=TRUTH, last_day="2026-10-31"
@@ -165,7 +178,7 @@ def test_discounted_values_are_the_flow_in_calendar_time(period):
     )
     for model in (
         MbgNbd(**POINT, season=season), MbgCnbd(k=3, r=1.2, alpha=3.0, a=0.6, b=2.5, season=season),
-        Nbd(r=1.2, alpha=9.0, season=season),
+        Nbd(r=1.2, alpha=9.0, season=season), ParetoNbd(**PARETO, season=season),
     ):  # fmt: skip
         # the midpoint of steps that end where days do
         t = np.arange(0, 52 * 7 * 24 + 1) / (7.0 * 24)
@@ -177,7 +190,7 @@ def test_discounted_values_are_the_flow_in_calendar_time(period):
             np.testing.assert_allclose(
                 model.expected_purchases_until(s, [0.0, 26.0, 52.0], 0.02)[end // 26], slow, rtol=1e-7
             )
-    long = model.expected_purchases_if_alive(s, 44.0 / 0.02, 0.02)
+    long = model.expected_purchases_if_alive(s, 44.0 / 0.02, 0.02) * model.probability_alive(s)
     np.testing.assert_allclose(model.residual_transactions(s, 0.02), long, rtol=1e-10)
 
 
@@ -261,10 +274,16 @@ def test_summaries_keep_their_season(base):
 def test_what_does_not_go_together_is_refused(base):
     s = purchase_summary(base, as_of="2026-01-01", season=TRUTH)
     plain = purchase_summary(base, as_of="2026-01-01")
-    for model in (ParetoNbd, BgBb):
-        with pytest.raises(InputError, match="people leave by the calendar") as caught:
+    for model, said in ((ParetoNbd, "people leave at any time"), (BgBb, "people leave by the calendar")):
+        with pytest.raises(InputError, match=said) as caught:
             model.fit(s)
         assert caught.value.code == "not_supported"
+    with pytest.raises(InputError, match='leaving="calendar"'):
+        ParetoNbd.fit(s)
+    for wrong in ("season", "clock", 1):
+        with pytest.raises(InputError, match="leaving"):
+            ParetoNbd.fit(s, leaving=wrong)
+    assert ParetoNbd.fit(plain, leaving="calendar") == ParetoNbd.fit(plain)
     with pytest.raises(InputError, match="clock of a season"):
         ParetoNbd(r=1, alpha=1, s=1, beta=1).expected_purchases(s, 3.0)
     m = MbgNbd(**POINT, unit="week", season=TRUTH)
@@ -320,3 +339,50 @@ def test_one_year_is_said_to_be_little_and_days_of_the_week_are_found():
     assert any("a season from a trend" in note for note in Season.fit(base, as_of="2025-01-01", period="month").notes)
     tight = Season.fit(base, as_of="2025-01-01", period="day_of_week", smoothing=1e9)
     np.testing.assert_allclose(tight.weights, 1.0, atol=0.01)
+
+
+def test_pareto_in_which_leaving_follows_the_clock_is_the_plain_model_on_that_clock():
+    """The plain fit to the times of the clock, with the Jacobian of the purchases, and all told by the calendar."""
+    shop_base = shop(ParetoNbd(**PARETO, unit="week", season=TRUTH), n=1_000)
+    s = purchase_summary(shop_base, as_of="2026-01-01", season=TRUTH)
+    on_clock = PurchaseSummary(frequency=s.frequency, recency=s.recency, T=s.T, unit="week")
+    m, plain = ParetoNbd.fit(s, leaving="calendar"), ParetoNbd.fit(on_clock)
+    np.testing.assert_allclose(m.parameters, plain.parameters, rtol=1e-12)
+    bought = bought_days(shop_base, "2026-01-01")
+    again = np.append(False, bought.code[1:] == bought.code[:-1])
+    jacobian = np.log(TRUTH.pace(bought.day[again])).sum()
+    assert m.fit_report.log_likelihood == pytest.approx(plain.fit_report.log_likelihood + jacobian, rel=1e-12)
+    assert m.fit_report.aic == pytest.approx(2 * (4 + 11) - 2 * m.fit_report.log_likelihood)
+    few, clock = s.take(slice(0, 50)), on_clock.take(slice(0, 50))
+    length = TRUTH.elapsed(int(s.last_day.astype(int)), np.array([26 * 7.0]))[0] / 7
+    np.testing.assert_allclose(m.probability_alive(few), plain.probability_alive(clock), rtol=1e-12)
+    np.testing.assert_allclose(m.probability_alive(few, at=26.0), plain.probability_alive(clock, at=length), rtol=1e-12)
+    np.testing.assert_allclose(m.expected_purchases(few, 26.0), plain.expected_purchases(clock, length), rtol=1e-12)
+    np.testing.assert_allclose(
+        m.purchase_probabilities(few, 26.0, range(3)), plain.purchase_probabilities(clock, length, range(3)), rtol=1e-12
+    )
+    assert ParetoNbd.from_json(m.to_json()) == m
+    assert "season=Season(" in repr(m)
+
+
+def test_pareto_with_covariates_follows_the_clock_too():
+    s = purchase_summary(shop(ParetoNbd(**PARETO, unit="week", season=TRUTH), n=800), as_of="2026-01-01", season=TRUTH)
+    s = s.with_covariates({"even": np.arange(len(s)) % 2})
+    both = {"rate": ["even"], "dropout": ["even"]}
+    m, none = ParetoNbd.fit(s, covariates=both, leaving="calendar"), ParetoNbd.fit(s, leaving="calendar")
+    gain = m.fit_report.log_likelihood - none.fit_report.log_likelihood
+    assert 0.0 <= gain < 8.0  # the column says nothing
+    assert m.fit_report.likelihood_ratio.statistic == pytest.approx(2 * gain, abs=1e-8)
+    few, own = s.take([1, 3, 5]), m.at({"even": 1})
+    for got, want in zip(answers_of_all(m, few), answers_of_all(own, few), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-8)
+
+
+def answers_of_all(model, s):
+    yield model.probability_alive(s, at=13.3)
+    yield model.expected_purchases(s, 26.5)
+    yield model.expected_purchases_until(s, [4.0, 52.0], 0.01)
+    yield model.residual_transactions(s, 0.0027)
+    yield model.next_purchase_quantile(s, 0.3)
+    yield churn_risk(model, s).falls_in
+    yield lifetime_value(model, 10.0, s, annual_rate=0.15, step=days(91)).step_value

@@ -58,7 +58,7 @@ def customers(draw):
 @st.composite
 def with_effects(draw):
     """Return a model with effects of two columns, a customer of each of three kinds, and what is known of them."""
-    m = draw(models().filter(lambda m: isinstance(m, (BgNbd, MbgNbd, ParetoNbd))))
+    m = draw(models().filter(lambda m: not isinstance(m, Nbd)))
     effect = st.one_of(st.just(0.0), st.floats(-1.5, 1.5))
     rate, dropout = ({name: draw(effect) for name in draw(st.sets(st.sampled_from("zw")))} for _ in range(2))
     rows = [draw(customers()) for _ in range(3)]

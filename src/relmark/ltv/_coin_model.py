@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.newton import Terms
@@ -108,13 +107,8 @@ class CoinModel(CovariateModel):
         rows = _coin_rows.arranged(x, t_x, T, cls.shift)
         return lambda xi: _coin_rows.terms(xi, rows, cls.shift)
 
-    def _moved(
-        self, logs: FloatArray, rate: FloatArray | float, dropout: FloatArray | float
-    ) -> list[FloatArray | float]:
-        log_r, log_alpha, log_a, log_b = logs.tolist()
-        total, logit = np.exp(np.logaddexp(log_a, log_b)), log_a - log_b + dropout
-        moved = (total * expit(logit), total * expit(-logit)) if np.ndim(dropout) else (self.a, self.b)
-        return [float(np.exp(log_r)), np.exp(log_alpha - rate) if np.ndim(rate) else self.alpha, *moved]
+    def _own(self, rate: FloatArray | float, dropout: FloatArray | float) -> list[FloatArray | float]:
+        return _coin_rows.moved((self.r, self.alpha, self.a, self.b), rate, dropout)
 
     def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
         r, alpha, a, b = parameters

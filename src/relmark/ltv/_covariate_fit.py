@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, Self
 
 import attrs
 import numpy as np
-from scipy.special import chdtrc
 
 from relmark.core import checks
 from relmark.core.checks import FloatArray, IntArray
@@ -17,7 +16,7 @@ from relmark.core.newton import BOX, Maximum, Terms, maximize
 from relmark.ltv._covariates import Design, chosen, design
 from relmark.ltv._row_terms import Family, RowTerms, in_coefficients, of_each
 from relmark.ltv.effects import CovariateEffects, at_zero
-from relmark.ltv.fit import FitReport, LikelihoodRatioTest, problems_at
+from relmark.ltv.fit import FitReport, likelihood_ratio_test, problems_at
 from relmark.ltv.summary import PurchaseSummary
 
 _MANY = 20_000
@@ -176,9 +175,12 @@ def fit_effects(
     penalty: float | str,
     boundaries: Mapping[str, str],
     notes: tuple[str, ...] = (),
-    jacobian: float = 0.0,
+    constant: float = 0.0,
 ) -> tuple[CovariateEffects, FitReport]:
-    """Return the coefficients and the report of a fit with covariates; the parameters are those at covariates 0."""
+    """Return the coefficients and the report of a fit with covariates; the parameters are those at covariates 0.
+
+    `constant` is the part of the log-likelihood that is the same for all parameters.
+    """
     start = np.concatenate(
         [np.log(plain.parameters / search.begin), np.zeros(sum(len(d.names) for d in search.designs))]
     )
@@ -186,7 +188,7 @@ def fit_effects(
     starts = [start] if plain.converged else [start, np.zeros(len(start))]
     if isinstance(penalty, str):
         checks.one_of("penalty", penalty, ("auto",))
-        ridge, said = _held_out(search, starts)
+        ridge, said = _held_out(search, starts, constant)
         notes = (*notes, said)
     else:
         ridge = checks.number("penalty", penalty, low=0.0)
@@ -195,13 +197,12 @@ def fit_effects(
     names = (*plain.names, *effects.names)
     away = np.concatenate([best.theta[:4] - search.mean, best.theta[4:]])
     pull = np.concatenate([search.precision, np.full(len(away) - 4, ridge)])
-    log_likelihood = best.value + 0.5 * float(pull @ (away * away)) + jacobian
+    log_likelihood = best.value + 0.5 * float(pull @ (away * away)) + constant
     near = BOX if plain.with_prior else BOX - 1.0
     problems = problems_at(names, best, boundaries, near=near)
     test = None
     if ridge == 0.0 and not plain.with_prior and not isinstance(penalty, str):
-        statistic, more = max(2.0 * (log_likelihood - plain.log_likelihood), 0.0), len(effects.names)
-        test = LikelihoodRatioTest(statistic=statistic, degrees_of_freedom=more, p_value=float(chdtrc(more, statistic)))
+        test = likelihood_ratio_test(log_likelihood - plain.log_likelihood, len(effects.names))
     report = attrs.evolve(
         plain,
         names=names,
@@ -252,11 +253,11 @@ def _in_units(search: Search, best: Maximum, names: tuple[str, ...]) -> tuple[Co
     return effects, np.concatenate([parameters, whole[4:]]), 0.5 * (covariance + covariance.T)
 
 
-def _held_out(search: Search, starts: list[FloatArray]) -> tuple[float, str]:
+def _held_out(search: Search, starts: list[FloatArray], constant: float) -> tuple[float, str]:
     """Return the penalty with the highest likelihood of customers who took no part in the fit, and say so."""
     fold = search.folds()
     weights = np.ones(len(fold)) if search.weights is None else search.weights
-    found = np.zeros(len(_PENALTIES))
+    found = np.full(len(_PENALTIES), constant)
     for one in range(_FOLDS):
         inside, outside = search.take(fold != one), search.take(fold == one)
         at = starts

@@ -20,7 +20,7 @@ w_n = B(a, b' + n - 1) / B(a, b') the chance to survive n - 1 tosses. All terms 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from relmark.core.errors import LimitError
 from relmark.core.newton import Terms
 from relmark.ltv._geometric_dropout import Data, mirrored, tabulated
 from relmark.ltv._hypergeometric import beta_mean
-from relmark.ltv._quadrature import by_panels, unit_nodes
+from relmark.ltv._quadrature import by_panels, chosen, unit_nodes
 
 _BLOCK = 8_192
 _ROWS = 1_024
@@ -45,14 +45,22 @@ _HUGE = 1e200
 
 
 class Parameters(NamedTuple):
-    """The stages between purchases, the four parameters, and 1 where the first purchase tosses the coin too."""
+    """The stages between purchases, the four parameters, and 1 where the first purchase tosses the coin too.
+
+    alpha, a and b may be one for all rows, or one per row.
+    """
 
     k: int
     r: float
-    alpha: float
-    a: float
-    b: float
+    alpha: float | FloatArray
+    a: float | FloatArray
+    b: float | FloatArray
     shift: int
+
+    def at(self, rows: Any) -> Parameters:
+        """Return the parameters of some rows."""
+        alpha, a, b = (chosen(one, rows) for one in (self.alpha, self.a, self.b))
+        return self._replace(alpha=alpha, a=a, b=b)
 
 
 class Ahead(NamedTuple):
@@ -60,12 +68,13 @@ class Ahead(NamedTuple):
 
     K: FloatArray  # r + k x
     M: FloatArray  # alpha + T
+    a: FloatArray
     survived: FloatArray  # b' = b + c
     stage: FloatArray  # chances of the stages 0 .. k - 1, shape (k, n)
 
-    def at(self, rows: npt.NDArray[np.int64]) -> Ahead:
+    def at(self, rows: Any) -> Ahead:
         """Return some of them."""
-        return Ahead(self.K[rows], self.M[rows], self.survived[rows], self.stage[:, rows])
+        return Ahead(self.K[rows], self.M[rows], self.a[rows], self.survived[rows], self.stage[:, rows])
 
 
 # ---- likelihood
@@ -110,7 +119,7 @@ def _bracket(
     K, M = m.r + m.k * x, m.alpha + T
     inv_M, log_M = 1.0 / M, np.log(M)
     one = np.ones(len(K)) if w is None else w
-    S, mean = _stages(m.k, K, (T - t_x) * inv_M)
+    S, mean = stage_means(m.k, K, (T - t_x) * inv_M)
     j, P, jj, jP, PP = mean
     h = np.log(S)
     # first and second derivatives of h
@@ -150,7 +159,7 @@ def _bracket(
     return float(one @ value)
 
 
-def _stages(k: int, K: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
+def stage_means(k: int, K: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return S, and the means over the stages of j, P_j, j^2, j P_j and P_j^2 - Q_j, Q_j = sum_{i<j} 1 / (K + i)^2."""
     S, term = np.ones(len(K)), np.ones(len(K))
     sums = np.zeros((5, len(K)))
@@ -205,7 +214,8 @@ def living(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Ahea
     """Return customers as they are if alive at T."""
     K, M = m.r + m.k * x, m.alpha + T
     terms = _stage_terms(m.k, K, (T - t_x) / M)
-    return Ahead(K, M, m.b + x + m.shift, terms / terms.sum(axis=0))
+    a = np.broadcast_to(np.asarray(m.a, dtype=np.float64), K.shape)
+    return Ahead(K, M, a, m.b + x + m.shift, terms / terms.sum(axis=0))
 
 
 # ---- what is ahead, as sums over stages
@@ -258,14 +268,14 @@ def _summed(m: Parameters, given: Ahead, ratio: FloatArray, *, staying: bool) ->
     z = ratio / (1.0 + ratio)
     unit = q[0] * log_z1  # the logarithm of each row's unit: the first terms may be smaller than floats can say
     f = given.stage * np.exp(q * log_z1 - unit)
-    b = given.survived
+    a, b = given.a, given.survived
     w, W = np.ones(len(z)), np.zeros(len(z))  # w_(n+1) and W_n at n = floor(i / k)
     total = np.zeros(len(z))
     zq = z * q
     i = 0
     while True:
         n, over = divmod(i, k)
-        next_w = w * (b + n) / (m.a + b + n)
+        next_w = w * (b + n) / (a + b + n)
         split = k - over  # stages j below have brought n purchases, those from here on n + 1
         if staying:
             total += w * f[:split].sum(axis=0)
@@ -304,7 +314,7 @@ def _summed_and_integrated(m: Parameters, given: Ahead, ratio: float, *, staying
     From n = 256 on both are so smooth that (Euler and Maclaurin's midpoint rule) the sum over n > N is the integral
     from N + 1/2, and (g(N + 1) - g(N)) / 24.
     """
-    k, a, b = m.k, m.a, float(given.survived[0])
+    k, a, b = m.k, float(given.a[0]), float(given.survived[0])
     q = given.K[0] + np.arange(k)
     log_z, log_z1 = -math.log1p(1.0 / ratio), -math.log1p(ratio)
     none = betaln(a, b)
@@ -436,18 +446,18 @@ def residual(m: Parameters, given: Ahead, delta: float) -> FloatArray:
             log_density = q[:, None] * (y + np.log(part.M)[:, None]) - part.M[:, None] * lam - gammaln(q)[:, None]
             log_phi = -np.log1p(delta / lam)
             once = -np.expm1(m.k * log_phi)  # 1 - phi^k
-            mean = beta_mean(1.0, m.a, part.survived[:, None], (1.0 - once) / once) / once
+            mean = beta_mean(1.0, part.a[:, None], part.survived[:, None], (1.0 - once) / once) / once
             f = np.exp(log_density + (m.k - j) * log_phi) * mean
             out[rows] += part.stage[j] * h * f.sum(axis=1)
     return out
 
 
-def total(m: Parameters, given: Ahead) -> FloatArray:
+def total(given: Ahead) -> FloatArray:
     """Return all purchases ever expected given alive at T: E[1 / p] = (a + b' - 1) / (a - 1), infinite for a <= 1."""
-    if m.a <= 1.0:
-        return np.full(len(given.K), np.inf)
-    result: FloatArray = (m.a - 1.0 + given.survived) / (m.a - 1.0)
-    return result
+    more = given.a - 1.0
+    out = np.full(len(more), np.inf)
+    np.divide(more + given.survived, more, out=out, where=more > 0.0)
+    return out
 
 
 def probabilities(m: Parameters, given: Ahead, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
@@ -459,7 +469,7 @@ def probabilities(m: Parameters, given: Ahead, t: FloatArray, n: npt.NDArray[np.
     with np.errstate(divide="ignore"):
         log_z, log_z1 = -np.log1p(1.0 / ratio), -np.log1p(ratio)
     z, z1 = ratio / (1.0 + ratio), 1.0 / (1.0 + ratio)
-    b, none = given.survived, betaln(m.a, given.survived)
+    a, b, none = given.a, given.survived, betaln(given.a, given.survived)
     out = np.zeros((len(t), len(n)), dtype=np.float64)
     behind = [gammaln(given.K + j) - (given.K + j) * log_z1 for j in range(m.k)]
     for column, count in enumerate(n.tolist()):
@@ -475,9 +485,9 @@ def probabilities(m: Parameters, given: Ahead, t: FloatArray, n: npt.NDArray[np.
                 q, due_by = given.K + j, count * m.k - j
                 enough = np.where(z < 0.5, betainc(due_by, q, z), betaincc(q, due_by, z1))
                 at_least += given.stage[j] * enough
-        out[:, column] = np.exp(betaln(m.a, b + count) - none) * due
+        out[:, column] = np.exp(betaln(a, b + count) - none) * due
         if count:
-            out[:, column] += np.exp(betaln(m.a + 1.0, b + count - 1.0) - none) * at_least
+            out[:, column] += np.exp(betaln(a + 1.0, b + count - 1.0) - none) * at_least
     return out
 
 

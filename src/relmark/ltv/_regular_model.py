@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, ClassVar, Self, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import attrs
 import numpy as np
@@ -16,17 +16,20 @@ from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.newton import Terms
 from relmark.core.shapes import Shape
+from relmark.ltv import _coin_rows
 from relmark.ltv import _erlang_dropout as kernel
 from relmark.ltv import _geometric_dropout as rows
 from relmark.ltv._cells import coarse_cells
 from relmark.ltv._coin_model import BOUNDARIES, FEW, STARTS
-from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
+from relmark.ltv._covariate_fit import Rowwise
+from relmark.ltv._covariates import CovariateColumns
+from relmark.ltv.covariate_model import CovariateModel
+from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters, likelihood_ratio_test
 from relmark.ltv.purchase_model import Past, PurchaseModel
-from relmark.ltv.season import seasonal
+from relmark.ltv.season import Season, seasonal
 from relmark.ltv.simulation import Lives, purchases_of
 from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
-_Model = TypeVar("_Model", bound="RegularModel")
 MOST_STAGES = 100
 TRIED = range(1, 13)
 
@@ -40,36 +43,56 @@ def stages() -> Any:
     return attrs.field(converter=convert, metadata={"stored": False})
 
 
-class RegularModel(PurchaseModel):
+_Model = TypeVar("_Model", bound="RegularModel")
+
+
+class Wanted(NamedTuple):
+    """What a fit was asked for beside k: what is known of the parameters, and of the customers."""
+
+    prior: LogNormalPrior | None
+    covariates: Mapping[str, CovariateColumns] | None
+    penalty: float | str
+
+
+class RegularModel(CovariateModel):
     """A model in which purchases take k stages and a customer may leave at each of them."""
 
     __slots__ = ()
+
+    family = _coin_rows.FAMILY
 
     k: int
     r: float
     alpha: float
     a: float
     b: float
+    season: Season | None
     shift: ClassVar[int]
     silence_tells: ClassVar[bool] = True
     _settings: ClassVar[tuple[str, ...]] = ("k",)
 
     @classmethod
-    def _fit(cls, summary: PurchaseSummary, k: int | str, prior: LogNormalPrior | None, name: str) -> Self:
+    def _fit(cls, summary: PurchaseSummary, k: int | str, wanted: Wanted, name: str) -> Self:
         need_repeat_buyers(summary, name)
-        if isinstance(k, str):
-            if k != "auto":
-                raise InputError(
-                    f'k is {k!r}: a whole number of stages or "auto" is needed.', argument="k", code="wrong_value"
-                )
-            fits = [cls._fitted(summary, tried, prior, name) for tried in TRIED]
-            return best_of(fits)
-        return cls._fitted(summary, checks.whole("k", k, low=1, high=MOST_STAGES), prior, name)
+        if not isinstance(k, str):
+            stages = checks.whole("k", k, low=1, high=MOST_STAGES)
+            return cls._with_covariates(cls._fitted(summary, stages, wanted.prior, name), summary, wanted)
+        if k != "auto":
+            raise InputError(
+                f'k is {k!r}: a whole number of stages or "auto" is needed.', argument="k", code="wrong_value"
+            )
+        plain = [cls._fitted(summary, tried, wanted.prior, name) for tried in TRIED]
+        if wanted.covariates is None:
+            return best_of(plain)
+        if isinstance(wanted.penalty, str):  # likelihoods at different penalties can't be compared
+            return cls._with_covariates(best_of(plain, " without covariates"), summary, wanted)
+        best = best_of([cls._with_covariates(fit, summary, wanted) for fit in plain])
+        return best._against(max(fit._log_likelihood for fit in plain))  # noqa: SLF001
 
     @classmethod
     def _fitted(cls, summary: PurchaseSummary, k: int, prior: LogNormalPrior | None, name: str) -> Self:
-        gaps = summary.log_gaps_total
-        if gaps is None and k > 1:
+        """Return the fit of one k, without covariates."""
+        if summary.log_gaps_total is None and k > 1:
             raise InputError(
                 f"the summary has no log_gaps, and times between purchases are what tells {name}-{k} from k = 1.",
                 argument="summary",
@@ -77,9 +100,7 @@ class RegularModel(PurchaseModel):
                 hint="Make it with purchase_summary(base, as_of=...), or give log_gaps, the sum of the logarithms of "
                 "the times between purchases in the unit. A model with k = 1 does not need it.",
             )
-        age = mean_age(summary)
-        repeats = summary.frequency.sum() if summary.weights is None else summary.weights @ summary.frequency
-        constant = 0.0 if k == 1 else (k - 1.0) * float(gaps or 0.0) - float(repeats) * math.lgamma(k)
+        constant = _constant(summary, k)
 
         def surface(
             x: FloatArray, t_x: FloatArray, T: FloatArray, weight: FloatArray | None
@@ -88,12 +109,13 @@ class RegularModel(PurchaseModel):
             return lambda parameters: kernel.likelihood(parameters, data, k, cls.shift, constant)
 
         columns = summary.frequency, summary.recency, summary.T, summary.weights
+        start, scale = _begin(summary, k)
         fitted = fit_parameters(
             f"{name}-{k}",
             cls.names(),
             surface(*columns),
-            start=(0.5, age / (4.0 * k), 1.0, 2.0),
-            scale=(1.0, age, 1.0, 1.0),
+            start=start,
+            scale=scale,
             n=summary.n_customers,
             prior=prior,
             boundaries=BOUNDARIES,
@@ -106,6 +128,46 @@ class RegularModel(PurchaseModel):
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
         report = seasonal(fitted.report, summary.season, summary.log_season_total)
         return cls(k=k, **values, unit=summary.unit, season=summary.season, fit_report=report)  # type: ignore[call-arg]
+
+    @classmethod
+    def _with_covariates(cls, plain: Self, summary: PurchaseSummary, wanted: Wanted) -> Self:
+        """Return the fit with covariates, from the one of the same k without them."""
+        if wanted.covariates is None:
+            return plain
+        return cls._with_effects(
+            plain,
+            summary,
+            wanted.covariates,
+            penalty=wanted.penalty,
+            prior=(wanted.prior, *_begin(summary, plain.k)),
+            boundaries=BOUNDARIES,
+            constant=_constant(summary, plain.k),
+        )
+
+    @property
+    def _log_likelihood(self) -> float:
+        assert self.fit_report is not None
+        return self.fit_report.log_likelihood
+
+    def _against(self, without: float) -> Self:
+        """Return the fit with its likelihood ratio, where it has one, to the likeliest fit without covariates."""
+        report = self.fit_report
+        if report is None or report.likelihood_ratio is None:
+            return self
+        test = likelihood_ratio_test(report.log_likelihood - without, report.likelihood_ratio.degrees_of_freedom)
+        return attrs.evolve(self, fit_report=attrs.evolve(report, likelihood_ratio=test))  # type: ignore[call-arg]
+
+    def _rowwise(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Rowwise:
+        shift, arranged = self.shift, _coin_rows.arranged(x, t_x, T, self.shift, self.k)
+        return lambda xi: _coin_rows.terms(xi, arranged, shift)
+
+    def _own(self, rate: FloatArray | float, dropout: FloatArray | float) -> list[FloatArray | float]:
+        return _coin_rows.moved((self.r, self.alpha, self.a, self.b), rate, dropout)
+
+    def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
+        r, alpha, a, b = parameters
+        own = kernel.Parameters(self.k, float(r), alpha, a, b, self.shift)
+        return _EachRegular(own=own, unit=self.unit, season=self.season)
 
     @property
     def _plain(self) -> kernel.Parameters:
@@ -127,7 +189,7 @@ class RegularModel(PurchaseModel):
         return kernel.discounted(self._plain, self._living(past), t, delta)
 
     def _total(self, past: Past) -> FloatArray:
-        return kernel.total(self._plain, self._living(past))
+        return kernel.total(self._living(past))
 
     def _probabilities(self, past: Past, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
         return kernel.probabilities(self._plain, self._living(past), t, n)
@@ -139,14 +201,14 @@ class RegularModel(PurchaseModel):
         return kernel.quantile(self._plain, self._living(past), chance)
 
     def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
-        n, given = len(past.x), self._living(past)
+        n, own, given = len(past.x), self._plain, self._living(past)
         reached = (rng.random(n) > np.cumsum(given.stage, axis=0)[:-1]).sum(axis=0)
         lives = Lives(
             alive=rng.random(n) < self._alive(past),
             rate=rng.standard_gamma(given.K + reached) / given.M,
-            left=(self.k - reached).astype(np.float64),
-            stages=float(self.k),
-            leaves=rng.beta(self.a, given.survived),
+            left=(own.k - reached).astype(np.float64),
+            stages=float(own.k),
+            leaves=rng.beta(given.a, given.survived),
             ends=np.full(n, np.inf),
         )
         return purchases_of(lives, until, rng)
@@ -166,12 +228,50 @@ class RegularModel(PurchaseModel):
         return super()._from_body(body, limits)
 
 
-def best_of(fits: list[_Model]) -> _Model:
-    """Return the fit with the highest likelihood, which says what the others had."""
-    reports = [fit.fit_report for fit in fits if fit.fit_report is not None]
-    values = [report.log_likelihood for report in reports]
-    place = int(np.argmax(values))
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class _EachRegular(RegularModel):
+    """The model in which every row has parameters of its own."""
+
+    own: kernel.Parameters
+    unit: str | None
+    season: Season | None
+    fit_report: None = None
+    effects: None = None
+
+    @property
+    def _plain(self) -> kernel.Parameters:
+        return self.own
+
+    def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:
+        return attrs.evolve(self, own=self.own.at(rows))
+
+    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
+        steps = [np.full(len(past.x), end) for end in ends]
+        result = [self._discounted(past, t, delta) if delta else self._expected(past, t) for t in steps]
+        return np.maximum.accumulate(np.stack(result), axis=0)
+
+
+def _begin(summary: PurchaseSummary, k: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return where a search begins, and the unit of each parameter."""
+    age = mean_age(summary)
+    return (0.5, age / (4.0 * k), 1.0, 2.0), (1.0, age, 1.0, 1.0)
+
+
+def _constant(summary: PurchaseSummary, k: int) -> float:
+    """Return the part of the log-likelihood that k alone decides."""
+    if k == 1:
+        return 0.0
+    repeats = summary.frequency.sum() if summary.weights is None else summary.weights @ summary.frequency
+    return (k - 1.0) * float(summary.log_gaps_total or 0.0) - float(repeats) * math.lgamma(k)
+
+
+def best_of(fits: list[_Model], which: str = "") -> _Model:
+    """Return the fit with the highest likelihood, which says what the others had, and `which` fits they are."""
+    values = [fit._log_likelihood for fit in fits]  # noqa: SLF001
+    best = fits[int(np.argmax(values))]
     others = ", ".join(f"{fit.k}: {value:.2f}" for fit, value in zip(fits, values, strict=True))
-    note = f"k is {fits[place].k}, by likelihood ({others})"
-    report = attrs.evolve(reports[place], notes=(*reports[place].notes, note), chosen=reports[place].chosen + 1)
-    return attrs.evolve(fits[place], fit_report=report)  # type: ignore[call-arg]
+    report = best.fit_report
+    assert report is not None
+    note = f"k is {best.k}, by likelihood{which} ({others})"
+    report = attrs.evolve(report, notes=(*report.notes, note), chosen=report.chosen + 1)
+    return attrs.evolve(best, fit_report=report)  # type: ignore[call-arg]

@@ -55,10 +55,9 @@ class CovariateModel(PurchaseModel):
 
     # ---- what a model gives
 
-    @classmethod
     @abstractmethod
-    def _rowwise(cls, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Rowwise:
-        """Return the likelihood of each row as a function of xi."""
+    def _rowwise(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Rowwise:
+        """Return the likelihood of each row as a function of xi; but for what no parameter moves."""
 
     @abstractmethod
     def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
@@ -66,7 +65,7 @@ class CovariateModel(PurchaseModel):
 
     def __repr__(self) -> str:
         """Return the parameters and the unit, and a season and effects where there are such."""
-        shown = [f"{name}={getattr(self, name)!r}" for name in (*self.names(), "unit")]
+        shown = [f"{name}={getattr(self, name)!r}" for name in (*self._settings, *self.names(), "unit")]
         for name in ("season", "effects"):
             held = getattr(self, name, None)
             shown += [] if held is None else [f"{name}={held!r}"]
@@ -84,8 +83,12 @@ class CovariateModel(PurchaseModel):
         penalty: float | str,
         prior: tuple[LogNormalPrior | None, tuple[float, ...], tuple[float, ...]],
         boundaries: dict[str, str],
+        constant: float = 0.0,
     ) -> Self:
-        """Return the model with the covariates that a fit was given, from the fit without them."""
+        """Return the model with the covariates that a fit was given, from the fit without them.
+
+        `constant` is what the likelihood of the plain fit has beside that of its rows.
+        """
         designs: Both = read_designs(covariates, summary)
         report = plain.fit_report
         assert report is not None
@@ -100,7 +103,7 @@ class CovariateModel(PurchaseModel):
         )
         search = Search(
             family=cls.family,
-            likelihood_of=cls._rowwise,
+            likelihood_of=plain._rowwise,
             columns=(summary.frequency, summary.recency, summary.T),
             weights=summary.weights,
             designs=designs,
@@ -108,9 +111,10 @@ class CovariateModel(PurchaseModel):
             mean=mean,
             precision=precision,
         )
-        jacobian = 0.0 if summary.season is None else summary.log_season_total or 0.0
+        if summary.season is not None:
+            constant += summary.log_season_total or 0.0
         effects, fitted = fit_effects(
-            search, report, penalty=penalty, boundaries=boundaries, notes=notes, jacobian=jacobian
+            search, report, penalty=penalty, boundaries=boundaries, notes=notes, constant=constant
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist()[: len(begin)], strict=True))
         return attrs.evolve(plain, **values, effects=effects, fit_report=fitted)  # type: ignore[call-arg]
@@ -153,16 +157,9 @@ class CovariateModel(PurchaseModel):
         own = [float(np.ravel(part)[0]) for part in self._own(*self.effects.moved(columns))]
         return attrs.evolve(super().with_parameters(own), effects=None)  # type: ignore[call-arg]
 
+    @abstractmethod
     def _own(self, rate: FloatArray | float, dropout: FloatArray | float) -> list[FloatArray | float]:
         """Return the four parameters of customers; one number where covariates do not move it."""
-        logs = np.log(ParametricModel.parameters.fget(self))  # type: ignore[attr-defined]
-        return self._moved(logs, rate, dropout)
-
-    @abstractmethod
-    def _moved(
-        self, logs: FloatArray, rate: FloatArray | float, dropout: FloatArray | float
-    ) -> list[FloatArray | float]:
-        """Return the parameters of customers from the logarithms of those at covariates 0."""
 
     # ---- the door
 

@@ -46,7 +46,7 @@ class CovariateEffects:
         How the purchase rate differs: a customer's mean rate is exp(coefficient) times as large per unit more.
     dropout : mapping of str to float
         How leaving differs: in Pareto/NBD the rate at which customers leave is exp(coefficient) times as large per unit
-        more, in BG/NBD and MBG/NBD the odds of their mean chance to leave are.
+        more; in BG/NBD, MBG/NBD and their forms for regular buyers the odds of their mean chance to leave are.
 
     Examples
     --------

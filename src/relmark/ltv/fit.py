@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import attrs
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import chdtrc, ndtri
 
 from relmark.core import checks
 from relmark.core.checks import FloatArray
@@ -48,6 +48,12 @@ class LikelihoodRatioTest(Result):
             f"likelihood ratio {self.statistic:,.2f} on {self.degrees_of_freedom} degrees of freedom, "
             f"p {self.p_value:.2g}"
         )
+
+
+def likelihood_ratio_test(gain: float, more: int) -> LikelihoodRatioTest:
+    """Return the test of a gain in log-likelihood by so many parameters more; a loss by rounding is none."""
+    statistic = max(2.0 * gain, 0.0)
+    return LikelihoodRatioTest(statistic=statistic, degrees_of_freedom=more, p_value=float(chdtrc(more, statistic)))
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -7,18 +7,22 @@ larger k is (Platzer and Reutterer 2016), so that a silence says sooner that som
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import attrs
 
-from relmark.ltv._regular_model import RegularModel, stages
+from relmark.ltv._covariates import CovariateColumns
+from relmark.ltv._regular_model import RegularModel, Wanted, stages
+from relmark.ltv.covariate_model import effects_field
+from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
 from relmark.ltv.purchase_model import parameter, season_field, unit_field
 from relmark.ltv.season import Season
 from relmark.ltv.summary import PurchaseSummary
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class MbgCnbd(RegularModel):
     """The modified beta-geometric model of customers who buy by a rhythm, and may leave after any purchase.
 
@@ -34,6 +38,8 @@ class MbgCnbd(RegularModel):
         The beta distribution of the chance to leave after a purchase.
     unit : {"day", "week", "month", "year"}, optional
         The unit of time; `fit` takes the summary's.
+    effects : CovariateEffects, optional
+        What covariates do; the parameters then are those at covariates 0.
     season : Season, optional
         The clock by which time counts; `fit` takes the summary's.
     fit_report : FitReport, optional
@@ -64,6 +70,7 @@ class MbgCnbd(RegularModel):
     a: float = parameter()
     b: float = parameter()
     unit: str | None = unit_field()
+    effects: CovariateEffects | None = effects_field()  # noqa: RUF009
     season: Season | None = season_field()  # noqa: RUF009  (an attrs field)
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
@@ -71,7 +78,15 @@ class MbgCnbd(RegularModel):
     shift: ClassVar[int] = 1
 
     @classmethod
-    def fit(cls, summary: PurchaseSummary, k: int | str = "auto", prior: LogNormalPrior | None = None) -> Self:
+    def fit(
+        cls,
+        summary: PurchaseSummary,
+        k: int | str = "auto",
+        prior: LogNormalPrior | None = None,
+        *,
+        covariates: Mapping[str, CovariateColumns] | None = None,
+        penalty: float | str = 0.0,
+    ) -> Self:
         """Return the model that makes the histories of these customers most likely.
 
         Parameters
@@ -82,6 +97,14 @@ class MbgCnbd(RegularModel):
             The regularity; "auto" fits 1 to 12 and keeps the likeliest, and `fit_report.notes` say what each had.
         prior : LogNormalPrior, optional
             What is known of the parameters before.
+        covariates : mapping of str to columns, optional
+            Known differences, ``{"rate": columns, "dropout": columns}``: for each part a mapping or frame of numbers or
+            booleans aligned with the summary, or a list of names of those that it carries
+            (`PurchaseSummary.with_covariates`).
+        penalty : float or "auto"
+            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
+            squares; "auto" chooses one by the likelihood of customers held out, at the k that is likeliest without
+            covariates if `k` is "auto" too.
 
         Returns
         -------
@@ -95,4 +118,4 @@ class MbgCnbd(RegularModel):
         InputError
             The summary has no log_gaps, and k is not 1.
         """
-        return cls._fit(summary, k, prior, "MBG/CNBD")
+        return cls._fit(summary, k, Wanted(prior, covariates, penalty), "MBG/CNBD")

@@ -15,7 +15,9 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from relmark.core import checks
 from relmark.core.checks import FloatArray, IntArray
+from relmark.core.errors import InputError
 from relmark.core.newton import Terms
 from relmark.ltv import _pareto as kernel
 from relmark.ltv import _pareto_rows
@@ -25,9 +27,10 @@ from relmark.ltv._covariates import CovariateColumns
 from relmark.ltv.covariate_model import CovariateModel, effects_field
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
-from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, unit_field
+from relmark.ltv.purchase_model import Past, PurchaseModel, parameter, season_field, unit_field
+from relmark.ltv.season import Season, seasonal
 from relmark.ltv.simulation import Lives, purchases_of
-from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers, refuse_season
+from relmark.ltv.summary import PurchaseSummary, mean_age, need_repeat_buyers
 
 _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
@@ -54,24 +57,25 @@ class ParetoModel(CovariateModel):
     alpha: float
     s: float
     beta: float
+    season: Season | None
     family = _pareto_rows.FAMILY
 
     @classmethod
     def _rowwise(cls, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Rowwise:
         return lambda xi: _pareto_rows.terms(xi, x, t_x, T)
 
-    def _moved(
-        self, logs: FloatArray, rate: FloatArray | float, dropout: FloatArray | float
-    ) -> list[FloatArray | float]:
-        alpha = np.exp(logs[1] - rate) if np.ndim(rate) else self.alpha
-        return [self.r, alpha, self.s, np.exp(logs[3] - dropout) if np.ndim(dropout) else self.beta]
+    def _own(self, rate: FloatArray | float, dropout: FloatArray | float) -> list[FloatArray | float]:
+        alpha = np.exp(np.log(self.alpha) - rate) if np.ndim(rate) else self.alpha
+        return [self.r, alpha, self.s, np.exp(np.log(self.beta) - dropout) if np.ndim(dropout) else self.beta]
 
     def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
         n = max(np.size(parameters[1]), np.size(parameters[3]))
         # nodes lie by alpha and beta alike: both one per row, or neither
         alpha, beta = (np.broadcast_to(parameters[i], n) for i in (1, 3))
         return _EachPareto(
-            own=kernel.Parameters(float(parameters[0]), alpha, float(parameters[2]), beta), unit=self.unit
+            own=kernel.Parameters(float(parameters[0]), alpha, float(parameters[2]), beta),
+            unit=self.unit,
+            season=self.season,
         )
 
     @property
@@ -118,6 +122,7 @@ class _EachPareto(ParetoModel):
 
     own: kernel.Parameters
     unit: str | None
+    season: Season | None
     fit_report: None = None
     effects: None = None
 
@@ -149,6 +154,9 @@ class ParetoNbd(ParetoModel):
         The unit of time; `fit` takes the summary's.
     effects : CovariateEffects, optional
         What covariates do; the parameters then are those at covariates 0.
+    season : Season, optional
+        The clock by which time counts, for buying and for leaving: both are fast in the same months. `fit` takes the
+        summary's where it is told so.
     fit_report : FitReport, optional
         How the fit went.
 
@@ -171,6 +179,7 @@ class ParetoNbd(ParetoModel):
     beta: float = parameter()
     unit: str | None = unit_field()
     effects: CovariateEffects | None = effects_field()  # noqa: RUF009
+    season: Season | None = season_field()  # noqa: RUF009  (an attrs field)
     fit_report: FitReport | None = attrs.field(default=None, eq=False, repr=False, metadata={"stored": False})
 
     kind: ClassVar[str] = "pareto_nbd"
@@ -183,6 +192,7 @@ class ParetoNbd(ParetoModel):
         *,
         covariates: Mapping[str, CovariateColumns] | None = None,
         penalty: float | str = 0.0,
+        leaving: str | None = None,
     ) -> Self:
         """Return the model that makes the histories of these customers most likely.
 
@@ -199,6 +209,10 @@ class ParetoNbd(ParetoModel):
         penalty : float or "auto"
             A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
             squares; "auto" chooses one by the likelihood of customers held out.
+        leaving : "calendar", optional
+            Needed where the summary has a season: that leaving follows the calendar of the season just as buying does,
+            so that in a month of twice as many purchases customers also leave at twice the rate. People leave at any
+            time in this model, and nobody sees when, so that the data alone can't say it.
 
         Returns
         -------
@@ -209,9 +223,11 @@ class ParetoNbd(ParetoModel):
         ------
         NotEnoughDataError
             Nobody bought twice.
+        InputError
+            The summary has a season, and `leaving` is not given.
         """
         need_repeat_buyers(summary, "Pareto/NBD")
-        refuse_season(summary, "Pareto/NBD")
+        _check_leaving(summary, leaving)
         age = mean_age(summary)
         start, scale = (0.5, age / 4.0, 0.5, age / 4.0), (1.0, age, 1.0, age)
         (x, t_x, T), weight, _ = unique_rows([summary.frequency, summary.recency, summary.T], summary.weights)
@@ -231,11 +247,26 @@ class ParetoNbd(ParetoModel):
             elsewhere=Elsewhere(_STARTS, sketch=sketch),
         )
         values = dict(zip(cls.names(), fitted.parameters.tolist(), strict=True))
-        plain = cls(**values, unit=summary.unit, fit_report=fitted.report)
+        report = seasonal(fitted.report, summary.season, summary.log_season_total)
+        plain = cls(**values, unit=summary.unit, season=summary.season, fit_report=report)
         if covariates is None:
             return plain
         return cls._with_effects(
             plain, summary, covariates, penalty=penalty, prior=(prior, start, scale), boundaries=_BOUNDARIES
+        )
+
+
+def _check_leaving(summary: PurchaseSummary, leaving: str | None) -> None:
+    """Raise where a summary has a season and nobody has said that leaving follows its clock."""
+    if leaving is not None:
+        checks.one_of("leaving", leaving, ("calendar",))
+    elif summary.season is not None:
+        raise InputError(
+            "the summary has a season, and in Pareto/NBD people leave at any time, not at purchases: whether leaving "
+            "follows the clock of the season too is not known.",
+            argument="summary",
+            code="not_supported",
+            hint='Give leaving="calendar" if it does; or take MbgNbd, BgNbd, MbgCnbd, BgCnbd or Nbd.',
         )
 
 
