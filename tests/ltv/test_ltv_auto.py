@@ -67,7 +67,7 @@ def test_customers_of_a_model_are_recognized():
         day = float(first)
         while day < 540:
             who.append(customer)
-            days_of.append(np.datetime64("2025-01-01") + int(day))
+            days_of.append(np.datetime64("2025-01-01") + np.timedelta64(int(day), "D"))
             if rng.random() < leaves:
                 break
             day += rng.exponential(1 / rate) + 1e-9
@@ -112,9 +112,11 @@ def test_where_rates_so_far_do_as_well_it_says_that_models_help_little():
     pace = np.repeat([1, 2, 5, 10, 30, 60], 10)
     who = np.repeat(np.arange(60), 240 // pace + 1)
     day = np.concatenate([np.arange(0, 241, each) for each in pace])
-    orders = {"user": who, "day": np.datetime64("2025-01-01") + day}
+    orders = {"user": who, "day": np.datetime64("2025-01-01") + np.asarray(day).astype("m8[D]")}
     base = CustomerBase.from_orders(orders, customer_id="user", time="day", value=None)
-    found = auto(base, as_of=np.datetime64("2025-01-01") + 241, holdout=days(120), models=["BG/NBD", "NBD"])
+    found = auto(
+        base, as_of=np.datetime64("2025-01-01") + np.timedelta64(241, "D"), holdout=days(120), models=["BG/NBD", "NBD"]
+    )
     assert "off by no more, 0.000: these models help little" in found.why
     assert any("BG/NBD does not stand" in note for note in found.notes)
 

@@ -95,7 +95,7 @@ def counts_on(axis: Any) -> None:
 
 def dates_on(axis: Any) -> None:
     """Show few dates on an axis of time, and in full."""
-    axis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))
+    axis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))  # type: ignore[no-untyped-call]
     axis.set_tick_params(labelsize="small")
 
 
