@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relmark import CustomerBase, CustomerTable, EventLog
-from relmark.campaigns import ContactPolicy
+from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, event, hours
+from relmark.campaigns import Chain, ContactPolicy, Step
 
 _NAIVE = runpy.run_path(str(Path(__file__).parent / "naive_policy.py"))
 _MADE = runpy.run_path(str(Path(__file__).parent / "random_policies.py"))
@@ -197,3 +197,16 @@ def test_what_a_policy_needs_is_enough(world):
         kept = needs.keep(events, at, tz=tz)
         fewer = type(who)(who.id, {key: value for key, value in who.attributes.items() if key in needs.fields})
         assert of_one(policy.one(fewer, kept, as_of=at, tz=tz)) == of_one(policy.one(who, events, as_of=at, tz=tz))
+
+
+def test_a_missed_step_is_judged_by_what_was_seen_before_it_was_too_late():
+    chain = Chain("c", starts=event("signup"), channels=["email"], late=hours(37),
+                  steps=[Step("s", when=event("visit").exists(within=hours(30)))])  # fmt: skip
+    policy = ContactPolicy("p", channels={"email": None}, campaigns=[chain])
+    events = [Event("a", "signup", "2026-03-25T00:00Z"), Event("a", "visit", "2026-03-25T07:00Z")]
+    at = "2026-03-27T12:00Z"  # over at 13:00 the day before; the visit is 53 hours ago
+    assert policy.needs().horizon_of("visit") == hours(67)
+    kept = policy.needs().keep(events, at)
+    assert len(kept) == 2
+    for known in (events, kept):
+        assert [held.by for held in policy.one(Customer("a"), known, as_of=at).held] == ["missed"]

@@ -487,7 +487,11 @@ class Chain(_Sent):
         total = needs_of_events(self.starts, None)
         if self.until is not None:
             total += needs_of_events(self.until, None)
-        return sum((one.needs() for name, one, _ in self.tests() if name not in {"starts", "until"}), total)
+        if self.hour is not None:
+            total += self.hour.needs()
+        # whether a step was missed is asked of the last moment at which it could be sent
+        asked = (step.when.needs() for step in self.steps if step.when is not None)
+        return sum((one if self.late is None else one.asked_earlier(self.late) for one in asked), total)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the chain as JSON-ready values; what has its default is left out."""

@@ -212,6 +212,22 @@ class Needs(Definition):
         """Let ``sum`` begin with 0."""
         return self if other == 0 else NotImplemented
 
+    def asked_earlier(self, by: timedelta) -> Needs:
+        """Return what is needed where the same is asked of moments up to `by` before as_of."""
+
+        def longer(horizon: timedelta | None) -> timedelta | None:
+            return None if horizon is None or horizon > timedelta.max - by else horizon + by
+
+        return Needs(
+            self.fields,
+            self.events,
+            longer(self.horizon),
+            self.any_event,
+            self.any_properties,
+            {name: one for name, value in self.horizons.items() if (one := longer(value)) is not None},
+            longer(self.any_horizon),
+        )
+
     # Time
 
     def since(self, as_of: Instant, *, tz: str = "UTC", type: str | None = None) -> datetime | None:
