@@ -412,3 +412,12 @@ def test_a_log_comes_back_from_a_pickle_and_its_caches_are_made_again():
         log.customer_id = []
     with pytest.raises(AttributeError, match="nothing"):
         log.nothing
+
+
+def test_a_column_of_words_where_numbers_are_needed_is_told_by_its_first_row_if_it_has_one():
+    with pytest.raises(InputError, match="Row 1 has 'x': make numbers") as raised:
+        EventLog.from_columns(customer_id=[1, 2], type="a", time=["2026-01-01"] * 2, value=[None, "x"])
+    assert raised.value.row == 1
+    with pytest.raises(InputError, match="numbers are needed") as raised:
+        EventLog.from_columns(customer_id=[], type="a", time=[], value=np.array([], dtype=str))
+    assert raised.value.row is None

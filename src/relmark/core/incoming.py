@@ -295,13 +295,15 @@ def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.f
         values = items if len(beyond) else values
     column = Column.of(name, values)
     if column.kind not in {"number", "empty"}:
-        row = int(np.argmin(column.missing))
+        first = np.flatnonzero(~column.missing)[:1].tolist()
         raise InputError(
             f"{name} is a column of kind {column.kind!r}: numbers are needed.",
             argument=name,
             code="wrong_type",
-            row=row,
-            hint=f"Row {row} has {shown(column.value(row))}: make numbers of the column first.",
+            row=first[0] if first else None,
+            hint="".join(
+                f"Row {row} has {shown(column.value(row))}: make numbers of the column first." for row in first
+            ),
         )
     numbers = column.numbers()
     if len(beyond):
