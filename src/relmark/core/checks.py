@@ -10,7 +10,7 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from relmark.core.names import did_you_mean
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+_Kind = TypeVar("_Kind")
 
 
 def array_of(name: str, values: Any) -> npt.NDArray[Any]:
@@ -288,6 +289,18 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise InputError(f"{name} is {shown(value)}: True or False is needed.", argument=name, code="wrong_type")
     return value
+
+
+def listed(name: str, values: Any, kind: type[_Kind]) -> tuple[_Kind, ...]:
+    """Return a list of objects of one class as a tuple."""
+    said = f"a list of {kind.__name__} objects is needed."
+    if isinstance(values, (str, bytes, kind)) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is {shown(values)}: {said}", argument=name, code="wrong_type")
+    given = tuple(values)
+    for value in given:
+        if not isinstance(value, kind):
+            raise InputError(f"{name} has {shown(value)}: {said}", argument=name, code="wrong_type")
+    return given
 
 
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator:

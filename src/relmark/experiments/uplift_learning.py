@@ -31,7 +31,7 @@ from relmark.experiments.moments import Moments
 from relmark.experiments.multiplicity import adjusted_p_values
 from relmark.experiments.starts import StartGiven
 from relmark.experiments.uplift_features import UpliftTerm, feature_columns, terms_of_names
-from relmark.experiments.uplift_score import ArmUplift, UpliftScore
+from relmark.experiments.uplift_score import ArmUplift, UpliftScore, named_expressions
 from relmark.experiments.windows import known_at_start
 from relmark.expressions import Expression, field
 
@@ -292,15 +292,7 @@ def _read_base(
         )
     if isinstance(metric, Mean):
         metric = attrs.evolve(metric, before=None, cap=None)
-    chosen = dict(features) if isinstance(features, Mapping) else _of_columns(features, "", None)
-    for name, one in chosen.items():
-        checks.text("features", name)
-        if not isinstance(one, Expression):
-            raise InputError(
-                f"features[{name!r}] is {checks.shown(one)}: an expression is needed, such as field({name!r}).",
-                argument="features",
-                code="wrong_type",
-            )
+    chosen = named_expressions(features) if isinstance(features, Mapping) else _of_columns(features, "", None)
     rest = {"arms" if name == "recorded" else name: value for name, value in read.items()}
     known = figures_of(experiment, base, metrics=(metric,), **rest)
     inside = known.assigned.code >= 0

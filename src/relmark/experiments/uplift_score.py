@@ -155,33 +155,15 @@ class UpliftExplanation(Result):
         return [f"{self.name}: how much each arm adds to {self.outcome} of this person"]
 
 
-def _listed_objects(name: str, values: Any, kind: type) -> tuple[Any, ...]:
-    if isinstance(values, (str, bytes, kind)) or not isinstance(values, Iterable):
-        raise InputError(
-            f"{name} is {checks.shown(values)}: a list of {kind.__name__} objects is needed.",
-            argument=name,
-            code="wrong_type",
-        )
-    found = tuple(values)
-    for one in found:
-        if not isinstance(one, kind):
-            raise InputError(
-                f"{name} has {checks.shown(one)}: a list of {kind.__name__} objects is needed.",
-                argument=name,
-                code="wrong_type",
-            )
-    return found
-
-
 def _terms(values: Iterable[UpliftTerm]) -> tuple[UpliftTerm, ...]:
-    return _listed_objects("terms", values, UpliftTerm)
+    return checks.listed("terms", values, UpliftTerm)
 
 
 def _arms(values: Iterable[ArmUplift]) -> tuple[ArmUplift, ...]:
-    return _listed_objects("arms", values, ArmUplift)
+    return checks.listed("arms", values, ArmUplift)
 
 
-def _expressions(values: Mapping[str, Expression]) -> dict[str, Expression]:
+def named_expressions(values: Mapping[str, Expression]) -> dict[str, Expression]:
     if not isinstance(values, Mapping):
         raise InputError(
             f"features is {checks.shown(values)}: a mapping of names to expressions is needed.",
@@ -241,7 +223,7 @@ class UpliftScore(Definition):
     name: str = attrs.field(validator=_validators.name)
     outcome: str = attrs.field(validator=_validators.name)
     control: str = attrs.field(validator=_validators.name)
-    features: Mapping[str, Expression] = attrs.field(converter=_expressions, eq=_fingerprints)
+    features: Mapping[str, Expression] = attrs.field(converter=named_expressions, eq=_fingerprints)
     terms: tuple[UpliftTerm, ...] = attrs.field(converter=_terms)
     arms: tuple[ArmUplift, ...] = attrs.field(converter=_arms)
 

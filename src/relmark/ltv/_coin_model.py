@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import attrs
 import numpy as np
@@ -16,6 +16,7 @@ from relmark.ltv import _geometric_dropout as kernel
 from relmark.ltv._cells import coarse_cells
 from relmark.ltv._covariate_fit import Rowwise
 from relmark.ltv._covariates import CovariateColumns
+from relmark.ltv._each_row import EachRow
 from relmark.ltv.covariate_model import CovariateModel
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import Past, PurchaseModel
@@ -165,23 +166,9 @@ class CoinModel(CovariateModel):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class _EachCoin(CoinModel):
+class _EachCoin(EachRow, CoinModel):
     """The model in which every row has parameters of its own."""
 
-    own: kernel.Parameters
-    unit: str | None
-    season: Season | None
-    fit_report: None = None
-    effects: None = None
-
-    @property
-    def _plain(self) -> kernel.Parameters:
-        return self.own
-
-    def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:
-        return attrs.evolve(self, own=self.own.at(rows))
-
     def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
-        if delta:
-            return CoinModel._until(self, past, ends, delta)  # noqa: SLF001
-        return np.maximum.accumulate(np.stack([self._expected(past, np.full(len(past.x), t)) for t in ends]), axis=0)
+        form = CoinModel if delta else EachRow  # discounted, the kernel has all ends at once
+        return form._until(self, past, ends, delta)  # noqa: SLF001

@@ -23,6 +23,7 @@ from relmark.ltv._cells import coarse_cells
 from relmark.ltv._coin_model import BOUNDARIES, FEW, STARTS
 from relmark.ltv._covariate_fit import Rowwise
 from relmark.ltv._covariates import CovariateColumns
+from relmark.ltv._each_row import EachRow
 from relmark.ltv.covariate_model import CovariateModel
 from relmark.ltv.fit import Elsewhere, LogNormalPrior, fit_parameters, likelihood_ratio_test
 from relmark.ltv.purchase_model import Past, PurchaseModel
@@ -229,26 +230,8 @@ class RegularModel(CovariateModel):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class _EachRegular(RegularModel):
+class _EachRegular(EachRow, RegularModel):
     """The model in which every row has parameters of its own."""
-
-    own: kernel.Parameters
-    unit: str | None
-    season: Season | None
-    fit_report: None = None
-    effects: None = None
-
-    @property
-    def _plain(self) -> kernel.Parameters:
-        return self.own
-
-    def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:
-        return attrs.evolve(self, own=self.own.at(rows))
-
-    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
-        steps = [np.full(len(past.x), end) for end in ends]
-        result = [self._discounted(past, t, delta) if delta else self._expected(past, t) for t in steps]
-        return np.maximum.accumulate(np.stack(result), axis=0)
 
 
 def _begin(summary: PurchaseSummary, k: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -9,7 +9,7 @@ have left too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import attrs
 import numpy as np
@@ -24,6 +24,7 @@ from relmark.ltv import _pareto_rows
 from relmark.ltv._cells import coarse_cells, distinct, unique_rows, weights_by
 from relmark.ltv._covariate_fit import Rowwise
 from relmark.ltv._covariates import CovariateColumns
+from relmark.ltv._each_row import EachRow
 from relmark.ltv.covariate_model import CovariateModel, effects_field
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
@@ -117,26 +118,8 @@ class ParetoModel(CovariateModel):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class _EachPareto(ParetoModel):
+class _EachPareto(EachRow, ParetoModel):
     """The model in which every row has parameters of its own."""
-
-    own: kernel.Parameters
-    unit: str | None
-    season: Season | None
-    fit_report: None = None
-    effects: None = None
-
-    @property
-    def _plain(self) -> kernel.Parameters:
-        return self.own
-
-    def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:
-        return attrs.evolve(self, own=self.own.at(rows))
-
-    def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
-        steps = [np.full(len(past.x), end) for end in ends]
-        result = [self._discounted(past, t, delta) if delta else self._expected(past, t) for t in steps]
-        return np.maximum.accumulate(np.stack(result), axis=0)
 
 
 @attrs.frozen(kw_only=True, repr=False)

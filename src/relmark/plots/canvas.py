@@ -77,10 +77,6 @@ def titled(ax: Axes, title: str, x: str = "", y: str = "", *, above: bool = Fals
     ax.set_ylabel(y)
 
 
-def _percent(value: float, decimals: int) -> str:
-    return f"{100 * value:.{decimals}f}%"
-
-
 def shares_on(axis: Any) -> None:
     """Show the numbers of an axis as percentages."""
     axis.set_major_locator(MaxNLocator(6, steps=_STEPS))
@@ -109,7 +105,8 @@ def share_text(value: float) -> str:
     """Return a share in percent, with as many digits as small ones need."""
     if not np.isfinite(value):
         return "not known"
-    return _percent(value, 0 if abs(value) >= 0.1 else 1 if abs(value) >= 0.01 or not value else 2)
+    decimals = 0 if abs(value) >= 0.1 else 1 if abs(value) >= 0.01 or not value else 2
+    return f"{100 * value:.{decimals}f}%"
 
 
 def number_text(value: float) -> str:

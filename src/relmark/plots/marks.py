@@ -10,10 +10,9 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from relmark.core.checks import FloatArray
 from relmark.plots.canvas import BLUE, GREY, SERIES, Labels, number_text, short
 
-__all__ = ["bars", "beside", "columns", "forest", "heat", "lines", "reference", "stacked"]
+__all__ = ["bare", "bars", "beside", "columns", "forest", "heat", "lines", "named", "reference", "stacked", "ticks"]
 
 _BESIDE = 4
 _APART = 0.065
@@ -158,10 +157,16 @@ def reference(ax: Axes, at: float, name: str, *, along: str = "y") -> None:
                 va="center", color=GREY, fontsize="small", annotation_clip=False)  # fmt: skip
 
 
+def bare(ax: Axes) -> None:
+    """Take away the frame."""
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
 def heat(
     ax: Axes, table: npt.ArrayLike, rows: Labels, names: Labels, *, says: Callable[[float], str],
     most: float | None = None,
-) -> FloatArray:  # fmt: skip
+) -> None:  # fmt: skip
     """Draw a table as a heat map with its numbers in the cells, where these are few enough to be read."""
     values = np.asarray(table, dtype=np.float64)
     top = float(np.nanmax(values, initial=0.0)) if most is None else most
@@ -184,6 +189,4 @@ def heat(
     step = max(-(-len(rows) // 24), 1)
     ax.set_yticks(np.arange(0, len(rows), step), short(rows)[::step])
     ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    return values
+    bare(ax)

@@ -114,9 +114,8 @@ def funnel(result: Funnel, *, ax: Axes | None = None) -> Axes:
     """
     labels = _labels(result.by, result.step, len(result.step))
     ax = canvas(ax, rows=len(labels))
-    further = result.counts - result.deepest
-    last = result.counts - further - result.still_open - result.lost
-    stacked(ax, labels, {"went on": further + last, "may still": result.still_open, "lost here": result.lost},
+    on = result.counts - result.still_open - result.lost
+    stacked(ax, labels, {"went on": on, "may still": result.still_open, "lost here": result.lost},
             colors=(BLUE, ORANGE, GREY))  # fmt: skip
     for row, (count, rate) in enumerate(zip(result.counts, result.rates.value, strict=True)):
         beside(ax, f"{count:,} ({share_text(float(rate))})", float(count), row)

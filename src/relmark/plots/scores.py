@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from relmark.plots.canvas import BLUE, GREY, SERIES, canvas, counts_on, share_text, shares_on, titled
+from relmark.plots.canvas import BLUE, GREY, ORANGE, SERIES, canvas, counts_on, share_text, shares_on, titled
 from relmark.plots.marks import lines, named, reference, ticks
 from relmark.scoring.calibration import Calibration
 from relmark.scoring.lift import LiftTable
@@ -107,7 +107,7 @@ def lift(result: Calibration | LiftTable, *, ax: Axes | None = None) -> Axes:
     ax = canvas(ax)
     place = np.arange(len(table.decile))
     ax.bar(place, table.lift, 0.75, color=BLUE, label="of the tenth")
-    ax.plot(place, table.cumulative_lift, "o-", color=SERIES[1], label="of the tenth and all better ones")
+    ax.plot(place, table.cumulative_lift, "o-", color=ORANGE, label="of the tenth and all better ones")
     ticks(ax, table.decile.tolist())
     named(ax)
     reference(ax, 1.0, "as all")

@@ -11,8 +11,19 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from relmark.core.checks import FloatArray, one_of
-from relmark.plots.canvas import BLUE, GREY, SERIES, canvas, counts_on, number_text, share_text, shares_on, titled
-from relmark.plots.marks import bars, heat
+from relmark.plots.canvas import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SERIES,
+    canvas,
+    counts_on,
+    number_text,
+    share_text,
+    shares_on,
+    titled,
+)
+from relmark.plots.marks import bare, bars, heat
 from relmark.segmentation.by_clause import ClauseCounts
 from relmark.segmentation.migration import Migration
 from relmark.segmentation.rfm_scores import RfmScores
@@ -78,7 +89,7 @@ def segment_sizes(report: SegmentReport | SegmentSetMembers | Waterfall, *, ax: 
         ax = canvas(ax, rows=len(report.segment))
         bars(ax, report.segment, report.share, says=share_text, until=report.revenue_share)
         known = np.flatnonzero(np.isfinite(report.revenue_share))
-        ax.plot(report.revenue_share[known], known, "|", color=SERIES[1], markersize=13, markeredgewidth=3)
+        ax.plot(report.revenue_share[known], known, "|", color=ORANGE, markersize=13, markeredgewidth=3)
         shares_on(ax.xaxis)
         titled(ax, f"share of {report.customers.sum():,} customers (bars) and of revenue (marks), as of {report.as_of}",
                "share")  # fmt: skip
@@ -168,8 +179,7 @@ def migration(moves: Migration, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(-0.06, 1.06)
     ax.set_xticks([])
     ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    bare(ax)
     titled(ax, f"{int(counts.sum()):,} customers of both scorings; {int(moves.entered.sum()):,} entered, "
                f"{int(moves.left.sum()):,} left")  # fmt: skip
     return ax

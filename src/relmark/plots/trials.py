@@ -14,7 +14,7 @@ from relmark.experiments.planning import SampleSize
 from relmark.experiments.policy import PolicyValue
 from relmark.experiments.sequential import SpendingPlan
 from relmark.experiments.uplift import UpliftCurve, UpliftGroups
-from relmark.plots.canvas import BLUE, GREY, canvas, counts_on, number_text, share_text, shares_on, titled
+from relmark.plots.canvas import BLUE, GREY, RED, canvas, counts_on, number_text, share_text, shares_on, titled
 from relmark.plots.marks import forest, lines, reference
 
 __all__ = ["effects", "policy_value", "power_curve", "sequential_bounds", "uplift", "uplift_groups"]
@@ -97,7 +97,7 @@ def sequential_bounds(plan: SpendingPlan, *, statistics: object = None, ax: Axes
     ax.axhline(0, color=GREY, linewidth=1, linestyle="--")
     if statistics is not None:
         seen = np.asarray(statistics, dtype=np.float64)
-        ax.plot(plan.information[: len(seen)], seen, "D-", color="#D55E00", label="seen")
+        ax.plot(plan.information[: len(seen)], seen, "D-", color=RED, label="seen")
     shares_on(ax.xaxis)
     titled(ax, f"{len(plan.bound)} looks, {plan.spending}, {100 * 2 * plan.alpha_per_side:g} % error in all",
            "share of the people seen", "z statistic")  # fmt: skip

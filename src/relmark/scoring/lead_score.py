@@ -57,30 +57,12 @@ def _check_name(instance: object, attribute: attrs.Attribute[Any], value: Any) -
     plain_text("name", checks.text("name", value))
 
 
-def _listed(name: str, values: Any, kind: type) -> tuple[Any, ...]:
-    if isinstance(values, kind) or not isinstance(values, Iterable):
-        raise InputError(
-            f"{name} is {checks.shown(values)}: a list of {kind.__name__} objects is needed.",
-            argument=name,
-            code="wrong_type",
-        )
-    given = tuple(values)
-    for value in given:
-        if not isinstance(value, kind):
-            raise InputError(
-                f"{name} has {checks.shown(value)}: a list of {kind.__name__} objects is needed.",
-                argument=name,
-                code="wrong_type",
-            )
-    return given
-
-
 def _read_rules(values: Iterable[Rule]) -> tuple[Rule, ...]:
-    return _listed("rules", values, Rule)
+    return checks.listed("rules", values, Rule)
 
 
 def _read_groups(values: Iterable[Group]) -> tuple[Group, ...]:
-    return _listed("groups", values, Group)
+    return checks.listed("groups", values, Group)
 
 
 def _read_bands(bands: Mapping[str, float] | None) -> dict[str, float]:
