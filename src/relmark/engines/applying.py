@@ -255,17 +255,7 @@ def _apart(rows: Any, people: Any) -> Iterator[tuple[Any, Any]]:
 
 def _of_every_zone(needs: Needs, clock: int) -> tuple[Needs, Instant]:
     """Return what is looked at wherever customers live: local midnights are up to 26 hours apart, either way."""
-
-    def longer(horizon: timedelta | None) -> timedelta | None:
-        return None if horizon is None or horizon > timedelta.max - 2 * _APART else horizon + 2 * _APART
-
-    wider = attrs.evolve(
-        needs,
-        horizon=longer(needs.horizon),
-        any_horizon=longer(needs.any_horizon),
-        horizons={name: found for name, horizon in needs.horizons.items() if (found := longer(horizon)) is not None},
-    )
-    return wider, np.datetime64(min(clock + _APART // timedelta(microseconds=1), _END), "us")
+    return needs.asked_earlier(2 * _APART), np.datetime64(min(clock + _APART // timedelta(microseconds=1), _END), "us")
 
 
 def _collected(frame: Any) -> Any:
