@@ -47,6 +47,21 @@ def _given(call: ast.Call, name: str) -> ast.expr | None:
     return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
 
 
+def test_every_argument_that_an_error_names_is_one_of_the_package() -> None:
+    known = {"passives"}  # a key of the counts of a survey
+    for _, module in MODULES:
+        for node in ast.walk(module):
+            if isinstance(node, ast.FunctionDef):
+                every = (*node.args.args, *node.args.kwonlyargs, node.args.vararg)
+                known |= {node.name, *(one.arg for one in every if one is not None)}
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                known.add(node.target.id)
+    named = [(place, _given(call, "argument")) for place, call in _calls(ERRORS)]
+    told = [(place, one.value) for place, one in named if isinstance(one, ast.Constant) and one.value]
+    assert len(told) > 500
+    assert [(place, name) for place, name in told if re.split(r"[.\[]", str(name))[0] not in known] == []
+
+
 def test_every_error_is_made_with_a_code_of_the_table() -> None:
     wrong = []
     for place, call in _calls(ERRORS):

@@ -90,8 +90,8 @@ def periods(found: Activity, calendar: Calendar, kind: str) -> Cells:
     if (last - first + 1) ** 2 > _MOST_CELLS:
         raise InputError(
             f"there are {last - first + 1:,} periods of a {calendar.unit}: choose a longer period.",
-            argument="there",
-            code="wrong_type",
+            argument="period",
+            code="too_many",
         )
     bounds = calendar.begins(np.arange(first, last + 2))
     number = np.zeros(found.n, dtype=np.int64)

@@ -325,8 +325,8 @@ def _keys(base: CustomerBase, read: Read) -> tuple[dict[str, IntArray], dict[str
     if len(base) * width >= 1 << 62:
         raise InputError(
             "there are too many messages and customers to code them in 63 bits: shorten the window.",
-            argument="there",
-            code="wrong_type",
+            argument="within",
+            code="too_many",
         )
     keys, campaign = {}, {}
     for kind, one in read.found.items():

@@ -332,8 +332,8 @@ def _moments(
     if last - first >= _MOST_ROWS:
         raise InputError(
             f"there are {last - first + 1:,} periods, and {_MOST_ROWS} at most: choose a longer period.",
-            argument="there",
-            code="wrong_value",
+            argument="period",
+            code="too_many",
         )
     made = []
     for one in range(first, last + 1):

@@ -127,8 +127,8 @@ class CohortRetention(_Cohorts):
             shape = " and ".join(f"{size:,}" for size in self.table.shape)
             raise InputError(
                 f"there is no cell ({shown(cohort)}, {shown(period)}): there are {shape}.",
-                argument="there",
-                code="wrong_type",
+                argument="cohort",
+                code="wrong_value",
             ) from None
         return shares("came back", [count], "customers who could have", [n], unseen="not observed yet")[0]
 

@@ -418,7 +418,7 @@ def _rows(
     end = int(calendar.number(np.array([seen]))[0])
     if end - begin > 100_000:
         raise InputError(
-            f"there are {end - begin + 1:,} periods: choose a longer period.", argument="there", code="wrong_type"
+            f"there are {end - begin + 1:,} periods: choose a longer period.", argument="period", code="too_many"
         )
     periods = np.arange(begin, end + 1)
     over = calendar.begins(periods + 1) - 1 > seen
