@@ -51,6 +51,7 @@ __all__ = [
     "UpliftScore",
     "costs_by_arm",
     "in_money",
+    "named_expressions",
     "per_person",
 ]
 
@@ -164,6 +165,7 @@ def _arms(values: Iterable[ArmUplift]) -> tuple[ArmUplift, ...]:
 
 
 def named_expressions(values: Mapping[str, Expression]) -> dict[str, Expression]:
+    """Return features by name, each of which has to be an expression."""
     if not isinstance(values, Mapping):
         raise InputError(
             f"features is {checks.shown(values)}: a mapping of names to expressions is needed.",
