@@ -1,4 +1,4 @@
-"""How good recommendations are on UCI Online Retail: the figures of docs/rooms/recommend.md, recomputed.
+"""How good recommendations are on UCI Online Retail: the figures of docs/guides/recommend.md, recomputed.
 
 Run ``python benchmarks/recommend_quality.py``; the data folder is ``../shared/data`` or ``$RELMARK_DATA``. What is said
 to be chosen (lambda, half-life) is chosen on the 30 days before the test period, never on the test period itself.

@@ -1,6 +1,6 @@
 """Write the true output of each python fence into the text fence after it.
 
-Run ``python docs/outputs.py docs/rooms/ltv.md ...`` after changing a page, and read the difference before you commit.
+Run ``python docs/outputs.py docs/guides/ltv.md ...`` after changing a page, and read the difference before you commit.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ _ROOMS = frozenset(
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name or a room when it is first used (PEP 562)."""
+    """Load a public name or a package when it is first used (PEP 562)."""
     if name in _HOME:
         value = getattr(import_module(f"relmark.{_HOME[name]}"), name)
     elif name in _ROOMS:

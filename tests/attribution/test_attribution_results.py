@@ -1,4 +1,4 @@
-"""What every result of the room keeps to: arrays that nobody can change, and one text in print and in a notebook."""
+"""What every result of the package keeps to: arrays that nobody can change, and one text in print and in a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One meaning of a date, wherever one can stand: every room says what a table of local days says.
+"""One meaning of a date, wherever one can stand: every package says what a table of local days says.
 
 Each customer has one event, so that a verdict about a customer is a verdict about an instant. The times lie on every
 local day around a change of the clock: at its midnight, beside it, and within the day; and, in a second log, as days

@@ -135,7 +135,7 @@ PAGES = {
 
 @pytest.mark.parametrize("room", [*ROOMS, "core"])
 def test_every_public_name_is_on_the_page_of_its_room(room):
-    text = "".join((ROOT / "docs" / "rooms" / f"{page}.md").read_text() for page in PAGES.get(room, (room,)))
+    text = "".join((ROOT / "docs" / "guides" / f"{page}.md").read_text() for page in PAGES.get(room, (room,)))
     if room == "core":
         core = {n for n in relmark.__all__ if not inspect.ismodule(getattr(relmark, n))}
         names = core - set(importlib.import_module("relmark.expressions").__all__) | set(relmark.errors.__all__)

@@ -317,14 +317,14 @@ def test_every_generator_of_random_rules_makes_every_operator(generated, kind, o
 
 @EACH
 def test_every_operator_has_its_row_in_the_guide_and_the_engines_page(kind, op):
-    guide = (ROOT / "docs" / "rooms" / "segmentation.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "guides" / "segmentation.md").read_text(encoding="utf-8")
     word = WORDS.get(op, op)
-    assert word in guide, f"docs/rooms/segmentation.md has no word of {word}"
-    page = (ROOT / "docs" / "rooms" / "engines.md").read_text(encoding="utf-8")
+    assert word in guide, f"docs/guides/segmentation.md has no word of {word}"
+    page = (ROOT / "docs" / "guides" / "engines.md").read_text(encoding="utf-8")
     rows = " ".join(line for line in page.splitlines() if line.startswith("|"))
     classes = {"Compare": "comparisons", "Arithmetic": "arithmetic", "Field": "", "Prop": "", "Literal": "",
                "Everyone": "", "SegmentRef": "segments of segments", "Stage": "stage"}  # fmt: skip
     wanted = classes.get(kind.__name__, {"and": "and", "or": "or", "not": "not"}.get(op, word))
     wanted = wanted.partition("(")[0]
     if wanted:
-        assert re.search(r"\b" + re.escape(wanted), rows), f"docs/rooms/engines.md has no row of {wanted}"
+        assert re.search(r"\b" + re.escape(wanted), rows), f"docs/guides/engines.md has no row of {wanted}"

@@ -1,4 +1,4 @@
-"""CDNOW, the donations and simulated customers, for the tests of this room."""
+"""CDNOW, the donations and simulated customers, for the tests of this package."""
 
 from __future__ import annotations
 

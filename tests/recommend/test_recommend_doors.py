@@ -1,4 +1,4 @@
-"""Every door of the room, tried with every type that a user may hold: a result, or an error with a remedy."""
+"""Every door of the package, tried with every type that a user may hold: a result, or an error with a remedy."""
 
 from __future__ import annotations
 

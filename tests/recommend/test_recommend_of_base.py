@@ -1,4 +1,4 @@
-"""A base in, as every room takes it: its orders, refunds, zone and items, and other events with weights."""
+"""A base in, as every package takes it: its orders, refunds, zone and items, and other events with weights."""
 
 import copy
 import pickle

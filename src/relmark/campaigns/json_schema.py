@@ -22,7 +22,7 @@ def policy_shape(limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
     rule: Shape = {"$ref": "#/$defs/rule"}
     entry: Shape = {
         "if": {"type": "object", "required": ["steps"]},
-        "then": Chain._shape(limits),  # noqa: SLF001  (of this room)
+        "then": Chain._shape(limits),  # noqa: SLF001  (of this package)
         "else": Campaign._shape(limits),  # noqa: SLF001
     }
     channel = shapes.pair(shapes.name(limits.string), shapes.maybe(rule))

@@ -90,7 +90,7 @@ def logged_of(policy: ContactPolicy, person: Person) -> list[Logged]:
         times, rows = person.events(type_name)
         for time, row in zip(times, rows, strict=True):
             name = _text(row.properties, "campaign")
-            place = policy._places.get(name, -1)  # noqa: SLF001  (of this room)
+            place = policy._places.get(name, -1)  # noqa: SLF001  (of this package)
             entry = policy.campaigns[place] if place >= 0 else None
             category = _text(row.properties, "category") or (None if entry is None else entry.category)
             found.append(
@@ -365,7 +365,7 @@ class PolicyProgram:
         if state.here:
             codes = [one.campaign if one.campaign >= 0 else len(self.policy.campaigns) for one in state.here]
             return min(codes)
-        return self.policy._places[state.given[0][0].name]  # noqa: SLF001  (of this room)
+        return self.policy._places[state.given[0][0].name]  # noqa: SLF001  (of this package)
 
     def _channel(self, entry: Entry, state: _State) -> tuple[str | None, str, int]:
         """Return the channel that reaches the person, or None, and what holds the message until when."""

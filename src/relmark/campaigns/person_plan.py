@@ -157,7 +157,7 @@ class PersonPlan(Result):
 def plan_of_person(policy: ContactPolicy, program: PolicyProgram, who: Person, sent: list[Logged]) -> PersonPlan:
     """Return what a policy says of one person."""
     answer, _ = program.answer(who, sent, who.as_of)
-    names = policy._names  # noqa: SLF001  (of this room)
+    names = policy._names  # noqa: SLF001  (of this package)
     customer: Any = who.id
     messages = []
     for one in answer.sends:

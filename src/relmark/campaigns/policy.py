@@ -534,7 +534,7 @@ class ContactPolicy(Definition):
             if not isinstance(body.get(name, []), list):
                 raise DefinitionError(f"{name} is a list.", path=f"$.{name}", code="wrong_type")
         parts["campaigns"] = [
-            (Chain if isinstance(one, Mapping) and "steps" in one else Campaign)._read(  # noqa: SLF001  (of this room)
+            (Chain if isinstance(one, Mapping) and "steps" in one else Campaign)._read(  # noqa: SLF001  (of this package)
                 one, limits, f"$.campaigns[{place}]"
             )
             for place, one in enumerate(body["campaigns"])

@@ -200,7 +200,7 @@ class CustomerBase(Frozen):
         refunds: Refunds = "net",
         free: Free = "keep",
     ) -> Purchases:
-        """Return what the customers bought: lines, orders and days, as every room counts them.
+        """Return what the customers bought: lines, orders and days, as every package counts them.
 
         Parameters
         ----------

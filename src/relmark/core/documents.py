@@ -537,7 +537,7 @@ class NumbersDefinition(Definition):
 
 
 def read_definition(document: object, limits: Limits | None = None) -> Definition:
-    """Return the definition of a stored form, of whichever kind it is, among those whose rooms are imported.
+    """Return the definition of a stored form, of whichever kind it is, among those whose packages are imported.
 
     Raises
     ------
@@ -557,7 +557,7 @@ def read_definition(document: object, limits: Limits | None = None) -> Definitio
         f"{shown(found)} is not a kind of definition that is known here.",
         path="$.relmark",
         code="wrong_kind",
-        hint="Import the room that it is of.",
+        hint="Import the package that it is of.",
     )
 
 

@@ -1,8 +1,8 @@
-"""`Purchases`: what customers bought, read once for every room: lines, orders and days, refunds carried back.
+"""`Purchases`: what customers bought, read once for every package: lines, orders and days, refunds carried back.
 
 `CustomerBase.purchases` makes one. Nothing is computed before it is asked for: a column of the log stays where it is,
-and orders, days and refunds are found when a room wants them. Rooms cut it with `until`, so that a refund after `as_of`
-never lowers a purchase before it.
+and orders, days and refunds are found when a package wants them. Packages cut it with `until`, so that a refund after
+`as_of` never lowers a purchase before it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every room returns: frozen objects that print in a line, show as a table and become JSON, columns or a frame.
+"""What every package returns: frozen objects that print in a line, show as a table and become JSON, columns or a frame.
 
 A result is an attrs class, keyword-only, ``eq=False`` and ``repr=False``, that inherits `Result`, or `ColumnarResult`
 where its array fields are aligned columns. Arrays become read-only views; what came in is never written to.

@@ -12,7 +12,7 @@ one that runs in numpy. `worker` is that code as a function of Arrow tables, for
 (`purchase_cells`, `rfm`, `cooccurrence`, `cohorts`, `funnel`, `journeys`, `message_counts`, `moments`) add up small
 states of pieces of whole customers: all that a fit needs.
 
-No other room imports this one.
+No other package imports this one.
 """
 
 from relmark.engines.answers import Lists, Values

@@ -1,4 +1,4 @@
-"""What the models of this room are fitted to: how often, until when and for how long each customer bought."""
+"""What the models of this package are fitted to: how often, until when and for how long each customer bought."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _TOTALS = ("log_gaps", "log_season")
 class PurchaseSummary(ColumnarResult):
     """The purchase history of each customer in three numbers, and the mean spend.
 
-    These are sufficient for every model of this room: no purchase times are needed beyond them.
+    These are sufficient for every model of this package: no purchase times are needed beyond them.
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ def describe(name: str) -> Definition:
     Parameters
     ----------
     name : str
-        A metric of this room, such as ``"open_rate"``.
+        A metric of this package, such as ``"open_rate"``.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def describe(name: str) -> Definition:
 
 
 class MetricTable(ColumnarResult):
-    """The shape of this room's tables: groups first, then counts, then figures with their intervals; notes beneath."""
+    """The shape of the tables here: groups first, then counts, then figures with their intervals; notes beneath."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The answers of a survey, from columns, counts or events, in groups: what every score of this room reads."""
+"""The answers of a survey, from columns, counts or events, in groups: what every score of this package reads."""
 
 from __future__ import annotations
 

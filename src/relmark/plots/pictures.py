@@ -58,7 +58,7 @@ def draw(result: Any, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the 
 
     Parameters
     ----------
-    result : a result of any room that has a picture
+    result : a result of any package that has a picture
     ax : matplotlib Axes, optional
         Where to draw; new ones without it, of a figure of their own (``draw(result).figure``).
 

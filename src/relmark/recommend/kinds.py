@@ -9,7 +9,7 @@ from relmark.core.documents import Limits, open_envelope
 
 __all__ = ["FITTED", "SPECS", "read_spec"]
 
-# Filled while the room is imported, and never changed afterwards.
+# Filled while the package is imported, and never changed afterwards.
 SPECS: dict[str, Any] = {}
 FITTED: dict[str, Any] = {}
 
