@@ -109,7 +109,7 @@ __all__ = [
     "weekday",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "Customer": "core.events",
