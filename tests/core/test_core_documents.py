@@ -73,9 +73,9 @@ def test_a_definition_that_does_not_say_its_body_cannot_be_stored():
 @pytest.mark.parametrize(
     ("document", "path", "code", "message"),
     [
-        ([], "$", "not_object", "a schema is a JSON object, not list"),
-        ({}, "$", "wrong_kind", "this is no relmark definition, not a 'schema'"),
-        ({"relmark": "segment"}, "$.relmark", "wrong_kind", "this is a 'segment', not a 'schema'"),
+        ([], "$", "not_object", "a schema must be a JSON object, not list"),
+        ({}, "$", "wrong_kind", "a 'schema' is needed, but this has no key 'relmark'"),
+        ({"relmark": "segment"}, "$.relmark", "wrong_kind", "a 'schema' is needed, but this is a 'segment'"),
         ({"relmark": "schema"}, "$.version", "unknown_version", "version 'None' of a schema is unknown"),
         ({"relmark": "schema", "version": True}, "$.version", "unknown_version", "reads 1 to 1"),
         ({"relmark": "schema", "version": 2}, "$.version", "unknown_version", "Update relmark"),
@@ -109,7 +109,7 @@ def test_an_envelope_gives_its_body_without_its_two_keys():
 
 def test_keys_are_checked_by_name():
     assert check_keys({"a": 1}, required=["a"], optional=["b"]) == {"a": 1}
-    with pytest.raises(DefinitionError, match=r"\$\.rule: a rule is a JSON object, not int"):
+    with pytest.raises(DefinitionError, match=r"\$\.rule: a rule must be a JSON object, not int"):
         check_keys(3, required=(), path="$.rule", what="rule")
 
 

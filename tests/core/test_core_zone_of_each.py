@@ -114,7 +114,7 @@ def test_birthdays_are_local():
     [
         ({"zone": HOMES}, "home", MissingColumnError, "no field 'home'"),
         ({"zone": [1, 2, 3]}, "zone", InputError, "names of time zones are needed"),
-        ({"zone": ["UTC", "Mars/Base", None]}, "zone", InputError, "'Mars/Base' in row 1, which names no time zone"),
+        ({"zone": ["UTC", "Mars/Base", None]}, "zone", InputError, "'Mars/Base' in row 1, which is not a time zone"),
     ],
 )
 def test_zones_that_are_none_are_refused(columns, zone, error, message):

@@ -177,7 +177,7 @@ def test_the_person_is_the_same_for_all_questions_of_one_time_and_another_for_an
 
 def test_what_does_not_fit_together_is_refused():
     history = CustomerHistory(Customer("c1", {"age": 30}), [], tz="Europe/Berlin")
-    with pytest.raises(InputError, match="beside a CustomerHistory"):
+    with pytest.raises(InputError, match="together with a CustomerHistory"):
         SEGMENT.one(history, [], as_of=AS_OF)
     with pytest.raises(InputError, match="events are missing"):
         SCORE.one(Customer("c1"), as_of=AS_OF)

@@ -430,7 +430,7 @@ def test_measures_from_elsewhere_are_checked_and_may_come_in_any_order():
     assert (same.stayed, same.moved, same.entered.sum(), same.left.sum()) == (3, 0, 0, 0)
     for change, words in (
         ({"customer_id": [3, 1, 3]}, "customer_id has 3 twice"),
-        ({"orders": [3, 1]}, "orders has 2 rows and the other columns 3"),
+        ({"orders": [3, 1]}, "orders has 2 rows and the other columns have 3"),
         ({"frequency": [3.5, 1, 0]}, "frequency has 3.5 in row 0: whole numbers"),
         ({"lapsed": [0, 0, 0]}, "lapsed has dtype int64: booleans"),
         ({"as_of": "soon"}, "as_of is 'soon'"),

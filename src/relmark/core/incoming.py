@@ -1,4 +1,4 @@
-"""What a caller gave as columns of events, checked and coded: the work behind the doors of `EventLog`."""
+"""Checking and coding columns of events: the work of the functions that build an `EventLog`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EXACT = 2**53  # whole numbers up to this are exact as floats
 
 @attrs.frozen(eq=False)
 class Incoming:
-    """What the columns of events come to: the fields of a log."""
+    """Columns of events after they were read: the fields of a log."""
 
     customer_id: npt.NDArray[Any]
     partitions: dict[str, Partition]
@@ -48,9 +48,9 @@ def read_columns(
     on_error: str = "raise",
     rows: npt.NDArray[np.int64] | None = None,
 ) -> Incoming:
-    """Return the ids, the partitions and what was dropped; see `EventLog.from_columns`.
+    """Return the ids, the partitions and the counts of dropped rows; see `EventLog.from_columns`.
 
-    `rows` are the caller's rows where some were dropped before.
+    `rows` are the caller's row numbers, if some rows were dropped before.
     """
     one_of("on_error", on_error, ("raise", "drop"))
     time_zone(tz)
@@ -62,7 +62,7 @@ def read_columns(
     columns = {name: _sequence(name, column) for name, column in columns.items()}
     if properties is not None and not isinstance(properties, Mapping):
         raise InputError(
-            f"properties are {shown(properties)}: a mapping of names to columns is needed.",
+            f"properties is {shown(properties)}: a mapping of names to columns is needed.",
             argument="properties",
             code="wrong_type",
         )
@@ -73,7 +73,7 @@ def read_columns(
     for name, column in given.items():
         if text("the name of a property", name) in _RESERVED:
             raise InputError(
-                f"properties has {name!r}, which is a column of its own: rename the property.",
+                f"properties has {name!r}, which is the name of another argument: rename the property.",
                 argument="properties",
                 code="duplicate",
             )
@@ -111,7 +111,7 @@ def read_columns(
 
 
 def _notes(partitions: Mapping[str, Partition], times: Times) -> tuple[str, ...]:
-    """Say which types were taken for days although nothing but their midnights says so."""
+    """Return a note for each type whose times were read as days only because all of them are midnights."""
     if not np.any(np.asarray(times.given) == NAIVE):
         return ()
     found = [name for name in sorted(partitions) if partitions[name].day_zone is not None]
@@ -122,7 +122,7 @@ def _notes(partitions: Mapping[str, Partition], times: Times) -> tuple[str, ...]
 
 
 def read_events(events: Iterable[Event | Purchase | Message | Visit]) -> Incoming:
-    """Return what events one at a time come to; see `EventLog.from_events`."""
+    """Read event objects; see `EventLog.from_events`."""
     plain = []
     given: Any = events
     if not isinstance(given, Iterable) or isinstance(given, np.ndarray):
@@ -161,7 +161,7 @@ def read_purchases(
     tz: str,
     on_error: str,
 ) -> Incoming:
-    """Return what an orders frame comes to; see `EventLog.purchases`. `more` says which columns get which names."""
+    """Read a frame of orders; see `EventLog.purchases`. `more` maps the names of properties to columns."""
     chosen = {name: column for name, column in more.items() if column is not None}
     chosen |= {name: name for name in column_names("properties", properties)}
     constant = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
@@ -178,7 +178,7 @@ def read_purchases(
         if missing.any():
             if one_of("on_error", on_error, ("raise", "drop")) == "raise":
                 remedy = 'Fill or drop these rows, or pass on_error="drop".'
-                refuse_rows(str(value), missing, amounts, "a purchase needs its money, 0 if it was free", remedy)
+                refuse_rows(str(value), missing, amounts, "a purchase needs a value, 0 if it was free", remedy)
             dropped = {"value": int(np.count_nonzero(missing))}
             rows = np.flatnonzero(~missing)
             columns = {name: _sequence(name, column) for name, column in columns.items()}
@@ -200,7 +200,7 @@ def read_purchases(
 
 
 def column_names(argument: str, names: Sequence[str]) -> list[str]:
-    """Return a list of names; one string would be taken for its letters."""
+    """Return a list of names; a single string is refused, because it would be read as a list of letters."""
     if isinstance(names, str):
         raise InputError(
             f"{argument} is {names!r}: a list of names is needed, such as [{names!r}].",
@@ -230,7 +230,7 @@ def _sequence(name: str, column: Any) -> Any:
 
 
 def kept(column: Any, keep: npt.NDArray[np.bool_]) -> Any:
-    """Return the rows of a column that are to be kept."""
+    """Return the rows of a column where a mask is true."""
     if isinstance(column, (Coded, Column, UtcTimes)):
         return column.take(keep)
     if isinstance(column, np.ndarray):
@@ -241,7 +241,7 @@ def kept(column: Any, keep: npt.NDArray[np.bool_]) -> Any:
 
 
 def _clean_rows(columns: Mapping[str, Any]) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
-    """Return which rows have an id, a type, a time and no infinite value, and how many fail for which reason first."""
+    """Return which rows have an id, a type, a time and no infinite value, and the number of others by first reason."""
     keep = np.ones(len(columns["customer_id"]), dtype=np.bool_)
     dropped = {}
     for name in ("customer_id", "time", "type", "value"):
@@ -257,7 +257,7 @@ def _clean_rows(columns: Mapping[str, Any]) -> tuple[npt.NDArray[np.bool_], dict
 
 
 def _missing(column: Any) -> npt.NDArray[np.bool_]:
-    """Return which ids, types or times are missing; an empty string names nobody."""
+    """Return which ids, types or times are missing; an empty string counts as missing."""
     if isinstance(column, Coded):
         blank = np.array([is_missing(word) or word == "" for word in column.categories.tolist()] + [True])
         return np.asarray(blank[column.codes])
@@ -270,7 +270,7 @@ def _missing(column: Any) -> npt.NDArray[np.bool_]:
 
 
 def _whole(ids: Any) -> Any:
-    """Return float ids as the integers that they are, once those with missing values are gone."""
+    """Return float ids as integers if all of them are whole, after rows with missing ids were dropped."""
     array = ids if isinstance(ids, Coded) else array_of("customer_id", ids)
     if isinstance(array, np.ndarray) and array.dtype.kind == "f":
         with np.errstate(invalid="ignore", over="ignore"):
@@ -280,12 +280,12 @@ def _whole(ids: Any) -> Any:
 
 
 def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.float64]:
-    """Return values as float64 with NaN where there is none; infinite ones are refused unless let through."""
+    """Return values as float64, NaN where one is missing; infinite values are an error unless `infinite` is true."""
     array = array_of(name, values) if hasattr(values, "__array__") else values
     if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.ndim == 1:
         if not infinite:
-            refuse_rows(name, np.isinf(array), array, "finite numbers are needed, or NaN where there is none")
-        return array.astype(np.float64, copy=False)  # the caller's own array is read, gathered from, and let go
+            refuse_rows(name, np.isinf(array), array, "finite numbers are needed, or NaN for a missing value")
+        return array.astype(np.float64, copy=False)  # no copy: the log takes its rows from it and does not keep it
     beyond = np.zeros(0, dtype=np.intp)
     if infinite and not isinstance(values, (Coded, Column, UtcTimes)):
         items = list(values)
@@ -302,7 +302,7 @@ def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.f
             code="wrong_type",
             row=first[0] if first else None,
             hint="".join(
-                f"Row {row} has {shown(column.value(row))}: make numbers of the column first." for row in first
+                f"Row {row} has {shown(column.value(row))}: convert the column to numbers first." for row in first
             ),
         )
     numbers = column.numbers()

@@ -1,7 +1,7 @@
-"""Rows of a database as a customer and their events: read by the schema, with every fault named at once.
+"""Reading rows of a database as a customer and their events by a schema, with all faults reported at once.
 
-Whole columns are looked at first: where all values of one have the Python type that its kind has, nothing is converted.
-Only where one has not is it read value by value, and each fault is told with its row.
+Whole columns are checked first: if all values of a column have the Python type of its kind, nothing is converted.
+Otherwise it is read value by value, and each fault is reported with its row.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _NOTHING = type(None)
 _ENDLESS = (math.inf, -math.inf)
 
 
-class _Refused(Exception):  # noqa: N818  (no error yet: faults are collected)
-    """A value that is not of its kind; the words say what is needed."""
+class _Refused(Exception):  # noqa: N818  (not an error yet: faults are collected)
+    """A value that is not of its kind; the text says what is needed."""
 
 
 def _number(value: Any) -> float | None:
@@ -43,13 +43,13 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise _Refused("a number is needed")
     if isinstance(value, int) and abs(value) > _EXACT:
-        raise _Refused("a number is held in float64, whole ones exactly up to 2**53: give it as text")
+        raise _Refused("numbers are stored as float64, in which whole numbers are exact only up to 2**53: give a text")
     try:
         number = float(value)
     except (OverflowError, ValueError):
-        raise _Refused("a number of float64 is needed") from None
+        raise _Refused("a number that fits float64 is needed") from None
     if math.isinf(number):
-        raise _Refused("a finite number is needed, or None")
+        raise _Refused("a finite number, or None, is needed")
     return None if math.isnan(number) else number
 
 
@@ -113,7 +113,7 @@ _AS_THEY_ARE: dict[str, frozenset[type]] = {
 
 
 def _fits(kind: str, values: list[Any]) -> bool:
-    """Return whether a column can be taken as it is."""
+    """Return whether a column can be used without conversion."""
     types = set(map(type, values))
     if not types <= _AS_THEY_ARE.get(kind, frozenset()):
         return types == {_NOTHING}
@@ -125,7 +125,7 @@ def _fits(kind: str, values: list[Any]) -> bool:
 
 
 def _read(kind: str, values: list[Any], place: Callable[[int], str], faults: list[str]) -> list[Any]:
-    """Return the values of a column as rules see them; what is not of its kind becomes a fault, and None."""
+    """Return the values of a column in the form that rules use; a value of a wrong kind becomes None and a fault."""
     if _fits(kind, values):
         return values
     read = _READERS.get(kind)
@@ -142,7 +142,7 @@ def _read(kind: str, values: list[Any], place: Callable[[int], str], faults: lis
 
 
 def _mapping(what: str, row: Any, faults: list[str]) -> Mapping[str, Any]:
-    """Return a row as a mapping, an empty one where it is none."""
+    """Return a row as a mapping; if it is not one, add a fault and return an empty mapping."""
     if row.__class__ is dict or isinstance(row, Mapping):
         return row
     if hasattr(row, "keys"):  # rows of database drivers
@@ -154,7 +154,7 @@ def _mapping(what: str, row: Any, faults: list[str]) -> Mapping[str, Any]:
 def read_customer(
     schema: Schema, row: Mapping[str, Any] | None, names: Mapping[str, str], faults: list[str]
 ) -> tuple[int | str | None, dict[str, Any]]:
-    """Return the id and the attributes of the row of a customer; what is wrong is added to `faults`."""
+    """Return the id and the attributes of the row of a customer; add problems to `faults`."""
     if not isinstance(schema, Schema):
         raise InputError(
             f"schema is {shown(schema)}: a Schema is needed, such as base.schema().",
@@ -188,7 +188,7 @@ def _id(what: str, value: Any, faults: list[str]) -> int | str | None:
         faults.append(f"{what} is {shown(value)}: an int or a text that is not empty is needed.")
         return None
     if isinstance(value, int) and not -_BEYOND < value < _BEYOND:
-        faults.append(f"{what} is {shown(value)}: a whole number of at most 64 bits is needed, or a text.")
+        faults.append(f"{what} is {shown(value)}: a whole number of at most 64 bits, or a text, is needed.")
         return None
     return value
 
@@ -200,10 +200,10 @@ def read_rows(
     who: int | str | None,
     faults: list[str],
 ) -> tuple[int | str | None, dict[str, Events]]:
-    """Return whose events rows are, and the events by type in the order of time; faults are added to `faults`."""
+    """Return the customer of rows, and the events by type in the order of time; add problems to `faults`."""
     if isinstance(rows, (str, bytes, Mapping)) or not isinstance(rows, Iterable):
         raise InputError(
-            f"rows is {shown(rows)}: a list of mappings, one for each event, is needed.",
+            f"rows is {shown(rows)}: a list of mappings, one per event, is needed.",
             argument="rows",
             code="wrong_type",
         )
@@ -222,7 +222,7 @@ def read_rows(
 
 
 def _owner(ids: list[Any], column: str, who: int | str | None, faults: list[str]) -> int | str | None:
-    """Return whose events rows are: each says the same, or nothing."""
+    """Return the one customer of all rows; rows may leave it out."""
     if ids.count(who) == len(ids) and set(map(type, ids)) <= {type(who)}:
         return who
     for k, one in enumerate(ids):
@@ -230,12 +230,13 @@ def _owner(ids: list[Any], column: str, who: int | str | None, faults: list[str]
             if who is None:
                 who = _id(f"rows[{k}].{column}", one, faults)
             elif not (isinstance(one, np.integer) and int(one) == who):
-                faults.append(f"rows[{k}].{column} is {shown(one)} among events of {shown(who)}: give those of one.")
+                fault = f"rows[{k}].{column} is {shown(one)} among events of {shown(who)}"
+                faults.append(f"{fault}: give the events of one customer.")
     return who
 
 
 class _Rows:
-    """Rows of events, with what every event has read as whole columns."""
+    """Rows of events, with times, values and nested properties read as whole columns."""
 
     def __init__(self, rows: list[Mapping[str, Any]], names: Mapping[str, str], faults: list[str]) -> None:
         self._rows, self._names, self._faults = rows, names, faults
@@ -247,7 +248,7 @@ class _Rows:
         self._nested = _nested(rows, names["properties"], faults)
 
     def types(self, schema: Schema) -> list[str | None]:
-        """Return the type of each row, None where the schema has no such type."""
+        """Return the type of each row, or None if the schema does not have it."""
         column = self._names["type"]
         found = [row.get(column) for row in self._rows]
         try:
@@ -265,7 +266,7 @@ class _Rows:
         return found
 
     def events(self, type: str, kinds: Mapping[str, str], places: list[int]) -> Events:
-        """Return the events of one type in the order of time, those at these places."""
+        """Return the events of one type, whose rows are at `places`, in the order of time."""
         times = [self._times[k] for k in places]
         if times != sorted(times):
             places = sorted(places, key=self._times.__getitem__)
@@ -287,7 +288,7 @@ class _Rows:
 
 
 def _nested(rows: list[Mapping[str, Any]], column: str, faults: list[str]) -> list[Mapping[str, Any]] | None:
-    """Return the properties that stand in a mapping of their own, None where no row has one."""
+    """Return the mappings of properties that rows have in one column, or None if no row has one."""
     given = [row.get(column) for row in rows]
     if given.count(None) == len(given):
         return None
@@ -300,7 +301,7 @@ def _nested(rows: list[Mapping[str, Any]], column: str, faults: list[str]) -> li
 
 
 def _times(values: list[Any], place: Callable[[int], str], faults: list[str]) -> list[int]:
-    """Return times in microseconds; one that is missing, a day alone or without a zone is a fault."""
+    """Return times in microseconds; a missing time, a day without a time, or a time without a zone is a fault."""
     if set(map(type, values)) == {datetime}:
         try:
             found = [(value - _EPOCH) // _US for value in values]
@@ -321,10 +322,10 @@ def _times(values: list[Any], place: Callable[[int], str], faults: list[str]) ->
 
 def _time(value: Any) -> int:
     if value is None or (isinstance(value, str) and len(value) <= 10):
-        raise _Refused("an event happens at an instant: a time with a zone is needed")
+        raise _Refused("an event needs an instant: give a time with a zone")
     if isinstance(value, np.datetime64) and not np.isnat(value):
         value = aware(instant(value, name="time"))
     at = (_instant(value) - _EPOCH) // _US
     if not _LOW < at < _HIGH:
-        raise _Refused("a time of the years 2 to 9998 is needed")
+        raise _Refused("a time in the years 2 to 9998 is needed")
     return at
