@@ -284,7 +284,7 @@ class Selection:
         return self.exists(within=active, ago=silent) & ~self.exists(within=silent)
 
     def restarted(self, active: timedelta, silent: timedelta) -> Expression:
-        """Return whether there is an event in the last `active`, none in the `silent` before it, and one before both."""
+        """Return whether there is an event in the last `active`, none in the `silent` before, and one before both."""
         duration("active", active)
         duration("silent", silent)
         silence = ~self.exists(within=silent, ago=active)
