@@ -69,7 +69,7 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
             "time has NaT in row 1: every event needs a time.",
         ),
         ({"time": ["2026-01-01", "soon", "2026-01-01"]}, "time is 'soon': write an ISO date"),
-        ({"time": [1, 2, 3]}, "time has dtype int64: times are needed. Say what the numbers count"),
+        ({"time": [1, 2, 3]}, "time has dtype int64: times are needed. Convert numbers to times"),
         ({"time": ["2026-01-05", "x", "y"]}, "time is 'x': write an ISO date ('2026-11-01')"),
         ({"type": ""}, "type is '': a name is needed."),
         ({"type": ["a", None, "b"]}, "type is missing in row 1: drop these rows."),

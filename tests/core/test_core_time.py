@@ -140,7 +140,7 @@ def test_datetime64_is_local_where_a_zone_is_named_and_what_is_aware_is_not_move
     ("values", "arguments", "message"),
     [
         ([[1]], {}, "time has shape (1, 1): one column of times is needed."),
-        ([1, 2], {}, "time has dtype int64: times are needed. Say what the numbers count"),
+        ([1, 2], {}, "time has dtype int64: times are needed. Convert numbers to times"),
         (
             np.array(["2026-01-01", "NaT"], "M8[D]"),
             {},

@@ -97,7 +97,7 @@ def test_a_date_begins_at_the_midnight_of_each():
     seen = event("visit").exists(within=calendar_days(1))
     assert seen.measure(base, date(2026, 3, 11)).values().tolist() == [False, True, True]
     assert seen.measure(base, date(2026, 3, 12)).values().tolist() == [True, False, False]
-    assert "each of their own" in repr(base)
+    assert "customers in their own zones" in repr(base)
 
 
 def test_birthdays_are_local():

@@ -440,7 +440,7 @@ class Layer(Definition):
         }, ("name", "shares")
 
     def _meaning(self) -> dict[str, Any]:
-        # The name is the seed where there is no salt.
+        # Without a salt, the name is the seed.
         return {"seed": self.seed, "shares": self._body()["shares"]}
 
     def _body(self) -> dict[str, Any]:

@@ -578,7 +578,7 @@ class CustomerBase(Frozen):
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {what}" for what, count in self._facts().items())
-        homes = "" if self.zone is None else ", each of their own"
+        homes = "" if self.zone is None else ", customers in their own zones"
         return f"CustomerBase({counts}, {self.tz}{homes})"
 
     def _repr_html_(self) -> str:

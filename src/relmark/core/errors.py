@@ -1,4 +1,4 @@
-"""The errors of the library: what was wrong, where, and what to do about it.
+"""The errors of the library, which say what was wrong, where, and what to do about it.
 
 Every error about an argument is an `InputError`, and therefore a `ValueError`. A message names the argument, the first
 bad row and its value, what is allowed, and how to fix it. Programs read the same from `code`, `argument`, `path` and

@@ -116,7 +116,7 @@ def html_table(
     caption: str = "",
     lines: Sequence[str] = (),
 ) -> str:
-    """Return columns as an HTML table with every cell escaped, and lines of text beneath it."""
+    """Return columns as an HTML table with every cell escaped, and lines of text below it."""
     held = max((len(column) for column in columns.values()), default=0)
     total = held if total is None else total
     rows = min(rows, held)

@@ -289,7 +289,7 @@ def text_array(name: str, values: list[str]) -> npt.NDArray[Any]:
 
 
 def find_ids(name: str, ids: npt.NDArray[Any], wanted: Any) -> npt.NDArray[np.int64]:
-    """Return where each wanted id stands among ascending distinct ids, -1 where it is not among them.
+    """Return the position of each wanted id among ascending distinct ids, or -1 if it is not among them.
 
     Raises
     ------

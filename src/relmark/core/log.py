@@ -268,7 +268,7 @@ class EventLog(Frozen):
         kind = np.empty(0, dtype=np.int64) if customer_id is None else np.asarray(customer_id)[:0]
         return cls(customer_id=kind, partitions={})
 
-    # ---- what it holds
+    # ---- contents
 
     def __len__(self) -> int:
         """Return the number of events."""

@@ -1,4 +1,4 @@
-"""Grouping page views into visits: a pause longer than a gap ends a visit; a new campaign or its length may too."""
+"""Grouping page views into visits: a pause ends a visit, and so may a new campaign or a limit of its length."""
 
 from __future__ import annotations
 

@@ -343,7 +343,7 @@ def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False
         f"{name} has dtype {array.dtype}: times are needed.",
         argument=name,
         code="wrong_type",
-        hint="Say what the numbers count, as in times.astype('M8[s]') for seconds since 1970.",
+        hint="Convert numbers to times, as in times.astype('M8[s]') for seconds since 1970.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from relmark.core.time import aware
 
-if TYPE_CHECKING:  # the parts say themselves in these words
+if TYPE_CHECKING:  # the parts use these functions to print themselves
     from relmark.expressions.explain_parts import Change, Gap, Happened, Verdict
 
 __all__ = ["change_words", "gap_words", "happened_words", "tree_lines", "verdict_line", "when"]

@@ -129,7 +129,7 @@ class Changes:
         """Return an instant until which the answer to "are `enough` of the arguments `what`" does not change."""
         are = [arg for arg in args if self.program.call(arg)(who, at) is what]
         if len(are) >= enough:
-            # It is true until so many of them changed that fewer than `enough` are left.
+            # It is true as long as `enough` of them do not change.
             ends = sorted((self.until(arg, who, at, what=what) for arg in are), reverse=True)
             return ends[enough - 1]
         held = {id(arg) for arg in are}
