@@ -187,7 +187,7 @@ def test_any_part_may_be_left_out():
             "events is of type list: type EventLog is needed. Make it with EventLog.from_frame(...).",
             InputError,
         ),
-        (lambda: CustomerBase(items=table()), "items is a CustomerTable: a ItemTable is needed.", InputError),
+        (lambda: CustomerBase(items=table()), "items is of type CustomerTable: type ItemTable is needed.", InputError),
         (lambda: CustomerBase(tz="Mars/Base"), "tz is 'Mars/Base', which this machine does not know", InputError),
         (lambda: CustomerBase(tz=3), "tz is 3: a name such as", InputError),
         (

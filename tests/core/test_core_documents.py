@@ -74,8 +74,8 @@ def test_a_definition_that_does_not_say_its_body_cannot_be_stored():
     ("document", "path", "code", "message"),
     [
         ([], "$", "not_object", "a schema must be a JSON object, not list"),
-        ({}, "$", "wrong_kind", "a 'schema' is needed, but this has no key 'relmark'"),
-        ({"relmark": "segment"}, "$.relmark", "wrong_kind", "a 'schema' is needed, but this is a 'segment'"),
+        ({}, "$", "wrong_kind", "a stored schema is needed, but this has no key 'relmark'"),
+        ({"relmark": "segment"}, "$.relmark", "wrong_kind", "a stored schema is needed, but this is a 'segment'"),
         ({"relmark": "schema"}, "$.version", "unknown_version", "version 'None' of a schema is unknown"),
         ({"relmark": "schema", "version": True}, "$.version", "unknown_version", "reads 1 to 1"),
         ({"relmark": "schema", "version": 2}, "$.version", "unknown_version", "Update relmark"),

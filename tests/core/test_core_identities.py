@@ -112,7 +112,7 @@ def test_a_caller_may_normalize_a_key():
 @pytest.mark.parametrize(
     ("arguments", "message", "kind"),
     [
-        ({"keys": "email"}, "keys is 'email': a list of different column names is needed", InputError),
+        ({"keys": "email"}, "keys is 'email': a list of different column names", InputError),
         ({"keys": []}, "keys is []: a list", InputError),
         ({"keys": ["email", "email"]}, "keys is ['email', 'email']: a list of different", InputError),
         ({"keys": ["email"], "customer_id": "email"}, "without customer_id, is needed.", InputError),

@@ -85,7 +85,7 @@ def test_a_basket_is_completed_by_what_goes_with_its_items():
     assert pairs.for_basket([]) == ()
     assert pairs.for_basket("tea") == pairs.for_basket(["tea"])
     assert pairs.for_basket("tea")[0].item == "cup"
-    with pytest.raises(InputError, match="the ids of the data are str"):
+    with pytest.raises(InputError, match="the ids here are str"):
         pairs.for_basket([3])
 
 

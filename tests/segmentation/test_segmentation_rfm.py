@@ -175,7 +175,7 @@ def test_large_money_is_added_in_two_parts_to_the_same_figures():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: rfm_measures([1], as_of=AS_OF), "a CustomerBase, or the Purchases that it gave, is needed"),
+        (lambda: rfm_measures([1], as_of=AS_OF), "a CustomerBase, or the Purchases of one, is needed"),
         (lambda: rfm_measures(base_of(SMALL).events, as_of=AS_OF), r"CustomerBase\(events=log"),
         (lambda: rfm_measures(base_of(SMALL), as_of=AS_OF, frequency="order"), "orders"),
         (lambda: rfm_measures(base_of(SMALL), as_of=AS_OF, monetary="max"), "monetary"),

@@ -318,7 +318,7 @@ def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
     found = document.get("relmark")
     if not isinstance(found, str) or found != kind:
         raise DefinitionError(
-            f"a {kind!r} is needed, but "
+            f"a stored {kind} is needed, but "
             + ("this has no key 'relmark'." if found is None else f"this is a {str(found)[:64]!r}."),
             path="$.relmark" if found is not None else "$",
             code="wrong_kind",

@@ -332,7 +332,7 @@ class Selection:
 
     def _no_value(self, *_: object) -> NoReturn:
         raise InputError(
-            f"{self!r} selects events and is not a value: call a figure of them, such as "
+            f"{self!r} selects events and is not a value: call a method that makes a figure, such as "
             ".count(within=days(30)) >= 2, .exists(), .sum() or .days_since_last().",
             argument="events",
             code="not_value",
