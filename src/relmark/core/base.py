@@ -65,7 +65,7 @@ def _made_by(kind: type, call: str) -> Callable[[object, attrs.Attribute[Any], A
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
 class CustomerBase(Frozen):
-    """Customers, what they did, and what can be sold to them, on one index.
+    """Customers, their events and the items for sale, on one index of customers.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ class CustomerBase(Frozen):
         return (*log.notes, note)
 
     def as_of(self, as_of: AsOfGiven) -> AsOf:
-        """Return an `as_of` in checked form: one date or instant, or one per customer, local where it has no zone."""
+        """Read an `as_of`: one date or instant, or one per customer; a time without a zone is local time."""
         return read_as_of(as_of, tz=self.tz, n=len(self))
 
     def _check_zones(self) -> None:
@@ -514,7 +514,7 @@ class CustomerBase(Frozen):
     def measure(
         self, expressions: Mapping[str, Measurable], *, as_of: Instant | Sequence[Instant] | npt.NDArray[Any]
     ) -> Rows:
-        """Evaluate expressions to columns aligned with `customer_id`, customer_id among them.
+        """Evaluate expressions for every customer and return them as columns, together with customer_id.
 
         Parameters
         ----------

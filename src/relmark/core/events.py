@@ -386,6 +386,23 @@ class Event(_Stored):
 class Purchase(_Stored):
     """A purchase, or one line of an order; its value is money and is required.
 
+    Parameters
+    ----------
+    customer_id : int or str
+        Who bought.
+    time : datetime
+        When, with a time zone, as in `Event`.
+    value : float
+        The money of the line: 0 if it was free, negative for a refund.
+    order : str or int, optional
+        The number of the order.
+    item : str or int, optional
+        The product.
+    quantity : float, optional
+        How many.
+    properties : mapping of str to value
+        Further details, as in `Event`.
+
     Examples
     --------
     >>> Purchase("c1", "2026-11-01T09:30Z", 19.9, order="o7", item="scarf").to_event().properties
@@ -420,6 +437,22 @@ class Purchase(_Stored):
 class Message(_Stored):
     """One step in the life of a message to a customer: sent (or withheld for a control group), opened, clicked, ...
 
+    Parameters
+    ----------
+    customer_id : int or str
+        The customer to whom the message was addressed.
+    time : datetime
+        When the step happened, with a time zone, as in `Event`.
+    action : str
+        "sent", "withheld", "delivered", "shown", "opened", "read", "clicked", "replied", "liked", "commented",
+        "bounced", "blocked", "unsubscribed" or "complained".
+    channel : str
+        The channel, such as "mail".
+    campaign, message_id : str or int, optional
+        The campaign, and the id of this message.
+    properties : mapping of str to value
+        Further details, as in `Event`.
+
     Examples
     --------
     >>> Message("c1", "2026-11-01T09:30Z", "opened", "mail", campaign="spring").to_event().type
@@ -450,7 +483,22 @@ class Message(_Stored):
 
 @attrs.frozen
 class Visit(_Stored):
-    """A visit to a site, an app or a shop; its event stores the duration in seconds.
+    """A visit to a site, an app or a shop.
+
+    Parameters
+    ----------
+    customer_id : int or str
+        Who visited.
+    time : datetime
+        When the visit began, with a time zone, as in `Event`.
+    channel : str, optional
+        The channel from which the customer came, such as "mail".
+    campaign, page : str or int, optional
+        The campaign, and the first page.
+    duration : timedelta or float, optional
+        The length of the visit; a number is in seconds, and so is the property of the event.
+    properties : mapping of str to value
+        Further details, as in `Event`.
 
     Examples
     --------

@@ -97,17 +97,17 @@ class EventLog(Frozen):
         Parameters
         ----------
         customer_id : array_like of int or str, shape (n,)
-            Whose event each row is.
+            The customer of each event.
         time : array_like, shape (n,)
-            datetime64, datetimes or ISO texts; without a zone they are local times of `tz`. Dates are days: each begins
-            at midnight in the zone of the base of which the log becomes part. So are the times of a type that are all
-            midnights without a zone.
+            datetime64, datetimes or ISO texts; without a zone they are local times of `tz`. Dates are days, and so are
+            the times of a type if all of them are midnights without a zone. A day begins at midnight in the zone of the
+            base of which the log becomes part.
         type : str or array_like of str, shape (n,)
             One type for all rows, or a column.
         value : array_like of float, shape (n,), optional
-            None or NaN where an event has none.
+            The value of each event; None or NaN if it has none.
         properties : mapping of str to array_like, shape (n,), optional
-            Numbers, strings or booleans; None or NaN where an event has none.
+            Numbers, strings, booleans, dates, times or sets of strings; None or NaN if an event has none.
         tz : str
             The time zone of times that come without one.
         on_error : {"raise", "drop"}
@@ -441,9 +441,9 @@ class EventLog(Frozen):
         type : str
             The type of the new events.
         cut_by : str, optional
-            A property such as ``"campaign"``. An event whose value differs from the last known value since the pause
-            starts another visit. Of the events at one instant, those without a value come first, then the others by
-            ascending value.
+            A property such as ``"campaign"``. An event that has a value of it starts another visit, unless the last
+            known value since the pause is the same. Of the events at one instant, those without a value come first,
+            then the others by ascending value.
         longest : timedelta, optional
             The longest visit: an event later than this after the visit's first event starts another visit.
 

@@ -62,7 +62,7 @@ class Lines(NamedTuple):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Orders(ColumnarResult):
-    """Orders, customer by customer and in the order of time.
+    """Orders, one row per order, sorted by customer and time.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Orders(ColumnarResult):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PurchaseDays(ColumnarResult):
-    """Days with a purchase, customer by customer and in the order of time.
+    """Days with a purchase, one row per customer and local day, sorted by customer and day.
 
     Parameters
     ----------

@@ -261,24 +261,24 @@ def segment(name: str) -> Expression:
 
 
 def all_of(*rules: Expression) -> Expression:
-    """Return whether all rules hold, like `&`."""
+    """Return whether all rules are true, like `&`."""
     flat = _flat(nodes.And, *_rules("all_of", rules))
     return flat[0] if len(flat) == 1 else nodes.And(flat)
 
 
 def any_of(*rules: Expression) -> Expression:
-    """Return whether at least one rule holds, like `|`."""
+    """Return whether at least one rule is true, like `|`."""
     flat = _flat(nodes.Or, *_rules("any_of", rules))
     return flat[0] if len(flat) == 1 else nodes.Or(flat)
 
 
 def none_of(*rules: Expression) -> Expression:
-    """Return whether no rule holds: ``~any_of(...)``."""
+    """Return whether no rule is true: ``~any_of(...)``."""
     return nodes.Not(any_of(*rules))
 
 
 def at_least(n: int, *rules: Expression) -> Expression:
-    """Return whether n or more of the rules hold.
+    """Return whether n or more of the rules are true.
 
     Examples
     --------

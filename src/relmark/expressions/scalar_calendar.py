@@ -113,8 +113,8 @@ class Zone:
 
         With a calendar span it is found by bisection: going back keeps the order of times, except in an hour that the
         clock shows twice, and in the last days of a month that follows a shorter one. If `at` is given, an instant from
-        which the spans do not reach back to the time, the result is later than `at` and at most the first such instant:
-        if the order is broken before it, the result is the instant where that happens.
+        which the spans go back to before the time, the result is later than `at` and at most the first such instant: if
+        the order is broken before it, the result is the instant where that happens.
         """
         given = [span for span in spans if span is not None]
         elapsed = [length(span) for span in given if isinstance(span, timedelta)]
