@@ -36,8 +36,10 @@ def ran(name: str) -> str:
     """Return the section of one benchmark: its command and what it printed."""
     begin = time.monotonic()
     command = [f"benchmarks/{name}.py", *OPTIONS.get(name, [])]
-    done = subprocess.run([sys.executable, *command], cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True)
-    print(f"{name}: {time.monotonic() - begin:,.0f} s", flush=True)
+    done = subprocess.run([sys.executable, *command], cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=False)
+    print(f"{name}: {time.monotonic() - begin:,.0f} s", "failed" if done.returncode else "", flush=True)
+    if done.returncode:
+        return ""
     return f"```text shell\npython {' '.join(command)}\n\n{done.stdout.rstrip()}\n```\n"
 
 
@@ -63,11 +65,17 @@ def main(names: list[str]) -> None:
     if unknown:
         sys.exit(f"there is no benchmark {unknown[0]!r}: there are {', '.join(NAMES)}")
     known = sections(PAGE.read_text()) if PAGE.exists() else {}
+    failed = []
     for name in names or NAMES:
         known[name] = ran(name)
+        if not known[name]:
+            failed.append(name)
+            del known[name]
         found = {one: known[one] for one in NAMES if one in known}
         body = "\n".join(f"## {one}\n\n{text.rstrip()}\n" for one, text in found.items())
         PAGE.write_text(f"{HEAD}\n{table(found)}\n\n{body}")
+    if failed:
+        sys.exit(f"failed, and left out of the page: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
