@@ -19,7 +19,7 @@ NAMES = (
     "ltv_seasons", "recommend", "recommend_quality", "attribution", "metrics", "campaigns", "experiments", "uplift",
     "coverage", "scale",
 )  # fmt: skip
-OPTIONS = {"campaigns": ["--highs"]}
+OPTIONS = {"campaigns": ["--highs"], "scale": ["1", "10", "100"]}
 HEAD = """# Benchmarks
 
 Every timing is CPU time of all threads, ours and the rival's in turn in one process, with the BLAS and Polars on one
