@@ -235,6 +235,11 @@ def read_instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> tup
 
 
 _REMEDY = "write an ISO date ('2026-11-01') or an ISO time ('2026-11-01T09:30Z')"
+_OTHER_FORMATS = (
+    "Read texts in another format as times first, as in pandas.to_datetime(column, format='%d.%m.%Y') or, in polars, "
+    "column.str.to_datetime('%d.%m.%Y')."
+)
+_DATE_NUMBERS = 19000101, 21991231  # whole numbers between these are dates written as numbers
 
 
 def _parsed(text: str, name: str) -> date | datetime:
@@ -338,12 +343,10 @@ def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False
         return _times_of_objects(name, array, tz, missing=missing)
     if len(array) == 0:
         return Times(np.empty(0, dtype=np.int64), AWARE)
-    raise InputError(
-        f"{name} has dtype {array.dtype}: times are needed.",
-        argument=name,
-        code="wrong_type",
-        hint="Say what the numbers count, as in times.astype('M8[s]') for seconds since 1970.",
-    )
+    hint = "Say what the numbers count, as in times.astype('M8[s]') for seconds since 1970."
+    if array.dtype.kind in "iu" and _DATE_NUMBERS[0] <= array.min() and array.max() <= _DATE_NUMBERS[1]:
+        hint = f"Dates that are written as numbers are read as texts, such as '{array[0]}': convert the column to text."
+    raise InputError(f"{name} has dtype {array.dtype}: times are needed.", argument=name, code="wrong_type", hint=hint)
 
 
 def _is_calendar(dtype: np.dtype[Any]) -> bool:
@@ -404,8 +407,14 @@ def _times_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: b
         try:
             out[row], given[row] = _time_of_object(value, tz, name)
         except InputError as error:
-            raise InputError(f"{error} (row {row})", argument=name, row=row, code="wrong_value") from None
+            raise _in_row(error, name, row, value) from None
     return Times(out, given)
+
+
+def _in_row(error: InputError, name: str, row: int, value: Any) -> InputError:
+    """Return the error of one time as that of a row of a column."""
+    hint = _OTHER_FORMATS if isinstance(value, str) and _REMEDY in error.message else ""
+    return InputError(f"{error} (row {row})", argument=name, row=row, code="wrong_value", hint=hint)
 
 
 def _time_of_object(value: Any, tz: str, name: str) -> tuple[int, int]:
@@ -427,22 +436,19 @@ def _times_of_words(name: str, values: Coded, tz: str, *, missing: bool) -> Time
             code="missing_value",
             hint="Drop these rows.",
         )
-    used = np.zeros(len(values.categories) + 1, dtype=np.bool_)
-    used[codes] = True  # -1 marks the spare last place
+    first = np.full(len(values.categories) + 1, len(codes), dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]  # where each word occurs first; -1 marks the spare last place
     found = np.full(len(values.categories) + 1, NO_TIME, dtype=np.int64)
     given = np.full(len(values.categories) + 1, DATE, dtype=np.int8)
-    for word, value in enumerate(values.categories.tolist()):
-        if not used[word]:
-            continue
+    words = values.categories.tolist()
+    for word in np.argsort(first[:-1], kind="stable").tolist():
+        row = int(first[word])
+        if row == len(codes):
+            break  # the other words do not occur
         try:
-            found[word], given[word] = _time_of_object(value, tz, name)
+            found[word], given[word] = _time_of_object(words[word], tz, name)
         except InputError as error:
-            raise InputError(
-                f"{error} (row {int(np.argmax(codes == word))})",
-                argument=name,
-                row=int(np.argmax(codes == word)),
-                code="wrong_value",
-            ) from None
+            raise _in_row(error, name, row, words[word]) from None
     return Times(found[codes], given[codes])
 
 
