@@ -351,12 +351,13 @@ def _coded_ids(column: Any, on_error: str, rows: npt.NDArray[np.int64] | None) -
         gone = int(np.count_nonzero(_missing(column))) if floats or error.code == "missing_value" else 0
         if on_error == "drop" or not gone:
             raise
+        has = "has" if gone == 1 else "have"
         raise InputError(
             error.message,
             argument=error.argument,
             row=error.row,
             code=error.code,
-            hint=f'{gone:,} rows of {len(column):,} have no id; on_error="drop" leaves them out and counts them.',
+            hint=f'{gone:,} of {len(column):,} rows {has} no id: on_error="drop" leaves out such rows and counts them.',
         ) from None
     if is_text(ids):
         _refuse_word_for_missing(ids, codes, rows)
