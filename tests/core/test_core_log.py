@@ -459,14 +459,20 @@ def test_the_first_text_that_is_not_a_time_is_named_in_every_library(backend):
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
-        ("12,50", "as in pandas.to_numeric(column.str.replace(',', '.'))."),
-        ("-7,1", "as in pandas.to_numeric(column.str.replace(',', '.'))."),
-        ("12.50", "as in pandas.to_numeric(column)."),
-        ("1,234.50", "as in pandas.to_numeric(column)."),
+        (
+            "12,50",
+            "pandas.to_numeric(column.str.replace(',', '.')) or, in polars, column.str.replace(',', '.').cast(float).",
+        ),
+        (
+            "-7,1",
+            "pandas.to_numeric(column.str.replace(',', '.')) or, in polars, column.str.replace(',', '.').cast(float).",
+        ),
+        ("12.50", "pandas.to_numeric(column) or, in polars, column.cast(float)."),
+        ("1,234.50", "pandas.to_numeric(column) or, in polars, column.cast(float)."),
     ],
 )
 def test_money_that_is_text_is_refused_with_the_call_that_makes_numbers_of_it(text, remedy):
-    with refused(f"Row 1 has {text!r}: make numbers of the column first, {remedy}"):
+    with refused(f"Row 1 has {text!r}: make numbers of the column first, as in {remedy}"):
         EventLog.purchases({"u": [1, 2], "t": T[:2], "v": [None, text]}, customer_id="u", time="t", value="v")
 
 

@@ -327,7 +327,7 @@ def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.f
         if column.kind == "text" and first:
             comma = _DECIMAL_COMMA.fullmatch(str(column.value(first[0])))
             replaced = ".str.replace(',', '.')" if comma else ""
-            remedy += f", as in pandas.to_numeric(column{replaced})"
+            remedy += f", as in pandas.to_numeric(column{replaced}) or, in polars, column{replaced}.cast(float)"
         raise InputError(
             f"{name} is a column of kind {column.kind!r}: numbers are needed.",
             argument=name,

@@ -417,6 +417,15 @@ def _in_row(error: InputError, name: str, row: int, value: Any) -> InputError:
     return InputError(f"{error} (row {row})", argument=name, row=row, code="wrong_value", hint=hint)
 
 
+def _failure(name: str, row: int, value: Any, tz: str) -> InputError | None:
+    """Return what is wrong with the time of a row, None if it can be read."""
+    try:
+        _time_of_object(value, tz, name)
+    except InputError as error:
+        return _in_row(error, name, row, value)
+    return None
+
+
 def _time_of_object(value: Any, tz: str, name: str) -> tuple[int, int]:
     found, dated = read_instant(value, tz=tz, name=name)
     if dated:
@@ -436,19 +445,19 @@ def _times_of_words(name: str, values: Coded, tz: str, *, missing: bool) -> Time
             code="missing_value",
             hint="Drop these rows.",
         )
-    first = np.full(len(values.categories) + 1, len(codes), dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(codes))[::-1]  # where each word occurs first; -1 marks the spare last place
+    used = np.zeros(len(values.categories) + 1, dtype=np.bool_)
+    used[codes] = True  # -1 marks the spare last place
     found = np.full(len(values.categories) + 1, NO_TIME, dtype=np.int64)
     given = np.full(len(values.categories) + 1, DATE, dtype=np.int8)
     words = values.categories.tolist()
-    for word in np.argsort(first[:-1], kind="stable").tolist():
-        row = int(first[word])
-        if row == len(codes):
-            break  # the other words do not occur
+    for word, value in enumerate(words):
+        if not used[word]:
+            continue
         try:
-            found[word], given[word] = _time_of_object(words[word], tz, name)
-        except InputError as error:
-            raise _in_row(error, name, row, words[word]) from None
+            found[word], given[word] = _time_of_object(value, tz, name)
+        except InputError:  # words come in any order: the error is about the first row that fails
+            rows = ((row, words[code]) for row, code in enumerate(codes.tolist()) if code >= 0)
+            raise next(error for row, text in rows if (error := _failure(name, row, text, tz))) from None
     return Times(found[codes], given[codes])
 
 
