@@ -145,8 +145,9 @@ class CustomerBase(Frozen):
         orders : frame or mapping of str to array_like
             A pandas, polars or pyarrow frame (extra `dataframes`), or columns by name; one row per order or line.
         customer_id, time, value, order, item, quantity : str
-            The names of its columns. `value` is the money of the row, negative for a refund; it may be a number, the
-            same for every row, or left out. Rows with the same `order` of one customer are one order.
+            The names of its columns. `value` is the money of the row, quantity times the price of a piece, negative for
+            a refund; it may be a number, the same for every row, or left out. Rows with the same `order` of one
+            customer are one order.
         properties : sequence of str
             More columns to keep, under their own names.
         customers : CustomerTable, frame or mapping, optional
@@ -159,7 +160,8 @@ class CustomerBase(Frozen):
             The time zone of times that come without one, where it is not that of the business: "UTC" for what many
             databases export.
         on_error : {"raise", "drop"}
-            Whether rows without an id, a time or a finite value are refused, or left out and counted.
+            Whether rows without an id, a time or a finite value are refused, or left out and counted in
+            `base.events.dropped`.
 
         Returns
         -------
@@ -566,7 +568,10 @@ class CustomerBase(Frozen):
 
     def _facts(self) -> dict[str, str]:
         facts = {"customers": f"{len(self):,}", "fields": f"{len(self.fields)}", "events": f"{len(self.events):,}"}
-        return facts if self.items is None else {**facts, "items": f"{len(self.items):,}"}
+        if self.items is not None:
+            facts["items"] = f"{len(self.items):,}"
+        dropped = sum(self.events.dropped.values())
+        return {**facts, "rows dropped": f"{dropped:,}"} if dropped else facts
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {what}" for what, count in self._facts().items())

@@ -213,8 +213,9 @@ class _Checker:
             names = sorted({key for properties in known for key in properties})
             listed = ", ".join(map(repr, names[:20])) or "none"
             what = " or ".join(map(repr, types))
+            money = "The money of a purchase is prop('value')." if "purchase" in types else ""
             self.fail(path, "unknown_property", f"no {what} event has a property {name!r}; they have {listed}.",
-                      did_you_mean(name, names))  # fmt: skip
+                      did_you_mean(name, names) or money)  # fmt: skip
         return kinds[0] if kinds else None
 
     def _segment(self, name: str, path: str) -> None:
