@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from relmark.scoring.lead_score import LeadScore
 
 __all__ = ["CheckedScore", "check_score"]
+
+_RULE = re.compile(r"^\$\.rules\[(\d+)\]")
+_APART = frozenset({"cap", "cap_per", "cap_total", "decay", "expires", "floor", "points"})
+"""Keys of a rule whose problems do not hide those of others."""
 
 
 @attrs.frozen(eq=False)
@@ -54,24 +59,29 @@ def check_score(
     properties, required = score_shape(limits)
     rest = obj({**properties, "rules": {"type": "array", "minItems": 1}, "meta": {"type": "object"}}, required)
     found = faults(content, rest)
-    whole, good = not found, []
+    whole, good = not found, {}
     rules = content.get("rules")
     for k, one in enumerate(rules if isinstance(rules, list) else []):
         problems = _rule_problems(one, schema, limits, f"$.rules[{k}]")
         found += problems
         if not problems:
-            good.append(one)
+            good[k] = one
     score = None
     if whole and (good or not found):  # what the parts have to agree about: names, groups, bands, grades
         try:
-            score = kind.from_dict({**body, "rules": good} if found else body, limits)
+            score = kind.from_dict({**body, "rules": list(good.values())} if found else body, limits)
         except InputError as error:
-            found.append(Problem.of(error))
+            found.append(_in_place(Problem.of(error, "$", body), list(good)))
     return CheckedScore(None if found else score, tuple(dict.fromkeys(found)))
 
 
+def _in_place(problem: Problem, places: list[int]) -> Problem:
+    """Return a problem of the rules that could be read with the place that its rule has among all of them."""
+    return attrs.evolve(problem, path=_RULE.sub(lambda found: f"$.rules[{places[int(found[1])]}]", problem.path))
+
+
 def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) -> list[Problem]:
-    """Return what is wrong with one rule: every problem of its condition and events, and the first of the rest."""
+    """Return what is wrong with one rule: its condition, its events, and each key that can be read by itself."""
     unknowable = UNKNOWN_WITHOUT_SCHEMA if schema is None else frozenset()
     found: list[Problem] = []
     for key, part in _parts(body):
@@ -85,14 +95,22 @@ def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) 
                 if one.code not in unknowable:
                     found.append(attrs.evolve(one, path=one.path.replace(f"{place}.events", place, 1)))
     found = list(dict.fromkeys(found))
-    try:
-        rule = Rule._read(body, limits, path)  # noqa: SLF001
-    except DefinitionError as error:
-        if not any(error.path.startswith(f"{path}.{key}") for key, _ in _parts(body)) or not found:
-            found.append(Problem.of(error))
-        return found
-    except InputError as error:
-        return [*found, Problem.of(error, path)]
+    rest = body
+    while True:
+        try:
+            rule = Rule._read(rest, limits, path)  # noqa: SLF001
+            break
+        except DefinitionError as error:
+            if not any(error.path.startswith(f"{path}.{key}") for key, _ in _parts(body)) or not found:
+                found.append(Problem.of(error))
+            wrong = error.path.removeprefix(f"{path}.").partition(".")[0]
+            if wrong not in _APART or wrong not in rest or (wrong == "points" and rest[wrong] == 1):
+                return found
+            gone = {wrong, "cap_total"} if wrong == "cap_per" else {wrong}
+            rest = {key: value for key, value in rest.items() if key not in gone}
+            rest |= {"points": 1} if wrong == "points" else {}
+        except InputError as error:
+            return [*found, Problem.of(error, path)]
     for key, test in rule.tests():
         for one in rule_problems(test, schema or Schema(), path=f"{path}.{key}"):
             if one.code not in unknowable and one not in found and not _same(one, found):

@@ -143,14 +143,15 @@ class LeadScore(Definition):
                     f"{what} has the name {twice[0]!r} twice: names are unique.", argument=what, code="duplicate"
                 )
         known = [group.name for group in self.groups]
-        asked = [(f"rule {rule.name!r}", rule.group) for rule in self.rules if rule.group is not None]
-        asked += [("grades", name) for name in (() if self.grades is None else self.grades.groups)]
-        for what, name in asked:
+        asked = [(f"rule {rule.name!r}", f"rules[{k}].group", rule.group) for k, rule in enumerate(self.rules)
+                 if rule.group is not None]  # fmt: skip
+        asked += [("grades", "grades", name) for name in (() if self.grades is None else self.grades.groups)]
+        for what, argument, name in asked:
             if name not in known:
                 listed = ", ".join(map(repr, known)) or "none"
                 raise InputError(
                     f"{what} names the group {name!r}; groups has {listed}.",
-                    argument=what,
+                    argument=argument,
                     code="unknown_name",
                     hint=did_you_mean(name, known),
                 )

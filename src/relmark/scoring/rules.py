@@ -275,6 +275,11 @@ class Rule:
         optional = ("when", "each", *named, "cap_per", "decay", "expires")
         body = check_keys(body, required=("name", "points"), optional=optional, path=path, what="rule")
         parts: dict[str, Any] = {name: body[name] for name in named if name in body}
+        for name, bound in (("cap", read_cap), ("cap_total", read_cap), ("floor", read_floor)):
+            try:
+                bound(body.get(name))
+            except InputError as error:
+                raise definition_error(error, f"{path}.{name}") from None
         parts["points"] = points_of_body(body["points"], limits, f"{path}.points")
         if "when" in body:
             parts["when"] = read(body["when"], limits, f"{path}.when")
