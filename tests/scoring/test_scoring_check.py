@@ -100,9 +100,13 @@ def test_a_group_that_is_not_there_is_told_at_the_rule_that_names_it():
     groups = [{"name": "engagement"}]
     (alone,) = LeadScore.check(document(GOOD, lost, groups=groups), SCHEMA).problems
     assert (alone.path, alone.code, alone.hint) == ("$.rules[1].group", "unknown_name", "Did you mean 'engagement'?")
-    broken = {"name": "broken", "each": {"types": ["visit"]}, "points": 1, "expires": "soon"}
+    broken = {"name": "broken", "each": {"types": ["visit"]}, "points": 1, "expires": "soon", "group": "gone"}
     both = LeadScore.check(document(broken, GOOD, lost, groups=groups), SCHEMA).problems
-    assert [one.path for one in both] == ["$.rules[0].expires", "$.rules[2].group"]
+    assert [one.path for one in both] == ["$.rules[0].expires", "$.rules[0].group", "$.rules[2].group"]
+    assert len(LeadScore.check(document(lost, groups=[{"nam": 1}]), SCHEMA).problems) == 2  # groups alone
+    with pytest.raises(InputError, match="names the group 'engagment'") as caught:
+        LeadScore.from_dict(document(GOOD, lost, groups=groups))
+    assert caught.value.path == "$.rules[1].group"
 
 
 def test_without_a_schema_only_the_form_and_the_kinds_are_checked():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from relmark.core.checked import CheckedDefinition
+from relmark.core.checks import shown
 from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.schema import Schema
@@ -19,14 +19,13 @@ from relmark.expressions.kinds import problems as expression_problems
 from relmark.expressions.kinds import rule_problems
 from relmark.expressions.stored import read_parts
 from relmark.scoring.json_schema import score_shape
-from relmark.scoring.rules import Rule
+from relmark.scoring.rules import Rule, group_error
 
 if TYPE_CHECKING:
     from relmark.scoring.lead_score import LeadScore
 
 __all__ = ["CheckedScore", "check_score"]
 
-_RULE = re.compile(r"^\$\.rules\[(\d+)\]")
 _APART = frozenset({"cap", "cap_per", "cap_total", "decay", "expires", "floor", "points"})
 """Keys of a rule whose problems do not hide those of others."""
 
@@ -59,25 +58,24 @@ def check_score(
     properties, required = score_shape(limits)
     rest = obj({**properties, "rules": {"type": "array", "minItems": 1}, "meta": {"type": "object"}}, required)
     found = faults(content, rest)
-    whole, good = not found, {}
+    whole, good = not found, []
+    groups = [one["name"] for one in content.get("groups", ())] if whole else None
     rules = content.get("rules")
     for k, one in enumerate(rules if isinstance(rules, list) else []):
         problems = _rule_problems(one, schema, limits, f"$.rules[{k}]")
+        if groups is not None and isinstance(one, Mapping) and isinstance(one.get("group"), str):
+            error = group_error(f"rule {shown(one.get('name'))}", "group", one["group"], groups)
+            problems += [] if error is None else [Problem.of(error, f"$.rules[{k}]", one)]
         found += problems
         if not problems:
-            good[k] = one
+            good.append(one)
     score = None
     if whole and (good or not found):  # what the parts have to agree about: names, groups, bands, grades
         try:
-            score = kind.from_dict({**body, "rules": list(good.values())} if found else body, limits)
+            score = kind.from_dict({**body, "rules": good} if found else body, limits)
         except InputError as error:
-            found.append(_in_place(Problem.of(error, "$", body), list(good)))
+            found.append(Problem.of(error))
     return CheckedScore(None if found else score, tuple(dict.fromkeys(found)))
-
-
-def _in_place(problem: Problem, places: list[int]) -> Problem:
-    """Return a problem of the rules that could be read with the place that its rule has among all of them."""
-    return attrs.evolve(problem, path=_RULE.sub(lambda found: f"$.rules[{places[int(found[1])]}]", problem.path))
 
 
 def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) -> list[Problem]:
