@@ -95,6 +95,14 @@ def test_one_wrong_key_of_a_rule_does_not_hide_another():
     }  # fmt: skip
 
 
+def test_a_number_that_a_form_sent_as_text_is_answered_with_how_json_writes_it():
+    sent = document({**GOOD, "points": "2"}, bands={"hot": "40"}, floor="low")
+    found = {problem.path: problem.hint for problem in LeadScore.check(sent, SCHEMA).problems}
+    assert found == {
+        "$.rules[0].points": "Write 2 without quotes.", "$.bands.hot": "Write 40 without quotes.", "$.floor": "",
+    }  # fmt: skip
+
+
 def test_a_group_that_is_not_there_is_told_at_the_rule_that_names_it():
     lost = {**GOOD, "name": "lost", "group": "engagment"}
     groups = [{"name": "engagement"}]

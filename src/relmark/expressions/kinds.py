@@ -6,7 +6,6 @@ a definition that comes from a user interface, before it meets data, and for the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from datetime import date
 
@@ -16,6 +15,7 @@ from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.names import did_you_mean
 from relmark.core.problems import Problem
 from relmark.core.schema import Schema
+from relmark.core.shapes import without_quotes
 from relmark.expressions import nodes
 from relmark.expressions.literals import LiteralValue, literal_kind, moment_hint
 from relmark.expressions.operators import Expression
@@ -35,7 +35,6 @@ _NAMES = {
     "instant": "an instant",
     "tags": "a set of tags",
 }
-_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _SOFT = {"unknown_event", "unknown_property"}
 
 
@@ -331,8 +330,8 @@ def _how_to_write(kind: str, value: LiteralValue) -> str:
         return moment_hint(value)
     if kind == "boolean":
         return "Write true or false, without quotes; True or False in Python."
-    if kind == "number" and isinstance(value, str) and _NUMBER.fullmatch(value):
-        return f"Write {value} without quotes."
+    if kind == "number":
+        return without_quotes(value)
     if kind == "text" and isinstance(value, date):
         return "Turn its texts into dates where the data are read, or compare it with a text."
     if kind == "text" and not isinstance(value, (str, bool)):
