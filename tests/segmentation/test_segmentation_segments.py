@@ -217,6 +217,8 @@ def test_a_property_that_is_not_there_may_be_the_value_of_the_event():
     (problem,) = Segment.check(body, Schema(events={"purchase": {"sku": str}})).problems
     assert (problem.path, problem.code) == ("$.rule.left.of", "unknown_property")
     assert problem.hint.endswith("is 'value'.")
+    (problem,) = Segment.check(body, Schema(events={"purchase": {"sku": str}, "refund": {"amount": float}})).problems
+    assert problem.hint == "Events that have it: 'refund'."
 
 
 def test_the_difference_says_who_moved_and_why():

@@ -215,7 +215,10 @@ class _Checker:
             names = sorted({key for properties in known for key in properties})
             listed = ", ".join(map(repr, names[:20])) or "none"
             what = " or ".join(map(repr, types))
-            hint = did_you_mean(name, names) or "The number that an event carries, such as its amount, is 'value'."
+            others = [one for one, properties in self.schema.events.items() if name in properties]
+            elsewhere = f"Events that have it: {', '.join(map(repr, others[:20]))}." if others else ""
+            value = "The number that an event carries, such as its amount, is 'value'."
+            hint = did_you_mean(name, names) or elsewhere or value
             self.fail(path, "unknown_property", f"no {what} event has a property {name!r}; they have {listed}.", hint)
         return kinds[0] if kinds else None
 

@@ -64,8 +64,8 @@ def check_score(
     for k, one in enumerate(rules if isinstance(rules, list) else []):
         problems = _rule_problems(one, schema, limits, f"$.rules[{k}]")
         if groups is not None and isinstance(one, Mapping) and isinstance(one.get("group"), str):
-            error = group_error(f"rule {shown(one.get('name'))}", "group", one["group"], groups)
-            problems += [] if error is None else [Problem.of(error, f"$.rules[{k}]", one)]
+            lost = group_error(f"rule {shown(one.get('name'))}", "group", one["group"], groups)
+            problems += [] if lost is None else [Problem.of(lost, f"$.rules[{k}]", one)]
         found += problems
         if not problems:
             good.append(one)
