@@ -194,3 +194,14 @@ def test_an_allocation_shows_its_offers_prices_and_what_minimums_cost():
 def test_what_an_allocation_refuses(more, said):
     with pytest.raises(InputError, match=said):
         allocate({"mail": [1.0, 2.0], "call": [3.0, np.nan]}, **more)
+
+
+def test_channels_that_came_as_an_object_are_answered_with_pairs():
+    policy = {
+        "relmark": "contact_policy", "version": 1, "name": "shop", "channels": {"email": {"op": "everyone"}},
+        "campaigns": [{"name": "news", "who": {"op": "everyone"}, "channels": ["email"], "again": "P7D"}],
+    }  # fmt: skip
+    (problem,) = ContactPolicy.check(policy).problems
+    assert (problem.path, problem.code) == ("$.channels", "wrong_type")
+    assert problem.hint == 'Write a list of pairs, such as [["name", ...]]: their order counts.'
+    assert ContactPolicy.check({**policy, "channels": [["email", {"op": "everyone"}]]})

@@ -287,7 +287,7 @@ def check_keys(
 ) -> Mapping[str, Any]:
     """Return an object that has every required key and no unknown one, or raise with the nearest valid name."""
     if not isinstance(body, Mapping):
-        raise DefinitionError(f"a {what} is a JSON object, not {type(body).__name__}.", path=path, code="not_object")
+        raise DefinitionError(f"a {what} is a JSON object, not {_in_json(body)}.", path=path, code="not_object")
     required = tuple(required)
     known = dict.fromkeys((*required, *optional))
     for key in body:
@@ -304,10 +304,21 @@ def check_keys(
     return body
 
 
+def _in_json(value: Any) -> str:
+    """Return what JSON calls a value that is no object."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "a list" if isinstance(value, (list, tuple)) else type(value).__name__
+
+
 def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
     """Return what an envelope ``{"relmark": kind, "version": n, ...}`` holds beside its two keys."""
     if not isinstance(document, Mapping):
-        raise DefinitionError(f"a {kind} is a JSON object, not {type(document).__name__}.", code="not_object")
+        raise DefinitionError(f"a {kind} is a JSON object, not {_in_json(document)}.", code="not_object")
     found = document.get("relmark")
     if not isinstance(found, str) or found != kind:
         raise DefinitionError(
@@ -317,11 +328,13 @@ def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
         )
     given = document.get("version")
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= version:
+        newer = isinstance(given, int) and not isinstance(given, bool) and given > version
+        known = "1" if version == 1 else f"1 to {version}"
         raise DefinitionError(
-            f"version {str(given)[:64]!r} of a {kind} is unknown; this relmark reads 1 to {version}.",
+            f"version {shown(given)} of a {kind} is unknown; this relmark reads version {known}.",
             path="$.version",
             code="unknown_version",
-            hint="Update relmark if the definition is newer.",
+            hint="Update relmark if the definition is newer." if newer else 'Write a whole number: "version": 1.',
         )
     return {key: value for key, value in document.items() if key not in {"relmark", "version"}}
 
