@@ -72,7 +72,7 @@ def test_without_matplotlib_every_name_is_there_and_a_picture_says_which_extra_i
 def test_importing_a_room_loads_no_frame_library_and_no_slow_part_of_scipy(room):
     code = f"import json, sys, relmark.{room}; print(json.dumps(list(sys.modules)))"
     loaded = set(json.loads(run(code)))
-    allowed = {"engines": {"narwhals"}, "plots": {"matplotlib"}}.get(room, set())
+    allowed = {"engines": {"narwhals"}}.get(room, set())
     assert not {name.split(".")[0] for name in loaded} & (set(HEAVY) - allowed)
     ours = loaded - set(json.loads(run("import json, sys, scipy.special; print(json.dumps(list(sys.modules)))")))
     assert not ours & {"scipy.stats", "scipy.optimize", "scipy.sparse.linalg"} or room == "plots"
