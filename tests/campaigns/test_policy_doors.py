@@ -118,6 +118,23 @@ def test_problems_of_a_policy_name_the_place_of_each():
     assert policy_of(NEWS).problems(schema) == ()
 
 
+def test_the_text_of_an_answer_has_times_of_the_clock_of_the_person_and_names_the_zone():
+    policy = policy_of(NEWS, quiet=QuietHours("21:00", "09:00"))
+    berlin = CustomerHistory(Customer("a"), [], tz="Europe/Berlin")
+    assert str(policy.one(berlin, as_of="2026-05-04T20:30Z")).splitlines() == [
+        "shop, as of 2026-05-04 22:30 (Europe/Berlin): customer a",
+        "  hold news: quiet hours, until 2026-05-05 09:00",
+        "  ask again at 2026-05-05 09:00",
+    ]
+    first, *_ = str(policy.one(berlin, as_of="2026-05-04")).splitlines()
+    assert first == "shop, as of 2026-05-04 (Europe/Berlin): customer a"
+    assert str(policy.one(history(), as_of="2026-05-04T20:30:30Z")).splitlines() == [
+        "shop, as of 2026-05-04 20:30 (UTC): customer a",
+        "  send news by email: who",
+        "  ask again at 2026-05-04 21:00",
+    ]
+
+
 def test_a_schema_that_would_lose_the_campaign_of_a_sent_message_is_a_problem_of_the_policy():
     logged = {
         "customer_id": "a",

@@ -164,10 +164,10 @@ class ContactPolicy(Definition):
     ...     caps=[Cap(1, per="day")], quiet=QuietHours("21:00", "09:00"))
     >>> print(policy.one(Customer("c1", {"email": "a@b.c", "push": False}), [Event("c1", "cart", "2026-11-02T09:30Z")],
     ...                  as_of="2026-11-02T10:00Z"))
-    shop, as of 2026-11-02T10:00:00.000000: customer c1
+    shop, as of 2026-11-02 10:00 (UTC): customer c1
       send basket by email: after cart
       hold news: behind basket
-      ask again at 2026-11-02T21:00:00+00:00
+      ask again at 2026-11-02 21:00
     """
 
     kind: ClassVar[str] = "contact_policy"
