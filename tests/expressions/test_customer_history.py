@@ -183,6 +183,22 @@ def test_rows_that_call_the_time_otherwise_are_one_fault_that_names_what_they_ha
     assert len(CustomerHistory.from_rows(SCHEMA, {"uid": 7}, [], columns={"customer_id": "uid", "time": "tss"})) == 0
 
 
+def test_values_of_a_column_that_the_schema_has_as_empty_are_read_as_what_they_are():
+    schema = Schema(fields={"later": "empty"}, events={"visit": {"page": "empty"}})
+    given = [5, Decimal("2.5"), True, "a", AS_OF, date(2026, 1, 2), ["x", "y"], None, math.nan]
+    read = [
+        CustomerHistory.from_rows(schema, {"customer_id": 1, "later": one}, []).attributes["later"] for one in given
+    ]
+    assert read == [5, 2.5, True, "a", AS_OF, date(2026, 1, 2), frozenset("xy"), None, None]
+    body = {"customer_id": 1, "type": "visit", "time": AS_OF, "page": "home"}
+    visited = CustomerHistory.from_rows(schema, None, [body])
+    rule = event("visit", where=prop("page") == "home").exists()
+    assert Segment("s", rule).one(visited, as_of=AS_OF + timedelta(hours=1)).member
+    for wrong in ({"a": 1}, datetime(2026, 1, 1), math.inf):
+        with pytest.raises(DataError, match=r"row\.later is"):
+            CustomerHistory.from_rows(schema, {"customer_id": 1, "later": wrong}, [])
+
+
 def test_numbers_booleans_and_texts_that_are_written_as_one_another_are_converted_where_that_is_asked_for():
     plain = {"type": "purchase", "time": AS_OF, "value": 49.9, "n": 2, "sku": "1001", "gift": True}
     written = {"type": "purchase", "time": AS_OF, "value": " 49.90", "n": "2", "sku": 1001, "gift": "true"}

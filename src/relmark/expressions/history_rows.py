@@ -131,8 +131,24 @@ def _tags(value: Any) -> frozenset[str]:
     return frozenset(map(_text, value))
 
 
+def _plain(value: Any) -> Any:
+    """Return a value of a column that was empty when its schema was made, read as what it is."""
+    for types, read in (
+        ((bool, np.bool_), _boolean),
+        ((int, float, Decimal, np.number), _number),
+        (str, _text),
+        (datetime, _instant),
+        (date, _date),
+        ((set, frozenset, list, tuple), _tags),
+    ):
+        if isinstance(value, types):
+            return read(value)
+    raise _Refused("a number, a text, a boolean, a date, an instant or tags are needed")
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "number": _number, "text": _text, "boolean": _boolean, "date": _date, "instant": _instant, "tags": _tags,
+    "empty": _plain,
 }  # fmt: skip
 _AS_THEY_ARE: dict[str, frozenset[type]] = {
     "number": frozenset({float, int, _NOTHING}),
