@@ -6,9 +6,11 @@ import json
 import re
 import sys
 import time
+from decimal import Decimal
 from typing import ClassVar
 
 import attrs
+import numpy as np
 import pytest
 
 from relmark import Schema
@@ -101,6 +103,35 @@ def test_what_is_not_understood_is_an_error_with_its_path(document, path, code, 
     with pytest.raises(DefinitionError, match=re.escape(message)) as caught:
         Schema.from_dict(document)
     assert (caught.value.path, caught.value.code) == (path, code)
+
+
+def test_text_where_an_object_is_needed_and_the_reverse_name_the_other_reader():
+    schema = Schema(fields={f"field {k}": float for k in range(100)})  # longer than one string of a definition may be
+    with pytest.raises(DefinitionError, match="a schema is a JSON object, not a string") as caught:
+        Schema.from_dict(schema.to_json())
+    assert (caught.value.code, caught.value.hint) == ("not_object", "Read JSON text with from_json.")
+    with pytest.raises(DefinitionError, match="a definition is JSON text, not dict") as caught:
+        Schema.from_json(schema.to_dict())
+    assert (caught.value.code, caught.value.hint) == ("not_text", "Read what JSON text holds with from_dict.")
+    with pytest.raises(DefinitionError, match="version '7' of an experiment is unknown"):
+        open_envelope({"relmark": "experiment", "version": 7}, "experiment", 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        (list, "A list of texts, such as tags, is frozenset."),
+        (set[str], "A list of texts, such as tags, is frozenset."),
+        (Decimal, "An amount is float."),
+        (str | None, "Any value may be missing: write the type alone."),
+        (dict, ""),
+        (np.arange(3), ""),
+    ],
+)
+def test_a_type_that_is_not_a_kind_is_refused_with_the_one_that_is_meant(kind, hint):
+    with pytest.raises(InputError, match=r"fields\['tags'\] is .*: write bool, int,") as caught:
+        Schema(fields={"tags": kind})
+    assert (caught.value.code, caught.value.hint) == ("unknown_name", hint)
 
 
 def test_an_envelope_gives_its_body_without_its_two_keys():

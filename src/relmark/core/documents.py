@@ -20,7 +20,7 @@ import numpy.typing as npt
 from relmark.core.checked import CheckedDefinition, CheckResult
 from relmark.core.checks import one_of, shown, whole
 from relmark.core.errors import DefinitionError, InputError, LimitError, definition_error
-from relmark.core.names import did_you_mean
+from relmark.core.names import did_you_mean, with_article
 from relmark.core.problems import Problem
 from relmark.core.shapes import Shape, faults, number, obj
 
@@ -170,7 +170,8 @@ def parse_json(text: str | bytes, limits: Limits | None = None, *, numbers: bool
     """
     limits = limits or Limits()
     if not isinstance(text, (str, bytes)):
-        raise DefinitionError(f"a definition is JSON text, not {type(text).__name__}.", code="not_text")
+        hint = "Read what JSON text holds with from_dict." if isinstance(text, Mapping) else ""
+        raise DefinitionError(f"a definition is JSON text, not {type(text).__name__}.", code="not_text", hint=hint)
     check_size(text, limits)
     _refuse_many(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text, limits)
     try:
@@ -287,13 +288,14 @@ def check_keys(
 ) -> Mapping[str, Any]:
     """Return an object that has every required key and no unknown one, or raise with the nearest valid name."""
     if not isinstance(body, Mapping):
-        raise DefinitionError(f"a {what} is a JSON object, not {_in_json(body)}.", path=path, code="not_object")
+        said = f"{with_article(what)} is a JSON object, not {_in_json(body)}."
+        raise DefinitionError(said, path=path, code="not_object")
     required = tuple(required)
     known = dict.fromkeys((*required, *optional))
     for key in body:
         if key not in known:
             raise DefinitionError(
-                f"unknown key {str(key)[:64]!r} in a {what}; it may have {', '.join(sorted(known))}.",
+                f"unknown key {str(key)[:64]!r} in {with_article(what)}; it may have {', '.join(sorted(known))}.",
                 path=path,
                 code="unknown_key",
                 hint=did_you_mean(str(key), known).strip(),
@@ -318,7 +320,9 @@ def _in_json(value: Any) -> str:
 def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
     """Return what an envelope ``{"relmark": kind, "version": n, ...}`` holds beside its two keys."""
     if not isinstance(document, Mapping):
-        raise DefinitionError(f"a {kind} is a JSON object, not {_in_json(document)}.", code="not_object")
+        said = f"{with_article(kind)} is a JSON object, not {_in_json(document)}."
+        hint = "Read JSON text with from_json." if isinstance(document, (str, bytes)) else ""
+        raise DefinitionError(said, code="not_object", hint=hint)
     found = document.get("relmark")
     if not isinstance(found, str) or found != kind:
         raise DefinitionError(
@@ -331,7 +335,7 @@ def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
         newer = isinstance(given, int) and not isinstance(given, bool) and given > version
         known = "1" if version == 1 else f"1 to {version}"
         raise DefinitionError(
-            f"version {shown(given)} of a {kind} is unknown; this relmark reads version {known}.",
+            f"version {shown(given)} of {with_article(kind)} is unknown; this relmark reads version {known}.",
             path="$.version",
             code="unknown_version",
             hint="Update relmark if the definition is newer." if newer else 'Write a whole number: "version": 1.',
@@ -439,7 +443,8 @@ class Definition:
     def from_dict(cls, document: Mapping[str, Any], limits: Limits | None = None) -> Self:
         """Return the definition of a stored form; what it does not understand is an error with its JSON path."""
         limits = limits or Limits()
-        check_nodes(document, limits)
+        if isinstance(document, Mapping):  # a text would be measured as one string of a definition
+            check_nodes(document, limits)
         return cls._read_content(open_envelope(document, cls.kind, cls.version), limits)
 
     @classmethod

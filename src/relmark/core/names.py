@@ -1,11 +1,11 @@
-"""The nearest valid name to one that was not understood."""
+"""Names in errors: the nearest valid name to one that was not understood, and a name with its article."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "nearest"]
+__all__ = ["did_you_mean", "nearest", "with_article"]
 
 _LONGEST = 64
 _MOST = 1_000
@@ -25,3 +25,8 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     """Return ' Did you mean ...?' for the nearest option, or nothing."""
     option = nearest(name, options)
     return f" Did you mean {option!r}?" if option is not None else ""
+
+
+def with_article(what: str) -> str:
+    """Return a noun with the article that its first letter asks for: 'an experiment', 'a segment'."""
+    return f"{'an' if what[:1].lower() in 'aeiou' else 'a'} {what}"
