@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import importlib.util
 import io
 import os
 import re
@@ -53,18 +54,22 @@ def _compare(example: Example) -> None:
 def _skip(example: Example) -> None:
     if example.parsed == _SERVER:
         pytest.skip("set RELMARK_DSN to a PostgreSQL database that may be written to, to run this page")
+    if "." not in example.parsed:
+        pytest.skip(f"install {example.parsed} to run this page")
     pytest.skip(f"{example.parsed} is not in {_DATA}: set RELMARK_DATA to run this page")
 
 
 def _there(needs: str) -> bool:
-    return "RELMARK_DSN" in os.environ if needs == _SERVER else (_DATA / needs).exists()
+    if needs == _SERVER:
+        return "RELMARK_DSN" in os.environ
+    return (_DATA / needs).exists() if "." in needs else importlib.util.find_spec(needs) is not None
 
 
 def fences(document: Document):  # noqa: ANN201
     """Yield the python fences, and the text fences that hold their output; '```python no-run' is left alone.
 
     A page that begins with ``<!-- needs: FILE -->`` reads real data that no package ships, one that needs PostgreSQL
-    writes to a database: they are skipped without it.
+    writes to a database, and one that names a package imports it: they are skipped without it.
     """
     needs = _NEEDS.match(document.text)
     if needs and not _there(needs.group(1)):

@@ -1,7 +1,7 @@
 """RFM with quintiles, 10 million purchases of 1 million customers: relmark beside Polars and pandas.
 
-Run ``python benchmarks/rfm.py`` from the project's root. Both sides start from their own columns in memory (a relmark
-log, a frame) and end with three scores and a segment code a customer; the log's own cost is timed apart.
+Run ``python benchmarks/rfm.py`` from the project's root. Both sides start from their own columns in memory (a base of
+relmark, a frame) and end with three scores and a segment code a customer; the log's own cost is timed apart.
 """
 
 import timing  # isort: skip  (sets the BLAS to one thread before numpy loads)
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from relmark import EventLog
+from relmark import CustomerBase, EventLog
 from relmark.segmentation import Rfm
 
 SEED, EVENTS, CUSTOMERS, BINS = 20_261_101, 10_000_000, 1_000_000, 5
@@ -28,7 +28,7 @@ def columns():
 
 
 CODE, TIME, VALUE = columns()
-LOG = EventLog.from_columns(customer_id=CODE, type="purchase", time=TIME, value=VALUE)
+LOG = CustomerBase(events=EventLog.from_columns(customer_id=CODE, type="purchase", time=TIME, value=VALUE), tz="UTC")
 PL = pl.DataFrame({"customer_id": CODE, "time": TIME, "value": VALUE})
 PD = pd.DataFrame({"customer_id": CODE, "time": TIME, "value": VALUE})
 RFM = Rfm(bins=BINS)
@@ -48,7 +48,7 @@ def frozen():
 
 def log_and_scores():
     log = EventLog.from_columns(customer_id=CODE, type="purchase", time=TIME, value=VALUE)
-    return RFM.score(log, as_of=AS_OF).segment_code
+    return RFM.score(CustomerBase(events=log, tz="UTC"), as_of=AS_OF).segment_code
 
 
 def _polars_score(name):

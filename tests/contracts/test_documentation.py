@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import runpy
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,18 @@ def test_a_wrong_output_is_an_error():
     first.evaluate()
     with pytest.raises(AssertionError, match="the code prints"):
         second.evaluate()
+
+
+def test_readme_s_timings_are_those_of_the_page_that_the_benchmarks_write():
+    runner = runpy.run_path(str(ROOT / "benchmarks" / "run.py"))
+    found = runner["sections"]((ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8"))
+    assert set(found) == set(runner["NAMES"])
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert runner["claims"](found) in readme
+    assert runner["with_claims"](readme, found) == readme
+
+
+def test_every_benchmark_is_run_by_the_one_command():
+    runner = runpy.run_path(str(ROOT / "benchmarks" / "run.py"))
+    files = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"run", "timing"}
+    assert files == set(runner["NAMES"])

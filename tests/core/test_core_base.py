@@ -330,7 +330,7 @@ def test_a_schema_names_fields_and_events_with_their_kinds():
     with refused("there is no field 'cty'. Did you mean 'city'?"):
         found.operators("cty")
     for kind in (list, "txt", [], {}):
-        with refused("bool, int, float, str, date, datetime, frozenset, or the name of a kind (number, boolean"):
+        with refused("bool, int, float, str, date, datetime or frozenset (tags), or one of number, boolean"):
             Schema(fields={"x": kind})
     with refused("events['buy']['sku'] is 'txt'"):
         Schema(events={"buy": {"sku": "txt"}})
@@ -345,3 +345,12 @@ def test_a_notebook_shows_what_a_base_holds_with_every_name_escaped():
     shown = base._repr_html_()
     assert "&lt;b&gt;" in shown
     assert "<b>" not in shown
+
+
+def test_a_base_says_how_many_rows_were_dropped():
+    orders = {"u": [1, None, 2, None], "t": ["2026-01-05"] * 4}
+    shop = CustomerBase.from_orders(orders, customer_id="u", time="t", on_error="drop")
+    assert repr(shop) == "CustomerBase(2 customers, 0 fields, 2 events, 2 rows dropped, UTC)"
+    assert "rows dropped" in shop._repr_html_()
+    whole = CustomerBase.from_orders({"u": [1, 2], "t": ["2026-01-05"] * 2}, customer_id="u", time="t", on_error="drop")
+    assert "dropped" not in repr(whole)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from relmark import CustomerBase, Event, EventLog, Message, Purchase, Visit, days, hours, minutes
@@ -42,6 +43,10 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
         ({"value": [1.0]}, "value has 1 rows and the other columns have 3: give one value per row."),
         ({"properties": {"sku": ["x"]}}, "properties['sku'] has 1 rows and the other columns have 3"),
         ({"customer_id": [1, None, 3]}, "customer_id is missing in row 1: drop these rows."),
+        ({"customer_id": [1, None, 3]}, '1 of 3 rows has no id: on_error="drop" leaves out such rows and counts them.'),
+        ({"customer_id": np.array([NAN, 2.0, NAN])}, '2 of 3 rows have no id: on_error="drop" leaves out such'),
+        ({"customer_id": ["7", "nan", "8.0"]}, "customer_id is 'nan' in row 1, where every other id is a number"),
+        ({"customer_id": ["<NA>", "nan", "8"]}, "is '<NA>' in row 0, where every other id is a number: it is the text"),
         (
             {"customer_id": ["a", "", "b"]},
             "customer_id is an empty string in row 1: drop these rows, or give them an id.",
@@ -426,3 +431,63 @@ def test_a_column_of_words_where_numbers_are_needed_is_told_by_its_first_row_if_
     with pytest.raises(InputError, match="numbers are needed") as raised:
         EventLog.from_columns(customer_id=[], type="a", time=[], value=np.array([], dtype=str))
     assert raised.value.row is None
+
+
+# ---- mistakes that tables of orders bring
+
+
+def test_ids_without_missing_ones_are_refused_without_a_word_of_rows_to_drop():
+    with pytest.raises(InputError) as found:
+        EventLog.from_columns(**GOOD | {"customer_id": np.array([1.0, 2.0, 3.0])})
+    assert found.value.hint == ""
+
+
+def test_the_word_nan_is_an_id_where_other_ids_are_words():
+    log = EventLog.from_columns(**GOOD | {"customer_id": ["nan", "ann", "7"]})
+    assert log.customer_id.tolist() == ["7", "ann", "nan"]
+    assert EventLog.from_columns(**GOOD | {"customer_id": ["1", "20", "3"]}).n_customers == 3
+    orders = {"u": ["1", "2", "nan"], "t": T, "v": [NAN, 1.0, 2.0]}
+    with refused("customer_id is 'nan' in row 2, where every other id is a number"):
+        EventLog.purchases(orders, customer_id="u", time="t", value="v", on_error="drop")
+
+
+@pytest.mark.parametrize("backend", [pl.DataFrame, pd.DataFrame])
+def test_the_first_text_that_is_not_a_time_is_named_in_every_library(backend):
+    texts = [f"{day:02}.01.2026" for day in range(31, 0, -1)]
+    frame = backend({"u": list(range(31)), "t": ["2026-01-05", *texts[1:]]})
+    with refused(
+        "time is '30.01.2026': write an ISO date ('2026-11-01') or an ISO time ('2026-11-01T09:30Z'). (row 1)"
+    ):
+        EventLog.purchases(frame, customer_id="u", time="t")
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        (
+            "12,50",
+            "pandas.to_numeric(column.str.replace(',', '.')) or, in polars, column.str.replace(',', '.').cast(float).",
+        ),
+        (
+            "-7,1",
+            "pandas.to_numeric(column.str.replace(',', '.')) or, in polars, column.str.replace(',', '.').cast(float).",
+        ),
+        ("12.50", "pandas.to_numeric(column) or, in polars, column.cast(float)."),
+        ("1,234.50", "pandas.to_numeric(column) or, in polars, column.cast(float)."),
+    ],
+)
+def test_money_that_is_text_is_refused_with_the_call_that_makes_numbers_of_it(text, remedy):
+    with refused(f"Row 1 has {text!r}: convert the column to numbers first, as in {remedy}"):
+        EventLog.purchases({"u": [1, 2], "t": T[:2], "v": [None, text]}, customer_id="u", time="t", value="v")
+
+
+def test_returned_goods_with_money_that_came_in_are_refused():
+    orders = {"u": [1, 2, 1, 3], "t": ["2026-01-09", "2026-01-05", "2026-01-06", "2026-01-07"], "n": [-2, 3, 1, -1]}
+    named = {"customer_id": "u", "time": "t", "value": "price", "quantity": "n"}
+    with refused("n is -2 and price is 5 in row 0 (and 1 more rows): a return needs a negative value. Pass the money"):
+        EventLog.purchases(orders | {"price": [5.0, 4.0, 3.0, 2.0]}, **named)
+    with refused("n is -1 and price is 2 in row 3: a return"):
+        EventLog.purchases(orders | {"u": [None, 2, 1, 3], "price": [5.0, 4.0, 3.0, 2.0]}, **named, on_error="drop")
+    taken = EventLog.purchases(orders | {"price": [-10.0, 12.0, 3.0, 0.0]}, **named)
+    assert taken.partition("purchase").value.tolist() == [12.0, 3.0, 0.0, -10.0]
+    assert len(EventLog.purchases(orders, **named | {"value": None})) == 4

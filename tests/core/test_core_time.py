@@ -142,6 +142,18 @@ def test_datetime64_is_local_where_a_zone_is_named_and_what_is_aware_is_not_move
         ([[1]], {}, "time has shape (1, 1): one column of times is needed."),
         ([1, 2], {}, "time has dtype int64: times are needed. Convert numbers to times"),
         (
+            [20260105, 20260211],
+            {},
+            "times are needed. Dates that are written as numbers are read as texts, such as '2026",
+        ),
+        ([20260105, 1], {}, "times are needed. Convert numbers to times"),
+        (
+            ["2026-03-29T02:30"],
+            {"tz": "Europe/Berlin"},
+            "these times, such as tz='UTC', give times with a zone, or",
+        ),
+        (["2026-01-05", "05.01.2026"], {}, "(row 1) Read texts in another format as times first, as in pandas.to_date"),
+        (
             np.array(["2026-01-01", "NaT"], "M8[D]"),
             {},
             "time has NaT in row 1: every event needs a time. Drop these rows.",

@@ -313,6 +313,7 @@ def test_the_kind_of_a_value_follows_from_the_schema():
         (segment("vip"), "$", "unknown_segment", "no segment"),
         (event("purchse").exists(), "$.events.types[0]", "unknown_event", "'purchase'"),
         (event("purchase", where=prop("skuu") == "a").exists(), "$.events.where.left", "unknown_property", "'sku'"),
+        (event("purchase", where=prop("total") > 1).exists(), "$.events.where.left", "unknown_property", "'value'"),
         (event("purchase").sum("sku") > 1, "$.left.of", "wrong_type", "numbers"),
         (event("purchase").last("sku") > 1, "$.right", "wrong_type", "a text"),
         (event("purchase", "visit").last("mixed") == 1, "$.left.of", "wrong_type", "one type"),

@@ -4,7 +4,7 @@ import attrs
 import numpy as np
 import pytest
 
-from relmark import days
+from relmark import CustomerBase, days
 from relmark.core.errors import InputError
 from relmark.ltv import (
     BgBb,
@@ -207,3 +207,9 @@ def test_the_interval_of_equity_that_the_models_uncertainty_gives():
     found = m.interval(lambda m: lifetime_value(m, 20.0, s).to_cells(segment=x > 2).mean_value)
     assert (found.low < found.value).all()
     assert found.value.tolist() == pytest.approx(lifetime_value(m, 20.0, s).to_cells(segment=x > 2).mean_value.tolist())
+
+
+def test_a_value_of_something_other_than_a_summary_is_refused():
+    base = CustomerBase.from_orders({"u": [1], "t": ["2026-01-05"]}, customer_id="u", time="t")
+    with pytest.raises(InputError, match=r"summary is CustomerBase\(1 customers, .*: a PurchaseSummary is needed"):
+        lifetime_value(MODELS[0], SPEND, base, horizon=days(90))

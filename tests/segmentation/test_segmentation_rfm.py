@@ -298,12 +298,36 @@ def test_a_wrong_setting_is_refused_by_name(call, words):
 
 def test_fitting_without_a_buyer_says_which_types_there_are():
     visits = EventLog.from_columns(customer_id=["x"], type="visit", time=["2026-10-01T00:00Z"])
-    with pytest.raises(NotEnoughDataError, match=r"nobody has a 'purchase' event by 2026-11-01: .* the types visit"):
+    with pytest.raises(
+        NotEnoughDataError, match=r"nobody has a 'purchase' event by 2026-11-01: .* The log has 'visit'"
+    ):
         Rfm().fit(CustomerBase(events=visits), as_of=AS_OF)
     with pytest.raises(NotEnoughDataError, match="within"):
         Rfm().fit(base_of(SMALL), as_of="2027-11-01", within=timedelta(days=1))
     with pytest.raises(NotEnoughDataError, match="at least one"):
         Rfm().fit_measures(rfm_measures(base_of(SMALL), as_of="2020-01-01"))
+
+
+def test_scoring_before_the_first_purchase_says_from_when_to_when_purchases_are():
+    with pytest.raises(
+        NotEnoughDataError, match=r"The first purchase is of (\S+), the last of (\S+): check as_of"
+    ) as found:
+        Rfm().score(base_of(SMALL), as_of="2020-01-01")
+    bought = base_of(SMALL).purchases().days().to_columns()["day"]
+    assert f"is of {bought.min()}, the last of {bought.max()}:" in found.value.hint
+    with pytest.raises(NotEnoughDataError, match="The log has no events"):
+        Rfm().score(CustomerBase(), as_of=AS_OF)
+    orders = {"u": [1, 1], "t": ["2026-01-05", "2026-01-06"], "v": [5.0, -5.0]}
+    refunded = CustomerBase.from_orders(orders, customer_id="u", time="t", value="v")
+    with pytest.raises(NotEnoughDataError, match="No 'purchase' event is left after refunds"):
+        Rfm().score(refunded, as_of=AS_OF)
+
+
+def test_an_as_of_of_none_is_refused_unless_the_purchases_know_theirs():
+    with pytest.raises(InputError, match="as_of is None: a datetime"):
+        Rfm().score(base_of(SMALL), as_of=None)
+    known = base_of(SMALL).purchases().until(AS_OF)
+    assert Rfm().score(known, as_of=None).as_of == Rfm().score(base_of(SMALL), as_of=AS_OF).as_of
 
 
 # ---- results

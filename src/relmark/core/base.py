@@ -148,8 +148,9 @@ class CustomerBase(Frozen):
         orders : frame or mapping of str to array_like
             A pandas, polars or pyarrow frame (extra `dataframes`), or columns by name; one row per order or line.
         customer_id, time, value, order, item, quantity : str
-            The names of its columns. `value` is the money of the row, negative for a refund; it may also be a number,
-            the same for every row, or be left out. Rows of one customer with the same `order` are one order.
+            The names of its columns. `value` is the money of the row (quantity times unit price), negative for a
+            refund; it may also be a number, the same for every row, or be left out. Rows of one customer with the same
+            `order` are one order.
         properties : sequence of str
             More columns to keep, under their own names.
         customers : CustomerTable, frame or mapping, optional
@@ -163,7 +164,8 @@ class CustomerBase(Frozen):
             The time zone of times that come without one, if it is not that of the business: "UTC" for the exports of
             many databases.
         on_error : {"raise", "drop"}
-            Whether rows without an id, a time or a finite value are an error, or are left out and counted.
+            Whether rows without an id, a time or a finite value are an error, or are left out and counted in
+            `base.events.dropped`.
 
         Returns
         -------
@@ -574,7 +576,10 @@ class CustomerBase(Frozen):
 
     def _facts(self) -> dict[str, str]:
         facts = {"customers": f"{len(self):,}", "fields": f"{len(self.fields)}", "events": f"{len(self.events):,}"}
-        return facts if self.items is None else {**facts, "items": f"{len(self.items):,}"}
+        if self.items is not None:
+            facts["items"] = f"{len(self.items):,}"
+        dropped = sum(self.events.dropped.values())
+        return {**facts, "rows dropped": f"{dropped:,}"} if dropped else facts
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {what}" for what, count in self._facts().items())

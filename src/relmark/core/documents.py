@@ -20,7 +20,7 @@ import numpy.typing as npt
 from relmark.core.checked import CheckedDefinition, CheckResult
 from relmark.core.checks import one_of, shown, whole
 from relmark.core.errors import DefinitionError, InputError, LimitError, definition_error
-from relmark.core.names import did_you_mean
+from relmark.core.names import did_you_mean, with_article
 from relmark.core.problems import Problem
 from relmark.core.shapes import Shape, faults, number, obj
 
@@ -171,7 +171,9 @@ def parse_json(text: str | bytes, limits: Limits | None = None, *, numbers: bool
     """
     limits = limits or Limits()
     if not isinstance(text, (str, bytes)):
-        raise DefinitionError(f"a definition must be JSON text, not {type(text).__name__}.", code="not_text")
+        hint = "Read the parsed value of JSON text with from_dict." if isinstance(text, Mapping) else ""
+        said = f"a definition must be JSON text, not {type(text).__name__}."
+        raise DefinitionError(said, code="not_text", hint=hint)
     check_size(text, limits)
     _refuse_many(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text, limits)
     try:
@@ -292,15 +294,14 @@ def check_keys(
 ) -> Mapping[str, Any]:
     """Return an object that has every required key and no unknown one, or raise with the nearest valid name."""
     if not isinstance(body, Mapping):
-        raise DefinitionError(
-            f"a {what} must be a JSON object, not {type(body).__name__}.", path=path, code="not_object"
-        )
+        said = f"{with_article(what)} must be a JSON object, not {_in_json(body)}."
+        raise DefinitionError(said, path=path, code="not_object")
     required = tuple(required)
     known = dict.fromkeys((*required, *optional))
     for key in body:
         if key not in known:
             raise DefinitionError(
-                f"unknown key {str(key)[:64]!r} in a {what}; it may have {', '.join(sorted(known))}.",
+                f"unknown key {str(key)[:64]!r} in {with_article(what)}; it may have {', '.join(sorted(known))}.",
                 path=path,
                 code="unknown_key",
                 hint=did_you_mean(str(key), known).strip(),
@@ -311,10 +312,23 @@ def check_keys(
     return body
 
 
+def _in_json(value: Any) -> str:
+    """Return the JSON name of the type of a value that is not an object."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "a list" if isinstance(value, (list, tuple)) else type(value).__name__
+
+
 def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
     """Return the content of an envelope ``{"relmark": kind, "version": n, ...}`` without these two keys."""
     if not isinstance(document, Mapping):
-        raise DefinitionError(f"a {kind} must be a JSON object, not {type(document).__name__}.", code="not_object")
+        said = f"{with_article(kind)} must be a JSON object, not {_in_json(document)}."
+        hint = "Read JSON text with from_json." if isinstance(document, (str, bytes)) else ""
+        raise DefinitionError(said, code="not_object", hint=hint)
     found = document.get("relmark")
     if not isinstance(found, str) or found != kind:
         raise DefinitionError(
@@ -325,11 +339,13 @@ def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
         )
     given = document.get("version")
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= version:
+        newer = isinstance(given, int) and not isinstance(given, bool) and given > version
+        known = "1" if version == 1 else f"1 to {version}"
         raise DefinitionError(
-            f"version {str(given)[:64]!r} of a {kind} is unknown; this relmark reads 1 to {version}.",
+            f"version {shown(given)} of {with_article(kind)} is unknown; this relmark reads version {known}.",
             path="$.version",
             code="unknown_version",
-            hint="Update relmark if the definition is newer.",
+            hint="Update relmark if the definition is newer." if newer else 'Write a whole number: "version": 1.',
         )
     return {key: value for key, value in document.items() if key not in {"relmark", "version"}}
 
@@ -435,7 +451,8 @@ class Definition:
     def from_dict(cls, document: Mapping[str, Any], limits: Limits | None = None) -> Self:
         """Read a definition from its stored form; anything unknown in it is an error that gives the JSON path."""
         limits = limits or Limits()
-        check_nodes(document, limits)
+        if isinstance(document, Mapping):  # a text would be checked as one string of a definition
+            check_nodes(document, limits)
         return cls._read_content(open_envelope(document, cls.kind, cls.version), limits)
 
     @classmethod

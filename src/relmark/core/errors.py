@@ -7,6 +7,7 @@ bad row and its value, what is allowed, and how to fix it. Programs read the sam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -21,6 +22,8 @@ __all__ = [
     "RelmarkError",
     "definition_error",
 ]
+
+_INSIDE = re.compile(r"\w+(\[\d+\]|\.\w+)+")
 
 
 class RelmarkError(Exception):
@@ -202,6 +205,11 @@ class ConvergenceError(RelmarkError, RuntimeError):
     own_code = "not_converged"
 
 
+def _root(argument: str) -> str:
+    """Return the key to which an argument such as ``rules[0].group`` belongs."""
+    return argument.partition("[")[0] if _INSIDE.fullmatch(argument) else argument
+
+
 def definition_error(error: Exception, path: str = "$", keys: object = None) -> DefinitionError:
     """Turn an error of a constructor into an error of the stored form from which it was called.
 
@@ -212,7 +220,7 @@ def definition_error(error: Exception, path: str = "$", keys: object = None) -> 
     path : str
         The place of the object in the definition.
     keys : mapping, optional
-        The object as it was stored: an argument among its keys becomes part of the path.
+        The object as it was stored: an argument that is one of its keys, or is inside of one, becomes part of the path.
     """
     if isinstance(error, DefinitionError):
         if error.path != "$" or path == "$":
@@ -221,6 +229,6 @@ def definition_error(error: Exception, path: str = "$", keys: object = None) -> 
         return kind(error.message, path=path, code=error.code, argument=error.argument, hint=error.hint)
     if not isinstance(error, InputError):
         return DefinitionError(str(error), path=path, code="wrong_value")
-    known = isinstance(keys, Mapping) and error.argument in keys
+    known = isinstance(keys, Mapping) and (error.argument in keys or _root(error.argument) in keys)
     place = f"{path}.{error.path}" if known else path
     return DefinitionError(error.message, path=place, code=error.code, argument=error.argument, hint=error.hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from relmark.core.columns import Column
 from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.frames import columns_of
-from relmark.core.ids import Coded, Codes, code_ids, code_texts
+from relmark.core.ids import Coded, Codes, code_ids, code_texts, is_text
 from relmark.core.partition import Partition, build_partitions
 from relmark.core.time import NAIVE, Times, UtcTimes, read_times, with_zone
 from relmark.core.zones import time_zone
@@ -22,6 +23,9 @@ from relmark.core.zones import time_zone
 __all__ = ["Incoming", "read_columns", "read_events", "read_purchases"]
 
 _RESERVED = ("customer_id", "type", "time", "value")
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*", re.ASCII)
+_NOT_THERE = ("nan", "NaN", "None", "NaT", "<NA>", "null")  # what missing values become when they are converted to text
+_NUMBERS = re.compile(r"\d+(\.0)?", re.ASCII)
 _EXACT = 2**53  # whole numbers up to this are exact as floats
 
 
@@ -86,7 +90,7 @@ def read_columns(
             columns = {name: kept(column, keep) for name, column in columns.items()}
             given = {name: kept(column, keep) for name, column in given.items()}
         columns["customer_id"] = _whole(columns["customer_id"])
-    ids, codes = code_ids("customer_id", columns["customer_id"])
+    ids, codes = _coded_ids(columns["customer_id"], on_error, rows)
     types = _coded_types(type if isinstance(type, str) else columns["type"])
     times = read_times("time", columns["time"], tz=tz)
     partitions = build_partitions(
@@ -196,7 +200,30 @@ def read_purchases(
         on_error=on_error,
         rows=rows,
     )
+    if chosen.get("quantity") is not None and amounts is not None and "purchase" in found.partitions:
+        _refuse_paid_returns(str(value), chosen["quantity"], found.partitions["purchase"])
     return attrs.evolve(found, dropped={**dropped, **found.dropped})
+
+
+def _refuse_paid_returns(value: str, quantity: str, part: Partition) -> None:
+    """Refuse rows with a negative quantity and a positive value, in which the value must be the unit price."""
+    column = part.properties.get("quantity")
+    if column is None or column.kind != "number" or part.value is None:
+        return
+    with np.errstate(invalid="ignore"):
+        bad = np.flatnonzero((column.numbers() < 0.0) & (part.value > 0.0))
+    if not len(bad):
+        return
+    place = int(bad[np.argmin(part.row[bad])])
+    row, returned, paid = int(part.row[place]), float(column.numbers()[place]), float(part.value[place])
+    more = f" (and {len(bad) - 1:,} more rows)" if len(bad) > 1 else ""
+    raise InputError(
+        f"{quantity} is {returned:g} and {value} is {paid:g} in row {row}{more}: a return needs a negative value.",
+        argument="value",
+        row=row,
+        code="wrong_value",
+        hint="Pass the money of the row as value: quantity times unit price, negative for a return.",
+    )
 
 
 def column_names(argument: str, names: Sequence[str]) -> list[str]:
@@ -296,20 +323,63 @@ def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.f
     column = Column.of(name, values)
     if column.kind not in {"number", "empty"}:
         first = np.flatnonzero(~column.missing)[:1].tolist()
+        remedy = "convert the column to numbers first"
+        if column.kind == "text" and first:
+            comma = _DECIMAL_COMMA.fullmatch(str(column.value(first[0])))
+            replaced = ".str.replace(',', '.')" if comma else ""
+            remedy += f", as in pandas.to_numeric(column{replaced}) or, in polars, column{replaced}.cast(float)"
         raise InputError(
             f"{name} is a column of kind {column.kind!r}: numbers are needed.",
             argument=name,
             code="wrong_type",
             row=first[0] if first else None,
-            hint="".join(
-                f"Row {row} has {shown(column.value(row))}: convert the column to numbers first." for row in first
-            ),
+            hint="".join(f"Row {row} has {shown(column.value(row))}: {remedy}." for row in first),
         )
     numbers = column.numbers()
     if len(beyond):
         numbers = np.array(numbers)
         numbers[beyond] = np.inf
     return numbers
+
+
+def _coded_ids(column: Any, on_error: str, rows: npt.NDArray[np.int64] | None) -> tuple[npt.NDArray[Any], Codes]:
+    """Return distinct ids and a code per row; an error about missing ids says how many there are and what to do."""
+    try:
+        ids, codes = code_ids("customer_id", column)
+    except InputError as error:
+        floats = isinstance(column, np.ndarray) and column.dtype.kind == "f"
+        gone = int(np.count_nonzero(_missing(column))) if floats or error.code == "missing_value" else 0
+        if on_error == "drop" or not gone:
+            raise
+        has = "has" if gone == 1 else "have"
+        raise InputError(
+            error.message,
+            argument=error.argument,
+            row=error.row,
+            code=error.code,
+            hint=f'{gone:,} of {len(column):,} rows {has} no id: on_error="drop" leaves out such rows and counts them.',
+        ) from None
+    if is_text(ids):
+        _refuse_word_for_missing(ids, codes, rows)
+    return ids, codes
+
+
+def _refuse_word_for_missing(ids: npt.NDArray[Any], codes: Codes, rows: npt.NDArray[np.int64] | None) -> None:
+    """Refuse texts such as 'nan' if all other ids are numbers: all rows without an id would become one customer."""
+    words = [word for word in _NOT_THERE if word in ids[np.searchsorted(ids, word) :][:1].tolist()]
+    if not words or not all(word in words or _NUMBERS.fullmatch(word) for word in ids.tolist()):
+        return
+    bad = np.isin(codes, np.flatnonzero(np.isin(ids, words)))
+    place = int(np.argmax(bad))
+    row, word = place if rows is None else int(rows[place]), str(ids[codes[place]])
+    raise InputError(
+        f"customer_id is {word!r} in row {row}, where every other id is a number: it is the text of a missing value, "
+        f"and {np.count_nonzero(bad):,} rows would be one customer.",
+        argument="customer_id",
+        row=row,
+        code="missing_value",
+        hint="Drop these rows before ids are made texts.",
+    )
 
 
 def _coded_types(types: Any) -> tuple[list[str], Codes | None]:

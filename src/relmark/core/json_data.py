@@ -23,12 +23,12 @@ from relmark.core.errors import DataError, DefinitionError, InputError
 from relmark.core.names import did_you_mean
 from relmark.core.time import aware, instant, parse_duration
 
-__all__ = ["Reader", "opened", "stored_time", "stored_value"]
+__all__ = ["WRITTEN_BOOLEANS", "Reader", "opened", "stored_time", "stored_value", "written_number"]
 
 EXACT = 2**53
 _LONGEST = 1_000
 _GIANT = 10**_LONGEST
-_SAID = {"true": True, "false": False}
+WRITTEN_BOOLEANS = {"true": True, "false": False}
 _WRITTEN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _WRITTEN = {"date": "date", "instant": "instant", "tags": "tags"}
 
@@ -48,6 +48,14 @@ def stored_value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def written_number(text: str) -> float | int | None:
+    """Return the number that is written in a text, or None if it is not a number; spaces around it are ignored."""
+    plain = text.strip()
+    if _WRITTEN_NUMBER.fullmatch(plain) is None or len(plain) > 64:
+        return None
+    return int(plain) if plain.lstrip("+-").isdigit() else float(plain)
 
 
 def opened(body: Any, what: str, limits: Limits) -> Mapping[str, Any]:
@@ -163,17 +171,17 @@ class Reader:
         if not self.convert:
             self._wrong(path, text, "a number", "Write it without quotes, or pass convert=True.")
             return None
-        plain = text.strip()
-        if _WRITTEN_NUMBER.fullmatch(plain) is None or len(plain) > 64:
+        number = written_number(text)
+        if number is None:
             self._wrong(path, text, "a number")
             return None
-        return self._number(int(plain) if plain.lstrip("+-").isdigit() else float(plain), path)
+        return self._number(number, path)
 
     def _boolean(self, value: Any, path: str) -> bool | None:
         if isinstance(value, bool):
             return value
-        if self.convert and isinstance(value, str) and value.strip().lower() in _SAID:
-            return _SAID[value.strip().lower()]
+        if self.convert and isinstance(value, str) and value.strip().lower() in WRITTEN_BOOLEANS:
+            return WRITTEN_BOOLEANS[value.strip().lower()]
         hint = "" if self.convert else "Write it without quotes, or pass convert=True."
         self._wrong(path, value, "true or false", hint if isinstance(value, str) else "")
         return None

@@ -1,11 +1,11 @@
-"""The valid name that is nearest to an unknown one."""
+"""Names in errors: the valid name that is nearest to an unknown one, and a name with its article."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "nearest"]
+__all__ = ["did_you_mean", "nearest", "with_article"]
 
 _LONGEST = 64
 _MOST = 1_000
@@ -25,3 +25,8 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     """Return ' Did you mean ...?' with the nearest option, or an empty string."""
     option = nearest(name, options)
     return f" Did you mean {option!r}?" if option is not None else ""
+
+
+def with_article(what: str) -> str:
+    """Return a noun with its article, by the first letter: 'an experiment', 'a segment'."""
+    return f"{'an' if what[:1].lower() in 'aeiou' else 'a'} {what}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, ClassVar, Self
+from decimal import Decimal
+from types import NoneType
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 import attrs
 
@@ -43,11 +45,21 @@ def _kind(name: str, given: Any) -> Kind:
         pass
     kinds = ", ".join(KINDS)
     raise InputError(
-        f"{name} is {shown(given)}: it must be bool, int, float, str, date, datetime, frozenset, or the name of a kind "
-        f"({kinds}).",
+        f"{name} is {shown(given)}: write bool, int, float, str, date, datetime or frozenset (tags), or one of "
+        f"{kinds}.",
         argument=name,
         code="unknown_name",
+        hint=_meant(given),
     )
+
+
+def _meant(given: Any) -> str:
+    """Return a hint for a type that is not a kind."""
+    if given is list or given is tuple or get_origin(given) in {list, tuple, set, frozenset}:
+        return "A list of texts, such as tags, is frozenset."
+    if given is Decimal:
+        return "An amount is float."
+    return "Any value may be missing: write the type alone." if NoneType in get_args(given) else ""
 
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Kind]:

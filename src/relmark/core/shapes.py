@@ -31,6 +31,7 @@ __all__ = [
     "one_of",
     "pair",
     "whole",
+    "without_quotes",
 ]
 
 Shape: TypeAlias = dict[str, Any] | bool
@@ -52,6 +53,7 @@ SPAN: Shape = {
     },
 }
 
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")
 _BOUNDS = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum", "below": "exclusiveMaximum"}
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, Mapping),
@@ -178,9 +180,8 @@ def _simple(value: Any, shape: dict[str, Any], path: str) -> Problem | None:
         types = [shape["type"]] if isinstance(shape["type"], str) else shape["type"]
         if not any(_TYPES[one](value) for one in types):
             code = "not_object" if types == ["object"] else "wrong_type"
-            return Problem(
-                path, code, f"{shown(value)} was given: {' or '.join(_SAID[one] for one in types)} is needed."
-            )
+            said = f"{shown(value)} was given: {' or '.join(_SAID[one] for one in types)} is needed."
+            return Problem(path, code, said, _other_spelling(value, types, shape))
     if "const" in shape and not _same(value, shape["const"]):
         said = f"{shown(value)} was given: {shown(shape['const'])} is needed."
         return Problem(path, "wrong_kind", said) if path.endswith(".relmark") else Problem(path, "wrong_value", said)
@@ -204,6 +205,21 @@ def _simple(value: Any, shape: dict[str, Any], path: str) -> Problem | None:
         if "pattern" in shape and re.search(shape["pattern"], value) is None:
             return Problem(path, "not_duration", f"{shown(value)} is not a duration.", 'Write "P30D" or "PT2H".')
     return None
+
+
+def _other_spelling(value: Any, types: list[str], shape: Mapping[str, Any]) -> str:
+    """Return a hint how to write a value that has the wrong type, or an empty string."""
+    if {"number", "integer"} & set(types):
+        return without_quotes(value)
+    items = shape.get("items")
+    if isinstance(value, Mapping) and types == ["array"] and isinstance(items, dict) and "prefixItems" in items:
+        return 'Write a list of pairs, such as [["name", ...]]: their order counts.'
+    return ""
+
+
+def without_quotes(value: Any) -> str:
+    """Return a hint for a number that was given as text; for any other value, an empty string."""
+    return f"Write {value} without quotes." if isinstance(value, str) and _NUMBER.fullmatch(value) else ""
 
 
 def _same(value: Any, other: Any) -> bool:

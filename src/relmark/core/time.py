@@ -235,6 +235,11 @@ def read_instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> tup
 
 
 _REMEDY = "write an ISO date ('2026-11-01') or an ISO time ('2026-11-01T09:30Z')"
+_OTHER_FORMATS = (
+    "Read texts in another format as times first, as in pandas.to_datetime(column, format='%d.%m.%Y') or, in polars, "
+    "column.str.to_datetime('%d.%m.%Y')."
+)
+_DATE_NUMBERS = 19000101, 21991231  # whole numbers between these are dates written as numbers
 
 
 def _parsed(text: str, name: str) -> date | datetime:
@@ -339,12 +344,10 @@ def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False
         return _times_of_objects(name, array, tz, missing=missing)
     if len(array) == 0:
         return Times(np.empty(0, dtype=np.int64), AWARE)
-    raise InputError(
-        f"{name} has dtype {array.dtype}: times are needed.",
-        argument=name,
-        code="wrong_type",
-        hint="Convert numbers to times, as in times.astype('M8[s]') for seconds since 1970.",
-    )
+    hint = "Convert numbers to times, as in times.astype('M8[s]') for seconds since 1970."
+    if array.dtype.kind in "iu" and _DATE_NUMBERS[0] <= array.min() and array.max() <= _DATE_NUMBERS[1]:
+        hint = f"Dates that are written as numbers are read as texts, such as '{array[0]}': convert the column to text."
+    raise InputError(f"{name} has dtype {array.dtype}: times are needed.", argument=name, code="wrong_type", hint=hint)
 
 
 def _is_calendar(dtype: np.dtype[Any]) -> bool:
@@ -405,8 +408,23 @@ def _times_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: b
         try:
             out[row], given[row] = _time_of_object(value, tz, name)
         except InputError as error:
-            raise InputError(f"{error} (row {row})", argument=name, row=row, code="wrong_value") from None
+            raise _in_row(error, name, row, value) from None
     return Times(out, given)
+
+
+def _in_row(error: InputError, name: str, row: int, value: Any) -> InputError:
+    """Return the error about a time with the row of its column."""
+    hint = _OTHER_FORMATS if isinstance(value, str) and _REMEDY in error.message else ""
+    return InputError(f"{error} (row {row})", argument=name, row=row, code="wrong_value", hint=hint)
+
+
+def _failure(name: str, row: int, value: Any, tz: str) -> InputError | None:
+    """Return the error about the time of a row, or None if it can be read."""
+    try:
+        _time_of_object(value, tz, name)
+    except InputError as error:
+        return _in_row(error, name, row, value)
+    return None
 
 
 def _time_of_object(value: Any, tz: str, name: str) -> tuple[int, int]:
@@ -432,18 +450,15 @@ def _times_of_words(name: str, values: Coded, tz: str, *, missing: bool) -> Time
     used[codes] = True  # -1 marks the spare last place
     found = np.full(len(values.categories) + 1, NO_TIME, dtype=np.int64)
     given = np.full(len(values.categories) + 1, DATE, dtype=np.int8)
-    for word, value in enumerate(values.categories.tolist()):
+    words = values.categories.tolist()
+    for word, value in enumerate(words):
         if not used[word]:
             continue
         try:
             found[word], given[word] = _time_of_object(value, tz, name)
-        except InputError as error:
-            raise InputError(
-                f"{error} (row {int(np.argmax(codes == word))})",
-                argument=name,
-                row=int(np.argmax(codes == word)),
-                code="wrong_value",
-            ) from None
+        except InputError:  # words come in any order: the error is about the first row that fails
+            rows = ((row, words[code]) for row, code in enumerate(codes.tolist()) if code >= 0)
+            raise next(error for row, text in rows if (error := _failure(name, row, text, tz))) from None
     return Times(found[codes], given[codes])
 
 

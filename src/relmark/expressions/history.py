@@ -18,7 +18,7 @@ import numpy as np
 
 from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
-from relmark.core.errors import InputError
+from relmark.core.errors import DataError, InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.log import EventLog
 from relmark.core.schema import Schema
@@ -126,6 +126,7 @@ class CustomerHistory:
         *,
         columns: Mapping[str, str] | None = None,
         tz: str | None = None,
+        convert: bool = False,
     ) -> Self:
         """Build a history from plain rows of a database, without an object for each event.
 
@@ -144,16 +145,20 @@ class CustomerHistory:
             ``{"customer_id": "user_id", "time": "happened_at"}``.
         tz : str, optional
             The time zone of the business.
+        convert : bool
+            Whether numbers and booleans written as text are converted, and whole numbers where a text is needed.
+            Otherwise these are errors.
 
         Raises
         ------
-        InputError
-            A value is not of the kind that the schema gives; the message names up to 20 such values.
+        DataError
+            Values are not of the kinds that the schema gives. The message names up to 20 of them, and `problems` has
+            each with its path, such as ``rows[3].amount``, its code and a hint.
 
         Notes
         -----
         Numbers are int, float or Decimal; times are aware datetimes or ISO texts with a zone; dates are dates or ISO
-        texts; None and NaN mean missing. A number written as text is an error, and so is a whole number beyond 2**53.
+        texts; tags are a list or a set of texts; None and NaN mean missing. A whole number beyond 2**53 is an error.
 
         Examples
         --------
@@ -165,13 +170,11 @@ class CustomerHistory:
         CustomerHistory(customer_id=7, 1 event: purchase)
         """
         names = _column_names(columns)
-        faults: list[str] = []
-        who, attributes = read_customer(schema, row, names, faults)
-        who, events = read_rows(schema, rows, names, who, faults)
+        faults: list[InputError] = []
+        who, attributes = read_customer(schema, row, names, faults, convert=convert)
+        who, events = read_rows(schema, rows, names, who, faults, convert=convert)
         if faults:
-            faults.sort(key=_place_of)
-            more = f" And {len(faults) - _SHOWN:,} more." if len(faults) > _SHOWN else ""
-            raise InputError(f"{' '.join(faults[:_SHOWN])}{more}", argument="rows", code="wrong_type")
+            raise _error_of(sorted(faults, key=_place_of))
         return cls._of(who, attributes, tz, events)
 
     # What it holds
@@ -298,10 +301,22 @@ _SHOWN = 20  # faults that a message names in full
 _COLUMNS = ("customer_id", "type", "time", "value", "properties")
 
 
-def _place_of(fault: str) -> int:
-    """Return the row of a fault, -1 for the customer."""
-    place = re.match(r"rows\[(\d+)\]", fault)
-    return int(place[1]) if place else -1
+def _place_of(fault: InputError) -> int:
+    """Return the row of a fault, -1 for the customer, -2 for missing columns."""
+    place = re.match(r"rows\[(\d+)\]", fault.path)
+    return int(place[1]) if place else -1 - (fault.path == "columns")
+
+
+def _error_of(faults: list[InputError]) -> DataError:
+    """Return one error for all faults; its text names the place of each, and so do its problems."""
+    first = faults[0]
+    more = f" And {len(faults) - _SHOWN:,} more." if len(faults) > _SHOWN else ""
+    alone = len(faults) == 1
+    words = first.message if alone else f"{' '.join(map(str, faults[:_SHOWN]))}{more}"
+    hint = first.hint if alone else ""
+    error = DataError(words, code=first.code, argument=first.argument, hint=hint, problems=faults)
+    error.path = first.path  # as an argument, it would be repeated before the text
+    return error
 
 
 def _column_names(columns: Mapping[str, str] | None) -> dict[str, str]:

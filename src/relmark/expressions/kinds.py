@@ -7,6 +7,7 @@ made for a definition from a user interface, without data, and when it is evalua
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
 
 from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
@@ -14,8 +15,9 @@ from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.names import did_you_mean
 from relmark.core.problems import Problem
 from relmark.core.schema import Schema
+from relmark.core.shapes import without_quotes
 from relmark.expressions import nodes
-from relmark.expressions.literals import LiteralValue, literal_kind
+from relmark.expressions.literals import LiteralValue, literal_kind, moment_hint
 from relmark.expressions.operators import Expression
 from relmark.expressions.selection import Selection
 from relmark.expressions.unread import Unread
@@ -214,8 +216,11 @@ class _Checker:
             names = sorted({key for properties in known for key in properties})
             listed = ", ".join(map(repr, names[:20])) or "none"
             what = " or ".join(map(repr, types))
-            self.fail(path, "unknown_property", f"no {what} event has a property {name!r}; they have {listed}.",
-                      did_you_mean(name, names))  # fmt: skip
+            others = [one for one, properties in self.schema.events.items() if name in properties]
+            elsewhere = f"Events that have it: {', '.join(map(repr, others[:20]))}." if others else ""
+            value = "The number that an event carries, such as the money of a purchase, is 'value'."
+            hint = did_you_mean(name, names) or elsewhere or value
+            self.fail(path, "unknown_property", f"no {what} event has a property {name!r}; they have {listed}.", hint)
         return kinds[0] if kinds else None
 
     def _segment(self, name: str, path: str) -> None:
@@ -239,10 +244,10 @@ class _Checker:
         given = literal_kind(value)
         if kind is None or kind == given or (not alike and {kind, given} == _TIMES):
             return
-        hint = "Give a date, as in datetime.date(2026, 11, 1)." if kind in _TIMES and given == "text" else ""
-        message = f"{_brief(of)} is {_NAMES.get(kind, kind)}, but {shown(value)} is {_NAMES[given]}: "
+        said = value.isoformat() if isinstance(value, date) else shown(value)
+        message = f"{_brief(of)} is {_NAMES.get(kind, kind)}, but {said} is {_NAMES[given]}: "
         message += "a value that replaces it must be of the same kind." if alike else "they cannot be compared."
-        self.fail(path, "wrong_type", message, hint)
+        self.fail(path, "wrong_type", message, _how_to_write(kind, value))
 
     def _compare(self, node: nodes.Compare, path: str) -> None:
         left, right = self.kind(node.left, f"{path}.left"), self.kind(node.right, f"{path}.right")
@@ -323,3 +328,18 @@ class _Checker:
 def _brief(node: Expression) -> str:
     text = repr(node)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _how_to_write(kind: str, value: LiteralValue) -> str:
+    """Return how a value of this kind is written, for somebody who gave one of another."""
+    if kind in _TIMES:
+        return moment_hint(value)
+    if kind == "boolean":
+        return "Write true or false, without quotes; True or False in Python."
+    if kind == "number":
+        return without_quotes(value)
+    if kind == "text" and isinstance(value, date):
+        return "Turn its texts into dates where the data are read, or compare it with a text."
+    if kind == "text" and not isinstance(value, (str, bool)):
+        return f'Write "{value:g}", with quotes.' if isinstance(value, float) else f'Write "{value}", with quotes.'
+    return ""

@@ -7,6 +7,7 @@ equal stored forms and fingerprints.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -24,6 +25,7 @@ __all__ = [
     "LiteralValue",
     "literal_kind",
     "literal_value",
+    "moment_hint",
     "moment_value",
     "plain_text",
     "sorted_values",
@@ -107,6 +109,15 @@ def plain_text(name: str, value: str) -> str:
                 code="bad_text",
             ) from None
     return value
+
+
+def moment_hint(value: object) -> str:
+    """Return how a date is written, by the example of a text that somebody gave for one."""
+    day = date(2026, 11, 1)
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            day = date.fromisoformat(value)
+    return f'Write {{"date": "{day}"}} in JSON, datetime.date({day.year}, {day.month}, {day.day}) in Python.'
 
 
 def moment_value(value: Any, name: str = "value") -> date | datetime:

@@ -15,7 +15,7 @@ from relmark.core.documents import fingerprint as sha256
 from relmark.core.errors import InputError
 from relmark.core.time import Instant
 from relmark.expressions import nodes
-from relmark.expressions.literals import literal_kind, literal_value, moment_value, sorted_values, words
+from relmark.expressions.literals import literal_kind, literal_value, moment_hint, moment_value, sorted_values, words
 
 if TYPE_CHECKING:
     from relmark.core.as_of import AsOfGiven
@@ -71,6 +71,7 @@ class Expression:
                 f"between({shown(low)}, {shown(high)}): two numbers, two dates or two instants are needed.",
                 argument="low",
                 code="wrong_type",
+                hint=moment_hint(low) if kinds[0] == "text" else "",
             )
         if ends[0] > ends[1]:  # type: ignore[operator]
             raise InputError(

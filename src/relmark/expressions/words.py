@@ -133,7 +133,7 @@ class _Speaker:
         listed = self.phrase("comma").join(self.value(one) for one in given[:_LISTED])
         more = len(given) - _LISTED
         text = self.phrase("listed", more, values=listed) if more > 0 else listed
-        return self.phrase("group", rule=text) if len(given) > 1 else text
+        return self.phrase("group", rule=text) if len(given) != 1 else text
 
     def name(self, kind: str, name: str) -> str:
         label = self.phrases["names"].get(name)

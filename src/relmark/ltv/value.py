@@ -174,6 +174,13 @@ def lifetime_value(
             argument="model",
             code="wrong_type",
         )
+    if not isinstance(summary, PurchaseSummary):
+        raise InputError(
+            f"summary is {checks.shown(summary)}: a PurchaseSummary is needed.",
+            argument="summary",
+            code="wrong_type",
+            hint="Make one by purchase_summary(base, as_of=...).",
+        )
     n = len(summary)
     rate, share = _one_or_each("annual_rate", annual_rate, n), _one_or_each("margin", margin, n)
     ahead: float | FloatArray = math.inf

@@ -8,23 +8,19 @@ dark pages too. Nothing global is set, and no window is opened: without `ax` a `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from textwrap import wrap
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.dates import AutoDateLocator
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
-except ImportError as error:  # pragma: no cover  (matplotlib is an extra)
-    raise ImportError("pictures need matplotlib: pip install relmark[plots]") from error
-
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.formats import format_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "BLUE",
@@ -39,6 +35,7 @@ __all__ = [
     "canvas",
     "counts_on",
     "dates_on",
+    "matplotlib",
     "number_text",
     "share_text",
     "shares_on",
@@ -56,12 +53,20 @@ _TITLE = 62
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
+def matplotlib(module: str) -> Any:
+    """Return a module of matplotlib, loaded when something is drawn: relmark.plots is imported without it."""
+    try:
+        return import_module(f"matplotlib.{module}")
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install 'relmark[plots]'") from error
+
+
 def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
     """Return the Axes to draw on: the caller's, or new ones of a figure that is high enough for so many rows."""
     if ax is None:
         height = max(_HEIGHT, _ROW * rows + _FRAME) if rows > 8 else _HEIGHT if not rows else 1.4 + 0.34 * rows
-        ax = Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
-    elif not isinstance(ax, Axes):
+        ax = matplotlib("figure").Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
+    elif not isinstance(ax, matplotlib("axes").Axes):
         raise InputError(
             f"ax is {shown(ax)}: Axes of matplotlib are needed, or None for new ones.", argument="ax", code="wrong_type"
         )
@@ -79,19 +84,19 @@ def titled(ax: Axes, title: str, x: str = "", y: str = "", *, above: bool = Fals
 
 def shares_on(axis: Any) -> None:
     """Show the numbers of an axis as percentages."""
-    axis.set_major_locator(MaxNLocator(6, steps=_STEPS))
-    axis.set_major_formatter(PercentFormatter(1.0))
+    axis.set_major_locator(matplotlib("ticker").MaxNLocator(6, steps=_STEPS))
+    axis.set_major_formatter(matplotlib("ticker").PercentFormatter(1.0))
 
 
 def counts_on(axis: Any) -> None:
     """Show the numbers of an axis with thousands separated."""
-    axis.set_major_locator(MaxNLocator(6, steps=_STEPS))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_major_locator(matplotlib("ticker").MaxNLocator(6, steps=_STEPS))
+    axis.set_major_formatter(matplotlib("ticker").FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def dates_on(axis: Any) -> None:
     """Show few dates on an axis of time, and in full."""
-    axis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))  # type: ignore[no-untyped-call]
+    axis.set_major_locator(matplotlib("dates").AutoDateLocator(minticks=3, maxticks=6))
     axis.set_tick_params(labelsize="small")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
 
 from relmark.attribution.credit import Credit, CreditComparison
 from relmark.attribution.markov import MarkovModel
@@ -11,6 +12,9 @@ from relmark.attribution.reports import PathLengths, TimeLags
 from relmark.attribution.returns import ChannelReturns
 from relmark.plots.canvas import BLUE, GREY, SERIES, canvas, counts_on, number_text, share_text, shares_on, titled
 from relmark.plots.marks import bars, columns, reference, ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["credit", "path_lengths", "removal_effects", "returns", "time_lags"]
 

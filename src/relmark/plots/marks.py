@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 
-from relmark.plots.canvas import BLUE, GREY, SERIES, Labels, number_text, short
+from relmark.plots.canvas import BLUE, GREY, SERIES, Labels, matplotlib, number_text, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["bare", "bars", "beside", "columns", "forest", "heat", "lines", "named", "reference", "stacked", "ticks"]
 
@@ -170,7 +171,7 @@ def heat(
     """Draw a table as a heat map with its numbers in the cells, where these are few enough to be read."""
     values = np.asarray(table, dtype=np.float64)
     top = float(np.nanmax(values, initial=0.0)) if most is None else most
-    scale = Normalize(0.0, top or 1.0)
+    scale = matplotlib("colors").Normalize(0.0, top or 1.0)
     image = ax.imshow(np.ma.masked_invalid(values), cmap="Blues", norm=scale, aspect="auto")
     texts = [[says(float(value)) if np.isfinite(value) else "" for value in row] for row in values]
     widest = max((len(text) for row in texts for text in row), default=0)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import Any
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING, Any
 
 from relmark.attribution.credit import Credit, CreditComparison
 from relmark.attribution.markov import MarkovModel
@@ -48,6 +46,9 @@ from relmark.segmentation.migration import Migration
 from relmark.segmentation.rfm_scores import RfmScores
 from relmark.segmentation.segment_report import SegmentReport
 from relmark.segmentation.set_members import SegmentSetMembers, Waterfall
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["draw"]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
 
 from relmark.campaigns.allocation import Allocation
 from relmark.campaigns.contact_plan import ContactPlan
 from relmark.campaigns.replay import Replay
 from relmark.plots.canvas import BLUE, GREEN, GREY, ORANGE, SERIES, canvas, counts_on, number_text, titled
 from relmark.plots.marks import bars, beside, named, ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["allocation", "contacts", "held", "load"]
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
 
 from relmark.core.checks import FloatArray, one_of
 from relmark.plots.canvas import (
@@ -18,6 +15,7 @@ from relmark.plots.canvas import (
     SERIES,
     canvas,
     counts_on,
+    matplotlib,
     number_text,
     share_text,
     shares_on,
@@ -29,6 +27,9 @@ from relmark.segmentation.migration import Migration
 from relmark.segmentation.rfm_scores import RfmScores
 from relmark.segmentation.segment_report import SegmentReport
 from relmark.segmentation.set_members import SegmentSetMembers, Waterfall
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["migration", "overlap", "rfm_grid", "segment_funnel", "segment_sizes"]
 
@@ -192,7 +193,8 @@ def _tops(sizes: FloatArray, gap: float) -> FloatArray:
 def _flow(ax: Axes, start: float, end: float, size: float, color: str) -> None:
     curve = [(0.0, start), (0.5, start), (0.5, end), (1.0, end), (1.0, end + size), (0.5, end + size),
              (0.5, start + size), (0.0, start + size), (0.0, start)]  # fmt: skip
+    path = matplotlib("path").Path
     codes: npt.NDArray[np.uint8] = np.array(
-        [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3, Path.CLOSEPOLY], dtype=np.uint8
+        [path.MOVETO, *[path.CURVE4] * 3, path.LINETO, *[path.CURVE4] * 3, path.CLOSEPOLY], dtype=np.uint8
     )
-    ax.add_patch(PathPatch(Path(curve, codes), facecolor=color, alpha=0.35, linewidth=0))
+    ax.add_patch(matplotlib("patches").PathPatch(path(curve, codes), facecolor=color, alpha=0.35, linewidth=0))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from relmark.core.checked import CheckedDefinition
+from relmark.core.checks import shown
 from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.schema import Schema
@@ -18,12 +19,15 @@ from relmark.expressions.kinds import problems as expression_problems
 from relmark.expressions.kinds import rule_problems
 from relmark.expressions.stored import read_parts
 from relmark.scoring.json_schema import score_shape
-from relmark.scoring.rules import Rule
+from relmark.scoring.rules import Rule, group_error
 
 if TYPE_CHECKING:
     from relmark.scoring.lead_score import LeadScore
 
 __all__ = ["CheckedScore", "check_score"]
+
+_APART = frozenset({"cap", "cap_per", "cap_total", "decay", "expires", "floor", "points"})
+"""Keys of a rule whose problems do not hide those of others."""
 
 
 @attrs.frozen(eq=False)
@@ -55,9 +59,13 @@ def check_score(
     rest = obj({**properties, "rules": {"type": "array", "minItems": 1}, "meta": {"type": "object"}}, required)
     found = faults(content, rest)
     whole, good = not found, []
+    groups = [one["name"] for one in content.get("groups", ())] if whole else None
     rules = content.get("rules")
     for k, one in enumerate(rules if isinstance(rules, list) else []):
         problems = _rule_problems(one, schema, limits, f"$.rules[{k}]")
+        if groups is not None and isinstance(one, Mapping) and isinstance(one.get("group"), str):
+            lost = group_error(f"rule {shown(one.get('name'))}", "group", one["group"], groups)
+            problems += [] if lost is None else [Problem.of(lost, f"$.rules[{k}]", one)]
         found += problems
         if not problems:
             good.append(one)
@@ -71,7 +79,7 @@ def check_score(
 
 
 def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) -> list[Problem]:
-    """Return what is wrong with one rule: every problem of its condition and events, and the first of the rest."""
+    """Return what is wrong with one rule: its condition, its events, and each key that can be read by itself."""
     unknowable = UNKNOWN_WITHOUT_SCHEMA if schema is None else frozenset()
     found: list[Problem] = []
     for key, part in _parts(body):
@@ -85,14 +93,22 @@ def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) 
                 if one.code not in unknowable:
                     found.append(attrs.evolve(one, path=one.path.replace(f"{place}.events", place, 1)))
     found = list(dict.fromkeys(found))
-    try:
-        rule = Rule._read(body, limits, path)  # noqa: SLF001
-    except DefinitionError as error:
-        if not any(error.path.startswith(f"{path}.{key}") for key, _ in _parts(body)) or not found:
-            found.append(Problem.of(error))
-        return found
-    except InputError as error:
-        return [*found, Problem.of(error, path)]
+    rest = body
+    while True:
+        try:
+            rule = Rule._read(rest, limits, path)  # noqa: SLF001
+            break
+        except DefinitionError as error:
+            if not any(error.path.startswith(f"{path}.{key}") for key, _ in _parts(body)) or not found:
+                found.append(Problem.of(error))
+            wrong = error.path.removeprefix(f"{path}.").partition(".")[0]
+            if wrong not in _APART or wrong not in rest or (wrong == "points" and rest[wrong] == 1):
+                return found
+            gone = {wrong, "cap_total"} if wrong == "cap_per" else {wrong}
+            rest = {key: value for key, value in rest.items() if key not in gone}
+            rest |= {"points": 1} if wrong == "points" else {}
+        except InputError as error:
+            return [*found, Problem.of(error, path)]
     for key, test in rule.tests():
         for one in rule_problems(test, schema or Schema(), path=f"{path}.{key}"):
             if one.code not in unknowable and one not in found and not _same(one, found):

@@ -24,7 +24,6 @@ from relmark.core.base import CustomerBase
 from relmark.core.documents import Definition, JsonBody, Limits, check_keys, fingerprint
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
-from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
 from relmark.core.shapes import Shape
 from relmark.core.time import Instant
@@ -44,7 +43,7 @@ from relmark.scoring.check import CheckedScore, check_score
 from relmark.scoring.explanation import LeadExplanation
 from relmark.scoring.json_schema import score_definitions, score_shape
 from relmark.scoring.points import plain
-from relmark.scoring.rules import Grade, Group, Rule, read_cap, read_floor
+from relmark.scoring.rules import Grade, Group, Rule, group_error, read_cap, read_floor
 from relmark.scoring.scores import BandMoves, LeadScores, ScoreHistory
 
 __all__ = ["LeadScore"]
@@ -143,17 +142,13 @@ class LeadScore(Definition):
                     f"{what} has the name {twice[0]!r} twice: names are unique.", argument=what, code="duplicate"
                 )
         known = [group.name for group in self.groups]
-        asked = [(f"rule {rule.name!r}", rule.group) for rule in self.rules if rule.group is not None]
-        asked += [("grades", name) for name in (() if self.grades is None else self.grades.groups)]
-        for what, name in asked:
-            if name not in known:
-                listed = ", ".join(map(repr, known)) or "none"
-                raise InputError(
-                    f"{what} names the group {name!r}; groups has {listed}.",
-                    argument=what,
-                    code="unknown_name",
-                    hint=did_you_mean(name, known),
-                )
+        asked = [(f"rule {rule.name!r}", f"rules[{k}].group", rule.group) for k, rule in enumerate(self.rules)
+                 if rule.group is not None]  # fmt: skip
+        asked += [("grades", "grades", name) for name in (() if self.grades is None else self.grades.groups)]
+        for what, argument, name in asked:
+            error = group_error(what, argument, name, known)
+            if error is not None:
+                raise error
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LeadScore) and self._body() == other._body()

@@ -14,6 +14,7 @@ import attrs
 from relmark.core import checks
 from relmark.core.documents import Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError, definition_error
+from relmark.core.shapes import without_quotes
 from relmark.expressions import Expression
 from relmark.expressions.literals import LiteralValue, literal_kind, literal_value
 from relmark.expressions.stored import read, written
@@ -218,6 +219,7 @@ def read_rule_points(value: Any) -> RulePoints:
             "Tiers(...) is needed.",
             argument="points",
             code="wrong_type",
+            hint=without_quotes(value),
         )
     return _read_points("points", value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import attrs
 from relmark.core import checks
 from relmark.core.documents import Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError, definition_error
+from relmark.core.names import did_you_mean
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.expressions import Expression, Selection
 from relmark.expressions.lengths import length
@@ -41,6 +42,19 @@ def _check_group(instance: object, attribute: attrs.Attribute[Any], value: Any) 
 def _check_property(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
     if value is not None:
         plain_text(attribute.name, checks.text(attribute.name, value))
+
+
+def group_error(what: str, argument: str, name: str, known: Sequence[str]) -> InputError | None:
+    """Return the error of a name of a group that a score does not have; None where it has it."""
+    if name in known:
+        return None
+    listed = ", ".join(map(repr, known)) or "none"
+    return InputError(
+        f"{what} names the group {name!r}; groups has {listed}.",
+        argument=argument,
+        code="unknown_name",
+        hint=did_you_mean(name, known),
+    )
 
 
 def read_cap(value: float | None) -> float | None:
@@ -275,6 +289,11 @@ class Rule:
         optional = ("when", "each", *named, "cap_per", "decay", "expires")
         body = check_keys(body, required=("name", "points"), optional=optional, path=path, what="rule")
         parts: dict[str, Any] = {name: body[name] for name in named if name in body}
+        for name, bound in (("cap", read_cap), ("cap_total", read_cap), ("floor", read_floor)):
+            try:
+                bound(body.get(name))
+            except InputError as error:
+                raise definition_error(error, f"{path}.{name}") from None
         parts["points"] = points_of_body(body["points"], limits, f"{path}.points")
         if "when" in body:
             parts["when"] = read(body["when"], limits, f"{path}.when")

@@ -12,6 +12,8 @@ from relmark.core.checks import IntArray
 from relmark.core.results import ColumnarResult
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.operators import Expression
+from relmark.expressions.phrases import Phrases
+from relmark.expressions.words import words_of
 from relmark.segmentation.members import clauses_of
 
 __all__ = ["ClauseCounts", "clause_counts"]
@@ -28,7 +30,8 @@ class ClauseCounts(ColumnarResult):
     of : int
         Everybody of the base.
     clause : ndarray of str, shape (c,)
-        The parts joined by ``&``, in their order.
+        The parts joined by ``&``, in their order: clause i stands at ``$.rule.args[i]`` of the stored form where there
+        are two or more. In Python, or in words where `phrases` were given.
     true, unknown : ndarray of int, shape (c,)
         For how many this clause is true, and for how many unknown, whatever the others say.
     left : ndarray of int, shape (c,)
@@ -60,9 +63,10 @@ class ClauseCounts(ColumnarResult):
         return {name: self.to_columns()[name] for name in ("left", "lost", "only", "unknown", "clause")}
 
 
-def clause_counts(name: str, rule: Expression, scope: BaseScope) -> ClauseCounts:
+def clause_counts(name: str, rule: Expression, scope: BaseScope, phrases: Phrases | None = None) -> ClauseCounts:
     """Return the counts of a rule that was checked against the base."""
     parts = clauses_of(rule)
+    said = [part.to_text() if phrases is None else words_of(part, phrases, rule=True) for part in parts]
     truths = [scope.truth(part) for part in parts]
     n = scope.n
     failing = np.zeros(n, dtype=np.int32)
@@ -77,7 +81,7 @@ def clause_counts(name: str, rule: Expression, scope: BaseScope) -> ClauseCounts
     return ClauseCounts(
         name=name,
         of=n,
-        clause=np.array([part.to_text() for part in parts], dtype=np.str_),
+        clause=np.array(said, dtype=np.str_),
         true=np.array([np.count_nonzero(truth.true) for truth in truths], dtype=np.int64),
         unknown=np.array(
             [0 if truth.unknown is None else np.count_nonzero(truth.unknown) for truth in truths], dtype=np.int64

@@ -63,7 +63,7 @@ def check_segment(make: type[Segment], body: Any, schema: Schema | None, limits:
         noted = content.get("meta", {})
         return Checked(make(content["name"], rule, description=content.get("description", ""), meta=noted), ())
     except InputError as error:
-        return Checked(None, (Problem.of(error),))
+        return Checked(None, (Problem.of(error, "$", content),))
 
 
 def _envelope_problems(content: Mapping[str, Any]) -> list[Problem]:

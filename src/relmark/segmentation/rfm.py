@@ -22,6 +22,7 @@ from relmark.core.purchases import Purchases
 from relmark.core.shapes import Shape
 from relmark.core.spans import Span
 from relmark.core.time import Instant
+from relmark.core.zones import local_days
 from relmark.expressions.needs import Needs
 from relmark.segmentation.grids import STANDARD_GRID, RfmGrid
 from relmark.segmentation.rfm_measures import (
@@ -165,13 +166,21 @@ class Rfm(Definition):
         measures = rfm_measures(data, as_of=as_of, within=within, frequency=self.frequency, monetary=self.monetary)
         if not (measures.orders > 0).any():
             bought = purchases_of(data)
-            there = ", ".join(bought.types) or "none"
             window = "" if within is None else f" within {within}"
+            times = bought.lines.time
+            if len(times):
+                first, last = local_days(times[[0, -1]], bought.tz).astype("M8[D]")
+                hint = f"The first purchase is of {first}, the last of {last}: check as_of."
+            elif bought.type in bought.types:
+                hint = f"No {bought.type!r} event is left after refunds: see base.purchases().counts."
+            else:
+                there = ", ".join(map(repr, bought.types)) or "no events"
+                hint = f"The log has {there}.{did_you_mean(bought.type, bought.types)}"
             raise NotEnoughDataError(
                 f"nobody has a {bought.type!r} event by {measures.as_of}{window}: RFM needs at least one customer who "
                 f"bought.",
                 argument="data",
-                hint=f"The log has the types {there}.{did_you_mean(bought.type, bought.types)}",
+                hint=hint,
             )
         return measures
 

@@ -162,8 +162,7 @@ def rfm_measures(
     one_of("frequency", frequency, FREQUENCIES)
     one_of("monetary", monetary, MONETARIES)
     bought = purchases_of(data, as_of)
-    moment = bought.as_of
-    assert moment is not None
+    moment = bought.as_of or read_as_of(as_of, tz=bought.tz)  # which refuses None
     low: int | None = None
     if within is not None:
         check_span("within", within)

@@ -115,11 +115,16 @@ class Segment(Definition):
         scope = base_scope(base, base.as_of(as_of), keep=repeated((self.rule,)))
         return members(self.name, self.rule, scope, self.fingerprint)
 
-    def by_clause(self, base: CustomerBase, *, as_of: AsOfGiven) -> ClauseCounts:
-        """Return how many are left after each clause of the rule, and how many only that clause excludes."""
+    def by_clause(
+        self, base: CustomerBase, *, as_of: AsOfGiven, phrases: Mapping[str, Any] | None = None
+    ) -> ClauseCounts:
+        """Return how many are left after each clause of the rule, and how many only that clause excludes.
+
+        Clauses are written in Python, or in words where `phrases` are given, such as `ENGLISH` or `RUSSIAN`.
+        """
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
         scope = base_scope(base, base.as_of(as_of), keep=repeated((self.rule,)))
-        return clause_counts(self.name, self.rule, scope)
+        return clause_counts(self.name, self.rule, scope, phrases)
 
     @staticmethod
     def diff(before: SegmentMembers, after: SegmentMembers) -> SegmentDiff:
