@@ -110,9 +110,9 @@ def test_text_where_an_object_is_needed_and_the_reverse_name_the_other_reader():
     with pytest.raises(DefinitionError, match="a schema must be a JSON object, not a string") as caught:
         Schema.from_dict(schema.to_json())
     assert (caught.value.code, caught.value.hint) == ("not_object", "Read JSON text with from_json.")
-    with pytest.raises(DefinitionError, match="a definition is JSON text, not dict") as caught:
+    with pytest.raises(DefinitionError, match="a definition must be JSON text, not dict") as caught:
         Schema.from_json(schema.to_dict())
-    assert (caught.value.code, caught.value.hint) == ("not_text", "Read what JSON text holds with from_dict.")
+    assert (caught.value.code, caught.value.hint) == ("not_text", "Read the parsed value of JSON text with from_dict.")
     with pytest.raises(DefinitionError, match="version '7' of an experiment is unknown"):
         open_envelope({"relmark": "experiment", "version": 7}, "experiment", 1)
 
