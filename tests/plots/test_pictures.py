@@ -86,6 +86,11 @@ def test_the_caller_s_axes_are_drawn_on_and_nothing_global_is_set(name):
     assert dict(mpl.rcParams) == before
 
 
+def test_a_notebook_shows_the_figure_of_a_picture_without_pyplot():
+    figure = plots.draw(RESULTS["migration"]).figure
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
 def test_segments_show_their_figures():
     scores = RESULTS["rfm_grid"]
     table = cells(plots.rfm_grid(scores))
@@ -97,6 +102,11 @@ def test_segments_show_their_figures():
     ax = plots.segment_sizes(report)
     assert widths(ax) == pytest.approx(report.share.tolist())
     assert np.asarray(ax.lines[0].get_xdata(), dtype=float) == pytest.approx(report.revenue_share)
+    percents = [text.get_text().replace("%", "").split(" / ") for text in ax.texts]
+    assert np.array(percents, dtype=float) == pytest.approx(
+        100 * np.column_stack([report.share, report.revenue_share]), rel=0.06
+    )
+    assert [f"{share:g}%" for share in 100 * ax.get_xticks()] == [one.get_text() for one in ax.get_xticklabels()]
     members = RESULTS["overlap"]
     assert cells(plots.overlap(members))[0, 1] == pytest.approx(members.overlap[0, 1] / members.overlap[0, 0])
     assert widths(plots.segment_sizes(members)) == list(members.sizes.values())

@@ -8,6 +8,7 @@ dark pages too. Nothing global is set, and no window is opened: without `ax` a `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from textwrap import wrap
 from typing import Any, TypeAlias
 
@@ -18,7 +19,7 @@ try:
     from matplotlib.axes import Axes
     from matplotlib.dates import AutoDateLocator
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 except ImportError as error:  # pragma: no cover  (matplotlib is an extra)
     raise ImportError("pictures need matplotlib: pip install relmark[plots]") from error
 
@@ -56,11 +57,20 @@ _TITLE = 62
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
+class _Shown(Figure):
+    """A figure that a notebook shows when it is the last value of a cell, with or without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        out = BytesIO()
+        self.savefig(out, format="png")
+        return out.getvalue()
+
+
 def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
     """Return the Axes to draw on: the caller's, or new ones of a figure that is high enough for so many rows."""
     if ax is None:
         height = max(_HEIGHT, _ROW * rows + _FRAME) if rows > 8 else _HEIGHT if not rows else 1.4 + 0.34 * rows
-        ax = Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
+        ax = _Shown(figsize=(_WIDTH, height), layout="constrained").subplots()
     elif not isinstance(ax, Axes):
         raise InputError(
             f"ax is {shown(ax)}: Axes of matplotlib are needed, or None for new ones.", argument="ax", code="wrong_type"
@@ -80,7 +90,7 @@ def titled(ax: Axes, title: str, x: str = "", y: str = "", *, above: bool = Fals
 def shares_on(axis: Any) -> None:
     """Show the numbers of an axis as percentages."""
     axis.set_major_locator(MaxNLocator(6, steps=_STEPS))
-    axis.set_major_formatter(PercentFormatter(1.0))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g}%"))
 
 
 def counts_on(axis: Any) -> None:

@@ -91,7 +91,7 @@ def segment_sizes(report: SegmentReport | SegmentSetMembers | Waterfall, *, ax: 
         known = np.flatnonzero(np.isfinite(report.revenue_share))
         ax.plot(report.revenue_share[known], known, "|", color=ORANGE, markersize=13, markeredgewidth=3)
         shares_on(ax.xaxis)
-        titled(ax, f"share of {report.customers.sum():,} customers (bars) and of revenue (marks), as of {report.as_of}",
+        titled(ax, f"share of {report.customers.sum():,} customers (bars) / of revenue (marks), as of {report.as_of}",
                "share")  # fmt: skip
         return ax
     if isinstance(report, Waterfall):
