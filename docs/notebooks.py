@@ -2,9 +2,9 @@
 
 Run ``python docs/notebooks.py``; the site's build does. A tutorial is Markdown. Its python fences become code cells, a
 text fence becomes the output of the python fence before it, and everything else becomes Markdown cells. Where the last
-value of a python fence is a figure, an image line follows, such as ``![Words](../pictures/PAGE_NAME.svg)``: the figure is
-saved there, and is an output of the cell. The outputs are those of the page, which its test compares with what the code
-prints, so that a page is executed only as far as its last picture, and not at all without one.
+value of a python fence is a figure, an image line follows, such as ``![Words](../pictures/PAGE_NAME.svg)``: the figure
+is saved there, and is an output of the cell. The outputs are those of the page, which its test compares with what the
+code prints, so that a page is executed only as far as its last picture, and not at all without one.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ def _compiled(tree: ast.Module | ast.Expression, page: Path) -> CodeType:
 
 def _save(figure: Any, name: str, page: Path) -> None:
     if not name.startswith(f"{page.stem}_"):
-        raise ValueError(f"{page.name}: the picture {name} must be named {page.stem}_..., so that no other page draws it")
+        raise ValueError(
+            f"{page.name}: the name of {name} must begin with {page.stem}_, so that no other page draws it"
+        )
     (DOCS / "pictures").mkdir(exist_ok=True)
     figure.savefig(DOCS / "pictures" / f"{name}.svg", metadata={"Date": None})
     figure.savefig(DOCS / "pictures" / f"{name}.png")

@@ -19,7 +19,7 @@ try:
     from matplotlib.axes import Axes
     from matplotlib.dates import AutoDateLocator
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 except ImportError as error:  # pragma: no cover  (matplotlib is an extra)
     raise ImportError("pictures need matplotlib: pip install relmark[plots]") from error
 
@@ -53,7 +53,7 @@ Labels: TypeAlias = Sequence[Any] | npt.NDArray[Any]
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 _WIDTH, _HEIGHT = 6.4, 4.0
 _ROW, _FRAME = 0.3, 1.2
-_TITLE = 62
+_TITLE, _LINE = 62, 85
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -81,8 +81,10 @@ def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
 
 
 def titled(ax: Axes, title: str, x: str = "", y: str = "", *, above: bool = False) -> None:
-    """Write the title, in lines that fit, and what the axes measure; `above` leaves a line for names below it."""
-    ax.set_title("\n".join(wrap(title, _TITLE)), loc="left", fontsize="medium", pad=18 if above else 6)
+    """Write the title, in lines that fit beside the rows, and what the axes measure; `above` leaves a line below it."""
+    rows = ax.get_yticklabels() if isinstance(ax.yaxis.get_major_locator(), FixedLocator) else []
+    width = min(_TITLE, _LINE - max((len(row.get_text()) for row in rows), default=0))
+    ax.set_title("\n".join(wrap(title, max(width, 20))), loc="left", fontsize="medium", pad=18 if above else 6)
     ax.set_xlabel(x)
     ax.set_ylabel(y)
 

@@ -23,7 +23,7 @@ def bars(
     color: Any = BLUE, low: npt.ArrayLike | None = None, high: npt.ArrayLike | None = None,
     until: npt.ArrayLike | None = None,
 ) -> None:  # fmt: skip
-    """Draw horizontal bars, the first on top, each with its number beside it; `until` are the ends of other marks, said too."""
+    """Draw horizontal bars, the first on top, each with its number beside it; `until` are other marks, with theirs."""
     length = np.asarray(values, dtype=np.float64)
     place = np.arange(len(length))
     ax.barh(place, np.nan_to_num(length), color=color, height=0.72)

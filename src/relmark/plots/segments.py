@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from relmark.core.checks import FloatArray, one_of
+from relmark.core.errors import InputError
 from relmark.plots.canvas import (
     BLUE,
     GREY,
@@ -125,16 +127,29 @@ def overlap(members: SegmentSetMembers, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def segment_funnel(counts: ClauseCounts, *, ax: Axes | None = None) -> Axes:
+def segment_funnel(counts: ClauseCounts, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
     """Draw how a rule narrows the base, clause by clause.
 
     Parameters
     ----------
     counts : ClauseCounts
+    names : sequence of str, optional
+        What to call each clause; the text of its rule without it.
     ax : matplotlib Axes, optional
+
+    Raises
+    ------
+    InputError
+        There are not as many names as clauses.
     """
+    if names is not None and len(names) != len(counts.clause):
+        raise InputError(
+            f"names has {len(names)} entries; the rule has {len(counts.clause)} clauses. Give one name for each.",
+            argument="names", code="wrong_length",
+        )  # fmt: skip
     ax = canvas(ax, rows=len(counts.clause) + 1)
-    bars(ax, ["everybody", *counts.clause], [counts.of, *counts.left], color=[GREY, *[BLUE] * len(counts.clause)])
+    labels = ["everybody", *(counts.clause if names is None else names)]
+    bars(ax, labels, [counts.of, *counts.left], color=[GREY, *[BLUE] * len(counts.clause)])
     counts_on(ax.xaxis)
     titled(ax, f"who is left of {counts.name!r} after each clause", "customers")
     return ax
