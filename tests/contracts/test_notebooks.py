@@ -87,8 +87,8 @@ def test_a_tutorial_offers_its_own_notebook(page):
 def test_the_arc_names_its_steps_in_the_order_of_the_start_page():
     index = (DOCS / "index.md").read_text()
     block = re.search(r":caption: One year of a grocery chain\n.*?```", index, re.DOTALL).group()
-    names = re.findall(r"^tutorials/(\w+)$", block, re.MULTILINE)
-    assert len(names) == 10
+    numbers, names = zip(*re.findall(r"^(\d+)\. .* <tutorials/(\w+)>$", block, re.MULTILINE), strict=True)
+    assert numbers == tuple(str(place + 1) for place in range(10))
     for place, name in enumerate(names):
         text = (DOCS / "tutorials" / f"{name}.md").read_text()
         start = re.search(rf"\*\*Step {place + 1} of 10 of one year of a grocery chain\.\*\*.*?\n\n", text, re.DOTALL)
