@@ -4,13 +4,16 @@ Run ``python docs/notebooks.py``; the site's build does. A tutorial is Markdown.
 text fence becomes the output of the python fence before it, and everything else becomes Markdown cells. Where the last
 value of a python fence is a figure, an image line follows, such as ``![Words](../pictures/PAGE_NAME.svg)``: the figure
 is saved there, and is an output of the cell. The outputs are those of the page, which its test compares with what the
-code prints, so that a page is executed only as far as its last picture, and not at all without one.
+code prints, so that a page is executed only as far as its last picture, and not at all without one. A page is executed
+again only when its text or the library has changed.
 """
 
 from __future__ import annotations
 
 import ast
 import base64
+import hashlib
+import importlib.util
 import multiprocessing
 import os
 import re
@@ -88,6 +91,10 @@ def draw(page: Path) -> float:
     last = max((place for place, fence in enumerate(fences) if fence.picture), default=-1)
     if last >= 0 and NEEDS.match(text):
         raise ValueError(f"{page.name} has a picture, but its data may be absent where the site is built")
+    stamp, made_from = DOCS / "pictures" / f"{page.stem}.drawn", _made_from(page)
+    wanted = [DOCS / "pictures" / f"{fence.picture[0]}.svg" for fence in fences if fence.picture]
+    if all(file.exists() for file in wanted) and (last < 0 or (stamp.exists() and stamp.read_text() == made_from)):
+        return 0.0
     space: dict[str, Any] = {"__name__": "__page__"}
     with Path(os.devnull).open("w") as nowhere:
         sys.stdout, stdout = nowhere, sys.stdout
@@ -100,7 +107,19 @@ def draw(page: Path) -> float:
                     _save(figure, fence.picture[0], page)
         finally:
             sys.stdout = stdout
+    stamp.write_text(made_from)
     return time.perf_counter() - begin
+
+
+def _made_from(page: Path) -> str:
+    """Return a digest of all that a page's pictures are drawn from: its text, this file and the library."""
+    found = importlib.util.find_spec("relmark")
+    folders = found.submodule_search_locations if found and found.submodule_search_locations else []
+    sources = sorted(source for folder in folders for source in Path(folder).rglob("*.py"))
+    digest = hashlib.sha256()
+    for file in (page, Path(__file__), *sources):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _run(fence: Fence, space: dict[str, Any], page: Path) -> Any:
@@ -123,7 +142,6 @@ def _save(figure: Any, name: str, page: Path) -> None:
         raise ValueError(
             f"{page.name}: the name of {name} must begin with {page.stem}_, so that no other page draws it"
         )
-    (DOCS / "pictures").mkdir(exist_ok=True)
     figure.savefig(DOCS / "pictures" / f"{name}.svg", metadata={"Date": None})
     figure.savefig(DOCS / "pictures" / f"{name}.png")
 
@@ -175,12 +193,13 @@ def _portable(prose: str) -> str:
 
 def make() -> None:
     """Draw all pictures, two pages at a time, and write all notebooks."""
+    for folder in ("pictures", "notebooks"):
+        (DOCS / folder).mkdir(exist_ok=True)
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=spawned, max_tasks_per_child=1) as pool:
         for page, seconds in zip(pages(), pool.map(draw, pages()), strict=True):
             if "--times" in sys.argv:
                 print(f"{page.stem:24} {seconds:6.1f} s")
-    (DOCS / "notebooks").mkdir(exist_ok=True)
     for page in pages():
         made = notebook(page.read_text(encoding="utf-8"))
         nbformat.validate(made)

@@ -116,6 +116,17 @@ def test_the_figure_at_the_end_of_a_fence_is_saved_and_is_an_output(tmp_path, mo
     assert book.cells[-1].source == "More."
 
 
+def test_a_page_is_drawn_again_only_after_a_change(tmp_path, monkeypatch):
+    text = f"{HEAD}{FIGURE}\n![A line](../pictures/page_line.svg)\n"
+    draw(text, tmp_path, monkeypatch)
+    picture = tmp_path / "pictures" / "page_line.png"
+    picture.write_bytes(b"kept")
+    draw(text, tmp_path, monkeypatch)
+    assert picture.read_bytes() == b"kept"
+    draw(f"{text}\nMore.\n", tmp_path, monkeypatch)
+    assert picture.read_bytes() != b"kept"
+
+
 def test_a_picture_that_was_not_drawn_is_left_out_of_the_notebook(tmp_path, monkeypatch):
     monkeypatch.setattr(NOTEBOOKS, "DOCS", tmp_path)
     book = NOTEBOOKS.notebook(f"{HEAD}{FIGURE}\n![A line](../pictures/page_line.svg)\n")
