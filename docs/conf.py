@@ -1,6 +1,8 @@
 """Sphinx configuration: guides and tutorials in Markdown, the reference from the docstrings."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 from docutils import nodes
@@ -65,7 +67,13 @@ def draw_pictures(_: object) -> None:
         plots.draw(result).figure.savefig(docs / "pictures" / f"{name}.svg", metadata={"Date": None})
 
 
+def make_notebooks(_: object) -> None:
+    """Draw the pictures of the tutorials and make their notebooks, which the pages offer for download."""
+    subprocess.run([sys.executable, str(Path(__file__).with_name("notebooks.py"))], check=True)  # noqa: S603
+
+
 def setup(app: object) -> None:
     """Register the directive, and draw the pictures before pages are read."""
+    app.connect("builder-inited", make_notebooks)  # type: ignore[attr-defined]
     app.add_directive("error-codes", ErrorCodes)  # type: ignore[attr-defined]
     app.connect("builder-inited", draw_pictures)  # type: ignore[attr-defined]

@@ -330,7 +330,7 @@ def test_a_schema_names_fields_and_events_with_their_kinds():
     with refused("there is no field 'cty'. Did you mean 'city'?"):
         found.operators("cty")
     for kind in (list, "txt", [], {}):
-        with refused("bool, int, float, str, date, datetime or frozenset (tags), or one of number, boolean"):
+        with refused("bool, int, float, str, date, datetime, frozenset (tags) or one of number, boolean"):
             Schema(fields={"x": kind})
     with refused("events['buy']['sku'] is 'txt'"):
         Schema(events={"buy": {"sku": "txt"}})

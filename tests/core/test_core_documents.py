@@ -113,7 +113,7 @@ def test_text_where_an_object_is_needed_and_the_reverse_name_the_other_reader():
     with pytest.raises(DefinitionError, match="a definition must be JSON text, not dict") as caught:
         Schema.from_json(schema.to_dict())
     assert (caught.value.code, caught.value.hint) == ("not_text", "Read the parsed value of JSON text with from_dict.")
-    with pytest.raises(DefinitionError, match="version '7' of an experiment is unknown"):
+    with pytest.raises(DefinitionError, match="version 7 of an experiment is unknown"):
         open_envelope({"relmark": "experiment", "version": 7}, "experiment", 1)
 
 

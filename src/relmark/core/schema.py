@@ -45,8 +45,7 @@ def _kind(name: str, given: Any) -> Kind:
         pass
     kinds = ", ".join(KINDS)
     raise InputError(
-        f"{name} is {shown(given)}: write bool, int, float, str, date, datetime or frozenset (tags), or one of "
-        f"{kinds}.",
+        f"{name} is {shown(given)}: write bool, int, float, str, date, datetime, frozenset (tags) or one of {kinds}.",
         argument=name,
         code="unknown_name",
         hint=_meant(given),

@@ -8,7 +8,9 @@ dark pages too. Nothing global is set, and no window is opened: without `ax` a `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
+from io import BytesIO
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +23,7 @@ from relmark.core.formats import format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = [
     "BLUE",
@@ -49,7 +52,7 @@ Labels: TypeAlias = Sequence[Any] | npt.NDArray[Any]
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 _WIDTH, _HEIGHT = 6.4, 4.0
 _ROW, _FRAME = 0.3, 1.2
-_TITLE = 62
+_TITLE, _LINE = 62, 85
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -61,11 +64,20 @@ def matplotlib(module: str) -> Any:
         raise ImportError("pictures need matplotlib: pip install 'relmark[plots]'") from error
 
 
+def _png(figure: Figure) -> bytes:
+    """Return what a notebook shows when a figure is the last value of a cell, with or without pyplot."""
+    out = BytesIO()
+    figure.savefig(out, format="png")
+    return out.getvalue()
+
+
 def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
     """Return the Axes to draw on: the caller's, or new ones of a figure that is high enough for so many rows."""
     if ax is None:
         height = max(_HEIGHT, _ROW * rows + _FRAME) if rows > 8 else _HEIGHT if not rows else 1.4 + 0.34 * rows
-        ax = matplotlib("figure").Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
+        figure = matplotlib("figure").Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure._repr_png_ = partial(_png, figure)  # IPython asks for it
+        ax = figure.subplots()
     elif not isinstance(ax, matplotlib("axes").Axes):
         raise InputError(
             f"ax is {shown(ax)}: Axes of matplotlib are needed, or None for new ones.", argument="ax", code="wrong_type"
@@ -76,8 +88,10 @@ def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
 
 
 def titled(ax: Axes, title: str, x: str = "", y: str = "", *, above: bool = False) -> None:
-    """Write the title, in lines that fit, and what the axes measure; `above` leaves a line for names below it."""
-    ax.set_title("\n".join(wrap(title, _TITLE)), loc="left", fontsize="medium", pad=18 if above else 6)
+    """Write the title, in lines that fit beside the rows, and what the axes measure; `above` leaves a line below it."""
+    rows = ax.get_yticklabels() if isinstance(ax.yaxis.get_major_locator(), matplotlib("ticker").FixedLocator) else []
+    width = min(_TITLE, _LINE - max((len(row.get_text()) for row in rows), default=0))
+    ax.set_title("\n".join(wrap(title, max(width, 20))), loc="left", fontsize="medium", pad=18 if above else 6)
     ax.set_xlabel(x)
     ax.set_ylabel(y)
 
@@ -85,7 +99,7 @@ def titled(ax: Axes, title: str, x: str = "", y: str = "", *, above: bool = Fals
 def shares_on(axis: Any) -> None:
     """Show the numbers of an axis as percentages."""
     axis.set_major_locator(matplotlib("ticker").MaxNLocator(6, steps=_STEPS))
-    axis.set_major_formatter(matplotlib("ticker").PercentFormatter(1.0))
+    axis.set_major_formatter(matplotlib("ticker").FuncFormatter(lambda value, _: f"{100 * value:.10g}%"))
 
 
 def counts_on(axis: Any) -> None:

@@ -24,18 +24,20 @@ def bars(
     color: Any = BLUE, low: npt.ArrayLike | None = None, high: npt.ArrayLike | None = None,
     until: npt.ArrayLike | None = None,
 ) -> None:  # fmt: skip
-    """Draw horizontal bars, the first on top, each with its number beside it; `until` are the ends of other marks."""
+    """Draw horizontal bars, the first on top, each with its number beside it; `until` are other marks, with theirs."""
     length = np.asarray(values, dtype=np.float64)
     place = np.arange(len(length))
     ax.barh(place, np.nan_to_num(length), color=color, height=0.72)
-    ends = np.nan_to_num(length if until is None else np.fmax(length, np.asarray(until, dtype=np.float64)))
+    marks = np.full(len(length), np.nan) if until is None else np.asarray(until, dtype=np.float64)
+    ends = np.nan_to_num(np.fmax(length, marks))
     if low is not None and high is not None:
         least, most = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
         known = np.isfinite(least) & np.isfinite(most)
         ax.hlines(place[known], least[known], most[known], color=GREY, linewidth=2)
         ends = np.where(known, np.maximum(ends, most), ends)
     for row, value in enumerate(length):
-        beside(ax, says(float(value)), max(ends[row], 0.0), row)
+        said = says(float(value)) + (f" / {says(float(marks[row]))}" if np.isfinite(marks[row]) else "")
+        beside(ax, said, max(ends[row], 0.0), row)
     least_end, most_end = float(min(ends.min(initial=0.0), 0.0)), float(max(ends.max(initial=0.0), 0.0))
     room = (most_end - least_end) or 1.0
     ax.set_xlim(least_end - (0.02 * room if least_end < 0 else 0), most_end + 0.2 * room)

@@ -118,5 +118,5 @@ def allocation(found: Allocation, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, 1.6 * float(ends.max(initial=1.0)) or 1.0)
     counts_on(ax.xaxis)
     named(ax)
-    titled(ax, "", f"customers; value {found.value:,.4g} of at most {found.bound:,.4g}")
+    titled(ax, "", f"customers; value {number_text(found.value)} of at most {number_text(found.bound)}")
     return ax

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core.checks import FloatArray, one_of
+from relmark.core.errors import InputError
 from relmark.plots.canvas import (
     BLUE,
     GREY,
@@ -92,7 +94,7 @@ def segment_sizes(report: SegmentReport | SegmentSetMembers | Waterfall, *, ax: 
         known = np.flatnonzero(np.isfinite(report.revenue_share))
         ax.plot(report.revenue_share[known], known, "|", color=ORANGE, markersize=13, markeredgewidth=3)
         shares_on(ax.xaxis)
-        titled(ax, f"share of {report.customers.sum():,} customers (bars) and of revenue (marks), as of {report.as_of}",
+        titled(ax, f"share of {report.customers.sum():,} customers (bars) / of revenue (marks), as of {report.as_of}",
                "share")  # fmt: skip
         return ax
     if isinstance(report, Waterfall):
@@ -126,16 +128,29 @@ def overlap(members: SegmentSetMembers, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def segment_funnel(counts: ClauseCounts, *, ax: Axes | None = None) -> Axes:
+def segment_funnel(counts: ClauseCounts, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
     """Draw how a rule narrows the base, clause by clause.
 
     Parameters
     ----------
     counts : ClauseCounts
+    names : sequence of str, optional
+        What to call each clause; the text of its rule without it.
     ax : matplotlib Axes, optional
+
+    Raises
+    ------
+    InputError
+        There are not as many names as clauses.
     """
+    if names is not None and len(names) != len(counts.clause):
+        raise InputError(
+            f"names has {len(names)} entries; the rule has {len(counts.clause)} clauses. Give one name for each.",
+            argument="names", code="wrong_length",
+        )  # fmt: skip
     ax = canvas(ax, rows=len(counts.clause) + 1)
-    bars(ax, ["everybody", *counts.clause], [counts.of, *counts.left], color=[GREY, *[BLUE] * len(counts.clause)])
+    labels = ["everybody", *(counts.clause if names is None else names)]
+    bars(ax, labels, [counts.of, *counts.left], color=[GREY, *[BLUE] * len(counts.clause)])
     counts_on(ax.xaxis)
     titled(ax, f"who is left of {counts.name!r} after each clause", "customers")
     return ax
