@@ -233,7 +233,7 @@ def _number_fault(value: float, shape: dict[str, Any], path: str) -> Problem | N
         return None
     parts = [("at least", low), ("above", above), ("at most", high), ("below", below)]
     said = " and ".join(f"{word} {bound:g}" for word, bound in parts if math.isfinite(bound))
-    return Problem(path, "wrong_value", f"{shown(value)} was given: a number {said} is needed.")
+    return Problem(path, "wrong_value", f"{shown(value)} was given: it must be {said}.")
 
 
 def _object_faults(
