@@ -61,9 +61,9 @@ def test_one_number_within_bounds():
             checks.number("x", value)
     with refused("x is nan: a finite number is needed."):
         checks.number("x", NAN)
-    with refused("x is 5: a finite number at least 1 and below 3 is needed."):
+    with refused("x is 5: it must be a finite number, at least 1 and below 3."):
         checks.number("x", 5, low=1, below=3)
-    with refused("x is 0: a finite number above 0 is needed."):
+    with refused("x is 0: it must be a finite number, above 0."):
         checks.positive("x", 0)
     assert checks.fraction("x", 0.5) == 0.5
     assert checks.fraction("x", 1, open_ends=False) == 1.0

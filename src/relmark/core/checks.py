@@ -228,7 +228,7 @@ def _bounds(low: float, high: float, above: float, below: float) -> str:
         )
         if math.isfinite(bound)
     ]
-    return "a finite number " + " and ".join(parts) + " is needed" if parts else "a finite number is needed"
+    return f"it must be a finite number, {' and '.join(parts)}" if parts else "a finite number is needed"
 
 
 def whole(name: str, value: Any, *, low: int | None = None, high: int | None = None) -> int:
