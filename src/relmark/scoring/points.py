@@ -27,8 +27,8 @@ _EXACT = 2**53
 class Points(float):
     """A number of points that adds up exactly: a float of whole thousandths.
 
-    Sums and differences of points are computed in thousandths, so that ``sum(line.points for line in lines)`` is exactly
-    the total. In all other respects this is a float.
+    Sums and differences of points are computed in thousandths, so that ``sum(line.points for line in lines)`` is the
+    exact total. In all other respects this is a float.
 
     Examples
     --------
