@@ -55,7 +55,7 @@ class Fallback(Spec):
     >>> from relmark.recommend import BuyAgain, Popular
     >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=["a", "b", "b"], item=["tea", "tea", "cup"])
-    >>> recs = Fallback([BuyAgain(), Popular()]).fit(x).recommend(["a", "stranger"], k=2)
+    >>> recs = Fallback([BuyAgain(), Popular()]).fit(x).recommend(["a", "new customer"], k=2)
     >>> list(zip(recs.item.tolist(), recs.source.tolist()))
     [('tea', 'buy again'), ('cup', 'popular'), ('tea', 'popular'), ('cup', 'popular')]
     """

@@ -169,6 +169,7 @@ class LeadScore(Definition):
         Parameters
         ----------
         base : CustomerBase
+            The customers and their events.
         as_of : instant, or array_like of instants, shape (n,)
             The instant of the scores; events after it are not seen. Give one for all customers, or one per customer.
 

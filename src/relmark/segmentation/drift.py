@@ -100,6 +100,7 @@ def drift(model: RfmModel, data: CustomerBase | Purchases, *, as_of: Instant) ->
     Returns
     -------
     RfmDrift
+        The stability index of each score, with a `verdict`.
 
     Raises
     ------

@@ -102,7 +102,7 @@ def abandoned_browse(
 
 
 def welcome(within: Span = _LOCAL_DAY, *, signup: str = "signup", unsubscribe: str = "unsubscribe") -> Expression:
-    """Return the rule for customers whose first sign-up is at most `within` ago and who have not unsubscribed since."""
+    """Return the rule for customers who first signed up at most `within` ago and did not unsubscribe in that time."""
     within = _local(within)
     return event(signup).first_time(within) & ~event(unsubscribe).exists(within=within)
 

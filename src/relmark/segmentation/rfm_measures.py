@@ -75,7 +75,7 @@ class RfmMeasures(ColumnarResult):
     frequency : array_like of int64, shape (n,)
         The number of orders, or of days with a purchase.
     monetary : array_like of float64, shape (n,)
-        The customer's total revenue, or the mean revenue of their orders; NaN where it is undefined.
+        The customer's total revenue, or the mean revenue of their orders; NaN if it is undefined.
     orders : array_like of int64, shape (n,)
         The number of orders; a customer without one is not scored.
     revenue : array_like of float64, shape (n,)
@@ -175,7 +175,7 @@ def rfm_measures(
             f"the {bought.type!r} events have no value: RFM needs the money of each purchase.",
             argument="data",
             code="missing_argument",
-            hint="Name the column of money where the base is built: CustomerBase.from_orders(..., value=...).",
+            hint="Name the column of money when you build the base: CustomerBase.from_orders(..., value=...).",
         )
     first = 0 if low is None else int(np.searchsorted(lines.time, low, side="right"))
     customer, time = lines.customer[first:], lines.time[first:]

@@ -118,7 +118,7 @@ class SegmentSetMembers(ColumnarResult):
 
     @property
     def jaccard(self) -> npt.NDArray[np.float64]:
-        """Shared customers divided by customers in either, shape (k, k); NaN where both segments are empty."""
+        """Shared customers divided by customers in either, shape (k, k); NaN if both are empty."""
         shared = self.overlap.astype(np.float64)
         sizes = np.diag(shared)
         either = sizes[:, None] + sizes[None, :] - shared
