@@ -217,7 +217,7 @@ class Journeys(JourneyColumns):
             The property of touches that names the channel, or an expression over their properties, such as
             ``prop("channel").fill("(unknown)")``.
         lookback : timedelta, or a span such as ``calendar_days(30)`` or ``months(1)``
-            How long before a conversion a touch may happen to count.
+            The longest time before a conversion at which a touch still counts.
         after_conversion : {"new", "keep", "carry"}
             "new" begins a new journey after a conversion. With "keep", a touch counts again for every later conversion
             within `lookback`. "carry" is like "new", but a conversion without a touch of its own takes the last touch

@@ -444,9 +444,8 @@ class Interactions(Frozen):
         seen = self if as_of is None else self.until(as_of)
         past = history_of(seen.lines, weight=weight, half_life=half_life, now=seen.clock)
         entries = (past.weight, past.item, past.indptr)
-        return csr_matrix(
-            entries, shape=(self.n_customers, self.n_items), copy=True
-        )  # a copy, so that it may be changed
+        # A copy, so that the caller may change it.
+        return csr_matrix(entries, shape=(self.n_customers, self.n_items), copy=True)
 
     @property
     def known_by(self) -> AsOf | None:

@@ -157,7 +157,7 @@ def post_purchase(
 def last_purchase_ago(
     after: Span = _TWO_WEEKS, window: Span = _LOCAL_DAY, *, where: Expression | None = None, purchase: str = "purchase"
 ) -> Expression:
-    """Return the rule for customers whose latest purchase was a given time ago: for asking for a recommendation.
+    """Return the rule for customers whose latest purchase was a given time ago: ask for a recommendation.
 
     Parameters
     ----------
@@ -314,7 +314,7 @@ def double_opt_in_pending(
 def opt_in_expired(
     after: timedelta = _WEEK, *, signup: str = "signup", confirmed: str = "opt_in_confirmed"
 ) -> Expression:
-    """Return the rule for customers who have not confirmed in `after` since they signed up: delete the address.
+    """Return the rule for customers who have not confirmed within `after` of signing up: delete the address.
 
     With the default lengths it becomes true when `double_opt_in_pending` ends.
     """
