@@ -171,7 +171,7 @@ def test_what_cannot_be_learnt_is_said(shop):
     with pytest.raises(NotEnoughDataError, match="nobody"):
         suggest_points(GIVEN, base, np.zeros(N), as_of=AS_OF)
     few = np.arange(N) < 3
-    with pytest.raises(NotEnoughDataError, match="one a fold"):
+    with pytest.raises(NotEnoughDataError, match="one of each per fold"):
         suggest_points(GIVEN, base, few, as_of=AS_OF)
     still = LeadScore(name="x", rules=[GIVEN.rules[3]])
     with pytest.raises(NotEnoughDataError, match="tells people apart"):
