@@ -25,7 +25,7 @@ def _cut(path: str) -> str:
     return (path or "(no touch)") if len(path) <= _PRINTED else f"{path[: _PRINTED - 4]} ..."
 
 
-def codes_of(values: Any) -> Codes:
+def codes_of(values: npt.ArrayLike) -> Codes:
     """Return the field `codes` of what a caller gave."""
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
@@ -33,7 +33,7 @@ def codes_of(values: Any) -> Codes:
     return owned(array.astype(np.int32, copy=False))
 
 
-def instants_of(values: Any) -> IntArray | None:
+def instants_of(values: npt.ArrayLike | None) -> IntArray | None:
     """Return the field `instants` of what a caller gave."""
     if values is None:
         return None
@@ -43,7 +43,7 @@ def instants_of(values: Any) -> IntArray | None:
     )
 
 
-def offsets_of(values: Any) -> IntArray:
+def offsets_of(values: npt.ArrayLike) -> IntArray:
     """Return the field `offsets` of what a caller gave."""
     return owned(np.asarray(values).astype(np.int64, copy=False))
 
@@ -68,17 +68,17 @@ def ids_of(values: Any) -> npt.NDArray[Any]:
     return owned(np.asarray(values))
 
 
-def conversions_of(values: Any) -> FloatArray:
+def conversions_of(values: npt.ArrayLike) -> FloatArray:
     """Return the field `conversions` of what a caller gave."""
     return owned(numbers("conversions", values, low=0.0))
 
 
-def value_of(values: Any) -> FloatArray | None:
+def value_of(values: npt.ArrayLike | None) -> FloatArray | None:
     """Return the field `value` of what a caller gave."""
     return None if values is None else owned(numbers("value", values, low=0.0))
 
 
-def nulls_of(values: Any) -> FloatArray:
+def nulls_of(values: npt.ArrayLike) -> FloatArray:
     """Return the field `nulls` of what a caller gave."""
     return owned(numbers("nulls", values, low=0.0))
 

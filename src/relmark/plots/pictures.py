@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -53,7 +52,7 @@ __all__ = ["draw"]
 
 
 @singledispatch
-def draw(result: Any, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the pictures take it)
+def draw(result: object, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the pictures take it)
     """Draw the picture that fits a result.
 
     Parameters
