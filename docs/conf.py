@@ -17,6 +17,7 @@ html_theme = "furo"
 html_title = "relmark"
 html_static_path = ["static"]
 html_css_files = ["wide.css", "reference.css"]
+html_search_scorer = "static/search_scorer.js"
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header", "misc.highlighting_failure", "ref.python"]

@@ -384,15 +384,19 @@ def _overloaded(annotation: object, module: str) -> object:
     return annotation if annotation is inspect.Signature.empty else rendered(annotation, module)
 
 
-def hide_inner_constructors(
-    _app: object, what: str, _name: str, thing: object, _options: object, _signature: str, _note: str
-) -> tuple[str, None] | None:
-    """Show no constructor of what only relmark makes: one that takes private fields, or what was fitted."""
-    if what == "class" and attrs.has(thing):
-        inner = any(field.init and field.name.startswith("_") for field in attrs.fields(thing))
-        if inner or issubclass(thing, (Fitted, FactorModel)):
-            return "", None
-    return None
+def show_constructors(
+    _app: object, what: str, _name: str, thing: object, _options: object, signature: str | None, note: str | None
+) -> tuple[str, str | None] | None:
+    """Show no constructor of what only relmark makes: one that takes private fields, or what was fitted.
+
+    What attrs makes for each object, such as an empty mapping, is shown as an ellipsis.
+    """
+    if what != "class" or not attrs.has(thing):
+        return None
+    inner = any(field.init and field.name.startswith("_") for field in attrs.fields(thing))
+    if inner or issubclass(thing, (Fitted, FactorModel)):
+        return "", None
+    return (signature or "").replace("= NOTHING", "= ..."), note
 
 
 # ---- links
@@ -405,7 +409,14 @@ def link_by_name(app: object, env: object, node: nodes.Element, shown: nodes.Nod
     domain = env.domains["py"]  # type: ignore[attr-defined]
     target = node["reftarget"].removesuffix("()")
     last = target.rpartition(".")[2]
-    ending = [name for name in domain.objects if name.endswith(f".{target}")]
+    if node["reftype"] == "class" and re.fullmatch(r"[a-z]+", target):  # a word of a docstring, such as "segment"
+        return None
+    alone = re.fullmatch(r"[a-z_]+", target)  # may be an argument: no link to a method that has its name
+    ending = [
+        name
+        for name, entry in domain.objects.items()
+        if name.endswith(f".{target}") and not (alone and entry.objtype in {"method", "property", "attribute"})
+    ]
     if target.startswith("relmark."):
         meant = _object(target)
         same = [name for name in domain.objects if name.endswith(f".{last}")]
@@ -448,7 +459,7 @@ def setup(app: object) -> None:
     app.add_directive("error-codes", ErrorCodes)  # type: ignore[attr-defined]
     app.add_directive("names-by-task", NamesByTask)  # type: ignore[attr-defined]
     app.add_directive("types-in-signatures", TypesInSignatures)  # type: ignore[attr-defined]
-    app.connect("autodoc-process-signature", hide_inner_constructors)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-signature", show_constructors)  # type: ignore[attr-defined]
     app.connect("missing-reference", link_by_name)  # type: ignore[attr-defined]
     write_annotations()
     write_overloads()
