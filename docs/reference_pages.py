@@ -20,8 +20,10 @@ import attrs
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx import addnodes
+from sphinx.ext.napoleon import NumpyDocstring
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.inspect import stringify_signature
 
 import relmark
 from relmark.errors import CODES
@@ -59,15 +61,17 @@ def _table(widths: tuple[int, ...], head: nodes.row | None, rows: list[nodes.row
     return table
 
 
-def _inline(text: str) -> list[nodes.Node]:
-    """Return a line of a docstring, what stands in backticks as code."""
+def _inline(text: str, package: str, page: str) -> list[nodes.Node]:
+    """Return a line of a docstring, what stands in backticks as code, and with a link where it names a class."""
     parts = re.split(r"``(.+?)``|`(.+?)`|\*(\w+)\*", text)
     out: list[nodes.Node] = []
     for k in range(0, len(parts), 4):
         out.append(nodes.Text(parts[k]))
         if k + 1 < len(parts):
             code = parts[k + 1] or parts[k + 2]
-            out.append(nodes.literal(text=code) if code else nodes.emphasis(text=parts[k + 3]))
+            shown = nodes.literal(text=code) if code else nodes.emphasis(text=parts[k + 3])
+            named = parts[k + 2] and re.fullmatch(r"[A-Z]\w*(\.\w+)*", code)
+            out.append(_link(code, shown, page, {"py:module": package}) if named else shown)
     return out
 
 
@@ -118,36 +122,28 @@ class NamesByTask(SphinxDirective):
             row += heading
             rows.append(row)
             rows += [
-                _row(self._link(package, name), nodes.paragraph("", "", *_inline(_line(package, name))))
+                _row(
+                    self._name(package, name),
+                    nodes.paragraph("", "", *_inline(_line(package, name), package, self.env.docname)),
+                )
                 for name in names
             ]
         return [_table((30, 70), None, rows, "names-by-task")]
 
-    def _link(self, package: str, name: str) -> nodes.paragraph:
-        shown = name.rpartition(".")[2]
-        thing = _named(package, name)
-        if package == "relmark" and inspect.ismodule(thing):
-            ref: nodes.Node = addnodes.pending_xref(
-                "",
-                refdomain="std",
-                reftype="doc",
-                reftarget=f"/reference/{name}",
-                refexplicit=True,
-                refdoc=self.env.docname,
-            )
-            ref += nodes.literal(text=shown, classes=["xref"])
+    def _name(self, package: str, name: str) -> nodes.paragraph:
+        if package == "relmark" and inspect.ismodule(_named(package, name)):
+            target = {"refdomain": "std", "reftype": "doc", "reftarget": f"/reference/{name}"}
         else:
-            ref = addnodes.pending_xref(
-                "",
-                refdomain="py",
-                reftype="obj",
-                reftarget=f"{package}.{name}",
-                refexplicit=True,
-                refwarn=True,
-                refdoc=self.env.docname,
-            )
-            ref += nodes.literal(text=shown, classes=["xref", "py"])
-        return nodes.paragraph("", "", ref)
+            target = {"reftarget": f"{package}.{name}"}
+        shown = nodes.literal(text=name, classes=["xref", "py"])
+        return nodes.paragraph("", "", _link(name, shown, self.env.docname, target))
+
+
+def _link(name: str, shown: nodes.Node, page: str, more: dict[str, str]) -> addnodes.pending_xref:
+    target = {"refdomain": "py", "reftype": "obj", "reftarget": name} | more
+    link = addnodes.pending_xref("", refexplicit=True, refwarn=True, refdoc=page, **target)
+    link += shown
+    return link
 
 
 def _named(package: str, name: str) -> object:
@@ -357,6 +353,35 @@ class TypesInSignatures(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class Words(SphinxDirective):
+    """Entries of objects that a rule is written with, such as ``event``: what calling them and their methods give."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        package = self.arguments[0]
+        lines = [f".. currentmodule:: {package}", ""]
+        for name in filter(None, map(str.strip, self.content)):
+            kind = type(_named(package, name))
+            if "__call__" in vars(kind):
+                lines += self._entry(name, kind, vars(kind)["__call__"])
+            else:
+                lines += [f".. py:data:: {name}", "", f"   {_line(package, name)}", ""]
+            for method, member in vars(kind).items():
+                if isinstance(member, staticmethod):
+                    lines += self._entry(f"{name}.{method}", member, member)
+        return self.parse_text_to_nodes("\n".join(lines))
+
+    def _entry(self, name: str, documented: object, called: object) -> list[str]:
+        function = getattr(called, "__func__", called)
+        given = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+        signature = inspect.signature(function).replace(parameters=given)
+        text = str(NumpyDocstring(inspect.getdoc(documented) or "", self.config, what="function"))
+        body = [f"   {line}".rstrip() for line in text.splitlines()]
+        return [f".. py:function:: {name}{stringify_signature(signature)}", "", *body, ""]
+
+
 def _value(module: str, name: str) -> str:
     value = _DEFINED[module][name].value  # type: ignore[attr-defined]
     return value.value if isinstance(value, ast.Constant) else ast.unparse(value)
@@ -387,10 +412,12 @@ def _overloaded(annotation: object, module: str) -> object:
 def show_constructors(
     _app: object, what: str, _name: str, thing: object, _options: object, signature: str | None, note: str | None
 ) -> tuple[str, str | None] | None:
-    """Show no constructor of what only relmark makes: one that takes private fields, or what was fitted.
+    """Show no constructor of a protocol, and of what only relmark makes: with private fields, or fitted.
 
     What attrs makes for each object, such as an empty mapping, is shown as an ellipsis.
     """
+    if what == "class" and getattr(thing, "_is_protocol", False):
+        return "", None
     if what != "class" or not attrs.has(thing):
         return None
     inner = any(field.init and field.name.startswith("_") for field in attrs.fields(thing))
@@ -459,6 +486,7 @@ def setup(app: object) -> None:
     app.add_directive("error-codes", ErrorCodes)  # type: ignore[attr-defined]
     app.add_directive("names-by-task", NamesByTask)  # type: ignore[attr-defined]
     app.add_directive("types-in-signatures", TypesInSignatures)  # type: ignore[attr-defined]
+    app.add_directive("words", Words)  # type: ignore[attr-defined]
     app.connect("autodoc-process-signature", show_constructors)  # type: ignore[attr-defined]
     app.connect("missing-reference", link_by_name)  # type: ignore[attr-defined]
     write_annotations()
