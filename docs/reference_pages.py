@@ -436,7 +436,7 @@ def link_by_name(app: object, env: object, node: nodes.Element, shown: nodes.Nod
     domain = env.domains["py"]  # type: ignore[attr-defined]
     target = node["reftarget"].removesuffix("()")
     last = target.rpartition(".")[2]
-    if node["reftype"] == "class" and re.fullmatch(r"[a-z]+", target):  # a word of a docstring, such as "segment"
+    if re.fullmatch(r"[a-z]+", target):  # a word such as "segment", or an argument or a field such as "ids"
         return None
     alone = re.fullmatch(r"[a-z_]+", target)  # may be an argument: no link to a method that has its name
     ending = [
