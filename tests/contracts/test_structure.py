@@ -1,4 +1,4 @@
-"""The structure that keeps the package readable: no circles, few late imports, narrow signatures, few loose types."""
+"""The structure that keeps the package readable: no circles, few late imports, narrow signatures."""
 
 from __future__ import annotations
 
