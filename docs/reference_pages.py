@@ -429,6 +429,13 @@ def show_constructors(
 # ---- links
 
 
+def link_exactly(_app: object, doctree: nodes.document) -> None:
+    """Let no link go to just any entry that ends with its word: `.size` is a field of the result that is returned."""
+    for node in doctree.findall(addnodes.pending_xref):
+        if node.get("refdomain") == "py" and node.hasattr("refspecific"):
+            del node["refspecific"]
+
+
 def link_by_name(app: object, env: object, node: nodes.Element, shown: nodes.Node) -> nodes.Node | None:
     """Find the entry that a name means when the name is not the full one under which the entry stands."""
     if node.get("refdomain") != "py":
@@ -488,6 +495,7 @@ def setup(app: object) -> None:
     app.add_directive("types-in-signatures", TypesInSignatures)  # type: ignore[attr-defined]
     app.add_directive("words", Words)  # type: ignore[attr-defined]
     app.connect("autodoc-process-signature", show_constructors)  # type: ignore[attr-defined]
+    app.connect("doctree-read", link_exactly)  # type: ignore[attr-defined]
     app.connect("missing-reference", link_by_name)  # type: ignore[attr-defined]
     write_annotations()
     write_overloads()
