@@ -25,7 +25,7 @@ def _cut(path: str) -> str:
     return (path or "(no touch)") if len(path) <= _PRINTED else f"{path[: _PRINTED - 4]} ..."
 
 
-def codes_of(values: Any) -> Codes:
+def codes_of(values: npt.ArrayLike) -> Codes:
     """Return the value for the field `codes`."""
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
@@ -33,7 +33,7 @@ def codes_of(values: Any) -> Codes:
     return owned(array.astype(np.int32, copy=False))
 
 
-def instants_of(values: Any) -> IntArray | None:
+def instants_of(values: npt.ArrayLike | None) -> IntArray | None:
     """Return the value for the fields `times` and `ends`."""
     if values is None:
         return None
@@ -43,7 +43,7 @@ def instants_of(values: Any) -> IntArray | None:
     )
 
 
-def offsets_of(values: Any) -> IntArray:
+def offsets_of(values: npt.ArrayLike) -> IntArray:
     """Return the value for the field `offsets`."""
     return owned(np.asarray(values).astype(np.int64, copy=False))
 
@@ -68,17 +68,17 @@ def ids_of(values: Any) -> npt.NDArray[Any]:
     return owned(np.asarray(values))
 
 
-def conversions_of(values: Any) -> FloatArray:
+def conversions_of(values: npt.ArrayLike) -> FloatArray:
     """Return the value for the field `conversions`."""
     return owned(numbers("conversions", values, low=0.0))
 
 
-def value_of(values: Any) -> FloatArray | None:
+def value_of(values: npt.ArrayLike | None) -> FloatArray | None:
     """Return the value for the field `value`."""
     return None if values is None else owned(numbers("value", values, low=0.0))
 
 
-def nulls_of(values: Any) -> FloatArray:
+def nulls_of(values: npt.ArrayLike) -> FloatArray:
     """Return the value for the field `nulls`."""
     return owned(numbers("nulls", values, low=0.0))
 

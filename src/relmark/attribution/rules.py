@@ -8,7 +8,7 @@ chosen before the data are seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -116,8 +116,8 @@ class LastTouch(_OneTouch):
         return journeys.offsets[1:] - 1
 
 
-def _names(values: Any) -> tuple[str, ...]:
-    names = (values,) if isinstance(values, str) else tuple(values)
+def _names(values: str | Iterable[str]) -> tuple[str, ...]:
+    names: tuple[Any, ...] = (values,) if isinstance(values, str) else tuple(values)
     for name in names:
         if not isinstance(name, str) or not name:
             raise InputError(

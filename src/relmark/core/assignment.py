@@ -140,9 +140,10 @@ def check_arms(arms: Any, name: str = "arms") -> None:
         )
 
 
-def copied(value: Any) -> Any:
+def copied(value: Mapping[str, float]) -> Any:
     """Return a mapping of one's own, so that what the caller does to theirs changes nothing."""
-    return dict(value) if isinstance(value, Mapping) else value
+    given: object = value
+    return dict(given) if isinstance(given, Mapping) else given
 
 
 @attrs.frozen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -24,7 +24,7 @@ __all__ = ["Blend", "FittedBlend"]
 FloatArray = npt.NDArray[np.float32]
 
 
-def _pairs(models: Any) -> tuple[tuple[Spec, float], ...]:
+def _pairs(models: Mapping[Spec, float] | Iterable[tuple[Spec, float]]) -> tuple[tuple[Spec, float], ...]:
     pairs = models.items() if isinstance(models, Mapping) else models
     try:
         return tuple((model, float(weight)) for model, weight in pairs)

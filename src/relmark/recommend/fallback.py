@@ -23,11 +23,12 @@ __all__ = ["Fallback", "FittedFallback"]
 FloatArray = npt.NDArray[np.float32]
 
 
-def _flat(models: Any) -> tuple[Spec, ...]:
+def _flat(models: Iterable[Spec]) -> tuple[Spec, ...]:
+    given: object = models
     if (
-        isinstance(models, Spec)
-        or not isinstance(models, Iterable)
-        or (isinstance(models, np.ndarray) and models.ndim == 0)
+        isinstance(given, Spec)
+        or not isinstance(given, Iterable)
+        or (isinstance(given, np.ndarray) and given.ndim == 0)
     ):
         raise InputError(
             f"models is {shown(models)}: a list of settings such as [BuyAgain(), Ease()] is needed.",

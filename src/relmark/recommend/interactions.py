@@ -17,7 +17,7 @@ from relmark.core.checks import FloatArray, IntArray, numbers, one_of, refuse_ro
 from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError
 from relmark.core.formats import SHOWN_ROWS, html_table, text_table
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.frozen import Frozen, locked, owned
 from relmark.core.ids import Coded, code_ids, is_text, staying
 from relmark.core.ordering import small_codes
@@ -225,7 +225,7 @@ class Interactions(Frozen):
     @classmethod
     def from_frame(
         cls,
-        frame: Any,
+        frame: Frame,
         *,
         customer_id: str,
         item: str,

@@ -29,7 +29,7 @@ FloatArray = npt.NDArray[np.float32]
 _BY = ("customers", "orders", "quantity", "revenue")
 
 
-def _category(value: Any) -> Any:
+def _category(value: Category | str | None) -> Any:
     return Category(value) if isinstance(value, str) else value
 
 

@@ -20,8 +20,11 @@ from relmark.core.time import duration, duration_text, parse_duration
 __all__ = ["AfterPurchase", "Category", "CustomerIds", "ItemId", "ItemIds", "Items", "Rules", "as_items", "basket_of"]
 
 ItemId: TypeAlias = int | str
+"""What names an item or a customer: an integer or a text."""
 ItemIds: TypeAlias = Iterable[ItemId] | npt.NDArray[Any]
+"""Items by their ids."""
 CustomerIds: TypeAlias = ItemId | Sequence[ItemId] | npt.NDArray[Any] | range
+"""One customer or several."""
 
 
 @attrs.frozen
@@ -61,28 +64,30 @@ class Category:
         return {"category": self.name, "column": self.column}
 
     @classmethod
-    def from_dict(cls, body: Any, path: str = "$") -> Category:
+    def from_dict(cls, body: Mapping[str, Any], path: str = "$") -> Category:
         """Return the category from a stored rule."""
         check_keys(body, required=("category",), optional=("column",), path=path, what="category")
         return cls(_is_text(body["category"], f"{path}.category"), _is_text(body.get("column", "category"), path))
 
 
 Items: TypeAlias = Iterable[ItemId | Category] | Category | ItemId
+"""Items by their ids or by category."""
 
 
-def as_items(value: Any) -> Any:
+def as_items(value: Items | None) -> Any:
     """Return ids and categories as a tuple; None stays None."""
-    if value is None:
+    given: Any = value
+    if given is None:
         return None
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, (Category, str, int, np.integer)) and not isinstance(value, bool):
-        value = (value,)
-    if not isinstance(value, Iterable):
+    if isinstance(given, np.ndarray) and given.ndim == 0:
+        given = given[()]
+    if isinstance(given, (Category, str, int, np.integer)) and not isinstance(given, bool):
+        given = (given,)
+    if not isinstance(given, Iterable):
         raise InputError(
-            f"items is {shown(value)}: ids or Category(...) are needed.", argument="items", code="wrong_type"
+            f"items is {shown(given)}: ids or Category(...) are needed.", argument="items", code="wrong_type"
         )
-    members = [item.item() if isinstance(item, np.generic) else item for item in value]
+    members = [item.item() if isinstance(item, np.generic) else item for item in given]
     for row, member in enumerate(members):
         if isinstance(member, bool) or not isinstance(member, (int, str, Category)):
             raise InputError(
@@ -179,7 +184,7 @@ class AfterPurchase:
         }
 
     @classmethod
-    def from_dict(cls, body: Any, path: str = "$") -> AfterPurchase:
+    def from_dict(cls, body: Mapping[str, Any], path: str = "$") -> AfterPurchase:
         """Return the rule from a stored form."""
         check_keys(body, required=("of", "within"), optional=("block", "boost"), path=path, what="after_purchase rule")
         boost = body.get("boost", [])

@@ -147,7 +147,9 @@ class LinearDecay:
         return {"linear": duration_text(self.length)}
 
 
-def _read_steps(steps: Any) -> tuple[tuple[timedelta, float], ...]:
+def _read_steps(
+    steps: Mapping[timedelta, float] | Iterable[tuple[timedelta, float]],
+) -> tuple[tuple[timedelta, float], ...]:
     pairs: Iterable[Any] = steps.items() if isinstance(steps, Mapping) else steps
     return tuple((length, checks.number("the factor of a step", factor, low=0, high=1)) for length, factor in pairs)
 
@@ -211,6 +213,7 @@ class StepDecay:
 
 
 Decay: TypeAlias = HalfLife | LinearDecay | StepDecay
+"""How points fade with the age of an event."""
 
 
 def half_life(length: timedelta) -> HalfLife:

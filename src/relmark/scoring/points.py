@@ -144,8 +144,9 @@ class ByValue:
         return {"of": _written_source(self.of), "table": table, "otherwise": plain(self.otherwise)}
 
 
-def _read_tiers(steps: Any) -> tuple[tuple[float, float], ...]:
-    if not isinstance(steps, Mapping) or not steps:
+def _read_tiers(steps: Mapping[float, float]) -> tuple[tuple[float, float], ...]:
+    given: object = steps
+    if not isinstance(given, Mapping) or not given:
         raise InputError(
             f"steps is {checks.shown(steps)}: a mapping of lowest counts to points is needed.",
             argument="steps",
@@ -198,6 +199,7 @@ class Tiers:
 
 
 RulePoints: TypeAlias = float | Expression | ByValue | Tiers
+"""What a rule gives: a number, an expression, or points by value or by count."""
 
 
 def check_source(name: str, value: Any) -> None:
@@ -210,7 +212,7 @@ def check_source(name: str, value: Any) -> None:
         )
 
 
-def read_rule_points(value: Any) -> RulePoints:
+def read_rule_points(value: RulePoints) -> RulePoints:
     """Return the points that a caller gave, checked."""
     if isinstance(value, (Expression, ByValue, Tiers)):
         return value

@@ -68,7 +68,7 @@ class LeadScores(StoredArrays, ColumnarResult):
     caps: tuple[str, ...]
     bands: tuple[str, ...]
     name: str
-    as_of: Any
+    as_of: np.datetime64 | npt.NDArray[np.datetime64]
 
     def _packed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         when, one = stored_moment(self.as_of)

@@ -214,3 +214,4 @@ STANDARD_GRID = RfmGrid.from_regions(
     },
     bins=5,
 )
+"""The grid that `Rfm` names segments by unless another is given: ten segments on five scores."""

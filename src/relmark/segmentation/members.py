@@ -52,7 +52,7 @@ class SegmentMembers(StoredArrays, ColumnarResult):
     customer_id: npt.NDArray[Any]
     mask: BoolArray
     unknown_mask: BoolArray
-    as_of: Any
+    as_of: np.datetime64 | npt.NDArray[np.datetime64]
     notes: tuple[str, ...] = ()
     _fingerprint: str = ""
     _clauses: tuple[tuple[str, BoolArray], ...] = ()

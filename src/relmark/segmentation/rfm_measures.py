@@ -34,7 +34,7 @@ FREQUENCIES = ("orders", "days")
 MONETARIES = ("sum", "mean")
 
 
-def _flags(values: Any) -> BoolArray:
+def _flags(values: npt.ArrayLike) -> BoolArray:
     array = np.asarray(values)
     if array.dtype != np.bool_:
         raise InputError(f"lapsed has dtype {array.dtype}: booleans are needed.", argument="lapsed", code="wrong_type")
@@ -57,7 +57,7 @@ def _counts(name: str, values: Any) -> IntArray:
     return found.astype(np.int64)
 
 
-def _moment(value: Any) -> np.datetime64:
+def _moment(value: AsOf | Instant) -> np.datetime64:
     moment = value if isinstance(value, AsOf) else read_as_of(value)
     return moment.given  # type: ignore[no-any-return]
 

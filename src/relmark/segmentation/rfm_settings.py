@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -55,7 +55,7 @@ RFM_NEEDS = Needs(events={"purchase": ("item", "order", "quantity")}, horizon=No
 """All purchases: a refund may undo any purchase before it, and the lines of one order are one purchase."""
 
 
-def read_cuts(cuts: Any) -> dict[str, tuple[float, ...]]:
+def read_cuts(cuts: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[float, ...]]:
     """Return the thresholds as tuples, by the name of their measure."""
     if cuts is None:
         return {}
@@ -104,11 +104,12 @@ def word(*allowed: str) -> Any:
     return check
 
 
-def read_grid(grid: Any) -> RfmGrid:
+def read_grid(grid: RfmGrid | str) -> RfmGrid:
     """Return the given grid, or the standard grid for ``"standard"``."""
-    if isinstance(grid, RfmGrid):
-        return grid
-    if isinstance(grid, str) and grid == "standard":
+    given: object = grid
+    if isinstance(given, RfmGrid):
+        return given
+    if isinstance(given, str) and given == "standard":
         return STANDARD_GRID
     raise InputError(
         f"grid is {checks.shown(grid)}: 'standard' or an RfmGrid is needed.", argument="grid", code="wrong_type"

@@ -82,7 +82,7 @@ class SegmentSetMembers(ColumnarResult):
     customer_id: npt.NDArray[Any]
     masks: Mapping[str, BoolArray]
     unknown_masks: Mapping[str, BoolArray]
-    as_of: Any
+    as_of: np.datetime64 | npt.NDArray[np.datetime64]
     notes: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
