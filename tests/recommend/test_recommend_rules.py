@@ -256,7 +256,7 @@ def test_a_stored_set_of_rules_that_says_nothing_is_refused(change, message):
         (lambda: Rules(exclude_bought=days(0)), "above zero"),
         (lambda: Rules(max_per=["category"]), "max_per is .* a mapping"),
         (lambda: Rules(deny=3.5), "ids or Category"),
-        (lambda: Rules(deny=[3.5]), "items have 3.5 in row 0"),
+        (lambda: Rules(deny=[3.5]), "deny has 3.5 in row 0"),
         (lambda: Rules(price=5), "a pair"),
         (lambda: Rules(price=(5, 1)), "low must not be above high"),
         (lambda: Rules(min_price_ratio=0), "min_price_ratio is 0"),

@@ -91,7 +91,7 @@ def settled(j: JourneyColumns, lookback: Span) -> BoolArray:
     if j.as_of is None:
         raise InputError(
             "settled needs the as_of up to which the journeys were read: make them with from_events.",
-            argument="settled",
+            argument="journeys",
             code="missing_argument",
         )
     dated = np.datetime_data(j.as_of.dtype)[0] == "D"
@@ -109,7 +109,7 @@ def parted(j: JourneyColumns, gap: Span) -> dict[str, Any]:
     if j.customer_id is None:
         raise InputError(
             "split_nulls needs to know whose journeys these are: make them with from_events.",
-            argument="split_nulls",
+            argument="journeys",
             code="missing_argument",
         )
     who = np.unique(j.customer_id, return_inverse=True)[1].reshape(-1)

@@ -368,7 +368,7 @@ def compare(*credits: Credit, names: Mapping[int, str] | list[str] | tuple[str, 
     search             1           4
     """
     if not credits:
-        raise InputError("compare() got no credit: give at least one.", argument="compare", code="empty")
+        raise InputError("compare() got no credit: give at least one.", argument="credits", code="empty")
     for number_, credit in enumerate(credits):
         if not isinstance(credit, Credit):
             raise InputError(

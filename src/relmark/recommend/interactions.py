@@ -538,7 +538,7 @@ def interactions_of(
         data = data.to_base()
     if isinstance(data, (CustomerBase, Purchases)):
         return Interactions.of(data, as_of=as_of)
-    raise InputError(_not_purchases(name, data), argument="data", code="wrong_type")
+    raise InputError(_not_purchases(name, data), argument=name, code="wrong_type")
 
 
 def check_weight(instance: Any, attribute: Any, value: Any) -> None:  # noqa: ARG001

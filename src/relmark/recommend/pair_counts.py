@@ -116,7 +116,7 @@ class PairCounts(Frozen):
         """
         whole("min_count", min_count, low=1)
         keep = self.both >= min_count
-        names = as_items(exclude)
+        names = as_items(exclude, "exclude")
         if names is not None:
             left_out = Catalog(self.item, catalog).members(names, "exclude")
             keep &= ~(left_out[self.a] | left_out[self.b])

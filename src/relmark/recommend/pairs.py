@@ -206,7 +206,7 @@ def also_bought(
     lines = x.lines.purchased()
     n, basket = baskets_of(lines, by)
     item = lines.item
-    names = as_items(exclude)
+    names = as_items(exclude, "exclude")
     if names is not None:
         keep = ~Catalog(x.item, catalog if catalog is not None else x.catalog).members(names, "exclude")[item]
         basket, item = basket[keep], item[keep]

@@ -74,7 +74,7 @@ Items: TypeAlias = Iterable[ItemId | Category] | Category | ItemId
 """Items by their ids or by category."""
 
 
-def as_items(value: Items | None) -> Any:
+def as_items(value: Items | None, name: str = "items") -> Any:
     """Return ids and categories as a tuple; None stays None."""
     given: Any = value
     if given is None:
@@ -85,23 +85,42 @@ def as_items(value: Items | None) -> Any:
         given = (given,)
     if not isinstance(given, Iterable):
         raise InputError(
-            f"items is {shown(given)}: ids or Category(...) are needed.", argument="items", code="wrong_type"
+            f"{name} is {shown(given)}: ids or Category(...) are needed.", argument=name, code="wrong_type"
         )
     members = [item.item() if isinstance(item, np.generic) else item for item in given]
     for row, member in enumerate(members):
         if isinstance(member, bool) or not isinstance(member, (int, str, Category)):
             raise InputError(
-                f"items have {shown(member)} in row {row}: ids (int or str) or Category(...) are needed.",
-                argument="items",
+                f"{name} has {shown(member)} in row {row}: ids (int or str) or Category(...) are needed.",
+                argument=name,
                 row=row,
                 code="wrong_type",
             )
     return tuple(members)
 
 
+# A converter of attrs does not know of which field it is, so that each has its own.
+
+
+def _as_of_items(value: Items | None) -> Any:
+    return as_items(value, "of")
+
+
+def _as_block(value: Items | None) -> Any:
+    return as_items(value, "block")
+
+
+def _as_allow(value: Items | None) -> Any:
+    return as_items(value, "allow")
+
+
+def _as_deny(value: Items | None) -> Any:
+    return as_items(value, "deny")
+
+
 def basket_of(basket: ItemIds | ItemId) -> list[ItemId]:
     """Return the items of a basket as a list of ids."""
-    found = as_items(basket)
+    found = as_items(basket, "basket")
     if found is None:
         raise InputError(
             "basket is None: the ids of its items are needed, or an empty list.",
@@ -139,9 +158,9 @@ class AfterPurchase:
     (Category('jacket'),)
     """
 
-    of: Items = attrs.field(converter=as_items)
+    of: Items = attrs.field(converter=_as_of_items)
     within: timedelta = attrs.field()
-    block: Items | None = attrs.field(default=None, converter=as_items)
+    block: Items | None = attrs.field(default=None, converter=_as_block)
     boost: Mapping[Any, float] = attrs.field(factory=dict)
     column: str = attrs.field(default="category", eq=False)
 
@@ -246,8 +265,8 @@ class Rules(Definition):
 
     exclude_bought: Literal["never", "always"] | timedelta = "never"
     repeat_after: Mapping[str, timedelta] = attrs.field(factory=dict)
-    allow: Items | None = attrs.field(default=None, converter=as_items)
-    deny: Items | None = attrs.field(default=None, converter=as_items)
+    allow: Items | None = attrs.field(default=None, converter=_as_allow)
+    deny: Items | None = attrs.field(default=None, converter=_as_deny)
     deny_for: Mapping[ItemId, Items] = attrs.field(factory=dict)
     in_stock: bool | tuple[ItemId, ...] = attrs.field(default=False)
     max_per: Mapping[str, int] = attrs.field(factory=dict)
@@ -286,7 +305,9 @@ class Rules(Definition):
                     argument="deny_for",
                     code="missing_value",
                 )
-        object.__setattr__(self, "deny_for", {customer: as_items(items) for customer, items in self.deny_for.items()})
+        object.__setattr__(
+            self, "deny_for", {customer: as_items(items, "deny_for") for customer, items in self.deny_for.items()}
+        )
         if self.in_stock is None:
             raise InputError(
                 "in_stock is None: True, False, or the ids of items in stock are needed.",
@@ -294,7 +315,7 @@ class Rules(Definition):
                 code="missing_value",
             )
         if not isinstance(self.in_stock, (bool, np.bool_)):
-            object.__setattr__(self, "in_stock", as_items(self.in_stock))
+            object.__setattr__(self, "in_stock", as_items(self.in_stock, "in_stock"))
         if self.min_price_ratio is not None:
             positive("min_price_ratio", self.min_price_ratio)
         if self.price is not None:

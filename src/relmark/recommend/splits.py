@@ -145,7 +145,7 @@ def _split(given: PurchaseSource, whole_past: Interactions, cut: AsOf, end: AsOf
         empty = "training" if not len(train) else "test"
         raise NotEnoughDataError(
             f"the {empty} part of the split at {cut} is empty: take a shorter test period or fewer folds.",
-            argument="given",
+            argument="interactions",
         )
     if train is not test and not isinstance(given, Interactions):
         customers = np.union1d(train.customer_id, test.customer_id)

@@ -294,6 +294,6 @@ def check_decay(instance: object, attribute: attrs.Attribute[Any], value: Any) -
         raise InputError(
             f"{attribute.name} is {checks.shown(value)}: half_life(...), linear_decay(...) or step_decay(...) is "
             "needed.",
-            argument="steps",
+            argument=attribute.name,
             code="wrong_value",
         )

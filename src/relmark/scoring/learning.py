@@ -143,8 +143,8 @@ def suggest_points(
 ) -> LearnedScore:
     """Learn the points of a score's rules from outcomes: who converted afterwards.
 
-    Conditions, events, decay and expiry stay unchanged. The points change, and the caps of rules are scaled with them.
-    Groups, the cap and floor of the total, bands and grades refer to the old points and are left out.
+    Conditions, events, decay and expiry stay unchanged. The points change, and the caps and floors of rules are scaled
+    with them. Groups, the cap and floor of the total, bands and grades refer to the old points and are left out.
 
     Parameters
     ----------
@@ -322,17 +322,19 @@ def _unit(rule: Rule) -> float:
 
 
 def _learnt_rule(rule: Rule, points: float, unit: float) -> Rule:
-    """Return a rule with learned or multiplied points, and with its caps scaled by the same factor."""
+    """Return a rule with learned or multiplied points, and with its caps and its floor scaled by the same factor."""
     factor = points / unit
     scaled = attrs.evolve(rule, points=_scaled(rule.points, factor, points), group=None)
     if factor > 0:
-        return attrs.evolve(scaled, cap=_cap(rule.cap, factor), cap_total=_cap(rule.cap_total, factor))
-    # A cap keeps points from rising, so a rule that takes points away has none.
-    return attrs.evolve(scaled, cap=None, cap_total=None, cap_per=None)
+        caps = {"cap": _bound(rule.cap, factor), "cap_total": _bound(rule.cap_total, factor)}
+        return attrs.evolve(scaled, **caps, floor=_bound(rule.floor, factor))
+    # Where the sign changes, the most in all becomes the least and the reverse; a floor for each period does not exist.
+    scaled = attrs.evolve(scaled, cap_total=None, cap_per=None)
+    return attrs.evolve(scaled, cap=_bound(rule.floor, factor), floor=_bound(rule.limit, factor))
 
 
-def _cap(cap: float | None, factor: float) -> float | None:
-    return None if cap is None else cap * factor
+def _bound(bound: float | None, factor: float) -> float | None:
+    return None if bound is None or not factor else bound * factor
 
 
 def _scaled(given: RulePoints, factor: float, points: float) -> RulePoints:

@@ -141,7 +141,7 @@ def drift(model: RfmModel, data: CustomerBase | Purchases, *, as_of: Instant) ->
     n = bins + 1
     now = int(np.count_nonzero(scores.r))
     if now == 0:
-        raise NotEnoughDataError(f"nobody bought by {scores.as_of}, so no scores can be compared.", argument="model")
+        raise NotEnoughDataError(f"nobody bought by {scores.as_of}, so no scores can be compared.", argument="data")
     cells = np.array(model.fitted.cells, dtype=np.int64)
     cells_now = np.bincount(scores.r * n + scores.f, minlength=n * n).reshape(n, n)[1:, 1:]
     then_counts = {"r": cells.sum(axis=1), "f": cells.sum(axis=0), "m": np.array(model.fitted.monetary)}
