@@ -143,9 +143,10 @@ def check_arms(arms: Any, name: str = "arms") -> None:
         )
 
 
-def copied(value: Any) -> Any:
+def copied(value: Mapping[str, float]) -> Any:
     """Return a copy of a mapping, so that later changes to the original have no effect."""
-    return dict(value) if isinstance(value, Mapping) else value
+    given: object = value
+    return dict(given) if isinstance(given, Mapping) else given
 
 
 @attrs.frozen

@@ -21,14 +21,14 @@ from relmark.core.checks import same_length, shown
 from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import html_table
-from relmark.core.frames import columns_of, to_frame
+from relmark.core.frames import Frame, columns_of, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import find_ids, id_array, is_text
 from relmark.core.incoming import column_names
 from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
 from relmark.core.purchases import Free, OrderBy, Purchases, Refunds, purchases_of_log
-from relmark.core.results import Rows
+from relmark.core.results import Result, Rows
 from relmark.core.schema import Schema
 from relmark.core.table import CustomerTable, ItemTable
 from relmark.core.time import Instant, time_zone
@@ -126,7 +126,7 @@ class CustomerBase(Frozen):
     @classmethod
     def from_orders(
         cls,
-        orders: Any,
+        orders: Frame,
         *,
         customer_id: str,
         time: str,
@@ -135,7 +135,7 @@ class CustomerBase(Frozen):
         item: str | None = None,
         quantity: str | None = None,
         properties: Sequence[str] = (),
-        customers: CustomerTable | Any = None,
+        customers: CustomerTable | Frame = None,
         items: ItemTable | None = None,
         tz: str = "UTC",
         times_tz: str | None = None,
@@ -456,7 +456,7 @@ class CustomerBase(Frozen):
         table = CustomerTable(self.customer_id, columns).with_column(name, column)
         return attrs.evolve(self, customers=table)
 
-    def with_columns(self, result: Any, names: Mapping[str, str] | Sequence[str] | None = None) -> Self:
+    def with_columns(self, result: Result | Frame, names: Mapping[str, str] | Sequence[str] | None = None) -> Self:
         """Return a base with the columns of a result that has customer_id; customers not in it get missing values.
 
         Parameters
@@ -561,7 +561,7 @@ class CustomerBase(Frozen):
         """Return customer_id and every field as columns; a missing value is None, NaN or NaT."""
         return {"customer_id": self.customer_id, **{name: self.column(name).values() for name in self.fields}}
 
-    def to_frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: str = "pandas") -> Frame:
         """Return the customers and their fields as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
         return to_frame(self.to_columns(), backend)
 

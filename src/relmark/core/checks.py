@@ -19,8 +19,11 @@ from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
 
 FloatArray = npt.NDArray[np.float64]
+"""An array of float64."""
 IntArray = npt.NDArray[np.int64]
+"""An array of int64."""
 BoolArray = npt.NDArray[np.bool_]
+"""An array of booleans."""
 _Kind = TypeVar("_Kind")
 
 

@@ -21,9 +21,11 @@ from relmark.core.time import UtcTimes, instants, with_zone
 
 __all__ = ["KINDS", "Column", "ColumnLike", "Kind"]
 
-ColumnLike: TypeAlias = npt.ArrayLike | Sequence[object]  # an array, a series, or a list in which None means missing
+ColumnLike: TypeAlias = npt.ArrayLike | Sequence[object]
+"""A column: an array, a series, or a list in which None means missing."""
 
 Kind: TypeAlias = Literal["number", "boolean", "text", "date", "instant", "tags", "empty"]
+"""What kind of values a column has."""
 _EXACT = 2**53
 _GLANCE = 1_024
 _INEXACT = (
@@ -37,17 +39,17 @@ KINDS: tuple[Kind, ...] = ("number", "boolean", "text", "date", "instant", "tags
 class Column(Frozen):
     """A typed column; `kind` says what `data` holds.
 
-    ===========  ==========================================================================  ===============
-    kind         data                                                                        missing
-    ===========  ==========================================================================  ===============
-    number       int64 if none is missing and all are whole numbers, else float64            NaN
-    boolean      int8, 0 or 1                                                                -1
-    text         int32 codes into `categories`, distinct strings ascending                   -1
-    date         datetime64[D], a calendar day                                               NaT
-    instant      datetime64[us], UTC                                                         NaT
+    ===========  ============================================================================  ===============
+    kind         data                                                                          missing
+    ===========  ============================================================================  ===============
+    number       int64 if none is missing and all are whole numbers, else float64              NaN
+    boolean      int8, 0 or 1                                                                  -1
+    text         int32 codes into `categories`, distinct strings ascending                     -1
+    date         datetime64[D], a calendar day                                                 NaT
+    instant      datetime64[us], UTC                                                           NaT
     tags         int32 codes of all rows' tags; row i has ``data[offsets[i]:offsets[i + 1]]``  `absent` is true
-    empty        int8 zeros: no row has a value, so the kind is not known                    all
-    ===========  ==========================================================================  ===============
+    empty        int8 zeros: no row has a value, so the kind is not known                      all
+    ===========  ============================================================================  ===============
     """
 
     kind: Kind

@@ -44,6 +44,8 @@ if TYPE_CHECKING:  # a schema is a definition itself
     from relmark.core.schema import Schema
 
 _T = TypeVar("_T")
+Json: TypeAlias = Any
+"""What JSON holds: null, a boolean, a number, a text, or lists and objects of these."""
 JsonBody: TypeAlias = str | bytes | Mapping[str, Any]
 """JSON text, or the parsed value."""
 

@@ -20,11 +20,14 @@ from relmark.core.time import Instant, aware, duration_text, instant
 __all__ = ["Customer", "Event", "Message", "Purchase", "Visit"]
 
 CustomerId: TypeAlias = int | str
+"""What names a customer: an integer or a text."""
 Scalar: TypeAlias = int | float | str | bool | date | datetime | frozenset[str] | None
+"""One value of a field or of a property; None is missing."""
 Action: TypeAlias = Literal[
     "sent", "withheld", "delivered", "shown", "opened", "read", "clicked", "replied", "liked", "commented", "bounced",
     "blocked", "unsubscribed", "complained",
 ]  # fmt: skip
+"""What became of a message."""
 
 _S = TypeVar("_S")
 _BEYOND = 2**63
@@ -146,6 +149,14 @@ def _aware_time(value: Instant) -> datetime:
     return aware(instant(value, name="time"))
 
 
+def _plain_id(value: CustomerId) -> Any:
+    return value if type(value) is int or type(value) is str else _plain(value)
+
+
+def _plain_word(value: str | int | None) -> Any:
+    return value if value is None or type(value) is str else _plain(value)
+
+
 def _plain(value: Any) -> Any:
     """Return a numpy scalar or a Decimal as a Python number."""
     if isinstance(value, np.generic):
@@ -153,7 +164,15 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _amount(value: Any) -> Any:
+def _length(value: timedelta | float | None) -> Any:
+    return value if type(value) is timedelta else _known(value)
+
+
+def _amount(value: float | None) -> Any:
+    return value if type(value) is float and value == value else _known(value)  # noqa: PLR0124  (NaN is missing)
+
+
+def _known(value: Any) -> Any:
     """Return a number, None where it is missing."""
     return None if not isinstance(value, (str, int)) and is_missing(value) else _plain(value)
 
@@ -196,7 +215,7 @@ def _properties(value: Mapping[Any, object]) -> dict[str, Scalar]:
         )
     out: dict[str, Scalar] = {}
     for name, given in value.items():
-        item = _amount(given)
+        item = _known(given)
         if not isinstance(name, str) or not name:
             raise InputError(
                 f"properties has the name {shown(name)}: a string is needed.", argument="properties", code="wrong_type"
@@ -343,7 +362,7 @@ class Customer(_Stored):
     datetime.date(1985, 4, 12)
     """
 
-    id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    id: CustomerId = attrs.field(converter=_plain_id, validator=_checked_id)
     attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=_attributes, hash=False)
 
 
@@ -371,7 +390,7 @@ class Event(_Stored):
     'visit'
     """
 
-    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    customer_id: CustomerId = attrs.field(converter=_plain_id, validator=_checked_id)
     type: str = attrs.field(validator=_checked_text)
     time: datetime = attrs.field(converter=_aware_time)
     value: float | None = attrs.field(default=None, converter=_amount, validator=_checked_number)
@@ -409,11 +428,11 @@ class Purchase(_Stored):
     {'order': 'o7', 'item': 'scarf'}
     """
 
-    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    customer_id: CustomerId = attrs.field(converter=_plain_id, validator=_checked_id)
     time: datetime = attrs.field(converter=_aware_time)
     value: float = attrs.field(converter=_amount, validator=_checked_number)
-    order: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
-    item: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
+    order: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
+    item: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
     quantity: float | None = attrs.field(default=None, converter=_amount, validator=_checked_number)
     properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
 
@@ -459,12 +478,12 @@ class Message(_Stored):
     'message_opened'
     """
 
-    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    customer_id: CustomerId = attrs.field(converter=_plain_id, validator=_checked_id)
     time: datetime = attrs.field(converter=_aware_time)
     action: Action = attrs.field()
     channel: str = attrs.field(validator=_checked_text)
-    campaign: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
-    message_id: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
+    campaign: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
+    message_id: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
     properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
 
     @action.validator
@@ -506,12 +525,12 @@ class Visit(_Stored):
     {'channel': 'mail', 'duration': 180.0}
     """
 
-    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    customer_id: CustomerId = attrs.field(converter=_plain_id, validator=_checked_id)
     time: datetime = attrs.field(converter=_aware_time)
     channel: str | None = attrs.field(default=None, validator=attrs.validators.optional(_checked_text))
-    campaign: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
-    page: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
-    duration: timedelta | float | None = attrs.field(default=None, converter=_amount, validator=_checked_span)
+    campaign: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
+    page: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
+    duration: timedelta | float | None = attrs.field(default=None, converter=_length, validator=_checked_span)
     properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
 
     def __attrs_post_init__(self) -> None:

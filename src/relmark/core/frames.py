@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,13 @@ from relmark.core.ids import Coded, text_array
 from relmark.core.names import did_you_mean
 from relmark.core.time import UtcTimes
 
-__all__ = ["columns_in", "columns_of", "is_constant", "to_frame"]
+__all__ = ["Frame", "columns_in", "columns_of", "is_constant", "to_frame"]
+
+Frame: TypeAlias = Any
+"""An eager frame of pandas, polars or pyarrow, or a mapping of column names to columns.
+
+It stands for any type, since relmark imports none of these libraries: what is not a frame is an `InputError`.
+"""
 
 _INSTALL = "Install it with pip install 'relmark[dataframes]', or give a mapping of column names to arrays."
 
@@ -230,7 +236,7 @@ def _texts(words: list[Any]) -> npt.NDArray[Any]:
     return array
 
 
-def to_frame(columns: Mapping[str, npt.NDArray[Any]], backend: str = "pandas") -> Any:
+def to_frame(columns: Mapping[str, npt.NDArray[Any]], backend: str = "pandas") -> Frame:
     """Return columns as a frame of the named library, which must be installed."""
     one_of("backend", backend, ("pandas", "polars", "pyarrow"))
     try:

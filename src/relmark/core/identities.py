@@ -19,7 +19,7 @@ import numpy.typing as npt
 from relmark.core.checks import is_missing, same_length, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.formats import text_table
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.ids import Coded, id_array, is_text
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import group_order
@@ -116,7 +116,7 @@ class Identities(ColumnarResult):
 
 
 def resolve_identities(
-    records: Any,
+    records: Frame,
     *,
     keys: Sequence[str],
     customer_id: str | None = None,

@@ -23,7 +23,7 @@ from relmark.core.concat import concat
 from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.formats import html_table, text_table
-from relmark.core.frames import columns_in, columns_of, is_constant, to_frame
+from relmark.core.frames import Frame, columns_in, columns_of, is_constant, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import staying
 from relmark.core.incoming import Incoming, column_names, read_columns, read_events, read_purchases
@@ -166,7 +166,7 @@ class EventLog(Frozen):
     @classmethod
     def from_frame(
         cls,
-        frame: Any,
+        frame: Frame,
         *,
         customer_id: str = "customer_id",
         type: str = "type",
@@ -217,7 +217,7 @@ class EventLog(Frozen):
     @classmethod
     def purchases(
         cls,
-        frame: Any,
+        frame: Frame,
         *,
         customer_id: str,
         time: str,
@@ -315,7 +315,7 @@ class EventLog(Frozen):
         """
         return table_columns(self.customer_id, self._sorted_partitions, self._order)
 
-    def to_frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: str = "pandas") -> Frame:
         """Return `to_columns` as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
         return to_frame(self.to_columns(), backend)
 

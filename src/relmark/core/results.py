@@ -18,7 +18,7 @@ import numpy.typing as npt
 from relmark.core.checks import same_length, shown, whole
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import SHOWN_ROWS, format_value, html_table, text_table
-from relmark.core.frames import to_frame
+from relmark.core.frames import Frame, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.names import did_you_mean
 from relmark.core.time import duration_text
@@ -148,7 +148,7 @@ class ColumnarResult(Result):
                 columns |= {f"{name}_{k}": value[:, k] for k in range(value.shape[1])}
         return columns
 
-    def to_frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: str = "pandas") -> Frame:
         """Return the columns as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"`` (extra `dataframes`)."""
         return to_frame(self.to_columns(), backend)
 

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 Shape: TypeAlias = dict[str, Any] | bool
+"""A part of a JSON Schema."""
 Delegate: TypeAlias = Callable[[str, Any, str], list[Problem] | None]
 
 DURATION: Shape = {

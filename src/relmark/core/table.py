@@ -16,7 +16,7 @@ from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.events import Customer
 from relmark.core.formats import html_table, text_table
-from relmark.core.frames import columns_of, to_frame
+from relmark.core.frames import Frame, columns_of, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import find_ids, id_array, is_text, staying
 from relmark.core.names import did_you_mean
@@ -63,7 +63,7 @@ class Table(Frozen):
         return cls(array.copy(), typed)
 
     @classmethod
-    def from_frame(cls, frame: Any, *, tz: str = "UTC", **names: str) -> Self:
+    def from_frame(cls, frame: Frame, *, tz: str = "UTC", **names: str) -> Self:
         """Build the table from a frame or mapping: the column of ids, and all others under their own names.
 
         Parameters
@@ -140,7 +140,7 @@ class Table(Frozen):
         """Return the ids and every column as arrays; a missing value is None, NaN or NaT."""
         return {self.key: self._ids, **{name: column.values() for name, column in self.columns.items()}}
 
-    def to_frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: str = "pandas") -> Frame:
         """Return `to_columns` as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
         return to_frame(self.to_columns(), backend)
 

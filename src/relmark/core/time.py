@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 Instant: TypeAlias = datetime | date | np.datetime64 | str
+"""A point in time: an aware datetime, a datetime64 in UTC, or ISO text; a date is a day of the business."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()

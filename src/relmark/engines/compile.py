@@ -17,7 +17,7 @@ from relmark.core.time import Instant
 from relmark.engines.facts import Facts
 from relmark.engines.portable import reasons
 from relmark.engines.scores import score_columns, score_reasons, score_roots
-from relmark.engines.tables import Table, event_names, everybody, match_ids, narwhals_module
+from relmark.engines.tables import EngineFrame, Table, event_names, everybody, match_ids, narwhals_module
 from relmark.engines.visitor import Visitor
 from relmark.expressions import Expression, Selection, nodes
 from relmark.expressions.kinds import rule_problems
@@ -51,7 +51,7 @@ def evaluate(
     precomputed: Mapping[str, str] | None = None,
     segments: Mapping[str, Expression] | None = None,
     unknown: bool = False,
-) -> Any:
+) -> EngineFrame:
     """Return a lazy frame of the engine with what a definition says: who is a member, in which segments, what score.
 
     Parameters
@@ -248,7 +248,7 @@ class Plan:
 
 def where(
     needs: Needs, *, events: object, columns: Mapping[str, str] | None = None, as_of: Instant, tz: str = "UTC"
-) -> Any:
+) -> EngineFrame:
     """Return the rows and columns of events that definitions look at, as a lazy frame of the engine.
 
     What is asked of these events has the answer that it has of all of them, while the engine reads a fraction: types

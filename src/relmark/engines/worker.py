@@ -24,7 +24,7 @@ from relmark.core.schema import Schema
 from relmark.core.table import CustomerTable
 from relmark.core.time import Instant
 from relmark.engines.answers import Answer, Ragged, arrow, read_definition
-from relmark.engines.tables import event_names
+from relmark.engines.tables import ArrowSchema, ArrowTable, event_names
 
 __all__ = ["Worker", "kinds_of", "require_people", "worker"]
 
@@ -76,7 +76,7 @@ class Worker:
         """How the definition is asked."""
         return read_definition(self.definition)
 
-    def __call__(self, events: object, customers: object = None) -> Any:
+    def __call__(self, events: object, customers: object = None) -> ArrowTable:
         """Return what the definition says of each customer of a piece.
 
         Parameters
@@ -97,7 +97,7 @@ class Worker:
         columns = self._told(happened, people)
         return pa.table([_written(pa, columns, field) for field in schema], schema=schema)
 
-    def schema(self, events: object, customers: object = None) -> Any:
+    def schema(self, events: object, customers: object = None) -> ArrowSchema:
         """Return the Arrow schema of the result, from the schemas of the tables: found by a run on no rows."""
         pa = arrow()
         given: tuple[Any, Any] = events, customers

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.errors import InputError
+from relmark.core.frames import Frame
 from relmark.experiments._comparisons import Source, compared_rows
 from relmark.experiments._critical import Critical
 from relmark.experiments.assignment import Assignment
@@ -30,7 +31,7 @@ STRATIFIED = (
 
 
 def analyze(
-    data: Mapping[str, Any] | Moments | Any,
+    data: Moments | Frame,
     arms: Assignment | npt.ArrayLike | str | None = None,
     *,
     metrics: Sequence[Metric] | Metric,

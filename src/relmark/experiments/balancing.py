@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import attrs
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import FloatArray
 from relmark.core.formats import format_number
+from relmark.core.frames import Frame
 from relmark.core.results import ColumnarResult
 from relmark.experiments.analysis import analyze
 from relmark.experiments.assignment import Assignment
@@ -68,7 +68,7 @@ class Balance(ColumnarResult):
 
 
 def balance(
-    data: Mapping[str, Any] | Moments | Any,
+    data: Moments | Frame,
     arms: Assignment | npt.ArrayLike | str | None = None,
     *,
     columns: Sequence[str] | None = None,

@@ -36,7 +36,7 @@ from relmark.experiments.starts import StartGiven, starts_of
 __all__ = ["ChainAssignment", "ChainReport", "TriggerChain"]
 
 
-def _steps(value: Any) -> tuple[str, ...]:
+def _steps(value: Sequence[str]) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise InputError(
             f"steps is {checks.shown(value)}: a list of names in their order is needed.",

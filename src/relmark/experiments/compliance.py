@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.frames import Frame
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
 from relmark.experiments import _means
@@ -51,7 +50,7 @@ class ComplierEffect(Result):
 
 
 def complier_effect(
-    data: Mapping[str, Any] | Moments,
+    data: Moments | Frame,
     arms: Assignment | npt.ArrayLike | str | None = None,
     *,
     outcome: str,

@@ -20,6 +20,7 @@ from relmark.core.base import CustomerBase
 from relmark.core.checks import BoolArray, FloatArray, IntArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.formats import format_number
+from relmark.core.frames import Frame
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.names import did_you_mean
 from relmark.core.results import ColumnarResult, Rows
@@ -167,7 +168,7 @@ class LearnedUplift(ColumnarResult):
 
     def increments(
         self,
-        data: CustomerBase | Mapping[str, npt.ArrayLike] | Any = None,
+        data: CustomerBase | Frame = None,
         *,
         as_of: AsOfGiven | None = None,
         margin: float | npt.ArrayLike = 1.0,

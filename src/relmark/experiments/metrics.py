@@ -8,7 +8,7 @@ choice of interval).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -19,7 +19,7 @@ from relmark.core import checks, shapes
 from relmark.core.base import Measurable
 from relmark.core.documents import Definition, Limits, built, check_keys, settings
 from relmark.core.errors import DefinitionError, InputError, NotEnoughDataError
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.problems import Problem
 from relmark.core.schema import Schema
 from relmark.core.shapes import Shape
@@ -79,7 +79,7 @@ def _before(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         check_span(attribute.name, value)
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(value: Iterable[str]) -> tuple[str, ...]:
     if isinstance(value, str):
         raise InputError(
             f"covariates is {value!r}: a list of column names is needed, such as [{value!r}].",
@@ -228,7 +228,7 @@ class Proportion(_Metric):
         """The columns of the moments from which it is analyzed."""
         return self.columns
 
-    def from_past(self, columns: Mapping[str, Any]) -> Self:
+    def from_past(self, columns: Frame) -> Self:
         """Return the metric with the share of past data as its baseline.
 
         Parameters
@@ -301,7 +301,7 @@ class Mean(_Metric):
         """The columns of the moments from which it is analyzed: a capped one has a name of its own."""
         return (capped_name(self.name, self.cap), *self.covariates)
 
-    def from_past(self, columns: Mapping[str, Any]) -> Self:
+    def from_past(self, columns: Frame) -> Self:
         """Return the metric with mean and standard deviation of past data, for a plan.
 
         Parameters
@@ -392,7 +392,7 @@ class Ratio(_Metric):
         """The columns of the moments from which it is analyzed: a capped one has a name of its own."""
         return (capped_name(self.numerator, self.cap), self.denominator, *self.covariates)
 
-    def from_past(self, columns: Mapping[str, Any]) -> Self:
+    def from_past(self, columns: Frame) -> Self:
         """Return the metric with ratio and standard deviation of past data, for a plan.
 
         Parameters

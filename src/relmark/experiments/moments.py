@@ -7,7 +7,7 @@ offset costs no digits. Any SQL engine can deliver the same through counts, mean
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, MissingColumnError
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.frozen import owned
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result
@@ -75,7 +75,7 @@ class Moments(Result):
     @classmethod
     def from_columns(
         cls,
-        columns: Mapping[str, Any],
+        columns: Frame,
         arms: Assignment | npt.ArrayLike | str | None,
         *,
         segment: npt.ArrayLike | None = None,
@@ -120,7 +120,7 @@ class Moments(Result):
     @classmethod
     def of_cells(
         cls,
-        columns: Any,
+        columns: Frame,
         cells: Cells,
         names: Sequence[str] | None,
         pairs: Sequence[tuple[int, int]] | None = None,
@@ -146,7 +146,7 @@ class Moments(Result):
             excluded=excluded,
         )
 
-    def with_third(self, columns: Any, cells: Cells, names: Sequence[str]) -> Moments:
+    def with_third(self, columns: Frame, cells: Cells, names: Sequence[str]) -> Moments:
         """Return the moments with the cubed deviations of some columns of the rows that they were made of."""
         third = np.full(self.mean.shape, np.nan)
         for name, array in columns_by_name(columns, names, len(cells.codes)).items():

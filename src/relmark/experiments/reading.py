@@ -41,6 +41,7 @@ class Divided(Protocol):
 
 
 Divisions: TypeAlias = Sequence[Divided] | Mapping[str, Divided | Measurable | npt.ArrayLike]
+"""How people are divided into segments: by objects that evaluate themselves, or by columns."""
 
 
 class Figures(NamedTuple):

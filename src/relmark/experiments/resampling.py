@@ -7,7 +7,7 @@ counts is far less than the rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -19,6 +19,7 @@ from relmark.core import checks
 from relmark.core.assignment import role_seed
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.frames import Frame
 from relmark.core.frozen import owned
 from relmark.core.hashing import hash_buckets
 from relmark.core.intervals import Estimate, Interval
@@ -69,7 +70,7 @@ class Quantile:
 
 
 def bootstrap_effect(
-    data: Mapping[str, Any] | Any,
+    data: Frame,
     arms: Assignment | npt.ArrayLike | str,
     *,
     metric: Metric | Quantile,

@@ -21,6 +21,7 @@ from relmark.core.zones import local_days, to_local
 __all__ = ["FIRST", "StartGiven", "Starts", "counts_days", "given_of", "shifted_days", "starts_of"]
 
 StartGiven: TypeAlias = AsOfGiven | Mapping[Any, Instant]
+"""When the test began: for all, for each row, or by customer."""
 
 _NAT = np.iinfo(np.int64).min
 FIRST, _LAST = -62_135_596_800_000_000 + 3 * DAY, 253_402_300_799_999_999 - 3 * DAY

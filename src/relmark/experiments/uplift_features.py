@@ -23,7 +23,7 @@ from relmark.core import checks
 from relmark.core.checks import BoolArray, FloatArray
 from relmark.core.columns import Column
 from relmark.core.errors import InputError
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.experiments import _validators
 
 __all__ = [
@@ -102,7 +102,7 @@ def _term(name: str, names: Sequence[str]) -> UpliftTerm:
     return UpliftTerm(feature=feature, kind="word", word=word) if feature and word else UpliftTerm(feature=name)
 
 
-def feature_columns(data: Any, features: Sequence[str] | None = None) -> Coded:
+def feature_columns(data: Frame, features: Sequence[str] | None = None) -> Coded:
     """Return columns of people as the columns of numbers that `learn_uplift` makes of them.
 
     For moments that are added up over parts of the data, or beside it: give the parts the same words.

@@ -14,7 +14,7 @@ from relmark.core.base import CustomerBase, Measurable
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError, NotEnoughDataError
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.hashing import BUCKETS, hash_buckets
 from relmark.core.ids import id_array
 from relmark.core.names import did_you_mean
@@ -82,7 +82,7 @@ class _Centered(NamedTuple):
 
 
 def learn_uplift(
-    data: CustomerBase | Moments | Any,
+    data: CustomerBase | Moments | Frame,
     arms: Experiment | Assignment | npt.ArrayLike | str | None = None,
     *,
     outcome: str | Measurable | Mean | Proportion,

@@ -24,7 +24,7 @@ from relmark.core.columns import Column
 from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.ids import id_array
 from relmark.core.names import did_you_mean
 from relmark.core.problems import Problem
@@ -112,7 +112,7 @@ class UpliftLine(Result):
     """
 
     feature: str
-    value: Any
+    value: object
     points: Mapping[str, float]
 
 
@@ -268,9 +268,7 @@ class UpliftScore(Definition):
 
     # ---- many
 
-    def evaluate(
-        self, data: CustomerBase | Mapping[str, npt.ArrayLike] | Any, *, as_of: AsOfGiven | None = None
-    ) -> Rows:
+    def evaluate(self, data: CustomerBase | Frame, *, as_of: AsOfGiven | None = None) -> Rows:
         """Return how much each arm adds for everyone.
 
         Parameters
@@ -300,7 +298,7 @@ class UpliftScore(Definition):
 
     def increments(
         self,
-        data: CustomerBase | Mapping[str, npt.ArrayLike] | Any,
+        data: CustomerBase | Frame,
         *,
         as_of: AsOfGiven | None = None,
         margin: float | npt.ArrayLike = 1.0,

@@ -134,8 +134,8 @@ class Verdict(Result):
     code: str
     rule: str
     verdict: bool | None
-    actual: Any = None
-    needed: Any = None
+    actual: object = None
+    needed: object = None
     missing: tuple[str, ...] = ()
     events: tuple[Happened, ...] = ()
     n_events: int = 0

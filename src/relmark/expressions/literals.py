@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 LiteralValue: TypeAlias = bool | int | float | str | date | datetime
+"""A plain value in a rule."""
 EXACT = 2**53
 LARGEST = 2**63 - 1
 

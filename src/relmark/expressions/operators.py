@@ -10,12 +10,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from relmark.core.checks import flag, shown
-from relmark.core.documents import Limits, canonical, parse_json
+from relmark.core.documents import Json, Limits, canonical, parse_json
 from relmark.core.documents import fingerprint as sha256
 from relmark.core.errors import InputError
 from relmark.core.time import Instant
 from relmark.expressions import nodes
-from relmark.expressions.literals import literal_kind, literal_value, moment_hint, moment_value, sorted_values, words
+from relmark.expressions.literals import (
+    LiteralValue,
+    literal_kind,
+    literal_value,
+    moment_hint,
+    moment_value,
+    sorted_values,
+    words,
+)
 
 if TYPE_CHECKING:
     from relmark.core.as_of import AsOfGiven
@@ -62,7 +70,7 @@ class Expression:
 
     __hash__ = object.__hash__
 
-    def between(self, low: Any, high: Any) -> Expression:
+    def between(self, low: LiteralValue, high: LiteralValue) -> Expression:
         """Return whether the value lies between two plain values, both ends included."""
         ends = literal_value(low, "low"), literal_value(high, "high")
         kinds = [literal_kind(end) for end in ends]
@@ -97,7 +105,7 @@ class Expression:
         """Return whether the value is known: ``~is_null()``."""
         return nodes.Not(nodes.IsNull(self))
 
-    def fill(self, value: Any) -> Expression:
+    def fill(self, value: LiteralValue) -> Expression:
         """Return the value, or a given plain value where it is missing."""
         return nodes.Fill(self, nodes.Literal(literal_value(value)))
 
@@ -304,7 +312,7 @@ class Expression:
 
         return words_of(self, phrases)
 
-    def to_dict(self) -> Any:
+    def to_dict(self) -> Json:
         """Return the JSON-ready form: a plain value, or an object with its ``op``."""
         from relmark.expressions.stored import written
 

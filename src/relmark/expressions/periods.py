@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import attrs
 
-from relmark.core.checks import one_of, whole
+from relmark.core.checks import IntArray, one_of, whole
 
 __all__ = ["PERIODS", "Period", "period"]
 
 PERIODS = ("day", "week", "month", "quarter", "year")
 _MOST = 120_000
+_Number = TypeVar("_Number", int, IntArray)
 
 
 @attrs.frozen(repr=False)
@@ -32,7 +33,7 @@ class Period:
         whole("offset", self.offset, low=-_MOST, high=0)
         whole("count", self.count, low=1, high=_MOST)
 
-    def bounds(self, number: Any) -> tuple[Any, Any]:
+    def bounds(self, number: _Number) -> tuple[_Number, _Number]:
         """Return the numbers of the first unit and of the first one after the period; `number` is as_of's unit."""
         end = number + self.offset + 1
         return end - self.count, end

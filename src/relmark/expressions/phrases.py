@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 __all__ = ["ENGLISH", "PLURALS", "RUSSIAN", "UKRAINIAN", "Phrases", "plural"]
 
 Phrases: TypeAlias = Mapping[str, Any]
+"""The phrases of a language by their name: texts, or texts by number."""
 
 PLURALS = ("none", "one_other", "zero_one_other", "polish", "czech", "east_slavic")
 """The rules by which a language chooses the plural category of a number; the phrase "plural" names one of them."""

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, MissingColumnError
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.frozen import owned
 from relmark.core.ids import Coded
 from relmark.core.names import did_you_mean
 from relmark.core.time import UtcTimes
 
-CovariateColumns: TypeAlias = Mapping[str, npt.ArrayLike] | Any
+CovariateColumns: TypeAlias = Mapping[str, npt.ArrayLike] | Frame
 """Columns by name, of a mapping or of a frame."""
 
 _WORDS = "Make a column of 0 and 1 for each word but one."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,11 @@ from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.ltv.contracts import RenewalCounts
 
-__all__ = ["losses", "periods_of", "shaped"]
+__all__ = ["CohortsGiven", "losses", "periods_of", "shaped"]
+
+
+CohortsGiven: TypeAlias = RenewalCounts | npt.ArrayLike | Sequence[npt.ArrayLike]
+"""How many customers of a cohort are left at the start of each period; a list of such; or what events say of it."""
 
 
 def shaped(result: FloatArray, like: Any) -> FloatArray | float:

@@ -32,6 +32,7 @@ from relmark.ltv.transactions import HoldoutSplit, purchase_summary, split
 __all__ = ["ModelChoice", "auto"]
 
 ModelKind: TypeAlias = type[PurchaseModel]
+"""The class of a model, such as `BgNbd`."""
 Fit: TypeAlias = Callable[[PurchaseSummary], PurchaseModel]
 
 # What `auto` tries: a class with `fit(summary)` and the predictions of `PurchaseModel` is one line more.

@@ -7,7 +7,7 @@ sorting that makes a cohort look more loyal; with c below 1 they settle in; c = 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import attrs
 import numpy as np
@@ -18,7 +18,7 @@ from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.errors import NotEnoughDataError
 from relmark.core.newton import Terms
-from relmark.ltv._renewals import losses, periods_of, shaped
+from relmark.ltv._renewals import CohortsGiven, losses, periods_of, shaped
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
 
@@ -73,7 +73,7 @@ class BetaDiscreteWeibull(ParametricModel):
     kind: ClassVar[str] = "beta_discrete_weibull"
 
     @classmethod
-    def fit(cls, customers: Any, prior: LogNormalPrior | None = None) -> Self:
+    def fit(cls, customers: CohortsGiven, prior: LogNormalPrior | None = None) -> Self:
         """Return the model that makes the losses of one cohort, or of several, most likely.
 
         Parameters

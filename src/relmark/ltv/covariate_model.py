@@ -14,18 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks, shapes
+from relmark.core.as_of import AsOfGiven
 from relmark.core.checks import FloatArray
 from relmark.core.documents import Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.shapes import Shape
-from relmark.core.time import Instant
 from relmark.ltv._covariate_fit import Both, Rowwise, Search, fit_effects, read_designs
 from relmark.ltv._covariates import CovariateColumns, read_covariates
 from relmark.ltv._row_terms import Family
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
 from relmark.ltv.purchase_model import ParametricModel, Past, PurchaseModel
-from relmark.ltv.summary import PurchaseSummary
+from relmark.ltv.summary import PurchaseSummary, TimeAhead
 
 _PARTS = ("rate", "dropout")
 
@@ -180,13 +180,13 @@ class CovariateModel(PurchaseModel):
             )
 
     @overload
-    def expected_purchases_new(self, t: float, covariates: None = None, *, start: Instant | None = None) -> float: ...
+    def expected_purchases_new(self, t: float, covariates: None = None, *, start: AsOfGiven | None = None) -> float: ...
     @overload
     def expected_purchases_new(
-        self, t: Any, covariates: CovariateColumns | None = None, *, start: Any = None
+        self, t: TimeAhead, covariates: CovariateColumns | None = None, *, start: AsOfGiven | None = None
     ) -> FloatArray | float: ...
     def expected_purchases_new(
-        self, t: Any, covariates: CovariateColumns | None = None, *, start: Any = None
+        self, t: TimeAhead, covariates: CovariateColumns | None = None, *, start: AsOfGiven | None = None
     ) -> FloatArray | float:
         """Return the repeat purchases that someone is expected to make in the time t after the first purchase.
 
@@ -216,7 +216,7 @@ class CovariateModel(PurchaseModel):
         none = np.zeros(n)
         new = Past(none, none, none)
         result = each._alive(new) * each._expected(new, np.broadcast_to(ahead, n))  # noqa: SLF001
-        told = [t, start, *(covariates[name] for name in needed)]
+        told: list[Any] = [t, start, *(covariates[name] for name in needed)]
         alone = all(np.ndim(one) == 0 for one in told)
         return float(result[0]) if alone else result
 

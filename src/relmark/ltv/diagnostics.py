@@ -13,7 +13,7 @@ from relmark.core.checks import FloatArray
 from relmark.core.results import ColumnarResult
 from relmark.ltv._cells import distinct, weights_by
 from relmark.ltv.purchase_model import Past, PurchaseModel
-from relmark.ltv.summary import PurchaseSummary
+from relmark.ltv.summary import PurchaseSummary, TimeAhead
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -129,7 +129,7 @@ class RecencyFrequencyMatrix(ColumnarResult):
 
 
 def recency_frequency_matrix(
-    model: PurchaseModel, *, T: float, t: Any, most: int = 20, rows: int | None = None
+    model: PurchaseModel, *, T: float, t: TimeAhead, most: int = 20, rows: int | None = None
 ) -> RecencyFrequencyMatrix:
     """Return expected purchases and P(alive) for every pair of recency and frequency at one age.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from relmark.core.errors import InputError
 from relmark.ltv.bg_bb import BgBb
@@ -21,7 +20,7 @@ _MODELS: Mapping[str, type[BgNbd | MbgNbd | ParetoNbd | BgBb | GammaGamma]] = {
 }
 
 
-def from_lifetimes(fitter: Any, unit: str | None = None) -> BgNbd | MbgNbd | ParetoNbd | BgBb | GammaGamma:
+def from_lifetimes(fitter: object, unit: str | None = None) -> BgNbd | MbgNbd | ParetoNbd | BgBb | GammaGamma:
     """Return the model of relmark with the parameters of a fitted model of lifetimes.
 
     The package is not imported: the fitter is known by the name of its class, or of one it inherits from.

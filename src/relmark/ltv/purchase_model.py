@@ -31,7 +31,7 @@ from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
 from relmark.ltv.season import Season, season_of
 from relmark.ltv.simulation import Simulation, in_order
-from relmark.ltv.summary import UNITS, PurchaseSummary, horizon, unit_days
+from relmark.ltv.summary import UNITS, PurchaseSummary, TimeAhead, horizon, unit_days
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -255,7 +255,7 @@ class PurchaseModel(ParametricModel, ABC):
     # ---- the public predictions
 
     @by_customer
-    def probability_alive(self, summary: PurchaseSummary, at: Any = 0.0) -> FloatArray:
+    def probability_alive(self, summary: PurchaseSummary, at: TimeAhead = 0.0) -> FloatArray:
         """Return the probability that each customer will still be one `at` a time ahead, shape (n,).
 
         Parameters
@@ -272,7 +272,7 @@ class PurchaseModel(ParametricModel, ABC):
         return now if not ahead.any() else now * self._survival(past, ahead)
 
     @by_customer
-    def expected_purchases(self, summary: PurchaseSummary, t: Any) -> FloatArray:
+    def expected_purchases(self, summary: PurchaseSummary, t: TimeAhead) -> FloatArray:
         """Return the purchases that each customer is expected to make in the time t after T, shape (n,).
 
         Parameters
@@ -316,7 +316,9 @@ class PurchaseModel(ParametricModel, ABC):
         return self._until(past, self._on_clock(summary, times).tolist(), 0.0)
 
     @by_customer
-    def expected_purchases_if_alive(self, summary: PurchaseSummary, t: Any, discount_rate: float = 0.0) -> FloatArray:
+    def expected_purchases_if_alive(
+        self, summary: PurchaseSummary, t: TimeAhead, discount_rate: float = 0.0
+    ) -> FloatArray:
         """Return the purchases, discounted, that each customer makes in the time t after T if alive at T, shape (n,).
 
         Given that, frequency and T say all, and recency does not matter any more, but for `MbgCnbd` and `BgCnbd`: there
@@ -346,10 +348,10 @@ class PurchaseModel(ParametricModel, ABC):
         return out
 
     @overload
-    def expected_purchases_new(self, t: float, *, start: Instant | None = None) -> float: ...
+    def expected_purchases_new(self, t: float, *, start: AsOfGiven | None = None) -> float: ...
     @overload
-    def expected_purchases_new(self, t: Any, *, start: Any = None) -> FloatArray | float: ...
-    def expected_purchases_new(self, t: Any, *, start: Any = None) -> FloatArray | float:
+    def expected_purchases_new(self, t: TimeAhead, *, start: AsOfGiven | None = None) -> FloatArray | float: ...
+    def expected_purchases_new(self, t: TimeAhead, *, start: AsOfGiven | None = None) -> FloatArray | float:
         """Return the repeat purchases that someone is expected to make in the time t after the first purchase.
 
         Parameters
@@ -369,7 +371,7 @@ class PurchaseModel(ParametricModel, ABC):
         return result
 
     @by_customer
-    def purchase_probabilities(self, summary: PurchaseSummary, t: Any, n: int | Iterable[int]) -> FloatArray:
+    def purchase_probabilities(self, summary: PurchaseSummary, t: TimeAhead, n: int | Iterable[int]) -> FloatArray:
         """Return the probability that each customer makes exactly n purchases in the time t after T.
 
         Parameters
@@ -394,7 +396,9 @@ class PurchaseModel(ParametricModel, ABC):
         result: FloatArray = now * later + (1.0 - now) * (counts == 0)
         return result if isinstance(n, Iterable) else result[:, 0]
 
-    def purchase_probabilities_new(self, t: Any, n: int | Iterable[int], *, start: Instant | None = None) -> FloatArray:
+    def purchase_probabilities_new(
+        self, t: TimeAhead, n: int | Iterable[int], *, start: AsOfGiven | None = None
+    ) -> FloatArray:
         """Return the probability of exactly n repeat purchases in the time t after the first purchase.
 
         Parameters
@@ -491,7 +495,7 @@ class PurchaseModel(ParametricModel, ABC):
     def simulate(
         self,
         customers: PurchaseSummary | int,
-        until: Any,
+        until: TimeAhead,
         rng: np.random.Generator | int | None = 0,
         *,
         start: AsOfGiven | None = None,
@@ -545,7 +549,7 @@ class PurchaseModel(ParametricModel, ABC):
         else:
             self._refuse_new()
             count = checks.whole("customers", customers, low=0, high=_MOST_NEW)
-            if np.ndim(until):
+            if _is_column(until):
                 checks.same_length("until", np.asarray(until), count)
             ahead = np.broadcast_to(self._new_ahead(until, start, "until"), (count,))
             ids = np.arange(count)
@@ -621,7 +625,7 @@ class PurchaseModel(ParametricModel, ABC):
         season: Season | None = getattr(self, "season", None)
         return season
 
-    def _ahead(self, summary: PurchaseSummary, t: Any, name: str) -> FloatArray:
+    def _ahead(self, summary: PurchaseSummary, t: TimeAhead, name: str) -> FloatArray:
         given = self._whole(np.broadcast_to(np.float64(summary.horizon(t, name)), (len(summary),)), name)
         return given if self._clock is None else self._on_clock(summary, given)
 
@@ -673,7 +677,7 @@ class PurchaseModel(ParametricModel, ABC):
     def _refuse_new(self) -> None:
         """Raise where somebody new can't be told without what is known of them."""
 
-    def _new_ahead(self, t: Any, start: Any = None, name: str = "t") -> FloatArray:
+    def _new_ahead(self, t: TimeAhead, start: AsOfGiven | None = None, name: str = "t") -> FloatArray:
         self._refuse_new()
         given = np.atleast_1d(np.asarray(horizon(t, self.unit, name=name), dtype=np.float64))
         if self._clock is None:
@@ -685,7 +689,8 @@ class PurchaseModel(ParametricModel, ABC):
                 code="missing_argument",
             )
         length = unit_days(self.unit, "the model")
-        day = _first_day(start, len(given) if np.ndim(start) == 0 or len(given) > 1 else len(start))
+        rows = len(given) if len(given) > 1 else np.size(np.asarray(start))
+        day = _first_day(start, rows)
         return self._clock.elapsed(day, given * length) / length
 
     def _whole(self, ahead: FloatArray, name: str) -> FloatArray:

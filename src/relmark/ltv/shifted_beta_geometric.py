@@ -7,7 +7,7 @@ more loyal: those who leave easily are gone first. A cohort's first few numbers 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import attrs
 import numpy as np
@@ -18,7 +18,7 @@ from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.newton import Terms
 from relmark.ltv._hypergeometric import beta_mean
-from relmark.ltv._renewals import losses, periods_of, shaped
+from relmark.ltv._renewals import CohortsGiven, losses, periods_of, shaped
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
 
@@ -65,7 +65,7 @@ class ShiftedBetaGeometric(ParametricModel):
     kind: ClassVar[str] = "shifted_beta_geometric"
 
     @classmethod
-    def fit(cls, customers: Any, prior: LogNormalPrior | None = None) -> Self:
+    def fit(cls, customers: CohortsGiven, prior: LogNormalPrior | None = None) -> Self:
         """Return the model that makes the losses of one cohort, or of several, most likely.
 
         Parameters

@@ -19,6 +19,7 @@ from relmark.ltv.shifted_beta_geometric import ShiftedBetaGeometric
 __all__ = ["SubscriptionModel", "SubscriptionValue", "subscription_value"]
 
 SubscriptionModel: TypeAlias = ShiftedBetaGeometric | BetaDiscreteWeibull
+"""A model of how long subscribers stay."""
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import numpy as np
@@ -30,6 +30,17 @@ _MOST_PURCHASES = 1e9
 _LEAST, _MOST = 1e-50, 1e50
 # Columns of which only the sum over customers is ever read: cells carry one number.
 _TOTALS = ("log_gaps", "log_season")
+
+TimeAhead: TypeAlias = timedelta | float | npt.ArrayLike | Sequence[timedelta]
+"""A time ahead: a timedelta, a number in the unit of the model, or a column of either with one value per customer."""
+
+
+def _given(values: npt.ArrayLike) -> Any:
+    return values
+
+
+def _given_or_none(values: npt.ArrayLike | None) -> Any:
+    return values
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -82,12 +93,12 @@ class PurchaseSummary(ColumnarResult):
     (2, 2.0)
     """
 
-    customer_id: Any = None
-    frequency: Any
-    recency: Any
-    T: Any
-    monetary_value: Any = None
-    weights: Any = None
+    customer_id: npt.NDArray[Any] | None = attrs.field(default=None, converter=_given_or_none)
+    frequency: FloatArray = attrs.field(converter=_given)
+    recency: FloatArray = attrs.field(converter=_given)
+    T: FloatArray = attrs.field(converter=_given)
+    monetary_value: FloatArray | None = attrs.field(default=None, converter=_given_or_none)
+    weights: FloatArray | None = attrs.field(default=None, converter=_given_or_none)
     log_gaps: npt.ArrayLike | None = None
     season: Season | None = None
     log_season: npt.ArrayLike | None = None
@@ -220,7 +231,7 @@ class PurchaseSummary(ColumnarResult):
         """How many customers the rows stand for: the sum of the weights."""
         return float(len(self)) if self.weights is None else float(self.weights.sum())
 
-    def horizon(self, t: Any, name: str = "t") -> float | FloatArray:
+    def horizon(self, t: TimeAhead, name: str = "t") -> float | FloatArray:
         """Return a time ahead as a number of the summary's unit, one or one per customer.
 
         Parameters
@@ -287,7 +298,7 @@ class PurchaseSummary(ColumnarResult):
         )
         return SpendCells(frequency=x, monetary_value=money, weights=total)
 
-    def take(self, rows: Any) -> PurchaseSummary:
+    def take(self, rows: npt.NDArray[Any] | slice) -> PurchaseSummary:
         """Return the summary of some rows, chosen by a mask or by positions; a total of log_gaps can't be divided."""
         chosen: dict[str, Any] = {
             name: column[rows] if isinstance(column := getattr(self, name), np.ndarray) else None
@@ -343,8 +354,9 @@ class PurchaseSummary(ColumnarResult):
         both = PurchaseSummary(**columns, unit=self.unit, counts=counts, covariates=known)
         if not has_ids:
             return both.cells() if both.monetary_value is None else both
-        order = np.argsort(both.customer_id, kind="stable")
-        ids = both.customer_id[order]
+        owners: npt.NDArray[Any] = np.asarray(both.customer_id)
+        order = np.argsort(owners, kind="stable")
+        ids = owners[order]
         twice = ids[1:] == ids[:-1]
         checks.refuse_rows("customer_id", twice, ids[1:], "the two summaries must have different customers")
         whole = {name: getattr(both, name) for name in _TOTALS if isinstance(getattr(both, name), float)}
@@ -380,9 +392,9 @@ class SpendCells(ColumnarResult):
         How many customers each row stands for.
     """
 
-    frequency: Any
-    monetary_value: Any
-    weights: Any = None
+    frequency: FloatArray = attrs.field(converter=_given)
+    monetary_value: FloatArray = attrs.field(converter=_given)
+    weights: FloatArray = attrs.field(default=None, converter=_given_or_none)
 
     def __attrs_post_init__(self) -> None:
         """Check the columns against each other and make them float64."""
@@ -390,7 +402,8 @@ class SpendCells(ColumnarResult):
         checks.refuse_rows("frequency", x != np.floor(x), x, "whole numbers of repeat purchases are needed")
         money = checks.numbers("monetary_value", self.monetary_value, length=len(x))
         _refuse_scale("monetary_value", np.abs(money), "Count money in another unit.")
-        weights = np.ones(len(x)) if self.weights is None else self.weights
+        given: FloatArray | None = self.weights
+        weights = np.ones(len(x)) if given is None else given
         weights = checks.numbers("weights", weights, length=len(x), above=0.0)
         for name, column in (("frequency", x), ("monetary_value", money), ("weights", weights)):
             object.__setattr__(self, name, owned(column))
@@ -422,7 +435,7 @@ def unit_days(unit: str | None, what: str) -> float:
     return UNIT_DAYS[unit]
 
 
-def horizon(t: Any, unit: str | None, *, name: str = "t", length: int | None = None) -> float | FloatArray:
+def horizon(t: TimeAhead, unit: str | None, *, name: str = "t", length: int | None = None) -> float | FloatArray:
     """Return a time ahead in a unit: a number, or an array where an array was given."""
     if isinstance(t, timedelta):
         ahead = duration(name, t, positive=False) / _DAY / unit_days(unit, "the summary or model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import attrs
@@ -18,7 +19,7 @@ from relmark.ltv._cells import unique_rows
 from relmark.ltv.equity import CustomerEquity, equity_of
 from relmark.ltv.gamma_gamma import GammaGamma
 from relmark.ltv.purchase_model import PurchaseModel
-from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
+from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary, TimeAhead
 
 _MOST_STEPS = 1_000
 _YEAR = days(365)
@@ -124,10 +125,10 @@ def lifetime_value(
     spend: GammaGamma | npt.ArrayLike,
     summary: PurchaseSummary,
     *,
-    horizon: Any = _YEAR,
+    horizon: TimeAhead | None = _YEAR,
     annual_rate: float | npt.ArrayLike = 0.0,
     margin: float | npt.ArrayLike = 1.0,
-    step: Any = None,
+    step: timedelta | float | None = None,
 ) -> LifetimeValue:
     """Return what each customer is expected to bring within a horizon after the end of the observation.
 

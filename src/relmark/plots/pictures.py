@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from relmark.attribution.credit import Credit, CreditComparison
 from relmark.attribution.markov import MarkovModel
@@ -54,7 +54,7 @@ __all__ = ["draw"]
 
 
 @singledispatch
-def draw(result: Any, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the pictures take it)
+def draw(result: object, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the pictures take it)
     """Draw the picture that fits a result.
 
     Parameters

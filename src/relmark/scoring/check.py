@@ -1,4 +1,4 @@
-"""A lead score from a user interface: the score that it says, or everything that is wrong with it at once."""
+"""Read a lead score from outside, such as a user interface, and report all of its problems at once."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _APART = frozenset({"cap", "cap_per", "cap_total", "decay", "expires", "floor", 
 
 @attrs.frozen(eq=False)
 class CheckedScore(CheckedDefinition):
-    """What came of a lead score from outside.
+    """The result of checking a lead score from outside.
 
     Attributes
     ----------
     score : LeadScore or None
-        The score; None where there are problems.
+        The score; None if there are problems.
     problems : tuple of Problem
-        Everything that is wrong, each with its path, code, message and hint.
+        Everything that is wrong with the definition, each problem with its path, code, message and hint.
     """
 
     score: LeadScore | None
@@ -49,7 +49,7 @@ class CheckedScore(CheckedDefinition):
 def check_score(
     kind: type[LeadScore], body: Any, schema: Schema | None = None, limits: Limits | None = None
 ) -> CheckedScore:
-    """Return the score of JSON text or of what it holds, or every problem of it; no definition makes it raise."""
+    """Return the score that JSON text or its parsed content defines, or all of its problems; never raise for one."""
     limits = limits or Limits()
     try:
         body, content = opened(kind, body, schema, limits)
@@ -70,7 +70,7 @@ def check_score(
         if not problems:
             good.append(one)
     score = None
-    if whole and (good or not found):  # what the parts have to agree about: names, groups, bands, grades
+    if whole and (good or not found):  # names, groups, bands and grades have to agree across parts
         try:
             score = kind.from_dict({**body, "rules": good} if found else body, limits)
         except InputError as error:
@@ -79,7 +79,7 @@ def check_score(
 
 
 def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) -> list[Problem]:
-    """Return what is wrong with one rule: its condition, its events, and each key that can be read by itself."""
+    """Return the problems of one rule: of its condition, its events, and each key that can be read by itself."""
     unknowable = UNKNOWN_WITHOUT_SCHEMA if schema is None else frozenset()
     found: list[Problem] = []
     for key, part in _parts(body):
@@ -121,7 +121,7 @@ def _same(one: Problem, found: list[Problem]) -> bool:
 
 
 def _parts(body: Any) -> list[tuple[str, Any]]:
-    """Return the stored expressions and selections of a rule, with where they stand."""
+    """Return the stored expressions and selections of a rule, with their keys."""
     if not isinstance(body, Mapping):
         return []
     parts = [(key, body[key]) for key in ("when", "each") if key in body]

@@ -1,4 +1,4 @@
-"""Which clause of a rule costs how many people: left after each, and excluded by it alone."""
+"""How many customers each clause of a rule leaves, and how many it alone excludes."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class ClauseCounts(ColumnarResult):
     Attributes
     ----------
     name : str
-        The segment.
+        The name of the segment.
     of : int
-        Everybody of the base.
+        How many customers the base has.
     clause : ndarray of str, shape (c,)
-        The parts joined by ``&``, in their order: clause i stands at ``$.rule.args[i]`` of the stored form where there
-        are two or more. In Python, or in words where `phrases` were given.
+        The clauses of the rule: the parts joined by ``&``, in order. Clause i stands at ``$.rule.args[i]`` of the
+        stored form where there are two or more. Written in Python, or in words if `phrases` were given.
     true, unknown : ndarray of int, shape (c,)
-        For how many this clause is true, and for how many unknown, whatever the others say.
+        For how many customers this clause is true, and for how many it is unknown, regardless of the other clauses.
     left : ndarray of int, shape (c,)
-        For how many this clause and all before it are true.
+        For how many customers this clause and all clauses before it are true.
     lost : ndarray of int, shape (c,)
-        How many fewer that is than before the clause.
+        How many customers this clause removes from those whom the clauses before it left.
     only : ndarray of int, shape (c,)
-        How many this clause alone keeps out: every other clause is true of them.
+        How many customers only this clause keeps out: every other clause is true of them.
     """
 
     name: str
@@ -53,7 +53,7 @@ class ClauseCounts(ColumnarResult):
 
     @property
     def size(self) -> int:
-        """How many are left at the end: the members."""
+        """The number of members: customers for whom every clause is true."""
         return int(self.left[-1])
 
     def _facts(self) -> dict[str, Any]:
