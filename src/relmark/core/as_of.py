@@ -23,7 +23,7 @@ from relmark.core.zones import DAY, local_days, local_midnights, to_local
 __all__ = ["AsOf", "AsOfGiven", "read_as_of"]
 
 AsOfGiven: TypeAlias = Instant | Sequence[Instant] | npt.NDArray[np.datetime64] | npt.NDArray[np.object_]
-"""When a question is asked: one instant or date for all, or a column with one for each customer."""
+"""The time of a question: one instant or date for all customers, or a column with one per customer."""
 
 
 @attrs.frozen(eq=False)

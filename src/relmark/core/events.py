@@ -20,14 +20,14 @@ from relmark.core.time import Instant, aware, duration_text, instant
 __all__ = ["Customer", "Event", "Message", "Purchase", "Visit"]
 
 CustomerId: TypeAlias = int | str
-"""What names a customer: an integer or a text."""
+"""The id of a customer: an integer or a text."""
 Scalar: TypeAlias = int | float | str | bool | date | datetime | frozenset[str] | None
-"""One value of a field or of a property; None is missing."""
+"""One value of a field or of a property; None means missing."""
 Action: TypeAlias = Literal[
     "sent", "withheld", "delivered", "shown", "opened", "read", "clicked", "replied", "liked", "commented", "bounced",
     "blocked", "unsubscribed", "complained",
 ]  # fmt: skip
-"""What became of a message."""
+"""What happened to a message."""
 
 _S = TypeVar("_S")
 _BEYOND = 2**63

@@ -37,7 +37,7 @@ __all__ = ["Free", "OrderBy", "Orders", "PurchaseDays", "Purchases", "Refunds"]
 Refunds: TypeAlias = Literal["net", "drop", "refuse"]
 Free: TypeAlias = Literal["keep", "drop"]
 OrderBy: TypeAlias = str | timedelta | None
-"""What makes lines one order: a property, a stretch of time, or None for the instant."""
+"""What makes an order: a property, "instant", "day", or a pause; None is the property "order", else "instant"."""
 
 _REFUNDS: tuple[Refunds, ...] = ("net", "drop", "refuse")
 _FREE: tuple[Free, ...] = ("keep", "drop")

@@ -50,7 +50,7 @@ class CalendarSpan:
 
 
 Span: TypeAlias = timedelta | CalendarSpan
-"""A length of time: a timedelta, or days and months of the calendar."""
+"""A length of time: a timedelta, or calendar days or months."""
 
 
 def calendar_days(n: int) -> CalendarSpan:
