@@ -477,7 +477,7 @@ def refuse_season(summary: PurchaseSummary, model: str) -> None:
     """Raise if a summary counts by a season, for a model in which people leave by the calendar, not at purchases."""
     if summary.season is not None:
         raise InputError(
-            f"the summary has a season, and {model} cannot follow its clock: in {model} people leave by the calendar, not "
+            f"the summary has a season, and {model} cannot follow its clock: its people leave by the calendar, not "
             "at purchases.",
             argument="summary",
             code="not_supported",
