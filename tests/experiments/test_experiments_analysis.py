@@ -384,7 +384,7 @@ def test_the_effect_on_those_who_open_is_the_effect_over_the_share_who_open():
     assert "unbounded" in leak.effect.reason
     assert "of control received" in leak.notes[1]
     same = complier_effect({"y": y, "opened": np.ones(n)}, arm, outcome="y", received="opened", control=0)
-    assert "as frequent in both arms" in same.effect.reason
+    assert "equally frequent in both arms" in same.effect.reason
     few = complier_effect({"y": [1.0, 2, 3], "opened": [0, 1, 1]}, [0, 1, 1], outcome="y", received="opened", control=0)
     assert math.isnan(few.effect.value)
     assert "fewer than two" in few.compliance.reason

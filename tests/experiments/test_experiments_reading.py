@@ -251,7 +251,7 @@ def test_a_chain_is_read_as_a_whole_and_step_by_step(base):
     [
         (lambda _: CHAIN.step("tip"), "Did you mean 'tips'"),
         (lambda _: CHAIN.assign([1]).sends("x"), "must be one of"),
-        (lambda base: CHAIN.read(base, reached={"hello": None}, window=days(1), metrics=[]), "it needs exactly the steps"),
+        (lambda base: CHAIN.read(base, reached={"hello": None}, window=days(1), metrics=[]), "needs exactly the steps"),
         (lambda _: TriggerChain("w", steps="ab", chain_control=0.1, step_control=0.1), "list of names"),
         (lambda _: TriggerChain("w", steps=["a", "a"], chain_control=0.1, step_control=0.1), "each name once"),
         (lambda _: TriggerChain("w", steps=["a"], chain_control=1.0, step_control=0.1), "chain_control"),
