@@ -148,7 +148,7 @@ def sample_large_enough(values: npt.ArrayLike, arms: Assignment | npt.ArrayLike)
         name="sample size",
         passed=passed,
         statistic=skewness,
-        message=f"skewness {format_number(skewness)} needs {need:,} people per arm, and {least} has "
+        message=f"skewness {format_number(skewness)} needs {need:,} people per arm, and arm {least!r} has "
         f"{counts[least]:,}{advice}",
     )
 
