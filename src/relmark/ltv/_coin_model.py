@@ -30,7 +30,7 @@ BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "r down": "nearly all purchases are made by very few customers",
-    "alpha down": "nearly all repeat purchases follow right after the first purchase",
+    "alpha down": "repeat purchases come right after the first purchase, or not at all",
     "a down": "nobody is seen to leave: Nbd, in which nobody leaves, fits as well",
     "b up": "all customers leave with the same chance a / (a + b), or nobody is seen to leave",
     "a up": "all customers leave with the same chance a / (a + b)",

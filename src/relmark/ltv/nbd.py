@@ -27,7 +27,7 @@ _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "r down": "nearly all purchases are made by very few customers",
-    "alpha down": "nearly all repeat purchases follow right after the first purchase",
+    "alpha down": "repeat purchases come right after the first purchase, or not at all",
 }
 
 _STARTS = ((2.0, 2.0), (-2.0, -2.0))

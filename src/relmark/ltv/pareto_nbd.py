@@ -37,7 +37,7 @@ _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "r down": "nearly all purchases are made by very few customers",
-    "alpha down": "nearly all repeat purchases follow right after the first purchase",
+    "alpha down": "repeat purchases come right after the first purchase, or not at all",
     "s down": "nobody is seen to leave: Nbd, in which nobody leaves, fits as well",
     "beta up": "customers hardly differ in how soon they leave, or nobody is seen to leave",
     "s up": "customers hardly differ in how soon they leave; s / beta is their common rate",

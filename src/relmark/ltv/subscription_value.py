@@ -118,7 +118,8 @@ def subscription_value(
     notes: tuple[str, ...] = ()
     if np.isinf(renewals).any():
         slow = "alpha" if isinstance(model, ShiftedBetaGeometric) else "alpha c"
-        notes = (f"{slow} is at most 1 and nothing is discounted, so the expected lifetime is infinite",)
+        why = f"{slow} is at most 1 and nothing is discounted, so the expected lifetime is infinite"
+        notes = (f"{why}: give annual_rate above 0",)
     return SubscriptionValue(
         customer_id=ids,
         age=ages,
