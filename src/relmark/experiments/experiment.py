@@ -255,7 +255,7 @@ class Experiment(Definition):
         Parameters
         ----------
         base : CustomerBase
-            Everyone who could be in the test. Their arms come from the hash again, unless `arms` or `campaign` is given.
+            Everyone who could be in the test. Their arms come from the hash, unless `arms` or `campaign` is given.
         start : date or instant, a column of them, or mapping of id to date or instant
             When the campaign began: one start for all, a column aligned with ``base.customer_id`` (NaT for customers
             who never started), or a mapping by customer (those not in it never started). A date means its first local
