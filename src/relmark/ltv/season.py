@@ -146,7 +146,7 @@ class Season(Definition):
     def fit(
         cls, data: CustomerBase | Purchases, *, as_of: Instant, period: str = "month", smoothing: float = 10.0
     ) -> Self:
-        """Return the season in the purchases, after allowing for when customers begin, how they buy and when they leave.
+        """Return the season in the purchases, allowing for when customers begin, how they buy and when they leave.
 
         Parameters
         ----------
