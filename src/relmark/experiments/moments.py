@@ -199,7 +199,7 @@ class Moments(Result):
             if len(set(given)) < len(given):
                 raise InputError(
                     f"{what} are {', '.join(map(repr, given))}: a name is given twice.",
-                    argument="columns",
+                    argument=what,
                     code="duplicate",
                 )
         n = _shaped("count", count, (a, s))

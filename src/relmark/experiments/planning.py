@@ -91,7 +91,7 @@ class Goal:
                 "mde and difference are both given: give only one, mde for a relative effect or difference for one in "
                 "the metric's unit.",
                 argument="mde",
-                code="not_mergeable",
+                code="conflicting_arguments",
             )
         if margin is None and mde is None and difference is None:
             raise InputError(
@@ -103,7 +103,7 @@ class Goal:
         effect = 0.0
         if difference is not None:
             effect = checks.number("difference", difference)
-            _check_share(metric, effect, f"difference is {effect:g}")
+            _check_share(metric, effect, "difference", effect)
         elif mde is not None:
             assert metric.baseline is not None
             if metric.baseline == 0:
@@ -114,12 +114,12 @@ class Goal:
                     hint="Give difference=.",
                 )
             effect = metric.baseline * checks.number("mde", mde)
-            _check_share(metric, effect, f"mde is {mde:g}")
+            _check_share(metric, effect, "mde", mde)
         if margin is None:
             return cls(effect=effect)
         limit = checks.positive("margin", margin)
         less = metric.alternative == "less"  # less is better: the loss is a rise
-        _check_share(metric, limit if less else -limit, f"margin is {limit:g}")
+        _check_share(metric, limit if less else -limit, "margin", limit)
         if (-effect if less else effect) <= -limit:
             raise InputError(
                 f"the expected effect {effect:g} is a loss of at least the margin {limit:g}: no test can exclude it.",
@@ -134,15 +134,16 @@ class Goal:
         return self.effect == 0 and self.margin == 0
 
 
-def _check_share(metric: Metric, effect: float, said: str) -> None:
+def _check_share(metric: Metric, effect: float, argument: str, given: float) -> None:
     if not isinstance(metric, Proportion):
         return
     assert metric.baseline is not None
     share = metric.baseline + effect
     if not 0 <= share < 1 or (share == 0 and metric.baseline == 0 and effect != 0):
         raise InputError(
-            f"{said}: it would take the share from {metric.baseline:g} to {share:g}, but it must stay between 0 and 1.",
-            argument="mde",
+            f"{argument} is {given:g}: it would take the share from {metric.baseline:g} to {share:g}, but it must stay "
+            "between 0 and 1.",
+            argument=argument,
             code="wrong_value",
         )
 

@@ -80,7 +80,7 @@ def policy_value(
     >>> v.value.value, v.over_nobody.value, v.over_everybody.value
     (3.0, 1.5, 0.5)
     """
-    flags, y, t = ranked_inputs(target, outcome, treated)
+    flags, y, t = ranked_inputs(target, outcome, treated, ("target", "treated"))
     checks.refuse_rows("target", (flags != 0) & (flags != 1), flags, "True or False, or 1 or 0, is needed")
     sends = flags == 1
     price = checks.numbers("cost", cost)

@@ -163,15 +163,19 @@ def uplift_curve(
     )
 
 
-def ranked_inputs(score: Any, outcome: Any, treated: Any) -> tuple[FloatArray, FloatArray, BoolArray]:
+def ranked_inputs(
+    score: Any, outcome: Any, treated: Any, names: tuple[str, str] = ("score", "arms")
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Return a ranking, its outcomes and who was treated, checked under the names that the caller's arguments have."""
+    ranking, arm = names
     needs_rows(score, "a ranking")
-    s = checks.numbers("score", score)
+    s = checks.numbers(ranking, score)
     y = checks.numbers("outcome", outcome, length=len(s))
-    t = checks.numbers("treated", treated, length=len(s))
-    checks.refuse_rows("treated", (t != 0) & (t != 1), t, "True or False, or 1 or 0, is needed")
+    t = checks.numbers(arm, treated, length=len(s))
+    checks.refuse_rows(arm, (t != 0) & (t != 1), t, "True or False, or 1 or 0, is needed")
     if t.sum() < 2 or (1 - t).sum() < 2:
         raise NotEnoughDataError(
-            "treated has fewer than two people in one of the two arms: both arms are needed.", argument="treated"
+            f"{arm} has fewer than two people in one of the two arms: both arms are needed.", argument=arm
         )
     return s, y, t == 1
 
