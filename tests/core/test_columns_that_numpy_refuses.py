@@ -65,7 +65,7 @@ def test_rows_dropped_for_their_money_do_not_hide_a_short_column():
 
 def test_money_beyond_what_a_float_holds_is_refused():
     rows = {"user": ["a"] * 3, "ts": DAYS, "amount": [1.5e308, 1.5e308, -1.0]}
-    with pytest.raises(InputError, match="money of all purchases together"):
+    with pytest.raises(InputError, match="sum of all values is too large"):
         CustomerBase.from_orders(rows, customer_id="user", time="ts", value="amount").purchases().orders()
 
 

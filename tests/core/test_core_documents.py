@@ -75,9 +75,9 @@ def test_a_definition_that_does_not_say_its_body_cannot_be_stored():
 @pytest.mark.parametrize(
     ("document", "path", "code", "message"),
     [
-        ([], "$", "not_object", "a schema is a JSON object, not a list."),
-        ({}, "$", "wrong_kind", "this is no relmark definition, not a 'schema'"),
-        ({"relmark": "segment"}, "$.relmark", "wrong_kind", "this is a 'segment', not a 'schema'"),
+        ([], "$", "not_object", "a schema must be a JSON object, not a list."),
+        ({}, "$", "wrong_kind", "a stored schema is needed, but this has no key 'relmark'"),
+        ({"relmark": "segment"}, "$.relmark", "wrong_kind", "a stored schema is needed, but this is a 'segment'"),
         ({"relmark": "schema"}, "$.version", "unknown_version", "version None of a schema is unknown"),
         ({"relmark": "schema", "version": True}, "$.version", "unknown_version", 'Write a whole number: "version": 1.'),
         ({"relmark": "schema", "version": 2}, "$.version", "unknown_version", "Update relmark"),
@@ -107,12 +107,12 @@ def test_what_is_not_understood_is_an_error_with_its_path(document, path, code, 
 
 def test_text_where_an_object_is_needed_and_the_reverse_name_the_other_reader():
     schema = Schema(fields={f"field {k}": float for k in range(100)})  # longer than one string of a definition may be
-    with pytest.raises(DefinitionError, match="a schema is a JSON object, not a string") as caught:
+    with pytest.raises(DefinitionError, match="a schema must be a JSON object, not a string") as caught:
         Schema.from_dict(schema.to_json())
     assert (caught.value.code, caught.value.hint) == ("not_object", "Read JSON text with from_json.")
-    with pytest.raises(DefinitionError, match="a definition is JSON text, not dict") as caught:
+    with pytest.raises(DefinitionError, match="a definition must be JSON text, not dict") as caught:
         Schema.from_json(schema.to_dict())
-    assert (caught.value.code, caught.value.hint) == ("not_text", "Read what JSON text holds with from_dict.")
+    assert (caught.value.code, caught.value.hint) == ("not_text", "Read the parsed value of JSON text with from_dict.")
     with pytest.raises(DefinitionError, match="version 7 of an experiment is unknown"):
         open_envelope({"relmark": "experiment", "version": 7}, "experiment", 1)
 
@@ -140,7 +140,7 @@ def test_an_envelope_gives_its_body_without_its_two_keys():
 
 def test_keys_are_checked_by_name():
     assert check_keys({"a": 1}, required=["a"], optional=["b"]) == {"a": 1}
-    with pytest.raises(DefinitionError, match=r"\$\.rule: a rule is a JSON object, not a number"):
+    with pytest.raises(DefinitionError, match=r"\$\.rule: a rule must be a JSON object, not a number"):
         check_keys(3, required=(), path="$.rule", what="rule")
 
 
@@ -252,7 +252,7 @@ def test_a_text_deeper_than_python_can_go_is_refused_even_where_limits_allow_it(
     ],
 )
 def test_what_stands_for_an_object_is_named_as_json_names_it(value, said):
-    with pytest.raises(DefinitionError, match=f"a schema is a JSON object, not {said}"):
+    with pytest.raises(DefinitionError, match=f"a schema must be a JSON object, not {said}"):
         Schema.from_dict(value)
 
 

@@ -140,11 +140,11 @@ def test_each_fault_of_rows_has_its_path_its_code_and_a_hint_for_an_answer_in_js
         CustomerHistory.from_rows(SCHEMA, {"customer_id": 7}, given)
     found = {problem.path: (problem.code, problem.argument, problem.hint) for problem in caught.value.problems}
     zone = "Write its zone: '2026-11-01T09:30:00Z' or '2026-11-01T10:30:00+01:00'."
-    number = "Give an int, a float or a Decimal, or say convert=True."
+    number = "Give an int, a float or a Decimal, or pass convert=True."
     assert found == {
         "rows[0].value": ("wrong_type", "value", number),
-        "rows[0].sku": ("wrong_type", "sku", "Give str(value), or say convert=True."),
-        "rows[0].gift": ("wrong_type", "gift", "Give a bool, or say convert=True."),
+        "rows[0].sku": ("wrong_type", "sku", "Give str(value), or pass convert=True."),
+        "rows[0].gift": ("wrong_type", "gift", "Give a bool, or pass convert=True."),
         "rows[1].type": ("unknown_event", "type", "Did you mean 'purchase'?"),
         "rows[1].time": ("no_time_zone", "time", zone),
         "rows[2].time": ("wrong_type", "time", "Seconds since 1970 are datetime.fromtimestamp(seconds, UTC)."),
@@ -176,10 +176,10 @@ def test_rows_that_call_the_time_otherwise_are_one_fault_that_names_what_they_ha
     assert [(one.path, one.code) for one in caught.value.problems] == [
         ("columns", "missing_column"), ("row.customer_id", "missing_value")
     ]  # fmt: skip
-    assert caught.value.problems[1].hint == "Say what it is called: columns={'customer_id': ...}."
+    assert caught.value.problems[1].hint == "Name the column: columns={'customer_id': ...}."
     with pytest.raises(DataError) as caught:
         CustomerHistory.from_rows(SCHEMA, {"uid": 7}, given, columns={"customer_id": "uid", "time": "tss"})
-    assert caught.value.hint == "Say what it is called: columns={'time': 'ts'}."
+    assert caught.value.hint == "Name the column: columns={'time': 'ts'}."
     assert len(CustomerHistory.from_rows(SCHEMA, {"uid": 7}, [], columns={"customer_id": "uid", "time": "tss"})) == 0
 
 
@@ -268,7 +268,7 @@ def test_the_person_is_the_same_for_all_questions_of_one_time_and_another_for_an
 
 def test_what_does_not_fit_together_is_refused():
     history = CustomerHistory(Customer("c1", {"age": 30}), [], tz="Europe/Berlin")
-    with pytest.raises(InputError, match="beside a CustomerHistory"):
+    with pytest.raises(InputError, match="together with a CustomerHistory"):
         SEGMENT.one(history, [], as_of=AS_OF)
     with pytest.raises(InputError, match="events are missing"):
         SCORE.one(Customer("c1"), as_of=AS_OF)

@@ -113,7 +113,7 @@ def test_another_type_and_wrong_options_are_named():
     assert len(purchase_summary(base.purchases(type="order"), as_of="2026-02-01")) == 3
     with pytest.raises(InputError, match="unit"):
         purchase_summary(base.purchases(type="order"), as_of="2026-02-01", unit="fortnight")
-    with pytest.raises(InputError, match=r"a EventLog was given: .* CustomerBase\(events=log"):
+    with pytest.raises(InputError, match=r"data is of type EventLog: .* CustomerBase\(events=log"):
         purchase_summary(base.events, as_of="2026-02-01")
 
 

@@ -110,7 +110,7 @@ def test_what_the_data_do_not_have_is_told():
         Segment("typo", field("agee") > 3).evaluate(BASE, as_of="2026-03-01")
     with pytest.raises(DefinitionError, match=r"\$\.rule\.right.*a number"):
         Segment("words", field("age") > "3").evaluate(BASE, as_of="2026-03-01")
-    with pytest.raises(DefinitionError, match="no segment 'vip' here"):
+    with pytest.raises(DefinitionError, match="no segment 'vip'; there are none"):
         Segment("alone", segment("vip")).evaluate(BASE, as_of="2026-03-01")
 
 
@@ -121,7 +121,7 @@ def test_what_the_data_do_not_have_is_told():
         (3, field("a") > 1, "name"),
         ("x", "field", "rule is needed"),
         ("x", event("a"), "exists"),
-        ("x", field("a") + 1, "a number, and a rule is needed"),
+        ("x", field("a") + 1, "a number, but a rule is needed"),
         ("x", prop("a") == 1, "where="),
     ],
 )
@@ -505,7 +505,7 @@ def test_a_definition_from_outside_is_told_every_problem_at_once():
     }  # fmt: skip
     assert found["$.rule.args[0].op", "unknown_operator"].hint == "Did you mean 'in'?"
     assert found["$.rule.args[5].op", "unknown_operator"].hint == "Did you mean 'and'?"
-    assert 'field("city") is a text, and 5 is a number' in found["$.rule.args[2].right", "wrong_type"].message
+    assert 'field("city") is a text, but 5 is a number' in found["$.rule.args[2].right", "wrong_type"].message
 
 
 @pytest.mark.parametrize(("spelled", "stored"), [("==", "eq"), (">=", "ge"), ("is_in", "in"), ("avg", "mean"),

@@ -1,4 +1,4 @@
-"""Names in errors: the nearest valid name to one that was not understood, and a name with its article."""
+"""Names in errors: the valid name that is nearest to an unknown one, and a name with its article."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _MOST = 1_000
 
 
 def nearest(name: str, options: Iterable[str]) -> str | None:
-    """Return the option that is closest to `name` in spelling, or None where none is close.
+    """Return the option that is closest to `name` in spelling, or None if none is close.
 
-    The work is bounded: names are cut at 64 characters, and of the options the first 1,000 are looked at.
+    The work is limited: names are cut after 64 characters, and only the first 1,000 options are compared.
     """
     candidates = {option[:_LONGEST].casefold(): option for _, option in zip(range(_MOST), options, strict=False)}
     close = difflib.get_close_matches(name[:_LONGEST].casefold(), candidates, n=1, cutoff=0.6)
@@ -22,11 +22,11 @@ def nearest(name: str, options: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """Return ' Did you mean ...?' for the nearest option, or nothing."""
+    """Return ' Did you mean ...?' with the nearest option, or an empty string."""
     option = nearest(name, options)
     return f" Did you mean {option!r}?" if option is not None else ""
 
 
 def with_article(what: str) -> str:
-    """Return a noun with the article that its first letter asks for: 'an experiment', 'a segment'."""
+    """Return a noun with its article, by the first letter: 'an experiment', 'a segment'."""
     return f"{'an' if what[:1].lower() in 'aeiou' else 'a'} {what}"

@@ -1,4 +1,4 @@
-"""What can be asked of a field or a property of each kind: what a segment builder draws its choices from."""
+"""The operators that fit a field or a property of each kind: the choices that a segment builder can offer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["OF_EVENTS", "OPERATORS", "Argument", "Operator"]
 
 @attrs.frozen
 class Argument:
-    """One thing that an operator is asked with.
+    """One argument of an operator.
 
     Parameters
     ----------
@@ -46,14 +46,14 @@ class Operator(str):
     stored : str
         Its word in the stored form, the ``op``.
     label : str
-        What it is called in English.
+        Its English name.
     arguments : tuple of Argument
-        What it is asked with, beside the field.
+        Its arguments in addition to the field.
     subject : str
-        The key of the stored form under which the field stands.
+        The key of the field in the stored form.
     gives : str
-        "rule" for a condition. "age" gives a "number", and "fill" a value of the field's kind: a condition compares
-        what they give.
+        The kind of the result: "rule" for a condition, "number" for "age", and the kind of the field for "fill". The
+        results of the latter two have to be compared in a condition.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class Operator(str):
         return made
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        """Return what makes it again."""
+        """Return the arguments from which a pickle makes it again."""
         return str(self), self.stored, self.label, self.arguments, self.subject, self.gives
 
     @property
@@ -97,7 +97,7 @@ class Operator(str):
 
     @property
     def arity(self) -> int:
-        """How many arguments it needs beside the field."""
+        """How many arguments it needs in addition to the field."""
         return sum(not argument.optional for argument in self.arguments)
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ _SPANS = {"within", "older_than", "upcoming", "anniversary"}
 
 
 def _operator(python: str, kind: Kind) -> Operator:
-    """Return an operator as it is for a kind of field."""
+    """Return an operator for a kind of field."""
     timed = kind in {"date", "instant"}
     label = _TIME_LABELS.get(python, _LABELS[python]) if timed else _LABELS[python]
     arguments: tuple[Argument, ...] = ()
@@ -182,4 +182,4 @@ OF_EVENTS: dict[Kind, tuple[Operator, ...]] = {
     kind: tuple(one for one in operators if one not in {*_SPANS, "in_period", "age"})
     for kind, operators in OPERATORS.items()
 }
-"""Those that fit a property of events: what depends on the day of asking is about customers."""
+"""The operators that fit a property of events: those that depend on `as_of` are for customers only."""

@@ -1,7 +1,7 @@
-"""Rows of a database as a customer and their events: read by the schema, with every fault named at once.
+"""Reading rows of a database as a customer and their events by a schema, with all faults reported at once.
 
-Whole columns are looked at first: where all values of one have the Python type that its kind has, nothing is converted.
-Only where one has not is it read value by value, and each fault is told with its row.
+Whole columns are checked first: if all values of a column have the Python type of its kind, nothing is converted.
+Otherwise it is read value by value, and each fault is reported with its row.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _NOTHING = type(None)
 _ENDLESS = (math.inf, -math.inf)
 
 
-class _Refused(Exception):  # noqa: N818  (no error yet: faults are collected)
-    """A value that is not of its kind; the words say what is needed, and the hint what to do."""
+class _Refused(Exception):  # noqa: N818  (not an error yet: faults are collected)
+    """A value that is not of its kind; the text says what is needed, and the hint what to do."""
 
     def __init__(self, words: str, code: str = "wrong_type", hint: str = "") -> None:
         super().__init__(words)
@@ -44,7 +44,7 @@ class _Refused(Exception):  # noqa: N818  (no error yet: faults are collected)
 
 
 def _fault(path: str, value: Any, why: str, code: str = "wrong_type", hint: str = "") -> InputError:
-    """Return what is wrong at one place: ``row.age`` or ``rows[3].amount``."""
+    """Return the error of a value at one place: ``row.age`` or ``rows[3].amount``."""
     return InputError(
         f"{path} is {shown(value)}: {why}.", argument=path.partition(".")[2] or path, path=path, code=code, hint=hint
     )
@@ -56,25 +56,24 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         quoted = isinstance(value, str) and written_number(value) is not None
         raise _Refused(
-            "a number is needed", hint="Give an int, a float or a Decimal, or say convert=True." if quoted else ""
+            "a number is needed", hint="Give an int, a float or a Decimal, or pass convert=True." if quoted else ""
         )
     if isinstance(value, int) and abs(value) > _EXACT:
-        raise _Refused(
-            "a number is held in float64, whole ones exactly up to 2**53: give it as text", "too_large_number"
-        )
+        why = "numbers are stored as float64, in which whole numbers are exact only up to 2**53: give a text"
+        raise _Refused(why, "too_large_number")
     try:
         number = float(value)
     except (OverflowError, ValueError):
-        raise _Refused("a number of float64 is needed") from None
+        raise _Refused("a number that fits float64 is needed") from None
     if math.isinf(number):
-        raise _Refused("a finite number is needed, or None", "not_finite")
+        raise _Refused("a finite number, or None, is needed", "not_finite")
     return None if math.isnan(number) else number
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         whole = isinstance(value, int) and not isinstance(value, bool)
-        raise _Refused("a text is needed", hint="Give str(value), or say convert=True." if whole else "")
+        raise _Refused("a text is needed", hint="Give str(value), or pass convert=True." if whole else "")
     if "\0" in value:
         raise _Refused("it has a NUL character: remove it", "bad_text")
     return str(value)
@@ -83,7 +82,7 @@ def _text(value: Any) -> str:
 def _boolean(value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         quoted = isinstance(value, str) and value.strip().lower() in WRITTEN_BOOLEANS
-        raise _Refused("True or False is needed", hint="Give a bool, or say convert=True." if quoted else "")
+        raise _Refused("True or False is needed", hint="Give a bool, or pass convert=True." if quoted else "")
     return bool(value)
 
 
@@ -159,7 +158,7 @@ _AS_THEY_ARE: dict[str, frozenset[type]] = {
 
 
 def _fits(kind: str, values: list[Any]) -> bool:
-    """Return whether a column can be taken as it is."""
+    """Return whether a column can be used without conversion."""
     types = set(map(type, values))
     if not types <= _AS_THEY_ARE.get(kind, frozenset()):
         return types == {_NOTHING}
@@ -173,7 +172,7 @@ def _fits(kind: str, values: list[Any]) -> bool:
 def _read(
     kind: str, values: list[Any], place: Callable[[int], str], faults: list[InputError], *, convert: bool = False
 ) -> list[Any]:
-    """Return the values of a column as rules see them; what is not of its kind becomes a fault, and None."""
+    """Return the values of a column in the form that rules use; a value of a wrong kind becomes None and a fault."""
     if _fits(kind, values):
         return values
     read = _READERS.get(kind)
@@ -192,7 +191,7 @@ def _read(
 
 
 def _converted(kind: str, value: Any) -> Any:
-    """Return a number or a boolean that is written as text as one, and a whole number as text where one is needed."""
+    """Return a number or a boolean for one written as text, and a text for a whole number if a text is needed."""
     if kind == "text":
         return str(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else value
     if not isinstance(value, str):
@@ -204,7 +203,7 @@ def _converted(kind: str, value: Any) -> Any:
 
 
 def _mapping(what: str, row: Any, faults: list[InputError]) -> Mapping[str, Any]:
-    """Return a row as a mapping, an empty one where it is none."""
+    """Return a row as a mapping; if it is not one, add a fault and return an empty mapping."""
     if row.__class__ is dict or isinstance(row, Mapping):
         return row
     if hasattr(row, "keys"):  # rows of database drivers
@@ -221,7 +220,7 @@ def read_customer(
     *,
     convert: bool = False,
 ) -> tuple[int | str | None, dict[str, Any]]:
-    """Return the id and the attributes of the row of a customer; what is wrong is added to `faults`."""
+    """Return the id and the attributes of the row of a customer; add problems to `faults`."""
     if not isinstance(schema, Schema):
         raise InputError(
             f"schema is {shown(schema)}: a Schema is needed, such as base.schema().",
@@ -257,7 +256,7 @@ def _id(what: str, value: Any, faults: list[InputError], hint: str = "") -> int 
         faults.append(_fault(what, value, "an int or a text that is not empty is needed", code, hint))
         return None
     if isinstance(value, int) and not -_BEYOND < value < _BEYOND:
-        why = "a whole number of at most 64 bits is needed, or a text"
+        why = "a whole number of at most 64 bits, or a text, is needed"
         faults.append(_fault(what, value, why, "too_large_number"))
         return None
     return value
@@ -272,10 +271,10 @@ def read_rows(
     *,
     convert: bool = False,
 ) -> tuple[int | str | None, dict[str, Events]]:
-    """Return whose events rows are, and the events by type in the order of time; faults are added to `faults`."""
+    """Return the customer of rows, and the events by type in the order of time; add problems to `faults`."""
     if isinstance(rows, (str, bytes, Mapping)) or not isinstance(rows, Iterable):
         raise InputError(
-            f"rows is {shown(rows)}: a list of mappings, one for each event, is needed.",
+            f"rows is {shown(rows)}: a list of mappings, one per event, is needed.",
             argument="rows",
             code="wrong_type",
         )
@@ -298,7 +297,7 @@ def read_rows(
 
 
 def _not_there(rows: list[Mapping[str, Any]], names: Mapping[str, str]) -> list[InputError]:
-    """Return a fault for the type and the time where no row has such a column: one fault in place of one per row."""
+    """Return one fault for the type or the time if no row has such a column, instead of one fault per row."""
     return [
         InputError(
             f"the {name} of an event is read from the column {names[name]!r}, and no row has it; the first row has "
@@ -317,13 +316,13 @@ def _listed(row: Mapping[str, Any]) -> str:
 
 
 def _call_it(name: str, column: str, row: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Return how a caller says what a column is called, with the nearest name that the row has."""
+    """Return the hint how to name a column, with the nearest name that the row has."""
     meant = nearest(column, [str(key) for key in row if key not in names.values()])
-    return f"Say what it is called: columns={{{name!r}: {'...' if meant is None else repr(meant)}}}."
+    return f"Name the column: columns={{{name!r}: {'...' if meant is None else repr(meant)}}}."
 
 
 def _owner(ids: list[Any], column: str, who: int | str | None, faults: list[InputError]) -> int | str | None:
-    """Return whose events rows are: each says the same, or nothing."""
+    """Return the one customer of all rows; rows may leave it out."""
     if ids.count(who) == len(ids) and set(map(type, ids)) <= {type(who)}:
         return who
     for k, one in enumerate(ids):
@@ -336,7 +335,7 @@ def _owner(ids: list[Any], column: str, who: int | str | None, faults: list[Inpu
 
 
 def _of_another(path: str, one: Any, who: int | str) -> InputError:
-    said = f"{path} is {shown(one)} among events of {shown(who)}: give those of one."
+    said = f"{path} is {shown(one)} among events of {shown(who)}: give the events of one customer."
     key = path.partition(".")[2]
     if isinstance(one, (int, str)) and str(one) == str(who):
         hint = "An id is an int everywhere or a text everywhere."
@@ -345,7 +344,7 @@ def _of_another(path: str, one: Any, who: int | str) -> InputError:
 
 
 class _Rows:
-    """Rows of events, with what every event has read as whole columns."""
+    """Rows of events, with times, values and nested properties read as whole columns."""
 
     def __init__(
         self, rows: list[Mapping[str, Any]], names: Mapping[str, str], faults: list[InputError], *, convert: bool
@@ -361,7 +360,7 @@ class _Rows:
         self._nested = _nested(rows, names["properties"], faults)
 
     def types(self, schema: Schema) -> list[str | None]:
-        """Return the type of each row, None where the schema has no such type."""
+        """Return the type of each row, or None if the schema does not have it."""
         column = self._names["type"]
         found = [row.get(column) for row in self._rows]
         try:
@@ -380,7 +379,7 @@ class _Rows:
         return found
 
     def events(self, type: str, kinds: Mapping[str, str], places: list[int]) -> Events:
-        """Return the events of one type in the order of time, those at these places."""
+        """Return the events of one type, whose rows are at `places`, in the order of time."""
         times = [self._times[k] for k in places]
         if times != sorted(times):
             places = sorted(places, key=self._times.__getitem__)
@@ -402,7 +401,7 @@ class _Rows:
 
 
 def _nested(rows: list[Mapping[str, Any]], column: str, faults: list[InputError]) -> list[Mapping[str, Any]] | None:
-    """Return the properties that stand in a mapping of their own, None where no row has one."""
+    """Return the mappings of properties that rows have in one column, or None if no row has one."""
     given = [row.get(column) for row in rows]
     if given.count(None) == len(given):
         return None
@@ -416,7 +415,7 @@ def _nested(rows: list[Mapping[str, Any]], column: str, faults: list[InputError]
 
 
 def _times(values: list[Any], place: Callable[[int], str], faults: list[InputError]) -> list[int]:
-    """Return times in microseconds; one that is missing, a day alone or without a zone is a fault."""
+    """Return times in microseconds; a missing time, a day without a time, or a time without a zone is a fault."""
     if set(map(type, values)) == {datetime}:
         try:
             found = [(value - _EPOCH) // _US for value in values]
@@ -438,10 +437,10 @@ def _times(values: list[Any], place: Callable[[int], str], faults: list[InputErr
 def _time(value: Any) -> int:
     if value is None or (isinstance(value, str) and len(value) <= 10):
         code = "missing_value" if value is None else "wrong_type"
-        raise _Refused("an event happens at an instant: a time with a zone is needed", code)
+        raise _Refused("an event needs an instant: give a time with a zone", code)
     if isinstance(value, np.datetime64) and not np.isnat(value):
         value = aware(instant(value, name="time"))
     at = (_instant(value) - _EPOCH) // _US
     if not _LOW < at < _HIGH:
-        raise _Refused("a time of the years 2 to 9998 is needed", "wrong_value")
+        raise _Refused("a time in the years 2 to 9998 is needed", "wrong_value")
     return at
