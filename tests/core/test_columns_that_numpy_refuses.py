@@ -71,7 +71,7 @@ def test_money_beyond_what_a_float_holds_is_refused():
 
 @pytest.mark.parametrize("r", [5e-324, 1e-200, 1e200, 1e308])
 def test_parameters_of_models_stay_within_what_products_hold(r):
-    with pytest.raises(InputError, match="a parameter lies between 1e-100 and 1e\\+100"):
+    with pytest.raises(InputError, match="a parameter must lie between 1e-100 and 1e\\+100"):
         BgNbd(r=r, alpha=4.4, a=0.8, b=2.4)
 
 

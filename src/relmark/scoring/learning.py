@@ -326,8 +326,8 @@ def _learnt_rule(rule: Rule, points: float, unit: float) -> Rule:
     factor = points / unit
     scaled = attrs.evolve(rule, points=_scaled(rule.points, factor, points), group=None)
     if factor > 0:
-        caps = {"cap": _bound(rule.cap, factor), "cap_total": _bound(rule.cap_total, factor)}
-        return attrs.evolve(scaled, **caps, floor=_bound(rule.floor, factor))
+        cap, total, floor = (_bound(bound, factor) for bound in (rule.cap, rule.cap_total, rule.floor))
+        return attrs.evolve(scaled, cap=cap, cap_total=total, floor=floor)
     # Where the sign changes, the most in all becomes the least and the reverse; a floor for each period does not exist.
     scaled = attrs.evolve(scaled, cap_total=None, cap_per=None)
     return attrs.evolve(scaled, cap=_bound(rule.floor, factor), floor=_bound(rule.limit, factor))
