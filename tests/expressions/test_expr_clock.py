@@ -107,7 +107,7 @@ def test_every_hour_of_a_year_is_as_python_shows_it():
         (lambda: event("visit").hour_of_day(3, 25), "before is 25"),
         (lambda: event("visit").weekday(), "has no day"),
         (lambda: event("visit").weekday(8), "at least 1 and at most 7"),
-        (lambda: Rule("r", when=now.hour() > 9, points=1), "would change by the hour"),
+        (lambda: Rule("r", when=now.hour() > 9, points=1), "would change with the hour"),
     ],
 )
 def test_what_no_clock_shows_is_refused(make, message):
