@@ -53,14 +53,14 @@ __all__ = ["draw"]
 
 
 @singledispatch
-def draw(result: Any, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the pictures take it)
+def draw(result: Any, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the registered functions use it)
     """Draw the picture that fits a result.
 
     Parameters
     ----------
-    result : a result of any package that has a picture
+    result : a result of any package for which there is a picture
     ax : matplotlib Axes, optional
-        Where to draw; new ones without it, of a figure of their own (``draw(result).figure``).
+        The Axes to draw on. By default, new Axes on a new figure (``draw(result).figure``).
 
     Returns
     -------
@@ -69,7 +69,7 @@ def draw(result: Any, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the 
     Raises
     ------
     InputError
-        There is no picture of such a result.
+        If there is no picture of such a result.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def draw(result: Any, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the 
     """
     known = sorted(one.__name__ for one in draw.registry if one is not object)
     raise InputError(
-        f"there is no picture of {type(result).__name__}: there are pictures of {', '.join(known)}.",
+        f"there is no picture of {type(result).__name__}; there are pictures of {', '.join(known)}.",
         argument="result",
         code="wrong_type",
     )
