@@ -174,7 +174,7 @@ def test_a_negative_value_is_taken_only_for_a_minimum_and_is_counted():
         ({"minimum": {"a": 4}}, "at most 3 customers"),
         ({"minimum": {"a": 2}, "capacity": {"a": 1}}, "at most 1 customers"),
         ({"minimum": {"a": 2, "b": 2}}, "add up to 4"),
-        ({"minimum": {"a": 2}, "cost": 1.0, "budget": 1.0}, "no allocation keeps all limits"),
+        ({"minimum": {"a": 2}, "cost": 1.0, "budget": 1.0}, "no allocation meets all limits"),
         ({"budget": 1.0}, "without cost"),
         ({"capacity": {"z": 1}}, "names the offer"),
     ],

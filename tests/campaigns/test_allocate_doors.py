@@ -29,7 +29,7 @@ def test_a_mapping_and_a_frame_with_ids_give_the_same_allocation():
         ({"customer_id": ["x"]}, {}, "no offer"),
         ([1.0, 2.0], {}, r"shape \(2,\)"),
         ([[1.0, 2.0]], {"offers": "ab"}, "a list of names"),
-        ([[1.0, 2.0]], {"offers": ["a"]}, "2 different ones"),
+        ([[1.0, 2.0]], {"offers": ["a"]}, "2 different names"),
         ([[1.0], [2.0]], {"customer_id": ["x", "x"]}, "twice"),
         ([[1.0, 2.0]], {"cost": [1.0, 2.0, 3.0]}, "shape"),
     ],
@@ -45,7 +45,7 @@ def test_parts_of_a_policy_are_lists_of_their_types():
 
     with pytest.raises(InputError, match="a list of Steps"):
         chain("first")
-    with pytest.raises(InputError, match="Steps are needed"):
+    with pytest.raises(InputError, match="each element must be a Step"):
         chain(["first"])
     good = chain([Step("one", after=timedelta(0))])
     assert good == chain([Step("one", after=timedelta(0))])

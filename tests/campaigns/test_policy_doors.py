@@ -212,7 +212,7 @@ def test_one_person_is_told_when_to_ask_again():
         assert ("until" in str(one)) == (begins is not None)
     nothing = policy_of(Campaign("x", who=event("cart").exists(), channels=["email"], again=None))
     assert "nothing is due" in str(nothing.one(Customer("a"), [], as_of=asked))
-    assert "nothing changes by itself" in str(nothing.one(Customer("a"), [], as_of=asked))
+    assert "only an event changes this" in str(nothing.one(Customer("a"), [], as_of=asked))
 
 
 def test_an_allocation_shows_its_offers_prices_and_what_minimums_cost():
@@ -222,11 +222,11 @@ def test_an_allocation_shows_its_offers_prices_and_what_minimums_cost():
     )  # fmt: skip
     assert found.given("call").tolist() == [False, True, False]
     assert found.offers_of(1) == ("mail", "call")
-    assert "1 offers of negative value were needed for minimums" in str(found)
+    assert "1 offers of negative value were given to reach minimums" in str(found)
     assert "one more unit of the budget is worth" in str(found)
     assert "Allocation(customers=3" in repr(found)
     plain = allocate([[1.0, 2.0]])
-    assert "without customer_id ties are decided by row number" in str(plain)
+    assert "without customer_id, ties are decided by row number" in str(plain)
     assert plain.gap == 0
     nobody = allocate(np.full((2, 1), np.nan), minimum=0)
     assert (nobody.value, nobody.gap) == (0.0, 0.0)
@@ -237,7 +237,7 @@ def test_an_allocation_shows_its_offers_prices_and_what_minimums_cost():
     [
         ({"constraints": [Constraint("c", {"mial": 1.0}, at_most=1)]}, "mial"),
         ({"constraints": Constraint("c", {"mail": 1.0}, at_most=1)}, "a list of Constraints"),
-        ({"budget": 1.0}, "say what offers cost"),
+        ({"budget": 1.0}, "pass the costs of the offers"),
         ({"allowed": {"mail": [True]}}, "allowed"),
         ({"minimum": {"call": 2}}, "at most 1 customers can get it"),
         ({"minimum": {"mail": 2, "call": 1}, "at_most": 1, "allowed": {"call": [True, False]}}, "add up to"),

@@ -192,9 +192,9 @@ def test_without_customers_a_rule_that_the_silent_satisfy_is_refused(rule):
 
 
 def test_without_customers_fields_are_refused():
-    with pytest.raises(InputError, match=r"\$.left asks for field"):
+    with pytest.raises(InputError, match=r"\$.left uses field"):
         engines.evaluate(field("age") > 3, events=HAPPENED, columns=NAMES, as_of=AS_OF)
-    with pytest.raises(InputError, match="give customers"):
+    with pytest.raises(InputError, match="pass the frame of customers"):
         engines.evaluate(sample(5, salt="s"), events=HAPPENED, columns=NAMES, as_of=AS_OF, precomputed={"$": "drawn"})
 
 
@@ -217,13 +217,13 @@ def test_what_stays_in_numpy_is_named_with_its_path():
     }
     for rule, path in parts.items():
         assert engines.unsupported(rule)[0] == path, rule
-        with pytest.raises(DefinitionError, match="stay in numpy") as raised:
+        with pytest.raises(DefinitionError, match="only numpy can evaluate") as raised:
             engines.evaluate(rule, events=HAPPENED, customers=PEOPLE, columns=NAMES, as_of=AS_OF)
         assert raised.value.path == path
     assert engines.unsupported(all_of(everyone, *parts))[1] == "$.args[2]"
     assert engines.unsupported(event("a").active_days() > 2) == ()
     assert engines.unsupported(event("a").active_days() > 2, tz="Europe/Berlin") == ("$.left",)
-    with pytest.raises(InputError, match="a rule is needed"):
+    with pytest.raises(InputError, match="it must be a rule"):
         engines.unsupported("x")
 
 
@@ -271,7 +271,7 @@ def test_wrong_types_and_unknown_columns_are_refused_before_anything_runs():
         run(event("purchase").sum() > 0, columns={name: NAMES[name] for name in ("customer_id", "time", "type")})
     with pytest.raises(MissingColumnError, match="Name it in columns"):
         run(everyone, columns={})
-    with pytest.raises(InputError, match="times are needed"):
+    with pytest.raises(InputError, match="it must hold times"):
         run(everyone & event("purchase").exists(), columns=NAMES | {"time": "amount"})
     with pytest.raises(InputError, match=r"EventLog\.from_frame"):
         run(everyone, events=HAPPENED.to_pandas())
@@ -303,7 +303,7 @@ def test_customers_may_call_their_id_customer_id():
 def test_dates_and_instants_compare_in_utc_and_with_fixed_values_in_any_zone():
     people = PEOPLE.with_columns(joined=pl.Series([datetime(1990, 1, 1), None, datetime(2009, 11, 8)]))
     assert members(through_polars, field("born") > field("joined"), people) == ["c"]
-    with pytest.raises(InputError, match="in UTC alone"):
+    with pytest.raises(InputError, match="only in UTC"):
         members(through_polars, field("born") > field("joined"), people, tz="Europe/Berlin")
     midnight = datetime(1989, 12, 31, 23, tzinfo=UTC)  # of 1990-01-01 in Berlin
     for op, found in {"eq": ["a"], "ne": ["c"], "lt": [], "le": ["a"], "gt": ["c"], "ge": ["a", "c"]}.items():

@@ -133,7 +133,7 @@ def test_ids_of_different_kinds_are_refused_by_name(through):
     people = PEOPLE.with_columns(pl.Series("customer_id", [1, 2, 3]))
     with pytest.raises(InputError, match="texts in events and integers in customers"):
         found(through, event("buy").exists(), people, HAPPENED)
-    with pytest.raises(InputError, match="ids are integers or texts"):
+    with pytest.raises(InputError, match="ids must be integers or texts"):
         found(through, event("buy").exists(), PEOPLE.with_columns(pl.lit(1.5).alias("customer_id")), HAPPENED)
 
 
@@ -143,7 +143,7 @@ def test_customers_without_an_id_or_twice_are_refused_as_in_numpy(through):
     with pytest.raises(InputError, match="missing in 1 rows"):
         found(through, event("buy").exists(), gone, HAPPENED)
     twice = PEOPLE.with_columns(pl.Series("customer_id", ["a", "a", "c"]))
-    with pytest.raises(InputError, match="1 times too often"):
+    with pytest.raises(InputError, match="1 repeated ids"):
         found(through, event("buy").exists(), twice, HAPPENED)
 
 
@@ -161,12 +161,12 @@ def test_infinite_numbers_are_refused_in_fields_and_are_no_values_in_events(thro
 @ENGINES
 def test_a_column_of_lists_is_named_with_its_type(through):
     people = PEOPLE.with_columns(pl.Series("tags", [["x"], [], None]))
-    with pytest.raises(InputError, match="'tags' of customers, whose type List"):
+    with pytest.raises(InputError, match="'tags' of customers, but engines cannot evaluate rules on its type List"):
         found(through, field("tags").contains("x"), people, HAPPENED)
     happened = HAPPENED.with_columns(pl.Series("items", [["x"], [], None]))
-    with pytest.raises(InputError, match="'items' of events, whose type List"):
+    with pytest.raises(InputError, match="'items' of events, but engines cannot evaluate rules on its type List"):
         found(through, event("buy", where=prop("items").contains("x")).exists(), PEOPLE, happened)
-    with pytest.raises(InputError, match="'items' of events, whose type List"):
+    with pytest.raises(InputError, match="'items' of events, but engines cannot evaluate rules on its type List"):
         found(through, event("buy").count_distinct("items") > 1, PEOPLE, happened)
     with pytest.raises(MissingColumnError, match="agee"):
         found(through, field("agee") > 1, people, HAPPENED)

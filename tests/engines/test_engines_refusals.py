@@ -38,7 +38,7 @@ def test_without_pyarrow_it_is_said_what_to_install(monkeypatch):
 def test_states_are_not_made_on_engines_that_are_not_known_here():
     ibis = pytest.importorskip("ibis")
     events = ibis.table({"customer_id": "string", "time": "timestamp", "type": "string"}, name="events")
-    with pytest.raises(InputError, match="add up what comes back") as told:
+    with pytest.raises(InputError, match="add up the results") as told:
         engines.purchase_cells(events, as_of=AS_OF)
     assert told.value.argument == "events"
 
@@ -130,7 +130,7 @@ def test_states_of_nobody_are_nothing_to_add_up():
         lambda: engines.moments(HAPPENED.clear().lazy(), {"n": event("visit").count()}, experiment=test, **nobody),
     ]  # fmt: skip
     for call in calls:
-        with pytest.raises(NotEnoughDataError, match="anything to add up"):
+        with pytest.raises(NotEnoughDataError, match="there is nothing to add up"):
             call()
 
 

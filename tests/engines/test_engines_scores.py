@@ -134,7 +134,7 @@ def _named(name):
 
 
 def refused(definition, **more):
-    with pytest.raises(DefinitionError, match="stay in numpy") as raised:
+    with pytest.raises(DefinitionError, match="only numpy can evaluate") as raised:
         engines.evaluate(definition, events=COMPILE["HAPPENED"], customers=COMPILE["PEOPLE"], columns=NAMES,
                          as_of=COMPILE["AS_OF"], **more)  # fmt: skip
     return raised.value
@@ -202,7 +202,7 @@ def test_a_preview_of_nobody_and_one_that_has_to_stay_in_numpy():
     found = engines.preview(rule, events=COMPILE["HAPPENED"].clear(), columns=NAMES, as_of=COMPILE["AS_OF"])
     assert (found.of, found.size, np.isnan(found.share), found.left.tolist()) == (0, 0, True, [0, 0])
     assert "SegmentPreview" in repr(found)
-    with pytest.raises(DefinitionError, match="stay in numpy"):
+    with pytest.raises(DefinitionError, match="only numpy can evaluate"):
         engines.preview(sample(5, salt="s"), events=COMPILE["HAPPENED"], customers=COMPILE["PEOPLE"], columns=NAMES,
                         as_of=COMPILE["AS_OF"])  # fmt: skip
     with pytest.raises(InputError, match="a segment or a rule"):

@@ -206,9 +206,9 @@ def test_kinds_are_those_that_the_rules_ask_for_else_the_schema_says_them():
     )  # fmt: skip
     assert "shop" not in of(known)
     for rule, path in {
-        field("born").within(days(3)): r"\$\.arg asks for field\('born'\)",
+        field("born").within(days(3)): r"\$\.arg uses field\('born'\)",
         field("x") == field("y"): None,
-        (field("x") > 1) & (field("x") == "a"): r"\$\.args\[0\]\.left asks for field\('x'\).*number and text",
+        (field("x") > 1) & (field("x") == "a"): r"\$\.args\[0\]\.left uses field\('x'\).*number and text",
     }.items():
         if path is None:
             assert of(rule)
@@ -249,7 +249,7 @@ def test_what_stays_in_numpy_and_bad_names_are_refused():
             engines.to_sql(event("a").exists(), table=name)
     with pytest.raises(InputError, match="dialect"):
         engines.to_sql(event("a").exists(), dialect="oracle")
-    with pytest.raises(InputError, match="give customers"):
+    with pytest.raises(InputError, match="pass customers"):
         engines.to_sql(field("age") > 1)
     assert 'FROM "my events" AS' in engines.to_sql(event("a").exists(), table="my events")
 

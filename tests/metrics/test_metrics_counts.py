@@ -161,7 +161,7 @@ def test_groups_that_are_called_by_numbers_ascend_whatever_type_they_came_with()
     for total in (one + other, other + one):
         assert total.by["wave"].tolist()[:3] == [9.0, 9.5, 10.0]
         assert total.sent.tolist() == [10, 4, 1, 16]
-    with pytest.raises(InputError, match="by has int and str values"):
+    with pytest.raises(InputError, match="by has values of the types int and str"):
         one + MessageCounts(sent=[1], by={"wave": ["a"]})
     unknown = MessageCounts(sent=[1], by={"wave": [None]})
     assert (one + unknown).sent.tolist() == [2, 1, 1]

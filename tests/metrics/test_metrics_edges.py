@@ -39,7 +39,7 @@ def test_orders_of_another_type_are_told_apart_by_their_number():
     assert message_metrics(base, **how).revenue is None  # these events have no value
     with pytest.raises(MissingColumnError, match="value is 'margn'"):
         message_metrics(base, value="margn", **how)
-    with pytest.raises(InputError, match="value is 'note', of kind 'text'"):
+    with pytest.raises(InputError, match="value is 'note', a property of kind 'text'"):
         message_metrics(base, value="note", **how)
 
 
@@ -125,9 +125,9 @@ def test_periods_are_plain_and_tags_are_no_groups():
     table = CustomerTable.from_columns(customer_id=["a"], tags=[{"x"}])
     log = EventLog.from_columns(customer_id=["a"], type="message_sent", time=["2026-01-05"])
     base = CustomerBase(customers=table, events=log)
-    with pytest.raises(InputError, match="a plain period is needed"):
+    with pytest.raises(InputError, match="it must be a period without count or offset"):
         message_metrics(base, as_of="2026-02-01", by=period("month", -1))
-    with pytest.raises(InputError, match="is a set of tags"):
+    with pytest.raises(InputError, match="holds sets of tags"):
         message_metrics(base, as_of="2026-02-01", by="tags")
     with pytest.raises(InputError, match=r"by has 5"):
         message_metrics(base, as_of="2026-02-01", by=["month", 5])

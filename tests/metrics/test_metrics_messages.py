@@ -55,7 +55,7 @@ def test_a_bounce_that_is_opened_all_the_same_was_delivered():
     base = base_of(*SENT, letter("c0", "2026-03-02T09:01Z", "bounced"), letter("c0", "2026-03-02T10:00Z", "opened"))
     m = message_metrics(base, as_of="2026-04-01")
     assert (m.delivered.tolist(), m.open_rate.value) == ([4], 0.25)
-    assert "1 bounced messages were delivered, opened or clicked all the same" in str(m)
+    assert "1 messages bounced and were also delivered, opened or clicked" in str(m)
 
 
 def test_a_response_with_an_id_answers_that_message_and_one_without_the_latest_of_its_campaign():
@@ -72,7 +72,7 @@ def test_a_response_with_an_id_answers_that_message_and_one_without_the_latest_o
     assert told["clicked"] == {"m1": 1, "m2": 0}
     assert told["unsubscribed"] == {"m1": 0, "m2": 1}
     assert told["opened"] == {"m1": 1, "m2": 0}
-    assert "1 responses belong to no message" in str(m)
+    assert "1 responses do not belong to any message" in str(m)
 
 
 def test_a_campaign_in_two_channels_is_two_messages():
@@ -159,8 +159,8 @@ def test_orders_are_credited_to_the_message_clicked_last():
     assert message_metrics(base, credit="any", credit_within=hours(1), **how).orders.tolist() == [0, 0]
     whole = message_metrics(base, credit="any", as_of="2026-04-01", conversion=event("purchase"))
     assert (whole.orders.tolist(), whole.revenue.tolist()) == ([2], [90])
-    assert "credit is not effect" in str(whole)
-    assert "rows add up to more than all" in str(some)
+    assert "credit is not the effect" in str(whole)
+    assert "rows can add up to more than the total" in str(some)
     leads = message_metrics(base, as_of="2026-04-01", conversion=event("message_clicked"))
     assert (leads.orders.tolist(), leads.revenue) == ([2], None)
 
@@ -170,7 +170,7 @@ def test_rates_of_nobody_are_undefined_with_a_reason():
     assert m.sent.tolist() == [0]
     assert math.isnan(m.open_rate.value)
     assert m.open_rate.reason == "delivered is 0"
-    assert "no 'message_sent' event lies in everything up to 2026-04-01" in str(m)
+    assert "there is no 'message_sent' event in everything up to 2026-04-01" in str(m)
     assert len(message_metrics(CustomerBase(), as_of="2026-04-01", by="campaign")) == 0
 
 
@@ -183,7 +183,7 @@ def test_other_names_of_events_are_taken():
 
 
 def test_counts_of_a_service_are_checked():
-    with pytest.raises(InputError, match="sent is delivered and bounced together"):
+    with pytest.raises(InputError, match="with bounced it must add up to sent"):
         MessageCounts(sent=10, delivered=9, bounced=2)
     with pytest.raises(InputError, match=r"bounced has 11.*no more than were sent|bounced has 11"):
         MessageCounts(sent=10, bounced=11)
@@ -199,7 +199,7 @@ def test_counts_of_a_service_are_checked():
         message_metrics(MessageCounts(sent=10), within=days(3))
     more = message_metrics(MessageCounts(sent=10, opened=12))
     assert math.isnan(more.open_rate.value)
-    assert "opened is more than delivered" in more.open_rate.reason
+    assert "more of 'opened' than of 'delivered'" in more.open_rate.reason
     table = MessageCounts(by={"campaign": ["b", "a"]}, sent=[10, 20], opened=[1, 2])
     both = table + MessageCounts(by={"campaign": ["a"]}, sent=[5], opened=[5])
     assert (both.by["campaign"].tolist(), both.sent.tolist(), both.opened.tolist()) == (["a", "b"], [25, 10], [7, 1])

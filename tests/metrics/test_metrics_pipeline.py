@@ -294,7 +294,7 @@ def test_deals_that_cannot_be_are_refused_with_the_row():
         pipeline(frame([("a", "offer", 0), ("a", "won", 1)], customer_id=[1, 2]), stages=["offer"], as_of=at(10))
     with pytest.raises(InputError, match="amount has -1"):
         pipeline(frame([("a", "offer", 0)], amount=[-1.0]), stages=["offer"], as_of=at(10), amount="amount")
-    with pytest.raises(InputError, match="a deal is needed"):
+    with pytest.raises(InputError, match="each event needs the name of its deal"):
         pipeline(frame([(None, "offer", 0), ("a", "offer", 0)], customer_id=[1, 2]), stages=["offer"], as_of=at(10))
     with pytest.raises(MissingColumnError, match="'time'"):
         pipeline({"deal": [1], "stage": ["offer"]}, stages=["offer"], as_of=at(10))

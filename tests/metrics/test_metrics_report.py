@@ -59,14 +59,14 @@ def test_changes_are_parts_and_of_shares_differences(shop):
     assert told.change[~share] == pytest.approx(parts[~share], nan_ok=True)
     assert told.change[share] == pytest.approx((told.this - told.before)[share], nan_ok=True)
     assert (str(told.periods["this"]), str(told.periods["year_before"])) == ("2026-01", "2025-01")
-    assert "2025-01: recorded only from 2025-01-03 on" in told.notes
+    assert "2025-01: events were recorded only from 2025-01-03 on" in told.notes
 
 
 def test_what_was_not_recorded_is_not_zero(shop):
     told = marketing_report(shop, as_of="2025-02-01")
     assert np.isnan(told.before).all()
     assert np.isnan(told.change).all()
-    assert "2024-12: nothing was recorded yet" in told.notes
+    assert "2024-12: nothing had been recorded yet" in told.notes
     assert "year_before" not in str(told)
 
 
@@ -83,7 +83,7 @@ def test_a_period_in_progress_is_said(shop):
 def test_it_prints_as_a_page_and_becomes_json(shop):
     told = marketing_report(shop, as_of="2026-02-01")
     page = str(told)
-    assert page.startswith("2026-01 beside 2025-12 and 2025-01")
+    assert page.startswith("2026-01 compared with 2025-12 and 2025-01")
     assert all(word in page for word in ("commerce", "base", "messages", "average_order_value"))
     data = json.loads(told.to_json())
     assert data["tables"]["commerce"]["this"]["orders"] == [int(told.this[0])]

@@ -222,8 +222,8 @@ def test_messages_sent_too_lately_are_in_no_rate():
     )  # fmt: skip
     told = response_profile(CustomerBase(events=log), as_of="2026-01-09T00:00Z", within=days(2))
     assert (told.arms.messages.tolist(), told.arms.responses.tolist(), told.evidence.tolist()) == ([1], [0], [1])
-    assert any("too lately" in note for note in told.notes)
-    assert any("do not say channel" in note for note in told.notes)
+    assert any("too recently" in note for note in told.notes)
+    assert any("without channel" in note for note in told.notes)
     assert told.probability_best.tolist() == [1]
 
 
@@ -244,7 +244,7 @@ def test_hours_weekdays_and_combinations_are_arms_and_join_the_base():
     rule = Segment("mornings", rule=field("hour") < 12)
     assert rule.evaluate(joined, as_of="2026-02-01").ids.tolist() == [1, 2]
     assert told.describe("rate").unit == "share"
-    assert "an experiment tells" in str(told)
+    assert "only an experiment shows" in str(told)
 
 
 def test_a_mapping_of_rules_is_a_second_level_too():
@@ -264,5 +264,5 @@ def test_what_does_not_fit_is_refused():
         response_profile(base, as_of="2026-06-01", by=[])
     with pytest.raises(NotEnoughDataError, match="nothing can be learned"):
         response_profile(base, as_of="2025-06-01")
-    with pytest.raises(InputError, match="events are needed"):
+    with pytest.raises(InputError, match="it must select events"):
         response_profile(base, as_of="2026-06-01", reward="click")

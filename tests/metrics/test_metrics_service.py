@@ -213,7 +213,7 @@ def test_visits_of_page_views():
     assert (by["channel"].tolist(), by.visits.tolist()) == (["ad", "mail"], [2, 2])
     daily = visit_metrics(base, as_of="2026-01-02", within=days(1), by="day")
     assert daily.visits.tolist() == [3]
-    with pytest.raises(MissingColumnError, match="make them of page views"):
+    with pytest.raises(MissingColumnError, match="make visits from page views"):
         visit_metrics(CustomerBase(events=log_of([(1, "visit", 0, None)])), as_of="2026-02-01")
     assert visit_metrics(CustomerBase(), as_of="2026-02-01").visits.tolist() == [0]
 

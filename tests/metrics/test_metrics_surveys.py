@@ -93,7 +93,7 @@ def test_columns_counts_groups_and_events_say_the_same():
 
 
 def test_parts_that_do_not_add_up_are_refused():
-    with pytest.raises(InputError, match="the parts have to add up"):
+    with pytest.raises(InputError, match="the parts must add up"):
         net_promoter_score({"promoters": 3, "detractors": 3, "answers": 5})
     with pytest.raises(InputError, match="must be one of 'promoters'"):
         net_promoter_score({"promotors": 3})
@@ -104,7 +104,7 @@ def test_loyalty_is_the_mean_of_three_questions_of_those_who_answered_all():
     assert (found.value, found.answers, found.missing) == (50, 2, 1)
     assert customer_loyalty_index([1, 6], [1, 6], [1, 6], reverse=True).value == 50
     assert customer_loyalty_index([1], [1], [1], reverse=True).value == 100
-    with pytest.raises(InputError, match=r"buy_again has 7.0: answers from 1 to 6 are needed"):
+    with pytest.raises(InputError, match=r"buy_again has 7.0: answers must lie between 1 and 6"):
         customer_loyalty_index([1], [7], [1])
     with pytest.raises(InputError, match="has 2 rows and the other columns have 1"):
         customer_loyalty_index([1], [1, 2], [1])
@@ -124,7 +124,7 @@ def test_shares_come_with_wilson_and_means_with_student():
 def test_the_response_rate_is_of_those_asked():
     assert response_rate(12, 100).value == pytest.approx(0.12)
     assert math.isnan(response_rate(0, 0).value)
-    with pytest.raises(InputError, match="no more can answer than were asked"):
+    with pytest.raises(InputError, match="answered must not be larger than asked"):
         response_rate(3, 2)
 
 
@@ -132,18 +132,18 @@ def test_the_response_rate_is_of_those_asked():
     ("call", "said"),
     [
         (lambda: net_promoter_score("9"), "answers"),
-        (lambda: net_promoter_score([1], scale=(10, 0)), "the lowest answer has to be below the highest"),
+        (lambda: net_promoter_score([1], scale=(10, 0)), "the lowest answer must be lower than the highest"),
         (lambda: net_promoter_score([1], scale=5), "scale is 5"),
-        (lambda: net_promoter_score([1], promoters=5, detractors=6), "a detractor answers below a promoter"),
+        (lambda: net_promoter_score([1], promoters=5, detractors=6), "detractors must be lower than promoters"),
         (lambda: net_promoter_score({9: -1}), r"answers\[9\] is -1"),
         (lambda: net_promoter_score({11: 1}), "11"),
         (lambda: net_promoter_score({9: 1}, by=["a"]), "by= needs a column of answers"),
         (lambda: net_promoter_score([9], by=["a", "b"]), "by has 2 rows"),
-        (lambda: net_promoter_score(CustomerBase()), "take the answers out of it by survey_answers"),
+        (lambda: net_promoter_score(CustomerBase()), "read its answers with survey_answers"),
         (lambda: net_promoter_score([9], level=1.5), "level is 1.5"),
         (lambda: customer_satisfaction([1], kind="box"), "kind is 'box'"),
-        (lambda: customer_satisfaction([1], scale=(1, 2)), "Say kind='mean'"),
-        (lambda: customer_effort_score([1], scale=(1, 5), kind="share"), "say easy="),
+        (lambda: customer_satisfaction([1], scale=(1, 2)), "use kind='mean'"),
+        (lambda: customer_effort_score([1], scale=(1, 5), kind="share"), "pass easy="),
         (lambda: customer_effort_score([1], reverse=1), "reverse is 1"),
         (lambda: survey_answers([1], event("x"), as_of="2026-01-01"), "base is a list"),
         (lambda: survey_answers(CustomerBase(), "x", as_of="2026-01-01"), "answers is 'x'"),
@@ -159,7 +159,7 @@ def test_a_score_that_events_do_not_have_is_named():
     log = EventLog.from_columns(customer_id=[1], type="nps", time=["2026-01-05"], properties={"x": ["a"]})
     with pytest.raises(MissingColumnError, match="score is 'points'"):
         survey_answers(CustomerBase(events=log), event("nps"), as_of="2026-02-01", score="points")
-    with pytest.raises(InputError, match="score is 'x', of kind 'text'"):
+    with pytest.raises(InputError, match="score is 'x', a property of kind 'text'"):
         survey_answers(CustomerBase(events=log), event("nps"), as_of="2026-02-01", score="x")
 
 

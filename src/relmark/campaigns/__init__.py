@@ -1,13 +1,13 @@
-"""Who is written to now, on which channel, with which offer.
+"""Who gets a message now, on which channel, and with which offer.
 
-A `ContactPolicy` holds campaigns and chains in the order of priority, channels, caps, quiet hours and control; asked
-about a base it plans one row per message, asked about one person it says why and when to ask again. Nothing is sent
-here: the caller appends ``due.to_events()`` to the log, and that log is the only state.
+A `ContactPolicy` holds campaigns and chains in order of priority, channels, caps, quiet hours and control groups. For a
+base it plans messages, one row each. For one person it also says why, and when to ask again. Nothing is sent here: the
+caller appends ``due.to_events()`` to the log, and that log is the only state.
 
-`allocate` says which offer for whom under capacities, minimums and a budget.
+`allocate` decides which customer gets which offer under capacities, minimums and a budget.
 
-Data flow: a `CustomerBase` and a policy to a `ContactPlan`, whose events go back into the base; columns of values and
-limits to an `Allocation`.
+Data flow: a `CustomerBase` and a policy give a `ContactPlan`, whose events go back into the base; columns of values and
+limits give an `Allocation`.
 """
 
 from relmark.campaigns import presets

@@ -16,17 +16,17 @@ _BLOCK = 8_192
 
 @attrs.frozen(eq=False)
 class Limits:
-    """Limits of an allocation; a lower bound is an upper one with the sign turned.
+    """Limits of an allocation; a lower bound is stored as an upper bound with the opposite sign.
 
     Attributes
     ----------
     names : tuple of str
     kinds : tuple of str
-        capacity, minimum, budget, at_most or at_least.
+        The kind of each limit: capacity, minimum, budget, at_most or at_least.
     plain : ndarray of float64, shape (limits, offers)
         Weights that are the same for every customer.
     dense : mapping of (limit, offer) to ndarray of float64, shape (n,)
-        Weights that differ between customers, beside the plain ones.
+        Weights that differ between customers, to be added to the plain ones.
     bound : ndarray of float64, shape (limits,)
     """
 
@@ -46,7 +46,7 @@ class Limits:
         return self.plain[limit, offer] if own is None else own[rows] + self.plain[limit, offer]
 
     def loads(self, chosen: BoolArray) -> FloatArray:
-        """Return the sum of every limit, shape (limits,), of chosen pairs, shape (offers, n)."""
+        """Return the total weight in every limit, shape (limits,), for chosen pairs, shape (offers, n)."""
         counts = chosen.sum(axis=1)
         found = (self.plain * counts).sum(axis=1)
         for (limit, offer), weights in self.dense.items():
@@ -54,29 +54,29 @@ class Limits:
         return np.asarray(found)
 
     def scale(self) -> FloatArray:
-        """Return the largest weight of each limit, 1 where there is none."""
+        """Return the largest weight of each limit, or 1 if all are 0."""
         found = np.abs(self.plain).max(axis=1, initial=0.0)
         for (limit, _), weights in self.dense.items():
             found[limit] = max(found[limit], float(np.abs(weights).max(initial=0.0)))
         return np.where(found > 0, found, 1.0)
 
     def take(self, rows: Any, bound: FloatArray) -> Limits:
-        """Return the limits of some customers, with what is left of the bounds."""
+        """Return the limits for some customers, with other bounds."""
         dense = {key: weights[rows] for key, weights in self.dense.items()}
         return attrs.evolve(self, dense=dense, bound=bound)
 
 
 @attrs.frozen(eq=False)
 class Allotment:
-    """Values to be allocated.
+    """An allocation problem.
 
     Attributes
     ----------
     values : ndarray of float64, shape (offers, n)
-        -inf where an offer may not go to a customer.
+        The value of each offer to each customer; -inf if the customer may not get it.
     limits : Limits
     most : int
-        Offers for one customer.
+        The largest number of offers for one customer.
     """
 
     values: FloatArray
@@ -84,7 +84,7 @@ class Allotment:
     most: int
 
     def take(self, rows: Any, bound: FloatArray) -> Allotment:
-        """Return the problem of some customers, with what is left of the bounds."""
+        """Return the problem for some customers, with other bounds."""
         return Allotment(np.ascontiguousarray(self.values[:, rows]), self.limits.take(rows, bound), self.most)
 
     @property
@@ -95,20 +95,20 @@ class Allotment:
 
 @attrs.frozen(eq=False)
 class Chosen:
-    """What everybody would choose at some prices."""
+    """What every customer would choose at some prices."""
 
     total: float
-    """The sum of what values leave after prices."""
+    """The sum of the chosen values minus their prices."""
     size: float
-    """The sum of their absolute values: what rounding errors are in proportion to."""
+    """The sum of their absolute values, to which rounding errors are proportional."""
     loads: FloatArray
     pairs: BoolArray | None
     margin: FloatArray | None
-    """How much less the next best choice of each customer leaves."""
+    """How much less each customer's next best choice is worth after prices."""
 
 
 def choose(problem: Allotment, price: FloatArray, *, pairs: bool = False) -> Chosen:
-    """Return each customer's best choice at some prices: the most valuable offers that leave more than their price."""
+    """Return each customer's best choice at some prices: the offers that are worth most after their prices."""
     limits, k, n = problem.limits, len(problem.values), problem.n
     asked = (limits.plain * price[:, None]).sum(axis=0)[:, None]
     dense = [(limit, offer, weights) for (limit, offer), weights in limits.dense.items() if price[limit]]
@@ -156,7 +156,7 @@ def _best_of_several(left: FloatArray, most: int) -> tuple[BoolArray, FloatArray
 
 
 def _margin(left: FloatArray, taken: BoolArray, most: int) -> FloatArray:
-    """Return how much the choice of each customer is worth more than the nearest other one."""
+    """Return by how much each customer's choice is better than the next best one."""
     out = np.where(taken, -np.inf, left).max(axis=0, initial=-np.inf)  # the best that was left
     least = np.where(taken, left, np.inf).min(axis=0, initial=np.inf)  # the least that was taken
     full = taken.sum(axis=0) == most

@@ -1,10 +1,11 @@
 """Prices of limits: the Lagrangian dual of an allocation, minimized by Newton steps and cutting planes.
 
-At prices u everybody takes what leaves most, and the dual is ``D(u) = sum over customers of what is left + u'b``. It is
-convex and piecewise linear, and above the value of every allocation that keeps the limits. One evaluation is one pass
-over the customers and gives a plane below D. The next prices are those nearest to the best ones so far, in the 1-norm,
-at which all planes lie below a level between the lowest that D can be and the lowest it was: two small linear programs.
-Of thousands of customers D is nearly smooth, and Newton's method on a smoothed D is ten times as fast (`_smoothing`).
+At prices u every customer takes the offers that are worth most after their prices, and the dual D(u) is the sum of
+these worths over customers, plus u'b. It is convex and piecewise linear, and at least the value of every allocation
+within the limits. One evaluation is one pass over the customers and gives a plane below D. The next prices are the ones
+nearest to the best so far, in the 1-norm, at which all planes lie below a level between the lower bound of D and the
+lowest value so far; this takes two small linear programs. For thousands of customers D is nearly smooth, and Newton's
+method on a smoothed D is ten times as fast (`_smoothing`).
 
 References
 ----------
@@ -42,7 +43,7 @@ class Priced:
 
 
 def dual_bound(problem: Allotment, price: FloatArray, chosen: Chosen) -> float:
-    """Return D(u), raised by more than its rounding errors, so that it is above every allocation."""
+    """Return D(u) plus more than its rounding errors, so that it is an upper bound of every allocation."""
     paid = price * problem.limits.bound
     size = abs(chosen.size) + float(np.abs(paid).sum())
     return float(chosen.total + paid.sum() + size * 64 * np.finfo(np.float64).eps)
@@ -70,9 +71,9 @@ def find_prices(problem: Allotment, unit: float) -> Priced:
 
 
 def _nearer(problem: Allotment, best: Priced, unit: float, size: int, tolerance: float) -> Priced:
-    """Return better prices, found with the customers whose choice is least clear.
+    """Return better prices, computed from the customers whose choice is least clear.
 
-    The others keep their choice while prices stay near: what they weigh is a constant of the smaller problem.
+    The others keep their choice while prices stay near, so their weights are constants of the smaller problem.
     """
     for _ in range(_ROUNDS):
         margin, pairs = best.chosen.margin, best.chosen.pairs
@@ -94,7 +95,7 @@ def _nearer(problem: Allotment, best: Priced, unit: float, size: int, tolerance:
 
 
 def _settled(problem: Allotment, priced: Priced) -> bool:
-    """Return whether no limit is missed by more than a few customers, who are decided in whole numbers."""
+    """Return whether no limit is missed by more than a few customers; an integer program then decides these."""
     missed = (priced.chosen.loads - problem.limits.bound) / problem.limits.scale()
     return bool((np.where(priced.price > 0, np.abs(missed), missed) <= _FEW).all())
 
@@ -107,7 +108,7 @@ def _priced(problem: Allotment, price: FloatArray) -> Priced:
 def _descend(
     problem: Allotment, start: FloatArray, unit: float, *, tolerance: float, span: float | None = None
 ) -> FloatArray:
-    """Return prices at which D is nearly least; with `span`, not farther from the start than choices are sure."""
+    """Return prices that nearly minimize D; with `span`, only so far from the start that clear choices stay."""
     from scipy.optimize import linprog
 
     limits, m = problem.limits, len(problem.limits)

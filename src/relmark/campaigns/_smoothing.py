@@ -1,11 +1,11 @@
-"""Prices by Newton's method on a smoothed dual: everybody takes their best offer with the chances of a logit.
+"""Prices by Newton's method on a smoothed dual: each customer chooses offers with logit probabilities.
 
-The dual ``D(u)`` of `_prices` has kinks where a customer changes their mind. With the chances of a logit,
+The dual ``D(u)`` of `_prices` has kinks where a customer's best choice changes. With logit probabilities,
 ``p_ij = exp((v_ij - w_ij u) / mu) / (1 + sum_j exp((v_ij - w_ij u) / mu))``, it is smooth,
 
     D_mu(u) = mu * sum_i log(1 + sum_j exp((v_ij - w_ij u) / mu)) + u'b,
 
-and between D and D + mu * n * log(1 + k). One pass over the customers gives the value, the gradient
+and it lies between D and D + mu * n * log(1 + k). One pass over the customers gives the value, the gradient
 ``b - sum_i w p`` and the Hessian ``sum_i (sum_j w w' p - (sum_j w p)(sum_j w p)') / mu``. From prices that are best at
 one mu, a few steps lead to those at a smaller one, until few customers are undecided.
 
@@ -39,18 +39,18 @@ class _Look:
     gradient: FloatArray
     hessian: FloatArray
     undecided: float
-    """The sum of 1 - sum_j p_ij^2: how many customers' worth of choice is open."""
+    """The sum over customers of 1 - sum_j p_ij^2, roughly the number of undecided customers."""
 
 
 def smoothed_prices(
     problem: Allotment, start: FloatArray, unit: float, low: FloatArray, high: FloatArray
 ) -> FloatArray:
-    """Return prices in a box at which D_mu is least, for a mu at which few customers are undecided.
+    """Return the prices in a box that minimize D_mu, for a mu at which few customers are undecided.
 
     Parameters
     ----------
     problem : Allotment
-        With one offer per customer at most.
+        A problem with at most one offer per customer.
     start, low, high : ndarray of float64, shape (limits,)
     unit : float
         The scale of the values.
@@ -67,7 +67,7 @@ def smoothed_prices(
 def _newton(
     problem: Allotment, price: FloatArray, mu: float, low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, float]:
-    """Return the best prices at one mu, and how much choice is open there."""
+    """Return the best prices at one mu, and roughly how many customers are undecided there."""
     here = _look(problem, price, mu)
     size = np.maximum(np.abs(problem.limits.bound), problem.limits.scale())
     for _ in range(_STEPS):

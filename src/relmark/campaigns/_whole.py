@@ -1,7 +1,7 @@
-"""From prices to an allocation: clear choices stay, the few that are split or tied are decided in whole numbers.
+"""From prices to an allocation: clear choices stay, and an integer program decides the few that are split or tied.
 
-At the best prices all customers but about as many as there are limits have one best choice. Those with the smallest
-margins are decided together by a small integer program with what the others leave of the limits.
+At the best prices all but a few customers (about as many as there are limits) have one best choice. The customers with
+the smallest margins are decided together by a small integer program, within what the others leave of the limits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ENOUGH = 1e-6
 
 
 def broken(limits: Limits, chosen: BoolArray) -> FloatArray:
-    """Return by how much each limit is broken, beyond the rounding of its sum; 0 where it is kept."""
+    """Return by how much each limit is exceeded, beyond rounding errors; 0 where it is respected."""
     loads = limits.loads(chosen)
     slack = np.abs(limits.bound) + np.abs(loads)
     over = loads - limits.bound
@@ -32,10 +32,10 @@ def broken(limits: Limits, chosen: BoolArray) -> FloatArray:
 
 
 def decide(problem: Allotment, choice: Chosen, price: FloatArray, bound: float, unit: float) -> BoolArray | None:
-    """Return an allocation that keeps every limit, near the choices at some prices; None where none was found.
+    """Return an allocation within the limits, near the choices at some prices; None if none was found.
 
-    At first the customers without a clear choice may only have the offers near their best one. Where this comes within
-    a millionth of the bound it is enough; else they may have all offers, and then more customers.
+    At first, customers without a clear choice can only get offers near their best one. If the result comes within a
+    millionth of the bound, it is good enough. Otherwise they can get all offers, and then more customers are decided.
     """
     margin, pairs = choice.margin, choice.pairs
     assert margin is not None
@@ -72,7 +72,7 @@ def decide(problem: Allotment, choice: Chosen, price: FloatArray, bound: float, 
 
 
 def _near(problem: Allotment, price: FloatArray, reach: float) -> Allotment:
-    """Return the problem without offers that leave less than the best of a customer by more than a reach."""
+    """Return the problem without offers that are worse than a customer's best one by more than a reach."""
     limits = problem.limits
     left = problem.values - (limits.plain * price[:, None]).sum(axis=0)[:, None]
     for (limit, offer), weights in limits.dense.items():
@@ -82,9 +82,9 @@ def _near(problem: Allotment, price: FloatArray, reach: float) -> Allotment:
 
 
 def solve_whole(problem: Allotment, slack: float = 0.0) -> tuple[BoolArray | None, float]:
-    """Return the best allocation of a small problem, None where none was found, and a bound on it.
+    """Return the best allocation of a small problem (None if none was found) and an upper bound of its value.
 
-    `slack` is how much less than the best is good enough, where the problem is a part of a larger one.
+    `slack` is the relative gap to the best that is good enough, if the problem is a part of a larger one.
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array
@@ -96,7 +96,7 @@ def solve_whole(problem: Allotment, slack: float = 0.0) -> tuple[BoolArray | Non
         return (None if (limits.bound < 0).any() else chosen), 0.0
     value = problem.values[offer, row]
     unit = float(np.abs(value).max()) or 1.0
-    at_row, at_column = row.astype(np.int32), np.arange(len(row), dtype=np.int32)  # what HiGHS takes
+    at_row, at_column = row.astype(np.int32), np.arange(len(row), dtype=np.int32)  # the type that HiGHS needs
     one_each = csr_array((np.ones(len(row)), (at_row, at_column)), shape=(n, len(row)))
     weight = _weights(limits, offer, row, k)
     scale = _scale(weight)
@@ -121,13 +121,13 @@ def solve_whole(problem: Allotment, slack: float = 0.0) -> tuple[BoolArray | Non
         over = broken(limits, chosen)
         if not over.any():
             return chosen, bound
-        # The solver keeps limits up to a tolerance: ask again with so much less.
+        # The solver respects limits only up to a tolerance: solve again with tighter limits.
         spare = np.where(over > 0, spare + np.maximum(4 * over / scale, 1e-6), spare)
     return None, bound
 
 
 def _weights(limits: Limits, offer: IntArray, row: IntArray, k: int) -> FloatArray:
-    """Return how much of each limit each pair of an offer and a row takes, shape (limits, pairs)."""
+    """Return the weight in each limit of each pair of an offer and a row, shape (limits, pairs)."""
     weight = np.empty((len(limits), len(row)))
     for limit in range(len(limits)):
         for one in range(k):
@@ -137,13 +137,13 @@ def _weights(limits: Limits, offer: IntArray, row: IntArray, k: int) -> FloatArr
 
 
 def _scale(weight: FloatArray) -> FloatArray:
-    """Return the largest weight of each limit, 1 where all are 0."""
+    """Return the largest weight of each limit, or 1 if all are 0."""
     scale = np.abs(weight).max(axis=1, initial=0.0)
     return np.where(scale > 0, scale, 1.0)
 
 
 def _without_the_least(problem: Allotment, chosen: BoolArray) -> BoolArray | None:
-    """Return the choices without those that are worth least for what they weigh, until every upper limit is kept."""
+    """Drop the choices with the least value per weight until every upper limit is respected."""
     chosen = chosen.copy()
     for _ in range(4 * len(problem.limits)):
         over = broken(problem.limits, chosen)
@@ -165,10 +165,10 @@ def _without_the_least(problem: Allotment, chosen: BoolArray) -> BoolArray | Non
 
 
 def _tied(problem: Allotment, chosen: BoolArray, margin: FloatArray, unit: float) -> BoolArray:
-    """Return the choices with those of many tied customers shared out within the limits.
+    """Return the choices, with the offers to many tied customers distributed within the limits.
 
-    Customers near a tie whose values and weights are alike are one group. How many of a group get which offer is a
-    small integer program; who of it is the order of the customers.
+    Customers near a tie who have equal values and weights form a group. A small integer program decides how many
+    customers of each group get each offer, and the order of the customers decides who.
     """
     tied = np.flatnonzero(margin <= 1e-3 * unit)
     if len(tied) <= _FREE + 2 * len(problem.limits) or problem.most > 1:
@@ -226,7 +226,7 @@ def _shares(groups: Allotment, sizes: IntArray) -> IntArray | None:
 
 
 def feasible_part(problem: Allotment) -> tuple[bool, FloatArray]:
-    """Return whether parts of customers could keep all limits, and by how much each is missed at least where not."""
+    """Return whether all limits could be met by dividing customers and, if not, the least misses of each limit."""
     from scipy.optimize import linprog
     from scipy.sparse import block_array, csr_array
 

@@ -1,8 +1,9 @@
-"""Which offer for whom, under capacities, minimums and a budget: a million customers in seconds, with a proven bound.
+"""Which customer gets which offer under capacities, minimums and a budget, with a proven bound.
 
-Maximise the sum of ``v_ij x_ij`` with x in {0, 1}, at most m offers per customer, and linear limits on the counts, the
-costs and whatever else. Prices of the limits make the customers independent of each other (`_prices`), and give a bound
-that no allocation exceeds; the few without a clear choice at these prices are decided in whole numbers (`_whole`).
+Maximize the sum of ``v_ij x_ij`` with x in {0, 1}, at most m offers per customer, and linear limits on counts, costs
+and other weights. Prices of the limits make the customers independent of each other (`_prices`), and give a bound that
+no allocation exceeds. The few customers without a clear choice at these prices are decided by an integer program
+(`_whole`). A million customers take seconds.
 
 References
 ----------
@@ -52,27 +53,27 @@ def allocate(
     allowed: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
     constraints: Sequence[Constraint] = (),
 ) -> Allocation:
-    """Return the most valuable allocation of offers to customers that keeps every limit.
+    """Find the most valuable allocation of offers to customers that respects every limit.
 
     Parameters
     ----------
     values : array_like, shape (n, k), mapping of offer to array_like, shape (n,), frame, or result with customer_id
-        What an offer to a customer is worth, such as its expected margin, or better the increment of an uplift model.
-        NaN: never.
+        What each offer to each customer is worth, such as its expected margin or, better, the increment of an uplift
+        model. An offer with the value NaN is never given.
     customer_id : array_like, shape (n,), optional
-        By which ties are decided; by row number without it.
+        The ids of the customers, by which ties are decided; by default, by row number.
     offers : sequence of str, optional
-        The names of the columns of an array; "0", "1", ... without it.
-    capacity, minimum : mapping of offer to number, or a number for each offer, optional
-        How many customers may, and have to, get an offer.
+        The names of the columns of an array; by default, "0", "1", ...
+    capacity, minimum : mapping of offer to number, or one number for every offer, optional
+        How many customers can get an offer at most, and must get it at least.
     cost : mapping of offer to number or array_like, shape (n,), array_like, shape (n, k), or a number, optional
-        What an offer costs; 0 where it isn't given.
+        What an offer costs; by default, 0.
     budget : float, optional
         What all offers may cost together.
     at_most : int
-        Offers for one customer.
+        The largest number of offers for one customer.
     allowed : array_like of bool, shape (n, k), or mapping of offer to array_like, shape (n,), optional
-        Who may get what; everybody everything without it.
+        Which customers may get which offers; by default, everybody may get every offer.
     constraints : sequence of Constraint
         Further linear limits.
 
@@ -84,13 +85,13 @@ def allocate(
     Raises
     ------
     InputError
-        No allocation that keeps the limits was found; the message says which of them meet, or that only whole numbers
-        stand in the way.
+        If no allocation within the limits was found. The message names the limits that conflict, or says that they
+        could be met only by dividing customers.
 
     Notes
     -----
-    A limit is never broken. An offer of negative value is given only where a minimum asks for it. Cost: linear in the
-    cells, a few passes; memory about twice that of the values and costs given.
+    A limit is never broken. An offer of negative value is given only if a minimum requires it. Cost: a few passes over
+    the values; memory is about twice that of the values and costs.
 
     Examples
     --------
@@ -115,7 +116,9 @@ def allocate(
     prices_of = None if cost is None else _read_table("cost", cost, names, n)
     if budget is not None and prices_of is None:
         raise InputError(
-            "budget is given without cost: say what offers cost.", argument="cost", code="missing_argument"
+            "budget is given without cost: pass the costs of the offers in cost=.",
+            argument="cost",
+            code="missing_argument",
         )
     bounds = (_read_bounds("minimum", minimum, names), _read_bounds("capacity", capacity, names))
     limits = _limits(names, bounds, prices_of, budget, constraints, order)
@@ -145,20 +148,20 @@ def _none_found(problem: Allotment) -> InputError:
     named = problem.limits.names
     if problem.values.size > _LINEAR_CELLS:
         return InputError(
-            f"no allocation was found that keeps {', '.join(named)} together.", argument="minimum",
+            f"no allocation was found that meets all of {', '.join(named)}.", argument="minimum",
             code="conflicting_arguments", hint="Lower minimums, or raise the budget or capacities.",
         )  # fmt: skip
     possible, missed = feasible_part(problem)
     if possible:
         return InputError(
-            f"no allocation was found that keeps {', '.join(named)}: parts of customers could, whole ones may not.",
+            f"no allocation was found that meets all of {', '.join(named)}: it would have to divide customers.",
             argument="minimum",
             code="conflicting_arguments",
-            hint="Loosen one of them a little.",
+            hint="Relax one of these limits a little.",
         )
     worst = [f"{name} (missed by {gap:g})" for name, gap in zip(named, missed.tolist(), strict=True) if gap > 0]
     return InputError(
-        f"no allocation keeps all limits: {', '.join(worst)} cannot be met with the others.",
+        f"no allocation meets all limits: {', '.join(worst)} cannot be met together with the others.",
         argument="minimum",
         code="conflicting_arguments",
         hint="Lower minimums, or raise the budget or capacities.",
@@ -191,7 +194,7 @@ def _read_values(
                 )
             columns = {name: columns[name] for name in offers}
         if not columns:
-            raise InputError("values has no offer: give a column for each.", argument="values", code="empty")
+            raise InputError("values has no offer: pass one column per offer.", argument="values", code="empty")
         read = [checks.numbers(f"values[{name!r}]", column, missing=True) for name, column in columns.items()]
         for name, column in zip(columns, read, strict=True):
             checks.same_length(f"values[{name!r}]", column, len(read[0]))
@@ -200,7 +203,7 @@ def _read_values(
         array = np.asarray(values)
         if array.ndim != 2 or not array.shape[1]:
             raise InputError(
-                f"values has shape {array.shape}: one row per customer and one column per offer are needed.",
+                f"values has shape {array.shape}; it must have one row per customer and one column per offer.",
                 argument="values",
                 code="wrong_shape",
             )
@@ -214,11 +217,13 @@ def _read_values(
 
 def _offer_names(offers: Sequence[str], k: int) -> tuple[str, ...]:
     if isinstance(offers, str) or not isinstance(offers, Sequence):
-        raise InputError(f"offers is {shown(offers)}: a list of names is needed.", argument="offers", code="wrong_type")
+        raise InputError(
+            f"offers is {shown(offers)}; it must be a list of names.", argument="offers", code="wrong_type"
+        )
     names = tuple(checks.text("offers", name) for name in offers)
     if len(names) != k or len(set(names)) < k:
         raise InputError(
-            f"offers has {len(names)} names: {k} different ones are needed, one per column of values.",
+            f"offers has {len(names)} names; it must have {k} different names, one per column of values.",
             argument="offers",
             code="wrong_length",
         )
@@ -226,14 +231,14 @@ def _offer_names(offers: Sequence[str], k: int) -> tuple[str, ...]:
 
 
 def _order(ids: npt.NDArray[Any] | None, n: int) -> npt.NDArray[np.int64]:
-    """Return the order of the customers in which ties are decided: that of a hash of their ids."""
+    """Return the order of the customers in which ties are decided, which is that of a hash of their ids."""
     if ids is None:
         return np.arange(n)
     order = np.lexsort((ids, hash_buckets(ids, "sample:allocate")))
     twice = ids[order[1:]] == ids[order[:-1]]
     if twice.any():
         raise InputError(
-            f"customer_id has {shown(ids[order[int(np.argmax(twice))]])} twice: one row per customer is needed.",
+            f"customer_id has {shown(ids[order[int(np.argmax(twice))]])} twice: each customer must have one row.",
             argument="customer_id",
             code="duplicate",
         )
@@ -260,7 +265,7 @@ def _read_table(name: str, given: Any, names: tuple[str, ...], n: int, *, flags:
         array = np.broadcast_to(array, (1, len(names)))
     if array.ndim != 2 or array.shape[1] != len(names) or array.shape[0] not in {1, n}:
         raise InputError(
-            f"{name} has shape {array.shape}: a mapping of offers, or shape ({n}, {len(names)}), is needed.",
+            f"{name} has shape {array.shape}; it must be a mapping of offers, or have shape ({n}, {len(names)}).",
             argument=name,
             code="wrong_shape",
         )
@@ -271,7 +276,7 @@ def _known(name: str, given: Mapping[str, Any], names: tuple[str, ...]) -> None:
     for offer in given:
         if offer not in names:
             raise InputError(
-                f"{name} names the offer {shown(offer)}, and there are {', '.join(map(repr, names))}.",
+                f"{name} names the offer {shown(offer)}, but the offers are {', '.join(map(repr, names))}.",
                 argument=name,
                 code="unknown_name",
                 hint=did_you_mean(str(offer), names).strip(),
@@ -297,7 +302,7 @@ def _limits(
     constraints: Sequence[Constraint],
     order: npt.NDArray[np.int64],
 ) -> Limits:
-    """Return all limits as upper bounds, their weights in the order of the customers."""
+    """Return all limits as upper bounds, with weights in the order of the customers."""
     k = len(names)
     labels, kinds, plain, bound = [], [], [], []
     dense: dict[tuple[int, int], FloatArray] = {}
@@ -327,7 +332,7 @@ def _limits(
         add(f"the budget ({checks.number('budget', budget):,.2f})", "budget", costs, float(budget), 1.0)
     if isinstance(constraints, Constraint) or not all(isinstance(one, Constraint) for one in constraints):
         raise InputError(
-            f"constraints is {shown(constraints)}: a list of Constraints is needed.",
+            f"constraints is {shown(constraints)}; it must be a list of Constraints.",
             argument="constraints",
             code="wrong_type",
         )
@@ -343,14 +348,14 @@ def _limits(
 def _check_possible(
     problem: Allotment, names: tuple[str, ...], bounds: tuple[dict[str, float], dict[str, float]]
 ) -> None:
-    """Refuse a minimum that no number of customers can reach, or that is above its capacity."""
+    """Raise an error if a minimum is larger than the number of possible customers, or than its capacity."""
     minimum, capacity = bounds
     reachable = np.isfinite(problem.values).sum(axis=1)
     for offer, least in minimum.items():
         most = float(reachable[names.index(offer)])
         if least > min(most, capacity.get(offer, math.inf)):
             raise InputError(
-                f"the minimum of {offer!r} is {least:,.0f}, and at most "
+                f"the minimum of {offer!r} is {least:,.0f}, but at most "
                 f"{min(most, capacity.get(offer, math.inf)):,.0f} customers can get it.",
                 argument="minimum",
                 code="conflicting_arguments",
@@ -360,7 +365,7 @@ def _check_possible(
     room = float(np.minimum(np.isfinite(problem.values).sum(axis=0), problem.most).sum())
     if total > room:
         raise InputError(
-            f"the minimums add up to {total:,.0f}, and {room:,.0f} offers can be given at most.",
+            f"the minimums add up to {total:,.0f}, but at most {room:,.0f} offers can be given.",
             argument="minimum",
             code="conflicting_arguments",
             hint="Lower them, or raise at_most.",
@@ -401,7 +406,7 @@ def _allocation(
         side, _, name = kind.partition(":")
         if side in {"at_most", "at_least"}:
             others[name] = others.get(name, 0.0) + (one if side == "at_most" else -one)
-    notes = () if ids is not None else ("without customer_id ties are decided by row number",)
+    notes = () if ids is not None else ("without customer_id, ties are decided by row number",)
     return Allocation(
         customer_id=np.arange(n) if ids is None else ids,
         offer=offer,

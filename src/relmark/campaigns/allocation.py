@@ -1,4 +1,4 @@
-"""Who gets which offer, what it is worth, and what one more of each limit would be worth."""
+"""Who gets which offer, what it is worth, and what one more unit of each limit would be worth."""
 
 from __future__ import annotations
 
@@ -16,37 +16,39 @@ __all__ = ["Allocation"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Allocation(ColumnarResult):
-    """An allocation of offers to customers that keeps every limit.
+    """An allocation of offers to customers that respects every limit.
 
     Attributes
     ----------
     customer_id : ndarray, shape (n,)
-        As given; row numbers where no ids were.
+        The ids that were given, or row numbers.
     offer : ndarray of str, shape (n,)
-        The offer of each customer, "" for none; of several the most valuable. `offers_of` has all of them.
+        The offer of each customer, or "" for none. If a customer gets several, it is the most valuable one; `offers_of`
+        returns all of them.
     gain : ndarray of float64, shape (n,)
-        What each customer's offers are worth together.
+        The total value of each customer's offers.
     value : float
-        The sum of it.
+        The total value of all offers.
     bound : float
-        No allocation that keeps the limits is worth more.
+        An upper bound: no allocation within the limits is worth more.
     gap : float
-        ``bound / value - 1``: how much better an allocation could be at most; 0 where both are 0, infinite where the
-        value is 0 and the bound is not, NaN where the value is negative.
+        ``bound / value - 1``: how much better an allocation could be at most. It is 0 if value and bound are 0,
+        infinite if only the value is 0, and NaN if the value is negative.
     counts : mapping of str to int
-        Customers per offer.
+        The number of customers per offer.
     spent : float
-        What the offers cost together, 0 without costs.
+        The total cost of the offers; 0 without costs.
     price : mapping of str to float
-        What one more of an offer's capacity would be worth, less what one more of its minimum costs.
+        What one more unit of an offer's capacity would be worth, minus what one more unit of its minimum would cost.
     budget_price : float
         What one more unit of the budget would be worth; NaN without a budget.
     prices : mapping of str to float
-        Of further constraints.
+        What one more unit of each further constraint would be worth.
     below_zero : int
-        Offers of negative value that a minimum asked for.
+        The number of offers of negative value that a minimum required.
     method : {"whole", "prices"}
-        Whether an integer program solved all of it, or prices left it the customers without a clear choice.
+        Whether an integer program solved the whole problem ("whole"), or only for customers without a clear choice at
+        the prices of the limits ("prices").
     offers : tuple of str
     notes : tuple of str
     """
@@ -70,7 +72,7 @@ class Allocation(ColumnarResult):
     _limits: dict[str, tuple[float | None, float | None]]
 
     def given(self, offer: str) -> npt.NDArray[np.bool_]:
-        """Tell who gets an offer, shape (n,)."""
+        """Return which customers get an offer, shape (n,)."""
         return np.asarray(self._pairs[self.offers.index(offer)])
 
     def offers_of(self, row: int) -> tuple[str, ...]:
@@ -78,7 +80,7 @@ class Allocation(ColumnarResult):
         return tuple(name for name, chosen in zip(self.offers, self._pairs[:, row].tolist(), strict=True) if chosen)
 
     def limits_of(self, offer: str) -> tuple[float | None, float | None]:
-        """Return the minimum and the capacity of an offer, None where there is none."""
+        """Return the minimum and the capacity of an offer; None for a limit that it does not have."""
         return self._limits[offer]
 
     def __len__(self) -> int:
@@ -112,7 +114,7 @@ class Allocation(ColumnarResult):
         if not np.isnan(self.budget_price):
             lines.append(f"spent {self.spent:,.2f}; one more unit of the budget is worth {self.budget_price:.3g}")
         if self.below_zero:
-            lines.append(f"{self.below_zero:,} offers of negative value were needed for minimums")
+            lines.append(f"{self.below_zero:,} offers of negative value were given to reach minimums")
         return [*lines, *self.notes]
 
     def __str__(self) -> str:

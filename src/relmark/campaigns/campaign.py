@@ -1,4 +1,4 @@
-"""Campaigns and chains: whom a message is for, when it is due and how often, whatever else wants the person."""
+"""Campaigns and chains: whom a message is for, when it is due and how often, independently of other campaigns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LATER = frozenset({"unknown_field", "unknown_event", "unknown_property", "unkno
 
 
 class Unsaid(Enum):
-    """What `again` is where nobody said it; None says that once in a life is meant."""
+    """The value of `again` if it was not given; None means once and never again."""
 
     UNSAID = "unsaid"
 
@@ -44,10 +44,10 @@ UNSAID: Final = Unsaid.UNSAID
 
 
 def for_later(name: str, value: Any, *, rule: bool = True) -> None:
-    """Refuse what is not an expression, or one that no schema can make right."""
+    """Raise an error if a value is not an expression, or is one that is wrong under every schema."""
     if not isinstance(value, Expression):
         raise InputError(
-            f"{name} is {shown(value)}: {'a rule' if rule else 'an expression'} is needed, such as "
+            f"{name} is {shown(value)}; it must be {'a rule' if rule else 'an expression'}, such as "
             f"{'field(...) >= 18' if rule else 'field(...)'}.",
             argument=name,
             code="wrong_type",
@@ -71,7 +71,9 @@ def _expression(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 def _selection(name: str, value: Any) -> None:
     if not isinstance(value, Selection):
         raise InputError(
-            f"{name} is {shown(value)}: events are needed, such as event('cart').", argument=name, code="wrong_type"
+            f"{name} is {shown(value)}; it must select events, such as event('cart').",
+            argument=name,
+            code="wrong_type",
         )
 
 
@@ -96,7 +98,7 @@ def _share(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 def _channels(value: Iterable[str]) -> tuple[str, ...]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise InputError(
-            f"channels is {shown(value)}: a list of names is needed, the first one that is open wins.",
+            f"channels is {shown(value)}; it must be a list of names, such as ['push', 'email'].",
             argument="channels",
             code="wrong_type",
         )
@@ -104,10 +106,10 @@ def _channels(value: Iterable[str]) -> tuple[str, ...]:
     for one in given:
         plain_text("channels", text("channels", one))
     if not given:
-        raise InputError("channels is empty: at least one is needed.", argument="channels", code="empty")
+        raise InputError("channels is empty: name at least one channel.", argument="channels", code="empty")
     if len(set(given)) < len(given):
         raise InputError(
-            f"channels is {shown(list(given))}: each is needed once.", argument="channels", code="duplicate"
+            f"channels is {shown(list(given))}: name each channel once.", argument="channels", code="duplicate"
         )
     return given
 
@@ -121,8 +123,8 @@ def _moment(name: str, value: Any) -> date | datetime | None:
         return value if type(value) is date else date.fromisoformat(str(value)[:10])
     if (isinstance(value, datetime) and value.utcoffset() is None) or (isinstance(value, str) and not _zoned(value)):
         raise InputError(
-            f"{name} is {shown(value)}, which has no time zone: give a date, which begins at each person's own "
-            "midnight, or a time with a zone.",
+            f"{name} is {shown(value)}, which has no time zone: pass a date, which begins at each person's local "
+            "midnight, or a time with a time zone.",
             argument=name,
             code="no_time_zone",
         )
@@ -152,23 +154,25 @@ def _moment_text(value: date | datetime) -> str:
 
 def _steps(value: Iterable[Step]) -> tuple[Step, ...]:
     if isinstance(value, (Step, str, bytes)) or not isinstance(value, Iterable):
-        raise InputError(f"steps is {shown(value)}: a list of Steps is needed.", argument="steps", code="wrong_type")
+        raise InputError(f"steps is {shown(value)}; it must be a list of Steps.", argument="steps", code="wrong_type")
     given = tuple(value)
     for one in given:
         if not isinstance(one, Step):
-            raise InputError(f"steps has {shown(one)}: Steps are needed.", argument="steps", code="wrong_type")
+            raise InputError(
+                f"steps has {shown(one)}; each element must be a Step.", argument="steps", code="wrong_type"
+            )
     names = [one.name for one in given]
     if not given:
         raise InputError("steps is empty: a chain needs at least one Step.", argument="steps", code="empty")
     if len(set(names)) < len(names):
         raise InputError(
-            f"steps are {', '.join(map(repr, names))}: each name is needed once.", argument="steps", code="duplicate"
+            f"steps are {', '.join(map(repr, names))}: use each name once.", argument="steps", code="duplicate"
         )
     for before, one in pairwise(given):
         if one.after < before.after:
             raise InputError(
-                f"step {one.name!r} comes {one.after} after the start, before {before.name!r} ({before.after}): put "
-                "steps in the order of their times.",
+                f"step {one.name!r} comes {one.after} after the start, but is listed after {before.name!r} "
+                f"({before.after}): list steps in the order of their times.",
                 argument="steps",
                 code="wrong_value",
             )
@@ -176,12 +180,12 @@ def _steps(value: Iterable[Step]) -> tuple[Step, ...]:
 
 
 class _Stored:
-    """What is equal where it is stored alike: rules have no `==` of their own."""
+    """Objects that are equal if their stored forms are equal, because rules cannot be compared with ``==``."""
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-ready values."""
+        """Return the object as JSON-ready values."""
         raise AssertionError(f"{type(self).__name__} has no stored form")
 
     def __eq__(self, other: object) -> bool:
@@ -207,7 +211,7 @@ class _Sent(_Stored):
         if not self.transactional:
             if self.counts:
                 raise InputError(
-                    "counts=True is for transactional messages; all others count.",
+                    "counts=True is for transactional messages only; all other messages count anyway.",
                     argument="counts",
                     code="conflicting_arguments",
                 )
@@ -215,14 +219,15 @@ class _Sent(_Stored):
         for name in ("control", "step_control", "limit", "hour"):
             if getattr(self, name, None) is not None:
                 raise InputError(
-                    f"{name}= is given for a transactional message: everybody gets it, and at once.",
+                    f"{name}= is given for a transactional message, but everybody gets such a message at once: leave "
+                    f"{name}= out.",
                     argument=name,
                     code="conflicting_arguments",
                 )
 
     @property
     def counted(self) -> bool:
-        """Whether its messages count in caps and gaps."""
+        """Whether the messages count toward caps and gaps."""
         return not self.transactional or self.counts
 
     def arms_of(self, share: float) -> Arms:
@@ -232,43 +237,44 @@ class _Sent(_Stored):
 
 @attrs.frozen(eq=False)
 class Campaign(_Sent):
-    """One message: for whom, after what, how often, on which channels.
+    """A campaign with one message: for whom, after which event, how often, and on which channels.
 
     Parameters
     ----------
     name : str
-        What messages carry as `campaign`.
+        The value of the property `campaign` of its messages.
     who : rule, optional
-        Who may get it; unknown is not true. Everybody without it.
+        Who may get it; a person for whom the rule is unknown may not. By default, everybody may.
     trigger : selection of events, optional
-        Such as ``event("cart")``: the latest one has to be later than the campaign's last message to the person, so
-        that there is one message per trigger.
+        Events that make the campaign due, such as ``event("cart")``. The latest one must be later than the campaign's
+        last message to the person, so that there is one message per trigger.
     channels : list of str
-        Names of the policy's channels, the first that is open wins.
+        Names of the policy's channels; the first one that is open is used.
     again : timedelta or None
-        How long after its last message the campaign may reach a person again; exactly so long is enough. None says
-        once in a life. It may be left out where there is a trigger.
+        How long after its last message the campaign may reach a person again; exactly that long is enough. None means
+        once and never again. It may be left out if there is a trigger.
     times : int, optional
-        The most messages of it that one person ever gets.
+        The largest number of its messages that one person ever gets.
     start, end : date or instant, optional
-        ``start <= now < end``; a date begins at each person's own midnight.
+        The campaign runs while ``start <= now < end``; a date begins at each person's local midnight.
     control : float, optional
-        The share of people who are withheld the message and logged, so that its effect can be read.
+        The share of people from whom the message is withheld (and logged as such), so that its effect can be measured.
     salt : str, optional
-        The key of the control's draw; the name without it.
+        The key for drawing the control group; by default, the name.
     hour : expression, optional
-        The hour of the person's day in which they are written to, 0 to 23; who has none (missing, or another number)
-        may be written to at any hour.
+        The hour of the person's local day in which they get messages, 0 to 23. A person for whom it is missing, or not
+        such a number, may get a message at any hour.
     limit : int, optional
-        The most messages in the campaign's life, counted from the log, control included.
+        The largest number of messages in the campaign's whole life, counted from the log, including the control group.
     best_by : expression, optional
-        Whom a limit keeps: those with the largest values, missing last, ties by a hash of the id.
+        Which people a limit keeps: those with the largest values. Missing values come last, and ties are decided by a
+        hash of the id.
     category : str, optional
-        What caps may name.
+        A name to which caps can refer.
     transactional : bool
-        It passes caps, gaps, quiet hours, the holdout and `at_most`, and is not counted by them.
+        Whether the message ignores caps, gaps, quiet hours, the holdout and `at_most`, and does not count toward them.
     counts : bool
-        Whether a transactional message is counted all the same.
+        Whether a transactional message counts toward caps and gaps anyway.
     """
 
     name: str = attrs.field(validator=_name)
@@ -284,14 +290,14 @@ class Campaign(_Sent):
     steps: ClassVar[tuple[Step, ...]] = ()
 
     def __attrs_post_init__(self) -> None:
-        """Check what has to agree."""
+        """Check arguments that depend on each other."""
         self._check_transactional()
         if self.trigger is None and self.again is UNSAID:
             raise InputError(
                 f"campaign {self.name!r} has neither trigger= nor again=: say how often a person may get it.",
                 argument="again",
                 code="missing_argument",
-                hint="Give again=days(30), trigger=event(...), or again=None for once in a life.",
+                hint="Pass again=days(30), trigger=event(...), or again=None for once and never again.",
             )
         if isinstance(self.again, timedelta) or not (self.again is UNSAID or self.again is None):
             duration("again", self.again)
@@ -300,40 +306,40 @@ class Campaign(_Sent):
                 whole(name, getattr(self, name), low=1)
         if self.best_by is not None and self.limit is None:
             raise InputError(
-                f"campaign {self.name!r} has best_by= without limit=: there is nobody to leave out.",
+                f"campaign {self.name!r} has best_by= without limit=, which best_by= is for: pass limit= too.",
                 argument="best_by",
                 code="missing_argument",
             )
         if type(self.start) is type(self.end) and self.start is not None and self.start >= self.end:  # type: ignore[operator]
             raise InputError(
-                f"campaign {self.name!r} ends at {self.end}, not after its start {self.start}.",
+                f"campaign {self.name!r} ends at {self.end}, which is not after its start, {self.start}.",
                 argument="end",
                 code="wrong_value",
             )
 
     @property
     def wait(self) -> int | None:
-        """The microseconds of `again`, None where it is not a length of time."""
+        """The length of `again` in microseconds; None if it is not a length of time."""
         return length(self.again) if isinstance(self.again, timedelta) else None
 
     @property
     def once(self) -> bool:
-        """Whether a person gets it once in a life."""
+        """Whether a person gets it once and never again."""
         return self.again is None
 
     def tests(self) -> list[tuple[str, Expression, bool]]:
-        """Return its expressions with their keys, and whether each is a rule."""
+        """Return the expressions with their keys, and whether each is a rule."""
         found = [("who", self.who, True), ("hour", self.hour, False), ("best_by", self.best_by, False)]
         trigger = [] if self.trigger is None else [("trigger", self.trigger.exists(), True)]
         return [(name, one, rule) for name, one, rule in found if one is not None] + trigger
 
     def needs(self) -> Needs:
-        """Return what it looks at."""
+        """Return the fields, events and properties that it uses."""
         total = sum((one.needs() for name, one, _ in self.tests() if name != "trigger"), Needs())
         return total if self.trigger is None else total + needs_of_events(self.trigger, None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the campaign as JSON-ready values; what has its default is left out."""
+        """Return the campaign as JSON-ready values, without arguments that have their default."""
         body: dict[str, Any] = {"name": self.name, **_shared(self), **_written(self, ("who", "trigger", "best_by"))}
         if self.again is not UNSAID:
             body["again"] = None if self.again is None else duration_text(self.again)
@@ -366,11 +372,12 @@ class Step(_Stored):
     Parameters
     ----------
     name : str
-        What messages carry as `step`.
+        The value of the property `step` of its messages.
     after : timedelta
-        How long after the chain's start it is due.
+        How long after the chain's start the step is due.
     when : rule, optional
-        What has to be true as well; where it is false for the step's whole time, the step is skipped.
+        A rule that must also be true. If it is false for the whole time in which the step could be sent, the step is
+        skipped.
 
     Examples
     --------
@@ -387,7 +394,7 @@ class Step(_Stored):
         """Check the time."""
         if duration("after", self.after, positive=False) < 0:
             raise InputError(
-                f"after is {self.after}: a step comes after the start, or with it (days(0)).",
+                f"after is {self.after}; it must be days(0) or longer, because a step cannot come before the start.",
                 argument="after",
                 code="wrong_value",
             )
@@ -405,32 +412,35 @@ class Step(_Stored):
 
 @attrs.frozen(eq=False)
 class Chain(_Sent):
-    """Several messages that an event of the person sets off, in their order.
+    """Several messages in order, which an event of the person starts.
 
-    A step is due when the latest start is `after` old and less than ``after + late``, no `until` event has come since,
-    its `when` is true, and the steps before it were sent, withheld, skipped or missed. One that is held past that time
-    is missed, and listed in `held` for as long as `late` again. At the very instant of one message of the chain no
-    other is due, so a plan whose messages were appended to the events and that is asked for again holds none of them.
+    A step is due when at least `after` and less than ``after + late`` has passed since the latest start, no `until`
+    event has come since, its `when` is true, and the steps before it were sent, withheld, skipped or missed. A step
+    that is held past that time is missed, and listed in `held` for another `late`. At the instant of one message of the
+    chain, no other message of it is due. So if you append the messages of a plan to the events and evaluate the policy
+    again at the same instant, the chain plans nothing new.
 
     Parameters
     ----------
     name : str
+        The value of the property `campaign` of its messages.
     starts : selection of events
-        What begins a pass.
+        The events that begin a pass through the chain.
     steps : list of Step
-        In the order of their times.
+        The steps, in the order of their times.
     channels : list of str
+        Names of the policy's channels; the first one that is open is used.
     late : timedelta or None
-        How long a step may be late; None waits for good.
+        How late a step may be sent; with None, a step waits for ever.
     until : selection of events, optional
-        What ends a pass, such as ``event("purchase")``.
+        The events that end a pass, such as ``event("purchase")``.
     restart : bool
-        Whether a start while a pass is under way begins anew. Without it such a start is ignored, and the next one
-        after the time of the last step, or after an `until` event, begins a new pass.
+        Whether a start during a pass begins a new pass. By default, such a start is ignored, and a new pass begins with
+        the next start after the time of the last step, or after an `until` event.
     control : float, optional
         The share of people who get no message of the chain.
     step_control : float, optional
-        Of the others, the share left out at each step, each step by a draw of its own.
+        The share of all other people who are left out at each step; each step is drawn separately.
     category, salt, hour, transactional, counts
         As for a `Campaign`.
     """
@@ -447,7 +457,7 @@ class Chain(_Sent):
     best_by: ClassVar[Expression | None] = None
 
     def __attrs_post_init__(self) -> None:
-        """Check what has to agree."""
+        """Check arguments that depend on each other."""
         self._check_transactional()
         _selection("starts", self.starts)
         if self.late is not None:
@@ -460,20 +470,20 @@ class Chain(_Sent):
 
     @property
     def lateness(self) -> int | None:
-        """The microseconds of `late`."""
+        """The length of `late` in microseconds."""
         return None if self.late is None else length(self.late)
 
     @property
     def span(self) -> int:
-        """The microseconds that a pass takes, from its start to the end of its last step's time."""
+        """The length of a pass in microseconds, from its start until its last step can no longer be sent."""
         return self.afters[-1] + (self.lateness or 0)
 
     def seed_of(self, step: Step) -> str:
-        """Return the seed by which those who are left out at a step are drawn."""
+        """Return the seed for drawing the people who are left out at a step."""
         return role_seed("step", self.salt or self.name, step.name)
 
     def tests(self) -> list[tuple[str, Expression, bool]]:
-        """Return its expressions with their keys, and whether each is a rule."""
+        """Return the expressions with their keys, and whether each is a rule."""
         found: list[tuple[str, Expression, bool]] = [("starts", self.starts.exists(), True)]
         if self.until is not None:
             found.append(("until", self.until.exists(), True))
@@ -483,18 +493,18 @@ class Chain(_Sent):
         return found + whens
 
     def needs(self) -> Needs:
-        """Return what it looks at."""
+        """Return the fields, events and properties that it uses."""
         total = needs_of_events(self.starts, None)
         if self.until is not None:
             total += needs_of_events(self.until, None)
         if self.hour is not None:
             total += self.hour.needs()
-        # whether a step was missed is asked of the last moment at which it could be sent
+        # whether a step was missed is decided at the last moment at which it could be sent
         asked = (step.when.needs() for step in self.steps if step.when is not None)
         return sum((one if self.late is None else one.asked_earlier(self.late) for one in asked), total)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the chain as JSON-ready values; what has its default is left out."""
+        """Return the chain as JSON-ready values, without arguments that have their default."""
         late = None if self.late is None else duration_text(self.late)
         body: dict[str, Any] = {"name": self.name, **_shared(self), **_written(self, ("starts", "until")), "late": late}
         body["steps"] = [step.to_dict() for step in self.steps]
@@ -522,7 +532,7 @@ class Chain(_Sent):
         parts = _read_parts(body, limits, path, ("late",))
         if not isinstance(body["steps"], list):
             raise definition_error(
-                InputError(f"steps is {shown(body['steps'])}: a list is needed.", argument="steps", code="wrong_type"),
+                InputError(f"steps is {shown(body['steps'])}; it must be a list.", argument="steps", code="wrong_type"),
                 path, body,
             )  # fmt: skip
         parts["steps"] = [Step._read(one, limits, f"{path}.steps[{k}]") for k, one in enumerate(body["steps"])]  # noqa: SLF001
@@ -554,7 +564,7 @@ def _written(one: Any, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _read_parts(body: Any, limits: Limits, path: str, durations: tuple[str, ...]) -> dict[str, Any]:
-    """Return the values of a stored campaign, chain or step, its rules and lengths of time read."""
+    """Return the values of a stored campaign, chain or step, with its rules and lengths of time parsed."""
     parts = dict(body)
     for name in ("who", "hour", "best_by", "when"):
         if name in parts:

@@ -1,4 +1,4 @@
-"""Caps: how many messages one person gets at most in a stretch of time."""
+"""Caps: how many messages one person gets at most in a period."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _NAMED = ("channel", "category", "campaign")
 
 
 def optional_word(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
-    """Refuse what is neither None nor a text that is not empty."""
+    """Raise an error if a value is neither None nor a non-empty string."""
     if value is not None:
         plain_text(attribute.name, text(attribute.name, value))
 
 
 @attrs.frozen
 class Cap:
-    """At most so many marketing messages for one person in a stretch of time.
+    """The largest number of marketing messages for one person in a period.
 
     Parameters
     ----------
     n : int
-        How many, 1 or more.
+        The number of messages, 1 or more.
     within : timedelta, optional
-        A rolling window: those of ``(now - within, now]`` count.
+        A rolling window: messages of ``(now - within, now]`` count.
     per : {"day", "week", "month"}, optional
-        A calendar period of the person's own clock: those of the present day, the week from Monday, or the month count.
-        Either `within` or `per` is given.
+        A calendar period by the person's local clock: messages of the current day, week (from Monday) or month count.
+        Pass either `within` or `per`.
     channel, category, campaign : str, optional
-        Count and hold only messages on this channel, of this category, of this campaign.
+        Count and hold only messages on this channel, of this category, or of this campaign.
 
     Examples
     --------
@@ -59,17 +59,17 @@ class Cap:
     campaign: str | None = attrs.field(default=None, kw_only=True, validator=optional_word)
 
     def __attrs_post_init__(self) -> None:
-        """Check the number, and that there is one stretch of time."""
+        """Check the number, and that exactly one period is given."""
         whole("n", self.n, low=1)
         if self.within is None and self.per is None:
             raise InputError(
-                "a cap has neither within= nor per=: give one, such as Cap(3, within=days(7)) or Cap(1, per='day').",
+                "a cap has neither within= nor per=: pass one, such as Cap(3, within=days(7)) or Cap(1, per='day').",
                 argument="within",
                 code="missing_argument",
             )
         if self.within is not None and self.per is not None:
             raise InputError(
-                "a cap has both within= and per=: give one of them; two stretches of time are two caps.",
+                "a cap has both within= and per=: pass one of them, or make two caps.",
                 argument="within",
                 code="conflicting_arguments",
             )
@@ -91,11 +91,11 @@ class Cap:
 
     @property
     def size(self) -> int | None:
-        """The microseconds of the rolling window, None where the calendar counts."""
+        """The length of the rolling window in microseconds; None for a calendar period."""
         return None if self.within is None else length(self.within)
 
     def holds(self, campaign: str, category: str | None, channel: str | None) -> bool:
-        """Tell whether a message of a campaign on a channel is one that counts."""
+        """Return whether a message of a campaign on a channel counts toward the cap."""
         asked = ((self.campaign, campaign), (self.category, category), (self.channel, channel))
         return all(wanted is None or wanted == given for wanted, given in asked)
 

@@ -1,4 +1,4 @@
-"""A further linear limit of an allocation, beside capacities, minimums and the budget."""
+"""A linear limit of an allocation, in addition to capacities, minimums and the budget."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ def _named(instance: object, attribute: attrs.Attribute[Any], value: Any) -> Non
 
 @attrs.frozen(eq=False)
 class Constraint:
-    """A limit on what all allocated offers together weigh.
+    """A limit on the total weight of all allocated offers.
 
     Parameters
     ----------
     name : str
+        The name of the limit, for messages and prices.
     weight : mapping of offer to float or array_like, shape (n,), or array_like, shape (n, k)
-        What an offer to a customer weighs; offers that a mapping leaves out weigh nothing.
+        The weight of an offer to a customer. Offers that a mapping leaves out have weight 0.
     at_most, at_least : float, optional
-        The bounds of the sum; at least one of them.
+        The bounds of the total weight; pass at least one.
 
     Examples
     --------
@@ -45,7 +46,7 @@ class Constraint:
         """Check the bounds."""
         if self.at_most is None and self.at_least is None:
             raise InputError(
-                f"constraint {self.name!r} has neither at_most= nor at_least=: give a bound.",
+                f"constraint {self.name!r} has neither at_most= nor at_least=: pass at least one bound.",
                 argument="at_most",
                 code="missing_argument",
             )
@@ -54,7 +55,8 @@ class Constraint:
                 number(name, getattr(self, name))
         if self.at_most is not None and self.at_least is not None and self.at_least > self.at_most:
             raise InputError(
-                f"constraint {self.name!r} is at least {self.at_least:g} and at most {self.at_most:g}: no sum is both.",
+                f"constraint {self.name!r} has at_least={self.at_least:g} and at_most={self.at_most:g}: at_least must "
+                "not be larger than at_most.",
                 argument="at_least",
                 code="wrong_value",
             )

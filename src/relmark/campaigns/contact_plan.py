@@ -1,4 +1,4 @@
-"""Who is written to now, and who is not and why: what a policy answers for a whole base."""
+"""Who gets a message now, and who does not and why: a policy's answer for a whole base."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ __all__ = ["ARMS", "HELD", "ContactPlan", "Held", "message_id", "words_of_held"]
 HELD = (
     "holdout", "quiet", "hour", "gap", "behind", "no_channel", "cap", "limit", "again", "times", "missed",
 )  # fmt: skip
-"""What holds a message, in the order in which it is looked at; the last three are said by the campaign itself."""
+"""What can hold a message, in the order of the checks; the last three come from the campaign itself."""
 
 ARMS = ("sent", "control", "step control")
 TextArray = npt.NDArray[np.str_]
 
 _WORDS = {
-    "holdout": "in the holdout, to whom no campaign is sent",
+    "holdout": "in the holdout, which gets no campaign",
     "quiet": "quiet hours",
-    "hour": "another hour of the day is theirs",
+    "hour": "not the person's hour of the day",
     "gap": "another message is too recent",
     "no_channel": "no channel of the campaign is open",
-    "cap": "the caps are reached",
+    "cap": "a cap is reached on every open channel",
     "limit": "the campaign's limit is reached",
-    "again": "the campaign was there, and is not due again yet",
-    "times": "the campaign was there as often as it may be",
+    "again": "the campaign reached the person before and is not due again yet",
+    "times": "the campaign has reached the person as often as it may",
     "missed": "held for longer than the step may be late",
 }
 
 
 def words_of_held(by: str, ahead: str = "") -> str:
-    """Return what a reason says in words; `ahead` is the campaign that went first."""
+    """Return a reason in words; `ahead` is the campaign with priority."""
     return f"behind {ahead}" if by == "behind" else _WORDS[by]
 
 
 def message_id(prefix: str, customer_id: int | str, key: int) -> str:
-    """Return the id of a message: the same for the same policy, campaign, step, person and trigger."""
+    """Return the id of a message; it is the same for the same policy, campaign, step, person and trigger."""
     return blake2b(f"{prefix}{key}/{customer_id}".encode(), digest_size=16).hexdigest()
 
 
 def message_prefix(policy: str, campaign: str, step: str) -> str:
-    """Return what the messages of one campaign or step share in their ids."""
+    """Return the part of the ids that all messages of one campaign or step share."""
     return canonical([policy, campaign, step])
 
 
@@ -67,11 +67,11 @@ class Held(ColumnarResult):
     customer_id : ndarray, shape (h,)
     campaign, step : ndarray of str, shape (h,)
     by : ndarray of str, shape (h,)
-        What holds it: holdout, quiet, hour, gap, behind, no_channel, cap, limit, again, times, missed.
+        What holds it: holdout, quiet, hour, gap, behind, no_channel, cap, limit, again, times or missed.
     until : ndarray of datetime64[us], shape (h,)
-        When that ends if nothing happens; NaT where an event, a rule or a later run has to change it.
+        When the hold ends if nothing happens; NaT if it can only end by an event, a rule or a later evaluation.
     words : ndarray of str, shape (h,)
-        The same for people.
+        The reason in words.
     """
 
     customer_id: npt.NDArray[Any]
@@ -92,7 +92,7 @@ class Held(ColumnarResult):
 
 @attrs.frozen(kw_only=True, eq=False)
 class Codes:
-    """Messages or holds as integers: rows of the base, and positions in the policy."""
+    """Messages or holds coded as integers: rows of the base, and positions in the policy."""
 
     row: npt.NDArray[np.int64]
     entry: npt.NDArray[np.int16]
@@ -106,13 +106,13 @@ class Codes:
     time: npt.NDArray[np.int64]
 
     def take(self, places: npt.NDArray[Any]) -> Codes:
-        """Return some of them."""
+        """Return the messages or holds at some places."""
         return Codes(**{name: getattr(self, name)[places] for name in attrs.fields_dict(Codes)})
 
 
 @attrs.frozen(kw_only=True)
 class Names:
-    """What the positions in a policy are called."""
+    """The names of the positions in a policy."""
 
     policy: str
     entries: tuple[str, ...]
@@ -123,12 +123,12 @@ class Names:
 
     @property
     def first_step(self) -> npt.NDArray[np.int64]:
-        """Where the steps of each entry begin in `all_steps`."""
+        """The position in `all_steps` of the first step of each entry."""
         return np.concatenate([[0], np.cumsum([max(len(steps), 1) for steps in self.steps])]).astype(np.int64)
 
     @property
     def all_steps(self) -> list[str]:
-        """The steps of all entries, one empty name for a campaign."""
+        """The steps of all entries; a campaign has one step with an empty name."""
         return [step for steps in self.steps for step in (steps or ("",))]
 
     def steps_of(self, codes: Codes) -> npt.NDArray[np.int64]:
@@ -138,28 +138,28 @@ class Names:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ContactPlan(ColumnarResult):
-    """Who is written to now, by which campaign and on which channel; one row per message.
+    """Who gets a message now, by which campaign and on which channel; one row per message.
 
     Attributes
     ----------
     customer_id : ndarray, shape (m,)
-        In the order of the base; of one person's messages the first by priority first.
+        The recipients in the order of the base; several messages of one person are in order of priority.
     campaign, step, channel, category : ndarray of str, shape (m,)
-        `step` is "" for a campaign, `category` where there is none.
+        `step` is "" for a campaign, and `category` is "" if there is none.
     arm : ndarray of str, shape (m,)
-        "sent"; "control" for who is withheld the message so that its effect can be read; "step control" for who is
+        "sent"; "control" if the message is withheld so that its effect can be measured; "step control" if the person is
         left out at this step of a chain.
     reason : ndarray of str, shape (m,)
-        What made it due.
+        What made the message due.
     trigger : ndarray of datetime64[us], shape (m,)
-        The event that set it off; NaT where there is none.
+        The time of the event that made it due; NaT if there is none.
     time : ndarray of datetime64[us], shape (m,)
-        Now, in UTC.
+        The instant of the evaluation, in UTC.
     name : str
-        Of the policy.
+        The name of the policy.
     as_of : datetime64
     held : Held
-        What was due and is held, and why.
+        Messages that were due and are held, with the reasons.
     """
 
     customer_id: npt.NDArray[Any]
@@ -182,7 +182,7 @@ class ContactPlan(ColumnarResult):
 
     @cached_property
     def held(self) -> Held:
-        """What was due and is held, and why; in the order of the base."""
+        """Messages that were due and are held, with the reasons, in the order of the base."""
         codes, names = self._held, self._names
         by = np.array(HELD)[codes.by]
         words = np.array([words_of_held(one) if one != "behind" else "" for one in HELD], dtype="<U96")[codes.by]
@@ -200,14 +200,14 @@ class ContactPlan(ColumnarResult):
         )
 
     def to_events(self) -> EventLog:
-        """Return the messages as events, to be appended to the log before the policy is asked again.
+        """Return the messages as events; append them to the log before you evaluate the policy again.
 
         Returns
         -------
         EventLog
-            Types message_sent and message_withheld, with properties campaign, step, category, channel, arm and
-            message_id. A message_id is the same whenever the same message is planned again, so that a sender can
-            refuse it the second time.
+            Events of the types message_sent and message_withheld, with the properties campaign, step, category,
+            channel, arm and message_id. The same message always has the same message_id, so that a sender can refuse to
+            send it twice.
         """
         codes, names = self._codes, self._names
         prefixes = [
@@ -232,11 +232,11 @@ class ContactPlan(ColumnarResult):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the messages and what is held as JSON-ready values."""
+        """Return the messages and the holds as JSON-ready values."""
         return {**super().to_dict(), "held": self.held.to_dict()}
 
     def counts(self) -> dict[str, int]:
-        """Return how many messages each campaign has, control not counted, in the order of priority."""
+        """Return how many messages each campaign sends, without control groups, in order of priority."""
         found = np.bincount(self._codes.entry[self._codes.arm == 0], minlength=len(self._names.entries))
         return dict(zip(self._names.entries, found.tolist(), strict=True))
 
@@ -246,12 +246,12 @@ class ContactPlan(ColumnarResult):
                 "held": len(self._held.row)}  # fmt: skip
 
     def __len__(self) -> int:
-        """Return the number of messages, withheld ones among them."""
+        """Return the number of messages, including withheld ones."""
         return len(self.customer_id)
 
 
 def _column(codes: npt.NDArray[Any], names: Sequence[str | None]) -> Column:
-    """Return a column of texts from positions among names, of which empty ones are missing."""
+    """Return a column of texts from positions among names; empty names are missing values."""
     words = sorted({name for name in names if name})
     place = {word: k for k, word in enumerate(words)}
     table = np.array([place.get(name or "", -1) for name in names], dtype=np.int32)
@@ -261,7 +261,7 @@ def _column(codes: npt.NDArray[Any], names: Sequence[str | None]) -> Column:
 
 
 def plan_of(codes: Codes, held: Codes, names: Names, everyone: npt.NDArray[Any], as_of: Any) -> ContactPlan:
-    """Return the plan of messages and holds that were found."""
+    """Return the plan made of the messages and holds that were found."""
     step = names.steps_of(codes)
     trigger = np.where(codes.key == -1, NONE, codes.key).view("M8[us]")
     triggered = np.array([reason != "who" for reason in names.reasons])

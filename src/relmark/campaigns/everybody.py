@@ -1,7 +1,7 @@
-"""A policy over a whole base: campaign by campaign in the order of priority, on the rows of those for whom it is due.
+"""Evaluate a policy for a whole base: campaign by campaign in order of priority, on the rows for which it is due.
 
-What is the same for everybody of a time zone (the day, quiet hours, windows) is a number per zone. What a person has
-got is a count per cap, kept up to date as this evaluation gives more. Only the rules run over everybody.
+What is the same for all people in a time zone (the day, quiet hours, windows) is one number per zone. What a person has
+received is one count per cap, updated as this evaluation plans more messages. Only the rules run over all people.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Collected:
             self.parts.append({"row": row, "entry": entry, **columns})
 
     def codes(self, time_of: Any) -> Codes:
-        """Return all of them in the order of rows, and of priority within."""
+        """Return all messages or holds by row, and by priority for each row."""
         dtypes = {"entry": np.int16, "step": np.int16, "channel": np.int16, "arm": np.int8, "by": np.int8,
                   "ahead": np.int16, "key": np.int64, "until": np.int64}  # fmt: skip
         row = np.concatenate([part["row"] for part in self.parts] or [np.empty(0, dtype=np.int64)])
@@ -108,18 +108,18 @@ class _Evaluation:
     # What belongs to zones
 
     def by_zone(self, values: Sequence[int]) -> Any:
-        """Return a number per zone as one for all, or as one per row."""
+        """Turn one number per zone into one number for all rows, or one per row."""
         if len(values) == 1:
             return values[0]
         return np.array(values, dtype=np.int64)[self.zone_of] if values else np.zeros(self.n, dtype=np.int64)
 
     @staticmethod
     def at(values: Any, rows: Rows) -> Any:
-        """Return what some rows have of a number for all or one per row."""
+        """Return the values of some rows, from one value for all rows or one per row."""
         return values[rows] if isinstance(values, np.ndarray) else values
 
     def time_of(self, rows: Rows) -> IntArray:
-        """Return where the clock stands for some rows."""
+        """Return the current instant of some rows."""
         return np.array(np.broadcast_to(np.asarray(self.at(self.now, rows), dtype=np.int64), len(rows)))
 
     # What was sent
@@ -151,7 +151,7 @@ class _Evaluation:
         return counts(self.sent.row[self._inside(cap, low)], self.n).astype(np.int32)
 
     def _at_this_instant(self) -> None:
-        """Count the messages that the log has at this very instant as given already."""
+        """Count the messages that the log has at this very instant as already given."""
         low = self.by_zone([clock.at - 1 for clock in self.clocks])
         part = self._slice(low)
         places = np.arange(part.start, part.stop)
@@ -166,7 +166,7 @@ class _Evaluation:
         self.first[self.sent.row[places[order]]] = code[order]
 
     def _last_counted(self) -> IntArray | None:
-        """Return each person's last message that counts within the gap, `NONE` where there is none."""
+        """Return each person's last message within the gap that counts, or `NONE`."""
         if self.policy.gap is None:
             return None
         part = self._slice(self.by_zone([clock.at - self.policy.gap_size for clock in self.clocks]))
@@ -176,18 +176,18 @@ class _Evaluation:
     # Rules
 
     def truth(self, rule: Expression | None) -> BoolArray | None:
-        """Return of whom a rule is true; None is everybody."""
+        """Return for whom a rule is true; None means everybody."""
         return None if rule is None else np.asarray(self.scope.truth(rule).true)
 
     def latest(self, events: Selection) -> IntArray:
-        """Return each person's latest event of a selection, `NONE` where there is none."""
+        """Return the time of each person's latest event of a selection, or `NONE`."""
         found = np.full(self.n, NONE)
         for who, when in self._events(events):
             found[who] = when
         return found
 
     def _events(self, events: Selection) -> list[tuple[Rows, IntArray]]:
-        """Return the rows and times of the events of a selection, ascending in time, zone by zone."""
+        """Return the rows and times of the selected events, in order of time, zone by zone."""
         found = []
         for (rows, own), seen in zip(self.blocks, self.seen, strict=True):
             chosen = chosen_events(own.events, events, Bounds(None, seen), own.tz)
@@ -206,7 +206,9 @@ class _Evaluation:
             return None
         if column.kind != "text" or column.categories is None:
             raise InputError(
-                f"prefer gives a {column.kind}: the name of a channel is needed.", argument="prefer", code="wrong_type"
+                f"prefer gives values of kind {column.kind!r}; it must give the name of a channel.",
+                argument="prefer",
+                code="wrong_type",
             )
         place = {name: k for k, name in enumerate(self.policy.channels)}
         table = np.array([*(place.get(word, -1) for word in column.categories.tolist()), -1], dtype=np.int16)
@@ -275,7 +277,7 @@ class _Evaluation:
         return rows, 0, key[rows]
 
     def _in_time(self, entry: Campaign) -> BoolArray | None:
-        """Return for whom the campaign runs, None where it does for everybody."""
+        """Return for whom the campaign runs; None means everybody."""
         if entry.start is None and entry.end is None:
             return None
         runs = []
@@ -308,12 +310,12 @@ class _Evaluation:
                 when = self.truth(step.when)
                 chosen[inside if when is None else inside & when[rows]] = number
                 waiting &= ~inside
-        # one step of a chain at an instant: asked again, nothing is new
+        # one step of a chain at an instant, so that a second evaluation finds nothing new
         due = (chosen >= 0) & (self.sent.last_of(messages, self.n)[rows] != now)
         return rows[due], chosen[due], begin[due]
 
     def _pass(self, chain: Chain) -> IntArray:
-        """Return the start of each person's pass that no `until` event has ended, `NONE` where there is none."""
+        """Return the start of each person's pass that no `until` event has ended, or `NONE`."""
         starts = self._events(chain.starts)
         none = np.empty(0, dtype=np.int64)
         stops = [(none, none)] * len(starts) if chain.until is None else self._events(chain.until)
@@ -329,7 +331,7 @@ class _Evaluation:
     def _missed(
         self, place: int, number: int, when: Expression | None, rows: Rows, listed: BoolArray, over: IntArray
     ) -> None:
-        """List the steps that were missed, not those whose `when` was false when their time ended."""
+        """List the steps that were missed, but not those whose `when` was false when their time ended."""
         if self.held_out is not None:
             listed = listed & ~self.held_out[rows]
         if not listed.any():
@@ -347,7 +349,7 @@ class _Evaluation:
     def _let_through(
         self, place: int, entry: Entry, rows: Rows, step: Any, key: IntArray
     ) -> tuple[Rows, Any, IntArray]:
-        """Return those whom neither the holdout, the hour, nor what they got already holds."""
+        """Return the people who are not held by the holdout, the hours, the gap or a campaign with priority."""
         policy = self.policy
 
         def drop(out: BoolArray, by: str, **more: Any) -> None:
@@ -376,13 +378,13 @@ class _Evaluation:
         return rows, step, key
 
     def by_zone_holdout(self, rows: Rows) -> Any:
-        """Return until when the holdout holds: its next period, or for good."""
+        """Return when the holdout ends: at the start of its next period, or never."""
         holdout = self.policy.holdout
         assert holdout is not None
         return self.at(self.by_zone([holdout_turn(holdout, clock.at) for clock in self.clocks]), rows)
 
     def _hours(self, hour: Expression, rows: Rows) -> IntArray:
-        """Return when the hour of each person comes, `NONE` where it is now or they have none."""
+        """Return when the hour of each person comes; `NONE` if it is now or they have none."""
         own = self.scope.column(hour).numbers()[rows]
         good = np.isfinite(own) & (own >= 0) & (own < 24)
         number = np.where(good, own, 0).astype(np.int64)
@@ -392,7 +394,7 @@ class _Evaluation:
     def _reachable(
         self, place: int, entry: Entry, rows: Rows, step: Any, key: IntArray, *, capped: bool
     ) -> tuple[Rows, Any, IntArray, npt.NDArray[np.int16]]:
-        """Return those whom a channel reaches that is open and has room, and which."""
+        """Return the people for whom a channel is open and below its caps, and which channel it is."""
         chosen = np.full(len(rows), -1, dtype=np.int16)
         any_open = np.zeros(len(rows), dtype=np.bool_)
         places = {name: k for k, name in enumerate(self.policy.channels)}
@@ -428,7 +430,7 @@ class _Evaluation:
         return found
 
     def _room_again(self, entry: Entry, rows: Rows, opens: list[tuple[str, BoolArray]]) -> IntArray:
-        """Return when the first of some people's open channels has room again."""
+        """Return when the first open channel of each person falls below its caps again."""
         best = np.full(len(rows), NEVER)
         known: dict[int, IntArray] = {}
         for name, is_open in opens:
@@ -442,7 +444,7 @@ class _Evaluation:
         return best
 
     def _room_of(self, number: int, cap: Cap, rows: Rows) -> IntArray:
-        """Return when a cap has room for some people again, `NONE` where it has."""
+        """Return when a cap allows messages to some people again; `NONE` if it does now."""
         extra = self.count[number][rows] - cap.n  # the place of the message that has to leave first
         blocked = extra >= 0
         if cap.per is not None:
@@ -464,7 +466,7 @@ class _Evaluation:
     def _limited(
         self, place: int, entry: Entry, rows: Rows, step: Any, key: IntArray, channel: npt.NDArray[np.int16]
     ) -> tuple[Rows, Any, IntArray, npt.NDArray[np.int16]]:
-        """Return the best of those whom a limit leaves."""
+        """Return the best people, as many as a limit still allows."""
         if entry.limit is None:
             return rows, step, key, channel
         left = max(entry.limit - len(self.sent.of_campaign(place)), 0)
@@ -496,7 +498,7 @@ class _Evaluation:
                     count[rows[on]] += 1
 
     def _arms(self, entry: Entry, rows: Rows, step: Any) -> npt.NDArray[np.int8]:
-        """Return the arm of each message: control and step control are drawn by hashes of the id."""
+        """Return the arm of each message; control and step control are drawn by hashes of the id."""
         arm = np.zeros(len(rows), dtype=np.int8)
         ids = self.base.customer_id[rows]
         if not len(rows):
@@ -519,19 +521,19 @@ def _part(step: Any, mask: BoolArray) -> Any:
 
 
 def moment_in(moment: Any, zone: Zone) -> int | None:
-    """Return a start or an end as an instant: a date begins at the midnight of a zone."""
+    """Return a start or an end as an instant; a date begins at midnight in the zone."""
     if moment is None:
         return None
     return int(read_instant(moment, tz=zone.name)[0])
 
 
 def holdout_turn(holdout: Any, at: int) -> int:
-    """Return when a holdout holds other people, `NONE` for never."""
+    """Return when a holdout changes its members; `NONE` if it never does."""
     if holdout.period is None:
         return NONE
     return LocalClock(at, Zone(holdout.tz)).period_end(holdout.period)
 
 
 def evaluate_everybody(policy: ContactPolicy, base: CustomerBase, moment: AsOf) -> tuple[Codes, Codes]:
-    """Return the messages and the holds of a policy on a base."""
+    """Return the messages and the holds of a policy for a base."""
     return _Evaluation(policy, base, moment).run()

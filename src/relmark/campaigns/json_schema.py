@@ -1,4 +1,4 @@
-"""The shape of a stored contact policy, made of those of its parts."""
+"""The JSON schema of a stored contact policy, made of those of its parts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from relmark.expressions.json_schema import definitions
 __all__ = ["policy_definitions", "policy_shape"]
 
 MOST = 200
-"""Campaigns, caps and channels of one policy."""
+"""The largest number of campaigns, of caps and of channels in one policy."""
 
 
 def policy_shape(limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
-    """Return the shapes of a policy's keys, and those that have to be there."""
+    """Return the shapes of a policy's keys, and the required keys."""
     rule: Shape = {"$ref": "#/$defs/rule"}
     entry: Shape = {
         "if": {"type": "object", "required": ["steps"]},
@@ -42,5 +42,5 @@ def policy_shape(limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
 
 
 def policy_definitions(limits: Limits) -> dict[str, Shape]:
-    """Return what the shape refers to."""
+    """Return the definitions to which the shape refers."""
     return {**definitions(limits), "rule": {"$ref": "#/$defs/expression"}}

@@ -1,7 +1,7 @@
-"""One instant on the wall clock of one time zone: which day it is, whether it is quiet, and until when.
+"""One instant on the local clock of one time zone: which day it is, whether it is quiet, and until when.
 
-A policy is asked as of one instant, so that everybody of one time zone has one clock: the same few numbers serve a
-whole zone at once and one person alone.
+A policy is evaluated at one instant, so that all people in one time zone share one clock. The same few numbers serve a
+whole zone and a single person.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["LocalClock"]
 
 @lru_cache(maxsize=8_192)
 def _first_instant(wall: int, tz: str) -> int:
-    """Return the first instant at which a zone's clock shows a time, or a later one where it skips it."""
+    """Return the first instant at which a zone's clock shows a time, or a later one if it skips that time."""
     return wall if tz == "UTC" else int(first_instants(np.array([wall], dtype=np.int64), tz)[0])
 
 
@@ -50,9 +50,9 @@ class LocalClock:
         return self.zone.next_edge(first_day(period_number(self.day, unit) + 1, unit), self.at)
 
     def quiet_until(self, quiet: QuietHours) -> int | None:
-        """Return when the quiet time ends that this instant is in, None where it is in none.
+        """Return when the quiet time that contains this instant ends; None if no quiet time contains it.
 
-        Quiet times that touch, such as two whole days, are one.
+        Quiet times that touch, such as two whole days, count as one.
         """
         until = self.at
         for day in range(self.day - 2, self.day + 9):
@@ -76,10 +76,10 @@ class LocalClock:
         return _first_instant(day * DAY + begin, self.tz), _first_instant(day * DAY + end, self.tz)
 
     def hour_begins(self, hour: int) -> int | None:
-        """Return when an hour of the day begins next, None where it is that hour now.
+        """Return when an hour of the day begins next; None if it is that hour now.
 
-        The hour is one of elapsed time, from the first instant at which the clock shows it: it comes once every day,
-        on days too on which the clock skips it or shows it twice.
+        It is one hour of elapsed time from the first instant at which the clock shows it. It comes once every day, also
+        on days on which the clock skips it or shows it twice.
         """
         for day in range(self.day - 1, self.day + 3):
             begin = _first_instant(day * DAY + hour * HOUR, self.tz)
@@ -90,7 +90,7 @@ class LocalClock:
         return NEVER
 
     def hour_ends(self, hour: int) -> int:
-        """Return when the hour of the day that it is now is over."""
+        """Return when an hour of the day ends that contains this instant."""
         for day in range(self.day - 1, self.day + 2):
             begin = _first_instant(day * DAY + hour * HOUR, self.tz)
             if begin <= self.at < begin + HOUR:

@@ -1,7 +1,7 @@
-"""Passes through a chain: of all its starting events, which one the pass under way began with.
+"""Passes through a chain: with which of its starting events the current pass began.
 
-Without `restart` a start during a pass is ignored: a pass takes until the end of the last step's time, or until the
-first `until` event later than its start, and the first start from then on begins the next one.
+Without `restart`, a start during a pass is ignored. A pass lasts until the last step can no longer be sent, or until
+the first `until` event after its start, and the first start from then on begins the next pass.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from relmark.core.ordering import group_order
 __all__ = ["NONE", "last_pass", "last_passes"]
 
 NONE = np.iinfo(np.int64).min
-"""Where there is no instant."""
+"""The value that means that there is no instant."""
 
 
 def last_pass(starts: list[int], until: list[int], span: int, *, restart: bool) -> int | None:
-    """Return when the latest pass of one person began, None where none did; times ascend and are all seen."""
+    """Return when the latest pass of one person began, or None; all times are in ascending order."""
     if not starts:
         return None
     if restart:
@@ -40,25 +40,25 @@ def last_pass(starts: list[int], until: list[int], span: int, *, restart: bool) 
 def last_passes(
     codes: IntArray, times: IntArray, until_codes: IntArray, until: IntArray, n: int, span: int, *, restart: bool
 ) -> IntArray:
-    """Return when the latest pass of each of n people began, shape (n,), `NONE` where none did.
+    """Return when the latest pass of each of n people began, shape (n,); `NONE` for people without a pass.
 
     Parameters
     ----------
     codes, times : ndarray of int64, shape (m,)
-        The starts of people, ascending in time.
+        The starts of people, in order of time.
     until_codes, until : ndarray of int64, shape (u,)
-        The events that end a pass, ascending in time.
+        The events that end a pass, in order of time.
 
     Notes
     -----
-    Each start points to the start of the pass after its own; doubling the pointers finds the last one in as many
-    rounds as the logarithm of the number of passes.
+    Each start points to the start of the pass after its own. Doubling the pointers finds the last start in a number of
+    rounds that is the logarithm of the number of passes.
     """
     found = np.full(n, NONE)
     if not len(times):
         return found
     if restart:
-        found[codes] = times  # ascending: the last one stays
+        found[codes] = times  # in order of time, so that the last one stays
         return found
     order, offsets = group_order(codes, n)
     who, when = codes[order].astype(np.int64), times[order]
@@ -84,7 +84,7 @@ def last_passes(
 
 
 def _after(times: IntArray, low: IntArray, high: IntArray, bound: IntArray, *, right: bool) -> IntArray:
-    """Return the first place in ``[low, high)`` of a time at or after each bound; with `right`, of one after it."""
+    """Return the first place in ``[low, high)`` of a time at or after each bound; with `right`, strictly after it."""
     low, high = low.copy(), high.copy()
     while (open_ := low < high).any():
         middle = (low + high) // 2

@@ -1,7 +1,7 @@
-"""A policy for one person, in pure Python: what `everybody` answers, and when the answer changes if nothing happens.
+"""A policy for one person, in pure Python: the same answer as `everybody`, and when it changes if nothing happens.
 
-Every check says, besides its verdict, until when it surely stays. The answer stays until the first of those that it
-was made of; there it is made again, and the first answer that differs is the next change.
+Every check returns its result and an instant until which it certainly stays the same. The whole answer stays the same
+until the earliest of these instants. There it is computed again, and the first answer that differs is the next change.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Hold:
 
 @attrs.frozen
 class Answer:
-    """What a policy says of one person at an instant."""
+    """A policy's answer for one person at an instant."""
 
     sends: tuple[Send, ...]
     holds: tuple[Hold, ...]
@@ -84,7 +84,7 @@ def _text(properties: Any, name: str) -> str | None:
 
 
 def logged_of(policy: ContactPolicy, person: Person) -> list[Logged]:
-    """Return the messages of a person, ascending in time."""
+    """Return the messages of a person in order of time."""
     found = []
     for type_name in (SENT, WITHHELD):
         times, rows = person.events(type_name)
@@ -102,7 +102,7 @@ def logged_of(policy: ContactPolicy, person: Person) -> list[Logged]:
 
 
 class _State:
-    """What one answer is made of: the clock, what the person got, and what this answer gives them."""
+    """The state of one answer: the clock, what the person has received, and what this answer plans."""
 
     __slots__ = ("at", "clock", "given", "here", "marks", "now", "sent", "who")
 
@@ -117,13 +117,13 @@ class _State:
         self.marks: list[int] | None = [] if marked else None
 
     def mark(self, until: int | None) -> None:
-        """Note that what was just looked at stays up to an instant; None is for ever."""
+        """Note that what was just checked stays the same up to an instant; None means for ever."""
         if self.marks is not None and until is not None and until != NONE:
             self.marks.append(until)
 
 
 class _Rule:
-    """A rule, or a figure, and until when it stays."""
+    """A rule or another expression, and until when its value stays the same."""
 
     __slots__ = ("program",)
 
@@ -137,7 +137,7 @@ class _Rule:
         return self.program.verdict(state.who, state.at) is True
 
     def value(self, state: _State) -> Any:
-        """Return the figure."""
+        """Return the value."""
         if state.marks is not None:
             state.mark(self.program.changes().value(self.program.expression, state.who, state.at))
         return self.program.value(state.who, state.at)
@@ -187,11 +187,11 @@ class PolicyProgram:
                 self.conditions[name, transactional] = None if rule is None else _Rule(rule, tz)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as the policy, and compile again where it is unpacked."""
+        """Pickle the policy, and compile it again when it is unpickled."""
         return PolicyProgram, (self.policy, self.zone.name)
 
     def answer(self, who: Person, sent: list[Logged], at: int, *, marked: bool = False) -> tuple[Answer, int]:
-        """Return the answer at an instant, and until when all that it was made of stays, where `marked`."""
+        """Return the answer at an instant and, if `marked`, until when everything it depends on stays the same."""
         state = _State(who, sent, at, self.zone, marked=marked)
         sends: list[Send] = []
         holds: list[Hold] = []
@@ -207,7 +207,7 @@ class PolicyProgram:
         return Answer(tuple(sends), tuple(holds)), min((one for one in marks if one > state.now), default=NEVER)
 
     def next_change(self, who: Person, sent: list[Logged], at: int) -> int | None:
-        """Return when the answer is another one if nothing happens, None for never."""
+        """Return when the answer changes if nothing happens; None for never."""
         first, until = self.answer(who, sent, at, marked=True)
         start = int(at)
         if at.__class__ is Dated:
@@ -298,7 +298,7 @@ class PolicyProgram:
                         holds.append(Hold(compiled.place, number, "missed", NONE, -1))
                 continue
             if any(one.time == state.now for one in own):
-                state.mark(state.now + 1)  # one step of a chain at an instant: asked again, nothing is new
+                state.mark(state.now + 1)  # one step at an instant, so that asking again finds nothing new
                 return None
             state.mark(over)
             return (number, begin) if when is None or when.holds(state) else None
@@ -368,13 +368,13 @@ class PolicyProgram:
         return self.policy._places[state.given[0][0].name]  # noqa: SLF001  (of this package)
 
     def _channel(self, entry: Entry, state: _State) -> tuple[str | None, str, int]:
-        """Return the channel that reaches the person, or None, and what holds the message until when."""
+        """Return the channel that reaches the person, or None with what holds the message and until when."""
         names = list(entry.channels)
         if self.prefer is not None:
             own = self.prefer.value(state)
             if own is not None and not isinstance(own, str):
                 raise InputError(
-                    f"prefer gives {own!r}: the name of a channel is needed.", argument="prefer", code="wrong_type"
+                    f"prefer gives {own!r}; it must give the name of a channel.", argument="prefer", code="wrong_type"
                 )
             names.sort(key=lambda name: name != own)
         best, any_open = NEVER, False
@@ -394,7 +394,7 @@ class PolicyProgram:
         return (None, "cap", best) if any_open else (None, "no_channel", NONE)
 
     def _room_again(self, cap: Cap, state: _State) -> int:
-        """Return when a cap has room again, `NONE` where it has."""
+        """Return when a cap allows a message again; `NONE` if it does now."""
         low = state.now - cap.size if cap.size is not None else state.clock.period_start(str(cap.per)) - 1
         inside = [
             one.time
@@ -413,7 +413,7 @@ class PolicyProgram:
 def _id(who: Person) -> int | str:
     if who.id is None:
         raise InputError(
-            "a policy needs to know who the person is, and neither a customer nor an event says it: give one.",
+            "a policy needs the id of the person, but neither a customer nor an event is given: pass one of them.",
             argument="customer",
             code="missing_argument",
         )

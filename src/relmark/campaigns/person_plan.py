@@ -1,4 +1,4 @@
-"""What a policy says of one person: the messages that are due, those that are held, and when to ask again."""
+"""A policy's answer for one person: the messages that are due, those that are held, and when to ask again."""
 
 from __future__ import annotations
 
@@ -34,14 +34,17 @@ class PlannedMessage:
     Attributes
     ----------
     campaign, step, channel, category : str
-        `step` is "" for a campaign, `category` where there is none.
+        `step` is "" for a campaign, and `category` is "" if there is none.
     arm : {"sent", "control", "step control"}
+        Whether to send the message, or to withhold it for the control group of the campaign or of this step.
     reason : str
+        What made the message due.
     trigger : datetime or None
+        The time of the event that made it due; None if there is none.
     message_id : str
-        The same whenever the same message is planned again.
+        The id of the message; it is the same whenever the same message is planned again.
     limited : bool
-        Whether the campaign has a limit, which ranks people and so may leave this one out.
+        Whether the campaign has a limit, which ranks people and may leave this person out.
     """
 
     campaign: str
@@ -62,11 +65,13 @@ class HeldMessage:
     Attributes
     ----------
     campaign, step : str
+        `step` is "" for a campaign.
     by : str
-        As in `Held`.
+        What holds the message, as in `Held`.
     until : datetime or None
-        When that ends if nothing happens; None where an event, a rule or a later run has to change it.
+        When the hold ends if nothing happens; None if it can only end by an event, a rule or a later evaluation.
     words : str
+        The reason in words.
     """
 
     campaign: str
@@ -78,19 +83,20 @@ class HeldMessage:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PersonPlan(Result):
-    """What a policy says of one person.
+    """A policy's answer for one person.
 
     Attributes
     ----------
     customer_id : int or str
     messages : tuple of PlannedMessage
-        What is due, the first by priority first.
+        The messages that are due, in order of priority.
     held : tuple of HeldMessage
+        The messages that were due and are held.
     next_change : datetime or None
         When `messages` or `held` change if nothing else happens; None for never.
     as_of : datetime64
     name : str
-        Of the policy.
+        The name of the policy.
     """
 
     customer_id: int | str
@@ -104,12 +110,12 @@ class PersonPlan(Result):
 
     @cached_property
     def next_change(self) -> datetime | None:
-        """When the answer changes if nothing else happens, None for never; found when it is first asked for."""
+        """When the answer changes if nothing else happens; None for never. It is computed on first use."""
         found = self._program.next_change(self._person, self._sent, self._person.as_of)
         return None if found is None else aware(found)
 
     def to_events(self) -> list[Event]:
-        """Return the messages as events, to be added to the person's history before the policy is asked again."""
+        """Return the messages as events; add them to the person's history before you ask the policy again."""
         return [
             Event(
                 self.customer_id,
@@ -128,7 +134,7 @@ class PersonPlan(Result):
         ]
 
     def to_dict(self, *, changes: bool = True) -> dict[str, Any]:
-        """Return the answer as JSON-ready values; without `changes` the next change is not looked for."""
+        """Return the answer as JSON-ready values; with ``changes=False`` the next change is not computed."""
         body = super().to_dict()
         if not changes:
             return body
@@ -145,7 +151,7 @@ class PersonPlan(Result):
         for one in self.messages:
             what = f"{one.campaign}, {one.step}" if one.step else one.campaign
             verb = {"sent": "send", "control": "withhold (control)", "step control": "withhold (step control)"}[one.arm]
-            more = ", unless the limit leaves them out" if one.limited else ""
+            more = ", unless the campaign's limit leaves them out" if one.limited else ""
             lines.append(f"  {verb} {what} by {one.channel}: {one.reason}{more}")
         for held in self.held:
             what = f"{held.campaign}, {held.step}" if held.step else held.campaign
@@ -154,7 +160,7 @@ class PersonPlan(Result):
         if not self.messages and not self.held:
             lines.append("  nothing is due")
         change = self.next_change
-        lines.append("  nothing changes by itself" if change is None else f"  ask again at {self._said(change)}")
+        lines.append("  only an event changes this" if change is None else f"  ask again at {self._said(change)}")
         return "\n".join(lines)
 
     def _said(self, at: datetime) -> str:
@@ -162,7 +168,7 @@ class PersonPlan(Result):
 
 
 def plan_of_person(policy: ContactPolicy, program: PolicyProgram, who: Person, sent: list[Logged]) -> PersonPlan:
-    """Return what a policy says of one person."""
+    """Return a policy's answer for one person."""
     answer, _ = program.answer(who, sent, who.as_of)
     names = policy._names  # noqa: SLF001  (of this package)
     customer: Any = who.id

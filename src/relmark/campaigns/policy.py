@@ -1,4 +1,4 @@
-"""A contact policy: which of many campaigns may write to whom now, and on which channel; stored as JSON."""
+"""A contact policy: which of many campaigns may send a message to whom now, and on which channel; stored as JSON."""
 
 from __future__ import annotations
 
@@ -65,13 +65,15 @@ def _described(instance: object, attribute: attrs.Attribute[Any], value: Any) ->
 def _listed(name: str, values: Any, kinds: tuple[type, ...]) -> tuple[Any, ...]:
     said = " and ".join(f"{kind.__name__}s" for kind in kinds)
     if isinstance(values, (*kinds, str, bytes, Mapping)) or not isinstance(values, Iterable):
-        raise InputError(f"{name} is {shown(values)}: a list of {said} is needed.", argument=name, code="wrong_type")
+        raise InputError(f"{name} is {shown(values)}; it must be a list of {said}.", argument=name, code="wrong_type")
     given = tuple(values)
     for one in given:
         if not isinstance(one, kinds):
-            raise InputError(f"{name} has {shown(one)}: {said} are needed.", argument=name, code="wrong_type")
+            raise InputError(f"{name} has {shown(one)}; it must be a list of {said}.", argument=name, code="wrong_type")
     if len(given) > MOST:
-        raise InputError(f"{name} has {len(given):,} members: {MOST} are allowed.", argument=name, code="too_many")
+        raise InputError(
+            f"{name} has {len(given):,} members; at most {MOST} are allowed.", argument=name, code="too_many"
+        )
     return given
 
 
@@ -86,13 +88,15 @@ def _caps(values: Iterable[Cap]) -> tuple[Cap, ...]:
 def _read_channels(name: str, value: Any) -> dict[str, Expression | None]:
     if not isinstance(value, Mapping):
         raise InputError(
-            f"{name} is {shown(value)}: a mapping of channel names to rules is needed, None for a channel that is open "
-            "to everybody.",
+            f"{name} is {shown(value)}; it must be a mapping of channel names to rules, with None for a channel that "
+            "is open to everybody.",
             argument=name,
             code="wrong_type",
         )
     if len(value) > MOST:
-        raise InputError(f"{name} has {len(value):,} members: {MOST} are allowed.", argument=name, code="too_many")
+        raise InputError(
+            f"{name} has {len(value):,} members; at most {MOST} are allowed.", argument=name, code="too_many"
+        )
     for channel, rule in value.items():
         plain_text(name, text(name, channel))
         if rule is not None:
@@ -117,7 +121,7 @@ def _is_a(kind: type) -> Any:
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
         if value is not None and not isinstance(value, kind):
             raise InputError(
-                f"{attribute.name} is {shown(value)}: a {kind.__name__} is needed.",
+                f"{attribute.name} is {shown(value)}; it must be a {kind.__name__}.",
                 argument=attribute.name,
                 code="wrong_type",
             )
@@ -127,32 +131,37 @@ def _is_a(kind: type) -> Any:
 
 @attrs.frozen(eq=False, repr=False)
 class ContactPolicy(Definition):
-    """Which message may go to whom now: campaigns by priority, channels, caps, quiet hours and control.
+    """Which message may go to whom now: campaigns by priority, channels, caps, quiet hours and control groups.
 
-    Nothing is sent, stored or timed here: what was sent comes back as `message_sent` and `message_withheld` events,
-    and that log is the only state.
+    Nothing is sent, stored or timed here. What you send comes back as `message_sent` and `message_withheld` events, and
+    that log is the only state.
 
     Parameters
     ----------
     name : str
+        The name of the policy.
     campaigns : list of Campaign and Chain
-        In the order of priority: of two that want one person, the first wins.
+        The campaigns in order of priority: if two want to reach one person, the first one wins.
     channels : mapping of str to rule
-        On which channels a person may be written to; unknown is not true. None is open to everybody.
+        For each channel, a rule that says who may get messages on it; a person for whom the rule is unknown may not.
+        With None, the channel is open to everybody.
     transactional_channels : mapping of str to rule, optional
-        The conditions for transactional messages, where marketing consent is not asked.
+        Other rules of channels for transactional messages, which do not need marketing consent.
     caps : list of Cap
-        Messages sent and withheld count, transactional ones only where they say so.
+        Limits on the number of messages per person. Messages sent and withheld count; transactional messages count only
+        if they have ``counts=True``.
     gap : timedelta or None
-        The least time between two marketing messages of different evaluations; exactly so long is enough.
+        The least time between two marketing messages of different evaluations; exactly that long is enough.
     quiet : QuietHours, optional
+        The hours in which marketing messages wait.
     holdout : Holdout, optional
         People to whom no marketing message is sent.
     prefer : expression, optional
-        The name of each person's best channel; it is tried first where the campaign has it.
+        The name of each person's best channel. It is tried first if the campaign uses it.
     at_most : int
-        Marketing messages for one person at one instant.
+        The largest number of marketing messages for one person at one instant.
     description : str
+        A text for people; it does not change what the policy does.
 
     Examples
     --------
@@ -188,7 +197,7 @@ class ContactPolicy(Definition):
     description: str = attrs.field(default="", validator=_described, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Check what the parts have to agree about."""
+        """Check that the parts agree with each other."""
         whole("at_most", self.at_most, low=1)
         if self.gap is not None:
             duration("gap", self.gap)
@@ -199,7 +208,7 @@ class ContactPolicy(Definition):
         for one in self.campaigns:
             if one.name in names:
                 raise InputError(
-                    f"campaigns has the name {one.name!r} twice: names are unique.",
+                    f"campaigns has the name {one.name!r} twice: give each campaign a different name.",
                     argument="campaigns",
                     code="duplicate",
                 )
@@ -213,7 +222,7 @@ class ContactPolicy(Definition):
                 self._known(cap.channel, f"{cap!r}", "caps")
             if cap.campaign is not None and cap.campaign not in names:
                 raise InputError(
-                    f"{cap!r} names the campaign {cap.campaign!r}, and campaigns has {', '.join(map(repr, names))}.",
+                    f"{cap!r} names the campaign {cap.campaign!r}, but campaigns has {', '.join(map(repr, names))}.",
                     argument="caps",
                     code="unknown_name",
                     hint=did_you_mean(cap.campaign, names).strip(),
@@ -225,7 +234,7 @@ class ContactPolicy(Definition):
     def _known(self, channel: str, who: str, argument: str) -> None:
         if channel not in self.channels:
             raise InputError(
-                f"{who} names the channel {channel!r}, and channels has {', '.join(map(repr, self.channels))}.",
+                f"{who} names the channel {channel!r}, but channels has {', '.join(map(repr, self.channels))}.",
                 argument=argument,
                 code="unknown_name",
                 hint=did_you_mean(channel, self.channels).strip(),
@@ -248,16 +257,17 @@ class ContactPolicy(Definition):
     def evaluate(
         self, base: CustomerBase, *, as_of: Instant, pending: EventLog | Iterable[AnyEvent] | None = None
     ) -> ContactPlan:
-        """Return who is written to now, by which campaign and on which channel.
+        """Plan who gets a message now, by which campaign and on which channel.
 
         Parameters
         ----------
         base : CustomerBase
-            With the messages that were sent and withheld before in its log.
+            The customers and their log, which includes the messages that were sent and withheld before.
         as_of : instant
-            Now. Rules see nothing after it; messages of the log count up to this very instant.
+            The instant that counts as now. Rules see nothing after it, and messages of the log count up to and
+            including this instant.
         pending : EventLog or iterable of Event, optional
-            Messages in flight that the log does not have yet.
+            Messages on their way that the log does not have yet.
 
         Returns
         -------
@@ -267,13 +277,13 @@ class ContactPolicy(Definition):
         Raises
         ------
         InputError
-            One instant per customer is given, or `prefer` is not a text.
+            If one instant per customer is given, or `prefer` does not give strings.
         MissingColumnError
-            A rule asks for a field that the customers do not have.
+            If a rule uses a field that the customers do not have.
 
         Notes
         -----
-        Rules run over everybody once; all else is done on the rows of those for whom a campaign is due.
+        Rules run once over everybody. Everything else is done only on the rows for which a campaign is due.
         """
         for path, expression, is_rule in self._tests():
             check_on_data(expression, base, rule=is_rule, path=path, segments=())
@@ -287,7 +297,7 @@ class ContactPolicy(Definition):
         moment = base.as_of(as_of)
         if moment.each:
             raise InputError(
-                "as_of has one instant per customer: a policy is asked as of one instant for all.",
+                "as_of has one instant per customer, but a policy is evaluated at one instant for everybody.",
                 argument="as_of",
                 code="wrong_type",
             )
@@ -298,24 +308,25 @@ class ContactPolicy(Definition):
         return plan_of(messages, held, self._names, base.customer_id, moment.given)
 
     def replay(self, base: CustomerBase, *, start: Instant, end: Instant, every: timedelta) -> Replay:
-        """Return what the policy would have sent, run again and again over a stretch of time.
+        """Run the policy repeatedly over a period of the past, and return what it would have sent.
 
         Parameters
         ----------
         base : CustomerBase
-            Messages of its log from `start` on are left out: the policy's own take their place.
+            The customers and their log. Messages of the log from `start` on are replaced by those of the policy.
         start, end : date or instant
-            It is run at start, start + every, ..., before end.
+            The policy runs at start, start + every, and so on, before end.
         every : timedelta
+            The time between two runs.
 
         Returns
         -------
         Replay
-            The load by campaign, channel and day, contacts per person, and what was held and why.
+            The messages by campaign, channel and day, the contacts per person, and what was held and why.
 
         Notes
         -----
-        It forecasts load, not effect: purchases and visits stay what they were, whatever is sent.
+        This forecasts the number of messages, not their effect: purchases and visits stay as they are in the log.
         """
         for path, expression, is_rule in self._tests():
             check_on_data(expression, base, rule=is_rule, path=path, segments=())
@@ -331,41 +342,41 @@ class ContactPolicy(Definition):
         as_of: Instant,
         tz: str | None = None,
     ) -> PersonPlan:
-        """Return what one person is to be sent now, what is held and why, and when to ask again.
+        """Plan what one person gets now, what is held and why, and when to ask again.
 
         Parameters
         ----------
         customer : Customer, CustomerHistory or None
-            None where nothing but the events is known. A `CustomerHistory` has the events with it.
+            The person; None if only the events are known. A `CustomerHistory` contains the events.
         events : iterable of Event
-            What the person did and was sent, in any order; not given beside a history.
+            What the person did and was sent, in any order. Leave it out with a `CustomerHistory`.
         as_of : instant
-            Now.
+            The instant that counts as now.
         tz : str, optional
-            The person's time zone; that of the history, or UTC, where it isn't given.
+            The person's time zone. By default, it is that of the history, or UTC.
 
         Notes
         -----
-        A campaign with a limit ranks people: its message is marked `limited`, for it is due unless the limit leaves
-        this person out.
+        A campaign with a limit ranks people. Its message is marked `limited`: it is due unless the limit leaves this
+        person out.
         """
         if not isinstance(customer, CustomerHistory):
             if events is None:
                 raise InputError(
-                    "events are missing: give the customer's events, [] for none, or a CustomerHistory alone.",
+                    "events is missing: pass the customer's events ([] if there are none), or a CustomerHistory.",
                     argument="events",
                     code="missing_argument",
                 )
             customer = CustomerHistory(customer, events)
         elif events is not None:
             raise InputError(
-                "events are given beside a CustomerHistory, which has its own: add them to it.",
+                "events is given together with a CustomerHistory, which has its own events: add them to the history.",
                 argument="events",
                 code="conflicting_arguments",
             )
         zone = customer.zone(tz)
         at = point_in_time(as_of, zone)
-        if at.__class__ is Dated:  # messages count up to the midnight itself, which a rule as of a date does not see
+        if at.__class__ is Dated:  # messages count up to and including midnight, which a rule as of a date does not see
             sent = logged_of(self, customer.person(aware(int(at)), zone))
             who = customer.person(as_of, zone)
         else:
@@ -374,7 +385,7 @@ class ContactPolicy(Definition):
         return plan_of_person(self, self._program(zone), who, sent)
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> PersonPlan:
-        """Return for one customer of a base what `one` gives, in their own time zone."""
+        """Return what `one` returns, for one customer of a base and in their time zone."""
         moment = self._moment(base, as_of)
         who = Person.from_base(base, customer_id, as_of=as_of)
         zone = base.tz_of(customer_id)
@@ -414,29 +425,29 @@ class ContactPolicy(Definition):
 
     @property
     def gap_size(self) -> int:
-        """The microseconds of `gap`, 0 where there is none."""
+        """The length of `gap` in microseconds; 0 if there is none."""
         return 0 if self.gap is None else length(self.gap)
 
     def condition(self, channel: str, *, transactional: bool) -> Expression | None:
-        """Return the rule of a channel for marketing or transactional messages, None where it is open to everybody."""
+        """Return the rule of a channel for marketing or transactional messages; None if it is open to everybody."""
         if transactional and channel in self.transactional_channels:
             return self.transactional_channels[channel]
         return self.channels[channel]
 
     def experiment(self, campaign: str) -> dict[str, Any]:
-        """Return what `relmark.experiments.Experiment` takes to draw and read a campaign's control group.
+        """Return the arguments of `relmark.experiments.Experiment` for a campaign's control group.
 
-        ``Experiment(**policy.experiment("basket"))`` draws everybody into the arms "control" and "sent" as this policy
-        does, and its ``read(base, campaign="basket", ...)`` reads them from the events.
+        ``Experiment(**policy.experiment("basket"))`` draws everybody into the arms "control" and "sent" exactly like
+        this policy, and its ``read(base, campaign="basket", ...)`` reads the results from the events.
 
         Raises
         ------
         InputError
-            There is no such campaign, or it has no control.
+            If there is no such campaign, or it has no control group.
         """
         if campaign not in self._places:
             raise InputError(
-                f"campaign is {shown(campaign)}, and the policy has {', '.join(map(repr, self._names.entries))}.",
+                f"campaign is {shown(campaign)}, but the policy has {', '.join(map(repr, self._names.entries))}.",
                 argument="campaign",
                 code="unknown_name",
                 hint=did_you_mean(str(campaign), self._names.entries).strip(),
@@ -444,7 +455,7 @@ class ContactPolicy(Definition):
         one = self.campaigns[self._places[campaign]]
         if one.control is None:
             raise InputError(
-                f"campaign {campaign!r} has no control=: everybody gets it, and there is nobody to compare with.",
+                f"campaign {campaign!r} has no control=, so everybody gets it and there is nobody to compare with.",
                 argument="campaign",
                 code="missing_argument",
             )
@@ -463,9 +474,10 @@ class ContactPolicy(Definition):
         return found if self.prefer is None else [*found, ("$.prefer", self.prefer, False)]
 
     def needs(self) -> Needs:
-        """Return what the policy looks at: fields, events with their properties, and how far back.
+        """Return what the policy uses: fields, events with their properties, and how far back.
 
-        Triggers, starts and messages count for all of life: a campaign's last message says whether it is due.
+        Triggers, starts and messages are needed over all time, because a campaign's last message decides whether it is
+        due.
         """
         total = Needs(events={SENT: _LOGGED, WITHHELD: _LOGGED}, horizon=None)
         total = sum((one.needs() for one in self.campaigns), total)
@@ -473,7 +485,7 @@ class ContactPolicy(Definition):
         return sum((rule.needs() for rule in (*rules, *(() if self.prefer is None else (self.prefer,)))), total)
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
-        """Return what does not fit a schema, each problem with its JSON path; () where all fits."""
+        """Return where the rules do not fit a schema, each with its JSON path; () if everything fits."""
         found: list[Problem] = []
         for path, test, is_rule in self._tests():
             looks = rule_problems if is_rule else problems
@@ -527,13 +539,13 @@ class ContactPolicy(Definition):
     def _told(cls, ref: str, value: Any, path: str, schema: Schema | None, limits: Limits) -> list[Problem]:
         if not ref.endswith("/selection"):
             return part_problems(ref, value, path, schema, limits)
-        wrapped = {"op": "exists", "events": value}  # a selection is stored as it is inside of any figure
+        wrapped = {"op": "exists", "events": value}  # a selection is stored in the same way in every expression
         expression, found = read_all(wrapped, limits, path)
-        told = list(found)
+        listed = list(found)
         if expression is not None:
             unknowable = UNKNOWN_WITHOUT_SCHEMA if schema is None else frozenset()
-            told += [one for one in problems(expression, schema or Schema(), path=path) if one.code not in unknowable]
-        return [attrs.evolve(one, path=one.path.replace(f"{path}.events", path, 1)) for one in told]
+            listed += [one for one in problems(expression, schema or Schema(), path=path) if one.code not in unknowable]
+        return [attrs.evolve(one, path=one.path.replace(f"{path}.events", path, 1)) for one in listed]
 
     def _body(self) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -557,7 +569,7 @@ class ContactPolicy(Definition):
         return body if self.at_most == 1 else {**body, "at_most": self.at_most}
 
     def _meaning(self) -> dict[str, Any]:
-        # A campaign's name is what its messages are found by, and a policy's is part of no answer.
+        # A campaign's name is how its messages are found, so it counts; the policy's name is not part of any answer.
         held = {} if self.holdout is None else {"holdout": self.holdout.fingerprint}
         return {**super()._meaning(), **held}
 
@@ -568,7 +580,7 @@ class ContactPolicy(Definition):
         parts = dict(body)
         for name in ("campaigns", "channels", "transactional_channels", "caps"):
             if not isinstance(body.get(name, []), list):
-                raise DefinitionError(f"{name} is a list.", path=f"$.{name}", code="wrong_type")
+                raise DefinitionError(f"{name} must be a list.", path=f"$.{name}", code="wrong_type")
         parts["campaigns"] = [
             (Chain if isinstance(one, Mapping) and "steps" in one else Campaign)._read(  # noqa: SLF001  (of this package)
                 one, limits, f"$.campaigns[{place}]"
@@ -617,7 +629,7 @@ def _channels_of(value: Any, limits: Limits, path: str) -> dict[str, Expression 
     for place, pair in enumerate(value):
         where = f"{path}[{place}]"
         if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):
-            raise DefinitionError("a pair of a channel's name and its rule is needed.", path=where, code="wrong_type")
+            raise DefinitionError("a channel must be a pair of its name and its rule.", path=where, code="wrong_type")
         if pair[0] in found:
             raise DefinitionError(f"the channel {shown(pair[0])} is given twice.", path=where, code="duplicate_key")
         found[pair[0]] = None if pair[1] is None else read(pair[1], limits, f"{where}[1]")

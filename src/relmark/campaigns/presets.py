@@ -1,4 +1,4 @@
-"""A policy to start from: the mechanics that every sender has, each to be replaced or left out by name."""
+"""A policy to start from: campaigns that most senders use, which you can replace or leave out by name."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _WAIT = hours(4)
 
 
 def starter_campaigns() -> dict[str, Entry]:
-    """Return the ten mechanics by name, the first by priority first.
+    """Return the eleven campaigns of the starter policy by name, in order of priority.
 
-    They look at events purchase, signup, opt_in, cart and view, and at the field `born`, a date.
+    They use the events purchase, signup, opt_in, cart and view, and the field `born`, a date.
     """
     bought = event("purchase")
     silent = bought.days_since_last()
@@ -77,15 +77,17 @@ def starter_policy(
     quiet: QuietHours | None = _QUIET,
     gap: timedelta | None = _WAIT,
 ) -> ContactPolicy:
-    """Return a policy of the common mechanics: receipts first, sunset last, one message a day, three a week.
+    """Return a policy of common campaigns, with at most one marketing message a day and three in a week.
 
     Parameters
     ----------
     name : str
+        The name of the policy.
     replace : mapping of str to Campaign, Chain or None, optional
-        What takes the place of a campaign of `starter_campaigns`; None leaves it out.
+        Replacements of campaigns of `starter_campaigns`, by their names; None leaves a campaign out.
     channels : mapping of str to rule, optional
-        Without it one channel, "email": those with a field `email` who have not unsubscribed.
+        The channels of the policy. By default, there is one channel, "email", for people who have a value in the field
+        `email` and have not unsubscribed.
     caps, quiet, gap
         As for a `ContactPolicy`.
 
@@ -99,7 +101,7 @@ def starter_policy(
     for one in replace or {}:
         if one not in found:
             raise InputError(
-                f"replace names {shown(one)}, and the starter policy has {', '.join(map(repr, found))}.",
+                f"replace names {shown(one)}, but the starter policy has {', '.join(map(repr, found))}.",
                 argument="replace",
                 code="unknown_name",
                 hint=did_you_mean(str(one), found).strip(),

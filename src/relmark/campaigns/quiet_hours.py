@@ -1,4 +1,4 @@
-"""Quiet hours: when nobody is written to, by the wall clock of each person."""
+"""Quiet hours: when nobody gets marketing messages, by each person's local clock."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _END_OF_DAY = 24 * 60
 
 
 def _read_time(value: Any, name: str) -> int:
-    """Return the minutes since midnight of a text such as "21:30"."""
+    """Return the minutes since midnight for a time such as "21:30"."""
     found = re.fullmatch(r"([0-9]{1,2}):([0-9]{2})", value, re.ASCII) if isinstance(value, str) else None
     minutes = -1 if found is None else int(found[1]) * 60 + int(found[2])
     if found is None or int(found[2]) > 59 or not 0 <= minutes <= _END_OF_DAY:
         raise InputError(
-            f"{name} is {shown(value)}: a time of the wall clock is needed, from '00:00' to '24:00'.",
+            f"{name} is {shown(value)}; it must be a local time from '00:00' to '24:00'.",
             argument=name,
             code="wrong_value",
         )
@@ -39,14 +39,14 @@ def _read_weekdays(value: Iterable[int] | None) -> tuple[int, ...] | None:
         return None
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise InputError(
-            f"weekdays is {shown(value)}: a list of days is needed, 1 for Monday to 7 for Sunday.",
+            f"weekdays is {shown(value)}; it must be a list of days, from 1 for Monday to 7 for Sunday.",
             argument="weekdays",
             code="wrong_type",
         )
     days = sorted({whole("weekdays", day, low=1, high=7) for day in value})
     if not days:
         raise InputError(
-            "weekdays is empty: leave it out for quiet on every day, or leave the quiet hours out.",
+            "weekdays is empty: leave it out if every day has quiet hours, or leave the quiet hours out.",
             argument="weekdays",
             code="empty",
         )
@@ -55,22 +55,23 @@ def _read_weekdays(value: Iterable[int] | None) -> tuple[int, ...] | None:
 
 @attrs.frozen
 class QuietHours:
-    """The hours in which marketing messages wait, by each person's own clock.
+    """The hours in which marketing messages wait, by each person's local clock.
 
     Parameters
     ----------
     start, end : str
-        Times of the wall clock, from '00:00' to '24:00': `start` is quiet, `end` is not any more. A start later than
-        the end passes midnight. A time that the clock skips is the first instant after it, one that it shows twice the
-        earlier of the two.
+        Local times from '00:00' to '24:00'. `start` is the first quiet instant, and `end` is the first one after the
+        quiet time. If `start` is later than `end`, the quiet time passes midnight. A time that the clock skips means
+        the first instant after it, and a time that the clock shows twice means the earlier one.
     weekdays : iterable of int, optional
-        The days on which a quiet time begins, 1 for Monday to 7 for Sunday; every day without it. A night belongs to
-        the day on which it begins.
+        The days on which a quiet time begins, from 1 for Monday to 7 for Sunday; by default, every day. A night belongs
+        to the day on which it begins.
 
     Raises
     ------
     InputError
-        Start and end are equal, or every day is quiet from midnight to midnight, so that nobody is ever written to.
+        If start and end are equal, or if every day is quiet from midnight to midnight, so that nobody would ever get a
+        message.
 
     Examples
     --------
@@ -87,33 +88,33 @@ class QuietHours:
         begin, end = _read_time(self.start, "start"), _read_time(self.end, "end")
         if begin == end or ({begin, end} == {0, _END_OF_DAY} and begin > end):
             raise InputError(
-                f"start and end are both {self.start!r}: these quiet hours are empty, or never end.",
+                f"start is {self.start!r} and end is {self.end!r}, so the quiet hours would be empty or never end.",
                 argument="end",
                 code="wrong_value",
-                hint="Leave quiet= out where no hour is quiet.",
+                hint="Leave quiet= out if no hour is quiet.",
             )
         if begin == _END_OF_DAY:
             raise InputError(
-                "start is '24:00', which is the '00:00' of the next day: write that.",
+                "start is '24:00', which is '00:00' of the next day: write '00:00'.",
                 argument="start",
                 code="wrong_value",
             )
         if end - begin == _END_OF_DAY and (self.weekdays is None or len(self.weekdays) == 7):
             raise InputError(
-                "every day is quiet from 00:00 to 24:00: nobody would ever be written to.",
+                "every day is quiet from 00:00 to 24:00, so nobody would ever get a message.",
                 argument="weekdays",
                 code="wrong_value",
-                hint="Name the weekdays on which it is quiet.",
+                hint="Pass weekdays= with the days that are quiet.",
             )
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Begin and end in microseconds since the midnight of the day on which it begins."""
+        """The begin and the end, in microseconds since midnight of the day on which the quiet time begins."""
         begin, end = _read_time(self.start, "start"), _read_time(self.end, "end")
         return begin * _MINUTE, (end if end > begin else end + _END_OF_DAY) * _MINUTE
 
     def begins_on(self, day: int) -> bool:
-        """Tell whether a quiet time begins on a local day, counted since 1970."""
+        """Return whether a quiet time begins on a local day, counted since 1970."""
         return self.weekdays is None or (day + 3) % 7 + 1 in self.weekdays
 
     def to_dict(self) -> dict[str, Any]:

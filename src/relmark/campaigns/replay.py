@@ -1,4 +1,4 @@
-"""A policy run again and again over a stretch of the past: what it would have sent, and what it would have held."""
+"""Run a policy repeatedly over a period of the past: what it would have sent, and what it would have held."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Replay(Result):
     Attributes
     ----------
     messages : Rows
-        Columns time, customer_id, campaign, step, channel, arm: one row per message.
+        One row per message, with the columns time, customer_id, campaign, step, channel and arm.
     by_day : Rows
-        Columns day, campaign, channel, sent, control: local days of the base.
+        The columns day, campaign, channel, sent and control; days are local days of the base.
     contacts : Rows
-        Columns contacts, people: how many people were sent how many messages, 0 among them.
+        The columns contacts and people: how many people would have been sent that many messages, including 0.
     held : Rows
-        Columns campaign, by, people, times: how many people were held, and how often in all runs.
+        The columns campaign, by, people and times: how many people were held, and how often over all runs.
     runs : int
-        How often the policy was asked.
+        How often the policy was evaluated.
     name : str
-        Of the policy.
+        The name of the policy.
     """
 
     messages: Rows
@@ -57,7 +57,7 @@ class Replay(Result):
         return {"name": self.name, "runs": self.runs, "sent": sent, "control": len(arm) - sent}
 
     def _lines(self) -> list[str]:
-        return ["a forecast of load, not of effect: purchases and visits stay what they were"]
+        return ["a forecast of the number of messages, not of their effect: purchases and visits are those of the log"]
 
 
 def replayed(
@@ -69,7 +69,7 @@ def replayed(
     every: timedelta,
     name: str,
 ) -> Replay:
-    """Return what a policy would have sent, asked at start, start + every, ... before end."""
+    """Return what a policy would have sent, evaluated at start, start + every, and so on, before end."""
     step = duration("every", every)
     first, last = int(base.as_of(start).clock), int(base.as_of(end).clock)
     if first >= last:
@@ -79,7 +79,9 @@ def replayed(
     runs = -(-(last - first) // step)
     if runs > _MOST:
         raise LimitError(
-            f"every {every} makes {runs:,} runs: {_MOST:,} are allowed.", argument="every", code="too_many"
+            f"every is {every}, which makes {runs:,} runs; at most {_MOST:,} are allowed.",
+            argument="every",
+            code="too_many",
         )
     log = _before(base.events, first)
     found: list[dict[str, npt.NDArray[Any]]] = []
@@ -163,7 +165,7 @@ def _holds(held: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]
 
 
 def _grouped(columns: list[npt.NDArray[Any]]) -> tuple[list[npt.NDArray[Any]], npt.NDArray[np.int64]]:
-    """Return the different rows of some columns, ascending, and which of them each row is."""
+    """Return the distinct rows of some columns in ascending order, and which of them each row is."""
     code = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
         words, own = np.unique(column, return_inverse=True)

@@ -1,4 +1,4 @@
-"""What was sent before: `message_sent` and `message_withheld` events as the columns that a policy counts."""
+"""What was sent before: the `message_sent` and `message_withheld` events as columns for a policy to count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SENT, WITHHELD = "message_sent", "message_withheld"
 
 @attrs.frozen(eq=False)
 class SentLog:
-    """Every message up to now, ascending in time.
+    """Every message up to now, in order of time.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class SentLog:
         The row of the person in the base.
     time : ndarray of int64, shape (m,)
     campaign : ndarray of int16, shape (m,)
-        Its position in the policy, -1 for what the policy does not know.
+        The position of the campaign in the policy, -1 for a campaign that the policy does not have.
     counted : ndarray of bool, shape (m,)
-        False for transactional messages that do not count.
+        False for transactional messages that do not count toward caps and gaps.
     texts : mapping of str to Column
         Properties by name: step, channel, category, campaign.
     """
@@ -54,7 +54,7 @@ class SentLog:
         names: Sequence[str],
         uncounted: Sequence[bool],
     ) -> SentLog:
-        """Return the messages of a base up to an instant, for all or for each row."""
+        """Return the messages of a base up to one instant for all rows, or up to one instant per row."""
         parts = [part for part in (base.events.partition(SENT), base.events.partition(WITHHELD)) if part is not None]
         row = _joined([part.code.astype(np.int64, copy=False) for part in parts])
         time = _joined([part.time for part in parts])
@@ -78,22 +78,22 @@ class SentLog:
         )  # fmt: skip
 
     def of_campaign(self, place: int) -> IntArray:
-        """Return the positions of a campaign's messages, ascending in time."""
+        """Return the positions of a campaign's messages, in order of time."""
         return self._order[self._starts[place] : self._starts[place + 1]]
 
     def last_of(self, places: IntArray | slice, n: int) -> IntArray:
-        """Return the time of each person's last message among some, `NONE` where there is none."""
+        """Return the time of each person's last message among some messages, or `NONE`."""
         found = np.full(n, NONE)
-        found[self.row[places]] = self.time[places]  # ascending: the last one stays
+        found[self.row[places]] = self.time[places]  # in order of time, so that the last one stays
         return found
 
     def is_text(self, name: str, words: Sequence[str], places: IntArray | slice) -> npt.NDArray[np.int64]:
-        """Return which of some words a property is, -1 for none, shape of `places`."""
+        """Return which of some words each value of a property is, -1 for none, in the shape of `places`."""
         column = self.texts[name]
         return _codes_of(column, words, len(self.row), np.int64)[places]
 
     def chosen(self, cap: Cap, categories: Sequence[str | None]) -> BoolArray | None:
-        """Return which messages a cap counts, None where it counts all."""
+        """Return which messages a cap counts; None if it counts all of them."""
         found = None if self.counted.all() else self.counted
         if cap.campaign is not None:
             found = _both(found, self.is_text("campaign", [cap.campaign], slice(None)) == 0)
@@ -109,7 +109,7 @@ class SentLog:
 
 
 class _Texts(dict[str, Column]):
-    """Properties of the messages, joined when they are first asked for."""
+    """Properties of the messages, joined on first use."""
 
     def __init__(self, parts: Sequence[Any], keep: IntArray | None) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ def _unsaid(column: Column) -> BoolArray:
 
 
 def _codes_of(column: Column | None, words: Sequence[str], n: int, dtype: Any = np.int16) -> npt.NDArray[Any]:
-    """Return the position among some words of each value of a column of texts, -1 where it is none of them."""
+    """Return the position of each value of a column among some words, -1 if it is none of them."""
     if column is None or column.kind != "text" or column.categories is None:
         return np.full(n, -1, dtype=dtype)
     place = {word: k for k, word in enumerate(words)}
@@ -152,7 +152,7 @@ def _codes_of(column: Column | None, words: Sequence[str], n: int, dtype: Any = 
 
 
 def _by_campaign(campaign: npt.NDArray[np.int16], n: int) -> tuple[IntArray, IntArray]:
-    """Return the positions of known campaigns' messages, campaign by campaign, and how many each has."""
+    """Return the positions of the messages of known campaigns, campaign by campaign, and their numbers."""
     known = np.flatnonzero(campaign >= 0)
     codes = campaign[known]
     return known[np.argsort(codes, kind="stable")], np.bincount(codes, minlength=n)  # radix sort of 16 bits

@@ -1,16 +1,16 @@
-"""The same definitions where the data are: compiled for an engine, or applied to whole customers there.
+"""Run the same definitions where the data is stored: compiled for an engine, or applied to whole customers there.
 
-`evaluate` turns a segment and two frames into a lazy frame of the engine: one pass over the events gives each customer
-the figures that the rule asks for, a join brings them to the customers, and one expression decides. `unsupported` says
-which parts of a rule cannot be said so, and `where` keeps of a frame what definitions look at. Nothing is computed
-before the engine is asked for the result.
+`evaluate` turns a segment and two frames into a lazy frame of the engine. One pass over the events computes the numbers
+that the rule needs for each customer, a join adds them to the customers, and one expression decides. `unsupported`
+lists the parts of a rule for which this is not possible, and `where` keeps only the events that definitions need.
+Nothing is computed until you ask the engine for the result.
 
-`apply` takes every definition: the rows of whole customers are brought together, and the code that runs on them is the
-one that runs in numpy. `worker` is that code as a function of Arrow tables, for engines that are not known here.
+`apply` takes every definition: it brings the rows of each customer together, and runs the same code on them as in
+numpy. `worker` is that code as a function of Arrow tables, for any other engine.
 
-`to_sql` writes the plan of `evaluate` as the text of one query for a warehouse. `reduce` and the calls beside it
+`to_sql` writes the plan of `evaluate` as the text of one query for a warehouse. `reduce` and the functions like it
 (`purchase_cells`, `rfm`, `cooccurrence`, `cohorts`, `funnel`, `journeys`, `message_counts`, `moments`) add up small
-states of pieces of whole customers: all that a fit needs.
+states of parts of the customers, which is all that a fit needs.
 
 No other package imports this one.
 """

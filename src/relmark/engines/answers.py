@@ -1,7 +1,7 @@
-"""What definitions say of a base, as columns of Arrow: one door for segments, scores, models and functions.
+"""The results of definitions for a base as columns: one interface for segments, scores, models and functions.
 
-A definition is a function of one customer's rows, so what it says of some customers does not depend on the others. Each
-kind of definition has a reader here: how it is asked, what it looks at, and what it is called in messages.
+A definition is a function of one customer's rows, so its result for a customer does not depend on other customers. For
+each kind of definition this module knows how to evaluate it, what it needs, and its name in messages.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _TYPES = {"number": "double", "boolean": "bool", "text": "string", "date": "date
 
 
 def arrow() -> Any:
-    """Return pyarrow, or say how to install it."""
+    """Return pyarrow, or raise an error that says how to install it."""
     try:
         return import_module("pyarrow")
     except ImportError:
         raise InputError(
-            "whole customers travel as Arrow tables, which need pyarrow.",
+            "the rows of customers are passed as Arrow tables, which need pyarrow.",
             argument="events",
             code="not_installed",
             hint="pip install pyarrow.",
@@ -50,7 +50,7 @@ def arrow() -> Any:
 
 
 class Ragged(NamedTuple):
-    """A list per row: row i has ``values[offsets[i]:offsets[i + 1]]``."""
+    """One list per row: row i has ``values[offsets[i]:offsets[i + 1]]``."""
 
     offsets: np.ndarray[Any, Any]
     values: np.ndarray[Any, Any]
@@ -58,19 +58,20 @@ class Ragged(NamedTuple):
 
 @attrs.frozen(kw_only=True)
 class Values:
-    """Lifetime value as a definition that `apply` takes: a fitted model of purchases, and one of what they cost.
+    """Lifetime value as a definition for `apply`: a fitted model of purchases, and a model of spend per purchase.
 
     Parameters
     ----------
     model : BgNbd, MbgNbd, ParetoNbd or Nbd
-        How often customers buy.
+        The model of how often customers buy.
     spend : GammaGamma or float
-        What they spend on a purchase.
+        What customers spend on a purchase: a model, or one amount for everybody.
     horizon : timedelta
+        The time over which value is counted.
     annual_rate, margin : float
         As in `relmark.ltv.lifetime_value`.
     unit : str
-        The unit of the model, where the model does not say it.
+        The time unit of the model, if the model does not store it.
 
     Examples
     --------
@@ -89,20 +90,20 @@ class Values:
     unit: str = "week"
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is no model of purchases."""
+        """Raise an error if `model` is not a model of purchases."""
         if not isinstance(self.model, PurchaseModel):
             raise InputError(
-                f"model is {shown(self.model)}: a model of purchases is needed, such as BgNbd.fit(summary).",
+                f"model is {shown(self.model)}; it must be a model of purchases, such as BgNbd.fit(summary).",
                 argument="model",
                 code="wrong_type",
             )
 
     def needs(self) -> Needs:
-        """Return what values look at: the purchases of all of life."""
+        """Return what values need: all purchases ever."""
         return _BOUGHT
 
     def columns(self, base: CustomerBase, as_of: Instant) -> dict[str, Any]:
-        """Return customer_id, p_alive, purchases, spend and value of everybody who bought."""
+        """Return customer_id, p_alive, purchases, spend and value for every customer with a purchase."""
         try:
             summary = purchase_summary(base, as_of=as_of, unit=self.model.unit or self.unit)
         except NotEnoughDataError:
@@ -119,15 +120,16 @@ _VALUED = ("p_alive", "purchases", "spend", "value")
 
 @attrs.frozen(kw_only=True)
 class Lists:
-    """The lists of a fitted recommender as a definition that `apply` takes.
+    """The lists of a fitted recommender as a definition for `apply`.
 
     Parameters
     ----------
     model : a fitted recommender
-        Such as ``Ease().fit(interactions)``; what customers bought is read from the events.
+        Such as ``Ease().fit(interactions)``. What customers bought is read from the events.
     k : int
-        The longest list.
+        The largest number of items in a list.
     rules : Rules, optional
+        Rules that exclude or move items.
 
     Examples
     --------
@@ -142,21 +144,21 @@ class Lists:
     rules: Rules | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is no fitted recommender."""
+        """Raise an error if `model` is not a fitted recommender."""
         if not isinstance(self.model, Fitted):
             raise InputError(
-                f"model is {shown(self.model)}: a fitted recommender is needed, such as Ease().fit(interactions).",
+                f"model is {shown(self.model)}; it must be a fitted recommender, such as Ease().fit(interactions).",
                 argument="model",
                 code="wrong_type",
             )
         whole("k", self.k, low=1)
 
     def needs(self) -> Needs:
-        """Return what lists look at: the purchases of all of life."""
+        """Return what lists need: all purchases ever."""
         return _BOUGHT
 
     def columns(self, base: CustomerBase, as_of: Instant) -> dict[str, Any]:
-        """Return customer_id, and items, scores and sources as a list for each."""
+        """Return customer_id, and the items, scores and sources as one list per customer."""
         bought = base.events.partition("purchase") is not None
         ids = base.customer_id
         if len(ids) == 0:
@@ -175,22 +177,20 @@ def _nothing_bought(base: CustomerBase) -> Any:
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """How a definition is asked about a base.
+    """How to evaluate a definition for a base.
 
     Parameters
     ----------
     name : str
-        What messages call it.
+        The name of the definition in messages.
     needs : Needs or None
-        What it looks at; None where it may look at everything.
+        What the definition needs; None if it may look at everything.
     ask : callable
-        Takes a base and `as_of`, and returns columns by name, customer_id among them.
-    types : mapping of str to str, optional
-        The types of columns that a run on no rows cannot tell.
+        Takes a base and `as_of`, and returns a mapping of names to columns, including customer_id.
     check : callable, optional
         Takes a schema and returns the problems of the definition with it.
     kinds : callable, optional
-        Takes a schema and returns types of columns.
+        Takes a schema and returns the types of columns.
     """
 
     name: str
@@ -201,7 +201,7 @@ class Answer:
 
 
 def read_definition(definition: object) -> Answer:
-    """Return how a definition is asked, or raise where it is none."""
+    """Return how to evaluate a definition, or raise an error if it is not a definition."""
     match definition:
         case Answer():
             return definition
@@ -229,10 +229,10 @@ def read_definition(definition: object) -> Answer:
             return _measures(definition)
     if isinstance(definition, PurchaseModel):
         raise InputError(
-            f"definition is {shown(definition)}, which knows nothing of money or a horizon.",
+            f"definition is {shown(definition)}, a model without spend and horizon.",
             argument="definition",
             code="wrong_type",
-            hint="Say both: engines.Values(model=..., spend=..., horizon=days(365)).",
+            hint="Pass both with the model: engines.Values(model=..., spend=..., horizon=days(365)).",
         )
     if hasattr(definition, "evaluate"):
         name = getattr(definition, "name", "")
@@ -246,22 +246,22 @@ def read_definition(definition: object) -> Answer:
         named = getattr(definition, "__name__", type(definition).__name__)
         return Answer(name=named, needs=None, ask=lambda base, as_of: columns_from(definition(base)))  # noqa: ARG005
     raise InputError(
-        f"definition is {shown(definition)}: a segment, a set of them, a score, a model, an experiment, expressions by "
-        "name, or a function of a CustomerBase is needed.",
+        f"definition is {shown(definition)}; it must be a segment, a set of segments, a score, a model, an experiment, "
+        "a mapping of names to expressions, or a function of a CustomerBase.",
         argument="definition",
         code="wrong_type",
     )
 
 
 def columns_from(result: Any) -> dict[str, Any]:
-    """Return the columns of a result, a mapping or a frame, customer_id among them."""
+    """Return the columns of a result, a mapping or a frame, which must include customer_id."""
     if isinstance(result, Mapping):
         columns = dict(result)
     else:
         columns = dict(result.to_columns()) if hasattr(result, "to_columns") else columns_of(result)
     if "customer_id" not in columns:
         raise InputError(
-            f"the result has no customer_id: it has {', '.join(map(repr, columns)) or 'nothing'}.",
+            f"the result has no column 'customer_id': it has {', '.join(map(repr, columns)) or 'no columns'}.",
             argument="definition",
             code="missing_column",
         )
@@ -291,7 +291,7 @@ def _measures(expressions: Mapping[str, Any]) -> Answer:
     for name, expression in expressions.items():
         if not isinstance(expression, Expression) or not isinstance(name, str):
             raise InputError(
-                f"definition[{name!r}] is {shown(expression)}: an expression is needed, such as field(...).",
+                f"definition[{name!r}] is {shown(expression)}; it must be an expression, such as field(...).",
                 argument="definition",
                 code="wrong_type",
             )

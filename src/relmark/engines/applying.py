@@ -1,7 +1,7 @@
-"""Whole customers travel: a definition applied to pieces of frames, each of which has all rows of its customers.
+"""Apply a definition to parts of frames, each of which has all rows of its customers.
 
-The rows of a customer are brought together by a hash of the id; relmark's own code runs on each piece, and what comes
-back is a frame of the same engine.
+The rows of a customer are brought together by a hash of the id, relmark's own code runs on each part, and the result is
+a frame of the same engine.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = ["Read", "apply", "united"]
 
 _MARK = "of_customers"
 _PIECE = "__relmark_piece"
-_BYTES, _MORE = 160, 48  # of memory per event with its first columns, and for each further one, when it is evaluated
-_HELD, _HELD_MORE = 48, 24  # and while it only waits to be
+_BYTES, _MORE = 160, 48  # of memory per event with its first columns, and for each further one, during an evaluation
+_HELD, _HELD_MORE = 48, 24  # the same while the event only waits for its evaluation
 _APART = timedelta(hours=26)  # from UTC-12 to UTC+14
 _END = 253_402_300_799_999_999  # of the year 9999
 
@@ -46,47 +46,47 @@ def apply(
     returns: Mapping[str, str] | None = None,
     zone: str | None = None,
 ) -> EngineFrame:
-    """Apply a definition to whole customers, and return what it says of them as a frame of the engine.
+    """Apply a definition to whole customers, and return its columns as a frame of the engine.
 
-    Everything that relmark computes of a customer from their rows is computed so: nothing of the rule language has to
-    stay behind. What `evaluate` can say as the engine's own plan is faster there.
+    This works for everything that relmark computes from the rows of one customer, including the whole rule language. A
+    definition that `evaluate` supports runs faster there, as the engine's own plan.
 
     Parameters
     ----------
     definition : Segment, SegmentSet, LeadScore, RfmModel, Experiment, Values, Lists, mapping or callable
-        Also a rule, a fitted recommender, and anything with ``evaluate(base, as_of=...)`` whose result has customer_id
-        among its columns. A mapping of names to expressions gives a column for each, as `CustomerBase.measure` does; a
-        function takes a `CustomerBase` of some customers and returns columns by name.
+        Also a rule, a fitted recommender, or anything with ``evaluate(base, as_of=...)`` whose result has the column
+        customer_id. A mapping of names to expressions gives one column each, like `CustomerBase.measure`. A function
+        takes a `CustomerBase` of some customers and returns a mapping of names to columns.
     events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
         One row per event, as for `evaluate`.
-    customers : the like, optional
+    customers : frame of the same engine, optional
         One row per customer, with fields.
     columns : mapping of str to str
-        How the columns are called that relmark calls customer_id, time, type and value, and properties or fields too.
+        The names of the columns for customer_id, time, type and value, and for properties or fields with other names.
     as_of : instant
-        Nothing after it is seen.
+        Nothing after this instant is used.
     tz : str
         The time zone of the business.
     memory : int
-        About how many bytes one piece may take on one machine: Polars and DuckDB read as many pieces as that needs.
-        Spark has its own partitions.
+        About how many bytes one part may take on one machine. Polars and DuckDB read the customers in as many parts as
+        this requires; Spark uses its own partitions.
     returns : mapping of str to {"bool", "double", "int", "string", "date", "instant"}, optional
-        The types of columns that a run on no rows does not tell, such as texts that a function makes.
+        The types of columns that a run on no rows does not reveal, such as strings that a function makes.
     zone : str, optional
-        The field of the customers that names the time zone of each, as in `CustomerBase`: rules and scores then see
-        every customer at their own local time, and who has none there lives in `tz`.
+        The field of the customers that holds their time zones, as in `CustomerBase`. Rules and scores then use each
+        customer's local time, and `tz` for customers without a time zone.
 
     Returns
     -------
     frame of the engine
-        One row per customer of both frames, in no order. On Spark it is lazy; Polars and DuckDB read the pieces when
-        this is called, and what comes back is held in memory.
+        One row per customer of both frames, in no particular order. On Spark it is lazy. Polars and DuckDB read the
+        parts during the call, and the result is held in memory.
 
     Raises
     ------
     InputError
-        The definition is none, or does not fit the frames; on Spark what is wrong with rows comes with the action that
-        computes them, in the message of Spark's error.
+        If `definition` is not a definition, or does not fit the frames. On Spark, errors in rows are raised by the
+        action that computes them, in the message of Spark's error.
 
     Examples
     --------
@@ -109,8 +109,8 @@ def apply(
         return _on_spark(read)
     if not (engine.is_polars() or engine.is_duckdb()):
         raise InputError(
-            f"events is a frame of {engine.value}: bring the rows of each customer together there, and give each "
-            "piece to engines.worker(definition, ...).",
+            f"events is a frame of {engine.value}, which apply does not support: bring the rows of each customer "
+            "together there, and pass each part to engines.worker(definition, ...).",
             argument="events",
             code="wrong_type",
         )
@@ -122,7 +122,7 @@ def apply(
 
 
 class Read:
-    """The frames of a call, with what the definition looks at of them."""
+    """The frames of a call, and what the definition needs from them."""
 
     def __init__(self, nw: Any, work: Worker, events: Any, customers: Any) -> None:
         self.nw, self.work = nw, work
@@ -140,7 +140,7 @@ class Read:
             self.people.check_rows(self.names["customer_id"], self.fields)
 
     def _fields(self) -> list[str]:
-        """Return the names of fields that the definition asks for and the customers have."""
+        """Return the names of the fields that the definition uses and the customers have."""
         if self.people is None:
             return []
         known = self.people.kinds() | dict.fromkeys(self.people.schema, "")
@@ -152,7 +152,7 @@ class Read:
         return [name for name in everything if name in self.needs.fields or name == self.work.zone]
 
     def chosen(self, frame: Any) -> Any:
-        """Return the rows and columns of events that the definition looks at."""
+        """Return the rows and columns of events that the definition needs."""
         if self.needs is None:
             return frame
         work, needs, as_of = self.work, self.needs, self.work.as_of
@@ -162,7 +162,7 @@ class Read:
         return self.nw.from_native(found)
 
     def listed(self, seen: Any, people: Any) -> Any:
-        """Return one row per customer, those whom only the events have too; None where the events say it all."""
+        """Return one row per customer, including those who occur only in the events; None if the events suffice."""
         nw, who = self.nw, self.names["customer_id"]
         if self.needs is None:
             return people
@@ -172,17 +172,17 @@ class Read:
         return distinct(nw, nw.concat([ids, people.select(who)]), who).join(people, on=who, how="left")
 
     def known(self) -> Any:
-        """Return the customers' frame with what the definition asks for, None without one."""
+        """Return the customers' frame with the fields that the definition uses; None without a frame."""
         if self.people is None:
             return None
         columns = [self.people.names.get(name, name) for name in self.fields]
         return self.people.frame.select(self.names["customer_id"], *dict.fromkeys(columns))
 
     def pieces(self, memory: int) -> Iterator[tuple[Any, Any]]:
-        """Yield the events and the customers of each piece, as Arrow tables.
+        """Yield the events and the customers of each part as Arrow tables.
 
-        An evaluation takes several times the memory of the rows themselves, so that one scan holds the rows of several
-        pieces: half of the memory is for these, and half for the evaluation of one.
+        An evaluation takes several times the memory of the rows themselves. One scan therefore holds the rows of
+        several parts: half of the memory is for these rows, and half for the evaluation of one part.
         """
         scans, each = self._shape(memory)
         people = self.known()
@@ -194,7 +194,7 @@ class Read:
             yield from _apart(rows, None if listed is None else _collected(self._marked(listed, scans * each, each)))
 
     def _shape(self, memory: int) -> tuple[int, int]:
-        """Return in how many scans the events are read, and in how many pieces each is evaluated."""
+        """Return in how many scans the events are read, and in how many parts each scan is evaluated."""
         frames, own = [self.chosen(self.happened.frame), self.known()], (4, 1)
         evaluated = held = 0
         for frame, first in zip(frames, own, strict=True):
@@ -218,7 +218,7 @@ class Read:
         return library.FunctionExpression("hash", library.ColumnExpression(who)) % library.ConstantExpression(n)
 
     def _part(self, frame: Any, scan: int, scans: int, each: int) -> Any:
-        """Return the rows of one scan: those of so many hashes of the id."""
+        """Return the rows of one scan, which are those with certain hashes of the id."""
         if scans == 1:
             return frame
         library, hashed = frame.implementation.to_native_namespace(), self._hashed(frame, scans * each)
@@ -228,7 +228,7 @@ class Read:
         return self.nw.from_native(frame.to_native().filter((hashed >= low) & (hashed < high)))
 
     def _marked(self, frame: Any, n: int, each: int) -> Any:
-        """Return rows with the piece in which they are evaluated, where a scan has several."""
+        """Return rows with the part in which they are evaluated, if a scan has several."""
         if each == 1:
             return frame
         native, hashed = frame.to_native(), self._hashed(frame, n).alias(_PIECE)
@@ -239,7 +239,7 @@ class Read:
 
 
 def _apart(rows: Any, people: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the pieces of one scan: the rows of each, and the customers of each."""
+    """Yield the rows and the customers of each part of one scan."""
     if _PIECE not in rows.column_names:
         yield rows, people
         return
@@ -254,7 +254,7 @@ def _apart(rows: Any, people: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _of_every_zone(needs: Needs, clock: int) -> tuple[Needs, Instant]:
-    """Return what is looked at wherever customers live: local midnights are up to 26 hours apart, either way."""
+    """Return needs that hold in every time zone, because local midnights are up to 26 hours apart."""
     return needs.asked_earlier(2 * _APART), np.datetime64(min(clock + _APART // timedelta(microseconds=1), _END), "us")
 
 
@@ -264,13 +264,13 @@ def _collected(frame: Any) -> Any:
 
 
 def _on_spark(read: Read) -> Any:
-    """Return a lazy DataFrame of what the definition says."""
+    """Return a lazy DataFrame with the definition's columns."""
     native, work = united(read)
     empty = native.limit(0).toArrow()  # the schema in which Spark hands its rows to a worker
     schema = work.schema(*(table.schema for table in work._split(empty, None)))  # noqa: SLF001
 
     def run(batches: Iterator[Any]) -> Iterator[Any]:
-        held = list(batches)  # batches do not respect customers: a partition is joined before it is used
+        held = list(batches)  # a customer may be in several batches, so join the whole partition first
         if held:
             yield from work(arrow().Table.from_batches(held)).to_batches()
 
@@ -287,7 +287,7 @@ def united(read: Read) -> tuple[Any, Worker]:
     named = {column: name for name, column in read.work.columns.items()}
     rest = [column for column in schema if column not in {who, *own}]
     event_columns = [column for column in [*own, *rest] if column in schema]
-    as_event = {column: f"event_{k}" for k, column in enumerate(event_columns)}  # Spark ignores case: numbers do not
+    as_event = {column: f"event_{k}" for k, column in enumerate(event_columns)}  # numbered: Spark ignores case
     fields = [] if people is None else [column for column in people.collect_schema() if column != who]
     as_field = {column: f"field_{k}" for k, column in enumerate(fields)}
     rows = happened.select(
@@ -325,7 +325,7 @@ _SPARK = {"bool": "boolean", "double": "double", "int64": "bigint", "string": "s
 
 
 def _ddl(schema: Any) -> str:
-    """Return an Arrow schema in Spark's words."""
+    """Return an Arrow schema as a Spark schema."""
 
     def word(kind: Any) -> str:
         return f"array<{word(kind.value_type)}>" if str(kind).startswith("list<") else _SPARK[str(kind)]

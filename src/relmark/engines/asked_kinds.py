@@ -1,4 +1,4 @@
-"""Which kinds of values rules ask for: what tables have to hold that nobody has looked at."""
+"""Which kinds of values rules use, and so which kinds the columns of unknown tables must hold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OF_TRUTH = (nodes.And, nodes.Or, nodes.Not, nodes.AtLeast)
 
 
 class AskedKinds(NamedTuple):
-    """Kinds by name, and whether ids are integers."""
+    """The kinds of fields and properties by name, and whether ids are integers."""
 
     fields: dict[str, str]
     properties: dict[str, str]
@@ -26,21 +26,21 @@ class AskedKinds(NamedTuple):
 
 
 def asked_kinds(rules: Mapping[str, Expression], schema: Schema | None, *, tz: str) -> AskedKinds:
-    """Return the kinds of fields and properties, as a schema says them or as the rules compare them.
+    """Return the kinds of fields and properties, from a schema or from how the rules use them.
 
     Raises
     ------
     InputError
-        A kind is not known, or is asked for in two ways.
+        If a kind cannot be determined, or is used in two ways.
     DefinitionError
-        A set of tags is asked for.
+        If a rule uses a set of tags.
     """
     found = _Asked(schema, tz)
     for path, rule in rules.items():
         found.truth(rule)
         for inner, node in walk(rule, path):
             found.read(inner, node)
-    return found.told()
+    return found.result()
 
 
 class _Asked:
@@ -57,7 +57,7 @@ class _Asked:
             self.known |= {column: str(kind) for column, kind in listed if kind != "empty"}
 
     def column(self, node: object) -> tuple[str, str] | None:
-        """Return which field or property a value is of."""
+        """Return the field or property from which a value is taken."""
         match node:
             case nodes.Field(name=name):
                 return "field", name
@@ -123,7 +123,7 @@ class _Asked:
         if first is not None and second is not None:
             self.alike.append((first, second))
 
-    def told(self) -> AskedKinds:
+    def result(self) -> AskedKinds:
         kinds: dict[tuple[str, str], str] = {}
         for column, asked in self.kinds.items():
             held = self.known.get(column) or self._one(column, asked | self._others(column))
@@ -147,7 +147,7 @@ class _Asked:
         )
 
     def _others(self, column: tuple[str, str]) -> set[str]:
-        """Return what columns that are compared with one are known to be."""
+        """Return the known kinds of the columns that are compared with a column."""
         found: set[str] = set()
         for pair in self.alike:
             if column in pair:
@@ -158,16 +158,16 @@ class _Asked:
     def _one(self, column: tuple[str, str], asked: Iterable[str]) -> str:
         asked = set(asked)
         if not asked:
-            return "text"  # whether it is there, or how many different ones there are: any kind will do
+            return "text"  # only whether it is missing, or how many distinct values there are: any kind will do
         if asked == {"date"} and self.tz == "UTC":
-            return "date"  # an instant compares with midnights of UTC alike
+            return "date"  # an instant compares with midnights in UTC in the same way
         if len(asked) == 1 and (kind := next(iter(asked))) in {"number", "text", "boolean", "instant"}:
             return kind
         what, name = column
         said = " and ".join(sorted(asked))
         raise InputError(
-            f"{self.where.get(column, '$')} asks for {what}({name!r}), which the rules take for {said}: say its "
-            "kind in schema=Schema(...).",
+            f"{self.where.get(column, '$')} uses {what}({name!r}), which the rules use as {said}: give its kind in "
+            "schema=Schema(...).",
             argument="schema",
             code="missing_argument",
             path=self.where.get(column, "$"),

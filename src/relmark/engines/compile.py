@@ -1,7 +1,8 @@
-"""A segment over frames that an engine holds, and what definitions look at of them: lazy plans, nothing computed here.
+"""Compile segments for the frames of an engine, and select the events that definitions need, as lazy plans.
 
-The life of a call: the rule is checked against the frames' types; each figure of events becomes a column of one grouped
-pass; customers get their figures by a join; the rule becomes one boolean expression over fields and figures.
+A call goes through these steps: the rule is checked against the types of the frames; each aggregate of events becomes a
+column of one grouped pass; customers get their aggregates by a join; and the rule becomes one boolean expression over
+fields and aggregates.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ __all__ = ["evaluate", "where"]
 
 
 class HasRule(Protocol):
-    """A segment, as far as engines ask."""
+    """Anything that has a rule, such as a segment."""
 
     @property
     def rule(self) -> Expression:
-        """What has to be true of a customer."""
+        """The rule that must be true for a member."""
         ...
 
 
@@ -52,49 +53,49 @@ def evaluate(
     segments: Mapping[str, Expression] | None = None,
     unknown: bool = False,
 ) -> EngineFrame:
-    """Return a lazy frame of the engine with what a definition says: who is a member, in which segments, what score.
+    """Evaluate a definition lazily in the engine: who is a member, of which segments, or with what score.
 
     Parameters
     ----------
     definition : Segment, Expression, SegmentSet or LeadScore
-        The segments of a set share one pass over the events. A score's rules are all portable, without decay or with
-        `step_decay`.
+        The segments of a set share one pass over the events. The rules of a score must be portable, and decay in steps
+        (`step_decay`) or not at all.
     events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
-        One row per event. Times are UTC, or carry their zone; a column of dates holds local days of `tz`. Rows without
-        an id or a time are nobody's. NaN and infinite numbers count as missing.
-    customers : the like, optional
-        One row per customer, with fields. Without it those are listed who have events. Its ids, and the numbers that
-        the rule asks for, are looked at once when this is called: missing and repeated ids and infinite numbers are
-        refused, as they are in a `CustomerTable`.
+        One row per event. Times are in UTC or have a time zone; a column of dates holds local days in `tz`. Rows
+        without an id or a time are ignored. NaN and infinite numbers count as missing.
+    customers : frame of the same engine, optional
+        One row per customer, with fields. Without it, the result lists only customers who have events. The call checks
+        its ids, and the numbers that the rule uses: missing ids, repeated ids and infinite numbers raise an error, as
+        in a `CustomerTable`.
     columns : mapping of str to str
-        How the columns are called that relmark calls customer_id, time, type and value, and properties or fields too
-        where they have other names: ``{"customer_id": "user", "time": "ts", "type": "event"}``. Time, type and value
-        are those of events alone.
+        The names of the columns for customer_id, time, type and value, and for properties or fields with other names,
+        such as ``{"customer_id": "user", "time": "ts", "type": "event"}``. The names of time, type and value apply only
+        to events.
     as_of : instant
-        Nothing after it is seen.
+        Nothing after this instant is used.
     tz : str
         The time zone of the business, for calendar dates.
     precomputed : mapping of str to str
-        For paths of the rule that stay in numpy, the boolean column of `customers` that holds their verdicts.
+        For paths of the rule that only numpy can evaluate, the boolean column of `customers` with their values.
     segments : mapping of str to Expression
-        What ``segment("name")`` stands for; a set knows its own.
+        The rules to which ``segment("name")`` refers; a set also provides its own.
     unknown : bool
-        Whether to add the column `unknown`, or ``<name>.unknown`` for each segment of a set: who could not be judged,
-        because a value is missing.
+        Whether to add the column `unknown`, or ``<name>.unknown`` for each segment of a set. It marks customers for
+        whom the rule is unknown because a value is missing.
 
     Returns
     -------
     lazy frame of the engine
-        One row per customer, in no order. customer_id and member; or a boolean column for each segment of a set, under
-        its name; or the columns of `LeadScores`: total, band, grade, ``group.<name>``, ``rule.<name>``, ``cap.<name>``.
-        Unknown is no member.
+        One row per customer, in no particular order, with customer_id and member; or with a boolean column for each
+        segment of a set, under its name; or with the columns of `LeadScores`: total, band, grade, ``group.<name>``,
+        ``rule.<name>``, ``cap.<name>``. A customer for whom a rule is unknown is not a member.
 
     Raises
     ------
     DefinitionError
-        Parts of the definition stay in numpy; the message lists their paths and why.
+        If only numpy can evaluate parts of the definition; the message lists their paths and the reasons.
     InputError
-        The rule would hold of people without events, and `customers` is not given.
+        If the rule is true for people without events, and `customers` is not given.
 
     Examples
     --------
@@ -114,7 +115,7 @@ def evaluate(
 
 
 class Plan:
-    """A definition on its way to an engine: its rules by path, and the frames of a call.
+    """The compilation of a definition for an engine: its rules by path, and the frames of a call.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ class Plan:
             self.roots = score_roots(definition)
         else:
             self.roots = {"$": definition if isinstance(definition, Expression) else definition.rule}
-        self.stages: list[dict[str, Any]] = []  # columns of customers that the result is made of
+        self.stages: list[dict[str, Any]] = []  # columns of customers from which the result is computed
         self.whole = {path: node for root, rule in self.rules().items() for path, node in walk(rule, root)}
         self._refuse_unsupported()
 
@@ -165,17 +166,17 @@ class Plan:
         if found:
             listed = "; ".join(f"{path} ({why})" for path, why in list(found.items())[:8])
             raise DefinitionError(
-                f"parts of this definition stay in numpy: {listed}.",
+                f"only numpy can evaluate parts of this definition: {listed}.",
                 path=next(iter(found)),
                 code="not_portable",
-                hint="Use engines.apply, evaluate with numpy, or name a column of verdicts in "
+                hint="Use engines.apply, evaluate with numpy, or name a boolean column with the result in "
                 "precomputed={path: column}.",
             )
 
     def compiled(self, events: object, customers: object, *, look: bool = True) -> tuple[Any, dict[str, Any]]:
-        """Return the frame of everybody with their figures, and what is said of each: truths, or columns of a score.
+        """Return the frame of all customers with their aggregates, and the columns of the result.
 
-        The rows of customers are looked at once, unless `look` is false.
+        The rows of customers are checked once, unless `look` is false.
         """
         nw, names = self.nw, self.names
         happened = Table(nw, "events", events, self.columns)
@@ -249,10 +250,10 @@ class Plan:
 def where(
     needs: Needs, *, events: object, columns: Mapping[str, str] | None = None, as_of: Instant, tz: str = "UTC"
 ) -> EngineFrame:
-    """Return the rows and columns of events that definitions look at, as a lazy frame of the engine.
+    """Return the rows and columns of events that definitions need, as a lazy frame of the engine.
 
-    What is asked of these events has the answer that it has of all of them, while the engine reads a fraction: types
-    that nothing looks at, events too long ago and columns that nobody asks for are left out before anything is read.
+    The definitions give the same results on these events as on all of them, but the engine reads only a fraction: types
+    that no definition uses, events from too long ago and unused columns are left out before anything is read.
 
     Parameters
     ----------
@@ -261,21 +262,21 @@ def where(
     events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
         One row per event, as for `evaluate`.
     columns : mapping of str to str
-        How the columns are called that relmark calls customer_id, time, type and value, and properties.
+        The names of the columns for customer_id, time, type and value, and for properties with other names.
     as_of : instant
-        Nothing after it is kept.
+        Nothing after this instant is kept.
     tz : str
         The time zone of the business.
 
     Returns
     -------
     lazy frame of the engine
-        The columns under the names that they have, in the order of the frame.
+        The columns keep their names and the order of the frame.
 
     Raises
     ------
     MissingColumnError
-        The frame has no column of ids, times or types.
+        If the frame has no column of ids, times or types.
 
     Examples
     --------
@@ -290,7 +291,7 @@ def where(
     """
     if not isinstance(needs, Needs):
         raise InputError(
-            f"needs is {shown(needs)}: what a definition's needs() gives is needed.",
+            f"needs is {shown(needs)}; it must be Needs, which a definition's needs() returns.",
             argument="needs",
             code="wrong_type",
         )
@@ -313,10 +314,12 @@ def _no_test(rule: Expression) -> NoReturn:
 def _refuse_the_silent(
     rule: Expression, segments: Mapping[str, Expression], precomputed: Mapping[str, str], as_of: AsOf
 ) -> None:
-    """Refuse a rule that holds of somebody without events, whom a list made from events would lack."""
+    """Raise an error if a rule is true for somebody without events, because the events cannot list them."""
     if precomputed:
         raise InputError(
-            "precomputed names columns of customers: give customers.", argument="customers", code="missing_argument"
+            "precomputed names columns of customers, but customers is not given: pass the frame of customers.",
+            argument="customers",
+            code="missing_argument",
         )
     program = Program(rule, as_of.tz, segments)
     at = Dated(int(as_of.clock)) if as_of.dated else int(as_of.clock)
@@ -324,8 +327,8 @@ def _refuse_the_silent(
     for who in ("", *(values[0] for values in listed)):
         if program.verdict(Person(who, {}, {}, at)) is True:
             raise InputError(
-                "this rule holds of people without events, whom the events cannot list: give customers, a frame of "
-                "everybody.",
+                "this rule is true for people without events, whom the events cannot list: pass customers, a frame of "
+                "all customers.",
                 argument="customers",
                 code="missing_argument",
             )
@@ -339,12 +342,12 @@ def _check(
     people: Table | None,
     segments: Mapping[str, Expression],
 ) -> None:
-    """Raise where a rule does not fit the frames: an unknown column, a number compared with a word."""
+    """Raise an error if a rule does not fit the frames, such as an unknown column or a number compared with a word."""
     if people is None:
         for where, node in whole.items():
             if isinstance(node, nodes.Field):
                 raise InputError(
-                    f"{where} asks for {node!r}: give customers, a frame with this column.",
+                    f"{where} uses {node!r}, a field of the customers: pass customers, a frame with this column.",
                     argument="customers",
                     code="missing_argument",
                 )
@@ -360,8 +363,8 @@ def _check(
             dtype = table.schema.get(table.names.get(name, name))
             if dtype is not None:
                 raise InputError(
-                    f"{problem.path} asks for column {name!r} of {table.what}, whose type {dtype} rules do not test on "
-                    "engines: evaluate with numpy, or cast it.",
+                    f"{problem.path} uses column {name!r} of {table.what}, but engines cannot evaluate rules on its "
+                    f"type {dtype}: cast the column, or evaluate with numpy.",
                     argument="rule",
                     code="not_portable",
                 )
@@ -371,7 +374,7 @@ def _check(
 
 
 def _asked(whole: Mapping[str, Expression | Selection], table: Table) -> list[str]:
-    """Return the columns of instants that a rule asks for."""
+    """Return the columns of instants that a rule uses."""
     names: set[str] = set()
     for node in whole.values():
         if isinstance(node, nodes.Field | nodes.Prop):
@@ -385,12 +388,12 @@ def _asked(whole: Mapping[str, Expression | Selection], table: Table) -> list[st
 def _match_ids(
     happened: Table, people: Table | None, customer_id: str, whole: Mapping[str, Expression | Selection]
 ) -> None:
-    """Give the ids of both frames one type, or raise, also where the rule asks for ids of the other."""
+    """Give the ids of both frames one type; raise an error if the frames or the ids of a rule do not fit together."""
     kind = match_ids(happened, people, customer_id)
     for path, node in whole.items():
         if isinstance(node, nodes.Ids) and node.values and isinstance(node.values[0], str) != (kind == "texts"):
             raise InputError(
-                f"{path} asks for ids such as {node.values[0]!r}, and {customer_id!r} has {kind}.",
+                f"{path} uses ids such as {node.values[0]!r}, but the column {customer_id!r} holds {kind}.",
                 argument="rule",
                 code="mixed_types",
             )

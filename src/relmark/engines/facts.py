@@ -1,4 +1,4 @@
-"""The figures of each customer's events that a rule asks for, as columns of one grouped pass over the events."""
+"""The aggregates of each customer's events that a rule uses, as columns of one grouped pass over the events."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ __all__ = ["Facts"]
 
 
 class Facts:
-    """Collects columns to group, each asked for once.
+    """Collects the columns to aggregate, each of them once.
 
     Parameters
     ----------
     nw : module
         narwhals.
     as_of : AsOf
-        In the time zone of calendar dates.
+        The instant of the evaluation, in the time zone of calendar dates.
     time, type : str
-        The columns of the events that hold them.
+        The columns of the events that hold the time and the type.
     test : callable
-        The expression of a predicate over an event.
+        Returns the expression of a predicate over an event.
     prop : callable
-        The expression of an event's property, and its kind.
+        Returns the expression of a property of events, and its kind.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class Facts:
         prop: Callable[[str], tuple[Any, str]],
     ) -> None:
         self.nw, self.as_of, self.zone = nw, as_of, Zone(as_of.tz)
-        self.days = False  # whether the times are dates: local days, each of which stands for its midnight
+        self.days = False  # whether the times are dates, that is, local days that stand for their midnights
         self.time, self.type = nw.col(time), type
         self.test, self.prop = test, prop
-        self.plain_sql = False  # whether the plan becomes text for servers that are not known here
-        # Columns of events: which count, what is read of those, and what builds on that.
+        self.plain_sql = False  # whether the plan becomes SQL text for other servers
+        # Columns of events: which events count, the values of these, and what is computed from the values.
         self.rows: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] = ({}, {}, {})
         self.windows: list[tuple[str, Callable[[str], Any]]] = []  # columns that look at a customer's other events
-        self.later: list[tuple[str, Any]] = []  # columns that build on those
-        self.groups: dict[str, Any] = {}  # figures of customers
+        self.later: list[tuple[str, Any]] = []  # columns computed from those
+        self.groups: dict[str, Any] = {}  # aggregates of customers
         self.names: dict[str, str] = {}
 
     def _named(self, what: str, key: Any) -> tuple[str, bool]:
@@ -66,7 +66,7 @@ class Facts:
         return self.names[full], True
 
     def chosen(self, events: Selection, window: Window) -> tuple[Any, str]:
-        """Return which events a selection and a window choose, as a boolean column without unknowns, and its name."""
+        """Return which events a selection and a window choose, as a boolean column without nulls, and its name."""
         body = [written(events), [written(bound) for bound in attrs.astuple(window, recurse=False)]]
         name, new = self._named("chosen", canonical(body))
         if new:
@@ -93,7 +93,7 @@ class Facts:
         return compared_time(self.nw, op, times, at)
 
     def needed(self, needs: Needs, times: Any) -> Any:
-        """Return which events definitions look at: their types, as far back as each type counts, and up to as_of."""
+        """Return which events definitions need: their types, as far back as each type counts, and up to as_of."""
         nw = self.nw
         at = Dated(int(self.as_of.clock)) if self.as_of.dated else int(self.as_of.clock)
         kinds = nw.col(self.type)
@@ -102,7 +102,7 @@ class Facts:
         for name, first in needs.edges(needs.events, at, self.zone.name).items():
             bounds.setdefault(first, []).append(name)
         found = [(kinds.is_in(sorted(names)), first) for first, names in bounds.items()]
-        if needs.any_event:  # of the types that are named, the horizon is at least that of all types
+        if needs.any_event:  # the horizon of a named type is at least that of all types
             (first,) = needs.edges([""], at, self.zone.name).values()
             found.append((~kinds.is_null(), first))
         mask = nw.lit(False)  # noqa: FBT003  (a plain value)
@@ -112,7 +112,7 @@ class Facts:
         return mask & seen
 
     def _grouped(self, name: str, how: str) -> Any:
-        """Return the column of customers that groups a column of events."""
+        """Return the column of customers that aggregates a column of events."""
         group = f"{name}_{how}"
         self.groups[group] = getattr(self.nw.col(name), how)()
         return self.nw.col(group)
@@ -123,7 +123,7 @@ class Facts:
         return self._grouped(name, "sum").cast(self.nw.Float64).fill_null(0.0)
 
     def points(self, events: Selection, window: Window, key: str, worth: Any) -> Any:
-        """Return the sum of what each customer's events are worth: whole numbers, by an expression over events."""
+        """Return the sum of the worth of each customer's events: whole numbers, from an expression over events."""
         mask, chosen = self.chosen(events, window)
         name, new = self._named("points", (chosen, key))
         if new:
@@ -139,14 +139,14 @@ class Facts:
         return self._grouped(name, how)
 
     def figure(self, node: nodes.Aggregate) -> Any:
-        """Return a figure of the property of each customer's events."""
+        """Return an aggregate of a property of each customer's events."""
         assert node.of is not None
         nw = self.nw
         mask, chosen = self.chosen(node.events, node.window)
         value, kind = self.prop(node.of)
         if kind == "empty":
             return nw.lit(0.0) if node.op in {"sum", "count_distinct"} else nw.lit(None, dtype=nw.Float64)
-        if kind == "boolean":  # engines have no smallest boolean
+        if kind == "boolean":  # engines have no minimum of booleans
             value = nw.when(~value.is_null()).then(nw.when(value).then(nw.lit(1)).otherwise(nw.lit(0)))
         name, new = self._named("value", (chosen, node.of))
         if new:
@@ -162,17 +162,17 @@ class Facts:
         return found == 1 if kind == "boolean" else found
 
     def _distinct(self, name: str) -> Any:
-        """Return how many different values there are."""
+        """Return how many distinct values there are."""
         nw = self.nw
         if self.plain_sql:
-            # Each value counts one, shared by its events: what `n_unique` becomes, not every server of SQL takes.
+            # Each value counts 1, divided among its events, because not every SQL server supports `n_unique`.
             size, new = self._named("size", name)
             if new:
                 self.windows.append((size, lambda by: nw.col(name).count().over(by, name)))
                 held = nw.when(nw.col(size) > 0).then(nw.col(size)).cast(nw.Float64)
                 self.later.append((f"{size}_share", 1.0 / held))
             return self._grouped(f"{size}_share", "sum").round(0).cast(nw.Float64).fill_null(0.0)
-        # Engines count null as one value, which is taken off again.
+        # Engines count null as one value, which is subtracted.
         flag, new = self._named("null", name)
         if new:
             self.rows[2][flag] = nw.when(nw.col(name).is_null()).then(nw.lit(1)).otherwise(nw.lit(0))
@@ -188,7 +188,7 @@ class Facts:
         return self._distinct(name)
 
     def _at_edge(self, name: str, how: str) -> Any:
-        """Return the smallest value of those at the first or last time at which there is one."""
+        """Return the smallest of the values at the first or last time that has a value."""
         nw = self.nw
         known, new = self._named("known", name)
         if new:
@@ -200,10 +200,10 @@ class Facts:
         return self._grouped(f"{edge}_value", "min")
 
     def table(self, events: Any, customer_id: str, needs: Needs) -> Any:
-        """Return the lazy frame of figures, one row per customer who has an event that counts."""
+        """Return the lazy frame of aggregates, one row per customer who has an event that counts."""
         frame = events.filter(self.needed(needs, self.time))
         edges = {name: build(customer_id) for name, build in self.windows}
-        for columns in (*self.rows, edges, dict(self.later)):  # side by side: a plan as deep as it has to be
+        for columns in (*self.rows, edges, dict(self.later)):  # many columns per step keep the plan flat
             if columns:
                 frame = frame.with_columns(*[expression.alias(name) for name, expression in columns.items()])
         return frame.group_by(customer_id).agg(*[group.alias(name) for name, group in self.groups.items()])

@@ -1,4 +1,4 @@
-"""Tests of time as comparisons of two times, which every engine knows: arithmetic with dates is not portable."""
+"""Tests of time as comparisons of two times, which every engine supports; arithmetic with dates is not portable."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LAST = (datetime.max - _EPOCH) // timedelta(microseconds=1)  # noqa: DTZ901
 
 
 def plain_time(at: int) -> datetime | None:
-    """Return an instant in microseconds as a UTC time without a zone, as engines hold it; None beyond the calendar."""
+    """Return an instant in microseconds as a UTC time without a time zone; None beyond the range of datetime."""
     return _EPOCH + timedelta(microseconds=at) if _FIRST <= at <= _LAST else None
 
 
 def compared_time(nw: Any, op: str, column: Any, at: int) -> Any:
-    """Return how times compare with an instant, which may lie beyond the calendar: then all times are on one side."""
+    """Return how times compare with an instant; beyond the range of datetime, all times are on one side of it."""
     moment = plain_time(at)
     if moment is not None:
         return getattr(operator, op)(column, nw.lit(moment))
@@ -33,7 +33,7 @@ def compared_time(nw: Any, op: str, column: Any, at: int) -> Any:
 
 
 def compared_day(nw: Any, op: str, column: Any, day: int) -> Any:
-    """Return how dates compare with a day since 1970, which may lie beyond the calendar."""
+    """Return how dates compare with a day since 1970, which may lie beyond the range of dates."""
     if 1 <= day + _EPOCH_DAY <= date.max.toordinal():
         return getattr(operator, op)(column, nw.lit(date.fromordinal(day + _EPOCH_DAY)))
     true = op == "ne" or op in ({"gt", "ge"} if day < 0 else {"lt", "le"})
@@ -48,10 +48,9 @@ def compared_midnight(nw: Any, zone: Zone, op: str, days: Any, at: int) -> Any:
 
 
 def elapsed_from(bound: float, *, above: bool) -> int:
-    """Return the smallest number of microseconds of which so many days are at least `bound`, or above it.
+    """Return the smallest number of microseconds whose number of days is at least `bound`, or above it.
 
-    It is found with the very division that makes days of microseconds, so that rounding never decides otherwise than it
-    does in numpy.
+    It uses the same division of microseconds into days as numpy, so that rounding always decides in the same way.
     """
     low, high = -_LONGEST, _LONGEST
     while high - low > 1:
@@ -65,7 +64,7 @@ def elapsed_from(bound: float, *, above: bool) -> int:
 
 
 def _day_from(zone: Zone, at: int, *, above: bool) -> int:
-    """Return the first day whose midnight is at or after an instant, or after it."""
+    """Return the first day whose midnight is at or after an instant; with `above`, strictly after it."""
     if not _FIRST <= at <= _LAST:
         return -_LONGEST if at < _FIRST else _LONGEST
     day = zone.day(at) - 1

@@ -1,4 +1,4 @@
-"""Which parts of a rule an engine can say, and which have to stay in numpy."""
+"""Which parts of a rule an engine can evaluate, and which only numpy can."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _NOT_PORTABLE: dict[type[Expression], str] = {
 
 
 def unsupported(rule: object, *, tz: str = "UTC") -> tuple[str, ...]:
-    """Return the JSON paths of the parts of a rule that stay in numpy; () where all of it runs on an engine.
+    """Return the JSON paths of the parts of a rule that only numpy can evaluate; () if an engine can evaluate all.
 
     Parameters
     ----------
     rule : Expression
         A rule, such as ``segment.rule``.
     tz : str
-        The time zone of the business; calendar days are portable in UTC alone.
+        The time zone of the business; calendar days are portable only in UTC.
 
     Examples
     --------
@@ -57,10 +57,10 @@ def unsupported(rule: object, *, tz: str = "UTC") -> tuple[str, ...]:
 
 
 def reasons(rule: object, *, tz: str = "UTC") -> dict[str, str]:
-    """Return for each path that stays in numpy what it is that engines cannot say alike."""
+    """Return the reason for each path that only numpy can evaluate, because engines differ or lack it."""
     if not isinstance(rule, Expression):
         raise InputError(
-            f"rule is {rule!r}: a rule is needed, such as segment.rule.", argument="rule", code="wrong_type"
+            f"rule is {rule!r}; it must be a rule, such as segment.rule.", argument="rule", code="wrong_type"
         )
     found: dict[str, str] = {}
     stack: list[tuple[str, Expression | Selection, bool]] = [("$", rule, False)]
@@ -76,7 +76,7 @@ def reasons(rule: object, *, tz: str = "UTC") -> dict[str, str]:
 
 
 def _takes_elapsed(node: Expression | Selection) -> bool:
-    """Return whether a test of days since an event can be said as a comparison of two times."""
+    """Return whether a test of days since an event can become a comparison of two times."""
     match node:
         case nodes.Compare(left=left, right=right):
             return isinstance(left, nodes.Literal) or isinstance(right, nodes.Literal)
@@ -93,9 +93,9 @@ def _why_not(node: Expression, tz: str, *, elapsed_fits: bool) -> str:
             if op not in _FIGURES:
                 return "the most frequent value"
             if op in _ELAPSED and not elapsed_fits:
-                return "differences of times as numbers: compare days since an event with a fixed number"
+                return "a number of days that is not compared with a fixed number"
             if op == "active_days" and tz != "UTC":
-                return "calendar days of another time zone than UTC"
+                return "calendar days in a time zone other than UTC"
         case nodes.DateWindow(op="anniversary" | "past_anniversary"):
             return "anniversaries"
         case nodes.Matches(op=op, casefold=casefold):

@@ -1,4 +1,4 @@
-"""How many a segment has before anybody is fetched: size, share, unknown and each clause, counted by the engine."""
+"""The size of a segment without fetching anybody: members, share, unknown and each clause, counted by the engine."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ __all__ = ["SegmentPreview", "preview"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SegmentPreview(ColumnarResult):
-    """How many people a segment has, and how its clauses narrow them.
+    """How many people a segment has, and how each clause narrows it.
 
     Attributes
     ----------
     name : str
-        The segment.
+        The name of the segment.
     of : int
-        Everybody.
+        The number of all customers.
     size, unknown_size : int
-        Members, and those who could not be judged because a value is missing.
+        The number of members, and of customers for whom the rule is unknown because a value is missing.
     clause : ndarray of str, shape (c,)
-        The parts joined by ``&``, in their order.
+        The parts of the rule that are joined by ``&``, in order.
     true, unknown : ndarray of int, shape (c,)
-        For how many this clause is true, and for how many unknown, whatever the others say.
+        For how many customers this clause is true, and for how many it is unknown, independently of other clauses.
     left : ndarray of int, shape (c,)
-        For how many this clause and all before it are true.
+        For how many customers this clause and all clauses before it are true.
     lost : ndarray of int, shape (c,)
-        How many fewer that is than before the clause.
+        By how much this clause reduces that number.
     only : ndarray of int, shape (c,)
-        How many this clause alone keeps out: every other clause is true of them.
+        How many customers only this clause excludes: all other clauses are true for them.
     """
 
     name: str
@@ -60,7 +60,7 @@ class SegmentPreview(ColumnarResult):
 
     @property
     def share(self) -> float:
-        """Members divided by everybody; NaN where there is nobody."""
+        """Members divided by all customers; NaN if there are none."""
         return self.size / self.of if self.of else float("nan")
 
     def _facts(self) -> dict[str, Any]:
@@ -79,9 +79,10 @@ def preview(
     as_of: Instant,
     tz: str = "UTC",
 ) -> SegmentPreview:
-    """Count the members of a segment, and what each clause costs, in one pass of the engine; nobody is fetched.
+    """Count the members of a segment, and how many each clause excludes, in one pass of the engine.
 
-    The parameters are those of `evaluate`; the numbers are those of ``segment.evaluate`` and ``segment.by_clause``.
+    No customer is fetched. The parameters are those of `evaluate`, and the numbers are those of ``segment.evaluate``
+    and ``segment.by_clause``.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def preview(
     SegmentPreview(name=rule, size=1, share=0.5, unknown=0, of=2)
     """
     if not isinstance(segment, (Segment, Expression)):
-        raise InputError(f"segment is {shown(segment)}: a segment or a rule is needed.", argument="segment",
+        raise InputError(f"segment is {shown(segment)}; it must be a segment or a rule.", argument="segment",
                          code="wrong_type")  # fmt: skip
     rule = segment if isinstance(segment, Expression) else segment.rule
     clauses = clauses_of(rule)
@@ -118,7 +119,7 @@ def preview(
 
 
 class _Clauses(Plan):
-    """A segment of which every clause is asked for itself."""
+    """A segment of which every clause is also evaluated separately."""
 
     def __init__(
         self,
@@ -137,7 +138,7 @@ class _Clauses(Plan):
 
 
 def _counts(nw: Any, made: Mapping[str, Any], n: int) -> list[Any]:
-    """Return the figures as sums over everybody."""
+    """Return the numbers as sums over all customers."""
 
     def counted(truth: Any, name: str) -> Any:
         return nw.when(truth).then(nw.lit(1)).otherwise(nw.lit(0)).sum().alias(name)

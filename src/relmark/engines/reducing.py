@@ -1,4 +1,4 @@
-"""A function of whole customers applied to pieces, and what it says of them added up."""
+"""Apply a function to parts of the customers, and add up its results."""
 
 from __future__ import annotations
 
@@ -37,28 +37,29 @@ def reduce(
     memory: int = MEMORY,
     needs: Needs | None = None,
 ) -> _State:
-    """Return the sum of what a function says of pieces of whole customers.
+    """Apply a function to parts of the customers, and return the sum of its results.
 
     Parameters
     ----------
     partial : callable
-        Takes a base of some customers and returns something with ``+``, or None where there is nothing to add.
+        Takes a base of some customers and returns something with ``+``, or None if there is nothing to add.
     events : polars LazyFrame or DataFrame, DuckDB relation, PySpark DataFrame
+        One row per event, as for `evaluate`.
     customers, columns, tz, memory
         As in `apply`.
     as_of : instant
-        Nothing after it is read, where `needs` are given.
+        Nothing after this instant is read if `needs` is given.
     needs : Needs, optional
-        What the function looks at; everything is read without it.
+        What the function needs. By default, everything is read.
 
     Returns
     -------
-    what `partial` returns
+    the type that `partial` returns
 
     Raises
     ------
     NotEnoughDataError
-        No piece had anything to add.
+        If no part has anything to add.
 
     Examples
     --------
@@ -81,8 +82,8 @@ def reduce(
         parts = (part for part in found if part is not None)
     else:
         raise InputError(
-            f"events is a frame of {engine.value}: bring the rows of each customer together there, count each piece by "
-            "the same function, and add up what comes back.",
+            f"events is a frame of {engine.value}, which reduce does not support: bring the rows of each customer "
+            "together there, apply the function to each part, and add up the results.",
             argument="events",
             code="wrong_type",
         )
@@ -93,11 +94,11 @@ def reduce(
 
 
 def _on_spark(read: Read) -> Iterator[Any]:
-    """Yield states that executors have made and added up."""
+    """Yield states that executors have computed and added up."""
     native, work = united(read)
 
     def made(batches: Iterator[Any]) -> Iterator[Any]:
-        held = list(batches)  # batches do not respect customers: a partition is joined before it is used
+        held = list(batches)  # a customer may be in several batches, so join the whole partition first
         if held:
             yield from _packed(work._of_piece(arrow().Table.from_batches(held)))  # noqa: SLF001
 
@@ -107,7 +108,7 @@ def _on_spark(read: Read) -> Iterator[Any]:
             yield from _packed(functools.reduce(operator.add, held))
 
     parts = native.repartition("customer_id").mapInArrow(made, "state binary")
-    # The driver takes as many states as the square root of the partitions: each level adds up about as many.
+    # The driver collects as many states as the square root of the partitions, and so does each executor before it.
     level = math.isqrt(int(native.sparkSession.conf.get("spark.sql.shuffle.partitions")))
     if level >= _MANY:
         parts = parts.repartition(level).mapInArrow(added, "state binary")
@@ -115,17 +116,17 @@ def _on_spark(read: Read) -> Iterator[Any]:
 
 
 def _packed(state: Any) -> Iterator[Any]:
-    """Yield a state as a batch of one row, and nothing where there is none."""
+    """Yield a state as a batch of one row; yield nothing without a state."""
     if state is not None:
         pa = arrow()
         yield pa.RecordBatch.from_pydict({"state": pa.array([_serializer().dumps(state)], pa.binary())})
 
 
 def _unpacked(held: Iterable[Any]) -> Iterator[Any]:
-    """Yield the states that our own workers have packed; nothing that comes from outside is read so."""
+    """Yield the states that our own workers have packed; data from outside is never unpickled."""
     return (_serializer().loads(bytes(one)) for one in held)
 
 
 def _serializer() -> Any:
-    """Return what Spark itself sends Python objects with."""
+    """Return the serializer with which Spark itself sends Python objects."""
     return import_module("pyspark.serializers").CloudPickleSerializer()

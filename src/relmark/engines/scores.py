@@ -1,7 +1,7 @@
-"""A lead score as expressions of an engine: the points of each rule as whole thousandths, added up and kept in bounds.
+"""A lead score as expressions of an engine: the points of each rule in whole thousandths, added up within bounds.
 
-What fades with every moment, what is counted by periods and what is calculated stays in numpy: a score with such rules
-is refused by path, and `apply` takes it.
+Only numpy can evaluate points that decay continuously, points with caps per period, and computed points. A score with
+such rules raises an error that names their paths, and `apply` takes it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["score_columns", "score_reasons", "score_roots"]
 
 
 def score_roots(score: LeadScore) -> dict[str, Expression]:
-    """Return rules that are portable, and fit the data, where the score does and is, by their paths."""
+    """Return rules, by their paths, that are portable and fit the data exactly if the score does."""
     found: dict[str, Expression] = {}
     for k, rule in enumerate(score.rules):
         path, source = f"$.rules[{k}]", rule.source
@@ -39,32 +39,32 @@ def score_roots(score: LeadScore) -> dict[str, Expression]:
 
 
 def score_reasons(score: LeadScore, *, tz: str) -> dict[str, str]:
-    """Return for each path of a score that stays in numpy what it is that engines cannot say alike."""
+    """Return the reason for each path of a score that only numpy can evaluate."""
     found: dict[str, str] = {}
     for root, asked in score_roots(score).items():
         found |= {f"{root}{inner[1:]}": why for inner, why in reasons(asked, tz=tz).items()}
     for k, rule in enumerate(score.rules):
         path = f"$.rules[{k}]"
         if rule.cap_per is not None:
-            found[f"{path}.cap_per"] = "caps by periods"
+            found[f"{path}.cap_per"] = "caps per period"
         if rule.once_per is not None:
             found[f"{path}.once_per"] = "the newest event of each value"
         if rule.decay is not None and not isinstance(rule.decay, StepDecay):
-            found[f"{path}.decay"] = "points that fade with every moment: use step_decay"
+            found[f"{path}.decay"] = "points that decay continuously: use step_decay"
         if isinstance(rule.points, Expression):
-            found[f"{path}.points"] = "points that are calculated"
+            found[f"{path}.points"] = "computed points"
     return found
 
 
 class Stages:
-    """Columns of customers that build on each other: each is computed once, however often it is used."""
+    """Columns of customers in stages, each computed from earlier ones and only once."""
 
     def __init__(self, nw: Any) -> None:
         self.nw = nw
         self.columns: list[dict[str, Any]] = []
 
     def add(self, stage: dict[str, Any]) -> dict[str, Any]:
-        """Add a stage, and return its columns as later ones use them."""
+        """Add a stage, and return its columns for use in later stages."""
         place = len(self.columns)
         named = {name: f"__stage_{place}_{k}" for k, name in enumerate(stage)}
         self.columns.append({named[name]: expression for name, expression in stage.items()})
@@ -74,7 +74,7 @@ class Stages:
 def score_columns(
     nw: Any, score: LeadScore, outer: Visitor, inner: Visitor, facts: Facts
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return stages of columns, and with them the columns of `LeadScores.to_columns` but customer_id."""
+    """Return stages of columns, and the columns of `LeadScores.to_columns` without customer_id."""
     stages = Stages(nw)
     by_rule = stages.add({rule.name: _rule(nw, rule, outer, inner, facts) for rule in score.rules})
     sums = {group.name: nw.lit(0.0) for group in score.groups}
@@ -97,14 +97,14 @@ def score_columns(
 
 
 def _asked(rule: Rule, source: Expression) -> Expression:
-    """Return a test of the source of points that is fit for data where the points are."""
+    """Return a test of the source of points that fits the data exactly if the points do."""
     if isinstance(rule.points, ByValue):
         return nodes.IsIn(source, tuple(key for key, _ in rule.points.table))
     return nodes.Compare("ge", source, nodes.Literal(0.0))
 
 
 def _thousandths(points: float, factor: float = 1.0) -> float:
-    """Return points as whole thousandths, half to even, as numpy has them."""
+    """Return points as whole thousandths, rounded half to even, as in numpy."""
     return float(np.rint(points * 1000.0 * factor))
 
 
@@ -125,7 +125,7 @@ def _rule(nw: Any, rule: Rule, outer: Visitor, inner: Visitor, facts: Facts) -> 
 
 
 def _faded(nw: Any, rule: Rule, inner: Visitor, facts: Facts) -> Any:
-    """Return what an event is worth at its age."""
+    """Return the points of an event at its age."""
     found = _worth(nw, rule, inner, 1.0)
     if isinstance(rule.decay, StepDecay):
         for edge, (_, factor) in zip(rule.decay.edges(), rule.decay.steps, strict=True):
@@ -159,7 +159,7 @@ def _tier(nw: Any, tiers: Tiers, count: Any) -> Any:
 
 def _steps(nw: Any, tiers: Tiers, reached: Callable[[float], Any]) -> Any:
     found = nw.lit(0.0)
-    for low, points in tiers.steps:  # ascending: the highest tier that is reached decides
+    for low, points in tiers.steps:  # in ascending order: the highest tier that is reached decides
         found = nw.when(reached(low)).then(nw.lit(_thousandths(points))).otherwise(found)
     return found
 
@@ -171,7 +171,7 @@ def _kept(nw: Any, points: Any, bound: float, *, above: bool) -> Any:
 def _bounded(
     stages: Stages, points: dict[str, Any], bounds: dict[str, tuple[float | None, float | None]]
 ) -> tuple[dict[str, Any], list[Any]]:
-    """Return points within their caps and floors, and what each bound took away or added, in the order of names."""
+    """Return points within their caps and floors, and how much each bound removed or added, in the order of names."""
     before = stages.add(points)
     capped = stages.add({name: held if (cap := bounds[name][0]) is None
                          else _kept(stages.nw, held, _thousandths(cap), above=True)

@@ -1,7 +1,7 @@
-"""A definition as SQL text for a warehouse: the plan that engines run, over tables that are only named.
+"""A definition as SQL text for a warehouse: the same plan as for engines, over tables that are known only by name.
 
-The plan is made over unbound tables with names of our own. The text that ibis makes of it is read back as a tree, and
-there the tables, and the instants that move with `as_of`, get the names that were asked for: nothing is pasted.
+The plan is built over unbound tables with internal names. The text that ibis writes is parsed into a tree, in which the
+tables, and the instants that depend on `as_of`, are replaced. No text is pasted together.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ DIALECTS = ("postgres", "duckdb", "bigquery", "snowflake", "clickhouse", "spark"
 _WRITES = {"spark": "databricks"}  # the dialect of ibis that knows unbound tables
 _TYPES = {"number": "float64", "text": "string", "boolean": "boolean", "date": "date", "instant": "timestamp(6)"}
 _EVENTS, _CUSTOMERS = "__relmark_events", "__relmark_customers"
-# What moves with `as_of` moves alike between these instants. They differ in the time of day, in the lengths of the
-# months before them and in leap days, so that calendar arithmetic does not pass for a span of time.
+# An instant at a fixed distance from `as_of` has the same distance for each of these probes. They differ in the time of
+# day, in the lengths of the months before them and in leap days, so that calendar arithmetic is recognized.
 _PROBES = tuple(
     datetime(*moment, tzinfo=UTC)
     for moment in ((2023, 3, 10, 5, 6, 7, 891_011), (2023, 4, 19, 17, 41, 3, 170_203), (2024, 3, 15, 22, 2, 59, 1),
@@ -51,42 +51,43 @@ def to_sql(
     schema: Schema | None = None,
     tz: str = "UTC",
 ) -> str:
-    """Return a definition as the text of one query for a warehouse.
+    """Write a definition as the text of one SQL query for a warehouse.
 
     Parameters
     ----------
     definition : Segment, Expression, SegmentSet or LeadScore
-        As `evaluate` takes it: all of it has to be portable.
+        A definition as for `evaluate`; all of it must be portable.
     dialect : {"postgres", "duckdb", "bigquery", "snowflake", "clickhouse", "spark"}
-        PostgreSQL and DuckDB execute these texts in relmark's tests; the others are written, parsed and not executed.
+        The SQL dialect. The tests of relmark execute PostgreSQL, DuckDB, Spark and, where chdb is installed,
+        ClickHouse; BigQuery and Snowflake are only written and parsed.
     table : str
-        The table of events, with dots where it has a schema: ``"shop.events"``. A template such as
-        ``"{{ ref('events') }}"`` stays as it is.
+        The table of events, with a dot after its schema, such as ``"shop.events"``. A template such as
+        ``"{{ ref('events') }}"`` is left as it is.
     customers : str, optional
-        The table of customers. It calls the id as the events do.
+        The table of customers. Its column of ids must have the same name as in the events.
     columns : mapping of str to str
-        How the columns are called that relmark calls customer_id, time, type and value, and properties or fields too.
+        The names of the columns for customer_id, time, type and value, and for properties or fields with other names.
     as_of : instant, optional
-        Without it the text has a parameter `as_of`, as the dialect's Python drivers name parameters: ``%(as_of)s`` for
-        PostgreSQL, ``$as_of`` for DuckDB, ``@as_of`` for BigQuery, ``{as_of: DateTime64(6)}`` for ClickHouse and
-        ``:as_of`` else. It takes an instant in UTC.
+        Without it, the text has a parameter `as_of`, written as the Python drivers of the dialect expect it:
+        ``%(as_of)s`` for PostgreSQL, ``$as_of`` for DuckDB, ``@as_of`` for BigQuery, ``{as_of: DateTime64(6)}`` for
+        ClickHouse, and ``:as_of`` for Snowflake and Spark. Its value is an instant in UTC.
     schema : Schema, optional
-        The kinds of fields and properties, where the rules alone do not tell them: dates and times, mostly.
+        The kinds of fields and properties, where the rules do not determine them (mostly for dates and times).
     tz : str
         The time zone of the business.
 
     Returns
     -------
     str
-        A query with the columns of `evaluate`, whose session has UTC as its time zone where times carry one.
+        A query with the columns of `evaluate`. If times have a time zone, run it in a session whose time zone is UTC.
 
     Raises
     ------
     DefinitionError
-        Parts of the definition stay in numpy, or need the calendar of an `as_of` that is not given; the message names
-        their paths.
+        If only numpy can evaluate parts of the definition, or parts depend on the calendar of an `as_of` that is not
+        given. The message names their paths.
     InputError
-        The kind of a field or property is not known: give `schema`.
+        If the kind of a field or property cannot be determined; pass `schema`.
 
     Examples
     --------
@@ -105,10 +106,10 @@ def to_sql(
         return _written(ibis, found, dialect, table, customers, {})
     if tz != "UTC":
         raise InputError(
-            f"as_of is not given, and clocks of {tz} change: a parameter is possible where tz is 'UTC'.",
+            f"as_of is not given, but the clocks of {tz} change: a parameter is possible only if tz is 'UTC'.",
             argument="as_of",
             code="missing_argument",
-            hint="Give as_of, and write the text anew for each.",
+            hint="Pass as_of, and write a new query for each instant.",
         )
     frames = [_frame(ibis, definition, columns, probe, schema, tz, customers=customers is not None)
               for probe in _PROBES]  # fmt: skip
@@ -137,7 +138,7 @@ def _frame(
     *,
     customers: bool,
 ) -> Any:
-    """Return the query as an expression of ibis, over tables that are only named."""
+    """Return the query as an expression of ibis, over tables that are known only by name."""
     read_as_of(as_of, tz=tz)
     plan = Plan(definition, columns, as_of, tz)
     kinds = asked_kinds(plan.rules(), schema, tz=tz)
@@ -171,7 +172,7 @@ def _others(frame: Any) -> list[Any]:
 
 
 def _moving(frames: list[Any]) -> dict[datetime, timedelta]:
-    """Return the instants of the first frame that move with `as_of`, each with how far it lies from it."""
+    """Return the instants of the first frame that depend on `as_of`, each with its distance from it."""
     listed = [_instants(frame) for frame in frames]
     alike = all(len(one) == len(listed[0]) and _others(frame) == _others(frames[0])
                 for one, frame in zip(listed, frames, strict=True))  # fmt: skip
@@ -184,10 +185,10 @@ def _moving(frames: list[Any]) -> dict[datetime, timedelta]:
         moving[each[0]] = away.pop()
     if not alike:
         raise DefinitionError(
-            "what this definition counts depends on the calendar day of as_of, which a parameter does not tell.",
+            "this definition depends on the calendar day of as_of, which cannot be computed from a parameter.",
             path="$",
             code="not_portable",
-            hint="Give as_of, and write the text anew for each.",
+            hint="Pass as_of, and write a new query for each instant.",
         )
     return moving
 
@@ -212,7 +213,7 @@ def _written(
             found.set("alias", node.args.get("alias"))
             if node.parent_select is None or not node.parent_select.is_star:
                 return found
-            # ibis writes * where all columns of its table are meant, and the real one may have more.
+            # ibis writes * for all columns of its table, but the real table may have more.
             chosen = [exp.column(exp.to_identifier(name, quoted=True)) for name in held[node.name]]
             found.set("alias", None)
             return exp.select(*chosen).from_(found).subquery(node.alias or "every")
@@ -237,7 +238,7 @@ def _table(exp: Any, name: str) -> Any:
     parts = name.split(".")
     if not all(parts) or len(parts) > 3:
         raise InputError(
-            f"table is {name!r}: a name is needed, with at most two dots, as in 'shop.events'.",
+            f"table is {name!r}; it must be a name with at most two dots, such as 'shop.events'.",
             argument="table",
             code="wrong_value",
         )
@@ -250,7 +251,7 @@ def _is_plain(name: str) -> bool:
 
 
 def _moved(exp: Any, dialect: str, away: timedelta) -> Any:
-    """Return the parameter `as_of`, and so much away from it."""
+    """Return the parameter `as_of` plus or minus a span of time."""
     if dialect == "clickhouse":
         moment = exp.Placeholder(this="as_of", kind="DateTime64(6)")
     else:

@@ -1,8 +1,8 @@
-"""What a fit needs of any number of rows: a small state of each piece of whole customers, and the states added up.
+"""What a fit needs of any number of rows: a small state of each part of the customers, and the sum of the states.
 
-A state is something with ``+`` that is the same whatever the pieces were: cells of purchases, pairs of items, cohorts,
-funnels, journeys, counts of messages, moments. A billion rows become a few thousand numbers, and the model is fitted to
-these in numpy.
+A state is something with ``+`` whose sum does not depend on how the customers were divided: cells of purchases, pairs
+of items, cohorts, funnels, journeys, counts of messages, moments. A billion rows become a few thousand numbers, and the
+model is fitted to these in numpy.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def purchase_cells(
     memory: int = MEMORY,
     unit: str = "week",
 ) -> PurchaseSummary:
-    """Return how many customers have each (frequency, recency, T): all that models of purchases are fitted to.
+    """Count the customers with each (frequency, recency, T), which is all that models of purchases need.
+
+    The parameters are those of `apply` and `relmark.ltv.purchase_summary`.
 
     Examples
     --------
@@ -87,7 +89,7 @@ def journeys(
     memory: int = MEMORY,
     **how: object,
 ) -> Journeys:
-    """Return the journeys of all customers, equal ones counted together; the rest is as in `Journeys.from_events`."""
+    """Return the journeys of all customers, with equal ones counted together; see `Journeys.from_events`."""
 
     def count_journeys(base: CustomerBase) -> Journeys | None:
         try:
@@ -107,9 +109,9 @@ def cooccurrence(
     memory: int = MEMORY,
     by: Literal["order", "customer"] = "order",
 ) -> PairCounts:
-    """Return which items are bought together how often: ``pairs()`` of it is what `also_bought` says of everything.
+    """Count how often items are bought together; ``pairs()`` turns the counts into the result of `also_bought`.
 
-    ``ItemNeighbors(measure="llr").fit_counts(...)`` makes a recommender of it.
+    ``ItemNeighbors(measure="llr").fit_counts(...)`` makes a recommender from the counts.
 
     Examples
     --------
@@ -141,9 +143,9 @@ def cohorts(
     memory: int = MEMORY,
     **how: Unpack[CohortHow],
 ) -> CohortCounts:
-    """Return how many customers began when and came back when: ``retention()`` of it is the table of cohorts.
+    """Count how many customers began and came back in each period; ``retention()`` returns the table of cohorts.
 
-    The rest is as in `relmark.metrics.cohort_retention`.
+    The other arguments are those of `relmark.metrics.cohort_retention`.
 
     Examples
     --------
@@ -187,10 +189,11 @@ def funnel(
     memory: int = MEMORY,
     **how: Unpack[FunnelHow],
 ) -> FunnelCounts:
-    """Return how many got how far along some steps: ``funnel()`` of it is the funnel of everything.
+    """Count how many people reached each step of a funnel; ``funnel()`` returns the funnel of all customers.
 
-    The rest is as in `relmark.metrics.funnel`. Times from step to step are counted exactly, each once with how often it
-    occurs: with times to the microsecond that is about one row per conversion.
+    The other arguments are those of `relmark.metrics.funnel`. Times from step to step are exact: each distinct time is
+    stored with the number of times it occurs. If times are recorded to the microsecond, this is about one row per
+    conversion.
 
     Examples
     --------
@@ -203,7 +206,7 @@ def funnel(
     [2, 1]
     """
     given = list(steps.values()) if isinstance(steps, Mapping) else list(steps)
-    # Whether another event lies between two steps is a matter of all events.
+    # Whether another event lies between two steps depends on all events.
     needs = None if how.get("order") == "strict" else _looked_at([*given, *how.get("exclude", ())], how.get("same"))
     needs = None if needs is None else _grouped(needs, how.get("by"), *given)
 
@@ -217,7 +220,7 @@ def funnel(
 
 
 def _looked_at(selections: list[Any], same: str | None = None) -> Needs | None:
-    """Return what selections look at; None where they are none, which whoever counts them says better."""
+    """Return what selections need; None if they are not selections, for which the counting raises an error later."""
     if not all(isinstance(one, Selection) for one in selections):
         return None
     more = () if same is None else (same,)
@@ -225,11 +228,11 @@ def _looked_at(selections: list[Any], same: str | None = None) -> Needs | None:
 
 
 def _grouped(needs: Needs, by: Any, *starts: Any) -> Needs | None:
-    """Return what is looked at with what breaks it down; None, which is everything, where that is not known."""
+    """Return needs together with those of the groups; None, which means everything, if these are not known."""
     for key in by if isinstance(by, (list, tuple)) else [] if by is None else [by]:
         rules = list(key.values()) if isinstance(key, Mapping) else [key]
         for rule in rules:
-            if isinstance(rule, str):  # a property of the events, else a field, else a period
+            if isinstance(rule, str):  # a property of the events, otherwise a field, otherwise a period
                 needs += Needs(fields=(rule,))
                 needs = sum((needs_of_events(one, None, (rule,)) for one in starts if one is not None), needs)
             elif isinstance(rule, Named) and not isinstance(rule, Expression):
@@ -249,9 +252,9 @@ def message_counts(
     memory: int = MEMORY,
     **how: object,
 ) -> MessageCounts:
-    """Return how many messages were sent, delivered, opened and clicked; the rest is as in `MessageCounts.of`.
+    """Count the messages that were sent, delivered, opened and clicked; see `MessageCounts.of` for other arguments.
 
-    The types of events have the names that relmark assumes; `named` says others, as `events` does there.
+    Other names of event types are passed as `named` here, because `events` is the frame.
     """
     words: Any = how.pop("named", None)
 
@@ -275,21 +278,24 @@ def moments(
     tz: str = "UTC",
     memory: int = MEMORY,
 ) -> Moments:
-    """Return the moments by arm of figures of each customer: all that the analysis of means is made from.
+    """Return the moments by arm of values of each customer, which is all that the analysis of means needs.
 
     Parameters
     ----------
     events, customers, columns, tz, memory
         As in `apply`.
     measures : mapping of str to Expression
-        Numeric or boolean figures, by the names that metrics use.
+        Numeric or boolean expressions, by the names that metrics use.
     experiment : Experiment
-        Draws the arms; customers outside do not count.
+        The experiment that draws the arms; customers outside it do not count.
     as_of : instant
+        Nothing after this instant is used.
     """
     if not measures or not all(isinstance(one, Expression) for one in measures.values()):
         raise InputError(
-            f"measures is {shown(measures)}: expressions by name are needed.", argument="measures", code="wrong_type"
+            f"measures is {shown(measures)}; it must be a mapping of names to expressions.",
+            argument="measures",
+            code="wrong_type",
         )
     needs = sum((one.needs() for one in measures.values()), Needs())
 
@@ -316,12 +322,12 @@ def moments(
 
 @attrs.frozen(eq=True)
 class RfmState:
-    """How many customers have each figure of recency, frequency and money: thresholds are read off exactly.
+    """How many customers have each value of recency, frequency and money, which gives exact thresholds.
 
     Parameters
     ----------
     counts : mapping of str to mapping of float to int
-        By measure, how many have which figure.
+        For each measure, the number of customers with each value.
     """
 
     counts: Mapping[str, Mapping[float, int]]
@@ -338,7 +344,7 @@ class RfmState:
         return RfmState({name: dict(sorted(held.items())) for name, held in both.items()})
 
     def cuts(self, bins: int) -> dict[str, tuple[float, ...]]:
-        """Return for each measure the ceil(n q / bins)-th smallest figure, q = 1 .. bins - 1."""
+        """Return for each measure the ceil(n q / bins)-th smallest value, for q = 1 .. bins - 1."""
         found = {}
         for name, held in self.counts.items():
             figures = np.array(sorted(held))
@@ -357,9 +363,9 @@ def rfm(
     tz: str = "UTC",
     memory: int = MEMORY,
 ) -> RfmModel:
-    """Return the RFM model of all customers: the thresholds that `Rfm.fit` reads off the whole log, exactly.
+    """Return the RFM model of all customers, with exactly the thresholds that `Rfm.fit` would find in the whole log.
 
-    The model has no counts of its own fit, which drift compares with.
+    The model does not contain the counts of its fit, which a report of drift needs.
     """
     settings = Rfm() if settings is None else settings
 

@@ -1,4 +1,4 @@
-"""A frame of an engine with its columns by the names that rules use, and what is checked of it before anything runs."""
+"""A frame of an engine with its columns by the names that rules use, and the checks before anything runs."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ ArrowSchema: TypeAlias = Any
 
 NAMES = ("customer_id", "time", "type", "value")
 _OF_EVENTS = {"time", "type", "value"}
-_NOTHING = {"Unknown", "Null"}  # how engines call the type of a column without any value
+_NOTHING = {"Unknown", "Null"}  # the names that engines give to the type of a column without any value
 _UTC = {"UTC", "Etc/UTC", "Zulu", "Etc/Zulu", "GMT", "Etc/GMT"}
 
 
 def event_names(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """Return how the frame calls what every event has."""
+    """Return the names of the columns that every event has."""
     return {name: (columns or {}).get(name, name) for name in NAMES}
 
 
 def narwhals_module() -> Any:
-    """Return narwhals, or say how to install it."""
+    """Return narwhals, or raise an error that says how to install it."""
     try:
         import narwhals
     except ImportError:
@@ -52,14 +52,14 @@ def narwhals_module() -> Any:
 
 
 def distinct(nw: Any, frame: Any, name: str) -> Any:
-    """Return each value of a column once: as groups, which engines find faster than rows without their like."""
+    """Return each value of a column once; grouping is faster in engines than removing duplicates."""
     return frame.group_by(name).agg(nw.len().alias("__rows")).select(name)
 
 
 def everybody(nw: Any, happened: Table, people: Table | None, customer_id: str, instants: Iterable[str]) -> Any:
-    """Return one row per customer, with fields: those of customers, and those whom only the events have.
+    """Return one row per customer with fields, including customers who occur only in the events.
 
-    The columns `instants` of customers become UTC times.
+    The columns `instants` of customers are converted to UTC times.
     """
     ids = happened.frame.select(customer_id).filter(~nw.col(customer_id).is_null())
     if people is None:
@@ -70,12 +70,12 @@ def everybody(nw: Any, happened: Table, people: Table | None, customer_id: str, 
 
 
 def match_ids(happened: Table, people: Table | None, customer_id: str) -> str:
-    """Give the ids of both frames one type, and return it, or raise: integers never match texts."""
+    """Give the ids of both frames one type and return it; raise an error if one has integers and one has strings."""
     kinds = {table.what: table.id_kind(customer_id) for table in (happened, people) if table is not None}
     if len(set(kinds.values())) > 1:
         both = " and ".join(f"{kind} in {what}" for what, kind in kinds.items())
         raise InputError(
-            f"{customer_id!r} has {both}: ids are all integers or all texts.",
+            f"{customer_id!r} holds {both}; ids must be all integers or all texts.",
             argument="customer_id",
             code="mixed_types",
             hint="Cast one of them.",
@@ -95,7 +95,7 @@ class Table:
             frame = nw.from_native(native)
         except TypeError:
             raise InputError(
-                f"{what} is a {type(native).__name__}: a frame of an engine is needed.",
+                f"{what} is a {type(native).__name__}; it must be a frame of an engine (Polars, DuckDB or Spark).",
                 argument=what,
                 code="wrong_type",
             ) from None
@@ -109,12 +109,12 @@ class Table:
         self.nw, self.what = nw, what
         self.frame = frame.lazy()
         self.schema = dict(self.frame.collect_schema())
-        if what == "customers":  # they have no time, type or value, and a field may be called so
+        if what == "customers":  # customers have no time, type or value, but a field may have such a name
             names = {name: column for name, column in names.items() if name not in _OF_EVENTS and column in self.schema}
         for name, column in names.items():
             if what == "customers" and name != column and name in self.schema and name != "customer_id":
                 raise InputError(
-                    f"customers have a column {name!r}, and columns says that {name!r} is called {column!r}: rename "
+                    f"customers has a column {name!r}, but columns says that {name!r} is called {column!r}: rename "
                     "one of them.",
                     argument="columns",
                     code="duplicate",
@@ -123,18 +123,18 @@ class Table:
         self.plain = {name: _kind(nw, dtype) for name, dtype in self.schema.items()}
 
     def require(self, *names: str) -> None:
-        """Raise where a column is missing."""
+        """Raise an error if a column is missing."""
         for name in names:
             if name not in self.schema:
                 listed = ", ".join(map(repr, self.schema))
                 raise MissingColumnError(
-                    f"{self.what} have no column {name!r}: they have {listed}.",
+                    f"{self.what} has no column {name!r}: it has {listed}.",
                     argument=self.what,
                     hint=f"{did_you_mean(name, self.schema)} Name it in columns={{...}}.",
                 )
 
     def rename_id(self, customer_id: str) -> None:
-        """Call the column of ids as the events do."""
+        """Rename the column of ids as in the events."""
         if customer_id not in self.schema and "customer_id" in self.schema:
             self.frame = self.frame.rename({"customer_id": customer_id})
             self.schema[customer_id] = self.schema.pop("customer_id")
@@ -142,28 +142,28 @@ class Table:
         self.require(customer_id)
 
     def id_kind(self, customer_id: str) -> str:
-        """Return whether ids are integers or texts."""
+        """Return "integers" or "texts", the kind of the ids."""
         dtype = self.schema[customer_id]
         if dtype.is_integer():
             return "integers"
         if self.plain[customer_id] == "text":
             return "texts"
         raise InputError(
-            f"{customer_id!r} of {self.what} has type {dtype}: ids are integers or texts.",
+            f"{customer_id!r} of {self.what} has type {dtype}; ids must be integers or texts.",
             argument="customer_id",
             code="wrong_type",
             hint="Cast it.",
         )
 
     def cast_id(self, customer_id: str, kind: str) -> None:
-        """Give ids the widest type of their kind."""
+        """Cast ids to the widest type of their kind."""
         wide = self.nw.Int64 if kind == "integers" else self.nw.String
         if self.schema[customer_id] != wide:
             self.frame = self.frame.with_columns(self.nw.col(customer_id).cast(wide))
             self.schema[customer_id] = wide()
 
     def check_rows(self, customer_id: str, fields: Iterable[str]) -> None:
-        """Raise where an id is missing or occurs twice, or a number is infinite: one look at these columns."""
+        """Raise an error if an id is missing or occurs twice, or a number is infinite; this runs one query."""
         nw = self.nw
         figures = {
             "rows": nw.len(),
@@ -183,21 +183,21 @@ class Table:
         missing = found["rows"] - found["known"]
         if missing:
             raise InputError(
-                f"{customer_id!r} of customers is missing in {missing:,} rows: drop them or name them.",
+                f"{customer_id!r} of customers is missing in {missing:,} rows: drop these rows or give them ids.",
                 argument="customer_id",
                 code="missing_value",
             )
         if found["different"] < found["known"]:
             twice = found["known"] - found["different"]
             raise InputError(
-                f"{customer_id!r} of customers stands {twice:,} times too often: one row per customer.",
+                f"{customer_id!r} of customers has {twice:,} repeated ids: customers must have one row per customer.",
                 argument="customer_id",
                 code="duplicate",
             )
         for k, name in enumerate(numbers):
             if count := found[f"endless_{k}"]:
                 raise InputError(
-                    f"field {name!r} is infinite in {count:,} rows: finite numbers are needed.",
+                    f"field {name!r} is infinite in {count:,} rows; numbers must be finite.",
                     argument="customer_id",
                     code="not_finite",
                 )
@@ -208,7 +208,7 @@ class Table:
         return {name: kind for name, kind in (self.plain | renamed).items() if kind}
 
     def column(self, name: str) -> tuple[Any, str]:
-        """Return a column as rules see it, and its kind: numbers are float64; NaN and infinite ones are null."""
+        """Return a column as rules use it, and its kind; numbers are float64, and NaN and infinite ones are null."""
         nw, column = self.nw, self.names.get(name, name)
         self.require(column)
         found, kind = nw.col(column), self.plain[column]
@@ -223,12 +223,12 @@ class Table:
         return found, kind
 
     def in_utc(self, names: Iterable[str]) -> Any:
-        """Return the frame with columns of times as UTC times without a zone, in microseconds."""
+        """Return the frame with columns of times converted to UTC times without a time zone, in microseconds."""
         changed = [self.utc(name).alias(name) for name in dict.fromkeys(names)]
         return self.frame.with_columns(*changed) if changed else self.frame
 
     def _session_zone(self) -> str | None:
-        """Return the zone in which Spark reads its times, whatever their type says; None for other engines."""
+        """Return the time zone in which Spark reads its times, whatever their type; None for other engines."""
         engine = self.frame.implementation
         if not (engine.is_pyspark() or engine.is_pyspark_connect()):
             return None
@@ -236,13 +236,13 @@ class Table:
         return zone
 
     def utc(self, name: str) -> Any:
-        """Return a column of times as UTC times without a zone, in microseconds, or of dates as it is."""
+        """Return a column of times as UTC times without a time zone, in microseconds; dates stay as they are."""
         nw, dtype, column = self.nw, self.schema[name], self.nw.col(name)
         if dtype == nw.Date:
             return column
         if not isinstance(dtype, nw.Datetime):
             raise InputError(
-                f"column {name!r} of {self.what} has type {dtype}: times are needed.",
+                f"column {name!r} of {self.what} has type {dtype}; it must hold times.",
                 argument=name,
                 code="wrong_type",
             )
@@ -254,8 +254,8 @@ class Table:
                 column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
             else:
                 raise InputError(
-                    f"column {name!r} of {self.what} has times of the session's zone {zone}, which this "
-                    "engine cannot turn into UTC by itself: set the session time zone to UTC.",
+                    f"column {name!r} of {self.what} has times in the session's time zone {zone}, which this "
+                    "engine cannot convert to UTC: set the session time zone to UTC.",
                     argument=name,
                     code="not_portable",
                 )
@@ -263,7 +263,7 @@ class Table:
 
 
 def _kind(nw: Any, dtype: Any) -> str:
-    """Return the kind of a column's values, '' for what rules cannot test."""
+    """Return the kind of a column's values, or '' if rules cannot use them."""
     if dtype.is_numeric():
         return "number"
     if dtype in {nw.Boolean, nw.Date}:

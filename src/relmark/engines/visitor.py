@@ -1,4 +1,4 @@
-"""A rule as an expression of narwhals: the visitor that engines run, three-valued through their nulls."""
+"""Compile a rule into a narwhals expression; nulls of the engine are the third truth value, unknown."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _ELAPSED = {"days_since_first": "min", "days_since_last": "max"}
 
 
 class Visitor:
-    """Compiles nodes; what a leaf is, its place says: a field of customers, a property of events.
+    """Compiles the nodes of a rule; leaves are fields of customers or properties of events.
 
     Parameters
     ----------
     nw : module
         narwhals.
-    at : int
-        as_of in microseconds.
+    as_of : AsOf
+        The instant of the evaluation.
     zone : Zone
-        The calendar of the business.
+        The time zone of the business.
     leaf : callable
-        The expression of a `Field` or `Prop`, and its kind.
+        Returns the expression of a `Field` or `Prop`, and its kind.
     facts : Facts, optional
-        Where figures of events are asked for; None inside a predicate over events.
+        Provides aggregates of events; None inside a predicate over events.
     precomputed : mapping of str to expression
-        What stands for the nodes at some paths.
+        Expressions that replace the nodes at some paths.
     segments : mapping of str to Expression
-        What ``segment("name")`` stands for.
+        The rules to which ``segment("name")`` refers.
     customer_id : str
         The column of ids.
     """
@@ -114,7 +114,7 @@ class Visitor:
             case nodes.IsNull(arg=arg):
                 last = self._last_time(arg)
                 return (self.expression(arg, f"{path}.arg") if last is None else last).is_null()
-            case nodes.IsEmpty(arg=arg):  # of texts: engines have no sets of tags
+            case nodes.IsEmpty(arg=arg):  # only of texts, because engines have no sets of tags
                 return self._unknown() if self.kind(arg) == "empty" else self.expression(arg, f"{path}.arg") == ""
             case nodes.Matches(op=op, arg=arg, values=values):
                 if self.kind(arg) == "empty":
@@ -156,7 +156,7 @@ class Visitor:
     # Logic
 
     def truth(self, node: Expression, path: str = "$") -> Any:
-        """Return the expression of a node that is true or false: unknown where a column has no value at all."""
+        """Return the expression of a node that is true or false; it is unknown if a column has no value at all."""
         if path not in self.precomputed and self.kind(node) == "empty":
             return self._unknown()
         return self.expression(node, path)
@@ -225,8 +225,8 @@ class Visitor:
             return self._unknown()
         if kinds == {"date", "instant"} and self.zone.name != "UTC":
             raise InputError(
-                f"{path} compares a date with an instant, which engines do in UTC alone: compare either with a fixed "
-                "value, or evaluate with numpy.",
+                f"{path} compares a date with an instant, which engines can do only in UTC: compare each of them with "
+                "a fixed value, or evaluate with numpy.",
                 argument="rule",
                 code="not_portable",
             )
@@ -250,18 +250,18 @@ class Visitor:
         return _compared(op, expression, self.nw.lit(self._plain(value)))
 
     def _last_time(self, arg: Expression) -> Any:
-        """Return the time that a figure of elapsed days counts from, None where the node is something else."""
+        """Return the time from which a node counts elapsed days; None if the node is something else."""
         if isinstance(arg, nodes.Aggregate) and arg.op in _ELAPSED:
             assert self.facts is not None
             return self.facts.time_of(arg.events, arg.window, _ELAPSED[arg.op])
         return None
 
     def _before(self, span: timedelta) -> int:
-        """Return the instant a span before as_of: local midnight for whole days before a date."""
+        """Return the instant a span before as_of; for whole days before a date it is a local midnight."""
         return int(self.as_of.moved(span).clock)
 
     def days_ago(self, elapsed: int) -> int:
-        """Return the last instant from which so many microseconds have passed: of the wall clock before a date."""
+        """Return the last instant since which this many microseconds have passed (by the local clock before a date)."""
         if not self.as_of.dated or self.as_of.tz == "UTC":
             return self.at - elapsed
         wall = to_local(np.array([self.at], dtype=np.int64), self.as_of.tz) - elapsed

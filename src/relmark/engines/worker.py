@@ -1,7 +1,7 @@
-"""A definition as a function of Arrow tables: the rows of whole customers in, one row per customer out.
+"""A definition as a function of Arrow tables: it takes the rows of whole customers and returns one row per customer.
 
-This is all that an engine needs: bring the rows of a customer together in any way it knows, and call the worker on each
-piece. `apply` does so on Spark, Polars and DuckDB; Dask, Ray and others take the worker itself.
+An engine only has to bring the rows of each customer together, in any way it can, and call the worker on each part.
+`apply` does this on Spark, Polars and DuckDB; with Dask, Ray and others, use the worker itself.
 """
 
 from __future__ import annotations
@@ -34,22 +34,24 @@ _KINDS = {"bool": "boolean", "date32[day]": "date", "date64[ms]": "date", "strin
 
 @attrs.frozen(kw_only=True)
 class Worker:
-    """What `worker` makes: call it with the events of whole customers, and with the customers where there are some.
+    """A definition as a function: call it with the events of whole customers and, optionally, their fields.
+
+    `worker` makes it.
 
     Parameters
     ----------
     definition : object
-        What is asked.
+        The definition to evaluate.
     as_of : instant
     tz : str
     columns, properties, fields : mapping of str to str
-        How columns are called; `properties` and `fields` name all that are read, or are None where everything is.
+        The names of columns. `properties` and `fields` name all columns to read; with None, all columns are read.
     marker : str, optional
-        The boolean column that is true in rows of customers, where both come in one table.
+        If events and customers come in one table: the boolean column that is true in rows of customers.
     returns : mapping of str to str, optional
         The types of the columns that the definition makes.
     zone : str, optional
-        The field of the customers that names the time zone of each.
+        The field of the customers that holds their time zones.
     """
 
     definition: object
@@ -63,42 +65,42 @@ class Worker:
     zone: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Travel as what was given: how the definition is asked is found again."""
+        """Pickle only the arguments; how to evaluate the definition is found again after unpickling."""
         return {name.name: getattr(self, name.name) for name in attrs.fields(type(self))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what was given."""
+        """Restore the arguments."""
         for name, value in state.items():
             object.__setattr__(self, name, value)
 
     @property
     def answer(self) -> Answer:
-        """How the definition is asked."""
+        """How to evaluate the definition."""
         return read_definition(self.definition)
 
     def __call__(self, events: object, customers: object = None) -> ArrowTable:
-        """Return what the definition says of each customer of a piece.
+        """Evaluate the definition for the customers of one part.
 
         Parameters
         ----------
         events : pyarrow Table or RecordBatch
-            All events of some customers; with a `marker`, the rows of these customers too.
+            All events of some customers; with a `marker`, also the rows of these customers.
         customers : pyarrow Table or RecordBatch, optional
-            The same customers' fields.
+            The fields of the same customers.
 
         Returns
         -------
         pyarrow Table
-            One row per customer, or as many as the definition has; the same columns for every piece.
+            One row per customer, or as many as the definition returns, with the same columns for every part.
         """
         pa = arrow()
         happened, people = self._split(_table("events", events), customers)
         schema = self.schema(happened.schema, None if people is None else people.schema)
-        columns = self._told(happened, people)
+        columns = self._result(happened, people)
         return pa.table([_written(pa, columns, field) for field in schema], schema=schema)
 
     def schema(self, events: object, customers: object = None) -> ArrowSchema:
-        """Return the Arrow schema of the result, from the schemas of the tables: found by a run on no rows."""
+        """Return the Arrow schema of the result for the schemas of the tables; a run on no rows determines it."""
         pa = arrow()
         given: tuple[Any, Any] = events, customers
         happened, people = _no_rows(pa, given[0]), None if customers is None else _no_rows(pa, given[1])
@@ -113,11 +115,11 @@ class Worker:
                         argument="definition",
                         path=problem.path,
                     )
-                raise _told_by(answer, problem.error())
+                raise _with_name(answer, problem.error())
         if answer.kinds is not None:
             types = dict(answer.kinds(known)) | types
         id_type = pa.string() if _is_text(pa, happened[self._names["customer_id"]].type) else pa.int64()
-        found = self._told(happened, people)
+        found = self._result(happened, people)
         made = {"bool": pa.bool_(), "double": pa.float64(), "int": pa.int64(), "string": pa.string(),
                 "date": pa.date32(), "instant": pa.timestamp("us", tz="UTC")}  # fmt: skip
         listed = []
@@ -127,7 +129,7 @@ class Worker:
             elif name in types:
                 if types[name] not in made:
                     raise InputError(
-                        f"returns[{name!r}] is {shown(types[name])}: one of {', '.join(made)} is needed.",
+                        f"returns[{name!r}] is {shown(types[name])}; it must be one of {', '.join(made)}.",
                         argument="returns",
                         code="wrong_value",
                     )
@@ -141,18 +143,19 @@ class Worker:
         return event_names(self.columns)
 
     def _split(self, table: Any, customers: Any) -> tuple[Any, Any]:
-        """Return the events and the customers of a piece."""
+        """Return the events and the customers of a part."""
         if self.marker is None:
             return table, None if customers is None else _table("customers", customers)
         if customers is not None:
             raise InputError(
-                "customers come in one table with the events, as marker says: leave customers out.",
+                "customers is given, but marker says that customers come in one table with the events: leave customers "
+                "out.",
                 argument="customers",
                 code="conflicting_arguments",
             )
         if self.marker not in table.column_names:
             raise MissingColumnError(
-                f"the table has no column {self.marker!r}, which tells customers from events.", argument="events"
+                f"the table has no column {self.marker!r}, which marks the rows of customers.", argument="events"
             )
         compute = import_module("pyarrow.compute")
         of_customers = compute.fill_null(table[self.marker], False)  # noqa: FBT003
@@ -160,20 +163,20 @@ class Worker:
         return rest.filter(compute.invert(of_customers)), rest.filter(of_customers)
 
     def _of_piece(self, events: object, customers: object = None) -> Any:
-        """Return what the definition says of a piece, before it becomes a table."""
-        return self._told(*self._split(_table("events", events), customers))
+        """Return the definition's result for a part, before it becomes a table."""
+        return self._result(*self._split(_table("events", events), customers))
 
-    def _told(self, happened: Any, people: Any) -> Any:
+    def _result(self, happened: Any, people: Any) -> Any:
         answer = self.answer
         try:
             base = self._base(happened, people, answer)
             found = answer.ask(base, self.as_of)
         except RelmarkError as error:
-            raise _told_by(answer, error) from error
+            raise _with_name(answer, error) from error
         except Exception as error:
-            who = "" if happened.num_rows == 0 else f", the first row of which is of customer {_first(self, happened)}"
+            who = "" if happened.num_rows == 0 else f" (the first is of customer {_first(self, happened)})"
             raise InputError(
-                f"{answer.name} failed on a piece of {happened.num_rows:,} events{who}: {type(error).__name__}: "
+                f"{answer.name} failed on a part with {happened.num_rows:,} events{who}: {type(error).__name__}: "
                 f"{error}",
                 argument="definition",
                 code="wrong_value",
@@ -181,7 +184,7 @@ class Worker:
         return found
 
     def _base(self, happened: Any, people: Any, answer: Answer) -> CustomerBase:
-        """Return the base of a piece: only what the definition looks at, and everybody who is there."""
+        """Return the base of a part, with all its customers and only the events that the definition needs."""
         pa, compute = arrow(), import_module("pyarrow.compute")
         names = self._names
         who, when, kind = (_required(happened, names[name]) for name in ("customer_id", "time", "type"))
@@ -205,7 +208,7 @@ class Worker:
         return CustomerBase(customers=table, events=log, tz=self.tz, zone=self.zone)
 
     def _people(self, pa: Any, people: Any, ids: Any) -> CustomerTable:
-        """Return the table of customers, with those whom only the events have."""
+        """Return the table of customers, including those who occur only in the events."""
         compute = import_module("pyarrow.compute")
         if people is None:
             require_people(self.zone, people)
@@ -256,35 +259,36 @@ def worker(
     returns: Mapping[str, str] | None = None,
     zone: str | None = None,
 ) -> Worker:
-    """Return a definition as a function of Arrow tables, for any engine that can bring a customer's rows together.
+    """Make a function of Arrow tables from a definition, for any engine that can bring a customer's rows together.
 
     Parameters
     ----------
     definition : Segment, SegmentSet, LeadScore, RfmModel, Experiment, Values, Lists, mapping or callable
         As in `apply`.
     columns : mapping of str to str
-        How the columns are called that relmark calls customer_id, time, type and value, and properties or fields too.
+        The names of the columns for customer_id, time, type and value, and for properties or fields with other names.
     as_of : instant
-        Nothing after it is seen.
+        Nothing after this instant is used.
     tz : str
         The time zone of the business.
     marker : str, optional
-        Where events and customers come in one table: the boolean column that is true in rows of customers.
+        If events and customers come in one table: the boolean column that is true in rows of customers.
     returns : mapping of str to {"bool", "double", "int", "string", "date", "instant"}, optional
-        The types of columns that a run on no rows does not tell, such as texts that a function makes.
+        The types of columns that a run on no rows does not reveal, such as strings that a function makes.
     zone : str, optional
-        The field of the customers that names the time zone of each, as in `CustomerBase`.
+        The field of the customers that holds their time zones, as in `CustomerBase`.
 
     Returns
     -------
     Worker
-        ``work(events)`` or ``work(events, customers)``: Arrow tables of whole customers in, an Arrow table out. It
-        pickles, and ``work.schema(events.schema)`` is the schema of what comes out.
+        A function: ``work(events)`` or ``work(events, customers)`` takes Arrow tables of whole customers and returns an
+        Arrow table. It can be pickled, and ``work.schema(events.schema)`` is the schema of its result.
 
     Raises
     ------
     InputError
-        The definition is none; when it is called, what is wrong with the rows, with the definition's name and path.
+        If `definition` is not a definition. When the worker is called, errors in the rows are raised with the
+        definition's name and path.
 
     Examples
     --------
@@ -305,19 +309,19 @@ def worker(
 
 
 def require_people(zone: str | None, people: object) -> None:
-    """Raise where zones are asked for and there are no customers, who alone have fields."""
+    """Raise an error if time zones are asked for without customers, because only customers have fields."""
     if zone is not None and people is None:
         raise InputError(
-            f"zone names the field {zone!r}, which customers have: give customers.",
+            f"zone names the field {zone!r} of customers, but customers is not given: pass the customers.",
             argument="customers",
             code="missing_argument",
         )
 
 
-def _told_by(answer: Answer, error: RelmarkError) -> RelmarkError:
-    """Return an error with the name of the definition and its path in the message: from afar nothing else comes."""
-    told = isinstance(error, DefinitionError) or not error.path or error.path in error.message
-    where = "" if told else f"{error.path}: "
+def _with_name(answer: Answer, error: RelmarkError) -> RelmarkError:
+    """Return an error with the definition's name and path in the message, because only the text travels far."""
+    named = isinstance(error, DefinitionError) or not error.path or error.path in error.message
+    where = "" if named else f"{error.path}: "
     return type(error)(
         f"{answer.name}: {where}{error.message}",
         code=error.code,
@@ -334,7 +338,7 @@ def _table(what: str, given: Any) -> Any:
         return pa.Table.from_batches([given])
     if not isinstance(given, pa.Table):
         raise InputError(
-            f"{what} is a {type(given).__name__}: an Arrow table is needed.", argument=what, code="wrong_type"
+            f"{what} is a {type(given).__name__}; it must be an Arrow table.", argument=what, code="wrong_type"
         )
     return given
 
@@ -354,7 +358,7 @@ def _first(work: Worker, happened: Any) -> str:
 
 
 def _plain(pa: Any, compute: Any, column: Any, *, fields: bool = False) -> Any:
-    """Return a column as the library reads it: times without a zone are UTC, and events have no infinite numbers."""
+    """Return a column as relmark reads it: times without a time zone are UTC, and events have no infinite numbers."""
     if pa.types.is_timestamp(column.type) and column.type.tz is None:
         return column.cast(pa.timestamp(column.type.unit, tz="UTC"))
     if pa.types.is_floating(column.type) and not fields:
@@ -370,16 +374,16 @@ def _is_text(pa: Any, kind: Any) -> bool:
 
 
 def kinds_of(work: Worker, happened: Any, people: Any, answer: Answer) -> Schema:
-    """Return which fields and properties the tables have, each with its kind, as far as the definition asks."""
+    """Return the fields and properties that the tables have and the definition needs, each with its kind."""
     pa = arrow()
 
-    def told(table: Any, names: Mapping[str, str]) -> dict[str, str]:
+    def kinds(table: Any, names: Mapping[str, str]) -> dict[str, str]:
         found = {name: _kind(pa, table[column].type) for name, column in names.items()}
         return {name: kind for name, kind in found.items() if kind}
 
     needs = answer.needs
     types = [] if needs is None else [*needs.events, *(["any event"] if needs.any_event else [])]
-    properties = told(happened, work._properties(happened, answer))  # noqa: SLF001
+    properties = kinds(happened, work._properties(happened, answer))  # noqa: SLF001
     own = work._names["value"]  # noqa: SLF001
     if own in happened.column_names:
         properties["value"] = "number"
@@ -387,7 +391,7 @@ def kinds_of(work: Worker, happened: Any, people: Any, answer: Answer) -> Schema
     if people is not None:
         who = work._names["customer_id"]  # noqa: SLF001
         who = who if who in people.column_names else "customer_id"
-        fields = told(people, work._fields(people, who))
+        fields = kinds(people, work._fields(people, who))
     return Schema(fields=fields, events=dict.fromkeys(types, properties))
 
 
@@ -413,7 +417,7 @@ def _type_of(pa: Any, answer: Answer, name: str, column: Any) -> Any:
     if array.dtype.kind in "biuf":
         return pa.int64() if array.dtype.kind in "iu" else pa.from_numpy_dtype(array.dtype)
     raise InputError(
-        f"{answer.name}: column {name!r} has type {array.dtype} on no rows, so that its type is not known: say it in "
+        f"{answer.name}: column {name!r} has type {array.dtype} on no rows, which does not reveal its type: give it in "
         "returns={...}.",
         argument="returns",
         code="missing_argument",
@@ -435,6 +439,6 @@ def _values(pa: Any, array: np.ndarray[Any, Any], kind: Any) -> Any:
 
 
 def _no_rows(pa: Any, schema: Any) -> Any:
-    """Return a table without rows; words that are coded are plain ones there, which every pyarrow can make."""
+    """Return a table without rows; dictionary columns become plain ones, which every version of pyarrow can make."""
     coded = pa.types.is_dictionary
     return pa.table({one.name: pa.array([], one.type.value_type if coded(one.type) else one.type) for one in schema})

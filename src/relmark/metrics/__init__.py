@@ -1,8 +1,9 @@
-"""Figures of marketing: messages, unit economics, surveys, commerce, cohorts, funnels, deals, points, reports.
+"""Marketing metrics: messages, unit economics, surveys, commerce, cohorts, funnels, deals, points and reports.
 
-Data flow one way: a base (or counts, or columns of answers) is read into events of a window, these into groups, and
-groups into tables whose shares carry intervals and whose undefined cells carry reasons. Names carry the denominator,
-`describe` says numerator, denominator, window and source, and what is still open is never counted as lost.
+Data flow one way: a base (or counts, or columns of answers) is read into the events of a window, the events are put
+into groups, and the groups become tables. Shares in these tables have intervals, and undefined cells have reasons. A
+rate is named after its denominator, and `describe` returns its numerator, denominator, window and source. What is still
+open is never counted as lost.
 """
 
 from relmark.metrics.base_health import BaseHealth, base_health

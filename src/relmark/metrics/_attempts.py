@@ -1,7 +1,7 @@
-"""Kernel of funnels: the attempts of customers along steps, of events or of the units that share a property.
+"""Kernel of funnels: the attempts of customers, or of units that share a property such as a session.
 
-Where equal instants may pass, the few customers who have several step events at one instant are looked at one by one:
-which event stands for which step is then a matching, and each event stands for one.
+Where steps may happen at the same instant, the few customers who have several step events at one instant are handled
+one by one: events are matched to steps, and each event stands for one step.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ __all__ = ["Walkers", "distinct_steps", "walkers", "walks"]
 
 @attrs.frozen(eq=False)
 class Walkers:
-    """Who walks along the steps: the customers of a log, or their parts that share a property.
+    """The units that go along the steps: the customers of a log, or parts of a customer that share a property.
 
     Parameters
     ----------
     events : list of StepEvents
     k : int
-        How many there are.
+        The number of units.
     owner : ndarray of int64, shape (k,)
-        The base's row of each.
+        The customer of each unit, as a row of the base.
     """
 
     events: list[StepEvents]
@@ -45,7 +45,7 @@ class Walkers:
 
 
 def distinct_steps(steps: tuple[Selection, ...]) -> tuple[int, ...]:
-    """Return for each step the first one that asks for the same events."""
+    """Return for each step the number of the first step that selects the same events."""
     words = [repr(step.exists().fingerprint) for step in steps]
     return tuple(words.index(word) for word in words)
 
@@ -54,7 +54,7 @@ def walkers(
     base: CustomerBase, steps: tuple[Selection, ...], exclude: tuple[Selection, ...], seen: int,
     *, strict: bool, same: str | None,
 ) -> Walkers:  # fmt: skip
-    """Return who has events of the steps, excluded ones, and in strict order any events, up to an instant."""
+    """Return the units with events of the steps, excluded events and (in strict order) any events up to an instant."""
     log = base.events
     every = (Selection(log.types),) if strict and log.types else ()
     selections = (*steps, *exclude, *every)
@@ -84,7 +84,7 @@ def walkers(
 
 
 def walks(who: Walkers, path: Path, *, same_time: bool, identity: list[EventRows] | None) -> Iterator[Attempts]:
-    """Yield the attempts, customer by customer; where equal instants may pass, `identity` has the steps' events."""
+    """Yield the attempts, customer by customer; if steps may be simultaneous, `identity` has the steps' events."""
     if not same_time:
         yield from attempts(who.events, path, who.k)
         return
@@ -100,7 +100,7 @@ def walks(who: Walkers, path: Path, *, same_time: bool, identity: list[EventRows
 
 
 def _flat(identity: list[EventRows]) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Return the unit, time, step and row of each event; rows tell whether two are one event."""
+    """Return the unit, time, step and row of each event; two entries with the same row are one event."""
     units, times, numbers, rows = [], [], [], []
     for number, found in enumerate(identity):
         ids = [scope.part.row[scope.rows] for scope in found.scopes]
@@ -116,7 +116,7 @@ def _merged(
     block: Attempts, tied: npt.NDArray[np.bool_], unit: IntArray, time: IntArray, number: IntArray, event: IntArray,
     path: Path,
 ) -> Attempts:  # fmt: skip
-    """Return the attempts of a block, those of customers with several events at one instant found anew."""
+    """Return the attempts of a block, recomputed for customers with several events at one instant."""
     keep = ~tied[block.customer]
     if keep.all():
         return block
@@ -162,7 +162,7 @@ def _one_by_one(time: list[int], number: list[int], event: list[int], path: Path
 
 
 def _matched(free: dict[int, set[int]], step: int, n: int) -> int:
-    """Return how many steps from `step` on the events of one instant can stand for, each event for one."""
+    """Return how many consecutive steps from `step` on the events of one instant can fill, one event per step."""
     used: dict[int, int] = {}
 
     def place(wanted: int, tried: set[int]) -> bool:

@@ -17,14 +17,14 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 
 @attrs.frozen
 class Calendar:
-    """Periods of one unit in a zone; those that follow each other have numbers that differ by one."""
+    """Periods of one unit in a time zone; consecutive periods have consecutive numbers."""
 
     unit: str
     tz: str
     week_starts: str = "monday"
 
     def __attrs_post_init__(self) -> None:
-        """Check the words."""
+        """Check the arguments."""
         one_of("period", self.unit, PERIODS)
         one_of("week_starts", self.week_starts, WEEKDAYS)
 

@@ -30,8 +30,8 @@ _MOST_CELLS = 40_000_000
 class Cells:
     """Who came back in which period since their start.
 
-    `customer` and `since` are pairs, each once; `begun` is when each customer began, `did` who began at all, `number`
-    the period of the calendar in which they did.
+    `customer` and `since` are distinct pairs of a customer and a period in which they came back. `did` says which
+    customers began at all, `begun` when they began, and `number` in which calendar period.
     """
 
     customer: IntArray
@@ -49,7 +49,7 @@ class Cells:
         """Return how many of each cohort came back in each period, and the sizes."""
         inside = (cohort[self.customer] >= 0) & (self.since < p)
         who, since = self.customer[inside], self.since[inside]
-        if self.span:  # windows that have not ended count nowhere
+        if self.span:  # windows that have not ended do not count
             done = self.begun[who] + (since + 1) * self.span - 1 <= self.seen
             who, since = who[done], since[done]
         cell = cohort[who] * p + since
@@ -90,7 +90,7 @@ def periods(found: Activity, calendar: Calendar, kind: str) -> Cells:
     first, last = (int(one) for one in calendar.number(np.array([begun[did].min(), seen])))
     if (last - first + 1) ** 2 > _MOST_CELLS:
         raise InputError(
-            f"there are {last - first + 1:,} periods of a {calendar.unit}: choose a longer period.",
+            f"there are {last - first + 1:,} periods of a {calendar.unit}, which is too many: choose a longer period.",
             argument="period",
             code="too_many",
         )
@@ -119,7 +119,7 @@ def periods(found: Activity, calendar: Calendar, kind: str) -> Cells:
 
 
 def windows(found: Activity, span: timedelta, kind: str) -> Cells:
-    """Return who came back in which window since their own start."""
+    """Return who came back in which window since their own first event."""
     duration("period", span)
     size = length(span)
     seen = int(found.as_of.seen)
@@ -135,7 +135,9 @@ def windows(found: Activity, span: timedelta, kind: str) -> Cells:
     width = int((seen - begun[did].min()) // size) + 1
     if width > 100_000:
         raise InputError(
-            f"there are {width:,} windows of {span}: choose a longer period.", argument="period", code="too_many"
+            f"there are {width:,} windows of {span}, and 100,000 at most: choose a longer period.",
+            argument="period",
+            code="too_many",
         )
     pair = distinct(customer * width + since)
     number = np.zeros(found.n, dtype=np.int64)
@@ -144,7 +146,7 @@ def windows(found: Activity, span: timedelta, kind: str) -> Cells:
 
 
 def _of_kind(cells: Cells, kind: str, last: IntArray) -> Cells:
-    """Return the pairs as another kind of retention has them."""
+    """Return the pairs of another kind of retention."""
     if kind == "on":
         return cells
     who, since = cells.customer, cells.since
@@ -177,7 +179,7 @@ def _nothing(did: npt.NDArray[np.bool_], begun: IntArray, seen: int, span: int =
 def grouped(
     data: Any, found: Activity, cells: Cells, by: By, since: Instant | None, period: CohortPeriod, week_starts: str
 ) -> tuple[IntArray, IntArray, dict[str, npt.NDArray[Any]], npt.NDArray[np.datetime64]]:
-    """Return the cohort of each customer (-1 for none), its number of a period, and what rows are called."""
+    """Return each customer's cohort (-1 for none), the period number of each cohort, and the labels of the rows."""
     if isinstance(period, timedelta):
         unit = "day" if period < timedelta(days=7) else "week" if period < timedelta(days=28) else "month"
     else:
@@ -193,7 +195,7 @@ def grouped(
     if by is not None:
         if not isinstance(data, CustomerBase):
             raise InputError(
-                "by= needs the customers' fields: give the base instead of its purchases.",
+                "by= needs the fields of the customers: pass the base instead of its purchases.",
                 argument="by",
                 code="missing_argument",
             )
@@ -205,7 +207,7 @@ def grouped(
         groups = group_rows(data, found.as_of, by, people, cells.begun[people], of_start, of_events=found.of_events)
         if groups.rows is not None:
             raise InputError(
-                "by= has segments that may overlap: a customer is in one cohort. Give one segment, or a field.",
+                "by= has segments that may overlap, but each customer is in one cohort: pass one segment, or a field.",
                 argument="by",
                 code="wrong_type",
             )

@@ -1,4 +1,4 @@
-"""Kernel of credit: which orders followed a message closely enough to be put down to it."""
+"""Kernel of credit: which orders followed a message closely enough to be credited to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Conversions", "Credited", "conversions_of", "credited"]
 
 
 class Conversions(NamedTuple):
-    """Lines of orders in the order of time; `order` is equal for lines of one order."""
+    """Lines of orders, sorted by time; lines of one order have the same `order`."""
 
     customer: npt.NDArray[Any]
     time: IntArray
@@ -34,7 +34,7 @@ class Conversions(NamedTuple):
 
 
 class Credited(NamedTuple):
-    """Orders, money and converted messages by group, and all money of the window."""
+    """Orders, money and converted messages by group, and the money of all orders in the window."""
 
     orders: IntArray
     revenue: FloatArray | None
@@ -43,7 +43,7 @@ class Credited(NamedTuple):
 
 
 def conversions_of(base: CustomerBase, stretch: Stretch, conversion: Selection, value: str) -> Conversions:
-    """Return the orders of a window: purchases as the core reads them, other events each as itself."""
+    """Return the orders of a window: purchases as `CustomerBase.purchases` reads them, or one per event."""
     selection_given("conversion", conversion)
     text("value", value)
     if conversion.types == ("purchase",) and conversion.where is None and value == "value":
@@ -57,10 +57,12 @@ def conversions_of(base: CustomerBase, stretch: Stretch, conversion: Selection, 
     n = len(time)
     column = found.column(value) if n else None
     if value != "value" and n and (column is None or column.kind == "empty"):
-        raise MissingColumnError(f"value is {value!r}, and no {conversion!r} has such a property.", argument="value")
+        raise MissingColumnError(f"value is {value!r}, but no {conversion!r} has this property.", argument="value")
     if column is not None and column.kind not in {"number", "empty"}:
         raise InputError(
-            f"value is {value!r}, of kind {column.kind!r}: numbers are needed.", argument="value", code="wrong_type"
+            f"value is {value!r}, a property of kind {column.kind!r}; it must hold numbers.",
+            argument="value",
+            code="wrong_type",
         )
     money = None
     if column is not None and column.kind == "number":
@@ -79,7 +81,7 @@ def conversions_of(base: CustomerBase, stretch: Stretch, conversion: Selection, 
 def credited(
     base: CustomerBase, found: Messages, conversion: Selection, value: str, credit: str, within: timedelta
 ) -> Credited:
-    """Return the orders that are put down to messages."""
+    """Return the orders that are credited to messages."""
     bought = conversions_of(base, found.stretch, conversion, value)
     limit = length(within)
     line, unit = (_last_click if credit == "last_click" else _any)(found, bought, limit)
@@ -112,7 +114,7 @@ def _last_click(found: Messages, bought: Conversions, limit: int) -> tuple[IntAr
     customer = np.concatenate([who.astype(np.int64), bought.customer.astype(np.int64)])
     time = np.concatenate([when, bought.time])
     is_line = np.arange(len(time)) >= n
-    # Two messages clicked at one instant: the one sent last, then the smaller unit, whatever the order of rows.
+    # If two messages are clicked at one instant, the one sent last counts, then the smaller unit.
     tie = np.concatenate([found.time[unit], np.zeros(len(bought.time), dtype=np.int64)])
     second = np.concatenate([-unit, np.zeros(len(bought.time), dtype=np.int64)])
     order = order_by(customer, time, is_line.astype(np.int64), tie, second)
@@ -125,7 +127,7 @@ def _last_click(found: Messages, bought: Conversions, limit: int) -> tuple[IntAr
 
 
 def _any(found: Messages, bought: Conversions, limit: int) -> tuple[IntArray, IntArray]:
-    """Return each line with each message that its customer was sent before it."""
+    """Return each line with each message that its customer had been sent before it."""
     n = len(found.time)
     order = order_by(found.customer.astype(np.int64), found.time)
     customer, time = found.customer[order].astype(np.int64), found.time[order]

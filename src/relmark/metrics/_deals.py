@@ -1,7 +1,7 @@
-"""Deals out of their events: spells from opening to won or lost, and the stays in stages that a spell is made of.
+"""Read deals from their events: spells from opening to won or lost, and the stays in stages that make up a spell.
 
-An event with a stage moves its deal there; one that repeats the stage, or has none, only changes what is known of it.
-What comes after won or lost begins a new spell. Of one instant, events follow the order of the stages.
+An event with a stage moves its deal there. An event that repeats the stage, or has none, only updates what is known
+about the deal. An event after won or lost begins a new spell. Events of one instant are ordered by their stages.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Places:
 
     @property
     def k(self) -> int:
-        """The number of stages; won has this rank, and lost the next."""
+        """The number of stages. This is also the rank of won, and lost has the next rank."""
         return len(self.stages)
 
     @property
@@ -50,22 +50,22 @@ class Places:
 
     @classmethod
     def of(cls, stages: Any, won: Any, lost: Any) -> Places:
-        """Return the places of what a caller gave, or raise."""
+        """Return the places that the arguments describe, or raise an error."""
         if isinstance(stages, str) or not hasattr(stages, "__iter__"):
             raise InputError(
-                f"stages is {shown(stages)}: a list of names is needed, in their order, or a mapping of names to fixed "
+                f"stages is {shown(stages)}; it must be a list of names in order, or a mapping of names to fixed "
                 "probabilities.",
                 argument="stages",
                 code="wrong_type",
             )
         named = tuple(text("stages", name) for name in stages)
         if not named:
-            raise InputError("stages is empty: name at least one.", argument="stages", code="empty")
+            raise InputError("stages is empty: name at least one stage.", argument="stages", code="empty")
         every = (*named, text("won", won), text("lost", lost))
         twice = next((name for place, name in enumerate(every) if name in every[:place]), None)
         if twice is not None:
             raise InputError(
-                f"stages, won and lost have {twice!r} twice: each name stands once.",
+                f"stages, won and lost contain {twice!r} twice: each name must occur once.",
                 argument="stages",
                 code="duplicate",
             )
@@ -74,14 +74,14 @@ class Places:
 
 @attrs.frozen(eq=False)
 class Known:
-    """What was known of a deal at each of its events: the last value of a property by then."""
+    """What was known about a deal at each of its events: the last value of a property by then."""
 
     events: EventRows
     order: IntArray  # by deal, time, stage
     begin: IntArray  # where the deal of each row begins
 
     def __call__(self, name: str, rows: IntArray) -> Column | None:
-        """Return the values of a property as of some rows; None where no event has it."""
+        """Return the values of a property that were known at some rows; None if no event has it."""
         if name != "value" and not any(name in scope.part.properties for scope in self.events.scopes):
             return None
         column = self.events.column(name).take(self.order)
@@ -94,31 +94,31 @@ class Known:
 
 @attrs.frozen(eq=False)
 class Deals:
-    """Stays and spells, in the order of (deal, time).
+    """Stays and spells, sorted by deal and time.
 
     Parameters
     ----------
     places : Places
     stretch : Stretch
     names : ndarray, shape (deals,)
-        What the deals are called.
+        The names of the deals.
     owner_of : ndarray of int64, shape (deals,)
-        The base's row of the customer of each deal.
+        The customer of each deal, as a row of the base.
     reowned : ndarray of bool, shape (deals,)
         Which deals had more than one owner.
     spell_deal, spell_number, spell_end, spell_close : ndarray of int64, shape (spells,)
-        The deal, how many spells it had before, the cause of the end (0 won, 1 lost, -1 open) and when it came; the
-        clock where it is open.
+        The deal, how many spells it had before, how the spell ended (0 won, 1 lost, -1 open) and when; for an open
+        spell this is the clock.
     spell_amount : ndarray of float64, shape (spells,)
-        The last known amount; NaN where there is none.
+        The last known amount; NaN if there is none.
     change_rank, change_time, change_spell, change_row : ndarray of int64, shape (changes,)
-        Every change of stage: to which rank, when, in which spell, and the row of the events that made it.
+        Every change of stage: to which rank, when, in which spell, and by which row of the events.
     stay : ndarray of int64, shape (stays,)
         Which of the changes begin a stay in a stage.
     stay_age, stay_cause : ndarray of int64, shape (stays,)
-        How long it took in microseconds, and the rank that came next; -1 where it goes on.
+        How long the stay took in microseconds, and the rank that came next; -1 if the stay goes on.
     property_of : callable
-        From the name of a property and rows of the events to the values that were known of the deals by then.
+        Maps the name of a property and rows of the events to the values that were known by then.
     notes : tuple of str
     """
 
@@ -144,7 +144,7 @@ class Deals:
 
     @property
     def clock(self) -> int:
-        """The instant up to which everything was seen."""
+        """The instant up to which the deals were observed."""
         return int(self.stretch.as_of.clock)
 
     @property
@@ -169,15 +169,15 @@ class Deals:
 
 
 def base_of_deals(data: Any) -> CustomerBase:
-    """Return the base that a door was given, or one made of columns of deals."""
+    """Return the base that was given, or make one from columns of deals."""
     if isinstance(data, CustomerBase):
         return data
     columns = columns_of(data)
     for name in ("deal", "stage", "time"):
         if name not in columns:
             raise MissingColumnError(
-                f"data have no column {name!r}: they have {', '.join(map(repr, columns)) or 'none'}; deal, stage and "
-                f"time are needed.{did_you_mean(name, columns)}",
+                f"data has no column {name!r}: it needs deal, stage and time, and has "
+                f"{', '.join(map(repr, columns)) or 'no columns'}.{did_you_mean(name, columns)}",
                 argument="data",
             )
     log = EventLog.from_columns(
@@ -198,7 +198,8 @@ def read_deals(base: CustomerBase, places: Places, as_of: AsOfGiven, amount: str
     for name in ("deal", "stage"):
         if name not in base.events.required("deal").properties and len(base.events.required("deal")):
             raise MissingColumnError(
-                f"events of type 'deal' have no property {name!r}: each needs a deal, and those that move it a stage.",
+                f"events of type 'deal' have no property {name!r}: each event needs the property deal, and those that "
+                "move a deal need the property stage.",
                 argument="data",
             )
     rank = _ranks(found, places)
@@ -214,7 +215,7 @@ def read_deals(base: CustomerBase, places: Places, as_of: AsOfGiven, amount: str
         raise InputError(
             f"deal {shown(names[code[row]])} has events of two customers, "
             f"{shown(base.customer_id[owner_of[code[row]]])} and {shown(base.customer_id[customer[row]])}: "
-            "a deal belongs to one; give deals names of their own.",
+            "a deal belongs to one customer, so give each deal a different name.",
             argument="data",
             code="duplicate",
         )
@@ -243,7 +244,7 @@ def read_deals(base: CustomerBase, places: Places, as_of: AsOfGiven, amount: str
     notes = []
     unstaged = len(names) - len(np.unique(deal))
     if unstaged:
-        notes.append(f"{unstaged:,} deals never had a stage: they are left out")
+        notes.append(f"{unstaged:,} deal{'s' if unstaged > 1 else ''} never had a stage: left out")
     return Deals(
         places=places, stretch=stretch, names=names, owner_of=owner_of,
         reowned=_reowned(owners, code, len(names)),
@@ -271,8 +272,8 @@ def _ranks(found: EventRows, places: Places) -> IntArray:
     if unknown.any():
         named = str(values[code[int(np.argmax(unknown))]])
         refuse_rows(
-            "stage", unknown, column.values(), f"one of {', '.join(map(repr, places.names))} is needed",
-            f"Name it among the stages, or leave these events out.{did_you_mean(named, places.names)}",
+            "stage", unknown, column.values(), f"it must be one of {', '.join(map(repr, places.names))}",
+            f"Add it to stages=, or leave these events out.{did_you_mean(named, places.names)}",
         )  # fmt: skip
     return rank
 
@@ -280,7 +281,7 @@ def _ranks(found: EventRows, places: Places) -> IntArray:
 def _deal_codes(found: EventRows) -> tuple[IntArray, npt.NDArray[Any]]:
     column = found.column("deal")
     if column.missing.any():
-        refuse_rows("deal", column.missing, column.values(), "a deal is needed", "Say of each event whose deal it is.")
+        refuse_rows("deal", column.missing, column.values(), "each event needs the name of its deal")
     if not len(found):
         return np.zeros(0, dtype=np.int64), np.empty(0, dtype=np.str_)
     return column_of(column, "deal")
@@ -291,7 +292,8 @@ def _refuse_both_ends(code: IntArray, time: IntArray, rank: IntArray, names: npt
     if both.any():
         row = int(np.argmax(both))
         raise InputError(
-            f"deal {shown(names[code[row]])} is {places.won!r} and {places.lost!r} at one instant: only one can be.",
+            f"deal {shown(names[code[row]])} is {places.won!r} and {places.lost!r} at one instant: keep only one of "
+            "the two events.",
             argument="data",
             code="conflicting_arguments",
         )
@@ -322,12 +324,16 @@ def _amounts(
         )
     if column.kind not in {"number", "empty"}:
         raise InputError(
-            f"amount={amount!r} is a property of kind {column.kind!r}: numbers are needed.",
+            f"amount={amount!r} is a property of kind {column.kind!r}; it must hold numbers.",
             argument="amount",
             code="wrong_type",
         )
     found = column.numbers()
     refuse_rows(
-        "amount", np.isinf(found) | (found < 0), found, "amounts of 0 or more are needed", "Mend or leave out the deal."
+        "amount",
+        np.isinf(found) | (found < 0),
+        found,
+        "amounts must be finite and not negative",
+        "Correct the deal or leave it out.",
     )
     return found

@@ -1,6 +1,6 @@
-"""Kernel of counts that add up: the groups of several tables as those of one, in the order that one would have.
+"""Kernel of counts that add up: merge the groups of several tables into those of one.
 
-Values ascend, the missing one comes last, and segments keep the order in which they were given.
+Values are in ascending order, a missing value comes last, and segments keep the order in which they were given.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Labels = Mapping[str, npt.NDArray[Any]]
 def joined(
     parts: Sequence[Labels], sizes: Sequence[int], listed: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[dict[str, npt.NDArray[Any]], list[IntArray]]:
-    """Return the labels of all rows once, and for each part the place of its rows.
+    """Return the distinct labels of all rows, and for each part the positions of its rows among them.
 
     Parameters
     ----------
     parts : sequence of mappings of str to ndarray
-        What the rows of each table are called: the same names in each.
+        The labels of the rows of each table; all tables have the same columns.
     sizes : sequence of int
-        How many rows each has.
+        The number of rows of each table.
     listed : mapping of str to tuple of str, optional
-        Columns whose values have an order of their own.
+        Columns whose values have a given order.
     """
     names, total = list(parts[0]), sum(sizes)
     ranks, values = [], []
@@ -51,9 +51,9 @@ def joined(
 def _ranked(
     columns: list[npt.NDArray[Any]], listed: tuple[str, ...] | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Return the rank of each row of some columns laid end to end, and the value of each rank."""
+    """Concatenate columns, and return the rank of each row and the value of each rank."""
     plain = [column for column in columns if column.dtype.kind in "iufMm"]
-    # Where values are objects, all are missing beside numbers and times, and some may be beside words.
+    # A column of objects has only missing values if other columns hold numbers or times; with words it may have any.
     if plain and all(_nothing(column) for column in columns if column.dtype.kind not in "iufMm"):
         kind = np.result_type(*plain)
         empty = np.array("NaT", dtype=kind) if kind.kind in "mM" else np.array(np.nan)
@@ -66,7 +66,7 @@ def _ranked(
     except TypeError:
         kinds = " and ".join(sorted({type(value).__name__ for value in held if value is not None}))
         raise InputError(
-            f"by has {kinds} values: counts whose groups are called by values of one type add up.",
+            f"by has values of the types {kinds}: counts add up only if the values of a group have one type.",
             argument="other",
             code="mixed_types",
         ) from None

@@ -1,4 +1,4 @@
-"""Which event came last before another one of the same key: answers to messages, purchases after recommendations."""
+"""Which event with the same key came last before another one, such as the message before an answer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["latest_before"]
 
 
 def latest_before(key: IntArray, time: IntArray, asked: IntArray, when: IntArray, *, strictly: bool) -> IntArray:
-    """Return the row of the last event of the same key before each instant, -1 where there is none.
+    """Return the row of the last event with the same key before each instant, -1 if there is none.
 
-    Both are laid into one order of key and time, in which the latest event so far is a running maximum; at one instant
-    an event comes first unless it has to be strictly earlier. Binary searches of rows in random order cost six times
-    as much.
+    Events and instants are sorted together by key and time, and a running maximum gives the latest event so far. At one
+    instant an event is sorted first, unless it has to be strictly earlier. Binary searches of rows in random order
+    would take six times as long.
     """
     out = np.full(len(asked), -1, dtype=np.int64)
     if not len(key) or not len(asked):

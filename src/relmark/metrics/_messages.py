@@ -1,9 +1,9 @@
-"""Kernel of the figures of messages: which response belongs to which message, and who did what with it.
+"""Kernel of message metrics: which response belongs to which message, and who did what with it.
 
-A message to a recipient is a unit: customer and message_id, or without one customer and campaign (and channel, where a
-campaign went out through several). Units are coded as integers and sorted once; responses find theirs by a search of
-sorted keys. A response that finds no unit by its own key is joined to the latest message of its campaign that the
-customer was sent by then.
+A message to a recipient is a unit. Its key is the customer and the message_id or, without an id, the customer and the
+campaign (and the channel, if a campaign used several). Units are coded as integers and sorted once, and responses find
+their unit by searching the sorted keys. A response that finds no unit by its own key is joined to the latest message of
+its campaign that the customer had been sent by then.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ COUNTS = (
     "sent", "delivered", "bounced", "hard_bounced", "soft_bounced", "opened", "clicked", "unsubscribed", "complained",
     "read", "replied", "blocked", "opens", "clicks", "tracked", "tracked_sent", "opens_squared", "clicks_squared",
 )  # fmt: skip
-_CONTRADICTED = "{:,} bounced messages were delivered, opened or clicked all the same: they count as delivered"
-_PROOF = ("delivered", "opened", "clicked", "read", "replied")  # who did one of these got the message
+_CONTRADICTED = "{:,} messages bounced and were also delivered, opened or clicked: they count as delivered"
+_PROOF = ("delivered", "opened", "clicked", "read", "replied")  # each of these proves that the message arrived
 
 
 class _Found(NamedTuple):
@@ -63,7 +63,7 @@ class _Found(NamedTuple):
 
 
 class _Parts(NamedTuple):
-    """What tells the messages of one customer apart."""
+    """What distinguishes the messages of one customer."""
 
     ids: dict[str, IntArray]
     n_ids: int
@@ -85,7 +85,7 @@ class Read(NamedTuple):
 
 @attrs.frozen(eq=False)
 class Messages:
-    """The messages of a window and what came of them.
+    """The messages of a window and the reactions to them.
 
     Parameters
     ----------
@@ -93,11 +93,11 @@ class Messages:
     groups : Groups
         The groups of the units.
     customer, time : ndarray, shape (u,)
-        Whom each unit went to, and when first.
+        The recipient of each unit, and when it was first sent.
     clicks : tuple of ndarray
         The customer, time and unit of each click.
     did : mapping of str to ndarray of bool, shape (u,)
-        What became of each unit.
+        Which units were delivered, opened and so on.
     counts : mapping of str to ndarray, shape (k,)
     notes : tuple of str
     """
@@ -121,7 +121,7 @@ def read_messages(
     tracked: Expression | None,
     events: Mapping[str, str] | None,
 ) -> Messages:
-    """Return the messages sent in a window, in groups, with counts of what came of them by as_of."""
+    """Return the messages sent in a window, in groups, with counts of the reactions to them by as_of."""
     return join_messages(base, read_events(base, as_of, within, exclude, events), by, tracked)
 
 
@@ -138,14 +138,14 @@ def read_events(
     found = {kind: one for kind, name in types.items() if (one := _within(base, name, stretch)) is not None}
     notes: list[str] = []
     if "sent" not in found:
-        notes.append(f"no {types['sent']!r} event lies in {stretch}")
+        notes.append(f"there is no {types['sent']!r} event in {stretch}")
     if exclude is not None:
         notes += _without(base, exclude, found, types)
     return Read(stretch, found, notes, _parts(found))
 
 
 def join_messages(base: CustomerBase, read: Read, by: By, tracked: Expression | None) -> Messages:
-    """Return the messages with what came of each."""
+    """Return the messages with the reactions to each."""
     stretch, found, notes = read.stretch, read.found, list(read.notes)
     keys, campaign = _keys(base, read)
     sent = found.get("sent")
@@ -177,7 +177,7 @@ def join_messages(base: CustomerBase, read: Read, by: By, tracked: Expression | 
         did[kind] = np.zeros(n, dtype=np.bool_)
         did[kind][unit[unit >= 0]] = True
     if lost:
-        notes.append(f"{lost:,} responses belong to no message sent in {stretch}, and do not count")
+        notes.append(f"{lost:,} responses do not belong to any message sent in {stretch} and are not counted")
     nobody = np.zeros(n, dtype=np.bool_)
     bounced = did.get("bounced", nobody)
     proved = nobody.copy()
@@ -207,14 +207,14 @@ def _types(events: Mapping[str, str] | None) -> dict[str, str]:
     given = {} if events is None else events
     if not isinstance(given, Mapping):
         raise InputError(
-            f"events is {shown(given)}: a mapping is needed, such as {{'sent': 'email_sent'}}.",
+            f"events is {shown(given)}; it must be a mapping, such as {{'sent': 'email_sent'}}.",
             argument="events",
             code="wrong_type",
         )
     for kind, name in given.items():
         if kind not in EVENT_TYPES:
             raise InputError(
-                f"events has {shown(kind)}: it must be one of {', '.join(map(repr, EVENT_TYPES))}."
+                f"events has the key {shown(kind)}; it must be one of {', '.join(map(repr, EVENT_TYPES))}."
                 f"{did_you_mean(str(kind), EVENT_TYPES)}",
                 argument="events",
                 code="unknown_name",
@@ -236,7 +236,7 @@ def _within(base: CustomerBase, name: str, stretch: Stretch) -> _Found | None:
 
 
 def _without(base: CustomerBase, exclude: Expression, found: dict[str, _Found], types: Mapping[str, str]) -> list[str]:
-    """Take the openings and clicks out of which a predicate is true: machine opens, clicks of bots."""
+    """Remove the opens and clicks for which a rule is true, such as those made by machines, and return notes."""
     notes = []
     check_on_data(Selection((types["opened"], types["clicked"]), exclude).exists(), base)
     for kind in ("opened", "clicked", "read"):
@@ -267,7 +267,7 @@ def _tracked(
 ) -> npt.NDArray[np.bool_]:
     if not isinstance(tracked, Expression):
         raise InputError(
-            f"tracked is {shown(tracked)}: a rule over field(...) or over prop(...) is needed.",
+            f"tracked is {shown(tracked)}; it must be a rule over field(...) or over prop(...).",
             argument="tracked",
             code="wrong_type",
         )
@@ -280,7 +280,7 @@ def _tracked(
 
 
 def _codes(found: Mapping[str, _Found], name: str) -> tuple[dict[str, IntArray], int]:
-    """Return a property of all kinds of events coded alike, -1 where it is missing, and the number of values."""
+    """Return one coding of a property for all kinds of events, -1 where it is missing, and the number of values."""
     columns = {kind: one.scope.property(name) for kind, one in found.items()}
     if not columns or all(column.kind == "empty" for column in columns.values()):
         return {kind: np.full(len(one.time), -1, dtype=np.int64) for kind, one in found.items()}, 0
@@ -301,7 +301,7 @@ def _address(column: Column) -> tuple[int, int]:
 
 
 def _parts(found: Mapping[str, _Found]) -> _Parts:
-    """Return what tells messages of one customer apart, coded alike for every kind of event."""
+    """Return what distinguishes the messages of one customer, in one coding for all kinds of events."""
     ids, n_ids = _codes(found, "message_id")
     campaigns, n_campaigns = _codes(found, "campaign")
     channels, n_channels = _codes(found, "channel")
@@ -312,7 +312,7 @@ def _parts(found: Mapping[str, _Found]) -> _Parts:
         both = part["sent"][plain].astype(np.int64) * (n_channels + 1) + channels["sent"][plain] + 1
         used = np.bincount(both, minlength=n_parts * (n_channels + 1)).reshape(n_parts, n_channels + 1) > 0
         by_channel = bool((used.sum(axis=1) > 1).any())
-        if by_channel:  # a campaign that went out through several channels is several messages
+        if by_channel:  # a campaign that used several channels is several messages
             part = {kind: code.astype(np.int64) * (n_channels + 1) + channels[kind] + 1 for kind, code in part.items()}
             n_parts *= n_channels + 1
     return _Parts(ids, n_ids, campaigns, n_campaigns, part, n_parts, by_channel)
@@ -324,7 +324,7 @@ def _keys(base: CustomerBase, read: Read) -> tuple[dict[str, IntArray], dict[str
     width = p.n_ids + p.n_parts
     if len(base) * width >= 1 << 62:
         raise InputError(
-            "there are too many messages and customers to code them in 63 bits: shorten the window.",
+            "there are too many messages and customers to code them in 63 bits: choose a shorter window.",
             argument="within",
             code="too_many",
         )
@@ -339,7 +339,7 @@ def _keys(base: CustomerBase, read: Read) -> tuple[dict[str, IntArray], dict[str
 
 
 def _find(unit_key: IntArray, keys: IntArray) -> IntArray:
-    """Return the unit of each key, -1 for none; the search goes through sorted keys, which the cache likes."""
+    """Return the unit of each key, -1 for none; the keys are sorted first, because that is faster."""
     if not len(unit_key):
         return np.full(len(keys), -1, dtype=np.int64)
     order = stable_order(keys)
@@ -355,9 +355,9 @@ def _find(unit_key: IntArray, keys: IntArray) -> IntArray:
 def _by_campaign(
     one: _Found, campaign: IntArray, alone: IntArray, sent: _Found, sent_campaign: IntArray, unit: IntArray
 ) -> IntArray:
-    """Return the latest message of the same campaign that each response's customer was sent by then, -1 for none.
+    """Return the latest message of the same campaign that the customer had been sent by then, -1 for none.
 
-    A response with an id of its own is no answer to a message with another id.
+    A response with a message_id is not joined to a message with another id.
     """
     has_id = campaign[alone] & 1
     out = np.full(len(alone), -1, dtype=np.int64)
@@ -421,7 +421,7 @@ def _counted(
         unit = unit[unit >= 0]
         often = np.bincount(unit[visible[unit]], minlength=n)
         if kind == "opened":
-            often = np.where(opened & (often == 0), 1, often)  # whoever clicked has opened at least once
+            often = np.where(opened & (often == 0), 1, often)  # a recipient who clicked has opened at least once
         each = groups.chosen(often).astype(np.float64)
         counts[name] = np.bincount(groups.code, weights=each, minlength=groups.k).astype(np.int64)
         squares = np.bincount(groups.code, weights=each * each, minlength=groups.k)
@@ -431,16 +431,16 @@ def _counted(
     return counts
 
 
-_MANY = 1 << 14  # ids of mailings, not of single letters
+_MANY = 1 << 14  # up to so many, ids are those of mailings, not of single messages
 _BITS = {kind: bit for bit, kind in enumerate([*EVENT_TYPES, "hard", "soft"])}
 
 
 def count_messages(base: CustomerBase, read: Read, by: By) -> tuple[dict[str, IntArray], Any, tuple[str, ...]] | None:
-    """Return counts, labels and notes of messages by campaign or of all, None where the joined messages are needed.
+    """Return counts, labels and notes of messages by campaign or in total, None if joined messages are needed.
 
-    Where the campaign tells the messages of a customer apart, event by event is one integer of campaign, customer and
-    kind. These are sorted once; a message is then a run, and a campaign a run of runs (10 M events: .2 s of CPU, where
-    joining each response to its message takes .8).
+    If the campaign distinguishes the messages of a customer, each event is coded as one integer of campaign, customer
+    and kind. These are sorted once; a message is then a run, and a campaign is a run of messages (for 10 million events
+    this takes 0.2 s of CPU time, where joining each response to its message takes 0.8 s).
     """
     sent = read.found.get("sent")
     if sent is None or not (by is None or (isinstance(by, str) and by == "campaign")):
@@ -448,10 +448,10 @@ def count_messages(base: CustomerBase, read: Read, by: By) -> tuple[dict[str, In
     column = sent.scope.part.properties.get("campaign")
     if by is not None and (column is None or column.kind != "text"):
         return None
-    told = _mailings(read)
-    if told is None:
+    mailings = _mailings(read)
+    if mailings is None:
         return None
-    part, k, campaign_of = told
+    part, k, campaign_of = mailings
     n = len(base)
     if n * k >= 1 << 58:
         return None
@@ -468,7 +468,7 @@ def count_messages(base: CustomerBase, read: Read, by: By) -> tuple[dict[str, In
     if not was_sent.all():
         size = np.diff(start, append=len(unit))
         lost = int(size[~was_sent].sum())
-        notes.append(f"{lost:,} responses belong to no message sent in {read.stretch}, and do not count")
+        notes.append(f"{lost:,} responses do not belong to any message sent in {read.stretch} and are not counted")
         kept = np.repeat(was_sent, size)
         packed, unit, kind = packed[kept], unit[kept], kind[kept]
         whose, flags = whose[was_sent], flags[was_sent]
@@ -524,9 +524,9 @@ def count_messages(base: CustomerBase, read: Read, by: By) -> tuple[dict[str, In
 
 
 def _mailings(read: Read) -> tuple[Mapping[str, IntArray], int, IntArray] | None:
-    """Return what tells the messages of a customer apart, how many there are, and the campaign of each, 0 for none.
+    """Return what distinguishes the messages of a customer, its number of values, and the campaign of each (0: none).
 
-    Campaigns, or ids where every event has one and all messages of an id are of one campaign; None for anything else.
+    These are campaigns, or ids if every event has one and all messages with an id are of one campaign; otherwise None.
     """
     parts = read.parts
     if parts.n_ids == 0:
@@ -565,7 +565,7 @@ def _packed(read: Read, part: Mapping[str, IntArray], n: int, kind_of: Any) -> n
 
 
 def _typed(found: Mapping[str, _Found]) -> bool:
-    """Tell whether bounces say of which type they are."""
+    """Return whether bounces have a type."""
     one = found.get("bounced")
     return (
         one is not None
@@ -575,7 +575,7 @@ def _typed(found: Mapping[str, _Found]) -> bool:
 
 
 def _words_of(read: Read, column: Column) -> Any:
-    """Return the names of the campaigns that the codes of all kinds of events stand for."""
+    """Return the names of the campaigns that are coded in all kinds of events."""
     columns = [one.scope.property("campaign") for one in read.found.values()]
     known = [one for one in columns if one.categories is not None]
     if len(known) == len(columns) and len({_address(one) for one in known}) == 1:

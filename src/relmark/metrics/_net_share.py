@@ -1,8 +1,9 @@
 """The score interval of a net share: the share of promoters less the share of detractors among n answers.
 
-The two shares are cells of one multinomial, so their difference is the paired difference of Tango (1998): theta is kept
-in the interval where |b - c - n theta| <= z sqrt(n (2 q + theta (1 - theta))), with q the maximum likelihood share of
-detractors given theta. Three of three promoters are not [1, 1]: the variance is taken at theta, not at the estimate.
+The two shares are cells of one multinomial, so their difference is the paired difference of Tango (1998). The interval
+holds every theta with |b - c - n theta| <= z sqrt(n (2 q + theta (1 - theta))), where q is the maximum likelihood share
+of detractors given theta. For three promoters out of three the interval is not [1, 1], because the variance is taken at
+theta, not at the estimate.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _STEPS = 60  # halvings of [-1, 1]: below 1e-17
 
 
 def net_share_interval(b: npt.ArrayLike, c: npt.ArrayLike, n: npt.ArrayLike, z: float) -> tuple[FloatArray, FloatArray]:
-    """Return the ends of Tango's interval of (b - c) / n; NaN of nobody."""
+    """Return the ends of Tango's interval of (b - c) / n; NaN where n is 0."""
     up, down, total = (np.asarray(one, dtype=np.float64) for one in (b, c, n))
     people = np.where(total > 0, total, np.nan)
 
@@ -40,7 +41,7 @@ def net_share_interval(b: npt.ArrayLike, c: npt.ArrayLike, n: npt.ArrayLike, z: 
         return np.asarray(np.where(np.isnan(people), np.nan, (low + high) / 2))
 
     lower, upper = end(z), end(-z)
-    # At the ends the limit is the end itself; halving stops a rounding short of it.
+    # At the ends of [-1, 1] the bound is that end itself; bisection stops one rounding error before it.
     lower = np.where(down == people, -1.0, lower)
     upper = np.where(up == people, 1.0, upper)
     return lower, upper

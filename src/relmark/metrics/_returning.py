@@ -1,4 +1,4 @@
-"""Kernel of cohorts: who came first when, and in which periods they came back."""
+"""Kernel of cohorts: when customers came first, and in which periods they came back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Activity", "Happened", "distinct", "first_times", "read_activity", "
 
 @attrs.frozen(eq=False)
 class Happened:
-    """What happened, ascending in time: the base's row of each, and its money where there is any."""
+    """Events in ascending order of time: the customer's row in the base, the time, and the money if there is any."""
 
     customer: npt.NDArray[Any]
     time: IntArray
@@ -39,17 +39,17 @@ class Activity:
     ----------
     start, back : Happened
     same : bool
-        Whether a start is a return too: then period 0 holds everybody.
+        Whether a start also counts as a return; period 0 then holds everybody.
     n : int
         The number of customers.
     tz : str
     as_of : AsOf
     words : tuple of str
-        What begins and what counts as a return.
+        Which events begin, and which count as a return.
     of_events : bool
         Whether starts are events that have properties.
     first : callable
-        A property of each customer's first start by name, None where starts have none.
+        Maps the name of a property to its values at each customer's first start, or to None if starts lack it.
     """
 
     start: Happened
@@ -66,10 +66,10 @@ class Activity:
 def read_activity(
     data: CustomerBase | Purchases, start: Selection | None, back: Selection | None, as_of: AsOfGiven
 ) -> Activity:
-    """Return starts and returns: purchases without words of their own, else the events that are named."""
+    """Return starts and returns: the events that are given, or purchases by default."""
     if start is None and back is not None:
         raise InputError(
-            "back= needs start=: say which events begin, such as start=event('signup').",
+            "back= is given without start=: also name the events that begin, such as start=event('signup').",
             argument="back",
             code="wrong_type",
         )
@@ -118,30 +118,30 @@ def read_activity(
 
 
 def _none(name: str) -> None:
-    """Purchases are told apart by fields and segments of customers alone."""
+    """Return None, because purchases have no properties by which to group."""
     del name
 
 
 def _one_instant(as_of: AsOf) -> None:
     if as_of.each:
         raise InputError(
-            "as_of has one instant per customer: a table is as of one instant or date.",
+            "as_of has one instant per customer, but this table needs one instant or date for everybody.",
             argument="as_of",
             code="wrong_type",
         )
 
 
 def first_times(what: Happened, n: int) -> tuple[npt.NDArray[np.bool_], IntArray]:
-    """Return who of n customers did it at all, and when first (0 for those who did not)."""
+    """Return which of n customers did it at all, and when they first did (0 for those who did not)."""
     when = np.zeros(n, dtype=np.int64)
     did = np.zeros(n, dtype=np.bool_)
-    when[what.customer[::-1]] = what.time[::-1]  # ascending: of repeated places the last write stays, the first time
+    when[what.customer[::-1]] = what.time[::-1]  # times descend, so that the last write, which stays, is the first time
     did[what.customer] = True
     return did, when
 
 
 def distinct(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the different ones of some integers, ascending: sorted, which is faster than numpy's table of hashes."""
+    """Return the distinct integers in ascending order; sorting is faster than numpy's hash table."""
     ranked = np.sort(codes)
     keep = np.ones(len(ranked), dtype=np.bool_)
     np.not_equal(ranked[1:], ranked[:-1], out=keep[1:])
@@ -149,6 +149,6 @@ def distinct(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def slices(time: IntArray, bounds: IntArray) -> Iterator[slice]:
-    """Yield where ascending times lie between bounds that follow each other, the lower one included."""
+    """Yield the slice of ascending times between each two consecutive bounds, including the lower one."""
     place = np.searchsorted(time, bounds, side="left").tolist()
     return (slice(low, high) for low, high in itertools.pairwise(place))

@@ -1,8 +1,9 @@
-"""Rates of few trials made steady by empirical Bayes: a beta distribution for each arm, or for each segment and arm.
+"""Shrink rates of few trials by empirical Bayes, with a beta distribution for each arm or each segment and arm.
 
-Everybody's rate x / n moves toward the mean of those like them, the more the fewer trials there are. The two levels of
-a prior are fitted in turn: the means of the segments around the arm's mean, with as many trials as theirs are worth
-where people of one segment differ (n (s + 1) / (s + n), s the strength), and the strength that segments share.
+Each rate x / n moves toward the mean of similar people, and the fewer trials there are, the further it moves. The two
+levels of a prior are fitted alternately. The means of the segments are fitted around the arm's mean; since people of
+one segment differ, n trials of one person count as n (s + 1) / (s + n) trials, where s is the strength. Then the
+strength that the segments share is fitted.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _STRENGTH = 10.0
 
 @attrs.frozen(eq=False)
 class Cells:
-    """People of one arm with the same segment, trials and successes: one cell, with how many they are."""
+    """People of one arm with the same segment, trials and successes form one cell; `weight` is their number."""
 
     segment: IntArray
     x: IntArray
@@ -37,7 +38,7 @@ class Cells:
 
     @classmethod
     def count(cls, segment: IntArray, x: IntArray, n: IntArray) -> Cells:
-        """Return the cells of people."""
+        """Count people into cells."""
         size = int(n.max(initial=0)) + 1
         key = (segment * size + n) * size + x
         room = (int(segment.max(initial=0)) + 1) * size * size
@@ -57,7 +58,7 @@ class Cells:
 
 @attrs.frozen(eq=False)
 class Prior:
-    """The beta distribution of each segment (one where there is no second level): means (s,), and one strength."""
+    """The beta distribution of each segment (of one, without a second level): means, shape (s,), and one strength."""
 
     mean: FloatArray
     strength: float
@@ -72,8 +73,8 @@ class Prior:
 def fit_prior(cells: Cells, segments: int, usual: float) -> Prior:
     """Return the prior of one arm by maximum likelihood.
 
-    One trial more, that succeeds as often as `usual`, keeps an arm without successes from being worth nothing, and one
-    with a single lucky trial from being worth everything.
+    One extra trial, which succeeds with probability `usual`, prevents a rate of 0 for an arm without successes, and a
+    rate of 1 for an arm with a single, lucky trial.
     """
     x, n = np.append(cells.x, [1, 0]), np.append(cells.n, [1, 1])
     w = np.append(cells.weight, [usual, 1 - usual])
@@ -105,7 +106,7 @@ def fit_prior(cells: Cells, segments: int, usual: float) -> Prior:
 
 
 def _between(hits: FloatArray, trials: FloatArray, usual: float) -> tuple[float, float]:
-    """Return the beta distribution of the segments' means from what their trials are worth."""
+    """Return the beta distribution of the segments' means, from weighted trials."""
     x, n = np.append(hits, [1.0, 0.0]), np.append(trials, [1.0, 1.0])
     w = np.append(np.ones(len(hits)), [usual, 1 - usual])
     mean = float((w * x).sum() / (w * n).sum())
@@ -148,8 +149,8 @@ def _shared(means: FloatArray, seg: IntArray, x: IntArray, n: IntArray, w: Float
 def probability_best(cells: list[Cells], posteriors: list[tuple[FloatArray, FloatArray]], best: IntArray) -> FloatArray:
     """Return for each person the probability that the rate of arm `best` is the largest of all arms.
 
-    P = integral over u of the product over the other arms of F_i(Q_best(u)), by Gauss and Legendre's nodes of u: an
-    incomplete beta function for each pair of cells that occurs, not for each person.
+    P = integral over u of the product over the other arms of F_i(Q_best(u)), by Gauss-Legendre quadrature. The
+    incomplete beta function is evaluated for each pair of cells that occurs, not for each person.
     """
     k, people = len(cells), len(best)
     out = np.ones(people)

@@ -1,7 +1,7 @@
-"""Waiting times with open ends: Kaplan and Meier's survival, and Aalen and Johansen's incidence of competing ends.
+"""Censored waiting times: the Kaplan-Meier survival and the Aalen-Johansen incidence of competing outcomes.
 
-What has not ended counts among those at risk for as long as it was seen, and no longer. Of one age, ends come before
-what was cut off there. Nothing is said beyond the last observed age, unless nobody was left by then.
+A case that has not ended counts as at risk for as long as it was observed. At the same age, cases that ended come
+before cases that were censored. Nothing is estimated beyond the last observed age, unless no case was left by then.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _LEAST = 1e-12  # survival below this is rounding: nobody is left
 
 @attrs.frozen(eq=False)
 class Incidence:
-    """Curves over distinct ages, ascending.
+    """Curves over distinct ages, in ascending order.
 
     Parameters
     ----------
     age : ndarray of int64, shape (m,)
     at_risk : ndarray of float64, shape (m,)
-        How many had neither ended nor been cut off before each age.
+        How many had neither ended nor been censored before each age.
     ends : ndarray of float64, shape (m, causes)
-        How many ended at it, by cause.
+        How many ended at each age, by cause.
     survival : ndarray of float64, shape (m,)
         Kaplan and Meier (1958): the share that goes on after each age.
     of : ndarray of float64, shape (m, causes)
@@ -44,25 +44,25 @@ class Incidence:
 
     @property
     def last(self) -> int:
-        """The last observed age; -1 where nothing was observed."""
+        """The last observed age; -1 if nothing was observed."""
         return int(self.age[-1]) if len(self.age) else -1
 
     def known(self, age: int) -> bool:
-        """Tell whether the curves say anything of an age."""
+        """Return whether the curves are known at an age."""
         return len(self.age) > 0 and (age <= self.last or self.survival[-1] < _LEAST)
 
     def by(self, age: int, cause: int) -> float:
-        """Return the share that has ended by an age for a cause; NaN beyond the last observed age."""
+        """Return the share that has ended by an age from a cause; NaN beyond the last observed age."""
         if not self.known(age):
             return float("nan")
         place = int(np.searchsorted(self.age, age, side="right"))
         return float(self.of[place - 1, cause]) if place else 0.0
 
     def interval(self, age: int, cause: int, level: float = 0.95) -> tuple[float, float]:
-        """Return the interval of `by`: from the delta method, on the scale of log(-log).
+        """Return the interval of `by` from the delta method on the log(-log) scale.
 
-        The variance is that of Marubini and Valsecchi (1995), equation 10.12. At 0 and 1 it is Wilson's, of those that
-        had ended by then.
+        The variance is that of Marubini and Valsecchi (1995), equation 10.12. If the share is 0 or 1, it is Wilson's
+        interval for the cases that had ended by then.
         """
         share = self.by(age, cause)
         if np.isnan(share):
@@ -86,13 +86,13 @@ class Incidence:
         return float(share ** np.exp(-half)), float(share ** np.exp(half))
 
     def quantile(self, share: float) -> float:
-        """Return the age by which a share has ended, whatever the cause; NaN where so many never did as far as seen."""
+        """Return the age by which a share has ended from any cause; NaN if fewer have ended so far."""
         reached = np.flatnonzero(self.survival <= 1 - share + _LEAST)
         return float(self.age[reached[0]]) if len(reached) else float("nan")
 
 
 def incidence(age: IntArray, cause: IntArray, causes: int, weight: FloatArray | None = None) -> Incidence:
-    """Return the curves of ages at which something ended, or was cut off where the cause is -1."""
+    """Return the curves of the ages at which cases ended, or were censored (cause -1)."""
     values, place = np.unique(age, return_inverse=True)
     m = len(values)
     one = np.ones(len(age)) if weight is None else weight

@@ -1,4 +1,4 @@
-"""Kernel of paths and maps: what each customer did, one thing after another, in an order that rows never decide."""
+"""Kernel of paths and maps: what each customer did in order; the order of rows in the log never matters."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ __all__ = ["Trails", "read_trails", "rows_of"]
 
 @attrs.frozen(eq=False)
 class Trails:
-    """Events by trail and time; at one instant in the order of their names.
+    """Events sorted by trail and time, and at one instant by their names.
 
     Parameters
     ----------
     customer : ndarray of int64, shape (m,)
-        The base's row.
+        The customer's row in the base.
     trail : ndarray of int64, shape (m,)
-        Ascending; a customer has one, or one after each silence.
+        The number of the trail, ascending. A customer has one trail, or a new one after each silence.
     time : ndarray of int64, shape (m,)
     name : ndarray of int64, shape (m,)
         A code into `names`.
     names : list of str
     row : ndarray of int64, shape (m,)
-        The place among the events that were read.
+        The position among the events that were read.
     events : EventRows
     """
 
@@ -60,7 +60,7 @@ class Trails:
         return new
 
     def property_of(self, rows: IntArray) -> Any:
-        """Return a function from the name of a property to its column for some rows."""
+        """Return a function that maps the name of a property to its column for the given rows."""
 
         def find(name: str) -> Column | None:
             if not any(name == "type" or name in scope.part.properties for scope in self.events.scopes):
@@ -73,12 +73,12 @@ class Trails:
 def read_trails(
     base: CustomerBase, stretch: Stretch, of: Selection | None, label: str, gap: timedelta | None
 ) -> Trails:
-    """Return what customers did in a window, named by the type of event or by a property of it."""
+    """Return what customers did in a window, named by the type of each event or by one of its properties."""
     if of is None:
         of = Selection((), any_type=True)
     if not isinstance(of, Selection):
         raise InputError(
-            f"of is {shown(of)}: events are needed, such as event('visit').", argument="of", code="wrong_type"
+            f"of is {shown(of)}; it must select events, such as event('visit').", argument="of", code="wrong_type"
         )
     text("label", label)
     silence = None
@@ -88,7 +88,7 @@ def read_trails(
     customer, time, events = events_of(base, of, stretch.low, stretch.high)
     column = events.column(label)
     if len(time) and column.kind == "empty":
-        raise MissingColumnError(f"label is {label!r}, and none of the events has such a property.", argument="label")
+        raise MissingColumnError(f"label is {label!r}, but none of the events has this property.", argument="label")
     rows = np.arange(len(time))
     if column.missing.any():
         rows = np.flatnonzero(~column.missing)
@@ -108,7 +108,7 @@ def rows_of(base: CustomerBase, stretch: Stretch, trails: Trails, selection: Sel
     """Return the rows of trails that are events of a selection."""
     if not isinstance(selection, Selection):
         raise InputError(
-            f"{name} is {shown(selection)}: events are needed, such as event('visit').",
+            f"{name} is {shown(selection)}; it must select events, such as event('visit').",
             argument=name,
             code="wrong_type",
         )

@@ -1,6 +1,6 @@
 """How healthy the base is: its size and growth, who is active, who can be reached, and who may be removed.
 
-Every figure is as of one moment, or of the end of each calendar period, so that a trend is a column.
+Every figure describes the base at one moment, or at the end of each calendar period, which makes a trend a column.
 """
 
 from __future__ import annotations
@@ -30,45 +30,48 @@ from relmark.metrics.windows import Stretch, base_given
 __all__ = ["BaseHealth", "base_health"]
 
 NOT_THEIRS = frozenset({"message_sent", "message_delivered", "message_bounced", "message_withheld"})
-"""Events that happen to customers: who only has these has done nothing."""
+"""Events that happen to customers. A customer who has only these has done nothing."""
 _MONTH = days(30)
 _MOST_ROWS = 400
 DEFINITIONS = define(
-    "as of the row's moment, and events of the window before it",
+    "the base at the row's moment, and events of the window before it",
     "",
     {
-        "active_share": ("customers who did something in the window; being sent a message is not doing", "customers"),
+        "active_share": ("customers who did something in the window; being sent a message does not count",
+                         "customers"),
         "growth": ("customers who joined in the window", "customers before it", "share of the base before"),
         "unsubscribe_share": ("customers who unsubscribed in the window", "customers"),
         "complaint_share": ("customers who complained in the window", "customers"),
-        "events_per_person": ("what customers did in the window", "customers", "events per customer"),
-        "reachable": ("customers of whom the channel's rule is true", "customers"),
+        "events_per_person": ("things that customers did in the window", "customers", "events per customer"),
+        "reachable": ("customers for whom the channel's rule is true", "customers"),
         "filled": ("customers who have a value in the field", "customers"),
-        "removable": ("customers of whom the rule is true", "", "customers"),
+        "removable": ("customers for whom the rule is true", "", "customers"),
     },
 )  # fmt: skip
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class BaseHealth(MetricTable):
-    """The state of the base, one row per group, and per period where asked.
+    """The state of the base, with one row per group, or per period and group.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
+        The name of each row's group.
     customers, joined, active, unsubscribed, complained : ndarray of int64, shape (k,)
-        How many there are; of them, how many joined, did something, unsubscribed and complained in the window.
+        How many customers there are, and how many of them joined, did something, unsubscribed and complained in the
+        window.
     growth : ndarray of float64, shape (k,)
-        Joined by customers before the window; NaN where there were none.
+        Customers who joined in the window divided by customers before it; NaN if there were none before.
     active_share, unsubscribe_share, complaint_share : Estimates
     events_per_person : Estimates
     reachable : mapping of channel to Estimates
     filled : mapping of field to ndarray of float64, shape (k,)
-        Which share has a value.
+        The share of customers who have a value.
     removable : mapping of reason to ndarray of int64, shape (k,)
-        Who may be removed; "any" are those with at least one reason.
+        How many customers may be removed for each reason; "any" counts customers with at least one reason.
     removable_cost : ndarray of float64, shape (k,), or None
-        What the contacts of "any" cost together.
+        What the customers of "any" cost together; None without `contact_cost`.
     as_of : datetime64
     window : str
     notes : tuple of str
@@ -94,7 +97,7 @@ class BaseHealth(MetricTable):
     notes: tuple[str, ...] = ()
 
     def to_columns(self) -> dict[str, Any]:
-        """Return the columns: reachable_email, filled_age and removable_silent stand for the mappings."""
+        """Return the columns; each key of a mapping is a column, such as reachable_email or filled_age."""
         columns = MetricTable.to_columns(self)
         for name, one in self.reachable.items():
             columns |= one.columns(f"reachable_{name}")
@@ -121,27 +124,30 @@ def base_health(
     contact_cost: float | None = None,
     joined: Expression | None = None,
 ) -> BaseHealth:
-    """Report the size of the base, its growth, who is active and reachable, and who may be removed.
+    """Report the size and growth of the base, who is active and reachable, and who may be removed.
 
     Parameters
     ----------
     base : CustomerBase
     as_of : date or instant
     within : timedelta, calendar_days or months
-        The window of what happened: (as_of - within, as_of].
+        Count what happened in (as_of - within, as_of].
     by : name of a field, expression, segment, or a list or mapping of them, optional
     period : {"day", "week", "month", "quarter", "year"}, optional
-        A row as of the end of each period up to as_of too; `within` is then the period itself.
+        Make a row for the end of each period up to `as_of`. The window of each row is then its period, and `within` is
+        ignored.
     channels : mapping of name to rule, optional
-        Who can be reached: ``{"email": field("email").not_null() & ~event("unsubscribe").exists()}``; without it,
-        whether the fields email, phone and push are filled, as far as there are such.
+        Rules that say who can be reached, such as
+        ``{"email": field("email").not_null() & ~event("unsubscribe").exists()}``. By default, a customer can be reached
+        by a channel if the field email, phone or push has a value.
     removable : mapping of name to rule, optional
-        Who may be removed; without it, those who have done nothing for a year and did not join within it.
+        Rules that say who may be removed. By default, these are customers who did nothing in the last year and did not
+        join in it.
     contact_cost : float, optional
-        What keeping a contact costs.
+        What keeping one customer costs.
     joined : Expression, optional
-        A date or instant of each customer, such as ``field("registered")``; the first event without it. Who has
-        neither counts as having been there.
+        When each customer joined: a date or instant, such as ``field("registered")``. By default, it is their first
+        event. A customer without such a date counts as present from the beginning.
 
     Returns
     -------
@@ -152,8 +158,8 @@ def base_health(
     >>> from relmark import CustomerBase, EventLog
     >>> log = EventLog.from_columns(customer_id=[1, 2, 2], type="visit",
     ...     time=["2025-01-05", "2025-03-01", "2026-01-20"])
-    >>> told = base_health(CustomerBase(events=log), as_of="2026-02-01")
-    >>> told.customers.tolist(), told.active.tolist(), told.removable["silent for a year"].tolist()
+    >>> health = base_health(CustomerBase(events=log), as_of="2026-02-01")
+    >>> health.customers.tolist(), health.active.tolist(), health.removable["silent for a year"].tolist()
     ([2], [1], [1])
     """
     base = base_given(base)
@@ -271,11 +277,11 @@ def _rules(name: str, given: Any, otherwise: Mapping[str, Expression]) -> Mappin
         return otherwise
     if not isinstance(given, Mapping) or not all(isinstance(key, str) and key for key in given):
         raise InputError(
-            f"{name} is {shown(given)}: a mapping of names to rules is needed.", argument=name, code="wrong_type"
+            f"{name} is {shown(given)}; it must be a mapping of names to rules.", argument=name, code="wrong_type"
         )
     if name == "removable" and "any" in given:
         raise InputError(
-            "removable has 'any', the name of those with at least one reason: choose another.",
+            "removable has a rule called 'any', which is the name of the total: choose another name.",
             argument="removable",
             code="wrong_value",
         )
@@ -287,19 +293,19 @@ def _default_channels(base: CustomerBase) -> dict[str, Expression]:
 
 
 def _joined(base: CustomerBase, as_of: AsOf, joined: Expression | None) -> tuple[npt.NDArray[np.bool_], IntArray]:
-    """Return of whom it is known when they joined, and when."""
+    """Return for which customers the time of joining is known, and these times."""
     n = len(base)
     if joined is not None:
         if not isinstance(joined, Expression):
             raise InputError(
-                f"joined is {shown(joined)}: a date of the customers is needed, such as field('joined').",
+                f"joined is {shown(joined)}; it must be an expression for a date, such as field('joined').",
                 argument="joined",
                 code="wrong_type",
             )
         column = of_customers(base, as_of, joined)
         if column.kind not in {"date", "instant", "empty"}:
             raise InputError(
-                f"joined is {joined!r}, of kind {column.kind!r}: a date or an instant is needed.",
+                f"joined is {joined!r}, of kind {column.kind!r}; it must be a date or an instant.",
                 argument="joined",
                 code="wrong_type",
             )
@@ -323,7 +329,7 @@ def _joined(base: CustomerBase, as_of: AsOf, joined: Expression | None) -> tuple
 def _moments(
     base: CustomerBase, stretch: Stretch, period: str, since: tuple[npt.NDArray[np.bool_], IntArray]
 ) -> list[tuple[Stretch, Any]]:
-    """Return a window for each period from the first that somebody joined in up to as_of, which ends the last."""
+    """Return a window for each period from the first in which somebody joined; the last window ends at as_of."""
     calendar = Calendar(period, base.tz)
     known, when = since
     known = known & (when <= stretch.high)
@@ -342,6 +348,7 @@ def _moments(
         if end - 1 > stretch.high:
             made.append((Stretch(begin - 1, stretch.high, stretch.as_of, None), label))
             continue
-        moment = AsOf(end, True, base.tz)  # noqa: FBT003  (the date after the period: its midnight, before which all is seen)
+        # The date after the period: everything before its midnight is seen.
+        moment = AsOf(end, True, base.tz)  # noqa: FBT003
         made.append((Stretch(begin - 1, end - 1, moment, None), label))
     return made

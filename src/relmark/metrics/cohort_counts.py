@@ -1,4 +1,4 @@
-"""How many customers began when and came back when: small, and counts of different customers add up."""
+"""How many customers began in each period and came back in each period; counts of different customers add up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _COHORT = "cohort"
 
 
 class CohortHow(TypedDict, total=False):
-    """What cohorts are made of, as `cohort_retention` takes it."""
+    """The optional arguments of `cohort_retention`."""
 
     start: Selection | None
     back: Selection | None
@@ -46,21 +46,22 @@ class CohortHow(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CohortCounts(Frozen):
-    """All that `cohort_retention` needs of any number of customers.
+    """The counts from which `cohort_retention` makes its table, for any number of customers.
 
-    Merges with ``+`` over partitions that keep a customer's events together.
+    Counts of parts of the data add up with ``+`` if all events of each customer are in one part.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (c,)
-        What the groups are called.
+        The name of each row's group.
     cohorts : ndarray of datetime64, shape (c,)
         The period in which the customers of a row began.
     sizes : ndarray of int64, shape (c,)
     counts : ndarray of int64, shape (c, p)
         How many came back in period p since the start.
     at_risk, begun, ended : ndarray of int64, shape (c, p)
-        How many could have come back; for how many the period has begun, and for how many it has ended.
+        For how many customers a return can be observed, for how many the period has begun, and for how many it has
+        ended.
     period, kind : str
     as_of : datetime64
 
@@ -90,7 +91,7 @@ class CohortCounts(Frozen):
         return cls(**_counted(data, as_of, **how))
 
     def retention(self) -> CohortRetention:
-        """Return what `cohort_retention` returns of all these customers."""
+        """Return what `cohort_retention` would return for all these customers."""
         risk = np.where(self.at_risk > 0, self.at_risk.astype(np.float64), np.nan)
         counts = np.where(self.at_risk > 0, self.counts.astype(np.float64), np.nan)
         in_progress = (self.begun > 0) & (self.ended < self.begun)
@@ -113,7 +114,8 @@ class CohortCounts(Frozen):
         ):  # fmt: skip
             if mine != theirs:
                 raise InputError(
-                    f"counts with {name}={mine} and with {name}={theirs} do not add up: count both alike.",
+                    f"counts with {name}={mine} and with {name}={theirs} do not add up: make both with the same "
+                    "arguments.",
                     argument="other",
                     code="conflicting_arguments",
                 )

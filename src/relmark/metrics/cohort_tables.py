@@ -1,4 +1,4 @@
-"""The tables of cohorts: who came back, and what they brought, one row per cohort and a column per period since."""
+"""The tables of cohorts: who came back, and their revenue, with one row per cohort and one column per period since."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["CohortRetention", "CohortValue"]
 
 _MARK = "*"
 DEFINITIONS = define(
-    "cohorts of the first event ever; periods of the calendar, or of equal length from each customer's own start",
+    "cohorts by first event ever; calendar periods, or windows of equal length from each customer's first event",
     "tools differ: on day n or on or after it, calendar days or 24 hours, first event ever or first of the range",
     {
         "table": ("customers of the cohort who came back in period n", "customers of the cohort who could have"),
         "overall": ("customers of all cohorts who came back in period n",
-                    "customers of all cohorts who could have; a mean of the cohorts' shares is something else"),
+                    "customers of all cohorts who could have; this is not the mean of the cohorts' shares"),
         "revenue": ("money of the cohort in period n", "", "money"),
         "per_customer": ("money of the cohort up to period n", "customers of the cohort", "money per customer"),
     },
@@ -72,8 +72,8 @@ class _Cohorts(MetricTable):
 
     def _lines(self) -> list[str]:
         me: Any = self
-        told = [f"{_MARK} a period in progress: it is not over"] if me.in_progress.any() else []
-        return [*told, *me.notes]
+        flagged = [f"{_MARK} a period in progress, which has not ended"] if me.in_progress.any() else []
+        return [*flagged, *me.notes]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -83,20 +83,21 @@ class CohortRetention(_Cohorts):
     Parameters
     ----------
     by : mapping of str to ndarray, shape (c,)
-        What the groups are called.
+        The name of each row's group.
     cohorts : ndarray of datetime64, shape (c,)
-        The month, or the first day of the week or day, in which the customers began.
+        The period in which the customers began: the month or year, or the first day of any other period.
     sizes : ndarray of int64, shape (c,)
     table : ndarray of float64, shape (c, p)
-        The share that came back in period p since the start, 0 to 1; NaN where it has not been observed.
+        The share that came back in period p since the start, 0 to 1; NaN where it has not been observed yet.
     counts : ndarray of float64, shape (c, p)
-        How many came back; NaN where not observed.
+        How many came back; NaN where it has not been observed yet.
     at_risk : ndarray of float64, shape (c, p)
-        How many could have: the size, or with periods of equal length those whose own period p has ended.
+        How many could have come back: the size of the cohort or, with windows of equal length, the customers whose
+        window p has ended.
     in_progress : ndarray of bool, shape (c, p)
-        Periods that have begun and not ended.
+        Whether the period has begun but not ended.
     overall : Estimates, p rows
-        The counts of all cohorts by those at risk, periods in progress with them.
+        The sum of the counts of all cohorts divided by the sum of those at risk, including periods in progress.
     overall_ended : Estimates, p rows
         The same without periods in progress.
     period : str
@@ -120,13 +121,13 @@ class CohortRetention(_Cohorts):
     notes: tuple[str, ...] = ()
 
     def estimate(self, cohort: int, period: int) -> Estimate:
-        """Return one cell with Wilson's interval: the row of the cohort, and the number of periods since."""
+        """Return one cell with Wilson's interval: the row of a cohort, and the number of periods since the start."""
         try:
             count, n = float(self.counts[cohort, period]), float(self.at_risk[cohort, period])
         except (IndexError, TypeError):
-            shape = " and ".join(f"{size:,}" for size in self.table.shape)
+            c, p = self.table.shape
             raise InputError(
-                f"there is no cell ({shown(cohort)}, {shown(period)}): there are {shape}.",
+                f"there is no cell ({shown(cohort)}, {shown(period)}): the table has {c:,} cohorts and {p:,} periods.",
                 argument="cohort",
                 code="wrong_value",
             ) from None
@@ -151,7 +152,7 @@ class CohortRetention(_Cohorts):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CohortValue(_Cohorts):
-    """What cohorts brought, one row per cohort.
+    """The revenue of cohorts, one row per cohort.
 
     Parameters
     ----------
@@ -159,14 +160,15 @@ class CohortValue(_Cohorts):
     cohorts : ndarray of datetime64, shape (c,)
     sizes : ndarray of int64, shape (c,)
     revenue : ndarray of float64, shape (c, p)
-        Money in period p since the start; NaN where not observed.
+        Money in period p since the start; NaN where it has not been observed yet.
     cumulative : ndarray of float64, shape (c, p)
-        Money up to period p.
+        Money up to and including period p.
     per_customer : ndarray of float64, shape (c, p)
-        Money up to period p by customer of the cohort.
+        Money up to and including period p divided by the number of customers of the cohort.
     in_progress : ndarray of bool, shape (c, p)
+        Whether the period has begun but not ended.
     overall : ndarray of float64, shape (p,)
-        Money up to period p of the cohorts old enough for it, by their customers.
+        Money up to period p per customer, over all cohorts that are old enough.
     period : str
     as_of : datetime64
     notes : tuple of str

@@ -1,7 +1,7 @@
-"""Who comes back: customers by the period of their first event ever, followed over the periods since.
+"""Who comes back: customers grouped by the period of their first event ever, and followed over the periods since.
 
-Cells that have not begun are NaN, those of a period in progress are flagged, and the overall row is the sum of those
-who came back over the sum of those who could have.
+Cells whose period has not begun are NaN, and those of a period in progress are flagged. The overall row divides the
+number of customers who came back by the number who could have.
 """
 
 from __future__ import annotations
@@ -43,33 +43,37 @@ def cohort_retention(
     by: By = None,
     week_starts: str = "monday",
 ) -> CohortRetention:
-    """Follow customers from their first event ever: which share came back in the first, second, ... period since.
+    """Follow customers from their first event ever, and report the share that came back in each period since.
 
     Parameters
     ----------
     data : CustomerBase or Purchases
     as_of : date or instant
     start, back : Selection, optional
-        What begins and what is a return; purchases without them, and `start` for both without `back`.
+        The events that begin, and the events that count as a return. By default, both are purchases; with `start`
+        alone, both are `start`.
     period : {"day", "week", "month", "quarter", "year"} or timedelta
-        A calendar period of the base's zone, or windows of a length counted from each customer's own start: of an order
-        at 17:59 and one at 17:00 on the next day, the second is on day 1 of the calendar and within the first 24 hours.
+        Calendar periods in the base's time zone, or windows of a given length counted from each customer's first event.
+        For example, an order at 17:00 on the day after a first order at 17:59 lies on calendar day 1, but in the first
+        window of 24 hours.
     kind : {"on", "on_or_after", "rolling"}
-        Came back in period n; in period n or any later one; or in any of the periods 1 to n.
+        Count customers who came back in period n, in period n or any later one, or in any of the periods 1 to n.
     since : date or instant, optional
-        Cohorts from the period that holds it on; who began before is in none, whatever they did since.
+        Show cohorts from the period that contains it on. Customers who began earlier are in no cohort, whatever they
+        did later.
     by : name, expression, segment, or a list or mapping of them, optional
-        Fields of customers, properties of the event that began, segments.
+        Fields of customers, properties of the event that began, or segments.
     week_starts : {"monday", ..., "sunday"}
+        The first day of a week.
 
     Returns
     -------
     CohortRetention
-        Period 0 is the one of the start: everybody, where a start is a return too.
+        Period 0 is the period of the first event. It holds everybody if the first event counts as a return.
 
     Notes
     -----
-    Cost: one pass over the events, a period at a time.
+    Cost: one pass over the events, period by period.
 
     Examples
     --------
@@ -95,15 +99,15 @@ def cohort_value(
     by: By = None,
     week_starts: str = "monday",
 ) -> CohortValue:
-    """Follow what cohorts bring: revenue by period since the start, summed up, and per customer.
+    """Follow the revenue of cohorts: by period since the start, cumulated, and per customer.
 
     Parameters
     ----------
     data : CustomerBase or Purchases
-        Purchases with money, refunds taken off.
+        Purchases with money; refunds are deducted.
     as_of : date or instant
     start : Selection, optional
-        What begins; the first purchase ever without it. Money before the start does not count.
+        The events that begin; by default, the first purchase ever. Money before the start does not count.
     period : {"day", "week", "month", "quarter", "year"}
     since, by, week_starts
         As in `cohort_retention`.
@@ -122,7 +126,7 @@ def cohort_value(
     """
     if isinstance(period, timedelta):
         raise InputError(
-            f"period is {shown(period)}: a period of the calendar is needed, such as 'month'.",
+            f"period is {shown(period)}; it must be a calendar period, such as 'month'.",
             argument="period",
             code="wrong_type",
         )
@@ -130,7 +134,7 @@ def cohort_value(
     if bought.back.value is None:
         if len(bought.back.time):
             raise InputError(
-                "the purchases have no value: give one where the base is built, from_orders(value=...).",
+                "the purchases have no value: pass one when you build the base, with from_orders(value=...).",
                 argument="value",
                 code="missing_argument",
             )
@@ -162,5 +166,5 @@ def cohort_value(
         by=labels, cohorts=label, sizes=sizes, revenue=revenue, cumulative=cumulative,
         per_customer=ratio(cumulative, np.repeat(sizes[:, None], p, axis=1)), in_progress=(begun > 0) & (ended < begun),
         overall=ratio(total, customers), period=period, as_of=found.as_of.given,
-        notes=(*notes(sizes), "money per customer of the cohort, summed up"),
+        notes=(*notes(sizes), "the cells are cumulative money per customer of the cohort"),
     )  # fmt: skip

@@ -1,7 +1,7 @@
-"""How customers buy: orders, their value, who comes again and how soon, what new and returning ones bring.
+"""How customers buy: orders and their value, repeat purchases, and the revenue of new and returning customers.
 
-`commerce_metrics` reads purchases as the core does, refunds taken off, and tells them by calendar period or as a whole.
-`pareto` ranks the customers and says how much of the revenue the best ones bring.
+`commerce_metrics` reads purchases like `CustomerBase.purchases`, with refunds deducted, and reports them by calendar
+period or as a whole. `pareto` ranks the customers and shows how much of the revenue the best ones bring.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _TOPS = (0.01, 0.05, 0.1, 0.2)
 _CLASSES = (("A", 0.8), ("B", 0.95), ("C", 1.0))
 DEFINITIONS = define(
-    "orders whose first line lies in the row's period, or in the window; refunds taken off the orders they undo",
+    "orders whose first line lies in the row's period, or in the window; refunds are deducted from their orders",
     "",
     {
         "average_order_value": ("money of the orders", "orders", "money per order"),
         "orders_per_customer": ("orders", "customers with an order", "orders per customer"),
         "revenue_per_customer": ("money of the orders", "customers with an order", "money per customer"),
-        "repeat_rate": ("customers with two orders or more by as_of", "customers with an order"),
+        "repeat_rate": ("customers with two or more orders", "customers with an order"),
         "mature_repeat_rate": ("customers whose second order came within `mature` of their first",
                                "customers whose first order is at least `mature` ago"),
         "new_customers": ("customers whose first order ever lies in the period", "", "customers"),
-        "new_revenue": ("money of the orders of new customers in the period of their first", "", "money"),
+        "new_revenue": ("money of the orders of new customers in the period of their first order", "", "money"),
         "returning_revenue": ("money of the orders of customers who bought before the period", "", "money"),
         "churned": ("customers with an order in the period before and none in this one", "", "customers"),
-        "discount_share": ("discounts", "money of the orders and discounts", "share of money"),
+        "discount_share": ("discounts", "money of the orders plus discounts", "share of money"),
         "gini": ("twice the area between the Lorenz curve and the line of equal revenue", "", "0 to 1"),
     },
 )  # fmt: skip
@@ -60,37 +60,38 @@ DEFINITIONS = define(
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CommerceMetrics(MetricTable):
-    """How customers buy, one row per period, with what holds of all of them together.
+    """How customers buy, with one row per period and figures for all customers together.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
-        What the group of each row is called.
+        The name of each row's group.
     period : ndarray of datetime64 or str, shape (k,)
         The first day of the period, or the month; "all" without periods.
     orders, customers, new_customers, returning_customers : ndarray of int64, shape (k,)
     churned : ndarray of float64, shape (k,)
-        Bought in the period before and not in this one; NaN for the first row and for a period in progress.
+        Customers who bought in the period before and not in this one. It is NaN for the first row and for a period in
+        progress.
     revenue, new_revenue, returning_revenue : ndarray of float64, shape (k,)
         NaN where purchases have no money.
     average_order_value, orders_per_customer, revenue_per_customer : Estimates
-        With intervals over customers, who are drawn whole.
+        With intervals over customers: all orders of one customer belong together.
     discount_share : ndarray of float64, shape (k,)
-        NaN where no purchase has the property.
+        Discounts divided by revenue plus discounts; NaN if no purchase has the property.
     in_progress : ndarray of bool, shape (k,)
         Whether the period has not ended.
     repeat_rate, mature_repeat_rate : Estimate
-        Of all customers, and of those who had the time.
+        The share of customers with a second order: of all customers, and of those whose first order is old enough.
     days_between : mapping of float to float
         Quantiles of the days between one order of a customer and the next.
     top_shares : mapping of float to float
-        The part of the revenue that the best 1, 5, 10 and 20 % of the customers bring.
+        The share of the revenue that the best 1, 5, 10 and 20 % of the customers bring.
     gini : float
-        How unevenly revenue is spread over customers: 0 evenly, near 1 all by one.
+        How unevenly revenue is spread over customers: 0 if evenly, near 1 if one customer brings all of it.
     refunds, refunds_unmatched : float
-        Money taken off orders, and money of refunds that found no purchase.
+        Money deducted from orders, and money of refunds for which no purchase was found.
     refund_share : float
-        Refunded money by money paid; NaN where nothing was paid.
+        Refunded money divided by money paid; NaN if nothing was paid.
     as_of : datetime64
     window : str
     notes : tuple of str
@@ -124,7 +125,7 @@ class CommerceMetrics(MetricTable):
     notes: tuple[str, ...] = ()
 
     def to_columns(self) -> dict[str, Any]:
-        """Return the columns of the periods; what holds of all together stays in fields."""
+        """Return the columns with one value per period; figures of all customers together stay in fields."""
         alone = {"repeat_rate", "mature_repeat_rate"}
         return {
             name: column
@@ -150,7 +151,10 @@ class CommerceMetrics(MetricTable):
         }
 
     def _lines(self) -> list[str]:
-        said = [f"repeat rate {self.repeat_rate!r}", f"of customers who had the time {self.mature_repeat_rate!r}"]
+        said = [
+            f"repeat rate {self.repeat_rate!r}",
+            f"repeat rate of customers whose first order is old enough {self.mature_repeat_rate!r}",
+        ]
         if self.days_between:
             said.append("days between orders: " + ", ".join(
                 f"{100 * q:g} % within {value:.1f}" for q, value in self.days_between.items()))  # fmt: skip
@@ -172,7 +176,7 @@ def commerce_metrics(
     discount: str | None = None,
     week_starts: str = "monday",
 ) -> CommerceMetrics:
-    """Report orders, order value, repeat purchases, new and returning revenue, refunds and the weight of the best.
+    """Report orders, order value, repeat purchases, new and returning revenue, refunds and the best customers' share.
 
     Parameters
     ----------
@@ -180,16 +184,18 @@ def commerce_metrics(
         What was bought, as `CustomerBase.purchases` reads it.
     as_of : date or instant
     period : {"day", "week", "month", "quarter", "year"}, optional
-        One row per period; one row for all without it.
+        Make one row per period. By default, there is one row for everything.
     within : timedelta, calendar_days or months, optional
-        Orders of (as_of - within, as_of]; whether a customer is new is still told by all orders before.
+        Count orders of (as_of - within, as_of]. Whether a customer is new is decided by all orders, also earlier ones.
     mature : timedelta
-        How long a customer has had to come again, for `mature_repeat_rate`.
+        The time within which a second order counts for `mature_repeat_rate`; only customers whose first order is at
+        least that old are in its denominator.
     by : name of a field, expression, segment, or a list or mapping of them, optional
-        Groups of customers; what holds of all together stays of all.
+        Groups of customers. The figures of all customers together do not depend on it.
     discount : str, optional
-        The property of purchases that holds the discount in money; 'discount' without it, where that holds numbers.
+        The property of purchases that holds the discount in money. By default, it is 'discount' if that holds numbers.
     week_starts : {"monday", ..., "sunday"}
+        The first day of a week.
 
     Returns
     -------
@@ -200,8 +206,8 @@ def commerce_metrics(
     >>> from relmark import CustomerBase
     >>> orders = {"user": ["a", "a", "b"], "day": ["2026-01-15", "2026-02-10", "2026-02-12"], "v": [20.0, 10.0, 5.0]}
     >>> base = CustomerBase.from_orders(orders, customer_id="user", time="day", value="v")
-    >>> told = commerce_metrics(base, as_of="2026-03-01", period="month")
-    >>> told.orders.tolist(), told.new_customers.tolist(), told.returning_revenue.tolist()
+    >>> monthly = commerce_metrics(base, as_of="2026-03-01", period="month")
+    >>> monthly.orders.tolist(), monthly.new_customers.tolist(), monthly.returning_revenue.tolist()
     ([1, 2], [1, 1], [0.0, 10.0])
     """
     bought, moment, low = _bought(data, as_of, within)
@@ -268,23 +274,24 @@ def commerce_metrics(
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Pareto(ColumnarResult):
-    """The customers by what they bring, the best first; customers with equal revenue in the order of the base.
+    """Customers ranked by revenue, the best first; customers with equal revenue keep the order of the base.
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
-        Those with an order.
+        The customers with at least one order.
     revenue : ndarray of float64, shape (n,)
     orders : ndarray of int64, shape (n,)
     revenue_share : ndarray of float64, shape (n,)
-        Their part of all revenue.
+        The customer's share of all revenue.
     cumulative_share : ndarray of float64, shape (n,)
-        The part of all revenue that they and all better ones bring.
+        The share of all revenue that this customer and all better ones bring together.
     customer_share : ndarray of float64, shape (n,)
-        Which part of the customers they and all better ones are.
+        The share of all customers that this customer and all better ones are together.
     category : ndarray of str, shape (n,)
-        A for those who bring the first 80 % of the revenue, B the next 15 %, C the rest.
+        "A" for the customers who bring the first 80 % of the revenue, "B" for the next 15 %, "C" for the rest.
     gini : float
+        How unevenly revenue is spread, between 0 (evenly) and 1.
     as_of : datetime64
     """
 
@@ -299,7 +306,7 @@ class Pareto(ColumnarResult):
     as_of: np.datetime64
 
     def lorenz(self) -> tuple[FloatArray, FloatArray]:
-        """Return the Lorenz curve: shares of customers, the least first, and the shares of revenue they bring."""
+        """Return the Lorenz curve: cumulative shares of customers, lowest revenue first, and of their revenue."""
         least = self.revenue[::-1]
         total = least.sum()
         share = ratio(np.cumsum(least), np.full(len(least), total))
@@ -308,14 +315,14 @@ class Pareto(ColumnarResult):
 
 
 def pareto(data: CustomerBase | Purchases, *, as_of: AsOfGiven, within: Span | None = None) -> Pareto:
-    """Rank customers by revenue: who brings the first 80 %, and how uneven it is.
+    """Rank customers by revenue, and show who brings the first 80 % and how unevenly revenue is spread.
 
     Parameters
     ----------
     data : CustomerBase or Purchases
     as_of : date or instant
     within : timedelta, calendar_days or months, optional
-        Orders of (as_of - within, as_of]; all without it.
+        Count orders of (as_of - within, as_of]; by default, all orders up to `as_of`.
 
     Returns
     -------
@@ -333,7 +340,7 @@ def pareto(data: CustomerBase | Purchases, *, as_of: AsOfGiven, within: Span | N
     orders = _Orders.of(bought)
     if not orders.has_money and len(orders.time):
         raise InputError(
-            "the purchases have no value: give one where the base is built, from_orders(value=...).",
+            "the purchases have no value: pass one when you build the base, with from_orders(value=...).",
             argument="value",
             code="missing_argument",
         )
@@ -361,7 +368,7 @@ def pareto(data: CustomerBase | Purchases, *, as_of: AsOfGiven, within: Span | N
 
 @attrs.frozen(eq=False)
 class _Orders:
-    """One row per order: the base's row, its first line's time, its money."""
+    """One row per order: the customer's row in the base, the time of the first line, and the money."""
 
     customer: IntArray
     time: IntArray
@@ -384,7 +391,7 @@ def _bought(data: Any, as_of: AsOfGiven, within: Span | None) -> tuple[Purchases
     assert moment is not None
     if moment.each:
         raise InputError(
-            "as_of has one instant per customer: a table is as of one instant or date.",
+            "as_of has one instant per customer, but this table needs one instant or date for everybody.",
             argument="as_of",
             code="wrong_type",
         )
@@ -399,7 +406,7 @@ def _groups(data: CustomerBase | Purchases, moment: AsOf, by: By, who: IntArray,
         return Groups({}, np.zeros(len(who), dtype=np.int64), None, 1)
     if not isinstance(data, CustomerBase):
         raise InputError(
-            "by= needs the customers' fields: give the base instead of its purchases.",
+            "by= needs the fields of the customers: pass the base instead of its purchases.",
             argument="by",
             code="missing_argument",
         )
@@ -409,7 +416,7 @@ def _groups(data: CustomerBase | Purchases, moment: AsOf, by: By, who: IntArray,
 def _rows(
     orders: _Orders, inside: npt.NDArray[np.bool_], calendar: Calendar, seen: int, low: int | None
 ) -> tuple[IntArray, npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Return the row of each order, the periods from the first order to as_of, and which are in progress."""
+    """Return the row of each order, the periods from the first order to as_of, and which of them are incomplete."""
     if not inside.any():
         none = np.empty(0, dtype=np.int64)
         return np.zeros(len(orders.time), dtype=np.int64), calendar.label(none), none.astype(np.bool_)
@@ -418,7 +425,9 @@ def _rows(
     end = int(calendar.number(np.array([seen]))[0])
     if end - begin > 100_000:
         raise InputError(
-            f"there are {end - begin + 1:,} periods: choose a longer period.", argument="period", code="too_many"
+            f"there are {end - begin + 1:,} periods, and 100,001 at most: choose a longer period.",
+            argument="period",
+            code="too_many",
         )
     periods = np.arange(begin, end + 1)
     over = calendar.begins(periods + 1) - 1 > seen
@@ -438,7 +447,7 @@ def _sums(of_row: IntArray, count: FloatArray, money: FloatArray, k: int) -> dic
 def _churned(
     of_row: IntArray, of_customer: IntArray, k: int, n: int, over: npt.NDArray[np.bool_], n_periods: int
 ) -> FloatArray:
-    """Return how many bought in the period before and not in this one."""
+    """Return how many customers bought in the period before and not in this one."""
     if not n_periods or not k:
         return np.full(k, np.nan)
     here = of_row * n + of_customer
@@ -458,7 +467,7 @@ def _discounts(
         return np.full(k, np.nan)
     if column.kind != "number":
         raise InputError(
-            f"discount is {shown(name)}, of kind {column.kind!r}: money is needed.",
+            f"discount is {shown(name)}, a property of kind {column.kind!r}; it must hold numbers (money).",
             argument="discount",
             code="wrong_type",
         )
@@ -479,16 +488,16 @@ def _repeats(orders: _Orders, inside: npt.NDArray[np.bool_], n: int, seen: int, 
     second = np.minimum(old + 1, max(len(who) - 1, 0))
     came = (second > old) & (who[second] == who[old]) & (when[second] - when[old] <= mature)
     gaps = np.diff(when)[same & inside[rank][1:]] / DAY
-    of, had = "customers with an order", "customers whose first order is that long ago"
+    of, had = "customers with an order", "customers whose first order is old enough"
     return {
         "repeat_rate": shares("repeat customers", [int((count > 1).sum())], of, [int((count > 0).sum())])[0],
-        "mature_repeat_rate": shares("who came again", [int(came.sum())], had, [len(old)])[0],
+        "mature_repeat_rate": shares("customers who came again", [int(came.sum())], had, [len(old)])[0],
         "days_between": {q: float(np.quantile(gaps, q)) for q in _QUANTILES} if len(gaps) else {},
     }
 
 
 def _best(ranked: FloatArray) -> dict[str, Any]:
-    """Return the share of the best customers and the Gini coefficient, from revenue ascending."""
+    """Return the revenue shares of the best customers and the Gini coefficient, from ascending revenue."""
     total = ranked.sum()
     if not total > 0:
         return {"top_shares": {}, "gini": np.nan}
@@ -498,7 +507,7 @@ def _best(ranked: FloatArray) -> dict[str, Any]:
 
 
 def _gini(ranked: FloatArray) -> float:
-    """Return the Gini coefficient of values ascending: 2 sum i x_i / (n sum x) - (n + 1) / n."""
+    """Return the Gini coefficient of ascending values: 2 sum i x_i / (n sum x) - (n + 1) / n."""
     n, total = len(ranked), float(ranked.sum())
     if not n or not total > 0:
         return float("nan")
@@ -508,7 +517,7 @@ def _gini(ranked: FloatArray) -> float:
 def _notes(customers: IntArray, over: npt.NDArray[np.bool_]) -> tuple[str, ...]:
     notes = []
     if over.any():
-        notes.append("rows in progress are of periods that the window holds in part: nobody is lost in them yet")
+        notes.append("rows in progress are periods that the window covers only in part: nobody counts as churned there")
     few = int(np.count_nonzero((customers > 0) & (customers < FEW)))
     if few:
         rows = "one row has" if few == 1 else f"{few:,} rows have"

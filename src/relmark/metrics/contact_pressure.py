@@ -1,4 +1,4 @@
-"""What one message more does: response and unsubscribes by how many messages somebody had in the days before."""
+"""How responses and unsubscribes depend on the number of messages that somebody was sent in the days before."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = ["ContactPressure", "contact_pressure"]
 
 _WEEK, _TWO_DAYS = days(7), days(2)
 DEFINITIONS = define(
-    "messages of the window that have had the time to be answered",
-    "observed: who gets many messages differs from who gets few, so that only a test shows the effect of one more",
+    "messages of the window that are at least `settle` old",
+    "observed: people who get many messages differ from those who get few, so only a test shows the effect of one more",
     {
         "pressure_click_rate": ("recipients who clicked", "messages"),
         "pressure_open_rate": ("recipients who opened", "messages"),
@@ -39,19 +39,21 @@ DEFINITIONS = define(
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ContactPressure(MetricTable):
-    """Rates by the number of messages before.
+    """Rates by the number of messages sent before.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
+        The name of each row's group.
     before : ndarray of int64, shape (k,)
-        How many messages the recipient had been sent in the days before; the last number stands for more too.
+        How many messages the recipient had been sent in the days before. The largest number, `most`, also stands for
+        more.
     messages, people : ndarray of int64, shape (k,)
-        Messages that were sent after so many, and to how many customers.
+        How many messages were sent after that many, and to how many customers.
     still_open : ndarray of int64, shape (k,)
-        Messages sent too lately to tell; they are in no rate.
+        Messages that were sent too recently to be judged; they are not part of the rates.
     open_rate, click_rate, unsubscribe_rate, complaint_rate : Estimates
-        Of the messages that had the time.
+        Shares of the messages that are at least `settle` old.
     as_of : datetime64
     window : str
     notes : tuple of str
@@ -88,21 +90,21 @@ def contact_pressure(
     by: By = None,
     events: Mapping[str, str] | None = None,
 ) -> ContactPressure:
-    """Tell how people respond by how many messages they were sent in the days before.
+    """Report how people respond, by the number of messages they were sent in the days before.
 
     Parameters
     ----------
     base : CustomerBase
-        With events of messages, as `message_metrics` takes them.
+        It has events of messages, as for `message_metrics`.
     as_of : date or instant
     within : timedelta, calendar_days or months, optional
-        Messages sent in (as_of - within, as_of]; all without it.
+        Use messages sent in (as_of - within, as_of]; by default, all up to `as_of`.
     last : timedelta
-        The days before a message, (t - last, t), in which earlier ones are counted, those before the window too.
+        For a message sent at t, count the earlier messages in (t - last, t), including those before the window.
     settle : timedelta
-        How long a message has to be answered: those sent later are counted apart.
+        How much time people have to respond. More recent messages are counted separately, in `still_open`.
     most : int
-        Where counting ends: so many or more.
+        The largest number to count; it also stands for more.
     by, events
         As in `message_metrics`.
 
@@ -112,7 +114,8 @@ def contact_pressure(
 
     Notes
     -----
-    Observed, not assigned: the best customers may get the most messages. `relmark.experiments` tests the next message.
+    These numbers were observed, and messages were not assigned at random: the best customers may get the most messages.
+    Use `relmark.experiments` to test the effect of one more message.
     """
     base = base_given(base)
     duration("last", last)
@@ -148,19 +151,20 @@ def contact_pressure(
     messages = np.bincount(code, minlength=k)
     used = messages > 0
     who = np.unique(code * max(len(base), 1) + groups.chosen(found.customer)) // max(len(base), 1)
-    told = count(None)[used]
+    judged = count(None)[used]
     opened = found.did.get("opened", np.zeros(n, dtype=np.bool_)) | found.did.get(
         "clicked", np.zeros(n, dtype=np.bool_)
     )
     n_opened = np.bincount(code[settled & groups.chosen(opened)], minlength=k)[used]
-    of = "messages that had the time"
+    of = "messages old enough to be judged"
     return ContactPressure(
         by={name: np.repeat(column, most + 1)[used] for name, column in groups.labels.items()},
         before=np.tile(np.arange(most + 1), groups.k)[used], messages=messages[used],
         people=np.bincount(who, minlength=k)[used], still_open=(messages - count(None))[used],
-        open_rate=shares("opened", n_opened, of, told), click_rate=shares("clicked", count("clicked")[used], of, told),
-        unsubscribe_rate=shares("unsubscribed", count("unsubscribed")[used], of, told),
-        complaint_rate=shares("complained", count("complained")[used], of, told),
+        open_rate=shares("opened", n_opened, of, judged),
+        click_rate=shares("clicked", count("clicked")[used], of, judged),
+        unsubscribe_rate=shares("unsubscribed", count("unsubscribed")[used], of, judged),
+        complaint_rate=shares("complained", count("complained")[used], of, judged),
         as_of=stretch.as_of.given, window=str(stretch),
-        notes=(*found.notes, "observed, not assigned: only a test shows what one message more does"),
+        notes=(*found.notes, "observed, not assigned at random: only a test shows the effect of one more message"),
     )  # fmt: skip

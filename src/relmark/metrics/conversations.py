@@ -1,7 +1,7 @@
 """Conversations with customers: how many ask, how long they wait for a first reply, who is helped, and by whom.
 
-What has not been answered yet waits on: it counts for as long as it was seen (Kaplan and Meier), so that a day on which
-nobody replies does not look like one of quick replies.
+An inquiry without a reply so far counts for as long as it has been waiting (the Kaplan-Meier estimate), so that a day
+on which nobody replies does not look like a day of quick replies.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _AGAIN = 30 * DAY
 _MINUTE = 60_000_000
 _BOT = prop("by") == "bot"
 DEFINITIONS = define(
-    "conversations that began in the window, and what came of them by as_of",
+    "conversations that began in the window, and what happened to them by as_of",
     "",
     {
-        "inquiries": ("messages of customers that ask", "", "messages"),
-        "repeat_rate": ("conversations of somebody who had begun one in the 30 days before", "conversations"),
-        "median_reply_minutes": ("minutes by which half of the conversations had a first reply; others are censored",
+        "inquiries": ("inquiries of customers", "", "messages"),
+        "repeat_rate": ("conversations of customers who had begun another in the 30 days before", "conversations"),
+        "median_reply_minutes": ("minutes until half of the conversations had a first reply; open ones are censored",
                                  "", "minutes", "Kaplan and Meier 1958"),
         "reply_rate": ("conversations with a reply by as_of", "conversations"),
         "resolved_rate": ("conversations resolved by as_of", "conversations"),
@@ -56,10 +56,11 @@ class ConversationMetrics(MetricTable):
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
+        The name of each row's group.
     conversations, inquiries, people, replied, resolved : ndarray of int64, shape (k,)
     repeat_rate, reply_rate, resolved_rate, bot_rate : Estimates
     median_reply_minutes, slow_reply_minutes : ndarray of float64, shape (k,)
-        By when half, and nine of ten, had a first reply; NaN where so many had none as far as seen.
+        The minutes after which half, and nine of ten, of the conversations had a first reply; NaN if fewer had one.
     as_of : datetime64
     window : str
     notes : tuple of str
@@ -96,18 +97,19 @@ def conversation_metrics(
     bot: Expression | None = None,
     by: By = None,
 ) -> ConversationMetrics:
-    """Report conversations: how many, how often somebody has to come again, how soon they are answered, and by whom.
+    """Report conversations: how many, how many are repeats, how soon they are answered, and how many a bot closed.
 
     Parameters
     ----------
     base : CustomerBase
     as_of : date or instant
     within : timedelta, calendar_days or months, optional
-        Conversations that began in (as_of - within, as_of]; all without it.
+        Count conversations that began in (as_of - within, as_of]; by default, all up to `as_of`.
     inquiry, reply, resolved : Selection, optional
-        The events; those of type "inquiry", "reply" and "resolved" without them.
+        The events; by default, those of type "inquiry", "reply" and "resolved".
     bot : Expression, optional
-        A rule of the resolving event that says that a bot closed it; by default that its property "by" is "bot".
+        A rule over the resolving event that is true if a bot closed the conversation. By default, it is true if the
+        property "by" is "bot".
     by : name of a property of the inquiry, field, expression, segment, period, or a list or mapping of them, optional
 
     Returns
@@ -116,9 +118,9 @@ def conversation_metrics(
 
     Notes
     -----
-    Events belong together by their property "conversation". Where inquiries have none, a conversation is what a
-    customer asks until it is resolved: the next inquiry after that begins another. Replies and resolutions count from
-    the instant of the first inquiry on.
+    Events with the same property "conversation" belong together. If inquiries do not have it, a conversation contains
+    everything from a customer's inquiry until it is resolved, and the next inquiry begins another. Replies and
+    resolutions count from the instant of the first inquiry on.
 
     Examples
     --------
@@ -126,8 +128,8 @@ def conversation_metrics(
     >>> log = EventLog.from_columns(customer_id=[1, 1, 1, 2], type=["inquiry", "reply", "resolved", "inquiry"],
     ...     time=["2026-01-05T09:00Z", "2026-01-05T09:30Z", "2026-01-05T10:00Z", "2026-01-05T11:00Z"],
     ...     properties={"by": [None, "bot", "bot", None]})
-    >>> told = conversation_metrics(CustomerBase(events=log), as_of="2026-01-06")
-    >>> told.conversations.tolist(), told.median_reply_minutes.tolist(), told.bot_rate[0].value
+    >>> found = conversation_metrics(CustomerBase(events=log), as_of="2026-01-06")
+    >>> found.conversations.tolist(), found.median_reply_minutes.tolist(), found.bot_rate[0].value
     ([2], [30.0], 1.0)
     """
     base = base_given(base)
@@ -203,7 +205,7 @@ def conversation_metrics(
 
 
 def _threads(columns: list[Column | None], sizes: list[int]) -> IntArray | None:
-    """Return which conversation each event names; None where no inquiry names one."""
+    """Return the conversation that each event names; None if no inquiry names one."""
     if columns[0] is None or columns[0].kind == "empty":
         return None
     found = [Column.empty(size) if one is None else one for one, size in zip(columns, sizes, strict=True)]
@@ -214,7 +216,7 @@ def _numbers(first: npt.NDArray[np.bool_], kind: IntArray, *, spells: bool) -> I
     """Return the conversation of each row, ascending; -1 for rows before any inquiry."""
     asks = kind == 0
     begins = np.zeros(len(kind), dtype=np.bool_)
-    # Of each key the last inquiry or resolution before a row tells whether a conversation is open.
+    # The last inquiry or resolution with the same key before a row shows whether a conversation is open.
     marks = np.where(asks | (kind == 2), np.arange(len(kind)), -1)
     before = np.maximum.accumulate(np.append(-1, marks[:-1])) if len(kind) else marks
     key = np.cumsum(first) - 1

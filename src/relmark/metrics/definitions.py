@@ -1,6 +1,6 @@
 """What each metric means: numerator, denominator and window in words, with the source of the definition.
 
-Vendors give one name to different figures. Names here carry the denominator, and `describe` says the rest.
+Vendors give one name to different figures. Names here include the denominator, and `describe` returns the rest.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Definition:
     ----------
     name : str
     numerator, denominator : str
-        What is counted or summed above and below the line; no denominator for sums.
+        What is counted or summed above and below the line. The denominator is empty for a plain sum or count.
     window : str
-        Which stretch of time counts.
+        Which period counts.
     unit : str
         "share", "money", "per customer", "points", ...
     source : str
-        Where the definition is from, and who says otherwise.
+        Where the definition comes from, and who defines the metric differently.
     """
 
     name: str
@@ -61,7 +61,7 @@ _KNOWN: dict[str, Definition] = {}
 
 
 def define(window: str, source: str, rows: Mapping[str, tuple[str, ...]]) -> dict[str, Definition]:
-    """Return definitions that share a window and a source; rows are (numerator, denominator, unit, source)."""
+    """Return definitions that share a window and a source; each row is (numerator, denominator, unit, source)."""
     made = {}
     for name, (numerator, denominator, *rest) in rows.items():
         unit = rest[0] if rest else "share"
@@ -90,20 +90,20 @@ def describe(name: str) -> Definition:
 
 
 class MetricTable(ColumnarResult):
-    """The shape of the tables here: groups first, then counts, then figures with their intervals; notes beneath."""
+    """A table of metrics: groups first, then counts, then figures with their intervals, with notes below."""
 
     __slots__ = ()
 
     def _definitions(self) -> Mapping[str, Definition]:
-        """Return what the table's columns mean."""
+        """Return the definitions of the table's columns."""
         return {}
 
     def _window(self) -> str:
-        """Return the window of this table in words, where it differs from the definition's."""
+        """Return the window of this table in words, or "" if it is that of the definition."""
         return ""
 
     def describe(self, name: str) -> Definition:
-        """Return what one column of the table means, with the window that was asked for."""
+        """Return the definition of one column of the table, with the window of this table."""
         known = self._definitions()
         one_of("name", name, known)
         window = self._window()
@@ -146,7 +146,7 @@ class MetricTable(ColumnarResult):
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field as JSON-ready values, figures with intervals and reasons."""
+        """Return every field as JSON-ready values; figures come with intervals and reasons."""
         return Result.to_dict(self)
 
 

@@ -1,4 +1,4 @@
-"""A column of figures with their uncertainty: `Estimates` holds a value, an interval and a reason per row."""
+"""A column of figures with their uncertainty: `Estimates` holds a value, an interval and a reason for each row."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from relmark.core.shares import wilson
 __all__ = ["FEW", "Estimates", "Figure", "mean_estimates", "plain_estimates", "ratio", "ratio_estimates", "shares"]
 
 FEW = 30
-"""Below so many in the denominator a figure is said to rest on few."""
+"""A figure whose denominator is smaller than this is reported as resting on few."""
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Estimates(Frozen):
-    """Figures of several rows, each with its interval or the reason why there is none.
+    """Figures of several rows, each with its interval or the reason why it has none.
 
-    ``estimates[k]`` is the `Estimate` of row k; `value`, `low` and `high` are columns.
+    ``estimates[k]`` is the `Estimate` of row k. `value`, `low` and `high` are columns.
 
     Parameters
     ----------
     value, low, high : ndarray of float64, shape (n,)
-        The figures and the ends of their intervals; NaN where undefined.
+        The figures and the ends of their intervals, NaN where they are undefined.
     reason : tuple of str, length n
         Why a figure or its interval is undefined; empty where both are defined.
     level : float
-        The confidence, between 0 and 1.
+        The confidence level, between 0 and 1.
     method : str
-        How the intervals were made.
+        How the intervals were computed.
 
     Examples
     --------
@@ -63,11 +63,11 @@ class Estimates(Frozen):
         return Estimate(float(self.value[row]), interval, self.reason[row])
 
     def __iter__(self) -> Iterator[Estimate]:
-        """Go over the estimates, row by row."""
+        """Iterate over the estimates, row by row."""
         return (self[row] for row in range(len(self)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Return the figures alone."""
+        """Return the figures without their intervals."""
         return np.array(self.value, dtype=dtype) if copy or dtype is not None else self.value
 
     def __repr__(self) -> str:
@@ -91,7 +91,7 @@ Figure: TypeAlias = Estimate | Estimates
 
 
 def ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> FloatArray:
-    """Return a / b, NaN where b is 0 or NaN."""
+    """Return above / below, NaN where `below` is 0 or NaN."""
     a, b = np.broadcast_arrays(np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64))
     out = np.full(a.shape, np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -102,9 +102,9 @@ def ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> FloatArray:
 def shares(
     what: str, part: npt.ArrayLike, of: str, whole: npt.ArrayLike, *, level: float = 0.95, unseen: str = ""
 ) -> Estimates:
-    """Return shares with Wilson's (1927) interval; undefined where nobody is in the denominator.
+    """Return shares with Wilson's (1927) interval; they are undefined where the denominator is 0.
 
-    `unseen` is the reason where the denominator is NaN: it is not known.
+    `unseen` is the reason to report where the denominator is NaN, that is, not known.
     """
     x, n = np.broadcast_arrays(np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64))
     within = (n > 0) & (x <= n)
@@ -119,7 +119,7 @@ def shares(
         if np.isnan(count)
         else f"{of} is 0"
         if count == 0
-        else f"{what} is more than {of}: the two do not count the same people"
+        else f"there are more of {what!r} than of {of!r}: the two do not count the same people"
         for good, count in zip(within.tolist(), n.tolist(), strict=True)
     )
     return Estimates(value=ratio(x, np.where(within, n, 0)), low=low, high=high, reason=reason, level=level,
@@ -142,7 +142,7 @@ def mean_estimates(
         spread = np.maximum(q - s * mean, 0.0)
         error = np.sqrt(ratio(spread, np.where(k > 1, (k - 1) * k, 0)))
         half = error * stdtrit(np.maximum(k - 1, 1), 0.5 + level / 2)
-    # Several equal values have no spread to judge the mean by: an interval of no width would promise certainty.
+    # Several equal values have no spread from which to judge the mean; an interval of width 0 would promise certainty.
     half = np.where(spread > 0, half, np.nan)
     reason = tuple(
         f"{of} is 0" if count == 0 else ("" if ok else f"no interval: {of} is 1, or all values are equal")

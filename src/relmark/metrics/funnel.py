@@ -1,7 +1,7 @@
-"""Where people get lost on their way: a funnel of steps, with what is still open counted apart.
+"""Where people get lost on their way: a funnel of steps, with people who are still on their way counted separately.
 
-`funnel` counts people or attempts. Each step comes strictly later than the one before, within a window from the first
-step that is closed at its end. Rates are told twice: of all who entered, and of those whose windows have ended.
+`funnel` counts people or attempts. Each step comes strictly later than the one before, within a window that starts at
+the first step and includes its end. Rates are given twice: of all who entered, and of those whose windows have ended.
 """
 
 from __future__ import annotations
@@ -34,33 +34,35 @@ def funnel(
     by: By = None,
     same: str | None = None,
 ) -> Funnel:
-    """Count how far people get along some steps, who is lost where, and who may still come.
+    """Count how far people get along a sequence of steps, how many are lost at each, and how many may still continue.
 
     Parameters
     ----------
     base : CustomerBase
     steps : mapping of names to selections, or sequence of selections
-        Two or more. A repeated step needs a repeated event.
+        Two or more steps. A step that occurs twice needs two events.
     as_of : date or instant
     within : timedelta, optional
-        The longest time from the first step to any other, its end included. Without it no attempt ever ends: whoever
-        has not converted is still open.
+        The longest time from the first step to any other; exactly this long still counts. Without it, attempts never
+        end, and everybody who has not converted is still open.
     order : {"loose", "strict", "any"}
-        Whether other events may lie between steps, no other event of any type may, or the steps may come in any order:
-        then an attempt begins with whichever step comes first, and row k counts those who did k steps.
+        "loose": other events may lie between the steps. "strict": no other event of any type may. "any": the steps may
+        come in any order; an attempt begins with whichever step comes first, and row k counts people who did k steps.
     attempt : {"any", "first"}
-        Whether each event of the first step begins an attempt, and a person's deepest counts, or only their first does.
+        "any": each event of the first step begins an attempt, and a person's deepest attempt counts. "first": only the
+        first event of the first step begins an attempt.
     count : {"people", "attempts"}
+        Whether each person counts once, or each attempt counts.
     ties : {"later", "same_time"}
-        Whether a step has to be strictly later than the one before, or may be another event at the same instant, for
-        tools that stamp events by the second or the day.
+        Whether a step must be strictly later than the one before, or may be another event at the same instant, for
+        tools that record times only to the second or the day.
     exclude : sequence of Selection
-        Events that end an attempt when they come before the step.
+        Events that end an attempt when they come before its next step.
     by : name, expression, segment, period, or a list or mapping of them, optional
-        Properties of the event that began the attempt, fields of people, segments, periods of entering.
+        Properties of the event that began the attempt, fields of customers, segments, or periods of entering.
     same : str, optional
-        A property that all steps share, such as the session: events with each of its values are looked at alone, and
-        events without it have no part.
+        A property that all steps share, such as the session. The events with each of its values form separate attempts,
+        and events without the property are ignored.
 
     Returns
     -------
@@ -69,12 +71,12 @@ def funnel(
     Raises
     ------
     InputError
-        Fewer than two steps, or settings that exclude each other.
+        If there are fewer than two steps, or arguments contradict each other.
 
     Notes
     -----
-    The deepest attempt of a person counts; of several, the one that got there first, and of these the one that began
-    last. Cost: one sort of the steps' events by customer and time.
+    A person's deepest attempt counts. If several are equally deep, it is the one that got there first, and of these the
+    one that began last. Cost: one sort of the steps' events by customer and time.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How many got how far along the steps of a funnel: small, and counts of different customers add up."""
+"""How many people reached each step of a funnel; counts of different customers add up."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ALL = -1  # the group of whole conversions, whatever groups there are
 
 
 class FunnelHow(TypedDict, total=False):
-    """How steps follow each other, and what is counted, as `funnel` takes it."""
+    """The optional arguments of `funnel`."""
 
     within: timedelta | None
     order: Literal["loose", "strict", "any"]
@@ -53,30 +53,32 @@ class FunnelHow(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FunnelCounts(Frozen):
-    """All that `funnel` needs of any number of customers.
+    """The counts from which `funnel` makes its table, for any number of customers.
 
-    Merges with ``+`` over partitions that keep a customer's events together.
+    Counts of parts of the data add up with ``+`` if all events of each customer are in one part.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
-        What the groups are called.
+        The name of each group.
     step : tuple of str, length n
+        The names of the steps.
     deepest, still_open, closed : ndarray of int64, shape (k, n)
-        Who reached the step and no further; of these, those whose window has not ended, and those all of whose windows
-        have ended.
+        How many reached the step and no further one; how many of these have a window that has not ended; and how many
+        of them have only windows that have ended.
     gap_group, gap_step, gap, gap_count : ndarray of int64, shape (g,)
-        How often completed attempts of a group took so many microseconds from the step before to the step, ascending
-        within; group -1 and step 0 is the whole way of all of them. With times to the second and a window of a week
-        there are at most 604,801 different ones, whatever the number of customers.
+        `gap_count` completed attempts of the group `gap_group` took `gap` microseconds from the step before to the
+        step `gap_step`. Group -1 with step 0 holds the times from the first step to the last, over all groups. With
+        times to the second and a window of a week there are at most 604,801 different times, whatever the number of
+        customers.
     counted : str
         "people" or "attempts".
     as_of : datetime64
     window : str
     ends : bool
-        Whether windows end at all.
+        Whether windows end, that is, whether `within` was given.
     segments : tuple of str
-        The order of segments in ``by=``, where it has some.
+        The order of the segments in ``by=``, if it has segments.
 
     Examples
     --------
@@ -113,7 +115,7 @@ class FunnelCounts(Frozen):
         return cls(**_read(base, steps, as_of, **how))
 
     def funnel(self) -> Funnel:
-        """Return what `funnel` returns of all these customers."""
+        """Return what `funnel` would return for all these customers."""
         k, n = self.deepest.shape
         counts, closed_counts = (np.cumsum(one[:, ::-1], axis=1)[:, ::-1] for one in (self.deepest, self.closed))
         lost = self.deepest - self.still_open
@@ -122,15 +124,15 @@ class FunnelCounts(Frozen):
         entered = np.repeat(counts[:, :1], n, axis=1)
         notes = []
         if not self.ends:
-            notes.append("without within= no window ends: whoever has not converted is still open")
+            notes.append("without within=, windows never end: everybody who has not converted is still open")
             none = np.full(k * n, np.nan)
-            rates = plain_estimates(none, ("no window ends without within=",) * (k * n))
+            rates = plain_estimates(none, ("windows never end without within=",) * (k * n))
         else:
             ended = np.repeat(closed_counts[:, :1], n, axis=1)
             rates = shares("reached", closed_counts.ravel(), "entrants whose windows have ended", ended.ravel())
         few = int(np.count_nonzero((counts[:, 0] > 0) & (counts[:, 0] < FEW)))
         if few:
-            who = f"{few:,} groups have" if k > 1 else "it has"
+            who = f"{few:,} group{'s have' if few > 1 else ' has'}" if k > 1 else "the funnel has"
             notes.append(f"{who} fewer than {FEW} entrants: read the intervals, not the rates")
         whole = self.gap_group == _ALL
         return Funnel(
@@ -146,7 +148,7 @@ class FunnelCounts(Frozen):
         )  # fmt: skip
 
     def _medians(self) -> IntArray:
-        """Return the median time from the step before, by group and step; of an even number the middle of two."""
+        """Return the median time from the step before, by group and step."""
         k, n = self.deepest.shape
         median = np.full(k * n, NO_TIME)
         cell = self.gap_group * n + self.gap_step  # ascending, the whole way first
@@ -285,7 +287,7 @@ def _read(
 def _counted(
     group: IntArray, step: IntArray, gap: IntArray, count: IntArray | None
 ) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Return each time of each group and step once, in order, with how often it occurs."""
+    """Return each distinct time of each group and step, in order, with the number of times it occurs."""
     order = order_by(group + 1, step, gap)
     group, step, gap = group[order], step[order], gap[order]
     new = np.ones(len(order), dtype=np.bool_)
@@ -306,7 +308,8 @@ def _segments(by: By) -> tuple[str, ...]:
 
 def _unlike(name: str, mine: Any, theirs: Any) -> InputError:
     return InputError(
-        f"counts with {name} {shown(mine)} and with {name} {shown(theirs)} do not add up: count both alike.",
+        f"counts with {name} {shown(mine)} and with {name} {shown(theirs)} do not add up: make both with the same "
+        "arguments.",
         argument="other",
         code="conflicting_arguments",
     )
@@ -314,7 +317,7 @@ def _unlike(name: str, mine: Any, theirs: Any) -> InputError:
 
 @attrs.frozen(eq=False)
 class _Entrants:
-    """The people or attempts that count: the base's row, when steps were reached, and whether time is left."""
+    """The people or attempts that count: their row in the base, when steps were reached, and whether time is left."""
 
     customer: IntArray
     times: IntArray
@@ -326,7 +329,7 @@ class _Entrants:
     def of(
         cls, base: CustomerBase, owner: IntArray, path: Path, seen: int, found: Any, *, people: bool, parts: bool
     ) -> _Entrants:
-        """Return them from attempts of walkers, block by block."""
+        """Return the entrants from blocks of attempts."""
         rows: list[tuple[Any, ...]] = []
         for block in found:
             ends = block.times[:, 0]
@@ -373,7 +376,7 @@ def _property_of(
         events = EventRows(scopes, base.tz)  # whichever of the steps came first
         column = events.column(name)
         customer = base.code_to_row[events.codes]
-        # Of several at one instant the first in the order of values, so that the order of rows never decides.
+        # If several lie at one instant, take the lowest value, so that the order of rows never decides.
         rank = np.unique(column.data, return_inverse=True)[1] if column.kind != "tags" else np.arange(len(column))
         order = order_by(customer, events.times, np.where(column.missing, len(column), rank))
         key = customer[order]
@@ -397,7 +400,9 @@ def _steps(steps: Any) -> tuple[list[str], tuple[Selection, ...]]:
         names = [f"{k + 1} {word}" if words.count(word) > 1 else word for k, word in enumerate(words)]
     if not 2 <= len(given) <= _MOST_STEPS:
         raise InputError(
-            f"steps has {len(given)}: from 2 to {_MOST_STEPS} steps are needed.", argument="steps", code="wrong_length"
+            f"steps has {len(given)} step{'' if len(given) == 1 else 's'}; it must have from 2 to {_MOST_STEPS}.",
+            argument="steps",
+            code="wrong_length",
         )
     return names, given
 
@@ -407,14 +412,14 @@ def _selections(name: str, given: Any) -> tuple[Selection, ...]:
         given = (given,)
     if not isinstance(given, (list, tuple)):
         raise InputError(
-            f"{name} is {shown(given)}: a list of events is needed, such as [event('view'), event('buy')].",
+            f"{name} is {shown(given)}; it must be a list of events, such as [event('view'), event('buy')].",
             argument=name,
             code="wrong_type",
         )
     for position, one in enumerate(given):
         if not isinstance(one, Selection):
             raise InputError(
-                f"{name}[{position}] is {shown(one)}: events are needed, such as event('view').",
+                f"{name}[{position}] is {shown(one)}; it must select events, such as event('view').",
                 argument=name,
                 code="wrong_type",
             )

@@ -1,4 +1,4 @@
-"""The table of a funnel: how many got how far, who is lost where, and how long conversions took."""
+"""The table of a funnel: how many reached each step, how many were lost there, and how long conversions took."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Funnel", "TimeToConvert"]
 
 DEFINITIONS = define(
     "up to as_of; each step strictly later than the one before and within the window from the first, its end included",
-    "tools differ: Mixpanel takes the first attempt or any, some count open windows as lost",
+    "tools differ: Mixpanel counts the first attempt or any attempt, some tools count open windows as lost",
     {
         "rates": ("entrants who reached the step", "entrants"),
         "step_rates": ("entrants who reached the step", "entrants who reached the step before"),
@@ -34,12 +34,12 @@ DEFINITIONS = define(
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TimeToConvert(Result):
-    """How long conversions took, from the first step to the last, of completed attempts.
+    """How long completed attempts took from the first step to the last.
 
     Parameters
     ----------
     seconds : ndarray of float64, shape (n,)
-        Ascending.
+        The times in seconds, in ascending order.
     """
 
     seconds: FloatArray
@@ -50,16 +50,16 @@ class TimeToConvert(Result):
 
     @property
     def mean(self) -> timedelta | None:
-        """The mean; None where nobody converted."""
+        """The mean; None if nobody converted."""
         return _span(math.fsum(self.seconds) / len(self.seconds)) if len(self.seconds) else None
 
     @property
     def median(self) -> timedelta | None:
-        """The median; None where nobody converted."""
+        """The median; None if nobody converted."""
         return self.quantile(0.5)
 
     def quantile(self, q: float) -> timedelta | None:
-        """Return the time by which a share of the conversions had happened, between order statistics linearly."""
+        """Return the time within which a share q of the conversions happened, interpolated linearly."""
         fraction("q", q, open_ends=False)
         return _span(float(np.quantile(self.seconds, q))) if len(self.seconds) else None
 
@@ -70,31 +70,32 @@ class TimeToConvert(Result):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Funnel(MetricTable):
-    """A funnel, one row per step; with groups, the steps of each group below each other.
+    """A funnel with one row per step; with groups, the steps of one group follow those of another.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
-        What the group of each row is called.
+        The name of each row's group.
     step : ndarray of str, shape (k,)
+        The name of the step.
     counts : ndarray of int64, shape (k,)
-        People (or attempts) who reached the step; of the first step, all who entered.
+        How many people (or attempts) reached the step; for the first step, all who entered.
     rates : Estimates
         Their share of those who entered.
     step_rates : Estimates
         Their share of those who reached the step before.
     deepest : ndarray of int64, shape (k,)
-        Those who reached the step and no further.
+        How many reached the step and no further one.
     still_open : ndarray of int64, shape (k,)
-        Of these, those whose window has not ended; none has where there is no window.
+        How many of these have a window that has not ended. Without `within`, windows never end.
     lost : ndarray of int64, shape (k,)
-        Of these, those who have no window left; 0 for the last step.
+        How many of these have no open window left; 0 for the last step.
     closed_counts : ndarray of int64, shape (k,)
-        Like `counts`, of entrants all of whose windows have ended.
+        Like `counts`, but only for entrants all of whose windows have ended.
     closed_rates : Estimates
-        Their share of these entrants: what a rate tends to once everybody had the time.
+        `closed_counts` divided by these entrants: where a rate ends up once everybody has had the time.
     median_time : ndarray of timedelta64[us], shape (k,)
-        From the step before, of completed attempts; NaT for the first step, and where nobody converted.
+        The median time from the step before, over completed attempts; NaT for the first step, and if nobody converted.
     time_to_convert : TimeToConvert
     counted : str
         "people" or "attempts".
@@ -123,12 +124,12 @@ class Funnel(MetricTable):
 
     @property
     def entered(self) -> int:
-        """How many entered, all groups together."""
+        """How many entered, over all groups."""
         return int(self.counts[:: self.steps].sum())
 
     @property
     def converted(self) -> int:
-        """How many reached the last step, all groups together."""
+        """How many reached the last step, over all groups."""
         return int(self.counts[self.steps - 1 :: self.steps].sum())
 
     def _definitions(self) -> Mapping[str, Definition]:

@@ -1,8 +1,8 @@
 """What a table is broken down by: properties of events, fields of customers, rules, segments and calendar periods.
 
-A word in ``by=`` is a property of the events where they have it, else a field of the customers, else a calendar period
-("day", "week", "month", "quarter", "year"). A missing value is a group of its own, so that the groups add up to the
-total. A mapping of names to rules gives segments, which may overlap: then a row counts in each segment it belongs to.
+A string in ``by=`` is a property of the events if they have it, otherwise a field of the customers, otherwise a
+calendar period ("day", "week", "month", "quarter", "year"). Missing values form a separate group, so that the groups
+add up to the total. A mapping of names to rules gives segments, which may overlap: a row counts in each of them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Named(Protocol):
 
     @property
     def rule(self) -> Expression:
-        """What it says."""
+        """The rule."""
         ...
 
 
@@ -60,16 +60,16 @@ Properties: TypeAlias = Callable[[str], Column | None]
 
 @attrs.frozen(eq=False)
 class Groups:
-    """Rows in groups.
+    """The group of each row.
 
     Parameters
     ----------
     labels : mapping of str to ndarray, shape (k,)
-        What the groups are called: a column per key.
+        The names of the groups, with one column per key.
     code : ndarray of int64, shape (m,)
         The group of each row.
     rows : ndarray of int64, shape (m,), or None
-        Which of the given rows these are, where segments overlap or leave somebody out; None where they are the same.
+        Which of the given rows these are, if segments overlap or leave rows out; None if they are the given rows.
     k : int
         The number of groups.
     """
@@ -80,23 +80,23 @@ class Groups:
     k: int
 
     def chosen(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return a column of the given rows as the groups have it."""
+        """Return a column of the given rows in the order of the grouped rows."""
         return column if self.rows is None else column[self.rows]
 
 
 def of_customers(base: CustomerBase, as_of: AsOf, expression: Expression) -> Column:
-    """Return an expression for each customer of a base."""
+    """Return the value of an expression for each customer of a base."""
     check_depth(expression)
     check_on_data(expression, base, segments=())
     return BaseScope(base, as_of).column(expression)
 
 
 def truth_of(base: CustomerBase, as_of: AsOf, rule: Any, name: str) -> npt.NDArray[np.bool_]:
-    """Return who a rule is true of; unknown is not true."""
+    """Return for which customers a rule is true; unknown is not true."""
     expression = rule.rule if isinstance(rule, Named) and not isinstance(rule, Expression) else rule
     if not isinstance(expression, Expression):
         raise InputError(
-            f"{name} is {shown(rule)}: a rule is needed, such as field('age') >= 18, or a segment.",
+            f"{name} is {shown(rule)}; it must be a rule, such as field('age') >= 18, or a segment.",
             argument=name,
             code="wrong_type",
         )
@@ -106,10 +106,10 @@ def truth_of(base: CustomerBase, as_of: AsOf, rule: Any, name: str) -> npt.NDArr
 
 
 def column_of(column: Column, name: str) -> tuple[IntArray, npt.NDArray[Any]]:
-    """Return the code of each row's value and the values, the missing one last where there is one."""
+    """Return the code of each row's value and the distinct values, with a missing value last."""
     if column.kind == "tags":
         raise InputError(
-            f"by={name!r} is a set of tags: give segments, such as {{'vip': field(...).contains_any(...)}}.",
+            f"by={name!r} holds sets of tags: pass segments instead, such as {{'vip': field(...).contains_any(...)}}.",
             argument="by",
             code="missing_argument",
         )
@@ -150,20 +150,21 @@ def group_rows(
     *,
     of_events: bool = True,
 ) -> Groups:
-    """Return rows (events, or people with the time at which they count) in groups.
+    """Put rows (events, or people with the time at which they count) into groups.
 
     Parameters
     ----------
     base : CustomerBase
     as_of : AsOf
-        When fields and rules are read.
+        The instant at which fields and rules are read.
     by : keys, or None
     customer, time : ndarray of int, shape (m,)
-        The base's row and the instant of each row.
+        The customer (as a row of the base) and the instant of each row.
     property_of : callable
-        A property of the rows by name, None where they have none.
+        Maps the name of a property of the rows to its column, or to None if they lack it.
     of_events : bool
-        Whether rows are events: a property that others have, or that is usual, is then missing of all of them.
+        Whether rows are events. A property that only other events have, or a usual one such as campaign, then counts as
+        missing in all rows.
     """
     m = len(customer)
     code, rows, size = np.zeros(m, dtype=np.int64), None, 1
@@ -172,7 +173,7 @@ def group_rows(
         name, part, values, again = _one(base, as_of, key, customer, time, property_of, of_events=of_events)
         if name in labels:
             raise InputError(f"by= has {name!r} twice: name each key once.", argument="by", code="duplicate")
-        if again is not None:  # segments: a row for each that somebody belongs to
+        if again is not None:  # segments: one row for each segment that a customer belongs to
             rows = again
             code = code[rows]
         elif rows is not None:
@@ -199,7 +200,7 @@ def _parts(base: CustomerBase) -> list[Partition]:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, list(names)[:20])) or "they have none"
+    return ", ".join(map(repr, list(names)[:20])) or "there are none"
 
 
 def _keys(by: By) -> list[Any]:
@@ -210,7 +211,7 @@ def _keys(by: By) -> list[Any]:
     if isinstance(by, (list, tuple)):
         return list(by)
     raise InputError(
-        f"by is {shown(by)}: a name, a rule, a segment, a period or a list of them is needed.",
+        f"by is {shown(by)}; it must be a name, a rule, a segment, a period or a list of them.",
         argument="by",
         code="wrong_type",
     )
@@ -248,7 +249,9 @@ def _one(
     if isinstance(key, Period):
         if key.offset or key.count != 1:
             raise InputError(
-                f"by={key!r}: a plain period is needed, such as period({key.unit!r}).", argument="by", code="wrong_type"
+                f"by={key!r}; it must be a period without count or offset, such as period({key.unit!r}).",
+                argument="by",
+                code="wrong_type",
             )
         number = period_number(local_days(time, base.tz), key.unit)
         values, code = np.unique(number, return_inverse=True)
@@ -264,7 +267,9 @@ def _one(
         column = Column("boolean", truth_of(base, as_of, key, "by").astype(np.int8))
     else:
         raise InputError(
-            f"by has {shown(key)}: a name, a rule, a segment or a period is needed.", argument="by", code="wrong_type"
+            f"by has {shown(key)}; each key must be a name, a rule, a segment or a period.",
+            argument="by",
+            code="wrong_type",
         )
     code, values = column_of(column.take(customer), name)
     return name, code, values, None
@@ -275,7 +280,7 @@ def _segments(
 ) -> tuple[str, IntArray, npt.NDArray[Any], IntArray]:
     if not key or any(name == "" or type(name) is not str for name in key):
         raise InputError(
-            f"by is {shown(key)}: a mapping of names to rules is needed, {{'young': field('age') < 30}}.",
+            f"by is {shown(key)}; it must be a mapping of names to rules, such as {{'young': field('age') < 30}}.",
             argument="by",
             code="wrong_type",
         )

@@ -1,4 +1,4 @@
-"""One page for a period: commerce, base and messages beside the period before and the same one a year before."""
+"""A report of one period: commerce, base and messages, compared with the period before and with a year before."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ _COMPARED = ("this", "before", "year_before")
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class MarketingReport(ColumnarResult):
-    """The figures of a period, one row each, with the tables that they are from.
+    """The figures of a period, one row each, with the tables that they come from.
 
     Parameters
     ----------
     section, figure, unit : ndarray of str, shape (n,)
     this, before, year_before : ndarray of float64, shape (n,)
-        The figure in the period, in the one before it, and a year before; NaN where it is undefined, or where nothing
-        was recorded yet.
+        The figure in the period, in the period before it, and a year before. It is NaN where it is undefined, or where
+        nothing had been recorded yet.
     change, change_of_year : ndarray of float64, shape (n,)
-        By how much it rose: of shares the difference (0.01 is a percentage point), of all else the part of the earlier
-        figure.
+        By how much the figure rose: for shares the difference (0.01 is one percentage point), for all other figures the
+        difference divided by the earlier figure.
     periods : mapping of str to datetime64
-        Which periods these are: their first days, or months.
+        The periods that are compared: their first days, months or years.
     in_progress : bool
         Whether the period has not ended by as_of.
     tables : mapping of str to mapping
@@ -86,7 +86,7 @@ class MarketingReport(ColumnarResult):
     notes: tuple[str, ...] = ()
 
     def describe(self, name: str) -> Definition:
-        """Return what a figure means."""
+        """Return the definition of a figure."""
         return describe(name)
 
     def _lines(self) -> list[str]:
@@ -94,7 +94,7 @@ class MarketingReport(ColumnarResult):
 
     def __str__(self) -> str:
         columns = self.to_columns()
-        pages = [f"{self.periods['this']} beside {self.periods['before']} and {self.periods['year_before']}"]
+        pages = [f"{self.periods['this']} compared with {self.periods['before']} and {self.periods['year_before']}"]
         for name in dict.fromkeys(self.section.tolist()):
             rows = self.section == name
             shown = {key: column[rows] for key, column in columns.items() if key not in ("section", "unit")}
@@ -105,16 +105,16 @@ class MarketingReport(ColumnarResult):
 
 
 def marketing_report(base: CustomerBase, *, as_of: AsOfGiven, period: str = "month") -> MarketingReport:
-    """Report a period beside the one before and the same one a year before: commerce, base, messages.
+    """Report the commerce, base and message figures of a period, compared with the period before and a year before.
 
     Parameters
     ----------
     base : CustomerBase
-        Sections of which it has no events are left out.
+        Sections for which it has no events are left out.
     as_of : date or instant
-        The period is the one that holds the last moment seen: of the first day of February it is January.
+        The report is about the period that contains the last moment before `as_of`: for February 1 it is January.
     period : {"month", "quarter", "year", "week", "day"}
-        A week beside that of a year before is 52 weeks before, a day 364 days: the same weekday.
+        A week is compared with the week 52 weeks before, and a day with the day 364 days before, the same weekday.
 
     Returns
     -------
@@ -122,15 +122,15 @@ def marketing_report(base: CustomerBase, *, as_of: AsOfGiven, period: str = "mon
 
     Notes
     -----
-    Every figure of a period is as of its end, so that a report of March says the same in April and in May. A period in
-    progress ends at as_of, and is compared with whole ones: the notes say so.
+    Every figure describes the base at the end of its period, so that a report of March is the same in April and in May.
+    A period in progress ends at `as_of` and is compared with complete periods; the notes say so.
 
     Examples
     --------
     >>> orders = {"user": ["a", "a", "b"], "day": ["2026-01-15", "2026-02-10", "2026-02-12"], "v": [20.0, 10.0, 5.0]}
     >>> base = CustomerBase.from_orders(orders, customer_id="user", time="day", value="v")
-    >>> told = marketing_report(base, as_of="2026-03-01")
-    >>> told.figure[:3].tolist(), told.this[:3].tolist(), told.change[:3].tolist()
+    >>> report = marketing_report(base, as_of="2026-03-01")
+    >>> report.figure[:3].tolist(), report.this[:3].tolist(), report.change[:3].tolist()
     (['orders', 'customers', 'new_customers'], [2.0, 2.0, 1.0], [1.0, 1.0, 0.0])
     """
     base = base_given(base)
@@ -148,13 +148,13 @@ def marketing_report(base: CustomerBase, *, as_of: AsOfGiven, period: str = "mon
         low, end = (int(at) for at in calendar.begins(np.array([one, one + 1])))
         label = calendar.label(np.array([one]))[0]
         if began is None or end <= began:
-            notes.append(f"{label}: nothing was recorded yet")
+            notes.append(f"{label}: nothing had been recorded yet")
             continue
         if began - low >= DAY:
             day = local_days(np.array([began]), base.tz).astype("M8[D]")[0]
-            notes.append(f"{label}: recorded only from {day} on")
+            notes.append(f"{label}: events were recorded only from {day} on")
         if name == "this" and in_progress:
-            notes.append(f"{label} is in progress: it is told up to {stretch.as_of}, beside whole periods")
+            notes.append(f"{label} is in progress: its figures up to {stretch.as_of} are compared with whole periods")
             found[name] = _tables(base, as_of, _since(stretch.as_of, begins, base.tz))
             continue
         day = calendar.first_day(np.array([one + 1])).astype("M8[D]")[0]
@@ -164,7 +164,7 @@ def marketing_report(base: CustomerBase, *, as_of: AsOfGiven, period: str = "mon
 
 
 def _length(calendar: Calendar, period: str, number: int) -> Span:
-    """Return the length of a whole period, to be gone back from the day after it."""
+    """Return the length of a complete period, counted back from the day after it."""
     if period in _MONTHS:
         return months(_MONTHS[period])
     first, after = calendar.first_day(np.array([number, number + 1])).tolist()
@@ -223,7 +223,7 @@ def _report(
 
 
 def _undefined(tables: Mapping[str, Any]) -> list[str]:
-    """Return why figures of the period are undefined, a line per reason."""
+    """Return why figures of the period are undefined, one line per reason."""
     reasons: dict[str, list[str]] = {}
     for section, table in tables.items():
         for name, _ in _SECTIONS[section]:

@@ -1,6 +1,6 @@
-"""How many messages were sent, delivered, opened and clicked, by group: what a report of messages is made from.
+"""How many messages were sent, delivered, opened and clicked, by group: the counts behind a report of messages.
 
-From the events of a base, or from the table of an e-mail service: both end in `MessageCounts`, which merge with ``+``.
+`MessageCounts` are made from the events of a base or from the table of an e-mail service, and add up with ``+``.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _KNOWN = tuple(COUNTS)
 
 
 def _given(value: npt.ArrayLike | None) -> IntArray | None:
-    """Take counts as they are given; they are checked together."""
+    """Take counts as they are given; they are checked together later."""
     return cast("IntArray | None", value)
 
 
 def _column(value: npt.ArrayLike | None) -> IntArray:
-    """Take counts that are known in the end."""
+    """Take counts that may be missing here and are filled in later."""
     return cast("IntArray", value)
 
 
@@ -47,29 +47,33 @@ def _labels_given(value: Mapping[str, ColumnLike]) -> Mapping[str, npt.NDArray[A
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class MessageCounts(ColumnarResult):
-    """Counts of messages by group; one row where there are no groups.
+    """Counts of messages by group; there is one row without groups.
 
-    A message counts once per recipient, whatever they do how often: `opened` are recipients who opened it, `opens` are
-    all openings. What is left out is not known, and figures that need it are undefined. Merges with ``+`` over
-    partitions that keep all events of a message to a recipient together, such as by customer.
+    A message counts once per recipient, however often they open or click it: `opened` counts recipients who opened it,
+    and `opens` counts all opens. Counts that you leave out are not known, and figures that need them are undefined.
+    Counts of parts of the data add up with ``+`` if all events of a message to a recipient are in one part, for example
+    if the data is split by customer.
 
     Parameters
     ----------
     by : mapping of str to array_like, shape (k,)
-        What the groups are called.
+        The name of each row's group.
     sent, delivered, bounced : array_like of int, shape (k,)
-        Delivered are those sent and not bounced: give one of the two, or neither where nothing bounced.
+        Delivered messages are those sent and not bounced. Pass one of `delivered` and `bounced`, or neither if nothing
+        bounced.
     hard_bounced, soft_bounced : array_like of int, optional
     opened, clicked, unsubscribed, complained, read, replied, blocked : array_like of int, optional
-        Recipients. A click without a recorded open counts as an open.
+        Numbers of recipients. A click without a recorded open counts as an open.
     opens, clicks : array_like of int, optional
-        All of them, repeats included.
+        Numbers of opens and clicks, repeats included.
     tracked, tracked_sent : array_like of int, optional
-        Delivered, and sent, to recipients who can be seen; `opened` and `clicked` are then of these alone.
+        Messages delivered and sent to recipients whose opens and clicks can be recorded. `opened` and `clicked` then
+        count only these recipients.
     opens_squared, clicks_squared : array_like of int, optional
-        The sums over recipients of the squares of how often: what intervals of `opens_per_open` are made of.
+        The sums over recipients of the squared numbers of opens and clicks, which the intervals of `opens_per_open` and
+        `clicks_per_click` need.
     notes : tuple of str
-        What was left out or joined in a way that one may not expect.
+        What was left out, or joined in a way that you may not expect.
 
     Examples
     --------
@@ -101,7 +105,7 @@ class MessageCounts(ColumnarResult):
     notes: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
-        """Check the counts, and find what follows from others."""
+        """Check the counts, and compute those that follow from others."""
         found = {name: getattr(self, name) for name in _KNOWN}
         made = {name: None if value is None else _count(name, value) for name, value in found.items()}
         sent = made["sent"]
@@ -109,13 +113,13 @@ class MessageCounts(ColumnarResult):
         k = len(sent)
         if not isinstance(self.by, Mapping):
             raise InputError(
-                f"by is {shown(self.by)}: a mapping of names to columns is needed.", argument="by", code="wrong_type"
+                f"by is {shown(self.by)}; it must be a mapping of names to columns.", argument="by", code="wrong_type"
             )
         labels = {}
         for name, column in self.by.items():
             if text("the name of a group", name) in _KNOWN:
                 raise InputError(
-                    f"by has {shown(name)}: the name of a group is needed, other than those of counts.",
+                    f"by has the name {shown(name)}, which is the name of a count: choose another name.",
                     argument="by",
                     code="wrong_type",
                 )
@@ -128,19 +132,20 @@ class MessageCounts(ColumnarResult):
         if delivered is None:
             bounced = np.zeros(k, dtype=np.int64) if bounced is None else bounced
             delivered = sent - bounced
-            refuse_rows("bounced", delivered < 0, bounced, "no more than were sent can bounce")
+            refuse_rows("bounced", delivered < 0, bounced, "it cannot be more than sent")
         elif bounced is None:
             bounced = sent - delivered
-            refuse_rows("delivered", bounced < 0, delivered, "no more than were sent can be delivered")
+            refuse_rows("delivered", bounced < 0, delivered, "it cannot be more than sent")
         else:
-            refuse_rows("delivered", delivered + bounced != sent, delivered, "sent is delivered and bounced together")
+            refuse_rows("delivered", delivered + bounced != sent, delivered, "with bounced it must add up to sent")
         made |= {"delivered": delivered, "bounced": bounced}
         notes = list(self.notes)
         if made["opened"] is not None and made["clicked"] is not None:
             more = made["clicked"] > made["opened"]
             if more.any():
                 made["opened"] = np.maximum(made["opened"], made["clicked"])
-                notes.append(f"{int(more.sum()):,} rows have more clickers than openers: a click counts as an open")
+                rows = "one row has" if more.sum() == 1 else f"{int(more.sum()):,} rows have"
+                notes.append(f"{rows} more clickers than openers: a click counts as an open")
         for name, value in made.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "by", labels)
@@ -159,7 +164,7 @@ class MessageCounts(ColumnarResult):
         tracked: Expression | None = None,
         events: Mapping[str, str] | None = None,
     ) -> Self:
-        """Count the messages that were sent in a window, and what came of them by `as_of`; see `message_metrics`."""
+        """Count the messages sent in a window and the reactions to them by `as_of`; see `message_metrics`."""
         read = read_events(base_given(base), as_of, within, exclude, events)
         made = None if tracked is not None else count_messages(base, read, by)
         if made is not None:
@@ -169,7 +174,7 @@ class MessageCounts(ColumnarResult):
         return cls(by=dict(found.groups.labels), notes=found.notes, **found.counts)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return groups and the counts that are known as columns."""
+        """Return the groups and the known counts as columns."""
         known = {name: getattr(self, name) for name in _KNOWN if getattr(self, name) is not None}
         return {**self.by, **{name: value for name, value in known.items() if not name.endswith("squared")}}
 
@@ -182,7 +187,7 @@ class MessageCounts(ColumnarResult):
         if list(self.by) != list(other.by):
             raise InputError(
                 f"counts by {', '.join(self.by) or 'nothing'} and by {', '.join(other.by) or 'nothing'} do not add up: "
-                "count both by the same.",
+                "group both by the same keys.",
                 argument="other",
                 code="wrong_type",
             )
@@ -203,6 +208,6 @@ class MessageCounts(ColumnarResult):
 
 def _count(name: str, value: Any) -> npt.NDArray[np.int64]:
     found: FloatArray = numbers(name, value, low=0.0)
-    refuse_rows(name, found != np.floor(found), found, "whole numbers are needed")
-    refuse_rows(name, found > 2.0**53, found, "counts up to 2**53 are needed")
+    refuse_rows(name, found != np.floor(found), found, "counts must be whole numbers")
+    refuse_rows(name, found > 2.0**53, found, "counts must not be larger than 2**53")
     return found.astype(np.int64)

@@ -1,7 +1,7 @@
-"""The figures of messages: delivery, opens, clicks, unsubscribes, complaints, and orders that followed.
+"""Metrics of messages: delivery, opens, clicks, unsubscribes, complaints, and orders that followed.
 
-`message_metrics` takes a base with events of messages, or `MessageCounts` from the table of a service. Names carry the
-denominator, shares come with Wilson's interval, and nobody to divide by gives NaN with a reason.
+`message_metrics` takes a base with events of messages, or `MessageCounts` from the table of a service. Rates are named
+after their denominator, shares come with Wilson's interval, and a rate whose denominator is 0 is NaN with a reason.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _LIKE = "HubSpot, Klaviyo and Mailchimp divide by delivered, some tools by sent 
 DEFINITIONS = define(_WINDOW, _LIKE, {
     "delivery_rate": ("messages sent and not bounced", "messages sent"),
     "bounce_rate": ("bounced messages", "messages sent"),
-    "hard_bounce_rate": ("messages bounced for good", "messages sent"),
-    "soft_bounce_rate": ("messages bounced for now", "messages sent"),
+    "hard_bounce_rate": ("messages that bounced permanently", "messages sent"),
+    "soft_bounce_rate": ("messages that bounced temporarily", "messages sent"),
     "open_rate": (_ONCE, "messages delivered"),
     "open_rate_sent": (_ONCE, "messages sent"),
     "ctr_delivered": ("recipients who clicked", "messages delivered"),
@@ -52,48 +52,49 @@ DEFINITIONS = define(_WINDOW, _LIKE, {
     "unsubscribe_rate": ("recipients who unsubscribed", "messages delivered"),
     "unsubscribe_rate_sent": ("recipients who unsubscribed", "messages sent"),
     "complaint_rate": ("recipients who complained", "messages delivered", "share",
-                       "mailbox providers warn at .1 % and block at .3 %"),
+                       "mailbox providers warn at 0.1 % and block at 0.3 %"),
     "complaint_rate_sent": ("recipients who complained", "messages sent"),
     "read_rate": ("recipients who read it", "messages delivered"),
     "reply_rate": ("recipients who replied", "messages delivered"),
     "block_rate": ("recipients who blocked the sender", "messages delivered"),
-    "opens_per_open": ("all openings", "recipients who opened it", "per opener"),
+    "opens_per_open": ("all opens", "recipients who opened it", "per opener"),
     "clicks_per_click": ("all clicks", "recipients who clicked", "per clicker"),
-    "opens_per_sent": ("all openings", "messages sent", "per message; above 1 where people open twice"),
+    "opens_per_sent": ("all opens", "messages sent", "per message; may exceed 1 if people open twice"),
     "conversion_rate": ("messages with an order credited to them", "messages delivered"),
-    "revenue_share": ("money of the orders credited", "money of all orders in the window", "share of money"),
-    "revenue_per_delivered": ("money of the orders credited", "messages delivered", "money per message"),
+    "revenue_share": ("money of the credited orders", "money of all orders in the window", "share of money"),
+    "revenue_per_delivered": ("money of the credited orders", "messages delivered", "money per message"),
 })  # fmt: skip
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class MessageMetrics(MetricTable):
-    """Figures of messages, one row per group; without groups each figure is one `Estimate`.
+    """Metrics of messages, one row per group; without groups each figure is one `Estimate`.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
-        What the groups are called.
+        The name of each row's group.
     sent, delivered, bounced, opened, clicked, unsubscribed, complained : ndarray of int64, shape (k,)
-        Recipients, once per message.
+        Recipients, counted once per message.
     delivery_rate, bounce_rate, hard_bounce_rate, soft_bounce_rate : Estimate or Estimates
-        Over sent.
+        Divided by messages sent.
     open_rate, ctr_delivered, unsubscribe_rate, complaint_rate, read_rate, reply_rate, block_rate : the same
-        Over delivered; those of opens and clicks over tracked ones, where it is known who is tracked.
+        Divided by messages delivered. If it is known who is tracked, rates of opens and clicks are divided by messages
+        delivered to tracked recipients.
     open_rate_sent, ctr_sent, unsubscribe_rate_sent, complaint_rate_sent : the same
-        Over sent.
+        Divided by messages sent.
     click_to_open_rate : the same
-        Over recipients who opened; a click without a recorded open counts as an open.
+        Divided by recipients who opened; a click without a recorded open counts as an open.
     opens_per_open, clicks_per_click, opens_per_sent : the same
-        All openings by opener, all clicks by clicker, all openings by message: no shares.
+        All opens per opener, all clicks per clicker, and all opens per message sent. These are averages, not shares.
     orders : ndarray of int64, shape (k,), or None
-        Orders credited to messages of the group; None where no conversion was asked for.
+        Orders credited to messages of the group; None if no conversion was asked for.
     revenue : ndarray of float64, shape (k,), or None
     conversion_rate, revenue_share, revenue_per_delivered : Estimate, Estimates or None
     as_of : datetime64 or None
     window : str
     notes : tuple of str
-        What was left out, what is conspicuous, and what credit does not mean.
+        What was left out, what needs attention, and what credit does not mean.
     """
 
     by: Mapping[str, npt.NDArray[Any]]
@@ -162,36 +163,38 @@ def message_metrics(
     credit_within: timedelta = _WEEK,
     events: Mapping[str, str] | None = None,
 ) -> MessageMetrics:
-    """Report what became of messages, by campaign, channel, trigger, segment or month.
+    """Report what happened to messages, by campaign, channel, trigger, segment or month.
 
     Parameters
     ----------
     base : CustomerBase or MessageCounts
-        With events message_sent, message_bounced, message_opened, message_clicked, unsubscribe, complaint (and
-        message_read, message_replied, message_blocked of messengers), joined to their message by ``message_id`` where
-        there is one, else by customer and campaign; or counts from the table of a service.
+        A base with the events message_sent, message_bounced, message_opened, message_clicked, unsubscribe and complaint
+        (for messengers also message_read, message_replied and message_blocked), or counts from the table of a service.
+        Events are joined to their message by ``message_id`` if there is one, otherwise by customer and campaign.
     as_of : date or instant
-        Needed with a base.
+        Required with a base.
     within : timedelta, calendar_days or months, optional
-        Messages sent in (as_of - within, as_of]; all without it.
+        Count messages sent in (as_of - within, as_of]; by default, all up to `as_of`.
     by : name, expression, segment, period, or a list or mapping of them, optional
-        Properties of the message ("campaign", "channel"), fields of customers, segments, periods of sending ("month").
+        Properties of the message ("campaign", "channel"), fields of customers, segments, or periods of sending
+        ("month").
     exclude : Expression, optional
-        A rule over `prop(...)`: openings and clicks of which it is true are left out, such as those of machines.
+        A rule over `prop(...)`. Opens and clicks for which it is true are left out, such as those made by machines.
     tracked : Expression, optional
-        Who can be seen at all, a rule over `field(...)` or over properties of message_sent: opens and clicks are
-        counted of these and divided by these.
+        A rule over `field(...)` or over properties of message_sent that says whose opens and clicks can be recorded.
+        Opens and clicks are then counted for these recipients only, and divided by their number.
     conversion : Selection, optional
-        Events that are orders or leads, such as ``event("purchase")``: what followed a message is credited to it.
-        Plain purchases are read as `CustomerBase.purchases` reads them: lines as orders, refunds taken off.
+        Events that are orders or leads, such as ``event("purchase")``. Those that follow a message are credited to it.
+        Plain purchases are read like `CustomerBase.purchases`: lines are combined into orders, and refunds deducted.
     value : str
-        The property that is the money of a conversion.
+        The property that holds the money of a conversion.
     credit : {"last_click", "any"}
-        To the message that the customer clicked last before, or to each message that they were sent before.
+        Whether to credit the message that the customer clicked last before, or every message that they were sent
+        before.
     credit_within : timedelta
-        How long after the click, or the sending.
+        How long after the click (or after sending) a conversion is credited.
     events : mapping, optional
-        Other names of event types: ``{"sent": "email_sent"}``.
+        Other names of event types, such as ``{"sent": "email_sent"}``.
 
     Returns
     -------
@@ -200,7 +203,7 @@ def message_metrics(
     Raises
     ------
     InputError
-        There is no as_of for a base, or something given is not what is said above.
+        If a base is given without as_of, or an argument is not as described above.
 
     Examples
     --------
@@ -216,7 +219,7 @@ def message_metrics(
         given = [name for name, one in beside.items() if one is not None]
         if given:
             raise InputError(
-                f"{given[0]}= needs the events of a base: counts are counted already. Leave it out.",
+                f"{given[0]}= needs the events of a base, but base is MessageCounts: leave {given[0]}= out.",
                 argument="base",
                 code="wrong_type",
             )
@@ -224,7 +227,7 @@ def message_metrics(
     base = base_given(base)
     if as_of is None:
         raise InputError(
-            "as_of is missing: say up to when messages count, such as as_of='2026-11-01'.",
+            "as_of is missing: pass the date or instant up to which messages count, such as as_of='2026-11-01'.",
             argument="as_of",
             code="missing_argument",
         )
@@ -240,7 +243,7 @@ def message_metrics(
     check_span("credit_within", credit_within)
     if not isinstance(credit_within, timedelta):
         raise InputError(
-            f"credit_within is {shown(credit_within)}: a timedelta is needed, such as days(7).",
+            f"credit_within is {shown(credit_within)}; it must be a timedelta, such as days(7).",
             argument="credit_within",
             code="wrong_type",
         )
@@ -248,11 +251,13 @@ def message_metrics(
     more = {"orders": result.orders, "revenue": result.revenue, "converted": result.messages,
             "all_revenue": result.all_revenue}  # fmt: skip
     notes.append(
-        f"orders are credited by {credit.replace('_', ' ')} within {span_words(credit_within)}: credit is not effect, "
-        "which only a control group shows"
+        f"orders are credited by {credit.replace('_', ' ')} within {span_words(credit_within)}: credit is not the "
+        "effect of the messages, which only a control group shows"
     )
     if credit == "any" and found.groups.k > 1:
-        notes.append("with credit='any' an order counts for each message before it: rows add up to more than all")
+        notes.append(
+            "with credit='any' an order counts for every message before it, so rows can add up to more than the total"
+        )
     counts = MessageCounts(by=dict(found.groups.labels), notes=tuple(notes), **found.counts)
     return _report(counts, more, found.stretch.as_of.given, str(found.stretch))
 
@@ -266,8 +271,8 @@ def _report(c: MessageCounts, more: dict[str, Any], as_of: np.datetime64 | None,
 
     seen = c.delivered if c.tracked is None else c.tracked
     seen_sent = c.sent if c.tracked is None else (c.tracked if c.tracked_sent is None else c.tracked_sent)
-    of = "delivered" if c.tracked is None else "delivered to people who can be seen"
-    of_sent = "sent" if c.tracked is None else "sent to people who can be seen"
+    of = "delivered" if c.tracked is None else "delivered to tracked people"
+    of_sent = "sent" if c.tracked is None else "sent to tracked people"
 
     def rate(name: str, part: Any, what: str, whole: Any) -> Estimates:
         if part is None:
@@ -310,17 +315,17 @@ def _report(c: MessageCounts, more: dict[str, Any], as_of: np.datetime64 | None,
             )
     notes = [*c.notes, *_conspicuous(c, figures)]
     alone = not c.by and k == 1
-    told: dict[str, Figure] = {name: one[0] if alone else one for name, one in figures.items()}
+    reported: dict[str, Figure] = {name: one[0] if alone else one for name, one in figures.items()}
     return MessageMetrics(
         by=c.by, sent=c.sent, delivered=c.delivered, bounced=c.bounced, opened=c.opened, clicked=c.clicked,
         unsubscribed=c.unsubscribed, complained=c.complained, orders=more.get("orders"), revenue=more.get("revenue"),
-        as_of=as_of, window=window, notes=tuple(notes), **told,
+        as_of=as_of, window=window, notes=tuple(notes), **reported,
     )  # fmt: skip
 
 
 def _per(total: Any, squares: Any, people: Any, of: str, k: int) -> Estimates:
     if total is None or people is None:
-        return plain_estimates(np.full(k, np.nan), (f"how often each {of} is not known",) * k)
+        return plain_estimates(np.full(k, np.nan), ("the number of repeats is not known",) * k)
     if squares is None:
         reason = tuple(f"{of} is 0" if n == 0 else "" for n in people.tolist())
         return plain_estimates(ratio(total, people), reason)
@@ -336,7 +341,7 @@ def _blank(one: Estimates, rows: npt.NDArray[np.bool_], reason: str) -> Estimate
 
 
 def _conspicuous(c: MessageCounts, figures: Mapping[str, Estimates]) -> list[str]:
-    """Return what a reader should not overlook: few messages, and complaints that mailbox providers punish."""
+    """Return notes on what needs attention: few messages, and complaints that mailbox providers penalize."""
     notes = []
     few = int(np.count_nonzero((c.delivered > 0) & (c.delivered < FEW)))
     if few:
@@ -346,8 +351,10 @@ def _conspicuous(c: MessageCounts, figures: Mapping[str, Estimates]) -> list[str
         rate = figures["complaint_rate"].value
         alarm, warning = int(np.count_nonzero(rate >= _ALARM)), int(np.count_nonzero(rate >= _WARNING))
     if alarm:
-        notes.append(f"ALARM: complaints are at {_ALARM:.1%} of delivered or more in {alarm:,} of {len(rate):,} rows")
+        notes.append(
+            f"ALARM: complaints are {_ALARM:.1%} or more of delivered messages in {alarm:,} of {len(rate):,} rows"
+        )
     if warning > alarm:
         rows = f"{warning - alarm:,} of {len(rate):,} rows"
-        notes.append(f"warning: complaints are at {_WARNING:.1%} of delivered or more in {rows}")
+        notes.append(f"warning: complaints are {_WARNING:.1%} or more of delivered messages in {rows}")
     return notes

@@ -1,7 +1,7 @@
-"""Which ways people go: the commonest sequences from a start or to an end, and the map of all transitions.
+"""Which ways people go: the most frequent sequences from a start or to an end, and the map of all transitions.
 
-`paths` ranks sequences and tells where people leave. `journey_map` has a row per step from one thing to another, with
-its share and how long it takes.
+`paths` ranks sequences and shows where people leave. `journey_map` has one row per transition from one thing to
+another, with its share and how long it takes.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ END = "(end)"
 START = "(start)"
 _MOST_STEPS = 20
 DEFINITIONS = define(
-    "events of the window, customer by customer, or visit by visit where a gap is given", "",
+    "events of the window, in one journey per customer, or in one per visit if a gap is given", "",
     {
-        "path_share": ("journeys that go this way", "journeys that have the start or the end"),
-        "transition_share": ("times that this came next", "times that the first was done"),
+        "path_share": ("journeys that follow this path", "journeys that contain the start or the end"),
+        "transition_share": ("transitions from the origin to the target", "all transitions from the origin"),
     },
 )  # fmt: skip
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Paths(MetricTable):
-    """Sequences of things done, the commonest first.
+    """Sequences of things done, the most frequent first.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
-        What the group of each row is called.
+        The name of each row's group.
     path : ndarray of str, shape (k,)
         What was done, one after the other: "home > shoes > cart"; "(end)" where the journey ends before the last step.
     journeys : ndarray of int64, shape (k,)
     share : Estimates
-        Of the journeys of the group.
+        The share of the group's journeys.
     exits : Rows
-        Where people leave: for each thing done last, how many journeys ended with it, and their share of those that
-        came to it within the steps.
+        Where people leave: for each thing, how many journeys ended with it, and their share of the journeys that
+        reached it within the steps.
     as_of : datetime64
     window : str
     notes : tuple of str
@@ -82,19 +82,20 @@ class Paths(MetricTable):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class JourneyMap(MetricTable):
-    """Steps from one thing to the next, the commonest first.
+    """Transitions from one thing to the next, the most frequent first.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
+        The name of each row's group.
     origin, target : ndarray of str, shape (k,)
-        "(start)" before the first, "(end)" after the last.
+        "(start)" is the origin before the first thing, "(end)" the target after the last.
     transitions, people : ndarray of int64, shape (k,)
-        How often, and how many customers.
+        How often the transition occurs, and for how many customers.
     share : Estimates
-        Of all steps from the origin.
+        The share of all transitions from the origin.
     median_time : ndarray of timedelta64[us], shape (k,)
-        NaT for the start and the end.
+        How long the transition takes; NaT for the start and the end.
     as_of : datetime64
     window : str
     notes : tuple of str
@@ -131,27 +132,28 @@ def paths(
     gap: timedelta | None = None,
     by: By = None,
 ) -> Paths:
-    """Rank the sequences that people go through from a start, or to an end, and tell where they leave.
+    """Rank the sequences that people go through from a start, or to an end, and show where they leave.
 
     Parameters
     ----------
     base : CustomerBase
     as_of : date or instant
     start, end : Selection, optional
-        Paths go from each journey's first event of `start` on, or up to its last event of `end`; from the first event
-        on without either. Give one of them.
+        Paths begin with each journey's first event of `start`, or end with its last event of `end`. Pass only one of
+        them. By default, paths begin with the first event of the journey.
     steps : int
-        How many things a path has at most, the start or end among them.
+        The largest number of things in a path, including the start or end.
     within : timedelta, calendar_days or months, optional
-        Events of (as_of - within, as_of]; all without it.
+        Use events of (as_of - within, as_of]; by default, all up to `as_of`.
     of : Selection, optional
-        Which events are looked at; those of every type without it.
+        The events to use; by default, events of every type.
     label : str
-        What an event is called: its 'type', or a property such as 'page'; events without it are left out.
+        How events are named: by their 'type', or by a property such as 'page'. Events without the property are left
+        out.
     gap : timedelta, optional
-        The silence that ends a journey, as of visits; without it a customer has one journey.
+        The length of silence that ends a journey. By default, each customer has one journey.
     by : name, expression, segment, period, or a list or mapping of them, optional
-        Read at the first event of the path.
+        Groups of journeys, read at the first event of the path.
 
     Returns
     -------
@@ -169,7 +171,7 @@ def paths(
     steps = whole("steps", steps, low=2, high=_MOST_STEPS)
     if start is not None and end is not None:
         raise InputError(
-            "start= and end= are both given: paths go from one or up to the other. Leave one out.",
+            "start= and end= are both given, but paths go either from a start or up to an end: leave one of them out.",
             argument="start",
             code="wrong_type",
         )
@@ -202,7 +204,7 @@ def paths(
         share=shares("journeys", count, "journeys", of_group[kinds[:, 0]] if len(kinds) else np.zeros(0)),
         exits=_exits(codes, trails) if end is None else _exits(np.empty((0, steps), dtype=np.int64), trails),
         as_of=stretch.as_of.given, window=f"events of {stretch}",
-        notes=("events at one instant are taken in the order of their names",) if _tied(trails) else (),
+        notes=("events at the same instant are ordered by their names",) if _tied(trails) else (),
     )  # fmt: skip
 
 
@@ -217,16 +219,16 @@ def journey_map(
     longest: timedelta | None = None,
     by: By = None,
 ) -> JourneyMap:
-    """Map the journey: how often people go from each thing to each other, what share that is, and how long it takes.
+    """Count how often people go from each thing to each other, as a number and a share, and how long it takes.
 
     Parameters
     ----------
     base : CustomerBase
     as_of : date or instant
     within, of, label, gap, by
-        As in `paths`; `by` is read at the event from which a step goes.
+        As in `paths`; `by` is read at the origin of each transition.
     longest : timedelta, optional
-        Steps that take longer are an end and a new start.
+        A transition that takes longer counts as an end and a new start.
 
     Returns
     -------
@@ -278,7 +280,7 @@ def journey_map(
         origin=names[kinds // (n + 2) % (n + 2)], target=names[kinds % (n + 2)], transitions=count, people=people,
         share=shares("steps", count, "steps from the origin", leaving[from_group]), median_time=middle.view("m8[us]"),
         as_of=stretch.as_of.given, window=f"events of {stretch}",
-        notes=("events at one instant are taken in the order of their names",) if _tied(trails) else (),
+        notes=("events at the same instant are ordered by their names",) if _tied(trails) else (),
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""How deals get through the stages of sales: who wins, how long it takes, what lies open, and what that will bring.
+"""How deals pass through the stages of sales: which are won, how long it takes, and what the open ones will bring.
 
-Deals that are still open are neither won nor lost: they count for as long as they were seen (Aalen and Johansen), so
-that a young pipeline is not judged by the deals that happened to end fast.
+Deals that are still open are neither won nor lost. They count for as long as they have been observed (the
+Aalen-Johansen estimate), so that a young pipeline is not judged by the deals that happened to end fast.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _ENTERED, _AGAIN, _SKIPPED = 0, 1, 2
 _AGEING = 0.75
 _KM = "Kaplan and Meier 1958"
 DEFINITIONS = define(
-    "deals that came to the stage by as_of, each from the moment it did",
+    "deals that reached the stage by as_of, each from the moment it did",
     "Aalen and Johansen 1978, with won and lost competing and open deals censored",
     {
-        "win_probability": ("probability to be won within horizon_days of coming to the stage", ""),
-        "advance_probability": ("probability to move on to a later stage or be won within horizon_days", ""),
-        "closed_share": ("won deals of those that came to the stage", "won and lost ones of these", "share",
-                         "what most reports print; open deals are left out, so that slow ends count too little"),
-        "fixed_probability": ("the stage's probability that was given", "", "share", "what vendors use"),
-        "median_days": ("days by which half of the stays in the stage have ended", "", "days", _KM),
-        "median_days_to_close": ("days by which half of the deals are won or lost", "", "days", _KM),
-        "velocity": ("open deals times win probability times mean amount of the won ones", "median days to close",
+        "win_probability": ("probability of being won within horizon_days of reaching the stage", ""),
+        "advance_probability": ("probability of moving on to a later stage or being won within horizon_days", ""),
+        "closed_share": ("deals that reached the stage and were won", "deals that reached it and were won or lost",
+                         "share", "what most reports show; open deals are left out, so slow outcomes count too little"),
+        "fixed_probability": ("the probability that was given for the stage", "", "share", "what many CRM systems use"),
+        "median_days": ("days after which half of the stays in the stage have ended", "", "days", _KM),
+        "median_days_to_close": ("days after which half of the deals are won or lost", "", "days", _KM),
+        "velocity": ("open deals times win probability times mean amount of won deals", "median days to close",
                      "money per day"),
-        "ageing": ("open deals in the stage for longer than three quarters of all stays took", "", "deals"),
-        "skipped": ("deals that got to a later stage, or were won, without this one", "", "deals"),
-        "reopened": ("deals that came to the stage after they had been won or lost before", "", "deals"),
+        "ageing": ("open deals that have been in the stage longer than three quarters of all stays", "", "deals"),
+        "skipped": ("deals that reached a later stage, or were won, without this stage", "", "deals"),
+        "reopened": ("deals that reached the stage after they had already been won or lost", "", "deals"),
         "moved_back": ("stays that ended in an earlier stage", "", "stays"),
         "reowned": ("deals that had more than one owner", "", "deals"),
     },
@@ -64,11 +64,11 @@ class OpenDeals(ColumnarResult):
     ----------
     deal, customer_id, stage : ndarray, shape (n,)
     amount : ndarray of float64, shape (n,)
-        NaN where it is not known.
+        The last known amount; NaN where it is not known.
     days_in_stage, days_open : ndarray of float64, shape (n,)
-        Since the deal came to its stage, and since its spell began.
+        The days since the deal reached its stage, and since its spell began.
     ageing : ndarray of bool, shape (n,)
-        In the stage for longer than three quarters of all stays there took.
+        Whether the deal has been in its stage longer than three quarters of all stays there.
     """
 
     deal: npt.NDArray[Any]
@@ -89,20 +89,20 @@ class Pipeline(MetricTable):
     by : mapping of str to ndarray, shape (r,)
     stage : ndarray of str, shape (r,)
     deals, open, won, lost : ndarray of int64, shape (r,)
-        Spells that came to the stage; those that are in it now; those won and lost since.
+        Spells that reached the stage; those that are in it now; those that were won and lost since.
     skipped, reopened, moved_back, reowned : ndarray of int64, shape (r,)
     win_probability, advance_probability : Estimates
-        Within `horizon_days` of coming to the stage; NaN beyond the last observed age.
+        Within `horizon_days` of reaching the stage; NaN beyond the last observed age.
     closed_share : Estimates
-        Won by won and lost, for comparison.
+        Won deals divided by won and lost deals, for comparison.
     fixed_probability : ndarray of float64, shape (r,)
-        What was given for the stage; NaN without it.
+        The probability that was given for the stage; NaN if none was given.
     horizon_days : ndarray of float64, shape (r,)
-        The horizon of the probabilities: what was asked for, or the last observed age.
+        The horizon of the probabilities: the one that was asked for, or the last observed age.
     median_days, median_days_to_close : ndarray of float64, shape (r,)
-        In the stage, and from coming to it until won or lost; NaN where fewer than half have ended as far as seen.
+        The median days in the stage, and from reaching it until won or lost; NaN if fewer than half have ended.
     amount : ndarray of float64, shape (r,)
-        Of the deals open in the stage; their number where no amount was named.
+        The total amount of the deals open in the stage; their number if no amount was named.
     velocity : ndarray of float64, shape (r,)
     ageing : ndarray of int64, shape (r,)
     open_deals : OpenDeals
@@ -159,17 +159,18 @@ class Pipeline(MetricTable):
         resamples: int = 1_000,
         rng: np.random.Generator | int | None = 0,
     ) -> PipelineForecast:
-        """Forecast the amount that the open deals bring within a horizon, by stage and age.
+        """Forecast the amount that the open deals will bring within a horizon, from their stage and age.
 
         Parameters
         ----------
         horizon : timedelta
-            From as_of on.
+            How far the forecast reaches from `as_of`.
         level : float
-            The confidence of the intervals.
+            The confidence level of the intervals, between 0 and 1.
         resamples : int
-            How often the deals are weighed anew, and each open deal's end is drawn by chance.
+            How often the deals are reweighted and the outcome of each open deal is drawn.
         rng : Generator, int or None
+            The random generator or its seed.
 
         Returns
         -------
@@ -177,10 +178,10 @@ class Pipeline(MetricTable):
 
         Notes
         -----
-        All deals together tell how stays end, whatever the groups. What comes after a stage depends on the stage and
-        on the time in it, not on what was before (a semi-Markov chain). A deal for which more would have to be known
-        than was observed has probability NaN, is counted in `beyond` and is in no sum. Deals that open later are in no
-        forecast. Times within the horizon are read to a 120th of it.
+        The estimates of how stays end use all deals, whatever the groups. What follows a stage depends on the stage and
+        the time in it, not on what came before (a semi-Markov chain). A deal whose forecast would need longer
+        observation than there is has the probability NaN; it is counted in `beyond` and left out of the sums. Deals
+        that open later are not part of the forecast. Times within the horizon are rounded to 1/120 of it.
         """
         return forecast(
             self._deals_of, horizon, fixed=self._fixed, by=self._keys, base=self._base, level=level,
@@ -199,24 +200,24 @@ def pipeline(
     horizon: timedelta | None = None,
     by: By = None,
 ) -> Pipeline:
-    """Report how deals get through the stages: who wins, how fast, and what lies open.
+    """Report how deals pass through the stages: how many are won, how fast, and what is open.
 
     Parameters
     ----------
     data : CustomerBase, frame or mapping of columns
-        Events of type "deal" with the properties deal, stage, and what else is known, such as amount, owner, source; or
-        columns deal, stage, time, and customer_id where there is one.
+        A base with events of type "deal", which have the properties deal and stage and any others, such as amount,
+        owner or source; or the columns deal, stage, time and (optionally) customer_id.
     stages : sequence of str, or mapping of str to float
-        In their order; with the fixed probabilities that a vendor's table gives them, which are shown beside.
+        The stages in order. A mapping also gives the fixed probability of each stage, for comparison.
     won, lost : str
         The stages in which a deal ends.
     as_of : date or instant
     amount : str, optional
-        The property with the amount, or "value"; the last known one counts.
+        The property with the amount, or "value"; the last known amount of a deal counts.
     horizon : timedelta, optional
-        Within which of coming to a stage; as far as was observed without it.
+        Probabilities are those within this time of reaching a stage. By default, it is the last observed age.
     by : name of a property or field, expression, segment, period, or a list or mapping of them, optional
-        A property counts as it was known when the deal came to the stage.
+        How to group deals. A property has the value that was known when the deal reached the stage.
 
     Returns
     -------
@@ -225,19 +226,20 @@ def pipeline(
     Raises
     ------
     InputError
-        There are no deals, a stage is not among those named, a deal has two customers, or was won and lost at once.
+        If there are no deals, a stage is not among those named, a deal has two customers, or a deal was won and lost at
+        one instant.
 
     Notes
     -----
-    A deal that goes on after it was won or lost begins a new spell. An event that repeats the stage or has none changes
-    only what is known of the deal, such as its owner. Events of one instant follow the order of the stages.
+    A deal that continues after it was won or lost begins a new spell. An event that repeats the stage or has none only
+    updates what is known about the deal, such as its owner. Events of one instant are ordered by their stages.
 
     Examples
     --------
     >>> deals = {"deal": ["a", "a", "b", "b", "c"], "stage": ["offer", "won", "offer", "lost", "offer"],
     ...     "time": ["2026-01-05", "2026-01-15", "2026-01-05", "2026-01-25", "2026-01-10"], "amount": [9.0] * 5}
-    >>> told = pipeline(deals, stages=["offer"], as_of="2026-02-01", amount="amount")
-    >>> told.open.tolist(), told.closed_share[0].value, told.median_days.tolist()
+    >>> found = pipeline(deals, stages=["offer"], as_of="2026-02-01", amount="amount")
+    >>> found.open.tolist(), found.closed_share[0].value, found.median_days.tolist()
     ([1], 0.5, [20.0])
     """
     base = base_of_deals(data)
@@ -254,7 +256,7 @@ def pipeline(
 
 @attrs.frozen(eq=False)
 class _Entries:
-    """What rows of the table are made of: stays, first or again, and stages that were passed by."""
+    """What the rows of the table count: stays (the first, or again), and stages that were skipped."""
 
     kind: IntArray
     stage: IntArray
@@ -301,22 +303,22 @@ def _table(base: CustomerBase, deals: Deals, fixed: FloatArray, horizon: int | N
     cell = groups.code * k + rows.stage[chosen]
     order = np.argsort(cell, kind="stable")
     bounds = np.searchsorted(cell[order], np.arange(n_groups * k + 1))
-    told = [
+    cells = [
         _one(deals, rows, chosen[order[low:high]], spell, horizon, number % k)
         for number, (low, high) in enumerate(pairwise(bounds))
     ]
 
     def whole(name: str) -> IntArray:
-        return np.array([one[name] for one in told], dtype=np.int64)
+        return np.array([one[name] for one in cells], dtype=np.int64)
 
     def real(name: str) -> FloatArray:
-        return np.array([one[name] for one in told], dtype=np.float64)
+        return np.array([one[name] for one in cells], dtype=np.float64)
 
     def curve(name: str) -> Estimates:
-        ends = [one[f"{name}_interval"] for one in told]
+        ends = [one[f"{name}_interval"] for one in cells]
         return Estimates(
             value=real(name), low=np.array([low for low, _ in ends]), high=np.array([high for _, high in ends]),
-            reason=tuple(one[f"{name}_reason"] for one in told), method="Aalen-Johansen, log(-log)",
+            reason=tuple(one[f"{name}_reason"] for one in cells), method="Aalen-Johansen, log(-log)",
         )  # fmt: skip
 
     won, lost = whole("won"), whole("lost")
@@ -369,7 +371,9 @@ def _one(
         figures |= {
             name: curve.by(at, 0), f"{name}_interval": curve.interval(at, 0),
             f"{name}_reason": "" if curve.known(at) else (
-                f"nothing was observed beyond {curve.last / DAY:g} days" if len(curve.age) else "no deal came to it"
+                f"nothing was observed beyond {curve.last / DAY:g} days"
+                if len(curve.age)
+                else "no deal reached the stage"
             ),
         }  # fmt: skip
     return figures

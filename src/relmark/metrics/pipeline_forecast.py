@@ -1,10 +1,11 @@
-"""What the open deals will bring within a horizon: by stage and age, with an interval that holds chance and doubt.
+"""What the open deals will bring within a horizon, by stage and age, with an interval for estimation and chance.
 
-A deal that has been in a stage for an age leaves it as those did that were there as long (Aalen and Johansen's curves
-of the stays, from that age on), and goes on from the next stage as those did that came there: a semi-Markov chain,
-whose renewal equation is solved over a grid of the horizon. The interval weighs the deals anew in each draw for what is
-estimated (Rubin's Bayesian bootstrap, 1981: with whole resamples the few longest stays would often be missing, and with
-them all that is known of old deals), and draws the end of each open deal for what is chance.
+A deal that has been in a stage for a certain time is assumed to leave it like the deals that were there as long (by the
+Aalen-Johansen curves of the stays, from that age on), and to continue from the next stage like the deals that reached
+it. This is a semi-Markov chain, whose renewal equation is solved on a grid over the horizon. For the uncertainty of the
+estimates, the interval reweights the deals in each draw by Rubin's (1981) Bayesian bootstrap; with an ordinary
+bootstrap the few longest stays, and with them all information about old deals, would often be missing. For chance, it
+draws the outcome of each open deal.
 """
 
 from __future__ import annotations
@@ -36,36 +37,37 @@ DEFINITIONS = define(
     "deals open at as_of, within the horizon from it",
     "Aalen and Johansen 1978; Rubin 1981 over deals, percentile interval of estimation and chance together",
     {
-        "expected_amount": ("sum of amount times the probability to be won within the horizon", "", "money"),
-        "expected_won": ("sum of the probabilities to be won within the horizon", "", "deals"),
-        "fixed_amount": ("sum of amount times the fixed probability of the stage, which knows no horizon", "", "money",
-                         "what vendors print as the weighted pipeline"),
+        "expected_amount": ("sum of amount times the probability of being won within the horizon", "", "money"),
+        "expected_won": ("sum of the probabilities of being won within the horizon", "", "deals"),
+        "fixed_amount": ("sum of amount times the fixed probability of the stage, whatever the horizon", "", "money",
+                         "what CRM systems call the weighted pipeline"),
     },
 )  # fmt: skip
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PipelineForecast(MetricTable):
-    """The amount won within a horizon, one row per group and stage, and all together.
+    """The forecast amount won within a horizon, one row per group and stage, and in total.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (r,)
     stage : ndarray of str, shape (r,)
     open, beyond : ndarray of int64, shape (r,)
-        Open deals, and those of them that are older than anything observed: nothing is said of these.
+        Open deals, and those of them that reach an age beyond what was observed, for which there is no forecast.
     amount, beyond_amount : ndarray of float64, shape (r,)
-        Their amounts; those of the second are in no forecast.
+        The amounts of these; `beyond_amount` is not part of the forecast.
     expected_won : Estimates
-        How many are won within the horizon.
+        The expected number of deals won within the horizon.
     expected_amount : Estimates
-        And the amount that they bring.
+        The expected amount of the deals won within the horizon.
     fixed_amount : ndarray of float64, shape (r,)
-        Amounts by the fixed probabilities of the stages, which know no horizon; NaN without these.
+        Amounts times the fixed probabilities of the stages, which do not depend on the horizon; NaN without them.
     total, total_won : Estimate
-        Over all open deals, each once.
+        The amount and the number over all open deals.
     probability : ndarray of float64, shape (open deals,)
-        Of each open deal, in the order of the pipeline's `open_deals`; NaN beyond the last observed age.
+        The probability of each open deal of being won within the horizon, in the order of the pipeline's `open_deals`;
+        NaN beyond the last observed age.
     horizon_days : float
     as_of : datetime64
     notes : tuple of str
@@ -88,7 +90,7 @@ class PipelineForecast(MetricTable):
     notes: tuple[str, ...] = ()
 
     def to_columns(self) -> dict[str, Any]:
-        """Return a row per group and stage; what holds of all together stays in fields."""
+        """Return columns with one row per group and stage; the totals stay in fields."""
         gone = ("total", "probability")
         return {name: one for name, one in MetricTable.to_columns(self).items() if not name.startswith(gone)}
 
@@ -110,7 +112,7 @@ class PipelineForecast(MetricTable):
 
 @attrs.frozen(eq=False)
 class _Stays:
-    """The stays of one stage by age, as what a draw's weights are added up by."""
+    """The stays of one stage by age, prepared for adding up the weights of a draw."""
 
     age: IntArray  # distinct ages
     deal: IntArray
@@ -134,7 +136,7 @@ class _Stays:
 
 @attrs.frozen(eq=False)
 class _Chain:
-    """Everything of the deals that stays the same over the draws."""
+    """What is the same in all draws."""
 
     k: int
     step: float
@@ -161,7 +163,7 @@ class _Chain:
         return cls(k, step, horizon, tuple(stays), tuple(cells), tuple(where), tuple(ages))
 
     def probabilities(self) -> FloatArray:
-        """Return P(won within the horizon) of each open deal; NaN where it depends on more than was observed."""
+        """Return P(won within the horizon) of each open deal; NaN if it depends on more than was observed."""
         one = np.ones((1, max((int(stays.deal.max(initial=-1)) for stays in self.stays), default=-1) + 1))
         survival, steps = zip(*(stays.curves(one, self.k + 2) for stays in self.stays), strict=True)
         value = self._renewal(steps, survival, strict=True)[0]
@@ -182,8 +184,8 @@ class _Chain:
     def drawn(self, weight: FloatArray) -> FloatArray:
         """Return P(won within the horizon) of each open deal under draws of weights (b, deals), shape (b, open).
 
-        What depends on more than was observed counts as not won. Those who are won from where they are stand exactly;
-        those who go on through other stages on the grid, by one convolution of all ages.
+        What depends on more than was observed counts as not won. Deals won directly from their stage are computed
+        exactly, and deals that go through other stages on the grid, by one convolution over all ages.
         """
         b, k = len(weight), self.k
         survival, steps = zip(*(one.curves(weight, k + 2) for one in self.stays), strict=True)
@@ -215,10 +217,10 @@ class _Chain:
         return out
 
     def _renewal(self, steps: tuple[FloatArray, ...], survival: tuple[FloatArray, ...], *, strict: bool) -> FloatArray:
-        """Return P(won within t | just came to a place) for every place and step of the grid, (b, k + 2, steps + 1).
+        """Return P(won within t | just reached a place) for each place and grid step, shape (b, k + 2, steps + 1).
 
-        W_j(t) = sum over causes c and ages u <= t of dQ_jc(u) W_c(t - u); where stays take no time at all the same step
-        stands on both sides, and a small linear system is solved.
+        W_j(t) = sum over causes c and ages u <= t of dQ_jc(u) W_c(t - u). If stays take no time, W(t) is on both sides
+        of the equation, and a small linear system is solved.
         """
         b, k = len(steps[0]), self.k
         flow = np.zeros((b, k, k + 2, _STEPS + 1))
@@ -238,7 +240,7 @@ class _Chain:
                 part = flow[:, :, :k, 1 : t + 1]
                 with np.errstate(invalid="ignore"):
                     known = known + np.where(part > 0, part * before[:, None], 0.0).sum(axis=(2, 3))
-            if np.isnan(known).any():  # what is not known stays so: the small system would spread it
+            if np.isnan(known).any():  # keep NaN where it is: the linear system would spread it
                 spread = (
                     np.where(flow[:, :, :k, 0] > 0, flow[:, :, :k, 0] * np.isnan(known)[:, None], 0).sum(axis=2) > 0
                 )
@@ -287,7 +289,7 @@ def forecast(
             totals[low + place] = hit.sum(), (hit * worth).sum()
     tail = (1 - level) / 2
 
-    def told(expected: FloatArray, drawn: FloatArray) -> Estimates:
+    def estimated(expected: FloatArray, drawn: FloatArray) -> Estimates:
         ends = np.quantile(drawn, [tail, 1 - tail], axis=0) if r else np.empty((2, 0))
         return Estimates(
             value=expected, low=ends[0], high=ends[1], reason=("",) * r, level=level, method="Bayesian bootstrap"
@@ -302,7 +304,7 @@ def forecast(
     if beyond.any():
         notes.append(
             f"{int(beyond.sum()):,} of {len(here):,} open deals reach beyond the last observed age within "
-            f"{length / DAY:g} days: they are in no forecast"
+            f"{length / DAY:g} days: they are not part of the forecast"
         )
     if np.isnan(amount).any():
         notes.append(f"{int(np.isnan(amount).sum()):,} open deals have no amount: they count as deals, not as money")
@@ -310,8 +312,8 @@ def forecast(
     return PipelineForecast(
         by=labels, stage=np.tile(np.array(deals.places.stages), groups.k if groups.labels else 1),
         open=np.bincount(code, minlength=r), beyond=sums(beyond).astype(np.int64), amount=sums(worth),
-        beyond_amount=sums(worth * beyond), expected_won=told(sums(sure), won),
-        expected_amount=told(sums(sure * worth), money),
+        beyond_amount=sums(worth * beyond), expected_won=estimated(sums(sure), won),
+        expected_amount=estimated(sums(sure * worth), money),
         fixed_amount=sums(worth * fixed[deals.stay_rank[here]]) if not np.isnan(fixed).any() else np.full(r, np.nan),
         total=one(float((sure * worth).sum()), totals[:, 1]), total_won=one(float(sure.sum()), totals[:, 0]),
         probability=chance, horizon_days=length / DAY, as_of=deals.stretch.as_of.given, notes=tuple(notes),
@@ -319,7 +321,7 @@ def forecast(
 
 
 def _rows(deals: Deals, here: IntArray, by: By, base: Any) -> tuple[Groups, IntArray, int]:
-    """Return the groups of the open deals as they are known now, and the row of each of them."""
+    """Return the groups of the open deals by what is known now, and the table row of each deal."""
     rows = deals.change_row[deals.stay[here]]
 
     def find(name: str) -> Column | None:

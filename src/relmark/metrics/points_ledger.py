@@ -1,11 +1,11 @@
-"""Loyalty points as a ledger: first in, first out, what expires when, and what was never spent.
+"""Loyalty points as a ledger: spent first in, first out, with expiry dates and the points that were never spent.
 
-Points are whole thousandths. Of one customer, C is how many of the points earned so far are gone, oldest first. When
-points are spent at s, those that expired by then, B(s), are gone already, and so
+Points are whole thousandths. For one customer, C is the number of points earned so far that are gone, oldest first.
+When a_i points are spent at time s_i, the points that have expired by then, B(s_i), are already gone, and so
 
     C_i = max(C_(i-1), B(s_i)) + a_i   =   A_i + max over j <= i of (B(s_j) - A_(j-1)),
 
-with A the running sum of what was spent: one running maximum, however many customers there are.
+where A is the running sum of the points spent. One running maximum computes this for all customers at once.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ DEFINITIONS = define(
     {
         "balance": ("points earned, neither spent nor expired", "", "points"),
         "earned": ("points earned", "", "points"),
-        "spent": ("points spent, as far as they were covered", "", "points"),
-        "expired": ("points not spent by the end of their life", "", "points"),
-        "expiring": ("points of the balance whose life ends within `soon` if nothing is spent", "", "points"),
-        "next_expiring": ("points of the balance whose life ends next", "", "points"),
+        "spent": ("points spent, as far as the balance covered them", "", "points"),
+        "expired": ("points that were not spent before they expired", "", "points"),
+        "expiring": ("points of the balance that expire within `soon` if nothing is spent", "", "points"),
+        "next_expiring": ("points of the balance that expire next", "", "points"),
         "uncovered": ("points spent beyond the balance, which were capped", "", "points"),
-        "breakage": ("points that expired", "points whose life has ended", "share of points"),
+        "breakage": ("points that expired unspent", "points whose expiry date has passed, spent or not",
+                     "share of points"),
     },
 )  # fmt: skip
 
@@ -63,21 +64,21 @@ class PointsLedger(MetricTable):
     ----------
     customer_id : ndarray, shape (n,)
     balance, earned, spent, expired : ndarray of float64, shape (n,)
-        Whole thousandths; earned = spent + expired + balance.
+        Points, counted in whole thousandths, so that earned = spent + expired + balance.
     expiring : ndarray of float64, shape (n,)
-        What of the balance expires within `soon` if nothing is spent.
+        Points of the balance that expire within `soon` if nothing is spent.
     next_expiry : ndarray of datetime64[us], shape (n,)
-        When points of the balance expire next; NaT without any.
+        When points of the balance expire next; NaT if none do.
     next_expiring : ndarray of float64, shape (n,)
-        How many then.
+        How many points expire then.
     uncovered : ndarray of float64, shape (n,)
-        What was spent beyond the balance, where that is capped.
+        Points that were spent beyond the balance, with ``overdrawn="cap"``.
     tier : ndarray of object, shape (n,)
-        The highest tier reached, None below all.
+        The highest tier reached; None below all tiers.
     to_next_tier : ndarray of float64, shape (n,)
         Points missing to the next tier; NaN at the top, or without tiers.
     breakage : Estimate
-        Expired points of those whose life has ended, over all customers.
+        The share of points that expired unspent among those whose expiry date has passed, over all customers.
     as_of : datetime64
     notes : tuple of str
     """
@@ -99,7 +100,7 @@ class PointsLedger(MetricTable):
     notes: tuple[str, ...] = ()
 
     def to_columns(self) -> dict[str, Any]:
-        """Return a row per customer."""
+        """Return columns with one row per customer."""
         return {name: one for name, one in MetricTable.to_columns(self).items() if not name.startswith("breakage")}
 
     def _definitions(self) -> Mapping[str, Definition]:
@@ -130,25 +131,26 @@ def points_ledger(
     tiers: PointsTiers | Mapping[str, float] | None = None,
     overdrawn: str = "refuse",
 ) -> PointsLedger:
-    """Return the points of each customer: balance, what expires when, expired, and tier.
+    """Compute the points of each customer: the balance, what expired, what will expire when, and the tier.
 
     Parameters
     ----------
     base : CustomerBase
     as_of : date or instant
     earn : Selection, Accrual, or a list of them
-        Events that give points: their value, or what an `Accrual` says.
+        Events that earn points: as many as their value, or as an `Accrual` defines.
     spend : Selection or Accrual, optional
-        Events that take points: their value, above 0.
+        Events that spend points: as many as their value, a positive number, or as an `Accrual` defines.
     expires : timedelta, calendar_days or months, optional
-        How long points live: at that distance from the moment they were earned they are gone. For ever without it.
+        Points expire this long after the moment they were earned. By default, they never expire.
     soon : timedelta
-        The stretch after as_of that `expiring` looks at.
+        How far after `as_of` the column `expiring` looks.
     tiers : PointsTiers, or mapping of str to float, optional
-        From how many points on; of all points ever earned, unless `PointsTiers` names a stretch.
+        The number of points from which each tier begins. All points ever earned count, unless `PointsTiers` names a
+        period.
     overdrawn : {"refuse", "cap"}
-        What is done where more is spent than there is: an error that names the event, or only the balance is taken, and
-        the rest is counted in `uncovered`.
+        What to do if a customer spends more than their balance. "refuse" raises an error that names the event; "cap"
+        spends the balance and counts the rest in `uncovered`.
 
     Returns
     -------
@@ -156,17 +158,17 @@ def points_ledger(
 
     Notes
     -----
-    Points of an event are rounded to thousandths, half to even, and added as whole numbers. What is spent comes off the
-    oldest points that have not expired. Points that are earned at the instant at which others are spent can be spent.
+    Points of an event are rounded to thousandths (half to even) and added as whole numbers. The oldest points that have
+    not expired are spent first. Points earned at an instant can be spent at the same instant.
 
     Examples
     --------
     >>> from relmark import EventLog, event
     >>> log = EventLog.from_columns(customer_id=[1, 1, 1], type=["earn", "earn", "spend"],
     ...     time=["2026-01-05", "2026-03-05", "2026-04-05"], value=[100.0, 50.0, 70.0])
-    >>> told = points_ledger(CustomerBase(events=log), as_of="2027-01-02", earn=event("earn"), spend=event("spend"),
+    >>> ledger = points_ledger(CustomerBase(events=log), as_of="2027-01-02", earn=event("earn"), spend=event("spend"),
     ...     expires=days(365))
-    >>> told.balance.tolist(), told.expiring.tolist(), told.next_expiry.astype("M8[D]").tolist()
+    >>> ledger.balance.tolist(), ledger.expiring.tolist(), ledger.next_expiry.astype("M8[D]").tolist()
     ([80.0], [30.0], [datetime.date(2027, 1, 5)])
     """
     base = base_given(base)
@@ -197,7 +199,7 @@ def points_ledger(
     notes = []
     if taken.uncovered.any():
         notes.append(
-            f"{int(np.count_nonzero(taken.uncovered)):,} customers spent more than they had: "
+            f"{int(np.count_nonzero(taken.uncovered)):,} customers spent more than their balance: "
             f"{taken.uncovered.sum() / 1_000:,.10g} points were not covered"
         )
     return PointsLedger(
@@ -222,7 +224,7 @@ class _Points:
 def _given_length(name: str, value: Any) -> timedelta:
     if not isinstance(value, timedelta) or value < timedelta(0):
         raise InputError(
-            f"{name} is {shown(value)}: a length of time is needed, such as days(7).",
+            f"{name} is {shown(value)}; it must be a length of time, such as days(7).",
             argument=name,
             code="not_duration",
         )
@@ -240,14 +242,18 @@ def _read(base: CustomerBase, stretch: Stretch, accruals: list[Accrual]) -> _Poi
         return _Points(nothing, nothing, nothing, nothing)
     customer, time, points, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
     if float(points.astype(np.float64).sum()) >= _FIT:
-        raise InputError("all points together are beyond 64 bits of thousandths.", argument="earn", code="too_large")
+        raise InputError(
+            f"all points together exceed {_FIT // 1_000:,}, which is more than the ledger can count exactly.",
+            argument="earn",
+            code="too_large",
+        )
     order = order_by(customer, time)
     return _Points(customer[order], time[order], points[order], rows[order])
 
 
 @attrs.frozen(eq=False)
 class _Lots:
-    """What was earned, by customer and time, and until when it lives."""
+    """Points earned, by customer and time, and when they expire."""
 
     customer: IntArray
     time: IntArray
@@ -262,7 +268,7 @@ class _Lots:
         starts = np.searchsorted(gains.customer, np.arange(n + 1))
         running = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(gains.points)])
         ends = _later(gains.time, expires, tz)
-        if isinstance(expires, CalendarSpan) and len(ends):  # 30 and 31 January may change places in February
+        if isinstance(expires, CalendarSpan) and len(ends):  # a month from January 30 and 31 may change their order
             ends = _running_maximum(ends, gains.customer)
         return cls(
             gains.customer, gains.time, ends, running, running[starts[:-1]], np.diff(running[starts]),
@@ -270,27 +276,27 @@ class _Lots:
         )  # fmt: skip
 
     def sums(self, moments: IntArray, customer: IntArray, time: IntArray) -> IntArray:
-        """Return the points of a customer's lots whose moment (of earning, or of the end) is not after an instant."""
+        """Return the points of each customer's lots whose moment (of earning or expiry) is not after an instant."""
         place = latest_before(self.customer, moments, customer, time, strictly=False)
         return np.where(place >= 0, self.running[place + 1] - self.before[customer], 0)
 
     def earned(self, customer: IntArray, time: IntArray) -> IntArray:
-        """Return what customers had earned by instants, these included."""
+        """Return the points that customers had earned by each instant, inclusive."""
         return self.sums(self.time, customer, time)
 
     def ended_by(self, customer: IntArray, time: IntArray) -> IntArray:
-        """Return how many points of customers had ended their life by instants, spent or not."""
+        """Return how many points of customers had an expiry date by each instant, spent or not."""
         return self.sums(self.ends, customer, time) if self.mortal else np.zeros(len(customer), dtype=np.int64)
 
     def ended(self, time: int) -> IntArray:
-        """Return the same of every customer by one instant."""
+        """Return the same for every customer, by one instant."""
         everybody = np.arange(len(self.total))
         return self.ended_by(everybody, np.full(len(everybody), time))
 
 
 @attrs.frozen(eq=False)
 class _Taken:
-    """What was spent by each customer, and how many of their points are gone after the last of it."""
+    """Points spent by each customer, and how many of their points are gone after they last spent some."""
 
     spent: IntArray
     gone: IntArray
@@ -325,7 +331,7 @@ class _Taken:
             person, begin, events = people[mine], starts[mine], size[mine]
             for table in (spent, c, uncovered):
                 table[person] = 0
-            for turn in range(int(events.max())):  # the next event of everybody concerned at once
+            for turn in range(int(events.max())):  # the next event of all affected customers at once
                 going = events > turn
                 one, row = person[going], begin[going] + turn
                 left = np.maximum(c[one], dead[row])
@@ -337,14 +343,14 @@ class _Taken:
 
 
 def _refuse(losses: _Points, had: IntArray, gone: IntArray, over: npt.NDArray[np.bool_], base: CustomerBase) -> None:
-    """Raise about the first event in time that spends more than there is."""
+    """Raise an error about the earliest event that spends more than the balance."""
     rows = np.flatnonzero(over)
     row = int(rows[np.lexsort((losses.row[rows], losses.time[rows]))[0]])
     has = (int(had[row]) - int(gone[row]) + int(losses.points[row])) / 1_000
     raise InputError(
         f"customer {shown(base.customer_id[losses.customer[row]])} spends {losses.points[row] / 1_000:,.10g} points at "
-        f"{instant_text(int(losses.time[row]))} and has {has:,.10g} (row {int(losses.row[row])} of the events; "
-        f"{len(rows):,} such): mend the events, or give overdrawn='cap' to take what there is.",
+        f"{instant_text(int(losses.time[row]))} but has {has:,.10g} (row {int(losses.row[row])} of the events; "
+        f"{len(rows):,} events in all): correct the events, or pass overdrawn='cap' to spend only the balance.",
         argument="spend",
         code="wrong_value",
         row=int(losses.row[row]),
@@ -352,7 +358,7 @@ def _refuse(losses: _Points, had: IntArray, gone: IntArray, over: npt.NDArray[np
 
 
 def _later(time: IntArray, span: Span | None, tz: str) -> IntArray:
-    """Return when the life of what was earned ends."""
+    """Return when points earned at each time expire."""
     if span is None:
         return np.full(len(time), np.iinfo(np.int64).max)
     if not isinstance(span, CalendarSpan):
@@ -393,11 +399,11 @@ def _tiers(
 
 
 def _breakage(expired: IntArray, ended: IntArray, expires: Span | None) -> Estimate:
-    """Return which share of the points whose life has ended was never spent."""
+    """Return the share of points that were never spent, among those whose expiry date has passed."""
     if expires is None:
         return Estimate(float("nan"), None, "points do not expire")
     a, b = expired / 1_000, ended / 1_000
     return ratio_estimates(
         a.sum(), b.sum(), ((a * a).sum(), (a * b).sum(), (b * b).sum()), np.count_nonzero(b),
-        "points whose life has ended",
+        "points whose expiry date has passed",
     )[0]  # fmt: skip

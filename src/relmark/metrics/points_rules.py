@@ -1,4 +1,4 @@
-"""What points are given for: by event, by value, and by rule; and the tiers that points of a period reach."""
+"""What earns points (events, their values, and rules), and the tiers that a customer's points reach."""
 
 from __future__ import annotations
 
@@ -31,17 +31,19 @@ _LARGEST = 1e12
 
 @attrs.frozen(kw_only=True)
 class Accrual:
-    """Points for events: so many each, by their value, and more of them where a rule is true.
+    """Points for events: a number per event or by its value, multiplied where a rule is true.
 
     Parameters
     ----------
     of : Selection
         The events, such as ``event("purchase", where=prop("value") > 0)``.
     points : float or Expression, optional
-        So many an event, or by its properties, such as ``prop("value") * 0.05``; the event's own value without it.
+        The points of each event: a number, or an expression over its properties, such as ``prop("value") * 0.05``. By
+        default, the points are the value of the event.
     bonus : sequence of (rule, factor)
-        What multiplies the points where a rule is true, one after the other: a rule of the event's properties, or of
-        the customer's fields as of the moment of the event, such as ``(field("birthday").anniversary(days(1)), 2)``.
+        Each factor multiplies the points of events for which its rule is true. A rule is either about the event's
+        properties, or about the customer's fields at the moment of the event, such as
+        ``(field("birthday").anniversary(days(1)), 2)``.
 
     Examples
     --------
@@ -55,10 +57,10 @@ class Accrual:
     bonus: Sequence[tuple[Expression, float]] = ()
 
     def __attrs_post_init__(self) -> None:
-        """Check what was given."""
+        """Check the arguments."""
         if not isinstance(self.of, Selection):
             raise InputError(
-                f"of is {shown(self.of)}: events are needed, such as event('purchase').",
+                f"of is {shown(self.of)}; it must select events, such as event('purchase').",
                 argument="of",
                 code="wrong_type",
             )
@@ -79,14 +81,14 @@ class Accrual:
                 needs_of(rule).fields if _is_of_events(rule) else needs_of(rule).events
             ):
                 raise InputError(
-                    f"bonus has {rule!r}: a rule of the event's own properties alone, or of the customer's fields "
-                    "alone, is needed.",
+                    f"bonus has {rule!r}; a rule must be about the event's properties only, or about the customer's "
+                    "fields only.",
                     argument="bonus",
                     code="not_supported",
                 )
 
     def needs(self) -> Needs:
-        """Return which events, properties and fields the points look at; of all of life, for balances add up."""
+        """Return the events, properties and fields that the points need, over all time, since balances add up."""
         asked = properties_of(self.points) if isinstance(self.points, Expression) else ()
         total = needs_of_events(self.of, None, asked)
         for rule, _ in self.bonus:
@@ -96,7 +98,7 @@ class Accrual:
 
     def thousandths(self, base: CustomerBase, customer: IntArray, time: IntArray, found: EventRows) -> IntArray:
         """Return the points of each event in whole thousandths, rounded half to even."""
-        words = f"points of {self.of!r}"
+        words = f"the points of {self.of!r}"
         value: FloatArray
         if isinstance(self.points, (int, float)):
             value = np.full(len(found), float(self.points))
@@ -104,9 +106,9 @@ class Accrual:
             value = found.column("value").numbers()
         else:
             value = _numbers_of(found, self.points)
-        _refuse(words, np.isnan(value), value, found, "a number of points is needed of each event")
+        _refuse(words, np.isnan(value), value, found, "each event needs a number of points")
         beyond = (value < 0) | (value > _LARGEST)
-        _refuse(words, beyond, value, found, f"0 to {_LARGEST:g} are needed; what is taken away is spent, spend=")
+        _refuse(words, beyond, value, found, f"points must lie between 0 and {_LARGEST:g}; pass spent points in spend=")
         for rule, factor in self.bonus:
             value = np.where(_truth(rule, base, customer, time, found), value * factor, value)
         return np.rint(value * 1_000).astype(np.int64)
@@ -118,16 +120,17 @@ Earn: TypeAlias = Selection | Accrual | Sequence[Selection | Accrual]
 
 @attrs.frozen
 class PointsTiers:
-    """Tiers by the points earned in a stretch of time: the highest whose bound they reach.
+    """Tiers by the points earned in a period: a customer has the highest tier whose bound they reach.
 
     Parameters
     ----------
     bounds : mapping of str to float
-        From how many points on.
+        The number of points from which each tier begins.
     within : timedelta, calendar_days or months, optional
-        Points earned in (as_of - within, as_of].
+        Count points earned in (as_of - within, as_of].
     period : {"day", "week", "month", "quarter", "year"}, optional
-        Points earned in the calendar period that as_of lies in; all points ever without either.
+        Count points earned in the calendar period that contains `as_of`. Without `within` and `period`, all points ever
+        earned count.
     """
 
     bounds: Mapping[str, float]
@@ -135,11 +138,11 @@ class PointsTiers:
     period: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Check what was given."""
+        """Check the arguments."""
         bounds: Any = self.bounds
         if not isinstance(bounds, Mapping) or not bounds:
             raise InputError(
-                f"tiers is {shown(self.bounds)}: a mapping of names to points is needed, such as {{'gold': 5000}}.",
+                f"tiers is {shown(self.bounds)}; it must be a mapping of names to points, such as {{'gold': 5000}}.",
                 argument="tiers",
                 code="wrong_type",
             )
@@ -151,16 +154,18 @@ class PointsTiers:
             one_of("period", self.period, PERIODS)
         if self.within is not None and self.period is not None:
             raise InputError(
-                "within= and period= are two stretches: give one.", argument="period", code="conflicting_arguments"
+                "within= and period= are both given: pass only one of them.",
+                argument="period",
+                code="conflicting_arguments",
             )
 
     @staticmethod
     def of(given: PointsTiers | Mapping[str, float] | None) -> PointsTiers | None:
-        """Return the tiers of what a caller gave."""
+        """Return tiers as `PointsTiers`, or None."""
         return given if given is None or isinstance(given, PointsTiers) else PointsTiers(given)
 
     def reached(self, thousandths: IntArray) -> tuple[np.ndarray[Any, np.dtype[np.object_]], FloatArray]:
-        """Return the tier of each sum, None below all, and how many points are missing to the next; NaN at the top."""
+        """Return the tier of each sum (None below all tiers) and the points missing to the next (NaN at the top)."""
         names = sorted(self.bounds, key=lambda name: (self.bounds[name], name))
         steps = np.rint(np.array([float(self.bounds[name]) for name in names]) * 1_000).astype(np.int64)
         place = np.searchsorted(steps, thousandths, side="right")
@@ -170,15 +175,15 @@ class PointsTiers:
 
 
 def accruals_of(name: str, given: Any) -> list[Accrual]:
-    """Return the accruals of what a caller gave, or raise."""
+    """Return a list of accruals, or raise an error."""
     listed = list(given) if isinstance(given, (list, tuple)) else [given]
     if not listed:
-        raise InputError(f"{name} is empty: give events, such as event('earn').", argument=name, code="empty")
+        raise InputError(f"{name} is empty: pass events, such as event('earn').", argument=name, code="empty")
     for one in listed:
         if not isinstance(one, (Selection, Accrual)):
             raise InputError(
-                f"{name} is {shown(one)}: events are needed, such as event('earn'), or Accrual(of=event('purchase'), "
-                "points=1).",
+                f"{name} is {shown(one)}; it must select events, such as event('earn') or "
+                "Accrual(of=event('purchase'), points=1).",
                 argument=name,
                 code="wrong_type",
             )
@@ -186,21 +191,20 @@ def accruals_of(name: str, given: Any) -> list[Accrual]:
 
 
 def rows_of(found: EventRows) -> IntArray:
-    """Return the row of each event in the data that the log was made of."""
+    """Return the row of each event in the data from which the log was made."""
     rows = np.concatenate([scope.part.row[scope.rows] for scope in found.scopes] or [np.empty(0, dtype=np.int64)])
     return (rows if found.order is None else rows[found.order]).astype(np.int64)
 
 
 def _refuse(words: str, bad: BoolArray, value: FloatArray, found: EventRows, allowed: str) -> None:
-    """Raise about the first row of the data that is bad."""
+    """Raise an error about the first bad row of the data."""
     if not bad.any():
         return
     rows = np.where(bad, rows_of(found), np.iinfo(np.int64).max)
     place = int(np.argmin(rows))
-    said = (
-        f"{words}: {shown(float(value[place]))} in row {int(rows[place])} ({int(np.count_nonzero(bad)):,} such): "
-        f"{allowed}."
-    )
+    more = int(np.count_nonzero(bad)) - 1
+    others = f" (and {more:,} more rows)" if more else ""
+    said = f"{words} are {shown(float(value[place]))} in row {int(rows[place])}{others}: {allowed}."
     if np.isnan(value[place]):
         raise InputError(said, argument="points", code="missing_value", row=int(rows[place]))
     raise InputError(said, argument="points", code="wrong_value", row=int(rows[place]))
@@ -208,7 +212,8 @@ def _refuse(words: str, bad: BoolArray, value: FloatArray, found: EventRows, all
 
 def _bad_bonus(value: Any) -> InputError:
     return InputError(
-        f"bonus has {shown(value)}: pairs of a rule and a factor are needed, such as (field('vip') == True, 2).",
+        f"bonus has {shown(value)}; it must be a list of pairs of a rule and a factor, such as "
+        "[(field('vip') == True, 2)].",
         argument="bonus",
         code="wrong_type",
     )
@@ -223,7 +228,7 @@ def _numbers_of(found: EventRows, points: Expression) -> FloatArray:
     for part in parts:
         if part.kind not in {"number", "boolean", "empty"}:
             raise InputError(
-                f"points is {points!r}, of kind {part.kind!r}: numbers are needed.",
+                f"points is {points!r}, of kind {part.kind!r}; it must be a number.",
                 argument="points",
                 code="wrong_type",
             )
@@ -234,13 +239,13 @@ def _numbers_of(found: EventRows, points: Expression) -> FloatArray:
 def _truth(
     rule: Expression, base: CustomerBase, customer: IntArray, time: IntArray, found: EventRows
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return of which events a rule is true: of their properties, or of their customers at that moment."""
+    """Return for which events a rule is true: about their properties, or about their customers at that moment."""
     if not len(found):
         return np.zeros(0, dtype=np.bool_)
     if _is_of_events(rule):
         return np.asarray(found.truth(rule).true)
     check_on_data(rule, base, rule=True, segments=())
-    copies = CustomerBase(  # a row per event, so that each is judged at its own moment
+    copies = CustomerBase(  # one row per event, so that each is evaluated at its own moment
         customers=CustomerTable(
             np.arange(len(customer)), {name: base.column(name).take(customer) for name in base.fields}
         ),

@@ -1,9 +1,9 @@
-"""Blocks of recommendations: what is shown, clicked and bought, and what it says that it seems to say.
+"""Recommendations on a site or in messages: what is shown, clicked and bought.
 
-Baskets with a recommended item are larger than others whatever the block does: a basket of eight items holds a
-recommended one more easily than a basket of two, and who has recommendations to look at buys more anyhow. So the
-figures here describe. Whether the block helps is told by people who by lot did not see it: revenue per order of both
-arms, by the `Ratio` test of `relmark.experiments`.
+Baskets with a recommended item are larger than others even if the recommendations do nothing: a basket of eight items
+is more likely to contain a recommended one than a basket of two, and customers who see recommendations buy more anyway.
+The figures here therefore only describe. To learn whether recommendations help, withhold them from randomly chosen
+customers and compare the revenue per order of both arms with the `Ratio` test of `relmark.experiments`.
 """
 
 from __future__ import annotations
@@ -36,39 +36,41 @@ __all__ = ["RecommendationMetrics", "recommendation_metrics"]
 
 _WEEK = days(7)
 _TEST = (
-    "baskets with a recommended item are larger whatever the block does, for large baskets hold one more easily: to "
-    'learn whether it helps, leave it out for some by lot and compare Ratio("revenue", "orders") of relmark.experiments'
+    "baskets with a recommended item are larger even if recommendations do nothing, because a large basket is more "
+    "likely to contain one: to learn whether they help, withhold them from randomly chosen customers and compare "
+    'Ratio("revenue", "orders") of relmark.experiments'
 )
 DEFINITIONS = define(
-    "orders of the window; recommended is an item that the customer was shown, or clicked, before they bought it",
+    "orders of the window; an item is recommended if the customer was shown or clicked it before they bought it",
     "",
     {
         "click_rate": ("customers who clicked a recommendation", "customers who were shown one"),
         "order_share": ("orders with a recommended item", "orders"),
         "revenue_share": ("money of the recommended items", "money of the orders", "share of money"),
         "basket_with": ("money of orders with a recommended item", "these orders", "money per order"),
-        "basket_without": ("money of orders without one", "these orders", "money per order"),
+        "basket_without": ("money of orders without a recommended item", "these orders", "money per order"),
     },
 )  # fmt: skip
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class RecommendationMetrics(MetricTable):
-    """What recommendations are followed by, one row per group of customers.
+    """Views, clicks and orders of recommended items, one row per group of customers.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
+        The name of each row's group.
     shown, clicked : ndarray of int64, shape (k,)
-        Customers in the window.
+        How many customers were shown, or clicked, a recommendation in the window.
     click_rate : Estimates
     orders, orders_with : ndarray of int64, shape (k,)
         Orders, and those with a recommended item.
     order_share : Estimates
     revenue, recommended_revenue, revenue_share : ndarray of float64, shape (k,)
-        Money of all orders, of the recommended items in them, and one by the other.
+        The money of all orders, the money of the recommended items in them, and the share of the second in the first.
     basket_with, basket_without : Estimates
-        For comparison, and for nothing else: see the notes.
+        The average order with and without a recommended item. The difference is not an effect: see the notes.
     as_of : datetime64
     window : str
     notes : tuple of str
@@ -105,21 +107,21 @@ def recommendation_metrics(
     lasts: Span = _WEEK,
     by: By = None,
 ) -> RecommendationMetrics:
-    """Report what recommendations are followed by: clicks, orders with a recommended item, their money.
+    """Report what follows recommendations: clicks, orders with a recommended item, and their revenue.
 
     Parameters
     ----------
     base : CustomerBase
-        Purchases with the property item, and events of recommendations with it.
+        It has purchases and events of recommendations, all with the property item.
     as_of : date or instant
     within : timedelta, calendar_days or months, optional
-        Recommendations and orders of (as_of - within, as_of]; all without it.
+        Use recommendations and orders of (as_of - within, as_of]; by default, all up to `as_of`.
     shown, clicked : Selection, optional
-        The events; those of type "recommendation_shown" and "recommendation_clicked" without them.
+        The events; by default, those of type "recommendation_shown" and "recommendation_clicked".
     credit : {"clicked", "shown"}
-        After which of them a purchase of the same item counts as recommended.
+        Whether a purchase counts as recommended after the item was clicked, or already after it was shown.
     lasts : timedelta, calendar_days or months
-        For how long.
+        For how long after that it counts.
     by : name of a field, expression, segment, period, or a list or mapping of them, optional
 
     Returns
@@ -133,8 +135,8 @@ def recommendation_metrics(
     ...     type=["recommendation_shown", "recommendation_clicked", "purchase", "purchase"],
     ...     time=["2026-01-05T09:00Z", "2026-01-05T09:01Z", "2026-01-05T10:00Z", "2026-01-05T11:00Z"],
     ...     properties={"item": ["hat", "hat", "hat", "coat"]})
-    >>> told = recommendation_metrics(CustomerBase(events=log), as_of="2026-02-01")
-    >>> told.orders.tolist(), told.orders_with.tolist(), told.recommended_revenue.tolist()
+    >>> found = recommendation_metrics(CustomerBase(events=log), as_of="2026-02-01")
+    >>> found.orders.tolist(), found.orders_with.tolist(), found.recommended_revenue.tolist()
     ([2], [1], [20.0])
     """
     base = base_given(base)
@@ -191,7 +193,7 @@ def recommendation_metrics(
 def _recommended(
     base: CustomerBase, stretch: Stretch, chosen: Selection, name: str, bought: Purchases, lasts: Span
 ) -> BoolArray:
-    """Return which lines are of an item that its customer had been recommended strictly before, not too long ago."""
+    """Return which lines hold an item that was recommended to the customer strictly before, and not too long ago."""
     lines = bought.lines
     customer, time, found = events_of(base, chosen, None, stretch.high)
     if not len(time) or not len(lines.time):
@@ -199,7 +201,7 @@ def _recommended(
     item = properties_of(found)("item")
     if item is None:
         raise MissingColumnError(
-            f"the events of {name}= have no property 'item': say what was recommended.", argument=name
+            f"the events of {name}= have no property 'item', which says what was recommended.", argument=name
         )
     code, _ = column_of(joined("item", [item, bought.items()]), "item")
     size = int(code.max(initial=0)) + 1

@@ -1,8 +1,9 @@
-"""Which channel, hour or kind of message each customer responds to, steadied by what people like them do.
+"""Which channel, hour or kind of message each customer responds to, using what similar customers do.
 
-A customer with three messages says little: their rate is shrunk toward that of everybody, or of their segment, by as
-much as people were found to be alike. What is told was observed, not assigned: a channel may look good because good
-customers were sent it. Whether following it helps, an experiment tells.
+Three messages say little about a customer, so their rate is shrunk toward that of all customers or of their segment.
+The less customers differ, the stronger the shrinkage. Responses were observed and arms were not assigned at random: a
+channel may look good because good customers were sent messages through it. Only an experiment shows whether following
+the profile helps.
 """
 
 from __future__ import annotations
@@ -39,36 +40,37 @@ __all__ = ["ResponseArms", "ResponseProfile", "response_profile"]
 _TWO_DAYS = days(2)
 _HOUR = 3_600_000_000
 _MOST = 200
-_OBSERVED = "observed, not assigned: whether following the best arm helps, an experiment tells"
+_OBSERVED = "observed, not assigned at random: only an experiment shows whether following the best arm helps"
 DEFINITIONS = define(
-    "messages that have had the time to be answered",
+    "messages that are at least `within` old",
     "empirical Bayes, beta-binomial by arm (Skellam 1948; Efron and Morris 1975)",
     {
-        "rate": ("mean of what the customer's rate in the best arm is likely to be", "", "share"),
-        "evidence": ("messages of the customer that had the time, in all arms", "", "messages"),
+        "rate": ("expected response rate of the customer in their best arm", "", "share"),
+        "evidence": ("messages of the customer that are old enough, in all arms", "", "messages"),
         "probability_best": ("probability that no other arm's rate is higher", "", "probability"),
-        "gain": ("rate in the best arm less that in everybody's best arm", "", "share"),
-        "response_rate": ("messages that were answered", "messages that had the time"),
-        "prior_mean": ("rate that is expected of somebody without messages", "", "share"),
-        "prior_strength": ("how many messages of their own weigh as much as that expectation", "", "messages"),
+        "gain": ("expected rate in the customer's best arm minus that in the arm that is best overall", "", "share"),
+        "response_rate": ("messages that were answered", "messages that are old enough"),
+        "prior_mean": ("expected rate of a customer without messages", "", "share"),
+        "prior_strength": ("number of a customer's own messages that weigh as much as the prior mean", "", "messages"),
     },
 )  # fmt: skip
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ResponseArms(MetricTable):
-    """The arms of everybody, or of each segment: one row each.
+    """The arms over all customers, or by segment, with one row each.
 
     Parameters
     ----------
     by : mapping of str to ndarray, shape (r,)
-        The segment, where there are such, and the arm by its keys.
+        The segment, if there are segments, and the keys of the arm.
     messages, responses, people : ndarray of int64, shape (r,)
-        Messages that had the time, how many were answered, and how many customers had one.
+        How many messages are old enough, how many of them were answered, and how many customers received one.
     response_rate : Estimates
     prior_mean, prior_strength : ndarray of float64, shape (r,)
+        The expected rate of a customer without messages, and the number of own messages that weigh as much.
     best : ndarray of bool, shape (r,)
-        Whether the expectation is the segment's highest.
+        Whether the arm has the highest expected rate of its segment.
     """
 
     by: Mapping[str, npt.NDArray[Any]]
@@ -86,17 +88,20 @@ class ResponseArms(MetricTable):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ResponseProfile(ColumnarResult):
-    """What each customer responds to, in the order of the base; `arms` tells of everybody.
+    """What each customer responds to, in the order of the base; `arms` has the rates over all customers.
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
     best : mapping of str to ndarray, shape (n,)
-        The best arm by its keys: the columns best_channel, best_hour.
+        The keys of the best arm, in columns such as best_channel and best_hour.
     rate, probability_best, gain : ndarray of float64, shape (n,)
+        The expected rate in the best arm, the probability that this arm is the best, and the advantage over the arm
+        that is best overall.
     evidence : ndarray of int64, shape (n,)
+        How many messages of the customer were used.
     rates : ndarray of float64, shape (n, k)
-        The rate of every arm, in the order of the rows of `arms` without segments.
+        The expected rate in every arm, in the order of the arms in `arms`.
     arms : ResponseArms
     as_of : datetime64
     notes : tuple of str
@@ -115,7 +120,7 @@ class ResponseProfile(ColumnarResult):
     notes: tuple[str, ...] = ()
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return a row per customer: the best arm's keys, its rate, the evidence, and how sure it is."""
+        """Return columns with one row per customer: the best arm's keys, its rate, the evidence and its certainty."""
         return {
             "customer_id": self.customer_id,
             **{f"best_{name}": one for name, one in self.best.items()},
@@ -126,7 +131,7 @@ class ResponseProfile(ColumnarResult):
         }
 
     def describe(self, name: str) -> Definition:
-        """Return what one column means."""
+        """Return the definition of one column."""
         return MetricTable.describe(self.arms, name)
 
     def _lines(self) -> list[str]:
@@ -144,26 +149,26 @@ def response_profile(
     prior_by: Key | None = None,
     last: Span | None = None,
 ) -> ResponseProfile:
-    """Tell for each customer in which channel, at which hour or to what they respond best.
+    """Find for each customer the channel, hour or kind of message to which they respond best.
 
     Parameters
     ----------
     base : CustomerBase
     as_of : date or instant
     by : str, or sequence of str
-        What arms differ in: properties of the messages, such as "channel", and "hour" (0 to 23) and "weekday" (1 Monday
-        to 7), of the business's zone; with several, an arm is a combination of all.
+        The keys that define the arms: properties of the messages, such as "channel", or "hour" (0 to 23) and "weekday"
+        (1 for Monday to 7) in the base's time zone. With several keys, each combination is an arm.
     reward : Selection, optional
-        What counts as a response, such as ``event("purchase")``; ``event("message_clicked")`` without it.
+        What counts as a response, such as ``event("purchase")``; by default ``event("message_clicked")``.
     within : timedelta, calendar_days or months
-        How long after a message. Messages sent too lately to tell are left out, answered or not.
+        How long after a message a response counts. Messages sent more recently are left out, answered or not.
     sent : Selection, optional
-        The messages; ``event("message_sent")`` without it.
+        The messages; by default ``event("message_sent")``.
     prior_by : name of a field, expression, segment, or mapping of names to rules, optional
-        A second level: customers are first likened to their segment, and segments to everybody. Of a mapping the first
-        rule that is true of a customer counts.
+        Adds a second level: customers are shrunk toward their segment, and segments toward all customers. With a
+        mapping, a customer belongs to the first rule that is true.
     last : timedelta, calendar_days or months, optional
-        Messages of (as_of - last, as_of] only.
+        Use only messages of (as_of - last, as_of].
 
     Returns
     -------
@@ -172,16 +177,16 @@ def response_profile(
     Raises
     ------
     InputError
-        A property that no message has, or too many arms.
+        If `by` names a property that no message has, or makes too many arms.
     NotEnoughDataError
-        No message has had the time to be answered.
+        If no message is at least `within` old.
 
     Notes
     -----
-    A response belongs to the message of its message_id, where it names one; else to the customer's latest message
-    strictly before it that agrees with all that it says of the campaign and of the arm's properties (a campaign that no
-    message is of aside). Each message counts once. The best arm is that of the highest expected rate;
-    `probability_best` stands beside it and may be below one half.
+    A response that has a message_id belongs to that message. Any other response belongs to the customer's latest
+    message strictly before it that agrees with the response in the campaign and the keys of the arms, as far as the
+    response has them; a campaign of which there is no message is ignored. Each message counts once. The best arm has
+    the highest expected rate, and its `probability_best` may be below one half.
 
     Examples
     --------
@@ -189,8 +194,8 @@ def response_profile(
     >>> log = EventLog.from_columns(customer_id=[1, 1, 1, 2, 2, 2], type=["message_sent", "message_sent",
     ...     "message_clicked"] * 2, time=["2026-01-01", "2026-01-10", "2026-01-11"] * 2,
     ...     properties={"channel": ["email", "push", "push"] * 2})
-    >>> told = response_profile(CustomerBase(events=log), as_of="2026-02-01", by="channel")
-    >>> told["best_channel"].tolist(), told.evidence.tolist()
+    >>> profile = response_profile(CustomerBase(events=log), as_of="2026-02-01", by="channel")
+    >>> profile["best_channel"].tolist(), profile.evidence.tolist()
     (['push', 'push'], [2, 2])
     """
     base = base_given(base)
@@ -200,7 +205,11 @@ def response_profile(
     rewards = selection_given("reward", event("message_clicked") if reward is None else reward)
     keys = [by] if isinstance(by, str) else list(by) if isinstance(by, (list, tuple)) else []
     if not keys or not all(isinstance(key, str) for key in keys):
-        raise InputError(f"by is {shown(by)}: names of properties are needed.", argument="by", code="wrong_type")
+        raise InputError(
+            f"by is {shown(by)}; it must be one or more names of properties, such as 'channel'.",
+            argument="by",
+            code="wrong_type",
+        )
     customer, time, found = events_of(base, messages, stretch.low, stretch.high)
     customer = customer.astype(np.int64)
     settled = time <= int(stretch.as_of.moved(within).seen)
@@ -208,8 +217,8 @@ def response_profile(
     known = ~np.logical_or.reduce([column.missing for column in columns])
     if not (settled & known).any():
         raise NotEnoughDataError(
-            f"none of {len(time):,} messages of {messages!r} had {within} to be answered by {stretch.as_of} and says "
-            f"{', '.join(map(repr, keys))}: nothing can be learned of them.",
+            f"none of the {len(time):,} messages of {messages!r} was sent at least {within} before {stretch.as_of} and "
+            f"has {', '.join(map(repr, keys))}: nothing can be learned from them.",
             argument="sent",
             code="not_enough_data",
         )
@@ -219,7 +228,9 @@ def response_profile(
     k, n = len(next(iter(labels.values()))), len(base)
     if k > _MOST:
         raise InputError(
-            f"by={by!r} makes {k:,} arms, and {_MOST} at most: choose coarser keys.", argument="by", code="too_many"
+            f"by={by!r} makes {k:,} arms, but at most {_MOST} are allowed: choose coarser keys.",
+            argument="by",
+            code="too_many",
         )
     cell = customer[use] * k + arm
     trials = np.bincount(cell, minlength=n * k).reshape(n, k)
@@ -228,11 +239,11 @@ def response_profile(
     fitted = _Fit.of(trials, hits, segment, len(names))
     notes = [_OBSERVED]
     for left, why in (
-        (np.count_nonzero(~settled), "were sent too lately to tell"),
-        (np.count_nonzero(settled & ~known), f"do not say {', '.join(keys)}"),
+        (np.count_nonzero(~settled), "sent too recently"),
+        (np.count_nonzero(settled & ~known), f"without {' or '.join(keys)}"),
     ):
         if left:
-            notes.append(f"{int(left):,} messages {why}: they are in no rate")
+            notes.append(f"{int(left):,} message{'s' if left > 1 else ''} {why}: not part of the rates")
     return ResponseProfile(
         customer_id=base.customer_id, best={key: column[fitted.best] for key, column in labels.items()},
         rate=fitted.rates[np.arange(n), fitted.best], evidence=trials.sum(axis=1), probability_best=fitted.probability,
@@ -244,7 +255,7 @@ def response_profile(
 
 @attrs.frozen(eq=False)
 class _Fit:
-    """Everybody's rates, and the priors that they come from."""
+    """The rates of all customers, and the priors that they come from."""
 
     rates: FloatArray
     best: IntArray
@@ -285,7 +296,7 @@ def _key_column(found: EventRows, key: str, time: IntArray, base: CustomerBase) 
         return Column("number", wall // _HOUR % 24 if key == "hour" else (wall // DAY + 3) % 7 + 1)
     known = sorted({name for scope in found.scopes for name in scope.part.properties} | {"hour", "weekday"})
     raise MissingColumnError(
-        f"by={key!r} is not a property of the messages: give one of {', '.join(map(repr, known))}.",
+        f"by={key!r} is not a property of the messages; it must be one of {', '.join(map(repr, known))}.",
         hint=did_you_mean(key, known),
         argument="by",
     )
@@ -305,7 +316,7 @@ def _arms(keys: Sequence[str], columns: Sequence[Column]) -> tuple[IntArray, dic
 
 
 def _segments(base: CustomerBase, stretch: Stretch, prior_by: Key | None) -> tuple[IntArray, npt.NDArray[Any], str]:
-    """Return the segment of each customer, what they are called, and the name of the column."""
+    """Return the segment of each customer, the names of the segments, and the name of the column."""
     n = len(base)
     if prior_by is None:
         return np.zeros(n, dtype=np.int64), np.array(["all"]), ""
@@ -317,7 +328,7 @@ def _segments(base: CustomerBase, stretch: Stretch, prior_by: Key | None) -> tup
     if groups.rows is None:
         return groups.code, names, label
     segment = np.full(n, groups.k, dtype=np.int64)
-    segment[groups.rows[::-1]] = groups.code[::-1]  # the first that is true stands
+    segment[groups.rows[::-1]] = groups.code[::-1]  # the first rule that is true wins
     rest = (segment == groups.k).any()
     return segment, np.append(names.astype(object), "the rest") if rest else names, label
 
@@ -346,7 +357,7 @@ def _answered(
     words = [
         one for one in (_words(came, key, mine) for key, mine in _agreeing(found, keys).items()) if one is not None
     ]
-    pattern = np.zeros(len(who), dtype=np.int64)  # which of them a response says, a bit each
+    pattern = np.zeros(len(who), dtype=np.int64)  # one bit for each key that the response has
     for bit, (_, theirs) in enumerate(words):
         pattern |= (theirs >= 0).astype(np.int64) << bit
     for said in np.unique(pattern[left]):
@@ -363,16 +374,16 @@ def _answered(
 
 
 def _agreeing(found: EventRows, keys: Mapping[str, Column]) -> dict[str, Column]:
-    """Return what a response must agree with its message in: the campaign, and what arms differ in."""
+    """Return the columns in which a response must agree with its message: the campaign and the keys of the arms."""
     campaign = None if "campaign" in keys else properties_of(found)("campaign")
     return {**({} if campaign is None else {"campaign": campaign}), **keys}
 
 
 def _words(came: EventRows, key: str, mine: Column) -> tuple[IntArray, IntArray] | None:
-    """Return a property of messages and responses as codes, -1 where there is none, if the responses have it.
+    """Return a property of messages and responses as codes (-1 where it is missing), or None if responses lack it.
 
-    A campaign that no message is of is a word of the responses' own, as the source of a purchase's visit: nothing can
-    agree with it, and it is not asked to.
+    A campaign of which there is no message is treated as missing, because nothing can agree with it; it may be, for
+    example, the source of the visit in which a purchase was made.
     """
     theirs = properties_of(came)(key)
     if theirs is None or theirs.kind != mine.kind:
@@ -389,7 +400,7 @@ def _mark(
     out: npt.NDArray[np.bool_], sent: tuple[IntArray, IntArray, IntArray],
     came: tuple[IntArray, IntArray, IntArray], *, strictly: bool,
 ) -> None:  # fmt: skip
-    """Mark the latest message before each response, of the same key, within the time."""
+    """Mark the latest message with the same key before each response, if it is recent enough."""
     rows, key, time = sent
     asked, when, since = came
     if not len(rows) or not len(asked):

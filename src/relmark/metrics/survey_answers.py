@@ -1,4 +1,4 @@
-"""The answers of a survey, from columns, counts or events, in groups: what every score of this package reads."""
+"""The answers of a survey, from columns, counts or events, in groups; every survey score reads them."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ GroupsGiven: TypeAlias = "ColumnLike | Mapping[str, ColumnLike] | None"
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SurveyAnswers(Frozen):
-    """Answers out of the events of a base, in groups; made by `survey_answers` and given to any score.
+    """Answers read from the events of a base, in groups; `survey_answers` makes them, and every score accepts them.
 
     Parameters
     ----------
     value : ndarray of float64, shape (m,)
-        The answers; NaN where somebody gave none.
+        The answers; NaN where an event has none.
     code : ndarray of int64, shape (m,)
-        The group of each.
+        The group of each answer.
     by : mapping of str to ndarray, shape (k,)
-        What the groups are called.
+        The names of the groups.
     k : int
         The number of groups.
     """
@@ -61,7 +61,7 @@ class SurveyAnswers(Frozen):
     k: int
 
     def __len__(self) -> int:
-        """Return the number of answers, missing ones too."""
+        """Return the number of answers, including missing ones."""
         return len(self.value)
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class SurveyAnswers(Frozen):
 
 @attrs.frozen(eq=False)
 class Answers:
-    """Answers that were given, checked: value, how often, and in which group; missing ones counted apart."""
+    """Checked answers: the value, how often it was given, and in which group; missing ones are counted separately."""
 
     value: FloatArray
     weight: FloatArray
@@ -99,7 +99,7 @@ def survey_answers(
     within: Span | None = None,
     by: By = None,
 ) -> SurveyAnswers:
-    """Take the answers of a survey out of the events of a base: by group, by segment, over time.
+    """Read the answers of a survey from the events of a base, by group, by segment or over time.
 
     Parameters
     ----------
@@ -110,8 +110,9 @@ def survey_answers(
     score : str
         The property that holds the answer.
     within : timedelta, calendar_days or months, optional
-        Answers of (as_of - within, as_of]; all without it.
+        Read answers of (as_of - within, as_of]; by default, all up to `as_of`.
     by : name, expression, segment, period, or a list or mapping of them, optional
+        How to group the answers.
 
     Returns
     -------
@@ -131,10 +132,12 @@ def survey_answers(
     customer, time, found = events_of(base, answers, stretch.low, stretch.high)
     column = found.column(score) if len(time) else Column.empty(0)
     if len(time) and column.kind == "empty" and not _has(found, score):
-        raise MissingColumnError(f"score is {score!r}, and no {answers!r} has such a property.", argument="score")
+        raise MissingColumnError(f"score is {score!r}, but no {answers!r} has this property.", argument="score")
     if column.kind not in {"number", "empty"}:
         raise InputError(
-            f"score is {score!r}, of kind {column.kind!r}: numbers are needed.", argument="score", code="wrong_type"
+            f"score is {score!r}, a property of kind {column.kind!r}; it must hold numbers.",
+            argument="score",
+            code="wrong_type",
         )
     groups = group_rows(base, stretch.as_of, by, customer, time, properties_of(found))
     value = np.asarray(groups.chosen(column.numbers()), dtype=np.float64)
@@ -148,17 +151,17 @@ def _has(found: Any, score: str) -> bool:
 
 
 def scale_of(scale: Any) -> tuple[int, int]:
-    """Return the ends of a scale, or raise."""
+    """Return the ends of a scale, or raise an error."""
     if not isinstance(scale, (tuple, list)) or len(scale) != 2:
         raise InputError(
-            f"scale is {shown(scale)}: its lowest and highest answer are needed, such as (0, 10).",
+            f"scale is {shown(scale)}; it must be the lowest and the highest answer, such as (0, 10).",
             argument="scale",
             code="wrong_type",
         )
     low, high = (whole(f"scale[{k}]", end) for k, end in enumerate(scale))
     if low >= high:
         raise InputError(
-            f"scale is {shown(scale)}: the lowest answer has to be below the highest.",
+            f"scale is {shown(scale)}; the lowest answer must be lower than the highest.",
             argument="scale",
             code="wrong_value",
         )
@@ -173,7 +176,7 @@ def read_answers(
     name: str = "answers",
     words: Callable[[Mapping[Any, Any]], Mapping[Any, Any] | None] | None = None,
 ) -> Answers:
-    """Return the answers that a door was given, checked against the scale; missing ones are counted apart.
+    """Return the answers that a score was given, checked against the scale; missing ones are counted separately.
 
     Parameters
     ----------
@@ -182,28 +185,28 @@ def read_answers(
         The group of each answer of a column.
     scale : tuple of int
     name : str
-        For messages.
+        The name of the argument, for error messages.
     words : callable, optional
         Turns counts under other keys than answers (promoters, ...) into counts by answer, or returns None.
     """
     if isinstance(given, SurveyAnswers):
         if by is not None:
             raise InputError(
-                "by= is given where the answers are taken out of events: survey_answers(..., by=...).",
+                "by= cannot be used with SurveyAnswers: pass it to survey_answers(..., by=...) instead.",
                 argument="by",
                 code="wrong_type",
             )
         return _checked(name, given.value, given.code, given.by, given.k, scale)
     if isinstance(given, CustomerBase):
         raise InputError(
-            f"{name} is a base: take the answers out of it by survey_answers(base, event('survey'), as_of=...).",
+            f"{name} is a CustomerBase: read its answers with survey_answers(base, event('survey'), as_of=...) first.",
             argument=name,
             code="wrong_type",
         )
     if isinstance(given, Mapping):
         if by is not None:
             raise InputError(
-                f"by= needs a column of answers, and {name} is counts: give a mapping of groups to counts.",
+                f"by= needs a column of answers, but {name} holds counts: pass a mapping of groups to counts instead.",
                 argument="by",
                 code="missing_argument",
             )
@@ -219,7 +222,7 @@ def read_answers(
     labels: dict[str, npt.NDArray[Any]] = {}
     for key, values in keys.items():
         if not isinstance(key, str) or not key:
-            raise InputError(f"by has the key {shown(key)}: a name is needed.", argument="by", code="wrong_type")
+            raise InputError(f"by has the key {shown(key)}; each key must be a name.", argument="by", code="wrong_type")
         group = Column.of(f"by[{key!r}]" if isinstance(by, Mapping) else "by", values)
         same_length("by", np.empty(len(group)), len(column))
         part, names = column_of(group, key)
@@ -245,11 +248,11 @@ def _checked(
 ) -> Answers:
     low, high = scale
     known = ~np.isnan(value)
-    remedy = "Name the scale, or leave these rows out."
+    remedy = "Pass another scale, or leave these rows out."
     off = known & ((value < low) | (value > high))
-    refuse_rows(name, off, value, f"answers from {low} to {high} are needed", remedy)
-    refuse_rows(name, known & (value != np.floor(value)), value, "whole answers are needed",
-                "Averages of several answers have no such score: give each answer.")  # fmt: skip
+    refuse_rows(name, off, value, f"answers must lie between {low} and {high}", remedy)
+    refuse_rows(name, known & (value != np.floor(value)), value, "answers must be whole numbers",
+                "Pass each answer, not averages of several answers.")  # fmt: skip
     missing = np.bincount(code[~known], minlength=k)
     return Answers(value[known], np.ones(int(known.sum())), code[known], missing, by, k)
 

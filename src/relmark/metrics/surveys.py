@@ -1,7 +1,8 @@
 """What customers say: net promoter score, satisfaction, effort, loyalty index and response rate.
 
-Each takes a column of answers, counts by answer, or `SurveyAnswers` out of events. One group gives one estimate,
-several give a table. Missing answers leave numerator and denominator; nobody to ask gives NaN with a reason.
+Each score takes a column of answers, counts by answer, or `SurveyAnswers` read from events. Without groups the result
+is one estimate, with groups it is a table. Missing answers count in neither the numerator nor the denominator. Without
+any answer the score is NaN with a reason.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ __all__ = [
     "response_rate",
 ]
 
-_WINDOW = "the answers given; missing ones leave numerator and denominator"
+_WINDOW = "the answers given; missing answers do not count"
 DEFINITIONS = define(_WINDOW, "", {
-    "net_promoter_score": ("100 times promoters (9 and 10) less detractors (0 to 6)", "answers", "points, -100 to 100",
-                           "Reichheld 2003; some leave the 0 out of the detractors"),
-    "customer_satisfaction": ("answers in the two highest places, or the sum of answers", "answers",
-                              "share, or points of the scale", "top two box; others print the mean as a share"),
+    "net_promoter_score": ("100 times (promoters (9 and 10) minus detractors (0 to 6))", "answers",
+                           "points, -100 to 100", "Reichheld 2003; some do not count the 0 as a detractor"),
+    "customer_satisfaction": ("the two highest answers, or the sum of answers", "answers",
+                              "share, or points of the scale", "top two box; others report the mean as a share"),
     "customer_effort_score": ("answers of 5 to 7, or the sum of answers", "answers", "share, or points of the scale",
-                              "Nicereply: mean of 1 to 7; others take 6 and 7, or the old scale on which 1 is easy"),
-    "customer_loyalty_index": ("recommend, buy again and buy other, each from 0 to 100, the mean of the three",
-                               "people who answered all three", "points, 0 to 100", "some weigh the questions"),
+                              "Nicereply: mean of 1 to 7; others use 6 and 7, or the old scale on which 1 is easy"),
+    "customer_loyalty_index": ("mean of recommend, buy again and buy other, each from 0 to 100",
+                               "people who answered all three", "points, 0 to 100", "some weight the questions"),
     "response_rate": ("people who answered", "people who were asked"),
 })  # fmt: skip
 _POINTS = 100.0
@@ -51,20 +52,21 @@ _POINTS = 100.0
 
 @attrs.frozen(kw_only=True, repr=False)
 class SurveyScore(Estimate):
-    """A score with its interval, and the answers that it is made of.
+    """A score with its interval and the numbers of answers behind it.
 
     Parameters
     ----------
     value, interval, reason
-        As of an `Estimate`.
+        As in an `Estimate`.
     unit : str
+        What the score is measured in, such as "points".
     answers : int
-        How many answered.
+        How many people answered.
     missing : int
-        How many gave no answer; they are in neither numerator nor denominator.
+        How many gave no answer. They count in neither the numerator nor the denominator.
     standard_error : float
     parts : mapping of str to int
-        How many answers of each kind there are; together they are `answers`.
+        How many answers of each kind there are. They add up to `answers`.
     """
 
     unit: str = ""
@@ -90,7 +92,7 @@ class SurveyScores(MetricTable):
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
-        What the groups are called.
+        The name of each row's group.
     answers, missing : ndarray of int64, shape (k,)
     score : Estimates
     standard_error : ndarray of float64, shape (k,)
@@ -115,7 +117,7 @@ class SurveyScores(MetricTable):
         return {"score": DEFINITIONS[self.metric], self.metric: DEFINITIONS[self.metric]}
 
     def to_columns(self) -> dict[str, Any]:
-        """Return groups, counts, the score and its interval as columns."""
+        """Return the groups, the counts, the score and its interval as columns."""
         return {**self.by, "answers": self.answers, "missing": self.missing, **self.parts,
                 **self.score.columns("score"), "standard_error": self.standard_error}  # fmt: skip
 
@@ -132,20 +134,21 @@ def net_promoter_score(
     by: GroupsGiven = None,
     level: float = 0.95,
 ) -> SurveyScore | SurveyScores:
-    """Return the net promoter score in points: the share of promoters less that of detractors, times 100.
+    """Return the net promoter score in points: the share of promoters minus that of detractors, times 100.
 
     Parameters
     ----------
     answers : array_like of int, shape (n,); counts by answer; groups of counts; or SurveyAnswers
-        NaN and None are missing. Counts may also be of 'promoters', 'passives' and 'detractors'.
+        NaN and None are missing answers. The keys of counts may also be 'promoters', 'passives' and 'detractors'.
     scale : pair of int
         The lowest and the highest answer.
     promoters, detractors : int, optional
-        The lowest answer of a promoter and the highest of a detractor: 9 and 6 on the scale of 0 to 10, needed on any
-        other.
+        The lowest answer of a promoter and the highest answer of a detractor. On the scale from 0 to 10 they are 9 and
+        6 by default; on any other scale they are required.
     by : array_like or mapping of them, shape (n,), optional
         The group of each answer.
     level : float
+        The confidence level, between 0 and 1.
 
     Returns
     -------
@@ -155,7 +158,7 @@ def net_promoter_score(
     Raises
     ------
     InputError
-        Answers off the scale or between its places, with their row; another scale without bounds.
+        If an answer is not on the scale (the error names its row), or another scale is given without bounds.
 
     References
     ----------
@@ -176,8 +179,8 @@ def net_promoter_score(
         promoters, detractors = (9 if promoters is None else promoters), (6 if detractors is None else detractors)
     if promoters is None or detractors is None:
         raise InputError(
-            f"the scale {low} to {high} has no bounds of its own: say promoters= (the lowest answer of a promoter) and "
-            "detractors= (the highest of a detractor).",
+            f"the scale from {low} to {high} has no default bounds: pass promoters= (the lowest answer of a promoter) "
+            "and detractors= (the highest answer of a detractor).",
             argument="promoters",
             code="wrong_type",
         )
@@ -185,7 +188,7 @@ def net_promoter_score(
     bottom = whole("detractors", detractors, low=low, high=high)
     if bottom >= top:
         raise InputError(
-            f"detractors is {bottom} and promoters {top}: a detractor answers below a promoter.",
+            f"detractors is {bottom} and promoters is {top}; detractors must be lower than promoters.",
             argument="detractors",
             code="wrong_value",
         )
@@ -221,8 +224,9 @@ def customer_satisfaction(
     ----------
     answers : as in `net_promoter_score`
     scale : pair of int
+        The lowest and the highest answer.
     kind : {"top_two", "mean"}
-        Both are called CSAT: the result's unit says which one it is.
+        Which score to compute. Both are called CSAT; the unit of the result says which one it is.
     by : array_like or mapping of them, optional
     level : float
 
@@ -241,7 +245,7 @@ def customer_satisfaction(
     one_of("kind", kind, ("top_two", "mean"))
     if kind == "top_two" and high - low < 2:
         raise InputError(
-            f"scale is {low} to {high}: the two highest answers are all there are. Say kind='mean'.",
+            f"scale is {low} to {high}, so the two highest answers are all answers: use kind='mean'.",
             argument="scale",
             code="wrong_type",
         )
@@ -262,17 +266,19 @@ def customer_effort_score(
     by: GroupsGiven = None,
     level: float = 0.95,
 ) -> SurveyScore | SurveyScores:
-    """Return the customer effort score: the mean answer, or the share of those who found it easy.
+    """Return the customer effort score: the mean answer, or the share of people who found it easy.
 
     Parameters
     ----------
     answers : as in `net_promoter_score`
     scale : pair of int
+        The lowest and the highest answer.
     kind : {"mean", "share"}
     easy : int, optional
-        The lowest answer that counts as easy: 5 on the scale of 1 to 7, needed on any other for a share.
+        The lowest answer that counts as easy, for a share. On the scale from 1 to 7 it is 5 by default; on any other
+        scale it is required.
     reverse : bool
-        Whether a low answer is the easy one, as on the old scale: answers are turned round first, 1 becomes 7.
+        Whether low answers mean easy, as on the old scale. Answers are then reversed first, so that 1 becomes 7.
     by : array_like or mapping of them, optional
     level : float
 
@@ -293,12 +299,12 @@ def customer_effort_score(
     found = read_answers(answers, by, (low, high))
     if reverse:
         found = attrs.evolve(found, value=low + high - found.value)
-    turned = ", turned round" if reverse else ""
+    turned = ", reversed" if reverse else ""
     if kind == "mean":
         return _mean("customer_effort_score", found, (low, high), fraction("level", level), turned)
     if easy is None and (low, high) != (1, 7):
         raise InputError(
-            f"the scale {low} to {high} has no bound of its own: say easy=, the lowest easy answer.",
+            f"the scale from {low} to {high} has no default bound: pass easy=, the lowest answer that counts as easy.",
             argument="easy",
             code="wrong_type",
         )
@@ -317,16 +323,16 @@ def customer_loyalty_index(
     by: GroupsGiven = None,
     level: float = 0.95,
 ) -> SurveyScore | SurveyScores:
-    """Return the customer loyalty index: recommending, buying again and buying other things, each 0 to 100, averaged.
+    """Return the customer loyalty index: the mean of recommending, buying again and buying other things, 0 to 100.
 
     Parameters
     ----------
     recommend, buy_again, buy_other : array_like of int, shape (n,)
-        One row per person. Who left one of them out is in neither numerator nor denominator.
+        The answers, with one row per person. People who left one of the three out do not count.
     scale : pair of int
-        The same for all three: its highest answer is 100 points, its lowest 0.
+        The lowest and the highest answer, the same for all three. The highest is 100 points and the lowest 0.
     reverse : bool
-        Whether the lowest answer is the best, "1 = surely".
+        Whether the lowest answer is the best, as in "1 = certainly".
     by : array_like or mapping of them, optional
     level : float
 
@@ -345,16 +351,16 @@ def customer_loyalty_index(
     for name, given in (("recommend", recommend), ("buy_again", buy_again), ("buy_other", buy_other)):
         if isinstance(given, Mapping):
             raise InputError(
-                f"{name} is counts: the answers of each person are needed, one row per person.",
+                f"{name} holds counts; it must hold the answer of each person, one row per person.",
                 argument=name,
                 code="wrong_type",
             )
         column = numbers(name, cast("npt.ArrayLike", given), missing=True, length=len(columns[0]) if columns else None)
         known = ~np.isnan(column)
         refuse_rows(
-            name, known & ((column < low) | (column > high)), column, f"answers from {low} to {high} are needed"
+            name, known & ((column < low) | (column > high)), column, f"answers must lie between {low} and {high}"
         )
-        refuse_rows(name, known & (column != np.floor(column)), column, "whole answers are needed")
+        refuse_rows(name, known & (column != np.floor(column)), column, "answers must be whole numbers")
         columns.append(column)
     total = columns[0] + columns[1] + columns[2]
     found = read_answers(np.where(np.isnan(total), np.nan, total), by, (3 * low, 3 * high), name="the sum of answers")
@@ -366,7 +372,14 @@ def customer_loyalty_index(
 
 
 def response_rate(answered: float, asked: float, *, level: float = 0.95) -> Estimate:
-    """Return the share of people asked who answered, with Wilson's interval.
+    """Return the share of the people asked who answered, with Wilson's interval.
+
+    Parameters
+    ----------
+    answered, asked : int
+        How many people answered, and how many were asked.
+    level : float
+        The confidence level, between 0 and 1.
 
     Examples
     --------
@@ -376,7 +389,7 @@ def response_rate(answered: float, asked: float, *, level: float = 0.95) -> Esti
     part, of = whole("answered", answered, low=0), whole("asked", asked, low=0)
     if part > of:
         raise InputError(
-            f"answered is {part:,} and asked {of:,}: no more can answer than were asked.",
+            f"answered is {part:,} and asked is {of:,}; answered must not be larger than asked.",
             argument="answered",
             code="wrong_type",
         )
@@ -384,7 +397,7 @@ def response_rate(answered: float, asked: float, *, level: float = 0.95) -> Esti
 
 
 def _parts_given(given: Mapping[Any, Any], top: int, bottom: int) -> Mapping[Any, Any] | None:
-    """Return counts of promoters, passives and detractors as counts by answer; they have to add up to answers."""
+    """Return counts of promoters, passives and detractors as counts by answer; they must add up to 'answers'."""
     names = ("promoters", "passives", "detractors", "answers")
     if not given or not all(isinstance(key, str) for key in given):
         return None
@@ -397,8 +410,8 @@ def _parts_given(given: Mapping[Any, Any], top: int, bottom: int) -> Mapping[Any
             counts["passives"] = counts["answers"] - others
         if counts["passives"] < 0 or counts["answers"] != sum(counts.get(key, 0) for key in names[:3]):
             raise InputError(
-                f"promoters, passives and detractors are {others:,} together and answers {counts['answers']:,}: the "
-                "parts have to add up.",
+                f"promoters, passives and detractors are {others:,} together, but answers is {counts['answers']:,}: "
+                "the parts must add up to it.",
                 argument="answers",
                 code="wrong_type",
             )
@@ -408,7 +421,7 @@ def _parts_given(given: Mapping[Any, Any], top: int, bottom: int) -> Mapping[Any
         made[bottom + 1] = passives
     elif passives:
         raise InputError(
-            f"passives is {passives:,}: between detractors ({bottom}) and promoters ({top}) is no answer.",
+            f"passives is {passives:,}, but no answer lies between detractors ({bottom}) and promoters ({top}).",
             argument="passives",
             code="wrong_value",
         )

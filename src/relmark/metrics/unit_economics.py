@@ -1,6 +1,6 @@
-"""What a lead, an order and a new customer cost, and what the money spent brought: one row per key of the spend.
+"""What a lead, an order and a new customer cost, and what the spend returned, with one row per key of the spend.
 
-Totals are sums over sums, never means of ratios. Spend that brought nothing keeps its row and stays in the total.
+Totals are sums divided by sums, never means of ratios. Spend without any result keeps its row and stays in the total.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ Amounts: TypeAlias = Mapping[Any, float] | float
 """A sum of money, or sums by key."""
 
 DEFINITIONS = define(
-    "the stretch of time that spend and results are of",
-    "dashboards that average ratios of rows, or drop spend without orders, disagree",
+    "the period that spend and results cover",
+    "dashboards that average the ratios of rows, or drop spend without orders, show other numbers",
     {
         "cost_per_click": ("spend", "clicks", "money"),
         "cost_per_lead": ("spend", "leads", "money"),
         "cost_per_order": ("spend", "orders", "money"),
-        "customer_acquisition_cost": ("spend", "new customers", "money; CPA per any order is cost_per_order"),
+        "customer_acquisition_cost": ("spend", "new customers", "money; the cost per any order is cost_per_order"),
         "roas": ("revenue attributed to a row", "spend of the same row", "money per money"),
         "mer": ("all revenue", "all spend", "money per money"),
-        "roi": ("margin of a row less its spend", "its spend", "money per money"),
-        "revenue_roi": ("revenue of a row less its spend", "its spend", "money per money"),
+        "roi": ("margin of a row minus its spend", "its spend", "money per money"),
+        "revenue_roi": ("revenue of a row minus its spend", "its spend", "money per money"),
         "click_to_lead": ("leads", "clicks"),
         "lead_to_order": ("orders", "leads"),
         "click_to_order": ("orders", "clicks"),
-        "ltv_to_cac": ("lifetime value of a customer", "cost of acquiring a new one", "money per money"),
-        "payback_months": ("cost of acquiring a new customer", "margin of a customer in a month", "months"),
+        "ltv_to_cac": ("lifetime value of a customer", "cost of acquiring a customer", "money per money"),
+        "payback_months": ("cost of acquiring a customer", "monthly margin of a customer", "months"),
     },
 )
 
@@ -53,17 +53,18 @@ class UnitEconomics(MetricTable):
     key : ndarray, shape (k,)
         The keys of the spend: channels, campaigns, months.
     spend, clicks, leads, orders, new_customers, revenue, margin : ndarray of float64, shape (k,)
-        What was given, 0 for a key that is missing; NaN throughout where it was not given at all.
+        The given amounts, with 0 for a key that is missing; all NaN for an argument that was not given.
     cost_per_click, cost_per_lead, cost_per_order, customer_acquisition_cost : ndarray of float64, shape (k,)
-        NaN where there are none: undefined, never free.
+        NaN where the number of clicks, leads, orders or customers is 0.
     roas, roi, revenue_roi : ndarray of float64, shape (k,)
-        Revenue by spend; margin less spend by spend; the same with revenue in the place of margin.
+        Revenue / spend; (margin - spend) / spend; (revenue - spend) / spend.
     click_to_lead, lead_to_order, click_to_order : ndarray of float64, shape (k,)
     ltv_to_cac, payback_months : ndarray of float64, shape (k,)
     total : mapping of str to float
-        The same figures of all rows together, and `mer`: all revenue, that of keys without spend too, by all spend.
+        The same figures for all rows together, and `mer`: all revenue, including that of keys without spend, divided by
+        all spend.
     reasons : mapping of str to str
-        Why figures are undefined.
+        Why figures are undefined, by their names.
     notes : tuple of str
     """
 
@@ -93,7 +94,7 @@ class UnitEconomics(MetricTable):
 
     @property
     def mer(self) -> float:
-        """All revenue by all spend."""
+        """All revenue divided by all spend (the marketing efficiency ratio)."""
         return self.total["mer"]
 
     def _definitions(self) -> Mapping[str, Definition]:
@@ -123,21 +124,22 @@ def unit_economics(
     ltv: float | None = None,
     monthly_margin: float | None = None,
 ) -> UnitEconomics:
-    """Divide what was spent by what it brought: costs per lead, order and new customer, ROAS, MER and ROI.
+    """Compare spend with its results: costs per click, lead, order and new customer, ROAS, MER and ROI.
 
     Parameters
     ----------
     spend : mapping of key to money, or one sum
-        By channel, campaign or month; keys are texts or numbers.
+        Money spent by channel, campaign or month. Keys are strings or whole numbers.
     leads, orders, new_customers, clicks : mapping of key to count, or one count, optional
+        The results of each key.
     revenue : mapping of key to money, or one sum, optional
-        What is attributed to each key. Revenue of a key without spend counts in `mer` alone.
+        The revenue attributed to each key. Revenue of a key without spend counts only in `mer`.
     margin : mapping of key to money, or one sum, or a number from 0 to 1, optional
-        The margin in money; with a mapping of spend, one number is the share of revenue that is margin.
+        The margin in money, or the share of revenue that is margin. A single number from 0 to 1 is a share.
     ltv : float, optional
-        What a new customer is worth, in margin, for `ltv_to_cac`.
+        The lifetime margin of a new customer, for `ltv_to_cac`.
     monthly_margin : float, optional
-        What a new customer brings in a month, in margin, for `payback_months`.
+        The monthly margin of a new customer, for `payback_months`.
 
     Returns
     -------
@@ -146,7 +148,8 @@ def unit_economics(
     Raises
     ------
     InputError
-        A sum is negative, infinite or missing; there is no spend; a margin above 1 stands for many keys.
+        If an amount is negative, infinite or missing, if there is no spend, or if one margin above 1 is given for
+        several keys.
 
     Examples
     --------
@@ -160,7 +163,7 @@ def unit_economics(
     money = _amounts("spend", spend if isinstance(spend, Mapping) else {"all": spend})
     if not money:
         raise InputError(
-            "spend is empty: give what was spent, such as {'ads': 100.0}.", argument="spend", code="missing_argument"
+            "spend is empty: pass the money spent, such as {'ads': 100.0}.", argument="spend", code="missing_argument"
         )
     keys = list(money)
     notes: list[str] = []
@@ -177,7 +180,7 @@ def unit_economics(
             extra = [key for key in found if key not in money]
             if extra:
                 listed = ", ".join(map(repr, extra[:5]))
-                where = "counts in mer alone" if name == "revenue" else "is left out"
+                where = "counts only in mer" if name == "revenue" else "is left out"
                 notes.append(f"{name} of {listed}{' and others' if len(extra) > 5 else ''} has no spend: it {where}")
         columns[name] = np.array([found.get(key, 0.0) for key in keys])
         everything[name] = _sum(found.values())
@@ -199,7 +202,9 @@ def _amounts(name: str, given: Mapping[Any, Any]) -> dict[Any, float]:
     for key, value in given.items():
         if not isinstance(key, (str, int, np.integer, np.str_)) or isinstance(key, bool):
             raise InputError(
-                f"{name} has the key {shown(key)}: texts or whole numbers are needed.", argument=name, code="wrong_type"
+                f"{name} has the key {shown(key)}; keys must be strings or whole numbers.",
+                argument=name,
+                code="wrong_type",
             )
         out[key] = number(f"{name}[{shown(key)}]", value, low=0.0)
     return out
@@ -209,14 +214,14 @@ def _of_keys(name: str, amount: Any, alone: bool) -> dict[Any, float]:
     if isinstance(amount, Mapping):
         if alone:
             raise InputError(
-                f"{name} is a mapping and spend is one sum: give both by key, or both as one.",
+                f"{name} is a mapping but spend is one sum: pass both by key, or both as one number.",
                 argument=name,
                 code="missing_argument",
             )
         return _amounts(name, amount)
     if not alone:
         raise InputError(
-            f"{name} is {shown(amount)} and spend is by key: give a mapping of the same keys.",
+            f"{name} is {shown(amount)} but spend is by key: pass {name} as a mapping of the same keys.",
             argument=name,
             code="missing_argument",
         )
@@ -225,12 +230,12 @@ def _of_keys(name: str, amount: Any, alone: bool) -> dict[Any, float]:
 
 def _margin(given: Any, revenue: FloatArray, keys: list[Any], alone: bool, notes: list[str]) -> FloatArray:
     if given is None:
-        # Without revenue there is no margin, whatever part of revenue it is.
+        # Without revenue the margin is 0, whatever share of revenue it is.
         return np.where(revenue == 0, 0.0, np.nan)
     if isinstance(given, Mapping):
         if alone:
             raise InputError(
-                "margin is a mapping and spend is one sum: give both by key, or both as one.",
+                "margin is a mapping but spend is one sum: pass both by key, or both as one number.",
                 argument="margin",
                 code="missing_argument",
             )
@@ -243,14 +248,14 @@ def _margin(given: Any, revenue: FloatArray, keys: list[Any], alone: bool, notes
     if 0 <= share <= 1:
         if np.isnan(revenue).all():
             raise InputError(
-                f"margin is {share:g}, a share of revenue: give revenue= too.",
+                f"margin is {share:g}, a share of revenue, but revenue is not given: pass revenue= too.",
                 argument="margin",
                 code="missing_argument",
             )
         return revenue * share
     if not alone:
         raise InputError(
-            f"margin is {share:g}: a share of revenue from 0 to 1, or money by key, is needed.",
+            f"margin is {share:g}; it must be a share of revenue from 0 to 1, or a mapping of keys to money.",
             argument="margin",
             code="wrong_type",
         )
@@ -308,7 +313,7 @@ def _reasons(
             continue  # not asked for: nothing to explain
         below = _BELOW[name]
         if name == "roi" and np.isnan(c["margin"]).any():
-            reasons[name] = "margin is not given; revenue_roi has revenue in its place"
+            reasons[name] = "margin is not given; revenue_roi uses revenue instead"
         elif name == "payback_months" and monthly == 0:
             reasons[name] = "monthly_margin is 0: it is never paid back"
         else:

@@ -1,4 +1,4 @@
-"""Visits: how many, of how many people, how deep and how long, and how many end on their first page."""
+"""Visits: how many there are, by how many people, how many pages and how long, and how many end on their first page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DEFINITIONS = define(
         "seconds_per_visit": ("seconds from the first event of a visit to its last", "visits", "seconds per visit",
                               "the time on the last page is not known"),
         "bounce_rate": ("visits of one page and no other event", "visits", "share",
-                        "Google Analytics 4 says instead: less than 10 seconds, one page and no conversion"),
+                        "Google Analytics 4 has another definition: less than 10 seconds, one page and no conversion"),
     },
 )  # fmt: skip
 
@@ -44,10 +44,11 @@ class VisitMetrics(MetricTable):
     Parameters
     ----------
     by : mapping of str to ndarray, shape (k,)
+        The name of each row's group.
     visits, people : ndarray of int64, shape (k,)
     pages : ndarray of float64, shape (k,)
     visits_per_person, pages_per_visit, seconds_per_visit : Estimates
-        With intervals over people, who are drawn whole.
+        With intervals over people: all visits of one person belong together.
     bounce_rate : Estimates
     median_seconds : ndarray of float64, shape (k,)
     as_of : datetime64
@@ -85,13 +86,13 @@ def visit_metrics(
     Parameters
     ----------
     base : CustomerBase
-        With events of type "visit" that have the properties pages and duration (seconds), and events where not only
-        pages were counted: ``CustomerBase(events=log.sessions(gap=minutes(30)))``.
+        It has events of type "visit" with the properties pages, duration (in seconds) and, optionally, events (the
+        number of events of any type): ``CustomerBase(events=log.sessions(gap=minutes(30)))``.
     as_of : date or instant
     within : timedelta, calendar_days or months, optional
-        Visits that began in (as_of - within, as_of]; all without it.
+        Count visits that began in (as_of - within, as_of]; by default, all up to `as_of`.
     visit : Selection, optional
-        The events; those of type "visit" without it.
+        The events that are visits; by default, those of type "visit".
     by : name of a property or field, expression, segment, period, or a list or mapping of them, optional
 
     Returns
@@ -103,8 +104,8 @@ def visit_metrics(
     >>> from relmark import EventLog, minutes
     >>> log = EventLog.from_columns(customer_id=[1, 1, 2], type="page_view",
     ...     time=["2026-01-05T09:00Z", "2026-01-05T09:10Z", "2026-01-05T09:00Z"])
-    >>> told = visit_metrics(CustomerBase(events=log.sessions(gap=minutes(30))), as_of="2026-02-01")
-    >>> told.visits.tolist(), told.bounce_rate[0].value, told.seconds_per_visit[0].value
+    >>> found = visit_metrics(CustomerBase(events=log.sessions(gap=minutes(30))), as_of="2026-02-01")
+    >>> found.visits.tolist(), found.bounce_rate[0].value, found.seconds_per_visit[0].value
     ([2], 0.5, 300.0)
     """
     base = base_given(base)
@@ -117,7 +118,8 @@ def visit_metrics(
         column = find(name)
         if column is None and len(time):
             raise MissingColumnError(
-                f"the visits have no property {name!r}: make them of page views, log.sessions(gap=minutes(30)).",
+                f"the visits have no property {name!r}: make visits from page views with "
+                "log.sessions(gap=minutes(30)).",
                 argument="base",
             )
         columns[name] = np.zeros(0) if column is None else column.numbers()

@@ -1,4 +1,4 @@
-"""The stretch of time that a table is about: the events of (as_of - within, as_of], or all up to as_of."""
+"""The period that a table is about: the events of (as_of - within, as_of], or all events up to as_of."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 @attrs.frozen(eq=False)
 class Stretch:
-    """A window: low < t <= high in microseconds UTC; no `low` where everything before counts."""
+    """A window: low < t <= high in microseconds UTC; `low` is None if everything up to `high` counts."""
 
     low: int | None
     high: int
@@ -43,13 +43,13 @@ class Stretch:
 
     @staticmethod
     def of(base: CustomerBase, as_of: AsOfGiven, within: Span | None) -> Stretch:
-        """Return the window of what a caller gave."""
+        """Return the window that a caller's arguments describe."""
         if within is not None:
             check_span("within", within)
         moment = base.as_of(as_of)
         if moment.each:
             raise InputError(
-                "as_of has one instant per customer: a table is as of one instant or date.",
+                "as_of has one instant per customer, but this table needs one instant or date for everybody.",
                 argument="as_of",
                 code="wrong_type",
             )
@@ -57,7 +57,7 @@ class Stretch:
         return Stretch(low, int(moment.seen), moment, within)
 
     def rows(self, time: IntArray) -> slice:
-        """Return the slice of ascending times within the window."""
+        """Return the slice of ascending times that lie in the window."""
         start = 0 if self.low is None else int(np.searchsorted(time, self.low, side="right"))
         return slice(start, max(start, int(np.searchsorted(time, self.high, side="right"))))
 
@@ -74,10 +74,10 @@ def span_words(span: Span) -> str:
 
 
 def base_given(base: Any) -> CustomerBase:
-    """Return the base that a door was given, or raise."""
+    """Return the base if it is one, or raise an error."""
     if not isinstance(base, CustomerBase):
         raise InputError(
-            f"base is a {type(base).__name__}: a CustomerBase is needed, such as CustomerBase(events=log) or "
+            f"base is a {type(base).__name__}; it must be a CustomerBase, such as CustomerBase(events=log) or "
             "CustomerBase.from_orders(...).",
             argument="base",
             code="wrong_type",
@@ -86,10 +86,12 @@ def base_given(base: Any) -> CustomerBase:
 
 
 def selection_given(name: str, value: Any) -> Selection:
-    """Return the events that an argument names, or raise."""
+    """Return the selection of events if it is one, or raise an error."""
     if not isinstance(value, Selection):
         raise InputError(
-            f"{name} is {shown(value)}: events are needed, such as event('purchase').", argument=name, code="wrong_type"
+            f"{name} is {shown(value)}; it must select events, such as event('purchase').",
+            argument=name,
+            code="wrong_type",
         )
     return value
 
@@ -97,7 +99,7 @@ def selection_given(name: str, value: Any) -> Selection:
 def events_of(
     base: CustomerBase, selection: Selection, low: int | None, high: int
 ) -> tuple[npt.NDArray[Any], IntArray, EventRows]:
-    """Return the base's rows, the times and the table of the events that a selection names, in the order of time."""
+    """Return the customers (as rows of the base), the times and the table of the selected events, ordered by time."""
     if selection.where is not None:
         check_on_data(selection.exists(), base)
     found = chosen_events(base.events, selection, Bounds(low, high), base.tz)
@@ -106,7 +108,7 @@ def events_of(
 
 
 def properties_of(events: EventRows, rows: IntArray | slice | None = None) -> Callable[[str], Column | None]:
-    """Return a function from the name of a property to its column, None where no event has it."""
+    """Return a function that maps the name of a property to its column, or to None if no event has it."""
 
     def find(name: str) -> Column | None:
         if not any(name == "type" or name in scope.part.properties for scope in events.scopes):
@@ -118,5 +120,5 @@ def properties_of(events: EventRows, rows: IntArray | slice | None = None) -> Ca
 
 
 def is_about_events(rule: Expression) -> bool:
-    """Tell whether a rule asks for properties of events, not for fields of customers."""
+    """Return whether a rule is about properties of events, not about fields of customers."""
     return "prop(" in rule.to_text()

@@ -1,8 +1,8 @@
-"""Pictures of results on matplotlib Axes: one function for each, and `draw`, which finds it by the type of the result.
+"""Pictures of results on matplotlib Axes: one function each, and `draw`, which chooses one by the type of the result.
 
-Each takes a result and, where asked, the Axes to draw on, and returns the Axes. Nothing global is set and no window is
-opened: in a notebook ``plots.draw(result).figure`` shows the picture, in a script ``.figure.savefig("picture.png")``
-keeps it. Needs the extra `plots` (matplotlib).
+Each function takes a result and, optionally, the Axes to draw on, and returns the Axes. Nothing global changes, and no
+window opens. In a notebook, ``plots.draw(result).figure`` shows the picture; in a script,
+``.figure.savefig("picture.png")`` saves it. The pictures need matplotlib, which the extra `plots` installs.
 """
 
 from relmark.plots.channels import credit, path_lengths, removal_effects, returns, time_lags

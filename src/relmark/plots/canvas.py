@@ -1,8 +1,9 @@
-"""Where pictures are drawn, and their one visual language: colors, numbers, titles.
+"""The Axes that pictures are drawn on, and their common style: colors, numbers and titles.
 
-The colors are those of Okabe and Ito (2008), which people with every kind of color vision tell apart, and whose
-lightness differs, so that they part in grey. Text keeps the colors of the caller's style, so that pictures are read on
-dark pages too. Nothing global is set, and no window is opened: without `ax` a `Figure` of its own is made.
+The colors are those of Okabe and Ito (2008). People with every kind of color vision can distinguish them, and their
+lightness differs, so that they can be distinguished in grayscale. Text keeps the colors of the caller's style, so that
+pictures can be read on dark pages too. Nothing global changes, and no window opens. Without `ax`, a new `Figure` is
+made.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _png(figure: Figure) -> bytes:
 
 
 def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
-    """Return the Axes to draw on: the caller's, or new ones of a figure that is high enough for so many rows."""
+    """Return the Axes to draw on: the caller's, or new ones on a figure that is high enough for the rows."""
     if ax is None:
         height = max(_HEIGHT, _ROW * rows + _FRAME) if rows > 8 else _HEIGHT if not rows else 1.4 + 0.34 * rows
         figure = matplotlib("figure").Figure(figsize=(_WIDTH, height), layout="constrained")
@@ -80,7 +81,7 @@ def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
         ax = figure.subplots()
     elif not isinstance(ax, matplotlib("axes").Axes):
         raise InputError(
-            f"ax is {shown(ax)}: Axes of matplotlib are needed, or None for new ones.", argument="ax", code="wrong_type"
+            f"ax is {shown(ax)}; it must be matplotlib Axes, or None for new ones.", argument="ax", code="wrong_type"
         )
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
@@ -88,7 +89,7 @@ def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
 
 
 def titled(ax: Axes, title: str, x: str = "", y: str = "", *, above: bool = False) -> None:
-    """Write the title, in lines that fit beside the rows, and what the axes measure; `above` leaves a line below it."""
+    """Write the title in lines that fit next to the rows, and the labels of the axes; `above` leaves a line below it."""
     rows = ax.get_yticklabels() if isinstance(ax.yaxis.get_major_locator(), matplotlib("ticker").FixedLocator) else []
     width = min(_TITLE, _LINE - max((len(row.get_text()) for row in rows), default=0))
     ax.set_title("\n".join(wrap(title, max(width, 20))), loc="left", fontsize="medium", pad=18 if above else 6)
@@ -109,19 +110,19 @@ def counts_on(axis: Any) -> None:
 
 
 def dates_on(axis: Any) -> None:
-    """Show few dates on an axis of time, and in full."""
+    """Show only a few dates on an axis of time, but in full."""
     axis.set_major_locator(matplotlib("dates").AutoDateLocator(minticks=3, maxticks=6))
     axis.set_tick_params(labelsize="small")
 
 
 def short(words: Labels, most: int = 30) -> list[str]:
-    """Return labels of which long ones are cut, with an ellipsis in the middle, so that both ends stay."""
+    """Return labels, with long ones shortened by an ellipsis in the middle."""
     texts = [str(word) for word in words]
     return [text if len(text) <= most else f"{text[: most - 11]}…{text[-10:]}" for text in texts]
 
 
 def share_text(value: float) -> str:
-    """Return a share in percent, with as many digits as small ones need."""
+    """Return a share in percent, with more digits for small shares."""
     if not np.isfinite(value):
         return "not known"
     decimals = 0 if abs(value) >= 0.1 else 1 if abs(value) >= 0.01 or not value else 2
@@ -129,5 +130,5 @@ def share_text(value: float) -> str:
 
 
 def number_text(value: float) -> str:
-    """Return a number as results print it."""
+    """Return a number in the format in which results print it."""
     return "not known" if not np.isfinite(value) else format_number(float(value))

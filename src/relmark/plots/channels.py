@@ -22,12 +22,12 @@ _MARKERS = "os^Dvp"
 
 
 def credit(result: Credit | CreditComparison, *, ax: Axes | None = None) -> Axes:
-    """Draw the conversions that a model gives to each channel, or the shares that several models give.
+    """Draw the conversions that a model credits to each channel, or the shares from several models.
 
     Parameters
     ----------
     result : Credit or CreditComparison
-        Intervals of a bootstrap are drawn where the credit has them.
+        If the credit has bootstrap intervals, they are drawn too.
     ax : matplotlib Axes, optional
 
     Returns
@@ -66,12 +66,12 @@ def credit(result: Credit | CreditComparison, *, ax: Axes | None = None) -> Axes
 
 
 def path_lengths(table: PathLengths, *, ax: Axes | None = None) -> Axes:
-    """Draw journeys by their number of touches: how many converted, and at which rate.
+    """Draw journeys by their number of touches: how many converted and how many did not.
 
     Parameters
     ----------
     table : PathLengths
-        Lengths above 15 are one column.
+        Lengths above 15 are combined into one column.
     ax : matplotlib Axes, optional
     """
     ax = canvas(ax)
@@ -111,7 +111,7 @@ def time_lags(table: TimeLags, *, ax: Axes | None = None) -> Axes:
 
 
 def removal_effects(model: MarkovModel, *, ax: Axes | None = None) -> Axes:
-    """Draw which share of the conversions removing each channel would lose.
+    """Draw the share of the conversions that would be lost without each channel.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def removal_effects(model: MarkovModel, *, ax: Axes | None = None) -> Axes:
 
 
 def returns(table: ChannelReturns, *, ax: Axes | None = None) -> Axes:
-    """Draw what each channel brings for each unit spent, beside getting back what was spent.
+    """Draw the value of each channel per unit of cost, with a line where it equals the cost.
 
     Parameters
     ----------
@@ -138,6 +138,6 @@ def returns(table: ChannelReturns, *, ax: Axes | None = None) -> Axes:
     order = known[np.argsort(-table.roas[known], kind="stable")]
     ax = canvas(ax, rows=len(order))
     bars(ax, table.channel[order], table.roas[order], says=number_text)
-    reference(ax, 1.0, "even", along="x")
-    titled(ax, f"value by cost, {table.model}", "value by cost (ROAS)", above=True)
+    reference(ax, 1.0, "break-even", along="x")
+    titled(ax, f"value / cost, {table.model}", "value / cost (ROAS)", above=True)
     return ax

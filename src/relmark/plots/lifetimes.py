@@ -1,4 +1,4 @@
-"""Pictures of lifetime value: tracking, frequencies, who is still a customer, what groups were to do and did."""
+"""Pictures of lifetime value: tracking, frequencies, who is still a customer, expected and actual purchases."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ _ACTUAL_AND_EXPECTED = (GREY, BLUE)
 
 
 class Survives(Protocol):
-    """A model of contracts that knows what is left of a cohort."""
+    """A model of contracts that has a survival function."""
 
     def survival(self, periods: npt.ArrayLike) -> FloatArray | float:
-        """Return the share that is left after so many renewals."""
+        """Return the share of a cohort that is left after a number of renewals."""
         ...
 
 
 def tracking(result: CohortTracking, *, cumulative: bool = False, ax: Axes | None = None) -> Axes:
-    """Draw repeat purchases by period, as they came and as a model expects them.
+    """Draw the actual repeat purchases by period, and those that a model expects.
 
     Parameters
     ----------
     result : CohortTracking
     cumulative : bool
-        All purchases up to the end of each period.
+        Whether to draw all purchases up to the end of each period.
     ax : matplotlib Axes, optional
     """
     ax = canvas(ax)
@@ -89,7 +89,7 @@ def _number_of(ax: Axes, value: object) -> float:
 
 
 def frequency(table: FrequencyTable, *, ax: Axes | None = None) -> Axes:
-    """Draw how many customers bought how often again, beside how many the model expects.
+    """Draw how many customers made each number of repeat purchases, and how many the model expects.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def frequency(table: FrequencyTable, *, ax: Axes | None = None) -> Axes:
 
 
 def holdout(report: HoldoutReport, *, ax: Axes | None = None) -> Axes:
-    """Draw purchases in the holdout by purchases before: as they came, as expected, and at the pace of before.
+    """Draw purchases in the holdout by the number before it: actual, expected, and at the same rate as before.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def holdout(report: HoldoutReport, *, ax: Axes | None = None) -> Axes:
     lines(ax, report.frequency, {"actual": report.actual, "expected": report.expected, "as before": report.as_before},
           colors=(GREY, BLUE, ORANGE), styles=["-", "--", ":"], markers=True)  # fmt: skip
     titled(ax, f"{int(report.customers.sum()):,} customers: expected {report.expected_total:,.0f}, actual "
-               f"{report.actual_total:,.0f}", "repeat purchases before (the last: as many or more)",
+               f"{report.actual_total:,.0f}", "repeat purchases before (the last: this many or more)",
            "mean purchases in the holdout")  # fmt: skip
     return ax
 
@@ -126,7 +126,7 @@ def recency_frequency(
     matrix: RecencyFrequencyMatrix, *, what: Literal["probability_alive", "expected_purchases"] = "probability_alive",
     ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw what a model says of customers of one age, by frequency and by the age at the last purchase.
+    """Draw a model's probability or expectation for customers of one age, by frequency and age at the last purchase.
 
     Parameters
     ----------
@@ -140,54 +140,57 @@ def recency_frequency(
     heat(ax, getattr(matrix, what)[::-1], [f"{age:g}" for age in matrix.recency[::-1]],
          [f"{count:g}" for count in matrix.frequency], says=share_text if alive else number_text,
          most=1.0 if alive else None)  # fmt: skip
-    said = "probability to be a customer still" if alive else f"expected purchases in the next {matrix.t:g}"
+    said = "probability of still being a customer" if alive else f"expected purchases in the next {matrix.t:g}"
     titled(ax, f"{said}, of customers of age {matrix.T:g}", "repeat purchases", "age at the last purchase")
     return ax
 
 
 def value_by_tenth(result: CalibrationTable | LifetimeValue, *, ax: Axes | None = None) -> Axes:
-    """Draw tenths of the customers: expected and actual purchases of a holdout, or the value of the most valuable.
+    """Draw tenths of the customers: expected and actual purchases of a holdout, or the share of the total value.
 
     Parameters
     ----------
     result : CalibrationTable or LifetimeValue
-        Of a value, each tenth's part of all value, the most valuable first.
+        For a lifetime value, the picture shows each tenth's share of all value, the most valuable tenth first.
     ax : matplotlib Axes, optional
     """
     ax = canvas(ax)
     if isinstance(result, CalibrationTable):
         columns(ax, range(1, len(result.customers) + 1), {"actual": result.actual, "expected": result.expected},
                 colors=_ACTUAL_AND_EXPECTED)  # fmt: skip
-        titled(ax, f"{int(result.customers.sum()):,} customers in groups of like expectation",
-               "group, the least expected first", "mean purchases")  # fmt: skip
+        titled(ax, f"{int(result.customers.sum()):,} customers in groups of similar expectation",
+               "group, lowest expectation first", "mean purchases")  # fmt: skip
         return ax
     value = np.sort(result.value[np.isfinite(result.value)])[::-1]
     if not len(value):
         raise InputError(
-            "value has no customer with a finite value: there is nothing to draw.", argument="result", code="empty"
+            "result has no customer with a finite value, so there is nothing to draw.",
+            argument="result",
+            code="empty",
         )
     total = float(value.sum())
     parts = [float(part.sum()) / total if total else 0.0 for part in np.array_split(value, 10)]
     columns(ax, range(1, 11), {"value": parts})
     shares_on(ax.yaxis)
-    reference(ax, 0.1, "if all alike")
+    reference(ax, 0.1, "if all equal")
     titled(ax, f"value of {len(value):,} customers within {result.horizon:.3g} {result.unit}s: {total:,.0f}",
-           "tenth of the customers, the most valuable first", "part of all value")  # fmt: skip
+           "tenth of the customers, the most valuable first", "share of all value")  # fmt: skip
     return ax
 
 
 def survival(
     models: Mapping[str, Survives], *, periods: int, left: npt.ArrayLike | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw which share of a cohort models expect to be left after each renewal, beside what was seen.
+    """Draw the share of a cohort that models expect to be left after each renewal, and what was observed.
 
     Parameters
     ----------
     models : mapping of str to BetaDiscreteWeibull or ShiftedBetaGeometric
+        The models by the names to show.
     periods : int
-        How far to draw.
+        The number of renewals to draw.
     left : array_like, optional
-        Customers of a cohort after 0, 1, 2, ... renewals.
+        The observed number of customers of a cohort after 0, 1, 2, ... renewals.
     ax : matplotlib Axes, optional
     """
     ax = canvas(ax)
@@ -197,20 +200,20 @@ def survival(
           colors=SERIES, styles=["-", "--", "-.", ":"])  # fmt: skip
     if left is not None:
         seen = np.asarray(left, dtype=np.float64)
-        ax.plot(np.arange(len(seen)), seen / seen[0], "o", color=GREY, markersize=6, label="seen")
+        ax.plot(np.arange(len(seen)), seen / seen[0], "o", color=GREY, markersize=6, label="observed")
         ax.legend(*[[one[-1]] for one in ax.get_legend_handles_labels()], frameon=False, fontsize="small")
     shares_on(ax.yaxis)
-    titled(ax, "who is left of a cohort", "renewals", "share left")
+    titled(ax, "share of a cohort that is left", "renewals", "share left")
     return ax
 
 
 def alive_history(history: AliveHistory, *, ax: Axes | None = None) -> Axes:
-    """Draw what a model would have said of one customer through time, with a tick for each purchase it knew of.
+    """Draw a model's probability that one customer is still active through time, with a mark for each purchase.
 
     Parameters
     ----------
     history : AliveHistory
-        Purchases between two times are one tick, at the later one.
+        Purchases between two times are one mark, at the later time.
     ax : matplotlib Axes, optional
     """
     ax = canvas(ax)
@@ -224,12 +227,12 @@ def alive_history(history: AliveHistory, *, ax: Axes | None = None) -> Axes:
     )
     shares_on(ax.yaxis)
     dates_on(ax.xaxis)
-    titled(ax, f"customer {history.customer_id}: probability to be one still (marks: purchases)", "", "P(alive)")
+    titled(ax, f"customer {history.customer_id}: probability of still being active (marks: purchases)", "", "P(alive)")
     return ax
 
 
 def equity(result: CustomerEquity, *, ax: Axes | None = None) -> Axes:
-    """Draw what customers of each cohort and segment are worth together.
+    """Draw the total value of the customers of each cohort and segment.
 
     Parameters
     ----------
@@ -252,12 +255,12 @@ def equity(result: CustomerEquity, *, ax: Axes | None = None) -> Axes:
 
 
 def model_choice(choice: ModelChoice, *, ax: Axes | None = None) -> Axes:
-    """Draw how much less likely each model makes what customers did than the best one does.
+    """Draw by how much each model fits worse than the best one.
 
     Parameters
     ----------
     choice : ModelChoice
-        By the held-out log-likelihood; by BIC where nothing was held out.
+        Models are compared by the held-out log-likelihood, or by BIC if nothing was held out.
     ax : matplotlib Axes, optional
     """
     held = np.isfinite(choice.held_out).any()
@@ -265,5 +268,5 @@ def model_choice(choice: ModelChoice, *, ax: Axes | None = None) -> Axes:
     order = np.argsort(np.where(np.isfinite(behind), behind, np.inf), kind="stable")
     ax = canvas(ax, rows=len(order))
     bars(ax, choice.candidate[order], behind[order])
-    titled(ax, f"chosen: {choice.name}", "held-out log-likelihood behind the best" if held else "BIC above the best")
+    titled(ax, f"chosen: {choice.name}", "held-out log-likelihood below the best" if held else "BIC above the best")
     return ax

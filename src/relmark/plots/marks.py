@@ -1,4 +1,4 @@
-"""The few marks that all pictures are made of: bars, points with intervals, lines with their names, heat maps."""
+"""The marks from which all pictures are made: bars, points with intervals, lines with names, heat maps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def bars(
     color: Any = BLUE, low: npt.ArrayLike | None = None, high: npt.ArrayLike | None = None,
     until: npt.ArrayLike | None = None,
 ) -> None:  # fmt: skip
-    """Draw horizontal bars, the first on top, each with its number beside it; `until` are other marks, with theirs."""
+    """Draw horizontal bars, the first on top, with their numbers at the ends; `until` are the ends of other marks."""
     length = np.asarray(values, dtype=np.float64)
     place = np.arange(len(length))
     ax.barh(place, np.nan_to_num(length), color=color, height=0.72)
@@ -45,7 +45,7 @@ def bars(
 
 
 def beside(ax: Axes, text: str, x: float, row: int, more: int = 0) -> None:
-    """Write a text to the right of a point of a row."""
+    """Write a text to the right of a point in a row."""
     ax.annotate(text, (x, row), xytext=(_BESIDE + more, 0), textcoords="offset points", va="center", fontsize="small")
 
 
@@ -56,7 +56,7 @@ def _rows(ax: Axes, labels: Labels) -> None:
 
 
 def stacked(ax: Axes, labels: Labels, parts: Mapping[str, npt.ArrayLike], colors: Sequence[Any] = SERIES) -> None:
-    """Draw horizontal bars of parts beside each other, named in a legend below."""
+    """Draw horizontal bars of several parts, which a legend names."""
     left = np.zeros(len(labels))
     for (name, values), color in zip(parts.items(), colors, strict=False):
         part = np.nan_to_num(np.asarray(values, dtype=np.float64))
@@ -67,14 +67,14 @@ def stacked(ax: Axes, labels: Labels, parts: Mapping[str, npt.ArrayLike], colors
 
 
 def named(ax: Axes) -> None:
-    """Name what is drawn in a line above the picture's upper edge."""
+    """Draw the legend in one line above the picture."""
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(labels), frameon=False,
               fontsize="small", borderaxespad=0.1, handlelength=1.2, columnspacing=1.2)  # fmt: skip
 
 
 def columns(ax: Axes, labels: Labels, series: Mapping[str, npt.ArrayLike], *, colors: Sequence[Any] = SERIES) -> None:
-    """Draw columns side by side for what has an order, such as frequencies or tenths."""
+    """Draw columns side by side for ordered categories, such as frequencies or tenths."""
     k = len(series)
     width = 0.8 / max(k, 1)
     place = np.arange(len(labels))
@@ -87,7 +87,7 @@ def columns(ax: Axes, labels: Labels, series: Mapping[str, npt.ArrayLike], *, co
 
 
 def ticks(ax: Axes, labels: Labels, *, most: int = 12) -> None:
-    """Name places 0, 1, ... of the x axis: all of them, or every so many where there are too many."""
+    """Label the positions 0, 1, ... of the x axis; if there are too many, label only every k-th one."""
     texts = short(labels, 14)
     widest = max(map(len, texts), default=1)
     step = max(-(-len(texts) // most), -(-len(texts) * (widest + 2) // 72), 1)
@@ -112,7 +112,7 @@ def lines(
 
 
 def names_at_ends(ax: Axes, ends: Sequence[tuple[Any, float, str, Any]]) -> None:
-    """Write names to the right of the picture at the heights of their lines' ends, apart from each other."""
+    """Write names to the right of the picture at the heights of their lines' ends, without overlaps."""
     low, high = ax.get_ylim()
     ax.set_ylim(low, high)
     order = sorted(range(len(ends)), key=lambda k: ends[k][1])
@@ -132,7 +132,7 @@ def forest(
     ax: Axes, labels: Labels, value: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike, *,
     color: Any = BLUE, says: Callable[[float], str] = number_text,
 ) -> None:  # fmt: skip
-    """Draw points with their intervals, one row each, and the number beside the interval."""
+    """Draw points with their intervals, one row each, with the number to the right of the interval."""
     middle, least, most = (np.asarray(one, dtype=np.float64) for one in (value, low, high))
     place = np.arange(len(middle))
     known = np.isfinite(middle)
@@ -149,7 +149,7 @@ def forest(
 
 
 def reference(ax: Axes, at: float, name: str, *, along: str = "y") -> None:
-    """Draw the line that others are compared with, and write its name at its end."""
+    """Draw a reference line for comparison, and write its name at its end."""
     if along == "x":  # a vertical line at a value of x
         ax.axvline(at, color=GREY, linewidth=1.2, linestyle="--")
         ax.annotate(name, (at, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3), textcoords="offset points",
@@ -161,7 +161,7 @@ def reference(ax: Axes, at: float, name: str, *, along: str = "y") -> None:
 
 
 def bare(ax: Axes) -> None:
-    """Take away the frame."""
+    """Remove the frame."""
     for spine in ax.spines.values():
         spine.set_visible(False)
 
@@ -170,7 +170,7 @@ def heat(
     ax: Axes, table: npt.ArrayLike, rows: Labels, names: Labels, *, says: Callable[[float], str],
     most: float | None = None,
 ) -> None:  # fmt: skip
-    """Draw a table as a heat map with its numbers in the cells, where these are few enough to be read."""
+    """Draw a table as a heat map, with the numbers in the cells if they are few enough to be readable."""
     values = np.asarray(table, dtype=np.float64)
     top = float(np.nanmax(values, initial=0.0)) if most is None else most
     scale = matplotlib("colors").Normalize(0.0, top or 1.0)

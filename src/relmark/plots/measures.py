@@ -46,7 +46,7 @@ __all__ = [
 
 
 def _labels(by: Mapping[str, npt.NDArray[Any]], own: npt.NDArray[Any] | None, n: int) -> list[str]:
-    """Return what rows are called: their groups, and their own name."""
+    """Return the labels of rows: their groups and their own name."""
     columns_of = [*by.values(), *([] if own is None else [own])]
     return [", ".join(str(column[row]) for column in columns_of) or "all" for row in range(n)]
 
@@ -59,12 +59,12 @@ def _figures(value: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def retention(result: CohortRetention, *, ax: Axes | None = None) -> Axes:
-    """Draw which share of each cohort came back in each period since its start.
+    """Draw the share of each cohort that came back in each period since its start.
 
     Parameters
     ----------
     result : CohortRetention
-        Cells that nobody could have been seen in are empty.
+        Cells that have not been observed yet are empty.
     ax : matplotlib Axes, optional
 
     Returns
@@ -78,19 +78,19 @@ def retention(result: CohortRetention, *, ax: Axes | None = None) -> Axes:
     >>> orders = {"user": ["a", "b", "b"], "day": ["2026-01-05", "2026-01-10", "2026-02-12"]}
     >>> base = CustomerBase.from_orders(orders, customer_id="user", time="day")
     >>> retention(cohort_retention(base, as_of="2026-03-01")).get_xlabel()
-    'month since the first'
+    'month since the start'
     """
     ax = canvas(ax, rows=len(result.cohorts))
     names = _labels(result.by, result.cohorts, len(result.cohorts))
     heat(ax, result.table, [f"{name} ({size:,})" for name, size in zip(names, result.sizes, strict=True)],
          range(result.table.shape[1]), says=share_text, most=1.0)  # fmt: skip
     titled(ax, f"who came back ({result.kind}), {int(result.sizes.sum()):,} customers, as of {result.as_of}",
-           f"{result.period} since the first", "cohort (customers)")  # fmt: skip
+           f"{result.period} since the start", "cohort (customers)")  # fmt: skip
     return ax
 
 
 def cohort_value(result: CohortValue, *, ax: Axes | None = None) -> Axes:
-    """Draw what a customer of each cohort brought up to each period.
+    """Draw the money per customer of each cohort up to each period.
 
     Parameters
     ----------
@@ -102,12 +102,12 @@ def cohort_value(result: CohortValue, *, ax: Axes | None = None) -> Axes:
     heat(ax, result.per_customer, [f"{name} ({size:,})" for name, size in zip(names, result.sizes, strict=True)],
          range(result.per_customer.shape[1]), says=number_text)  # fmt: skip
     titled(ax, f"money per customer so far, {int(result.sizes.sum()):,} customers, as of {result.as_of}",
-           f"{result.period} since the first", "cohort (customers)")  # fmt: skip
+           f"{result.period} since the start", "cohort (customers)")  # fmt: skip
     return ax
 
 
 def funnel(result: Funnel, *, ax: Axes | None = None) -> Axes:
-    """Draw how many went on from each step, how many may still, and how many were lost there.
+    """Draw how many continued from each step, how many may still continue, and how many were lost there.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def funnel(result: Funnel, *, ax: Axes | None = None) -> Axes:
     labels = _labels(result.by, result.step, len(result.step))
     ax = canvas(ax, rows=len(labels))
     on = result.counts - result.still_open - result.lost
-    stacked(ax, labels, {"went on": on, "may still": result.still_open, "lost here": result.lost},
+    stacked(ax, labels, {"continued": on, "still open": result.still_open, "lost here": result.lost},
             colors=(BLUE, ORANGE, GREY))  # fmt: skip
     for row, (count, rate) in enumerate(zip(result.counts, result.rates.value, strict=True)):
         beside(ax, f"{count:,} ({share_text(float(rate))})", float(count), row)
@@ -128,13 +128,13 @@ def funnel(result: Funnel, *, ax: Axes | None = None) -> Axes:
 
 
 def paths(result: Paths, *, most: int = 15, ax: Axes | None = None) -> Axes:
-    """Draw the commonest paths.
+    """Draw the most frequent paths.
 
     Parameters
     ----------
     result : Paths
     most : int
-        How many.
+        The largest number of paths to draw.
     ax : matplotlib Axes, optional
     """
     labels = _labels(result.by, result.path, len(result.path))[:most]
@@ -153,17 +153,17 @@ def paths(result: Paths, *, most: int = 15, ax: Axes | None = None) -> Axes:
 
 
 def journey_map(result: JourneyMap, *, ax: Axes | None = None) -> Axes:
-    """Draw where people go from each step: the share of the steps from the row's that lead to the column's.
+    """Draw where people go: the share of the transitions from each row that lead to each column.
 
     Parameters
     ----------
     result : JourneyMap
-        Without groups.
+        A map without groups.
     ax : matplotlib Axes, optional
     """
     if result.by:
         raise InputError(
-            f"the map has groups by {', '.join(result.by)}: draw one without groups.",
+            f"the map has groups by {', '.join(result.by)}, which cannot be drawn: make a map without groups.",
             argument="result",
             code="not_supported",
         )
@@ -175,24 +175,24 @@ def journey_map(result: JourneyMap, *, ax: Axes | None = None) -> Axes:
         table[rows.index(origin), to.index(target)] = share
     ax = canvas(ax, rows=len(rows))
     heat(ax, table, rows, to, says=share_text, most=1.0)
-    titled(ax, f"{int(result.transitions.sum()):,} steps, {result.window}", "to", "from")
+    titled(ax, f"{int(result.transitions.sum()):,} transitions, {result.window}", "to", "from")
     return ax
 
 
 def messages(result: MessageMetrics, *, figure: str = "ctr_delivered", ax: Axes | None = None) -> Axes:
-    """Draw a rate of messages by group with its interval: over time where the groups are periods.
+    """Draw a rate of messages by group with its interval; if the groups are periods, draw it over time.
 
     Parameters
     ----------
     result : MessageMetrics
     figure : str
-        Such as "open_rate", "ctr_delivered" or "unsubscribe_rate".
+        The rate to draw, such as "open_rate", "ctr_delivered" or "unsubscribe_rate".
     ax : matplotlib Axes, optional
     """
     rates = [name for name in result._field_names() if name.endswith(("_rate", "_sent", "_delivered", "_share"))]  # noqa: SLF001
     if figure not in rates or getattr(result, figure) is None:
         raise InputError(
-            f"figure is {shown(figure)}: one of {', '.join(rates)} is needed.", argument="figure", code="unknown_name",
+            f"figure is {shown(figure)}; it must be one of {', '.join(rates)}.", argument="figure", code="unknown_name",
             hint=did_you_mean(str(figure), rates).strip(),
         )  # fmt: skip
     value, low, high = _figures(getattr(result, figure))
@@ -218,7 +218,7 @@ def messages(result: MessageMetrics, *, figure: str = "ctr_delivered", ax: Axes 
 
 
 def response_profile(result: ResponseProfile, *, ax: Axes | None = None) -> Axes:
-    """Draw how often each arm was answered, and what is expected of a customer without messages.
+    """Draw the response rate of each arm, and the expected rate of a customer without messages.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def response_profile(result: ResponseProfile, *, ax: Axes | None = None) -> Axes
     forest(ax, [f"{label} ({count:,})" for label, count in zip(labels, arms.messages, strict=True)], value, low, high,
            says=share_text)  # fmt: skip
     ax.plot(np.asarray(arms.prior_mean), np.arange(len(labels)), "|", color=ORANGE, markersize=14, markeredgewidth=2.5,
-            label="expected of a newcomer")  # fmt: skip
+            label="expected without messages")  # fmt: skip
     ax.set_xlim(0, None)
     named(ax)
     shares_on(ax.xaxis)
@@ -241,7 +241,7 @@ def response_profile(result: ResponseProfile, *, ax: Axes | None = None) -> Axes
 
 
 def pipeline(result: Pipeline, *, ax: Axes | None = None) -> Axes:
-    """Draw the probability to be won from each stage with its interval, beside the plain share of closed deals.
+    """Draw the probability of being won from each stage with its interval, and the share of closed deals won.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ def pipeline(result: Pipeline, *, ax: Axes | None = None) -> Axes:
     forest(ax, [f"{label} ({count:,})" for label, count in zip(labels, result.deals, strict=True)], value, low, high,
            says=share_text)  # fmt: skip
     ax.plot(_figures(result.closed_share)[0], np.arange(len(labels)), "|", color=ORANGE, markersize=14,
-            markeredgewidth=2.5, label="won by closed, open deals left out")  # fmt: skip
+            markeredgewidth=2.5, label="won / closed, without open deals")  # fmt: skip
     ax.set_xlim(0, None)
     named(ax)
     shares_on(ax.xaxis)
@@ -262,19 +262,19 @@ def pipeline(result: Pipeline, *, ax: Axes | None = None) -> Axes:
     titled(
         ax,
         "",
-        f"probability to be won within {float(days.max(initial=0)):,.0f} days of coming to the stage",
+        f"probability of being won within {float(days.max(initial=0)):,.0f} days of reaching the stage",
         "stage (deals)",
     )
     return ax
 
 
 def marketing_report(report: MarketingReport, *, ax: Axes | None = None) -> Axes:
-    """Draw by how much each figure of the period changed, beside no change.
+    """Draw by how much each figure of the period changed, with a line at no change.
 
     Parameters
     ----------
     report : MarketingReport
-        Changes against the period before; of shares the difference.
+        Changes are relative to the period before; for shares they are differences.
     ax : matplotlib Axes, optional
     """
     known = np.flatnonzero(np.isfinite(report.change))
@@ -292,12 +292,12 @@ def marketing_report(report: MarketingReport, *, ax: Axes | None = None) -> Axes
         float(min(change.min(initial=0.0), 0.0)) - 0.05 * room, float(max(change.max(initial=0.0), 0.0)) + 0.22 * room
     )
     shares_on(ax.xaxis)
-    titled(ax, f"{report.periods['this']} against {report.periods['before']}", "change (of shares the difference)")
+    titled(ax, f"{report.periods['this']} compared with {report.periods['before']}", "change (for shares: difference)")
     return ax
 
 
 def pareto(result: Pareto, *, ax: Axes | None = None) -> Axes:
-    """Draw which part of the revenue the best part of the customers brings, beside all alike.
+    """Draw the share of the revenue that the best customers bring, and what it would be if all were equal.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ def pareto(result: Pareto, *, ax: Axes | None = None) -> Axes:
     ax = canvas(ax)
     ax.set_ylim(0, 1.04)
     share = np.append(0.0, result.customer_share)
-    lines(ax, share, {"as it is": np.append(0.0, result.cumulative_share), "all alike": share}, colors=(BLUE, GREY),
+    lines(ax, share, {"actual": np.append(0.0, result.cumulative_share), "all equal": share}, colors=(BLUE, GREY),
           styles=["-", "--"])  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):
         shares_on(axis)
@@ -317,12 +317,12 @@ def pareto(result: Pareto, *, ax: Axes | None = None) -> Axes:
 
 
 def commerce(result: CommerceMetrics, *, ax: Axes | None = None) -> Axes:
-    """Draw revenue by period, of new and of returning customers; customers where purchases have no money.
+    """Draw the revenue of new and returning customers by period, or their number if purchases have no money.
 
     Parameters
     ----------
     result : CommerceMetrics
-        By period, without groups.
+        Metrics by period, without groups.
     ax : matplotlib Axes, optional
     """
     ax = canvas(ax)
@@ -341,12 +341,12 @@ def commerce(result: CommerceMetrics, *, ax: Axes | None = None) -> Axes:
 
 
 def contact_pressure(result: ContactPressure, *, ax: Axes | None = None) -> Axes:
-    """Draw rates of opening, clicking and unsubscribing by the number of messages in the days before.
+    """Draw the rates of opens, clicks and unsubscribes by the number of messages in the days before.
 
     Parameters
     ----------
     result : ContactPressure
-        Without groups. Each rate is drawn by that of the first row, so that all have one scale.
+        A result without groups. Each rate is divided by that of the first row, so that all have one scale.
     ax : matplotlib Axes, optional
     """
     ax = canvas(ax)
@@ -358,14 +358,14 @@ def contact_pressure(result: ContactPressure, *, ax: Axes | None = None) -> Axes
             series[name] = value / value[0]
     if not series:
         raise InputError(
-            "no rate is above 0 after no message: there is nothing to compare with.", argument="result", code="empty"
+            "no rate of the first row is above 0, so there is nothing to compare with.", argument="result", code="empty"
         )
     top = max(float(np.nanmax(one)) for one in series.values())
     ax.set_ylim(0, 1.1 * top)
     lines(ax, result.before, series, colors=SERIES, markers=True)
-    reference(ax, 1.0, "as without")
+    reference(ax, 1.0, "none before")
     titled(ax, f"{int(result.messages.sum()):,} messages, {result.window}",
-           "messages in the days before (the last: or more)", "rate by that without messages before")  # fmt: skip
+           "messages in the days before (the last: or more)", "rate / rate without messages before")  # fmt: skip
     return ax
 
 

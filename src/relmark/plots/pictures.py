@@ -59,9 +59,9 @@ def draw(result: object, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (t
 
     Parameters
     ----------
-    result : a result of any package that has a picture
+    result : a result of any package for which there is a picture
     ax : matplotlib Axes, optional
-        Where to draw; new ones without it, of a figure of their own (``draw(result).figure``).
+        The Axes to draw on. By default, new Axes on a new figure (``draw(result).figure``).
 
     Returns
     -------
@@ -70,7 +70,7 @@ def draw(result: object, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (t
     Raises
     ------
     InputError
-        There is no picture of such a result.
+        If there is no picture of such a result.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def draw(result: object, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (t
     """
     known = sorted(one.__name__ for one in draw.registry if one is not object)
     raise InputError(
-        f"there is no picture of {type(result).__name__}: there are pictures of {', '.join(known)}.",
+        f"there is no picture of {type(result).__name__}; there are pictures of {', '.join(known)}.",
         argument="result",
         code="wrong_type",
     )

@@ -1,4 +1,4 @@
-"""Pictures of contact policies and allocations: load by day, contacts per person, what is held, what is filled."""
+"""Pictures of contact policies and allocations: messages by day, contacts per person, holds, and offers given."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load(run: Replay, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     run : Replay
-        Control is left out; campaigns beyond the six largest are one.
+        Control groups are left out, and campaigns beyond the five largest are combined.
     ax : matplotlib Axes, optional
     """
     ax = canvas(ax)
@@ -50,7 +50,7 @@ def load(run: Replay, *, ax: Axes | None = None) -> Axes:
 
 
 def contacts(run: Replay, *, ax: Axes | None = None) -> Axes:
-    """Draw how many people would be sent how many messages.
+    """Draw how many people would be sent each number of messages.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def contacts(run: Replay, *, ax: Axes | None = None) -> Axes:
 
 
 def held(run: Replay | ContactPlan, *, ax: Axes | None = None) -> Axes:
-    """Draw what holds messages back: how often in all runs, or how many now.
+    """Draw what holds messages back: how often over all runs, or how many messages now.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def held(run: Replay | ContactPlan, *, ax: Axes | None = None) -> Axes:
 
 
 def allocation(found: Allocation, *, ax: Axes | None = None) -> Axes:
-    """Draw how many customers get each offer, its limits, and what one more of it would be worth.
+    """Draw how many customers get each offer, its limits, and what one more unit would be worth.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A picture of recommenders compared."""
+"""A picture that compares recommenders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def quality(
     result: Comparison, *,
     metric: Literal["ndcg", "recall", "precision", "hit_rate", "map", "mrr"] = "ndcg", ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw a figure of each recommender with its 95 % interval, the best on top.
+    """Draw a metric of each recommender with its 95 % interval, the best on top.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pictures of lead scores: their distribution with bands, how outcomes follow them, and what the best of them catch."""
+"""Pictures of lead scores: their distribution by band, how outcomes depend on them, and what the best ones capture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BINS = 40
 
 
 def score_distribution(scores: LeadScores, *, ax: Axes | None = None) -> Axes:
-    """Draw how many customers have how many points, by band.
+    """Draw the distribution of points over customers, by band.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def score_distribution(scores: LeadScores, *, ax: Axes | None = None) -> Axes:
 
 
 def calibration(result: Calibration, *, ax: Axes | None = None) -> Axes:
-    """Draw the conversion rate of each tenth of the customers, best scores first, beside the rate of all.
+    """Draw the conversion rate of each tenth of the customers, best scores first, with a line at the overall rate.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def calibration(result: Calibration, *, ax: Axes | None = None) -> Axes:
 
 
 def gains(result: Calibration | LiftTable, *, ax: Axes | None = None) -> Axes:
-    """Draw which part of all conversions the best-scored part of the customers catches, beside addressing blindly.
+    """Draw the share of all conversions among the customers with the best scores, and among randomly chosen ones.
 
     Parameters
     ----------
@@ -91,16 +91,16 @@ def gains(result: Calibration | LiftTable, *, ax: Axes | None = None) -> Axes:
     ax = canvas(ax)
     share, gain = np.append(0.0, table.share), np.append(0.0, table.gain)
     ax.set_ylim(0, 1.04)
-    lines(ax, share, {"by score": gain, "blindly": share}, colors=[BLUE, GREY], styles=["-", "--"])
+    lines(ax, share, {"by score": gain, "random": share}, colors=[BLUE, GREY], styles=["-", "--"])
     for axis in (ax.xaxis, ax.yaxis):
         shares_on(axis)
-    titled(ax, f"conversions caught, of {int(table.conversions.sum()):,}", "share of the customers, best scores first",
+    titled(ax, f"share of {int(table.conversions.sum()):,} conversions", "share of the customers, best scores first",
            "share of the conversions")  # fmt: skip
     return ax
 
 
 def lift(result: Calibration | LiftTable, *, ax: Axes | None = None) -> Axes:
-    """Draw the conversion rate of each tenth by that of all.
+    """Draw the conversion rate of each tenth divided by that of all customers.
 
     Parameters
     ----------
@@ -114,6 +114,6 @@ def lift(result: Calibration | LiftTable, *, ax: Axes | None = None) -> Axes:
     ax.plot(place, table.cumulative_lift, "o-", color=ORANGE, label="of the tenth and all better ones")
     ticks(ax, table.decile.tolist())
     named(ax)
-    reference(ax, 1.0, "as all")
-    titled(ax, "lift", "tenth of the customers, best scores first", "rate by the rate of all")
+    reference(ax, 1.0, "overall")
+    titled(ax, "lift", "tenth of the customers, best scores first", "rate / overall rate")
     return ax

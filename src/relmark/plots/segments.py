@@ -37,15 +37,15 @@ __all__ = ["migration", "overlap", "rfm_grid", "segment_funnel", "segment_sizes"
 
 
 def rfm_grid(scores: RfmScores, *, what: Literal["share", "money"] = "share", ax: Axes | None = None) -> Axes:
-    """Draw the grid of recency and frequency: how many customers are in each cell, or what one of them brought.
+    """Draw the grid of recency and frequency: the share of customers in each cell, or their mean revenue.
 
     Parameters
     ----------
     scores : RfmScores
     what : {"share", "money"}
-        The cell's part of all scored customers, or its mean revenue per customer.
+        The cell's share of all scored customers, or its mean revenue per customer.
     ax : matplotlib Axes, optional
-        Where to draw; new ones without it.
+        The Axes to draw on; by default, new ones.
 
     Returns
     -------
@@ -80,12 +80,12 @@ def rfm_grid(scores: RfmScores, *, what: Literal["share", "money"] = "share", ax
 
 
 def segment_sizes(report: SegmentReport | SegmentSetMembers | Waterfall, *, ax: Axes | None = None) -> Axes:
-    """Draw how many customers each segment has; of a report their share of revenue beside it.
+    """Draw how many customers each segment has; for a report, draw shares of customers and of revenue.
 
     Parameters
     ----------
     report : SegmentReport, SegmentSetMembers or Waterfall
-        Of a waterfall the people whom no segment before has.
+        For a waterfall, each customer counts only in the first segment that contains them.
     ax : matplotlib Axes, optional
     """
     if isinstance(report, SegmentReport):
@@ -99,7 +99,7 @@ def segment_sizes(report: SegmentReport | SegmentSetMembers | Waterfall, *, ax: 
         return ax
     if isinstance(report, Waterfall):
         names, sizes, of = report.segment.tolist(), report.exclusive, report.of
-        title = f"{of:,} customers, each in the first segment that has them"
+        title = f"{of:,} customers, each in the first segment that contains them"
         names, sizes = [*names, "in none"], np.append(sizes, of - int(sizes.sum()))
     else:
         names, sizes = list(report.names), np.array(list(report.sizes.values()))
@@ -112,7 +112,7 @@ def segment_sizes(report: SegmentReport | SegmentSetMembers | Waterfall, *, ax: 
 
 
 def overlap(members: SegmentSetMembers, *, ax: Axes | None = None) -> Axes:
-    """Draw which part of each segment (row) is in each other one (column) too.
+    """Draw the share of each segment (row) that is also in each other segment (column).
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def overlap(members: SegmentSetMembers, *, ax: Axes | None = None) -> Axes:
     table = np.divide(shared, sizes, out=np.full(shared.shape, np.nan), where=sizes > 0)
     ax = canvas(ax)
     heat(ax, table, members.names, members.names, says=share_text, most=1.0)
-    titled(ax, "share of the row's members who are in the column too")
+    titled(ax, "share of the row's members who are also in the column")
     return ax
 
 
@@ -152,17 +152,17 @@ def segment_funnel(counts: ClauseCounts, *, names: Sequence[str] | None = None, 
     labels = ["everybody", *(counts.clause if names is None else names)]
     bars(ax, labels, [counts.of, *counts.left], color=[GREY, *[BLUE] * len(counts.clause)])
     counts_on(ax.xaxis)
-    titled(ax, f"who is left of {counts.name!r} after each clause", "customers")
+    titled(ax, f"customers left in {counts.name!r} after each clause", "customers")
     return ax
 
 
 def migration(moves: Migration, *, ax: Axes | None = None) -> Axes:
-    """Draw flows of customers from the segments before (left) to those after (right).
+    """Draw flows of customers from the earlier segments (left) to the later ones (right).
 
     Parameters
     ----------
     moves : Migration
-        Customers of both scorings; who entered or left is said in the title.
+        The picture shows customers of both scorings; the title gives the numbers of those who entered or left.
     ax : matplotlib Axes, optional
     """
     ax = canvas(ax, rows=16)

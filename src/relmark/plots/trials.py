@@ -1,4 +1,4 @@
-"""Pictures of experiments: effects with intervals, power, bounds of looks, and what choosing people brings."""
+"""Pictures of experiments: effects with intervals, power, bounds of interim looks, and the gain from targeting."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["effects", "policy_value", "power_curve", "sequential_bounds", "uplif
 
 
 def effects(report: EffectTable, *, relative: bool = True, ax: Axes | None = None) -> Axes:
-    """Draw the effect of every metric, arm and segment with its interval, beside no effect.
+    """Draw the effect of every metric, arm and segment with its interval, and a line at no effect.
 
     Parameters
     ----------
     report : Report or EffectTable
     relative : bool
-        Effects by the control's figure, else differences.
+        Whether to draw effects relative to the control arm, or differences.
     ax : matplotlib Axes, optional
     """
     arms = len(set(report.arm.tolist())) > 1
@@ -53,7 +53,7 @@ def effects(report: EffectTable, *, relative: bool = True, ax: Axes | None = Non
 
 
 def power_curve(size: SampleSize, *, ax: Axes | None = None) -> Axes:
-    """Draw the chance to find the planned effect by the number of people, in the normal approximation.
+    """Draw the power to detect the planned effect by the number of people, in the normal approximation.
 
     Parameters
     ----------
@@ -76,13 +76,16 @@ def power_curve(size: SampleSize, *, ax: Axes | None = None) -> Axes:
     shares_on(ax.yaxis)
     reference(ax, 1 - size.level, "without an effect")
     titled(
-        ax, f"{size.metric}: chance to find a relative effect of {share_text(size.mde)}", "people in all arms", "power"
+        ax,
+        f"{size.metric}: power to detect a relative effect of {share_text(size.mde)}",
+        "people in all arms",
+        "power",
     )
     return ax
 
 
 def sequential_bounds(plan: SpendingPlan, *, statistics: object = None, ax: Axes | None = None) -> Axes:
-    """Draw the bounds of the looks, and the statistics that were seen.
+    """Draw the bounds of the interim looks, and the observed statistics.
 
     Parameters
     ----------
@@ -99,24 +102,25 @@ def sequential_bounds(plan: SpendingPlan, *, statistics: object = None, ax: Axes
     ax.axhline(0, color=GREY, linewidth=1, linestyle="--")
     if statistics is not None:
         seen = np.asarray(statistics, dtype=np.float64)
-        ax.plot(plan.information[: len(seen)], seen, "D-", color=RED, label="seen")
+        ax.plot(plan.information[: len(seen)], seen, "D-", color=RED, label="observed")
     shares_on(ax.xaxis)
     titled(ax, f"{len(plan.bound)} looks, {plan.spending}, {100 * 2 * plan.alpha_per_side:g} % error in all",
-           "share of the people seen", "z statistic")  # fmt: skip
+           "share of the people observed", "z statistic")  # fmt: skip
     return ax
 
 
 def uplift(
     curve: UpliftCurve | LearnedUplift, *, what: Literal["gain", "qini"] = "gain", ax: Axes | None = None
 ) -> Axes:
-    """Draw what writing to the best-ranked share of people brings, beside writing to as many blindly.
+    """Draw the gain from targeting the best-ranked share of people, and from targeting as many at random.
 
     Parameters
     ----------
     curve : UpliftCurve or LearnedUplift
-        Of what was learned from rows, the curve of the scores that did not know the people they rank.
+        For a `LearnedUplift`, the picture shows its cross-fitted curve: each person is ranked by a score that was
+        learned from other people.
     what : {"gain", "qini"}
-        The uplift curve, or Radcliffe's.
+        Whether to draw the uplift curve, or Radcliffe's Qini curve.
     ax : matplotlib Axes, optional
     """
     one_of("what", what, ("gain", "qini"))
@@ -124,17 +128,17 @@ def uplift(
         curve = curve.curve
     ax = canvas(ax)
     y = curve.gain if what == "gain" else curve.qini
-    blindly = curve.random if what == "gain" else curve.share * float(curve.qini[-1])
-    lines(ax, curve.share, {"by score": y, "blindly": blindly}, colors=(BLUE, GREY), styles=["-", "--"])
+    chance = curve.random if what == "gain" else curve.share * float(curve.qini[-1])
+    lines(ax, curve.share, {"by score": y, "random": chance}, colors=(BLUE, GREY), styles=["-", "--"])
     shares_on(ax.xaxis)
     area = curve.auuc if what == "gain" else curve.qini_coefficient
-    titled(ax, f"{'uplift' if what == 'gain' else 'Qini'} curve, area over blind {area!r}",
-           "share of the people written to, best ranked first", "gain per person of the base")  # fmt: skip
+    titled(ax, f"{'uplift' if what == 'gain' else 'Qini'} curve, area above random {area!r}",
+           "share of the people targeted, best ranked first", "gain per person of the base")  # fmt: skip
     return ax
 
 
 def uplift_groups(groups: UpliftGroups, *, ax: Axes | None = None) -> Axes:
-    """Draw the effect in each slice of a ranking with its interval, the best ranked on top.
+    """Draw the effect in each slice of a ranking with its interval, the best-ranked slice on top.
 
     Parameters
     ----------
@@ -151,7 +155,7 @@ def uplift_groups(groups: UpliftGroups, *, ax: Axes | None = None) -> Axes:
 
 
 def policy_value(value: PolicyValue, *, ax: Axes | None = None) -> Axes:
-    """Draw how much better a policy is than writing to nobody and than writing to everybody.
+    """Draw how much better a policy is than targeting nobody, and than targeting everybody.
 
     Parameters
     ----------
@@ -163,5 +167,5 @@ def policy_value(value: PolicyValue, *, ax: Axes | None = None) -> Axes:
     forest(ax, ["over nobody", "over everybody"], [one.value for one in both], [one.low for one in both],
            [one.high for one in both])  # fmt: skip
     ax.axvline(0, color=GREY, linewidth=1.2, linestyle="--")
-    titled(ax, f"value per person of a policy that writes to {share_text(value.targeted)}", "difference")
+    titled(ax, f"value per person of a policy that targets {share_text(value.targeted)}", "difference")
     return ax
