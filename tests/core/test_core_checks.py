@@ -78,7 +78,7 @@ def test_one_whole_number():
             checks.whole("k", value)
     with refused("k is 0: a whole number of at least 1 and at most 9 is needed."):
         checks.whole("k", 0, low=1, high=9)
-    with refused("k is a int too long to print: a whole number of at most 9"):
+    with refused("k is an int too long to print: a whole number of at most 9"):
         checks.whole("k", 10**5000, high=9)
 
 

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from relmark import CustomerTable, EventLog
+from relmark import CustomerBase, CustomerTable, EventLog
 from relmark.core.columns import Column
 from relmark.core.frames import columns_of, to_frame
 from relmark.core.ids import Coded
@@ -206,3 +206,16 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr("relmark.core.frames.import_module", missing)
     with refused("backend is 'polars', which is not installed: pip install polars."):
         to_frame({"x": np.array([1])}, "polars")
+
+
+def test_a_column_that_is_not_there_is_named_with_the_argument_that_asked_for_it():
+    orders = {"client": [1], "at": ["2026-01-01"], "paid": [2.0], "sku": ["a"]}
+    good = {"customer_id": "client", "time": "at", "value": "paid", "item": "sku"}
+    for argument in good:
+        with pytest.raises(MissingColumnError, match="there is no column 'nowhere'") as caught:
+            CustomerBase.from_orders(orders, **{**good, argument: "nowhere"})
+        assert caught.value.argument == argument
+    for argument in ("customer_id", "time", "value"):
+        with pytest.raises(MissingColumnError) as caught:
+            EventLog.from_frame(orders, **{"customer_id": "client", "time": "at", "type": "sku", argument: "nowhere"})
+        assert caught.value.argument == argument

@@ -255,7 +255,7 @@ def test_json_ready(value, expected):
 
 
 def test_what_has_no_json_form_is_refused():
-    with pytest.raises(InputError, match="a object cannot be written as JSON"):
+    with pytest.raises(InputError, match="an object cannot be written as JSON"):
         json_ready(object())
 
 

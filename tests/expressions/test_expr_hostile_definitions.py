@@ -9,6 +9,7 @@ import pytest
 
 from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, InputError, LimitError
+from relmark.errors import CODES
 from relmark.expressions import Expression, parse
 from relmark.segmentation import Segment, SegmentSet
 
@@ -262,6 +263,7 @@ def test_a_hostile_text_is_one_clear_error_within_50_ms(name):
         seconds.append(time.process_time() - start)
     assert min(seconds) < 0.05
     assert 10 < len(str(caught.value)) < 700
+    assert caught.value.code in CODES
 
 
 def test_a_check_that_finds_a_near_name_says_it():

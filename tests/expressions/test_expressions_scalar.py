@@ -427,3 +427,16 @@ def test_a_sum_with_refunds_may_come_back_over_its_bound():
     low = event("v").sum(within=days(4)) >= 14
     after = program_of(low).next_change(person, instant(AS_OF + days(1)))
     assert after == instant(AS_OF + days(2))
+
+
+def test_a_sequence_before_1970_is_the_same_for_one_person_and_a_base():
+    at = datetime(1965, 3, 1, tzinfo=UTC)
+    rows = [("a", 9), ("x", 8), ("b", 7), ("a", 3), ("b", 2)]
+    rule = sequence([event("a"), event("b")], exclude=[event("x")], recent=days(5))
+    log = [Event("c", kind, at - timedelta(days=before)) for kind, before in rows]
+    base = CustomerBase(events=EventLog.from_events(log))
+    one = program_of(rule).value(Person.from_base(base, "c", as_of=at))
+    assert one is True
+    assert rule.measure(base, at).value(0) is one
+    late = sequence([event("a"), event("b")], exclude=[event("x")], recent=days(30))
+    assert program_of(late).value(Person.from_base(base, "c", as_of=at)) is late.measure(base, at).value(0) is True

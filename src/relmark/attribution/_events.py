@@ -22,7 +22,7 @@ from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.log import EventLog
 from relmark.core.money import exact_sums
-from relmark.core.names import did_you_mean
+from relmark.core.names import a_type, did_you_mean
 from relmark.core.ordering import group_order, stable_order
 from relmark.core.partition import Partition
 from relmark.core.purchases import OrderBy
@@ -70,7 +70,7 @@ def journeys_of_base(
     if not isinstance(base, CustomerBase):
         remedy = "CustomerBase(events=log, tz=...)" if isinstance(base, EventLog) else "CustomerBase.from_orders(...)"
         raise InputError(
-            f"base is a {type(base).__name__}: a CustomerBase is needed.",
+            f"base is {a_type(base)}: a CustomerBase is needed.",
             argument="base",
             code="wrong_type",
             hint=f"Make one with {remedy}.",

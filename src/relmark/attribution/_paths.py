@@ -21,6 +21,7 @@ from relmark.attribution._touches import weighted
 from relmark.attribution.journey_columns import refuse_lone_value
 from relmark.core.checks import IntArray, numbers, shown
 from relmark.core.errors import InputError
+from relmark.core.names import a_type
 
 _SAMPLE = 1_024
 _FEW = 0.1  # the share of distinct strings in a sample below which a dictionary finds equal strings faster
@@ -90,7 +91,7 @@ def as_rows(name: str, values: Any) -> list[Any]:
                 return list(getattr(values, method)())
             except Exception:  # noqa: BLE001  (each library raises its own error)
                 raise InputError(
-                    f"{name} is a {type(values).__name__} with values that Python cannot represent.",
+                    f"{name} is {a_type(values)} with values that Python cannot represent.",
                     argument=name,
                     code="wrong_type",
                 ) from None

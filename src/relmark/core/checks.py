@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core.errors import InputError
-from relmark.core.names import did_you_mean
+from relmark.core.names import a_type, did_you_mean
 
 FloatArray = npt.NDArray[np.float64]
 """An array of float64."""
@@ -88,17 +88,17 @@ def is_missing(value: Any) -> bool:
 def shown(value: Any) -> str:
     """Return a value as a short text for a message."""
     if isinstance(value, (list, tuple, set, frozenset, dict)) and len(value) > 20:
-        return f"a {type(value).__name__} of {len(value):,}"
+        return f"{a_type(value)} of {len(value):,}"
     if hasattr(value, "__array__") and hasattr(value, "__len__") and not isinstance(value, (np.ndarray, np.generic)):
-        return f"a {type(value).__name__} of {len(value):,}"  # printing a series may warn, and takes many lines
+        return f"{a_type(value)} of {len(value):,}"  # printing a series may warn, and takes many lines
     if isinstance(value, (str, bytes)):
         value = value[:100]
     try:
         text = repr(value.item() if isinstance(value, np.generic) else value)
     except ValueError:  # an integer of thousands of digits
-        return f"a {type(value).__name__} too long to print"
+        return f"{a_type(value)} too long to print"
     except Exception:  # noqa: BLE001  (a date, say, that its own library cannot print)
-        return f"a {type(value).__name__} that cannot be printed"
+        return f"{a_type(value)} that cannot be printed"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

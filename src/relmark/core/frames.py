@@ -12,7 +12,7 @@ import numpy.typing as npt
 from relmark.core.checks import one_of, shown, text
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.ids import Coded, text_array
-from relmark.core.names import did_you_mean
+from relmark.core.names import a_type, did_you_mean
 from relmark.core.time import UtcTimes
 
 __all__ = ["Frame", "columns_in", "columns_of", "is_constant", "to_frame"]
@@ -26,7 +26,7 @@ It stands for any type, since relmark imports none of these libraries: what is n
 _INSTALL = "Install it with pip install 'relmark[dataframes]', or give a mapping of column names to arrays."
 
 
-def columns_of(frame: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
+def columns_of(frame: Any, names: Sequence[str] | Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return columns of a frame or mapping by name.
 
     Numbers, dates and times become numpy arrays, strings and categoricals become `Coded`, times with a zone become
@@ -37,8 +37,9 @@ def columns_of(frame: Any, names: Sequence[str] | None = None) -> dict[str, Any]
     ----------
     frame : mapping, or eager frame of pandas, polars or pyarrow
         The data.
-    names : sequence of str, optional
-        The columns to return; all by default.
+    names : sequence of str, or mapping of str to str, optional
+        The columns to return; all by default. A mapping has the columns by the arguments that name them, so that an
+        error can say which argument is wrong.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def _table(frame: Any) -> tuple[Any, Any]:
         import narwhals as nw
     except ImportError:
         raise InputError(
-            f"a {type(frame).__name__} was given, but narwhals, which reads frames, is not installed.",
+            f"{a_type(frame)} was given, but narwhals, which reads frames, is not installed.",
             argument="frame",
             code="not_installed",
             hint=_INSTALL,
@@ -117,7 +118,7 @@ def _table(frame: Any) -> tuple[Any, Any]:
         return nw, nw.from_native(frame, eager_only=True)
     except TypeError:
         raise InputError(
-            f"a {type(frame).__name__} was given: a mapping of columns, or an eager frame of pandas, polars or pyarrow "
+            f"{a_type(frame)} was given: a mapping of columns, or an eager frame of pandas, polars or pyarrow "
             "is needed.",
             argument="frame",
             code="wrong_type",
@@ -138,24 +139,27 @@ def _names(frame: Any, table: Any) -> list[Any]:
     return list(table.columns) if native is None else native
 
 
-def _present(names: Sequence[str] | None, has: Sequence[str]) -> Sequence[str]:
+def _present(names: Sequence[str] | Mapping[str, str] | None, has: Sequence[str]) -> Sequence[str]:
     if names is None:
         return has
-    for name in names:
+    given = names if isinstance(names, Mapping) else None
+    wanted = list(names) if given is None else list(given.values())
+    for k, name in enumerate(wanted):
+        argument = "columns" if given is None else list(given)[k]
         if not isinstance(name, (str, int)):
             raise InputError(
                 f"the name of a column is {shown(name)}: name one of {', '.join(map(repr, has[:20])) or 'no columns'}.",
-                argument="argument",
+                argument=argument,
                 code="wrong_type",
             )
         if name not in has:
             listed = ", ".join(map(repr, has[:20])) + (", ..." if len(has) > 20 else "")
             raise MissingColumnError(
                 f"there is no column {name!r}: the data have {listed}.",
-                argument="argument",
+                argument=argument,
                 hint=did_you_mean(str(name), has),
             )
-    return names
+    return wanted
 
 
 def _column(nw: Any, series: Any) -> Any:

@@ -170,8 +170,9 @@ def read_purchases(
     chosen |= {name: name for name in column_names("properties", properties)}
     constant = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     price: Any = None if constant else value
-    priced = [] if price is None else [price]
-    columns = columns_of(frame, [customer_id, time, *priced, *chosen.values()])
+    named = {"customer_id": customer_id, "time": time, **({} if price is None else {"value": price})}
+    others = {f"properties[{name!r}]" if name in named else name: column for name, column in chosen.items()}
+    columns = columns_of(frame, named | others)
     amounts = rows = None
     dropped = {}
     if constant:

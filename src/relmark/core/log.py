@@ -27,7 +27,7 @@ from relmark.core.frames import Frame, columns_in, columns_of, is_constant, to_f
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import staying
 from relmark.core.incoming import Incoming, column_names, read_columns, read_events, read_purchases
-from relmark.core.names import did_you_mean
+from relmark.core.names import a_type, did_you_mean
 from relmark.core.ordering import small_codes
 from relmark.core.outgoing import summary_table, table_columns, time_order
 from relmark.core.partition import Partition
@@ -198,8 +198,9 @@ class EventLog(Frozen):
         """
         wanted = column_names("properties", properties)
         constant = is_constant("type", type, frame)
-        priced = [] if value is None else [value]
-        columns = columns_of(frame, [customer_id, time, *([] if constant else [type]), *priced, *wanted])
+        named = {"customer_id": customer_id, "time": time} | ({} if constant else {"type": type})
+        named |= {} if value is None else {"value": value}
+        columns = columns_of(frame, named | {f"properties[{name!r}]": name for name in wanted})
         log = cls.from_columns(
             customer_id=columns[customer_id],
             time=columns[time],
@@ -487,7 +488,7 @@ class EventLog(Frozen):
         for position, log in enumerate(logs):
             if not isinstance(log, EventLog):
                 raise InputError(
-                    f"logs[{position}] is a {type(log).__name__}: an EventLog is needed.",
+                    f"logs[{position}] is {a_type(log)}: an EventLog is needed.",
                     argument="logs",
                     code="wrong_type",
                 )

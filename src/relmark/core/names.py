@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "nearest", "with_article"]
+__all__ = ["a_type", "did_you_mean", "nearest", "with_article"]
 
 _LONGEST = 64
 _MOST = 1_000
@@ -30,3 +30,8 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
 def with_article(what: str) -> str:
     """Return a noun with its article, by the first letter: 'an experiment', 'a segment'."""
     return f"{'an' if what[:1].lower() in 'aeiou' else 'a'} {what}"
+
+
+def a_type(value: object) -> str:
+    """Return the name of a value's type with its article, such as 'an int' or 'a dict'."""
+    return with_article(type(value).__name__)

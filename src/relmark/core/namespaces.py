@@ -59,7 +59,7 @@ class Namespace(Definition):
                 f"low and high are {self.low:g} and {self.high:g}: they must be a range within 0 and 1, with low below "
                 "high.",
                 argument="low",
-                code="wrong_type",
+                code="wrong_value",
             )
 
     @property

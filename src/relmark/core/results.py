@@ -20,7 +20,7 @@ from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import SHOWN_ROWS, format_value, html_table, text_table
 from relmark.core.frames import Frame, to_frame
 from relmark.core.frozen import Frozen, read_only
-from relmark.core.names import did_you_mean
+from relmark.core.names import a_type, did_you_mean
 from relmark.core.time import duration_text
 
 __all__ = ["ColumnarResult", "Result", "Rows", "json_ready"]
@@ -61,7 +61,7 @@ def json_ready(value: Any) -> Any:
         return value.isoformat()
     if hasattr(value, "total_seconds"):
         return duration_text(value)
-    raise InputError(f"a {type(value).__name__} cannot be written as JSON.", argument="value", code="not_storable")
+    raise InputError(f"{a_type(value)} cannot be written as JSON.", argument="value", code="not_storable")
 
 
 class Result(Frozen):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from relmark.core.documents import Limits, canonical, check_keys, open_envelope, parse_json
 from relmark.core.errors import DefinitionError, InputError, definition_error
+from relmark.core.names import a_type
 
 __all__ = ["StoredArrays", "checksum", "stored_moment"]
 
@@ -127,7 +128,7 @@ def _loaded(arrays: Any) -> dict[str, npt.NDArray[Any]]:
     """Return copies of all arrays; an error of the reader of a file becomes a DefinitionError."""
     if not isinstance(arrays, Mapping):
         raise DefinitionError(
-            f"arrays is a {type(arrays).__name__}: the result of to_arrays or of numpy.load is needed.",
+            f"arrays is {a_type(arrays)}: the result of to_arrays or of numpy.load is needed.",
             argument="arrays",
             code="wrong_type",
         )

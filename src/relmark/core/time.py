@@ -416,7 +416,8 @@ def _times_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: b
 def _in_row(error: InputError, name: str, row: int, value: Any) -> InputError:
     """Return the error about a time with the row of its column."""
     hint = _OTHER_FORMATS if isinstance(value, str) and _REMEDY in error.message else ""
-    return InputError(f"{error} (row {row})", argument=name, row=row, code="wrong_value", hint=hint)
+    said = str(error).replace(" in row 0,", ",") if error.row == 0 else str(error)  # the one time was its row 0
+    return InputError(f"{said} (row {row})", argument=name, row=row, code="wrong_value", hint=hint)
 
 
 def _failure(name: str, row: int, value: Any, tz: str) -> InputError | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from relmark.core.errors import InputError, MissingColumnError
-from relmark.core.names import did_you_mean
+from relmark.core.names import a_type, did_you_mean
 
 __all__ = [
     "NAMES",
@@ -95,7 +95,7 @@ class Table:
             frame = nw.from_native(native)
         except TypeError:
             raise InputError(
-                f"{what} is a {type(native).__name__}; it must be a frame of an engine (Polars, DuckDB or Spark).",
+                f"{what} is {a_type(native)}; it must be a frame of an engine (Polars, DuckDB or Spark).",
                 argument=what,
                 code="wrong_type",
             ) from None

@@ -19,7 +19,7 @@ from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
 from relmark.core.errors import DefinitionError, InputError, MissingColumnError, RelmarkError
 from relmark.core.log import EventLog
-from relmark.core.names import did_you_mean
+from relmark.core.names import a_type, did_you_mean
 from relmark.core.schema import Schema
 from relmark.core.table import CustomerTable
 from relmark.core.time import Instant
@@ -337,9 +337,7 @@ def _table(what: str, given: Any) -> Any:
     if isinstance(given, pa.RecordBatch):
         return pa.Table.from_batches([given])
     if not isinstance(given, pa.Table):
-        raise InputError(
-            f"{what} is a {type(given).__name__}; it must be an Arrow table.", argument=what, code="wrong_type"
-        )
+        raise InputError(f"{what} is {a_type(given)}; it must be an Arrow table.", argument=what, code="wrong_type")
     return given
 
 

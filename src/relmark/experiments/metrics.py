@@ -20,6 +20,7 @@ from relmark.core.base import Measurable
 from relmark.core.documents import Definition, Limits, built, check_keys, settings
 from relmark.core.errors import DefinitionError, InputError, NotEnoughDataError
 from relmark.core.frames import Frame, columns_of
+from relmark.core.names import a_type
 from relmark.core.problems import Problem
 from relmark.core.schema import Schema
 from relmark.core.shapes import Shape
@@ -174,7 +175,7 @@ def _stored(name: str, value: Any) -> Any:
         return [_stored(name, part) for part in value]
     if not isinstance(value, Expression):
         raise DefinitionError(
-            f"of is a {type(value).__name__}, which has no stored form: an expression is needed.",
+            f"of is {a_type(value)}, which has no stored form: an expression is needed.",
             argument="of",
             code="not_storable",
         )

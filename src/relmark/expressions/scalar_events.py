@@ -498,8 +498,8 @@ def _first_chain(
             continue
         if node.within is not None and end - start > length(node.within):
             continue
-        after = bisect_right(barred, start)
-        if after == len(barred) or barred[after] >= end:
+        later = bisect_right(barred, start)
+        if later == len(barred) or barred[later] >= end:
             return start, end
     return None
 

@@ -278,10 +278,10 @@ class _Reader:
     def _sign(self, sign: str, start: int) -> None:
         frame = self.frames[-1]
         if sign in _COMPARES and any(other in _COMPARES for other, _ in frame.signs[-1:]):
-            raise self.fail(start, "comparisons cannot be chained.", "Write x.between(low, high).", "chained")
+            raise self.fail(start, "comparisons cannot be chained.", "Write x.between(low, high).")
         self._reduce(_STRENGTH[sign])
         if sign in _COMPARES and any(other in _COMPARES for other, _ in frame.signs[-1:]):
-            raise self.fail(start, "comparisons cannot be chained.", "Write x.between(low, high).", "chained")
+            raise self.fail(start, "comparisons cannot be chained.", "Write x.between(low, high).")
         frame.signs.append((sign, start))
 
     def _reduce(self, strength: int) -> None:

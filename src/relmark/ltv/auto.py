@@ -14,7 +14,7 @@ from relmark.core import checks
 from relmark.core.base import CustomerBase
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError, RelmarkError
-from relmark.core.names import did_you_mean
+from relmark.core.names import a_type, did_you_mean
 from relmark.core.purchases import Purchases
 from relmark.core.results import ColumnarResult
 from relmark.core.time import Instant, duration
@@ -303,7 +303,7 @@ def _read(
         for name, given in (("as_of", as_of), ("holdout", holdout)):
             if given is not None:
                 raise InputError(
-                    f"{name} is given with a {type(data).__name__}, whose times are already fixed: give a base, or "
+                    f"{name} is given with {a_type(data)}, whose times are already fixed: give a base, or "
                     f"leave {name} out.",
                     argument=name,
                     code="conflicting_arguments",

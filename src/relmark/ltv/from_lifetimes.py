@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from relmark.core.errors import InputError
+from relmark.core.names import a_type
 from relmark.ltv.bg_bb import BgBb
 from relmark.ltv.bg_nbd import BgNbd
 from relmark.ltv.gamma_gamma import GammaGamma
@@ -53,9 +54,7 @@ def from_lifetimes(fitter: object, unit: str | None = None) -> BgNbd | MbgNbd | 
     model = next((_MODELS[c.__name__] for c in type(fitter).__mro__ if c.__name__ in _MODELS), None)
     if model is None:
         known = ", ".join(_MODELS)
-        raise InputError(
-            f"fitter is a {type(fitter).__name__}: one of {known} is needed.", argument="fitter", code="wrong_type"
-        )
+        raise InputError(f"fitter is {a_type(fitter)}: one of {known} is needed.", argument="fitter", code="wrong_type")
     parameters = getattr(fitter, "params_", None)
     if parameters is None:
         raise InputError("fitter has no params_: fit it first.", argument="fitter", code="missing_argument")

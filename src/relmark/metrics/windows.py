@@ -15,6 +15,7 @@ from relmark.core.base import CustomerBase
 from relmark.core.checks import IntArray, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError
+from relmark.core.names import a_type
 from relmark.core.spans import Span, check_span, whole_days
 from relmark.expressions.event_rows import Bounds, EventRows, chosen_events
 from relmark.expressions.kinds import check_on_data
@@ -77,7 +78,7 @@ def base_given(base: Any) -> CustomerBase:
     """Return the base if it is one, or raise an error."""
     if not isinstance(base, CustomerBase):
         raise InputError(
-            f"base is a {type(base).__name__}; it must be a CustomerBase, such as CustomerBase(events=log) or "
+            f"base is {a_type(base)}; it must be a CustomerBase, such as CustomerBase(events=log) or "
             "CustomerBase.from_orders(...).",
             argument="base",
             code="wrong_type",

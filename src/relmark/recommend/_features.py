@@ -13,7 +13,7 @@ from relmark.core.base import CustomerBase
 from relmark.core.checks import FloatArray, shown
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, NotEnoughDataError
-from relmark.core.names import did_you_mean
+from relmark.core.names import a_type, did_you_mean
 from relmark.core.purchases import Purchases
 from relmark.core.table import CustomerTable
 from relmark.core.time import DAY
@@ -60,7 +60,7 @@ def features_of(source: Any, factors: int, activity: Sequence[str]) -> Features:
         source = CustomerTable.from_columns(**columns)
     if not isinstance(source, CustomerTable):
         raise InputError(
-            f"features is a {type(source).__name__}: a CustomerBase, Purchases, Interactions, a CustomerTable or a "
+            f"features is {a_type(source)}: a CustomerBase, Purchases, Interactions, a CustomerTable or a "
             "mapping of columns with customer_id is needed.",
             argument="features",
             code="wrong_type",

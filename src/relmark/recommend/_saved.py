@@ -13,6 +13,7 @@ import numpy.typing as npt
 from relmark.core.documents import Limits, canonical, check_keys, open_envelope, parse_json
 from relmark.core.documents import fingerprint as hashed
 from relmark.core.errors import DefinitionError, InputError
+from relmark.core.names import a_type
 from relmark.core.stored_arrays import checksum
 from relmark.core.table import ItemTable
 from relmark.recommend._catalog import Catalog
@@ -70,7 +71,7 @@ class Saved:
         """
         if not isinstance(arrays, Mapping):
             raise DefinitionError(
-                f"arrays is a {type(arrays).__name__}: the result of to_arrays or np.load is needed.", code="wrong_type"
+                f"arrays is {a_type(arrays)}: the result of to_arrays or np.load is needed.", code="wrong_type"
             )
         if _META not in arrays:
             raise DefinitionError(f"arrays has no {_META!r}: they are not a saved recommender.", code="missing_key")

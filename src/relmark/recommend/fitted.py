@@ -20,6 +20,7 @@ from relmark.core.checks import IntArray, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.frozen import Frozen, owned
 from relmark.core.ids import find_ids, id_array, staying
+from relmark.core.names import a_type
 from relmark.core.table import ItemTable
 from relmark.core.time import time_zone
 from relmark.recommend._catalog import Catalog
@@ -384,9 +385,7 @@ class Fitted(Frozen, Saved):
 
     def _masks(self, rules: Rules | None, catalog: ItemTable | None) -> Masks:
         if rules is not None and not isinstance(rules, Rules):
-            raise InputError(
-                f"rules is a {type(rules).__name__}: Rules(...) is needed.", argument="rules", code="wrong_type"
-            )
+            raise InputError(f"rules is {a_type(rules)}: Rules(...) is needed.", argument="rules", code="wrong_type")
         known = self.catalog if catalog is None else Catalog(self.item, catalog, self.tz)
         return compile_rules(rules or Rules(), known, self.customer_id)
 

@@ -20,6 +20,7 @@ from relmark.core.formats import SHOWN_ROWS, html_table, text_table
 from relmark.core.frames import Frame, columns_of
 from relmark.core.frozen import Frozen, locked, owned
 from relmark.core.ids import Coded, code_ids, is_text, staying
+from relmark.core.names import a_type
 from relmark.core.ordering import small_codes
 from relmark.core.purchases import Purchases
 from relmark.core.table import ItemTable
@@ -260,7 +261,7 @@ class Interactions(Frozen):
                 argument="customer_id",
                 code="missing_argument",
             )
-        columns = columns_of(frame, list(chosen.values()))
+        columns = columns_of(frame, chosen)
         return cls.from_columns(**{role: columns[name] for role, name in chosen.items()}, tz=tz)
 
     # ---- contents
@@ -548,7 +549,7 @@ def check_weight(instance: Any, attribute: Any, value: Any) -> None:  # noqa: AR
 
 def _not_purchases(name: str, data: Any) -> str:
     return (
-        f"{name} is a {type(data).__name__}: a CustomerBase, its Purchases, or Interactions are needed. Make them with "
+        f"{name} is {a_type(data)}: a CustomerBase, its Purchases, or Interactions are needed. Make them with "
         "CustomerBase.from_orders(frame, customer_id=..., time=..., item=...) or, without times, with "
         "Interactions.from_columns(customer_id=..., item=...)."
     )
@@ -581,7 +582,7 @@ def _with_catalog(known: npt.NDArray[Any], lines: Lines, catalog: ItemTable) -> 
     """Return the ascending union of the items of lines and catalog, and the lines coded by it."""
     if not isinstance(catalog, ItemTable):
         raise InputError(
-            f"catalog is a {type(catalog).__name__}: an ItemTable is needed.",
+            f"catalog is {a_type(catalog)}: an ItemTable is needed.",
             argument="catalog",
             code="wrong_type",
             hint="Make one with ItemTable.from_frame(...).",

@@ -14,6 +14,7 @@ from relmark.core.checks import FloatArray, IntArray, fraction, generator, one_o
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.ids import find_ids
 from relmark.core.intervals import Estimate, Interval
+from relmark.core.names import a_type
 from relmark.core.resampling import draws_of_means, percentiles
 from relmark.core.results import ColumnarResult, json_ready
 from relmark.recommend._history import History
@@ -174,7 +175,7 @@ def quality(
     """
     if not isinstance(model, Fitted):
         raise InputError(
-            f"model is a {type(model).__name__}: a fitted model is needed, such as Ease().fit(train).",
+            f"model is {a_type(model)}: a fitted model is needed, such as Ease().fit(train).",
             argument="model",
             code="wrong_type",
         )

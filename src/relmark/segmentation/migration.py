@@ -12,6 +12,7 @@ from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError
 from relmark.core.ids import find_ids
 from relmark.core.money import exact_sums
+from relmark.core.names import a_type
 from relmark.core.results import Result
 from relmark.segmentation.grids import LAPSED, PROSPECT
 from relmark.segmentation.rfm_scores import RfmScores
@@ -150,7 +151,7 @@ def migration(before: RfmScores, after: RfmScores) -> Migration:
     for name, scores in (("before", before), ("after", after)):
         if not isinstance(scores, RfmScores):
             raise InputError(
-                f"{name} is a {type(scores).__name__}: RfmScores are needed, such as RfmModel.score returns.",
+                f"{name} is {a_type(scores)}: RfmScores are needed, such as RfmModel.score returns.",
                 argument=name,
                 code="wrong_type",
             )

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import InputError
 from relmark.core.money import exact_sums
+from relmark.core.names import a_type
 from relmark.core.results import ColumnarResult
 from relmark.segmentation.rfm_scores import RfmScores
 
@@ -81,7 +82,7 @@ def segment_report(scores: RfmScores) -> SegmentReport:
     """
     if not isinstance(scores, RfmScores):
         raise InputError(
-            f"scores is a {type(scores).__name__}: RfmScores are needed, such as RfmModel.score returns.",
+            f"scores is {a_type(scores)}: RfmScores are needed, such as RfmModel.score returns.",
             argument="scores",
             code="wrong_type",
         )
