@@ -22,12 +22,12 @@ NAMES = (
 OPTIONS = {"campaigns": ["--highs"], "scale": ["1", "10", "100"]}
 HEAD = """# Benchmarks
 
-Every timing is CPU time of all threads. relmark and the rival run in turn in one process, with the BLAS and Polars on one
-thread. The ratio is the rival's time divided by relmark's: above 1 relmark is faster, below 1 it is slower. The range is that
-of the pairs; a wide range means that other work kept the machine busy. The goal was set before the code was written.
+Every timing is CPU time of all threads. relmark and the rival run in turn in one process, with the BLAS and Polars on
+one thread. The ratio is the rival's time divided by relmark's: above 1 relmark is faster, below 1 it is slower. The
+range is that of the pairs; a wide range means that other work kept the machine busy. Goals were set beforehand.
 
-`python benchmarks/run.py` runs everything again and writes this page; nothing on it is written by hand. Each section below
-names the machine and the versions, and has all that its command printed.
+`python benchmarks/run.py` runs everything again and writes this page; nothing on it is written by hand. Each section
+below names the machine and the versions, and has all that its command printed.
 """
 README = HERE.parent / "README.md"
 README_HEAD = "| what | compared with | times as fast |\n|---|---|---|\n"

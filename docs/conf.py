@@ -1,56 +1,48 @@
 """Sphinx configuration: guides and tutorials in Markdown, the reference from the docstrings."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
-from docutils import nodes
-from docutils.parsers.rst import Directive
-
 from relmark import plots
-from relmark.errors import CODES
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "relmark"
 author = "the relmark developers"
 copyright = "2026, the relmark developers"  # noqa: A001
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "reference_pages"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "relmark"
 html_static_path = ["static"]
-html_css_files = ["wide.css"]
+html_css_files = ["wide.css", "reference.css"]
+html_search_scorer = str(Path(__file__).parent / "static" / "search_scorer.js")
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header", "misc.highlighting_failure", "ref.python"]
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+nitpicky = True
+# Links to names of relmark have to be found. Types of other projects and the words of docstrings are no links.
+nitpick_ignore_regex = [
+    ("py:(?!obj).*", r"(?!relmark\.).*"),
+    ("py:obj", r"(?!relmark\.)[a-z_][\w.]*(\(\))?|.*[^\w.].*"),
+]
+nitpick_ignore = [  # what nobody outside of relmark makes or reads
+    ("py:class", "relmark.campaigns.campaign.Unsaid"),
+    ("py:class", "relmark.expressions.event_rows.EventScope"),
+    ("py:class", "relmark.scoring._one.ScoreProgram"),
+]
+default_role = "py:obj"
+toc_object_entries_show_parents = "hide"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 add_module_names = False
-
-
-class ErrorCodes(Directive):
-    """The table of codes, made from the source when the pages are built."""
-
-    def run(self) -> list[nodes.Node]:
-        table = nodes.table()
-        group = nodes.tgroup(cols=2)
-        group += [nodes.colspec(colwidth=25), nodes.colspec(colwidth=75)]
-        head, body = nodes.thead(), nodes.tbody()
-        head += _row(nodes.paragraph(text="code"), nodes.paragraph(text="what it says"))
-        for code, said in CODES.items():
-            body += _row(nodes.paragraph("", "", nodes.literal(text=code)), nodes.paragraph(text=said))
-        group += [head, body]
-        table += group
-        return [table]
-
-
-def _row(*cells: nodes.Node) -> nodes.Node:
-    row = nodes.row()
-    for cell in cells:
-        entry = nodes.entry()
-        entry += cell
-        row += entry
-    return row
 
 
 def draw_pictures(_: object) -> None:
@@ -65,7 +57,12 @@ def draw_pictures(_: object) -> None:
         plots.draw(result).figure.savefig(docs / "pictures" / f"{name}.svg", metadata={"Date": None})
 
 
+def make_notebooks(_: object) -> None:
+    """Draw the pictures of the tutorials and make their notebooks, which the pages offer for download."""
+    subprocess.run([sys.executable, str(Path(__file__).with_name("notebooks.py"))], check=True)  # noqa: S603
+
+
 def setup(app: object) -> None:
-    """Register the directive, and draw the pictures before pages are read."""
-    app.add_directive("error-codes", ErrorCodes)  # type: ignore[attr-defined]
+    """Draw the pictures, of results and of the tutorials, before pages are read."""
+    app.connect("builder-inited", make_notebooks)  # type: ignore[attr-defined]
     app.connect("builder-inited", draw_pictures)  # type: ignore[attr-defined]

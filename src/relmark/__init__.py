@@ -1,8 +1,8 @@
-"""relmark: what a business knows about its customers, turned into marketing decisions.
+"""relmark: turn what a business knows about its customers into marketing decisions.
 
 Segments, RFM, lead scores, metrics, lifetime value, recommendations, attribution and campaign tests, on one columnar
 event log. Arrays and typed objects in, arrays and typed objects out: no file, no socket, no clock, no global state.
-Rooms load when they are first used, so that ``import relmark`` costs about as much as numpy.
+Packages load when they are first used, so that ``import relmark`` takes about as long as importing numpy.
 """
 
 from importlib import import_module

@@ -117,7 +117,7 @@ class TestCost:
         row = {name: column.tolist()[2] for name, column in returns.to_columns().items()}
         assert (row["channel"], row["cost"], row["conversions"], row["value"]) == ("radio", 50.0, 0.0, 0.0)
         assert (row["roas"], row["roi"]) == (0.0, -1.0)
-        assert "no touch" in row["reason"]
+        assert "no journey has a touch of it" in row["reason"]
         assert "Did you mean 'search'" in returns.reason[3]
         assert returns.total_cost == 53.0
 
@@ -155,7 +155,7 @@ class TestCalibrate:
 
     @pytest.mark.parametrize(
         ("lift", "message"),
-        [({"male": 0.1}, "Did you mean"), ({"mail": 1.5}, "lift"), ({"mail": 0.6, "search": 0.6}, "jointly")],
+        [({"male": 0.1}, "Did you mean"), ({"mail": 1.5}, "lift"), ({"mail": 0.6, "search": 0.6}, "in one experiment")],
     )
     def test_bad_lifts_are_refused(self, lift, message):
         with pytest.raises(InputError, match=message):

@@ -170,7 +170,7 @@ def test_values_that_are_missing_add_nothing_and_are_noted():
     log = log_of(visit(1, 1, "a"), lead(1, 2, None), visit(2, 1, "a"), lead(2, 2, 4.0))
     j = journeys(log, conversion="lead")
     assert j.value.tolist() == [0.0, 4.0]
-    assert j.notes == ("1 conversions have no value and add nothing to it",)
+    assert j.notes == ("1 conversions have no value and add nothing to the sums of value",)
     assert j.notes[0] in str(LastTouch().attribute(j))
     assert journeys(log_of(visit(1, 1, "a"), lead(1, 2, None)), conversion="lead").value is None
     assert journeys(log_of(visit(1, 1, "a"), purchase(1, 2, None))).value is None
@@ -233,7 +233,7 @@ def test_refunds_are_taken_off_and_what_is_refunded_in_full_is_no_conversion():
     base = bought(*lines, visits=[(1, "2026-11-01T09:00Z", "mail")])
     j = journeys(base, as_of="2026-12-01")
     assert (j.conversions.tolist(), j.value.tolist()) == ([1.0], [25.0])
-    assert "1 purchases were refunded in full, and are no conversions" in j.notes
+    assert "1 purchases were refunded in full and do not count as conversions" in j.notes
     assert "refunded in full" in str(j)
     assert "refunded in full" in j._repr_html_()
     known = journeys(base, as_of="2026-11-09")  # the refund of that day is not known yet
@@ -261,7 +261,7 @@ def test_the_base_says_who_is_who_and_in_which_order():
     assert shown(journeys(CustomerBase(customers=table, events=log))) == [(3, "a", 1.0, 0.0), (1, "b", 1.0, 0.0)]
     with pytest.raises(InputError, match=r"CustomerBase\(events=log"):
         journeys(log)
-    with pytest.raises(InputError, match="a dict was given"):
+    with pytest.raises(InputError, match="base is a dict"):
         journeys({})
 
 
@@ -278,7 +278,7 @@ def test_touches_of_the_day_of_a_conversion_that_carries_no_time_come_before_it(
     assert shown(other) == [(1, "mail", 1.0, 0.0)]
     assert any("touches carry a day and no time" in note for note in other.notes)
     on_it = journeys(stamped, as_of="2026-11-03T00:00")
-    assert any("given as a date, as_of leaves them out" in note for note in on_it.notes)
+    assert any("give as_of as a date to leave them out" in note for note in on_it.notes)
     assert len(journeys(stamped, as_of="2026-11-03")) == 0
 
 
@@ -303,7 +303,7 @@ def test_nulls_are_parted_anew_and_settled_only_where_it_is_known_when():
     timed = Journeys.from_columns(journey=[1], channel=["a"], conversions=[0], time=["2026-11-01T10:00Z"])
     with pytest.raises(InputError, match="whose journeys"):
         timed.split_nulls(days(1))
-    with pytest.raises(InputError, match="by when"):
+    with pytest.raises(InputError, match="as_of up to which"):
         timed.settled(days(1))
     with pytest.raises(InputError, match="gap"):
         journeys(log_of(visit(1, 1, "a"), purchase(1, 2))).split_nulls(30)

@@ -209,7 +209,7 @@ def test_counts_of_parts_add_up_to_those_of_the_whole():
 
 def test_counts_that_do_not_fit_do_not_add_up():
     counts = TransitionCounts.of(SMALL)
-    with pytest.raises(InputError, match="order 1 and 2"):
+    with pytest.raises(InputError, match="order 1 and of order 2"):
         _ = counts + TransitionCounts.of(SMALL, 2)
     with pytest.raises(InputError, match="value"):
         _ = counts + TransitionCounts.of(Journeys.from_paths(["a"]))

@@ -235,8 +235,8 @@ def test_functions_cannot_be_stored():
     ("body", "message"),
     [
         ({"model": "liner"}, r"\$.model.*Did you mean 'linear'"),
-        ({"model": 3}, "no attribution model"),
-        ({}, "no attribution model"),
+        ({"model": 3}, "one of custom_rule, first_touch"),
+        ({}, "one of custom_rule, first_touch"),
         ({"model": "linear", "first": 1}, "unknown key 'first'"),
         ({"model": "position_based", "first": 0.9}, "add up to 1"),
         ({"model": "time_decay", "half_life": "soon"}, r"\$.half_life"),

@@ -118,6 +118,58 @@ def test_problems_of_a_policy_name_the_place_of_each():
     assert policy_of(NEWS).problems(schema) == ()
 
 
+def test_the_text_of_an_answer_has_times_of_the_clock_of_the_person_and_names_the_zone():
+    policy = policy_of(NEWS, quiet=QuietHours("21:00", "09:00"))
+    berlin = CustomerHistory(Customer("a"), [], tz="Europe/Berlin")
+    assert str(policy.one(berlin, as_of="2026-05-04T20:30Z")).splitlines() == [
+        "shop, as of 2026-05-04 22:30 (Europe/Berlin): customer a",
+        "  hold news: quiet hours, until 2026-05-05 09:00",
+        "  ask again at 2026-05-05 09:00",
+    ]
+    first, *_ = str(policy.one(berlin, as_of="2026-05-04")).splitlines()
+    assert first == "shop, as of 2026-05-04 (Europe/Berlin): customer a"
+    assert str(policy.one(history(), as_of="2026-05-04T20:30:30Z")).splitlines() == [
+        "shop, as of 2026-05-04 20:30 (UTC): customer a",
+        "  send news by email: who",
+        "  ask again at 2026-05-04 21:00",
+    ]
+
+
+def test_a_schema_that_would_lose_the_campaign_of_a_sent_message_is_a_problem_of_the_policy():
+    logged = {
+        "customer_id": "a",
+        "type": "message_sent",
+        "time": "2026-05-04T10:00Z",
+        "campaign": "news",
+        "step": "one",
+    }
+    full = {"campaign": str, "step": str, "channel": str}
+
+    def asked(properties):
+        schema = Schema(events={"visit": {}, "message_sent": properties})
+        rows = CustomerHistory.from_rows(schema, {"customer_id": "a"}, [logged])
+        return schema, policy_of(NEWS).one(rows, as_of="2026-05-05T10:00Z").messages
+
+    schema, messages = asked({"campaign": str})
+    assert (ContactPolicy.check(policy_of(NEWS).to_dict(), schema).problems, messages) == ((), ())
+    schema, messages = asked({})  # the rows lose the campaign, and the news would go out again
+    assert [one.campaign for one in messages] == ["news"]
+    checked = ContactPolicy.check(policy_of(NEWS).to_json(), schema)
+    assert not checked
+    assert [(one.path, one.code) for one in checked.problems] == [("$", "unknown_property")]
+    assert "the policy reads the text 'campaign' of 'message_sent' events" in str(checked)
+    assert policy_of(NEWS).problems(schema) == checked.problems
+    chain = Chain("hello", starts=event("visit"), channels=["email"], steps=[Step("one")], late=days(1))
+    more = policy_of(NEWS, chain, caps=[Cap(1, per="day", channel="email")])
+    for name, kind in (("campaign", float), ("step", None), ("channel", None)):
+        given = {other: one for other, one in {**full, name: kind}.items() if one is not None}
+        short = Schema(events={"visit": {}, "message_sent": full, "message_withheld": given})
+        (problem,) = more.problems(short)
+        assert f"{name!r} of 'message_withheld'" in problem.message
+    assert more.problems(Schema(events={"visit": {}, "message_sent": full, "message_withheld": full})) == ()
+    assert more.problems(Schema(events={"visit": {}})) == ()
+
+
 def test_replay_refuses_what_has_no_end():
     base = CustomerBase(events=EventLog.from_events([VISIT]))
     policy = policy_of(NEWS)
@@ -194,3 +246,14 @@ def test_an_allocation_shows_its_offers_prices_and_what_minimums_cost():
 def test_what_an_allocation_refuses(more, said):
     with pytest.raises(InputError, match=said):
         allocate({"mail": [1.0, 2.0], "call": [3.0, np.nan]}, **more)
+
+
+def test_channels_that_came_as_an_object_are_answered_with_pairs():
+    policy = {
+        "relmark": "contact_policy", "version": 1, "name": "shop", "channels": {"email": {"op": "everyone"}},
+        "campaigns": [{"name": "news", "who": {"op": "everyone"}, "channels": ["email"], "again": "P7D"}],
+    }  # fmt: skip
+    (problem,) = ContactPolicy.check(policy).problems
+    assert (problem.path, problem.code) == ("$.channels", "wrong_type")
+    assert problem.hint == 'Write a list of pairs, such as [["name", ...]]: their order counts.'
+    assert ContactPolicy.check({**policy, "channels": [["email", {"op": "everyone"}]]})

@@ -130,7 +130,7 @@ def test_a_campaign_that_sent_nothing_is_named():
     with pytest.raises(InputError, match="no message_sent") as raised:
         test.read(base, campaign="baskets", window=hours(4), metrics=[metric])
     assert "basket" in raised.value.hint
-    with pytest.raises(InputError, match="beside start"):
+    with pytest.raises(InputError, match="together with start"):
         test.read(base, campaign="basket", start=START, window=hours(4), metrics=[metric])
     with pytest.raises(InputError, match="start is missing"):
         test.read(base, window=hours(4), metrics=[metric])

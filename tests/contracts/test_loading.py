@@ -228,9 +228,9 @@ def test_columns_may_have_numbers_for_names_and_not_twice_the_same_or_several_le
     with pytest.raises(InputError, match="the frame has two columns 't': rename or drop one"):
         CustomerBase.from_orders(twice, customer_id="u", time="t")
     levels = pd.DataFrame([["a", DAYS[0]]], columns=pd.MultiIndex.from_tuples([("x", "u"), ("x", "t")]))
-    with pytest.raises(InputError, match=r"columns of several levels, such as \('x', 'u'\): join them"):
+    with pytest.raises(InputError, match=r"columns of several levels, such as \('x', 'u'\): join the levels"):
         CustomerBase.from_orders(levels, customer_id="u", time="t")
-    with pytest.raises(InputError, match="Collect a lazy one first"):
+    with pytest.raises(InputError, match="Collect a lazy frame first"):
         CustomerBase.from_orders(pl.DataFrame({"u": [1]}).lazy(), customer_id="u", time="t")
 
 
@@ -246,6 +246,6 @@ def test_a_type_for_all_rows_is_taken_where_no_column_resembles_it_and_said():
 
 def test_a_column_of_values_that_was_not_taken_is_said():
     frame = {"customer_id": [1, 2], "time": DAYS[:2], "type": ["a", "b"], "value": [1.0, 2.0]}
-    words = "the data have a column 'value' that was not taken: say value='value'"
+    words = "the data have a column 'value' that was not used: to use it, pass value='value'"
     assert EventLog.from_frame(frame).notes[-1] == words
     assert words not in EventLog.from_frame(frame, value="value").notes

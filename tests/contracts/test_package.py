@@ -50,12 +50,29 @@ def test_importing_relmark_and_its_core_loads_nothing_heavy():
     assert not loaded & {*HEAVY, "scipy"}
 
 
+def test_without_matplotlib_every_name_is_there_and_a_picture_says_which_extra_it_needs():
+    code = (
+        "import sys, pydoc\n"
+        "sys.modules['matplotlib'] = None\n"  # as where it is not installed
+        "from relmark import *\n"
+        "import relmark\n"
+        "pydoc.render_doc(relmark)\n"
+        "relmark.plots.draw\n"
+        "from relmark.plots.canvas import canvas\n"
+        "try:\n"
+        "    canvas(None)\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    assert run(code).splitlines()[-1] == "pictures need matplotlib: pip install 'relmark[plots]'"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("room", ROOMS)
 def test_importing_a_room_loads_no_frame_library_and_no_slow_part_of_scipy(room):
     code = f"import json, sys, relmark.{room}; print(json.dumps(list(sys.modules)))"
     loaded = set(json.loads(run(code)))
-    allowed = {"engines": {"narwhals"}, "plots": {"matplotlib"}}.get(room, set())
+    allowed = {"engines": {"narwhals"}}.get(room, set())
     assert not {name.split(".")[0] for name in loaded} & (set(HEAVY) - allowed)
     ours = loaded - set(json.loads(run("import json, sys, scipy.special; print(json.dumps(list(sys.modules)))")))
     assert not ours & {"scipy.stats", "scipy.optimize", "scipy.sparse.linalg"} or room == "plots"

@@ -1,4 +1,4 @@
-"""The structure that keeps the package readable: no circles, few late imports, narrow signatures, few loose types."""
+"""The structure that keeps the package readable: no circles, few late imports, narrow signatures."""
 
 from __future__ import annotations
 
@@ -112,17 +112,3 @@ def test_few_signatures_have_more_than_eight_parameters():
             if len(parameters) > 8:
                 wide[name] = len(parameters)
     assert {name: n for name, n in wide.items() if n > WIDE.get(name, 8)} == {}
-
-
-LOOSE = 99  # frames, JSON, and constructors whose converters say what is wrong
-
-
-def test_any_stands_in_public_signatures_for_frames_columns_and_json_alone():
-    """The number may only fall."""
-    loose = [
-        f"{name}({parameter})"
-        for name, function in public_callables()
-        for parameter, note in inspect.get_annotations(function).items()
-        if str(note) == "Any" or str(note) == "typing.Any"
-    ]
-    assert len(loose) <= LOOSE, loose

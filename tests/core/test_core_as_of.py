@@ -93,7 +93,7 @@ def test_one_per_customer_may_mix_dates_and_instants():
     ]  # fmt: skip
     assert many.take(np.array([2])).given.tolist() == [date(2026, 10, 1)]
     assert str(many) == "one instant per customer"
-    with pytest.raises(InputError, match="as_of has 1 rows and the other columns 3"):
+    with pytest.raises(InputError, match="as_of has 1 rows and the other columns have 3"):
         read_as_of(["2026-11-01"], n=3)
     with pytest.raises(InputError, match=r"as_of is None: .*\(row 1\)|as_of has None in row 1"):
         read_as_of(["2026-11-01", None], n=2)
@@ -180,7 +180,7 @@ def test_a_base_says_once_where_its_zone_is_not_the_one_in_which_naive_times_wer
     log = purchases(np.array(["2026-10-31T08:00", "2026-11-01T09:30"], "M8[us]"))
     assert CustomerBase(events=log).notes == ()
     (note,) = CustomerBase(events=log, tz="America/New_York").notes
-    assert "read as UTC, and the base lives in America/New_York: give tz='America/New_York'" in note
+    assert "read as UTC, but the base has the zone America/New_York: give tz='America/New_York'" in note
     assert CustomerBase(events=purchases(["2026-10-31T08:00Z"]), tz="America/New_York").notes == ()
 
 

@@ -64,7 +64,7 @@ def test_a_table_holds_typed_columns_in_the_order_given():
     [
         (
             lambda: CustomerTable.from_columns(customer_id=[1, 2, 1]),
-            "customer_id has 1 in row 2 and again before",
+            "customer_id has 1 in row 2 and in an earlier row",
             InputError,
         ),
         (
@@ -75,7 +75,7 @@ def test_a_table_holds_typed_columns_in_the_order_given():
         (lambda: CustomerTable.from_columns(customer_id=["a", None]), "customer_id is missing in row 1", InputError),
         (
             lambda: CustomerTable.from_columns(customer_id=[1], age=[1, 2]),
-            "age has 2 rows and the other columns 1",
+            "age has 2 rows and the other columns have 1",
             InputError,
         ),
         (
@@ -88,20 +88,24 @@ def test_a_table_holds_typed_columns_in_the_order_given():
             "there is no column 'cty'; there are 'city', 'age'. Did you mean 'city'?",
             MissingColumnError,
         ),
-        (lambda: table().with_column("customer_id", [1, 2]), "which holds the ids: choose another.", InputError),
+        (
+            lambda: table().with_column("customer_id", [1, 2]),
+            "which is the name of the column of ids: choose another name.",
+            InputError,
+        ),
         (lambda: table().with_column("", [1, 2]), "the name of a column is '': a string that is not empty", InputError),
-        (lambda: table().with_column("x", [1]), "x has 1 rows and the other columns 2", InputError),
+        (lambda: table().with_column("x", [1]), "x has 1 rows and the other columns have 2", InputError),
         (
             lambda: CustomerTable.from_frame({"id": [1]}),
-            "there is no column 'customer_id': pass customer_id= one of 'id'.",
+            "there is no column 'customer_id': name the column of ids with customer_id=, one of 'id'.",
             MissingColumnError,
         ),
         (
             lambda: CustomerTable.from_frame({"id": [1]}, user="id"),
-            "from_frame has no argument 'user': only customer_id=",
+            "from_frame has no argument 'user': customer_id=",
             InputError,
         ),
-        (lambda: ItemTable.from_columns(item=["a", "a"]), "item has 'a' in row 1 and again before", InputError),
+        (lambda: ItemTable.from_columns(item=["a", "a"]), "item has 'a' in row 1 and in an earlier row", InputError),
         (
             lambda: CustomerTable.from_frame(pd.DataFrame({"customer_id": pd.Categorical(["a", None])})),
             "customer_id is missing in row 1: drop these rows.",
@@ -175,20 +179,20 @@ def test_any_part_may_be_left_out():
     [
         (
             lambda: CustomerBase(customers={"customer_id": [1]}),
-            "customers is a dict: a CustomerTable is needed. Make it by",
+            "customers is of type dict: type CustomerTable is needed. Make it with",
             InputError,
         ),
         (
             lambda: CustomerBase(events=[]),
-            "events is a list: a EventLog is needed. Make it by EventLog.from_frame(...).",
+            "events is of type list: type EventLog is needed. Make it with EventLog.from_frame(...).",
             InputError,
         ),
-        (lambda: CustomerBase(items=table()), "items is a CustomerTable: a ItemTable is needed.", InputError),
+        (lambda: CustomerBase(items=table()), "items is of type CustomerTable: type ItemTable is needed.", InputError),
         (lambda: CustomerBase(tz="Mars/Base"), "tz is 'Mars/Base', which this machine does not know", InputError),
         (lambda: CustomerBase(tz=3), "tz is 3: a name such as", InputError),
         (
             lambda: CustomerBase(customers=CustomerTable.from_columns(customer_id=[1]), events=log()),
-            "the customer table has int ids and the log str ids: convert one side first.",
+            "the customer table has int ids and the log has str ids: convert one side first.",
             InputError,
         ),
         (
@@ -197,14 +201,18 @@ def test_any_part_may_be_left_out():
             MissingColumnError,
         ),
         (lambda: CustomerBase().column("x"), "customers have no field 'x'; their fields are none.", MissingColumnError),
-        (lambda: base().with_column("x", [1]), "x has 1 rows and the other columns 3", InputError),
-        (lambda: base().with_column("customer_id", [1, 2, 3]), "which holds the ids", InputError),
+        (lambda: base().with_column("x", [1]), "x has 1 rows and the other columns have 3", InputError),
+        (lambda: base().with_column("customer_id", [1, 2, 3]), "the name of the column of ids", InputError),
         (
             lambda: base().with_columns({"score": [1]}),
-            "the result has no customer_id: it has 'score'.",
+            "the result has no column 'customer_id': it has 'score'.",
             MissingColumnError,
         ),
-        (lambda: base().with_columns({}), "the result has no customer_id: it has nothing.", MissingColumnError),
+        (
+            lambda: base().with_columns({}),
+            "the result has no column 'customer_id': it has no columns.",
+            MissingColumnError,
+        ),
         (
             lambda: base().with_columns({"customer_id": ["a", "z", "q"], "x": [1, 2, 3]}),
             "the result has customer 'z', whom the base does not have (2 such): build the base with them",
@@ -237,7 +245,7 @@ def test_any_part_may_be_left_out():
         ),
         (
             lambda: base().measure({"customer_id": 3}, as_of="2026-01-01"),
-            "the name of the ids: choose another.",
+            "the name of the column of ids: choose another name.",
             InputError,
         ),
         (lambda: base().measure({}, as_of="soon"), "as_of is 'soon': write an ISO date", InputError),
@@ -303,7 +311,7 @@ def test_as_of_is_one_instant_or_one_a_customer():
     ):
         assert moscow.as_of(many).clock.tolist() == [midnight - three] * 3
     assert moscow.as_of("2026-01-01").clock == midnight - three
-    with refused("as_of has 2 rows and the other columns 3"):
+    with refused("as_of has 2 rows and the other columns have 3"):
         base().as_of(["2026-01-01"] * 2)
     with refused("as_of has None in row 1"):
         base().as_of(["2026-01-01", None, "2026-01-01"])
@@ -322,7 +330,7 @@ def test_a_schema_names_fields_and_events_with_their_kinds():
     with refused("there is no field 'cty'. Did you mean 'city'?"):
         found.operators("cty")
     for kind in (list, "txt", [], {}):
-        with refused("bool, int, float, str, date, datetime, frozenset, or one of number, boolean"):
+        with refused("bool, int, float, str, date, datetime, frozenset (tags) or one of number, boolean"):
             Schema(fields={"x": kind})
     with refused("events['buy']['sku'] is 'txt'"):
         Schema(events={"buy": {"sku": "txt"}})

@@ -34,7 +34,7 @@ def test_numbers_pass_as_float64_without_a_copy():
     [
         (["a"], {}, "x has dtype <U1: numbers are needed. Convert it first."),
         ([[1.0], [2.0]], {}, "x has shape (2, 1): one column of numbers is needed."),
-        ([1.0, 2.0], {"length": 3}, "x has 2 rows and the other columns 3: give one value per row."),
+        ([1.0, 2.0], {"length": 3}, "x has 2 rows and the other columns have 3: give one value per row."),
         ([1.0, NAN], {}, "x has nan in row 1: finite numbers are needed. Drop or fill these rows first."),
         ([1.0, np.inf, np.inf], {"missing": True}, "x has inf in row 1 (and 1 more rows): finite numbers"),
         ([1.0, -2.0], {"low": 0}, "x has -2.0 in row 1: values of 0 or more are needed."),
@@ -61,9 +61,9 @@ def test_one_number_within_bounds():
             checks.number("x", value)
     with refused("x is nan: a finite number is needed."):
         checks.number("x", NAN)
-    with refused("x is 5: a finite number at least 1 and below 3 is needed."):
+    with refused("x is 5: it must be a finite number, at least 1 and below 3."):
         checks.number("x", 5, low=1, below=3)
-    with refused("x is 0: a finite number above 0 is needed."):
+    with refused("x is 0: it must be a finite number, above 0."):
         checks.positive("x", 0)
     assert checks.fraction("x", 0.5) == 0.5
     assert checks.fraction("x", 1, open_ends=False) == 1.0

@@ -101,7 +101,7 @@ def test_values_become_a_column_of_their_kind(name):
         ({1, 2}, "x is {1, 2}: a column is needed"),
         (5, "x is 5: a column is needed"),
         (np.ones((2, 2)), "x has shape (2, 2): one value per row is needed."),
-        ([1.0, np.inf], "x has inf in row 1: finite numbers are needed, or NaN where there is none."),
+        ([1.0, np.inf], "x has inf in row 1: finite numbers are needed, or NaN for a missing value."),
         ([None, Decimal("Infinity")], "x has inf in row 1"),
         ([1, "a"], "x has 'a' (text) in row 1 and 1 (number) in row 0: give a column one type."),
         ([None, True, 1], "x has 1 (number) in row 2 and True (boolean) in row 1"),
@@ -120,9 +120,9 @@ def test_values_become_a_column_of_their_kind(name):
         (np.array([2**64 - 1], np.uint64), "x has 18446744073709551615: numbers are int64 or float64."),
         (
             [2**53 + 1, None],
-            "x has 9007199254740993 in row 0: beside missing values or fractions whole numbers are kept as",
+            "x has 9007199254740993 in row 0: in a column with missing values or fractions, whole numbers are",
         ),
-        ([1.5, None, -(2**53) - 1], "x has -9007199254740993 in row 2: beside missing values"),
+        ([1.5, None, -(2**53) - 1], "x has -9007199254740993 in row 2: in a column with missing values"),
         (["a\0"], "x has 'a\\x00' (row 0), which ends in a null character: remove it."),
         (np.array([300_000], "M8[Y]"), "x has a time of the year 301,970 in row 0"),
     ],
@@ -137,7 +137,7 @@ def test_numbers_of_a_column():
     np.testing.assert_array_equal(Column.of("x", [True, None]).numbers(), [1.0, NAN])
     np.testing.assert_array_equal(Column.of("x", [None]).numbers(), [NAN])
     assert Column.of("x", [1, 2]).numbers().dtype == np.float64
-    with refused("a column of kind 'text' has no numbers."):
+    with refused("a column of kind 'text' cannot be read as numbers."):
         Column.of("x", ["a"]).numbers()
 
 
@@ -168,9 +168,9 @@ def test_card_numbers_are_not_rounded_beside_missing_values():
         == Column.of("n", [2**62, None]).value(0)
         == 2**62
     )
-    with refused("card has 40001234123412341: beside missing values"):
+    with refused("card has 40001234123412341: in a column with missing values"):
         joined("card", [cards, Column.empty(1)])
-    with refused("the column has 40001234123412341: beside"):
+    with refused("the column has 40001234123412341: in a column"):
         cards.spread(np.array([0, 2]), 3)
 
 
@@ -217,7 +217,7 @@ def test_ids_are_found_or_minus_one():
     assert find_ids("x", np.array([1, 5]), pd.Series([5, 1])).tolist() == [1, 0]
     assert find_ids("x", ids, []).tolist() == []
     assert find_ids("x", np.empty(0, np.int64), ["a"]).tolist() == [-1]
-    with refused("x has 'a', an id of type str: the ids here are int."):
+    with refused("x has 'a', an id of type str: the ids of the data are int."):
         find_ids("x", np.array([1]), "a")
 
 

@@ -6,9 +6,11 @@ import json
 import re
 import sys
 import time
+from decimal import Decimal
 from typing import ClassVar
 
 import attrs
+import numpy as np
 import pytest
 
 from relmark import Schema
@@ -73,16 +75,16 @@ def test_a_definition_that_does_not_say_its_body_cannot_be_stored():
 @pytest.mark.parametrize(
     ("document", "path", "code", "message"),
     [
-        ([], "$", "not_object", "a schema is a JSON object, not list"),
-        ({}, "$", "wrong_kind", "this is no relmark definition, not a 'schema'"),
-        ({"relmark": "segment"}, "$.relmark", "wrong_kind", "this is a 'segment', not a 'schema'"),
-        ({"relmark": "schema"}, "$.version", "unknown_version", "version 'None' of a schema is unknown"),
-        ({"relmark": "schema", "version": True}, "$.version", "unknown_version", "reads 1 to 1"),
+        ([], "$", "not_object", "a schema must be a JSON object, not a list."),
+        ({}, "$", "wrong_kind", "a stored schema is needed, but this has no key 'relmark'"),
+        ({"relmark": "segment"}, "$.relmark", "wrong_kind", "a stored schema is needed, but this is a 'segment'"),
+        ({"relmark": "schema"}, "$.version", "unknown_version", "version None of a schema is unknown"),
+        ({"relmark": "schema", "version": True}, "$.version", "unknown_version", 'Write a whole number: "version": 1.'),
         ({"relmark": "schema", "version": 2}, "$.version", "unknown_version", "Update relmark"),
         ({"relmark": "schema", "version": 1, "events": {}}, "$", "missing_key", "the schema has no 'fields'"),
         ({"relmark": "schema", "version": 1, "fields": {}, "event": {}}, "$", "unknown_key", "Did you mean 'events'?"),
         ({"relmark": "schema", "version": 1, "fields": 3, "events": {}}, "$.fields", "not_object", "names and their"),
-        ({"relmark": "schema", "version": 1, "fields": {}, "events": []}, "$.events", "not_object", "not list"),
+        ({"relmark": "schema", "version": 1, "fields": {}, "events": []}, "$.events", "not_object", "not a list"),
         (
             {"relmark": "schema", "version": 1, "fields": {}, "events": {"buy": {"sku": "txt"}}},
             "$.events.buy.sku",
@@ -103,13 +105,42 @@ def test_what_is_not_understood_is_an_error_with_its_path(document, path, code, 
     assert (caught.value.path, caught.value.code) == (path, code)
 
 
+def test_text_where_an_object_is_needed_and_the_reverse_name_the_other_reader():
+    schema = Schema(fields={f"field {k}": float for k in range(100)})  # longer than one string of a definition may be
+    with pytest.raises(DefinitionError, match="a schema must be a JSON object, not a string") as caught:
+        Schema.from_dict(schema.to_json())
+    assert (caught.value.code, caught.value.hint) == ("not_object", "Read JSON text with from_json.")
+    with pytest.raises(DefinitionError, match="a definition must be JSON text, not dict") as caught:
+        Schema.from_json(schema.to_dict())
+    assert (caught.value.code, caught.value.hint) == ("not_text", "Read the parsed value of JSON text with from_dict.")
+    with pytest.raises(DefinitionError, match="version 7 of an experiment is unknown"):
+        open_envelope({"relmark": "experiment", "version": 7}, "experiment", 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        (list, "A list of texts, such as tags, is frozenset."),
+        (set[str], "A list of texts, such as tags, is frozenset."),
+        (Decimal, "An amount is float."),
+        (str | None, "Any value may be missing: write the type alone."),
+        (dict, ""),
+        (np.arange(3), ""),
+    ],
+)
+def test_a_type_that_is_not_a_kind_is_refused_with_the_one_that_is_meant(kind, hint):
+    with pytest.raises(InputError, match=r"fields\['tags'\] is .*: write bool, int,") as caught:
+        Schema(fields={"tags": kind})
+    assert (caught.value.code, caught.value.hint) == ("unknown_name", hint)
+
+
 def test_an_envelope_gives_its_body_without_its_two_keys():
     assert open_envelope({"relmark": "x", "version": 2, "a": 1}, "x", 3) == {"a": 1}
 
 
 def test_keys_are_checked_by_name():
     assert check_keys({"a": 1}, required=["a"], optional=["b"]) == {"a": 1}
-    with pytest.raises(DefinitionError, match=r"\$\.rule: a rule is a JSON object, not int"):
+    with pytest.raises(DefinitionError, match=r"\$\.rule: a rule must be a JSON object, not a number"):
         check_keys(3, required=(), path="$.rule", what="rule")
 
 
@@ -206,3 +237,27 @@ def test_a_text_deeper_than_python_can_go_is_refused_even_where_limits_allow_it(
     with pytest.raises(DefinitionError) as caught:
         parse_json("[" * 200_000 + "]" * 200_000, deep)
     assert caught.value.code == "not_json"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (False, "false"),
+        (5, "a number"),
+        ("a", "a string"),
+        ((), "a list"),
+        ({1}, "set"),
+    ],
+)
+def test_what_stands_for_an_object_is_named_as_json_names_it(value, said):
+    with pytest.raises(DefinitionError, match=f"a schema must be a JSON object, not {said}"):
+        Schema.from_dict(value)
+
+
+@pytest.mark.parametrize("version", ["1", 1.0, None, 0])
+def test_a_version_that_is_no_whole_number_above_zero_is_not_taken_for_a_newer_one(version):
+    with pytest.raises(DefinitionError, match="this relmark reads version 1") as caught:
+        Schema.from_dict({"relmark": "schema", "version": version, "fields": {}, "events": {}})
+    assert caught.value.hint == 'Write a whole number: "version": 1.'

@@ -169,7 +169,8 @@ def test_without_narwhals_a_mapping_still_works_and_a_frame_says_what_to_install
     monkeypatch.setattr(builtins, "__import__", without)
     assert columns_of({"x": [1]}) == {"x": [1]}
     with refused(
-        "a DataFrame was given, and reading frames needs narwhals. Install it with pip install 'relmark[dataframes]'"
+        "a DataFrame was given, but narwhals, which reads frames, is not installed. "
+        "Install it with pip install 'relmark[dataframes]'"
     ):
         columns_of(pd.DataFrame({"x": [1]}))
 

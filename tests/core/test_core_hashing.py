@@ -86,10 +86,10 @@ def test_fractions_are_uniform_and_seeds_independent():
     ("ids", "seed", "message"),
     [
         (["a"], 3, "seed is 3: a string is needed"),
-        ([1.5], "s", "ids have dtype float64"),
+        ([1.5], "s", "ids has dtype float64"),
         ([[1]], "s", r"shape \(1, 1\)"),
-        (np.array([None, "a"], dtype=object), "s", "ids have None in row 0: int or str is needed"),
-        (np.array([True, "a"], dtype=object), "s", "ids have True in row 0"),
+        (np.array([None, "a"], dtype=object), "s", "ids has None in row 0: int or str is needed"),
+        (np.array([True, "a"], dtype=object), "s", "ids has True in row 0"),
         (["a\ud800"], "s", "half a surrogate pair"),
         (["a"], "\ud800", "half a surrogate pair"),
         (["b", "a\0"], "s", "ids has 'a.x00' in row 1, which ends in a null character"),

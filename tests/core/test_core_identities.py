@@ -43,7 +43,7 @@ def test_a_chain_of_different_keys_is_one_customer_and_each_join_is_explained():
     assert "<table>" in people._repr_html_()
     assert pickle.loads(pickle.dumps(people)).explain(0) == people.explain(0)
     for nobody in (1, "0"):
-        with refused(f"there is no customer {nobody!r} among the merged ones."):
+        with refused(f"there is no merged customer {nobody!r}."):
             people.explain(nobody)
 
 
@@ -112,20 +112,20 @@ def test_a_caller_may_normalize_a_key():
 @pytest.mark.parametrize(
     ("arguments", "message", "kind"),
     [
-        ({"keys": "email"}, "keys are 'email': a list of different column names is needed", InputError),
-        ({"keys": []}, "keys are []: a list", InputError),
-        ({"keys": ["email", "email"]}, "keys are ['email', 'email']: a list of different", InputError),
-        ({"keys": ["email"], "customer_id": "email"}, "customer_id not of it.", InputError),
+        ({"keys": "email"}, "keys is 'email': a list of different column names", InputError),
+        ({"keys": []}, "keys is []: a list", InputError),
+        ({"keys": ["email", "email"]}, "keys is ['email', 'email']: a list of different", InputError),
+        ({"keys": ["email"], "customer_id": "email"}, "without customer_id, is needed.", InputError),
         (
             {"keys": ["emial"]},
             "there is no column 'emial': the data have 'email', 'x'. Did you mean 'email'?",
             MissingColumnError,
         ),
-        ({"keys": ["email", "x"]}, "x has 1 rows and the other columns 2", InputError),
+        ({"keys": ["email", "x"]}, "x has 1 rows and the other columns have 2", InputError),
         ({"keys": ["email"], "hub": 0}, "hub is 0: a whole number of at least 1 is needed.", InputError),
         (
             {"keys": ["email"], "normalize": {"emial": str}},
-            "normalize has 'emial', which is none of the keys. Did you",
+            "normalize has 'emial', which is not one of the keys. Did you",
             InputError,
         ),
     ],

@@ -39,16 +39,19 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"customer_id": [1, 2]}, "time has 3 rows and the other columns 2: give one value per row."),
-        ({"value": [1.0]}, "value has 1 rows and the other columns 3: give one value per row."),
-        ({"properties": {"sku": ["x"]}}, "properties['sku'] has 1 rows and the other columns 3"),
+        ({"customer_id": [1, 2]}, "time has 3 rows and the other columns have 2: give one value per row."),
+        ({"value": [1.0]}, "value has 1 rows and the other columns have 3: give one value per row."),
+        ({"properties": {"sku": ["x"]}}, "properties['sku'] has 1 rows and the other columns have 3"),
         ({"customer_id": [1, None, 3]}, "customer_id is missing in row 1: drop these rows."),
         ({"customer_id": [1, None, 3]}, '1 of 3 rows has no id: on_error="drop" leaves out such rows and counts them.'),
         ({"customer_id": np.array([NAN, 2.0, NAN])}, '2 of 3 rows have no id: on_error="drop" leaves out such'),
         ({"customer_id": ["7", "nan", "8.0"]}, "customer_id is 'nan' in row 1, where every other id is a number"),
         ({"customer_id": ["<NA>", "nan", "8"]}, "is '<NA>' in row 0, where every other id is a number: it is the text"),
-        ({"customer_id": ["a", "", "b"]}, "customer_id is an empty string in row 1: drop these rows or name them."),
-        ({"customer_id": [1, "a", 2]}, "customer_id has 'a' in row 1 and 1 in row 0: all int or all str."),
+        (
+            {"customer_id": ["a", "", "b"]},
+            "customer_id is an empty string in row 1: drop these rows, or give them an id.",
+        ),
+        ({"customer_id": [1, "a", 2]}, "customer_id has 'a' in row 1 and 1 in row 0: ids are all int or all str."),
         ({"customer_id": [1.0, 2.0, NAN]}, "customer_id has 1.0 in row 0: ids are int or str."),
         ({"customer_id": np.array([1.0, 2.0, NAN])}, "Floats often come from integers with missing values: drop those"),
         ({"customer_id": [True, False, True]}, "customer_id has True in row 0: ids are int or str."),
@@ -71,7 +74,7 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
             "time has NaT in row 1: every event needs a time.",
         ),
         ({"time": ["2026-01-01", "soon", "2026-01-01"]}, "time is 'soon': write an ISO date"),
-        ({"time": [1, 2, 3]}, "time has dtype int64: times are needed. Say what the numbers count"),
+        ({"time": [1, 2, 3]}, "time has dtype int64: times are needed. Convert numbers to times"),
         ({"time": ["2026-01-05", "x", "y"]}, "time is 'x': write an ISO date ('2026-11-01')"),
         ({"type": ""}, "type is '': a name is needed."),
         ({"type": ["a", None, "b"]}, "type is missing in row 1: drop these rows."),
@@ -82,7 +85,7 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
         ({"type": np.array([["a"]] * 3, dtype=object)}, "type has shape (3, 1)"),
         (
             {"value": [1.0, np.inf, 2.0]},
-            "value has inf in row 1: finite numbers are needed, or NaN where there is none.",
+            "value has inf in row 1: finite numbers are needed, or NaN for a missing value.",
         ),
         ({"value": np.array([1.0, -np.inf, 2.0])}, "value has -inf in row 1: finite numbers are needed, or NaN"),
         ({"value": ["1", "2", "3"]}, "value is a column of kind 'text': numbers are needed."),
@@ -91,11 +94,11 @@ GOOD = {"customer_id": [1, 2, 3], "type": "purchase", "time": T}
         ({"value": np.ones((3, 1))}, "value has shape (3, 1): one value per row is needed."),
         (
             {"properties": {"time": [1, 2, 3]}},
-            "properties has 'time', which is a column of its own: rename the property.",
+            "properties has 'time', which is the name of another argument: rename the property.",
         ),
         ({"properties": {"": [1, 2, 3]}}, "the name of a property is '': a string that is not empty is needed."),
         ({"properties": {3: [1, 2, 3]}}, "the name of a property is 3: a string"),
-        ({"properties": ["sku"]}, "properties are ['sku']: a mapping of names to columns is needed."),
+        ({"properties": ["sku"]}, "properties is ['sku']: a mapping of names to columns is needed."),
         ({"properties": {"tags": [{"a"}, None, {3}]}}, "properties['tags'] has the tag 3 in row 2"),
         ({"properties": {"sku": [1, "a", None]}}, "properties['sku'] has 'a' (text) in row 1 and 1 (number) in row 0"),
         ({"on_error": "ignore"}, "on_error is 'ignore': it must be one of 'raise', 'drop'."),
@@ -163,7 +166,7 @@ def test_a_log_knows_what_it_holds():
     columns = log.to_columns()
     assert list(columns) == ["customer_id", "type", "time", "value", "page", "sku"]
     assert columns["time"].dtype == "M8[us]"
-    with pytest.raises(TypeError, match="does not iterate"):
+    with pytest.raises(TypeError, match="cannot be iterated over"):
         iter(log)
     assert log.to_frame().shape == (3, 6)
 
@@ -236,7 +239,7 @@ def test_typed_events_become_a_log():
     assert log.partition("call").properties["at"].kind == "instant"
     with refused("events has 3 in row 0: Events are needed."):
         EventLog.from_events([3])
-    with refused("customer_id has 2 in row 1 and 'a' in row 0: all int or all str."):
+    with refused("customer_id has 2 in row 1 and 'a' in row 0: ids are all int or all str."):
         EventLog.from_events([Visit("a", "2026-01-01T10:00Z"), Visit(2, "2026-01-01T10:00Z")])
 
 
@@ -269,7 +272,7 @@ def test_orders_become_purchases_with_the_names_that_functions_assume():
     assert sorted(log.partition("purchase").properties) == ["item", "order", "quantity", "shop"]
     bad = orders | {"v": [5.0, None], "u": [None, 2]}
     with refused(
-        'v has nan in row 1: a purchase needs its money, 0 if it was free. Fill or drop these rows, or pass on_error="'
+        'v has nan in row 1: a purchase needs a value, 0 if it was free. Fill or drop these rows, or pass on_error="'
     ):
         EventLog.purchases(bad, **named)
     dropped = EventLog.purchases(bad | {"u": np.array([NAN, 2.0]), "v": [5.0, 7.0]}, **named, on_error="drop")
@@ -304,11 +307,13 @@ def test_logs_are_joined_with_all_that_they_have():
     assert EventLog.concat(log for log in (a, b)).types == both.types
     dropped = EventLog.from_columns(customer_id=["c", None], type="call", time=T[:2], on_error="drop")
     assert dropped.append(dropped).append(EventLog.empty()).dropped == {"customer_id": 2}
-    with refused("logs has a dict at 1: EventLogs are needed."):
+    with refused("logs[1] is a dict: an EventLog is needed."):
         EventLog.concat([a, {}])
-    with refused("some logs have int ids and some str ids: convert one side first."):
+    with refused("some logs have int ids and others have str ids: convert one side first."):
         a.append(EventLog.from_columns(customer_id=[1], type="call", time=T[:1]))
-    with refused("property 'sku' is text among events of type 'purchase' and number among those of type 'call'"):
+    with refused(
+        "property 'sku' is of kind text in events of type 'purchase' and of kind number in those of type 'call'"
+    ):
         a.append(EventLog.from_columns(customer_id=["c"], type="call", time=T[:1], properties={"sku": [1]}))
 
 
@@ -337,8 +342,8 @@ def test_every_kind_of_property_survives_joining_and_cutting():
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        ([1, 0, 1], "mask has dtype int64 and shape (3,): one boolean an event is needed."),
-        ([True], "mask has 1 rows and the other columns 3"),
+        ([1, 0, 1], "mask has dtype int64 and shape (3,): one boolean per event is needed."),
+        ([True], "mask has 1 rows and the other columns have 3"),
         ([[True]] * 3, "mask has dtype bool and shape (3, 1)"),
     ],
 )
@@ -372,7 +377,7 @@ def test_people_are_erased_and_no_word_of_theirs_is_left():
     assert small().without("b").customer_id.tolist() == ["a"]
     assert len(small().without(["nobody"])) == 3
     assert len(small().without([])) == 3
-    with refused("ids has 3, an id of type int: the ids here are str."):
+    with refused("ids has 3, an id of type int: the ids of the data are str."):
         small().without([3])
 
 
@@ -420,7 +425,7 @@ def test_a_log_comes_back_from_a_pickle_and_its_caches_are_made_again():
 
 
 def test_a_column_of_words_where_numbers_are_needed_is_told_by_its_first_row_if_it_has_one():
-    with pytest.raises(InputError, match="Row 1 has 'x': make numbers") as raised:
+    with pytest.raises(InputError, match="Row 1 has 'x': convert the column") as raised:
         EventLog.from_columns(customer_id=[1, 2], type="a", time=["2026-01-01"] * 2, value=[None, "x"])
     assert raised.value.row == 1
     with pytest.raises(InputError, match="numbers are needed") as raised:
@@ -472,16 +477,16 @@ def test_the_first_text_that_is_not_a_time_is_named_in_every_library(backend):
     ],
 )
 def test_money_that_is_text_is_refused_with_the_call_that_makes_numbers_of_it(text, remedy):
-    with refused(f"Row 1 has {text!r}: make numbers of the column first, as in {remedy}"):
+    with refused(f"Row 1 has {text!r}: convert the column to numbers first, as in {remedy}"):
         EventLog.purchases({"u": [1, 2], "t": T[:2], "v": [None, text]}, customer_id="u", time="t", value="v")
 
 
 def test_returned_goods_with_money_that_came_in_are_refused():
     orders = {"u": [1, 2, 1, 3], "t": ["2026-01-09", "2026-01-05", "2026-01-06", "2026-01-07"], "n": [-2, 3, 1, -1]}
     named = {"customer_id": "u", "time": "t", "value": "price", "quantity": "n"}
-    with refused("n is -2 and price is 5 in row 0 (and 1 more rows): goods that come back take money back. Give as"):
+    with refused("n is -2 and price is 5 in row 0 (and 1 more rows): a return needs a negative value. Pass the money"):
         EventLog.purchases(orders | {"price": [5.0, 4.0, 3.0, 2.0]}, **named)
-    with refused("n is -1 and price is 2 in row 3: goods that"):
+    with refused("n is -1 and price is 2 in row 3: a return"):
         EventLog.purchases(orders | {"u": [None, 2, 1, 3], "price": [5.0, 4.0, 3.0, 2.0]}, **named, on_error="drop")
     taken = EventLog.purchases(orders | {"price": [-10.0, 12.0, 3.0, 0.0]}, **named)
     assert taken.partition("purchase").value.tolist() == [12.0, 3.0, 0.0, -10.0]

@@ -96,7 +96,7 @@ def test_tills_that_stamp_lines_by_the_second_part_orders_by_day_or_by_silence()
     assert base.purchases(order="day").orders().lines.tolist() == [4]
     assert base.purchases(order=timedelta(minutes=5)).orders().lines.tolist() == [3, 1]
     assert base.purchases(order=hours(12)).orders().lines.tolist() == [4]
-    with refused("order is 5: the name of a property, 'instant', 'day', or the silence"):
+    with refused("order is 5: the name of a property, 'instant', 'day', or the pause"):
         base.purchases(order=5)
     with pytest.raises(MissingColumnError, match="order is 'invoice', but the 'purchase' events have no such property"):
         base.purchases(order="invoice")
@@ -168,7 +168,7 @@ def test_refunds_are_dropped_or_refused_with_the_callers_row_where_asked():
     dropped = shop(rows).purchases(refunds="drop")
     assert values(dropped) == {2: 10.0}
     assert (dropped.counts["refunds"], dropped.counts["money_dropped"]) == (2, 12.0)
-    with refused("2 purchases have a negative value, the first in row 0 (-5.0). Say refunds='net'"):
+    with refused("2 purchases have a negative value, the first in row 0 (-5.0). Use refunds='net'"):
         len(shop(rows).purchases(refunds="refuse"))
     with refused("refunds is 'gross': it must be one of 'net', 'drop', 'refuse'."):
         shop(rows).purchases(refunds="gross")
@@ -248,7 +248,7 @@ def test_doors_take_a_base_or_its_purchases_and_say_how_to_make_one():
     base = shop([("a", "2026-01-05", 1.0)])
     assert len(purchases_of(base)) == len(purchases_of(base.purchases())) == 1
     with refused(
-        "a EventLog was given: a CustomerBase, or the Purchases that it gave, is needed. Make one by Customer"
+        "data is of type EventLog: a CustomerBase, or the Purchases of one, is needed. Make one with Customer"
     ):
         purchases_of(base.events)
     with refused("CustomerBase.from_orders(frame"):

@@ -109,9 +109,9 @@ def test_columns_and_rows_are_chosen_by_name_slice_mask_and_number():
     assert repr(result.head(2)) == "People(2 rows: customer_id, score, shares_0, shares_1)"
     with pytest.raises(KeyError, match=r"no column 'scor': it has .* Did you mean 'score'"):
         result["scor"]
-    with pytest.raises(InputError, match="the mask has 2 rows and the other columns 5"):
+    with pytest.raises(InputError, match="the mask has 2 rows and the other columns have 5"):
         result[np.array([True, False])]
-    with pytest.raises(InputError, match="the rows go up to 9: the result has 5"):
+    with pytest.raises(InputError, match="key has the row number 9: the result has 5 rows"):
         result[np.array([9])]
     for bad in (3, 1.5, None, (0, 1.5), [True, "a"]):
         with pytest.raises(InputError, match="the name of a column, a list of names, a slice"):
@@ -145,7 +145,7 @@ def test_rows_are_ranked_by_a_stable_rule_with_missing_ones_last():
             rows.sort_by(given)
     with pytest.raises(InputError, match="no column ''"):
         rows.top(2, by="")
-    with pytest.raises(InputError, match=r"top\(by=...\) is needed: a column, one of 'customer_id'"):
+    with pytest.raises(InputError, match=r"by is missing: name a column, as in top\(by=...\); there are 'customer_id'"):
         rows.top(2)
     rng = np.random.default_rng(3)
     many = Rows(columns={"customer_id": np.arange(1_000), "value": rng.integers(0, 40, 1_000).astype(float)})
@@ -255,7 +255,7 @@ def test_json_ready(value, expected):
 
 
 def test_what_has_no_json_form_is_refused():
-    with pytest.raises(InputError, match="a object has no JSON form"):
+    with pytest.raises(InputError, match="a object cannot be written as JSON"):
         json_ready(object())
 
 

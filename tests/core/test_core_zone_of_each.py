@@ -97,7 +97,7 @@ def test_a_date_begins_at_the_midnight_of_each():
     seen = event("visit").exists(within=calendar_days(1))
     assert seen.measure(base, date(2026, 3, 11)).values().tolist() == [False, True, True]
     assert seen.measure(base, date(2026, 3, 12)).values().tolist() == [True, False, False]
-    assert "each of their own" in repr(base)
+    assert "customers in their own zones" in repr(base)
 
 
 def test_birthdays_are_local():
@@ -114,7 +114,7 @@ def test_birthdays_are_local():
     [
         ({"zone": HOMES}, "home", MissingColumnError, "no field 'home'"),
         ({"zone": [1, 2, 3]}, "zone", InputError, "names of time zones are needed"),
-        ({"zone": ["UTC", "Mars/Base", None]}, "zone", InputError, "'Mars/Base' in row 1, which names no time zone"),
+        ({"zone": ["UTC", "Mars/Base", None]}, "zone", InputError, "'Mars/Base' in row 1, which is not a time zone"),
     ],
 )
 def test_zones_that_are_none_are_refused(columns, zone, error, message):

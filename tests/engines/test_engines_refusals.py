@@ -83,7 +83,7 @@ def test_coded_words_empty_columns_dates_and_tags_are_read_as_what_they_are():
     )  # fmt: skip
     found = engines.worker(Segment("x", rule), as_of=AS_OF)(table, people).to_pylist()
     assert [(row["customer_id"], row["member"]) for row in found] == [("a", False), ("b", True)]
-    with pytest.raises(InputError, match="a set of tags does not compare"):
+    with pytest.raises(InputError, match="a set of tags cannot be compared"):
         engines.worker(Segment("x", field("likes") > 3), as_of=AS_OF)(table, people)
 
 

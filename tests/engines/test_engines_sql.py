@@ -221,6 +221,26 @@ def test_kinds_are_those_that_the_rules_ask_for_else_the_schema_says_them():
     assert "1" in of(ids([1, 2]) & (field("age") > 1))
 
 
+def test_sets_of_tags_are_refused_with_what_to_do_instead():
+    schema = Schema(fields={"likes": frozenset, "born": date}, events={"buy": {"labels": frozenset}})
+    for rule, path in (
+        (field("born").is_null() & field("likes").contains_any(["tea"]), "$.args[1].arg"),
+        (event("buy", where=prop("labels").contains_all(["gift"])).exists(), "$.events.where.arg"),
+    ):
+        with pytest.raises(DefinitionError, match=r"is a set of tags in the schema.*engines\.apply") as caught:
+            engines.to_sql(rule, dialect="duckdb", customers="people", schema=schema)
+        assert (caught.value.code, caught.value.path) == ("not_portable", path)
+    as_text = Schema(fields={"likes": str})
+    assert "likes" in engines.to_sql(field("likes").contains("tea"), customers="people", schema=as_text)
+
+
+def test_a_column_without_a_value_in_the_data_has_the_kind_that_the_rules_ask_for():
+    nothing = Schema(fields={"city": "empty"}, events={"a": {"sku": str}, "b": {"sku": "empty"}})
+    rule = (field("city") == "Omsk") & event("b", where=prop("sku") == "x").exists()
+    said = engines.to_sql(rule, dialect="duckdb", customers="people", schema=nothing)
+    assert said == engines.to_sql(rule, dialect="duckdb", customers="people")
+
+
 def test_what_stays_in_numpy_and_bad_names_are_refused():
     with pytest.raises(DefinitionError, match=r"\$\.args\[1\] \(the hash of ids\)"):
         written(all_of(event("a").exists(), sample(5, salt="s")), "postgres")

@@ -209,7 +209,7 @@ def test_the_cost_of_an_order_has_no_bound_where_there_may_be_none():
     worse = analyze({"y": -y}, arm, metrics=[Mean("y")]).impact(orders="y", cost=1.0)
     both = sorted((brought.orders.value, worse.orders.value))
     assert both[0] < 0 < both[1]
-    assert "no more orders" in (brought if brought.orders.value < 0 else worse).cost_per_order.reason
+    assert "no additional orders" in (brought if brought.orders.value < 0 else worse).cost_per_order.reason
 
 
 def test_decisions_follow_the_interval_of_the_profit(report):

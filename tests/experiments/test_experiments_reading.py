@@ -165,7 +165,7 @@ def test_a_window_that_the_log_does_not_reach_fails_the_check(base):
     report = TEST.read(base, start="2026-04-25", window=days(30), metrics=[Mean("spend", of=SPEND)])
     check = next(check for check in report.checks if check.name == "window")
     assert not check.passed
-    assert "400 people's windows" in check.message
+    assert "the windows of 400 people" in check.message
     assert report.decide().action == "go on"
 
 
@@ -184,7 +184,7 @@ def test_a_rotating_holdout_is_taken_at_each_customers_start(base):
         ({"metrics": [Ratio("a", "b", of=SPEND)]}, "a pair of expressions"),
         ({"metrics": [Mean("spend", of=3)]}, "an expression is needed"),
         ({"metrics": [Mean("mean", of=event("purchase").mean())]}, r"fill\(0\)"),
-        ({"metrics": [Mean("word", of=field("word"))]}, "made of words"),
+        ({"metrics": [Mean("word", of=field("word"))]}, "consists of words"),
         ({"start": np.full(400, np.datetime64("NaT", "us"), dtype="M8[us]")}, "missing for everybody"),
         ({"start": {99999: np.datetime64("2026-03-01")}}, "whom the base does not have"),
         ({"start": np.full(3, np.datetime64("2026-03-01"))}, "3 rows"),
@@ -251,9 +251,9 @@ def test_a_chain_is_read_as_a_whole_and_step_by_step(base):
     [
         (lambda _: CHAIN.step("tip"), "Did you mean 'tips'"),
         (lambda _: CHAIN.assign([1]).sends("x"), "must be one of"),
-        (lambda base: CHAIN.read(base, reached={"hello": None}, window=days(1), metrics=[]), "a column for each"),
+        (lambda base: CHAIN.read(base, reached={"hello": None}, window=days(1), metrics=[]), "needs exactly the steps"),
         (lambda _: TriggerChain("w", steps="ab", chain_control=0.1, step_control=0.1), "list of names"),
-        (lambda _: TriggerChain("w", steps=["a", "a"], chain_control=0.1, step_control=0.1), "each once"),
+        (lambda _: TriggerChain("w", steps=["a", "a"], chain_control=0.1, step_control=0.1), "each name once"),
         (lambda _: TriggerChain("w", steps=["a"], chain_control=1.0, step_control=0.1), "chain_control"),
     ],
 )
@@ -363,12 +363,12 @@ def test_the_interval_of_a_policy_covers_its_value():
 
 def test_a_policy_that_the_test_never_tried_has_no_value():
     found = policy_value([1, 1, 0, 0, 0, 0], [1.0] * 6, [0, 0, 1, 1, 0, 1])
-    assert "nobody who is targeted and was sent to" in found.value.reason
+    assert "no person who is targeted and was sent to" in found.value.reason
     other = policy_value([1, 1, 1, 0, 0, 1], [1.0] * 6, [1, 0, 0, 1, 1, 1])
     assert "not targeted and was left out" in other.value.reason
     with pytest.raises(NotEnoughDataError, match="both arms"):
         uplift_curve([1.0, 2.0], [1.0, 2.0], [1, 1])
-    with pytest.raises(InputError, match="treated"):
+    with pytest.raises(InputError, match="arms has 3"):
         uplift_curve([1.0, 2.0], [1.0, 2.0], [1, 3])
     with pytest.raises(InputError, match="without the ends"):
         policy_value([1, 0, 1, 0], [1.0] * 4, [1, 0, 1, 0], propensity=[1.0, 0.5, 0.5, 0.5])

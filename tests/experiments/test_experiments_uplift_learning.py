@@ -439,16 +439,16 @@ def test_frames_the_name_of_the_arm_and_people_outside():
         ({"age": np.inf}, {}, r"age.*row 3"),
         ({}, {"features": ["agee"]}, "agee.*age"),
         ({}, {"features": []}, "features"),
-        ({}, {"features": "age"}, "list of the names"),
+        ({}, {"features": "age"}, "a list of names of columns is needed"),
         ({}, {"features": ["age", "age"]}, "'age' twice"),
         ({}, {"features": ["spend"]}, "the outcome"),
-        ({}, {"features": {"age": field("age")}}, "measured on a base"),
+        ({}, {"features": {"age": field("age")}}, "used only with a base"),
         ({}, {"outcome": "spent"}, "spent.*spend"),
         ({}, {"outcome": event("purchase").sum()}, "name of a column"),
         ({}, {"control": "none"}, "control is 'none'"),
         ({}, {"folds": 2}, "folds"),
         ({}, {"folds": np.zeros(400)}, "folds"),
-        ({}, {"folds": np.zeros(400, dtype=int)}, "three parts"),
+        ({}, {"folds": np.zeros(400, dtype=int)}, "at least three are needed"),
         ({}, {"window": days(3)}, "window"),
         ({}, {"level": 1.5}, "level"),
     ],
@@ -464,14 +464,14 @@ def test_what_is_wrong_is_named(change, more, said):
 
 def test_too_few_people_and_wrong_kinds_are_refused():
     data, arm, _ = world(14, 60, linear)
-    with pytest.raises(NotEnoughDataError, match="are needed"):
+    with pytest.raises(NotEnoughDataError, match="need at least"):
         learn_uplift({k: v[:40] for k, v in data.items()}, arm[:40], outcome="spend", features=FEATURES)
     when = np.datetime64("2026-01-01") + np.arange(60)
     with pytest.raises(InputError, match="kind 'date'"):
         learn_uplift(data | {"when": when}, arm, outcome="spend", features=["when"])
     with pytest.raises(InputError, match="kind 'text'"):
         learn_uplift(data, arm, outcome="city", features=["age"])
-    with pytest.raises(InputError, match="how a column that is made"):
+    with pytest.raises(InputError, match="a name for columns that are made from features"):
         learn_uplift(data | {"age is missing": data["age"]}, arm, outcome="spend", features=["age is missing"])
     columns = {"spend": data["spend"], "age": data["age"]}
     moments = Moments.from_columns(columns, arm, segment=np.arange(60) % 6)
@@ -479,7 +479,7 @@ def test_too_few_people_and_wrong_kinds_are_refused():
         learn_uplift(moments, outcome="spend", features=["agee"])
     with pytest.raises(InputError, match="already in the Moments"):
         learn_uplift(moments, arm, outcome="spend")
-    with pytest.raises(NotEnoughDataError, match="three parts"):
+    with pytest.raises(NotEnoughDataError, match="at least three are needed"):
         learn_uplift(Moments.from_columns(columns, arm), outcome="spend")
 
 
@@ -747,7 +747,7 @@ def test_a_base_is_read_as_the_experiment_reads_it():
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"arms": "mail"}, "its Experiment is needed"),
+        ({"arms": "mail"}, "a base needs its Experiment"),
         ({"window": None}, "window"),
         ({"start": None}, "start is missing"),
         ({"outcome": "spend"}, "expression is needed"),

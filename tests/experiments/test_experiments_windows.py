@@ -113,7 +113,7 @@ def test_days_of_a_start_within_a_day_belong_to_neither_side_and_are_counted():
     moments = report.source.blocks[0][1]
     assert moments.mean[:, 0, moments.columns.index("spend before")].tolist() == [10.0, 10.0]  # 25 to 31 October
     (note,) = report.notes
-    assert "40 'purchase' events carry the day of a start" in note
+    assert "40 'purchase' events have no time and are on the day of a start" in note
     assert "neither side" in str(report)
     assert "neither side" in report._repr_html_()
     assert read(base_of(rows, tz=BERLIN), start="2026-11-01").notes == ()
@@ -181,8 +181,9 @@ def test_windows_in_progress_are_left_out_and_counted():
     check = next(check for check in report.checks if check.name == "window")
     assert check.passed
     assert check.statistic == 10
-    assert "10 people's windows go on to 2026-11-16T00:00:00Z at the latest: they are left out" in check.message
-    assert any("10 people's windows are still in progress" in note for note in report.notes)
+    said = "the windows of 10 people end later, the last one at 2026-11-16T00:00:00Z: they are left out"
+    assert said in check.message
+    assert any("the windows of 10 people are still in progress" in note for note in report.notes)
     assert "check failed" not in report.decide().reason
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import random
@@ -18,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relmark import Customer, CustomerBase, CustomerHistory, Event, Purchase, Schema, days, event, field, prop
-from relmark.core.errors import InputError
+from relmark.core.errors import DataError, InputError
 from relmark.recommend import Ease, Rules
 from relmark.scoring import LeadScore, Rule, half_life
 from relmark.segmentation import Segment, SegmentSet
@@ -128,6 +129,96 @@ def test_every_fault_of_rows_is_named_at_once():
         assert place in said, place
 
 
+def test_each_fault_of_rows_has_its_path_its_code_and_a_hint_for_an_answer_in_json():
+    given = [
+        {"type": "purchase", "time": AS_OF, "value": "49.90", "sku": 1001, "gift": "true"},
+        {"type": "purchse", "time": "2026-01-01T10:00"},
+        {"type": "visit", "time": 1_794_312_000},
+        {"type": "visit", "time": AS_OF, "customer_id": "7", "properties": "{}"},
+    ]
+    with pytest.raises(DataError) as caught:
+        CustomerHistory.from_rows(SCHEMA, {"customer_id": 7}, given)
+    found = {problem.path: (problem.code, problem.argument, problem.hint) for problem in caught.value.problems}
+    zone = "Write its zone: '2026-11-01T09:30:00Z' or '2026-11-01T10:30:00+01:00'."
+    number = "Give an int, a float or a Decimal, or pass convert=True."
+    assert found == {
+        "rows[0].value": ("wrong_type", "value", number),
+        "rows[0].sku": ("wrong_type", "sku", "Give str(value), or pass convert=True."),
+        "rows[0].gift": ("wrong_type", "gift", "Give a bool, or pass convert=True."),
+        "rows[1].type": ("unknown_event", "type", "Did you mean 'purchase'?"),
+        "rows[1].time": ("no_time_zone", "time", zone),
+        "rows[2].time": ("wrong_type", "time", "Seconds since 1970 are datetime.fromtimestamp(seconds, UTC)."),
+        "rows[3].customer_id": ("mixed_types", "customer_id", "An id is an int everywhere or a text everywhere."),
+        "rows[3].properties": ("wrong_type", "properties", "Read it with json.loads first."),
+    }  # fmt: skip
+    told = caught.value.to_dict()
+    assert {one["path"] for one in told["problems"]} == set(found)
+    assert (told["path"], json.loads(json.dumps(told))) == (caught.value.problems[0].path, told)
+    with pytest.raises(DataError) as caught:
+        CustomerHistory.from_rows(SCHEMA, None, [*given[:1], {**given[0], "sku": None, "gift": None}])
+    assert str(caught.value).count("rows[1].value is '49.90': a number is needed.") == 1
+    with pytest.raises(DataError) as caught:
+        CustomerHistory.from_rows(SCHEMA, None, [{**given[0], "sku": None, "gift": None, "customer_id": 7}])
+    told = caught.value.to_dict()
+    assert (told["path"], told["message"], told["hint"]) == (
+        "rows[0].value", "rows[0].value is '49.90': a number is needed.", number
+    )  # fmt: skip
+
+
+def test_rows_that_call_the_time_otherwise_are_one_fault_that_names_what_they_have():
+    given = [{"uid": 7, "type": "visit", "ts": AS_OF, "page": "a"}] * 5
+    with pytest.raises(
+        DataError, match="column 'tss', and no row has it; the first row has 'uid', 'type', 'ts', 'page'"
+    ):
+        CustomerHistory.from_rows(SCHEMA, {"uid": 7}, given, columns={"customer_id": "uid", "time": "tss"})
+    with pytest.raises(DataError) as caught:
+        CustomerHistory.from_rows(SCHEMA, {"uid": 7}, given)
+    assert [(one.path, one.code) for one in caught.value.problems] == [
+        ("columns", "missing_column"), ("row.customer_id", "missing_value")
+    ]  # fmt: skip
+    assert caught.value.problems[1].hint == "Name the column: columns={'customer_id': ...}."
+    with pytest.raises(DataError) as caught:
+        CustomerHistory.from_rows(SCHEMA, {"uid": 7}, given, columns={"customer_id": "uid", "time": "tss"})
+    assert caught.value.hint == "Name the column: columns={'time': 'ts'}."
+    assert len(CustomerHistory.from_rows(SCHEMA, {"uid": 7}, [], columns={"customer_id": "uid", "time": "tss"})) == 0
+
+
+def test_values_of_a_column_that_the_schema_has_as_empty_are_read_as_what_they_are():
+    schema = Schema(fields={"later": "empty"}, events={"visit": {"page": "empty"}})
+    given = [5, Decimal("2.5"), True, "a", AS_OF, date(2026, 1, 2), ["x", "y"], None, math.nan]
+    read = [
+        CustomerHistory.from_rows(schema, {"customer_id": 1, "later": one}, []).attributes["later"] for one in given
+    ]
+    assert read == [5, 2.5, True, "a", AS_OF, date(2026, 1, 2), frozenset("xy"), None, None]
+    body = {"customer_id": 1, "type": "visit", "time": AS_OF, "page": "home"}
+    visited = CustomerHistory.from_rows(schema, None, [body])
+    rule = event("visit", where=prop("page") == "home").exists()
+    assert Segment("s", rule).one(visited, as_of=AS_OF + timedelta(hours=1)).member
+    for wrong in ({"a": 1}, datetime(2026, 1, 1), math.inf):
+        with pytest.raises(DataError, match=r"row\.later is"):
+            CustomerHistory.from_rows(schema, {"customer_id": 1, "later": wrong}, [])
+
+
+def test_numbers_booleans_and_texts_that_are_written_as_one_another_are_converted_where_that_is_asked_for():
+    plain = {"type": "purchase", "time": AS_OF, "value": 49.9, "n": 2, "sku": "1001", "gift": True}
+    written = {"type": "purchase", "time": AS_OF, "value": " 49.90", "n": "2", "sku": 1001, "gift": "true"}
+    empty = {"type": "purchase", "time": AS_OF, "value": None, "n": None, "sku": None, "gift": None}
+    want = CustomerHistory.from_rows(SCHEMA, {"customer_id": 7, "age": 30, "vip": False}, [plain, empty])
+    got = CustomerHistory.from_rows(
+        SCHEMA, {"customer_id": 7, "age": "30", "vip": "False"}, [written, empty], convert=True
+    )
+    rule = (event("purchase").sum() == 49.9) & (event("purchase").sum("n") == 2)
+    rule &= event("purchase", where=(prop("sku") == "1001") & (prop("gift") == True)).count() == 1  # noqa: E712
+    rule &= (field("age") == 30) & (field("vip") == False)  # noqa: E712
+    assert [Segment("s", rule).one(one, as_of=AS_OF + timedelta(days=1)).member for one in (want, got)] == [True, True]
+    for name, wrong in (
+        ("value", "49,90"), ("value", "1e999"), ("value", str(2**53 + 1)), ("value", ""), ("value", True), ("n", "two"),
+        ("sku", 1.5), ("sku", True), ("gift", "yes"), ("gift", 1),
+    ):  # fmt: skip
+        with pytest.raises(DataError, match=rf"rows\[0\].{name} is"):
+            CustomerHistory.from_rows(SCHEMA, {"customer_id": 7}, [{**plain, name: wrong}], convert=True)
+
+
 @pytest.mark.parametrize(
     ("row", "given", "said"),
     [
@@ -177,7 +268,7 @@ def test_the_person_is_the_same_for_all_questions_of_one_time_and_another_for_an
 
 def test_what_does_not_fit_together_is_refused():
     history = CustomerHistory(Customer("c1", {"age": 30}), [], tz="Europe/Berlin")
-    with pytest.raises(InputError, match="beside a CustomerHistory"):
+    with pytest.raises(InputError, match="together with a CustomerHistory"):
         SEGMENT.one(history, [], as_of=AS_OF)
     with pytest.raises(InputError, match="events are missing"):
         SCORE.one(Customer("c1"), as_of=AS_OF)

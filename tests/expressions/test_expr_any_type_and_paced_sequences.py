@@ -108,7 +108,7 @@ def test_the_last_days_of_a_sequence_are_local_days_before_a_date_and_where_it_i
 
 
 def test_paces_that_nobody_could_keep_are_refused():
-    with pytest.raises(InputError, match="do not fit into within"):
+    with pytest.raises(InputError, match="so far apart do not fit"):
         sequence([event("a")] * 3, apart=hours(2), within=hours(3))
     with pytest.raises(InputError, match="recent is 5"):
         sequence([event("a"), event("b")], recent=5)

@@ -136,7 +136,7 @@ def test_a_filled_value_has_the_kind_of_what_it_fills():
         assert problem.code == "wrong_type"
         assert problem.path == "$.left.value"
         table = CustomerTable.from_columns(customer_id=["a", "b"], d=[AS_OF.date(), None], at=[AS_OF, None])
-        with pytest.raises(DefinitionError, match="of its kind"):
+        with pytest.raises(DefinitionError, match="of the same kind"):
             rule.measure(CustomerBase(customers=table), AS_OF)
         with pytest.raises(InputError, match="is needed"):
             Segment("s", rule).one(Customer("a", {"d": AS_OF.date(), "at": AS_OF}), [], as_of=AS_OF)

@@ -353,7 +353,7 @@ def test_a_tenth_is_about_a_tenth_and_inside_of_a_fifth():
 
 def test_data_of_the_wrong_type_are_an_error_never_a_guess():
     base = base_of([(1, "a", 3, 1.0, "x")], customer_id=[1], age=["10"])
-    with pytest.raises(DefinitionError, match=r"field\(.age.\) is a text, and 9 is a number"):
+    with pytest.raises(DefinitionError, match=r"field\(.age.\) is a text, but 9 is a number"):
         (field("age") > 9).measure(base, AS_OF)
     with pytest.raises(MissingColumnError, match="Did you mean 'age'"):
         (field("agee") == "9").measure(base, AS_OF)

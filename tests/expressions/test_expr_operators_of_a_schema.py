@@ -11,6 +11,8 @@ import pytest
 from relmark import Schema, days, event, field
 from relmark.core.columns import KINDS
 from relmark.expressions import Expression
+from relmark.expressions.kinds import kind_of
+from relmark.segmentation import Segment
 
 VALUES = {
     "number": 1.0,
@@ -39,8 +41,6 @@ def written(operator: str, value: object):
         "is_null": x.is_null,
         "not_null": x.not_null,
         "fill": lambda: x.fill(value) == value,
-        "before": lambda: x.before("2026-01-01"),
-        "after": lambda: x.after("2026-01-01"),
         "within": lambda: x.within(days(7)),
         "older_than": lambda: x.older_than(days(7)),
         "upcoming": lambda: x.upcoming(days(7)),
@@ -54,7 +54,7 @@ def written(operator: str, value: object):
 
 
 EVERY = (
-    *("==", "!=", "<", "<=", ">", ">=", "between", "is_in", "not_in", "is_null", "not_null", "fill", "before", "after"),
+    *("==", "!=", "<", "<=", ">", ">=", "between", "is_in", "not_in", "is_null", "not_null", "fill"),
     *("within", "older_than", "upcoming", "anniversary", "in_period", "age", "contains", "contains_any"),
     *("contains_all", "contains_none", "is_empty", "startswith", "endswith", "has_word", "like"),
 )
@@ -97,7 +97,7 @@ def test_what_an_operator_says_of_itself_builds_a_stored_rule_that_fits(kind, op
         assert (operator in of_events) == (operator not in about_now)
         if operator in of_events and operator != "fill":
             assert event("buy", where=prop).exists().problems(schema) == ()
-            assert operator.python in rule.to_text() or operator in {"before", "after", "is_in", "not_in", "not_null"}
+            assert operator.python in rule.to_text() or operator in {"is_in", "not_in", "not_null"}
         assert operator.label
         assert json.loads(json.dumps(operator.to_dict()))["python"] == operator
         assert pickle.loads(pickle.dumps(operator)).to_dict() == operator.to_dict()
@@ -114,3 +114,25 @@ def test_properties_of_events_and_names_that_are_not_there():
     ):
         with pytest.raises(ValueError, match=hint):
             schema.operators(name, event=event_type)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_choice_is_offered_twice(kind):
+    operators = Schema(fields={"x": kind}).operators("x")
+    assert len({one.stored for one in operators}) == len(operators)
+    assert len({one.label for one in operators}) == len(operators)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "empty"])
+def test_an_operator_says_whether_it_is_a_rule_or_gives_a_value_to_compare(kind):
+    schema = Schema(fields={"x": kind})
+    for operator in schema.operators("x"):
+        body = {"op": operator.stored, operator.subject: {"op": "field", "name": "x"}}
+        for argument in operator.arguments:
+            if not argument.optional:
+                body[argument.name] = [GIVEN[argument.type]] if argument.many else GIVEN[argument.type]
+        found = Segment.check({"relmark": "segment", "version": 1, "name": "s", "rule": body}, schema)
+        assert bool(found) == (operator.gives in {"rule", "boolean"}), operator
+        if operator.gives != "rule":
+            assert kind_of(Expression.from_dict(body), schema) == operator.gives
+        assert operator.to_dict()["gives"] == operator.gives

@@ -148,7 +148,7 @@ def test_engines_refuse_it_with_its_path():
         (lambda: stage({1: event("a"), "b": event("b")}), "the name of a stage is 1"),
         (lambda: stage(STEPS, within=7), "within"),
         (lambda: stage(STEPS, within=timedelta(0)), "within"),
-        (lambda: stage(STEPS).days().entered(), "is no stage"),
+        (lambda: stage(STEPS).days().entered(), "is not a stage"),
     ],
 )
 def test_what_is_no_stage_is_refused(call, said):

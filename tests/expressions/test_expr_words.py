@@ -217,3 +217,8 @@ def test_wrong_phrases_are_refused_by_name(phrases, message):
     with pytest.raises(InputError, match=message) as caught:
         rule.to_words(phrases)
     assert caught.value.argument == "phrases"
+
+
+def test_a_list_without_members_is_seen_in_the_words():
+    assert Segment("s", field("city").is_in([])).to_words() == "city is one of ()"
+    assert Segment("s", field("city").not_in([])).to_words(RUSSIAN).endswith("()")

@@ -131,7 +131,7 @@ def test_value_is_renewals_times_margin_for_one_or_for_each():
 
 
 def test_too_few_periods_are_refused():
-    with pytest.raises(NotEnoughDataError, match="three parameters need three"):
+    with pytest.raises(NotEnoughDataError, match="three parameters need at least three"):
         BetaDiscreteWeibull.fit([1000, 869, 743])
     with pytest.raises(NotEnoughDataError, match="nobody left"):
         BetaDiscreteWeibull.fit([10, 10, 10, 10])

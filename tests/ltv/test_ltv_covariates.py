@@ -626,7 +626,7 @@ def test_k_is_chosen_by_the_likelihood_of_the_fits_with_covariates():
     best = max(each, key=lambda k: each[k].fit_report.log_likelihood)
     assert m.k == best == 3
     assert m == each[best]
-    assert m.fit_report.notes[-1].startswith("k is 3, by likelihood (1: ")
+    assert m.fit_report.notes[-1].startswith("k is 3, which has the highest log-likelihood (1: ")
     assert m.fit_report.aic == pytest.approx(each[best].fit_report.aic + 2.0)
     # the fit without covariates may choose a k of its own
     without = MbgCnbd.fit(s).fit_report.log_likelihood
@@ -634,7 +634,7 @@ def test_k_is_chosen_by_the_likelihood_of_the_fits_with_covariates():
     assert m.fit_report.likelihood_ratio.degrees_of_freedom == 4
     ridge = MbgCnbd.fit(s, covariates=BOTH, penalty="auto")
     assert ridge == MbgCnbd.fit(s, 3, covariates=BOTH, penalty="auto")
-    assert ridge.fit_report.notes[0].startswith("k is 3, by likelihood without covariates (1: ")
+    assert ridge.fit_report.notes[0].startswith("k is 3, which has the highest log-likelihood without covariates (1: ")
     assert "held-out log-likelihood" in ridge.fit_report.notes[-1]
     bare = MbgCnbd.fit(s, covariates={"rate": {"shop": np.ones(300)}})
     assert bare.effects is None

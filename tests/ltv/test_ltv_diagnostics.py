@@ -94,7 +94,7 @@ def test_tracking_refuses_what_it_cannot_place_in_time(model):
         cohort_tracking(BgBb(alpha=1, beta=1, gamma=1, delta=1), base, **ends)
     with pytest.raises(InputError, match="no cohort"):
         cohort_tracking(model, base, at="1996-10-01", as_of="1998-07-01")
-    with pytest.raises(InputError, match="not one full week"):
+    with pytest.raises(InputError, match="less than one full week"):
         cohort_tracking(model, base, at="1997-01-03", as_of="1997-01-04")
     single = base_of([1], ["1997-01-01"])
     lonely = cohort_tracking(model, single, at="1997-01-03", as_of="1997-02-04")

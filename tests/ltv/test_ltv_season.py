@@ -274,7 +274,7 @@ def test_summaries_keep_their_season(base):
 def test_what_does_not_go_together_is_refused(base):
     s = purchase_summary(base, as_of="2026-01-01", season=TRUTH)
     plain = purchase_summary(base, as_of="2026-01-01")
-    for model, said in ((ParetoNbd, "people leave at any time"), (BgBb, "people leave by the calendar")):
+    for model, said in ((ParetoNbd, "customers leave at any time"), (BgBb, "people leave by the calendar")):
         with pytest.raises(InputError, match=said) as caught:
             model.fit(s)
         assert caught.value.code == "not_supported"

@@ -145,7 +145,7 @@ def test_p_alive_through_time_takes_refunds_as_they_were_known():
 def test_the_doors_of_a_history():
     base = CustomerBase.from_orders(ORDERS, customer_id="user", time="time", value="amount")
     m = BgNbd(r=0.243, alpha=4.414, a=0.793, b=2.426, unit="week")
-    with pytest.raises(InputError, match="nobody of this id"):
+    with pytest.raises(InputError, match="no customer with this id"):
         m.alive_history(base, "z", ["2026-06-01"])
     with pytest.raises(InputError, match="times is empty"):
         m.alive_history(base, "a", [])
@@ -171,7 +171,7 @@ def test_regularity_is_found_by_both_ways(k):
     assert found.wheat_morrison.value == pytest.approx(k, rel=0.2)
     assert found.wheat_morrison.interval.low < found.wheat_morrison.value < found.wheat_morrison.interval.high
     assert found.worth_while == (k > 1)
-    assert ("by a rhythm" in str(found)) == (k > 1)
+    assert ("in a rhythm" in str(found)) == (k > 1)
     assert found.gain == found.log_likelihood.max() - found.log_likelihood[0]
 
 

@@ -113,7 +113,7 @@ def test_another_type_and_wrong_options_are_named():
     assert len(purchase_summary(base.purchases(type="order"), as_of="2026-02-01")) == 3
     with pytest.raises(InputError, match="unit"):
         purchase_summary(base.purchases(type="order"), as_of="2026-02-01", unit="fortnight")
-    with pytest.raises(InputError, match=r"a EventLog was given: .* CustomerBase\(events=log"):
+    with pytest.raises(InputError, match=r"data is of type EventLog: .* CustomerBase\(events=log"):
         purchase_summary(base.events, as_of="2026-02-01")
 
 
@@ -249,7 +249,7 @@ def test_cells_of_many_distinct_columns_do_not_overflow():
 
 
 def test_who_never_bought_again_is_refused_only_where_nobody_did():
-    with pytest.raises(NotEnoughDataError, match="nobody of these 3 customers bought twice"):
+    with pytest.raises(NotEnoughDataError, match="none of these 3 customers bought twice"):
         BgNbd.fit(PurchaseSummary(frequency=[0, 0, 0], recency=[0, 0, 0], T=[1, 2, 3]))
     with pytest.raises(NotEnoughDataError, match="bought twice"):
         GammaGamma.fit(PurchaseSummary(frequency=[0], recency=[0], T=[1], monetary_value=[1.0]))

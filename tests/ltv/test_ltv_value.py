@@ -179,7 +179,7 @@ def test_the_ratio_to_what_customers_cost_has_students_interval():
     free = equity.ltv_to_cac({"a": 0.0, "b": 5.0})
     assert np.isnan(free.ratio[0])
     assert "cost nothing" in " ".join(free.notes)
-    for cost, said in (({"a": 1.0}, "does not name"), ([1.0], "rows|length"), (-1.0, "cost"), ("much", "numbers")):
+    for cost, said in (({"a": 1.0}, "has no segment 'b'"), ([1.0], "rows|length"), (-1.0, "cost"), ("much", "numbers")):
         with pytest.raises(InputError, match=said):
             equity.ltv_to_cac(cost)
     two = found.to_cells(cohort=[1, 1, 2, 2], segment=["a", "b", "a", "b"])

@@ -166,7 +166,7 @@ def test_unit_economics_add_clicks_value_and_payback():
         (lambda: unit_economics({"a": 1.0}, margin=0.5), "pass revenue= too"),
         (lambda: unit_economics({1.5: 1.0}), "spend has the key 1.5"),
         (lambda: unit_economics({"a": float("nan")}), r"spend\['a'\] is nan"),
-        (lambda: commerce_metrics([], as_of="2026-01-01"), "a list was given"),
+        (lambda: commerce_metrics([], as_of="2026-01-01"), "data is of type list"),
         (lambda: commerce_metrics(shop(), as_of="2026-01-01", period="fortnight"), "period is 'fortnight'"),
         (lambda: commerce_metrics(shop(), as_of="2026-01-01", discount=3), "discount is 3"),
         (lambda: cohort_retention(shop(), as_of="2026-01-01", kind="exact"), "kind is 'exact'"),

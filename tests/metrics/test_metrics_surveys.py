@@ -106,7 +106,7 @@ def test_loyalty_is_the_mean_of_three_questions_of_those_who_answered_all():
     assert customer_loyalty_index([1], [1], [1], reverse=True).value == 100
     with pytest.raises(InputError, match=r"buy_again has 7.0: answers must lie between 1 and 6"):
         customer_loyalty_index([1], [7], [1])
-    with pytest.raises(InputError, match="has 2 rows and the other columns 1"):
+    with pytest.raises(InputError, match="has 2 rows and the other columns have 1"):
         customer_loyalty_index([1], [1, 2], [1])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -86,6 +87,25 @@ def test_the_caller_s_axes_are_drawn_on_and_nothing_global_is_set(name):
     assert dict(mpl.rcParams) == before
 
 
+def test_a_title_beside_long_names_of_rows_stays_in_the_figure():
+    names = [f"a clause that is said in many words, number {number}" for number in range(4)]
+    ax = plots.segment_funnel(evolve(RESULTS["clauses"], name="customers with a name that is long"), names=names)
+    FigureCanvasAgg(ax.figure).draw()
+    assert ax.get_title(loc="left").count("\n") == 1
+    assert ax._left_title.get_window_extent().x1 <= ax.figure.bbox.x1
+
+
+def test_the_legend_of_models_lies_beside_their_credit():
+    ax = plots.draw(RESULTS["comparison"])
+    FigureCanvasAgg(ax.figure).draw()
+    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+
+
+def test_a_notebook_shows_the_figure_of_a_picture_without_pyplot():
+    figure = plots.draw(RESULTS["migration"]).figure
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
 def test_segments_show_their_figures():
     scores = RESULTS["rfm_grid"]
     table = cells(plots.rfm_grid(scores))
@@ -97,6 +117,11 @@ def test_segments_show_their_figures():
     ax = plots.segment_sizes(report)
     assert widths(ax) == pytest.approx(report.share.tolist())
     assert np.asarray(ax.lines[0].get_xdata(), dtype=float) == pytest.approx(report.revenue_share)
+    percents = [text.get_text().replace("%", "").split(" / ") for text in ax.texts]
+    assert np.array(percents, dtype=float) == pytest.approx(
+        100 * np.column_stack([report.share, report.revenue_share]), rel=0.06
+    )
+    assert [f"{share:g}%" for share in 100 * ax.get_xticks()] == [one.get_text() for one in ax.get_xticklabels()]
     members = RESULTS["overlap"]
     assert cells(plots.overlap(members))[0, 1] == pytest.approx(members.overlap[0, 1] / members.overlap[0, 0])
     assert widths(plots.segment_sizes(members)) == list(members.sizes.values())
@@ -105,6 +130,9 @@ def test_segments_show_their_figures():
     assert sum(widths(plots.segment_sizes(waterfall))) == waterfall.of
     clauses = RESULTS["clauses"]
     assert widths(plots.segment_funnel(clauses)) == [clauses.of, *clauses.left.tolist()]
+    words = [f"step {number}" for number in range(len(clauses.clause))]
+    labels = plots.segment_funnel(clauses, names=words).get_yticklabels()
+    assert [one.get_text() for one in labels] == ["everybody", *words]
     moves = RESULTS["migration"]
     blocks = [one for one in plots.migration(moves).patches if hasattr(one, "get_height") and one.get_width() < 0.05]
     assert sum(one.get_height() for one in blocks) == pytest.approx(2 * moves.counts.sum())
@@ -253,6 +281,7 @@ def test_messages_over_time_are_a_line():
         (lambda: plots.draw(3), "there is no picture of int"),
         (lambda: plots.draw(RESULTS["credit"], ax="here"), "ax is 'here'"),
         (lambda: plots.rfm_grid(RESULTS["rfm_grid"], what="monney"), "what"),
+        (lambda: plots.segment_funnel(RESULTS["clauses"], names=["one"]), "1 entries; the rule has 4 clauses"),
         (lambda: plots.messages(RESULTS["messages"], figure="opne_rate"), "Did you mean 'open_rate'"),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_table_of_customers_can_describe_them():
         ({"customer_id": np.arange(9)}, {}, NotEnoughDataError, "no column"),
         ({"customer_id": np.arange(9), "x": [None] * 9}, {}, NotEnoughDataError, "no column"),
         ({"customer_id": np.arange(9), "age": np.arange(9)}, {}, NotEnoughDataError, "3 of the seed"),
-        (tastes(), {"activity": ["orders"]}, InputError, "have their own"),
+        (tastes(), {"activity": ["orders"]}, InputError, "leave it out with purchases"),
         (tastes(), {"method": "knn"}, InputError, "method is 'knn'"),
         (tastes(), {"folds": 1}, InputError, "folds is 1"),
         (Interactions.from_columns(customer_id=[], item=[]), {}, NotEnoughDataError, "no interaction"),

@@ -143,7 +143,7 @@ def test_new_arrivals_follow_the_taste_in_categories():
     # purchases by kind: tea 3, ware 1, food 2; customer 1 has tea 2 and ware 1, so W = 3 and prior 3
     assert recs.for_customer(1)[0].item == "green tea"
     assert recs.for_customer(1)[0].score == pytest.approx((2 + 3 * 3 / 6) / 6)
-    assert recs.for_customer(1)[0].reason == "new, of a kind with tea"
+    assert recs.for_customer(1)[0].reason == "new, same category as tea"
     assert recs.for_customer(1)[1].score == pytest.approx((1 + 3 / 6) / 6)
     assert recs.for_customer(99)[0].score == pytest.approx(0.5)
     assert recs.for_customer(99)[0].reason == "new"
@@ -239,7 +239,7 @@ def test_nobody_and_nothing_can_be_fitted():
     assert len(ItemNeighbors().fit(x).recommend([1])) == 0
     assert len(Popular().fit(x).recommend([1])) == 0
     for spec in (Als(), Bpr()):
-        with pytest.raises(NotEnoughDataError, match="no interaction"):
+        with pytest.raises(NotEnoughDataError, match="interactions is empty"):
             spec.fit(x)
 
 
@@ -456,7 +456,7 @@ def test_a_fallback_goes_on_where_the_first_ends():
     [
         (lambda: Blend({}), "models is empty"),
         (lambda: Blend({Ease(): -1.0}), "above 0"),
-        (lambda: Blend({Fallback([Ease()]): 1.0}), "no Fallback"),
+        (lambda: Blend({Fallback([Ease()]): 1.0}), "other than a Fallback"),
         (lambda: Blend([Ease()]), "a mapping of model to weight"),
         (lambda: Fallback([]), "models is empty"),
         (lambda: Fallback(Ease()), "a list of settings"),
@@ -538,7 +538,7 @@ def test_messages_name_the_choice_that_is_wanted_and_plain_values():
     with pytest.raises(InputError, match="exclude_bought is 'alwys'"):
         Rules(exclude_bought="alwys")
     words = Interactions.from_columns(customer_id=["u", "u"], item=["x", "y"])
-    with pytest.raises(InputError, match="Popular ranks 'x' without"):
+    with pytest.raises(InputError, match="Popular has no items similar to 'x'"):
         Popular().fit(words).similar_items("x")
     told = Ease(regularization=1.0).fit(words).explain(np.str_("u"), np.str_("x"))
     assert "np." not in repr(told)

@@ -383,7 +383,7 @@ def test_reasons_do_not_call_a_look_a_purchase():
 def test_weights_that_say_nothing_are_refused(weights, message):
     with pytest.raises(InputError, match=message):
         Interactions.of(looked(), weights=weights)
-    with pytest.raises(InputError, match="weights has 'view', which Purchases do not carry: give the base"):
+    with pytest.raises(InputError, match="weights has 'view', but Purchases hold purchases only: give the base"):
         Interactions.of(looked().purchases(), weights={"view": 1})
     bare = EventLog.from_columns(customer_id=[1], type="view", time=["2026-01-01"], properties={"page": ["x"]})
     with pytest.raises(MissingColumnError, match="no property 'item': they have 'page'"):

@@ -124,7 +124,7 @@ def test_neighbors_from_counts_need_a_measure_that_counts_and_the_same_baskets()
         "time": np.array(["2026-01-01"] * 2, "M8[D]"),
     }
     counts = PairCounts.of(some(columns, slice(None)))
-    with pytest.raises(InputError, match="measure='cosine' weighs") as told:
+    with pytest.raises(InputError, match="measure='cosine' needs the items") as told:
         ItemNeighbors(by="order").fit_counts(counts)
     assert told.value.hint.startswith("Use measure='llr'")
     with pytest.raises(InputError, match="the counts are of baskets by 'order'"):

@@ -73,7 +73,7 @@ def test_what_goes_with_an_item_needs_more_than_chance():
 
 
 def test_lift_is_no_ranking():
-    with pytest.raises(InputError, match="by='lift' puts first"):
+    with pytest.raises(InputError, match="by='lift' ranks pairs first"):
         also_bought(receipts()).top("tea", by="lift")
     with pytest.raises(InputError, match="by is 'lifft'"):
         also_bought(receipts()).top("tea", by="lifft")

@@ -85,6 +85,38 @@ def test_every_problem_is_found_at_once_with_its_place():
     assert "contry" in str(found)
 
 
+def test_one_wrong_key_of_a_rule_does_not_hide_another():
+    wrong = {"name": "c", "each": {"types": ["vist"]}, "points": "many", "cap": -1, "cap_per": "moon", "cap_total": 5,
+             "expires": "9", "decay": "P30D", "floor": 3}  # fmt: skip
+    found = LeadScore.check(document(GOOD, wrong), SCHEMA)
+    assert {problem.path for problem in found.problems} == {
+        "$.rules[1].each.types[0]", "$.rules[1].points", "$.rules[1].cap", "$.rules[1].cap_per", "$.rules[1].expires",
+        "$.rules[1].decay", "$.rules[1].floor",
+    }  # fmt: skip
+
+
+def test_a_number_that_a_form_sent_as_text_is_answered_with_how_json_writes_it():
+    sent = document({**GOOD, "points": "2"}, bands={"hot": "40"}, floor="low")
+    found = {problem.path: problem.hint for problem in LeadScore.check(sent, SCHEMA).problems}
+    assert found == {
+        "$.rules[0].points": "Write 2 without quotes.", "$.bands.hot": "Write 40 without quotes.", "$.floor": "",
+    }  # fmt: skip
+
+
+def test_a_group_that_is_not_there_is_told_at_the_rule_that_names_it():
+    lost = {**GOOD, "name": "lost", "group": "engagment"}
+    groups = [{"name": "engagement"}]
+    (alone,) = LeadScore.check(document(GOOD, lost, groups=groups), SCHEMA).problems
+    assert (alone.path, alone.code, alone.hint) == ("$.rules[1].group", "unknown_name", "Did you mean 'engagement'?")
+    broken = {"name": "broken", "each": {"types": ["visit"]}, "points": 1, "expires": "soon", "group": "gone"}
+    both = LeadScore.check(document(broken, GOOD, lost, groups=groups), SCHEMA).problems
+    assert [one.path for one in both] == ["$.rules[0].expires", "$.rules[0].group", "$.rules[2].group"]
+    assert len(LeadScore.check(document(lost, groups=[{"nam": 1}]), SCHEMA).problems) == 2  # groups alone
+    with pytest.raises(InputError, match="names the group 'engagment'") as caught:
+        LeadScore.from_dict(document(GOOD, lost, groups=groups))
+    assert caught.value.path == "$.rules[1].group"
+
+
 def test_without_a_schema_only_the_form_and_the_kinds_are_checked():
     body = document(
         {"name": "a", "when": {"op": "eq", "left": {"op": "field", "name": "any"}, "right": 1}, "points": 8}

@@ -171,7 +171,7 @@ def test_what_cannot_be_learnt_is_said(shop):
     with pytest.raises(NotEnoughDataError, match="nobody"):
         suggest_points(GIVEN, base, np.zeros(N), as_of=AS_OF)
     few = np.arange(N) < 3
-    with pytest.raises(NotEnoughDataError, match="one a fold"):
+    with pytest.raises(NotEnoughDataError, match="one of each per fold"):
         suggest_points(GIVEN, base, few, as_of=AS_OF)
     still = LeadScore(name="x", rules=[GIVEN.rules[3]])
     with pytest.raises(NotEnoughDataError, match="tells people apart"):
@@ -209,3 +209,22 @@ def test_a_score_pickles_and_copies_after_it_was_used(shop):
         assert back == score
         assert back.explain(base, 3, as_of=AS_OF).total == score.explain(base, 3, as_of=AS_OF).total
         assert copy.deepcopy(score) == score
+
+
+@pytest.mark.parametrize("outcome_sign", [1, -1])
+def test_learnt_points_are_bounded_where_the_given_points_were(shop, outcome_sign):
+    base, _ = shop
+    given = LeadScore(name="bounded", rules=[
+        Rule("visit", each=event("visit"), points=2, cap=6, cap_per="month", cap_total=10) if outcome_sign > 0
+        else Rule("visit", each=event("visit"), points=2, cap=6),
+        Rule("gripe", each=event("gripe"), points=-1, floor=-2),
+    ])  # fmt: skip
+    scores = given.evaluate(base, as_of=AS_OF)
+    counts = scores.by_rule / np.array([2.0, -1.0])
+    odds = outcome_sign * (0.5 * counts[:, 0] - 0.8 * counts[:, 1]) - 0.5
+    converted = np.random.default_rng(4).random(N) < 1 / (1 + np.exp(-odds))
+    learned = suggest_points(given, base, converted, as_of=AS_OF)
+    factor = learned.learning.after / np.array([2.0, -1.0])
+    assert (np.sign(factor) == outcome_sign).all()
+    found = learned.evaluate(base, as_of=AS_OF).by_rule
+    assert np.allclose(found, scores.by_rule * factor, atol=0.002)

@@ -175,7 +175,7 @@ def test_large_money_is_added_in_two_parts_to_the_same_figures():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: rfm_measures([1], as_of=AS_OF), "a CustomerBase, or the Purchases that it gave, is needed"),
+        (lambda: rfm_measures([1], as_of=AS_OF), "a CustomerBase, or the Purchases of one, is needed"),
         (lambda: rfm_measures(base_of(SMALL).events, as_of=AS_OF), r"CustomerBase\(events=log"),
         (lambda: rfm_measures(base_of(SMALL), as_of=AS_OF, frequency="order"), "orders"),
         (lambda: rfm_measures(base_of(SMALL), as_of=AS_OF, monetary="max"), "monetary"),
@@ -454,7 +454,7 @@ def test_measures_from_elsewhere_are_checked_and_may_come_in_any_order():
     assert (same.stayed, same.moved, same.entered.sum(), same.left.sum()) == (3, 0, 0, 0)
     for change, words in (
         ({"customer_id": [3, 1, 3]}, "customer_id has 3 twice"),
-        ({"orders": [3, 1]}, "orders has 2 rows and the other columns 3"),
+        ({"orders": [3, 1]}, "orders has 2 rows and the other columns have 3"),
         ({"frequency": [3.5, 1, 0]}, "frequency has 3.5 in row 0: whole numbers"),
         ({"lapsed": [0, 0, 0]}, "lapsed has dtype int64: booleans"),
         ({"as_of": "soon"}, "as_of is 'soon'"),

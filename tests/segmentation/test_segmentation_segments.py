@@ -15,6 +15,7 @@ import pytest
 from relmark import Customer, CustomerBase, CustomerTable, Event, EventLog, Purchase, Schema
 from relmark.core.errors import DefinitionError, InputError, MissingColumnError
 from relmark.expressions.operations import OPERATIONS
+from relmark.expressions.phrases import ENGLISH, RUSSIAN
 from relmark.segmentation import (
     Segment,
     SegmentSet,
@@ -109,7 +110,7 @@ def test_what_the_data_do_not_have_is_told():
         Segment("typo", field("agee") > 3).evaluate(BASE, as_of="2026-03-01")
     with pytest.raises(DefinitionError, match=r"\$\.rule\.right.*a number"):
         Segment("words", field("age") > "3").evaluate(BASE, as_of="2026-03-01")
-    with pytest.raises(DefinitionError, match="no segment 'vip' here"):
+    with pytest.raises(DefinitionError, match="no segment 'vip'; there are none"):
         Segment("alone", segment("vip")).evaluate(BASE, as_of="2026-03-01")
 
 
@@ -120,7 +121,7 @@ def test_what_the_data_do_not_have_is_told():
         (3, field("a") > 1, "name"),
         ("x", "field", "rule is needed"),
         ("x", event("a"), "exists"),
-        ("x", field("a") + 1, "a number, and a rule is needed"),
+        ("x", field("a") + 1, "a number, but a rule is needed"),
         ("x", prop("a") == 1, "where="),
     ],
 )
@@ -158,6 +159,66 @@ def test_by_clause_says_what_each_clause_costs():
     assert "clause" in str(found)
     assert "size=1" in repr(found)
     assert Segment("one", field("age") >= 18).by_clause(BASE, as_of="2026-03-01").only.tolist() == [3]
+
+
+def test_clauses_are_counted_under_the_words_of_a_language():
+    plain = SEGMENT.by_clause(BASE, as_of="2026-03-01")
+    for phrases in (ENGLISH, RUSSIAN):
+        found = SEGMENT.by_clause(BASE, as_of="2026-03-01", phrases=phrases)
+        assert found.clause.tolist() == [clause.to_words(phrases) for clause in SEGMENT.rule.args]
+        assert found.left.tolist() == plain.left.tolist()
+    vip = Segment("vip", field("vip") & (field("age") >= 18))
+    base = CustomerBase(customers=CustomerTable.from_columns(customer_id=[1], vip=[True], age=[30]))
+    assert vip.by_clause(base, as_of="2026-03-01", phrases=ENGLISH).clause[0] == "vip: yes"
+
+
+def test_a_problem_of_the_name_stands_at_the_name():
+    for key in ("name", "description"):
+        body = {**SEGMENT.to_dict(), key: "a\0b"}
+        (problem,) = Segment.check(body).problems
+        assert (problem.path, problem.code) == (f"$.{key}", "bad_text")
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        (
+            {"op": "lt", "left": "born", "right": "1995-01-31"},
+            'Write {"date": "1995-01-31"} in JSON, datetime.date(1995',
+        ),
+        ({"op": "lt", "left": "born", "right": "31.01.95"}, 'Write {"date": "2026-11-01"} in JSON, datetime.date(2026'),
+        ({"op": "lt", "left": "born", "right": 1995}, 'Write {"date": "2026-11-01"} in JSON'),
+        ({"op": "between", "arg": "born", "low": "1995-01-31", "high": "1996-01-31"}, 'Write {"date": "1995-01-31"}'),
+        ({"op": "in", "arg": "born", "values": ["1995-01-31"]}, 'Write {"date": "1995-01-31"} in JSON'),
+        ({"op": "ge", "left": "age", "right": "18"}, "Write 18 without quotes."),
+        ({"op": "ge", "left": "age", "right": "old"}, ""),
+        ({"op": "eq", "left": "vip", "right": "true"}, "Write true or false, without quotes; True or False in Python."),
+        ({"op": "eq", "left": "vip", "right": 1}, "Write true or false"),
+        ({"op": "eq", "left": "city", "right": 7}, 'Write "7", with quotes.'),
+        ({"op": "eq", "left": "city", "right": 7.5}, 'Write "7.5", with quotes.'),
+        ({"op": "eq", "left": "city", "right": True}, ""),
+        ({"op": "lt", "left": "city", "right": {"date": "1995-01-31"}}, "Turn its texts into dates"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_with_how_it_is_written(rule, hint):
+    schema = Schema(fields={"born": date, "age": float, "vip": bool, "city": str})
+    side = "left" if "left" in rule else "arg"
+    body = {**rule, side: {"op": "field", "name": rule[side]}}
+    (problem,) = Segment.check({"relmark": "segment", "version": 1, "name": "s", "rule": body}, schema).problems
+    assert problem.code == "wrong_type"
+    assert problem.hint.startswith(hint)
+    assert bool(problem.hint) == bool(hint)
+    assert "datetime" not in problem.message
+
+
+def test_a_property_that_is_not_there_may_be_the_value_of_the_event():
+    amount = {"op": "ge", "left": {"op": "sum", "events": {"types": ["purchase"]}, "of": "amount"}, "right": 1}
+    body = {"relmark": "segment", "version": 1, "name": "s", "rule": amount}
+    (problem,) = Segment.check(body, Schema(events={"purchase": {"sku": str}})).problems
+    assert (problem.path, problem.code) == ("$.rule.left.of", "unknown_property")
+    assert problem.hint.endswith("is 'value'.")
+    (problem,) = Segment.check(body, Schema(events={"purchase": {"sku": str}, "refund": {"amount": float}})).problems
+    assert problem.hint == "Events that have it: 'refund'."
 
 
 def test_the_difference_says_who_moved_and_why():
@@ -444,7 +505,7 @@ def test_a_definition_from_outside_is_told_every_problem_at_once():
     }  # fmt: skip
     assert found["$.rule.args[0].op", "unknown_operator"].hint == "Did you mean 'in'?"
     assert found["$.rule.args[5].op", "unknown_operator"].hint == "Did you mean 'and'?"
-    assert 'field("city") is a text, and 5 is a number' in found["$.rule.args[2].right", "wrong_type"].message
+    assert 'field("city") is a text, but 5 is a number' in found["$.rule.args[2].right", "wrong_type"].message
 
 
 @pytest.mark.parametrize(("spelled", "stored"), [("==", "eq"), (">=", "ge"), ("is_in", "in"), ("avg", "mean"),

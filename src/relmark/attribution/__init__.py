@@ -1,13 +1,13 @@
-"""Attribution: which channel, campaign, message or offer earned the order, and how sure that is.
+"""Attribution: how much credit each channel, campaign, message or offer gets for orders, with intervals.
 
-Journeys come from path strings, an event log or rows of touches (`Journeys`), may be reshaped (repeats collapsed,
-direct visits dropped, channels joined), and go to a model: rules by position (`FirstTouch` ... `CustomRule`), `Markov`
-by what removing a channel would lose, or `Shapley` by mean marginal contribution. Each model's `attribute` returns a
-`Credit` that balances, takes costs (`with_cost`), bootstrap intervals (`bootstrap`) and what experiments measured
-(`calibrate`), and stands beside others (`compare`). Reports (`path_lengths`, `assists`, `top_paths`, `overlap`, ...)
-read the journeys.
+`Journeys` are made from path strings, the events of a base, or rows of touches. They can be reshaped: repeats
+collapsed, direct visits dropped, channels joined. A model then shares the conversions: rules by position (`FirstTouch`
+... `CustomRule`), `Markov` by what removing a channel would lose, or `Shapley` by mean marginal contribution. The
+method `attribute` of a model returns a `Credit` that adds up to all conversions, and `bootstrap` adds intervals.
+`Credit.with_cost` adds costs, `Credit.calibrate` uses the results of experiments, and `compare` shows several credits
+side by side. Reports (`path_lengths`, `assists`, `top_paths`, `overlap`, ...) describe the journeys themselves.
 
-Credit is not incrementality: it says who was there. What a channel caused is measured by a control group.
+Credit is not incrementality: it says which channels were there. What a channel caused is measured by a control group.
 """
 
 from relmark.attribution.credit import Credit, CreditComparison, TouchCredit, compare

@@ -1,14 +1,14 @@
 """The absorbing Markov chain of journeys: the chance to convert from each state, and where channels are first met.
 
 Removing a channel loses the journeys that touch it and would have converted. A journey is lost at the first state whose
-latest channel is the removed one, so the loss is the sum over these states of (chance that this is where the channel is
-first met) times (chance to convert from there). Everything here is a sum of products of numbers that are not negative:
-no figure comes out as the small difference of two large ones.
+latest channel is the removed one. The loss is therefore the sum over these states of the chance that the channel is
+first met there, times the chance to convert from there. All figures are sums of products of nonnegative numbers: none
+is a small difference of two large ones.
 
-Symbols: Q transition probabilities between the n states without self-loops (state 0 is the start); R (n, m) what a
-visit of a state brings at once, such as its probability to convert; h = (I - Q)^-1 R what a state brings in all;
-N = (I - Q)^-1 expected visits; label (n,) the removal that a state belongs to, -1 for none; phi (n,) the probability
-that a journey meets its removal first in this state.
+Symbols: Q are the transition probabilities between the n states without self-loops (state 0 is the start). R (n, m) is
+the immediate reward of a visit to a state, such as its probability to convert. h = (I - Q)^-1 R is the total reward
+from a state on, and N = (I - Q)^-1 are the expected visits. label (n,) is the removal to which a state belongs, -1 for
+none. phi (n,) is the probability that a journey first meets its removal in this state.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from relmark.attribution._touches import weighted
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.errors import ConvergenceError
 
-_DENSE = 320  # up to so many states one inverse costs less than the iteration
-_DENSE_LIMIT = 4_000  # states whose inverse still fits in 128 MB: the way out where the iteration is slow
-_BYTES = 1 << 21  # of the masses that go through the iteration together: what a cache holds runs twice as fast
+_DENSE = 320  # up to this number of states one inverse costs less than the iteration
+_DENSE_LIMIT = 4_000  # states whose inverse still fits in 128 MB: used if the iteration is slow
+_BYTES = 1 << 21  # of the masses that are iterated together: twice as fast if they fit the cache
 _STEPS = 4_000
 _TOLERANCE = 1e-16
 _FLOOR = (
@@ -47,9 +47,9 @@ class Chain(NamedTuple):
 
 
 def chain_of(source: IntArray, target: IntArray, weight: FloatArray, ends: FloatArray, rewards: FloatArray) -> Chain:
-    """Return the chain of counts: `ends` (n,) journeys end in each state, and bring `rewards` (n, m) together.
+    """Return the chain of counts: `ends` (n,) journeys end in each state, with total rewards `rewards` (n, m).
 
-    Self-loops are left out: they delay absorption and change neither where it happens nor what was met before.
+    Self-loops are left out: they delay absorption, but change neither where it happens nor what was met before.
     """
     n = len(ends)
     moves = (source != target) & (weight > 0.0)
@@ -60,7 +60,7 @@ def chain_of(source: IntArray, target: IntArray, weight: FloatArray, ends: Float
 
 
 def solve(chain: Chain, label: IntArray, n_labels: int) -> tuple[FloatArray, FloatArray]:
-    """Return h (n, m) and phi (n,): what each state brings, and where each removal is first met."""
+    """Return h (n, m) and phi (n,): the total reward from each state on, and where each removal is first met."""
     if chain.n <= _DENSE:
         return _by_inverse(chain, label, n_labels)
     try:
@@ -83,7 +83,7 @@ def _by_inverse(chain: Chain, label: IntArray, n_labels: int) -> tuple[FloatArra
     bounds = np.searchsorted(label[order], np.arange(n_labels + 1))
     for low, high in pairwise(bounds):
         S = order[low:high]
-        # Visits of S are those of its first state met, continued: N[0, S] = phi[S] N[S, S].
+        # Visits to S start at the first state of S that is met: N[0, S] = phi[S] N[S, S].
         if len(S) == 1:
             phi[S] = visits[S] / N[S, S]
         elif len(S):
@@ -92,7 +92,7 @@ def _by_inverse(chain: Chain, label: IntArray, n_labels: int) -> tuple[FloatArra
 
 
 def success_by_iteration(chain: Chain) -> FloatArray:
-    """Return h = R + Q R + Q^2 R + ..., until what is still under way cannot matter at the start."""
+    """Return h = R + Q R + Q^2 R + ..., summed until further terms cannot matter at the start."""
     Q = _matrix(chain, transposed=False)
     m = chain.rewards.shape[1]
     term = np.column_stack([chain.rewards, np.ones(chain.n)])
@@ -106,10 +106,10 @@ def success_by_iteration(chain: Chain) -> FloatArray:
 
 
 def first_met_by_iteration(chain: Chain, label: IntArray, n_labels: int, h: FloatArray) -> FloatArray:
-    """Return phi by following the mass that has not met a removal yet, step by step, all removals at once.
+    """Return phi by following the mass that has not met a removal yet, step by step for all removals at once.
 
-    A removal is done when what would still convert of its mass cannot add a relevant part to its loss: that bounds the
-    error, since mass that has yet to meet the channel loses at most what it would have converted.
+    A removal is done when the conversions of its remaining mass cannot change its loss noticeably. That bounds the
+    error, since mass that has yet to meet the channel loses at most its own conversions.
     """
     QT = _matrix(chain, transposed=True)
     worth = np.divide(h, h[0], out=np.zeros_like(h), where=h[0] > 0.0).max(axis=1)
@@ -135,7 +135,7 @@ def first_met_by_iteration(chain: Chain, label: IntArray, n_labels: int, h: Floa
 
 
 def _by_sparse_factors(chain: Chain, label: IntArray, n_labels: int) -> tuple[FloatArray, FloatArray]:
-    """Return h and phi from one sparse factorization: for many states with long, chain-like journeys."""
+    """Return h and phi from one sparse factorization, for many states with long, chain-like journeys."""
     from scipy.sparse import eye_array
     from scipy.sparse.linalg import splu
 

@@ -1,8 +1,8 @@
 """Shapley values over all coalitions of up to 22 players, as bit masks.
 
-The value of player i is a mean of its marginal contributions v(S with i) - v(S) with weights 1 / (n binom(n - 1, |S|)):
-sums of 2^(n-1) bounded terms with weights that add up to 1, where the dividends of the same game alternate in sign and
-may grow like 2^n (Shapley 1953; Harsanyi 1959).
+The value of player i is the mean of its marginal contributions v(S with i) - v(S) with weights
+1 / (n binom(n - 1, |S|)). These are sums of 2^(n-1) bounded terms with weights that add up to 1. The dividends of the
+same game, in contrast, alternate in sign and may grow like 2^n (Shapley 1953; Harsanyi 1959).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from relmark.core.checks import FloatArray
 
 
 def subset_sums(amounts: FloatArray) -> FloatArray:
-    """Return for each coalition the sum of the amounts of all its subsets, shape (2^n,)."""
+    """Return the sum of the amounts of all subsets of each coalition, shape (2^n,)."""
     out = amounts.copy()
     width = 1
     while width < len(out):

@@ -1,6 +1,7 @@
-"""Equal paths among many: each path's codes are hashed to 62 bits, the hashes are sorted, and what is equal is checked.
+"""Find equal paths: the codes of each path are hashed to 62 bits, the hashes are sorted, and equal ones are checked.
 
-That reads the touches once in order. A dictionary of paths goes to a random place of memory for every journey.
+This reads the touches once and in order, while a dictionary of paths accesses a random place of memory for every
+journey.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Distinct(NamedTuple):
-    """For each journey the number of its path, numbered as they first occur; and the first journey of each path."""
+    """The number of each journey's path, in the order of first occurrence, and the first journey of each path."""
 
     path: IntArray
     first: IntArray
@@ -36,7 +37,7 @@ def distinct_paths(codes: Codes, offsets: IntArray) -> Distinct:
     ordered = key[order]
     new = np.ones(n, dtype=np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
-    firsts = order[new]  # the order is stable: the first journey of each hash
+    firsts = order[new]  # the first journey of each hash, since the order is stable
     is_first = np.zeros(n, dtype=np.bool_)
     is_first[firsts] = True
     path = np.empty(n, dtype=np.int64)
@@ -49,10 +50,10 @@ def distinct_paths(codes: Codes, offsets: IntArray) -> Distinct:
 
 
 def _hashed(codes: Codes, offsets: IntArray) -> IntArray:
-    """Return the sum over positions i of ``value(code_i) * base**i`` modulo 2**64, its upper 62 bits.
+    """Return the upper 62 bits of the sum over positions i of ``value(code_i) * base**i`` modulo 2**64.
 
-    One running sum gives it for all journeys of a block: the difference of two sums is the hash times a power of the
-    base, which its inverse takes away.
+    One running sum gives the hashes of all journeys of a block: the difference of two sums is a hash times a power of
+    the base, which is removed by the inverse of that power.
     """
     n_codes = int(codes.max(initial=0)) + 1
     value = np.arange(1, n_codes + 1, dtype=np.uint64) * _MIX
@@ -82,7 +83,7 @@ def _powers(base: int, n: int) -> npt.NDArray[np.uint64]:
 
 
 def _equal(codes: Codes, offsets: IntArray, a: IntArray, b: IntArray) -> bool:
-    """Tell whether the journeys a have the paths of the journeys b, one by one."""
+    """Return whether each of the journeys a has the same path as the journey of b in its place."""
     lengths = offsets[a + 1] - offsets[a]
     if not np.array_equal(lengths, offsets[b + 1] - offsets[b]):
         return False
@@ -93,7 +94,7 @@ def _equal(codes: Codes, offsets: IntArray, a: IntArray, b: IntArray) -> bool:
 
 
 def _by_bytes(codes: Codes, offsets: IntArray) -> Distinct:
-    """Return which journeys have equal paths by a dictionary: for the case in which two paths have one hash."""
+    """Return which journeys have equal paths by a dictionary, for the case that two paths have the same hash."""
     data = np.ascontiguousarray(codes).tobytes()
     seen: dict[bytes, int] = {}
     bounds = pairwise((offsets * codes.itemsize).tolist())

@@ -1,8 +1,8 @@
-"""Journeys out of a base: every conversion takes the touches before it, the rest form journeys without one.
+"""Journeys from a base: every conversion takes the touches before it, and the others form journeys without one.
 
-Touches and conversions of all customers lie in one order: customer, time, arrival. A conversion then takes a range of
-touches whose ends are found by counting and by one bisection of all conversions at once. What a purchase is, and which
-lines are one order, the base's `Purchases` say; other conversions are events as they are.
+Touches and conversions of all customers are put into one order: by customer, time and arrival. A conversion then takes
+a range of touches whose ends are found by counting and by one bisection for all conversions at once. The base's
+`Purchases` define what a purchase is and which lines form one order; other conversions are single events.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from relmark.expressions import Expression, Selection, event
 from relmark.expressions.event_rows import Bounds, EventScope, chosen_events
 
 Chosen: TypeAlias = Selection | str | Sequence[Selection | str]
-"""Events, by their type or as ``event("visit", where=...)``; one kind or several."""
+"""Events by their type, or as ``event("visit", where=...)``; one kind or several."""
 
 _PER_LINE = ("instant", "day")
 
 
 class _Events(NamedTuple):
-    """Events of all kinds: whose (a row of the base), when, and in which order they came."""
+    """Events of all kinds: the customer (a row of the base), the time, and the order of arrival."""
 
     customer: IntArray
     time: IntArray
     row: IntArray
     of_day: BoolArray
-    """Whether the event carries a day and no time."""
+    """Whether the event has a day but no time of day."""
 
 
 class _Kind(NamedTuple):
@@ -66,14 +66,14 @@ def journeys_of_base(
     lookback: Span,
     after_conversion: str,
 ) -> dict[str, Any]:
-    """Return the fields of `Journeys` for what a base had seen by `as_of`."""
+    """Return the fields of `Journeys` for the events of a base up to `as_of`."""
     if not isinstance(base, CustomerBase):
         remedy = "CustomerBase(events=log, tz=...)" if isinstance(base, EventLog) else "CustomerBase.from_orders(...)"
         raise InputError(
-            f"a {type(base).__name__} was given: a CustomerBase is needed.",
+            f"base is a {type(base).__name__}: a CustomerBase is needed.",
             argument="base",
             code="wrong_type",
-            hint=f"Make one by {remedy}.",
+            hint=f"Make one with {remedy}.",
         )
     moment = read_as_of(as_of, tz=base.tz)
     check_span("lookback", lookback)
@@ -87,13 +87,13 @@ def journeys_of_base(
     goals, value, notes = _conversions(base, converted, order, moment)
     notes += _day_notes(touches, goals, moment)
     low_of_goal = _earliest(goals, lookback, base.tz)
-    # The day of a conversion that carries no time ends with it: touches of the day that have a time come before.
+    # A conversion that carries no time counts at the end of its day, after the day's touches that have a time.
     when = goals.time
     if goals.of_day.any() and not touches.of_day.all():
         ends_of_days = local_midnights(local_days(goals.time, base.tz) + 1, base.tz) - 1
         when = np.where(goals.of_day, ends_of_days, goals.time)
 
-    # All events in the order of customer, time and arrival; an event that is both counts as a touch first.
+    # All events ordered by customer, time and arrival; an event that is both counts first as a touch.
     n_touches, n_goals = len(touches.time), len(goals.time)
     who = np.concatenate([touches.customer, goals.customer])
     time = np.concatenate([touches.time, when])
@@ -126,7 +126,7 @@ def journeys_of_base(
     if n_touches:
         g_end = np.where(high > low, np.maximum(g_end, t_time[last]), g_end)
 
-    # What is left, split where the customer changes, a conversion lies between, or silence lasts.
+    # The remaining touches, split at a new customer, at a conversion, and at a long silence.
     seen_goals = goals_before[:-1][~is_goal[line]][left]
     starts = null_starts(t_code[left], t_time[left], seen_goals, lookback, base.tz)
     null_low = np.flatnonzero(starts)
@@ -151,7 +151,7 @@ def journeys_of_base(
 
 
 def null_starts(code: IntArray, time: IntArray, goals: IntArray, silence: Span, tz: str) -> BoolArray:
-    """Tell which touches that led to no conversion begin a journey; by customer and time, `goals` before each."""
+    """Return which unconverted touches, by customer and time, begin a journey; `goals` has the conversions before."""
     starts = np.ones(len(code), dtype=np.bool_)
     if len(code):
         silent = earlier(time[1:], silence, tz) > time[:-1]
@@ -160,7 +160,7 @@ def null_starts(code: IntArray, time: IntArray, goals: IntArray, silence: Span, 
 
 
 def _earliest(goals: _Events, lookback: Span, tz: str) -> IntArray:
-    """Return the first instant whose touches each conversion may take; days that are counted from a day are local."""
+    """Return the first instant from which each conversion may take touches; from a date, days are local days."""
     timed = earlier(goals.time, lookback, tz)
     days = whole_days(lookback)
     if not goals.of_day.any() or (days is None and not isinstance(lookback, CalendarSpan)):
@@ -171,7 +171,7 @@ def _earliest(goals: _Events, lookback: Span, tz: str) -> IntArray:
 
 
 def _day_notes(touches: _Events, goals: _Events, moment: AsOf) -> tuple[str, ...]:
-    """Return what a reader should know of events that carry a day and no time."""
+    """Return the notes on events that have a day but no time of day."""
     notes = []
     days, times = goals.of_day.any(), not goals.of_day.all()
     if len(touches.time) and len(goals.time):
@@ -182,13 +182,13 @@ def _day_notes(touches: _Events, goals: _Events, moment: AsOf) -> tuple[str, ...
     on_it = sum(int(np.count_nonzero(e.of_day & (e.time == moment.clock))) for e in (touches, goals))
     if on_it and not moment.dated:
         notes.append(
-            f"{on_it:,} events carry the day that begins at as_of, and are seen; given as a date, as_of leaves them out"
+            f"{on_it:,} events carry the day that begins at as_of, and are seen; give as_of as a date to leave them out"
         )
     return tuple(notes)
 
 
 def _first_at_or_after(times: IntArray, when: IntArray, low: IntArray, high: IntArray) -> IntArray:
-    """Return in each range the first place whose time is at least `when`; all ranges are bisected together."""
+    """Return the first place in each range whose time is at least `when`; all ranges are bisected together."""
     low, high = low.copy(), high.copy()
     while (open_ := low < high).any():
         middle = (low + high) // 2
@@ -216,13 +216,13 @@ def _selections(name: str, given: Chosen) -> list[Selection]:
 
 
 def _chosen(base: CustomerBase, name: str, given: Chosen, moment: AsOf) -> list[_Kind]:
-    """Return each event type's partition and the places of its selected events, as far as they were seen."""
+    """Return the partition of each event type and the places of its selected events up to a moment."""
     log = base.events
     selections = _selections(name, given)
     types = sorted({kind for selection in selections for kind in selection.names(log.types)})
     if len(log) and not any(kind in log.types for kind in types):
         raise InputError(
-            f"{name} asks for {' or '.join(map(repr, types))}, and the log has no such event; it has "
+            f"{name} asks for {' or '.join(map(repr, types))}, but the log has no such event; it has "
             f"{', '.join(log.types)}.",
             argument=name,
             code="unknown_name",
@@ -251,7 +251,7 @@ def _as_they_are(base: CustomerBase, kind: _Kind) -> _Events:
 def _touches(
     base: CustomerBase, chosen: list[_Kind], channel: str | Expression
 ) -> tuple[_Events, npt.NDArray[np.int32], npt.NDArray[np.str_]]:
-    """Return the touches, the channel of each and the names of the channels that occur, ascending."""
+    """Return the touches, the channel of each, and the ascending names of the channels that occur."""
     labels = [np.empty(0, dtype="<U1")]
     codes = [np.empty(0, dtype=np.int64)]
     before = 0
@@ -277,13 +277,13 @@ def _touches(
         codes.append(at + before)
         before += len(names)
     code = np.concatenate(codes)
-    every = np.strings.strip(np.concatenate(labels))  # "mail " is mail, as in every door
+    every = np.strings.strip(np.concatenate(labels))  # "mail " is mail, as in the other constructors
     if (every[np.unique(code)] == "").any():
         raise InputError(
             "a touch has an empty channel: every touch needs a name.",
             argument="channel",
             code="empty",
-            hint="Name it, or leave it out.",
+            hint="Name it, or leave the touch out.",
         )
     used = np.unique(every[np.unique(code)])
     events = _stacked([_as_they_are(base, kind) for kind in chosen])
@@ -299,7 +299,7 @@ def _channel(kind: str, part: Partition, places: IntArray, channel: str | Expres
         if not len(places):
             return Column.empty(0)
         raise MissingColumnError(
-            f"no {kind!r} event has the property {channel!r}, which names the channel; it has "
+            f"no {kind!r} event has the property {channel!r}, which names the channel; these events have "
             f"{', '.join(part.properties) or 'none'}.",
             argument="channel",
             hint=did_you_mean(channel, part.properties),
@@ -308,7 +308,7 @@ def _channel(kind: str, part: Partition, places: IntArray, channel: str | Expres
 
 
 def _names(column: Column) -> tuple[npt.NDArray[np.str_], IntArray]:
-    """Return the distinct words of a column and the place of each row's, -1 where it is missing."""
+    """Return the distinct values of a column as text, and the place of each row's value, -1 if it is missing."""
     if column.kind == "text" and column.categories is not None:
         return column.categories, column.data.astype(np.int64)
     values = column.values().tolist()
@@ -320,7 +320,7 @@ def _names(column: Column) -> tuple[npt.NDArray[np.str_], IntArray]:
 
 
 def _is_ordered(kind: _Kind, order: OrderBy) -> bool:
-    """Tell whether conversions of a type are orders: purchases, and what names the order that it belongs to."""
+    """Return whether conversions of a type are orders: purchases, and events that name their order."""
     if kind.name == "purchase":
         return True
     if order is None:
@@ -331,13 +331,13 @@ def _is_ordered(kind: _Kind, order: OrderBy) -> bool:
 def _conversions(
     base: CustomerBase, chosen: list[_Kind], order: OrderBy, moment: AsOf
 ) -> tuple[_Events, FloatArray | None, tuple[str, ...]]:
-    """Return the conversions, their values (None where no conversion has one), and what to say of them."""
+    """Return the conversions, their values (None if no conversion has one), and notes on them."""
     parts: list[_Events] = []
     values: list[FloatArray] = [np.empty(0)]
     notes: tuple[str, ...] = ()
     if isinstance(order, str) and chosen and not any(_is_ordered(kind, order) for kind in chosen):
         raise MissingColumnError(
-            f"order is {order!r}, and no {' or '.join(repr(kind.name) for kind in chosen)} event has such a property.",
+            f"order is {order!r}, but no {' or '.join(repr(kind.name) for kind in chosen)} event has such a property.",
             argument="order",
         )
     for kind in chosen:
@@ -356,14 +356,14 @@ def _conversions(
         return _stacked(parts), None, notes
     few = int(missing.sum())
     if few:
-        notes += (f"{few:,} conversions have no value and add nothing to it",)
+        notes += (f"{few:,} conversions have no value and add nothing to the sums of value",)
     return _stacked(parts), np.where(missing, 0.0, every), notes
 
 
 def _orders(
     base: CustomerBase, kind: _Kind, order: OrderBy, moment: AsOf
 ) -> tuple[_Events, FloatArray, tuple[str, ...]]:
-    """Return the orders of the chosen lines: each one conversion, at its first chosen line, worth their sum."""
+    """Return the orders of the chosen lines: one conversion each, at its first chosen line, with their total value."""
     bought = base.purchases(type=kind.name, order=order).until(moment)
     lines = bought.lines
     wanted = np.zeros(len(kind.part), dtype=np.bool_)
@@ -378,8 +378,8 @@ def _orders(
         value = exact_sums(code.reshape(-1), lines.value[keep], len(at))
     found = bought.found
     said = {
-        "refunded_in_full": "purchases were refunded in full, and are no conversions",
-        "refunds_unmatched": "refunds found no purchase before them, or not enough of one",
+        "refunded_in_full": "purchases were refunded in full and do not count as conversions",
+        "refunds_unmatched": "refunds could not be matched to an earlier purchase, or exceed it",
     }
     notes = tuple(f"{found[name]:,.0f} {words}" for name, words in said.items() if found.get(name))
     return events, value, notes
@@ -391,9 +391,9 @@ def _refuse_negative(value: FloatArray, row: IntArray) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         raise InputError(
-            f"value of a conversion is {value[first]:g} in row {int(row[first])}: conversions are worth 0 or more.",
+            f"value of a conversion is {value[first]:g} in row {int(row[first])}: 0 or more is needed.",
             argument="value",
             row=int(row[first]),
             code="wrong_value",
-            hint="Name the orders with order= to take refunds off them, or leave them out: where=prop('value') >= 0.",
+            hint="Name the orders with order= to subtract refunds, or leave these out: where=prop('value') >= 0.",
         )

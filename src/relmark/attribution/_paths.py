@@ -1,8 +1,8 @@
-"""Journeys out of strings, lists and rows of touches.
+"""Journeys from strings and lists.
 
-Strings of which few are distinct are looked up in a dictionary, and the distinct ones are split. Many distinct strings
-are all split (see `_tokens`), and equal paths are found among the codes (see `_duplicates`): that is the faster way
-where a dictionary would not fit the cache.
+If few strings are distinct, they are looked up in a dictionary, and only the distinct ones are split. If many are
+distinct, all are split (see `_tokens`), and equal paths are found among the codes (see `_duplicates`). That is faster
+when a dictionary would not fit the cache.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from relmark.core.checks import IntArray, numbers, shown
 from relmark.core.errors import InputError
 
 _SAMPLE = 1_024
-_FEW = 0.1  # distinct strings of a sample: below it, a dictionary finds equal strings faster
+_FEW = 0.1  # the share of distinct strings in a sample below which a dictionary finds equal strings faster
 
 
 class Paths(NamedTuple):
-    """Distinct paths as codes, and for each row of the input the path it holds."""
+    """Distinct paths as codes, and the path of each row of the input."""
 
     codes: npt.NDArray[np.int32]
     offsets: IntArray
     channels: npt.NDArray[np.str_]
     path_of_row: IntArray
-    may_repeat: bool  # two of the distinct strings may be one path, spaces and empty touches apart
+    may_repeat: bool  # whether distinct strings may be one path after spaces and empty touches are removed
 
 
 def journeys_of_paths(
@@ -45,7 +45,7 @@ def journeys_of_paths(
     *,
     drop_empty: bool,
 ) -> tuple[dict[str, Any], bool]:
-    """Return the fields of `Journeys` for path strings with counts, and whether two rows may still be one path."""
+    """Return the fields of `Journeys` for path strings with counts, and whether rows may still have equal paths."""
     parsed = parse_paths(paths, sep, drop_empty=drop_empty)
     n = len(parsed.path_of_row)
     counts = {
@@ -66,20 +66,20 @@ _SEPARATORS = ("->", ">", "|", ";", ",", "/", "→")
 
 
 def _unsplit(parsed: Paths, sep: str) -> tuple[str, ...]:
-    """Return a note where no path was split, and channels look as if another separator stood in them."""
+    """Return a note if no path was split and the channels seem to contain another separator."""
     if len(parsed.codes) > len(parsed.offsets) - 1 or not len(parsed.codes):
         return ()
     names = parsed.channels.tolist()
     for other in _SEPARATORS:
         held = [name for name in names if other in name]
         if 2 * len(held) >= len(names) or (held and other in {">", "->"}):
-            found = f"no path has two touches, and {len(held):,} channels hold {other!r}, such as {shown(held[0])}"
-            return (f"{found}: if that stands between touches, give sep={other!r} instead of {sep!r}",)
+            found = f"no path has two touches, and {len(held):,} channels contain {other!r}, such as {shown(held[0])}"
+            return (f"{found}: if it separates touches, give sep={other!r} instead of {sep!r}",)
     return ()
 
 
 def as_rows(name: str, values: Any) -> list[Any]:
-    """Return the rows of a list, array, or a column of a frame library as a list of Python objects."""
+    """Return the rows of a list, an array or a frame's column as a list of Python objects."""
     if isinstance(values, (str, bytes)):
         raise InputError(
             f"{name} is one string {shown(values)}: give a list of paths.", argument=name, code="wrong_type"
@@ -88,9 +88,9 @@ def as_rows(name: str, values: Any) -> list[Any]:
         if hasattr(values, method):
             try:
                 return list(getattr(values, method)())
-            except Exception:  # noqa: BLE001  (each library raises its own where Python has no such value)
+            except Exception:  # noqa: BLE001  (each library raises its own error)
                 raise InputError(
-                    f"{name} is a {type(values).__name__} whose values Python cannot hold.",
+                    f"{name} is a {type(values).__name__} with values that Python cannot represent.",
                     argument=name,
                     code="wrong_type",
                 ) from None
@@ -129,7 +129,7 @@ def parse_paths(paths: Any, sep: str, *, drop_empty: bool) -> Paths:
 
 
 def _split(rows: list[str], sep: str) -> tuple[Tokens, IntArray]:
-    """Return the touches of the distinct strings, and for each row the place of its string among them."""
+    """Return the touches of the distinct strings, and the place of each row's string among them."""
     sample = rows[:: max(1, len(rows) // _SAMPLE)]
     few = len(set(sample)) <= _FEW * len(sample)
     found = None if few else split_codes(rows, sep)
@@ -141,7 +141,7 @@ def _split(rows: list[str], sep: str) -> tuple[Tokens, IntArray]:
 
 
 def _once(tokens: Tokens) -> tuple[Tokens, IntArray]:
-    """Return the touches of the distinct paths, and for each path its place among them."""
+    """Return the touches of the distinct paths, and the place of each path among them."""
     path, first = distinct_paths(tokens.codes, np.concatenate(([0], np.cumsum(tokens.counts))))
     if len(first) == len(path):
         return tokens, path
@@ -152,7 +152,7 @@ def _once(tokens: Tokens) -> tuple[Tokens, IntArray]:
 
 
 def _coded(lists: Sequence[Sequence[str]]) -> Tokens:
-    """Return the touches of paths that are lists of names."""
+    """Return the touches of paths given as lists of names."""
     tokens = [token for path in lists for token in path]
     names = list(dict.fromkeys(tokens))
     places = dict(zip(names, range(len(names)), strict=True))
@@ -163,7 +163,7 @@ def _coded(lists: Sequence[Sequence[str]]) -> Tokens:
 def _distinct(rows: list[Any]) -> tuple[list[Any], IntArray]:
     """Return the distinct rows in the order of first occurrence, and the place of each row among them.
 
-    A dictionary that numbers what it has not seen looks each row up once, without a line of Python.
+    A dictionary that numbers new keys looks each row up once, without running Python code per row.
     """
     index: defaultdict[Any, int] = defaultdict(count().__next__)
     place = np.fromiter(map(index.__getitem__, rows), dtype=np.int64, count=len(rows))
@@ -221,7 +221,7 @@ def _refuse_empty(blank: npt.NDArray[np.bool_], offsets: IntArray, path_of_row: 
 
 
 def code_names(tokens: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.str_]]:
-    """Return a code for each name and the names in the order in which they first occur, without outer spaces."""
+    """Return the code of each name, and the names without outer spaces in the order of first occurrence."""
     first: dict[str, int] = {}
     raw: dict[str, int] = {}
     for name in dict.fromkeys(tokens):
@@ -237,6 +237,6 @@ def code_names(tokens: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArra
 def keep_touches(
     codes: npt.NDArray[np.int32], offsets: IntArray, keep: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int32], IntArray]:
-    """Return the touches that are kept, and where each journey's now start."""
+    """Return the touches that are kept, and where the touches of each journey then start."""
     before = np.concatenate(([0], np.cumsum(keep, dtype=np.int64)))
     return codes[keep], before[offsets]

@@ -1,4 +1,4 @@
-"""Journeys out of rows of touches: grouped by journey, put in order of time, cut after each conversion."""
+"""Journeys from rows of touches: grouped by journey, ordered by time, and cut after each conversion."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def journeys_of_rows(
         within, offsets = group_order(code[by_time], len(ids))
         order = by_time[within]
         times = when[order]
-    # A conversion takes the touches up to and with its row. A journey is cut after each row with one.
+    # A conversion takes the touches up to and including its row. A journey is cut after each row with a conversion.
     counts = columns["conversions"][order]
     ends = np.zeros(rows, dtype=np.bool_)
     ends[offsets[1:][np.diff(offsets) > 0] - 1] = True
@@ -75,7 +75,7 @@ def journeys_of_rows(
         refuse_rows("value", refused, columns["value"], "no conversion of its journey follows the row", remedy)
     low = cut[:-1]
     if not fresh:
-        first = np.repeat(offsets[:-1], np.diff(offsets))  # where the journey of each touch begins
+        first = np.repeat(offsets[:-1], np.diff(offsets))  # the start of each touch's journey
         low = np.where(summed["conversions"] > 0.0, first[high - 1], low)
     picked = ranges(low, high)
     return {

@@ -1,8 +1,8 @@
-"""Splitting many path strings at once: separators are found and names are coded in the bytes of many strings together.
+"""Split many path strings at once: separators and names are found in the bytes of many strings together.
 
 Making a Python string of every touch costs more than everything else that is done with a million paths. Here a touch is
-its bytes as a few 64-bit words; only each distinct name becomes a string. Some thousand paths are done at a time, so
-that every array of theirs stays in the cache.
+represented by its bytes as a few 64-bit words, and only distinct names become strings. Some thousand paths are handled
+at a time, so that their arrays stay in the cache.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Words = npt.NDArray[np.uint64]
 
 _MOST_WORDS = 8  # names of up to 64 bytes
 _MOST_NAMES = 1 << 16
-_FEW_NAMES = 512  # for which the best of several multipliers is looked for
+_FEW_NAMES = 512  # up to this number the best of several multipliers is chosen
 _LONGEST_SEPARATOR = 16
 _BLOCK_CHARACTERS = 1 << 18
 _SAMPLE = 4_096
@@ -29,11 +29,11 @@ _BYTES = np.arange(8 * _MOST_WORDS + 1)
 _MASKS = [
     np.array([(1 << 8 * k) - 1 for k in np.clip(_BYTES - low, 0, 8).tolist()], dtype=np.uint64)
     for low in range(0, 8 * _MOST_WORDS, 8)
-]  # of each word, by the length of the name
+]  # the mask of each word by the length of the name
 
 
 class Tokens(NamedTuple):
-    """The code of each touch, how many touches each path has, and the names in the order of first occurrence."""
+    """The code of each touch, the number of touches of each path, and the names in the order of first occurrence."""
 
     codes: npt.NDArray[np.int32]
     counts: IntArray
@@ -41,7 +41,7 @@ class Tokens(NamedTuple):
 
 
 class _Split(NamedTuple):
-    """The bytes of some paths, where their touches start and how long they are, and how many each path has."""
+    """The bytes of some paths, the starts and lengths of their touches, and the number of touches of each path."""
 
     data: bytes
     starts: IntArray
@@ -50,11 +50,11 @@ class _Split(NamedTuple):
 
 
 def split_codes(paths: list[str], sep: str) -> Tokens | None:
-    """Return the touches of paths, or None where this way does not serve.
+    """Return the touches of paths, or None if this method does not work for them.
 
-    That is where separators overlap, as in "a > > b" split by " > ", or are long; where a name is longer than 64 bytes;
-    where the text has null characters, unit separators or half a surrogate pair; where there are very many names; and
-    where two names fall on one key, which is checked for every touch.
+    It does not work if separators overlap, as in "a > > b" split by " > ", or are long; if a name is longer than 64
+    bytes; if the text has null characters, unit separators or half a surrogate pair; if there are very many names; or
+    if two names have the same key, which is checked for every touch.
     """
     if "\0" in sep or len(sep.encode(errors="replace")) > _LONGEST_SEPARATOR:
         return None
@@ -72,7 +72,7 @@ def split_codes(paths: list[str], sep: str) -> Tokens | None:
 
 
 def _split(paths: list[str], sep: str) -> _Split | None:
-    """Return where the touches of some paths lie; between two paths stands a byte that no path may have."""
+    """Return the places of the touches of some paths; a byte that no path may have is put between two paths."""
     try:
         pattern = sep.encode()
         k = len(pattern)
@@ -84,7 +84,7 @@ def _split(paths: list[str], sep: str) -> _Split | None:
         return None
     if 0 in text:
         return None
-    n, data = len(text), text + bytes(8 * _MOST_WORDS)  # words are read, and bytes looked at, beyond the end
+    n, data = len(text), text + bytes(8 * _MOST_WORDS)  # padding, since words are read beyond the end
     buffer = np.frombuffer(data, dtype=np.uint8)
     cuts = np.flatnonzero((buffer == pattern[anchor]) | (buffer == stop))
     last = buffer.take(cuts) == stop
@@ -108,10 +108,10 @@ def _split(paths: list[str], sep: str) -> _Split | None:
 
 
 class _Names:
-    """The names met so far, in the order of first occurrence, each with its words and a key of 64 bits.
+    """The names found so far in the order of first occurrence, each with its words and a 64-bit key.
 
-    A name of up to eight bytes is its own key. A table finds the code of each key with one read, but for the few keys
-    that share a place of the table: these are searched for.
+    A name of up to eight bytes is its own key. A table gives the code of a key with one read, except for the few keys
+    that share a place of the table, which are found by a search.
     """
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class _Names:
         self.keys = np.empty(0, dtype=np.uint64)
 
     def codes_of(self, block: _Split) -> IntArray | None:
-        """Return the code of each touch, or None where there are too many names or two have one key."""
+        """Return the code of each touch, or None if there are too many names or two names have the same key."""
         self.n_words = max(self.n_words, -(-int(block.lengths.max()) // 8))
         windows = np.ndarray((len(block.data) - 7,), dtype="<u8", buffer=block.data, strides=(1,))
         words: list[Words] = []
@@ -147,7 +147,7 @@ class _Names:
         return code
 
     def _learn(self, block: _Split, words: list[Words], key: Words, touches: IntArray) -> None:
-        """Add the names of touches whose keys are not known."""
+        """Add the names of touches with unknown keys."""
         _, first = np.unique(key[touches], return_index=True)
         new = touches[np.sort(first)]
         added = np.zeros((_MOST_WORDS, len(new)), dtype=np.uint64)
@@ -166,7 +166,7 @@ class _Names:
         self._table[(self.keys * self._multiplier) >> self._shift] = np.arange(len(self.names))
 
     def _looked_up(self, key: Words) -> tuple[IntArray, IntArray]:
-        """Return the code of each key, and the places of the keys that are not known."""
+        """Return the code of each key, and the places of unknown keys."""
         slot = key * self._multiplier
         slot >>= self._shift
         code: IntArray = self._table.take(slot.view(np.int64))
@@ -180,7 +180,7 @@ class _Names:
 
 
 def _keys(words: list[Words]) -> Words:
-    """Return a key for each name: the first word, and whatever further words it has mixed in."""
+    """Return a key for each name: its first word, with its further words mixed in."""
     key = words[0]
     for place, word in enumerate(words[1:]):
         mixed = word * _MULTIPLIERS[place]

@@ -1,4 +1,4 @@
-"""Kernels over touches that lie journey after journey: which are first of their channel, last, repeated."""
+"""Kernels over touches stored journey by journey, such as which are the first or last of their channel."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _BLOCK = 1 << 16  # journeys whose arrays of a few hundred kilobytes stay in the
 
 
 def journey_of_touch(offsets: IntArray) -> IntArray:
-    """Return for each touch the number of its journey."""
+    """Return the number of each touch's journey."""
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
 
 
 def position_of_touch(offsets: IntArray) -> IntArray:
-    """Return for each touch how many come before it in its journey."""
+    """Return the number of touches before each touch in its journey."""
     lengths = np.diff(offsets)
     return np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
 
 
 def first_of_channel(codes: Codes, offsets: IntArray, n_channels: int) -> BoolArray:
-    """Tell for each touch whether its journey has not met the channel before.
+    """Return whether each touch is the first of its channel in its journey.
 
-    Grouped by channel, the touches of one journey lie together in order: the first of each group is the one.
+    Grouped by channel, the touches of one journey are adjacent and in order, so the first of each group is the one.
     """
     first = np.zeros(len(codes), dtype=np.bool_)
     if len(codes) == 0:
@@ -49,9 +49,9 @@ def first_of_channel(codes: Codes, offsets: IntArray, n_channels: int) -> BoolAr
 
 
 def last_where(keep: BoolArray, codes: Codes, offsets: IntArray) -> IntArray:
-    """Return for each journey its last touch whose channel is kept, `keep` (C,), or its very last where none is.
+    """Return each journey's last touch whose channel is kept, `keep` (C,), or its very last touch if none is.
 
-    Most journeys are done at their last touch: only the others are looked at again, one touch earlier.
+    Most journeys are decided by their last touch; only the others are examined again, one touch earlier.
     """
     chosen = offsets[1:] - 1
     (open_,) = np.nonzero(np.diff(offsets))
@@ -67,7 +67,7 @@ def last_where(keep: BoolArray, codes: Codes, offsets: IntArray) -> IntArray:
 
 
 def repeats(codes: Codes, offsets: IntArray) -> BoolArray:
-    """Tell for each touch whether the one before it in the same journey has the same channel."""
+    """Return whether the touch before each touch in the same journey has the same channel."""
     same = np.zeros(len(codes), dtype=np.bool_)
     np.equal(codes[1:], codes[:-1], out=same[1:])
     starts = offsets[:-1]
@@ -76,7 +76,7 @@ def repeats(codes: Codes, offsets: IntArray) -> BoolArray:
 
 
 class Block(NamedTuple):
-    """Some journeys of many, with what they have to give: few enough that every array of theirs stays in the cache."""
+    """Some of the journeys with their totals: few enough that their arrays stay in the cache."""
 
     codes: Codes
     offsets: IntArray
@@ -88,7 +88,7 @@ class Block(NamedTuple):
 
 
 def blocks(journeys: Any, totals: FloatArray) -> Iterator[Block]:
-    """Yield journeys block by block; the sums of blocks are more exact than one long sum too."""
+    """Yield journeys block by block; sums of blocks are also more exact than one long sum."""
     offsets, times = journeys.offsets, journeys.times
     edges = offsets[np.minimum(np.arange(0, len(totals) + _BLOCK, _BLOCK), len(totals))]
     ones = np.ones(int(np.diff(edges).max(initial=0)))
@@ -108,24 +108,24 @@ def blocks(journeys: Any, totals: FloatArray) -> Iterator[Block]:
 
 
 def shared_by_weight(codes: Codes, offsets: IntArray, weights: FloatArray, totals: FloatArray, n: int) -> FloatArray:
-    """Return for each of n channels its share of the journeys' totals (P, m), shared in each journey by weight (T,).
+    """Return the amount of each of n channels when each journey's totals (P, m) are shared by touch weights (T,).
 
-    With the sparse matrix M of journeys by channels, the shares are ``M.T @ (totals / row sums of M)``. The product
+    With the sparse matrix M of journeys by channels, the amounts are ``M.T @ (totals / row sums of M)``. The product
     reads each touch once, in one pass of compiled code.
     """
     from scipy.sparse import csr_array
 
     matrix: Any = csr_array((weights, codes, offsets.astype(np.int32)), shape=(len(totals), n))
     sums = matrix @ np.ones(n)
-    sums[sums == 0.0] = 1.0  # a journey without touches: it has no entry to multiply
+    sums[sums == 0.0] = 1.0  # a journey without touches has no entry to multiply
     return _columns(matrix.T, totals / sums[:, None])
 
 
 def spread(codes: Codes, bounds: IntArray, each: FloatArray, n: int, ones: FloatArray) -> FloatArray:
-    """Return for each of n channels the sum over its touches of what each touch of their stretch gets.
+    """Return the sum over the touches of each of n channels, where every touch of a stretch gets the same amount.
 
-    Stretch r holds the touches ``bounds[r]:bounds[r + 1]``, and each of them gets ``each[r]``, shape (r, m); `ones` are
-    as many as touches.
+    Stretch r holds the touches ``bounds[r]:bounds[r + 1]``, and each of them gets ``each[r]``, shape (r, m). `ones` has
+    one entry per touch.
     """
     from scipy.sparse import csr_array
 
@@ -134,7 +134,7 @@ def spread(codes: Codes, bounds: IntArray, each: FloatArray, n: int, ones: Float
 
 
 def _columns(matrix: Any, columns: FloatArray) -> FloatArray:
-    """Return matrix @ columns, one column at a time: that is faster than scipy's product with a thin matrix."""
+    """Return matrix @ columns, one column at a time, which is faster than scipy's product with a thin matrix."""
     return np.stack([matrix @ columns[:, k] for k in range(columns.shape[1])], axis=1)
 
 
@@ -144,7 +144,7 @@ def weighted(codes: npt.NDArray[np.integer], weights: FloatArray, n: int) -> Flo
 
 
 def divided(a: FloatArray, b: FloatArray, *, otherwise: float = np.nan) -> FloatArray:
-    """Return a / b where b is above 0, and `otherwise` elsewhere."""
+    """Return a / b if b is above 0, and `otherwise` if not."""
     above = b > 0.0
     return np.where(above, a, otherwise) / np.where(above, b, 1.0)
 
@@ -155,7 +155,7 @@ def summed_at(codes: npt.NDArray[np.integer], totals: FloatArray, n_channels: in
 
 
 def times_met(codes: Codes, offsets: IntArray, n_channels: int) -> IntArray:
-    """Return for each touch how often its journey meets its channel in all."""
+    """Return how many touches of each touch's journey have its channel."""
     out = np.zeros(len(codes), dtype=np.int64)
     if len(codes) == 0:
         return out
@@ -177,16 +177,16 @@ def normalized(weights: FloatArray, offsets: IntArray) -> FloatArray:
     return weights / np.repeat(sums, lengths)
 
 
-_LONGEST = 1 << 60  # microseconds, 36,000 years: taken from any instant they still fit 64 bits
+_LONGEST = 1 << 60  # microseconds, 36,000 years: subtracted from any instant, they still fit 64 bits
 
 
 def span(name: str, value: timedelta) -> int:
-    """Return a duration in microseconds, at most so long that instants less it are still numbers."""
+    """Return a duration in microseconds, limited so that subtracting it from an instant does not overflow."""
     return min(duration(name, value), _LONGEST)
 
 
 def ranges(low: IntArray, high: IntArray) -> IntArray:
-    """Return the integers of all ranges low to high, one range after another."""
+    """Return the integers of all ranges from low to below high, one range after another."""
     lengths = high - low
     before = np.cumsum(lengths) - lengths
     places: IntArray = np.arange(int(lengths.sum())) + np.repeat(low - before, lengths)

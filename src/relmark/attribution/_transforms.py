@@ -1,4 +1,4 @@
-"""Reshaping journeys: which touches stay, which channels become one, which paths are the same."""
+"""Reshape journeys: choose touches, join channels, split and merge journeys."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from relmark.core.spans import Span, check_span, earlier
 
 
 def places_of(j: JourneyColumns, argument: str, names: str | Iterable[str]) -> npt.NDArray[np.int64]:
-    """Return the places of channels by name, or raise with the nearest name."""
+    """Return the places of channels by name, or raise and suggest the nearest name."""
     known = {name: place for place, name in enumerate(j.channels.tolist())}
     wanted = [names] if isinstance(names, str) else list(names)
     for name in wanted:
         if name not in known:
             hint = did_you_mean(str(name), known)
             raise InputError(
-                f"{argument} names {shown(name)}, which no journey has as a channel.",
+                f"{argument} names {shown(name)}, which is not a channel of these journeys.",
                 argument=argument,
                 code="unknown_name",
                 hint=hint,
@@ -38,7 +38,7 @@ def places_of(j: JourneyColumns, argument: str, names: str | Iterable[str]) -> n
 
 
 def last_of_run(j: JourneyColumns) -> BoolArray:
-    """Tell which touches end a run of one channel."""
+    """Return which touches end a run of one channel."""
     again = repeats(j.codes, j.offsets)
     keep = np.ones(len(again), dtype=np.bool_)
     keep[:-1] = ~again[1:]
@@ -46,12 +46,12 @@ def last_of_run(j: JourneyColumns) -> BoolArray:
 
 
 def first_of_channel_in(j: JourneyColumns) -> BoolArray:
-    """Tell which touches are the first of their channel in their journey."""
+    """Return which touches are the first of their channel in their journey."""
     return first_of_channel(j.codes, j.offsets, len(j.channels))
 
 
 def outside(j: JourneyColumns, places: npt.NDArray[np.int64], *, unless_only: bool) -> BoolArray:
-    """Tell which touches are of other channels, or of a journey that has no other."""
+    """Return which touches have other channels, or belong to a journey that has no others."""
     dropped = np.zeros(len(j.channels), dtype=np.bool_)
     dropped[places] = True
     keep = ~dropped[j.codes]
@@ -62,14 +62,14 @@ def outside(j: JourneyColumns, places: npt.NDArray[np.int64], *, unless_only: bo
 
 
 def among_last(j: JourneyColumns, n: int) -> BoolArray:
-    """Tell which touches are among the last n of their journey."""
+    """Return which touches are among the last n of their journey."""
     return np.arange(len(j.codes)) >= np.repeat(j.offsets[1:] - n, j.lengths)
 
 
 def _times(j: JourneyColumns, what: str) -> tuple[IntArray, IntArray]:
     if j.times is None or j.ends is None:
         raise InputError(
-            f"{what} needs the time of each touch, and these journeys have none: make them with from_events, or with "
+            f"{what} needs the time of each touch, but these journeys have none: make them with from_events, or with "
             "from_columns(time=...).",
             argument="journeys",
             code="missing_argument",
@@ -78,20 +78,20 @@ def _times(j: JourneyColumns, what: str) -> tuple[IntArray, IntArray]:
 
 
 def recent(j: JourneyColumns, lookback: Span) -> BoolArray:
-    """Tell which touches lie within a span of the end of their journey."""
+    """Return which touches lie within a span before the end of their journey."""
     times, ends = _times(j, "within")
     check_span("lookback", lookback)
     return np.asarray(times >= np.repeat(earlier(ends, lookback, j.tz), j.lengths))
 
 
 def settled(j: JourneyColumns, lookback: Span) -> BoolArray:
-    """Tell which journeys have a conversion, or ended longer than a span before the journeys were read."""
+    """Return which journeys have a conversion, or ended longer than a span before the journeys' `as_of`."""
     _, ends = _times(j, "settled")
     check_span("lookback", lookback)
     if j.as_of is None:
         raise InputError(
-            "settled needs to know by when the journeys were read: make them with from_events.",
-            argument="settled",
+            "settled needs the as_of up to which the journeys were read: make them with from_events.",
+            argument="journeys",
             code="missing_argument",
         )
     dated = np.datetime_data(j.as_of.dtype)[0] == "D"
@@ -103,13 +103,13 @@ def settled(j: JourneyColumns, lookback: Span) -> BoolArray:
 
 
 def parted(j: JourneyColumns, gap: Span) -> dict[str, Any]:
-    """Return the fields that change where journeys without a conversion are parted by another silence."""
+    """Return the changed fields when journeys without a conversion are split by another length of silence."""
     times, ends = _times(j, "split_nulls")
     check_span("gap", gap)
     if j.customer_id is None:
         raise InputError(
             "split_nulls needs to know whose journeys these are: make them with from_events.",
-            argument="split_nulls",
+            argument="journeys",
             code="missing_argument",
         )
     who = np.unique(j.customer_id, return_inverse=True)[1].reshape(-1)
@@ -121,7 +121,7 @@ def parted(j: JourneyColumns, gap: Span) -> dict[str, Any]:
     time = np.concatenate([ends[converted], times[touch]])
     line = order_by(
         code, time, (np.arange(len(code)) >= n_goals).view(np.int8)
-    )  # of one time the conversion comes first
+    )  # at equal times the conversion comes first
     is_touch = line >= n_goals
     goals = np.cumsum(~is_touch, dtype=np.int64)[is_touch]
     touch = touch[line[is_touch] - n_goals]
@@ -147,7 +147,7 @@ def parted(j: JourneyColumns, gap: Span) -> dict[str, Any]:
 
 
 def kept(j: JourneyColumns, keep: BoolArray) -> dict[str, Any]:
-    """Return the fields that change where only some touches stay."""
+    """Return the changed fields when only some touches are kept."""
     codes, offsets = keep_touches(j.codes, j.offsets, keep)
     return {"codes": codes, "offsets": offsets, "times": None if j.times is None else j.times[keep]}
 
@@ -156,14 +156,14 @@ def taken(j: JourneyColumns, rows: npt.NDArray[Any]) -> dict[str, Any]:
     """Return the fields of some journeys."""
     if rows.dtype.kind not in "biu" or rows.ndim != 1 or (rows.dtype.kind == "b" and len(rows) != len(j)):
         raise InputError(
-            f"rows has dtype {rows.dtype} and shape {rows.shape}: a mask of {len(j):,} or row numbers.",
+            f"rows has dtype {rows.dtype} and shape {rows.shape}: {len(j):,} booleans or row numbers are needed.",
             argument="rows",
             code="wrong_shape",
         )
     picked = np.flatnonzero(rows) if rows.dtype.kind == "b" else rows
     if len(picked) and (picked.min() < 0 or picked.max() >= len(j)):
         raise InputError(
-            f"rows has {picked.min()} to {picked.max()}: numbers from 0 to {len(j) - 1} are needed.",
+            f"rows has numbers from {picked.min()} to {picked.max()}: numbers from 0 to {len(j) - 1} are needed.",
             argument="rows",
             code="wrong_value",
         )
@@ -183,7 +183,7 @@ def taken(j: JourneyColumns, rows: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def renamed(j: JourneyColumns, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields that change where channels get new names."""
+    """Return the changed fields when channels get new names."""
     new = [names.get(name, name) for name in j.channels.tolist()]
     for name in new:
         if not isinstance(name, str) or not name.strip():
@@ -197,7 +197,7 @@ def renamed(j: JourneyColumns, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def merged(j: JourneyColumns) -> dict[str, Any]:
-    """Return the fields of journeys with each distinct path once."""
+    """Return the changed fields when each distinct path becomes one journey."""
     path, first = distinct_paths(j.codes, j.offsets)
     keep = np.zeros(len(j), dtype=np.bool_)
     keep[first] = True
@@ -218,10 +218,10 @@ def merged(j: JourneyColumns) -> dict[str, Any]:
 
 
 def joined(a: JourneyColumns, b: JourneyColumns) -> dict[str, Any]:
-    """Return the fields of the journeys of both."""
+    """Return the fields of two sets of journeys together."""
     if (a.value is None) != (b.value is None) and len(a) and len(b):
         raise InputError(
-            "one part has values and the other has none: give both values, or take them from both.",
+            "one part has values and the other has none: use values in both parts or in neither.",
             argument="other",
             code="not_mergeable",
         )

@@ -1,4 +1,4 @@
-"""Journeys drawn from transition counts: all walkers take their next step at once."""
+"""Draw journeys from transition counts: all walkers take their next step at once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from relmark.core.errors import NotEnoughDataError
 
 
 def walk(counts: TransitionCounts, n: int, rng: np.random.Generator, most: int) -> Journeys:
-    """Return n journeys, cut after `most` touches, equal paths merged.
+    """Return n drawn journeys, cut after `most` touches, with equal paths merged.
 
-    A step of a walker in state s is one search: with the cumulated probabilities of state s shifted by s, the outcome
-    is where s + u falls.
+    A step of a walker is one search for a random number among the cumulated weights of the moves from its state.
     """
     states = len(counts.grams)
     ends = np.arange(states)
@@ -24,7 +23,7 @@ def walk(counts: TransitionCounts, n: int, rng: np.random.Generator, most: int) 
     source, target, weight = source[weight > 0.0], target[weight > 0.0], weight[weight > 0.0]
     if not (source == 0).any():
         raise NotEnoughDataError(
-            "the model was fitted on no journey with touches: there is nothing to draw from.", argument="journeys"
+            "journeys of the fit had no touches: there is nothing to draw from.", argument="journeys"
         )
     order = np.argsort(source, kind="stable")
     source, target, weight = source[order], target[order], weight[order]

@@ -1,7 +1,7 @@
-"""Credit: which channel gets how many conversions and how much value, and what no channel can get.
+"""Credit: how many conversions and how much value each channel gets, and what stays unattributed.
 
-Credit always balances: the channels' conversions and the unattributed ones add up to the journeys' total. It says who
-was there, not what would have happened without them; `calibrate` brings in what an experiment measured.
+Credit always balances: the channels' conversions and the unattributed ones add up to the total of the journeys. It says
+which channels were there, not what would have happened without them; `calibrate` uses what an experiment measured.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ NOT_INCREMENTAL = (
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TouchCredit(ColumnarResult):
-    """What each single touch gets: one row per touch, journey after journey.
+    """The credit of single touches: one row per touch, journey by journey.
 
     Parameters
     ----------
     journey : ndarray of int64, shape (T,)
         The row of the touch's journey.
     position : ndarray of int64, shape (T,)
-        How many touches come before it, from 0.
+        The number of touches before it in the journey.
     channel : ndarray of str, shape (T,)
+        The channel of the touch.
     conversions, value : ndarray of float64, shape (T,)
-        Value is NaN where the journeys have none.
+        The conversions and the value that the touch gets. Value is NaN if the journeys have none.
     """
 
     journey: npt.NDArray[np.int64]
@@ -61,24 +62,26 @@ class Credit(ColumnarResult):
     Parameters
     ----------
     channels : ndarray of str, shape (C,)
+        The names of the channels.
     conversions : ndarray of float64, shape (C,)
-        May be below 0 in a Shapley game in which a channel does harm; it is reported as it is.
+        The conversions that each channel gets. They can be below 0 in a Shapley game in which a channel does harm.
     value : ndarray of float64, shape (C,)
-        In the journeys' currency; NaN where they have no value.
+        The value that each channel gets, in the journeys' currency; NaN if they have no value.
     unattributed_conversions, unattributed_value : float
-        What no channel gets: conversions without any touch, and after `calibrate` those that would have come anyway.
+        What no channel gets: conversions without any touch, and after `calibrate` those that would have happened
+        anyway.
     model : str
-        Which model it was.
+        The name of the model.
     conversions_low, conversions_high, value_low, value_high : ndarray of float64, shape (C,), optional
         The ends of bootstrap intervals.
     level : float, optional
-        Their confidence.
+        The confidence level of the intervals.
     by_position : ndarray of float64, shape (C, L), optional
-        Conversions by channel and by position in the journey, where the model tells them apart.
+        Conversions by channel and by position in the journey, if the model distinguishes positions.
     per_journey : TouchCredit, optional
-        What each touch gets, where it was asked for.
+        The credit of each touch, if it was requested.
     notes : tuple of str
-        What a reader should know.
+        Remarks on the journeys and the credit.
     """
 
     channels: npt.NDArray[np.str_] = attrs.field(converter=owned)
@@ -98,26 +101,26 @@ class Credit(ColumnarResult):
 
     @property
     def total_conversions(self) -> float:
-        """All conversions: credited and unattributed."""
+        """All conversions, credited and unattributed."""
         return math.fsum([*self.conversions.tolist(), self.unattributed_conversions])
 
     @property
     def total_value(self) -> float:
-        """All value: credited and unattributed."""
+        """All value, credited and unattributed."""
         return math.fsum([*self.value.tolist(), self.unattributed_value])
 
     @property
     def shares(self) -> FloatArray:
-        """Each channel's share of the credited conversions, NaN where there are none."""
+        """Each channel's share of the credited conversions; NaN if there are none."""
         return _shares(self.conversions)
 
     @property
     def value_shares(self) -> FloatArray:
-        """Each channel's share of the credited value, NaN where there is none."""
+        """Each channel's share of the credited value; NaN if there is none."""
         return _shares(self.value)
 
     def estimate(self, channel: str, *, of: str = "conversions") -> Estimate:
-        """Return the conversions (or the ``"value"``) of one channel, with its interval where there is one.
+        """Return the conversions (or the ``"value"``) of one channel, with an interval if there is one.
 
         Examples
         --------
@@ -152,17 +155,17 @@ class Credit(ColumnarResult):
     def with_cost(
         self, costs: Mapping[str, float], *, margin: float = 1.0, acquired: Mapping[str, float] | None = None
     ) -> ChannelReturns:
-        """Return what each channel cost and earned: ROAS, ROI, cost per order and per acquisition.
+        """Return the cost and return of each channel: ROAS, ROI, cost per order and cost per acquisition.
 
         Parameters
         ----------
         costs : mapping of channel to cost
-            In the currency of the value. Channels that are left out have no figures; one that no journey has gets a
-            row of its own: it cost money and earned none.
+            The costs in the currency of the value. Channels without a cost have no figures. A channel that no journey
+            has gets an additional row: it cost money and earned none.
         margin : float
-            Which part of the value stays as profit before marketing cost; for the ROI.
+            The share of the value that is profit before marketing costs, for the ROI.
         acquired : mapping of channel to number, optional
-            New customers of each channel, for the CPA; without it every conversion counts as one.
+            The new customers of each channel, for the CPA; by default every conversion counts as one.
 
         Examples
         --------
@@ -174,13 +177,13 @@ class Credit(ColumnarResult):
         mail       20        1.500     70  3.500   0.7500   13.3   13.3
         search     60        0.500     30  0.500  -0.7500  120.0  120.0
         """
-        # A channel that cost money and was never met earned nothing: it is a row, and no error.
+        # A channel that cost money and was never met earned nothing: it gets a row rather than an error.
         new = [name for name in costs if name not in self.channels]
         for name in acquired or ():
             if name not in new:
                 self._place("acquired", name)
         nothing = np.zeros(len(new))
-        reasons = {name: f"no touch of it was met{_or_misspelt(name, self.channels.tolist())}" for name in new}
+        reasons = {name: f"no journey has a touch of it{_or_misspelt(name, self.channels.tolist())}" for name in new}
         return channel_returns(
             np.array([*self.channels.tolist(), *new], dtype=np.str_) if new else self.channels,
             np.concatenate([self.conversions, nothing]),
@@ -193,30 +196,30 @@ class Credit(ColumnarResult):
         )
 
     def calibrate(self, lift: Mapping[str, float]) -> Self:
-        """Return the credit with the incremental shares that experiments measured in place of the model's.
+        """Return the credit with incremental shares from experiments in place of the model's figures.
 
         Parameters
         ----------
         lift : mapping of channel to float
-            For each channel that was tested, the share of all conversions that would not have come without it:
+            For each tested channel, the share of all conversions that would not have happened without it:
             (treated rate - control rate) / treated rate, measured on the people whose journeys these are. At most 1;
-            below 0 where the channel did harm.
+            below 0 if the channel did harm.
 
         Returns
         -------
         Credit
-            A tested channel has its share times all conversions (and value). The others keep their credit. What is
-            left over is unattributed: it would have come anyway. Where the tested channels earn more than the model
-            left free, the others give up the rest in proportion, so that totals still balance.
+            A tested channel gets its share times all conversions (and value). The others keep their credit, and the
+            rest is unattributed: it would have happened anyway. If the tested channels get so much that the credit of
+            the others no longer fits, theirs is reduced in proportion, so that totals still balance.
 
         Raises
         ------
         InputError
-            An unknown channel, a share above 1, or shares that add up to more than 1.
+            A channel is unknown, a share is above 1, or the shares add up to more than 1.
 
         Notes
         -----
-        Intervals are left out: the shares come with their own.
+        Intervals are left out, since those of the model do not apply to measured shares.
 
         Examples
         --------
@@ -234,10 +237,10 @@ class Credit(ColumnarResult):
             share[place] = number(f"lift[{name!r}]", measured, high=1.0)
         if share.sum() > 1.0:
             raise InputError(
-                f"lift adds up to {share.sum():g}: together channels can cause at most all conversions.",
+                f"lift adds up to {share.sum():g}: together channels can cause at most all conversions, a sum of 1.",
                 argument="lift",
                 code="too_large",
-                hint="Shares of experiments that ran apart may overlap; measure these channels jointly.",
+                hint="Shares from separate experiments may overlap: measure these channels in one experiment.",
             )
 
         def shifted(credit: FloatArray, total: float) -> tuple[FloatArray, float]:
@@ -269,7 +272,7 @@ class Credit(ColumnarResult):
         )
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the columns by channel; `by_position` is left out."""
+        """Return the columns with one row per channel, without `by_position`."""
         columns = {"channel": self.channels, "conversions": self.conversions, "share": self.shares, "value": self.value}
         for name in ("conversions_low", "conversions_high", "value_low", "value_high"):
             column = getattr(self, name)
@@ -302,7 +305,7 @@ class Credit(ColumnarResult):
 
 def _or_misspelt(name: str, known: list[str]) -> str:
     hint = did_you_mean(name, known)
-    return f", or its name is another here.{hint}" if hint else ""
+    return f", or its name differs.{hint}" if hint else ""
 
 
 def _shares(credit: FloatArray) -> FloatArray:
@@ -317,9 +320,11 @@ class CreditComparison(ColumnarResult):
     Parameters
     ----------
     channels : ndarray of str, shape (C,)
-        In the order of the first credit; channels that only others have come after.
+        The channels in the order of the first credit, then those that only other credits have.
     models : tuple of str, length M
+        The names of the credits.
     conversions, shares, value : ndarray of float64, shape (C, M)
+        The figures of each channel in each credit.
     """
 
     channels: npt.NDArray[np.str_]
@@ -330,11 +335,11 @@ class CreditComparison(ColumnarResult):
 
     @property
     def spread(self) -> FloatArray:
-        """The largest share of each channel over the models less the smallest: where the models disagree."""
+        """The largest minus the smallest share of each channel over the models: how much they disagree."""
         return self.shares.max(axis=1) - self.shares.min(axis=1) if self.models else np.zeros(len(self.channels))
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the channel and the conversions under each model, one column a model."""
+        """Return the channels and their conversions, with one column per model."""
         columns: dict[str, npt.NDArray[Any]] = {"channel": self.channels}
         return columns | {name: self.conversions[:, k] for k, name in enumerate(self.models)}
 
@@ -343,14 +348,14 @@ class CreditComparison(ColumnarResult):
 
 
 def compare(*credits: Credit, names: Mapping[int, str] | list[str] | tuple[str, ...] | None = None) -> CreditComparison:
-    """Return credits side by side, channels matched by name; a channel that a credit lacks gets 0 there.
+    """Return credits side by side, with channels matched by name and 0 for channels that a credit lacks.
 
     Parameters
     ----------
     *credits : Credit
-        At least one.
+        At least one credit.
     names : sequence of str, optional
-        What to call each; by default its model, numbered where two are of one model.
+        The name of each credit; by default its model, numbered if two have the same model.
 
     Examples
     --------
@@ -363,7 +368,7 @@ def compare(*credits: Credit, names: Mapping[int, str] | list[str] | tuple[str, 
     search             1           4
     """
     if not credits:
-        raise InputError("compare() got no credit: give at least one.", argument="compare", code="empty")
+        raise InputError("compare() got no credit: give at least one.", argument="credits", code="empty")
     for number_, credit in enumerate(credits):
         if not isinstance(credit, Credit):
             raise InputError(

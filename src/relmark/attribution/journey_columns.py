@@ -1,4 +1,4 @@
-"""The columns of journeys: touches one after another, counts a journey, and whether they fit each other."""
+"""The columns of journeys: touches one after another and counts per journey, with checks that they fit together."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def _cut(path: str) -> str:
     return (path or "(no touch)") if len(path) <= _PRINTED else f"{path[: _PRINTED - 4]} ..."
 
 
-def codes_of(values: Any) -> Codes:
-    """Return the field `codes` of what a caller gave."""
+def codes_of(values: npt.ArrayLike) -> Codes:
+    """Return the value for the field `codes`."""
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
         raise InputError(f"codes have dtype {array.dtype}: integers are needed.", argument="codes", code="wrong_type")
     return owned(array.astype(np.int32, copy=False))
 
 
-def instants_of(values: Any) -> IntArray | None:
-    """Return the field `instants` of what a caller gave."""
+def instants_of(values: npt.ArrayLike | None) -> IntArray | None:
+    """Return the value for the fields `times` and `ends`."""
     if values is None:
         return None
     array = np.asarray(values)
@@ -43,13 +43,13 @@ def instants_of(values: Any) -> IntArray | None:
     )
 
 
-def offsets_of(values: Any) -> IntArray:
-    """Return the field `offsets` of what a caller gave."""
+def offsets_of(values: npt.ArrayLike) -> IntArray:
+    """Return the value for the field `offsets`."""
     return owned(np.asarray(values).astype(np.int64, copy=False))
 
 
 def names_of(values: Iterable[Any]) -> npt.NDArray[np.str_]:
-    """Return the field `channels` of what a caller gave: texts without spaces around them."""
+    """Return the value for the field `channels`: names without outer spaces."""
     names = list(values)
     for row, name in enumerate(names):
         if not isinstance(name, str) or not name.strip() or name != name.strip() or name.endswith("\0"):
@@ -64,32 +64,32 @@ def names_of(values: Iterable[Any]) -> npt.NDArray[np.str_]:
 
 
 def ids_of(values: Any) -> npt.NDArray[Any]:
-    """Return the field `customer_id` of what a caller gave."""
+    """Return the value for the field `customer_id`."""
     return owned(np.asarray(values))
 
 
-def conversions_of(values: Any) -> FloatArray:
-    """Return the field `conversions` of what a caller gave."""
+def conversions_of(values: npt.ArrayLike) -> FloatArray:
+    """Return the value for the field `conversions`."""
     return owned(numbers("conversions", values, low=0.0))
 
 
-def value_of(values: Any) -> FloatArray | None:
-    """Return the field `value` of what a caller gave."""
+def value_of(values: npt.ArrayLike | None) -> FloatArray | None:
+    """Return the value for the field `value`."""
     return None if values is None else owned(numbers("value", values, low=0.0))
 
 
-def nulls_of(values: Any) -> FloatArray:
-    """Return the field `nulls` of what a caller gave."""
+def nulls_of(values: npt.ArrayLike) -> FloatArray:
+    """Return the value for the field `nulls`."""
     return owned(numbers("nulls", values, low=0.0))
 
 
 def no_nulls_of(journeys: JourneyColumns) -> FloatArray:
-    """Return the field `no_nulls` of what a caller gave."""
+    """Return the default for the field `nulls`: 0 for each journey."""
     return np.zeros(len(journeys.conversions))
 
 
 def refuse_lone_value(value: FloatArray | None, conversions: FloatArray) -> None:
-    """Raise where a row has value and no conversion: no model could say whose it is."""
+    """Raise if a row has value but no conversion, since no model could share that value."""
     if value is None or len(value) != len(conversions):
         return
     refuse_rows(
@@ -103,7 +103,7 @@ def refuse_lone_value(value: FloatArray | None, conversions: FloatArray) -> None
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class JourneyColumns(ColumnarResult):
-    """What `Journeys` holds, without its doors, reshapings and reports: see there for the fields."""
+    """The fields of `Journeys`, which documents them, without its constructors, reshaping methods and reports."""
 
     codes: Codes = attrs.field(converter=codes_of)
     offsets: IntArray = attrs.field(converter=offsets_of)
@@ -120,12 +120,12 @@ class JourneyColumns(ColumnarResult):
     _lengths: IntArray = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the columns fit each other."""
+        """Check that the columns fit together."""
         object.__setattr__(self, "_lengths", checked_lengths(self))
         Result.__attrs_post_init__(self)
 
     def __len__(self) -> int:
-        """Return the number of rows: distinct paths, or single journeys where none were merged."""
+        """Return the number of rows: distinct paths, or single journeys if none were merged."""
         return len(self.conversions)
 
     @property
@@ -135,26 +135,26 @@ class JourneyColumns(ColumnarResult):
 
     @property
     def total_conversions(self) -> float:
-        """All conversions, those without touches among them."""
+        """All conversions, including those without touches."""
         return float(self.conversions.sum())
 
     @property
     def total_value(self) -> float:
-        """The value of all conversions, NaN where the journeys have none."""
+        """The value of all conversions; NaN if the journeys have none."""
         return float("nan") if self.value is None else float(self.value.sum())
 
     @property
     def total_nulls(self) -> float:
-        """How many journeys ended without a conversion."""
+        """The number of journeys that ended without a conversion."""
         return float(self.nulls.sum())
 
     @property
     def paths(self) -> list[str]:
-        """Each journey as text, touches joined by " > "."""
+        """Each journey as text, with touches joined by " > "."""
         return self.path_texts(range(len(self)))
 
     def path_texts(self, rows: Iterable[int], sep: str = " > ") -> list[str]:
-        """Return some journeys as text, touches joined by `sep`."""
+        """Return some journeys as text, with touches joined by `sep`."""
         names = self.channels.tolist()
         return [
             sep.join(names[code] for code in self.codes[self.offsets[row] : self.offsets[row + 1]].tolist())
@@ -162,12 +162,12 @@ class JourneyColumns(ColumnarResult):
         ]
 
     def totals(self) -> FloatArray:
-        """Return conversions and, where there is one, value as columns, shape (P, 1 or 2)."""
+        """Return conversions and, if there is one, value as columns, shape (P, 1 or 2)."""
         columns = [self.conversions] if self.value is None else [self.conversions, self.value]
         return np.stack(columns, axis=1)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return one row per journey: the path as text, its counts, and whose it is where that is known."""
+        """Return columns with one row per journey: the path as text, its counts, and the customer if known."""
         texts = self.paths
         columns: dict[str, Any] = {
             "customer_id": self.customer_id,
@@ -204,11 +204,11 @@ class JourneyColumns(ColumnarResult):
 
 
 def checked_lengths(j: JourneyColumns) -> IntArray:
-    """Return the number of touches of each journey, after checking that the columns fit each other."""
+    """Return the number of touches of each journey, after checking that the columns fit together."""
     n = len(j.conversions)
     if len(j.offsets) != n + 1:
         raise InputError(
-            f"offsets has {len(j.offsets):,} entries and conversions {n:,}: one more than journeys is needed.",
+            f"offsets has {len(j.offsets):,} entries and conversions {n:,}: offsets needs one more entry.",
             argument="offsets",
             code="wrong_length",
         )
@@ -217,7 +217,7 @@ def checked_lengths(j: JourneyColumns) -> IntArray:
         same_length("value", j.value, n)
     if j.offsets[0] != 0 or j.offsets[-1] != len(j.codes) or lengths.min(initial=0) < 0:
         raise InputError(
-            f"offsets must ascend from 0 to the number of touches ({len(j.codes):,}), and do not.",
+            f"offsets must ascend from 0 to the number of touches ({len(j.codes):,}), but they do not.",
             argument="offsets",
             code="wrong_value",
         )
@@ -225,9 +225,7 @@ def checked_lengths(j: JourneyColumns) -> IntArray:
         bad = (j.codes < 0) | (j.codes >= len(j.channels))
         refuse_rows("codes", bad, j.codes, f"places from 0 to {len(j.channels) - 1} of channels are needed")
     if len(set(j.channels.tolist())) < len(j.channels):
-        raise InputError(
-            "channels has a name twice: give each channel one place.", argument="channels", code="duplicate"
-        )
+        raise InputError("channels has a name twice: list each channel once.", argument="channels", code="duplicate")
     refuse_lone_value(j.value, j.conversions)
     for name, column, rows in (
         ("nulls", j.nulls, n),

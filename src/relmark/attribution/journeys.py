@@ -1,12 +1,14 @@
 """Journeys: the touches that came before each conversion, and those that led to none.
 
-A `Journeys` is columnar. The touches of all journeys lie one after another as channel codes; journey p holds
-``codes[offsets[p]:offsets[p + 1]]`` and counts for ``conversions[p]`` conversions worth ``value[p]`` and for
-``nulls[p]`` people who came the same way and did not convert. Equal paths are one journey with larger counts. What a
-"channel" is, is the caller's column: channels, campaigns, chains, messages and offers attribute the same way.
+A `Journeys` object is columnar. The touches of all journeys are stored one after another as channel codes. Journey p
+has the touches ``codes[offsets[p]:offsets[p + 1]]``. It stands for ``conversions[p]`` conversions worth ``value[p]``,
+and for ``nulls[p]`` people who took the same path and did not convert. Equal paths can be merged into one journey with
+larger counts. The caller decides what a "channel" is: channels, campaigns, chains of campaigns, messages and offers are
+attributed in the same way.
 
-It comes from strings (`from_paths`), from the events of a base (`from_events`) or from rows of touches
-(`from_columns`), is reshaped by methods that return another, and goes to a model's `attribute` or to a report.
+Journeys are made from strings (`from_paths`), from the events of a base (`from_events`) or from rows of touches
+(`from_columns`). Methods that reshape them return new journeys. Give them to the `attribute` method of a model, or call
+a report.
 """
 
 from __future__ import annotations
@@ -36,36 +38,36 @@ __all__ = ["Journeys"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Journeys(JourneyColumns):
-    """Paths of touches with how many conversions, how much value and how many others each one had.
+    """Paths of touches with the conversions, the value and the non-converting journeys of each.
 
-    Most callers use `from_paths`, `from_events` or `from_columns`; the constructor takes what they make.
+    Use `from_paths`, `from_events` or `from_columns` to make journeys; the constructor takes their columns directly.
 
     Parameters
     ----------
     codes : ndarray of int, shape (T,)
         The channel of each touch as a place in `channels`, journey after journey, in time order within each.
     offsets : ndarray of int64, shape (P + 1,)
-        Where each journey's touches start. A journey may have none: its conversions are unattributed.
+        Where each journey's touches start. The conversions of a journey without touches are unattributed.
     channels : sequence of str, shape (C,)
-        Distinct names.
+        The distinct names of the channels.
     conversions : ndarray of float64, shape (P,)
-        At least 0; fractions are fine.
+        The number of conversions of each journey, 0 or more; fractions are allowed.
     value : ndarray of float64, shape (P,), optional
-        What the journeys brought, at least 0, in one currency. Without it, credit has no value.
+        The value of the conversions of each journey, 0 or more, in one currency. Without it, credit has no value.
     nulls : ndarray of float64, shape (P,), optional
-        How many took the path and did not convert; 0 by default.
+        How many people took the path and did not convert; 0 by default.
     times : ndarray of int64, shape (T,), optional
         When each touch happened, in microseconds UTC.
     ends : ndarray of int64, shape (P,), optional
-        When the journey ended: the conversion, or the last touch of a journey without one. Goes with `times`.
+        When the journey ended: at the conversion, or at the last touch of a journey without one. Given with `times`.
     customer_id : ndarray, shape (P,), optional
-        Whose journey it is, where each row is one person's.
+        The customer of each journey, if each row is one person's journey.
     as_of : datetime64, optional
-        By when the journeys were read: datetime64[D] where a date was given, else datetime64[us] in UTC.
+        Up to when the journeys were read: datetime64[D] if a date was given, else datetime64[us] in UTC.
     tz : str
-        The time zone of days.
+        The time zone of calendar days.
     notes : tuple of str
-        What a reader should know of how these journeys were made.
+        Remarks on how these journeys were made.
 
     Examples
     --------
@@ -87,33 +89,33 @@ class Journeys(JourneyColumns):
         *,
         on_empty: Literal["error", "drop"] = "error",
     ) -> Self:
-        """Return journeys from path strings with counts, equal paths merged.
+        """Return journeys from path strings with counts; equal paths are merged.
 
         Parameters
         ----------
         paths : sequence of str, or of sequences of str, shape (n,)
-            Such as ``"mail > search > mail"``. Spaces around a name do not count.
+            The paths, such as ``"mail > search > mail"``. Spaces around a name are ignored.
         conversions : array_like, shape (n,), optional
-            How many conversions each row stands for; 1 each by default.
+            The number of conversions of each row; 1 by default.
         value : array_like, shape (n,), optional
-            What the row's conversions were worth together.
+            The total value of the row's conversions.
         nulls : array_like, shape (n,), optional
-            How many took the path without converting; 0 by default.
+            How many people took the path and did not convert; 0 by default.
         sep : str
-            What stands between two touches.
+            The separator between two touches.
         on_empty : {"error", "drop"}
-            An empty path or touch is an error, or is left out: the conversions of a path without touches are then
-            counted as unattributed.
+            Whether an empty path or touch is an error, or is left out. The conversions of a path without touches are
+            unattributed.
 
         Returns
         -------
         Journeys
-            Channels and paths in the order in which they first occur.
+            Channels and paths are in the order of their first occurrence.
 
         Raises
         ------
         InputError
-            An empty path or touch, counts below 0 or not finite, columns of different lengths.
+            A path or touch is empty, a count is below 0 or not finite, or columns have different lengths.
 
         Examples
         --------
@@ -143,28 +145,32 @@ class Journeys(JourneyColumns):
         Parameters
         ----------
         journey : array_like of int or str, shape (T,)
-            To which journey each touch belongs.
+            The journey to which each touch belongs.
         channel : array_like of str, shape (T,)
+            The channel of each touch.
         conversions : array_like, shape (T,)
-            How many conversions happened at each row: usually 1 on the last touch. A conversion takes the touches up
-            to and with its row; those after it lead to the next one, or to none.
+            The number of conversions at each row, usually 1 at the last touch. A conversion takes the touches up to and
+            including its row. Touches after it lead to the next conversion, or to none.
         value : array_like, shape (T,), optional
-            Added up over the rows that a conversion takes; touches that lead to none have no value.
+            The value of the conversions, added up over the rows that a conversion takes. Touches that lead to no
+            conversion must not have a value.
         nulls : array_like, shape (T,), optional
-            Added up in the same way; by default touches that lead to no conversion count one.
+            The number of people who did not convert, added up in the same way. By default touches that lead to no
+            conversion count as 1.
         time : array_like of datetime64 or aware datetimes, shape (T,), optional
-            Puts the touches of a journey in order, ties in row order; without it the rows are in order. A journey ends
-            at its last touch.
+            The time of each touch, by which the touches of a journey are ordered; ties keep the row order. By default
+            the rows are in order. A journey ends at its last touch.
         tz : str
-            The zone of datetime64 values.
+            The time zone of datetime64 values.
         after_conversion : {"new", "keep"}
-            After a conversion a new journey begins, or earlier touches count again for each later conversion.
+            "new" begins a new journey after a conversion; with "keep", earlier touches count again for each later
+            conversion.
 
         Returns
         -------
         Journeys
-            One row for each conversion, and one for touches after the last; ids ascending, then by time. Channels in
-            the order in which they first occur.
+            One row per conversion, and one for touches after the last, ordered by ascending ids and time. Channels are
+            in the order of their first occurrence.
 
         Examples
         --------
@@ -189,47 +195,50 @@ class Journeys(JourneyColumns):
     ) -> Self:
         """Return the journey of every conversion in a base, and the journeys that led to none.
 
-        A conversion at t takes the customer's touches in [t - lookback, t], at equal times those of earlier rows. One
-        without touches is a journey without touches: its conversion is unattributed. Touches that no conversion takes
-        form null journeys, split by conversions and by a silence longer than `lookback` (or than another: see
-        `split_nulls`).
+        A conversion at time t takes the customer's touches in [t - lookback, t]; at equal times, those of earlier rows.
+        A conversion without touches is unattributed. Touches that no conversion takes form journeys without a
+        conversion ("nulls"). They are split at conversions and at a silence longer than `lookback`; `split_nulls` sets
+        another length.
 
         Parameters
         ----------
         base : CustomerBase
+            The customers and their events.
         touch, conversion : event selection, str, or a sequence of them
-            Such as ``event("visit", where=prop("channel") != "direct")``; a string is an event type.
+            The events that are touches and conversions, such as ``event("visit", where=prop("channel") != "direct")``;
+            a string is an event type.
         as_of : date, datetime, datetime64 or str
-            By when: an instant sees what was at or before it, a date what was strictly before that day.
+            Up to when to read events: an instant includes events at or before it, a date events before that day.
         order : str or timedelta, optional
-            What makes the lines of one order one conversion, worth their sum, refunds taken off; as for
-            `CustomerBase.purchases`. It holds for purchases, and for other events that have the property; these count
-            one by one where they have none.
+            How lines are joined into orders, as for `CustomerBase.purchases`. Each order is one conversion with the
+            total value of its lines, minus refunds. It applies to purchases and to other events that have the
+            property; events without it count one by one.
         channel : str or expression
             The property of touches that names the channel, or an expression over their properties, such as
             ``prop("channel").fill("(unknown)")``.
         lookback : timedelta, or a span such as ``calendar_days(30)`` or ``months(1)``
-            How long before a conversion a touch may lie.
+            The longest time before a conversion at which a touch still counts.
         after_conversion : {"new", "keep", "carry"}
-            After a conversion a new journey begins, or a touch counts again for every later conversion within
-            `lookback`. "carry" is "new", but a conversion that no touch came before takes the last touch before the
-            conversions that preceded it, within `lookback`: it counts until a newer one comes.
+            "new" begins a new journey after a conversion. With "keep", a touch counts again for every later conversion
+            within `lookback`. "carry" is like "new", but a conversion without a touch of its own takes the last touch
+            before earlier conversions, within `lookback`: that touch counts until there is a newer one.
 
         Returns
         -------
         Journeys
-            One row per conversion, in order of the base's customers and time, then the null journeys; with times and
-            customer_id. Channels are ascending.
+            One row per conversion, ordered by the base's customers and by time, then the journeys without a conversion;
+            with times and customer_id. Channels are in ascending order.
 
         Raises
         ------
         InputError
-            A touch without a channel, no such event type, a conversion with a value below 0 that is no order.
+            A touch has no channel, an event type does not exist, or a conversion that is not an order has a value
+            below 0.
 
         Notes
         -----
-        Where either touches or conversions carry a day and no time, touches of the day of a conversion count as before
-        it, and `notes` say so.
+        If either touches or conversions have a date but no time of day, touches on the day of a conversion count as
+        before it, and `notes` says so.
 
         Examples
         --------
@@ -257,12 +266,12 @@ class Journeys(JourneyColumns):
         )
 
     def split_nulls(self, gap: Span) -> Self:
-        """Return the journeys with those that led to no conversion parted anew, by a silence longer than `gap`.
+        """Return the journeys, with those without a conversion split again at each silence longer than `gap`.
 
         Parameters
         ----------
         gap : timedelta or calendar span
-            `from_events` takes the lookback. A conversion parts them in any case.
+            The longest silence within a journey; `from_events` uses its lookback. Conversions always split journeys.
         """
         return attrs.evolve(self, **_transforms.parted(self, gap))
 
@@ -272,12 +281,12 @@ class Journeys(JourneyColumns):
         Parameters
         ----------
         lookback : timedelta or calendar span
-            A journey without a conversion whose last touch lies within it before `as_of` is left out.
+            Journeys without a conversion whose last touch was within this time before `as_of` are left out.
         """
         return self.take(_transforms.settled(self, lookback))
 
     def collapse_repeats(self) -> Self:
-        """Return the journeys with each run of one channel as a single touch, the run's last."""
+        """Return the journeys with each run of touches of one channel replaced by the last touch of the run."""
         return self._keeping(_transforms.last_of_run(self))
 
     def first_only(self) -> Self:
@@ -290,9 +299,10 @@ class Journeys(JourneyColumns):
         Parameters
         ----------
         channels : str or iterable of str
+            The channels whose touches to drop.
         unless_only : bool
-            Keep the touches of a journey that has no other; otherwise it is left without touches, and its conversions
-            become unattributed.
+            Whether to keep the touches of a journey that has no others. If False, such a journey has no touches left,
+            and its conversions become unattributed.
         """
         return self._keeping(
             _transforms.outside(self, _transforms.places_of(self, "channels", channels), unless_only=unless_only)
@@ -303,11 +313,11 @@ class Journeys(JourneyColumns):
         return self._keeping(_transforms.among_last(self, whole("n", n, low=1)))
 
     def within(self, lookback: Span) -> Self:
-        """Return the journeys with the touches that lie within a duration of the journey's end, both ends included."""
+        """Return the journeys with the touches that lie within a duration before the end, both ends included."""
         return self._keeping(_transforms.recent(self, lookback))
 
     def take(self, rows: npt.ArrayLike) -> Self:
-        """Return some of the journeys, by a boolean mask or by row numbers; the channels stay.
+        """Return some of the journeys by a boolean mask or by row numbers; all channels are kept.
 
         Examples
         --------
@@ -318,7 +328,7 @@ class Journeys(JourneyColumns):
         return attrs.evolve(self, **_transforms.taken(self, np.asarray(rows)))
 
     def replace(self, names: Mapping[str, str]) -> Self:
-        """Return the journeys with channels renamed; two that get one name become one channel.
+        """Return the journeys with channels renamed; channels that get the same name become one.
 
         Examples
         --------
@@ -330,14 +340,14 @@ class Journeys(JourneyColumns):
         return attrs.evolve(self, **_transforms.renamed(self, names))
 
     def merge_duplicates(self) -> Self:
-        """Return the journeys with equal paths merged and their counts added; times and customers are left out."""
+        """Return the journeys with equal paths merged and their counts added, without times and customers."""
         return attrs.evolve(self, **_transforms.merged(self))
 
     def __add__(self, other: Self) -> Self:
-        """Return the journeys of both, for example of two days or of two parts of the customers.
+        """Return the journeys of both, for example of two parts of the customers.
 
-        Channels are matched by name. The parts must keep a journey whole. Paths that occur in both are two rows until
-        `merge_duplicates`.
+        Channels are matched by name. A journey must lie within one part. Paths that occur in both stay two rows; use
+        `merge_duplicates` to merge them.
         """
         if not isinstance(other, Journeys):
             return NotImplemented
@@ -349,35 +359,35 @@ class Journeys(JourneyColumns):
     # reports
 
     def path_lengths(self) -> reports.PathLengths:
-        """Return how many touches journeys have, those that convert and the others."""
+        """Return the number of touches of journeys that convert and of the others."""
         return reports.path_lengths(self)
 
     def touches_to_conversion(self) -> reports.TouchesToConversion:
-        """Return how many touches come before a conversion, with running shares."""
+        """Return the number of touches before a conversion, with running shares."""
         return reports.touches_to_conversion(self)
 
     def time_lags(self, edges: Iterable[timedelta] | None = None) -> reports.TimeLags:
-        """Return how long journeys take from first touch to end, those that convert and the others."""
+        """Return how long journeys take from first touch to end, for those that convert and the others."""
         return reports.time_lags(self, edges)
 
     def assists(self) -> reports.Assists:
-        """Return for each channel how often it assisted, came first and came last before a conversion."""
+        """Return how often each channel assisted, came first and came last before a conversion."""
         return reports.assists(self)
 
     def positions(self) -> reports.ChannelPositions:
-        """Return for each channel the conversions whose journeys it opened, continued, closed or was alone in."""
+        """Return the conversions whose journeys each channel opened, continued, closed, or was the only touch of."""
         return reports.positions(self)
 
     def top_paths(self, n: int = 10) -> reports.TopPaths:
-        """Return the n paths with most conversions."""
+        """Return the n paths with the most conversions."""
         return reports.top_paths(self, n)
 
     def overlap(self) -> overlaps.Overlap:
-        """Return for each pair of channels the conversions whose journeys have both."""
+        """Return the conversions whose journeys have both channels, for each pair of channels."""
         return overlaps.overlap(self)
 
     def first_and_last(self) -> overlaps.FirstAndLast:
-        """Return the conversions by first and by last channel."""
+        """Return the conversions by first and last channel."""
         return overlaps.first_and_last(self)
 
     def channel_sets(self) -> overlaps.ChannelSets:

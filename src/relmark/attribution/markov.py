@@ -1,8 +1,8 @@
 """Markov attribution: how many conversions would be lost if a channel's touches led nowhere.
 
-Journeys are walks over states of the last k channels. The removal effect of a channel is the share of conversions whose
-walks touch it: exact, from the chain itself, without simulation. Credit shares the conversions in proportion to removal
-effects, and the value in proportion to removal effects on value.
+Journeys are paths through states, where a state is the last k channels. The removal effect of a channel is the share of
+conversions whose paths touch it, computed exactly from the chain, without simulation. Conversions are shared in
+proportion to removal effects, and value in proportion to removal effects on value.
 """
 
 from __future__ import annotations
@@ -45,23 +45,24 @@ def _order(_: Any, __: Any, value: Any) -> None:
 
 @attrs.frozen
 class Markov(AttributionModel):
-    """Share conversions in proportion to what removing each channel would lose.
+    """Share conversions in proportion to what would be lost without each channel.
 
     Parameters
     ----------
     order : int or "auto"
-        How many of the last channels decide what comes next; "auto" takes the order, up to `max_order`, with the best
-        held-out likelihood (see `order_selection`).
+        How many of the last channels determine what comes next. "auto" chooses the order, up to `max_order`, with the
+        best held-out likelihood (see `order_selection`).
     max_order : int
-        Where "auto" stops.
+        The highest order that "auto" tries.
 
     Notes
     -----
-    With the transition probabilities Q among states and N = (I - Q)^-1, the chance that a journey converts is h_0 of
-    h = N r, where r is the chance to convert after the state. At order 1 the removal effect of channel c is
-    ``(N[0, c] / N[c, c]) h_c / h_0``: the chance to meet c times the chance to convert from there (Kemeny and Snell
-    1960, theorem 3.5.7). It needs no difference of two conversion rates, so small effects keep all their digits.
-    Journeys that do not convert count. Without them every journey converts, and order tells less.
+    Let Q be the transition probabilities between states, N = (I - Q)^-1, and r the chance to convert directly after a
+    state. The chance that a journey converts is h_0 of h = N r. At order 1 the removal effect of channel c is
+    ``(N[0, c] / N[c, c]) h_c / h_0``: the chance to meet c times the chance to convert from there, as a share of all
+    conversions (Kemeny and Snell 1960, theorem 3.5.7). It is not a difference of two conversion rates, so small effects
+    keep all their digits. Give the journeys that do not convert, too. Without them every journey converts, and the
+    order of touches is less informative.
 
     References
     ----------
@@ -82,12 +83,12 @@ class Markov(AttributionModel):
     max_order: int = attrs.field(default=4, validator=lambda _, __, value: whole("max_order", value, low=1) and None)
 
     def fit(self, journeys: Journeys) -> MarkovModel:
-        """Return the model of journeys: removal effects, transitions, the chance to convert."""
+        """Fit the model to journeys: removal effects, transitions, and the chance to convert."""
         settled = self._fixed(checked(journeys))
         return MarkovModel.from_counts(TransitionCounts.of(journeys, int(settled.order)))
 
     def attribute(self, journeys: Journeys, *, per_journey: bool = False) -> Credit:
-        """Return the credit of each channel: `fit`, then `MarkovModel.attribute`."""
+        """Return the credit of each channel: the same as `fit` followed by `MarkovModel.attribute`."""
         return self.fit(journeys).attribute(journeys, per_journey=per_journey)
 
     def _weights(self, journeys: Journeys) -> FloatArray:
@@ -101,17 +102,18 @@ class Markov(AttributionModel):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TransitionMatrix(ColumnarResult):
-    """The transition probabilities between named states, one row per pair that occurs.
+    """The transition probabilities between named states, with one row per pair that occurs.
 
     Parameters
     ----------
     source, target : ndarray of str, shape (M,)
+        The names of both states.
     source_state, target_state : ndarray of int64, shape (M,)
-        The places of both in `states`; names alone may be ambiguous, as where a channel is called "a > b".
+        The places of both in `states`. Names alone can be ambiguous, for example if a channel is called "a > b".
     probability : ndarray of float64, shape (M,)
-        The probabilities of one source add up to 1.
+        The probability of the transition; those of one source add up to 1.
     states : tuple of str
-        All states: the start, those of touches, then "(conversion)" and "(null)", which end a journey.
+        All states: the start, the states of touches, then "(conversion)" and "(null)", which end a journey.
     """
 
     source: npt.NDArray[np.str_]
@@ -132,7 +134,7 @@ class TransitionMatrix(ColumnarResult):
         return {"source": self.source, "target": self.target, "probability": self.probability}
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Return `to_array`, so that numpy functions take the matrix."""
+        """Return the result of `to_array`, so that numpy functions accept the matrix."""
         return np.array(self.to_array(), dtype=dtype) if copy is not False else np.asarray(self.to_array(), dtype)
 
 
@@ -143,17 +145,19 @@ class MarkovModel(Definition, Result):
     Parameters
     ----------
     order : int
+        The number of last channels that a state remembers.
     channels : ndarray of str, shape (C,)
+        The names of the channels.
     removal_effects : ndarray of float64, shape (C,)
-        The share of conversions that removing the channel would lose, 0 to 1; NaN where nothing converts.
+        The share of conversions that would be lost without the channel, 0 to 1; NaN if no journey converts.
     value_removal_effects : ndarray of float64, shape (C,), optional
         The same for value.
     conversion_probability : float
-        The chance that a journey with touches converts.
+        The probability that a journey with touches converts.
     value_per_journey : float
-        The expected value of a journey, NaN where the journeys had no value.
+        The expected value of a journey; NaN if the journeys had no value.
     counts : TransitionCounts
-        What it was computed from, and its stored form.
+        The counts from which the model was computed; they are also its stored form.
     """
 
     kind: ClassVar[str] = "markov_model"
@@ -168,7 +172,7 @@ class MarkovModel(Definition, Result):
 
     @classmethod
     def from_counts(cls, counts: TransitionCounts) -> Self:
-        """Return the model of transition counts, which may be the sum of several parts'."""
+        """Return the model for transition counts, which may be the sum of the counts of several parts."""
         chain = _chain(counts)
         label = counts.grams[:, -1].astype(np.int64)
         h, lost = _solved(chain, label, len(counts.channels))
@@ -184,15 +188,16 @@ class MarkovModel(Definition, Result):
         )
 
     def attribute(self, journeys: Journeys, *, per_journey: bool = False) -> Credit:
-        """Return the credit of each channel of journeys, in proportion to the model's removal effects.
+        """Return the credit of each channel of journeys, in proportion to the removal effects of the model.
 
         Parameters
         ----------
         journeys : Journeys
-            Those of the fit, or others with channels that the model knows.
+            The journeys of the fit, or others with channels that the model knows.
         per_journey : bool
-            Say what each touch gets too: each journey shared among its channels in proportion to removal effects.
-            These add up to all conversions, yet by channel not to the credit, which shares all journeys at once.
+            Whether to return the credit of each touch, too. Each journey is then shared among its channels in
+            proportion to removal effects. These figures add up to all conversions, but not to the channels' credit,
+            which shares all journeys together.
         """
         effects = self.effects_for(checked(journeys))
         extras: dict[str, Any] = {}
@@ -207,7 +212,7 @@ class MarkovModel(Definition, Result):
         for name in journeys.channels.tolist():
             if name not in known:
                 raise InputError(
-                    f"journeys has the channel {name!r}, which the model was not fitted on: fit it again.",
+                    f"journeys has the channel {name!r}, but the model was fitted without it: fit it again.",
                     argument="journeys",
                     code="unknown_name",
                 )
@@ -217,16 +222,17 @@ class MarkovModel(Definition, Result):
         return [conversions, conversions if worth is None else np.nan_to_num(worth)[places]]
 
     def removal_of(self, channels: str | Iterable[str]) -> float:
-        """Return the share of conversions that removing several channels together would lose.
+        """Return the share of conversions that would be lost without several channels together.
 
         Parameters
         ----------
         channels : str or iterable of str
+            The channels to remove.
 
         Returns
         -------
         float
-            At least the largest of the channels' own effects, at most their sum; NaN where nothing converts.
+            At least the largest effect of a single one of the channels, at most their sum; NaN if no journey converts.
 
         Examples
         --------
@@ -241,7 +247,7 @@ class MarkovModel(Definition, Result):
             if name not in known:
                 hint = did_you_mean(str(name), known)
                 raise InputError(
-                    f"channels names {shown(name)}, which the model does not have.",
+                    f"channels names {shown(name)}, which is not a channel of the model.",
                     argument="channels",
                     code="unknown_name",
                     hint=hint,
@@ -252,12 +258,13 @@ class MarkovModel(Definition, Result):
         return float(_share(lost[:, 0], h[0])[0])
 
     def transition_matrix(self, *, self_loops: bool = True) -> TransitionMatrix:
-        """Return the named transition probabilities, by default with repeats of the same state.
+        """Return the transition probabilities between named states.
 
         Parameters
         ----------
         self_loops : bool
-            Without them, probabilities are those of leaving for another state; removal effects are the same.
+            Whether to include transitions from a state to itself. Without them, probabilities refer to leaving for
+            another state; removal effects are the same.
         """
         counts = self.counts
         names = np.array([*counts.names, CONVERSION, NULL], dtype=np.str_)
@@ -282,14 +289,16 @@ class MarkovModel(Definition, Result):
         )
 
     def simulate(self, n: int, rng: np.random.Generator | int | None = 0, *, max_touches: int = 10_000) -> Journeys:
-        """Return n journeys drawn from the model, equal paths merged.
+        """Return n journeys drawn from the model; equal paths are merged.
 
         Parameters
         ----------
         n : int
+            The number of journeys.
         rng : Generator, int or None
+            The random generator, or its seed.
         max_touches : int
-            A journey that is longer is cut there and counts as null.
+            The greatest length: longer journeys are cut there and count as journeys without a conversion.
         """
         n, most = whole("n", n, low=1), whole("max_touches", max_touches, low=1)
         return walk(self.counts, n, generator(rng), most)
@@ -326,7 +335,7 @@ class MarkovModel(Definition, Result):
         try:
             return cls.from_counts(_stored_counts(body))
         except (InputError, TypeError, OverflowError, ValueError) as error:
-            raise DefinitionError(f"these are no transition counts: {error}", code="wrong_value") from None
+            raise DefinitionError(f"these are not transition counts: {error}", code="wrong_value") from None
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -359,7 +368,7 @@ def _chain(counts: TransitionCounts) -> Chain:
 
 
 def _solved(chain: Chain, label: IntArray, n_labels: int) -> tuple[FloatArray, FloatArray]:
-    """Return what a journey brings (m,) and what each removal loses of it (n_labels, m)."""
+    """Return the expected reward of a journey (m,), and how much of it each removal loses (n_labels, m)."""
     if not chain.rewards.any():
         m = chain.rewards.shape[1]
         return np.zeros(m), np.zeros((n_labels, m))
@@ -380,10 +389,16 @@ def _stored_counts(body: Mapping[str, Any]) -> TransitionCounts:
     n = len(grams)
     if n == 0 or (grams[0] != -1).any() or (grams < -1).any() or (grams >= len(channels)).any():
         raise InputError(
-            "grams must name channels, and the first must be the start.", argument="grams", code="wrong_value"
+            "grams must be places of channels, and the first row must be the start, -1.",
+            argument="grams",
+            code="wrong_value",
         )
     if n > 1 and (grams[1:, -1] < 0).any():
-        raise InputError("only the start has no latest channel.", argument="grams", code="wrong_value")
+        raise InputError(
+            "grams has a state without a latest channel: only the start may have none.",
+            argument="grams",
+            code="wrong_value",
+        )
     weight = numbers("weight", np.asarray(body["weight"], dtype=np.float64), low=0.0)
     ends = {
         name: numbers(name, np.asarray(body[name], dtype=np.float64), length=n, low=0.0)
@@ -394,7 +409,9 @@ def _stored_counts(body: Mapping[str, Any]) -> TransitionCounts:
     for place in places:
         if place.shape != weight.shape or (place < 0).any() or (place >= n).any():
             raise InputError(
-                "source and target must name states, one pair a weight.", argument="source", code="wrong_value"
+                "source and target must be places of states, one pair per weight.",
+                argument="source",
+                code="wrong_value",
             )
     return TransitionCounts(
         order=k,

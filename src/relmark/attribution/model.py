@@ -1,4 +1,4 @@
-"""What all attribution models share: journeys in, credit that balances out, bootstrap intervals, a stored form."""
+"""The base of attribution models: credit that balances, bootstrap intervals, and a stored form."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["AttributionModel"]
 
 @attrs.frozen(kw_only=True)
 class AttributionModel(Definition):
-    """A way to share conversions among channels: a frozen spec with `attribute`, `bootstrap` and a stored form.
+    """A way to share conversions among channels: frozen settings with `attribute`, `bootstrap` and a stored form.
 
     `AttributionModel.from_json` reads the stored form of every model.
 
@@ -45,7 +45,7 @@ class AttributionModel(Definition):
         "int | Literal['auto']": {"if": shapes.one_of("auto"), "then": True, "else": shapes.whole(low=1)},
         "Literal['conversions', 'rate'] | Callable[[frozenset[str]], float]": shapes.one_of("conversions", "rate"),
     }
-    """The shapes of settings that their annotations alone do not say."""
+    """The shapes of settings that do not follow from their annotations."""
     name: ClassVar[str] = ""
 
     def attribute(self, journeys: Journeys, *, per_journey: bool = False) -> Credit:
@@ -54,13 +54,15 @@ class AttributionModel(Definition):
         Parameters
         ----------
         journeys : Journeys
+            The journeys whose conversions to share.
         per_journey : bool
-            Say what each touch gets too, as `credit.per_journey`.
+            Whether to return the credit of each touch, too, as `per_journey` of the result.
 
         Returns
         -------
         Credit
-            The channels' conversions and the unattributed ones (of journeys without touches) add up to all.
+            The channels' conversions and the unattributed ones, of journeys without touches, add up to all
+            conversions.
         """
         checked(journeys)
         sums, extras = self._sums(journeys, journeys.totals())
@@ -69,7 +71,7 @@ class AttributionModel(Definition):
         )
 
     def touches(self, journeys: Journeys) -> TouchCredit:
-        """Return what each touch of each journey gets, as `attribute(..., per_journey=True)` does."""
+        """Return the credit of each touch of each journey, as `attribute(..., per_journey=True)` does."""
         checked(journeys)
         weights = normalized(self._weights(journeys), journeys.offsets)
         conversions = weights * np.repeat(journeys.conversions, journeys.lengths)
@@ -90,22 +92,25 @@ class AttributionModel(Definition):
         Parameters
         ----------
         journeys : Journeys
+            The journeys whose conversions to share.
         n : int
-            How many resamples.
+            The number of resamples.
         rng : Generator, int or None
+            The random generator of the resamples, or its seed.
         level : float
-            The confidence of the intervals.
+            The confidence level of the intervals.
 
         Returns
         -------
         Credit
-            The credit of the journeys as they are, with `conversions_low`, `conversions_high`, and value's too.
+            The credit of the given journeys, with `conversions_low`, `conversions_high`, `value_low` and `value_high`.
 
         Notes
         -----
-        Poisson bootstrap: each of the conversions and nulls that a row counts is drawn Poisson(1) times, so a row's
-        new count is Poisson with its old count as mean, and value follows conversions. The intervals hold what chance
-        in who came by may do to the credit. They do not hold the difference between credit and cause.
+        This is a Poisson bootstrap: each conversion and each null of a row is drawn Poisson(1) times, so the new count
+        of a row has a Poisson distribution with its old count as mean, and value follows conversions. The intervals
+        show how much the credit depends on which people happened to be observed. They do not show the difference
+        between credit and cause.
 
         References
         ----------
@@ -140,7 +145,7 @@ class AttributionModel(Definition):
         journeys: Journeys,  # noqa: ARG002
         totals: FloatArray,  # noqa: ARG002
     ) -> tuple[FloatArray, dict[str, Any]]:
-        """Return what each channel gets of the journeys' totals, shape (C, m), and further fields of the credit."""
+        """Return each channel's part of the journeys' totals, shape (C, m), and further fields of the credit."""
         raise AssertionError(f"{type(self).__name__} shares nothing")
 
     def _weights(self, journeys: Any) -> FloatArray:  # noqa: ARG002
@@ -151,12 +156,12 @@ class AttributionModel(Definition):
         return self.name
 
     def _fixed(self, journeys: Journeys) -> AttributionModel:  # noqa: ARG002
-        """Return the model with all that it would choose by the data settled."""
+        """Return the model with every setting fixed that it would choose from the data."""
         return self
 
     @classmethod
     def document_shape(cls, limits: Limits) -> dict[str, Any]:  # noqa: ARG003
-        """Return the shape of the stored form: that of the model which the body names."""
+        """Return the shape of the stored form, which depends on the model that the body names."""
         kinds = {kind.name: kind for kind in _kinds(AttributionModel) if issubclass(kind, cls) and kind.storable}
         shape: Shape = False
         for name, kind in sorted(kinds.items(), reverse=True):
@@ -179,7 +184,7 @@ class AttributionModel(Definition):
         if not isinstance(name, str) or name not in kinds:
             hint = did_you_mean(name, kinds) if isinstance(name, str) else ""
             raise DefinitionError(
-                f"{shown(name)} is no attribution model; known are {', '.join(sorted(kinds))}.",
+                f"model is {shown(name)}: one of {', '.join(sorted(kinds))} is needed.",
                 path="$.model",
                 code="unknown_model",
                 hint=hint.strip(),
@@ -213,7 +218,7 @@ def _stored(model: AttributionModel, name: str) -> Any:
         raise DefinitionError(
             f"{type(model).__name__} has a function as {name}, which has no stored form.",
             code="not_storable",
-            hint="Store what the function was made from, and make it again.",
+            hint="Store what the function was made from, and make it again after reading.",
         )
     if isinstance(value, timedelta):
         return duration_text(value)
@@ -221,7 +226,7 @@ def _stored(model: AttributionModel, name: str) -> Any:
 
 
 def checked(journeys: Any) -> Journeys:
-    """Return journeys, or raise about anything else."""
+    """Return journeys, and raise for anything else."""
     if not isinstance(journeys, Journeys):
         raise InputError(
             f"journeys is {shown(journeys)}: make a Journeys with from_paths, from_events or from_columns.",
@@ -240,7 +245,7 @@ def credit_of(
     notes: tuple[str, ...] = (),
     **extras: Any,
 ) -> Credit:
-    """Return the credit of summed conversions and value (C, m) and what journeys without touches leave over."""
+    """Return the credit from summed conversions and value (C, m), with the rest of journeys without touches."""
     untouched = journeys.lengths == 0
     has_value = journeys.value is not None
     notes = (*notes, *journeys.notes, *(() if has_value else (NO_VALUE,)))
@@ -259,9 +264,9 @@ def credit_of(
 
 
 def by_effects(journeys: Journeys, effects: list[FloatArray]) -> tuple[FloatArray, tuple[float, ...]]:
-    """Return conversions and value of journeys with touches, each shared in proportion to effects (C,), and the rest.
+    """Return conversions and value of journeys with touches, shared in proportion to effects (C,), and the rest.
 
-    There is a rest only where no channel has an effect: value of journeys that nobody took.
+    There is a rest only if no channel has an effect.
     """
     touched = journeys.lengths > 0
     totals = journeys.totals()[touched].sum(axis=0)
@@ -277,10 +282,10 @@ def by_effects(journeys: Journeys, effects: list[FloatArray]) -> tuple[FloatArra
 
 
 def balanced(credit: FloatArray, total: float) -> FloatArray:
-    """Return credit whose exact sum is the total to the last bit that its smallest part has.
+    """Return credit whose exact sum is the total, to the last bit of its smallest part.
 
-    Where credits of both signs are far larger than what they share, rounding of the large ones is not small beside it:
-    the channel with the smallest credit takes what is left.
+    If credits of both signs are far larger than the total, their rounding errors are not small compared with it. The
+    channel with the smallest credit takes the difference.
     """
     credit = credit.copy()
     at = int(np.argmin(np.where(credit == 0.0, np.inf, np.abs(credit))))
@@ -290,11 +295,11 @@ def balanced(credit: FloatArray, total: float) -> FloatArray:
 
 
 def effect_weights(journeys: Journeys, effects: FloatArray) -> FloatArray:
-    """Return touch weights in proportion to effects: a channel's is spread over its touches in the journey."""
+    """Return touch weights in proportion to effects; that of a channel is spread over its touches in a journey."""
     if (effects < 0.0).any():
         worst = journeys.channels[int(np.argmin(effects))]
         raise InputError(
-            f"{str(worst)!r} has a negative effect, which no single journey can show.",
+            f"{str(worst)!r} has a negative effect, which cannot be shared within single journeys.",
             argument="journeys",
             code="wrong_value",
             hint="Ask for the credit without per_journey, or use Shapley() for credit by journey.",

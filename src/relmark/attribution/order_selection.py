@@ -1,8 +1,8 @@
-"""How many touches a Markov model should remember: held-out likelihood, AIC and BIC by order.
+"""Select the order of a Markov model, the number of touches to remember: held-out likelihood, AIC and BIC by order.
 
-A higher order follows journeys more closely and has more transitions to learn from the same data. The held-out
-log-likelihood scores every journey by the counts of all others, so that a transition that was seen once does not praise
-itself.
+A higher order follows journeys more closely, but has to learn more transitions from the same data. The held-out
+log-likelihood scores every journey by the counts of all other journeys, so that a transition that was seen only once
+does not support itself.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ __all__ = ["OrderSelection", "order_selection"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class OrderSelection(ColumnarResult):
-    """How well Markov models of several orders describe journeys: one row per order.
+    """How well Markov models of several orders describe journeys, with one row per order.
 
     Parameters
     ----------
     order : ndarray of int64, shape (K,)
+        The order of the model.
     states, parameters : ndarray of int64, shape (K,)
-        Observed states; observed transitions less the one of each state that follows from the others.
+        The number of observed states, and the number of free transition probabilities: observed transitions minus one
+        per state.
     log_likelihood : ndarray of float64, shape (K,)
-        Of the model on the journeys it was fitted on.
+        The log-likelihood of the journeys under the model fitted on them.
     held_out : ndarray of float64, shape (K,)
         The sum over journeys of the log-likelihood under the counts of all other journeys; larger is better.
     aic, bic : ndarray of float64, shape (K,)
-        Smaller is better; BIC counts steps of journeys as observations.
+        The information criteria; smaller is better. BIC counts the steps of journeys as observations.
     """
 
     order: IntArray
@@ -50,7 +52,7 @@ class OrderSelection(ColumnarResult):
 
     @property
     def best(self) -> int:
-        """The order with the largest held-out log-likelihood; the lower of two equal ones."""
+        """The order with the largest held-out log-likelihood; if two are equal, the lower one."""
         return int(self.order[np.argmax(self.held_out)])
 
 
@@ -60,8 +62,9 @@ def order_selection(journeys: Journeys, orders: Iterable[int] = (1, 2, 3, 4)) ->
     Parameters
     ----------
     journeys : Journeys
+        The journeys to describe.
     orders : iterable of int
-        The orders to look at.
+        The orders to compare.
 
     Raises
     ------
@@ -70,10 +73,10 @@ def order_selection(journeys: Journeys, orders: Iterable[int] = (1, 2, 3, 4)) ->
 
     Notes
     -----
-    Held out: with n_st journeys going from state s to outcome t (a channel, a conversion or a null; K outcomes in
-    all) and n_s from s altogether, a journey that uses the step a_st times is scored with
-    ``(n_st - a_st + 1/K) / (n_s - a_s + 1)``, the counts without that journey and one more spread over all outcomes.
-    That is leave-one-journey-out cross-validation with nothing drawn at random.
+    Suppose that n_st journeys go from state s to outcome t (a channel, a conversion or a null; K outcomes in all) and
+    n_s from s in all. For the held-out likelihood, a journey that uses the step a_st times is scored with
+    ``(n_st - a_st + 1/K) / (n_s - a_s + 1)``: the counts without that journey, plus one count spread over all outcomes.
+    This is leave-one-journey-out cross-validation without random draws.
     """
     chosen = sorted({whole("orders", order, low=1) for order in orders})
     if not chosen:
@@ -81,7 +84,7 @@ def order_selection(journeys: Journeys, orders: Iterable[int] = (1, 2, 3, 4)) ->
     touched = journeys.lengths > 0
     if not (journeys.conversions + journeys.nulls)[touched].any():
         raise NotEnoughDataError(
-            "no journey with touches has a conversion or a null: there is nothing to compare.", argument="journeys"
+            "no journey with touches has a conversion or a null, so orders cannot be compared.", argument="journeys"
         )
     rows = [_scored(journeys, order) for order in chosen]
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -92,7 +95,7 @@ def _scored(j: Journeys, order: int) -> dict[str, Any]:
     counts = TransitionCounts.of(j, order)
     n = len(counts.grams)
     outcomes = len(j.channels) + 2
-    # Every step of every journey as (state, outcome): each touch from the state before it, and the end of the journey,
+    # Every step of every journey as (state, outcome): from the state before each touch, and to the end of the journey,
     # once for its conversions and once for its nulls.
     state, _ = _states(j.codes, j.offsets, j.lengths, len(j.channels), order)
     some = np.flatnonzero(j.lengths > 0)
@@ -105,7 +108,7 @@ def _scored(j: Journeys, order: int) -> dict[str, Any]:
     ends = len(j.channels)
     outcome = np.concatenate([j.codes.astype(np.int64), np.full(len(some), ends)])
 
-    # Counts by (state, outcome), the two ways to end apart.
+    # Counts by (state, outcome), with the two ways to end kept separate.
     width = outcomes
     weight_c, weight_n = j.conversions[rows], j.nulls[rows]
     is_end = outcome == ends
@@ -126,7 +129,7 @@ def _scored(j: Journeys, order: int) -> dict[str, Any]:
     held_out = 0.0
     for weight, shift in ((weight_c, 0), (weight_n, 1)):
         live = weight > 0.0
-        own = np.minimum(weight[live], 1.0)  # a row that counts half a journey takes away half
+        own = np.minimum(weight[live], 1.0)  # a row that counts as half a journey removes half
         step = np.searchsorted(seen, pair[live] + shift * is_end[live])
         a_st = own * used_steps[live]
         a_s = own * used_states[live]
@@ -145,7 +148,7 @@ def _scored(j: Journeys, order: int) -> dict[str, Any]:
 
 
 def _uses(rows: IntArray, keys: IntArray, size: int) -> IntArray:
-    """Return for each step how often its journey has the same key."""
+    """Return how often the journey of each step has the same key."""
     _, inverse, counts = np.unique(rows * size + keys, return_inverse=True, return_counts=True)
     uses: IntArray = counts[inverse]
     return uses

@@ -1,4 +1,4 @@
-"""Reports on which channels meet: in pairs, as first and last, in sets."""
+"""Reports on which channels occur together: in pairs, as first and last, and in sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ChannelSets", "FirstAndLast", "Overlap"]
 
 
 def _beside(title: str, names: npt.NDArray[np.str_], matrix: FloatArray) -> dict[str, Any]:
-    """Return a matrix as columns, one for each name, beside the names; one of the title's own name is marked."""
+    """Return a matrix as one column per name, after a column of the names; a name equal to the title is marked."""
     table: dict[str, Any] = {title: names}
     for k, name in enumerate(names.tolist()):
         table[f"{name} (channel)" if name == title else name] = matrix[:, k]
@@ -27,13 +27,14 @@ def _beside(title: str, names: npt.NDArray[np.str_], matrix: FloatArray) -> dict
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Overlap(Result):
-    """Which channels meet in converting journeys.
+    """Which channels occur together in converting journeys.
 
     Parameters
     ----------
     channels : ndarray of str, shape (C,)
+        The names of the channels.
     matrix : ndarray of float64, shape (C, C)
-        Conversions whose journeys have both channels; on the diagonal, the channel at all.
+        Conversions whose journeys have both channels; on the diagonal, those with the channel.
     """
 
     channels: npt.NDArray[np.str_]
@@ -41,13 +42,13 @@ class Overlap(Result):
 
     @property
     def share(self) -> FloatArray:
-        """Of the conversions with the row's channel, the share that has the column's too, shape (C, C)."""
+        """The share of conversions with the row's channel that also have the column's, shape (C, C)."""
         own = np.diag(self.matrix)[:, None]
         return divided(self.matrix, own)
 
     @property
     def jaccard(self) -> FloatArray:
-        """Conversions with both channels over those with either, shape (C, C)."""
+        """Conversions with both channels divided by those with either, shape (C, C)."""
         own = np.diag(self.matrix)
         either = own[:, None] + own[None, :] - self.matrix
         return divided(self.matrix, either)
@@ -60,7 +61,7 @@ class Overlap(Result):
 
 
 def overlap(j: JourneyColumns) -> Overlap:
-    """Return for each pair of channels the conversions whose journeys have both."""
+    """Return the conversions whose journeys have both channels, for each pair of channels."""
     from scipy.sparse import csr_array
 
     n = len(j.channels)
@@ -79,8 +80,9 @@ class FirstAndLast(Result):
     Parameters
     ----------
     channels : ndarray of str, shape (C,)
+        The names of the channels.
     matrix : ndarray of float64, shape (C, C)
-        Rows are first channels, columns last ones.
+        The conversions; rows are first channels, columns are last channels.
     """
 
     channels: npt.NDArray[np.str_]
@@ -94,7 +96,7 @@ class FirstAndLast(Result):
 
 
 def first_and_last(j: JourneyColumns) -> FirstAndLast:
-    """Return the conversions by first and by last channel."""
+    """Return the conversions by first and last channel."""
     n = len(j.channels)
     some = j.lengths > 0
     cell = j.codes[j.offsets[:-1][some]].astype(np.int64) * n + j.codes[j.offsets[1:][some] - 1]
@@ -104,18 +106,20 @@ def first_and_last(j: JourneyColumns) -> FirstAndLast:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ChannelSets(ColumnarResult):
-    """The sets of channels that journeys have: one row per set, most conversions first.
+    """The sets of channels that journeys have: one row per set, those with the most conversions first.
 
     Parameters
     ----------
     channels : ndarray of str, shape (K,)
-        The names of the set joined by " + ", in the journeys' order of channels; "" is no touch.
+        The names of the set joined by " + ", in the journeys' order of channels; "" for journeys without touches.
     size : ndarray of int64, shape (K,)
+        The number of channels of the set.
     conversions, nulls : ndarray of float64, shape (K,)
+        The conversions, and the journeys without a conversion.
     value : ndarray of float64, shape (K,)
-        NaN where the journeys have none.
+        The value of the conversions; NaN if the journeys have none.
     rate : ndarray of float64, shape (K,)
-        Conversions over conversions and nulls.
+        Conversions divided by conversions plus nulls.
     """
 
     channels: npt.NDArray[np.str_]

@@ -1,4 +1,4 @@
-"""Reports on journeys: who assists, how long and how many touches it takes, which paths are common."""
+"""Reports on journeys: assists, path lengths, time lags, positions of channels, and common paths."""
 
 from __future__ import annotations
 
@@ -30,18 +30,20 @@ __all__ = [
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PathLengths(ColumnarResult):
-    """How many touches journeys have: one row per length that occurs, 0 for journeys without touches.
+    """The number of touches of journeys: one row per length that occurs, 0 for journeys without touches.
 
     Parameters
     ----------
     length : ndarray of int64, shape (L,)
+        The number of touches.
     conversions, nulls : ndarray of float64, shape (L,)
+        The conversions, and the journeys without a conversion.
     value : ndarray of float64, shape (L,)
-        NaN where the journeys have none.
+        The value of the conversions; NaN if the journeys have none.
     rate : ndarray of float64, shape (L,)
-        Conversions over conversions and nulls.
+        Conversions divided by conversions plus nulls.
     mean_converting, mean_other : float
-        Mean touches of journeys that convert and of the others, NaN where there are none.
+        The mean number of touches of journeys that convert, and of the others; NaN if there are none.
     """
 
     length: IntArray
@@ -54,7 +56,7 @@ class PathLengths(ColumnarResult):
 
 
 def path_lengths(j: JourneyColumns) -> PathLengths:
-    """Return how many touches journeys have."""
+    """Return the number of touches of journeys."""
     length, rank = np.unique(j.lengths, return_inverse=True)
     conversions, nulls = (weighted(rank, w, len(length)) for w in (j.conversions, j.nulls))
     value = np.full(len(length), np.nan)
@@ -78,14 +80,16 @@ def _mean(values: npt.NDArray[Any], weights: FloatArray) -> float:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TouchesToConversion(ColumnarResult):
-    """How many touches come before a conversion: one row per number, conversions without touches left out.
+    """The number of touches before a conversion: one row per number, without conversions without touches.
 
     Parameters
     ----------
     touches : ndarray of int64, shape (L,)
+        The number of touches.
     conversions : ndarray of float64, shape (L,)
+        The conversions after this number of touches.
     share, running_share : ndarray of float64, shape (L,)
-        Of the conversions with touches; NaN where there are none.
+        Their share of all conversions with touches, and the share with this number or fewer; NaN if there are none.
     """
 
     touches: IntArray
@@ -94,7 +98,7 @@ class TouchesToConversion(ColumnarResult):
     running_share: FloatArray
 
     def quantile(self, q: float) -> float:
-        """Return the number of touches within which a share q of the conversions came."""
+        """Return the smallest number of touches within which a share q of the conversions happened."""
         if not 0.0 <= q <= 1.0:
             raise InputError(f"q is {q!r}: a number from 0 to 1 is needed.", argument="q", code="wrong_value")
         if not self.conversions.sum() > 0.0:
@@ -104,7 +108,7 @@ class TouchesToConversion(ColumnarResult):
 
 
 def touches_to_conversion(j: JourneyColumns) -> TouchesToConversion:
-    """Return how many touches come before a conversion."""
+    """Return the number of touches before a conversion."""
     some = (j.lengths > 0) & (j.conversions > 0.0)
     touches, rank = np.unique(j.lengths[some], return_inverse=True)
     conversions = weighted(rank, j.conversions[some], len(touches))
@@ -117,15 +121,16 @@ def touches_to_conversion(j: JourneyColumns) -> TouchesToConversion:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TimeLags(ColumnarResult):
-    """How long journeys take from their first touch to their end: one row per bin.
+    """How long journeys take from the first touch to the end: one row per bin.
 
     Parameters
     ----------
     from_days, to_days : ndarray of float64, shape (B,)
-        A bin holds from_days <= lag < to_days; the last has no end.
+        The bin holds journeys with from_days <= lag < to_days; the last bin has no end.
     conversions, nulls : ndarray of float64, shape (B,)
+        The conversions, and the journeys without a conversion.
     mean_days_converting, mean_days_other : float
-        NaN where there are none.
+        The mean lag in days of journeys that convert, and of the others; NaN if there are none.
     """
 
     from_days: FloatArray
@@ -137,13 +142,13 @@ class TimeLags(ColumnarResult):
 
 
 def time_lags(j: JourneyColumns, edges: Iterable[timedelta] | None = None) -> TimeLags:
-    """Return how long journeys with touches take; `edges` are where bins after the first begin.
+    """Return how long journeys with touches take; `edges` are the starts of the bins after the first.
 
-    By default bins begin after 1, 2, 3, 5, 7, 14, 30, 60 and 90 days.
+    By default these bins start at 1, 2, 3, 5, 7, 14, 30, 60 and 90 days.
     """
     if j.times is None or j.ends is None:
         raise InputError(
-            "time lags need the time of each touch, and these journeys have none: make them with from_events, or with "
+            "time lags need the time of each touch, but these journeys have none: make them with from_events, or with "
             "from_columns(time=...).",
             argument="journeys",
             code="missing_argument",
@@ -152,7 +157,7 @@ def time_lags(j: JourneyColumns, edges: Iterable[timedelta] | None = None) -> Ti
     begins = np.array([span("edges", edge) for edge in chosen], dtype=np.int64)
     if (np.diff(begins) <= 0).any():
         raise InputError(
-            "edges must ascend: give each later than the one before.", argument="edges", code="wrong_value"
+            "edges must ascend: each must be longer than the one before.", argument="edges", code="wrong_value"
         )
     some = j.lengths > 0
     lag = j.ends[some] - j.times[j.offsets[:-1][some]]
@@ -175,16 +180,18 @@ class Assists(ColumnarResult):
     Parameters
     ----------
     channel : ndarray of str, shape (C,)
+        The name of the channel.
     assisted : ndarray of float64, shape (C,)
-        Conversions before whose last touch the channel was met; a channel that is met earlier and last counts as both.
+        The conversions in whose journeys the channel occurs before the last touch. A channel that occurs both earlier
+        and last counts as both.
     first, last : ndarray of float64, shape (C,)
-        Conversions whose first and last touch it was.
+        The conversions whose first, and whose last, touch is of the channel.
     assisted_to_last : ndarray of float64, shape (C,)
-        Above 1 a channel helps more often than it closes; NaN where it never closes.
+        ``assisted / last``: above 1 the channel assists more often than it closes. NaN if it never closes.
     assisted_value, last_value : ndarray of float64, shape (C,)
-        NaN where the journeys have no value.
+        The value of the assisted and of the closed conversions; NaN if the journeys have no value.
     assisted_share : float
-        The share of the conversions with touches whose journeys have at least two.
+        The share of the conversions with touches whose journeys have at least two touches.
     """
 
     channel: npt.NDArray[np.str_]
@@ -203,7 +210,7 @@ def assists(j: JourneyColumns) -> Assists:
     totals = j.totals()
     some = j.lengths > 0
     ends = j.offsets[1:][some] - 1
-    # Earlier touches: all but the last of each journey, each channel once a journey.
+    # Earlier touches: all but the last of each journey, with each channel once per journey.
     earlier = np.ones(len(j.codes), dtype=np.bool_)
     earlier[ends] = False
     before = np.concatenate(([0], np.cumsum(earlier)))[j.offsets]
@@ -229,17 +236,19 @@ def assists(j: JourneyColumns) -> Assists:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ChannelPositions(ColumnarResult):
-    """Where channels stand in converting journeys: one row per channel.
+    """The positions of channels in converting journeys: one row per channel.
 
     Parameters
     ----------
     channel : ndarray of str, shape (C,)
+        The name of the channel.
     only : ndarray of float64, shape (C,)
-        Conversions whose single touch it was.
+        The conversions whose only touch is of the channel.
     first, middle, last : ndarray of float64, shape (C,)
-        Touches, weighted by conversions, that opened, continued and closed journeys of two touches or more.
+        The touches, weighted by conversions, that opened, continued and closed journeys of two or more touches.
     mean_position : ndarray of float64, shape (C,)
-        From 0, the first touch, to 1, the last; over journeys of two touches or more, NaN where there are none.
+        The mean position, from 0 for the first touch to 1 for the last, in journeys of two or more touches; NaN if
+        there are none.
     """
 
     channel: npt.NDArray[np.str_]
@@ -251,7 +260,7 @@ class ChannelPositions(ColumnarResult):
 
 
 def positions(j: JourneyColumns) -> ChannelPositions:
-    """Return where channels stand in converting journeys."""
+    """Return the positions of channels in converting journeys."""
     n = len(j.channels)
     lengths = np.repeat(j.lengths, j.lengths)
     position = np.arange(len(j.codes)) - np.repeat(j.offsets[:-1], j.lengths)
@@ -274,18 +283,20 @@ def positions(j: JourneyColumns) -> ChannelPositions:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class TopPaths(ColumnarResult):
-    """The paths with most conversions: one row per path, best first.
+    """The paths with the most conversions: one row per path, the most conversions first.
 
     Parameters
     ----------
     path : ndarray of str, shape (K,)
+        The path as text.
     conversions, nulls : ndarray of float64, shape (K,)
+        The conversions, and the journeys without a conversion.
     value : ndarray of float64, shape (K,)
-        NaN where the journeys have none.
+        The value of the conversions; NaN if the journeys have none.
     share : ndarray of float64, shape (K,)
-        Of all conversions.
+        The share of all conversions.
     rate : ndarray of float64, shape (K,)
-        Conversions over conversions and nulls.
+        Conversions divided by conversions plus nulls.
     """
 
     path: npt.NDArray[np.str_]
@@ -297,7 +308,7 @@ class TopPaths(ColumnarResult):
 
 
 def top_paths(j: JourneyColumns, n: int) -> TopPaths:
-    """Return the n paths with most conversions, equal paths merged; ties in the order of the journeys."""
+    """Return the n paths with the most conversions, with equal paths merged and ties in the order of journeys."""
     n = whole("n", n, low=1)
     merged = attrs.evolve(j, **merged_fields(j))
     best = np.argsort(-merged.conversions, kind="stable")[:n]

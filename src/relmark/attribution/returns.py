@@ -1,4 +1,4 @@
-"""What channels cost and what their credit earned: ROAS, ROI, cost per order, cost per acquisition."""
+"""Costs and returns of channels by their credit: ROAS, ROI, cost per order, cost per acquisition."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ __all__ = ["ChannelReturns"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ChannelReturns(ColumnarResult):
-    """Cost and return by channel, under the credit of one model.
+    """Cost and return by channel, according to the credit of one model.
 
     Parameters
     ----------
     channel : ndarray of str, shape (C,)
+        The name of the channel.
     cost : ndarray of float64, shape (C,)
-        NaN where none was given.
+        The cost; NaN if none was given.
     conversions, value : ndarray of float64, shape (C,)
-        The channel's credit.
+        The credit of the channel.
     roas : ndarray of float64, shape (C,)
         Return on ad spend: value / cost.
     roi : ndarray of float64, shape (C,)
@@ -34,11 +35,13 @@ class ChannelReturns(ColumnarResult):
     cpo : ndarray of float64, shape (C,)
         Cost per order: cost / credited conversions.
     cpa : ndarray of float64, shape (C,)
-        Cost per acquisition: cost / customers acquired, or / credited conversions where none are given.
+        Cost per acquisition: cost / customers acquired, or cost / credited conversions if these are not given.
     reason : ndarray of str, shape (C,)
-        Why figures of the row are NaN; empty where all are defined.
+        Why figures of the row are NaN; "" if all are defined.
     margin : float
+        The share of the value that is profit before marketing costs.
     model : str
+        The name of the model of the credit.
     """
 
     channel: npt.NDArray[np.str_]
@@ -55,12 +58,12 @@ class ChannelReturns(ColumnarResult):
 
     @property
     def total_cost(self) -> float:
-        """The cost of all channels that have one."""
+        """The total cost of the channels that have one."""
         return float(np.nansum(self.cost))
 
     @property
     def total_roas(self) -> float:
-        """Value over cost of the channels with a cost together, NaN where that is 0."""
+        """The total value divided by the total cost of the channels with a cost; NaN if that cost is 0."""
         known = ~np.isnan(self.cost)
         return float(self.value[known].sum() / self.total_cost) if self.total_cost > 0.0 else float("nan")
 
@@ -80,7 +83,7 @@ def channel_returns(
     model: str,
     reasons: Mapping[str, str],
 ) -> ChannelReturns:
-    """Return the returns of channels, costs matched by name."""
+    """Return the returns of channels, with costs matched by name."""
     margin = number("margin", margin, low=0.0, high=1.0)
     cost = _aligned("costs", channels, costs)
     customers = conversions if acquired is None else _aligned("acquired", channels, acquired)

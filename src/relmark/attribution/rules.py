@@ -1,13 +1,14 @@
-"""Rules: credit by where a touch stands in its journey.
+"""Rules: credit by the position of a touch in its journey.
 
-Every rule gives each touch a weight and shares the journey's conversions in proportion. Rules need no other journeys
-and no nulls, so they are quick, steady and easy to explain; what they say is decided before the data are seen.
+Every rule gives each touch a weight and shares the conversions of the journey in proportion. Rules need no other
+journeys and no journeys without a conversion, so they are quick, stable and easy to explain. But the way they share is
+chosen before the data are seen.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -41,30 +42,30 @@ __all__ = [
 ]
 
 
-Some = Journeys | Block  # what a rule reads of journeys, a block of them has too
+Some = Journeys | Block  # a block of journeys has all fields that rules read
 
 
 class _Rule(AttributionModel):
-    """A model that shares each journey by itself, so that journeys may go in blocks."""
+    """A model that shares each journey separately, so that journeys can be handled in blocks."""
 
     def _sums(self, journeys: Journeys, totals: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
         some = np.asarray(totals.any(axis=1))
-        if 5 * np.count_nonzero(some) < len(some):  # few have something to share: their copy costs less than the rest
+        if 5 * np.count_nonzero(some) < len(some):  # few have something to share: copying them is cheaper
             journeys, totals = journeys.take(some), totals[some]
         parts = [self._block(block) for block in blocks(journeys, totals)]
         return np.sum([np.zeros((len(journeys.channels), totals.shape[1])), *parts], axis=0), {}
 
     def _block(self, block: Block) -> FloatArray:
-        """Return what each channel gets of a block's totals, shape (C, m)."""
+        """Return each channel's part of a block's totals, shape (C, m)."""
         weights = self._weights(block)
         return shared_by_weight(block.codes, block.offsets, weights, block.totals, len(block.channels))
 
 
 class _OneTouch(_Rule):
-    """A rule under which one touch of a journey gets everything."""
+    """A rule that gives everything to one touch of a journey."""
 
     def _chosen(self, journeys: Some) -> IntArray:  # noqa: ARG002
-        """Return the touch of each journey, any number for one without."""
+        """Return the chosen touch of each journey; any number for a journey without touches."""
         raise AssertionError
 
     def _block(self, block: Block) -> FloatArray:
@@ -85,7 +86,7 @@ def _of_touched(block: Block, *columns: Any) -> tuple[Any, ...]:
 
 @attrs.frozen
 class FirstTouch(_OneTouch):
-    """Give everything to the first touch: what brings people in.
+    """Give all credit to the first touch, which brings people in.
 
     Examples
     --------
@@ -101,7 +102,7 @@ class FirstTouch(_OneTouch):
 
 @attrs.frozen
 class LastTouch(_OneTouch):
-    """Give everything to the last touch: what closes.
+    """Give all credit to the last touch, which closes.
 
     Examples
     --------
@@ -115,8 +116,8 @@ class LastTouch(_OneTouch):
         return journeys.offsets[1:] - 1
 
 
-def _names(values: Any) -> tuple[str, ...]:
-    names = (values,) if isinstance(values, str) else tuple(values)
+def _names(values: str | Iterable[str]) -> tuple[str, ...]:
+    names: tuple[Any, ...] = (values,) if isinstance(values, str) else tuple(values)
     for name in names:
         if not isinstance(name, str) or not name:
             raise InputError(
@@ -130,13 +131,13 @@ DIRECT = ("direct", "(direct)", "(direct) / (none)", "(direct)/(none)", "(none)"
 
 @attrs.frozen
 class LastNonDirect(_OneTouch):
-    """Give everything to the last touch that is not of an ignored channel; where all are, to the last.
+    """Give all credit to the last touch that is not of an ignored channel; if all are, to the last touch.
 
     Parameters
     ----------
     ignored : str or iterable of str
-        Channels that nobody pays for, such as direct visits, whatever their case; by default the names that analytics
-        tools give to direct visits. Names that no journey has are fine.
+        Channels to ignore, such as direct visits, compared without regard to case; by default the names that analytics
+        tools give to direct visits. Names that no journey has are allowed.
 
     Examples
     --------
@@ -156,7 +157,7 @@ class LastNonDirect(_OneTouch):
 
 @attrs.frozen
 class Linear(_Rule):
-    """Share equally among all touches, so that a channel that was met twice gets twice as much.
+    """Share equally among all touches, so that a channel with two touches gets twice as much.
 
     Examples
     --------
@@ -176,18 +177,18 @@ class Linear(_Rule):
 
 @attrs.frozen
 class Participation(_Rule):
-    """Share equally among the channels that took part, however often each was met.
+    """Share equally among the channels that took part, however many touches each has.
 
     Parameters
     ----------
     full : bool
-        Give every channel that took part the whole conversion. The figures then overlap and add up to more than there
-        were conversions, which the credit notes.
+        Whether to give every channel that took part the whole conversion. The figures then overlap and add up to more
+        than all conversions, as a note of the credit says.
 
     Notes
     -----
-    Shared equally, this is the Shapley value of the game in which a coalition is worth the conversions of the journeys
-    that need no other channel (see `Shapley`).
+    With ``full=False`` this is the Shapley value of the game in which a coalition is worth the conversions of the
+    journeys that need no other channel (see `Shapley`).
 
     Examples
     --------
@@ -217,13 +218,14 @@ def _part(_: Any, attribute: attrs.Attribute[float], value: Any) -> None:
 
 @attrs.frozen
 class PositionBased(_Rule):
-    """Give the first and the last touch fixed parts and share the rest among those between.
+    """Give fixed parts to the first and the last touch, and share the rest among the touches between them.
 
     Parameters
     ----------
     first, middle, last : float
-        Parts that add up to 1: .4, .2, .4 is the U shape; .2, .2, .6 the J shape. Of two touches the middle's part
-        goes to both ends in proportion (.2, .2, .6 gives a quarter and three quarters); a single one gets everything.
+        The parts, which must add up to 1: .4, .2, .4 is the U shape, and .2, .2, .6 the J shape. With two touches, the
+        middle part goes to both ends in proportion (.2, .2, .6 gives a quarter and three quarters). A single touch gets
+        everything.
 
     Examples
     --------
@@ -237,7 +239,7 @@ class PositionBased(_Rule):
     last: float = attrs.field(default=0.4, validator=_part)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the parts add up."""
+        """Check that the parts add up to 1."""
         if not math.isclose(self.first + self.middle + self.last, 1.0, rel_tol=1e-9):
             raise InputError(
                 f"first, middle and last are {self.first:g}, {self.middle:g} and {self.last:g}: they must add up to 1.",
@@ -255,7 +257,7 @@ class PositionBased(_Rule):
         codes, totals, lengths, n = block.codes, block.totals, block.lengths, len(block.channels)
         starts, ends = block.offsets[:-1], block.offsets[1:]
         kind = np.minimum(lengths, 3)
-        # Two stretches a journey: the touches between first and last, and all up to the next journey's, which get 0.
+        # Two stretches per journey: the touches between first and last, and those up to the next such, which get 0.
         bounds = np.zeros(2 * len(starts) + 2, dtype=np.int64)
         bounds[1::2][:-1] = np.minimum(starts + 1, ends)
         bounds[2::2] = np.maximum(ends - 1, bounds[1::2][:-1])
@@ -290,17 +292,17 @@ def _half_life(_: Any, __: Any, value: Any) -> None:
 
 @attrs.frozen
 class TimeDecay(_Rule):
-    """Give later touches more: the weight of a touch halves with every half-life before the journey's end.
+    """Give more to later touches: the weight of a touch halves with every half-life before the journey's end.
 
     Parameters
     ----------
     half_life : timedelta
-        Seven days by default.
+        The half-life; seven days by default.
 
     Notes
     -----
-    The journeys need times. Weights are taken relative to the journey's last touch, which changes no share and keeps
-    old journeys from vanishing in rounding.
+    The journeys need times. Weights are relative to the journey's last touch. This changes no share, and keeps the
+    weights of touches long before the end of a journey from being rounded to 0.
 
     Examples
     --------
@@ -317,7 +319,7 @@ class TimeDecay(_Rule):
         times = journeys.times
         if times is None:
             raise InputError(
-                "TimeDecay needs the time of each touch, and these journeys have none: make them with from_events, or "
+                "TimeDecay needs the time of each touch, but these journeys have none: make them with from_events, or "
                 "with from_columns(time=...).",
                 argument="journeys",
                 code="missing_argument",
@@ -355,17 +357,18 @@ def _weights_by_channel(value: Mapping[str, float]) -> dict[str, float]:
 
 @attrs.frozen
 class CustomRule(_Rule):
-    """Share by weights of your own, by position and, if you like, by channel.
+    """Share by your own weights, by position and optionally by channel.
 
     Parameters
     ----------
     weights : callable
-        Takes the number of touches n and returns n weights of at least 0, first touch first. It is called once for
-        each length that occurs.
+        A function that takes the number of touches n and returns n weights of 0 or more, for the first touch first. It
+        is called once for each length that occurs.
     channel_weights : mapping of channel to float
-        Multiplies the weights of a channel's touches: a view that counts a tenth of a click. 1 by default.
+        Factors for the weights of a channel's touches, for example if a view counts as a tenth of a click; 1 by
+        default.
     label : str
-        What to call it in the credit.
+        The name of the model in the credit.
 
     Examples
     --------
@@ -404,7 +407,7 @@ class CustomRule(_Rule):
             row = int(np.argmax(sums == 0.0))
             raise InputError(
                 f"all touches of the journey in row {row}, {shown(_path(journeys, row))}, have weight 0: "
-                "give at least one of them more.",
+                "give at least one of them a weight above 0.",
                 argument="journeys",
                 row=row,
                 code="wrong_value",
@@ -412,7 +415,7 @@ class CustomRule(_Rule):
         return out
 
     def _sums(self, journeys: Journeys, totals: FloatArray) -> tuple[FloatArray, dict[str, Any]]:
-        # All journeys at once, so that the function is called once a length and errors name the right row.
+        # All journeys at once, so that the function is called once per length and errors name the right row.
         weights = self._weights(journeys)
         return shared_by_weight(journeys.codes, journeys.offsets, weights, totals, len(journeys.channels)), {}
 

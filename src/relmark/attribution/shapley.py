@@ -1,8 +1,8 @@
 """Shapley attribution: each channel gets its mean marginal contribution over all orders in which channels may join.
 
-In the standard game a coalition is worth the conversions of the journeys that need no channel outside it. Its Shapley
-value has a closed form (Zhao, Mahboobi and Bagheri 2018): a journey's conversions are shared equally among its distinct
-channels. Other games go over all coalitions, exactly.
+In the standard game a coalition of channels is worth the conversions of the journeys that need no other channel. Its
+Shapley value has a closed form (Zhao, Mahboobi and Bagheri 2018): the conversions of a journey are shared equally among
+its distinct channels. Other games are computed exactly over all coalitions.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ class Shapley(AttributionModel):
     Parameters
     ----------
     by : {"set", "order"}
-        "order" tells positions apart too: a channel's share of a journey is spread over its touches there, and
-        `credit.by_position` says how much comes from which position. The channels' totals are those of "set".
+        "order" also distinguishes positions: a channel's share of a journey is spread over its touches there, and
+        `by_position` of the credit shows the credit by position. The totals of channels are those of "set".
     game : {"conversions", "rate"} or callable
-        What a coalition of channels is worth. "conversions": the conversions of the journeys that need no other
-        channel. "rate": the share of those journeys that convert, so that nulls count and a channel that lowers the
-        rate gets negative credit, which is reported as it is. A function takes a frozenset of channel names and
-        returns a number; its Shapley value is scaled to the conversions, so that credit balances.
-        Games other than "conversions" go over all coalitions: 22 channels at most.
+        The worth of a coalition of channels. "conversions" is the number of conversions of the journeys that need no
+        other channel. "rate" is the share of these journeys that convert, so that journeys without a conversion count,
+        and a channel that lowers the rate gets negative credit. A function takes a frozenset of channel names and
+        returns a number; its Shapley values are scaled to the conversions, so that credit balances. Games other than
+        "conversions" are computed over all coalitions, for at most 22 channels.
 
     Notes
     -----
     In the standard game ``credit_c = sum over sets R with c of conversions(R) / |R|`` (Zhao et al. 2018, equation 8),
-    linear in touches for any number of channels. In general
+    which takes time linear in the number of touches for any number of channels. In general
     ``phi_c = sum over S without c of (v(S + c) - v(S)) / (n binom(n - 1, |S|))`` (Shapley 1953).
 
     References
@@ -89,10 +89,10 @@ class Shapley(AttributionModel):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Check that the two choices go together."""
+        """Check that `by` and `game` fit together."""
         if self.by == "order" and self.game != "conversions":
             raise InputError(
-                "by='order' belongs to the game 'conversions': leave one of the two out.",
+                "by='order' needs game='conversions': leave by or game at its default.",
                 argument="by",
                 code="conflicting_arguments",
             )
@@ -119,7 +119,7 @@ class Shapley(AttributionModel):
         return sums, {"by_position": _by_position(journeys, weights)} if self.by == "order" else {}
 
     def _effects(self, journeys: Journeys) -> list[FloatArray]:
-        """Return the Shapley values of all channels for conversions and for value; those never met get 0."""
+        """Return the Shapley values of all channels for conversions and for value; 0 for channels without touches."""
         players = np.unique(journeys.codes)
         n = len(players)
         if n > MOST_CHANNELS:
@@ -127,7 +127,7 @@ class Shapley(AttributionModel):
                 f"the journeys have {n} channels: a game over all coalitions takes {MOST_CHANNELS} at most.",
                 argument="journeys",
                 code="too_large",
-                hint="Join channels with journeys.replace, or use the game 'conversions', which takes any number.",
+                hint="Join channels with journeys.replace, or use game='conversions', which takes any number.",
             )
         if callable(self.game):
             worths = [self._called(self.game, journeys.channels[players].tolist())] * 2
@@ -143,7 +143,7 @@ class Shapley(AttributionModel):
                     "all channels together are worth no more than none: conversions cannot be shared in proportion.",
                     argument="game",
                     code="wrong_value",
-                    hint="Give a game in which the set of all channels is worth something.",
+                    hint="Give a game that returns more for all channels than for the empty set.",
                 )
             effects.append(effect)
         return effects
@@ -158,7 +158,7 @@ class Shapley(AttributionModel):
 
 
 def _rates(journeys: Journeys, players: npt.NDArray[np.int32]) -> list[FloatArray]:
-    """Return for each coalition the conversions, and the value, per journey that needs no other channel."""
+    """Return the conversions, and the value, per journey that needs no other channel, for each coalition."""
     n = len(players)
     bit = np.zeros(len(journeys.channels), dtype=np.int64)
     bit[players] = np.int64(1) << np.arange(n)

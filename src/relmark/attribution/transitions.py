@@ -1,8 +1,8 @@
 """Transition counts: all that a Markov model of journeys needs, small and mergeable.
 
-A state is the last k channels of a journey, filled up with "none yet" at its start. `TransitionCounts` says how much
+A state is the last k channels of a journey, filled up with "none yet" at its start. `TransitionCounts` holds how much
 weight (conversions and nulls together) goes from state to state, and how many conversions, how much value and how many
-nulls end in each. Counts of two parts of the journeys add up, where each part keeps a journey whole.
+nulls end in each state. Counts of two parts of the journeys can be added, if each journey lies within one part.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["TransitionCounts"]
 
 Codes = npt.NDArray[np.int32]
 
-_SMALL = 1 << 16  # moves whose table stays in the cache beside a block of journeys
+_SMALL = 1 << 16  # moves whose table fits the cache together with a block of journeys
 _BLOCK = 1 << 14
-_TABLE = 1 << 22  # a table of so many places costs less than a sort of any column worth a thought
+_TABLE = 1 << 22  # a table of this size costs less than sorting a long column
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -37,19 +37,20 @@ class TransitionCounts(Result):
     Parameters
     ----------
     order : int
-        How many channels a state remembers, k.
+        The number k of channels that a state remembers.
     channels : ndarray of str, shape (C,)
+        The names of the channels.
     grams : ndarray of int32, shape (S, k)
-        The channels of each state as places in `channels`, the latest in the last column; -1 is none yet. State 0 is
-        the start.
+        The channels of each state as places in `channels`, with the latest in the last column; -1 stands for none yet.
+        State 0 is the start.
     source, target : ndarray of int64, shape (M,)
-        States before and after a touch, each pair once.
+        The states before and after a touch, with each pair once.
     weight : ndarray of float64, shape (M,)
-        How many journeys went from one to the other.
+        How many journeys went from one state to the other.
     conversions, nulls : ndarray of float64, shape (S,)
-        How many journeys ended in each state, with a conversion and without.
+        How many journeys ended in each state with a conversion, and without one.
     value : ndarray of float64, shape (S,), optional
-        What the conversions that ended in each state were worth.
+        The value of the conversions that ended in each state.
 
     Examples
     --------
@@ -70,7 +71,7 @@ class TransitionCounts(Result):
 
     @classmethod
     def of(cls, journeys: Journeys, order: int = 1) -> Self:
-        """Return the counts of journeys; those without touches are left out."""
+        """Return the counts of journeys, without journeys without touches."""
         k = whole("order", order, low=1)
         codes, offsets, lengths = journeys.codes, journeys.offsets, journeys.lengths
         state, grams = _states(codes, offsets, lengths, len(journeys.channels), k)
@@ -101,12 +102,12 @@ class TransitionCounts(Result):
         return ["(start)"] + [" > ".join(words[c] for c in gram if c >= 0) for gram in self.grams[1:].tolist()]
 
     def __add__(self, other: Self) -> Self:
-        """Return the counts of both parts, channels matched by name."""
+        """Return the counts of both parts, with channels matched by name."""
         if not isinstance(other, TransitionCounts):
             return NotImplemented
         if self.order != other.order:
             raise InputError(
-                f"counts of order {self.order} and {other.order} do not add up: count both in one order.",
+                f"counts of order {self.order} and of order {other.order} cannot be added: count both in one order.",
                 argument="other",
                 code="not_mergeable",
             )
@@ -118,7 +119,7 @@ class TransitionCounts(Result):
             )
         back, channels = code_names([*self.channels.tolist(), *other.channels.tolist()])
         maps = np.split(np.append(back, -1), [len(self.channels)])
-        # A gram's -1 picks the appended last place of its map.
+        # An entry of -1 picks the last place, which is appended to each map.
         grams = np.concatenate([np.append(maps[0], -1)[self.grams], maps[1][other.grams]])
         unique, state = np.unique(grams[:, ::-1], axis=0, return_inverse=True)
         n, split = len(unique), len(self.grams)
@@ -160,8 +161,8 @@ class TransitionCounts(Result):
 def _states(codes: Codes, offsets: IntArray, lengths: IntArray, n_channels: int, k: int) -> tuple[IntArray, Codes]:
     """Return the state after each touch, and the channels of each state; states are ordered by their latest channel.
 
-    The last j + 1 channels are ranked from the rank of the last j and the channel before them, so that no number grows
-    beyond touches times channels, whatever the order.
+    The last j + 1 channels are ranked by the rank of the last j and the channel before them, so that no number exceeds
+    touches times channels, whatever the order.
     """
     present = np.zeros(n_channels + 1, dtype=np.bool_)
     present[1:][codes] = True
@@ -174,7 +175,7 @@ def _states(codes: Codes, offsets: IntArray, lengths: IntArray, n_channels: int,
         earlier = np.zeros(len(codes), dtype=np.int64)
         earlier[lag:] = codes[:-lag] + 1
         earlier[position < lag] = 0
-        key = np.append(rank * (n_channels + 1) + earlier, 0)  # the start too
+        key = np.append(rank * (n_channels + 1) + earlier, 0)  # the start, too
         keys, rank = _ranked(key, len(grams) * (n_channels + 1))
         rank = rank[:-1]
         before = (keys % (n_channels + 1)).astype(np.int32) - 1
@@ -185,11 +186,11 @@ def _states(codes: Codes, offsets: IntArray, lengths: IntArray, n_channels: int,
 def _moves(
     state: IntArray, offsets: IntArray, lengths: IntArray, weight: FloatArray, n: int
 ) -> tuple[IntArray, FloatArray]:
-    """Return the moves that occur as source * n + target, and the weight of the journeys that make each."""
+    """Return the moves that occur, as source * n + target, and the total weight of the journeys that make each."""
     if n * n > _SMALL:
         return _summed(_pairs(state, offsets, n), np.repeat(weight, lengths), n * n)
     table = np.zeros(n * n)
-    for low in range(0, len(lengths), _BLOCK):  # where all moves fit a small table, a block's arrays stay in the cache
+    for low in range(0, len(lengths), _BLOCK):  # the small table and a block's arrays fit the cache
         high = min(low + _BLOCK, len(lengths))
         start = offsets[low]
         pair = _pairs(state[start : offsets[high]], offsets[low : high + 1] - start, n)
@@ -208,7 +209,7 @@ def _pairs(state: IntArray, offsets: IntArray, n: int) -> IntArray:
 
 
 def _ranked(keys: IntArray, size: int) -> tuple[IntArray, IntArray]:
-    """Return the distinct keys ascending and the rank of each key among them."""
+    """Return the distinct keys in ascending order, and the rank of each key among them."""
     if size <= max(_TABLE, 4 * len(keys)):
         present = np.zeros(size, dtype=np.bool_)
         present[keys] = True
@@ -217,7 +218,7 @@ def _ranked(keys: IntArray, size: int) -> tuple[IntArray, IntArray]:
 
 
 def _summed(keys: IntArray, weights: FloatArray, size: int) -> tuple[IntArray, FloatArray]:
-    """Return the distinct keys ascending and the summed weights of each."""
+    """Return the distinct keys in ascending order, and the sum of the weights of each."""
     if size <= max(_TABLE, 4 * len(keys)):
         present = np.zeros(size, dtype=np.bool_)
         present[keys] = True

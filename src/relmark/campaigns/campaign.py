@@ -540,6 +540,7 @@ class Chain(_Sent):
 
 
 Entry: TypeAlias = Campaign | Chain
+"""What a policy has on its list: a single message, or a chain of them."""
 
 _OPTIONAL = ("category", "transactional", "counts", "control", "salt", "hour")
 

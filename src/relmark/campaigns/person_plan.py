@@ -16,7 +16,9 @@ from relmark.campaigns.sent import SENT, WITHHELD
 from relmark.core.events import Event
 from relmark.core.results import Result
 from relmark.core.time import aware
+from relmark.expressions.explain_words import when
 from relmark.expressions.scalar import Person
+from relmark.expressions.scalar_calendar import Dated
 from relmark.expressions.scalar_person import given_time
 
 if TYPE_CHECKING:
@@ -143,7 +145,9 @@ class PersonPlan(Result):
         return {"customer_id": self.customer_id, "messages": len(self.messages), "held": len(self.held)}
 
     def __str__(self) -> str:
-        lines = [f"{self.name}, as of {self.as_of}: customer {self.customer_id}"]
+        asked = self._person.as_of
+        now = str(self.as_of) if asked.__class__ is Dated else self._said(aware(int(asked)))
+        lines = [f"{self.name}, as of {now} ({self._program.zone.name}): customer {self.customer_id}"]
         for one in self.messages:
             what = f"{one.campaign}, {one.step}" if one.step else one.campaign
             verb = {"sent": "send", "control": "withhold (control)", "step control": "withhold (step control)"}[one.arm]
@@ -151,13 +155,16 @@ class PersonPlan(Result):
             lines.append(f"  {verb} {what} by {one.channel}: {one.reason}{more}")
         for held in self.held:
             what = f"{held.campaign}, {held.step}" if held.step else held.campaign
-            until = "" if held.until is None else f", until {held.until.isoformat()}"
+            until = "" if held.until is None else f", until {self._said(held.until)}"
             lines.append(f"  hold {what}: {held.words}{until}")
         if not self.messages and not self.held:
             lines.append("  nothing is due")
         change = self.next_change
-        lines.append("  only an event changes this" if change is None else f"  ask again at {change.isoformat()}")
+        lines.append("  only an event changes this" if change is None else f"  ask again at {self._said(change)}")
         return "\n".join(lines)
+
+    def _said(self, at: datetime) -> str:
+        return when(at, self._program.zone.name)
 
 
 def plan_of_person(policy: ContactPolicy, program: PolicyProgram, who: Person, sent: list[Logged]) -> PersonPlan:

@@ -22,8 +22,9 @@ from relmark.campaigns.sent import SENT, WITHHELD
 from relmark.core.as_of import AsOf
 from relmark.core.assignment import Holdout, refuse_equal_salts
 from relmark.core.base import CustomerBase
+from relmark.core.checked import CheckedDefinition, CheckResult
 from relmark.core.checks import shown, text, whole
-from relmark.core.documents import Definition, Limits, check_keys
+from relmark.core.documents import Definition, JsonBody, Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.log import EventLog
@@ -172,10 +173,10 @@ class ContactPolicy(Definition):
     ...     caps=[Cap(1, per="day")], quiet=QuietHours("21:00", "09:00"))
     >>> print(policy.one(Customer("c1", {"email": "a@b.c", "push": False}), [Event("c1", "cart", "2026-11-02T09:30Z")],
     ...                  as_of="2026-11-02T10:00Z"))
-    shop, as of 2026-11-02T10:00:00.000000: customer c1
+    shop, as of 2026-11-02 10:00 (UTC): customer c1
       send basket by email: after cart
       hold news: behind basket
-      ask again at 2026-11-02T21:00:00+00:00
+      ask again at 2026-11-02 21:00
     """
 
     kind: ClassVar[str] = "contact_policy"
@@ -489,7 +490,42 @@ class ContactPolicy(Definition):
         for path, test, is_rule in self._tests():
             looks = rule_problems if is_rule else problems
             found += [one for one in looks(test, schema, path=path) if one not in found]
-        return tuple(found)
+        return (*found, *self._unread(schema))
+
+    def _unread(self, schema: Schema) -> list[Problem]:
+        """Return which properties of messages the policy reads and the schema leaves out, so that rows lose them."""
+        read = {"campaign": True, "step": any(isinstance(one, Chain) for one in self.campaigns)}
+        read["channel"] = any(cap.channel is not None for cap in self.caps)
+        return [
+            Problem(
+                "$",
+                "unknown_property",
+                f"the policy reads the text {name!r} of {type_name!r} events, and the schema has no such property.",
+                f"Add {name!r}: str to these events in the schema: by it the policy knows its own messages.",
+            )
+            for type_name in (SENT, WITHHELD)
+            for name, asked in read.items()
+            if asked and type_name in schema.events and schema.events[type_name].get(name) not in {"text", "empty"}
+        ]
+
+    @classmethod
+    def check(cls, body: JsonBody, schema: Schema | None = None, limits: Limits | None = None) -> CheckedDefinition:
+        """Return the policy that comes from outside, or None, and every problem at once; nothing makes it raise.
+
+        Parameters
+        ----------
+        body : str, bytes or mapping
+            JSON text, or what it holds.
+        schema : Schema, optional
+            What fields and events there are. Where it has `message_sent` or `message_withheld` events, it needs the
+            properties by which the policy knows its own messages again.
+        limits : Limits, optional
+            How large it may be.
+        """
+        found = super().check(body, schema, limits)
+        policy = getattr(found, "definition", None)
+        unread = [] if policy is None or not isinstance(schema, Schema) else policy._unread(schema)  # noqa: SLF001  (its own)
+        return CheckResult(None, tuple(unread)) if unread else found
 
     @classmethod
     def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:

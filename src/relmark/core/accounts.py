@@ -1,4 +1,4 @@
-"""People as their account, such as the company they work for: one value out of many, by a rule that is named."""
+"""People rolled up to accounts, such as the companies they work for: many values become one by a named rule."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ HOWS = {
     "mean": "the mean of numbers",
     "min": "the smallest number, date or instant",
     "max": "the largest number, date or instant",
-    "any": "whether it is true of one of those of whom it is known",
-    "all": "whether it is true of all of those of whom it is known",
-    "most_common": "the value that most people have; of several the first in order",
-    "same": "the value that all have who have one; different ones are refused",
+    "any": "whether any known value is true",
+    "all": "whether every known value is true",
+    "most_common": "the value that most people have; in a tie, the first in order",
+    "same": "the one value that all known values share; different values are an error",
 }
-"""How many values become one, in words."""
+"""The rules by which many values become one, in words."""
 _FITS = {
     "sum": {"number", "boolean"}, "mean": {"number", "boolean"}, "min": {"number", "date", "instant"},
     "max": {"number", "date", "instant"}, "any": {"boolean"}, "all": {"boolean"},
@@ -33,7 +33,7 @@ _FITS = {
 
 
 def asked_of(fields: Any, known: tuple[str, ...]) -> dict[str, tuple[str, str]]:
-    """Return which field and which rule each new field is made of, or raise."""
+    """Return the field and the rule from which each new field is made, or raise."""
     if not isinstance(fields, Mapping):
         raise InputError(
             f"fields is {shown(fields)}: a mapping is needed, such as {{'people': 'count', 'budget': 'sum'}}.",
@@ -61,7 +61,7 @@ def asked_of(fields: Any, known: tuple[str, ...]) -> dict[str, tuple[str, str]]:
 
 
 def accounts_of(column: Column, name: str) -> tuple[Any, IntArray]:
-    """Return the ids of the accounts, ascending, and which of them each row belongs to; -1 where it has none."""
+    """Return the ids of the accounts, ascending, and the position of each row's account among them, or -1."""
     known = ~column.missing
     if column.kind == "text":
         values = np.asarray(column.take(known).values(), dtype=np.str_)
@@ -82,12 +82,12 @@ def accounts_of(column: Column, name: str) -> tuple[Any, IntArray]:
 
 
 def aggregated(column: Column, code: IntArray, ids: Any, how: str, name: str) -> Column:
-    """Return one value per account of a column of people; an account of which nothing is known has none."""
+    """Return a column of people as one value per account; an account without any known value gets none."""
     n = len(ids)
     if how in _FITS and column.kind not in _FITS[how] | {"empty"}:
         raise InputError(
-            f"fields[{name!r}] asks for {how!r} of a field of kind {column.kind!r}: that is for "
-            f"{', '.join(sorted(_FITS[how]))}.",
+            f"fields[{name!r}] asks for {how!r} of a field of kind {column.kind!r}: this rule needs a field of kind "
+            f"{' or '.join(sorted(_FITS[how]))}.",
             argument="fields",
             code="wrong_type",
         )
@@ -130,8 +130,8 @@ def _picked(column: Column, rows: IntArray, own: IntArray, n: int, how: str, ids
             a, b = (column.value(int(rows[first[twice[0] + step]])) for step in (0, 1))
             raise InputError(
                 f"fields[{name!r}]: account {shown(ids[account[twice[0]]].item())} has {shown(a)} and {shown(b)} "
-                f"({len(np.unique(account[twice])):,} such accounts): mend them, or choose another rule, such as "
-                "'most_common'.",
+                f"({len(np.unique(account[twice])):,} such accounts): correct the data, or choose another rule, such "
+                "as 'most_common'.",
                 argument="fields",
                 code="conflicting_arguments",
             )

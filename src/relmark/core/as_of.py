@@ -1,8 +1,8 @@
-"""`AsOf`: where the clock stands, and what was seen by then; for everybody, or for each customer.
+"""`AsOf`: the time at which a question is asked, and which events are known then, for all or for each customer.
 
-Whether a date or an instant was given is what decides. An instant is itself: its events are seen. A date sets the clock
-to its local midnight and sees what was strictly before, so that nothing of that day is known; whole days before a date
-are local days, of 23, 24 or 25 hours.
+It matters whether a date or an instant was given. With an instant, events at that very instant are seen. A date sets
+the clock to its local midnight and sees only events strictly before it, so that nothing of that day is known. Whole
+days before a date are local days, of 23, 24 or 25 hours.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from relmark.core.zones import DAY, local_days, local_midnights, to_local
 __all__ = ["AsOf", "AsOfGiven", "read_as_of"]
 
 AsOfGiven: TypeAlias = Instant | Sequence[Instant] | npt.NDArray[np.datetime64] | npt.NDArray[np.object_]
+"""When a question is asked: one instant or date for all, or a column with one for each customer."""
 
 
 @attrs.frozen(eq=False)
 class AsOf:
-    """The instant of a question, or one instant per customer.
+    """The time at which a question is asked: one for all customers, or one per customer.
 
     Attributes
     ----------
     clock : int, or ndarray of int64, shape (n,)
-        Microseconds UTC: where the clock stands. Ages, birthdays and days since something are told by it.
+        The time in microseconds UTC. Ages, birthdays and days since an event are computed at it.
     dated : bool, or ndarray of bool, shape (n,)
-        Whether a date was given, so that the clock stands at its midnight and nothing of that day is seen.
+        Whether a date was given: then the clock is its midnight, and nothing of that day is seen.
     tz : str
-        The time zone whose midnights these are.
+        The time zone of these midnights.
     """
 
     clock: int | IntArray
@@ -50,12 +51,12 @@ class AsOf:
 
     @property
     def seen(self) -> Any:
-        """The last instant of which events are seen: the clock, or for a date the microsecond before it."""
+        """The last instant whose events are seen: the clock, or for a date the microsecond before it."""
         return self.clock - self.dated
 
     @property
     def given(self) -> Any:
-        """What results carry: datetime64[D] where dates were given, datetime64[us] in UTC otherwise."""
+        """The time as results show it: datetime64[D] if dates were given, else datetime64[us] in UTC."""
         if np.all(self.dated):
             return self.day.astype("M8[D]") if self.each else np.datetime64(self.day, "D")
         if isinstance(self.clock, np.ndarray):
@@ -63,13 +64,13 @@ class AsOf:
         return np.datetime64(self.clock, "us")
 
     def take(self, rows: npt.NDArray[Any]) -> AsOf:
-        """Return those of some customers; the same where there is one for all."""
+        """Return the times of some customers; if there is one for all, return it."""
         if not isinstance(self.clock, np.ndarray):
             return self
         return AsOf(self.clock[rows], self.dated[rows], self.tz)  # type: ignore[index]
 
     def in_zone(self, tz: str) -> AsOf:
-        """Return the same date in another zone, which begins at its own midnight; an instant stays what it is."""
+        """Return the same date in another zone, where it begins at that zone's midnight; an instant does not change."""
         if tz == self.tz:
             return self
         if not np.any(self.dated):
@@ -79,7 +80,7 @@ class AsOf:
         return AsOf(moved if self.each else int(moved[0]), self.dated, tz)
 
     def before(self, span: Span) -> Any:
-        """Return the last instant before a window of this length: its events are later, and at or before `seen`."""
+        """Return the last instant before a window of a length; the window's events are later, and at most at `seen`."""
         if isinstance(span, timedelta) and not np.any(self.dated):
             return self.clock - length(span)
         clock = np.atleast_1d(np.asarray(self.clock, dtype=np.int64))
@@ -88,22 +89,22 @@ class AsOf:
         if np.any(self.dated) and (days is not None or isinstance(span, CalendarSpan)):
             day = local_days(clock, self.tz)
             first = day - days if days is not None else days_before(day, span)  # type: ignore[arg-type]
-            whole = self.dated & (clock == local_midnights(day, self.tz))  # not, where hours were gone back before
+            whole = self.dated & (clock == local_midnights(day, self.tz))  # false after a move back by hours
             bound = np.where(whole, local_midnights(first, self.tz), bound)
         bound = bound - self.dated
         return bound if self.each else int(bound[0])
 
     def moved(self, span: Span) -> AsOf:
-        """Return this point in time as it was a span before."""
+        """Return the point in time that lies a span earlier."""
         bound = self.before(span)
         return AsOf(bound + self.dated, self.dated, self.tz)
 
     def ages(self, times: Any, span: Span | None = None, *, inclusive: bool = False) -> Any:
         """Return the microseconds from each time to the clock.
 
-        Up to a date's midnight they are those of the wall clock, where they are held against a `span` of whole days, or
-        against none. Of the times that are exactly a span away, an instant counts them to the older side of the bound
-        and a date to the younger one, as windows do; with `inclusive` both to the older one.
+        Up to a date's midnight they are differences of local time, if `span` is a number of whole days or is not given.
+        A time exactly one span away counts as older than the span for an instant, and as younger for a date, as in
+        windows; with `inclusive` it counts as older for both.
         """
         if not np.any(self.dated):
             return self.clock - times
@@ -115,17 +116,17 @@ class AsOf:
         return np.where(self.dated, local - (not inclusive), clock - times)
 
     def elapsed(self, times: Any) -> Any:
-        """Return the days from each time to the clock: of 86,400 seconds, or local days up to a date's midnight."""
+        """Return the days from each time to the clock: days of 86,400 seconds, or local days for a date."""
         return self.ages(times, inclusive=True) / DAY
 
     @property
     def day(self) -> Any:
-        """The local day on which the clock stands, as days since 1970."""
+        """The local day of the clock, as days since 1970."""
         return self._day_of(self.clock)
 
     @property
     def last_day(self) -> Any:
-        """The local day that holds the last instant seen, as days since 1970."""
+        """The local day of the last instant seen, as days since 1970."""
         return self._day_of(self.seen)
 
     def _day_of(self, at: int | IntArray) -> Any:
@@ -139,17 +140,18 @@ class AsOf:
 
 
 def read_as_of(value: AsOfGiven, *, tz: str = "UTC", name: str = "as_of", n: int | None = None) -> AsOf:
-    """Return what a caller gave as `as_of`: one date or instant, or one per customer where `n` says how many there are.
+    """Read an `as_of` argument: one date or instant, or one per customer if `n` is given.
 
     Parameters
     ----------
     value : date, datetime, datetime64 or str, or a column of n of them
-        What has no zone is local time of `tz`, whatever its type.
+        A time without a zone is local time of `tz`, whatever its type.
     tz : str
+        The time zone of dates and of times without one.
     name : str
         The argument, for messages.
     n : int, optional
-        The number of customers; without it one for all is needed.
+        The number of customers; without it, a single value is needed.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""Who is drawn for what: arms, holdouts, layers and namespaces as ranges of keyed hashes of the customer's id.
+"""Random assignment of customers: arms, holdouts, layers and namespaces as ranges of keyed hashes of customers' ids.
 
-Several draws may meet in one customer: a sample, a holdout, a layer, an experiment and the steps of a chain. Drawn by
-one seed they would be one draw: a campaign inside a layer of its own name would have one arm only. So every role but
-the experiment itself, whose hash is GrowthBook's to the bit, hashes with a prefix of its own (`role_seed`), and salts
-that somebody sets equal in one chain of roles are refused (`refuse_equal_salts`).
+Several draws may apply to one customer: a sample, a holdout, a layer, an experiment and the steps of a chain. Draws
+with the same seed would give the same result: a campaign inside a layer of its own name would have one arm only.
+Therefore every role but the experiment itself, whose hash equals GrowthBook's to the bit, hashes with its own prefix
+(`role_seed`), and equal salts in one chain of roles are refused (`refuse_equal_salts`).
 """
 
 from __future__ import annotations
@@ -34,14 +34,17 @@ ROLES = ("layer", "holdout", "step", "sample", "strata", "bootstrap")
 
 
 def role_seed(role: str, salt: str, *parts: str) -> str:
-    """Return the seed with which a role hashes: its prefix, the salt, and further parts.
+    """Return the seed of the hash of a role: its prefix, the salt, and further parts.
 
     Parameters
     ----------
     role : {"layer", "holdout", "step", "sample", "strata", "bootstrap"}
+        What the draw is for.
     salt : str
+        The key of the hash.
     *parts : str
-        Such as the step's name. Slashes within salt and parts are escaped, so that no two lists of parts are one seed.
+        Further parts, such as the name of a step. Slashes within salt and parts are escaped, so that different parts
+        always give different seeds.
 
     Examples
     --------
@@ -55,18 +58,18 @@ def role_seed(role: str, salt: str, *parts: str) -> str:
 
 
 def refuse_equal_salts(**salts: str | None) -> None:
-    """Raise where two roles of one chain were given the same salt; None is a role without a salt of its own."""
+    """Raise if two roles of one chain have the same salt; None stands for a role without its own salt."""
     seen: dict[str, str] = {}
     for role, salt in salts.items():
         if salt is None:
             continue
         if salt in seen:
             raise InputError(
-                f"{seen[salt]} and {role} have the same salt {salt!r}: draws that meet in one customer need salts of "
-                f"their own.",
+                f"{seen[salt]} and {role} have the same salt {salt!r}: draws that apply to the same customers need "
+                "different salts.",
                 argument="salt",
                 code="duplicate",
-                hint=f"Give {role} another one.",
+                hint=f"Give {role} another salt.",
             )
         seen[salt] = role
 
@@ -74,17 +77,17 @@ def refuse_equal_salts(**salts: str | None) -> None:
 def bucket_ranges(
     count: int, *, coverage: float = 1.0, weights: Sequence[float] | None = None
 ) -> list[tuple[float, float]]:
-    """Return the half-open range of the hash of each variation, repaired as GrowthBook's SDKs repair it.
+    """Return the half-open range of the hash of each variation, with invalid input corrected as in GrowthBook's SDKs.
 
     Parameters
     ----------
     count : int
-        How many variations.
+        The number of variations.
     coverage : float
-        The share of each range that is reached; held within 0 and 1.
+        The share of each range that is used; it is clipped to between 0 and 1.
     weights : sequence of float, optional
-        The share of each variation. Equal ones are taken without it, where there is another number of weights, and
-        where they sum to less than .99 or more than 1.01.
+        The share of each variation. Equal shares are used if it is not given, if the number of weights is not `count`,
+        or if they sum to less than .99 or more than 1.01.
 
     Examples
     --------
@@ -106,7 +109,7 @@ def bucket_ranges(
 
 @lru_cache(maxsize=256)
 def _arm_of_bucket(ranges: tuple[tuple[float, float], ...]) -> npt.NDArray[np.int64]:
-    """Return the position of the range of each of the 10,000 buckets: found once an experiment, then looked up."""
+    """Return the position of the range of each of the 10,000 buckets; it is kept for further calls."""
     grid = np.arange(BUCKETS) / float(BUCKETS)
     table = np.full(BUCKETS, -1, dtype=np.int64)
     for code, (low, high) in reversed(list(enumerate(ranges))):  # the first range that holds a bucket has it
@@ -119,7 +122,7 @@ def _arm_shares(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 def check_arms(arms: Any, name: str = "arms") -> None:
-    """Raise where arms are not at least two names with shares that sum to one, within a hundredth as in the SDKs."""
+    """Raise if arms are not at least two names with shares that sum to 1, to within .01 as in GrowthBook's SDKs."""
     if not isinstance(arms, Mapping) or len(arms) < 2:
         raise InputError(
             f"{name} is {checks.shown(arms)}: a mapping of at least two arms to shares is needed, "
@@ -136,13 +139,14 @@ def check_arms(arms: Any, name: str = "arms") -> None:
             f"{name} sum to {total:g}: shares must sum to 1.",
             argument=name,
             code="wrong_value",
-            hint="Use coverage= to treat only a part.",
+            hint="Use coverage= to include only a part of the customers.",
         )
 
 
-def copied(value: Any) -> Any:
-    """Return a mapping of one's own, so that what the caller does to theirs changes nothing."""
-    return dict(value) if isinstance(value, Mapping) else value
+def copied(value: Mapping[str, float]) -> Any:
+    """Return a copy of a mapping, so that later changes to the original have no effect."""
+    given: object = value
+    return dict(given) if isinstance(given, Mapping) else given
 
 
 @attrs.frozen
@@ -152,10 +156,10 @@ class Arms:
     Parameters
     ----------
     shares : mapping of str to float
-        In this order along the hash. They sum to 1, or nearly: as in GrowthBook's SDKs a rest of up to a hundredth
-        belongs to no arm.
+        The share of each arm, in this order along the hash. They sum to 1 within .01: as in GrowthBook's SDKs, a
+        remainder of up to .01 belongs to no arm.
     coverage : float
-        The share of each arm's range that is reached. Raising it adds people and moves nobody.
+        The share of each arm's range that is used. Raising it adds customers and moves nobody to another arm.
 
     Examples
     --------
@@ -173,7 +177,7 @@ class Arms:
 
     @property
     def planned(self) -> tuple[float, ...]:
-        """The share that each arm should have of those who are in one; they sum to 1."""
+        """The planned share of each arm among the customers who are in an arm; they sum to 1."""
         total = math.fsum(self.shares.values())
         exact = abs(total - 1) <= 1e-9
         return tuple(float(share) if exact else share / total for share in self.shares.values())
@@ -184,17 +188,17 @@ class Arms:
         return bucket_ranges(len(self.shares), coverage=self.coverage, weights=tuple(self.shares.values()))
 
     def codes(self, buckets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the arm's position of each bucket, -1 where there is none."""
+        """Return the position of the arm of each bucket, -1 for a bucket without an arm."""
         return _arm_of_bucket(tuple(self.ranges))[buckets]
 
     def of_bucket(self, bucket: int) -> str | None:
-        """Return the arm of one bucket, None where there is none."""
+        """Return the arm of one bucket, None if it has none."""
         code = int(_arm_of_bucket(tuple(self.ranges))[bucket])
         return None if code < 0 else self.names[code]
 
 
 def known_ids(ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Tell which ids are not empty, shape (n,): who has no id is in no draw."""
+    """Tell which ids are not empty, shape (n,); an empty id is in no draw."""
     array = np.atleast_1d(np.asarray(ids))
     if array.dtype.kind in "iu":
         return np.ones(len(array), dtype=np.bool_)
@@ -251,10 +255,10 @@ class Holdout(Definition):
         The key of the hash, which is drawn with the prefix "holdout:". All campaigns of a program share one.
     period : {"month", "quarter", "year"}, optional
         Let the holdout rotate: each calendar period holds out the next `share` of the hash, so that nobody is held
-        out in two periods running, and everybody once in ``floor(1 / share)`` periods. Without it, membership is for
-        good.
+        out in two consecutive periods, and everybody once in ``floor(1 / share)`` periods. Without it, membership
+        never changes.
     tz : str
-        The time zone of calendar periods, and of dates and times that come without one.
+        The time zone of calendar periods, and of dates and times without a zone.
 
     Examples
     --------
@@ -284,7 +288,7 @@ class Holdout(Definition):
         Parameters
         ----------
         at : date or instant, or array_like of them
-            What has no zone is local time of the holdout's `tz`.
+            A time without a zone is local time of the holdout's `tz`.
         """
         if self.period is None:
             raise InputError(
@@ -302,8 +306,9 @@ class Holdout(Definition):
         Parameters
         ----------
         ids : array_like of int or str, shape (n,)
+            The customers.
         at : instant, or one per customer
-            When; needed where the holdout rotates.
+            The time; needed only if the holdout rotates.
 
         Returns
         -------
@@ -321,7 +326,7 @@ class Holdout(Definition):
             return 0.0, self.share
         if at is None:
             raise InputError(
-                f"at is None: a holdout that rotates by {self.period} needs to know when.",
+                f"at is None: the members of a holdout that rotates by {self.period} depend on the time.",
                 argument="at",
                 code="missing_value",
                 hint="Give an instant, such as at='2026-05-01', or one per customer.",
@@ -362,10 +367,10 @@ def _layer_shares(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     total = math.fsum(value.values())
     if total > 1 + 1e-9:
         raise InputError(
-            f"{attribute.name} sum to {total:g}: exclusive campaigns can have 1 together.",
+            f"{attribute.name} sum to {total:g}: the shares of exclusive campaigns must sum to at most 1.",
             argument=attribute.name,
             code="wrong_value",
-            hint="Lower some.",
+            hint="Lower some of them.",
         )
 
 
@@ -376,12 +381,12 @@ class Layer(Definition):
     Parameters
     ----------
     name : str
-        What the layer is called, such as "mailings".
+        The name of the layer, such as "mailings".
     shares : mapping of str to float
-        Which share of customers each campaign may have, in this order along the hash. Shares sum to 1 or less; to add
-        a campaign later, append it, and nobody moves.
+        The share of customers that each campaign may have, in this order along the hash. Shares sum to 1 or less. A
+        campaign that is appended later moves nobody.
     salt : str, optional
-        The key of the hash, which is drawn with the prefix "layer:"; the layer's name without it.
+        The key of the hash, which is drawn with the prefix "layer:"; by default the layer's name.
 
     Examples
     --------
@@ -436,11 +441,11 @@ class Layer(Definition):
         }, ("name", "shares")
 
     def _meaning(self) -> dict[str, Any]:
-        # The name is the seed where there is no salt.
+        # Without a salt, the name is the seed.
         return {"seed": self.seed, "shares": self._body()["shares"]}
 
     def _body(self) -> dict[str, Any]:
-        # A list keeps the order of campaigns, which canonical JSON would sort away.
+        # A list keeps the order of campaigns; canonical JSON would sort the keys of an object.
         return {"name": self.name, "shares": [[name, share] for name, share in self.shares.items()], "salt": self.salt}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The area under the ROC curve and its variance: how well scores tell hits from misses."""
+"""The area under the ROC curve and its variance: how well scores separate hits from misses."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Area", "auc", "auc_and_variance", "by_value", "delong_interval"]
 
 
 class Area(NamedTuple):
-    """The area under the ROC curve and its variance (NaN where a side has one person only)."""
+    """The area under the ROC curve and its variance (NaN if there is only one hit or only one miss)."""
 
     area: float
     variance: float
 
 
 def by_value(scores: FloatArray, hit: BoolArray) -> tuple[FloatArray, IntArray, IntArray]:
-    """Return the different scores descending, and how many people and hits each has."""
+    """Return the distinct scores, descending, and the number of people and hits at each."""
     order = np.argsort(-scores, kind="stable")
     ordered, hits = scores[order], hit[order]
     del order
@@ -71,10 +71,10 @@ def auc(scores: FloatArray, hit: BoolArray) -> Area:
 
 
 def delong_interval(area: float, variance: float, level: float) -> Interval:
-    """Return the interval of an area on the logit scale, where it cannot leave (0, 1).
+    """Return the interval of an area, computed on the logit scale so that it stays within (0, 1).
 
     By the delta method the variance of the logit is ``variance / (area (1 - area))^2``. The ends are NaN where the
-    variance says nothing: a side has one person, or every hit is above every miss, or below.
+    variance gives no information: there is only one hit or one miss, or all hits are above or all below all misses.
     """
     method = "DeLong, logit"
     if not (0 < area < 1) or not variance > 0:

@@ -21,14 +21,14 @@ from relmark.core.checks import same_length, shown
 from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import html_table
-from relmark.core.frames import columns_of, to_frame
+from relmark.core.frames import Frame, columns_of, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import find_ids, id_array, is_text
 from relmark.core.incoming import column_names
 from relmark.core.log import EventLog
 from relmark.core.names import did_you_mean
 from relmark.core.purchases import Free, OrderBy, Purchases, Refunds, purchases_of_log
-from relmark.core.results import Rows
+from relmark.core.results import Result, Rows
 from relmark.core.schema import Schema
 from relmark.core.table import CustomerTable, ItemTable
 from relmark.core.time import Instant, time_zone
@@ -48,16 +48,16 @@ def _checked_zone(instance: object, attribute: attrs.Attribute[str], value: str)
     time_zone(value)
 
 
-def _made_by(kind: type, door: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
-    """Return a validator that takes None or what `door` makes."""
+def _made_by(kind: type, call: str) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    """Return a validator that accepts None or an object of a class; `call` is how to make one, for the hint."""
 
     def validate(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
         if value is not None and not isinstance(value, kind):
             raise InputError(
-                f"{attribute.name} is a {type(value).__name__}: a {kind.__name__} is needed.",
+                f"{attribute.name} is of type {type(value).__name__}: type {kind.__name__} is needed.",
                 argument=attribute.name,
                 code="wrong_type",
-                hint=f"Make it by {door}.",
+                hint=f"Make it with {call}.",
             )
 
     return validate
@@ -65,20 +65,23 @@ def _made_by(kind: type, door: str) -> Callable[[object, attrs.Attribute[Any], A
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
 class CustomerBase(Frozen):
-    """Customers, what they did, and what can be sold to them, on one index.
+    """Customers, their events and the items for sale, on one index of customers.
 
     Parameters
     ----------
     customers : CustomerTable, optional
+        What is known about the customers, one row per customer.
     events : EventLog, optional
+        What they did. Its customers need not be in the table.
     items : ItemTable, optional
+        The products.
     tz : str
         The time zone of the business, for days, birthdays and hours.
     zone : str, optional
         The field that names each customer's own time zone, such as 'Europe/Berlin'. Rules and scores then see every
-        customer at their own local time: days, windows of calendar days, birthdays, and the midnight of a date. Who has
-        none there lives in `tz`. What is counted for the business (purchases, days of orders, periods of reports) keeps
-        to `tz`.
+        customer at their own local time: days, windows of calendar days, birthdays, and the midnight of a date.
+        Customers without a value there live in `tz`. What is counted for the business (purchases, days of orders,
+        periods of reports) stays in `tz`.
 
     Examples
     --------
@@ -105,7 +108,7 @@ class CustomerBase(Frozen):
     zone: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Let days begin in the base's zone, and refuse str ids on one side and int ids on the other."""
+        """Let days begin at midnight in the base's zone, and refuse str ids on one side and int ids on the other."""
         object.__setattr__(self, "events", self.events.in_zone(self.tz))
         self._check_zones()
         if self.customers is None or not len(self.customers) or not self.events.n_customers:
@@ -114,7 +117,7 @@ class CustomerBase(Frozen):
         if kinds[0] != kinds[1]:
             words = {True: "str", False: "int"}
             raise InputError(
-                f"the customer table has {words[kinds[0]]} ids and the log {words[kinds[1]]} ids: convert one side "
+                f"the customer table has {words[kinds[0]]} ids and the log has {words[kinds[1]]} ids: convert one side "
                 "first.",
                 argument="events",
                 code="mixed_types",
@@ -123,7 +126,7 @@ class CustomerBase(Frozen):
     @classmethod
     def from_orders(
         cls,
-        orders: Any,
+        orders: Frame,
         *,
         customer_id: str,
         time: str,
@@ -132,35 +135,36 @@ class CustomerBase(Frozen):
         item: str | None = None,
         quantity: str | None = None,
         properties: Sequence[str] = (),
-        customers: CustomerTable | Any = None,
+        customers: CustomerTable | Frame = None,
         items: ItemTable | None = None,
         tz: str = "UTC",
         times_tz: str | None = None,
         on_error: str = "raise",
     ) -> Self:
-        """Build a base from a table of orders or order lines, the commonest input of a notebook.
+        """Build a base from a table of orders or order lines, the most common input.
 
         Parameters
         ----------
         orders : frame or mapping of str to array_like
             A pandas, polars or pyarrow frame (extra `dataframes`), or columns by name; one row per order or line.
         customer_id, time, value, order, item, quantity : str
-            The names of its columns. `value` is the money of the row, quantity times the price of a piece, negative for
-            a refund; it may be a number, the same for every row, or left out. Rows with the same `order` of one
-            customer are one order.
+            The names of its columns. `value` is the money of the row (quantity times unit price), negative for a
+            refund; it may also be a number, the same for every row, or be left out. Rows of one customer with the same
+            `order` are one order.
         properties : sequence of str
             More columns to keep, under their own names.
         customers : CustomerTable, frame or mapping, optional
-            What is known of the customers; a frame has their ids in a column of the same name as `orders`, or in
+            What is known about the customers. A frame has their ids in a column of the same name as in `orders`, or in
             'customer_id'.
         items : ItemTable, optional
+            The products.
         tz : str
-            The time zone of the business, for days and hours, and of times that come without one.
+            The time zone of the business, for days and hours, and for times that come without a zone.
         times_tz : str, optional
-            The time zone of times that come without one, where it is not that of the business: "UTC" for what many
-            databases export.
+            The time zone of times that come without one, if it is not that of the business: "UTC" for the exports of
+            many databases.
         on_error : {"raise", "drop"}
-            Whether rows without an id, a time or a finite value are refused, or left out and counted in
+            Whether rows without an id, a time or a finite value are an error, or are left out and counted in
             `base.events.dropped`.
 
         Returns
@@ -186,7 +190,7 @@ class CustomerBase(Frozen):
             tz=tz if times_tz is None else times_tz,
             on_error=on_error,
         )
-        if times_tz is not None:  # said, so that there is nothing to note
+        if times_tz is not None:  # the caller named the zone, so that no note is needed
             log = attrs.evolve(log, naive=False)
         if customers is not None and not isinstance(customers, CustomerTable):
             columns = columns_of(customers)
@@ -209,19 +213,20 @@ class CustomerBase(Frozen):
         type : str
             The events that are purchases.
         order : str or timedelta, optional
-            What makes an order: the name of a property, 'instant' (what one customer bought at one time), 'day', or the
-            silence that parts two orders. By default the property 'order' where purchases have it, else 'instant'.
+            What makes an order: the name of a property, 'instant' (what one customer bought at one time), 'day', or a
+            duration without purchases that separates two orders. By default the property 'order' if purchases have it,
+            else 'instant'.
         refunds : {"net", "drop", "refuse"}
-            A line with a negative value takes its money off the purchase that it names, or else off the customer's
-            latest ones before it; is left out; or is an error.
+            What happens to lines with a negative value. "net" takes their money off the purchase that they name, or
+            else off the customer's latest purchases before them; "drop" leaves them out; "refuse" raises an error.
         free : {"keep", "drop"}
-            Whether lines of value 0 are purchases.
+            Whether lines of value 0 count as purchases.
 
         Raises
         ------
         InputError
-            The log has no such events although it has others, some have a value and some have none, or refunds are
-            refused; the message names the row.
+            The log has no events of the given `type` (unless it is "purchase"), some purchases have a value and others
+            have none, or there are refunds and they are refused. The message names the row.
 
         Examples
         --------
@@ -246,22 +251,22 @@ class CustomerBase(Frozen):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was read in a way that one may not expect."""
+        """What was read in a way that a caller may not expect, one sentence each."""
         log = self.events
         if not log.naive or log.tz == self.tz:
             return log.notes
         note = (
-            f"times without a zone were read as {log.tz}, and the base lives in {self.tz}: give tz={self.tz!r} to the "
-            "log if they were local"
+            f"times without a zone were read as {log.tz}, but the base has the zone {self.tz}: give tz={self.tz!r} to "
+            "the log if they were local times"
         )
         return (*log.notes, note)
 
     def as_of(self, as_of: AsOfGiven) -> AsOf:
-        """Return what was given as `as_of`: one date or instant, or one per customer; without a zone it is local."""
+        """Read an `as_of`: one date or instant, or one per customer; a time without a zone is local time."""
         return read_as_of(as_of, tz=self.tz, n=len(self))
 
     def _check_zones(self) -> None:
-        """Refuse a field of zones that is not there, holds no words, or words that name no zone."""
+        """Refuse a field of zones that does not exist, that is not text, or whose words are not names of zones."""
         if self.zone is None:
             return
         column = self.column(self.zone)
@@ -279,8 +284,8 @@ class CustomerBase(Frozen):
             except InputError:
                 if len(rows):
                     raise InputError(
-                        f"field {self.zone!r} has {shown(name)} in row {int(rows[0])}, which names no time zone known "
-                        "to this machine: write one such as 'Europe/Berlin', or leave it missing.",
+                        f"field {self.zone!r} has {shown(name)} in row {int(rows[0])}, which is not a time zone that "
+                        "this machine knows: write a name such as 'Europe/Berlin', or leave the value missing.",
                         argument="zone",
                         code="unknown_name",
                         path=f"customers.{self.zone}[{int(rows[0])}]",
@@ -288,7 +293,7 @@ class CustomerBase(Frozen):
 
     @cached_property
     def by_zone(self) -> tuple[tuple[npt.NDArray[np.int64], CustomerBase], ...]:
-        """The rows of the customers of each time zone, ascending, and a base of them that lives in it."""
+        """For each time zone, the rows of its customers, ascending, and a base of these customers in that zone."""
         if self.zone is None:
             return ((np.arange(len(self)), self),)
         assert self.customers is not None
@@ -309,11 +314,11 @@ class CustomerBase(Frozen):
         return tuple(found)
 
     def tz_of(self, customer_id: int | str) -> str:
-        """Return the time zone of a customer: their own where the base has one, else that of the business."""
+        """Return the time zone of a customer: their own if the base has it, else that of the business."""
         return self.home_of(customer_id).tz
 
     def home_of(self, customer_id: int | str) -> CustomerBase:
-        """Return the base of everybody who lives in the same time zone as a customer; this one where all share it."""
+        """Return the base of all customers in the same time zone as this one; the base itself where all share one."""
         row = int(self.find([customer_id])[0]) if self.zone is not None else -1
         return next((base for rows, base in self.by_zone if row >= 0 and row in rows), self)
 
@@ -330,7 +335,10 @@ class CustomerBase(Frozen):
 
     @property
     def customer_id(self) -> npt.NDArray[Any]:
-        """Everyone of the table and of the log, shape (n,): the table's order, then event-only ids ascending."""
+        """The ids of all customers of the table and of the log, shape (n,).
+
+        Those of the table come first, in its order; those that only the log has follow, ascending.
+        """
         return self._index[0]
 
     @property
@@ -340,7 +348,7 @@ class CustomerBase(Frozen):
 
     @cached_property
     def codes_are_rows(self) -> bool:
-        """Whether the log has everyone of the base in the same order, so that its codes are rows."""
+        """Whether the log has all customers of the base in the same order, so that its codes are rows."""
         rows = self.code_to_row
         return len(rows) == len(self) and bool((rows == np.arange(len(rows))).all())
 
@@ -365,7 +373,7 @@ class CustomerBase(Frozen):
         return () if self.customers is None else tuple(self.customers.columns)
 
     def column(self, name: str) -> Column:
-        """Return a field as a column aligned with `customer_id`; missing for those whom only the log has."""
+        """Return a field as a column aligned with `customer_id`; it is missing for customers whom only the log has."""
         if self.customers is None or name not in self.customers.columns:
             listed = ", ".join(map(repr, self.fields)) or "none"
             raise MissingColumnError(
@@ -378,10 +386,10 @@ class CustomerBase(Frozen):
         return column if len(column) == n else column.spread(np.arange(len(column)), n)
 
     def without(self, ids: ColumnLike | AbstractSet[object]) -> Self:
-        """Return the base without some people: their ids, fields, events and words that only these had are gone.
+        """Return the base without some customers: without their ids, fields and events, and words that only they had.
 
-        Ids that it does not have are no error. What was made of the base before (results, fitted models, journeys)
-        still knows them: make it again, or ask it to forget them where it has a `without` of its own.
+        Ids that the base does not have are not an error. Objects made from the base before (results, fitted models,
+        journeys) still hold these customers: make them again, or call their own `without` where they have one.
 
         Examples
         --------
@@ -400,24 +408,24 @@ class CustomerBase(Frozen):
         Parameters
         ----------
         account : str
-            The field that names each person's account. Who has none is left out, which `notes` say.
+            The field that names each person's account. People without an account are left out, and `notes` report it.
         fields : mapping of str to str, or to a pair of str, optional
-            The fields that accounts have, each by the rule that makes it out of those of its people: ``"same"``,
-            ``"sum"``, ``"mean"``, ``"min"``, ``"max"``, ``"any"``, ``"all"``, ``"most_common"``, or ``"count"`` for the
-            number of people; ``("budget", "sum")`` where the new field has another name than the old one. None unless
-            said.
+            The fields that accounts get, each with the rule that makes its value from those of the account's people:
+            ``"same"``, ``"sum"``, ``"mean"``, ``"min"``, ``"max"``, ``"any"``, ``"all"``, ``"most_common"``, or
+            ``"count"`` for the number of people. Write ``("budget", "sum")`` where the new field has another name than
+            the old one. By default accounts have no fields.
         events : bool
-            Whether what people did becomes what the account did.
+            Whether the events of people become events of their account.
 
         Returns
         -------
         CustomerBase
-            Accounts ascending; events keep everything but whose they are.
+            Accounts ascending; in the events, only the customer is replaced by the account.
 
         Raises
         ------
         InputError
-            A rule that does not fit the field, or people of one account who differ where ``"same"`` is asked for.
+            A rule does not fit its field, or people of one account differ where ``"same"`` is asked for.
 
         Examples
         --------
@@ -435,33 +443,33 @@ class CustomerBase(Frozen):
         log = self.events._of_accounts(ids, code[self.code_to_row]) if events else EventLog.empty(ids)  # noqa: SLF001
         left = int(np.count_nonzero(code < 0))
         if left:
-            note = f"{left:,} people have no {account!r}: they are in no account"
+            note = f"{left:,} people have no {account!r}: they belong to no account"
             log = attrs.evolve(log, notes=(*log.notes, note))
         zone = self.zone if self.zone in columns else None
         return attrs.evolve(self, customers=CustomerTable(ids, columns), events=log, zone=zone)
 
     def with_column(self, name: str, values: ColumnLike | Column) -> Self:
-        """Return a base with one more field, aligned with `customer_id`; one of the same name is replaced."""
+        """Return a base with one more field, aligned with `customer_id`; a field of the same name is replaced."""
         column = Column.of(name, values)
         same_length(name, np.empty(len(column)), len(self))
         columns = {field: self.column(field) for field in self.fields}
         table = CustomerTable(self.customer_id, columns).with_column(name, column)
         return attrs.evolve(self, customers=table)
 
-    def with_columns(self, result: Any, names: Mapping[str, str] | Sequence[str] | None = None) -> Self:
-        """Return a base with the columns of any result that carries customer_id; people it lacks are missing.
+    def with_columns(self, result: Result | Frame, names: Mapping[str, str] | Sequence[str] | None = None) -> Self:
+        """Return a base with the columns of a result that has customer_id; customers not in it get missing values.
 
         Parameters
         ----------
         result : a result of relmark, a mapping of columns, or a frame
             With customer_id among its columns.
         names : sequence or mapping of str, optional
-            Which columns, or which under what new names; all unless said.
+            The columns to take, or a mapping from columns to new names; all by default.
 
         Raises
         ------
         InputError
-            The result has no customer_id, a customer twice, or one whom the base does not have.
+            The result has no customer_id, has a customer twice, or has a customer whom the base does not have.
         """
         columns = self._columns_with_ids(result)
         ids = id_array("customer_id", columns.pop("customer_id"))
@@ -500,7 +508,7 @@ class CustomerBase(Frozen):
             columns = columns_of(result)
         if "customer_id" not in columns:
             raise MissingColumnError(
-                f"the result has no customer_id: it has {', '.join(map(repr, columns)) or 'nothing'}.",
+                f"the result has no column 'customer_id': it has {', '.join(map(repr, columns)) or 'no columns'}.",
                 argument="result",
             )
         return columns
@@ -508,20 +516,20 @@ class CustomerBase(Frozen):
     def measure(
         self, expressions: Mapping[str, Measurable], *, as_of: Instant | Sequence[Instant] | npt.NDArray[Any]
     ) -> Rows:
-        """Evaluate expressions to columns aligned with `customer_id`, customer_id among them.
+        """Evaluate expressions for every customer and return them as columns, together with customer_id.
 
         Parameters
         ----------
         expressions : mapping of str to expression
-            Numeric, boolean or text expressions, by the name of the column they make.
+            Numeric, boolean or text expressions, by the name of the column that each makes.
         as_of : instant, or array_like of instants, shape (n,)
-            What each may know: nothing after it is seen. One for all, or one per customer.
+            The time of the evaluation, one for all or one per customer. No event after it is seen.
 
         Returns
         -------
         Rows
-            A column per expression, ``found["spend"]``, in the order of the base; unknown is NaN among numbers and None
-            among booleans and words.
+            A column per expression, ``found["spend"]``, in the order of the base. An unknown value is NaN in a column
+            of numbers, and None in one of booleans or words.
         """
         self.as_of(as_of)
         if not isinstance(expressions, Mapping):
@@ -535,7 +543,7 @@ class CustomerBase(Frozen):
         for name, expression in expressions.items():
             if name == "customer_id":
                 raise InputError(
-                    "expressions has 'customer_id', the name of the ids: choose another.",
+                    "expressions has 'customer_id', which is the name of the column of ids: choose another name.",
                     argument="expressions",
                     code="duplicate",
                 )
@@ -550,10 +558,10 @@ class CustomerBase(Frozen):
         return Rows(columns=columns, name="Measures")
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return customer_id and every field as columns, None, NaN or NaT where a value is missing."""
+        """Return customer_id and every field as columns; a missing value is None, NaN or NaT."""
         return {"customer_id": self.customer_id, **{name: self.column(name).values() for name in self.fields}}
 
-    def to_frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: str = "pandas") -> Frame:
         """Return the customers and their fields as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
         return to_frame(self.to_columns(), backend)
 
@@ -575,7 +583,7 @@ class CustomerBase(Frozen):
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {what}" for what, count in self._facts().items())
-        homes = "" if self.zone is None else ", each of their own"
+        homes = "" if self.zone is None else ", customers in their own zones"
         return f"CustomerBase({counts}, {self.tz}{homes})"
 
     def _repr_html_(self) -> str:
@@ -585,7 +593,7 @@ class CustomerBase(Frozen):
 
 @runtime_checkable
 class OneCustomer(Protocol):
-    """What is a base of one customer when it is asked, such as a `CustomerHistory`."""
+    """An object that can become a base of one customer, such as a `CustomerHistory`."""
 
     def to_base(self) -> CustomerBase:
         """Return a base of this one customer."""
@@ -593,7 +601,7 @@ class OneCustomer(Protocol):
 
 
 def purchases_of(data: CustomerBase | Purchases | OneCustomer, as_of: AsOfGiven | AsOf | None = None) -> Purchases:
-    """Return the purchases that a door was given: a base's, or those that it gave; by `as_of` where one is given."""
+    """Return the purchases of an argument, which is a base, a customer or purchases; until `as_of` if it is given."""
     if isinstance(data, OneCustomer):
         data = data.to_base()
     if isinstance(data, CustomerBase):
@@ -605,9 +613,9 @@ def purchases_of(data: CustomerBase | Purchases | OneCustomer, as_of: AsOfGiven 
             EventLog: "CustomerBase(events=log, tz=...)",
         }.get(type(data), "CustomerBase.from_orders(frame, customer_id=..., time=..., value=...)")
         raise InputError(
-            f"a {type(data).__name__} was given: a CustomerBase, or the Purchases that it gave, is needed.",
+            f"data is of type {type(data).__name__}: a CustomerBase, or the Purchases of one, is needed.",
             argument="data",
             code="wrong_type",
-            hint=f"Make one by {made}.",
+            hint=f"Make one with {made}.",
         )
     return bought if as_of is None else bought.until(as_of)

@@ -1,6 +1,6 @@
-"""Chances that differ from one to the next as a beta distribution says: the kernels of every model with such coins.
+"""The beta-binomial distribution: kernels for models in which chances differ by a beta distribution.
 
-Arguments of the gamma functions are parameters plus whole numbers, so that they are read from tables of a few values.
+Arguments of the gamma functions are parameters plus whole numbers, so that values are read from small tables.
 """
 
 from __future__ import annotations

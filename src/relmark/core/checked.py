@@ -1,4 +1,4 @@
-"""A definition from outside, checked: what every `check` returns, whatever it checks."""
+"""The results of checking a definition from outside, as every `check` returns them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["CheckResult", "CheckedDefinition"]
 
 
 class CheckedDefinition:
-    """What came of a definition from outside: it, in the first field of a subclass, or None, and every problem."""
+    """The result of a check: the definition in the first field of a subclass, or None, and every problem."""
 
     __slots__ = ()
 
@@ -23,7 +23,7 @@ class CheckedDefinition:
         return attrs.fields(cls)[0].name  # type: ignore[arg-type, no-any-return]
 
     def __bool__(self) -> bool:
-        """Return whether the definition is right."""
+        """Return whether the definition is valid."""
         return getattr(self, self._field()) is not None
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,12 +39,12 @@ class CheckedDefinition:
 
 @attrs.frozen(eq=False)
 class CheckResult(CheckedDefinition):
-    """What came of a definition from outside.
+    """The result of checking a definition from outside.
 
     Attributes
     ----------
     definition : Definition or None
-        What it says; None where there are problems.
+        The definition; None if there are problems.
     problems : tuple of Problem
         Everything that is wrong, each with its path, code, message and hint.
     """

@@ -1,7 +1,7 @@
-"""Validation at the door: turn what a caller gave into an array or a number that kernels can trust.
+"""Checks of arguments: turn what a caller gave into an array or a number that kernels can trust.
 
-Each check names the argument, the first bad row and its value, what is allowed and what to do. Nothing here changes
-what came in: arrays are copied only where their type has to change.
+Each error names the argument, the first bad row and its value, what is allowed and what to do. No check changes its
+input: arrays are copied only if their type has to change.
 """
 
 from __future__ import annotations
@@ -19,23 +19,26 @@ from relmark.core.errors import InputError
 from relmark.core.names import did_you_mean
 
 FloatArray = npt.NDArray[np.float64]
+"""An array of float64."""
 IntArray = npt.NDArray[np.int64]
+"""An array of int64."""
 BoolArray = npt.NDArray[np.bool_]
+"""An array of booleans."""
 _Kind = TypeVar("_Kind")
 
 
 def array_of(name: str, values: Any) -> npt.NDArray[Any]:
-    """Return a column as a numpy array of whatever shape and type; what does not become one is refused by its name.
+    """Return a column as a numpy array of any shape and type, or raise an error that names the argument.
 
-    Lists of lists of different lengths, numbers wider than numpy's and masked values would otherwise raise what the
-    library of the column raises, or count as numbers that they hide.
+    Without this check, lists of lists of different lengths or numbers wider than numpy's would raise errors of other
+    libraries, and masked values would be read as the numbers behind the mask.
     """
     if isinstance(values, np.ma.MaskedArray):
         masked = np.ma.getmaskarray(values)
         if masked.any():
             row = int(np.argwhere(masked)[0][0])
             raise InputError(
-                f"{name} has a masked value in row {row}: fill what is masked first, such as with filled(numpy.nan).",
+                f"{name} has a masked value in row {row}: fill masked values first, such as with filled(numpy.nan).",
                 argument=name,
                 row=row,
                 code="missing_value",
@@ -52,7 +55,7 @@ def array_of(name: str, values: Any) -> npt.NDArray[Any]:
 
 
 def refuse_rows(name: str, bad: npt.NDArray[np.bool_], values: Any, allowed: str, remedy: str = "") -> None:
-    """Raise an InputError about the first row where `bad` is true; do nothing where none is."""
+    """Raise an InputError about the first row where `bad` is true; do nothing if no row is bad."""
     if not bad.any():
         return
     row = int(np.argmax(bad))
@@ -71,23 +74,23 @@ def refuse_rows(name: str, bad: npt.NDArray[np.bool_], values: Any, allowed: str
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether one value stands for nothing: None, NaN, NaT or the NA of a frame library."""
+    """Tell whether a value is missing: None, NaN, NaT or the NA of a frame library."""
     if value is None:
         return True
     if isinstance(value, np.ndarray):
         return False
     try:
         return bool(value != value)  # noqa: PLR0124  (NaN and NaT differ from themselves)
-    except (TypeError, ValueError, ArithmeticError):  # NA is neither; an array has many answers; a signalling NaN
+    except (TypeError, ValueError, ArithmeticError):  # raised by NA, by arrays and by a signaling NaN
         return type(value).__name__ == "NAType" or (isinstance(value, Decimal) and value.is_nan())
 
 
 def shown(value: Any) -> str:
-    """Return a short text of a value for a message."""
+    """Return a value as a short text for a message."""
     if isinstance(value, (list, tuple, set, frozenset, dict)) and len(value) > 20:
         return f"a {type(value).__name__} of {len(value):,}"
     if hasattr(value, "__array__") and hasattr(value, "__len__") and not isinstance(value, (np.ndarray, np.generic)):
-        return f"a {type(value).__name__} of {len(value):,}"  # printing a series may warn, and says nothing in a line
+        return f"a {type(value).__name__} of {len(value):,}"  # printing a series may warn, and takes many lines
     if isinstance(value, (str, bytes)):
         value = value[:100]
     try:
@@ -114,11 +117,11 @@ def numbers(
     Parameters
     ----------
     name : str
-        The argument, as the caller wrote it.
+        The name of the argument.
     values : array_like
         Numbers, one per row; a scalar becomes one row.
     length : int, optional
-        The number of rows that other columns have.
+        The number of rows of the other columns.
     low, high, above : float
         Inclusive bounds, and an exclusive lower one.
     missing : bool
@@ -180,14 +183,14 @@ def _numbers_of_objects(name: str, array: npt.NDArray[np.object_], *, missing: b
 
 
 def same_length(name: str, array: Sequence[Any] | npt.NDArray[Any], length: int) -> None:
-    """Raise where a column has not as many rows as the others."""
+    """Raise if a column does not have as many rows as the others."""
     if not hasattr(array, "__len__") or getattr(array, "shape", None) == ():
         raise InputError(
             f"{name} is {shown(array)}: a column is needed, one value per row.", argument=name, code="wrong_type"
         )
     if len(array) != length:
         raise InputError(
-            f"{name} has {len(array):,} rows and the other columns {length:,}: give one value per row.",
+            f"{name} has {len(array):,} rows and the other columns have {length:,}: give one value per row.",
             argument=name,
             code="wrong_length",
         )
@@ -228,7 +231,7 @@ def _bounds(low: float, high: float, above: float, below: float) -> str:
         )
         if math.isfinite(bound)
     ]
-    return "a finite number " + " and ".join(parts) + " is needed" if parts else "a finite number is needed"
+    return f"it must be a finite number, {' and '.join(parts)}" if parts else "a finite number is needed"
 
 
 def whole(name: str, value: Any, *, low: int | None = None, high: int | None = None) -> int:
@@ -257,12 +260,12 @@ def positive(name: str, value: Any) -> float:
 
 
 def fraction(name: str, value: Any, *, open_ends: bool = True) -> float:
-    """Return one number between 0 and 1, by default without its ends."""
+    """Return one number between 0 and 1, by default excluding these two."""
     return number(name, value, above=0.0, below=1.0) if open_ends else number(name, value, low=0.0, high=1.0)
 
 
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """Return `value`, one of the allowed words, or raise with the nearest of them."""
+    """Return `value` if it is one of the allowed words, else raise an error with the nearest of them."""
     words = tuple(allowed)
     if isinstance(value, str) and value in words:
         return value
@@ -285,14 +288,14 @@ def text(name: str, value: Any, *, empty: bool = False) -> str:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Return True or False, and nothing that only counts as one of them."""
+    """Return True or False; refuse values that only convert to them, such as 1."""
     if not isinstance(value, bool):
         raise InputError(f"{name} is {shown(value)}: True or False is needed.", argument=name, code="wrong_type")
     return value
 
 
 def listed(name: str, values: Any, kind: type[_Kind]) -> tuple[_Kind, ...]:
-    """Return a list of objects of one class as a tuple."""
+    """Return objects of one class as a tuple, or raise."""
     said = f"a list of {kind.__name__} objects is needed."
     if isinstance(values, (str, bytes, kind)) or not isinstance(values, Iterable):
         raise InputError(f"{name} is {shown(values)}: {said}", argument=name, code="wrong_type")
@@ -304,7 +307,7 @@ def listed(name: str, values: Any, kind: type[_Kind]) -> tuple[_Kind, ...]:
 
 
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
-    """Return a Generator from what the caller gave: one, a seed, or None for fresh entropy."""
+    """Return a numpy Generator: the one given, one made from a seed, or one with fresh entropy for None."""
     if isinstance(rng, np.random.Generator):
         return rng
     return np.random.default_rng(None if rng is None else whole("rng", rng, low=0))

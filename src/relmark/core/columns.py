@@ -21,33 +21,35 @@ from relmark.core.time import UtcTimes, instants, with_zone
 
 __all__ = ["KINDS", "Column", "ColumnLike", "Kind"]
 
-ColumnLike: TypeAlias = npt.ArrayLike | Sequence[object]  # an array or a series, or a list in which None is missing
+ColumnLike: TypeAlias = npt.ArrayLike | Sequence[object]
+"""A column: an array, a series, or a list in which None means missing."""
 
 Kind: TypeAlias = Literal["number", "boolean", "text", "date", "instant", "tags", "empty"]
+"""What kind of values a column has."""
 _EXACT = 2**53
 _GLANCE = 1_024
 _INEXACT = (
-    "beside missing values or fractions whole numbers are kept as floats, which are exact up to 2**53. "
-    "Give such numbers as strings."
+    "in a column with missing values or fractions, whole numbers are stored as floats, which are exact only up to "
+    "2**53. Give such numbers as strings."
 )
 KINDS: tuple[Kind, ...] = ("number", "boolean", "text", "date", "instant", "tags", "empty")
 
 
 @attrs.frozen(eq=False, repr=False)
 class Column(Frozen):
-    """A typed column; `data` holds what `kind` says.
+    """A typed column; `kind` says what `data` holds.
 
-    ===========  ==========================================================================  ===============
-    kind         data                                                                        missing
-    ===========  ==========================================================================  ===============
-    number       int64 where none is missing and all are whole numbers, else float64         NaN
-    boolean      int8, 0 or 1                                                                -1
-    text         int32 codes into `categories`, distinct strings ascending                   -1
-    date         datetime64[D], a day of the calendar                                        NaT
-    instant      datetime64[us], UTC                                                         NaT
+    ===========  ============================================================================  ===============
+    kind         data                                                                          missing
+    ===========  ============================================================================  ===============
+    number       int64 if none is missing and all are whole numbers, else float64              NaN
+    boolean      int8, 0 or 1                                                                  -1
+    text         int32 codes into `categories`, distinct strings ascending                     -1
+    date         datetime64[D], a calendar day                                                 NaT
+    instant      datetime64[us], UTC                                                           NaT
     tags         int32 codes of all rows' tags; row i has ``data[offsets[i]:offsets[i + 1]]``  `absent` is true
-    empty        int8 zeros: no row has a value, so nothing says of which kind they are      all
-    ===========  ==========================================================================  ===============
+    empty        int8 zeros: no row has a value, so the kind is not known                      all
+    ===========  ============================================================================  ===============
     """
 
     kind: Kind
@@ -58,15 +60,15 @@ class Column(Frozen):
 
     @staticmethod
     def of(name: str, values: Any, *, tz: str = "UTC") -> Column:
-        """Return the column of what a caller gave: an array, a list with None, or a `Coded` of a frame library.
+        """Build a column from an array, from a list with None, or from a `Coded` of a frame library.
 
         Parameters
         ----------
         name : str
-            For messages.
+            The name of the column, for messages.
         values : array_like, shape (n,)
-            Numbers (NaN or None is missing), booleans, strings, dates, datetime64 or datetimes, or sets of strings.
-            Times without a zone that are all midnights are dates.
+            Numbers (NaN or None means missing), booleans, strings, dates, datetime64 or datetimes, or sets of strings.
+            Times without a zone become dates if all of them are midnights.
         tz : str
             The zone of times that come without one.
         """
@@ -139,15 +141,17 @@ class Column(Frozen):
         return np.ones(len(self), dtype=np.bool_)
 
     def numbers(self) -> npt.NDArray[np.float64]:
-        """Return a number or boolean column as float64 with NaN where it is missing."""
+        """Return a number or boolean column as float64, with NaN for missing values."""
         if self.kind == "number":
             return np.asarray(self.data, dtype=np.float64)
         if self.kind in {"boolean", "empty"}:
             return np.where(self.missing, np.nan, self.data)
-        raise InputError(f"a column of kind {self.kind!r} has no numbers.", argument="kind", code="wrong_type")
+        raise InputError(
+            f"a column of kind {self.kind!r} cannot be read as numbers.", argument="kind", code="wrong_type"
+        )
 
     def values(self) -> npt.NDArray[Any]:
-        """Return the values as a caller would give them: None (or NaN, NaT) where missing."""
+        """Return the values as a plain array, shape (n,); a missing value is None, NaN or NaT."""
         match self.kind:
             case "number" | "date" | "instant":
                 return self.data
@@ -167,7 +171,7 @@ class Column(Frozen):
         return np.full(len(self), None, dtype=object)
 
     def value(self, row: int) -> Any:
-        """Return one value as Python has it, None where it is missing."""
+        """Return one value as a Python object, or None if it is missing; dates and instants stay datetime64."""
         if self.kind == "tags":
             assert self.offsets is not None
             assert self.absent is not None
@@ -203,7 +207,7 @@ class Column(Frozen):
         return attrs.evolve(self, data=self.data[places], offsets=offsets, absent=self.absent[chosen])
 
     def compact(self) -> Column:
-        """Return the column without the categories that no row has: what was erased leaves no word behind."""
+        """Return the column without the categories that no row has, so that no erased word remains."""
         if self.categories is None:
             return self
         used = np.zeros(len(self.categories) + 1, dtype=np.bool_)
@@ -214,7 +218,7 @@ class Column(Frozen):
         return attrs.evolve(self, data=ranks[self.data].astype(self.data.dtype), categories=self.categories[used[:-1]])
 
     def spread(self, rows: npt.NDArray[np.integer], n: int) -> Column:
-        """Return a column of n rows in which row ``rows[i]`` has this column's i-th value and the others none."""
+        """Return a column of n rows: row ``rows[i]`` has this column's i-th value, the other rows have none."""
         sources = np.full(n, len(self), dtype=np.int64)
         sources[rows] = np.arange(len(self))
         if len(self) == n:
@@ -227,7 +231,7 @@ class Column(Frozen):
 
 
 def joined(name: str, parts: Sequence[Column]) -> Column:
-    """Return columns of one kind one after the other; an empty one fits all kinds."""
+    """Return columns of one kind as one column; an empty column fits every kind."""
     if len(parts) == 1:
         return parts[0]
     kinds = {part.kind for part in parts if part.kind != "empty"}
@@ -285,7 +289,7 @@ def _joined_tags(parts: Sequence[Column]) -> Column:
 
 
 def _array(name: str, values: Any) -> npt.NDArray[Any]:
-    """Return a sequence as an array without guessing: what is mixed or holds None stays objects."""
+    """Return a sequence as an array; mixed types, or values with None, become an array of objects."""
     if hasattr(values, "__array__"):
         return array_of(name, values)
     if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not isinstance(values, Iterable):
@@ -302,13 +306,13 @@ def _array(name: str, values: Any) -> npt.NDArray[Any]:
 
 
 def _instants(name: str, values: Any, tz: str = "UTC") -> npt.NDArray[np.datetime64]:
-    """Return times as datetime64[us], in an array of their own."""
+    """Return times as datetime64[us], in an array that shares no memory with the input."""
     found = instants(name, values, tz=tz, missing=True).view("M8[us]")
     return found.copy() if isinstance(values, (np.ndarray, UtcTimes)) else found
 
 
 def _are_midnights(array: npt.NDArray[np.datetime64]) -> bool:
-    """Tell whether times without a zone are all midnights: a frame library keeps birthdays as such."""
+    """Tell whether times without a zone are all midnights, as dates are stored by some frame libraries."""
     known = array[~np.isnat(array)]
     return (
         len(known) > 0
@@ -338,7 +342,7 @@ def _number_column(name: str, array: npt.NDArray[np.float64] | npt.NDArray[np.in
     if infinite.any():
         row = int(np.argmax(infinite))
         raise InputError(
-            f"{name} has {array[row]} in row {row}: finite numbers are needed, or NaN where there is none.",
+            f"{name} has {array[row]} in row {row}: finite numbers are needed, or NaN for a missing value.",
             argument=name,
             row=row,
             code="not_finite",

@@ -1,4 +1,4 @@
-"""Several logs as one, as if their rows had come one after the other."""
+"""Several logs as one, as if it had been built from all their rows, one log after the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relmark.core.partition import Partition
 
 
 def concat(logs: Sequence[Incoming]) -> Incoming:
-    """Return the contents of several logs as one; among equal times the events of earlier logs come first."""
+    """Return the contents of several logs as one; of events with equal times, those of earlier logs come first."""
     filled = [log for log in logs if log.partitions]
     dropped: dict[str, int] = {}
     for log in logs:
@@ -32,7 +32,9 @@ def concat(logs: Sequence[Incoming]) -> Incoming:
     notes = tuple(dict.fromkeys(note for log in filled for note in log.notes))
     if len({log.customer_id.dtype.kind for log in filled}) > 1:
         raise InputError(
-            "some logs have int ids and some str ids: convert one side first.", argument="logs", code="mixed_types"
+            "some logs have int ids and others have str ids: convert one side first.",
+            argument="logs",
+            code="mixed_types",
         )
     _refuse_two_kinds(filled)
     ids = np.unique(np.concatenate([log.customer_id for log in filled]))
@@ -57,7 +59,7 @@ def concat(logs: Sequence[Incoming]) -> Incoming:
 
 
 def _refuse_two_kinds(logs: Sequence[Incoming]) -> None:
-    """Raise where a property is of one kind here and of another there: no column could hold both."""
+    """Raise if a property has different kinds in different events: no column could hold both."""
     kinds: dict[str, tuple[str, str]] = {}
     for log in logs:
         for event in sorted(log.partitions):
@@ -65,15 +67,15 @@ def _refuse_two_kinds(logs: Sequence[Incoming]) -> None:
                 first = kinds.setdefault(name, (column.kind, event))
                 if column.kind not in ("empty", first[0]):
                     raise InputError(
-                        f"property {name!r} is {first[0]} among events of type {first[1]!r} and {column.kind} among "
-                        f"those of type {event!r}: give it one type, or two names.",
+                        f"property {name!r} is of kind {first[0]} in events of type {first[1]!r} and of kind "
+                        f"{column.kind} in those of type {event!r}: give it one kind, or use two names.",
                         argument="logs",
                         code="duplicate",
                     )
 
 
 def _span(log: Incoming) -> int:
-    """Return how many arrival numbers a log may use."""
+    """Return how many row numbers a log may use."""
     return max(int(part.row.max()) for part in log.partitions.values()) + 1
 
 

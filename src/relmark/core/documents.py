@@ -1,7 +1,7 @@
 """Definitions as JSON: an envelope with kind and version, canonical text, fingerprints, and bounds before parsing.
 
-What comes from outside (a browser, a partner, a table of stored segments) is measured before it is parsed: its bytes,
-the depth of its brackets, the number of its nodes. Nothing is ever evaluated as code.
+What comes from outside (a browser, a partner, a table of stored segments) is checked before it is parsed: how many
+bytes it has, how deep its brackets are nested, how many nodes it has. Nothing is ever evaluated as code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from relmark.core.checked import CheckedDefinition, CheckResult
 from relmark.core.checks import one_of, shown, whole
 from relmark.core.errors import DefinitionError, InputError, LimitError, definition_error
-from relmark.core.names import did_you_mean
+from relmark.core.names import did_you_mean, with_article
 from relmark.core.problems import Problem
 from relmark.core.shapes import Shape, faults, number, obj
 
@@ -44,8 +44,10 @@ if TYPE_CHECKING:  # a schema is a definition itself
     from relmark.core.schema import Schema
 
 _T = TypeVar("_T")
+Json: TypeAlias = Any
+"""What JSON holds: null, a boolean, a number, a text, or lists and objects of these."""
 JsonBody: TypeAlias = str | bytes | Mapping[str, Any]
-"""JSON text, or what it holds."""
+"""JSON text, or the parsed value."""
 
 
 _BEYOND = 2**63
@@ -79,7 +81,7 @@ class Limits:
     steps : int
         Steps of one sequence.
     years : int
-        The longest window.
+        Length of a window, in years.
     """
 
     bytes: int = attrs.field(default=262_144, validator=_positive)
@@ -92,7 +94,7 @@ class Limits:
 
 
 def canonical(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
+    """Return the canonical JSON text of a value: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -102,7 +104,7 @@ def fingerprint(value: Any) -> str:
 
 
 def check_size(text: str | bytes, limits: Limits) -> None:
-    """Raise where a text has more bytes or deeper brackets than allowed; reads the text once, parses nothing."""
+    """Raise if a text has more bytes or deeper brackets than allowed; the text is read once and not parsed."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(data) > limits.bytes:
         raise LimitError(
@@ -140,13 +142,13 @@ def _bracket_depth(data: bytes) -> int:
 
 
 def _refuse_many(data: bytes, limits: Limits) -> None:
-    """Raise where a JSON text opens more objects and lists than nodes are allowed, before any of them is built.
+    """Raise if a JSON text opens more objects and lists than nodes are allowed, before any of them is built.
 
-    Every object is a node, and every list that is not the value of a key.
+    Every object is a node, and so is every list that is not the value of a key.
     """
     counts = np.bincount(_outside_strings(data), minlength=128)
     if counts[ord("{")] > limits.nodes or counts[ord("[")] > limits.nodes + counts[ord(":")] + 1:
-        raise LimitError(f"more than {limits.nodes:,} nodes.", code="too_many_nodes")
+        raise LimitError(f"the definition has more than {limits.nodes:,} nodes.", code="too_many_nodes")
 
 
 def parse_json(text: str | bytes, limits: Limits | None = None, *, numbers: bool = True) -> Any:
@@ -159,18 +161,21 @@ def parse_json(text: str | bytes, limits: Limits | None = None, *, numbers: bool
     limits : Limits, optional
         How large it may be.
     numbers : bool
-        Whether numbers and texts are checked here; a reader that tells every problem with its place checks them itself.
+        Whether numbers and texts are checked here. A reader that reports every problem with its place checks them
+        itself.
 
     Raises
     ------
     LimitError
-        More bytes, depth, nodes or members, or longer strings, than the limits allow.
+        The text has more bytes, depth, nodes or members, or longer strings, than the limits allow.
     DefinitionError
-        No valid JSON; a key given twice; NaN or Infinity.
+        The text is not valid JSON, has a key twice in one object, or has NaN or Infinity.
     """
     limits = limits or Limits()
     if not isinstance(text, (str, bytes)):
-        raise DefinitionError(f"a definition is JSON text, not {type(text).__name__}.", code="not_text")
+        hint = "Read the parsed value of JSON text with from_dict." if isinstance(text, Mapping) else ""
+        said = f"a definition must be JSON text, not {type(text).__name__}."
+        raise DefinitionError(said, code="not_text", hint=hint)
     check_size(text, limits)
     _refuse_many(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text, limits)
     try:
@@ -200,7 +205,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise DefinitionError(f"{name} is no JSON number.", code="not_finite", hint="Leave the value out.")
+    raise DefinitionError(f"{name} is not a JSON number.", code="not_finite", hint="Leave the value out.")
 
 
 def _whole(digits: str) -> int:
@@ -211,9 +216,9 @@ def _whole(digits: str) -> int:
 
 
 def check_nodes(value: Any, limits: Limits) -> None:
-    """Raise where a parsed value has too many nodes, too long a list or string, or a number that is not finite.
+    """Raise if a parsed value has too many nodes, too long a list or string, or a number that is not finite.
 
-    Nodes are objects, and lists within lists; the keys of one object and the values of one list are bounded by
+    Nodes are objects, and lists within lists. The keys of one object and the values of one list are limited by
     `limits.members`.
     """
     nodes = 0
@@ -221,7 +226,9 @@ def check_nodes(value: Any, limits: Limits) -> None:
     while stack:
         item, path, depth = stack.pop()
         if depth > limits.depth:
-            raise LimitError(f"nested more than {limits.depth} deep.", path=path[:200], code="too_deep")
+            raise LimitError(
+                f"the definition is nested more than {limits.depth} deep.", path=path[:200], code="too_deep"
+            )
         if isinstance(item, _NESTED) and len(item) > limits.members:
             raise LimitError(f"{len(item):,} values: {limits.members:,} are allowed.", path=path, code="too_many")
         if isinstance(item, Mapping):
@@ -237,18 +244,20 @@ def check_nodes(value: Any, limits: Limits) -> None:
                 (k, child) for k, child in enumerate(item) if type(child) not in _PLAIN and isinstance(child, _NESTED)
             ]
             if nodes + len(inner) > limits.nodes:
-                raise LimitError(f"more than {limits.nodes:,} nodes.", path=path, code="too_many_nodes")
+                raise LimitError(
+                    f"the definition has more than {limits.nodes:,} nodes.", path=path, code="too_many_nodes"
+                )
             nodes += sum(not isinstance(child, Mapping) for _, child in inner)
             stack += [(child, f"{path}[{k}]", depth + 1) for k, child in inner]
             _check_members(item, path, limits)
         else:
             _check_plain(item, path, limits)
         if nodes > limits.nodes:
-            raise LimitError(f"more than {limits.nodes:,} nodes.", path="$", code="too_many_nodes")
+            raise LimitError(f"the definition has more than {limits.nodes:,} nodes.", path="$", code="too_many_nodes")
 
 
 def _check_members(items: Iterable[Any], path: str, limits: Limits) -> None:
-    """Check the plain members of a list, or the keys of an object; what ids usually are costs one look."""
+    """Check the plain members of a list, or the keys of an object; short ASCII strings and integers pass quickly."""
     for k, item in enumerate(items):
         kind = type(item)
         if kind is str and len(item) <= limits.string and item.isascii():
@@ -260,7 +269,7 @@ def _check_members(items: Iterable[Any], path: str, limits: Limits) -> None:
 
 
 def _check_plain(item: Any, path: str, limits: Limits) -> None:
-    """Raise where a string is too long or no text, or a number is not finite or beyond 64 bits."""
+    """Raise if a string is too long or not valid text, or a number is not finite or beyond 64 bits."""
     if isinstance(item, str):
         if len(item) > limits.string:
             raise LimitError(
@@ -278,7 +287,7 @@ def _check_plain(item: Any, path: str, limits: Limits) -> None:
             raise DefinitionError(f"{item} is not finite.", path=path, code="not_finite")
     elif isinstance(item, int) and not -_BEYOND <= item < _BEYOND:
         raise DefinitionError(
-            "a whole number beyond 64 bits.", path=path, code="too_large_number", hint="Give it as a string."
+            "this whole number is beyond 64 bits.", path=path, code="too_large_number", hint="Give it as a string."
         )
 
 
@@ -287,13 +296,14 @@ def check_keys(
 ) -> Mapping[str, Any]:
     """Return an object that has every required key and no unknown one, or raise with the nearest valid name."""
     if not isinstance(body, Mapping):
-        raise DefinitionError(f"a {what} is a JSON object, not {type(body).__name__}.", path=path, code="not_object")
+        said = f"{with_article(what)} must be a JSON object, not {_in_json(body)}."
+        raise DefinitionError(said, path=path, code="not_object")
     required = tuple(required)
     known = dict.fromkeys((*required, *optional))
     for key in body:
         if key not in known:
             raise DefinitionError(
-                f"unknown key {str(key)[:64]!r} in a {what}; it may have {', '.join(sorted(known))}.",
+                f"unknown key {str(key)[:64]!r} in {with_article(what)}; it may have {', '.join(sorted(known))}.",
                 path=path,
                 code="unknown_key",
                 hint=did_you_mean(str(key), known).strip(),
@@ -304,24 +314,40 @@ def check_keys(
     return body
 
 
+def _in_json(value: Any) -> str:
+    """Return the JSON name of the type of a value that is not an object."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "a list" if isinstance(value, (list, tuple)) else type(value).__name__
+
+
 def open_envelope(document: Any, kind: str, version: int) -> dict[str, Any]:
-    """Return what an envelope ``{"relmark": kind, "version": n, ...}`` holds beside its two keys."""
+    """Return the content of an envelope ``{"relmark": kind, "version": n, ...}`` without these two keys."""
     if not isinstance(document, Mapping):
-        raise DefinitionError(f"a {kind} is a JSON object, not {type(document).__name__}.", code="not_object")
+        said = f"{with_article(kind)} must be a JSON object, not {_in_json(document)}."
+        hint = "Read JSON text with from_json." if isinstance(document, (str, bytes)) else ""
+        raise DefinitionError(said, code="not_object", hint=hint)
     found = document.get("relmark")
     if not isinstance(found, str) or found != kind:
         raise DefinitionError(
-            f"this is {'no relmark definition' if found is None else f'a {str(found)[:64]!r}'}, not a {kind!r}.",
+            f"a stored {kind} is needed, but "
+            + ("this has no key 'relmark'." if found is None else f"this is a {str(found)[:64]!r}."),
             path="$.relmark" if found is not None else "$",
             code="wrong_kind",
         )
     given = document.get("version")
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= version:
+        newer = isinstance(given, int) and not isinstance(given, bool) and given > version
+        known = "1" if version == 1 else f"1 to {version}"
         raise DefinitionError(
-            f"version {str(given)[:64]!r} of a {kind} is unknown; this relmark reads 1 to {version}.",
+            f"version {shown(given)} of {with_article(kind)} is unknown; this relmark reads version {known}.",
             path="$.version",
             code="unknown_version",
-            hint="Update relmark if the definition is newer.",
+            hint="Update relmark if the definition is newer." if newer else 'Write a whole number: "version": 1.',
         )
     return {key: value for key, value in document.items() if key not in {"relmark", "version"}}
 
@@ -331,7 +357,7 @@ _LABELS = frozenset({"name", "description"})
 
 
 def _noted(value: object) -> dict[str, Any]:
-    """Return a copy of what people note beside a definition: plain JSON of bounded size."""
+    """Return a copy of the notes that people attach to a definition: plain JSON of limited size."""
     if value is None or value == {}:
         return {}
     if not isinstance(value, Mapping):
@@ -344,11 +370,11 @@ def _noted(value: object) -> dict[str, Any]:
         text = canonical(_plain_json(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
-            f"meta holds what JSON has not: {str(error)[:100]}.", argument="meta", code="not_storable"
+            f"meta cannot be written as JSON: {str(error)[:100]}.", argument="meta", code="not_storable"
         ) from None
     if len(text.encode("utf-8", "surrogatepass")) > _META_BYTES:
         raise InputError(
-            f"meta has {len(text):,} characters as JSON: {_META_BYTES:,} bytes are allowed.",
+            f"meta is {len(text):,} characters long as JSON: at most {_META_BYTES:,} bytes are allowed.",
             argument="meta",
             code="too_large",
         )
@@ -356,25 +382,26 @@ def _noted(value: object) -> dict[str, Any]:
 
 
 def _plain_json(value: Any) -> Any:
-    """Return mappings and tuples as JSON's own, and refuse names that are not texts, which JSON would rewrite."""
+    """Return mappings and tuples as dicts and lists; refuse keys that are not strings, which JSON would convert."""
     if isinstance(value, Mapping):
         if not all(isinstance(name, str) for name in value):
-            raise TypeError("a name is not a text")
+            raise TypeError("a key is not a string")
         return {name: _plain_json(item) for name, item in value.items()}
     return [_plain_json(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 @attrs.frozen(eq=False, repr=False)
 class Definition:
-    """What is written once and stored: `to_dict`, `to_json`, `from_dict`, `from_json`, `check` and `fingerprint`.
+    """The base class of all that can be stored: segments, scores, models and others.
 
-    A subclass names its `kind` and `version`, and says how its body is written and read, and of which shape it is.
+    It gives them `to_dict`, `to_json`, `from_dict`, `from_json`, `json_schema`, `check` and `fingerprint`. A subclass
+    names its `kind` and `version`, writes and reads its body, and describes the shape of that body.
 
     Parameters
     ----------
     meta : mapping, optional
-        What people note beside it, such as an owner or tags: plain JSON of at most 16 KiB. It is stored, and neither
-        the fingerprint nor equality looks at it.
+        Notes of your own, such as an owner or tags: plain JSON of at most 16 KiB. They are stored with the definition;
+        the fingerprint and equality ignore them.
     """
 
     kind: ClassVar[str]
@@ -395,12 +422,12 @@ class Definition:
 
     @classmethod
     def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:  # noqa: ARG003
-        """Return the shapes of the body's keys, and those that have to be there."""
+        """Return the shapes of the body's keys, and the names of the required ones."""
         raise AssertionError(f"{cls.__name__} has no shape")
 
     @classmethod
     def _definitions(cls, limits: Limits) -> dict[str, Shape]:  # noqa: ARG003
-        """Return what the shape refers to by ``$ref``."""
+        """Return the shapes to which the shape refers by ``$ref``."""
         return {}
 
     @classmethod
@@ -410,7 +437,7 @@ class Definition:
         return faults(value, defined, path, lambda one, item, place: cls._told(one, item, place, schema, limits))
 
     def _meaning(self) -> dict[str, Any]:
-        """Return what the fingerprint is of: the body without the names by which people call it."""
+        """Return the part of the body that the fingerprint covers: all but its name and description."""
         return {key: value for key, value in self._body().items() if key not in _LABELS}
 
     def to_dict(self) -> dict[str, Any]:
@@ -424,14 +451,15 @@ class Definition:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any], limits: Limits | None = None) -> Self:
-        """Return the definition of a stored form; what it does not understand is an error with its JSON path."""
+        """Read a definition from its stored form; anything unknown in it is an error that gives the JSON path."""
         limits = limits or Limits()
-        check_nodes(document, limits)
+        if isinstance(document, Mapping):  # a text would be checked as one string of a definition
+            check_nodes(document, limits)
         return cls._read_content(open_envelope(document, cls.kind, cls.version), limits)
 
     @classmethod
     def from_json(cls, text: str | bytes, limits: Limits | None = None) -> Self:
-        """Return the definition of a JSON text, bounded before it is parsed."""
+        """Read a definition from JSON text, whose size is checked before it is parsed."""
         limits = limits or Limits()
         return cls._read_content(open_envelope(parse_json(text, limits), cls.kind, cls.version), limits)
 
@@ -440,8 +468,8 @@ class Definition:
         whole_form = {"relmark": cls.kind, "version": cls.version, **content}
         noted = content.pop("meta", None)
         definition = cls._from_body(content, limits)
-        wrong = faults(whole_form, cls.document_shape(limits))  # what the shape refers to is read by readers of its own
-        if wrong:  # a constructor takes more than a stored form may hold, such as a tuple of names or a name alone
+        wrong = faults(whole_form, cls.document_shape(limits))  # parts given by $ref have their own readers
+        if wrong:  # a constructor accepts more than a stored form may hold, such as a tuple of names or a single name
             raise wrong[0].error()
         if noted is not None:
             try:
@@ -452,7 +480,7 @@ class Definition:
 
     @classmethod
     def document_shape(cls, limits: Limits) -> dict[str, Any]:
-        """Return the shape of the stored form, envelope and all."""
+        """Return the shape of the stored form, including the envelope."""
         properties, required = cls._shape(limits)
         return obj({**envelope(cls.kind, cls.version), **properties}, ["relmark", "version", *required])
 
@@ -467,7 +495,7 @@ class Definition:
         limits : Limits, optional
             How large it may be.
         draft : {"2020-12", "07"}
-            The draft of JSON Schema: 07 for validators that know no later one, such as fastjsonschema.
+            The draft of JSON Schema: 07 is for validators that do not support later ones, such as fastjsonschema.
         """
         limits = limits or Limits()
         defined = cls._definitions(limits)
@@ -479,14 +507,14 @@ class Definition:
 
     @classmethod
     def check(cls, body: JsonBody, schema: Schema | None = None, limits: Limits | None = None) -> CheckedDefinition:
-        """Return the definition that comes from outside, or None, and every problem at once; nothing makes it raise.
+        """Check a definition from outside: return it, or None with a list of every problem; it never raises.
 
         Parameters
         ----------
         body : str, bytes or mapping
-            JSON text, or what it holds.
+            JSON text, or the parsed value.
         schema : Schema, optional
-            What fields and events there are, for definitions with rules in them.
+            The fields and events of the data, for definitions that contain rules.
         limits : Limits, optional
             How large it may be.
         """
@@ -508,12 +536,12 @@ class Definition:
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of what it means: names that people gave it, descriptions and `meta` leave it as it is."""
+        """The sha256 of its meaning; the name, the description and `meta` do not change it."""
         return fingerprint({"relmark": self.kind, "version": self.version, **self._meaning()})
 
 
 class NumbersDefinition(Definition):
-    """A model whose public fields are plain numbers: its stored form is its parameters by name."""
+    """A model whose public fields are plain numbers; its stored form has these parameters by name."""
 
     @classmethod
     def _shape(cls, limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:  # noqa: ARG003
@@ -537,15 +565,15 @@ class NumbersDefinition(Definition):
 
 
 def read_definition(document: object, limits: Limits | None = None) -> Definition:
-    """Return the definition of a stored form, of whichever kind it is, among those whose packages are imported.
+    """Read a definition of any kind from its stored form; the package of that kind must be imported.
 
     Raises
     ------
     DefinitionError
-        It is of no known kind, or does not say anything that its kind understands.
+        Its kind is unknown, or its content is not valid for its kind.
     """
     if not isinstance(document, Mapping):
-        raise DefinitionError(f"{shown(document)} is no stored form: an object is needed.", code="not_object")
+        raise DefinitionError(f"{shown(document)} is not a stored form: an object is needed.", code="not_object")
     found = document.get("relmark")
     waiting: list[type[Definition]] = [Definition]
     while waiting:
@@ -554,10 +582,10 @@ def read_definition(document: object, limits: Limits | None = None) -> Definitio
             return kind.from_dict(document, limits)
         waiting += kind.__subclasses__()
     raise DefinitionError(
-        f"{shown(found)} is not a kind of definition that is known here.",
+        f"{shown(found)} is not a known kind of definition.",
         path="$.relmark",
         code="wrong_kind",
-        hint="Import the package that it is of.",
+        hint="Import the package that defines it.",
     )
 
 
@@ -568,14 +596,14 @@ _DRAFTS = {
 
 
 def _as_draft_7(shape: Any) -> Any:
-    """Return a shape in which the items of a pair are written as draft 7 has them."""
+    """Return a shape in which the items of a pair are written as in draft 7."""
     if isinstance(shape, dict):
         return {"items" if key == "prefixItems" else key: _as_draft_7(part) for key, part in shape.items()}
     return [_as_draft_7(part) for part in shape] if isinstance(shape, list) else shape
 
 
 def envelope(kind: str, version: int) -> dict[str, Shape]:
-    """Return the shapes of what every stored definition has beside its body."""
+    """Return the shapes of the keys that every stored definition has in addition to its body."""
     return {
         "relmark": {"const": kind},
         "version": {"type": "integer", "minimum": 1, "maximum": version},
@@ -589,7 +617,7 @@ def settings(cls: type) -> list[attrs.Attribute[Any]]:
 
 
 def built(cls: type[_T], body: Mapping[str, Any]) -> _T:
-    """Return the object of a stored body; what its validators refuse becomes a DefinitionError."""
+    """Return the object of a stored body; an error of its validators becomes a DefinitionError."""
     try:
         return cls(**body)
     except (InputError, TypeError, ValueError) as error:
@@ -602,7 +630,7 @@ def pairs_of(value: Any, path: str) -> dict[str, Any]:
         isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in value
     )
     if not good:
-        raise DefinitionError("a list of [name, share] pairs is needed.", path=path, code="wrong_type")
+        raise DefinitionError("a list of [name, number] pairs is needed.", path=path, code="wrong_type")
     pairs: dict[str, Any] = dict(value)
     if len(pairs) < len(value):
         raise DefinitionError("a name is given twice.", path=path, code="duplicate_key")

@@ -1,12 +1,13 @@
-"""The errors of the library: what was wrong, where, and what to do about it.
+"""The errors of the library, which say what was wrong, where, and what to do about it.
 
-Every error that a caller can cause is an `InputError`, and so a `ValueError`. A message names the argument, the
-first bad row and its value, what is allowed, and the remedy. A program reads the same from `code`, `argument`, `path`
-and `hint`: see `relmark.core.codes`.
+Every error about an argument is an `InputError`, and therefore a `ValueError`. A message names the argument, the first
+bad row and its value, what is allowed, and how to fix it. Programs read the same from `code`, `argument`, `path` and
+`hint`: see `relmark.core.codes`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -22,6 +23,8 @@ __all__ = [
     "definition_error",
 ]
 
+_INSIDE = re.compile(r"\w+(\[\d+\]|\.\w+)+")
+
 
 class RelmarkError(Exception):
     """The root of every error that relmark raises on purpose.
@@ -35,8 +38,8 @@ class RelmarkError(Exception):
     argument : str
         The argument, field or column that is wrong; "" where no single one is.
     path : str
-        Where: a JSON path such as ``$.rule.args[1]`` in a definition, else the argument, with its row where a row is
-        wrong, as in ``time[3]``.
+        The place of the fault: a JSON path such as ``$.rule.args[1]`` in a definition, else the argument, with the row
+        if one row is wrong, as in ``time[3]``.
     row : int, optional
         The first bad row of the argument.
     hint : str
@@ -81,7 +84,7 @@ in row 1: every event needs a time.', 'hint': 'Drop these rows.'}
         return str(self.args[0]) if self.args else ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the error as JSON-ready values, for the answer of a service."""
+        """Return the error as JSON-ready values, for the response of a service."""
         return {
             "error": type(self).__name__,
             "code": self.code,
@@ -93,30 +96,30 @@ in row 1: every event needs a time.', 'hint': 'Drop these rows.'}
 
 
 class InputError(RelmarkError, ValueError):
-    """An argument has a wrong value; the message names it, the first bad row and the remedy."""
+    """An argument has a wrong value; the message names it and the first bad row, and says how to fix it."""
 
     _problems: tuple[InputError, ...] = ()
 
     @property
     def problems(self) -> tuple[InputError, ...]:
-        """Everything that is wrong: the error itself, or what one error tells of together."""
+        """Everything that is wrong: only this error, or all the errors that it reports together."""
         return self._problems or (self,)
 
 
 class MissingColumnError(InputError, KeyError):
-    """A column that a function needs is not in the data that it was given."""
+    """The data have no column of a name that a function needs."""
 
     own_code = "missing_column"
 
 
 class NotEnoughDataError(InputError):
-    """The data are valid, but too few for what was asked."""
+    """The data are valid, but there are too few for the calculation."""
 
     own_code = "not_enough_data"
 
 
 class DefinitionError(InputError):
-    """A stored definition (segment, score, model) does not say anything that relmark understands.
+    """A stored definition (segment, score, model) is not valid.
 
     Parameters
     ----------
@@ -150,14 +153,14 @@ class DefinitionError(InputError):
 
 
 class DataError(DefinitionError):
-    """A customer or an event from outside does not fit; `problems` has everything that is wrong with it.
+    """A customer or an event from outside is not valid; `problems` lists everything that is wrong with it.
 
     Parameters
     ----------
     message, path, code, argument, row, hint
-        What is wrong first, as in a DefinitionError.
+        The first problem, as in a DefinitionError.
     problems : sequence of InputError
-        All of it, each with its path, code, message and hint.
+        All problems, each with its path, code, message and hint.
     """
 
     def __init__(
@@ -176,7 +179,7 @@ class DataError(DefinitionError):
 
     @classmethod
     def of(cls, problems: Sequence[InputError]) -> DataError:
-        """Return one error of several problems; it speaks of the first, and says how many more there are."""
+        """Return one error for several problems; it describes the first and says how many more there are."""
         first, more = problems[0], len(problems) - 1
         hint = f"{first.hint} ({more} more: see problems.)".lstrip() if more else first.hint
         return cls(
@@ -197,22 +200,27 @@ class LimitError(DefinitionError):
 
 
 class ConvergenceError(RelmarkError, RuntimeError):
-    """An iterative method did not reach its tolerance, and its answer would mislead."""
+    """An iterative method did not reach its tolerance, so its result would be misleading."""
 
     own_code = "not_converged"
 
 
+def _root(argument: str) -> str:
+    """Return the key to which an argument such as ``rules[0].group`` belongs."""
+    return argument.partition("[")[0] if _INSIDE.fullmatch(argument) else argument
+
+
 def definition_error(error: Exception, path: str = "$", keys: object = None) -> DefinitionError:
-    """Return what a constructor refused as an error of the stored form that it was called with.
+    """Turn an error of a constructor into an error of the stored form from which it was called.
 
     Parameters
     ----------
     error : Exception
-        What the constructor raised: an InputError, or a TypeError or ValueError of Python's own.
+        What the constructor raised: an InputError, or a TypeError or ValueError of Python itself.
     path : str
-        Where the object stands in the definition.
+        The place of the object in the definition.
     keys : mapping, optional
-        The object as it was stored: an argument among its keys becomes part of the path.
+        The object as it was stored: an argument that is one of its keys, or is inside of one, becomes part of the path.
     """
     if isinstance(error, DefinitionError):
         if error.path != "$" or path == "$":
@@ -221,6 +229,6 @@ def definition_error(error: Exception, path: str = "$", keys: object = None) -> 
         return kind(error.message, path=path, code=error.code, argument=error.argument, hint=error.hint)
     if not isinstance(error, InputError):
         return DefinitionError(str(error), path=path, code="wrong_value")
-    known = isinstance(keys, Mapping) and error.argument in keys
+    known = isinstance(keys, Mapping) and (error.argument in keys or _root(error.argument) in keys)
     place = f"{path}.{error.path}" if known else path
     return DefinitionError(error.message, path=place, code=error.code, argument=error.argument, hint=error.hint)

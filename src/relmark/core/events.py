@@ -1,4 +1,4 @@
-"""One customer and one event at a time: the typed objects of a backend. Bulk data never becomes objects."""
+"""Typed objects for one customer and one event, as a backend uses them. Bulk data never becomes objects."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from relmark.core.time import Instant, aware, duration_text, instant
 __all__ = ["Customer", "Event", "Message", "Purchase", "Visit"]
 
 CustomerId: TypeAlias = int | str
+"""What names a customer: an integer or a text."""
 Scalar: TypeAlias = int | float | str | bool | date | datetime | frozenset[str] | None
+"""One value of a field or of a property; None is missing."""
 Action: TypeAlias = Literal[
     "sent", "withheld", "delivered", "shown", "opened", "read", "clicked", "replied", "liked", "commented", "bounced",
     "blocked", "unsubscribed", "complained",
 ]  # fmt: skip
+"""What became of a message."""
 
 _S = TypeVar("_S")
 _BEYOND = 2**63
@@ -68,7 +71,7 @@ def _checked_text(instance: object, attribute: attrs.Attribute[Any], value: Any)
 
 
 def _plain_item(said: str, value: Any, argument: str) -> None:
-    """Refuse a text with NUL, which a column would cut off at an end, and a whole number beyond 64 bits."""
+    """Refuse a text with NUL, which numpy cuts off at the end of a string, and a whole number beyond 64 bits."""
     if value.__class__ is str:
         if "\0" in value:
             raise InputError(
@@ -76,7 +79,7 @@ def _plain_item(said: str, value: Any, argument: str) -> None:
             )
     elif value.__class__ is int and not -_BEYOND < value < _BEYOND:
         raise InputError(
-            f"{said} is {shown(value)}: a whole number of at most 64 bits is needed, or a string.",
+            f"{said} is {shown(value)}: a whole number of at most 64 bits, or a string, is needed.",
             argument=argument,
             code="too_large_number",
             hint="Give an id as a string.",
@@ -89,7 +92,8 @@ def _checked_number(instance: object, attribute: attrs.Attribute[Any], value: An
     name = f"{type(instance).__name__}.{attribute.name}"
     if isinstance(value, int) and abs(value) > _EXACT:
         raise InputError(
-            f"{name} is {shown(value)}: a number is held in float64, exactly up to 2**53.",
+            f"{name} is {shown(value)}: numbers are stored as float64, in which whole numbers are exact only up to "
+            "2**53.",
             argument=attribute.name,
             code="too_large_number",
             hint="Give a float.",
@@ -124,7 +128,7 @@ def _checked_span(instance: object, attribute: attrs.Attribute[Any], value: Any)
     _checked_number(instance, attribute, value)
     if value is not None and value < 0:
         raise InputError(
-            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: no visit ends before it began.",
+            f"{type(instance).__name__}.{attribute.name} is {shown(value)}: a duration cannot be negative.",
             argument=attribute.name,
             code="wrong_value",
         )
@@ -137,22 +141,38 @@ def _aware_time(value: Instant) -> datetime:
         return value
     if (isinstance(value, date) and not isinstance(value, datetime)) or (isinstance(value, str) and len(value) <= 10):
         raise InputError(
-            f"time is {value}: an event happens at an instant.",
+            f"time is {value}: an event needs an instant, not a day.",
             argument="time",
             code="wrong_value",
-            hint="Give a time with a zone, not a day alone.",
+            hint="Give a time with a zone, such as '2026-11-01T09:30Z'.",
         )
     return aware(instant(value, name="time"))
 
 
+def _plain_id(value: CustomerId) -> Any:
+    return value if type(value) is int or type(value) is str else _plain(value)
+
+
+def _plain_word(value: str | int | None) -> Any:
+    return value if value is None or type(value) is str else _plain(value)
+
+
 def _plain(value: Any) -> Any:
-    """Return a numpy scalar or a Decimal as the Python number that it is."""
+    """Return a numpy scalar or a Decimal as a Python number."""
     if isinstance(value, np.generic):
         return value.item()
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _amount(value: Any) -> Any:
+def _length(value: timedelta | float | None) -> Any:
+    return value if type(value) is timedelta else _known(value)
+
+
+def _amount(value: float | None) -> Any:
+    return value if type(value) is float and value == value else _known(value)  # noqa: PLR0124  (NaN is missing)
+
+
+def _known(value: Any) -> Any:
     """Return a number, None where it is missing."""
     return None if not isinstance(value, (str, int)) and is_missing(value) else _plain(value)
 
@@ -160,14 +180,14 @@ def _amount(value: Any) -> Any:
 def _attributes(value: Mapping[Any, object]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InputError(
-            f"attributes are {shown(value)}: a mapping of names to values is needed.",
+            f"attributes is {shown(value)}: a mapping of names to values is needed.",
             argument="attributes",
             code="wrong_type",
         )
     for name, given in value.items():
         if not isinstance(name, str) or not name:
             raise InputError(
-                f"attributes have the name {shown(name)}: a string is needed.", argument="attributes", code="wrong_type"
+                f"attributes has the name {shown(name)}: a string is needed.", argument="attributes", code="wrong_type"
             )
         _plain_item(f"attribute {name!r}", _plain(given), f"attributes.{name}")
     return dict(value)
@@ -189,16 +209,16 @@ def _tags(name: str, value: Iterable[object], argument: str) -> frozenset[str]:
 def _properties(value: Mapping[Any, object]) -> dict[str, Scalar]:
     if not isinstance(value, Mapping):
         raise InputError(
-            f"properties are {shown(value)}: a mapping of names to values is needed.",
+            f"properties is {shown(value)}: a mapping of names to values is needed.",
             argument="properties",
             code="wrong_type",
         )
     out: dict[str, Scalar] = {}
     for name, given in value.items():
-        item = _amount(given)
+        item = _known(given)
         if not isinstance(name, str) or not name:
             raise InputError(
-                f"properties have the name {shown(name)}: a string is needed.", argument="properties", code="wrong_type"
+                f"properties has the name {shown(name)}: a string is needed.", argument="properties", code="wrong_type"
             )
         if isinstance(item, (set, frozenset, list, tuple)):
             item = _tags(f"property {name!r}", item, f"properties.{name}")
@@ -224,15 +244,15 @@ def _properties(value: Mapping[Any, object]) -> dict[str, Scalar]:
 
 
 class _Stored:
-    """What is read from JSON-ready values and written to them: `to_dict` and `from_dict`."""
+    """A mixin that reads and writes JSON-ready values: `to_dict` and `from_dict`."""
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-ready values, without what is missing.
+        """Return the object as JSON-ready values, without missing ones.
 
-        A date is written ``{"date": ...}``, an instant ``{"instant": ...}`` and a set of tags ``{"tags": [...]}``, so
-        that `from_dict` reads them back as they were.
+        A date is written as ``{"date": ...}``, an instant as ``{"instant": ...}`` and a set of tags as
+        ``{"tags": [...]}``, so that `from_dict` can read them back.
         """
         body: dict[str, Any] = {}
         for part in attrs.fields(type(self)):  # type: ignore[arg-type]
@@ -249,20 +269,20 @@ class _Stored:
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any] | str | bytes, limits: Limits | None = None) -> Self:
-        """Return what JSON-ready values, or their JSON text, say.
+        """Read an object from JSON-ready values or from JSON text.
 
         Parameters
         ----------
         body : mapping, str or bytes
-            What `to_dict` gives. A value that is a plain text stays a text: `Schema.customer` and `Schema.event` read
-            plain texts as the dates that a schema says they are.
+            Values as `to_dict` writes them. A plain string stays a string; to read plain strings as dates or instants
+            according to a schema, use `Schema.customer` and `Schema.event`.
         limits : Limits, optional
             How large it may be.
 
         Raises
         ------
         DataError
-            Something does not fit; `problems` has everything.
+            Something is not valid; `problems` lists everything.
         """
         limits = limits or Limits()
         name = cls.__name__.lower()
@@ -276,7 +296,7 @@ def read_parts(
     kinds: Mapping[str, str] | None = None,
     value: str = "number",
 ) -> _S:
-    """Return the customer or event of an object; every problem of it is raised at once.
+    """Read a customer or an event from a JSON object; all its problems are raised in one error.
 
     Parameters
     ----------
@@ -285,9 +305,9 @@ def read_parts(
     body : mapping
         Its fields by name.
     reader : Reader
-        What reads them and collects problems.
+        The reader, which collects problems.
     kinds : mapping of str to kind, optional
-        The kinds of its attributes or properties; without it, every plain value is taken.
+        The kinds of its attributes or properties; without it, every plain value is accepted.
     value : str
         The kind of an event's value.
     """
@@ -325,14 +345,14 @@ def read_parts(
 
 @attrs.frozen
 class Customer(_Stored):
-    """One customer and what is known of them.
+    """One customer and what is known about them.
 
     Parameters
     ----------
     id : int or str
         The customer's id.
     attributes : mapping of str to value
-        Numbers, strings, booleans, dates, aware datetimes or sets of strings; None is missing.
+        Numbers, strings, booleans, dates, aware datetimes or sets of strings; None means missing.
 
     Examples
     --------
@@ -342,7 +362,7 @@ class Customer(_Stored):
     datetime.date(1985, 4, 12)
     """
 
-    id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    id: CustomerId = attrs.field(converter=_plain_id, validator=_checked_id)
     attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=_attributes, hash=False)
 
 
@@ -357,11 +377,11 @@ class Event(_Stored):
     type : str
         What happened: 'purchase', 'visit', 'message_opened', ...
     time : datetime
-        When, with a time zone. ISO strings with a zone and datetime64 (UTC) are taken too.
+        When it happened, with a time zone. ISO strings with a zone and datetime64 (UTC) are accepted too.
     value : float, optional
-        How much, usually money in the one currency of the log.
+        An amount, usually money in the currency of the log.
     properties : mapping of str to number, str, bool, date, datetime, set of str or None
-        From where, with what.
+        Further details, such as the channel or the item.
 
     Examples
     --------
@@ -370,20 +390,37 @@ class Event(_Stored):
     'visit'
     """
 
-    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    customer_id: CustomerId = attrs.field(converter=_plain_id, validator=_checked_id)
     type: str = attrs.field(validator=_checked_text)
     time: datetime = attrs.field(converter=_aware_time)
     value: float | None = attrs.field(default=None, converter=_amount, validator=_checked_number)
     properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
 
     def to_event(self) -> Event:
-        """Return the event itself: what typed events become."""
+        """Return the event itself; typed events such as `Purchase` return an Event here."""
         return self
 
 
 @attrs.frozen
 class Purchase(_Stored):
-    """A purchase, or one line of an order: its value is money and must be known.
+    """A purchase, or one line of an order; its value is money and is required.
+
+    Parameters
+    ----------
+    customer_id : int or str
+        Who bought.
+    time : datetime
+        When, with a time zone, as in `Event`.
+    value : float
+        The money of the line: 0 if it was free, negative for a refund.
+    order : str or int, optional
+        The number of the order.
+    item : str or int, optional
+        The product.
+    quantity : float, optional
+        How many.
+    properties : mapping of str to value
+        Further details, as in `Event`.
 
     Examples
     --------
@@ -391,19 +428,19 @@ class Purchase(_Stored):
     {'order': 'o7', 'item': 'scarf'}
     """
 
-    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    customer_id: CustomerId = attrs.field(converter=_plain_id, validator=_checked_id)
     time: datetime = attrs.field(converter=_aware_time)
     value: float = attrs.field(converter=_amount, validator=_checked_number)
-    order: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
-    item: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
+    order: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
+    item: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
     quantity: float | None = attrs.field(default=None, converter=_amount, validator=_checked_number)
     properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a purchase without money, and a property given twice."""
+        """Refuse a purchase without a value, and a property given twice."""
         if self.value is None:
             raise InputError(
-                "Purchase.value is None: a purchase needs its money, 0 if it was free.",
+                "Purchase.value is None: a purchase needs a value, 0 if it was free.",
                 argument="value",
                 code="missing_value",
             )
@@ -417,7 +454,23 @@ class Purchase(_Stored):
 
 @attrs.frozen
 class Message(_Stored):
-    """What became of a message to a customer: sent, or withheld from a control group, delivered, opened, clicked, ...
+    """One step in the life of a message to a customer: sent (or withheld for a control group), opened, clicked, ...
+
+    Parameters
+    ----------
+    customer_id : int or str
+        The customer to whom the message was addressed.
+    time : datetime
+        When the step happened, with a time zone, as in `Event`.
+    action : str
+        "sent", "withheld", "delivered", "shown", "opened", "read", "clicked", "replied", "liked", "commented",
+        "bounced", "blocked", "unsubscribed" or "complained".
+    channel : str
+        The channel, such as "mail".
+    campaign, message_id : str or int, optional
+        The campaign, and the id of this message.
+    properties : mapping of str to value
+        Further details, as in `Event`.
 
     Examples
     --------
@@ -425,12 +478,12 @@ class Message(_Stored):
     'message_opened'
     """
 
-    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    customer_id: CustomerId = attrs.field(converter=_plain_id, validator=_checked_id)
     time: datetime = attrs.field(converter=_aware_time)
     action: Action = attrs.field()
     channel: str = attrs.field(validator=_checked_text)
-    campaign: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
-    message_id: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
+    campaign: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
+    message_id: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
     properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
 
     @action.validator
@@ -442,14 +495,29 @@ class Message(_Stored):
         self.to_event()
 
     def to_event(self) -> Event:
-        """Return the Event whose type names the action."""
+        """Return the Event, whose type depends on the action, such as 'message_opened'."""
         own = {"channel": self.channel, "campaign": self.campaign, "message_id": self.message_id}
         return Event(self.customer_id, _TYPE_OF_ACTION[self.action], self.time, None, _with(own, self.properties))
 
 
 @attrs.frozen
 class Visit(_Stored):
-    """A visit to a site, an app or a shop; its duration is kept in seconds.
+    """A visit to a site, an app or a shop.
+
+    Parameters
+    ----------
+    customer_id : int or str
+        Who visited.
+    time : datetime
+        When the visit began, with a time zone, as in `Event`.
+    channel : str, optional
+        The channel from which the customer came, such as "mail".
+    campaign, page : str or int, optional
+        The campaign, and the first page.
+    duration : timedelta or float, optional
+        The length of the visit; a number is in seconds, and so is the property of the event.
+    properties : mapping of str to value
+        Further details, as in `Event`.
 
     Examples
     --------
@@ -457,12 +525,12 @@ class Visit(_Stored):
     {'channel': 'mail', 'duration': 180.0}
     """
 
-    customer_id: CustomerId = attrs.field(converter=_plain, validator=_checked_id)
+    customer_id: CustomerId = attrs.field(converter=_plain_id, validator=_checked_id)
     time: datetime = attrs.field(converter=_aware_time)
     channel: str | None = attrs.field(default=None, validator=attrs.validators.optional(_checked_text))
-    campaign: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
-    page: str | int | None = attrs.field(default=None, converter=_plain, validator=_checked_word)
-    duration: timedelta | float | None = attrs.field(default=None, converter=_amount, validator=_checked_span)
+    campaign: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
+    page: str | int | None = attrs.field(default=None, converter=_plain_word, validator=_checked_word)
+    duration: timedelta | float | None = attrs.field(default=None, converter=_length, validator=_checked_span)
     properties: Mapping[str, Scalar] = attrs.field(factory=dict, converter=_properties, hash=False)
 
     def __attrs_post_init__(self) -> None:
@@ -481,7 +549,7 @@ def _with(own: Mapping[str, Scalar], more: Mapping[str, Scalar]) -> dict[str, Sc
     for name in sorted(both):
         if own[name] is not None:
             raise InputError(
-                f"property {name!r} is given twice: as a field and among the properties.",
+                f"property {name!r} is given twice: as an argument and among the properties.",
                 argument=f"properties.{name}",
                 code="duplicate",
             )

@@ -1,4 +1,4 @@
-"""How numbers, instants and tables look in print and in a notebook."""
+"""Formatting of numbers, instants and tables for printing and for notebooks."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def format_value(value: Any) -> str:
 def text_table(
     columns: Mapping[str, Cells], *, rows: int = SHOWN_ROWS, total: int | None = None, title: str = "", width: int = 160
 ) -> str:
-    """Return columns as a table for print: numbers to the right, text to the left, wide tables folded.
+    """Return columns as a table for printing: numbers aligned right, text aligned left, wide tables folded.
 
-    `total` is the number of rows there are, where the columns hold only those to show.
+    `total` is the number of all rows, if the columns hold only those to show.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def text_table(
 
 
 def _folded(names: list[str], widths: Mapping[str, int], width: int) -> list[list[str]]:
-    """Return the columns of each part of a table that is too wide for a screen: the first column begins each part."""
+    """Split the columns of a table that is too wide into parts; the first column is repeated in each part."""
     parts = [names[:1]]
     for name in names[1:]:
         used = sum(widths[other] + 2 for other in parts[-1])
@@ -116,7 +116,7 @@ def html_table(
     caption: str = "",
     lines: Sequence[str] = (),
 ) -> str:
-    """Return columns as an HTML table with every cell escaped, and lines of text beneath it."""
+    """Return columns as an HTML table with every cell escaped, and lines of text below it."""
     held = max((len(column) for column in columns.values()), default=0)
     total = held if total is None else total
     rows = min(rows, held)
@@ -128,7 +128,8 @@ def html_table(
         for row in range(rows)
     )
     more = f"<tfoot><tr><td colspan={len(columns)}>{total - rows:,} more rows</td></tr></tfoot>" if total > rows else ""
-    wrap = "" if len(caption) > 120 else "; white-space: nowrap"  # else a browser breaks it at a narrow table
+    # Without nowrap, a browser breaks the caption of a narrow table.
+    wrap = "" if len(caption) > 120 else "; white-space: nowrap"
     said = f'<caption style="text-align: left{wrap}">{html.escape(caption)}</caption>' if caption else ""
     below = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
     return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{more}</table>{below}"
@@ -139,9 +140,9 @@ def _cell(tag: str, text: str, side: str) -> str:
 
 
 def _cells(name: str, column: Cells) -> list[str]:
-    """Return a column's cells as text: fractions with one number of decimals, unless they differ too much in size.
+    """Return a column's cells as text; fractions get equally many decimals, unless they differ too much in size.
 
-    Ids are names, not quantities: a column called item, other or something_id has no thousands separators.
+    Ids are names, not quantities: columns called item, other or something_id get no thousands separators.
     """
     if name in {"item", "other"} or name.endswith("_id"):
         return [str(value) for value in column]
@@ -162,7 +163,7 @@ def _cells(name: str, column: Cells) -> list[str]:
 
 
 def is_numeric(column: Cells) -> bool:
-    """Tell whether all cells are numbers, which stand to the right."""
+    """Tell whether all cells are numbers, which are aligned right."""
     return all(isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool) for v in column)
 
 

@@ -1,10 +1,10 @@
-"""The one door for dataframes: columns out of pandas, polars or pyarrow frames through narwhals, and frames back."""
+"""Reading and writing dataframes: columns from pandas, polars or pyarrow frames through narwhals, and frames back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,13 @@ from relmark.core.ids import Coded, text_array
 from relmark.core.names import did_you_mean
 from relmark.core.time import UtcTimes
 
-__all__ = ["columns_in", "columns_of", "is_constant", "to_frame"]
+__all__ = ["Frame", "columns_in", "columns_of", "is_constant", "to_frame"]
+
+Frame: TypeAlias = Any
+"""An eager frame of pandas, polars or pyarrow, or a mapping of column names to columns.
+
+It stands for any type, since relmark imports none of these libraries: what is not a frame is an `InputError`.
+"""
 
 _INSTALL = "Install it with pip install 'relmark[dataframes]', or give a mapping of column names to arrays."
 
@@ -23,21 +29,23 @@ _INSTALL = "Install it with pip install 'relmark[dataframes]', or give a mapping
 def columns_of(frame: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Return columns of a frame or mapping by name.
 
-    Numbers, dates and times become numpy arrays, strings and categoricals `Coded`, times with a zone `UtcTimes`, lists
-    and what has missing integers or booleans arrays of objects. The columns of a mapping stay as they are.
+    Numbers, dates and times become numpy arrays, strings and categoricals become `Coded`, times with a zone become
+    `UtcTimes`. Lists, and integers or booleans with missing values, become arrays of objects. The columns of a mapping
+    are returned unchanged.
 
     Parameters
     ----------
     frame : mapping, or eager frame of pandas, polars or pyarrow
+        The data.
     names : sequence of str, optional
-        Which columns; all of them unless said.
+        The columns to return; all by default.
 
     Raises
     ------
     MissingColumnError
-        The frame lacks a column; the message lists those it has and the nearest name.
+        The frame lacks a column; the message lists the columns it has and the nearest name.
     InputError
-        No frame, or a lazy one.
+        The argument is not a frame, or is a lazy one.
     """
     if isinstance(frame, Mapping):
         return {name: frame[name] for name in _present(names, list(frame))}
@@ -51,7 +59,7 @@ def columns_in(frame: Any) -> list[Any]:
 
 
 def is_constant(argument: str, name: Any, frame: Any) -> bool:
-    """Tell whether a name is that of no column, nor close to one, so that it stands for every row itself."""
+    """Tell whether no column has a name or a similar one, so that the name is itself the value of every row."""
     has = columns_in(frame)
     text(argument, name)
     if name in has:
@@ -61,7 +69,7 @@ def is_constant(argument: str, name: Any, frame: Any) -> bool:
         raise MissingColumnError(
             f"{argument} is {name!r}: the data have no such column.",
             argument=argument,
-            hint=f"{hint} A name that no column resembles would stand for every row.",
+            hint=f"{hint} A name that is not similar to any column would be used as the value of every row.",
         )
     return True
 
@@ -71,19 +79,19 @@ def _numbers_of(series: Any) -> npt.NDArray[Any]:
         return np.asarray(series.to_numpy())
     except Exception as error:  # noqa: BLE001  (each library of frames raises its own)
         raise InputError(
-            f"{series.name!r} has type {series.dtype}, which numpy cannot hold: {error}.",
+            f"column {series.name!r} has type {series.dtype}, which numpy cannot hold: {error}.",
             argument=str(series.name),
             code="wrong_type",
         ) from None
 
 
 def _table(frame: Any) -> tuple[Any, Any]:
-    """Return narwhals and the frame in its words, names of columns as strings."""
+    """Return narwhals, and the frame as a narwhals frame with strings as column names."""
     try:
         import narwhals as nw
     except ImportError:
         raise InputError(
-            f"a {type(frame).__name__} was given, and reading frames needs narwhals.",
+            f"a {type(frame).__name__} was given, but narwhals, which reads frames, is not installed.",
             argument="frame",
             code="not_installed",
             hint=_INSTALL,
@@ -92,7 +100,7 @@ def _table(frame: Any) -> tuple[Any, Any]:
     if names is not None:
         if any(isinstance(name, tuple) for name in names):
             raise InputError(
-                f"the frame has columns of several levels, such as {names[0]!r}: join them to one name each, as in "
+                f"the frame has columns of several levels, such as {names[0]!r}: join the levels to one name, as in "
                 "df.columns = ['_'.join(map(str, c)) for c in df.columns].",
                 argument="frame",
                 code="wrong_shape",
@@ -113,19 +121,19 @@ def _table(frame: Any) -> tuple[Any, Any]:
             "is needed.",
             argument="frame",
             code="wrong_type",
-            hint="Collect a lazy one first.",
+            hint="Collect a lazy frame first.",
         ) from None
 
 
 def _native_names(frame: Any) -> list[Any] | None:
-    """Return the names of a pandas or pyarrow frame, which may be numbers, tuples or twice the same."""
+    """Return the column names of a pandas or pyarrow frame, which may be numbers or tuples, or may repeat."""
     if hasattr(frame, "set_axis") and hasattr(frame, "columns"):
         return list(frame.columns)
     return list(frame.column_names) if hasattr(frame, "column_names") else None
 
 
 def _names(frame: Any, table: Any) -> list[Any]:
-    """Return the names of columns as the caller has them."""
+    """Return the names of columns as they are in the caller's frame."""
     native = _native_names(frame)
     return list(table.columns) if native is None else native
 
@@ -175,13 +183,13 @@ def _column(nw: Any, series: Any) -> Any:
         array = _numbers_of(series)
         return array.astype(np.float64) if kind.is_decimal() else array
     values = np.empty(len(series), dtype=object)
-    for row, value in enumerate(series.to_list()):  # an assignment of lists of one length would make a matrix
+    for row, value in enumerate(series.to_list()):  # assigning lists of equal length at once would make a matrix
         values[row] = value
     return values
 
 
 def _coded(nw: Any, series: Any) -> Coded:
-    """Return a string column as codes, by the dictionary that the frame library makes itself."""
+    """Return a string column as codes, with a dictionary that the frame library builds."""
     native = series.to_native()
     if hasattr(native, "dictionary_encode"):  # pyarrow
         return _coded_arrow(native.dictionary_encode())
@@ -195,13 +203,13 @@ def _coded(nw: Any, series: Any) -> Coded:
 
 
 def _coded_categorical(nw: Any, series: Any) -> Coded:
-    """Return a categorical as the codes that it has; categories that are no strings stay what they are."""
+    """Return a categorical as its codes; categories that are not strings are kept as they are."""
     native = series.to_native()
     if hasattr(native, "cat") and hasattr(native.cat, "codes"):  # pandas
         return Coded(_texts(native.cat.categories.tolist()), native.cat.codes.to_numpy())
     if hasattr(native, "combine_chunks"):  # pyarrow
         return _coded_arrow(native)
-    if series.dtype == nw.Categorical:  # polars: its physical codes belong to a pool that other columns share
+    if series.dtype == nw.Categorical:  # polars: its physical codes refer to a dictionary shared with other columns
         return _coded(nw, series.cast(nw.String))
     words = _texts(native.dtype.categories.to_list())
     physical = native.to_physical().to_numpy()
@@ -210,7 +218,7 @@ def _coded_categorical(nw: Any, series: Any) -> Coded:
 
 
 def _coded_arrow(native: Any) -> Coded:
-    """Return a dictionary column of pyarrow, whose chunks may have a dictionary each, as codes."""
+    """Return a dictionary column of pyarrow as codes; each of its chunks may have its own dictionary."""
     if not len(native):  # without a chunk there is no dictionary to unify
         return Coded(np.empty(0, dtype="<U1"), np.empty(0, dtype=np.int32))
     whole = native.unify_dictionaries().combine_chunks() if hasattr(native, "unify_dictionaries") else native
@@ -220,7 +228,7 @@ def _coded_arrow(native: Any) -> Coded:
 
 
 def _texts(words: list[Any]) -> npt.NDArray[Any]:
-    """Return distinct words as an array of strings, or of objects where they are something else."""
+    """Return distinct values as an array of strings, or of objects if they are not strings."""
     if all(isinstance(word, str) for word in words):
         return text_array("a column", words)
     array = np.empty(len(words), dtype=object)
@@ -228,7 +236,7 @@ def _texts(words: list[Any]) -> npt.NDArray[Any]:
     return array
 
 
-def to_frame(columns: Mapping[str, npt.NDArray[Any]], backend: str = "pandas") -> Any:
+def to_frame(columns: Mapping[str, npt.NDArray[Any]], backend: str = "pandas") -> Frame:
     """Return columns as a frame of the named library, which must be installed."""
     one_of("backend", backend, ("pandas", "polars", "pyarrow"))
     try:
@@ -246,7 +254,7 @@ def to_frame(columns: Mapping[str, npt.NDArray[Any]], backend: str = "pandas") -
 
 
 def _exported(column: npt.NDArray[Any]) -> Any:
-    """Return a column as frame libraries take it: strings as lists, the rest as arrays of their own."""
+    """Return a column in the form that frame libraries accept: strings as lists, other values as copied arrays."""
     if column.dtype == object:
         return [sorted(item) if isinstance(item, frozenset) else item for item in column.tolist()]
     return column.tolist() if column.dtype.kind in "UT" else np.array(column)

@@ -1,4 +1,4 @@
-"""What never changes stays so: arrays that nobody can write through, after a pickle or a copy too."""
+"""Immutability: arrays that nobody can write to, also after a pickle or a copy."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Make an array read-only that was made here and that nobody else holds; no copy."""
+    """Make an array read-only without a copy; only for arrays that nobody else refers to."""
     array.flags.writeable = False
     return array
 
 
 def owned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a read-only array with the same values whose memory nobody can write to: a copy where somebody could."""
+    """Return a read-only array with the same values; it is a copy if the memory of the given one can be written to."""
     held: Any = array
     while isinstance(held, np.ndarray):
         if held.flags.writeable:
@@ -35,12 +35,12 @@ def owned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class Frozen:
-    """Mixin of attrs classes that hold arrays: what pickle and deepcopy make is as unchangeable as what they took."""
+    """A mixin of attrs classes that hold arrays: copies made by pickle and deepcopy are immutable too."""
 
     __slots__ = ()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Take the fields alone, and lock arrays where they are put together again."""
+        """Store only the fields, and make arrays read-only when the object is built again."""
         names = [attribute.name for attribute in attrs.fields(type(self))]  # type: ignore[arg-type]
         return _rebuilt, (type(self), {name: getattr(self, name) for name in names})
 

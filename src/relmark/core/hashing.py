@@ -23,8 +23,8 @@ BUCKETS = 10_000
 _BASIS = 2_166_136_261
 _PRIME = np.uint32(16_777_619)
 _MASK = 0xFFFF_FFFF
-_BLOCK = 32_768  # rows hashed at once: what a block needs stays within the cache
-_FEW = 512  # rows for which a table of three digits isn't worth its while
+_BLOCK = 32_768  # rows hashed at once, so that their data fit into the cache
+_FEW = 512  # for so few rows, a table of three digits costs more than it saves
 
 
 def hash_fraction(ids: npt.ArrayLike, seed: str, *, version: int = 2) -> npt.NDArray[np.float64]:
@@ -35,14 +35,15 @@ def hash_fraction(ids: npt.ArrayLike, seed: str, *, version: int = 2) -> npt.NDA
     ids : array_like of int or str, shape (n,)
         Integer ids hash as their decimal text.
     seed : str
-        The salt: another seed gives fractions that are as good as independent.
+        The salt; fractions of different seeds are practically independent.
     version : {2, 1}
-        The version of GrowthBook's hash. Version 1 is coarser, multiples of 1/1,000, and less even: for campaigns
-        that an older SDK has already drawn.
+        The version of GrowthBook's hash. Version 1 gives multiples of 1/1,000, less evenly distributed; it is for
+        campaigns whose customers an older SDK has already assigned.
 
     Returns
     -------
     ndarray of float64, shape (n,)
+        The fraction of each id.
 
     Examples
     --------
@@ -55,7 +56,7 @@ def hash_fraction(ids: npt.ArrayLike, seed: str, *, version: int = 2) -> npt.NDA
 
 
 def hash_buckets(ids: npt.ArrayLike, seed: str, *, version: int = 2) -> npt.NDArray[np.int64]:
-    """Return for each id its bucket, an integer from 0 to 9,999; of version 1 a multiple of 10."""
+    """Return the bucket of each id, an integer from 0 to 9,999; with version 1, a multiple of 10."""
     _checked_seed(seed, version)
     array = _column(ids)
     start = _state(_BASIS, seed) if version == 2 else _BASIS
@@ -82,7 +83,7 @@ def hash_buckets(ids: npt.ArrayLike, seed: str, *, version: int = 2) -> npt.NDAr
 
 
 def bucket_of(seed: str, *, version: int = 2) -> Callable[[int | str], int]:
-    """Return a function from one id to its bucket: what `hash_buckets` gives, in microseconds, in plain Python.
+    """Return a function from one id to its bucket, equal to `hash_buckets`, which takes microseconds in plain Python.
 
     Examples
     --------
@@ -97,7 +98,7 @@ def bucket_of(seed: str, *, version: int = 2) -> Callable[[int | str], int]:
 
 
 def one_id(customer_id: Any) -> str:
-    """Return the text of one id that is hashed, or raise."""
+    """Return the text of one id, which is hashed, or raise."""
     if isinstance(customer_id, bool) or not isinstance(customer_id, (int, str, np.integer)):
         raise InputError(
             f"customer_id is {shown(customer_id)}: int or str is needed.", argument="customer_id", code="wrong_type"
@@ -116,7 +117,7 @@ def _checked_seed(seed: Any, version: Any) -> None:
 
 
 def _refuse_null(name: str, text: str, where: str = "") -> None:
-    # numpy drops null characters at the end of a text, so that two ids would be one.
+    # numpy drops null characters at the end of a text, so that two different ids would become equal.
     if text.endswith("\0"):
         raise InputError(
             f"{name} has {shown(text)}{where}, which ends in a null character: remove it.",
@@ -143,10 +144,10 @@ def _encoded(text: str) -> bytes:
         return text.encode("utf-16-le")
     except UnicodeEncodeError:
         raise InputError(
-            f"{shown(text)} holds half a surrogate pair: it is no valid text.",
+            f"{shown(text)} holds half a surrogate pair: it is not valid text.",
             argument="ids",
             code="bad_text",
-            hint="Repair it first.",
+            hint="Repair the text first.",
         ) from None
 
 
@@ -161,7 +162,7 @@ def _column(ids: npt.ArrayLike) -> npt.NDArray[Any]:
         array = _plain_ids(array)
     if array.ndim != 1 or array.dtype.kind not in "iuUT":
         raise InputError(
-            f"ids have dtype {array.dtype} and shape {array.shape}: a column of int or str is needed.",
+            f"ids has dtype {array.dtype} and shape {array.shape}: one column of int or str is needed.",
             argument="ids",
             code="wrong_shape",
         )
@@ -172,7 +173,7 @@ def _plain_ids(array: npt.NDArray[np.object_]) -> npt.NDArray[np.str_]:
     for row, value in enumerate(array):
         if isinstance(value, bool) or not isinstance(value, (int, str, np.integer)):
             raise InputError(
-                f"ids have {shown(value)} in row {row}: int or str is needed.",
+                f"ids has {shown(value)} in row {row}: int or str is needed.",
                 argument="ids",
                 row=row,
                 code="wrong_type",
@@ -213,7 +214,7 @@ def _code_units(texts: npt.NDArray[Any]) -> tuple[npt.NDArray[np.unsignedinteger
 def _fnv1a_integers(
     numbers: npt.NDArray[np.integer], heads: npt.NDArray[np.uint32], start: int
 ) -> npt.NDArray[np.uint32]:
-    """Return the hash of the decimal text of integers, a minus sign first where they are below 0."""
+    """Return the hash of the decimal text of integers, with a minus sign for negative ones."""
     size = numbers.astype(np.uint64)
     below = numbers < 0 if numbers.dtype.kind == "i" else np.zeros(len(numbers), dtype=np.bool_)
     if not below.any():
@@ -227,7 +228,7 @@ def _fnv1a_integers(
 
 
 def _decimal_heads(start: int, digits: int) -> npt.NDArray[np.uint32]:
-    """Return the hashes of the texts of all numbers of so many digits or fewer, from the state `start`."""
+    """Return the hashes of the decimal texts of all numbers with at most `digits` digits, from the state `start`."""
     heads: npt.NDArray[np.uint32] = np.arange(ord("0"), ord("0") + 10, dtype=np.uint32)
     heads ^= np.uint32(start)
     heads *= _PRIME
@@ -237,15 +238,15 @@ def _decimal_heads(start: int, digits: int) -> npt.NDArray[np.uint32]:
 def _fnv1a_decimal(numbers: npt.NDArray[np.unsignedinteger], heads: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """Return the hash of the decimal text of numbers, of which `heads` has the first 10, 1,000, ...
 
-    A number is its leading digits, whose hash is looked up, and so many digits more as the largest has; in place and
-    in 32 bits. Numbers without leading digits are shorter: they are hashed by themselves.
+    A number consists of leading digits, whose hash is looked up, and further digits, which are hashed one by one, in
+    place and in 32 bits. Numbers without leading digits are shorter and are hashed separately.
     """
     top = int(numbers.max(initial=0))
     if top < 2**32:
         numbers = numbers.astype(np.uint32, copy=False)
     if top < len(heads):
         return heads.take(numbers)
-    # Nine digits at most, so that the rest has 32 bits.
+    # At most nine digits, so that the rest fits 32 bits.
     cut = min(len(str(top)) - len(str(len(heads) - 1)), 9)
     unit = numbers.dtype.type(10**cut)
     head = numbers // unit
@@ -256,7 +257,7 @@ def _fnv1a_decimal(numbers: npt.NDArray[np.unsignedinteger], heads: npt.NDArray[
         ten = np.uint32(10**power)
         np.floor_divide(rest, ten, out=digit)
         state ^= digit
-        state ^= np.uint32(ord("0"))  # a digit has the four bits that "0" leaves free
+        state ^= np.uint32(ord("0"))  # the code of a digit is "0" with the digit in its four low bits
         state *= _PRIME
         if power:
             digit *= ten

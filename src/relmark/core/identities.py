@@ -1,7 +1,7 @@
-"""One customer out of many records: records that share an e-mail, a phone, a card or a device are joined.
+"""Merging records into customers: records that share an e-mail, a phone, a card or a device are joined.
 
-Key values are normalized, each is an edge between the records that have it, and connected components are customers.
-A value that would join too many different people (the shop's own phone) is a hub: it is refused and reported.
+Key values are normalized, and records with an equal value are connected; connected components are customers. A value
+that would join too many different people, such as the shop's own phone, is a hub: it joins nobody and is reported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from relmark.core.checks import is_missing, same_length, shown, whole
 from relmark.core.errors import InputError
 from relmark.core.formats import text_table
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.ids import Coded, id_array, is_text
 from relmark.core.names import did_you_mean
 from relmark.core.ordering import group_order
@@ -31,7 +31,7 @@ __all__ = ["Identities", "Join", "resolve_identities"]
 
 @attrs.frozen
 class Join:
-    """Why two records are one customer: they share a value of a key."""
+    """The reason why two records are one customer: they share a value of a key."""
 
     record: int
     other: int
@@ -44,7 +44,7 @@ class Join:
 
 @attrs.frozen
 class Hub:
-    """A key value that was refused, since it would join too many different people."""
+    """A key value that was not used, because it would join too many different people."""
 
     key: str
     value: str
@@ -54,12 +54,12 @@ class Hub:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Identities(ColumnarResult):
-    """Which customer each record belongs to.
+    """The customer to whom each record belongs.
 
     Attributes
     ----------
     customer_id : ndarray, shape (n,)
-        The merged customer of each record: the smallest id of its group, or, where records have no ids, the number of
+        The merged customer of each record: the smallest id of its group or, if records have no ids, the row number of
         the group's first record.
     group : ndarray of int64, shape (n,)
         The number of each record's group, in the order of first records.
@@ -79,12 +79,12 @@ class Identities(ColumnarResult):
         return tuple(tuple(order[a:b].tolist()) for a, b in pairwise(offsets))
 
     def explain(self, customer_id: int | str) -> tuple[Join, ...]:
-        """Return the joins that made a customer: each record is reached from one before it by a shared value."""
+        """Return the joins that made a customer; each one connects a further record by a value that it shares."""
         same_kind = isinstance(customer_id, str) == is_text(self.customer_id)
         rows = np.flatnonzero(self.customer_id == customer_id) if same_kind else np.empty(0, dtype=np.intp)
         if len(rows) == 0:
             raise InputError(
-                f"there is no customer {shown(customer_id)} among the merged ones.",
+                f"there is no merged customer {shown(customer_id)}.",
                 argument="customer_id",
                 code="unknown_name",
             )
@@ -116,7 +116,7 @@ class Identities(ColumnarResult):
 
 
 def resolve_identities(
-    records: Any,
+    records: Frame,
     *,
     keys: Sequence[str],
     customer_id: str | None = None,
@@ -130,28 +130,31 @@ def resolve_identities(
     records : frame or mapping of str to array_like, shape (n,)
         One row per record.
     keys : sequence of str
-        The columns whose equal values mean the same person. None, NaN and what normalizes to nothing joins nobody.
+        The columns in which equal values mean the same person. None, NaN and values that normalize to None or to an
+        empty string join nobody.
     customer_id : str, optional
-        The column of ids that records have already: equal ids join, and the smallest names the group.
+        The column of ids that records already have. Records with equal ids are joined, and the smallest id names the
+        group.
     hub : int
-        The most different people whom one value may join, counted as distinct values of any other key (or of
-        `customer_id`); where there is no other key, as records.
+        The largest number of different people whom one value may join. People are counted as distinct values of any
+        other key (or of `customer_id`); without another key, records are counted.
     normalize : mapping of str to callable, optional
-        How a key is normalized. Unless said, names with 'phone' keep their digits, those of any script as 0 to 9 (a
-        leading 00 of the international prefix goes, in brackets too), and need seven of them; all others become
-        Unicode NFKC, trimmed and case-folded, so that an accent typed as a sign of its own, full-width letters and
-        capitals make no other person.
+        Functions that normalize the values of a key. By default, keys with 'phone' in their name keep only digits (of
+        any script, as 0 to 9), without the leading 00 of an international prefix, and need seven of them. Values of all
+        other keys are converted to Unicode NFKC, trimmed and case-folded, so that capitals, full-width letters and
+        accents typed as separate characters make no difference.
 
     Returns
     -------
     Identities
+        The customer of each record.
 
     Notes
     -----
-    What is the same number in two spellings only for those who know a country's rules stays apart, and is the matter of
-    a function of your own: ``+44 (0) 20 ...`` has a trunk zero that is not dialed from abroad, ``+52 1 ...`` a mobile
-    prefix that Mexico gave up, ``8 900 ...`` is ``+7 900 ...`` in Russia. A mailbox that several people share
-    (info@...) joins them until it has more than `hub` different names, phones or cards: give it None instead.
+    Some spellings of one phone number differ by rules of a country; they are not joined unless you give a function that
+    knows these rules. In ``+44 (0) 20 ...`` the zero is not dialed from abroad, ``+52 1 ...`` has a mobile prefix that
+    Mexico gave up, and ``8 900 ...`` is ``+7 900 ...`` in Russia. A mailbox that several people share (info@...) joins
+    them unless it has more than `hub` different names, phones or cards: let `normalize` return None for it.
 
     Examples
     --------
@@ -163,7 +166,7 @@ def resolve_identities(
     >>> print(people.explain(0)[1])
     record 1 joins record 2 by phone '79001234567'
 
-    Rules of a country, and a mailbox of many:
+    The rules of two countries, and shared mailboxes:
 
     >>> def phone(text):
     ...     digits = "".join(filter(str.isdecimal, text.replace("+44 (0)", "+44")))
@@ -182,14 +185,14 @@ def resolve_identities(
     named = isinstance(keys, (list, tuple)) and all(isinstance(key, str) for key in keys)
     if not named or not keys or len(set(keys)) < len(keys) or customer_id in keys:
         raise InputError(
-            f"keys are {shown(keys)}: a list of different column names is needed, customer_id not of it.",
+            f"keys is {shown(keys)}: a list of different column names, without customer_id, is needed.",
             argument="keys",
             code="wrong_type",
         )
     for key in normalize or {}:
         if key not in keys:
             raise InputError(
-                f"normalize has {shown(key)}, which is none of the keys.",
+                f"normalize has {shown(key)}, which is not one of the keys.",
                 argument="normalize",
                 code="unknown_name",
                 hint=did_you_mean(str(key), keys),
@@ -214,7 +217,7 @@ def resolve_identities(
         values[customer_id] = (codes.astype(np.int64), tuple(str(name) for name in names))
     refused = []
     kept = dict(values)
-    for key in keys:  # all judged on what came in, so that the order of keys decides nothing
+    for key in keys:  # hubs are found in the given values, so that the order of keys makes no difference
         codes, words = values[key]
         hubs = _hubs(codes, len(words), [values[other][0] for other in values if other != key], hub)
         records = np.bincount(codes[codes >= 0], minlength=len(words))
@@ -240,7 +243,7 @@ def _usual(key: str) -> Callable[[str], str | None]:
 def _trimmed(text: str) -> str | None:
     if text.isascii():
         return text.strip().casefold() or None
-    # Folding can undo a composed form, and so it is made again.
+    # Case folding can undo NFKC, so it is applied again.
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip() or None
 
 
@@ -286,7 +289,7 @@ def _normalized(
 
 
 def _hubs(codes: npt.NDArray[np.int64], n: int, others: list[npt.NDArray[np.int64]], most: int) -> dict[int, int]:
-    """Return the values that would join more than `most` different people, and how many."""
+    """Return the values that would join more than `most` different people, and how many people each would join."""
     counts = np.zeros(n, dtype=np.int64)
     for other in others:
         both = (codes >= 0) & (other >= 0)

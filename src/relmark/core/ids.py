@@ -1,4 +1,4 @@
-"""Ids and words as codes: each distinct value once, ascending, and an integer a row."""
+"""Ids and words as codes: each distinct value once, ascending, and one integer per row."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Coded", "code_ids", "code_texts", "find_ids", "id_array", "is_text",
 
 Codes = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 _TABLE_SLACK = 1 << 20
-_SLACK = 1 << 20  # bytes below which nobody asks how strings are kept
+_SLACK = 1 << 20  # arrays of fewer bytes always hold strings of one width
 _SKEWED = 2
-_OBJECT = 64  # bytes of a Python string beside its characters
+_OBJECT = 64  # bytes of a Python string in addition to its characters
 _BLOCK = 1 << 16
 
 
@@ -26,7 +26,7 @@ _BLOCK = 1 << 16
 class Coded:
     """A column that a frame library has already coded: `categories[codes]`, with -1 for missing.
 
-    Categories are usually distinct strings, in any order; a categorical of other values keeps these.
+    Categories are usually distinct strings, in any order; a categorical of other values keeps those values.
     """
 
     categories: npt.NDArray[Any]
@@ -98,7 +98,7 @@ def id_array(name: str, values: Any) -> npt.NDArray[Any]:
         raise InputError(
             f"{name} has shape {array.shape}: one column of ids is needed.", argument=name, code="wrong_shape"
         )
-    if array.dtype.kind == "T":  # strings of any width, with missing values of their own: each is checked
+    if array.dtype.kind == "T":  # strings of any width, which may have their own missing value: each is checked
         array = array.astype(object) if len(array) else np.empty(0, dtype="<U1")
     if len(array) == 0:
         return array if is_text(array) and array.dtype.kind != "O" else np.empty(0, dtype=np.int64)
@@ -152,7 +152,7 @@ def _refuse_mixed(name: str, values: Any) -> None:
             )
         if isinstance(value, str) != text:
             raise InputError(
-                f"{name} has {shown(value)} in row {row} and {shown(values[0])} in row 0: all int or all str.",
+                f"{name} has {shown(value)} in row {row} and {shown(values[0])} in row 0: ids are all int or all str.",
                 argument=name,
                 row=row,
                 code="mixed_types",
@@ -251,7 +251,7 @@ def _sorted_texts(
     if not empty and (texts[used] == "").any():
         row = int(np.argmax(np.isin(codes, np.flatnonzero(texts == ""))))
         raise InputError(
-            f"{name} is an empty string in row {row}: drop these rows or name them.",
+            f"{name} is an empty string in row {row}: drop these rows, or give them an id.",
             argument=name,
             row=row,
             code="empty",
@@ -268,7 +268,7 @@ def is_text(ids: npt.NDArray[Any]) -> bool:
 
 
 def text_array(name: str, values: list[str]) -> npt.NDArray[Any]:
-    """Return strings as numpy keeps them: of one width, or as objects where one long string would widen them all."""
+    """Return strings as a numpy array of one width, or of objects where one long string would widen all the others."""
     longest = max(map(len, values), default=1) or 1
     for row, value in enumerate(values):
         if value.endswith("\0"):
@@ -289,7 +289,7 @@ def text_array(name: str, values: list[str]) -> npt.NDArray[Any]:
 
 
 def find_ids(name: str, ids: npt.NDArray[Any], wanted: Any) -> npt.NDArray[np.int64]:
-    """Return where each wanted id stands among ascending distinct ids, -1 where it is not among them.
+    """Return the position of each wanted id among ascending distinct ids, or -1 if it is not among them.
 
     Raises
     ------
@@ -302,7 +302,7 @@ def find_ids(name: str, ids: npt.NDArray[Any], wanted: Any) -> npt.NDArray[np.in
     if is_text(array) != is_text(ids):
         kinds = ("str", "int") if is_text(array) else ("int", "str")
         raise InputError(
-            f"{name} has {shown(array[0])}, an id of type {kinds[0]}: the ids here are {kinds[1]}.",
+            f"{name} has {shown(array[0])}, an id of type {kinds[0]}: the ids of the data are {kinds[1]}.",
             argument=name,
             code="mixed_types",
         )
@@ -312,7 +312,7 @@ def find_ids(name: str, ids: npt.NDArray[Any], wanted: Any) -> npt.NDArray[np.in
 
 
 def staying(ids: npt.NDArray[Any], gone: Any) -> npt.NDArray[np.bool_]:
-    """Return which of ascending distinct ids stay where some are erased; an id that is not among them is no error."""
+    """Return which of ascending distinct ids stay when some are erased; unknown ids to erase are not an error."""
     places = find_ids("ids", ids, list(gone) if isinstance(gone, (set, frozenset)) else gone)
     stay = np.ones(len(ids), dtype=np.bool_)
     stay[places[places >= 0]] = False

@@ -1,4 +1,4 @@
-"""What a caller gave as columns of events, checked and coded: the work behind the doors of `EventLog`."""
+"""Checking and coding columns of events: the work of the functions that build an `EventLog`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["Incoming", "read_columns", "read_events", "read_purchases"]
 
 _RESERVED = ("customer_id", "type", "time", "value")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*", re.ASCII)
-_NOT_THERE = ("nan", "NaN", "None", "NaT", "<NA>", "null")  # what missing values become where they are made texts
+_NOT_THERE = ("nan", "NaN", "None", "NaT", "<NA>", "null")  # what missing values become when they are converted to text
 _NUMBERS = re.compile(r"\d+(\.0)?", re.ASCII)
 _EXACT = 2**53  # whole numbers up to this are exact as floats
 
 
 @attrs.frozen(eq=False)
 class Incoming:
-    """What the columns of events come to: the fields of a log."""
+    """Columns of events after they were read: the fields of a log."""
 
     customer_id: npt.NDArray[Any]
     partitions: dict[str, Partition]
@@ -52,9 +52,9 @@ def read_columns(
     on_error: str = "raise",
     rows: npt.NDArray[np.int64] | None = None,
 ) -> Incoming:
-    """Return the ids, the partitions and what was dropped; see `EventLog.from_columns`.
+    """Return the ids, the partitions and the counts of dropped rows; see `EventLog.from_columns`.
 
-    `rows` are the caller's rows where some were dropped before.
+    `rows` are the caller's row numbers, if some rows were dropped before.
     """
     one_of("on_error", on_error, ("raise", "drop"))
     time_zone(tz)
@@ -66,7 +66,7 @@ def read_columns(
     columns = {name: _sequence(name, column) for name, column in columns.items()}
     if properties is not None and not isinstance(properties, Mapping):
         raise InputError(
-            f"properties are {shown(properties)}: a mapping of names to columns is needed.",
+            f"properties is {shown(properties)}: a mapping of names to columns is needed.",
             argument="properties",
             code="wrong_type",
         )
@@ -77,7 +77,7 @@ def read_columns(
     for name, column in given.items():
         if text("the name of a property", name) in _RESERVED:
             raise InputError(
-                f"properties has {name!r}, which is a column of its own: rename the property.",
+                f"properties has {name!r}, which is the name of another argument: rename the property.",
                 argument="properties",
                 code="duplicate",
             )
@@ -115,7 +115,7 @@ def read_columns(
 
 
 def _notes(partitions: Mapping[str, Partition], times: Times) -> tuple[str, ...]:
-    """Say which types were taken for days although nothing but their midnights says so."""
+    """Return a note for each type whose times were read as days only because all of them are midnights."""
     if not np.any(np.asarray(times.given) == NAIVE):
         return ()
     found = [name for name in sorted(partitions) if partitions[name].day_zone is not None]
@@ -126,7 +126,7 @@ def _notes(partitions: Mapping[str, Partition], times: Times) -> tuple[str, ...]
 
 
 def read_events(events: Iterable[Event | Purchase | Message | Visit]) -> Incoming:
-    """Return what events one at a time come to; see `EventLog.from_events`."""
+    """Read event objects; see `EventLog.from_events`."""
     plain = []
     given: Any = events
     if not isinstance(given, Iterable) or isinstance(given, np.ndarray):
@@ -165,7 +165,7 @@ def read_purchases(
     tz: str,
     on_error: str,
 ) -> Incoming:
-    """Return what an orders frame comes to; see `EventLog.purchases`. `more` says which columns get which names."""
+    """Read a frame of orders; see `EventLog.purchases`. `more` maps the names of properties to columns."""
     chosen = {name: column for name, column in more.items() if column is not None}
     chosen |= {name: name for name in column_names("properties", properties)}
     constant = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
@@ -182,7 +182,7 @@ def read_purchases(
         if missing.any():
             if one_of("on_error", on_error, ("raise", "drop")) == "raise":
                 remedy = 'Fill or drop these rows, or pass on_error="drop".'
-                refuse_rows(str(value), missing, amounts, "a purchase needs its money, 0 if it was free", remedy)
+                refuse_rows(str(value), missing, amounts, "a purchase needs a value, 0 if it was free", remedy)
             dropped = {"value": int(np.count_nonzero(missing))}
             rows = np.flatnonzero(~missing)
             columns = {name: _sequence(name, column) for name, column in columns.items()}
@@ -206,7 +206,7 @@ def read_purchases(
 
 
 def _refuse_paid_returns(value: str, quantity: str, part: Partition) -> None:
-    """Refuse rows where goods came back and money came in: the value is then the price of a piece, not of the row."""
+    """Refuse rows with a negative quantity and a positive value, in which the value must be the unit price."""
     column = part.properties.get("quantity")
     if column is None or column.kind != "number" or part.value is None:
         return
@@ -218,16 +218,16 @@ def _refuse_paid_returns(value: str, quantity: str, part: Partition) -> None:
     row, returned, paid = int(part.row[place]), float(column.numbers()[place]), float(part.value[place])
     more = f" (and {len(bad) - 1:,} more rows)" if len(bad) > 1 else ""
     raise InputError(
-        f"{quantity} is {returned:g} and {value} is {paid:g} in row {row}{more}: goods that come back take money back.",
+        f"{quantity} is {returned:g} and {value} is {paid:g} in row {row}{more}: a return needs a negative value.",
         argument="value",
         row=row,
         code="wrong_value",
-        hint="Give as value the money of the row, quantity times the price of a piece, negative for a return.",
+        hint="Pass the money of the row as value: quantity times unit price, negative for a return.",
     )
 
 
 def column_names(argument: str, names: Sequence[str]) -> list[str]:
-    """Return a list of names; one string would be taken for its letters."""
+    """Return a list of names; a single string is refused, because it would be read as a list of letters."""
     if isinstance(names, str):
         raise InputError(
             f"{argument} is {names!r}: a list of names is needed, such as [{names!r}].",
@@ -257,7 +257,7 @@ def _sequence(name: str, column: Any) -> Any:
 
 
 def kept(column: Any, keep: npt.NDArray[np.bool_]) -> Any:
-    """Return the rows of a column that are to be kept."""
+    """Return the rows of a column where a mask is true."""
     if isinstance(column, (Coded, Column, UtcTimes)):
         return column.take(keep)
     if isinstance(column, np.ndarray):
@@ -268,7 +268,7 @@ def kept(column: Any, keep: npt.NDArray[np.bool_]) -> Any:
 
 
 def _clean_rows(columns: Mapping[str, Any]) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
-    """Return which rows have an id, a type, a time and no infinite value, and how many fail for which reason first."""
+    """Return which rows have an id, a type, a time and no infinite value, and the number of others by first reason."""
     keep = np.ones(len(columns["customer_id"]), dtype=np.bool_)
     dropped = {}
     for name in ("customer_id", "time", "type", "value"):
@@ -284,7 +284,7 @@ def _clean_rows(columns: Mapping[str, Any]) -> tuple[npt.NDArray[np.bool_], dict
 
 
 def _missing(column: Any) -> npt.NDArray[np.bool_]:
-    """Return which ids, types or times are missing; an empty string names nobody."""
+    """Return which ids, types or times are missing; an empty string counts as missing."""
     if isinstance(column, Coded):
         blank = np.array([is_missing(word) or word == "" for word in column.categories.tolist()] + [True])
         return np.asarray(blank[column.codes])
@@ -297,7 +297,7 @@ def _missing(column: Any) -> npt.NDArray[np.bool_]:
 
 
 def _whole(ids: Any) -> Any:
-    """Return float ids as the integers that they are, once those with missing values are gone."""
+    """Return float ids as integers if all of them are whole, after rows with missing ids were dropped."""
     array = ids if isinstance(ids, Coded) else array_of("customer_id", ids)
     if isinstance(array, np.ndarray) and array.dtype.kind == "f":
         with np.errstate(invalid="ignore", over="ignore"):
@@ -307,12 +307,12 @@ def _whole(ids: Any) -> Any:
 
 
 def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.float64]:
-    """Return values as float64 with NaN where there is none; infinite ones are refused unless let through."""
+    """Return values as float64, NaN where one is missing; infinite values are an error unless `infinite` is true."""
     array = array_of(name, values) if hasattr(values, "__array__") else values
     if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.ndim == 1:
         if not infinite:
-            refuse_rows(name, np.isinf(array), array, "finite numbers are needed, or NaN where there is none")
-        return array.astype(np.float64, copy=False)  # the caller's own array is read, gathered from, and let go
+            refuse_rows(name, np.isinf(array), array, "finite numbers are needed, or NaN for a missing value")
+        return array.astype(np.float64, copy=False)  # no copy: the log takes its rows from it and does not keep it
     beyond = np.zeros(0, dtype=np.intp)
     if infinite and not isinstance(values, (Coded, Column, UtcTimes)):
         items = list(values)
@@ -323,7 +323,7 @@ def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.f
     column = Column.of(name, values)
     if column.kind not in {"number", "empty"}:
         first = np.flatnonzero(~column.missing)[:1].tolist()
-        remedy = "make numbers of the column first"
+        remedy = "convert the column to numbers first"
         if column.kind == "text" and first:
             comma = _DECIMAL_COMMA.fullmatch(str(column.value(first[0])))
             replaced = ".str.replace(',', '.')" if comma else ""
@@ -343,7 +343,7 @@ def money(name: str, values: Any, *, infinite: bool = False) -> npt.NDArray[np.f
 
 
 def _coded_ids(column: Any, on_error: str, rows: npt.NDArray[np.int64] | None) -> tuple[npt.NDArray[Any], Codes]:
-    """Return distinct ids and a code per row; an error about missing ones says how many there are and how to go on."""
+    """Return distinct ids and a code per row; an error about missing ids says how many there are and what to do."""
     try:
         ids, codes = code_ids("customer_id", column)
     except InputError as error:
@@ -365,7 +365,7 @@ def _coded_ids(column: Any, on_error: str, rows: npt.NDArray[np.int64] | None) -
 
 
 def _refuse_word_for_missing(ids: npt.NDArray[Any], codes: Codes, rows: npt.NDArray[np.int64] | None) -> None:
-    """Refuse 'nan' and the like where all other ids are numbers: all rows without an id would be one customer."""
+    """Refuse texts such as 'nan' if all other ids are numbers: all rows without an id would become one customer."""
     words = [word for word in _NOT_THERE if word in ids[np.searchsorted(ids, word) :][:1].tolist()]
     if not words or not all(word in words or _NUMBERS.fullmatch(word) for word in ids.tolist()):
         return

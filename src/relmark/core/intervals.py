@@ -1,4 +1,4 @@
-"""A figure with its uncertainty: `Estimate` holds a value and the `Interval` that goes with it."""
+"""A figure with its uncertainty: `Estimate` holds a value and its `Interval`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Interval:
     Parameters
     ----------
     low, high : float
-        The ends, inclusive; -inf, inf or NaN where the method gives no bound.
+        The ends, inclusive; -inf, inf or NaN if the method gives no bound.
     level : float
         The confidence, between 0 and 1.
     method : str
-        The method by name, such as ``"Newcombe"``.
+        The name of the method, such as ``"Newcombe"``.
 
     Examples
     --------
@@ -59,16 +59,16 @@ class Interval:
 
 @attrs.frozen
 class Estimate:
-    """A figure with its interval, or NaN with the reason why there is none.
+    """A figure with its interval, or NaN with the reason why it is undefined.
 
     Parameters
     ----------
     value : float
         The figure.
     interval : Interval, optional
-        Its interval, where one exists.
+        Its interval, if one exists.
     reason : str
-        Why the figure or its interval is undefined; empty where both are defined.
+        Why the figure or its interval is undefined; empty if both are defined.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""Customers and events from outside: JSON, or what it holds, as typed values, with every problem at once.
+"""Reading customers and events from JSON as typed values, with every problem reported at once.
 
-A schema says of which kind each field and property is, so that a date may be written as plain text. Without a schema a
-date is ``{"date": "2026-11-01"}``, an instant ``{"instant": "2026-11-01T09:30:00Z"}`` and a set of tags
-``{"tags": ["vip"]}``, which is how `to_dict` writes them. Numbers are float64: whole numbers beyond 2**53 would change
-in silence and are refused, as are NaN and infinity.
+A schema gives the kind of each field and property, so that a date may be written as plain text. Without a schema a date
+is ``{"date": "2026-11-01"}``, an instant is ``{"instant": "2026-11-01T09:30:00Z"}`` and a set of tags is
+``{"tags": ["vip"]}``, as `to_dict` writes them. Numbers are float64: whole numbers beyond 2**53 would change without
+notice and are refused, as are NaN and infinity.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from relmark.core.errors import DataError, DefinitionError, InputError
 from relmark.core.names import did_you_mean
 from relmark.core.time import aware, instant, parse_duration
 
-__all__ = ["Reader", "opened", "stored_time", "stored_value"]
+__all__ = ["WRITTEN_BOOLEANS", "Reader", "opened", "stored_time", "stored_value", "written_number"]
 
 EXACT = 2**53
 _LONGEST = 1_000
 _GIANT = 10**_LONGEST
-_SAID = {"true": True, "false": False}
+WRITTEN_BOOLEANS = {"true": True, "false": False}
 _WRITTEN_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _WRITTEN = {"date": "date", "instant": "instant", "tags": "tags"}
 
 
 def stored_value(value: Any) -> Any:
-    """Return a value of a customer or an event as JSON-ready values that `Reader.value` reads back as they were."""
+    """Return a value of a customer or an event in JSON-ready form, which `Reader.value` can read back."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, datetime):
@@ -50,8 +50,16 @@ def stored_value(value: Any) -> Any:
     return value
 
 
+def written_number(text: str) -> float | int | None:
+    """Return the number that is written in a text, or None if it is not a number; spaces around it are ignored."""
+    plain = text.strip()
+    if _WRITTEN_NUMBER.fullmatch(plain) is None or len(plain) > 64:
+        return None
+    return int(plain) if plain.lstrip("+-").isdigit() else float(plain)
+
+
 def opened(body: Any, what: str, limits: Limits) -> Mapping[str, Any]:
-    """Return the object of JSON text, bounded before it is parsed, or the mapping itself."""
+    """Return the object in a JSON text, whose size is checked before it is parsed, or the given mapping itself."""
     body = parse_json(body, limits, numbers=False) if isinstance(body, (str, bytes)) else body
     if not isinstance(body, Mapping):
         raise DataError(f"{what} is {shown(body)}: a JSON object is needed.", path="$", code="not_object")
@@ -59,7 +67,7 @@ def opened(body: Any, what: str, limits: Limits) -> Mapping[str, Any]:
 
 
 class Reader:
-    """Reads the values of one object, collects what is wrong, and raises all of it at the end.
+    """Reads the values of one object, collects all problems, and raises them at the end.
 
     Parameters
     ----------
@@ -68,7 +76,7 @@ class Reader:
     limits : Limits, optional
         How long a text and a list may be.
     convert : bool
-        Whether numbers, booleans and texts that are written as one another are converted instead of refused.
+        Whether numbers and booleans written as text, and texts written as numbers, are converted or are an error.
     """
 
     def __init__(self, what: str, limits: Limits | None = None, *, convert: bool = False) -> None:
@@ -83,7 +91,7 @@ class Reader:
         self.problems.append(DefinitionError(message, path=path, code=code, argument=key, hint=hint))
 
     def note(self, error: InputError, path: str) -> None:
-        """Note what a check elsewhere refused."""
+        """Note the error of another check as a problem."""
         self.fail(path, error.code, error.message, error.hint)
 
     def keys(self, body: Mapping[str, Any], required: Iterable[str], optional: Iterable[str]) -> None:
@@ -99,7 +107,7 @@ class Reader:
                 self.fail("$", "missing_key", f"the {self.what} has no {key!r}.")
 
     def done(self, make: Callable[[], Any]) -> Any:
-        """Return what `make` makes, or raise every problem; what it refuses is one more."""
+        """Return the result of `make`, or raise all problems; an error in `make` is a problem too."""
         if not self.problems:
             try:
                 return make()
@@ -110,7 +118,7 @@ class Reader:
     # Values
 
     def value(self, value: Any, path: str, kind: str = "empty") -> Any:
-        """Return a value of a kind, None where it is missing or has a problem; 'empty' takes every plain value."""
+        """Return a value of a kind, or None if it is missing or has a problem; 'empty' accepts every plain value."""
         value = _plain(value)
         if value is None:
             return None
@@ -121,19 +129,19 @@ class Reader:
             kind = _kind_of(value)
         reader = getattr(self, f"_{kind}", None)
         if reader is None:
-            self.fail(path, "wrong_type", f"{shown(value)} is neither a number, a text, true, false nor null.",
+            self.fail(path, "wrong_type", f"{shown(value)} is not a number, a text, true, false or null.",
                       'Write {"date": ...}, {"instant": ...} or {"tags": [...]}.')  # fmt: skip
             return None
         return reader(value, path)
 
     def needed(self, value: Any, path: str, kind: str) -> Any:
-        """Return a value of a kind that has to be there."""
+        """Return a required value of a kind."""
         if value is None:
-            self.fail(path, "missing_value", f"null stands where {_NAMES[kind]} is needed.")
+            self.fail(path, "missing_value", f"null was given: {_NAMES[kind]} is needed.")
         return self.value(value, path, kind)
 
     def _unwrapped(self, value: Any, path: str, kind: str) -> tuple[str, Any]:
-        """Return what an object such as {"date": ...} holds, with its kind."""
+        """Return the kind and the content of an object such as {"date": ...}."""
         if not isinstance(value, Mapping):
             return kind, value
         written = next(iter(value)) if len(value) == 1 else None
@@ -143,7 +151,7 @@ class Reader:
         return str(written), value[written]
 
     def _wrong(self, path: str, value: Any, needed: str, hint: str = "") -> None:
-        self.fail(path, "wrong_type", f"{shown(value)} stands where {needed} is needed.", hint)
+        self.fail(path, "wrong_type", f"{shown(value)} was given: {needed} is needed.", hint)
 
     def _number(self, value: Any, path: str) -> float | int | None:
         if isinstance(value, str):
@@ -154,27 +162,27 @@ class Reader:
             self.fail(path, "too_large_number", f"{shown(value)} is beyond 2**53, up to which float64 is exact.",
                       "Give an id as a text, an amount as a float.")  # fmt: skip
         elif not math.isfinite(value):
-            self.fail(path, "not_finite", f"{value} is not a finite number.", "Leave it out where there is none.")
+            self.fail(path, "not_finite", f"{value} is not a finite number.", "Leave it out if the value is missing.")
         else:
             return value
         return None
 
     def _converted_number(self, text: str, path: str) -> float | int | None:
         if not self.convert:
-            self._wrong(path, text, "a number", "Write it without quotes, or say convert=True.")
+            self._wrong(path, text, "a number", "Write it without quotes, or pass convert=True.")
             return None
-        plain = text.strip()
-        if _WRITTEN_NUMBER.fullmatch(plain) is None or len(plain) > 64:
+        number = written_number(text)
+        if number is None:
             self._wrong(path, text, "a number")
             return None
-        return self._number(int(plain) if plain.lstrip("+-").isdigit() else float(plain), path)
+        return self._number(number, path)
 
     def _boolean(self, value: Any, path: str) -> bool | None:
         if isinstance(value, bool):
             return value
-        if self.convert and isinstance(value, str) and value.strip().lower() in _SAID:
-            return _SAID[value.strip().lower()]
-        hint = "" if self.convert else "Write it without quotes, or say convert=True."
+        if self.convert and isinstance(value, str) and value.strip().lower() in WRITTEN_BOOLEANS:
+            return WRITTEN_BOOLEANS[value.strip().lower()]
+        hint = "" if self.convert else "Write it without quotes, or pass convert=True."
         self._wrong(path, value, "true or false", hint if isinstance(value, str) else "")
         return None
 
@@ -182,9 +190,10 @@ class Reader:
         if self.convert and isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         if not isinstance(value, str):
-            self._wrong(path, value, "a text", "" if self.convert else "Write it in quotes, or say convert=True.")
+            self._wrong(path, value, "a text", "" if self.convert else "Write it in quotes, or pass convert=True.")
         elif len(value) > self.limits.string:
-            self.fail(path, "too_long", f"a text of {len(value):,} characters: {self.limits.string:,} are allowed.",
+            self.fail(path, "too_long",
+                      f"the text has {len(value):,} characters: {self.limits.string:,} are allowed.",
                       "Raise Limits.string if you trust its source.")  # fmt: skip
         elif _is_bad(value):
             self.fail(path, "bad_text", f"{shown(value)} holds a NUL character or half a surrogate pair.", "Remove it.")
@@ -200,7 +209,7 @@ class Reader:
                 return date.fromisoformat(value)
             except ValueError:
                 pass
-        self._wrong(path, value, "a date", 'Write the day alone, as "2026-11-01".')
+        self._wrong(path, value, "a date", 'Write the day without a time, such as "2026-11-01".')
         return None
 
     def _instant(self, value: Any, path: str) -> datetime | None:
@@ -210,7 +219,7 @@ class Reader:
             except InputError as error:
                 self.note(error, path)
                 return None
-        self._wrong(path, value, "an instant", 'Write it with its zone, as "2026-11-01T09:30:00Z".')
+        self._wrong(path, value, "an instant", 'Write a time with its zone, such as "2026-11-01T09:30:00Z".')
         return None
 
     def _tags(self, value: Any, path: str) -> frozenset[str] | None:
@@ -218,12 +227,12 @@ class Reader:
             self._wrong(path, value, "a list of tags")
             return None
         if len(value) > self.limits.members:
-            self.fail(path, "too_many", f"{len(value):,} tags: {self.limits.members:,} are allowed.")
+            self.fail(path, "too_many", f"there are {len(value):,} tags: {self.limits.members:,} are allowed.")
             return None
         before = len(self.problems)
         for k, tag in enumerate(value):
             if not isinstance(tag, str) or not tag or _is_bad(tag) or len(tag) > self.limits.string:
-                self._wrong(f"{path}[{k}]", tag, "a tag, a text that is not empty,")
+                self._wrong(f"{path}[{k}]", tag, "a tag (a text that is not empty)")
         return None if len(self.problems) > before else frozenset(value)
 
     # Parts of customers and events
@@ -232,7 +241,7 @@ class Reader:
         """Return an id: a text that is not empty, or a whole number of at most 64 bits."""
         value = _plain(value)
         if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
-            self._wrong(path, value, "an id, a text or a whole number,")
+            self._wrong(path, value, "an id (a text or a whole number)")
         elif isinstance(value, int) and abs(value) >= 2**63:
             self.fail(path, "too_large_number", f"{shown(value)} is beyond 64 bits.", "Give it as a text.")
         elif isinstance(value, str):
@@ -242,7 +251,7 @@ class Reader:
         return None
 
     def duration(self, value: Any, path: str) -> timedelta | float | None:
-        """Return seconds, or the length of time that ISO 8601 text such as ``"PT3M"`` says."""
+        """Return a number of seconds, or the duration of an ISO 8601 text such as ``"PT3M"``."""
         if not isinstance(value, str):
             return value if isinstance(value, timedelta) else self.value(value, path, "number")
         try:
@@ -252,12 +261,12 @@ class Reader:
             return None
 
     def values(self, given: Any, path: str, kinds: Mapping[str, str] | None, code: str, what: str) -> dict[str, Any]:
-        """Return named values, each of its kind; a name that `kinds` does not have is a problem of this code."""
+        """Return named values, each of its kind; a name that is not in `kinds` is a problem with the given code."""
         if not isinstance(given, Mapping):
             self._wrong(path, given, "an object of names and values")
             return {}
         if len(given) > self.limits.members:
-            self.fail(path, "too_many", f"{len(given):,} names: {self.limits.members:,} are allowed.")
+            self.fail(path, "too_many", f"there are {len(given):,} names: {self.limits.members:,} are allowed.")
             return {}
         out = {}
         for name, value in given.items():
@@ -279,7 +288,7 @@ _NAMES = {
 
 
 def _plain(value: Any) -> Any:
-    """Return a numpy scalar or a Decimal as the Python number that it is; one too long for a number stays whole."""
+    """Return a numpy scalar or a Decimal as a Python number; a huge whole number becomes one that is refused later."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Decimal):

@@ -1,7 +1,7 @@
 """`EventLog`: what happened, as columns; one time-sorted partition per event type, customers coded once.
 
-A log never changes: every method returns another. Building codes the ids and sorts each type by time, with packed
-integer sorts; a window is then two binary searches, and a count per customer one bincount over its slice.
+A log never changes: every method returns another log. Building a log codes the ids and sorts each type by time, with
+packed integer sorts. A window is then two binary searches, and a count per customer is one bincount over a slice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from relmark.core.concat import concat
 from relmark.core.errors import InputError
 from relmark.core.events import Event, Message, Purchase, Visit
 from relmark.core.formats import html_table, text_table
-from relmark.core.frames import columns_in, columns_of, is_constant, to_frame
+from relmark.core.frames import Frame, columns_in, columns_of, is_constant, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import staying
 from relmark.core.incoming import Incoming, column_names, read_columns, read_events, read_purchases
@@ -42,20 +42,22 @@ _RESERVED = ("customer_id", "type", "time", "value")
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
 class EventLog(Frozen):
-    """The events of many customers as columns; build one with `from_columns`, `from_frame`, `purchases`, `from_events`.
+    """The events of many customers as columns.
+
+    Build a log with `from_columns`, `from_frame`, `purchases` or `from_events`.
 
     Attributes
     ----------
     customer_id : ndarray of int64 or str, shape (k,)
-        The ids that have events, ascending, each once.
+        The ids of the customers who have events, ascending, each once.
     types : tuple of str
         The event types, sorted.
     dropped : mapping of str to int
-        What ``on_error="drop"`` left out, by reason.
+        How many rows ``on_error="drop"`` left out, by reason.
     tz : str
-        The time zone in which times without one were read.
+        The time zone in which times without a zone were read.
     naive : bool
-        Whether there were such times, other than days.
+        Whether there were times without a zone, other than days.
     notes : tuple of str
         What was read in a way that a caller may not expect.
 
@@ -76,7 +78,7 @@ class EventLog(Frozen):
     naive: bool = False
     notes: tuple[str, ...] = ()
 
-    # ---- doors
+    # ---- ways in
 
     @classmethod
     def from_columns(
@@ -95,20 +97,22 @@ class EventLog(Frozen):
         Parameters
         ----------
         customer_id : array_like of int or str, shape (n,)
+            The customer of each event.
         time : array_like, shape (n,)
-            datetime64, datetimes or ISO texts; without a zone they are local times of `tz`. Dates, and a column of one
-            type's midnights without a zone, are days: they follow the zone of the base that they become part of.
+            datetime64, datetimes or ISO texts; without a zone they are local times of `tz`. Dates are days, and so are
+            the times of a type if all of them are midnights without a zone. A day begins at midnight in the zone of the
+            base of which the log becomes part.
         type : str or array_like of str, shape (n,)
             One type for all rows, or a column.
         value : array_like of float, shape (n,), optional
-            None or NaN where an event has none.
+            The value of each event; None or NaN if it has none.
         properties : mapping of str to array_like, shape (n,), optional
-            Numbers, strings or booleans; None or NaN where an event has none.
+            Numbers, strings, booleans, dates, times or sets of strings; None or NaN if an event has none.
         tz : str
             The time zone of times that come without one.
         on_error : {"raise", "drop"}
-            Whether rows with a missing id, type or time, or an infinite value, are refused, or left out and counted in
-            `dropped`.
+            Whether rows with a missing id, type or time, or an infinite value, are an error, or are left out and
+            counted in `dropped`.
 
         Returns
         -------
@@ -117,12 +121,13 @@ class EventLog(Frozen):
         Raises
         ------
         InputError
-            Columns of different lengths, wrong types, missing ids or times, infinite values; the message names the row.
+            Columns have different lengths or wrong types, ids or times are missing, or values are infinite. The message
+            names the row.
 
         Notes
         -----
-        Cost: coding ids (a table where they are dense, a sort otherwise), and one or two integer sorts a type; none
-        where the rows are in the order of time already.
+        The cost is that of coding the ids (by a table where they are dense, else by a sort), and of one or two integer
+        sorts per type, or none where the rows are already in the order of time.
         """
         return cls._of(
             read_columns(
@@ -149,7 +154,7 @@ class EventLog(Frozen):
 
     @classmethod
     def from_events(cls, events: Iterable[Event | Purchase | Message | Visit]) -> Self:
-        """Build a log from events of one or many customers; made for few, columns are for many.
+        """Build a log from event objects of one or many customers; for large data use columns, which are faster.
 
         Examples
         --------
@@ -161,7 +166,7 @@ class EventLog(Frozen):
     @classmethod
     def from_frame(
         cls,
-        frame: Any,
+        frame: Frame,
         *,
         customer_id: str = "customer_id",
         type: str = "type",
@@ -176,9 +181,11 @@ class EventLog(Frozen):
         Parameters
         ----------
         frame : frame or mapping of str to array_like
+            One row per event.
         customer_id, type, time, value : str
-            The names of the columns; `value` may be left out: a column of that name is then not taken, which `notes`
-            say. A `type` that no column has, nor one with a similar name, is the type of every event, which they say.
+            The names of the columns. Without `value`, events have no value, and `notes` report a column named 'value'
+            that was not used. If the frame has no column named `type` and none with a similar name, then `type` is the
+            type of every event, and `notes` report this.
         properties : sequence of str
             The columns that become properties, under their own names.
         tz, on_error : str
@@ -187,7 +194,7 @@ class EventLog(Frozen):
         Raises
         ------
         MissingColumnError
-            The frame has no column of such a name; the message lists those it has.
+            The frame has no column of that name; the message lists the columns it has.
         """
         wanted = column_names("properties", properties)
         constant = is_constant("type", type, frame)
@@ -204,13 +211,13 @@ class EventLog(Frozen):
         )
         notes = [f"the data have no column {type!r}: every event is of this type"] if constant else []
         if value is None and "value" in columns_in(frame):
-            notes.append("the data have a column 'value' that was not taken: say value='value'")
+            notes.append("the data have a column 'value' that was not used: to use it, pass value='value'")
         return attrs.evolve(log, notes=(*log.notes, *notes)) if notes else log
 
     @classmethod
     def purchases(
         cls,
-        frame: Any,
+        frame: Frame,
         *,
         customer_id: str,
         time: str,
@@ -222,18 +229,19 @@ class EventLog(Frozen):
         tz: str = "UTC",
         on_error: str = "raise",
     ) -> Self:
-        """Build a log of type 'purchase' from a frame or mapping of orders or order lines, the commonest input.
+        """Build a log of type 'purchase' from a frame or mapping of orders or order lines, the most common input.
 
         Parameters
         ----------
         frame : frame or mapping of str to array_like
+            One row per order or order line.
         customer_id, time, value, order, item, quantity : str
             The names of the columns. The last three become the properties 'order', 'item' and 'quantity'. `value` may
-            be a number, the money of every purchase, or left out where money is not known.
+            also be a number, the money of every purchase, or be left out if the money is not known.
         properties : sequence of str
             More columns, kept under their own names.
         tz, on_error : str
-            As in `from_columns`; a purchase without a finite value is refused, or dropped where asked.
+            As in `from_columns`; a purchase without a finite value is an error too, or is dropped with "drop".
 
         Examples
         --------
@@ -256,11 +264,11 @@ class EventLog(Frozen):
 
     @classmethod
     def empty(cls, customer_id: npt.NDArray[Any] | None = None) -> Self:
-        """Return a log without events; `customer_id` says of which kind its ids would be."""
+        """Return a log without events; `customer_id` gives the type of its ids."""
         kind = np.empty(0, dtype=np.int64) if customer_id is None else np.asarray(customer_id)[:0]
         return cls(customer_id=kind, partitions={})
 
-    # ---- what it holds
+    # ---- contents
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -277,7 +285,7 @@ class EventLog(Frozen):
         return tuple(sorted(self._partitions))
 
     def partition(self, type: str) -> Partition | None:
-        """Return the time-sorted events of one type, None where the log has none."""
+        """Return the time-sorted events of one type, or None if the log has none."""
         return self._partitions.get(type)
 
     @property
@@ -296,31 +304,31 @@ class EventLog(Frozen):
 
     @cached_property
     def _order(self) -> npt.NDArray[np.int64] | slice:
-        """Where each row of `to_columns` stands in the partitions laid end to end, types sorted."""
+        """The position of each row of `to_columns` in the concatenated partitions, sorted by type."""
         return time_order(self._sorted_partitions)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return customer_id, type, time (datetime64[us]), value and every property, in the order of time.
 
-        Events of equal time keep the order in which they came. A value or a property that an event does not have is
-        NaN, or None among strings; the column value is left out where no event has one.
+        Events with equal times stay in the order of the input. A value or a property that an event does not have is
+        NaN, or None in a column of strings. The column value is left out if no event has a value.
         """
         return table_columns(self.customer_id, self._sorted_partitions, self._order)
 
-    def to_frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: str = "pandas") -> Frame:
         """Return `to_columns` as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
         return to_frame(self.to_columns(), backend)
 
     # ---- other logs
 
     def of_type(self, *types: str) -> Self:
-        """Return the log of some types only; a type that the log does not have is an error."""
+        """Return a log of the events of some types; a type that the log does not have is an error."""
         for name in types:
             self.required(name)
         return self._with({name: self._partitions[name] for name in types})
 
     def required(self, type: str) -> Partition:
-        """Return the events of a type, or raise with the types that the log has."""
+        """Return the events of a type, or raise an error that lists the types that the log has."""
         part = self._partitions.get(type)
         if part is None:
             has = f"it has {', '.join(map(repr, self.types))}" if self.types else "it is empty"
@@ -333,20 +341,21 @@ class EventLog(Frozen):
         return part
 
     def in_zone(self, tz: str) -> Self:
-        """Return the log with days that begin at the midnights of a zone; events at instants stay where they are."""
+        """Return the log with its days beginning at midnight in a zone; events given as instants do not change."""
         parts = {name: part.in_zone(tz) for name, part in self._partitions.items()}
         if all(part is self._partitions[name] for name, part in parts.items()):
             return self
         return attrs.evolve(self, partitions=parts)
 
     def until(self, as_of: Instant, *, tz: str | None = None) -> Self:
-        """Return the log as it was: at an instant, the events at or before it; at a date, those before that day.
+        """Return the events known at a time: those at or before an instant, or those before the day of a date.
 
         Parameters
         ----------
         as_of : date, datetime, datetime64 or str
+            The date or the instant.
         tz : str, optional
-            The time zone of what has none; that of the log where it is left out.
+            The time zone of an `as_of` without one; by default that of the log.
 
         Examples
         --------
@@ -360,7 +369,7 @@ class EventLog(Frozen):
         return self._with({name: self._partitions[name].take(part.window(None, seen)) for name, part in parts.items()})
 
     def _later(self, firsts: Mapping[str, int | None], tz: str) -> Self:
-        """Return the events of some types, of each from a microsecond on; None is all of them."""
+        """Return the events of some types, each from its first microsecond on; None means all events of the type."""
         parts = {}
         for name, first in firsts.items():
             part = self._partitions[name]
@@ -372,7 +381,7 @@ class EventLog(Frozen):
         chosen = np.asarray(mask, dtype=np.bool_ if np.size(mask) == 0 else None)
         if chosen.dtype != np.bool_ or chosen.ndim != 1:
             raise InputError(
-                f"mask has dtype {chosen.dtype} and shape {chosen.shape}: one boolean an event is needed.",
+                f"mask has dtype {chosen.dtype} and shape {chosen.shape}: one boolean per event is needed.",
                 argument="mask",
                 code="wrong_shape",
             )
@@ -387,9 +396,9 @@ class EventLog(Frozen):
         return self._with(taken)
 
     def without(self, ids: ColumnLike | AbstractSet[object]) -> Self:
-        """Return the log without some people: their ids, their events and words that only these had are gone.
+        """Return the log without some customers: without their ids and events, and words that only these events had.
 
-        Ids that it does not have are no error. Where no event is left of a type, the type is gone too.
+        Ids that the log does not have are not an error. A type of which no event is left is gone too.
         """
         stay = staying(self.customer_id, ids)
         return self._with({name: part.take(stay[part.code]).compact() for name, part in self._partitions.items()})
@@ -399,9 +408,10 @@ class EventLog(Frozen):
         return self._with({name: part.take(chosen[part.code]) for name, part in self._partitions.items()})
 
     def _of_accounts(self, ids: npt.NDArray[Any], account: npt.NDArray[np.int64]) -> Self:
-        """Return the events of all people of an account as its own; -1 leaves somebody's out.
+        """Return the log with the events of people as events of their accounts.
 
-        `ids` are the accounts, ascending, and `account` says which of them each of the log's customers belongs to.
+        `ids` are the accounts, ascending. `account` is the position among them for each of the log's customers; events
+        of customers with -1 are left out.
         """
         parts = {}
         for name, part in self._partitions.items():
@@ -420,29 +430,29 @@ class EventLog(Frozen):
         cut_by: str | None = None,
         longest: timedelta | None = None,
     ) -> EventLog:
-        """Return the visits that page views make: a customer's next one starts after a silence longer than `gap`.
+        """Group page views into visits: a customer's next visit starts after a pause longer than `gap`.
 
         Parameters
         ----------
         gap : timedelta
-            Usually ``minutes(30)``.
+            The longest pause within a visit, usually ``minutes(30)``.
         of : str, or sequence of str
-            The types of the events that make visits; pages are counted of the first.
+            The types of the events that make up visits. Events of the first type count as pages.
         type : str
-            The type of the events that are made.
+            The type of the new events.
         cut_by : str, optional
-            A property such as ``"campaign"``: an event with a known value of it, other than the last one known since
-            the silence, starts another visit. At one instant those without a value come first, then the others,
-            ascending.
+            A property such as ``"campaign"``. An event that has a value of it starts another visit, unless the last
+            known value since the pause is the same. Of the events at one instant, those without a value come first,
+            then the others by ascending value.
         longest : timedelta, optional
-            The first event that is later than so after a visit's first one starts another visit.
+            The longest visit: an event later than this after the visit's first event starts another visit.
 
         Returns
         -------
         EventLog
-            One event per visit, at its first event, with the properties duration (seconds from the first event to the
-            last), pages (how many of the first type), events (how many of all types, where there are several), and
-            page, channel, campaign and `cut_by` of the first event where there are such.
+            One event per visit, at the time of its first event. Its properties are duration (seconds from the first
+            event to the last), pages (the number of events of the first type), events (the number of all events, if
+            `of` has several types), and page, channel, campaign and `cut_by` of the first event if it has them.
         """
         kinds = (of,) if isinstance(of, str) else tuple(dict.fromkeys(of))
         if not kinds or not all(isinstance(kind, str) for kind in kinds):
@@ -461,23 +471,23 @@ class EventLog(Frozen):
         )
 
     def append(self, other: EventLog) -> EventLog:
-        """Return this log followed by another: among equal times this one's events come first."""
+        """Return this log followed by another; of events with equal times, those of this log come first."""
         return EventLog.concat([self, other])
 
     @classmethod
     def concat(cls, logs: Sequence[EventLog]) -> EventLog:
-        """Return several logs as one, as if their rows had come one after the other.
+        """Return several logs as one, as if it had been built from all their rows, one log after the other.
 
         Raises
         ------
         InputError
-            Ids are int in one log and str in another, or a property is of two kinds.
+            Ids are int in one log and str in another, or a property has different kinds.
         """
         logs = list(logs)
         for position, log in enumerate(logs):
             if not isinstance(log, EventLog):
                 raise InputError(
-                    f"logs has a {type(log).__name__} at {position}: EventLogs are needed.",
+                    f"logs[{position}] is a {type(log).__name__}: an EventLog is needed.",
                     argument="logs",
                     code="wrong_type",
                 )
@@ -523,7 +533,7 @@ class EventLog(Frozen):
         return f"EventLog({len(self):,} events, {self.n_customers:,} customers, {types}, {span})"
 
     def _days(self) -> npt.NDArray[np.datetime64]:
-        """Return the first and the last day: in UTC, or where all events are stamped with days, these."""
+        """Return the first and the last day: the days of events given as days, else days in UTC."""
         ends = [(part.time[[0, -1]], part.day_zone) for part in self._partitions.values()]
         days = np.array([local_days(end, zone or "UTC") for end, zone in ends])
         return np.array([days[:, 0].min(), days[:, 1].max()]).astype("M8[D]")
@@ -539,7 +549,7 @@ class EventLog(Frozen):
 
     def __iter__(self) -> Iterator[Any]:
         raise TypeError(
-            "a log does not iterate over events: use to_columns() for all of it, partition(type) for kernels."
+            "a log cannot be iterated over: use to_columns() for all events, or partition(type) for those of one type."
         )
 
 

@@ -1,4 +1,4 @@
-"""Money added exactly: the same sum whatever the order of the rows."""
+"""Exact sums of money, which do not depend on the order of the rows."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["exact_sums", "whole_units"]
 
 _MICRO = 1e6
 _EXACT = 2.0**53
-_BEYOND = "the money of all purchases together is beyond what a float64 holds: leave such rows out."
-_BLOCK = 1 << 15  # rows at a time: the temporaries stay in the cache
+_BEYOND = "the sum of all values is too large for a float64: leave out the rows with values of that size."
+_BLOCK = 1 << 15  # rows at a time, so that temporary arrays fit into the cache
 
 
 def exact_sums(code: npt.NDArray[np.integer], value: FloatArray, n: int) -> FloatArray:
-    """Return the money of each of n groups, the same whatever the order of the rows, shape (n,).
+    """Return the sum of the money of each of n groups, shape (n,), which does not depend on the order of the rows.
 
     Floating-point sums depend on their order (.1 + .2 + .3 is not .3 + .2 + .1), so values become whole numbers of
-    millionths; sums of whole numbers are exact below 2**53, whatever their order. Where all money together reaches
-    that, whole units and millionths are added apart.
+    millionths; sums of whole numbers are exact below 2**53 in any order. If all money together exceeds that, whole
+    units and millionths are added separately.
     """
     micros = np.empty(len(value))
     total = 0.0
@@ -35,12 +35,12 @@ def exact_sums(code: npt.NDArray[np.integer], value: FloatArray, n: int) -> Floa
             total += float(np.abs(block).sum())
     if total < _EXACT:
         return np.asarray(np.bincount(code, weights=micros, minlength=n) / _MICRO)
-    if not total < 2.0**1000:  # millionths of it leave float64 altogether
+    if not total < 2.0**1000:  # its millionths may overflow float64
         sums = np.bincount(code, weights=value, minlength=n)
         if not np.isfinite(sums).all():
             raise InputError(_BEYOND, argument="value", code="too_large")
         return np.asarray(sums)
-    large = np.abs(micros) >= _EXACT  # millionths of such a value are beyond float64: round it to whole units
+    large = np.abs(micros) >= _EXACT  # the millionths of such a value are not exact in float64: round it to whole units
     wholes = np.where(large, np.rint(value), np.rint(micros / _MICRO))
     parts = np.where(large, 0.0, micros - wholes * _MICRO)
     whole = np.bincount(code, weights=wholes, minlength=n)
@@ -50,9 +50,10 @@ def exact_sums(code: npt.NDArray[np.integer], value: FloatArray, n: int) -> Floa
 
 
 def whole_units(value: FloatArray) -> tuple[IntArray, float]:
-    """Return money as whole numbers of a unit, and how many units one of the currency has: a million where it fits.
+    """Return money as whole numbers of a small unit, and how many of these make one unit of the currency.
 
-    Sums of all of them together fit an int64; for money beyond four million millions the unit is larger.
+    That is a million, unless the sum of all money exceeds about four million millions; then the small unit is larger,
+    so that the sum fits an int64.
     """
     with np.errstate(over="ignore"):
         total = float(np.abs(value).sum())

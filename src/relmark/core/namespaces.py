@@ -1,4 +1,4 @@
-"""Ranges of GrowthBook's namespaces: experiments with ranges apart never share a customer."""
+"""Ranges of GrowthBook's namespaces: experiments with disjoint ranges never share a customer."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ def _text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @attrs.frozen
 class Namespace(Definition):
-    """A range of a GrowthBook namespace: experiments with ranges apart never share a customer.
+    """A range of a GrowthBook namespace: experiments with disjoint ranges never share a customer.
 
-    Its hash is that of the SDKs: version 1, with the seed "__" + name. Use it for experiments that GrowthBook draws
-    too; a `Layer` does the same with names instead of ranges, on the finer hash.
+    Its hash is that of the SDKs: version 1, with the seed "__" + name. Use it together with experiments that GrowthBook
+    assigns. A `Layer` does the same with names instead of ranges, and with the finer hash.
 
     Parameters
     ----------
     name : str
+        The name of the namespace, which is the key of the hash.
     low, high : float
-        The half-open range, from 0 to 1.
+        The half-open range, within 0 and 1.
 
     Examples
     --------
@@ -55,7 +56,8 @@ class Namespace(Definition):
         """Check the range."""
         if not 0 <= self.low < self.high <= 1:
             raise InputError(
-                f"low and high are {self.low:g} and {self.high:g}: a range within 0 and 1 is needed.",
+                f"low and high are {self.low:g} and {self.high:g}: they must be a range within 0 and 1, with low below "
+                "high.",
                 argument="low",
                 code="wrong_type",
             )

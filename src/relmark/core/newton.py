@@ -1,9 +1,9 @@
-"""Damped Newton for log-likelihoods: exact Hessian, eigenvalue floor, a box in the logarithm of the parameters.
+"""A damped Newton method for log-likelihoods: exact Hessian, eigenvalue floor, a box in log parameters.
 
-Models are fitted in theta = log(parameter / scale): the parameters stay positive, the surface is close
-to a parabola, and nothing depends on the unit of time or money. With exact second derivatives five or so evaluations
-are enough at any number of customers; on a flat ridge the floor of the eigenvalues keeps the steps finite until the
-box ends them. (The likelihoods write trigamma(v) as zeta(2, v): scipy's polygamma takes 20 microseconds to call it.)
+Models are fitted in theta = log(parameter / scale): the parameters stay positive, the surface is close to a parabola,
+and nothing depends on the unit of time or money. With exact second derivatives, about five evaluations are enough for
+any number of customers. On a flat ridge, the eigenvalue floor keeps the steps finite until the box stops them. (The
+likelihoods use zeta(2, v) for trigamma(v), because a call of scipy's polygamma takes 20 microseconds longer.)
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from relmark.core.checks import FloatArray
 # Value, gradient (k,) and Hessian (k, k) of a log-likelihood with respect to the parameters themselves.
 Terms = tuple[float, FloatArray, FloatArray]
 
-BOX = 10.0  # theta stays within e^10 = 22,026 times the start, either way
+BOX = 10.0  # theta stays between -10 and 10: parameters between 1/22,026 and 22,026 times their scale
 _LONGEST_STEP = 2.5
 _DECREMENT = 1e-11  # in units of log-likelihood; the step after it changes nothing that is printed
-_ROUNDING = 1e-5  # below this promised rise the value, a sum with rounding, can no longer tell better from worse
+_ROUNDING = 1e-5  # if the expected rise is smaller, rounding errors of the value hide whether a step was better
 _FLOOR = 1e-10
-_MERGED = 0.2  # a step from where the parabola has a top that lands so close to a known maximum is on its way there
+_MERGED = 0.2  # a step that lands so close to a known maximum, and where the parabola has a top, leads to it
 
 
 class Maximum(NamedTuple):
-    """Where Newton stopped: theta, the likelihood's terms in theta, and how it came there."""
+    """The point where Newton's method stopped: theta, the likelihood's terms in theta, and how it was reached."""
 
     theta: FloatArray
     value: float
@@ -37,11 +37,11 @@ class Maximum(NamedTuple):
     evaluations: int
     settled: bool
     at_box: npt.NDArray[np.bool_]
-    merged: bool = False  # given up on the way to a maximum that was known before
+    merged: bool = False  # stopped on the way to a maximum that was known before
 
 
 class _Step(NamedTuple):
-    """A Newton step, the rise that a parabola promises of it, and whether the parabola has a top."""
+    """A Newton step, the rise that the parabola predicts for it, and whether the parabola has a top."""
 
     step: FloatArray
     decrement: float
@@ -67,9 +67,9 @@ def maximize(
     """Return the maximum of an objective of theta that is reached from a start within the box.
 
     Each step solves the Newton system with the negative Hessian's eigenvalues replaced by their absolute values, not
-    below a floor, and is shortened until the objective rises. A coordinate at the box that wants to leave it stays
-    there. Close to the maximum the gradient decides, not the value: a full step is taken where it brings the promised
-    rise down, and where none does any more the maximum is known as exactly as the sum allows.
+    below a floor, and is shortened until the objective rises. A coordinate at the edge of the box whose gradient points
+    outward stays there. Close to the maximum, the gradient is decisive instead of the value: a full step is taken if it
+    lowers the predicted rise, and if no step does, the maximum is as exact as rounding allows.
 
     Parameters
     ----------
@@ -78,9 +78,9 @@ def maximize(
     start : ndarray, shape (k,)
         Where to begin.
     known : sequence of ndarray, shape (k,)
-        Maxima that were found before: a search whose next step lands at one of them is given up.
+        Maxima that were found before; a search stops when its next step lands at one of them.
     limit : int
-        How many evaluations at most.
+        The largest number of evaluations.
     """
     theta = start
     value, gradient, hessian = objective(theta)
@@ -121,7 +121,7 @@ def maximize(
 
 
 def _newton_step(theta: FloatArray, gradient: FloatArray, hessian: FloatArray) -> _Step:
-    """Return the step of the coordinates that are free to move: not those at the box that want to leave it."""
+    """Return the step of the free coordinates: all but those at the edge of the box whose gradient points outward."""
     held = (np.abs(theta) >= BOX) & (theta * gradient > 0)
     if not held.any():
         return _Step(*_solved(gradient, hessian))

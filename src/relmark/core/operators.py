@@ -1,4 +1,4 @@
-"""What can be asked of a field or a property of each kind: what a segment builder draws its choices from."""
+"""The operators that fit a field or a property of each kind: the choices that a segment builder can offer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["OF_EVENTS", "OPERATORS", "Argument", "Operator"]
 
 @attrs.frozen
 class Argument:
-    """One thing that an operator is asked with.
+    """One argument of an operator.
 
     Parameters
     ----------
@@ -46,11 +46,14 @@ class Operator(str):
     stored : str
         Its word in the stored form, the ``op``.
     label : str
-        What it is called in English.
+        Its English name.
     arguments : tuple of Argument
-        What it is asked with, beside the field.
+        Its arguments in addition to the field.
     subject : str
-        The key of the stored form under which the field stands.
+        The key of the field in the stored form.
+    gives : str
+        The kind of the result: "rule" for a condition, "number" for "age", and the kind of the field for "fill". The
+        results of the latter two have to be compared in a condition.
 
     Examples
     --------
@@ -60,24 +63,32 @@ class Operator(str):
     ('between', 'between', 'is between', 2, ['low', 'high'])
     """
 
-    __slots__ = ("arguments", "label", "stored", "subject")
+    __slots__ = ("arguments", "gives", "label", "stored", "subject")
 
     stored: str
     label: str
     arguments: tuple[Argument, ...]
     subject: str
+    gives: str
 
     def __new__(
-        cls, python: str, stored: str = "", label: str = "", arguments: tuple[Argument, ...] = (), subject: str = "arg"
+        cls,
+        python: str,
+        stored: str = "",
+        label: str = "",
+        arguments: tuple[Argument, ...] = (),
+        subject: str = "arg",
+        gives: str = "rule",
     ) -> Self:
         """Return the operator of this Python spelling."""
         made = super().__new__(cls, python)
         made.stored, made.label, made.arguments, made.subject = stored or python, label, arguments, subject
+        made.gives = gives
         return made
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        """Return what makes it again."""
-        return str(self), self.stored, self.label, self.arguments, self.subject
+        """Return the arguments from which a pickle makes it again."""
+        return str(self), self.stored, self.label, self.arguments, self.subject, self.gives
 
     @property
     def python(self) -> str:
@@ -86,7 +97,7 @@ class Operator(str):
 
     @property
     def arity(self) -> int:
-        """How many arguments it needs beside the field."""
+        """How many arguments it needs in addition to the field."""
         return sum(not argument.optional for argument in self.arguments)
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,6 +107,7 @@ class Operator(str):
             "python": self.python,
             "label": self.label,
             "subject": self.subject,
+            "gives": self.gives,
             "arguments": [argument.to_dict() for argument in self.arguments],
             "arity": self.arity,
         }
@@ -105,7 +117,7 @@ _CASEFOLD = Argument("casefold", "flag", optional=True)
 _TIME_LABELS = {"<": "is before", "<=": "is not after", ">": "is after", ">=": "is not before"}
 _LABELS = {
     "==": "is", "!=": "is not", "<": "is less than", "<=": "is at most", ">": "is more than", ">=": "is at least",
-    "before": "is before", "after": "is after", "between": "is between", "is_in": "is one of", "not_in": "is none of",
+    "between": "is between", "is_in": "is one of", "not_in": "is none of",
     "is_null": "is unknown", "not_null": "is known", "fill": "where unknown, counts as", "is_empty": "is empty",
     "contains": "contains", "contains_any": "contains any of", "contains_all": "contains all of",
     "contains_none": "contains none of", "startswith": "starts with", "endswith": "ends with",
@@ -113,15 +125,14 @@ _LABELS = {
     "older_than": "is longer ago than", "upcoming": "comes within", "anniversary": "has an anniversary within",
     "in_period": "is in the calendar period", "age": "age in full years",
 }  # fmt: skip
-_STORED = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "before": "lt", "after": "gt",
-           "is_in": "in"}  # fmt: skip
-_COMPARED = {"==", "!=", "<", "<=", ">", ">=", "before", "after"}
+_STORED = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "is_in": "in"}
+_COMPARED = {"==", "!=", "<", "<=", ">", ">="}
 _TEXTS = {"contains", "startswith", "endswith", "like", "has_word", "contains_any", "contains_all", "contains_none"}
 _SPANS = {"within", "older_than", "upcoming", "anniversary"}
 
 
 def _operator(python: str, kind: Kind) -> Operator:
-    """Return an operator as it is for a kind of field."""
+    """Return an operator for a kind of field."""
     timed = kind in {"date", "instant"}
     label = _TIME_LABELS.get(python, _LABELS[python]) if timed else _LABELS[python]
     arguments: tuple[Argument, ...] = ()
@@ -143,24 +154,15 @@ def _operator(python: str, kind: Kind) -> Operator:
             Argument("offset", "whole", optional=True),
             Argument("yearly", "flag", optional=True),
         )
-    return Operator(python, _STORED.get(python, python), label, arguments, "left" if python in _COMPARED else "arg")
+    subject = "left" if python in _COMPARED else "arg"
+    gives = {"age": "number", "fill": kind}.get(python, "rule")
+    return Operator(python, _STORED.get(python, python), label, arguments, subject, gives)
 
 
 _NULLS = ("is_null", "not_null", "fill")
 _SETS = ("is_in", "not_in")
 _ORDER = ("<", "<=", ">", ">=")
-_OF_TIME = (
-    *_ORDER,
-    "before",
-    "after",
-    "between",
-    "within",
-    "older_than",
-    "upcoming",
-    "anniversary",
-    "in_period",
-    "age",
-)
+_OF_TIME = (*_ORDER, "between", "within", "older_than", "upcoming", "anniversary", "in_period", "age")
 _PARTS = ("contains", "contains_any", "contains_all", "contains_none", "is_empty")
 _NAMES: dict[Kind, tuple[str, ...]] = {
     "number": ("==", "!=", *_ORDER, "between", *_SETS, *_NULLS),
@@ -180,4 +182,4 @@ OF_EVENTS: dict[Kind, tuple[Operator, ...]] = {
     kind: tuple(one for one in operators if one not in {*_SPANS, "in_period", "age"})
     for kind, operators in OPERATORS.items()
 }
-"""Those that fit a property of events: what depends on the day of asking is about customers."""
+"""The operators that fit a property of events: those that depend on `as_of` are for customers only."""

@@ -1,8 +1,8 @@
-"""Stable orders by packed sorts: the key in the high bits, the row in the low ones, one vectorized sort of integers.
+"""Stable sorting of integers by packing: the key in the high bits, the row in the low bits, one vectorized sort.
 
 numpy sorts plain int64 with vector instructions, about ten times as fast as its stable argsort. Packing the row number
-beneath the key makes that sort stable and leaves the permutation in the low bits. Where key and row need more than 63
-bits together, the key is sorted in pieces, least significant first.
+below the key makes that sort stable and leaves the permutation in the low bits. If key and row together need more than
+63 bits, the key is sorted in pieces, least significant first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def is_sorted(keys: npt.NDArray[np.integer]) -> bool:
 def stable_order(keys: npt.NDArray[np.integer]) -> IntArray:
     """Return the permutation that sorts integers ascending and keeps the order of equal ones.
 
-    Cost: one sort of int64 where the range of the keys and the number of rows fit 63 bits, two or more otherwise.
+    The cost is one sort of int64 if the range of the keys and the number of rows fit 63 bits, else two or more.
     """
     n = len(keys)
     if n < 2:
@@ -53,7 +53,7 @@ def stable_order(keys: npt.NDArray[np.integer]) -> IntArray:
 
 
 def _packed_order(part: IntArray, row_bits: int) -> IntArray:
-    """Return the stable order of keys that are not negative and fit beside the row; `part` is used up."""
+    """Return the stable order of keys that are not negative and leave room for the row; `part` is overwritten."""
     part <<= row_bits
     part |= np.arange(len(part), dtype=np.int64)
     part.sort()
@@ -62,10 +62,10 @@ def _packed_order(part: IntArray, row_bits: int) -> IntArray:
 
 
 def _order_by_leading_bits(keys: npt.NDArray[np.integer], low: int, drop: int, row_bits: int) -> IntArray | None:
-    """Return the stable order by one sort of the leading bits, mended where equal ones hide a descent; None if many do.
+    """Return the stable order by one sort of the leading bits, with wrongly ordered rows fixed; None if they are many.
 
-    Times of a year in microseconds and ten million rows lack six bits: some dozens of rows are in the wrong order
-    after one pass, and a second pass over all of them would double the cost (.43 s of CPU against .22).
+    With times of a year in microseconds and ten million rows, six bits are missing. Some dozens of rows are in the
+    wrong order after one pass, and a second pass over all rows would double the cost (.43 s of CPU against .22).
     """
     packed = np.subtract(keys, low, dtype=np.int64)
     packed >>= drop
@@ -91,7 +91,7 @@ def _order_by_leading_bits(keys: npt.NDArray[np.integer], low: int, drop: int, r
 
 
 def group_order(codes: npt.NDArray[np.integer], n: int) -> tuple[IntArray, IntArray]:
-    """Return the rows grouped by code, in their order within each, and where each of the n groups starts.
+    """Return the rows grouped by code, in their original order within each group, and the start of each group.
 
     Parameters
     ----------
@@ -103,6 +103,7 @@ def group_order(codes: npt.NDArray[np.integer], n: int) -> tuple[IntArray, IntAr
     Returns
     -------
     order : ndarray of int64, shape (m,)
+        The rows.
     offsets : ndarray of int64, shape (n + 1,)
         Group g holds ``order[offsets[g]:offsets[g + 1]]``.
     """
@@ -115,7 +116,7 @@ def group_order(codes: npt.NDArray[np.integer], n: int) -> tuple[IntArray, IntAr
 def dense_codes(keys: npt.NDArray[np.integer]) -> tuple[IntArray, int]:
     """Return the rank of each integer among the distinct ones, and how many distinct ones there are.
 
-    What ``np.unique(keys, return_inverse=True)`` gives, from a packed sort instead of an argsort.
+    The ranks are those of ``np.unique(keys, return_inverse=True)``, found by a packed sort instead of an argsort.
     """
     order = stable_order(keys)
     begins = np.ones(len(keys), dtype=np.bool_)
@@ -134,7 +135,7 @@ def order_by(*keys: npt.NDArray[np.integer]) -> IntArray:
 
 
 def small_codes(codes: npt.NDArray[np.integer], n: int) -> npt.NDArray[np.int32] | IntArray:
-    """Return codes below n in the smallest of int32 and int64 that holds them."""
+    """Return codes below n as int32 if they fit, else as int64."""
     if n <= np.iinfo(np.int32).max:
         return codes.astype(np.int32, copy=False)
     return codes.astype(np.int64, copy=False)

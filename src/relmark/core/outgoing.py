@@ -1,4 +1,4 @@
-"""A log as one table again: the partitions laid end to end and put into the order of time."""
+"""Writing a log as one table: its partitions are concatenated and sorted by time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["summary_table", "table_columns", "time_order"]
 
 
 def time_order(parts: Mapping[str, Partition]) -> npt.NDArray[np.int64] | slice:
-    """Return where each event in the order of time, then of arrival, stands in the partitions laid end to end."""
+    """Return the positions in the concatenated partitions that put events in the order of time, then of the input."""
     if len(parts) < 2:
         return slice(None)
     by_row = stable_order(np.concatenate([part.row for part in parts.values()]))
@@ -26,7 +26,7 @@ def time_order(parts: Mapping[str, Partition]) -> npt.NDArray[np.int64] | slice:
 def table_columns(
     customer_id: npt.NDArray[Any], parts: Mapping[str, Partition], order: npt.NDArray[np.int64] | slice
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return customer_id, type, time, value and the properties, in an order of the partitions laid end to end."""
+    """Return customer_id, type, time, value and the properties, in a given order of the concatenated partitions."""
     pieces = list(parts.values())
     codes = laid([part.code for part in pieces], np.int32)[order]
     type_codes = np.repeat(np.arange(len(pieces)), [len(part) for part in pieces])[order]
@@ -45,12 +45,12 @@ def table_columns(
 
 
 def laid(pieces: list[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
-    """Return arrays end to end; an empty one of `dtype` where there are none."""
+    """Return concatenated arrays, or an empty array of `dtype` if there are none."""
     return np.concatenate(pieces) if pieces else np.empty(0, dtype=dtype)
 
 
 def summary_table(parts: Mapping[str, Partition]) -> dict[str, list[Any]]:
-    """Return a row an event type: how many events, of how many customers, from when to when, with what."""
+    """Return one row per event type: events, customers, first and last time, and properties."""
     ends = [(part.time[[0, -1]] // 1_000_000).view("M8[s]") for part in parts.values()]
     return {
         "type": list(parts),

@@ -1,4 +1,4 @@
-"""The events of one type, in the order of time: the layout in which a window is two binary searches."""
+"""The events of one type, in the order of time, so that two binary searches find a window."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BLOCK = 1 << 12
 
 @attrs.frozen(eq=False, repr=False)
 class Partition(Frozen):
-    """The events of one type, ascending in time, equal times in the order of arrival.
+    """The events of one type, ascending in time; events with equal times stay in the order of the input.
 
     Parameters
     ----------
@@ -35,15 +35,15 @@ class Partition(Frozen):
     time : ndarray of int64, shape (m,)
         Microseconds UTC.
     value : ndarray of float64, shape (m,), or None
-        NaN where an event has none; None where no event has one.
+        The value of each event, NaN if it has none; None if no event has one.
     row : ndarray of int, shape (m,)
-        The number of each event in the order of arrival over all types.
+        The row number of each event in the input of all types.
     properties : mapping of str to Column
-        Columns of m rows; one that no event of this type has is left out.
+        Columns of m rows; a property that no event of this type has is left out.
     n_customers : int
         How many ids the log has.
     day_zone : str, optional
-        Where the events are stamped with days, the zone whose midnights their times are.
+        If the events have days as times, the zone whose midnights these times are.
     """
 
     code: Codes = attrs.field(converter=read_only)
@@ -59,19 +59,19 @@ class Partition(Frozen):
         return len(self.time)
 
     def window(self, low: int | None, high: int | None) -> slice:
-        """Return the slice of the events with low < time <= high, in microseconds; None is no bound."""
+        """Return the slice of the events with low < time <= high, in microseconds; None means no limit."""
         start = 0 if low is None else int(np.searchsorted(self.time, low, side="right"))
         stop = len(self.time) if high is None else int(np.searchsorted(self.time, high, side="right"))
         return slice(start, max(start, stop))
 
     @cached_property
     def by_customer(self) -> tuple[IntArray, IntArray]:
-        """Positions in the order of (customer, time, arrival), and where each customer's start: (m,) and (k + 1,)."""
+        """The positions of events by customer and time, shape (m,), and the start of each customer, shape (k + 1,)."""
         order, offsets = group_order(self.code, self.n_customers)
         return read_only(order), read_only(offsets)
 
     def take(self, rows: npt.NDArray[Any] | slice, *, code: Codes | None = None, n: int | None = None) -> Partition:
-        """Return some of the events, by an ascending selection; `code` and `n` where ids were coded anew."""
+        """Return some of the events, by an ascending selection; give `code` and `n` if ids were coded again."""
         return Partition(
             code=self.code[rows] if code is None else code,
             time=self.time[rows],
@@ -83,14 +83,14 @@ class Partition(Frozen):
         )
 
     def in_zone(self, tz: str) -> Partition:
-        """Return the events with days that begin in another zone; the same where no days are stamped."""
+        """Return the events with their days beginning at midnight in another zone; unchanged if times are not days."""
         if self.day_zone is None or self.day_zone == tz:
             return self
         day = local_days(self.time, self.day_zone)
         return attrs.evolve(self, time=local_midnights(day, tz), day_zone=tz)
 
     def known(self) -> Partition:
-        """Return the events without a value or properties that none of them has: what only others had is not seen."""
+        """Return the partition without its column of values, or properties, if none of its events has one."""
         value = self.value
         if value is not None and np.isnan(value[:_GLANCE]).all() and np.isnan(value).all():
             value = None
@@ -104,7 +104,7 @@ class Partition(Frozen):
         return attrs.evolve(self, value=value, properties=properties)
 
     def compact(self) -> Partition:
-        """Return the events without words of properties that none of them has."""
+        """Return the partition without words that no event has in its properties."""
         return attrs.evolve(self, properties={name: column.compact() for name, column in self.properties.items()})
 
 
@@ -119,21 +119,24 @@ def build_partitions(
     tz: str = "UTC",
     rows: IntArray | None = None,
 ) -> dict[str, Partition]:
-    """Return the partitions of columns in the order of arrival.
+    """Return the partitions of columns of events.
 
     Parameters
     ----------
     code : ndarray of int, shape (n,)
+        The customer of each event.
     n_customers : int
+        How many customers there are.
     times : Times
+        The time of each event.
     types : list of str, and codes of shape (n,) or None
-        The names, and which of them each event has; None where all are of one type.
+        The names of the types, and the type of each event; None if all events have the same type.
     value, properties
         As in `Partition`.
     tz : str
         The zone in which times without one were read.
     rows : ndarray of int64, shape (n,), optional
-        The caller's row of each event, ascending, where rows were dropped.
+        The caller's row number of each event, ascending, if rows were dropped.
     """
     names, type_codes = types
     time = times.instants
@@ -158,7 +161,7 @@ def build_partitions(
             chosen = picked
             found = time[picked]
         partitions[name] = Partition(
-            # A slice would share the caller's array, which the caller may write to: copy it.
+            # A slice would share memory with the caller's array, which the caller may change, so it is copied.
             code=code[chosen],
             time=found.copy() if found is time or found.base is not None else found,
             value=_known_value(value, chosen),
@@ -171,7 +174,7 @@ def build_partitions(
 
 
 def _are_days(time: IntArray, given: int | npt.NDArray[np.int8], tz: str) -> bool:
-    """Tell whether times are days: dates, or without a zone and all of them midnights of `tz`."""
+    """Tell whether times are days: either dates, or times without a zone that are all midnights of `tz`."""
     if isinstance(given, int):
         if given in (AWARE, DATE):
             return given == DATE
@@ -179,7 +182,7 @@ def _are_days(time: IntArray, given: int | npt.NDArray[np.int8], tz: str) -> boo
         return False
     elif (given == DATE).all():
         return True
-    for low in range(0, len(time), _BLOCK):  # nearly always the first block tells
+    for low in range(0, len(time), _BLOCK):  # the first block nearly always decides
         wall = to_local(time[low : low + _BLOCK], tz)
         off = wall % DAY != 0
         if off.any() and (local_midnights(wall[off] // DAY, tz) != time[low : low + _BLOCK][off]).any():

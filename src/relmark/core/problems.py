@@ -1,4 +1,4 @@
-"""What is wrong with a definition: one problem with its place, a code, words and a hint."""
+"""A problem of a definition: its place, a code, a message and a hint."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Problem:
     Parameters
     ----------
     path : str
-        Where, as a JSON path such as ``$.rule.args[1]``.
+        The place of the problem, as a JSON path such as ``$.rule.args[1]``.
     code : str
-        A stable word for the kind of problem, for user interfaces and other languages.
+        A stable word for the kind of problem, from which user interfaces can make their own text.
     message : str
         What is wrong and what would be right.
     hint : str
@@ -32,7 +32,7 @@ class Problem:
 
     @classmethod
     def of(cls, error: InputError, path: str = "$", keys: object = None) -> Problem:
-        """Return what an error says at its own place; where it has none, at `path`, or under it at one of `keys`."""
+        """Return an error as a problem at its own place or, if it has none, at `path` or one of `keys` below it."""
         told = definition_error(error, path, keys)
         return cls(told.path, told.code, told.message, told.hint)
 

@@ -1,8 +1,8 @@
-"""`Purchases`: what customers bought, read once for every package: lines, orders and days, refunds carried back.
+"""`Purchases`: what customers bought, as lines, orders and days, with refunds taken off; every package reads these.
 
-`CustomerBase.purchases` makes one. Nothing is computed before it is asked for: a column of the log stays where it is,
-and orders, days and refunds are found when a package wants them. Packages cut it with `until`, so that a refund after
-`as_of` never lowers a purchase before it.
+`CustomerBase.purchases` makes one. Nothing is computed before it is needed: columns of the log are not copied, and
+orders, days and refunds are found when a package asks for them. Packages cut purchases with `until`, so that a refund
+after `as_of` never lowers a purchase before it.
 """
 
 from __future__ import annotations
@@ -37,17 +37,18 @@ __all__ = ["Free", "OrderBy", "Orders", "PurchaseDays", "Purchases", "Refunds"]
 Refunds: TypeAlias = Literal["net", "drop", "refuse"]
 Free: TypeAlias = Literal["keep", "drop"]
 OrderBy: TypeAlias = str | timedelta | None
+"""What makes lines one order: a property, a stretch of time, or None for the instant."""
 
 _REFUNDS: tuple[Refunds, ...] = ("net", "drop", "refuse")
 _FREE: tuple[Free, ...] = ("keep", "drop")
 _SILENCE = 30 * DAY  # a receipt number that is used again after a month is another order
 _MINUTE = 60_000_000
 _BLOCK = 1 << 15
-_FEW = 8  # lines at one instant that are looked at one by one
+_FEW = 8  # lines at one instant that are compared one by one
 
 
 class Lines(NamedTuple):
-    """The lines that are left of a log's purchases, in the order of time."""
+    """The lines of a log's purchases that count, in the order of time."""
 
     customer: Codes
     """Rows of the base."""
@@ -57,26 +58,29 @@ class Lines(NamedTuple):
     row: npt.NDArray[np.integer[Any]]
     """The caller's rows."""
     place: npt.NDArray[np.intp] | slice
-    """Where these lines stand in the log's purchases."""
+    """The positions of these lines in the log's purchases."""
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Orders(ColumnarResult):
-    """Orders, customer by customer and in the order of time.
+    """Orders, one row per order, sorted by customer and time.
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
+        Who ordered.
     order : ndarray, shape (n,), or None
-        The order's number, None or NaN among others where it has none; None where no purchase names an order.
+        The order's number; None or NaN for an order without one. The attribute is None if no purchase names an order.
     time : ndarray of datetime64[us], shape (n,)
-        Its first line, in UTC.
+        The time of its first line, in UTC.
     day : ndarray of datetime64[D], shape (n,)
         The local day on which it began.
     value : ndarray of float64, shape (n,), or None
-        Its money, refunds taken off; None where purchases have none.
+        Its money, with refunds taken off; None if purchases have no values.
     lines : ndarray of int64, shape (n,)
+        The number of its lines.
     quantity : ndarray of float64, shape (n,), or None
+        The sum of the quantities of its lines; None if purchases have no quantities.
     """
 
     customer_id: npt.NDArray[Any]
@@ -90,17 +94,20 @@ class Orders(ColumnarResult):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PurchaseDays(ColumnarResult):
-    """Days with a purchase, customer by customer and in the order of time.
+    """Days with a purchase, one row per customer and local day, sorted by customer and day.
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
+        Who bought.
     day : ndarray of datetime64[D], shape (n,)
-        A local day; an order that spans days belongs to its first.
+        The local day; an order that spans several days belongs to its first.
     value : ndarray of float64, shape (n,), or None
-        The money of the day, refunds taken off; None where purchases have none.
+        The money of the day, with refunds taken off; None if purchases have no values.
     lines : ndarray of int64, shape (n,)
+        The number of lines on the day.
     quantity : ndarray of float64, shape (n,), or None
+        The sum of their quantities; None if purchases have no quantities.
     """
 
     customer_id: npt.NDArray[Any]
@@ -111,7 +118,7 @@ class PurchaseDays(ColumnarResult):
 
 
 class DayGroups(NamedTuple):
-    """Days with a purchase as kernels take them: one row per customer and local day, in that order."""
+    """Days with a purchase in the form that kernels take: one row per customer and local day, in that order."""
 
     customer: Codes
     day: IntArray
@@ -142,11 +149,11 @@ class Purchases(Frozen):
     Attributes
     ----------
     customer_id : ndarray, shape (n,)
-        Everyone of the base, in its order.
+        The ids of all customers of the base, in its order.
     tz : str
-        The zone whose days count.
+        The time zone of the days.
     as_of : AsOf or None
-        By when; None where nothing was cut off.
+        The time until which purchases are included; None if there is no limit.
 
     Examples
     --------
@@ -173,17 +180,17 @@ class Purchases(Frozen):
     types: tuple[str, ...] = ()
     _part: Partition | None
     _rows: npt.NDArray[np.int64] | None  # the base's row of each of the log's customers; None where they are the same
-    _shared: dict[str, Any] = attrs.field(factory=dict)  # what cuts of the same purchases need not find again
+    _shared: dict[str, Any] = attrs.field(factory=dict)  # what all cuts of the same purchases have in common
 
     def __attrs_post_init__(self) -> None:
-        """Check the words and that the order is there."""
+        """Check the options, and that the property that makes orders exists."""
         one_of("refunds", self.refunds, _REFUNDS)
         one_of("free", self.free, _FREE)
         if isinstance(self.order, timedelta):
             duration("order", self.order)
         elif not isinstance(self.order, str):
             raise InputError(
-                f"order is {shown(self.order)}: the name of a property, 'instant', 'day', or the silence that parts "
+                f"order is {shown(self.order)}: the name of a property, 'instant', 'day', or the pause that separates "
                 "two orders, such as hours(1), is needed.",
                 argument="order",
                 code="wrong_type",
@@ -194,7 +201,8 @@ class Purchases(Frozen):
                 listed = ", ".join(map(repr, sorted(has))) or "none"
                 raise MissingColumnError(
                     f"order is {self.order!r}, but the {self.type!r} events have no such property: they have {listed}."
-                    f"{did_you_mean(self.order, has)} Without orders, say order='instant', 'day' or a silence.",
+                    f"{did_you_mean(self.order, has)} If purchases name no orders, use order='instant', 'day' or a "
+                    "pause, such as hours(1).",
                     argument="order",
                 )
 
@@ -202,7 +210,7 @@ class Purchases(Frozen):
 
     @cached_property
     def lines(self) -> Lines:
-        """The lines that count, in the order of time: refunds taken off, and free ones left out where asked."""
+        """The lines that count, in the order of time, after `refunds` and `free` were applied."""
         return self._kept[0]
 
     def orders(self) -> Orders:
@@ -240,7 +248,7 @@ class Purchases(Frozen):
         )
 
     def until(self, as_of: AsOfGiven | AsOf) -> Purchases:
-        """Return the purchases as they were known: by an instant, or before the day of a date."""
+        """Return the purchases known at a time: those at or before an instant, or those before the day of a date."""
         moment = as_of if isinstance(as_of, AsOf) else read_as_of(as_of, tz=self.tz)
         part = self._part
         if part is not None:
@@ -250,12 +258,12 @@ class Purchases(Frozen):
 
     @property
     def n_events(self) -> int:
-        """How many purchases and refunds the log has by then, before any are taken off or left out."""
+        """How many purchases and refunds the log has until `as_of`, before any are taken off or left out."""
         return 0 if self._part is None else len(self._part)
 
     @property
     def found(self) -> Mapping[str, float]:
-        """What of `counts` is known without looking at orders."""
+        """The part of `counts` that is known without finding orders."""
         return {"events": self.n_events, **self._kept[1]}
 
     @property
@@ -269,13 +277,13 @@ class Purchases(Frozen):
 
     @cached_property
     def counts(self) -> Mapping[str, float]:
-        """What was read and what became of it.
+        """What was read, and what was done with it.
 
-        lines, orders, customers; refunds (lines), refunds_unmatched (that found no purchase, or not enough of one),
-        refunded_in_full (purchases of which nothing is left), free (lines of value 0), dropped (lines left out). Where
-        there is money: money (of purchases), money_refunded, money_unmatched and money_kept, with money = money_kept +
-        money_refunded. Then what makes one doubt the orders: orders_within_a_minute (of the order before, of the same
-        customer), order_numbers_reused, orders_over_days.
+        The counts are lines, orders and customers; refunds (lines), refunds_unmatched (refunds larger than the
+        purchases from which they could be taken), refunded_in_full (purchases of which nothing is left), free (lines of
+        value 0) and dropped (lines left out). If purchases have values, there are money (of purchases), money_refunded,
+        money_unmatched and money_kept, with money = money_kept + money_refunded. The last three are signs that orders
+        may be wrong: orders_within_a_minute (of the customer's order before), order_numbers_reused, orders_over_days.
         """
         lines, found = self._kept
         codes = self.order_codes
@@ -296,7 +304,7 @@ class Purchases(Frozen):
 
     @property
     def _money_counts(self) -> dict[str, float]:
-        """How many lines are free, and how much money there was and is left."""
+        """The number of free lines, the money of all purchases, and the money left after refunds."""
         value = None if self._part is None or self.lines.value is None else self._part.value
         if value is None:
             return {"free": 0}
@@ -322,9 +330,9 @@ class Purchases(Frozen):
         return _by_number(lines, named[lines.place], self.tz)
 
     def orders_of_customers(self, after: int | None = None, code: IntArray | None = None) -> IntArray:
-        """Return how many orders each customer of the base has, after an instant where one is given, shape (n,).
+        """Return how many orders each customer of the base has, after an instant if one is given, shape (n,).
 
-        `code` are the customers of these lines as numpy counts them, where a kernel has them at hand.
+        `code` are the customers of these lines as int64, if a kernel already has them.
         """
         lines, n = self.lines, self.n_customers
         low = 0 if after is None else int(np.searchsorted(lines.time, after, side="right"))
@@ -343,7 +351,7 @@ class Purchases(Frozen):
 
     @cached_property
     def line_days(self) -> IntArray:
-        """The local day of each line: the first of its order."""
+        """The day of each line: the local day on which its order began."""
         days = local_days(self.lines.time, self.tz)
         if self.order in ("instant", "day") or not len(days):
             return days
@@ -353,7 +361,7 @@ class Purchases(Frozen):
         return days[codes.first][codes.code] if codes.spread else days
 
     def _orders_keep_to_days(self, days: IntArray) -> bool:
-        """Tell whether no order number is used on two days, so that nobody need look at customers."""
+        """Tell whether no order number is used on two days, so that customers need not be compared."""
         code = self._order_of_log[self.lines.place]
         known = slice(None) if code.min() >= 0 else code >= 0
         if not len(code[known]):
@@ -387,19 +395,19 @@ class Purchases(Frozen):
         return DayGroups(customer[start], days[start], value, order, start)
 
     def items(self) -> Column:
-        """Return the items of the lines, or raise where purchases have none."""
+        """Return the items of the lines, or raise if purchases have no items."""
         column = None if self._part is None else self._part.properties.get("item")
         if column is None:
             has = () if self._part is None else sorted(self._part.properties)
             raise MissingColumnError(
                 f"the {self.type!r} events have no property 'item'; they have {', '.join(map(repr, has)) or 'none'}.",
                 argument="item",
-                hint="Name the items where the base is built: CustomerBase.from_orders(..., item=...).",
+                hint="Name the column of items when you build the base: CustomerBase.from_orders(..., item=...).",
             )
         return column.take(self.lines.place)
 
     def column(self, name: str) -> Column | None:
-        """Return a property of the lines, such as 'discount'; None where no purchase has it."""
+        """Return a property of the lines, such as 'discount'; None if no purchase has it."""
         column = None if self._part is None else self._part.properties.get(name)
         return None if column is None else column.take(self.lines.place)
 
@@ -491,7 +499,7 @@ class Purchases(Frozen):
                 row=int(part.row[place]),
                 code="wrong_value",
                 hint=(
-                    "Say refunds='net' to take refunds off the purchases before them, or "
+                    "Use refunds='net' to take refunds off the purchases before them, or "
                     "refunds='drop' to leave them out."
                 ),
             )
@@ -606,7 +614,7 @@ def _codes_of(column: Column) -> Codes:
         return column.data
     if column.kind == "tags":
         raise InputError(
-            "order or item holds sets of tags: one number or word an event is needed.",
+            "the property of orders or items holds sets of tags: one number or word per event is needed.",
             argument="order",
             code="wrong_type",
         )
@@ -631,25 +639,25 @@ def _quantity(part: Partition) -> FloatArray | None:
 
 
 def _money(value: FloatArray, part: Partition, type: str) -> FloatArray | None:
-    """Return the values, None where there are none at all; some without the others are refused."""
+    """Return the values, or None if no event has one; raise if only some events have one."""
     missing = np.isnan(value)
     if missing.all():
         return None
     row = int(part.row[missing].min())
     raise InputError(
-        f"{int(missing.sum()):,} {type!r} events have no value, the first in row {row}: sums over the others would "
-        "mislead.",
+        f"{int(missing.sum()):,} {type!r} events have no value, the first in row {row}: sums over the others would be "
+        "misleading.",
         argument="value",
         row=row,
         code="missing_argument",
-        hint="Give every purchase its value (0 if it was free), drop these rows, or give none a value.",
+        hint="Give every purchase a value (0 if it was free), drop these rows, or leave out all values.",
     )
 
 
 def _repeats_of_instant(time: IntArray, customer: Codes) -> tuple[IntArray, IntArray]:
     """Return the lines that are not their customer's first at their instant, and these first lines; times ascend."""
     tie = np.empty(max(len(time) - 1, 0), dtype=np.bool_)
-    for low in range(0, len(tie), _BLOCK):  # a block at a time: times are read from memory once
+    for low in range(0, len(tie), _BLOCK):  # in blocks, so that times are read from memory once
         block = slice(low, min(low + _BLOCK, len(tie)))
         np.equal(time[block.start + 1 : block.stop + 1], time[block], out=tie[block])
     if not tie.any():
@@ -674,7 +682,7 @@ def _repeats_of_instant(time: IntArray, customer: Codes) -> tuple[IntArray, IntA
 
 
 def _to_the_first(lines: IntArray, leaders: IntArray) -> tuple[IntArray, IntArray]:
-    """Return lines in order, each with the line that it repeats: the one before may itself repeat an earlier one."""
+    """Return lines in order, each with the first line of its chain: a line may repeat one that repeats another."""
     order = np.argsort(lines)
     lines, leaders = lines[order], leaders[order]
     while len(lines):
@@ -742,7 +750,7 @@ def _by_silence(lines: Lines, n: int, silence: int) -> OrderCodes:
 
 
 def _by_number(lines: Lines, code: Codes, tz: str) -> OrderCodes:
-    """Return orders by their numbers, which belong to one customer each; lines without one are one order an instant."""
+    """Return orders by number, separately for each customer; lines without a number form one order per instant."""
     n = len(code)
     if not n:
         return OrderCodes(code, np.empty(0, dtype=np.int64), 0, 0)
@@ -772,7 +780,7 @@ def _clean_numbers(lines: Lines, code: Codes, tz: str) -> OrderCodes | None:
     small = np.int32 if len(code) <= np.iinfo(np.int32).max else np.int64
     first = np.full(n, -1, dtype=small)
     backwards = np.arange(len(code) - 1, -1, -1, dtype=small)
-    first[code[::-1]] = backwards  # of assignments to one place the last one stays
+    first[code[::-1]] = backwards  # of several assignments to one place, the last one stays
     used: BoolArray = np.asarray(first >= np.int64(0), dtype=np.bool_)
     if not used.all():
         code = small_codes((np.cumsum(used) - 1)[code], n)

@@ -1,12 +1,12 @@
-"""Which purchase a refund undoes: the latest before it, back to the one before where more is refunded than it cost.
+"""Matching refunds to purchases: a refund reduces the latest purchase before it, then the one before that, and so on.
 
-Amounts are whole numbers of a small unit, so that money is conserved to the last unit, and nothing depends on the order
-of the rows. A refund looks in this order: lines of the same order and item; the same order; the same item; whatever the
-customer bought on its day or before. Each stage is one pass over all customers.
+Amounts are whole numbers of a small unit, so that no money is lost by rounding and nothing depends on the order of the
+rows. A refund is taken from purchases in this order: lines of the same order and item; lines of the same order; lines
+of the same item; any purchase of the customer on its day or before. Each stage is one pass over all customers.
 
-A stage is a stack per group: purchases are laid on it in the order of time, refunds take from its top. With W the sum
-of purchases less refunds so far, the height of the stack is L = W - min(0, min W so far), and what is left in the end
-of a purchase is the part of its layer that the heights after it never go below.
+A stage is a stack per group: purchases are put on it in the order of time, and refunds take from its top. With W the
+sum of purchases less refunds so far, the height of the stack is L = W - min(0, min W so far). What is left of a
+purchase in the end is the part of its layer below all later heights.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class RefundLines(NamedTuple):
     rank: IntArray
     """The order of purchases of one day, distinct: by time, order, item and amount."""
     order: IntArray
-    """Which order a line names, -1 for none."""
+    """The order that a line names, -1 for none."""
     item: IntArray
-    """-1 for none."""
+    """The item of a line, -1 for none."""
     amount: IntArray
-    """Whole units, above 0, of purchases and refunds alike."""
+    """Whole units, above 0 for both purchases and refunds."""
     refund: BoolArray
 
 
 def netted(lines: RefundLines) -> IntArray:
-    """Return what is left of each line: of a purchase after its refunds, of a refund what found no purchase."""
+    """Return what is left of each line: of a purchase after its refunds, of a refund after all its purchases."""
     turn = order_by(lines.day, lines.refund.astype(np.int8), lines.rank)  # refunds of a day come after its purchases
     lines = RefundLines._make(column[turn] for column in lines)
     left = lines.amount.copy()
@@ -71,15 +71,15 @@ def _paired(a: IntArray, b: IntArray) -> IntArray:
 
 
 def _has_earlier_purchase(key: IntArray, refund: BoolArray) -> BoolArray:
-    """Return which lines have a purchase of the same key before them in their turn."""
+    """Return which lines come after a purchase with the same key."""
     first = np.full(int(key.max(initial=0)) + 1, len(key))
     bought = np.flatnonzero(~refund)
-    first[key[bought[::-1]]] = bought[::-1]  # of assignments to one place the last one stays
+    first[key[bought[::-1]]] = bought[::-1]  # of several assignments to one place, the last one stays
     return np.asarray(first[key] < np.arange(len(key)))
 
 
 def _take(left: IntArray, key: IntArray, asks: BoolArray, gives: BoolArray, refund: BoolArray) -> None:
-    """Take what refunds still ask from what purchases of the same key still have, latest first."""
+    """Take what is left of refunds from what is left of purchases with the same key, latest purchase first."""
     asks = asks & (left > 0)
     if not asks.any():
         return
@@ -91,7 +91,7 @@ def _take(left: IntArray, key: IntArray, asks: BoolArray, gives: BoolArray, refu
     starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     signed = np.where(refund[rows], -left[rows], left[rows])
     size = int(np.abs(signed).sum())
-    step = max(_MOST // (2 * size + 2), 1)  # so many groups at a time: more would leave int64
+    step = max(_MOST // (2 * size + 2), 1)  # groups at a time: with more, sums would overflow int64
     for low in range(0, len(starts), step):
         begin = int(starts[low])
         end = int(starts[low + step]) if low + step < len(starts) else len(rows)
@@ -99,15 +99,15 @@ def _take(left: IntArray, key: IntArray, asks: BoolArray, gives: BoolArray, refu
 
 
 def _stacked(signed: IntArray, starts: IntArray, size: int) -> IntArray:
-    """Return what is left of each step of stacks laid end to end; `size` bounds every height."""
+    """Return what is left of each step of concatenated stacks; no stack is higher than `size`."""
     counts = np.diff(starts, append=len(signed))
     offset = np.repeat(np.arange(len(starts)) * (2 * size + 1), counts)
     total = np.cumsum(signed)
     sums = total - np.repeat(total[starts] - signed[starts], counts)
-    lowest = np.minimum.accumulate(sums - offset) + offset  # a later group lies lower: the minimum begins anew
+    lowest = np.minimum.accumulate(sums - offset) + offset  # each group lies below the one before
     height = sums - np.minimum(lowest, 0)
     before = np.r_[0, height[:-1]]
     before[starts] = 0
-    after = np.minimum.accumulate((height + offset)[::-1])[::-1] - offset  # and an earlier one, seen from behind
+    after = np.minimum.accumulate((height + offset)[::-1])[::-1] - offset  # the same from the end
     remains = np.clip(after - before, 0, np.maximum(signed, 0))
     return np.asarray(np.where(signed > 0, remains, -signed - (before - height)))

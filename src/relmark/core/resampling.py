@@ -1,4 +1,4 @@
-"""Intervals of means over customers, who are drawn whole: all rows of a customer come together."""
+"""Bootstrap intervals of means over customers; a customer is drawn with all rows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ def draws_of_means(
     Parameters
     ----------
     values : ndarray of float64, shape (rows, metrics)
+        One column per metric.
     cluster : ndarray of int, shape (rows,)
-        The customer of each row, 0 to c - 1, each of which occurs.
+        The customer of each row, from 0 to c - 1; every customer occurs.
     resamples : int
-        How many draws.
+        The number of draws.
     rng : Generator
+        The source of randomness.
 
     Notes
     -----

@@ -1,7 +1,7 @@
-"""What every package returns: frozen objects that print in a line, show as a table and become JSON, columns or a frame.
+"""The base classes of results: immutable objects that print as a table and convert to JSON, columns or a frame.
 
-A result is an attrs class, keyword-only, ``eq=False`` and ``repr=False``, that inherits `Result`, or `ColumnarResult`
-where its array fields are aligned columns. Arrays become read-only views; what came in is never written to.
+A result is an attrs class, keyword-only, with ``eq=False`` and ``repr=False``, that inherits from `Result`, or from
+`ColumnarResult` if its array fields are aligned columns. Its arrays are read-only views.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from relmark.core.checks import same_length, shown, whole
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.formats import SHOWN_ROWS, format_value, html_table, text_table
-from relmark.core.frames import to_frame
+from relmark.core.frames import Frame, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.names import did_you_mean
 from relmark.core.time import duration_text
@@ -29,7 +29,7 @@ _PRINTED_FIELDS = 8
 
 
 def json_ready(value: Any) -> Any:
-    """Return a value that the json module writes: arrays become lists, NaN null, instants ISO 8601 with a zone."""
+    """Return a value that the json module can write: arrays become lists, NaN null, instants ISO 8601 with a zone."""
     if isinstance(value, (str, bool, int)) or value is None:
         return value
     if isinstance(value, np.generic) and not isinstance(value, np.datetime64):
@@ -61,11 +61,11 @@ def json_ready(value: Any) -> Any:
         return value.isoformat()
     if hasattr(value, "total_seconds"):
         return duration_text(value)
-    raise InputError(f"a {type(value).__name__} has no JSON form", argument="value", code="not_storable")
+    raise InputError(f"a {type(value).__name__} cannot be written as JSON.", argument="value", code="not_storable")
 
 
 class Result(Frozen):
-    """The shape that all results share."""
+    """The base class of all results."""
 
     __slots__ = ()
 
@@ -93,7 +93,7 @@ class Result(Frozen):
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
 
     def _facts(self) -> dict[str, Any]:
-        """Return what the one-line repr says: by default the first fields."""
+        """Return the names and values in the one-line repr: by default the first fields."""
         return {name: getattr(self, name) for name in self._field_names()[:_PRINTED_FIELDS]}
 
     def __repr__(self) -> str:
@@ -101,16 +101,16 @@ class Result(Frozen):
         return f"{type(self).__name__}({facts})"
 
     def _table(self) -> dict[str, Any]:
-        """Return the columns that print and notebooks show: by default the facts, one per row."""
+        """Return the columns of the printed table: by default the facts, one per row."""
         facts = self._facts()
         return {"": list(facts), type(self).__name__: [_brief(value) for value in facts.values()]}
 
     def _lines(self) -> list[str]:
-        """Return what print and notebooks say beneath the table: checks, notes, reasons, units."""
+        """Return the lines of text below the printed table: checks, notes, reasons, units."""
         return []
 
     def _caption(self) -> str:
-        """Return what a notebook says above the table."""
+        """Return the caption above the table in a notebook."""
         return repr(self)
 
     def __str__(self) -> str:
@@ -121,15 +121,15 @@ class Result(Frozen):
 
 
 class ColumnarResult(Result):
-    """A result whose array fields of equal length are columns, customer_id among them where it is about customers.
+    """A result whose array fields of equal length are columns; results about customers have a column customer_id.
 
-    ``result["value"]`` is a column; ``result[:10]``, ``result[mask]`` and ``result[["customer_id", "value"]]`` are rows
-    and columns of it; `head`, `top` and `sort_by` choose rows. What is chosen is a `Rows`.
+    ``result["value"]`` is a column. ``result[:10]``, ``result[mask]`` and ``result[["customer_id", "value"]]`` choose
+    rows or columns and return them as `Rows`; so do `head`, `top` and `sort_by`.
     """
 
     __slots__ = ()
     _shown_by: ClassVar[str] = ""
-    """The column whose largest values print first, where a table has a row per customer."""
+    """The column whose largest values are printed first, for tables with one row per customer."""
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the aligned columns by name; a field of shape (n, k) becomes k columns, name_0 to name_{k-1}."""
@@ -148,12 +148,12 @@ class ColumnarResult(Result):
                 columns |= {f"{name}_{k}": value[:, k] for k in range(value.shape[1])}
         return columns
 
-    def to_frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: str = "pandas") -> Frame:
         """Return the columns as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"`` (extra `dataframes`)."""
         return to_frame(self.to_columns(), backend)
 
     def __getitem__(self, key: Any) -> Any:
-        """Return a column by its name, or some rows or columns as a `Rows`."""
+        """Return a column by its name, or some rows or columns as `Rows`."""
         columns = self.to_columns()
         if isinstance(key, str):
             return columns[self._named(key, columns)]
@@ -166,8 +166,9 @@ class ColumnarResult(Result):
             if rows.dtype == np.bool_:
                 same_length("the mask", rows, len(self))
             elif len(rows) and not (-len(self) <= int(rows.min()) and int(rows.max()) < len(self)):
+                wrong = int(rows.max()) if int(rows.max()) >= len(self) else int(rows.min())
                 raise InputError(
-                    f"the rows go up to {int(rows.max())}: the result has {len(self):,}, counted from 0.",
+                    f"key has the row number {wrong}: the result has {len(self):,} rows, counted from 0.",
                     argument="key",
                     code="wrong_value",
                 )
@@ -196,21 +197,22 @@ class ColumnarResult(Result):
         return self[: whole("n", n, low=0)]  # type: ignore[no-any-return]
 
     def top(self, n: int = 10, *, by: str | None = None) -> Rows:
-        """Return the n rows with the largest values of a column, largest first; equal ones in their order.
+        """Return the n rows with the largest values of a column, largest first; equal values stay in their order.
 
-        Without `by` it is the column that the result prints by.
+        Without `by`, it is the column by which the result is printed.
         """
         whole("n", n, low=0)
         if by is None and not self._shown_by:
             raise InputError(
-                f"top(by=...) is needed: a column, one of {', '.join(map(repr, self.to_columns()))}.",
+                f"by is missing: name a column, as in top(by=...); there are "
+                f"{', '.join(map(repr, self.to_columns()))}.",
                 argument="by",
                 code="missing_argument",
             )
         return self[self._ranked(self._shown_by if by is None else by, "by", descending=True, n=n)]  # type: ignore[no-any-return]
 
     def sort_by(self, column: str, *, descending: bool = False) -> Rows:
-        """Return the rows in the order of a column; equal ones in their order, missing ones last."""
+        """Return the rows sorted by a column; equal values stay in their order, missing values come last."""
         return self[self._ranked(column, "column", descending=descending)]  # type: ignore[no-any-return]
 
     def _ranked(self, name: str, argument: str, *, descending: bool, n: int | None = None) -> npt.NDArray[np.intp]:
@@ -232,7 +234,7 @@ class ColumnarResult(Result):
             keys = keys.view(np.int64) if keys.dtype.kind in "mM" else keys
         place = np.flatnonzero(~missing)
         keys = keys[place]
-        if n is not None and descending and n < len(keys) // 8:  # few of many: find the bound, then sort those above
+        if n is not None and descending and n < len(keys) // 8:  # for few of many rows, sort only the n largest
             bound = np.partition(keys, len(keys) - n - 1)[len(keys) - n - 1] if n else keys.max(initial=0)
             near = keys >= bound
             place, keys = place[near], keys[near]
@@ -265,7 +267,7 @@ class ColumnarResult(Result):
         return dict(self.to_columns())
 
     def _printed(self) -> dict[str, Any]:
-        """Return the rows that print: a table of customers begins with the largest, not with the first id."""
+        """Return the rows to print: a long table of customers shows the largest values, not the first ids."""
         table = self._table()
         by = self._shown_by
         if not by or by not in table or len(self) <= SHOWN_ROWS:
@@ -286,7 +288,7 @@ class ColumnarResult(Result):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Rows(ColumnarResult):
-    """Some rows or columns of a result, or what `CustomerBase.measure` found: columns by name.
+    """Columns by name: some rows or columns of a result, or the result of `CustomerBase.measure`.
 
     Examples
     --------
@@ -319,7 +321,7 @@ class Rows(ColumnarResult):
         return name in self.columns
 
     def __iter__(self) -> Iterator[str]:
-        """Go over the names of the columns."""
+        """Iterate over the names of the columns."""
         return iter(self.columns)
 
     def _facts(self) -> dict[str, Any]:

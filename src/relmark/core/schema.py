@@ -1,10 +1,12 @@
-"""What fields customers have and what properties events have, with their types: to check a definition before data."""
+"""The fields of customers and the properties of events, with their kinds, against which definitions are checked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, ClassVar, Self
+from decimal import Decimal
+from types import NoneType
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 import attrs
 
@@ -43,10 +45,20 @@ def _kind(name: str, given: Any) -> Kind:
         pass
     kinds = ", ".join(KINDS)
     raise InputError(
-        f"{name} is {shown(given)}: bool, int, float, str, date, datetime, frozenset, or one of {kinds}.",
+        f"{name} is {shown(given)}: write bool, int, float, str, date, datetime, frozenset (tags) or one of {kinds}.",
         argument=name,
         code="unknown_name",
+        hint=_meant(given),
     )
+
+
+def _meant(given: Any) -> str:
+    """Return a hint for a type that is not a kind."""
+    if given is list or given is tuple or get_origin(given) in {list, tuple, set, frozenset}:
+        return "A list of texts, such as tags, is frozenset."
+    if given is Decimal:
+        return "An amount is float."
+    return "Any value may be missing: write the type alone." if NoneType in get_args(given) else ""
 
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Kind]:
@@ -67,9 +79,9 @@ class Schema(Definition):
     Parameters
     ----------
     fields : mapping of str to type
-        ``float`` or ``int``, ``str``, ``bool``, ``date``, ``datetime``, ``frozenset`` (tags), or the kind's name.
+        ``float`` or ``int``, ``str``, ``bool``, ``date``, ``datetime``, ``frozenset`` (tags), or the name of a kind.
     events : mapping of str to mapping of str to type
-        Event types and their properties.
+        The event types, each with its properties and their types.
 
     Examples
     --------
@@ -91,14 +103,14 @@ class Schema(Definition):
         Parameters
         ----------
         name : str
-            The field; with `event`, the property ("value" and "type" among them).
+            The field; with `event`, the property, which may also be "value" or "type".
         event : str, optional
             The event type.
 
         Returns
         -------
         tuple of Operator
-            Each a string, the Python spelling, with its stored word, label and arguments.
+            Each is a string, its Python spelling, with its stored word, label and arguments.
 
         Examples
         --------
@@ -118,9 +130,9 @@ class Schema(Definition):
                 hint=did_you_mean(str(event), self.events),
             )
         if name not in known:
-            what = "field" if event is None else f"property of {event!r} events,"
+            no_property = f"events of type {event!r} have no property {name!r}."
             raise InputError(
-                f"there is no {what} {name!r}.",
+                f"there is no field {name!r}." if event is None else no_property,
                 argument="name",
                 code="unknown_name",
                 hint=did_you_mean(str(name), known),
@@ -130,23 +142,23 @@ class Schema(Definition):
     def customer(
         self, body: Mapping[str, Any] | str | bytes, *, convert: bool = False, limits: Limits | None = None
     ) -> Customer:
-        """Return the customer that JSON text, or what it holds, says; each field has the kind that the schema says.
+        """Read a customer from JSON text or its parsed value; each field must have the kind that the schema gives it.
 
         Parameters
         ----------
         body : mapping, str or bytes
-            ``{"id": ..., "attributes": {...}}``. A date is the text of a day, an instant ISO 8601 text with its zone,
-            tags are a list of texts; null is missing.
+            ``{"id": ..., "attributes": {...}}``. A date is text such as ``"2026-11-01"``, an instant is ISO 8601 text
+            with a zone, tags are a list of texts; null means missing.
         convert : bool
-            Whether a number or a boolean written as text is read as one, and a whole number as a text where a text is
-            needed; otherwise each is refused.
+            Whether numbers and booleans written as text are converted, and whole numbers where a text is needed.
+            Otherwise these are errors.
         limits : Limits, optional
             How large it may be.
 
         Raises
         ------
         DataError
-            Something does not fit; `problems` has everything, each with its path, code, message and hint.
+            Something is not valid; `problems` lists everything, each with its path, code, message and hint.
 
         Examples
         --------
@@ -167,7 +179,7 @@ class Schema(Definition):
     def event(
         self, body: Mapping[str, Any] | str | bytes, *, convert: bool = False, limits: Limits | None = None
     ) -> Event:
-        """Return the event that JSON text, or what it holds, says; each property has the kind that the schema says.
+        """Read an event from JSON text or its parsed value; each property must have the kind that the schema gives it.
 
         Parameters
         ----------
@@ -179,7 +191,7 @@ class Schema(Definition):
         Raises
         ------
         DataError
-            Something does not fit; `problems` has everything.
+            Something is not valid; `problems` lists everything.
 
         Examples
         --------
@@ -221,7 +233,7 @@ class Schema(Definition):
 
 def _check_kinds(kinds: Any, path: str) -> None:
     if not isinstance(kinds, Mapping):
-        raise DefinitionError("names and their kinds are needed.", path=path, code="not_object")
+        raise DefinitionError("an object of names and their kinds is needed.", path=path, code="not_object")
     for name, kind in kinds.items():
         if kind not in KINDS:
             raise DefinitionError(

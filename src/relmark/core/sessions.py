@@ -1,4 +1,4 @@
-"""Visits out of page views: a silence longer than a gap ends one, and so may a new campaign or its own length."""
+"""Grouping page views into visits: a pause ends a visit, and so may a new campaign or a limit of its length."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CARRIED = ("page", "channel", "campaign")
 
 @attrs.frozen(eq=False)
 class Sessions:
-    """One visit a row: whose it is, when it begins, and its properties."""
+    """One row per visit: its customer, the time at which it begins, and its properties."""
 
     code: IntArray
     time: IntArray
@@ -39,7 +39,7 @@ def sessions(
     cut_by: str | None = None,
     longest: timedelta | None = None,
 ) -> Sessions:
-    """Return the visits that the events of one or more types make, pages first; see `EventLog.sessions`."""
+    """Return the visits that events of one or more types make up, the type of pages first; see `EventLog.sessions`."""
     silence = duration("gap", gap)
     most = None if longest is None else duration("longest", longest)
     parts = list(views.values())
@@ -47,7 +47,7 @@ def sessions(
     properties = {name: _joined(parts, name) for name in carried}
     if cut_by is not None and properties[cut_by] is None:
         raise InputError(
-            f"cut_by is {shown(cut_by)}: no event of {', '.join(map(repr, views))} has such a property.",
+            f"cut_by is {shown(cut_by)}: no event of type {' or '.join(map(repr, views))} has such a property.",
             argument="cut_by",
             code="unknown_name",
         )
@@ -79,20 +79,22 @@ def sessions(
 
 
 def _joined(parts: Sequence[Partition], name: str) -> Column | None:
-    """Return a property of all events, None where no type has it."""
+    """Return a property of all events, or None if no type has it."""
     if not any(name in part.properties for part in parts):
         return None
     return joined(f"property {name!r}", [part.properties.get(name, Column.empty(len(part))) for part in parts])
 
 
 def _codes(column: Column | None) -> IntArray:
-    """Return equal numbers for equal values, and -1 where there is none."""
+    """Return equal codes for equal values, and -1 for a missing value."""
     assert column is not None
     if column.kind == "text":
         return column.data.astype(np.int64)
     if column.kind == "tags":
         raise InputError(
-            "cut_by names a property of tags: one of single values is needed.", argument="cut_by", code="wrong_type"
+            "cut_by names a property of kind 'tags': a property with one value per event is needed.",
+            argument="cut_by",
+            code="wrong_type",
         )
     codes = np.unique(column.data, return_inverse=True)[1].astype(np.int64)
     codes[column.missing] = -1
@@ -100,7 +102,7 @@ def _codes(column: Column | None) -> IntArray:
 
 
 def _order(parts: Sequence[Partition], n: int, marks: IntArray | None) -> IntArray:
-    """Return the order by customer and time; at one instant by the mark, so that the order of rows never decides."""
+    """Return the order by customer, time and mark, so that the result does not depend on the order of rows."""
     if len(parts) == 1 and marks is None:
         return parts[0].by_customer[0]
     time = np.concatenate([part.time for part in parts])
@@ -111,7 +113,7 @@ def _order(parts: Sequence[Partition], n: int, marks: IntArray | None) -> IntArr
 
 
 def _new_marks(marks: IntArray, starts: BoolArray) -> BoolArray:
-    """Return which events have another known mark than the last one known since the silence, or the first since it."""
+    """Return which events have a known mark that is the first since the pause, or differs from the last known one."""
     position = np.arange(len(marks))
     known = marks >= 0
     latest = np.maximum.accumulate(np.where(known, position, -1))
@@ -122,7 +124,7 @@ def _new_marks(marks: IntArray, starts: BoolArray) -> BoolArray:
 
 
 def _cut_long(starts: BoolArray, time: IntArray, most: int) -> None:
-    """Begin another visit with the first event that is longer than so after the visit's first."""
+    """Begin another visit with the first event that comes more than `most` after the first event of its visit."""
     first = np.flatnonzero(starts)
     ends = np.append(first[1:], len(time))
     for begin, end in zip(first.tolist(), ends.tolist(), strict=True):

@@ -1,7 +1,7 @@
-"""The shapes of stored definitions: the parts of JSON Schema that they need, and everything in which a body differs.
+"""The shapes of stored definitions, as the parts of JSON Schema that they need, and the check of a body against one.
 
-A definition says its shape once. From it come the JSON Schema that editors use, and the problems that `check` tells
-with their paths. Choices are written with if, then and else: a validator follows one branch and names the fault in it.
+A definition describes its shape once. The JSON Schema for editors and the problems that `check` reports both come from
+it. Alternatives are written with if, then and else, so that a validator follows one branch and reports faults in it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ __all__ = [
     "one_of",
     "pair",
     "whole",
+    "without_quotes",
 ]
 
 Shape: TypeAlias = dict[str, Any] | bool
+"""A part of a JSON Schema."""
 Delegate: TypeAlias = Callable[[str, Any, str], list[Problem] | None]
 
 DURATION: Shape = {
@@ -52,6 +54,7 @@ SPAN: Shape = {
     },
 }
 
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")
 _BOUNDS = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum", "below": "exclusiveMaximum"}
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, Mapping),
@@ -100,7 +103,7 @@ def maybe(shape: Shape) -> dict[str, Any]:
 
 
 def array(items: Shape, **bounds: int) -> dict[str, Any]:
-    """Return the shape of a list of alike items; `least` and `most` bound its length."""
+    """Return the shape of a list whose items have the same shape; `least` and `most` limit its length."""
     sizes = {"least": "minItems", "most": "maxItems"}
     return {"type": "array", "items": items, **{sizes[bound]: value for bound, value in bounds.items()}}
 
@@ -111,7 +114,7 @@ def pair(first: Shape, second: Shape) -> dict[str, Any]:
 
 
 def mapping(values: Shape, **more: Any) -> dict[str, Any]:
-    """Return the shape of an object whose names are free."""
+    """Return the shape of an object with any keys."""
     return {"type": "object", "additionalProperties": values, **more}
 
 
@@ -136,25 +139,25 @@ def of_annotation(text: str, known: Mapping[str, Shape]) -> Shape:
     return {"float": number(), "int": whole(), "str": name(), "bool": flag(), "timedelta": DURATION}[text]
 
 
-# What of a body does not fit
+# Faults of a body
 
 
 def faults(value: Any, shape: Shape, path: str = "$", delegate: Delegate | None = None) -> list[Problem]:
-    """Return everything in which a value differs from a shape, each with its path.
+    """Return a problem, with its path, for everything in which a value differs from a shape.
 
     Parameters
     ----------
     value : object
-        What JSON holds.
+        A parsed JSON value.
     shape : dict or bool
-        The shape; `False` fits nothing.
+        The shape; no value fits `False`.
     path : str
-        Where the value stands.
+        The path of the value.
     delegate : callable, optional
-        ``delegate(ref, value, path)`` tells the problems of what a ``$ref`` points to.
+        ``delegate(ref, value, path)`` returns the problems of a value whose shape is given by ``$ref``.
     """
     if isinstance(shape, bool):
-        return [] if shape else [Problem(path, "unknown_key", f"{shown(value)} may not stand here.")]
+        return [] if shape else [Problem(path, "unknown_key", f"{shown(value)} is not allowed here.")]
     if "$ref" in shape:
         return (delegate(shape["$ref"], value, path) or []) if delegate else []
     wrong = _simple(value, shape, path)
@@ -173,16 +176,15 @@ def faults(value: Any, shape: Shape, path: str = "$", delegate: Delegate | None 
 
 
 def _simple(value: Any, shape: dict[str, Any], path: str) -> Problem | None:
-    """Return the one thing that is wrong with a value by itself: its type, its word, its size."""
+    """Return the problem of a value itself, without its members: a wrong type, word or size; None if there is none."""
     if "type" in shape:
         types = [shape["type"]] if isinstance(shape["type"], str) else shape["type"]
         if not any(_TYPES[one](value) for one in types):
             code = "not_object" if types == ["object"] else "wrong_type"
-            return Problem(
-                path, code, f"{shown(value)} stands where {' or '.join(_SAID[one] for one in types)} is needed."
-            )
+            said = f"{shown(value)} was given: {' or '.join(_SAID[one] for one in types)} is needed."
+            return Problem(path, code, said, _other_spelling(value, types, shape))
     if "const" in shape and not _same(value, shape["const"]):
-        said = f"{shown(value)} stands where {shown(shape['const'])} is needed."
+        said = f"{shown(value)} was given: {shown(shape['const'])} is needed."
         return Problem(path, "wrong_kind", said) if path.endswith(".relmark") else Problem(path, "wrong_value", said)
     if "enum" in shape and not any(_same(value, one) for one in shape["enum"]):
         listed = ", ".join(map(shown, shape["enum"]))
@@ -191,7 +193,7 @@ def _simple(value: Any, shape: dict[str, Any], path: str) -> Problem | None:
             if isinstance(value, str)
             else ""
         )
-        return Problem(path, "unknown_name", f"{shown(value)} is none of {listed}.", hint.strip())
+        return Problem(path, "unknown_name", f"{shown(value)} is not one of {listed}.", hint.strip())
     if _TYPES["number"](value):
         return _number_fault(value, shape, path)
     if isinstance(value, str):
@@ -199,11 +201,26 @@ def _simple(value: Any, shape: dict[str, Any], path: str) -> Problem | None:
             return Problem(path, "empty", "a text that is not empty is needed.")
         if len(value) > shape.get("maxLength", math.inf):
             return Problem(
-                path, "too_long", f"a text of {len(value):,} characters: {shape['maxLength']:,} are allowed."
+                path, "too_long", f"the text has {len(value):,} characters: {shape['maxLength']:,} are allowed."
             )
         if "pattern" in shape and re.search(shape["pattern"], value) is None:
             return Problem(path, "not_duration", f"{shown(value)} is not a duration.", 'Write "P30D" or "PT2H".')
     return None
+
+
+def _other_spelling(value: Any, types: list[str], shape: Mapping[str, Any]) -> str:
+    """Return a hint how to write a value that has the wrong type, or an empty string."""
+    if {"number", "integer"} & set(types):
+        return without_quotes(value)
+    items = shape.get("items")
+    if isinstance(value, Mapping) and types == ["array"] and isinstance(items, dict) and "prefixItems" in items:
+        return 'Write a list of pairs, such as [["name", ...]]: their order counts.'
+    return ""
+
+
+def without_quotes(value: Any) -> str:
+    """Return a hint for a number that was given as text; for any other value, an empty string."""
+    return f"Write {value} without quotes." if isinstance(value, str) and _NUMBER.fullmatch(value) else ""
 
 
 def _same(value: Any, other: Any) -> bool:
@@ -217,7 +234,7 @@ def _number_fault(value: float, shape: dict[str, Any], path: str) -> Problem | N
         return None
     parts = [("at least", low), ("above", above), ("at most", high), ("below", below)]
     said = " and ".join(f"{word} {bound:g}" for word, bound in parts if math.isfinite(bound))
-    return Problem(path, "wrong_value", f"{shown(value)}: a number of {said} is needed.")
+    return Problem(path, "wrong_value", f"{shown(value)} was given: it must be {said}.")
 
 
 def _object_faults(
@@ -233,13 +250,13 @@ def _object_faults(
             found += faults(item, known[key], f"{path}.{short}", delegate)
         elif more is False:
             listed = ", ".join(sorted(known)) or "no key"
-            found.append(Problem(path, "unknown_key", f"unknown key {short!r}; there may be {listed}.",
+            found.append(Problem(path, "unknown_key", f"unknown key {short!r}; allowed are {listed}.",
                                  did_you_mean(short, known).strip()))  # fmt: skip
         else:
             found += faults(item, more, f"{path}.{short}", delegate)
     low, high = shape.get("minProperties", 0), shape.get("maxProperties", math.inf)
     if not low <= len(value) <= high:
-        found.append(Problem(path, "wrong_length", f"{len(value):,} keys: {_sizes(low, high)} are needed."))
+        found.append(Problem(path, "wrong_length", f"{len(value):,} keys were given: {_sizes(low, high)} are needed."))
     return found
 
 
@@ -247,7 +264,7 @@ def _array_faults(value: Any, shape: dict[str, Any], path: str, delegate: Delega
     low, high = shape.get("minItems", 0), shape.get("maxItems", math.inf)
     if not low <= len(value) <= high:
         code = "empty" if not value else "wrong_length"
-        return [Problem(path, code, f"{len(value):,} items: {_sizes(low, high)} are needed.")]
+        return [Problem(path, code, f"{len(value):,} items were given: {_sizes(low, high)} are needed.")]
     first, rest = shape.get("prefixItems", []), shape.get("items", True)
     return [
         one

@@ -1,4 +1,4 @@
-"""Wilson's interval of a share: the one kernel beneath rates, calibration and differences of proportions."""
+"""Wilson's interval of a share: the kernel of rates, calibration and differences of proportions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def wilson(x: npt.ArrayLike, n: npt.ArrayLike, z: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return the ends of Wilson's (1927) score interval of x in n, for arrays that broadcast; NaN of nobody.
+    """Return the ends of Wilson's (1927) score interval of x in n, for arrays that broadcast; NaN where n is 0.
 
-    `z` is the normal quantile of the confidence: 1.96 for 95 % on two sides.
+    `z` is the normal quantile of the confidence: 1.96 for two-sided 95 %.
     """
     x, z = np.asarray(x, dtype=np.float64), np.asarray(z, dtype=np.float64)
     people = np.asarray(n, dtype=np.float64)
@@ -22,5 +22,5 @@ def wilson(x: npt.ArrayLike, n: npt.ArrayLike, z: npt.ArrayLike) -> tuple[FloatA
     z2 = z * z
     center = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = z / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    # At the ends the limit is the end itself; rounding must not push it past.
+    # For x = 0 and x = n the limits are exactly 0 and 1, whatever the rounding.
     return np.where(x == 0, 0.0 * n, center - half), np.where(x == n, 1.0 + 0.0 * n, center + half)

@@ -1,7 +1,7 @@
-"""Lengths of time that a calendar counts: local days and months, which are not always 24 hours or 30 days long.
+"""Calendar lengths of time: local days and months, which are not always 24 hours or 30 days long.
 
-A `datetime.timedelta` is elapsed time. A `CalendarSpan` goes back on the wall clock of a zone instead, so that windows
-of a day that are asked for once a day meet everybody exactly once, over a change of the clock too.
+A `datetime.timedelta` is elapsed time. A `CalendarSpan` goes back in the local time of a zone instead, so that windows
+of one day, asked for once a day, contain every event exactly once, even if the clock changes.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ __all__ = [
 _MOST_DAYS = 366 * 10_000
 _US = timedelta(microseconds=1)
 LONGEST = 1 << 59
-"""Microseconds of 18,000 years, more than lie between any two instants: people write ``timedelta.max`` for ever."""
+"""The microseconds of 18,000 years, longer than between any two instants; longer durations are cut to it."""
 
 
 @attrs.frozen(repr=False)
 class CalendarSpan:
-    """So many local days and months; build one with `calendar_days` or `months`."""
+    """A number of local days or months; build one with `calendar_days` or `months`."""
 
     months: int = 0
     days: int = 0
@@ -50,12 +50,13 @@ class CalendarSpan:
 
 
 Span: TypeAlias = timedelta | CalendarSpan
+"""A length of time: a timedelta, or days and months of the calendar."""
 
 
 def calendar_days(n: int) -> CalendarSpan:
-    """Return a span of n local days: back to the same time of the wall clock, n days before.
+    """Return a span of n local days: it goes back to the same local time n days before.
 
-    A day of it has 23 or 25 hours where the clock changes. With a date as `as_of` it is the n days before that date.
+    A day on which the clock changes has 23 or 25 hours. If `as_of` is a date, the span is the n days before that date.
 
     Examples
     --------
@@ -66,7 +67,7 @@ def calendar_days(n: int) -> CalendarSpan:
 
 
 def months(n: int) -> CalendarSpan:
-    """Return a span of n months: back to the same day of the month and time of the wall clock, or the month's last day.
+    """Return a span of n months: it goes back to the same day of the month and local time, or the month's last day.
 
     Examples
     --------
@@ -77,7 +78,7 @@ def months(n: int) -> CalendarSpan:
 
 
 def check_span(name: str, value: Span, *, positive: bool = True) -> None:
-    """Refuse what is neither a timedelta nor a span of the calendar, and one of no length."""
+    """Refuse a value that is neither a timedelta nor a CalendarSpan, and a length that is not above zero."""
     if isinstance(value, CalendarSpan):
         return
     if not isinstance(value, timedelta):
@@ -91,7 +92,7 @@ def check_span(name: str, value: Span, *, positive: bool = True) -> None:
 
 
 def whole_days(span: Span) -> int | None:
-    """Return how many days a span has, None where it is not a whole number of days."""
+    """Return how many days a span has, or None if it is not a whole number of days."""
     if isinstance(span, CalendarSpan):
         return None if span.months else span.days
     days, rest = divmod(length(span), DAY)
@@ -104,14 +105,15 @@ def length(span: timedelta) -> int:
 
 
 def repeated(span: timedelta, n: int) -> timedelta:
-    """Return a duration n times over, at most as long as the calendar."""
+    """Return n times a duration, at most `LONGEST`."""
     return timedelta(microseconds=min(length(span) * n, LONGEST))
 
 
 def earlier(times: IntArray, span: Span, tz: str) -> IntArray:
-    """Return instants moved back by a span: by elapsed time, or on the wall clock of a zone.
+    """Return instants moved back by a span, which is elapsed time or counts in the local time of a zone.
 
-    A wall time that the clock skipped is the first instant after the gap; of two equal ones it is the earlier.
+    A local time that the clock skips becomes the first instant after the gap; of two instants with the same local time,
+    it is the earlier one.
     """
     if not isinstance(span, CalendarSpan):
         return times - length(span)
@@ -121,7 +123,7 @@ def earlier(times: IntArray, span: Span, tz: str) -> IntArray:
 
 
 def days_before(day: IntArray, span: CalendarSpan) -> IntArray:
-    """Return days since 1970 moved back by a span of the calendar."""
+    """Return days since 1970, moved back by a CalendarSpan."""
     if span.months:
         date = day.astype("M8[D]")
         month = date.astype("M8[M]")
@@ -133,7 +135,7 @@ def days_before(day: IntArray, span: CalendarSpan) -> IntArray:
 
 
 def span_body(span: Span) -> str | dict[str, int]:
-    """Return the stored form of a span: ISO 8601 for elapsed time, a count of days or months for the calendar."""
+    """Return the stored form of a span: ISO 8601 for elapsed time, or a number of calendar days or months."""
     if isinstance(span, CalendarSpan):
         return {"months": span.months} if span.months else {"calendar_days": span.days}
     return duration_text(span)

@@ -1,4 +1,4 @@
-"""Results as plain arrays by name, and back: what ``numpy.savez`` and Arrow take, with a checksum of everything."""
+"""Storing results as plain arrays by name, for ``numpy.savez`` or Arrow, with a checksum of everything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KINDS = {"bool": "b", "whole": "iu", "number": "f", "text": "U", "id": "iuU", "
 def checksum(
     arrays: Mapping[str, npt.NDArray[Any]], values: Any = None, skip: Callable[[str], bool] = lambda _: False
 ) -> str:
-    """Return a digest of names, types, shapes and values, the same for arrays that went through JSON or a file."""
+    """Return a digest of names, types, shapes and values, which does not change when arrays pass through a file."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         if skip(name):
@@ -48,30 +48,30 @@ def stored_moment(as_of: Any) -> tuple[dict[str, npt.NDArray[Any]], dict[str, An
 
 
 class StoredArrays:
-    """Mixin of results that are compared later: `to_arrays` and `from_arrays`.
+    """A mixin of results that can be stored and compared later: `to_arrays` and `from_arrays`.
 
-    A subclass names its `stored_kind` and the axes of its arrays, and says how it is packed and unpacked.
+    A subclass names its `stored_kind` and the axes of its arrays, and defines how it is packed and unpacked.
     """
 
     __slots__ = ()
 
     stored_kind: ClassVar[str]
     axes: ClassVar[Mapping[str, tuple[str, ...]]]
-    """For each array its kind (bool, whole, number, text, id, moment) and the names of its axes."""
+    """For each array, its kind (bool, whole, number, text, id, moment) and the names of its axes."""
 
     def _packed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-        """Return the arrays by name, and JSON-ready values beside them."""
+        """Return the arrays by name, and all else as JSON-ready values."""
         raise AssertionError(f"{type(self).__name__} is not packed")
 
     @classmethod
     def _unpacked(cls, arrays: dict[str, npt.NDArray[Any]], values: dict[str, Any]) -> Self:  # noqa: ARG003
-        """Return the result of arrays and values that were checked."""
+        """Return the result from checked arrays and values."""
         raise AssertionError(f"{cls.__name__} is not unpacked")
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the result as plain arrays by name, which ``numpy.savez(path, **arrays)`` writes.
+        """Return the result as plain arrays by name, which ``numpy.savez(path, **arrays)`` can write.
 
-        One of them, ``"relmark"``, is a text with the kind, what has no array, and a checksum.
+        One of them, ``"relmark"``, is a text with the kind, the values that are not arrays, and a checksum.
         """
         packed, values = self._packed()
         arrays = {name: _plain(array) for name, array in packed.items()}
@@ -80,17 +80,18 @@ class StoredArrays:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Return the result of `to_arrays`, or of what ``numpy.load`` read of it.
+        """Read a result from the arrays of `to_arrays`, or from a file of them opened with ``numpy.load``.
 
         Raises
         ------
         DefinitionError
-            These are other arrays, or they are damaged: cut off, changed, or with rows that moved.
+            The arrays are not a result of this kind, or they are damaged: a part is missing, values changed, or rows
+            moved.
         """
         given = _loaded(arrays)
         if _META not in given:
             raise DefinitionError(
-                f"there is no {_META!r} among the arrays: they are not a stored result.",
+                f"there is no array {_META!r}: these arrays are not a stored result.",
                 argument="arrays",
                 code="missing_key",
             )
@@ -101,30 +102,32 @@ class StoredArrays:
         _check_axes(given, cls.axes)
         if checksum(given, body["values"]) != body["checksum"]:
             raise DefinitionError(
-                "the arrays are not those that were stored: values changed, or rows changed places.",
+                "the arrays differ from those that were stored: values changed, or rows moved.",
                 argument="arrays",
                 code="damaged",
-                hint="Store the result anew.",
+                hint="Store the result again.",
             )
         try:
             return cls._unpacked(given, body["values"])
         except InputError as error:
             raise definition_error(error, "$.values") from None
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DefinitionError(f"the stored values do not fit: {error}.", path="$.values", code="damaged") from None
+            raise DefinitionError(
+                f"the stored values are not valid: {error}.", path="$.values", code="damaged"
+            ) from None
 
 
 def _plain(array: Any) -> npt.NDArray[Any]:
-    """Return an array as files and Arrow hold it: texts at a fixed width, nothing of Python's objects."""
+    """Return an array in a form that files and Arrow can hold: texts of a fixed width, no Python objects."""
     found: npt.NDArray[Any] = np.asarray(array)
     return found if found.dtype.kind in "biufUM" else found.astype(np.str_)
 
 
 def _loaded(arrays: Any) -> dict[str, npt.NDArray[Any]]:
-    """Return copies of all arrays; a file that is cut off raises what its reader raises."""
+    """Return copies of all arrays; an error of the reader of a file becomes a DefinitionError."""
     if not isinstance(arrays, Mapping):
         raise DefinitionError(
-            f"arrays is a {type(arrays).__name__}: what to_arrays gave, or numpy.load, is needed.",
+            f"arrays is a {type(arrays).__name__}: the result of to_arrays or of numpy.load is needed.",
             argument="arrays",
             code="wrong_type",
         )
@@ -135,12 +138,12 @@ def _loaded(arrays: Any) -> dict[str, npt.NDArray[Any]]:
             f"the arrays cannot be read: {str(error)[:120]}.",
             argument="arrays",
             code="damaged",
-            hint="Store the result anew.",
+            hint="Store the result again.",
         ) from None
 
 
 def _check_axes(arrays: Mapping[str, npt.NDArray[Any]], axes: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse arrays that are missing, unknown, of another type, or whose lengths do not fit together."""
+    """Refuse arrays that are missing, unknown or of a wrong type, or whose lengths do not fit together."""
     sizes: dict[str, tuple[int, str]] = {}
     for name, (kind, *along) in axes.items():
         optional = kind.endswith("?")
@@ -163,7 +166,8 @@ def _check_axes(arrays: Mapping[str, npt.NDArray[Any]], axes: Mapping[str, tuple
             known, first = sizes.setdefault(axis, (size, name))
             if known != size:
                 raise DefinitionError(
-                    f"{name} has {size:,} along {axis} and {first} {known:,}: they are not of one result, or cut off.",
+                    f"{name} has length {size:,} along {axis}, but {first} has {known:,}: they are from different "
+                    "results, or a part is missing.",
                     argument=name,
                     code="damaged",
                 )

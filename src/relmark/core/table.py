@@ -1,4 +1,4 @@
-"""What is known of customers and of items: a table of typed columns with missing values, one row per id."""
+"""Tables of customers and of items: typed columns with missing values, one row per id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.events import Customer
 from relmark.core.formats import html_table, text_table
-from relmark.core.frames import columns_of, to_frame
+from relmark.core.frames import Frame, columns_of, to_frame
 from relmark.core.frozen import Frozen, read_only
 from relmark.core.ids import find_ids, id_array, is_text, staying
 from relmark.core.names import did_you_mean
@@ -28,7 +28,7 @@ _SHOWN_ROWS = 20
 
 @attrs.frozen(eq=False, repr=False)
 class Table(Frozen):
-    """Rows by id: what `CustomerTable` and `ItemTable` share."""
+    """The base class of `CustomerTable` and `ItemTable`: one row per id."""
 
     key: ClassVar[str]
 
@@ -51,7 +51,7 @@ class Table(Frozen):
             again[first] = False
             row = int(np.argmax(again))
             raise InputError(
-                f"{cls.key} has {shown(array[row])} in row {row} and again before: one row each is needed.",
+                f"{cls.key} has {shown(array[row])} in row {row} and in an earlier row: one row per id is needed.",
                 argument=cls.key,
                 row=row,
                 code="duplicate",
@@ -63,21 +63,23 @@ class Table(Frozen):
         return cls(array.copy(), typed)
 
     @classmethod
-    def from_frame(cls, frame: Any, *, tz: str = "UTC", **names: str) -> Self:
-        """Build the table from a frame or mapping: the key column, and all others under their own names.
+    def from_frame(cls, frame: Frame, *, tz: str = "UTC", **names: str) -> Self:
+        """Build the table from a frame or mapping: the column of ids, and all others under their own names.
 
         Parameters
         ----------
         frame : frame or mapping of str to array_like
+            One row per id.
         tz : str
-            The time zone of datetime64 columns.
+            The time zone of times that come without one.
         **names : str
-            ``customer_id="household_id"`` (or ``item="product_id"``) says which column holds the ids.
+            The column of ids, if it has another name: ``customer_id="household_id"`` or ``item="product_id"``.
         """
         unknown = set(names) - {cls.key}
         if unknown:
             raise InputError(
-                f"from_frame has no argument {min(unknown)!r}: only {cls.key}= renames a column.",
+                f"from_frame has no argument {min(unknown)!r}: {cls.key}= names the column of ids, and all other "
+                "columns keep their names.",
                 argument="from_frame",
                 code="unknown_name",
             )
@@ -85,7 +87,9 @@ class Table(Frozen):
         columns = columns_of(frame)
         if key not in columns:
             raise MissingColumnError(
-                f"there is no column {key!r}: pass {cls.key}= one of {', '.join(map(repr, columns))}.", argument="frame"
+                f"there is no column {key!r}: name the column of ids with {cls.key}=, one of "
+                f"{', '.join(map(repr, columns))}.",
+                argument="frame",
             )
         ids = columns.pop(key)
         return cls._build(ids, columns, tz)
@@ -95,7 +99,7 @@ class Table(Frozen):
         return len(self._ids)
 
     def column(self, name: str) -> Column:
-        """Return a typed column, or raise with the nearest name."""
+        """Return a typed column, or raise an error with the nearest name."""
         if name not in self.columns:
             listed = ", ".join(map(repr, self.columns)) or "none"
             raise MissingColumnError(
@@ -106,10 +110,10 @@ class Table(Frozen):
         return self.columns[name]
 
     def with_column(self, name: str, values: ColumnLike | Column, *, tz: str = "UTC") -> Self:
-        """Return a table with one more column, aligned with the ids; one of the same name is replaced."""
+        """Return a table with one more column, aligned with the ids; a column of the same name is replaced."""
         if text("the name of a column", name) == self.key:
             raise InputError(
-                f"the name of a column is {name!r}, which holds the ids: choose another.",
+                f"name is {name!r}, which is the name of the column of ids: choose another name.",
                 argument="name",
                 code="duplicate",
             )
@@ -122,9 +126,9 @@ class Table(Frozen):
         return type(self)(self._ids[rows], {name: column.take(rows) for name, column in self.columns.items()})
 
     def without(self, ids: ColumnLike | AbstractSet[object]) -> Self:
-        """Return the table without some rows: their ids, and words that only these had, are gone.
+        """Return the table without some rows: without their ids, and words that only they had.
 
-        Ids that it does not have are no error.
+        Ids that the table does not have are not an error.
         """
         ordered, order = self._sorted
         stay = np.empty(len(self), dtype=np.bool_)
@@ -133,10 +137,10 @@ class Table(Frozen):
         return attrs.evolve(kept, columns={name: column.compact() for name, column in kept.columns.items()})
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the ids and every column as arrays; None, NaN or NaT where a value is missing."""
+        """Return the ids and every column as arrays; a missing value is None, NaN or NaT."""
         return {self.key: self._ids, **{name: column.values() for name, column in self.columns.items()}}
 
-    def to_frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: str = "pandas") -> Frame:
         """Return `to_columns` as a frame of ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
         return to_frame(self.to_columns(), backend)
 
@@ -156,7 +160,7 @@ class Table(Frozen):
         return f"{type(self).__name__}({len(self):,} rows; {columns or 'no columns'})"
 
     def _shown(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the first rows alone: a million rows must not become objects to show twenty."""
+        """Return only the first rows, so that a million rows do not become objects when twenty are shown."""
         rows = slice(0, _SHOWN_ROWS)
         return {self.key: self._ids[rows], **{name: col.take(rows).values() for name, col in self.columns.items()}}
 
@@ -172,7 +176,7 @@ class Table(Frozen):
 
 @attrs.frozen(eq=False, repr=False)
 class CustomerTable(Table):
-    """What is known of customers: numbers, strings, booleans, dates, instants and sets of tags, some of them missing.
+    """What is known about customers: numbers, strings, booleans, dates, instants and sets of tags; any may be missing.
 
     Examples
     --------
@@ -199,18 +203,18 @@ class CustomerTable(Table):
         customer_id : array_like of int or str, shape (n,)
             Each id once.
         **columns : array_like, shape (n,)
-            None, NaN and NaT are missing.
+            The fields by name; None, NaN and NaT mean missing.
 
         Raises
         ------
         InputError
-            A duplicate or missing id, columns of different lengths or mixed types.
+            An id is missing or occurs twice, or columns have different lengths or mixed types.
         """
         return cls._build(customer_id, columns)
 
     @classmethod
     def from_customers(cls, customers: Iterable[Customer]) -> Self:
-        """Build a table from Customer objects; an attribute that some lack is missing for them.
+        """Build a table from Customer objects; an attribute that a customer lacks is a missing value.
 
         Examples
         --------
@@ -225,7 +229,7 @@ class CustomerTable(Table):
 
 @attrs.frozen(eq=False, repr=False)
 class ItemTable(Table):
-    """What is known of items: category, price, margin, launch, stock, whatever recommendations and margins need.
+    """What is known about items: category, price, margin, date of launch, stock, and whatever else you need.
 
     Examples
     --------
@@ -242,5 +246,5 @@ class ItemTable(Table):
 
     @classmethod
     def from_columns(cls, *, item: ColumnLike, **columns: ColumnLike) -> Self:
-        """Build a table from columns of n rows; each item once, None, NaN and NaT are missing."""
+        """Build a table from columns of n rows, with each item once; None, NaN and NaT mean missing."""
         return cls._build(item, columns)

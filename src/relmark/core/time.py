@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 Instant: TypeAlias = datetime | date | np.datetime64 | str
+"""A point in time: an aware datetime, a datetime64 in UTC, or ISO text; a date is a day of the business."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -61,9 +62,9 @@ _US = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _US
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _US
 NO_TIME = int(np.iinfo(np.int64).min)
-"""What stands for no time among microseconds, as NaT is kept."""
+"""The number of microseconds that stands for a missing time; numpy stores NaT as the same integer."""
 _NOON = DAY // 2
-_FEW = 16  # below so many, one after the other is faster
+_FEW = 16  # for fewer values, a loop over them is faster
 _CALENDAR = frozenset({"Y", "M", "W", "D"})
 
 
@@ -122,7 +123,7 @@ _DURATION = re.compile(
 
 
 def duration_text(value: timedelta) -> str:
-    """Return a duration as ISO 8601, one text for one length.
+    """Return a duration as an ISO 8601 text; equal durations have the same text.
 
     Examples
     --------
@@ -147,7 +148,7 @@ def parse_duration(text: Any, path: str = "$") -> timedelta:
     match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) <= 64 else None
     if match is None or text.endswith(("P", "T")):
         raise DefinitionError(
-            f"{shown(text)} is no duration.",
+            f"{shown(text)} is not a duration.",
             path=path,
             code="not_duration",
             hint="Write ISO 8601, such as P30D or PT2H.",
@@ -168,7 +169,7 @@ def parse_duration(text: Any, path: str = "$") -> timedelta:
 
 
 def instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> int:
-    """Return an instant in microseconds UTC of what stands alone: an event's time, a value in a rule.
+    """Return a single time, such as an event's time or a value in a rule, in microseconds UTC.
 
     Parameters
     ----------
@@ -198,9 +199,9 @@ def instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> int:
 
 
 def read_instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> tuple[int, bool]:
-    """Return an instant in microseconds UTC, and whether a date was given: then it is the first of that day.
+    """Return an instant in microseconds UTC, and whether a date was given, which means the first instant of that day.
 
-    What has no zone is local time of `tz`, whatever its type.
+    A time without a zone is local time of `tz`, whatever its type.
     """
     if isinstance(value, datetime):
         if is_missing(value):
@@ -211,7 +212,7 @@ def read_instant(value: Instant, *, tz: str = "UTC", name: str = "as_of") -> tup
         result = (value - _EPOCH) // _US
         if not _FIRST <= result <= _LAST:
             raise InputError(
-                f"{name} is {value}, which lies outside of the years 1 to 9999 in UTC.",
+                f"{name} is {value}, which lies outside the years 1 to 9999 in UTC.",
                 argument=name,
                 code="wrong_value",
             )
@@ -252,7 +253,7 @@ def _parsed(text: str, name: str) -> date | datetime:
 
 
 def _has_no_zone(value: Any) -> bool:
-    """Tell whether a time came without a zone; a date is none, and what cannot be understood is refused elsewhere."""
+    """Tell whether a value is a time without a zone; dates are not, and unreadable texts are refused elsewhere."""
     if isinstance(value, str):
         try:
             value = _parsed(value, "time")
@@ -267,7 +268,7 @@ def instant_text(value: int) -> str:
     """Return an instant as ISO 8601 in UTC: '2026-11-01T00:00:00Z'."""
     try:
         return (_EPOCH + timedelta(microseconds=int(value))).isoformat().replace("+00:00", "Z")
-    except OverflowError:  # just before the first year, or after the last: numpy's calendar is wider
+    except OverflowError:  # before the year 1 or after 9999: numpy's calendar has these years
         return f"{np.datetime64(int(value), 'us')}Z"
 
 
@@ -290,16 +291,17 @@ def aware(value: int, tz: str = "UTC") -> datetime:
     moment = _EPOCH + timedelta(microseconds=int(value))
     try:
         return moment.astimezone(time_zone(tz))
-    except OverflowError:  # the wall clock of the zone is beyond the calendar
+    except OverflowError:  # the local time lies beyond the calendar
         return moment
 
 
 def instants(name: str, values: Any, *, tz: str = "UTC", missing: bool = False) -> IntArray:
     """Return a column of instants in microseconds UTC, shape (n,).
 
-    Accepts datetime64 of any unit, datetimes, dates (their first instant), ISO texts, coded ones too, and `UtcTimes`;
-    what has no zone is local time of `tz`. A missing one is refused with its row, or the smallest int64 where `missing`
-    is true. The array may be what came in, where that was datetime64[us] already: it is not to be written to.
+    Accepts datetime64 of any unit, datetimes, dates (their first instant), ISO texts (plain or coded), and `UtcTimes`.
+    Times without a zone are local times of `tz`. A missing time is an error that names its row, or the smallest int64
+    where `missing` is true. The result may share memory with the input where that was datetime64[us] already: do not
+    write to it.
     """
     return read_times(name, values, tz=tz, missing=missing).instants
 
@@ -309,10 +311,10 @@ AWARE, NAIVE, DATE = 0, 1, 2  # how a time came in: with a zone, without one, or
 
 @attrs.frozen(eq=False)
 class Times:
-    """A column of times as it was read: instants in microseconds UTC, and how they came in."""
+    """A column of times that were read: instants in microseconds UTC, and the form in which each was given."""
 
     instants: IntArray
-    given: int | npt.NDArray[np.int8]  # AWARE, NAIVE or DATE, one for all rows or one each
+    given: int | npt.NDArray[np.int8]  # AWARE, NAIVE or DATE: one for all rows, or one per row
 
 
 def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False) -> Times:
@@ -336,14 +338,14 @@ def read_times(name: str, values: Any, *, tz: str = "UTC", missing: bool = False
         place = local_midnights if given == DATE else partial(local_instants, name=name)
         if known.all():
             return Times(place(result // DAY if given == DATE else result, tz), given)
-        # A missing row takes part as a time that exists everywhere, so that row numbers in messages are true.
+        # A missing row is filled with a time that exists in every zone, so that messages name the right rows.
         filled = np.where(known, result, _NOON)
         return Times(np.where(known, place(filled // DAY if given == DATE else filled, tz), NO_TIME), given)
     if array.dtype.kind in "OUT":
         return _times_of_objects(name, array, tz, missing=missing)
     if len(array) == 0:
         return Times(np.empty(0, dtype=np.int64), AWARE)
-    hint = "Say what the numbers count, as in times.astype('M8[s]') for seconds since 1970."
+    hint = "Convert numbers to times, as in times.astype('M8[s]') for seconds since 1970."
     if array.dtype.kind in "iu" and _DATE_NUMBERS[0] <= array.min() and array.max() <= _DATE_NUMBERS[1]:
         hint = f"Dates that are written as numbers are read as texts, such as '{array[0]}': convert the column to text."
     raise InputError(f"{name} has dtype {array.dtype}: times are needed.", argument=name, code="wrong_type", hint=hint)
@@ -355,7 +357,7 @@ def _is_calendar(dtype: np.dtype[Any]) -> bool:
 
 
 def _microseconds(name: str, array: npt.NDArray[np.datetime64], *, missing: bool = False) -> IntArray:
-    """Return datetime64 as int64 microseconds, after the years were checked: numpy overflows without a word."""
+    """Return datetime64 as int64 microseconds, after a check of the years: numpy overflows without a warning."""
     raw = array.astype(array.dtype.newbyteorder("="), copy=False).view(np.int64)
     low = int(raw.min(initial=0))
     if low == NO_TIME:
@@ -375,7 +377,7 @@ def _microseconds(name: str, array: npt.NDArray[np.datetime64], *, missing: bool
         if not 1 <= year <= 9_999:
             row = int(np.argmax(raw == end))
             raise InputError(
-                f"{name} has a time of the year {year:,} in row {row}: the years 1 to 9999 are known.",
+                f"{name} has a time of the year {year:,} in row {row}: only the years 1 to 9999 are supported.",
                 argument=name,
                 row=row,
                 code="wrong_value",
@@ -402,7 +404,7 @@ def _times_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: b
                     hint="Drop these rows.",
                 )
             out[row] = NO_TIME
-            given[row] = DATE  # neither speaks for instants nor against days
+            given[row] = DATE  # a missing time does not keep a column from being a column of days
             continue
         try:
             out[row], given[row] = _time_of_object(value, tz, name)
@@ -412,13 +414,13 @@ def _times_of_objects(name: str, array: npt.NDArray[Any], tz: str, *, missing: b
 
 
 def _in_row(error: InputError, name: str, row: int, value: Any) -> InputError:
-    """Return the error of one time as that of a row of a column."""
+    """Return the error about a time with the row of its column."""
     hint = _OTHER_FORMATS if isinstance(value, str) and _REMEDY in error.message else ""
     return InputError(f"{error} (row {row})", argument=name, row=row, code="wrong_value", hint=hint)
 
 
 def _failure(name: str, row: int, value: Any, tz: str) -> InputError | None:
-    """Return what is wrong with the time of a row, None if it can be read."""
+    """Return the error about the time of a row, or None if it can be read."""
     try:
         _time_of_object(value, tz, name)
     except InputError as error:
@@ -463,7 +465,7 @@ def _times_of_words(name: str, values: Coded, tz: str, *, missing: bool) -> Time
 
 @attrs.frozen(eq=False)
 class UtcTimes:
-    """A column of times whose zone is known already, so that no `tz` applies: what frames with zones become."""
+    """A column of times in UTC, to which no `tz` applies; columns of frames with a time zone become this."""
 
     times: npt.NDArray[np.datetime64]
 
@@ -483,7 +485,8 @@ class UtcTimes:
 def with_zone(values: Any) -> Any:
     """Return a polars or pyarrow column of times with a zone as `UtcTimes`, and everything else as it is.
 
-    As an array it would hold UTC without saying so, and be taken for local time; pandas keeps the zone in each value.
+    As a plain array, such a column would hold UTC without its zone and be read as local time. pandas keeps the zone in
+    each value.
     """
     library = type(values).__module__.partition(".")[0]
     if library not in {"polars", "pyarrow"} or not hasattr(values, "__array__"):

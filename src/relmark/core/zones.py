@@ -1,6 +1,6 @@
-"""Wall clocks: instants to local times and days of a named time zone, and back, a column at a time.
+"""Local time: conversion of columns of instants to local times and days of a named time zone, and back.
 
-The changes of a zone are tabled once per zone and decade; a column then costs a binary search a row.
+The changes of a zone are computed once per zone and decade; then a column needs one binary search per row.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HOUR = 3_600 * SECOND
 DAY = 86_400 * SECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
-_SPAN = 3_653 * DAY  # changes of a zone are tabled by about ten years
+_SPAN = 3_653 * DAY  # changes of a zone are kept in tables of about ten years
 _STEP = 3 * 86_400
 _MANY_SPANS = 30
 _FIRST_SECOND = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
@@ -56,7 +56,7 @@ def _zone(tz: str) -> ZoneInfo:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InputError(
             f"tz is {shown(tz)}, which this machine does not know: write a name such as 'Europe/Berlin', "
-            "and install the package tzdata where the system has no time zones.",
+            "and install the package tzdata if the system has no time zones.",
             argument="tz",
             code="not_installed",
         ) from None
@@ -64,10 +64,10 @@ def _zone(tz: str) -> ZoneInfo:
 
 @lru_cache(maxsize=1_024)
 def _changes_of_span(tz: str, span: int) -> tuple[IntArray, IntArray]:
-    """Return the instants within a span at which the offset of a zone changes, and the offset from each on.
+    """Return the instants within a span at which the offset of a zone changes, and the offset from each of them on.
 
-    The first entry is the span's start. Offsets are read every three days and bisected to the second; in the whole
-    time zone database no zone changes there and back within three days.
+    The first entry is the span's start. Offsets are read every three days, and a change is found to the second by
+    bisection. In the whole time zone database, no zone changes its offset and changes it back within three days.
     """
     zone = time_zone(tz)
     first, last = _FIRST_SECOND, _LAST_SECOND
@@ -92,10 +92,10 @@ def _changes_of_span(tz: str, span: int) -> tuple[IntArray, IntArray]:
 
 
 def _zone_changes(times: IntArray, tz: str) -> tuple[IntArray, IntArray]:
-    """Return the changes of a zone that matter to times (of the clock or in UTC), two days on either side included."""
+    """Return the changes of a zone that matter for times (local or UTC), with a margin of two days on either side."""
     low, high = (int(times.min()) - 2 * DAY) // _SPAN, (int(times.max()) + 2 * DAY) // _SPAN
     spans = range(low, high + 1)
-    if len(spans) > _MANY_SPANS:  # one 9999-12-31 among last year's dates must not cost a table of 8,000 years
+    if len(spans) > _MANY_SPANS:  # a single 9999-12-31 among recent dates must not need a table of 8,000 years
         near = np.unique(np.concatenate([(times - 2 * DAY) // _SPAN, (times + 2 * DAY) // _SPAN]))
         found = [_changes_of_span(tz, span) for span in near.tolist()]
     else:
@@ -104,7 +104,7 @@ def _zone_changes(times: IntArray, tz: str) -> tuple[IntArray, IntArray]:
 
 
 def to_local(utc: IntArray, tz: str) -> IntArray:
-    """Return instants as microseconds of the wall clock in a zone."""
+    """Return instants as local times of a zone, in microseconds."""
     utc = np.asarray(utc, dtype=np.int64)
     if tz == "UTC":
         return utc
@@ -121,9 +121,9 @@ def local_days(utc: IntArray, tz: str = "UTC") -> IntArray:
 
 
 def local_instants(local: IntArray, tz: str, *, name: str = "time") -> IntArray:
-    """Return the instants of wall-clock times: the earlier of two, and an error for one that does not exist.
+    """Return the instants of local times: the earlier one if there are two, and an error for a time that is skipped.
 
-    A midnight that the clock skipped is the first instant of its day.
+    A midnight that the clock skips becomes the first instant of its day.
     """
     local = np.asarray(local, dtype=np.int64)
     if tz == "UTC":
@@ -139,22 +139,22 @@ def local_instants(local: IntArray, tz: str, *, name: str = "time") -> IntArray:
         row = int(np.argmax(missing))
         wall = np.datetime64(int(local[row]), "us")
         raise InputError(
-            f"{name} has {wall} in row {row}, which does not exist in {tz}: the clock skipped it.",
+            f"{name} has {wall} in row {row}, which does not exist in {tz}: the clock skips it.",
             argument=name,
             row=row,
             code="wrong_value",
-            hint="Name the zone that these times are of, such as 'UTC', give times with a zone, or correct these rows.",
+            hint="Pass the zone of these times, such as tz='UTC', give times with a zone, or correct these rows.",
         )
     return utc
 
 
 def local_midnights(day: IntArray, tz: str = "UTC") -> IntArray:
-    """Return the instant at which each calendar day begins in a zone; where midnight is skipped, the first after it."""
+    """Return the instant at which each calendar day begins in a zone; if midnight is skipped, the first after it."""
     return first_instants(np.asarray(day, dtype=np.int64) * DAY, tz)
 
 
 def first_instants(local: IntArray, tz: str) -> IntArray:
-    """Return the first instant at which the wall clock of a zone shows each time, or a later one where it skips it."""
+    """Return the first instant with each local time of a zone or, if that is skipped, the first instant after it."""
     local = np.asarray(local, dtype=np.int64)
     if tz == "UTC":
         return local
@@ -169,9 +169,9 @@ def first_instants(local: IntArray, tz: str) -> IntArray:
 
 
 def _to_utc(local: IntArray, tz: str) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-    """Return the earliest instant that shows each wall time, and which wall times no instant shows."""
+    """Return the earliest instant with each local time, and which local times do not exist."""
     times, offsets = _zone_changes(local, tz)
-    before = offsets[np.searchsorted(times, local - DAY, side="right") - 1]  # the offset that held a day before
+    before = offsets[np.searchsorted(times, local - DAY, side="right") - 1]  # the offset one day earlier
     after = offsets[np.searchsorted(times, local + DAY, side="right") - 1]
     early, late = local - before, local - after
     shows_early = early + offsets[np.searchsorted(times, early, side="right") - 1] == local

@@ -20,7 +20,7 @@ from relmark.core.errors import InputError
 from relmark.core.time import Instant
 from relmark.engines.answers import arrow
 from relmark.engines.compile import where
-from relmark.engines.tables import Table, distinct, event_names, match_ids, narwhals_module
+from relmark.engines.tables import EngineFrame, Table, distinct, event_names, match_ids, narwhals_module
 from relmark.engines.worker import Worker, require_people, worker
 from relmark.expressions.needs import Needs
 
@@ -45,7 +45,7 @@ def apply(
     memory: int = 1 << 29,
     returns: Mapping[str, str] | None = None,
     zone: str | None = None,
-) -> Any:
+) -> EngineFrame:
     """Apply a definition to whole customers, and return its columns as a frame of the engine.
 
     This works for everything that relmark computes from the rows of one customer, including the whole rule language. A

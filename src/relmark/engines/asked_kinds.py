@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from relmark.core.errors import InputError
+from relmark.core.errors import DefinitionError, InputError
 from relmark.core.schema import Schema
 from relmark.expressions import Expression, Selection, nodes
 from relmark.expressions.literals import literal_kind
@@ -32,6 +32,8 @@ def asked_kinds(rules: Mapping[str, Expression], schema: Schema | None, *, tz: s
     ------
     InputError
         If a kind cannot be determined, or is used in two ways.
+    DefinitionError
+        If a rule uses a set of tags.
     """
     found = _Asked(schema, tz)
     for path, rule in rules.items():
@@ -50,9 +52,9 @@ class _Asked:
         self.integer_ids = False
         self.known: dict[tuple[str, str], str] = {("prop", "value"): "number"}
         if schema is not None:
-            self.known |= {("field", name): str(kind) for name, kind in schema.fields.items()}
-            for kinds in schema.events.values():
-                self.known |= {("prop", name): str(kind) for name, kind in kinds.items()}
+            listed = [(("field", name), kind) for name, kind in schema.fields.items()]
+            listed += [(("prop", name), kind) for kinds in schema.events.values() for name, kind in kinds.items()]
+            self.known |= {column: str(kind) for column, kind in listed if kind != "empty"}
 
     def column(self, node: object) -> tuple[str, str] | None:
         """Return the field or property from which a value is taken."""
@@ -125,11 +127,23 @@ class _Asked:
         kinds: dict[tuple[str, str], str] = {}
         for column, asked in self.kinds.items():
             held = self.known.get(column) or self._one(column, asked | self._others(column))
+            if held == "tags":
+                raise self._of_tags(column)
             kinds[column] = held
         return AskedKinds(
             {name: kind for (what, name), kind in kinds.items() if what == "field"},
             {name: kind for (what, name), kind in kinds.items() if what == "prop"},
             self.integer_ids,
+        )
+
+    def _of_tags(self, column: tuple[str, str]) -> DefinitionError:
+        what, name = column
+        path = self.where.get(column, "$")
+        return DefinitionError(
+            f"{what}({name!r}) is a set of tags in the schema, and the SQL that is written tests no sets.",
+            path=path,
+            code="not_portable",
+            hint="Use engines.apply, evaluate with numpy, or say 'text' in the schema where the warehouse has a text.",
         )
 
     def _others(self, column: tuple[str, str]) -> set[str]:

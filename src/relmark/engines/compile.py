@@ -18,7 +18,7 @@ from relmark.core.time import Instant
 from relmark.engines.facts import Facts
 from relmark.engines.portable import reasons
 from relmark.engines.scores import score_columns, score_reasons, score_roots
-from relmark.engines.tables import Table, event_names, everybody, match_ids, narwhals_module
+from relmark.engines.tables import EngineFrame, Table, event_names, everybody, match_ids, narwhals_module
 from relmark.engines.visitor import Visitor
 from relmark.expressions import Expression, Selection, nodes
 from relmark.expressions.kinds import rule_problems
@@ -52,7 +52,7 @@ def evaluate(
     precomputed: Mapping[str, str] | None = None,
     segments: Mapping[str, Expression] | None = None,
     unknown: bool = False,
-) -> Any:
+) -> EngineFrame:
     """Evaluate a definition lazily in the engine: who is a member, of which segments, or with what score.
 
     Parameters
@@ -249,7 +249,7 @@ class Plan:
 
 def where(
     needs: Needs, *, events: object, columns: Mapping[str, str] | None = None, as_of: Instant, tz: str = "UTC"
-) -> Any:
+) -> EngineFrame:
     """Return the rows and columns of events that definitions need, as a lazy frame of the engine.
 
     The definitions give the same results on these events as on all of them, but the engine reads only a fraction: types

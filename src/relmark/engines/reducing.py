@@ -7,7 +7,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from relmark.core.base import CustomerBase
 from relmark.core.checks import whole
@@ -22,11 +22,12 @@ from relmark.expressions.needs import Needs
 __all__ = ["MEMORY", "reduce"]
 
 MEMORY = 1 << 29
+_State = TypeVar("_State")
 _MANY = 4  # levels of fewer states are not worth a shuffle
 
 
 def reduce(
-    partial: Callable[[CustomerBase], Any],
+    partial: Callable[[CustomerBase], _State | None],
     *,
     events: object,
     customers: object = None,
@@ -35,7 +36,7 @@ def reduce(
     tz: str = "UTC",
     memory: int = MEMORY,
     needs: Needs | None = None,
-) -> Any:
+) -> _State:
     """Apply a function to parts of the customers, and return the sum of its results.
 
     Parameters
@@ -70,7 +71,7 @@ def reduce(
     """
     whole("memory", memory, low=1)
     named = getattr(partial, "__name__", "partial")
-    answer = Answer(name=named, needs=needs, ask=lambda base, as_of: partial(base))  # noqa: ARG005
+    answer = Answer(name=named, needs=needs, ask=lambda base, as_of: cast("Any", partial(base)))  # noqa: ARG005
     work = Worker(definition=answer, as_of=as_of, tz=tz, columns=dict(columns or {}))
     read = Read(narwhals_module(), work, events, customers)
     engine = read.happened.frame.implementation
@@ -88,8 +89,8 @@ def reduce(
         )
     first = next(parts, None)
     if first is None:
-        raise NotEnoughDataError("there is nothing to add up for any customer by as_of.", argument="events")
-    return functools.reduce(operator.add, parts, first)
+        raise NotEnoughDataError("no customer has anything to add up by as_of.", argument="events")
+    return cast("_State", functools.reduce(operator.add, parts, first))
 
 
 def _on_spark(read: Read) -> Iterator[Any]:

@@ -77,7 +77,7 @@ def purchase_cells(
         except NotEnoughDataError:
             return None
 
-    return reduce(count_purchases, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)  # type: ignore[no-any-return]
+    return reduce(count_purchases, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)
 
 
 def journeys(
@@ -97,7 +97,7 @@ def journeys(
         except NotEnoughDataError:
             return None
 
-    return reduce(count_journeys, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory)  # type: ignore[no-any-return]
+    return reduce(count_journeys, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory)
 
 
 def cooccurrence(
@@ -381,6 +381,6 @@ def rfm(
         return RfmState(counts)
 
     found = reduce(count_figures, events=events, columns=columns, as_of=as_of, tz=tz, memory=memory, needs=_BOUGHT)
-    cuts = found.cuts(settings.bins) | settings.cuts
+    cuts = {**found.cuts(settings.bins), **settings.cuts}
     return RfmModel(bins=settings.bins, cuts=cuts, grid=settings.grid, frequency=settings.frequency,
                     monetary=settings.monetary)  # fmt: skip

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.names import did_you_mean
 
-__all__ = ["NAMES", "Table", "distinct", "event_names", "everybody", "match_ids", "narwhals_module"]
+__all__ = [
+    "NAMES",
+    "ArrowSchema",
+    "ArrowTable",
+    "EngineFrame",
+    "Table",
+    "distinct",
+    "event_names",
+    "everybody",
+    "match_ids",
+    "narwhals_module",
+]
+
+EngineFrame: TypeAlias = Any
+"""A lazy frame of the engine that the events came from: a DuckDB relation, polars LazyFrame or PySpark DataFrame."""
+
+ArrowTable: TypeAlias = Any
+"""A table of pyarrow, which relmark imports only where an engine is used."""
+ArrowSchema: TypeAlias = Any
+"""A schema of pyarrow."""
 
 NAMES = ("customer_id", "time", "type", "value")
 _OF_EVENTS = {"time", "type", "value"}

@@ -24,7 +24,7 @@ from relmark.core.schema import Schema
 from relmark.core.table import CustomerTable
 from relmark.core.time import Instant
 from relmark.engines.answers import Answer, Ragged, arrow, read_definition
-from relmark.engines.tables import event_names
+from relmark.engines.tables import ArrowSchema, ArrowTable, event_names
 
 __all__ = ["Worker", "kinds_of", "require_people", "worker"]
 
@@ -78,7 +78,7 @@ class Worker:
         """How to evaluate the definition."""
         return read_definition(self.definition)
 
-    def __call__(self, events: object, customers: object = None) -> Any:
+    def __call__(self, events: object, customers: object = None) -> ArrowTable:
         """Evaluate the definition for the customers of one part.
 
         Parameters
@@ -99,7 +99,7 @@ class Worker:
         columns = self._result(happened, people)
         return pa.table([_written(pa, columns, field) for field in schema], schema=schema)
 
-    def schema(self, events: object, customers: object = None) -> Any:
+    def schema(self, events: object, customers: object = None) -> ArrowSchema:
         """Return the Arrow schema of the result for the schemas of the tables; a run on no rows determines it."""
         pa = arrow()
         given: tuple[Any, Any] = events, customers

@@ -1,11 +1,11 @@
 """Experiments: a campaign with its control group, from plan to decision.
 
-`Experiment` plans a test, assigns its arms by a keyed hash and reads its effects from raw events; `analyze` compares
-the arms of columns, or of `Moments`. Both give a `Report`, whose effects carry intervals that cover. A report adjusts
-itself for many comparisons, tests whether segments differ, says what the campaign brought in money and what to do.
-`TriggerChain` does the same for chains of messages. `learn_uplift` learns from a test whom its arms help, and an
-`UpliftScore` says it of anybody. What else may be looked at is in `experiments.checks`, and intervals of shares by
-themselves are in `experiments.intervals`; what a function returns is described where the function is.
+`Experiment` plans a test, assigns its arms by a keyed hash and reads its effects from raw events. `analyze` compares
+arms from columns or from `Moments`. Both return a `Report`, whose effects have intervals that hold their level. A
+report adjusts for many comparisons, tests whether segments differ, and says what the campaign brought and what to do.
+`TriggerChain` does the same for chains of messages. `learn_uplift` learns from a test whom its arms help, and the
+resulting `UpliftScore` can be applied to anybody. More checks are in `experiments.checks`, and intervals for shares
+alone are in `experiments.intervals`. The classes of results are documented in the modules of their functions.
 """
 
 from relmark.core.assignment import Holdout, Layer

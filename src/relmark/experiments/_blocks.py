@@ -13,7 +13,7 @@ from relmark.core.checks import FloatArray, IntArray
 
 ROWS = 8_192  # rows of a cell at once: OpenBLAS wakes its threads for dot products of more than 10,000
 PIECE = 262_144  # rows of deviations that are kept at once where there are many cells
-MOST_LOST = 1e4  # how much larger than what is kept the numbers may be that cancel: four digits of sixteen
+MOST_LOST = 1e4  # how many times larger than the result numbers that cancel may be: costs four digits of sixteen
 FEW_CELLS = 16  # up to here a block is split by cell and multiplied; beyond, sums by cell are cheaper
 
 
@@ -86,11 +86,11 @@ def _by_mask(
 ) -> tuple[FloatArray, FloatArray, FloatArray] | None:
     """Return the sums for two cells that every row is in, or None where this way would lose digits.
 
-    Control and one arm are the commonest case. The sums of all rows, and of those of the second cell (each value times
-    0 or 1), need no gathering, which takes two thirds of the time of `_by_block`; the first cell is what is left.
-    Values far from zero are shifted by the mean of the first block; others are read where they are, which saves a pass.
-    Where a cell's spread is far smaller than its distance from that shift, or than the spread of all, the differences
-    would cancel: then the other way is taken.
+    Control and one arm are the most common case. The sums of all rows, and of those of the second cell (each value
+    times 0 or 1), need no gathering, which takes two thirds of the time of `_by_block`; the first cell is the rest.
+    Values far from zero are shifted by the mean of the first block; others are not, which saves a pass. Where a cell's
+    spread is far smaller than its distance from that shift, or than the spread of all rows, the differences would
+    cancel: then None is returned, and the other way is used.
     """
     k = len(arrays)
     shift = [_shift(array[:ROWS]) for array in arrays]
@@ -100,7 +100,7 @@ def _by_mask(
     sum_all, sum_one = [0.0] * k, [0.0] * k
     product_all, product_one = [0.0] * len(pairs), [0.0] * len(pairs)
     partners = [[(at, j) for at, (i, j) in enumerate(pairs) if i == column] for column in range(k)]
-    # One buffer for the second cell, used up before the next column: all that a block needs stays in the cache.
+    # One buffer for the second cell, free again before the next column: all that a block needs stays in the cache.
     z, mask, ones, n1 = np.empty(ROWS), np.empty(ROWS), np.ones(ROWS), 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         for low in range(0, len(cell), ROWS):
@@ -138,9 +138,9 @@ def _by_mask(
 
 
 def _shift(block: npt.NDArray[Any]) -> float:
-    """Return what to take from a column before its squares are summed: nothing where its mean is within ten spreads.
+    """Return what to subtract from a column before its squares are summed: 0 if the mean is within ten spreads of 0.
 
-    Two digits of sixteen are lost there at the most.
+    At most two digits of sixteen are then lost.
     """
     if not len(block):
         return 0.0
@@ -170,7 +170,7 @@ def _by_block(
                 average, slack = np.empty(k), np.empty(k)
                 for column, (values, centered) in enumerate(zip(block, part, strict=True)):
                     if values.dtype == np.float64:
-                        # Positions are known to be inside: "clip" spares take the check and a copy.
+                        # Positions are known to be inside: "clip" saves a check and a copy.
                         values.take(at, out=centered, mode="clip")
                     else:
                         centered[:] = values[at]

@@ -47,7 +47,7 @@ class Compared(NamedTuple):
 
 @attrs.frozen(kw_only=True)
 class Source:
-    """What a report was made from, so that it can be asked again at another level."""
+    """What a report was made from, so that it can be made again at another level."""
 
     blocks: tuple[tuple[str, Moments], ...]
     metrics: tuple[Metric, ...]
@@ -91,7 +91,7 @@ def compare(
     metric: Metric, moments: Moments, arm: int, control: int, alpha: FloatArray, sequence: Critical | None
 ) -> Compared:
     """Return the comparison of an arm with control in every segment."""
-    # A one-sided interval is a two-sided one of twice the error, without its other end.
+    # A one-sided interval is a two-sided one with twice the error, without its other end.
     one_sided = metric.alternative != "two-sided"
     both = np.minimum(2 * alpha, 1 - 1e-12) if one_sided else alpha
     if isinstance(metric, Proportion) and not metric.covariates:
@@ -132,7 +132,7 @@ def _one_sided(done: Compared, metric: Metric) -> Compared:
 
 
 class Made(NamedTuple):
-    """Two estimated means, why there are none, what to say of them, and the method's name."""
+    """Two estimated means, the reason if there are none, notes about them, and the method's name."""
 
     pair: _means.Pair
     reason: npt.NDArray[np.str_]
@@ -176,24 +176,25 @@ def _pair(metric: Metric, moments: Moments, arm: int, control: int) -> Made:
     for name, v, other in zip(names, variances, variances[::-1], strict=True):
         if not ((v == 0) & (other > 0)).any():
             continue
-        borrowed = f"nobody differs from anybody in arm {name!r}: it takes the variance of the other arm"
+        borrowed = f"there is no variation in arm {name!r}, so the variance of the other arm is used for it"
         note = np.where((v == 0) & (other > 0) & (reason == ""), _joined(note, np.full(len(v), borrowed)), note)
     still = (variances[0] == 0) & (variances[1] == 0)
     reason = np.where(
-        still & (reason == ""), "nobody differs from anybody within either arm: no standard error", reason
+        still & (reason == ""), "there is no variation within either arm, so there is no standard error", reason
     )
     exact = (pair.variance <= _means.EXACT * (pair.v11 + pair.v00)) & ~still
-    reason = np.where(exact & (reason == ""), "the covariates tell the outcome exactly: no standard error", reason)
+    exactly = "the covariates determine the outcome exactly, so there is no standard error"
+    reason = np.where(exact & (reason == ""), exactly, reason)
     return Made(pair, reason, note, title)
 
 
 def _left_out(names: tuple[str, ...], used: npt.NDArray[np.bool_], fewest: FloatArray) -> npt.NDArray[np.str_]:
-    """Return which covariates were left out of a row's adjustment, and why."""
+    """Return notes on which covariates were left out of a row's adjustment, and why."""
     notes = [""] * len(used)
     for row in np.flatnonzero(~used.all(axis=1)).tolist():
         out = ", ".join(repr(name) for name, kept in zip(names, used[row], strict=True) if not kept)
         few = fewest[row] - 2 - used[row].sum() < 1
-        why = "there are too few people for it" if few else "it is constant or says what the others say in an arm"
+        why = "there are too few people" if few else "in an arm it is constant or follows from the others"
         rest = "" if used[row].any() else ", and nothing is adjusted"
         notes[row] = f"left out of the adjustment: {out} ({why}{rest})"
     return np.array(notes)
@@ -209,16 +210,16 @@ def _linearized(mean: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArr
     weights[:, np.arange(1, 1 + q), np.arange(2, 2 + q)] = 1.0
     linear = np.einsum("sij,sjk,slk->sil", weights, cov, weights)
     size = (cov[:, 0, 0] + ratio**2 * cov[:, 1, 1]) / d**2
-    linear[linear[:, 0, 0] <= _means.EXACT * size, 0, 0] = 0.0  # numerator and denominator go together exactly
+    linear[linear[:, 0, 0] <= _means.EXACT * size, 0, 0] = 0.0  # numerator and denominator are exactly proportional
     return ratio, linear
 
 
 def _emptiness(counts: tuple[FloatArray, ...], names: tuple[str, ...]) -> npt.NDArray[np.str_]:
-    """Return why arms are too small to compare, empty where they are not."""
+    """Return why arms are too small to compare; empty where they are not."""
     few = [(name, n) for name, n in zip(names, counts, strict=True) if (n < 2).any()]
     reason: Any = np.full(len(counts[0]), "", dtype="U200")
     for name, n in few:
-        reason = np.where((n == 1) & (reason == ""), f"arm {name!r} has one person: no variance", reason)
+        reason = np.where((n == 1) & (reason == ""), f"arm {name!r} has only one person, so no variance", reason)
     for name, n in few:
         reason = np.where(n == 0, f"arm {name!r} is empty", reason)
     return np.asarray(reason)
@@ -245,8 +246,8 @@ def _from_pair(
             ratio_critical = np.where(df >= NORMAL_RATIO_FROM, -ndtri(alpha / 2), critical)
             p = _means.t_tail(statistic, df)
         else:
-            # The sequence is asymptotic. Few people are allowed for as Student does, with the smaller arm's degrees of
-            # freedom: each look keeps the tail that the sequence gives it.
+            # The sequence is asymptotic. For few people it is corrected as Student's t is, with the smaller arm's
+            # degrees of freedom: each look keeps the tail probability that the sequence gives it.
             df = np.minimum(pair.df, np.minimum(n0, n1) - 1)
             critical = _means.t_of_normal(sequence.critical(alpha, n0 + n1), df)
             ratio_critical = critical
@@ -282,24 +283,24 @@ def _from_pair(
 def _relative(
     how: str, pair: _means.Pair, critical: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, npt.NDArray[np.str_]]:
-    """Return the relative effect, its limits, and the reason where there are none."""
+    """Return the relative effect, its limits, and the reason if there are none."""
     value = np.divide(pair.mu1, pair.mu0, out=np.full_like(pair.mu1, np.nan), where=pair.mu0 != 0) - 1
-    reason: Any = np.where(pair.mu0 == 0, "the control mean is zero: no relative effect", "").astype("U200")
+    reason: Any = np.where(pair.mu0 == 0, "the control mean is zero, so there is no relative effect", "").astype("U200")
     if how in {"fieller", "mover-r"}:
         low, high, unbounded = _means.fieller(pair, critical)
         near = unbounded & (pair.mu0 != 0)
         reason = np.where(
-            near, "the control mean is not distinguishable from zero: the relative effect is unbounded", reason
+            near, "the control mean may be zero, so the interval of the relative effect is unbounded", reason
         )
     elif how == "log":
         low, high = _means.log_ratio(pair, critical)
         negative = ~((pair.mu1 > 0) & (pair.mu0 > 0)) & (reason == "")
-        reason = np.where(negative, "a mean is not above zero: no logarithm", reason)
+        reason = np.where(negative, "a mean is not above zero, so it has no logarithm", reason)
     else:
         low, high = _means.delta_ratio(pair, critical)
     spoil = np.where(pair.mu0 == 0, np.nan, 0.0)
     below = (pair.mu0 < 0) & (reason == "")
-    reason = np.where(below, "the control mean is negative: a positive relative effect is a fall", reason)
+    reason = np.where(below, "the control mean is negative, so a positive relative effect is a fall", reason)
     return value, low + spoil, high + spoil, reason
 
 
@@ -336,7 +337,7 @@ def _proportion(
         relative, rlow, rhigh, relative_reason, how = _shares.relative_proportion(
             metric.relative, x1, n1, x0, n0, critical
         )
-        # Where no table at all of so few people is unlikely enough, no interval may leave zero out.
+        # If no table of so few people is unlikely enough, no interval may leave out zero.
         least = proportions.attainable(n1, n0, sides=sides)
         few = least > alpha / (2 if sides == 1 else 1)
         if sequence is not None:
@@ -347,7 +348,7 @@ def _proportion(
             p = np.maximum(p, np.minimum(least * (2 if sides == 1 else 1), 1.0))
     relative_reason = np.where(reason != "", reason, relative_reason)
     still = (reason == "") & ((x0 + x1 == 0) | (x0 + x1 == n0 + n1))
-    reason = np.where(still, f"{metric.name} is the same for everybody: the test says nothing", reason)
+    reason = np.where(still, f"{metric.name} is the same for everybody, so there is nothing to test", reason)
     return Compared(
         n0,
         n1,
@@ -374,6 +375,6 @@ def _proportion(
 def compared_mean(
     metric: Mean | Ratio, moments: Moments, arm: int, control: int
 ) -> tuple[_means.Pair, npt.NDArray[np.str_]]:
-    """Return the pair of estimated means alone, and the reason where there are none."""
+    """Return only the pair of estimated means, and the reason where there are none."""
     made = _pair(metric, moments, arm, control)
     return made.pair, made.reason

@@ -1,4 +1,4 @@
-"""What sets how many standard errors an interval reaches, where that is not Student's quantile."""
+"""What decides how many standard errors an interval reaches, if it is not Student's quantile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from relmark.core.checks import FloatArray
 
 
 class Critical(Protocol):
-    """What sets how many standard errors an interval reaches, beside Student's quantile."""
+    """What decides how many standard errors an interval reaches, in place of Student's quantile."""
 
     name: str
     level: float

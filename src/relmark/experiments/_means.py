@@ -1,8 +1,8 @@
 """Kernels: two estimated means with their covariance, and what follows from them, over arrays of comparisons.
 
-Means, ratios and regression-adjusted means all end here: mu1 and mu0 (treatment and control), the variances v11 and
-v00 of these estimates, their covariance v10, and Satterthwaite's degrees of freedom. The difference gets Student's
-interval, the relative effect Fieller's, or one on the log scale, or the delta method's.
+Means, ratios and regression-adjusted means all become a `Pair`: mu1 and mu0 (treatment and control), the variances v11
+and v00 of these estimates, their covariance v10, and Satterthwaite's degrees of freedom. The difference gets Student's
+interval; the relative effect gets Fieller's, one on the log scale, or the delta method's.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from relmark.core.checks import BoolArray, FloatArray
 
-COLLINEAR = 1e-10  # what is left of a covariate's variance beside the others, below which it says nothing of its own
-EXACT = 1e-13  # what is left of a variance below this share of it is rounding
+COLLINEAR = 1e-10  # the share of a covariate's variance that the others do not explain: below this, it adds nothing
+EXACT = 1e-13  # the share of a variance below which only rounding is left
 NORMAL_FROM = 1e7  # degrees of freedom from which Student's t is the normal to 7 digits
 
 
 class Pair(NamedTuple):
-    """Estimated means of treatment (1) and control (0), shape (s,) each, with what their errors are."""
+    """Estimated means of treatment (1) and control (0), shape (s,) each, with their variances and covariance."""
 
     mu1: FloatArray
     mu0: FloatArray
@@ -53,7 +53,7 @@ def t_tail(t: FloatArray, df: FloatArray) -> FloatArray:
 
 
 def t_of_normal(z: FloatArray, df: FloatArray) -> FloatArray:
-    """Return the value that Student's t passes as seldom as the normal passes z."""
+    """Return the value that Student's t exceeds with the same probability as the normal exceeds z."""
     z, df = np.broadcast_arrays(np.asarray(z, dtype=np.float64), np.asarray(df, dtype=np.float64))
     out = z.copy()
     small = (df > 0) & (df < NORMAL_FROM) & np.isfinite(z)
@@ -62,7 +62,7 @@ def t_of_normal(z: FloatArray, df: FloatArray) -> FloatArray:
 
 
 def normal_of_t(t: FloatArray, df: FloatArray) -> FloatArray:
-    """Return the value that the normal passes as seldom as Student's t passes t, with its sign."""
+    """Return the value that the normal exceeds with the same probability as Student's t exceeds t, with its sign."""
     t, df = np.broadcast_arrays(np.asarray(t, dtype=np.float64), np.asarray(df, dtype=np.float64))
     out = np.abs(t)
     small = (df > 0) & (df < NORMAL_FROM)
@@ -81,10 +81,10 @@ def satterthwaite(*parts: tuple[FloatArray, FloatArray]) -> FloatArray:
 
 
 def lent(s1: FloatArray, s0: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return two arms' variances, where an arm in which nobody differs from anybody takes the other's.
+    """Return two arms' variances; an arm without any variation gets the variance of the other arm.
 
-    A variance of zero in a few people says that there were few, and not that the arm is known exactly: where one buyer
-    in twenty is expected, a control group of ten usually has none.
+    A variance of zero among few people shows that they are few, and not that the mean is known exactly: if one buyer in
+    twenty is expected, a control group of ten often has none.
     """
     return np.where((s1 == 0) & (s0 > 0), s0, s1), np.where((s0 == 0) & (s1 > 0), s1, s0)
 
@@ -116,9 +116,9 @@ def adjusted(
     Notes
     -----
     With theta_a the slopes of arm a and xbar the covariates' mean over both arms, mu_a = ybar_a - theta_a' (xbar_a -
-    xbar) (Lin 2013, eq. 3; Deng et al. 2013 with a slope an arm). In arm a, y = theta_a' x + e with e uncorrelated
-    with x, so that mu_a = ebar_a + theta_a' xbar: the errors of ebar are independent between arms, and those of xbar
-    are shared, which is what a relative effect must not forget:
+    xbar) (Lin 2013, eq. 3; Deng et al. 2013 with one slope per arm). In arm a, y = theta_a' x + e with e uncorrelated
+    with x, so that mu_a = ebar_a + theta_a' xbar. The errors of ebar are independent between arms, and those of xbar
+    are shared, which a relative effect must take into account:
     cov(mu_a, mu_b) = [a = b] s2_e,a (1 / n_a + d_a' Sxx_a^-1 d_a) + theta_a' V(xbar) theta_b, with d_a = xbar_a - xbar
     and V(xbar) = sum_a w_a^2 C_xx,a / n_a, w_a = n_a / n. s2_e has n_a - 1 - q degrees of freedom. A covariate whose
     slope cannot be estimated in both arms is left out of both (`estimable`).
@@ -144,7 +144,7 @@ def adjusted(
         leverage.append(np.einsum("sq,sqr,sr->s", d, inverse, d) / np.maximum(k - 1, 1))
         mu.append(m - np.einsum("sq,sq->s", slope, d))
         theta.append(slope)
-    # Only an arm in which nobody differs borrows: one that the covariates explain exactly is known exactly.
+    # Only an arm without variation gets the other's variance: one that covariates explain exactly is known exactly.
     still = [c[:, 0, 0] == 0 for c in cov]
     borrowed = np.where(still[0] & ~still[1], s2[1], s2[0]), np.where(still[1] & ~still[0], s2[0], s2[1])
     error = [v * (1 / np.maximum(k, 1) + h) for v, k, h in zip(borrowed, n, leverage, strict=True)]
@@ -156,11 +156,10 @@ def adjusted(
 
 
 def estimable(n: tuple[FloatArray, FloatArray], cov: tuple[FloatArray, FloatArray]) -> BoolArray:
-    """Return which covariates have a slope in both arms, shape (s, q): the first of those that say the same.
+    """Return which covariates have a slope in both arms, shape (s, q); of several equivalent ones, only the first.
 
-    Covariates are taken in their order. One is left out where, in either arm, it does not vary beside those taken
-    before it (Gaussian elimination on correlations, so that units decide nothing), or where the arm has too few people
-    for one slope more.
+    Covariates are taken in their order. One is left out if, in either arm, it follows from those before it (Gaussian
+    elimination on correlations, so that units do not matter), or if the arm has too few people for one more slope.
     """
     parts = []
     for c in cov:
@@ -225,7 +224,7 @@ def fieller(pair: Pair, critical: FloatArray) -> tuple[FloatArray, FloatArray, n
 
 
 def log_ratio(pair: Pair, critical: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return limits of mu1 / mu0 - 1 by the normal distribution of the log of the ratio; both means above zero."""
+    """Return limits of mu1 / mu0 - 1 by the normal distribution of the log of the ratio; both means must be above 0."""
     good = (pair.mu1 > 0) & (pair.mu0 > 0)
     m1, m0 = np.where(good, pair.mu1, np.nan), np.where(good, pair.mu0, np.nan)
     se = np.sqrt(np.maximum(pair.v11 / m1**2 + pair.v00 / m0**2 - 2 * pair.v10 / (m1 * m0), 0.0))

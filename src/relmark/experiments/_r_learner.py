@@ -1,13 +1,13 @@
 """Kernels: an R-learner with a ridge penalty on second moments by arm and fold, and a test of whether effects differ.
 
 Within a cell of one arm and one fold w is constant, so that every sum over people that the method needs follows from
-the second moments of (x, y) in the cell. Columns are centered at the mean of all people of the test and divided by
-their standard deviations, and a column of ones stands before them: z = (1, x).
+the second moments of (x, y) in the cell. Columns are centered at the mean of all people in the test and divided by
+their standard deviations, with a column of ones before them: z = (1, x).
 
     tau(x) = b_0 + x'b   minimises   sum ((y - m(x)) - (w - e) (b_0 + x'b))^2 + penalty |b|^2      (1)
 
 m is linear, without w, and fitted on the other folds; e is the share of the treated. This is eq. 4 of Nie and Wager
-with a linear tau, and a penalty on what makes people differ alone.
+with a linear tau, and a penalty only on the part that makes people differ.
 
 References
 ----------
@@ -66,7 +66,7 @@ class Cells(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """What was learned: coefficients of z, of everybody and without each fold."""
+    """What was learned: coefficients of z, from all folds and without each fold."""
 
     b: FloatArray
     """Shape (p + 1,), of all folds."""
@@ -149,7 +149,7 @@ def _loss(cells: Cells, fold: int, m: FloatArray, b: FloatArray) -> float:
 
 
 def _solved(matrix: FloatArray, target: FloatArray) -> FloatArray:
-    """Return the least squares solution; directions that no row tells apart get nothing."""
+    """Return the least squares solution; directions that the rows do not determine get 0."""
     value, vector = np.linalg.eigh(matrix)
     kept = value > _SINGULAR * max(float(value[-1]), 0.0)
     return np.asarray(vector[:, kept] @ ((vector[:, kept].T @ target) / value[kept]))
@@ -159,7 +159,7 @@ def _solved(matrix: FloatArray, target: FloatArray) -> FloatArray:
 
 
 class Directions(NamedTuple):
-    """What x says about the effect beside everything that x and w say by themselves."""
+    """What x says about the effect in addition to everything that x and w say by themselves."""
 
     of_score: list[FloatArray]
     """For each arm (w - e) x without its part in (z, w), as a matrix of z, shape (p, p + 1)."""
@@ -190,14 +190,14 @@ def score_directions(cells: Cells) -> Directions:
 
 
 def heterogeneity(cells: Cells, variance: FloatArray) -> Heterogeneity:
-    """Return the score test of b = 0 beside everything that x and w say by themselves.
+    """Return the score test of b = 0 given everything that x and w say by themselves.
 
     Parameters
     ----------
     cells : Cells
     variance : ndarray of float64, shape (p, p)
-        The sum over people of squared residuals times products of their directions (White's), which holds whatever the
-        spread of y.
+        The sum over people of squared residuals times products of their directions (White's), which is valid for any
+        variance of y.
 
     Notes
     -----
@@ -217,12 +217,12 @@ def heterogeneity(cells: Cells, variance: FloatArray) -> Heterogeneity:
 
 
 def heterogeneity_by_folds(cells: Cells) -> Heterogeneity:
-    """Return the same test from moments alone: the folds' parts of G, each with its sign turned or not.
+    """Return the same test from moments alone: it flips the signs of the folds' parts of G.
 
-    Second moments do not tell how the spread of y depends on x, and a test that takes it to be the same for all people
-    of an arm finds differences several times as often as it promises. But each fold has a G of its own, of mean 0 under
-    b = 0, and so G is as likely as any sum of these with other signs, whatever their variance: all of them where folds
-    are few, else `FLIPS` drawn ones. No p-value is below 1 / 2^(folds - 1).
+    Second moments do not show how the spread of y depends on x, and a test that assumes the same spread for all people
+    of an arm finds differences several times as often as it promises. But each fold has its own part of G, with mean 0
+    under b = 0, so G is as likely as any sum of these parts with other signs, whatever their variance. All signs are
+    tried if there are few folds, otherwise `FLIPS` drawn ones. No p-value is below 1 / 2^(folds - 1).
 
     References
     ----------
@@ -247,7 +247,7 @@ def heterogeneity_by_folds(cells: Cells) -> Heterogeneity:
         signs = np.vstack([np.ones(folds), 1.0 - 2.0 * drawn])
     found = np.sum((signs @ g) ** 2, axis=1)
     few = float(n.min())
-    fitted_away = (few / max(few - zz.shape[-1], 1.0)) ** 2  # what fitting took from the folds' spread, as in HC3
+    fitted_away = (few / max(few - zz.shape[-1], 1.0)) ** 2  # the spread of the folds that fitting removed, as in HC3
     as_much = 1 + np.count_nonzero(found[1:] * fitted_away >= found[0] * (1 - 1e-9))
     return Heterogeneity(float(found[0]), root.shape[1], as_much / len(found))
 
@@ -262,7 +262,7 @@ def _by_fold(cells: Cells) -> FloatArray:
 
 
 def _root(variance: FloatArray) -> FloatArray:
-    """Return R, shape (p, r), with R R' the inverse of a variance where it has one."""
+    """Return R, shape (p, r), where R R' is the (pseudo-)inverse of a variance."""
     spread = np.sqrt(np.maximum(np.diagonal(variance), 0.0))
     held = np.flatnonzero(spread > 1e-9 * max(float(spread.max(initial=0.0)), np.finfo(np.float64).tiny))
     if not len(held):

@@ -20,8 +20,8 @@ def sequential_shares(
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return limits, statistic and p-value of a difference of shares at any look.
 
-    Shares after one yes and one no more in each arm (Agresti and Caffo): Wald's variance is zero where nobody or
-    everybody has a yes, and looks begin with few people.
+    Shares are computed with one yes and one no added to each arm (Agresti and Caffo): Wald's variance is zero where
+    nobody or everybody has a yes, and the first looks have few people.
     """
     (x1, n1), (x0, n0) = one, zero
     p1, p0 = (x1 + 1) / (n1 + 2), (x0 + 1) / (n0 + 2)
@@ -55,7 +55,7 @@ def relative_proportion(
     m0, m1 = np.where(n0 > 0, n0, np.nan), np.where(n1 > 0, n1, np.nan)
     p0, p1 = x0 / m0, x1 / m1
     value = np.divide(p1, p0, out=np.full_like(p1, np.nan), where=p0 > 0) - 1
-    nobody = "nobody in control has a yes: no relative effect"
+    nobody = "nobody in control has a yes, so there is no relative effect"
     if how == "delta":
         nothing = np.zeros_like(p1)
         pair = _means.Pair(p1, p0, proportions.variance(x1, m1), proportions.variance(x0, m0), nothing, nothing)
@@ -65,26 +65,26 @@ def relative_proportion(
     low, high = (end - 1 for end in proportions.mover_ratio(x1, n1, x0, n0, critical))
     if how == "mover-r":
         return value, low, high, np.where(x0 == 0, nobody, ""), "MOVER-R"
-    # Katz et al. (1978). It has no width where nobody or everybody of both arms has a yes: there MOVER-R stands in.
+    # Katz et al. (1978). It has no width where nobody or everybody of both arms has a yes: there MOVER-R is used.
     edge = (x1 == 0) | (x1 == n1) | (x0 == n0)
     a1, a0 = np.where(edge, np.nan, x1), np.where(edge | (x0 == 0), np.nan, x0)
     se = np.sqrt(np.maximum(1 / a1 - 1 / m1 + 1 / a0 - 1 / m0, 0.0))
     ratio = (a1 / m1) / (a0 / m0)
     low = np.where(edge, low, ratio * np.exp(-critical * se) - 1)
     high = np.where(edge, high, ratio * np.exp(critical * se) - 1)
-    stood_in = "nobody or everybody in an arm has a yes: the limits are MOVER-R's"
+    stood_in = "nobody or everybody in an arm has a yes, so the limits are those of MOVER-R"
     return value, low, high, np.where(x0 == 0, nobody, np.where(edge, stood_in, "")), "log"
 
 
 def check_yes_no(name: str, moments: Moments, at: int) -> None:
-    """Raise where a column cannot be of zeros and ones: its variance is not p (1 - p)."""
+    """Raise if a column cannot consist of zeros and ones, because its variance is not p (1 - p)."""
     n, p = moments.count, moments.mean[..., at]
     expected = n * p * (1 - p)
     if not np.allclose(
         moments.scatter[..., at, at], expected, rtol=1e-6, atol=1e-6 * max(float(n.max(initial=1)), 1.0) ** 0.5
     ):
         raise InputError(
-            f"{name} is not of zeros and ones: a Proportion needs a yes or no a person.",
+            f"{name} does not consist of zeros and ones: a Proportion needs a yes or no for each person.",
             argument=name,
             code="wrong_value",
             hint=f"Use Mean({name!r}) for amounts.",

@@ -1,4 +1,4 @@
-"""Results that are told in rows, a figure each with its interval: print and notebook show the same ones."""
+"""Results that are shown in rows, one figure with its interval per row, both printed and in a notebook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Told(Result):
     __slots__ = ()
 
     def _title(self) -> str:
-        """Return the sentence that stands above the rows."""
+        """Return the line above the rows."""
         return repr(self)
 
     def _rows(self) -> list[tuple[str, str]]:

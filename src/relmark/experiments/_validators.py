@@ -15,22 +15,22 @@ Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
 def name(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Refuse what is not a text, or is empty."""
+    """Refuse a value that is not a text, or is empty."""
     checks.text(attribute.name, value)
 
 
 def share(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Refuse what is not between 0 and 1, without the ends."""
+    """Refuse a value that is not between 0 and 1 (exclusive)."""
     checks.fraction(attribute.name, value)
 
 
 def positive(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Refuse what is no finite number above zero."""
+    """Refuse a value that is not a finite number above zero."""
     checks.positive(attribute.name, value)
 
 
 def number(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Refuse what is no finite number."""
+    """Refuse a value that is not a finite number."""
     checks.number(attribute.name, value)
 
 

@@ -1,4 +1,4 @@
-"""From rows or moments to a report."""
+"""Turn rows or moments into a report."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from relmark.core import checks
 from relmark.core.errors import InputError
+from relmark.core.frames import Frame
 from relmark.experiments._comparisons import Source, compared_rows
 from relmark.experiments._critical import Critical
 from relmark.experiments.assignment import Assignment
@@ -21,16 +22,16 @@ from relmark.experiments.validity import Check, sample_ratio_test
 
 __all__ = ["analyze"]
 
-FEW = 20_000  # people in an arm from which no skewness of money is worth a note, and its third moment no pass
+FEW = 20_000  # people in an arm from which skewness of money needs no note, and third moments no extra pass
 
 STRATIFIED = (
-    "the arms were drawn within strata, which this comparison does not know: its interval is wider than need be. Give "
-    "the strata as segments= and ask report.post_stratified"
+    "the arms were drawn within strata, which this comparison does not use: its interval is wider than necessary. Give "
+    "the strata as segments= and use report.post_stratified"
 )
 
 
 def analyze(
-    data: Mapping[str, Any] | Moments | Any,
+    data: Moments | Frame,
     arms: Assignment | npt.ArrayLike | str | None = None,
     *,
     metrics: Sequence[Metric] | Metric,
@@ -44,21 +45,23 @@ def analyze(
     Parameters
     ----------
     data : mapping of str to array_like, dataframe, or Moments
-        One row per person, the columns that the metrics name; or the moments of such rows.
+        One row per person, with the columns that the metrics name; or the moments of such rows.
     arms : Assignment, array_like of str or int, shape (n,), or str
-        The arm of each row, or the name of the column that has it. People outside (an integer -1, an empty name) are
-        dropped and counted in `Report.excluded`. An Assignment brings the planned shares too (`Assignment.recorded`
-        makes one of arms that another tool drew), and the sample ratio is checked. Not given with Moments.
+        The arm of each row, or the name of the column that has it. People outside the test (an integer -1 or an empty
+        name) are dropped and counted in `Report.excluded`. An Assignment also has the planned shares, so the sample
+        ratio is checked; `Assignment.recorded` makes one from arms that another tool drew. Not given with Moments.
     metrics : sequence of Proportion, Mean or Ratio
+        What the arms are compared on.
     control : str or int, optional
-        The arm that the others are compared with; "control" without it.
+        The arm that the others are compared with; "control" by default.
     segments : array_like, or mapping of str to array_like, optional
-        The segment of each row, or several divisions by name (labels or booleans). Each is reported beside everybody.
+        The segment of each row, or several divisions by name (labels or booleans). Segments are reported in addition to
+        everybody.
     level : float or ConfidenceSequence
-        The confidence of the intervals; with a ConfidenceSequence, intervals and p-values stay valid however often one
-        looks.
+        The confidence level of the intervals. With a ConfidenceSequence, intervals and p-values stay valid no matter
+        how often you look.
     observed : bool
-        True where the arms were not randomized: the report then speaks of differences, never of effects.
+        True if the arms were not randomized: the report then speaks of differences, never of effects.
 
     Returns
     -------
@@ -67,7 +70,8 @@ def analyze(
     Raises
     ------
     InputError
-        A metric with a missing or infinite value, with its row; an unknown control; fewer than two arms.
+        A metric has a missing or infinite value (the message names the row), control is unknown, or there are fewer
+        than two arms.
     MissingColumnError
         A column that a metric needs is not in the data.
 
@@ -124,7 +128,7 @@ def _refuse_caps(metrics: tuple[Metric, ...], moments: Moments) -> None:
                 argument="metrics",
                 code="missing_argument",
                 hint=(
-                    f"Make them of the capped column, "
+                    f"Make them from the capped column, "
                     f"np.minimum(values, {metric.cap:g}), under the name {metric.kept[0]!r}."
                 ),
             )
@@ -182,7 +186,7 @@ def _blocks_of_rows(
 def _capped(
     columns: dict[str, npt.NDArray[Any]], metrics: tuple[Metric, ...], codes: npt.NDArray[np.int64]
 ) -> tuple[dict[str, npt.NDArray[Any]], tuple[str, ...]]:
-    """Return the columns with capped ones beside them, and what was capped."""
+    """Return the columns, with capped ones added, and notes on what was capped."""
     out, notes = dict(columns), []
     for metric in metrics:
         if isinstance(metric, Proportion) or metric.cap is None:
@@ -191,7 +195,7 @@ def _capped(
         values = columns[name]
         out[capped_name(name, metric.cap)] = np.minimum(values, metric.cap)
         beyond = int(np.count_nonzero((values > metric.cap) & (codes >= 0)))
-        notes.append(f"{name} is capped at {metric.cap:g}: {beyond:,} people have more, and count as that much")
+        notes.append(f"{name} is capped at {metric.cap:g}: {beyond:,} people have more, and count with this value")
     return out, tuple(dict.fromkeys(notes))
 
 

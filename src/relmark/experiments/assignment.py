@@ -1,8 +1,8 @@
-"""Who got which arm: the assignment of a list of customers, and the hash that makes it.
+"""Which customer is in which arm: the assignment of a list of customers, and the hash that makes it.
 
-The hash is the one that GrowthBook's SDKs use, so that a website, a mail server and this library agree about everyone.
-An arm owns a half-open range of the hash; raising the coverage lengthens each range at its end, and so never moves
-anyone from one arm to another.
+The hash is the one that GrowthBook's SDKs use, so that a website, a mail server and this library agree about every
+customer. Each arm has a half-open range of the hash. A higher coverage extends each range at its end, and so never
+moves anyone from one arm to another.
 """
 
 from __future__ import annotations
@@ -36,19 +36,20 @@ class Assignment(ColumnarResult):
     Attributes
     ----------
     customer_id : ndarray, shape (n,)
-        As they were given.
+        The customers, as they were given.
     arm : ndarray of str, shape (n,)
-        The name of the arm; empty for customers outside.
+        The name of the arm; empty for customers outside the test.
     code : ndarray of int64, shape (n,)
-        The position of the arm in `arms`; -1 for customers outside.
+        The position of the arm in `arms`; -1 for customers outside the test.
     reason : ndarray of str, shape (n,)
-        Why somebody is outside: "no id", "holdout", "layer", "namespace" or "coverage"; empty for who is inside.
+        Why a customer is outside the test, such as "no id", "holdout", "layer", "namespace" or "coverage"; empty for
+        customers in an arm.
     arms : tuple of str
         The arms' names.
     shares : tuple of float
-        The share that each arm should have of those inside.
+        The planned share of each arm among the customers in the test.
     stratified : bool
-        Whether arms were drawn within strata, which the analysis has to know.
+        Whether arms were drawn within strata, which the analysis should take into account.
     """
 
     customer_id: npt.NDArray[Any] = attrs.field(converter=owned)
@@ -68,8 +69,9 @@ class Assignment(ColumnarResult):
         Parameters
         ----------
         customer_id : array_like, shape (n,)
+            The customers.
         arm : array_like of str, shape (n,)
-            One of the arms' names; empty for customers outside.
+            The name of each customer's arm; empty for customers outside the test.
         arms : mapping of str to float
             The planned shares, which sum to 1.
         stratified : bool
@@ -99,12 +101,12 @@ class Assignment(ColumnarResult):
 
     @property
     def excluded(self) -> dict[str, int]:
-        """The number of customers outside, by reason."""
+        """The number of customers outside the test, by reason."""
         names, counts = np.unique(self.reason[self.code < 0], return_counts=True)
         return {str(name): int(n) for name, n in zip(names, counts, strict=True)}
 
     def leaving_out(self, reason: str, who: npt.NDArray[np.bool_]) -> Assignment:
-        """Return the assignment without some of the customers, shape (n,): they are outside, for a reason."""
+        """Return the assignment with some of the customers (a mask of shape (n,)) moved outside, for a reason."""
         if not who.any():
             return self
         return attrs.evolve(
@@ -115,12 +117,12 @@ class Assignment(ColumnarResult):
         )
 
     def aligned(self, ids: npt.ArrayLike) -> Assignment:
-        """Return the assignment of a list of customers, those whom it does not have outside.
+        """Return the assignment for a list of customers; those whom it does not have are outside.
 
         Raises
         ------
         InputError
-            It has a customer twice, or one who is not in the list.
+            The assignment has a customer twice, or one who is not in the list.
         """
         wanted = plain_ids(ids)
         if len(wanted) == len(self.customer_id) and (wanted == self.customer_id).all():
@@ -134,7 +136,7 @@ class Assignment(ColumnarResult):
         if missing.any():
             raise InputError(
                 f"arms has customer {checks.shown(known[int(np.argmax(missing))])}, whom the base does not have "
-                f"({int(np.count_nonzero(missing)):,} such): build the base with everyone who was assigned.",
+                f"({int(np.count_nonzero(missing)):,} in all): build the base with everyone who was assigned.",
                 argument="arms",
                 code="unknown_name",
             )
@@ -176,7 +178,7 @@ class Assignment(ColumnarResult):
 def make_assignment(
     ids: npt.ArrayLike, code: npt.NDArray[np.int64], reason: npt.NDArray[np.str_], arms: Mapping[str, float]
 ) -> Assignment:
-    """Return the Assignment of codes, with the arms' names beside them."""
+    """Return the Assignment from codes, with the arms' names added."""
     names = np.array([*arms, ""])
     return Assignment(
         customer_id=np.atleast_1d(np.asarray(ids)),
@@ -189,7 +191,7 @@ def make_assignment(
 
 
 def control_among(arms: Mapping[str, float], control: str | None) -> str:
-    """Return the control arm: the one named, else "control" where there is one, else the first."""
+    """Return the control arm: the one named, otherwise "control" if there is one, otherwise the first."""
     if control is not None:
         return control
     return "control" if "control" in arms else next(iter(arms))
@@ -198,13 +200,15 @@ def control_among(arms: Mapping[str, float], control: str | None) -> str:
 def sha256_fraction(ids: npt.ArrayLike, seed: str) -> npt.NDArray[np.float64]:
     """Return for each id a stable fraction in [0, 1) that any SQL engine with sha256 can reproduce.
 
-    The first eight hexadecimal digits of ``sha256(seed + ":" + id)``, as a whole number, modulo 10,000, divided by
-    10,000. Slower than `hash_fraction` by an order of magnitude: use it where a warehouse has to find the same arms.
+    It is the number in the first eight hexadecimal digits of ``sha256(seed + ":" + id)``, modulo 10,000, divided by
+    10,000. It is slower than `hash_fraction` by an order of magnitude: use it if a warehouse must find the same arms.
 
     Parameters
     ----------
     ids : array_like of int or str, shape (n,)
+        The customers.
     seed : str
+        The key of the hash.
 
     Returns
     -------
@@ -228,7 +232,7 @@ def _sha256_bucket(seed: str, customer_id: int | str) -> int:
         digest = hashlib.sha256(f"{seed}:{one_id(customer_id)}".encode()).digest()
     except UnicodeEncodeError:
         raise InputError(
-            f"{checks.shown(customer_id)} holds half a surrogate pair: it is no valid text.",
+            f"{checks.shown(customer_id)} contains half a surrogate pair, so it is not valid text.",
             argument="customer_id",
             code="bad_text",
         ) from None
@@ -243,7 +247,7 @@ def buckets_of(ids: npt.ArrayLike, salt: str, hash: str) -> npt.NDArray[np.int64
 
 
 def one_bucket(salt: str, hash: str) -> Callable[[int | str], int]:
-    """Return a function from one id to what `buckets_of` gives."""
+    """Return a function that gives the bucket of one id, as `buckets_of` does."""
     if hash == "sha256":
         return lambda customer_id: _sha256_bucket(salt, customer_id)
     return bucket_of(salt, version=1 if hash == "growthbook-1" else 2)
@@ -252,16 +256,17 @@ def one_bucket(salt: str, hash: str) -> Callable[[int | str], int]:
 def stratified_assignment(
     ids: npt.ArrayLike, strata: npt.ArrayLike, *, arms: Mapping[str, float], salt: str
 ) -> Assignment:
-    """Deal the customers of a closed list out to arms so that every stratum is split exactly as planned.
+    """Assign the customers of a closed list to arms so that every stratum is split as planned.
 
-    Within a stratum customers are put in the order of their hash and dealt out by the shares. What doesn't divide is
-    drawn by systematic sampling, so that everybody has exactly the planned chance of each arm, and an arm differs from
-    the plan by less than one person a stratum. The result depends on the whole list: for
-    customers who arrive one by one, use `Experiment.assign`.
+    Within a stratum customers are put in the order of their hash and divided by the shares. Remainders are drawn by
+    systematic sampling, so that everybody has exactly the planned chance of each arm, and an arm differs from the plan
+    by less than one person per stratum. The result depends on the whole list: for customers who arrive one by one, use
+    `Experiment.assign`.
 
     Parameters
     ----------
     ids : array_like of int or str, shape (n,)
+        The customers.
     strata : array_like, shape (n,)
         The group of each customer: a value of one column, or of several joined.
     arms : mapping of str to float
@@ -285,7 +290,7 @@ def stratified_assignment(
     labels = np.atleast_1d(np.asarray(strata))
     checks.same_length("strata", labels, len(array))
     _, stratum = np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)
-    # Two hashes together order people finely enough that ties (which fall to the list's order) hardly matter.
+    # Two hashes together order people finely enough that ties, which keep the list's order, hardly matter.
     fine = hash_buckets(array, role_seed("strata", salt)) * BUCKETS + hash_buckets(array, _strata(salt, "fine"))
     order = stable_order(fine)
     order = order[stable_order(stratum.reshape(-1).astype(np.int64)[order])]
@@ -306,7 +311,7 @@ def _strata(salt: str, part: str) -> str:
 
 
 def _dealt(wanted: npt.NDArray[np.float64], size: int, draw: float) -> npt.NDArray[np.int64]:
-    """Return whole numbers that sum to `size`, each within one of what is wanted and with that mean over `draw`."""
+    """Return whole numbers that sum to `size`, each within one of the wanted number, which is its mean over `draw`."""
     # Madow's systematic sampling: the whole numbers between neighboring cumulative sums, shifted by the draw.
     edges = np.floor(np.concatenate(([0.0], np.cumsum(wanted)[:-1], [float(size)])) + draw)
     return np.diff(edges).astype(np.int64)

@@ -1,10 +1,9 @@
-"""How alike the arms were before the campaign."""
+"""How similar the arms were before the campaign."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import attrs
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from relmark.core.checks import FloatArray
 from relmark.core.formats import format_number
+from relmark.core.frames import Frame
 from relmark.core.results import ColumnarResult
 from relmark.experiments.analysis import analyze
 from relmark.experiments.assignment import Assignment
@@ -24,17 +24,18 @@ __all__ = ["Balance", "balance"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Balance(ColumnarResult):
-    """How alike the arms were before the campaign: one row for each column and arm against control.
+    """How similar the arms were before the campaign: one row for each column and each arm compared with control.
 
     Attributes
     ----------
     column, arm : ndarray of str
+        What was compared.
     control, treatment : ndarray of float64
-        Means.
+        The means of control and of the arm.
     difference : ndarray of float64
-        The standardized mean difference: the difference of means over the root of the mean of the two variances.
+        The standardized mean difference: the difference of means divided by the root of the mean of both variances.
     p_value : ndarray of float64
-        Welch's test of equal means.
+        The p-value of Welch's test of equal means.
     """
 
     column: npt.NDArray[np.str_]
@@ -51,7 +52,7 @@ class Balance(ColumnarResult):
         return float(np.nanmax(found)) if np.isfinite(found).any() else math.nan
 
     def check(self, *, alpha: float = 0.001) -> Check:
-        """Return whether any column differs more than a fair draw explains (Bonferroni over the columns)."""
+        """Return a check of whether any column differs more than a fair draw explains (Bonferroni over all rows)."""
         known = self.p_value[np.isfinite(self.p_value)]
         least = float(known.min()) if len(known) else math.nan
         p = min(least * len(known), 1.0) if len(known) else math.nan
@@ -63,12 +64,12 @@ class Balance(ColumnarResult):
             f"farthest apart is {self.column[at]}: {self.arm[at]} {format_number(self.treatment[at])}, control "
             f"{format_number(self.control[at])}; p {format_number(p)} over {len(known)} comparisons"
         )
-        advice = "" if passed else ". The arms were not drawn alike: look for the cause, and adjust at least"
+        advice = "" if passed else ". The arms were not drawn fairly: look for the cause, and at least adjust for it"
         return Check(name="balance", passed=passed, statistic=self.worst, p_value=p, message=found + advice)
 
 
 def balance(
-    data: Mapping[str, Any] | Moments | Any,
+    data: Moments | Frame,
     arms: Assignment | npt.ArrayLike | str | None = None,
     *,
     columns: Sequence[str] | None = None,
@@ -83,8 +84,9 @@ def balance(
     arms : Assignment, array_like, or str
         The arm of each row, or the column that has it; not given with Moments.
     columns : sequence of str, optional
-        Which columns; all without it.
+        The columns to compare; all by default.
     control : str, optional
+        The arm that the others are compared with; "control" by default.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Chances instead of p-values: how likely an arm is to beat control, and what choosing it wrongly would cost."""
+"""Chances instead of p-values: how likely it is that an arm beats control, and what a wrong choice would cost."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ __all__ = ["Posterior", "beta_binomial", "normal_posterior"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Posterior(Result):
-    """What is believed of an arm against control after the data.
+    """What is believed about an arm compared with control after the data.
 
     Attributes
     ----------
     chance_to_beat : float
         The probability that treatment is better than control.
     expected_loss : float
-        What is lost on average, in the metric's unit, by choosing treatment where control is better.
+        What choosing treatment loses on average, in the metric's unit, because control may be better.
     expected_loss_control : float
         The same for choosing control.
     control, treatment : float
-        Posterior means.
+        The posterior means.
     difference : Estimate
-        Posterior mean and credible interval.
+        The posterior mean of treatment minus control, with its credible interval.
     method : str
+        The model and its prior.
     """
 
     chance_to_beat: float
@@ -59,7 +60,7 @@ def _rule() -> tuple[FloatArray, FloatArray]:
 def beta_binomial(
     x1: int, n1: int, x0: int, n0: int, *, prior: tuple[float, float] = (1.0, 1.0), level: float = 0.95
 ) -> Posterior:
-    """Return what is believed of two shares after counting.
+    """Return what is believed about two shares after the data, from counts.
 
     Parameters
     ----------
@@ -70,13 +71,13 @@ def beta_binomial(
     prior : pair of float
         The Beta prior of each share; (1, 1) is uniform.
     level : float
-        Of the credible interval (equal tails).
+        The level of the credible interval, which has equal tails.
 
     Notes
     -----
-    With p0 = F0^{-1}(u) the chance to beat is the integral of 1 - F1(p0) over u, by Gauss and Legendre's rule with
-    400 nodes; the expected loss of treatment is that of p0 F1(p0; a1, b1) - E[p1] F1(p0; a1 + 1, b1). There is no
-    sampling, and so no seed.
+    With p0 = F0^{-1}(u) the chance to beat control is the integral of 1 - F1(p0) over u, by Gauss and Legendre's rule
+    with 400 nodes. The expected loss of treatment is the integral of p0 F1(p0; a1, b1) - E[p1] F1(p0; a1 + 1, b1).
+    Nothing is sampled, so there is no seed.
 
     Examples
     --------
@@ -108,8 +109,8 @@ def _beta(name: str, x: int, n: int, prior: tuple[float, float]) -> tuple[float,
 
 
 def _integrals(a1: float, b1: float, a0: float, b0: float) -> tuple[float, float]:
-    # Integrate over the distribution with the larger spread of the two on the u scale: split the range of u where F1
-    # leaves 0 and reaches 1, so that the rule sees a smooth function however far apart the two are.
+    # Split the range of u where F1 leaves 0 and reaches 1, so that the rule sees a smooth function however far apart
+    # the two distributions are.
     cuts = np.unique(
         np.concatenate([[0.0, 1.0], betainc(a0, b0, betaincinv(a1, b1, np.array([1e-12, 0.5, 1 - 1e-12])))])
     )
@@ -147,18 +148,19 @@ def normal_posterior(
     control: float = math.nan,
     level: float = 0.95,
 ) -> Posterior:
-    """Return what is believed of a difference after an estimate of it.
+    """Return what is believed about a difference after an estimate of it.
 
     Parameters
     ----------
     difference, standard_error : float
-        Of any effect: ``effect.difference.value`` and ``effect.standard_error``.
+        The estimate of any effect: ``effect.difference.value`` and ``effect.standard_error``.
     prior : pair of float, optional
-        Mean and standard deviation of the effects that campaigns like this one have had; flat without it. With one,
-        the estimate is pulled toward it.
+        Mean and standard deviation of the effects of campaigns like this one, toward which the estimate is pulled. The
+        default is a flat prior.
     control : float
-        The control mean, to be shown.
+        The control mean, which the result shows.
     level : float
+        The level of the credible interval.
 
     Examples
     --------
@@ -190,7 +192,7 @@ def normal_posterior(
 
 
 def posterior_of(report: EffectTable, metric: str, arm: str | None, prior: tuple[float, float] | None) -> Posterior:
-    """Return the posterior of one comparison of a report: of counts for proportions, else of the estimate."""
+    """Return the posterior of one comparison of a report, from counts for proportions, otherwise from the estimate."""
     effect = report.effect(metric, arm)
     spec = next(m for m in report.source.metrics if m.name == metric)
     if effect.difference.interval is None:

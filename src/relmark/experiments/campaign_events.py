@@ -1,7 +1,7 @@
-"""Who was written to by a campaign, or withheld its message as control, and when: read from the log of messages.
+"""Read from the log to whom a campaign sent its message, from whom it was withheld as control, and when.
 
-A campaign's `message_sent` and `message_withheld` events carry `campaign`, `step` and `arm`. The first of a person is
-the decision: it begins their window in both arms, whatever was delivered later.
+A campaign's `message_sent` and `message_withheld` events carry `campaign`, `step` and `arm`. The first such event of a
+customer is the decision: it begins their window in both arms, whatever was delivered later.
 """
 
 from __future__ import annotations
@@ -30,29 +30,31 @@ _LAST = np.iinfo(np.int64).max
 def campaign_starts(
     base: CustomerBase, campaign: CampaignNamed, arms: tuple[str, ...], control: str
 ) -> tuple[Starts, npt.NDArray[np.str_]]:
-    """Return when each customer's part in a campaign began, and their arm; "" for who has none.
+    """Return when each customer's part in a campaign began, and their arm, which is "" for customers without one.
 
     Parameters
     ----------
     base : CustomerBase
+        The base with the events.
     campaign : str, or pair of str
-        The campaign's name, or a chain's and its step's.
+        The campaign's name, or the names of a chain and of its step.
     arms : tuple of str
         The arms of the experiment.
     control : str
-        The one whose messages are withheld.
+        The arm whose messages are withheld.
 
     Notes
     -----
-    The arms that events carry: those of the experiment by name; "control" for those who get nothing of the campaign;
-    "step control" for those who are left out at one step of a chain, who are control of that step and part of the
-    chain. A message sent without an arm belongs to the other arm, where there are two; one withheld to control.
+    Events may name an arm of the experiment; "control" for customers who get nothing of the campaign; or "step control"
+    for customers who are left out at one step of a chain, and so are control at that step and part of the chain. A
+    withheld message without an arm belongs to control, and a sent message without an arm to the other arm, if there are
+    only two.
     """
     name, step = _names(campaign)
     n = len(base)
     time, code = np.full(n, _LAST), np.full(n, -1, dtype=np.int64)
     found: set[str] = set()
-    for kind in _TYPES[::-1]:  # of a message sent and one withheld at one instant the one that was sent counts
+    for kind in _TYPES[::-1]:  # if one message is sent and another withheld at the same instant, the one sent counts
         part = base.events.partition(kind)
         if part is None:
             continue
@@ -75,7 +77,7 @@ def campaign_starts(
     known = time < _LAST
     if not known.any():
         raise InputError(
-            f"campaign is {shown(campaign)}, and the log has no message_sent or message_withheld of it.",
+            f"campaign is {shown(campaign)}: the log has no message_sent or message_withheld event of it.",
             argument="campaign",
             code="unknown_name",
             hint=did_you_mean(name, sorted(found)).strip(),
@@ -101,13 +103,13 @@ def _words(column: Column) -> list[str]:
 
 
 def _is(column: Column, word: str) -> npt.NDArray[np.bool_]:
-    """Tell which texts of a column are a word."""
+    """Return which texts of a column equal a word."""
     words = _words(column)
     return np.asarray(column.data == words.index(word)) if word in words else np.zeros(len(column), dtype=np.bool_)
 
 
 def _arms(column: Column, kind: str, arms: tuple[str, ...], control: str, *, of_step: bool) -> IntArray:
-    """Return the arm of each message as a position, -1 for who is no part of the comparison."""
+    """Return the arm of each message as a position; -1 for messages that are no part of the comparison."""
     place = {arm: k for k, arm in enumerate(arms)}
     others = [arm for arm in arms if arm != control]
     treated = place[others[0]] if len(others) == 1 else -1
@@ -117,7 +119,7 @@ def _arms(column: Column, kind: str, arms: tuple[str, ...], control: str, *, of_
         "step control": place[control] if of_step else treated,
     }
     unsaid = place[control] if kind == "message_withheld" else treated
-    # an experiment's own names go first, but for those by which a chain tells its own control from a step's
+    # an experiment's own names come first, except for the words by which a chain distinguishes its control groups
     table = [meant[word] if word in meant else place.get(word, -1) for word in _words(column)]
     if len(others) > 1:
         table = [place.get(word, meant.get(word, -1)) for word in _words(column)]

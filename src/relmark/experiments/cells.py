@@ -1,4 +1,4 @@
-"""The arm and the segment of each row, as names and positions among them."""
+"""The arm and the segment of each row, as names and as positions among the names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Cells", "arm_codes", "control_of", "segment_codes", "two_arms"]
 
 
 class Cells(NamedTuple):
-    """The arm and segment of each row: names, and positions among them; -1 is outside."""
+    """The arm and segment of each row: the names, and positions among them; -1 is outside."""
 
     arms: tuple[str, ...]
     codes: IntArray
@@ -28,7 +28,7 @@ class Cells(NamedTuple):
 
     @property
     def cell(self) -> IntArray:
-        """The row's cell, arm by arm; -1 outside."""
+        """Each row's cell, counted arm by arm; -1 is outside."""
         if self.groups is None:
             return self.codes
         return np.where(self.codes < 0, -1, self.codes * len(self.segments) + self.groups)
@@ -37,7 +37,7 @@ class Cells(NamedTuple):
 def arm_codes(arms: Any, data: Any = None) -> tuple[tuple[str, ...], IntArray]:
     """Return the arms' names and each row's position among them, -1 for customers outside.
 
-    A text names the column of `data` that has the arm of each row.
+    A text is the name of the column of `data` that has the arm of each row.
     """
     if arms is None:
         raise InputError("arms is None: give the arm of each row.", argument="arms", code="missing_value")
@@ -72,24 +72,24 @@ def _integer_codes(array: npt.NDArray[Any]) -> tuple[tuple[str, ...], IntArray]:
     low, high = (min(0, int(array.min())), int(array.max())) if len(array) else (0, -1)
     if low < -1:
         raise InputError(
-            f"arms has {low}: arms are whole numbers of 0 or more, and -1 for customers outside.",
+            f"arms has {low}: arms are whole numbers of 0 or more, and -1 for customers outside the test.",
             argument="arms",
             code="wrong_value",
         )
     if high > 10_000:
         raise InputError(
-            f"arms has {high}: is this a customer's number?",
+            f"arms has {high}, which is too large for an arm: is it the number of a customer?",
             argument="arms",
             code="wrong_value",
-            hint="Arms are names or small whole numbers.",
+            hint="Give the arms as names or as whole numbers up to 10,000.",
         )
     names = tuple(str(n) for n in range(high + 1))
-    if len(np.unique(array[:10_000])) == high + 1 and low == 0:  # every arm is met at once: no need to count them all
+    if len(np.unique(array[:10_000])) == high + 1 and low == 0:  # the first rows have every arm: no need to count all
         return names, array.astype(np.int64, copy=False)
     seen = np.flatnonzero(np.bincount(array.astype(np.int64) + 1, minlength=high + 2)[1:])
     if len(seen) == high + 1:
         return names, array.astype(np.int64, copy=False)
-    table = np.full(high + 2, -1, dtype=np.int64)  # the last entry is where -1 looks
+    table = np.full(high + 2, -1, dtype=np.int64)  # -1 is looked up in the last entry
     table[seen] = np.arange(len(seen))
     return tuple(str(n) for n in seen), table[array]
 
@@ -101,7 +101,7 @@ def segment_codes(segment: Any, length: int) -> tuple[tuple[str, ...], IntArray 
     array = np.asarray(segment)
     if array.ndim != 1:
         raise InputError(
-            f"segment has shape {array.shape}: one segment a row is needed.", argument="segment", code="wrong_shape"
+            f"segment has shape {array.shape}: one segment per row is needed.", argument="segment", code="wrong_shape"
         )
     checks.same_length("segment", array, length)
     if array.dtype.kind == "b":
@@ -112,7 +112,7 @@ def segment_codes(segment: Any, length: int) -> tuple[tuple[str, ...], IntArray 
     names, codes = _named_codes("segment", array)
     if names and names[0] == "":
         names, codes = names[1:], np.maximum(codes - 1, -1)
-    if (codes < 0).any():  # a segment that is not known is one of its own
+    if (codes < 0).any():  # rows without a segment are a segment of their own
         return (*names, "unknown"), np.where(codes < 0, len(names), codes)
     return names, codes
 
@@ -131,7 +131,7 @@ def control_of(arms: tuple[str, ...], control: str | int | None) -> int:
     """Return the position of the control arm."""
     if len(arms) < 2:
         raise InputError(
-            f"arms has only {', '.join(map(checks.shown, arms[:20])) or 'no arm'}: at least two arms are compared.",
+            f"arms has only {', '.join(map(checks.shown, arms[:20])) or 'no arm'}: at least two arms are needed.",
             argument="arms",
             code="not_enough_data",
         )

@@ -1,7 +1,7 @@
 """Chains of triggered messages: what each step adds, and what the whole chain does.
 
-A welcome chain of three letters needs two kinds of control. Some people get no letter of it at all: they tell what the
-chain does. Of the others, some are left out at one step: they tell what that step adds, given the rest.
+A welcome chain of three letters needs two kinds of control. Some people get no letter of it at all: they show what the
+chain does. Of the others, some are left out at one step: they show what that step adds, given the rest.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from relmark.experiments.starts import StartGiven, starts_of
 __all__ = ["ChainAssignment", "ChainReport", "TriggerChain"]
 
 
-def _steps(value: Any) -> tuple[str, ...]:
+def _steps(value: Sequence[str]) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise InputError(
-            f"steps is {checks.shown(value)}: a list of names in their order is needed.",
+            f"steps is {checks.shown(value)}: a list of names, in order, is needed.",
             argument="steps",
             code="wrong_type",
         )
     steps = tuple(checks.text("a step's name", step) for step in value)
     if not steps or len(set(steps)) < len(steps):
         raise InputError(
-            f"steps are {', '.join(map(repr, steps)) or 'empty'}: at least one, each once, is needed.",
+            f"steps are {', '.join(map(repr, steps)) or 'empty'}: at least one step is needed, and each name once.",
             argument="steps",
             code="empty",
         )
@@ -55,14 +55,15 @@ def _steps(value: Any) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ChainAssignment(Result):
-    """Who gets the chain, and of those who gets which step.
+    """Who gets the chain, and which of its steps.
 
     Attributes
     ----------
     chain : Assignment
-        Arms "control" (no letter of the chain) and "chain".
+        With the arms "control" (no letter of the chain) and "chain".
     steps : mapping of str to Assignment
-        For each step, arms "control" (not this letter) and "sent"; who gets no letter at all has code -1.
+        For each step, with the arms "control" (not this letter) and "sent". Customers who get no letter of the chain
+        have code -1.
     """
 
     chain: Assignment
@@ -72,7 +73,7 @@ class ChainAssignment(Result):
         return {"customers": len(self.chain.code), **self.chain.counts, "steps": ", ".join(self.steps)}
 
     def sends(self, step: str) -> npt.NDArray[np.bool_]:
-        """Tell who is sent a step, shape (n,)."""
+        """Return who is sent the message of a step, shape (n,)."""
         if step not in self.steps:
             raise InputError(
                 f"step is {step!r}: it must be one of {', '.join(map(repr, self.steps))}.",
@@ -89,9 +90,10 @@ class ChainReport(Result):
     Attributes
     ----------
     chain : Report
-        Everyone whose first trigger fired, from then on: the chain against no letter at all.
+        The chain compared with no letter at all, for everyone whose first trigger fired, from then on.
     steps : mapping of str to Report
-        Those who came to the step and get the chain, from then on: the letter against none at this step.
+        For each step, its letter compared with none at this step, for those who get the chain and reached the step,
+        from then on.
     """
 
     chain: Report
@@ -113,21 +115,22 @@ class ChainReport(Result):
 
 @attrs.frozen
 class TriggerChain(Definition):
-    """A chain of messages that an event of the customer sets off, with control at each step and for the whole.
+    """A chain of messages that an event of the customer triggers, with control groups at each step and for the whole.
 
     Parameters
     ----------
     name : str
+        The name of the chain.
     steps : sequence of str
         The messages in their order.
     chain_control : float
         The share of customers who get no message of the chain.
     step_control : float
-        Of the others, the share left out at each step; each step has a draw of its own, with the prefix "step:".
+        The share of the others who are left out at each step. Each step has its own draw, with the prefix "step:".
     salt : str, optional
-        The key of the hash; the name without it.
+        The key of the hash; the name by default.
     holdout : Holdout, optional
-        People to whom no campaign is sent.
+        Customers to whom no campaign is sent.
 
     Examples
     --------
@@ -149,7 +152,7 @@ class TriggerChain(Definition):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Check that the chain and its holdout are drawn apart."""
+        """Check that the chain and its holdout have different salts."""
         refuse_equal_salts(
             **{"the chain": self.salt, "its holdout": None if self.holdout is None else self.holdout.salt}
         )
@@ -165,7 +168,7 @@ class TriggerChain(Definition):
         )
 
     def step(self, name: str) -> Experiment:
-        """Return the experiment on one step, to be drawn among those who get the chain."""
+        """Return the experiment on one step, whose arms are drawn among those who get the chain."""
         if name not in self.steps:
             raise InputError(
                 f"step is {name!r}: it must be one of {', '.join(map(repr, self.steps))}.",
@@ -180,13 +183,14 @@ class TriggerChain(Definition):
         )
 
     def assign(self, ids: npt.ArrayLike, *, at: AsOfGiven | None = None) -> ChainAssignment:
-        """Return who gets the chain, and of those who gets which step.
+        """Return who gets the chain, and which of its steps.
 
         Parameters
         ----------
         ids : array_like of int or str, shape (n,)
+            The customers.
         at : date or instant, or one per customer
-            When; needed where the holdout rotates.
+            When the chain begins; required if the holdout rotates.
         """
         ids = np.asarray(list(ids) if isinstance(ids, range) else ids)
         chain = self.whole.assign(ids, at=at)
@@ -214,13 +218,15 @@ class TriggerChain(Definition):
         Parameters
         ----------
         base : CustomerBase
+            Everyone who could be in the chain.
         reached : mapping of str to dates or instants
-            For each step, when each customer's trigger for it fired, whether or not the letter was sent, as `start` of
-            `Experiment.read`: aligned with ``base.customer_id`` (NaT for never), or by customer. For control too: log
-            the trigger of those who are left out, or the comparison is with other people. Without it the chain's
-            `message_sent` and `message_withheld` events say when and who, as `relmark.campaigns.Chain` plans them.
+            For each step, when each customer's trigger for it fired, whether or not the letter was sent, in the form of
+            `start` of `Experiment.read`: aligned with ``base.customer_id`` (NaT for never), or by customer. Control
+            needs it too: log the trigger of those who are left out, or different people are compared. By default the
+            chain's `message_sent` and `message_withheld` events, as `relmark.campaigns.Chain` plans them, say who was
+            in which arm and when.
         window : timedelta or calendar span
-            Outcomes count from the trigger, ``[start, start + window)``; for the chain from the first step's.
+            Outcomes count from the trigger on, in ``[start, start + window)``; for the chain, from the first trigger.
         metrics, segments, level
             As for `Experiment.read`.
         """
@@ -230,8 +236,8 @@ class TriggerChain(Definition):
             return ChainReport(chain=self.whole.read(base, campaign=self.name, **rest), steps=read)
         if set(reached) != set(self.steps):
             raise InputError(
-                f"reached has {', '.join(map(repr, reached))}: a column for each of {', '.join(map(repr, self.steps))} "
-                "is needed.",
+                f"reached has {', '.join(map(repr, reached))}: it needs exactly the steps "
+                f"{', '.join(map(repr, self.steps))}.",
                 argument="reached",
                 code="wrong_type",
             )

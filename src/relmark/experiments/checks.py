@@ -1,6 +1,6 @@
-"""Checks of a test's soundness beside those that a report makes itself.
+"""Checks of whether a test is sound, in addition to those that a report makes itself.
 
-Most return a `Check`: what was looked at, whether it passed, and in words what to do where it did not.
+Most return a `Check`: what was checked, whether it passed, and what to do if it did not.
 """
 
 from relmark.experiments.balancing import Balance, balance

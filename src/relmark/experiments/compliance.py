@@ -1,16 +1,15 @@
-"""Non-compliance: most people in the arm 'mail' never open it, and this is what it did to those whom it reached."""
+"""Non-compliance: most people in an arm 'mail' never open the mail; find the effect on those whom it reached."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks
+from relmark.core.frames import Frame
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import Result
 from relmark.experiments import _means
@@ -23,20 +22,22 @@ __all__ = ["ComplierEffect", "complier_effect"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ComplierEffect(Result):
-    """What the campaign did to those whom being in the arm made receive it.
+    """The effect of a campaign on compliers: those who receive it because they are in its arm.
 
     Attributes
     ----------
     outcome, received, arm, control_arm : str
+        The columns and arms that were compared.
     intention_to_treat : Estimate
         The effect of being in the arm, on everybody in it.
     compliance : Estimate
-        How much more often the arm received it than control did.
+        How much more often people in the arm received the campaign than people in control.
     effect : Estimate
-        The effect on compliers: the first over the second.
+        The effect on compliers: `intention_to_treat` divided by `compliance`.
     p_value : float
-        Of no effect: the same for both.
+        The p-value of no effect, which is the same for `intention_to_treat` and `effect`.
     notes : tuple of str
+        What to keep in mind when reading the figures.
     """
 
     outcome: str
@@ -51,7 +52,7 @@ class ComplierEffect(Result):
 
 
 def complier_effect(
-    data: Mapping[str, Any] | Moments,
+    data: Moments | Frame,
     arms: Assignment | npt.ArrayLike | str | None = None,
     *,
     outcome: str,
@@ -62,8 +63,8 @@ def complier_effect(
 ) -> ComplierEffect:
     """Return the effect on those who receive the campaign because they are in its arm.
 
-    Comparing those who opened with control would compare eager people with everybody. The ratio of two effects of
-    the assignment does not: what it did to the outcome, over what it did to receiving.
+    Comparing those who opened the mail with control would compare eager people with everybody. The ratio of two effects
+    of the assignment does not: its effect on the outcome, divided by its effect on receiving.
 
     Parameters
     ----------
@@ -74,15 +75,17 @@ def complier_effect(
     outcome, received : str
         Columns: the outcome, and 1 where the campaign reached the person.
     arm, control : str, optional
-        Which arm is compared with which; needed where there are several, or no arm is called "control".
+        Which arm is compared with which. `arm` is required if there are several, `control` if no arm is called
+        "control".
     level : float
+        The confidence level of the intervals.
 
     Notes
     -----
-    Wald's estimator (Imbens and Angrist 1994, theorem 1), valid where the assignment works through receiving alone
-    and makes nobody refuse who would otherwise receive. The interval is Anderson and Rubin's, which holds however few
-    receive: the set of effects b for which outcome - b * received has equal means in both arms. It is unbounded where
-    the arms do not differ in receiving.
+    This is Wald's estimator (Imbens and Angrist 1994, theorem 1). It is valid if the assignment works only through
+    receiving, and makes nobody refuse who would otherwise receive. The interval is Anderson and Rubin's, which holds
+    even if few receive: the set of effects b for which outcome - b * received has equal means in both arms. It is
+    unbounded where the arms may not differ in receiving.
 
     References
     ----------
@@ -124,7 +127,7 @@ def complier_effect(
         if min(n) < 2:
             return Estimate(math.nan, None, few)
         if still[k]:
-            why = f"nobody differs from anybody in {names[k]!r} within either arm: no standard error"
+            why = f"there is no variation in {names[k]!r} within either arm, so there is no standard error"
             return Estimate(float(d[k]), None, why)
         return Estimate(float(d[k]), Interval(float(lows[k]), float(highs[k]), level, "Welch"))
 
@@ -138,17 +141,19 @@ def complier_effect(
     if min(n) < 2:
         reason = few
     elif d[1] == 0:
-        reason = f"{received!r} is as frequent in both arms: the arm changed nothing that could have worked"
+        reason = f"{received!r} is equally frequent in both arms, so there are no compliers"
     elif still[0]:
-        reason = f"nobody differs from anybody in {outcome!r} within either arm: no standard error"
+        reason = f"there is no variation in {outcome!r} within either arm, so there is no standard error"
     else:
         interval = Interval(float(low[0]) + 1, float(high[0]) + 1, level, "Anderson-Rubin")
         if unbounded[0]:
-            reason = f"the arms do not surely differ in {received!r}: the effect on compliers is unbounded"
+            reason = f"the arms may not differ in {received!r}, so the effect on compliers is unbounded"
     se = math.sqrt(welch.variance[0]) if min(n) > 1 and not still[0] else math.nan
-    notes = ["holds where the assignment acts only through " + repr(received)]
+    notes = ["this holds if the assignment acts only through " + repr(received)]
     if mean[0][1] > 0:
-        notes.append(f"{mean[0][1]:.1%} of control received it too: the effect is that on those whom the arm moved")
+        notes.append(
+            f"{mean[0][1]:.1%} of control received it too: the effect is that on people who receive it only in the arm"
+        )
     return ComplierEffect(
         outcome=outcome,
         received=received,

@@ -31,10 +31,11 @@ class Impact(Told):
     Attributes
     ----------
     arm : str
+        The arm.
     people : int
-        In the arm.
+        The number of people in it.
     customers, orders, revenue : Estimate
-        Incremental: more buyers, orders and money than without the campaign; NaN where the metric is not given.
+        How many more buyers, orders and how much more money than without the campaign; NaN if the metric is not given.
     margin : Estimate
         The part of the incremental revenue that is kept.
     cost : float
@@ -42,10 +43,11 @@ class Impact(Told):
     profit : Estimate
         Margin minus cost.
     roi : Estimate
-        Profit over cost.
+        Profit divided by cost.
     cost_per_order : Estimate
-        Cost over incremental orders.
+        Cost divided by incremental orders.
     level : float
+        The confidence level of the intervals.
     """
 
     arm: str
@@ -90,25 +92,25 @@ def impact(
     worth = None if margin is None else checks.positive("margin", margin)
     if revenue is not None and worth is not None and worth > 1:
         raise InputError(
-            f"margin is {worth:g}: with revenue= it is the share of it that is kept, 0 to 1.",
+            f"margin is {worth:g}: with revenue= it is the share of it that is kept, and must be between 0 and 1.",
             argument="margin",
             code="wrong_value",
         )
     each, fixed = checks.number("cost", cost, low=0.0), checks.number("fixed_cost", fixed_cost, low=0.0)
     if report.observed:
         raise InputError(
-            "the arms were not randomized: a difference between groups is no incremental revenue.",
+            "the arms were not randomized: a difference between groups is not incremental revenue.",
             argument="report",
             code="wrong_value",
             hint="Run the campaign with a control group drawn by Experiment.assign.",
         )
     if revenue is None and orders is None and customers is None:
         raise InputError(
-            "none of revenue=, orders= and customers= is given: name the metrics that stand for them.",
+            "none of revenue=, orders= and customers= is given: give the name of at least one such metric.",
             argument="revenue",
             code="missing_argument",
         )
-    # Money is decided on with the metric that brings it.
+    # The first metric given decides which arm it is, and how many people are in it.
     any_metric = next(name for name in (revenue, orders, customers) if name is not None)
     first = report.effect(any_metric, arm)
     people, name = first.n_treatment, first.arm
@@ -121,7 +123,7 @@ def impact(
     spent = each * people + fixed
     kept = _kept(found, worth, revenue=revenue, orders=orders)
     profit = _shifted(kept, -spent)
-    free = Estimate(math.nan, None, "the campaign cost nothing: give cost= for each person, or fixed_cost=")
+    free = Estimate(math.nan, None, "the campaign cost nothing: give cost= per person, or fixed_cost=")
     return Impact(
         arm=name,
         people=people,
@@ -159,17 +161,18 @@ def _shifted(estimate: Estimate, by: float) -> Estimate:
 
 
 def _per(cost: float, orders: Estimate) -> Estimate:
-    """Return cost over orders, with the interval that the one of orders amounts to."""
+    """Return cost per order, with the interval that follows from that of orders."""
     if math.isnan(orders.value):
         return orders
     if orders.value <= 0:
-        return Estimate(math.nan, None, "the campaign brought no more orders: there is none to share the cost")
+        return Estimate(math.nan, None, "the campaign brought no additional orders, so there is no cost per order")
     i = orders.interval
     if i is None:
         return Estimate(cost / orders.value, None, orders.reason)
     if i.low <= 0:
         unbounded = Interval(cost / i.high, math.inf, i.level, i.method)
-        return Estimate(cost / orders.value, unbounded, "perhaps no more orders at all: the cost of one has no bound")
+        why = "there may be no additional orders, so the cost of one is unbounded"
+        return Estimate(cost / orders.value, unbounded, why)
     return Estimate(cost / orders.value, Interval(cost / i.high, cost / i.low, i.level, i.method))
 
 
@@ -180,13 +183,15 @@ class NonInferiority(Result):
     Attributes
     ----------
     metric, arm : str
+        What was compared.
     margin : float
-        The fall that would still be acceptable (for a metric of which less is better, the rise).
+        The fall that would still be acceptable (the rise, for a metric of which less is better).
     passed : bool
-        Whether the interval's worse end is within the margin.
+        Whether the worse end of the interval is within the margin.
     p_value : float
-        One-sided, of a fall as large as the margin or larger.
+        The one-sided p-value of a fall as large as the margin or larger.
     difference : Estimate
+        Treatment minus control.
     """
 
     metric: str
@@ -198,7 +203,7 @@ class NonInferiority(Result):
 
 
 def non_inferiority(effect: Effect, margin: float, *, larger_is_better: bool = True) -> NonInferiority:
-    """Tell whether an arm is surely no worse than control by more than a margin; see `Report.non_inferiority`."""
+    """Return whether an arm is surely not worse than control by more than a margin; see `Report.non_inferiority`."""
     limit = checks.positive("margin", margin)
     d = effect.difference
     sign = 1.0 if larger_is_better else -1.0
@@ -231,17 +236,20 @@ class Decision(Told):
     Attributes
     ----------
     action : {"ship", "stop", "go on"}
-        Ship where the interval of the profit lies above zero and no guardrail is hurt, stop where it lies below
-        zero or a guardrail is hurt, go on where neither is sure.
+        Ship if the interval of the profit lies above zero and all guardrails hold; stop if it lies below zero or a
+        guardrail is broken; go on if neither is sure, or if a check failed.
     arm : str
+        The arm.
     metric : str
-        What was decided on: a metric's name.
+        The name of the metric that the decision is based on.
     profit_per_person : Estimate
-        Margin minus cost for each person in the arm; the effect itself where the metric is not money.
-    impact : Impact
+        Margin minus cost per person in the arm; the effect itself if the metric is not money.
+    impact : Impact, optional
+        What the arm brought; None if the metric is not money.
     guardrails : tuple of NonInferiority
+        Whether each guardrail holds.
     reason : str
-        In words.
+        The reason for the action, in words.
     """
 
     action: str
@@ -271,7 +279,7 @@ class Decision(Told):
 
 
 class Beside(NamedTuple):
-    """Metrics, by name, that an impact shows beside the one that is decided on."""
+    """Metrics, by name, that an impact shows in addition to the one that the decision is based on."""
 
     orders: str | None = None
     customers: str | None = None
@@ -297,7 +305,7 @@ def decide(
     effect = report.effect(metric, arm)
     if report.observed:
         raise InputError(
-            "the arms were not randomized: a difference between groups decides nothing.",
+            "the arms were not randomized: a difference between groups is no basis for a decision.",
             argument="report",
             code="wrong_value",
             hint="Run the campaign with a control group drawn by Experiment.assign.",
@@ -309,7 +317,7 @@ def decide(
     money = not share or each > 0 or fixed > 0 or worth != 1
     brought = None
     if money:
-        # What the money is made of: revenue, of which a share is kept, or orders or customers, each worth so much.
+        # The money comes from revenue, of which a share is kept, or from orders or customers with a worth each.
         revenue = metric if not share and worth <= 1 else None
         brought = impact(
             report,
@@ -331,7 +339,7 @@ def decide(
         bound = checks.number(f"guardrails[{name!r}]", limit)
         if bound == 0:
             raise InputError(
-                f"guardrails[{name!r}] is 0: say how much is acceptable, such as .001 more or -.001 less.",
+                f"guardrails[{name!r}] is 0: say how much is acceptable, such as .001 for a rise or -.001 for a fall.",
                 argument="guardrails",
                 code="wrong_value",
             )
@@ -342,9 +350,9 @@ def decide(
             hurt.append(name)
     unsure = [g.metric for g in held if not g.passed and g.metric not in hurt]
     broken = [check for check in report.checks if not check.passed]
-    action, reason = _action(gain, hurt, unsure, "profit a person" if money else f"the effect on {metric}")
+    action, reason = _action(gain, hurt, unsure, "profit per person" if money else f"the effect on {metric}")
     if broken:
-        action, reason = "go on", f"a check failed ({broken[0].name}): trust no figure before its cause is found"
+        action, reason = "go on", f"a check failed ({broken[0].name}): trust no figure until the cause is found"
     return Decision(
         action=action,
         arm=effect.arm,

@@ -1,4 +1,4 @@
-"""What beside the metric decides how many people a test needs: arms, level, covariates, clusters."""
+"""What decides, in addition to the metric, how many people a test needs: arms, level, covariates, clusters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EVEN = {"control": 0.5, "treatment": 0.5}
 
 
 class DesignArgs(TypedDict, total=False):
-    """The words of a `Design`."""
+    """The keyword arguments of a `Design`."""
 
     arms: Mapping[str, float]
     control: str | None
@@ -33,20 +33,22 @@ class DesignArgs(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True)
 class Design(Definition):
-    """What beside the metric decides how many people a test needs.
+    """What decides, in addition to the metric, how many people a test needs.
 
     Parameters
     ----------
     arms : mapping of str to float
-        The arms' shares; two equal ones without it.
+        The arms' shares; by default two equal arms, "control" and "treatment".
     control : str, optional
-        The control arm: "control" where there is one, else the first.
+        The control arm. The default is "control" if there is such an arm, otherwise the first.
     level : float
-        The confidence of the interval; an error of 1 - level is all on one side where the metric has an alternative.
+        The confidence level of the interval. If the metric has an alternative, the error of 1 - level is all on one
+        side.
     explained : float
         The share of the variance that covariates explain (the squared correlation of outcome and CUPED covariate).
     cluster_size, intraclass_correlation : float
-        Where shops or households are drawn and not people: people a cluster, and the correlation within one.
+        If shops or households are drawn instead of people: the number of people per cluster, and the correlation
+        within a cluster.
     """
 
     kind: ClassVar[str] = "design"
@@ -75,13 +77,13 @@ class Design(Definition):
 
     @property
     def shares(self) -> tuple[float, float]:
-        """The share of control, and of the smallest other arm: the comparison that needs most people."""
+        """The shares of control and of the smallest other arm, whose comparison needs the most people."""
         rest = [share for name, share in self.arms.items() if name != self.control_arm]
         return self.arms[self.control_arm], min(rest)
 
     @property
     def inflation(self) -> float:
-        """By how much clusters multiply, and covariates divide, the number of people: the design effect."""
+        """The design effect: the factor by which clusters raise, and covariates lower, the number of people."""
         return (1 + (self.cluster_size - 1) * self.intraclass_correlation) * (1 - self.explained)
 
     @classmethod

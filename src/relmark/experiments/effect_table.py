@@ -1,4 +1,4 @@
-"""Every comparison of a test in one table, and single effects out of it: what a report is, without its verdicts."""
+"""Every comparison of a test in one table, and single effects from it: a report without the conclusions."""
 
 from __future__ import annotations
 
@@ -29,50 +29,50 @@ _HEADS = ("treatment", "difference", "relative", "p")
 
 OBSERVED = (
     "the arms were not randomized: the groups may have differed from the start, so this is a difference between "
-    "them and not what the campaign did"
+    "them and not the effect of the campaign"
 )
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class EffectTable(ColumnarResult):
-    """Every comparison of a test, one per row: metric, arm, everybody first and then each segment.
+    """Every comparison of a test, one row for each metric, each arm, and everybody or a segment.
 
     Attributes
     ----------
     metric, arm, dimension, segment : ndarray of str, shape (n,)
         What was compared; `dimension` and `segment` are empty for everybody.
     n_control, n_treatment : ndarray of int64, shape (n,)
-        People.
+        The number of people in each arm.
     control, treatment : ndarray of float64, shape (n,)
         The metric in each arm.
     difference, difference_low, difference_high : ndarray of float64, shape (n,)
         Treatment minus control, and its interval.
     relative, relative_low, relative_high : ndarray of float64, shape (n,)
-        Treatment over control minus 1, and its interval.
+        Treatment divided by control, minus 1, and its interval.
     standard_error, statistic, df, p_value : ndarray of float64, shape (n,)
-        Of the difference and its test.
+        The standard error of the difference, and the test of no difference.
     method, relative_method, reason, relative_reason : ndarray of str, shape (n,)
         Which method was used, and why a figure is NaN or needs care.
     note : ndarray of str, shape (n,)
-        What else the reader of the row has to know.
+        What else to know when reading the row.
     control_arm : str
         The arm that the others are compared with.
     level : float
-        The confidence of the intervals.
+        The confidence level of the intervals.
     observed : bool
-        True where arms were not randomized.
+        True if the arms were not randomized.
     excluded : mapping of str to int
-        People who were left out, by reason.
+        The number of people who were left out, by reason.
     checks : tuple of Check
-        What was checked about the test itself.
+        The checks of the test itself.
     notes : tuple of str
-        What the reader has to know.
+        What to know when reading the table.
     adjusted_p_value : ndarray of float64, shape (n,), optional
-        After `adjust`: compare it with 1 - `level`.
+        After `adjust`, the adjusted p-value; compare it with 1 - `level`.
     row_level : ndarray of float64, shape (n,), optional
-        After `adjust`: the level that each interval had to be given so that all together hold at `level`.
+        After `adjust`, the level of each single interval, so that all together hold at `level`.
     adjustment : str
-        After `adjust`: by which method.
+        After `adjust`, the method.
     """
 
     metric: TextArray
@@ -138,11 +138,11 @@ class EffectTable(ColumnarResult):
         metric : str
             A metric's name.
         arm : str, optional
-            Which arm; needed where several are compared with control.
+            The arm; required if several are compared with control.
         segment : str
-            A segment's name; everybody without it.
+            A segment's name; everybody by default.
         dimension : str, optional
-            Which column the segment belongs to, where the name alone leaves a doubt.
+            The division that the segment belongs to, if several have a segment of this name.
         """
         row = self._row(metric, arm, segment, dimension)
         level = self._level_of(row)
@@ -185,7 +185,7 @@ class EffectTable(ColumnarResult):
         return isinstance(spec, Proportion) and not spec.covariates
 
     def one_of_names(self, what: str, given: str | None, known: tuple[str, ...]) -> str:
-        """Return a name that was given, or the only one there is; raise with the nearest one."""
+        """Return the name that was given, or the only one there is; raise, naming the nearest, if it is unknown."""
         if given is None and len(known) == 1:
             return known[0]
         if given not in known:
@@ -220,7 +220,7 @@ class EffectTable(ColumnarResult):
             arm = arms[0]
         if arm not in arms:
             raise InputError(
-                f"arm is {arm!r}: compared with {self.control_arm!r} were {', '.join(map(repr, arms))}.",
+                f"arm is {arm!r}: the arms compared with {self.control_arm!r} are {', '.join(map(repr, arms))}.",
                 argument="arm",
                 code="unknown_name",
                 hint=did_you_mean(str(arm), arms),
@@ -240,7 +240,7 @@ class EffectTable(ColumnarResult):
         if len(rows) > 1:
             dims = ", ".join(map(repr, dict.fromkeys(self.dimension[rows].tolist())))
             raise InputError(
-                f"segment {segment!r} stands under {dims}: say which with dimension=.",
+                f"segment {segment!r} is in several divisions, {dims}: say which with dimension=.",
                 argument="dimension",
                 code="missing_argument",
             )
@@ -264,7 +264,7 @@ class EffectTable(ColumnarResult):
 
     @property
     def word(self) -> str:
-        """What the figures may be called: "effect" where arms were randomized, "difference" where they were not."""
+        """What the figures may be called: "effect" if the arms were randomized, "difference" if not."""
         return "difference" if self.observed else "effect"
 
     def _facts(self) -> dict[str, Any]:
@@ -285,7 +285,7 @@ class EffectTable(ColumnarResult):
             table["segment"] = labels
         level = f"{100 * self.level:g} %"
         table |= {
-            # As text, because shares and money share a column and need different digits.
+            # As text, because shares and money are in one column and need different digits.
             self.control_arm if self.control_arm not in {*table, *_HEADS} else "control": _texts(self.control),
             "treatment": _texts(self.treatment),
             "difference": _texts(self.difference),
@@ -342,7 +342,7 @@ def _ranges(low: FloatArray, high: FloatArray) -> list[str]:
 
 
 def _smallness(source: Source, report: EffectTable, row: int) -> list[str]:
-    """Return a note where normal approximations are in doubt."""
+    """Return a note if normal approximations are in doubt."""
     metric = next(m for m in source.metrics if m.name == report.metric[row])
     n0, n1 = int(report.n_control[row]), int(report.n_treatment[row])
     if n0 == 0 or n1 == 0:
@@ -351,8 +351,8 @@ def _smallness(source: Source, report: EffectTable, row: int) -> list[str]:
         pooled = (n0 * report.control[row] + n1 * report.treatment[row]) / (n0 + n1)
         fewest = min(n0, n1) * min(pooled, 1 - pooled)
         if fewest < 5 and metric.test == "z":
-            rough = f"only {format_number(fewest)} yes or no are expected in an arm: the p-value is rough"
-            return [f"{rough}, test='boschloo' gives an exact one"]
+            rough = f"only {format_number(fewest)} yes or no are expected in an arm, so the p-value is rough"
+            return [f"{rough}; test='boschloo' gives an exact one"]
     elif min(n0, n1) < 30:
-        return [f"an arm has {min(n0, n1)} people: the interval assumes that means are about normal"]
+        return [f"an arm has only {min(n0, n1)} people, and the interval assumes that means are about normal"]
     return []

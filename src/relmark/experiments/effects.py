@@ -13,32 +13,33 @@ __all__ = ["Effect"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Effect(Told):
-    """What an arm did to a metric, compared with control.
+    """The effect of an arm on a metric, compared with control.
 
     Attributes
     ----------
     metric, arm, control_arm, segment : str
         What was compared; `segment` is empty for everybody.
     n_control, n_treatment : int
-        People.
+        The number of people in each arm.
     control, treatment : float
-        The metric in each arm; adjusted for covariates where there are some.
+        The metric in each arm, adjusted for covariates if there are any.
     difference : Estimate
         Treatment minus control.
     relative : Estimate
-        Treatment over control, minus 1: .1 is ten percent more.
+        Treatment divided by control, minus 1: .1 is ten percent more.
     standard_error : float
-        Of the difference.
+        The standard error of the difference.
     statistic, df, p_value : float
-        The test of no difference, two-sided; `df` is infinite for z and NaN for exact tests.
+        The test of no difference, two-sided unless the metric has an alternative; `df` is infinite for z and NaN for
+        exact tests.
     method : str
-        Interval and test, by name.
+        The names of the interval and the test.
     of_shares : bool
-        True where shares of people were compared as counts.
+        True if shares of people were compared as counts.
     observed : bool
-        True where arms were not randomized: then this is a difference between groups, and no effect.
+        True if the arms were not randomized: then this is a difference between groups, not an effect.
     notes : tuple of str
-        What the reader has to know.
+        What to know when reading the figures.
     """
 
     metric: str
@@ -62,7 +63,7 @@ class Effect(Told):
 
     @property
     def word(self) -> str:
-        """What this may be called: "effect" where arms were randomized, "difference" where they were not."""
+        """What this may be called: "effect" if the arms were randomized, "difference" if not."""
         return "difference" if self.observed else "effect"
 
     def _what(self) -> str:

@@ -66,23 +66,24 @@ class Experiment(Definition):
     Parameters
     ----------
     name : str
-        What the campaign is called.
+        The name of the campaign.
     arms : mapping of str to float
         The arms' shares, which sum to 1, in this order along the hash.
     salt : str, optional
-        The key of the hash; the name without it. Another salt draws other people: give each campaign its own.
+        The key of the hash; the name by default. Another salt draws other people: give each campaign its own.
     coverage : float
-        The share of customers whom the test reaches at all. Raising it later adds people and moves nobody.
+        The share of customers who are in the test at all. Raising it later adds people and moves nobody.
     holdout : Holdout, optional
-        People to whom no campaign is sent.
+        Customers to whom no campaign is sent.
     layer : Layer, optional
-        Campaigns of which a customer gets at most one; this campaign's name is one of them.
+        A group of campaigns of which each customer gets at most one; this campaign's name must be one of them.
     control : str, optional
-        The arm that the others are compared with: "control" where there is such an arm, else the first.
+        The arm that the others are compared with. The default is "control" if there is such an arm, otherwise the
+        first.
     namespace : Namespace, optional
         The range of a GrowthBook namespace in which the test runs.
     hash : {"growthbook", "growthbook-1", "sha256"}
-        Which hash draws the arms: version 2 or 1 of GrowthBook's, or one that a warehouse can reproduce.
+        The hash that draws the arms: version 2 or 1 of GrowthBook's, or one that a warehouse can reproduce.
 
     Examples
     --------
@@ -112,7 +113,7 @@ class Experiment(Definition):
     hash: str = attrs.field(default="growthbook", validator=_validators.one_of(*HASHES), kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Check what the fields must agree about."""
+        """Check that the fields agree with each other."""
         if self.control is not None and self.control not in self.arms:
             raise InputError(
                 f"control is {self.control!r}: the arms are {', '.join(map(repr, self.arms))}.",
@@ -129,8 +130,8 @@ class Experiment(Definition):
         others = [part for part in (self.layer, self.holdout, self.namespace) if part is not None]
         if any(part.seed == (self.salt or self.name) for part in others):
             raise InputError(
-                f"salt is {self.salt or self.name!r}, which is the seed of another draw of this chain: give the "
-                "experiment a salt of its own.",
+                f"salt is {self.salt or self.name!r}, which is also the seed of another draw (layer, holdout or "
+                "namespace): give the experiment its own salt.",
                 argument="salt",
                 code="duplicate",
             )
@@ -153,18 +154,20 @@ class Experiment(Definition):
         Parameters
         ----------
         ids : array_like of int or str, shape (n,)
+            The customers.
         at : date or instant, or one per customer
-            When the campaign runs; needed where the holdout rotates.
+            When the campaign runs; required if the holdout rotates.
 
         Returns
         -------
         Assignment
-            Who has an empty id, is in the holdout, in another campaign of the layer, outside the namespace or beyond
-            the coverage has code -1 and a reason.
+            Customers who have an empty id, are in the holdout, in another campaign of the layer, outside the namespace
+            or beyond the coverage have code -1 and a reason.
 
         Notes
         -----
-        The same id gets the same arm in every process and language that has the hash. Cost: linear, no state.
+        The same id gets the same arm in every process and language that has the hash. The cost is linear, and no state
+        is kept.
         """
         array = plain_ids(ids)
         code = self.drawn.codes(buckets_of(array, self.salt or self.name, self.hash))
@@ -183,7 +186,7 @@ class Experiment(Definition):
         return make_assignment(array, np.where(why > 0, -1, code), _REASONS[why], self.arms)
 
     def arm_of(self, customer_id: int | str, *, at: Instant | None = None) -> str | None:
-        """Return the arm of one customer, or None for customers outside: what `assign` says, in microseconds."""
+        """Return the arm of one customer, or None if they are outside the test; as `assign`, but in microseconds."""
         if customer_id == "":
             return None
         if self.holdout is not None and self.holdout.holds(customer_id, at=at):
@@ -210,16 +213,16 @@ class Experiment(Definition):
         Parameters
         ----------
         metric : Proportion, Mean or Ratio
-            With `baseline`, and for means and ratios with `sd`.
+            The metric, with `baseline`, and for means and ratios with `sd`.
         mde, difference, margin : float, optional
             The smallest relative effect worth finding (.1 is ten percent more), the same in the metric's unit, or the
             loss that would still be acceptable, as for `sample_size`.
         power : float
-            The chance to find it.
+            The chance of finding it.
         people_per_day : float, optional
-            How many people come into the test a day, all arms together, before `coverage`.
+            How many people arrive per day, before `coverage` is applied.
         **design
-            Keywords of `Design` beside the arms: level, explained, cluster_size, intraclass_correlation.
+            Keyword arguments of `Design` other than the arms: level, explained, cluster_size, intraclass_correlation.
 
         Examples
         --------
@@ -252,40 +255,42 @@ class Experiment(Definition):
         Parameters
         ----------
         base : CustomerBase
-            Everyone who could be in the test; its rows are assigned by the hash again.
+            Everyone who could be in the test. Their arms come from the hash, unless `arms` or `campaign` is given.
         start : date or instant, a column of them, or mapping of id to date or instant
-            When the campaign began: for all, aligned with ``base.customer_id`` (NaT for who never got that far), or by
-            customer (who is not in it never got that far). A date is its first local instant; what has no zone is
-            local time of the base.
+            When the campaign began: one start for all, a column aligned with ``base.customer_id`` (NaT for customers
+            who never started), or a mapping by customer (those not in it never started). A date means its first local
+            instant; times without a zone are local times of the base.
         campaign : str, or pair of str, optional
             In place of `start` and `arms`: the name of a campaign, or of a chain and its step. Each customer's first
-            `message_sent` or `message_withheld` event of it is their start and says their arm: exactly those who would
+            `message_sent` or `message_withheld` event of it gives their start and their arm. So exactly those who would
             have got the message are compared, whether or not it was delivered.
         window : timedelta, or a span such as ``calendar_days(14)`` or ``months(1)``
             Outcomes count in ``[start, start + window)``; whole days from a date are local days.
         metrics : sequence of Proportion, Mean or Ratio
-            With `of`, an expression; its events are those of the window alone. With `before`, the same expression over
-            ``[start - before, start)`` is a covariate.
+            Metrics with `of`, an expression that sees only the events of the window. With `before`, the same expression
+            over ``[start - before, start)`` becomes a covariate.
         segments : sequence of Segment, or mapping of str to Segment, expression or labels, optional
-            Evaluated just before the start: a message of the campaign itself is not seen.
+            Divisions of the people, evaluated just before the start, so that a message of the campaign itself is not
+            seen.
         received : expression, optional
-            Whether the campaign reached a person, to check that control got none.
+            Whether the campaign reached a person; used to check that control did not receive it.
         arms : Assignment, or array_like of str aligned with ``base.customer_id``, optional
-            The arms that the campaign tool recorded, where they are not those of the hash; empty for customers outside.
-            An Assignment is matched by its customers.
+            The arms that the campaign tool recorded, if they are not those of the hash; empty for customers outside the
+            test. An Assignment is matched by its customers.
         level : float or ConfidenceSequence
-            The confidence of the intervals, or what keeps it however often one looks.
+            The confidence level of the intervals, or a sequence that keeps it no matter how often you look.
 
         Returns
         -------
         Report
-            With checks of the sample ratio, the window, balance before the start, and contamination. Who never began,
-            is in a holdout, or whose window has not ended by the end of the log, is counted in `excluded`.
+            The effects, with checks of the sample ratio, the window, balance before the start, and contamination.
+            Customers who never started, are in a holdout, or whose window has not ended by the end of the log are
+            counted in `excluded`.
 
         Notes
         -----
-        Events that carry a day and no time are cut by day. What happened on the day of a start that lies within it is
-        on neither side, and a note counts it.
+        Events that carry a day without a time are assigned by day. If a start lies within a day, such events of that
+        day are on neither side, and a note counts them.
 
         Examples
         --------
@@ -344,13 +349,13 @@ class Experiment(Definition):
         return {
             **body,
             **{key: None if part is None else part.fingerprint for key, part in parts.items()},
-            "salt": self.salt or self.name,  # the name is the key of the hash where there is no salt
+            "salt": self.salt or self.name,  # without a salt, the name is the key of the hash
             "share": share,
         }
 
     def _body(self) -> dict[str, Any]:
         return {
-            # A list keeps the order of arms, which decides who gets which.
+            # A list keeps the order of the arms, which decides who is in which.
             "name": self.name,
             "arms": [[arm, share] for arm, share in self.arms.items()],
             "salt": self.salt,
@@ -375,7 +380,7 @@ class Experiment(Definition):
 
 
 class Known(NamedTuple):
-    """What was read of a test: who is in which arm, since when, and the figures of everyone."""
+    """What was read about a test: who is in which arm, since when, and the figures of everyone."""
 
     starts: Starts
     assigned: Assignment
@@ -394,13 +399,13 @@ def figures_of(
     received: Measurable | None = None,
     arms: Assignment | npt.ArrayLike | None = None,
 ) -> Known:
-    """Return the arms and the figures of everyone of a base, as `Experiment.read` compares them."""
+    """Return the arms and the figures of everyone in a base, as `Experiment.read` compares them."""
     specs = check_metrics(metrics)
     check_span("window", window)
     if campaign is not None:
         if start is not None or arms is not None:
             raise InputError(
-                "campaign is given beside start or arms: the events of the campaign say both.",
+                "campaign is given together with start or arms: the events of the campaign already say both.",
                 argument="campaign",
                 code="conflicting_arguments",
             )
@@ -423,7 +428,7 @@ def figures_of(
 def _assigned(
     experiment: Experiment, base: CustomerBase, starts: Starts, arms: Assignment | npt.ArrayLike | None
 ) -> Assignment:
-    """Return the arm of each customer of a base: that of the hash, or the one recorded."""
+    """Return the arm of each customer of a base: the one of the hash, or the one recorded."""
     if arms is None:
         holdout = experiment.holdout
         at = starts.given(holdout.tz) if holdout is not None and holdout.period else None
@@ -433,7 +438,7 @@ def _assigned(
     strange = [arm for arm in arms.arms if arm not in experiment.arms]
     if strange:
         raise InputError(
-            f"arms has an arm {strange[0]!r}: those of {experiment.name!r} are "
+            f"arms has an arm {strange[0]!r}: the arms of {experiment.name!r} are "
             f"{', '.join(map(repr, experiment.arms))}.",
             argument="arms",
             code="unknown_name",

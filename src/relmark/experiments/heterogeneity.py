@@ -1,4 +1,4 @@
-"""Segments: whether the effect really differs between them, and what it is once segments are weighed rightly."""
+"""Segments: whether the effect really differs between them, and what it is if each has its share of all people."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ class InteractionTests(ColumnarResult):
     Attributes
     ----------
     metric, arm, dimension : ndarray of str
+        What was tested.
     segments : ndarray of int64
         How many segments had an estimate.
     statistic, df, p_value : ndarray of float64
-        Cochran's Q: the weighted squares of the segments' effects around their common one, chi-square with segments
-        minus one degrees of freedom.
+        Cochran's Q: the weighted sum of squared deviations of the segments' effects from their common effect. It is
+        chi-squared with one degree of freedom less than there are segments.
     common : ndarray of float64
         The common effect, weighted by the inverse of the variances.
     """
@@ -52,7 +53,7 @@ class InteractionTests(ColumnarResult):
 
 
 def interaction_tests(report: EffectTable) -> InteractionTests:
-    """Test, for each division of a report, whether the effect is the same in all of it; see `Report.interactions`."""
+    """Test for each division of a report whether all segments have the same effect; see `Report.interactions`."""
     rows: list[tuple[Any, ...]] = []
     for metric in report.metrics:
         for arm in report.arms:
@@ -71,7 +72,7 @@ def interaction_tests(report: EffectTable) -> InteractionTests:
                 rows.append((metric, arm, dimension, k, q, float(k - 1), p, common))
     if not rows:
         raise InputError(
-            "the report has no segments: give segments= to analyze, or segments to Moments.",
+            "the report has no segments: give segments= to analyze, or segment= to Moments.from_columns.",
             argument="report",
             code="missing_argument",
         )
@@ -83,7 +84,7 @@ def interaction_tests(report: EffectTable) -> InteractionTests:
 def post_stratified(
     moments: Moments, metric: Metric, *, arm: str | None = None, control: str | int | None = None, level: float = 0.95
 ) -> Effect:
-    """Return the effect with each segment weighed by its share of all people; see `Report.post_stratified`."""
+    """Return the effect with each segment weighted by its share of all people; see `Report.post_stratified`."""
     (spec,) = check_metrics(metric)
     alpha = 1 - checks.fraction("level", level)
     at0, at1 = two_arms(moments.arms, control, arm)
@@ -95,12 +96,12 @@ def post_stratified(
     notes: tuple[str, ...] = (f"post-stratified by {int(used.sum())} segments",)
     reason = ""
     if empty:
-        reason = f"segment {empty[0]!r} has fewer than two people in an arm: join it with another"
+        reason = f"segment {empty[0]!r} has fewer than two people in an arm: combine it with another segment"
     with np.errstate(divide="ignore", invalid="ignore"):
         s, why_not = compared_mean(plain, moments, at1, at0)
     for name_of, words in zip(moments.segments, why_not.tolist(), strict=True):
-        # That nobody differs within one segment is no obstacle: it adds no variance.
-        if not reason and words and not words.startswith(("nobody differs", "the covariates tell", "arm ")):
+        # A segment without variation is no obstacle: it adds no variance.
+        if not reason and words and not words.startswith(("there is no variation", "the covariates determine", "arm ")):
             reason = f"segment {name_of!r}: {words}"
     n = n0 + n1
     w = n[used] / n.sum()
@@ -126,7 +127,8 @@ def post_stratified(
         se = float(np.sqrt(pair.variance[0]))
         z = float((m1 - m0)[0] / se) if se > 0 else np.nan
         relative = float(m1[0] / m0[0] - 1) if m0[0] else np.nan
-    why = "the control mean is not distinguishable from zero" if unbounded[0] else reason
+    near_zero = "the control mean may be zero, so the interval of the relative effect is unbounded"
+    why = near_zero if unbounded[0] else reason
     good = not reason
     return Effect(
         metric=spec.name,

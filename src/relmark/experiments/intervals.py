@@ -1,7 +1,7 @@
-"""Intervals of shares by themselves, from counts alone: of one, and of the difference of two.
+"""Intervals for shares from counts alone: for one share, and for the difference of two.
 
-Newcombe's interval (method 10: Wilson's interval of each share, combined) is the default of a `Proportion`, because
-Wald's covers far less than it says where one arm is small and events are rare, which is what a control group is.
+Newcombe's interval (method 10: Wilson's interval of each share, combined) is the default of a `Proportion`. Wald's
+covers far less than it promises if one arm is small and events are rare, which is typical of control groups.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = [
 
 
 def wilson_interval(x: int, n: int, *, level: float = 0.95) -> Interval:
-    """Return Wilson's score interval of one share.
+    """Return Wilson's score interval for one share, ``x / n``.
 
     Parameters
     ----------
     x, n : int
-        People with a yes, and people.
+        The number of people with a yes, and of all people.
     level : float
-        The confidence.
+        The confidence level.
 
     References
     ----------
@@ -48,21 +48,21 @@ def wilson_interval(x: int, n: int, *, level: float = 0.95) -> Interval:
 
 
 def newcombe_interval(x1: int, n1: int, x2: int, n2: int, *, level: float = 0.95) -> Interval:
-    """Return Newcombe's interval of the difference of two shares, ``x1 / n1 - x2 / n2``.
+    """Return Newcombe's interval for the difference of two shares, ``x1 / n1 - x2 / n2``.
 
     Parameters
     ----------
     x1, n1 : int
-        People with a yes, and people, in the first group.
+        The number of people with a yes, and of all people, in the first group.
     x2, n2 : int
         The same in the second group.
     level : float
-        The confidence.
+        The confidence level.
 
     Returns
     -------
     Interval
-        Of the first minus the second.
+        The interval of the first share minus the second.
 
     Notes
     -----
@@ -84,7 +84,7 @@ def newcombe_interval(x1: int, n1: int, x2: int, n2: int, *, level: float = 0.95
 
 
 def miettinen_nurminen_interval(x1: int, n1: int, x2: int, n2: int, *, level: float = 0.95) -> Interval:
-    """Return Miettinen and Nurminen's score interval of the difference of two shares, first minus second.
+    """Return Miettinen and Nurminen's score interval for the difference of two shares, first minus second.
 
     References
     ----------
@@ -101,7 +101,7 @@ def miettinen_nurminen_interval(x1: int, n1: int, x2: int, n2: int, *, level: fl
 
 
 def agresti_caffo_interval(x1: int, n1: int, x2: int, n2: int, *, level: float = 0.95) -> Interval:
-    """Return Agresti and Caffo's interval of the difference: Wald's after one yes and one no more in each group.
+    """Return Agresti and Caffo's interval for the difference: Wald's, with one yes and one no added to each group.
 
     References
     ----------

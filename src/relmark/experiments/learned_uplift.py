@@ -1,6 +1,6 @@
 """What was learned about whom a campaign helps: the score, whether people differ at all, and what it would have earned.
 
-Everything that judges the score looks at people by scores that were learned without them.
+Whatever judges the score uses, for each person, a score that was learned without them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from relmark.core.base import CustomerBase
 from relmark.core.checks import BoolArray, FloatArray, IntArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.core.formats import format_number
+from relmark.core.frames import Frame
 from relmark.core.intervals import Estimate, Interval
 from relmark.core.names import did_you_mean
 from relmark.core.results import ColumnarResult, Rows
@@ -29,11 +30,11 @@ from relmark.experiments.uplift_score import UpliftScore, costs_by_arm, in_money
 
 __all__ = ["LearnedUplift", "PeopleOfTest"]
 
-_ROWS = "moments hold no rows, and a ranking needs them: learn from columns or from a base"
+_ROWS = "moments hold no rows, which a ranking needs: learn from columns or from a base"
 
 
 class PeopleOfTest(NamedTuple):
-    """The people whom a score was learned from, those outside any arm left out."""
+    """The people from whom a score was learned, without those outside any arm."""
 
     ids: npt.NDArray[Any] | None
     codes: IntArray
@@ -50,32 +51,35 @@ class LearnedUplift(ColumnarResult):
     Attributes
     ----------
     arm : ndarray of str, shape (k,)
+        The arms.
     people : ndarray of int64
-        In the arm.
+        The number of people in each arm.
     effect, effect_low, effect_high : ndarray of float64
-        The average effect, and its interval by Welch.
+        The average effect, and Welch's interval.
     found : ndarray of bool
-        Whether there is a difference between people, at `level` over all arms.
+        Whether a difference between people was found, at `level` over all arms.
     p_value : ndarray of float64
-        Of no difference between people, by Holm's method where there are several arms.
+        The p-value of no difference between people, adjusted by Holm's method if there are several arms.
     statistic, df : ndarray of float64, int64
-        Of the test: F times its degrees of freedom, and these.
+        The statistic of this test, F times its degrees of freedom, and the degrees of freedom.
     penalty : ndarray of float64
-        The one whose loss in the fold that was held out was smallest, in units of the information of a feature.
+        The penalty with the smallest held-out loss, in units of the information of a feature.
     improvement : ndarray of float64
-        By which share of itself the held-out loss is smaller than that of one effect for everybody; negative where it
-        is not.
+        By which share the held-out loss is smaller than that of one effect for everybody; negative if it is larger.
     score : UpliftScore
-        The answer. An arm in which no difference was found adds the same for everybody.
+        The result. An arm in which no difference was found adds the same for everybody.
     as_learned : UpliftScore
-        The score whether or not a difference was found.
+        The score as it was learned, whether or not a difference was found.
     control, outcome : str
+        The control arm, and the outcome.
     folds : int
+        The number of folds.
     level : float
+        The confidence level.
     test : str
         The variance that the test of a difference uses.
     notes : tuple of str
-        What the reader has to know.
+        What to know when reading the result.
     """
 
     arm: npt.NDArray[np.str_]
@@ -103,18 +107,18 @@ class LearnedUplift(ColumnarResult):
     def gain(self) -> Estimate:
         """The area between the uplift curve and the line of random choice, per person; 0 for a useless score.
 
-        By scores that were learned without each person's fold. From moments it is NaN with its reason.
+        It uses scores that were learned without each person's fold. From moments it is NaN, with the reason.
         """
         return Estimate(math.nan, None, _ROWS) if self._test_rows is None else self.curve.auuc
 
     @cached_property
     def curve(self) -> UpliftCurve:
-        """The uplift curve of the out-of-fold scores; with several arms everyone is ranked by their best.
+        """The uplift curve of the out-of-fold scores; with several arms everyone is ranked by their best arm.
 
-        Its intervals are those of a bootstrap of people, wider by the square root of two: the score of each fold knows
-        the outcomes of the others, which doubles the variance of the sum where nothing differs, and adds less to it the
-        more does. In simulations (`benchmarks/uplift.py`) they cover 94 to 99 percent where 95 are promised; without
-        that 79 to 91.
+        Its intervals are those of a bootstrap of people, widened by the square root of two. The score of each fold was
+        learned from the outcomes of the others, which doubles the variance of the sum if people do not differ, and adds
+        less the more they do. In simulations (`benchmarks/uplift.py`) the intervals cover 94 to 99 percent where 95 are
+        promised; without the widening they cover 79 to 91.
         """
         rows = self._rows()
         found = uplift_curve(
@@ -137,17 +141,18 @@ class LearnedUplift(ColumnarResult):
 
     @property
     def out_of_fold(self) -> Rows:
-        """What each arm adds for the people of the test, learned without their fold, difference found or not."""
+        """What each arm adds for each person in the test, learned without their fold, found difference or not."""
         rows = self._rows()
         ids: dict[str, npt.NDArray[Any]] = {} if rows.ids is None else {"customer_id": rows.ids}
         return Rows(columns={**ids, **self._ranking(rows)}, name="Uplift")
 
     def of(self, arm: str) -> LearnedUplift:
-        """Return what was learned about one arm alone: its curve, groups and policies against control.
+        """Return what was learned about one arm: its curve, groups and policies compared with control.
 
         Parameters
         ----------
         arm : str
+            The arm.
         """
         at = self._at(arm)
         rows = self._test_rows
@@ -167,29 +172,29 @@ class LearnedUplift(ColumnarResult):
 
     def increments(
         self,
-        data: CustomerBase | Mapping[str, npt.ArrayLike] | Any = None,
+        data: CustomerBase | Frame = None,
         *,
         as_of: AsOfGiven | None = None,
         margin: float | npt.ArrayLike = 1.0,
         cost: float | Mapping[str, float | npt.ArrayLike] = 0.0,
     ) -> Rows:
-        """Return what each arm adds in money for everyone: what `relmark.campaigns.allocate` takes as values.
+        """Return what each arm adds in money for each person: the values for `relmark.campaigns.allocate`.
 
         Parameters
         ----------
         data : CustomerBase, mapping of str to array_like, or dataframe, optional
-            Whom to decide about; the people of the test without it, each by a score learned without them.
+            The people to decide about. The default is the people in the test, each with a score learned without them.
         as_of : instant, or one per customer
-            Needed with a base.
+            The time at which features are evaluated; required with a base unless all features are plain fields.
         margin : float, or array_like, shape (n,)
-            What one unit of the outcome is worth: the share of revenue that is kept, or the money of one visit.
+            What one unit of the outcome is worth: the share of revenue that is kept, or the value of one visit.
         cost : float, or mapping of arm to float or array_like, shape (n,)
-            Of sending to one person. Give `allocate` the same costs where there is a budget.
+            The cost of sending to one person. If there is a budget, give `allocate` the same costs.
 
         Returns
         -------
         Rows
-            A column for each arm, customer_id among them where it is known.
+            One column per arm, and customer_id if it is known.
         """
         if data is not None:
             return self.score.increments(data, as_of=as_of, margin=margin, cost=cost)
@@ -207,18 +212,18 @@ class LearnedUplift(ColumnarResult):
         Parameters
         ----------
         offers : array_like of str, shape (n,), optional
-            Whom to send what among the people of the test, in their order, "" for nothing, decided by
-            `increments()`; such as the offers of `allocate`. Without it everyone gets the arm that adds most above
-            its cost, and nothing where none does.
+            What to send to each person in the test, in their order, decided by `increments()`; "" means nothing. They
+            may be the offers of `allocate`. By default everyone gets the arm that adds most after its cost, or nothing
+            if no arm adds more than its cost.
         margin, cost
             As for `increments`.
 
         Returns
         -------
         PolicyValue
-            Against sending to nobody, and against sending everybody the one arm that is best on average. Its intervals
-            are wider by the square root of two than those of a policy that was known before the test, as those of
-            `curve`, and for the same reason.
+            The value, compared with sending to nobody and with sending everybody the one arm that is best on average.
+            As for `curve`, and for the same reason, its intervals are widened by the square root of two compared with
+            those of a policy that was known before the test.
         """
         rows = self._rows()
         n = len(rows.outcome)
@@ -289,10 +294,10 @@ class LearnedUplift(ColumnarResult):
         said = []
         for at, arm in enumerate(self.arm):
             if self.found[at]:
-                said.append(f"{arm}: people differ in what it adds to {self.outcome}: choose by the score")
+                said.append(f"{arm}: people differ in what it adds to {self.outcome}, so choose by the score")
             else:
                 said.append(
-                    f"{arm}: no difference between people was found: treat everybody or nobody; it adds "
+                    f"{arm}: no difference between people was found, so treat everybody or nobody; it adds "
                     f"{format_number(float(self.effect[at]))} [{format_number(float(self.effect_low[at]))}, "
                     f"{format_number(float(self.effect_high[at]))}] to {self.outcome}"
                 )

@@ -1,14 +1,14 @@
 """What a campaign is judged by: a share of people, a mean per person, or a ratio of two sums.
 
-A metric names the columns that it reads. The same metric plans (with `baseline` and `sd`, or from past data with
-`from_past`), reads raw events (with `of` and `before`) and analyzes (with `covariates`, `cap`, a direction and the
-choice of interval).
+A metric names the columns that it reads. The same metric serves for a plan (with `baseline` and `sd`, or from past data
+with `from_past`), for reading raw events (with `of` and `before`) and for the analysis (with `covariates`, `cap`, an
+alternative and the choice of interval).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -19,7 +19,7 @@ from relmark.core import checks, shapes
 from relmark.core.base import Measurable
 from relmark.core.documents import Definition, Limits, built, check_keys, settings
 from relmark.core.errors import DefinitionError, InputError, NotEnoughDataError
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.problems import Problem
 from relmark.core.schema import Schema
 from relmark.core.shapes import Shape
@@ -55,12 +55,14 @@ def _past(names: Sequence[str], columns: Any) -> list[npt.NDArray[np.float64]]:
     for name, array in zip(names, arrays, strict=True):
         checks.same_length(name, array, len(arrays[0]))
     if len(arrays[0]) < 2:
-        raise NotEnoughDataError(f"the past has {len(arrays[0])} people: at least two are needed.", argument="columns")
+        raise NotEnoughDataError(
+            f"the past data have {len(arrays[0])} people: at least two are needed.", argument="columns"
+        )
     return arrays
 
 
 def _left_over(y: npt.NDArray[np.float64], covariates: Sequence[npt.NDArray[np.float64]]) -> float:
-    """Return the standard deviation of y beside its covariates."""
+    """Return the standard deviation of y that its covariates do not explain."""
     design = np.column_stack([np.ones(len(y)), *covariates])
     away = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
     return float(np.sqrt(away @ away / max(len(y) - design.shape[1], 1)))
@@ -69,7 +71,7 @@ def _left_over(y: npt.NDArray[np.float64], covariates: Sequence[npt.NDArray[np.f
 def _spread(name: str, sd: float) -> float:
     if not sd > 0:
         raise NotEnoughDataError(
-            f"{name} does not vary in the past data: there is no standard deviation to plan with.", argument=name
+            f"{name} does not vary in the past data, so there is no standard deviation to plan with.", argument=name
         )
     return sd
 
@@ -79,7 +81,7 @@ def _before(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         check_span(attribute.name, value)
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(value: Iterable[str]) -> tuple[str, ...]:
     if isinstance(value, str):
         raise InputError(
             f"covariates is {value!r}: a list of column names is needed, such as [{value!r}].",
@@ -97,7 +99,7 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _alike(value: Any) -> Any:
-    """Return what tells outcomes apart: expressions compare to rules, and not to true or false."""
+    """Return what outcomes are compared by; comparing expressions themselves would give an expression."""
     if isinstance(value, tuple):
         return tuple(_alike(part) for part in value)
     return value.fingerprint if isinstance(value, Expression) else value
@@ -144,7 +146,7 @@ class _Metric(Definition):
         return {field.name: _stored(field.name, getattr(self, field.name)) for field in settings(type(self))}
 
     def _meaning(self) -> dict[str, Any]:
-        return self._body()  # the name is a column: another one is another metric
+        return self._body()  # the name is a column, so another name is another metric
 
     @classmethod
     def _from_body(cls, body: dict[str, Any], limits: Limits) -> Self:
@@ -194,15 +196,15 @@ class Proportion(_Metric):
     interval : {"newcombe", "miettinen-nurminen", "agresti-caffo"}
         The interval of the difference.
     test : {"z", "fisher", "boschloo"}
-        The test: pooled z, or an exact one.
+        The test: pooled z, or an exact test.
     relative : {"mover-r", "log", "delta"}
-        The interval of the relative effect: from Wilson's limits of both shares, on the log scale, or by the delta
-        method.
+        The interval of the relative effect: from Wilson's limits of both shares (MOVER-R), on the log scale, or by the
+        delta method.
     covariates : sequence of str
         Columns from before the campaign, as for `Mean`. The difference is then that of adjusted means of zeros and
         ones, with Student's interval; `interval` and `test` are not used.
     alternative : {"two-sided", "greater", "less"}
-        What the test looks for: any difference, or more or less than control alone. A one-sided interval has one end.
+        What the test looks for: any difference, only more, or only less than control. A one-sided interval has one end.
     """
 
     kind: ClassVar[str] = "proportion"
@@ -225,16 +227,16 @@ class Proportion(_Metric):
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The columns of the moments from which it is analyzed."""
+        """The columns of the moments that the analysis uses."""
         return self.columns
 
-    def from_past(self, columns: Mapping[str, Any]) -> Self:
-        """Return the metric with the share of past data as its baseline.
+    def from_past(self, columns: Frame) -> Self:
+        """Return the metric with the share in past data as its baseline.
 
         Parameters
         ----------
         columns : mapping of str to array_like, or dataframe
-            One row per person, of a time without the campaign.
+            One row per person, from a time without the campaign.
 
         Examples
         --------
@@ -260,22 +262,22 @@ class Mean(_Metric):
     name : str
         The column, and the name of the metric.
     covariates : sequence of str
-        Columns from before the campaign that explain some of the outcome. The estimate is adjusted by a regression
-        within each arm (CUPED with the slopes of each arm), which narrows the interval.
+        Columns from before the campaign that explain part of the outcome. The estimate is adjusted by a regression
+        within each arm (CUPED with one slope per arm), which narrows the interval.
     baseline, sd : float, optional
         Mean and standard deviation expected without the campaign, for planning.
     of : expression, optional
         The outcome as an expression, for `Experiment.read`.
     before : timedelta or calendar span, optional
-        For `Experiment.read`: also measure the same expression in this window before the start, and use it as a
-        covariate.
+        For `Experiment.read`: the same expression is also measured in a window of this length before the start, and
+        used as a covariate.
     relative : {"fieller", "log", "delta"}
         The interval of the relative effect.
     cap : float, optional
-        Larger values count as this much (winsorizing), in the outcome and in what `before` measures: a few heavy
-        buyers then decide less. The report says how many were capped.
+        Larger values count as this value (winsorizing), so that a few heavy buyers matter less. The report says how
+        many were capped.
     alternative : {"two-sided", "greater", "less"}
-        What the test looks for: any difference, or more or less than control alone. A one-sided interval has one end.
+        What the test looks for: any difference, only more, or only less than control. A one-sided interval has one end.
     """
 
     kind: ClassVar[str] = "mean"
@@ -298,17 +300,17 @@ class Mean(_Metric):
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The columns of the moments from which it is analyzed: a capped one has a name of its own."""
+        """The columns of the moments that the analysis uses; a capped column has another name."""
         return (capped_name(self.name, self.cap), *self.covariates)
 
-    def from_past(self, columns: Mapping[str, Any]) -> Self:
-        """Return the metric with mean and standard deviation of past data, for a plan.
+    def from_past(self, columns: Frame) -> Self:
+        """Return the metric with the mean and standard deviation of past data, for a plan.
 
         Parameters
         ----------
         columns : mapping of str to array_like, or dataframe
-            One row per person, of a time without the campaign, as long as the test will be. With covariates the
-            standard deviation is what is left beside them.
+            One row per person, from a time without the campaign that is as long as the test will be. With covariates,
+            the standard deviation is the part that they do not explain.
 
         Examples
         --------
@@ -333,18 +335,18 @@ class Ratio(_Metric):
     Parameters
     ----------
     numerator, denominator : str
-        The columns, one row per person.
+        The columns, with one row per person.
     name : str, optional
-        The name of the metric; "numerator / denominator" without it.
+        The name of the metric; "numerator / denominator" by default.
     covariates : sequence of str
         Columns from before the campaign, as for `Mean`; the ratio is linearized first.
     baseline, sd : float, optional
         The ratio, and the standard deviation per person of its linearization (numerator - ratio * denominator) /
         mean denominator, for planning.
     of : pair of expressions, optional
-        Numerator and denominator as expressions, for `Experiment.read`.
+        The numerator and the denominator as expressions, for `Experiment.read`.
     before : timedelta or calendar span, optional
-        As for `Mean`: numerator and denominator before the start become covariates.
+        As for `Mean`; the numerator and the denominator before the start become covariates.
     relative : {"fieller", "log", "delta"}
         The interval of the relative effect.
     cap : float, optional
@@ -369,7 +371,7 @@ class Ratio(_Metric):
     alternative: str = _alternative()
 
     def __attrs_post_init__(self) -> None:
-        """Name the metric after its columns where it has no name."""
+        """Name the metric after its columns if it has no name."""
         if not self.name:
             object.__setattr__(self, "name", f"{self.numerator} / {self.denominator}")
         if self.numerator == self.denominator:
@@ -389,11 +391,11 @@ class Ratio(_Metric):
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The columns of the moments from which it is analyzed: a capped one has a name of its own."""
+        """The columns of the moments that the analysis uses; a capped column has another name."""
         return (capped_name(self.numerator, self.cap), self.denominator, *self.covariates)
 
-    def from_past(self, columns: Mapping[str, Any]) -> Self:
-        """Return the metric with ratio and standard deviation of past data, for a plan.
+    def from_past(self, columns: Frame) -> Self:
+        """Return the metric with the ratio and standard deviation of past data, for a plan.
 
         Parameters
         ----------
@@ -404,7 +406,7 @@ class Ratio(_Metric):
         y = y if self.cap is None else np.minimum(y, self.cap)
         if d.mean() == 0:
             raise NotEnoughDataError(
-                f"{self.denominator} has mean 0 in the past data: there is no ratio.", argument="columns"
+                f"{self.denominator} has mean 0 in the past data, so there is no ratio.", argument="columns"
             )
         ratio = float(y.mean() / d.mean())
         linear = (y - ratio * d) / d.mean()
@@ -420,12 +422,12 @@ Metric = Proportion | Mean | Ratio
 
 
 def capped_name(name: str, cap: float | None) -> str:
-    """Return what a column is called once it is capped."""
+    """Return the name of a column once it is capped."""
     return name if cap is None else f"{name} (capped at {cap:g})"
 
 
 def check_metrics(metrics: Any) -> tuple[Metric, ...]:
-    """Return metrics as a tuple: at least one, each of its own name."""
+    """Return metrics as a tuple: at least one, with different names."""
     if isinstance(metrics, (Proportion, Mean, Ratio)):
         metrics = (metrics,)
     found = tuple(metrics)
@@ -444,6 +446,6 @@ def check_metrics(metrics: Any) -> tuple[Metric, ...]:
     for name in names:
         if names.count(name) > 1:
             raise InputError(
-                f"metrics has {name!r} twice: give each metric a name of its own.", argument="metrics", code="duplicate"
+                f"metrics has {name!r} twice: give each metric its own name.", argument="metrics", code="duplicate"
             )
     return found

@@ -1,13 +1,13 @@
-"""Moments: all that the analysis of means needs from any number of rows, in a few numbers that merge.
+"""Moments: the few numbers that the analysis of means needs from any number of rows, and that can be added.
 
-Count, mean and centered second moments of some columns, by arm and by segment. Rows are read once, in blocks, each
-centered by its own mean; blocks and whole results merge by Chan, Golub and LeVeque's update (1979), so that a large
-offset costs no digits. Any SQL engine can deliver the same through counts, means and covariances.
+They are count, mean and centered second moments of some columns, by arm and by segment. Rows are read once, in blocks,
+each centered by its own mean. Blocks and whole results are added by Chan, Golub and LeVeque's update (1979), so that a
+large offset costs no digits. Any SQL engine can compute the same from counts, means and covariances.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, MissingColumnError
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.frozen import owned
 from relmark.core.names import did_you_mean
 from relmark.core.results import Result
@@ -38,13 +38,13 @@ class Moments(Result):
     Attributes
     ----------
     columns : tuple of str
-        The k columns' names.
+        The names of the k columns.
     arms : tuple of str
-        The a arms' names.
+        The names of the a arms.
     segments : tuple of str
-        The s segments' names; one empty name where rows were not divided.
+        The names of the s segments; one empty name if rows were not divided.
     count : ndarray of float64, shape (a, s)
-        Rows.
+        The number of rows.
     mean : ndarray of float64, shape (a, s, k)
         Means; 0 where there are no rows.
     scatter : ndarray of float64, shape (a, s, k, k)
@@ -52,8 +52,8 @@ class Moments(Result):
     excluded : int
         Rows outside any arm (code -1), which were left out.
     third : ndarray of float64, shape (a, s, k), optional
-        Sums of cubed deviations from the mean, where they were asked for: the report then says where a skewed outcome
-        and a small arm make a test unreliable. NaN for columns without.
+        Sums of cubed deviations from the mean, if they were asked for: the report then says where a skewed outcome and
+        a small arm make a test unreliable. NaN for columns without them.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class Moments(Result):
     @classmethod
     def from_columns(
         cls,
-        columns: Mapping[str, Any],
+        columns: Frame,
         arms: Assignment | npt.ArrayLike | str | None,
         *,
         segment: npt.ArrayLike | None = None,
@@ -89,25 +89,25 @@ class Moments(Result):
         columns : mapping of str to array_like, or dataframe
             Finite numbers or booleans, shape (n,).
         arms : Assignment, array_like of str or int, shape (n,), or str
-            The arm of each row, or the name of the column that has it. An integer -1 and an empty name mean outside:
-            such rows are dropped and counted.
+            The arm of each row, or the name of the column that has it. An integer -1 and an empty name mean outside the
+            test: such rows are dropped and counted.
         segment : array_like, shape (n,), optional
             The segment of each row.
         names : sequence of str, optional
-            Which columns; all of a mapping without it.
+            The columns to use; all by default.
         third : bool
-            Whether to add up cubed deviations too: one pass more.
+            Whether to add up cubed deviations too, which takes one more pass.
 
         Raises
         ------
         InputError
-            A value that is missing or infinite, with its row.
+            A value is missing or infinite; the message names the row.
         MissingColumnError
-            A name that `columns` lacks.
+            `columns` lacks one of the names.
 
         Notes
         -----
-        Time and memory are linear: one read in blocks of 8,192 rows, and k (k + 3) / 2 + 1 numbers a cell kept.
+        Rows are read once, in blocks of 8,192; k (k + 3) / 2 + 1 numbers per cell are kept. Time is linear in the rows.
         """
         arm_names, codes = arm_codes(arms, columns)
         labels, groups = segment_codes(segment, len(codes))
@@ -120,12 +120,12 @@ class Moments(Result):
     @classmethod
     def of_cells(
         cls,
-        columns: Any,
+        columns: Frame,
         cells: Cells,
         names: Sequence[str] | None,
         pairs: Sequence[tuple[int, int]] | None = None,
     ) -> Moments:
-        """Return the moments of rows whose arm and segment are coded; `pairs` names the products that are needed."""
+        """Return the moments of rows whose arm and segment are coded; `pairs` are the products that are needed."""
         wanted = tuple(names if names is not None else columns_of(columns))
         arrays = list(columns_by_name(columns, wanted, len(cells.codes)).values())
         outside = cells.codes < 0
@@ -146,8 +146,8 @@ class Moments(Result):
             excluded=excluded,
         )
 
-    def with_third(self, columns: Any, cells: Cells, names: Sequence[str]) -> Moments:
-        """Return the moments with the cubed deviations of some columns of the rows that they were made of."""
+    def with_third(self, columns: Frame, cells: Cells, names: Sequence[str]) -> Moments:
+        """Return the moments with the cubed deviations of some columns, from the rows that they were made of."""
         third = np.full(self.mean.shape, np.nan)
         for name, array in columns_by_name(columns, names, len(cells.codes)).items():
             at = self.position(name)
@@ -168,21 +168,21 @@ class Moments(Result):
         ddof: int = 1,
         third: npt.ArrayLike | None = None,
     ) -> Moments:
-        """Return the moments that another engine counted.
+        """Return the moments that another engine computed.
 
         Parameters
         ----------
         count : array_like, shape (a,) or (a, s)
-            Rows of each arm.
+            The number of rows of each arm.
         mean : array_like, shape (a, k) or (a, s, k)
             Means.
         cov : array_like, shape (a, k, k) or (a, s, k, k)
-            Covariances, as of ``covar_samp`` (or ``covar_pop`` with ``ddof=0``). Never compute them from raw sums of
-            squares: with a large mean these lose all digits.
+            Covariances, as from ``covar_samp`` (or ``covar_pop`` with ``ddof=0``). Never compute them from raw sums of
+            squares, which lose all digits if the mean is large.
         columns, arms, segments : sequences of str
             The names, in the order of the arrays.
         ddof : {0, 1}
-            What the covariances were divided by: n - ddof.
+            The covariances were divided by n - ddof.
         third : array_like, shape (a, k) or (a, s, k), optional
             Third central moments, the mean of (x - mean)^3, for the note on skewed outcomes.
 
@@ -199,7 +199,7 @@ class Moments(Result):
             if len(set(given)) < len(given):
                 raise InputError(
                     f"{what} are {', '.join(map(repr, given))}: a name is given twice.",
-                    argument="columns",
+                    argument=what,
                     code="duplicate",
                 )
         n = _shaped("count", count, (a, s))
@@ -213,7 +213,11 @@ class Moments(Result):
                 code="wrong_value",
             )
         if (np.diagonal(c, axis1=-2, axis2=-1) < 0).any():
-            raise InputError("cov has a negative variance on its diagonal.", argument="cov", code="wrong_value")
+            raise InputError(
+                "cov has a negative variance on its diagonal: variances of 0 or more are needed.",
+                argument="cov",
+                code="wrong_value",
+            )
         scale = np.maximum(n - checks.whole("ddof", ddof, low=0, high=1), 0.0)
         return cls(
             columns=names,
@@ -226,7 +230,7 @@ class Moments(Result):
         )
 
     def __add__(self, other: Moments) -> Moments:
-        """Return the moments of both sets of rows; arms and segments of either are kept."""
+        """Return the moments of both sets of rows together, with the arms and segments of either."""
         if not isinstance(other, Moments):
             return NotImplemented
         if self.columns != other.columns:
@@ -271,7 +275,7 @@ class Moments(Result):
         return count, mean, scatter, third
 
     def of_segment(self, name: str) -> Moments:
-        """Return the moments of one segment alone."""
+        """Return the moments of one segment."""
         at = slice(self.segments.index(name), self.segments.index(name) + 1)
         third = None if self.third is None else self.third[:, at]
         return attrs.evolve(
@@ -311,9 +315,9 @@ class Moments(Result):
         )
 
     def covariance(self) -> FloatArray:
-        """Return the sample covariances, shape (a, s, k, k): NaN in cells of fewer than two rows.
+        """Return the sample covariances, shape (a, s, k, k); NaN in cells with fewer than two rows.
 
-        A spread that is no more than the rounding of the mean is none: a constant column has variance 0.
+        A spread that is only the rounding of the mean counts as none: a constant column has variance 0.
         """
         n = self.count[..., None, None]
         cov = np.divide(self.scatter, n - 1, out=np.full_like(self.scatter, np.nan), where=n > 1)
@@ -323,7 +327,7 @@ class Moments(Result):
         return cov
 
     def position(self, column: str) -> int:
-        """Return where a column stands, or raise with the nearest name."""
+        """Return the position of a column, or raise, naming the nearest one."""
         if column not in self.columns:
             raise MissingColumnError(
                 f"the moments have no column {column!r}: they have {', '.join(map(repr, self.columns))}.",
@@ -364,7 +368,7 @@ def _shaped(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatAr
         )
     if not np.isfinite(array).all():
         raise InputError(
-            f"{name} has a value that is not finite.",
+            f"{name} has a value that is not finite: finite numbers are needed.",
             argument=name,
             code="not_finite",
             hint="Give 0 for cells without rows.",
@@ -393,7 +397,7 @@ def _number_column(name: str, values: Any, length: int) -> npt.NDArray[Any]:
 
 
 def _refuse(names: Sequence[str], arrays: Sequence[npt.NDArray[Any]], outside: npt.NDArray[np.bool_]) -> None:
-    """Raise about the first value that is not finite; where all are, about sums that overflow."""
+    """Raise for the first value that is not finite, or, if all are finite, because sums overflow."""
     for name, array in zip(names, arrays, strict=True):
         bad = ~np.isfinite(array) & ~outside
         checks.refuse_rows(
@@ -401,13 +405,13 @@ def _refuse(names: Sequence[str], arrays: Sequence[npt.NDArray[Any]], outside: n
             bad,
             array,
             "finite numbers are needed",
-            "Fill these rows (0 for who bought nothing), or drop them first.",
+            "Fill these rows (with 0 for people who bought nothing), or drop them first.",
         )
     raise InputError(
         f"{', '.join(names)}: the values are so large that their sums are not finite.",
         argument=names[0],
         code="not_finite",
-        hint="Change the unit.",
+        hint="Use a larger unit.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Many comparisons at once: p-values and intervals that allow for the best of many being luck."""
+"""Many comparisons at once: p-values and intervals that allow for the number of comparisons."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def adjusted_p_values(p: npt.ArrayLike, *, method: str = "holm") -> FloatArray:
     Parameters
     ----------
     p : array_like, shape (n,)
+        The p-values.
     method : {"holm", "benjamini-hochberg"}
-        Holm bounds the chance of any false finding, Benjamini and Hochberg the expected share of false ones among
-        the findings.
+        Holm's method bounds the chance of any false finding; Benjamini and Hochberg's bounds the expected share of
+        false ones among the findings.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""How many people a test needs, what it could detect, and how likely it is to find what is there."""
+"""How many people a test needs, which effect it could detect, and how likely it is to find an effect."""
 
 from __future__ import annotations
 
@@ -28,22 +28,24 @@ _NORMAL_FROM = 5_000.0
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SampleSize(Result):
-    """The people that a test needs.
+    """The number of people that a test needs.
 
     Attributes
     ----------
     metric : str
+        The name of the metric.
     total : int
-        People in all arms together.
+        The number of people in all arms together.
     people : mapping of str to int
-        People of each arm.
+        The number of people in each arm.
     mde : float
         The relative effect that the test is to find.
     effect : float
         The same as a difference, in the metric's unit.
     margin : float
-        The loss that the test is to exclude, where it is one of non-inferiority; 0 otherwise.
+        The loss that a test of non-inferiority is to exclude; 0 for other tests.
     power, level : float
+        The chance of finding the effect, and the confidence level.
     """
 
     metric: str
@@ -76,19 +78,20 @@ class SampleSize(Result):
 
 @attrs.frozen(kw_only=True)
 class Goal:
-    """What a test has to show: an effect, relative or in the metric's unit, or that nothing is lost beyond a margin."""
+    """What a test has to show: an effect in the metric's unit, or that the loss is within a margin."""
 
     effect: float
     margin: float = 0.0
 
     @classmethod
     def of(cls, metric: Metric, mde: float | None, difference: float | None, margin: float | None) -> Goal:
-        """Return the goal of what a caller gave: a relative effect, a difference, or a margin."""
+        """Return the goal from what the caller gave: a relative effect, a difference, or a margin."""
         if mde is not None and difference is not None:
             raise InputError(
-                "mde and difference are both given: one is relative, the other in the metric's unit.",
+                "mde and difference are both given: give only one, mde for a relative effect or difference for one in "
+                "the metric's unit.",
                 argument="mde",
-                code="not_mergeable",
+                code="conflicting_arguments",
             )
         if margin is None and mde is None and difference is None:
             raise InputError(
@@ -100,26 +103,26 @@ class Goal:
         effect = 0.0
         if difference is not None:
             effect = checks.number("difference", difference)
-            _check_share(metric, effect, f"difference is {effect:g}")
+            _check_share(metric, effect, "difference", effect)
         elif mde is not None:
             assert metric.baseline is not None
             if metric.baseline == 0:
                 raise InputError(
-                    f"{metric.name} has baseline 0: a relative effect on nothing is nothing.",
+                    f"{metric.name} has baseline 0, so there is no relative effect.",
                     argument="mde",
                     code="wrong_value",
                     hint="Give difference=.",
                 )
             effect = metric.baseline * checks.number("mde", mde)
-            _check_share(metric, effect, f"mde is {mde:g}")
+            _check_share(metric, effect, "mde", mde)
         if margin is None:
             return cls(effect=effect)
         limit = checks.positive("margin", margin)
         less = metric.alternative == "less"  # less is better: the loss is a rise
-        _check_share(metric, limit if less else -limit, f"margin is {limit:g}")
+        _check_share(metric, limit if less else -limit, "margin", limit)
         if (-effect if less else effect) <= -limit:
             raise InputError(
-                f"the expected effect {effect:g} is a loss of the margin {limit:g} or more: no test helps.",
+                f"the expected effect {effect:g} is a loss of at least the margin {limit:g}: no test can exclude it.",
                 argument="difference",
                 code="wrong_value",
             )
@@ -131,15 +134,16 @@ class Goal:
         return self.effect == 0 and self.margin == 0
 
 
-def _check_share(metric: Metric, effect: float, said: str) -> None:
+def _check_share(metric: Metric, effect: float, argument: str, given: float) -> None:
     if not isinstance(metric, Proportion):
         return
     assert metric.baseline is not None
     share = metric.baseline + effect
     if not 0 <= share < 1 or (share == 0 and metric.baseline == 0 and effect != 0):
         raise InputError(
-            f"{said}: it would take the share from {metric.baseline:g} to {share:g}, which must stay between 0 and 1.",
-            argument="mde",
+            f"{argument} is {given:g}: it would take the share from {metric.baseline:g} to {share:g}, but it must stay "
+            "between 0 and 1.",
+            argument=argument,
             code="wrong_value",
         )
 
@@ -158,19 +162,20 @@ def sample_size(
     Parameters
     ----------
     metric : Proportion, Mean or Ratio
-        With `baseline`, and for means and ratios with `sd`; `from_past` takes both from past data. With an
+        The metric, with `baseline`, and for means and ratios with `sd`; `from_past` takes both from past data. With an
         `alternative` the test is one-sided, and its error is all on that side.
     mde : float, optional
         The smallest relative effect worth finding: .1 is ten percent more, -.1 ten percent less.
     difference : float, optional
-        The same in the metric's unit, which is the only way where the baseline is 0.
+        The same in the metric's unit; use it if the baseline is 0.
     margin : float, optional
-        For a test of non-inferiority: the loss that would still be acceptable, above 0, in the metric's unit; a rise
-        where the metric's alternative is "less". `mde` or `difference` then say what is expected, nothing by default.
+        For a test of non-inferiority: the loss that would still be acceptable, above 0, in the metric's unit. If the
+        metric's alternative is "less", a loss is a rise. `mde` or `difference` then give the expected effect, which is
+        0 by default.
     power : float
-        The chance to find the effect, or to show that the loss is within the margin.
+        The chance of finding the effect, or of showing that the loss is within the margin.
     **design
-        Keywords of `Design`: arms, control, level, explained, cluster_size, intraclass_correlation.
+        Keyword arguments of `Design`: arms, control, level, explained, cluster_size, intraclass_correlation.
 
     Returns
     -------
@@ -180,11 +185,11 @@ def sample_size(
     -----
     Proportions: the pooled z test; with r = share of treatment and 1 - r of control among the two, n = (z_{a/2}
     sqrt(pbar qbar / (r (1 - r))) + z_b sqrt(p1 q1 / r + p0 q0 / (1 - r)))^2 / d^2 (Fleiss, Levin and Paik 2003, eq.
-    4.19, without continuity correction). Against a margin, the score test, whose variance is that of the likeliest
+    4.19, without continuity correction). Against a margin: the score test, whose variance is that of the most likely
     shares that differ by the margin (Farrington and Manning 1990). Means and ratios: the power of Welch's t with equal
     standard deviations, from the noncentral t with Welch's degrees of freedom. A test against a margin, or with an
-    `alternative`, is one-sided: at 1 - level with an `alternative`, at half of that without one, which is what the
-    two-sided interval gives. Several arms: the smallest arm against control decides.
+    `alternative`, is one-sided: its error is 1 - level with an `alternative`, and half of that without one, as for one
+    end of the two-sided interval. With several arms, the smallest arm compared with control decides.
 
     Examples
     --------
@@ -198,7 +203,7 @@ def sample_size(
     if goal.nothing:
         given = "mde" if difference is None else "difference"
         raise InputError(
-            f"{given} is 0: an effect of nothing cannot be found with any number of people.",
+            f"{given} is 0: no number of people can find an effect of 0.",
             argument=given,
             code="wrong_value",
         )
@@ -220,7 +225,7 @@ def sample_size(
             raise NotEnoughDataError(
                 f"{_said(spec, goal)}: more than {_MOST:g} people would be needed.",
                 argument="metric",
-                hint="Look for more, or allow more.",
+                hint="Look for a larger effect, or allow a larger margin.",
             )
     low = high / 2
     while high - low > 0.5:
@@ -255,17 +260,18 @@ def power(
     margin: float | None = None,
     **design: Unpack[DesignArgs],
 ) -> float:
-    """Return the chance that a test of some people finds an effect.
+    """Return the chance that a test with a given number of people finds an effect.
 
     Parameters
     ----------
     metric : Proportion, Mean or Ratio
+        The metric, as for `sample_size`.
     people : int
-        In all arms together.
+        The number of people in all arms together.
     mde, difference, margin : float, optional
         The true effect, and what is to be shown, as for `sample_size`.
     **design
-        Keywords of `Design`.
+        Keyword arguments of `Design`.
 
     Examples
     --------
@@ -285,13 +291,15 @@ def detectable_effect(
     Parameters
     ----------
     metric : Proportion, Mean or Ratio
+        The metric, as for `sample_size`.
     people : int
-        In all arms together.
+        The number of people in all arms together.
     power : float
+        The chance of finding the effect.
     absolute : bool
-        Return it in the metric's unit; relative without it, which a baseline of 0 does not have.
+        Whether to return it in the metric's unit, which is required if the baseline is 0. The default is relative.
     **design
-        Keywords of `Design`.
+        Keyword arguments of `Design`.
 
     Examples
     --------
@@ -302,7 +310,7 @@ def detectable_effect(
     assert spec.baseline is not None
     if spec.baseline == 0 and not absolute:
         raise InputError(
-            f"{spec.name} has baseline 0: a relative effect on nothing is nothing.",
+            f"{spec.name} has baseline 0, so there is no relative effect.",
             argument="absolute",
             code="wrong_value",
             hint="Give absolute=True.",
@@ -334,15 +342,15 @@ def _ready(metric: Metric, design: Mapping[str, Any]) -> tuple[Metric, Design]:
     (spec,) = check_metrics(metric)
     if spec.baseline is None:
         raise InputError(
-            f"{spec.name} has no baseline: say what is expected without the campaign, baseline=, or take it from past "
-            "data with from_past(columns).",
+            f"{spec.name} has no baseline: give baseline=, the value expected without the campaign, or take it from "
+            "past data with from_past(columns).",
             argument="baseline",
             code="missing_argument",
         )
     if spec.standard_deviation is None:
         raise InputError(
-            f"{spec.name} has no sd: a plan for a mean needs the standard deviation between people, sd=, or from past "
-            "data, from_past(columns).",
+            f"{spec.name} has no sd: give sd=, the standard deviation between people, or take it from past data with "
+            "from_past(columns).",
             argument="sd",
             code="missing_argument",
         )
@@ -350,7 +358,7 @@ def _ready(metric: Metric, design: Mapping[str, Any]) -> tuple[Metric, Design]:
     for key in design:
         if key not in known:
             raise InputError(
-                f"{key!r} is not a part of a design: it has {', '.join(sorted(known))}.",
+                f"{key!r} is not a part of a design, which has {', '.join(sorted(known))}.",
                 argument=key,
                 code="unknown_name",
             )
@@ -358,13 +366,13 @@ def _ready(metric: Metric, design: Mapping[str, Any]) -> tuple[Metric, Design]:
 
 
 def _power(metric: Metric, goal: Goal, total: float, design: Design) -> float:
-    """Return the power of the test of control against the smallest arm."""
+    """Return the power of the test of the smallest arm against control."""
     share0, share1 = design.shares
     n0, n1 = total * share0 / design.inflation, total * share1 / design.inflation
     alpha = 1 - design.level
     one_sided = metric.alternative != "two-sided" or goal.margin > 0
     error = alpha if metric.alternative != "two-sided" else alpha / 2
-    # Everything is turned so that more is better; against a margin, what is left of it is to be found.
+    # Signs are turned so that more is better; against a margin, the distance to the margin is to be found.
     turn = -1.0 if metric.alternative == "less" else 1.0
     shift = turn * goal.effect + goal.margin if one_sided else abs(goal.effect)
     if isinstance(metric, Proportion):
@@ -387,7 +395,7 @@ def _power(metric: Metric, goal: Goal, total: float, design: Design) -> float:
         return float(ndtr((shift - z * under) / over)) + other
     assert metric.standard_deviation is not None
     distance = shift / (metric.standard_deviation * math.sqrt(1 / n0 + 1 / n1))
-    # Welch's degrees of freedom at equal spread, of what is drawn: people, or clusters of them.
+    # Welch's degrees of freedom at equal spread, counting what is drawn: people, or clusters of people.
     k0, k1 = total * share0 / design.cluster_size, total * share1 / design.cluster_size
     if min(k0, k1) <= 1:
         return 0.0

@@ -1,4 +1,4 @@
-"""The plan of a test: the people it needs, how long that takes, and the power of other sizes."""
+"""The plan of a test: how many people it needs, how long that takes, and the power of other sizes."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Plan(ColumnarResult):
     Attributes
     ----------
     size : SampleSize
-        The people needed for the effect and power asked for.
+        The people needed for the given effect and power.
     days : float
-        How long it takes at `people_per_day`; NaN without it.
+        How long the test takes with `people_per_day`; NaN without it.
     people : ndarray of int64, shape (k,)
-        Sizes around the one needed, all arms together.
+        Sizes around the needed one, all arms together.
     power : ndarray of float64, shape (k,)
-        The chance to find the effect with each.
+        The chance of finding the effect with each size.
     detectable : ndarray of float64, shape (k,)
-        The smallest relative increase that each finds with the power asked for; in the metric's unit where the
-        baseline is 0.
+        The smallest relative increase that each size finds with the given power; in the metric's unit if the baseline
+        is 0.
     """
 
     size: SampleSize

@@ -1,4 +1,4 @@
-"""What sending to some people only would be worth, judged from a test in which sending was left to chance."""
+"""What sending to only some people would be worth, estimated from a randomized test."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["PolicyValue", "policy_value", "value_of_policy"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PolicyValue(Result):
-    """What sending to some people is worth, judged from a test in which it was left to chance.
+    """What sending to some people is worth, estimated from a randomized test.
 
     Attributes
     ----------
     targeted : float
         The share of people to whom the policy sends.
     value : Estimate
-        The outcome a person under the policy, less the cost of those it sends to.
+        The outcome per person under the policy, minus the cost of sending.
     over_nobody, over_everybody : Estimate
-        How much better than sending to nobody, and than sending to everybody.
+        How much better this is than sending to nobody, and than sending to everybody.
     """
 
     targeted: float
@@ -47,26 +47,28 @@ def policy_value(
     cost: float | npt.ArrayLike = 0.0,
     level: float = 0.95,
 ) -> PolicyValue:
-    """Return the value of sending to some people only.
+    """Return the value of sending to only some people.
 
     Parameters
     ----------
     target : array_like of bool, shape (n,)
-        To whom the policy would send; decided without the outcome of this test.
+        To whom the policy would send, decided without the outcome of this test.
     outcome : array_like, shape (n,)
-        In money, where cost is in money.
+        The outcome of each person, in money if cost is in money.
     treated : array_like of bool, shape (n,)
         To whom the test sent.
     propensity : float or array_like, shape (n,), optional
-        The chance with which the test sent to each; the share of treated without it.
+        The chance with which the test sent to each person; by default the share of treated people.
     cost : float or array_like, shape (n,)
-        Of sending to one person, or to each: a discount costs those more who buy more.
+        The cost of sending, one for all or one per person: a discount costs more for those who buy more.
     level : float
+        The confidence level of the intervals.
 
     Notes
     -----
-    Horvitz and Thompson's weights, normalized (Hajek): the mean outcome of sending is sum(t y / e) / sum(t / e), and
-    alike for not sending, in the targeted and in the others. Standard errors are those of the linearized ratios.
+    The weights are Horvitz and Thompson's, normalized (Hajek): the mean outcome of sending is sum(t y / e) /
+    sum(t / e), and similarly for not sending, among the targeted and among the others. Standard errors are those of the
+    linearized ratios.
 
     References
     ----------
@@ -78,7 +80,7 @@ def policy_value(
     >>> v.value.value, v.over_nobody.value, v.over_everybody.value
     (3.0, 1.5, 0.5)
     """
-    flags, y, t = ranked_inputs(target, outcome, treated)
+    flags, y, t = ranked_inputs(target, outcome, treated, ("target", "treated"))
     checks.refuse_rows("target", (flags != 0) & (flags != 1), flags, "True or False, or 1 or 0, is needed")
     sends = flags == 1
     price = checks.numbers("cost", cost)
@@ -105,19 +107,20 @@ def value_of_policy(
     level: float,
     chance: FloatArray | None = None,
 ) -> PolicyValue:
-    """Return the value of a policy over several arms, 0 being nothing.
+    """Return the value of a policy over several arms, where arm 0 is to send nothing.
 
     Parameters
     ----------
     chosen, arms : ndarray of int64, shape (n,)
-        What the policy sends to each, and what the test sent.
+        What the policy sends to each person, and what the test sent.
     outcome : ndarray of float64, shape (n,)
-        In money.
+        The outcome, in money.
     spent : ndarray of float64, shape (arms, n)
-        What sending costs; nothing for 0.
+        What sending costs; 0 for arm 0.
     level : float
+        The confidence level.
     chance : ndarray of float64, shape (arms, n), optional
-        With which the test sent each arm; the arms' shares without it.
+        The chance with which the test sent each arm; by default the arms' shares.
 
     Notes
     -----
@@ -148,9 +151,9 @@ def value_of_policy(
 def _worth(
     y: FloatArray, arms: IntArray, chance: FloatArray, chosen: IntArray, spent: FloatArray
 ) -> tuple[float, FloatArray, str]:
-    """Return the value of a policy per person, each person's influence on it, and why there is none.
+    """Return the value of a policy per person, each person's influence on it, and the reason if there is none.
 
-    The cost of sending is known for everyone, sent to in the test or not: it is no estimate, and needs no weights.
+    The cost of sending is known for everyone, whether or not the test sent to them, so it needs no weights.
     """
     value, influence = 0.0, np.zeros(len(y))
     for arm in range(len(spent))[::-1]:
@@ -160,7 +163,7 @@ def _worth(
         seen = group & (arms == arm)
         if not seen.any():
             words = ("targeted", "sent to") if arm else ("not targeted", "left out")
-            return math.nan, influence, f"the test has nobody who is {words[0]} and was {words[1]}"
+            return math.nan, influence, f"the test has no person who is {words[0]} and was {words[1]}"
         w = np.where(seen, 1 / chance[arm], 0.0)
         mean = float((w @ y) / w.sum())
         share = float(group.mean())

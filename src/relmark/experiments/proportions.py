@@ -1,4 +1,4 @@
-"""Kernels of shares: limits of a difference and of a ratio, and exact tests, over arrays of counts."""
+"""Kernels for shares: limits of a difference and of a ratio, and exact tests, over arrays of counts."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def fisher_test(x1: int, n1: int, x2: int, n2: int, *, alternative: str = "two-s
     Parameters
     ----------
     x1, n1 : int
-        People with a yes, and people, in the first group.
+        The number of people with a yes, and of all people, in the first group.
     x2, n2 : int
         The same in the second group.
     alternative : {"two-sided", "greater", "less"}
-        "greater" asks whether the first group's share is the larger one.
+        "greater" tests whether the first group's share is larger.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def _alternative(alternative: str) -> Literal["two-sided", "greater", "less"]:
 
 
 def counted(x_name: str, x: int, n_name: str, n: int) -> tuple[FloatArray, FloatArray]:
-    """Return a count of yes and of people, checked."""
+    """Return the number of people with a yes and of all people, checked."""
     people = checks.whole(n_name, n, low=0)
     successes = checks.whole(x_name, x, low=0)
     if successes > people:
@@ -86,7 +86,7 @@ def counted(x_name: str, x: int, n_name: str, n: int) -> tuple[FloatArray, Float
     return np.asarray(float(successes)), np.asarray(float(people))
 
 
-# The kernels below take float arrays of counts that broadcast; a group of nobody gives NaN.
+# The kernels below take float arrays of counts that broadcast; an empty group gives NaN.
 
 
 def newcombe(
@@ -112,9 +112,9 @@ def agresti_caffo(
 
 
 def variance(x: FloatArray, n: FloatArray) -> FloatArray:
-    """Return the variance of a share: p (1 - p) / n, or where that is zero the one after one yes and one no more.
+    """Return the variance of a share, p (1 - p) / n; where that is zero, with one yes and one no added.
 
-    Few people without a yes are no proof that there never is one (Agresti and Caffo 2000).
+    A few people without a yes do not prove that there never is one (Agresti and Caffo 2000).
     """
     p, more = x / n, (x + 1) / (n + 2)
     return np.where((x > 0) & (x < n), p * (1 - p) / n, more * (1 - more) / (n + 2))
@@ -134,7 +134,7 @@ def attainable(n1: FloatArray, n0: FloatArray, *, sides: int) -> FloatArray:
 def mover_ratio(
     x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray, z: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the limits of p1 / p2 from Wilson's limits of both shares (MOVER-R), NaN where nobody has a yes in 2.
+    """Return the limits of p1 / p2 from Wilson's limits of both shares (MOVER-R); NaN if nobody in group 2 has a yes.
 
     A. Donner and G. Y. Zou (2012), Statistical Methods in Medical Research 21, 347-359: eq. 9, the lower limit with its
     root made rational.
@@ -187,7 +187,7 @@ def miettinen_nurminen(
 def restricted_variance(
     x1: FloatArray, n1: FloatArray, x2: FloatArray, n2: FloatArray, delta: FloatArray
 ) -> FloatArray:
-    """Return the variance of p1 - p2 at the likeliest shares whose difference is delta (their eq. 9, appendix I)."""
+    """Return the variance of p1 - p2 at the most likely shares whose difference is delta (their eq. 9, appendix I)."""
     n = n1 + n2
     c = x1 + x2
     l3 = n

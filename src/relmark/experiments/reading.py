@@ -1,4 +1,4 @@
-"""From raw events to one row per person: outcomes from the start on, the same and segments before it."""
+"""Turn raw events into one row per person: outcomes after the start, and covariates and segments before it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Divisions", "Figures", "read_figures", "segment_labels"]
 
 
 class Divided(Protocol):
-    """What divides people by a rule: a Segment."""
+    """An object that divides people by a rule, such as a Segment."""
 
     name: str
 
@@ -41,10 +41,11 @@ class Divided(Protocol):
 
 
 Divisions: TypeAlias = Sequence[Divided] | Mapping[str, Divided | Measurable | npt.ArrayLike]
+"""How people are divided into segments: by objects that evaluate themselves, or by columns."""
 
 
 class Figures(NamedTuple):
-    """What was read: a column per figure, the metrics that name them, and what the reader has to know."""
+    """What was read: one column per figure, the metrics that name them, and notes."""
 
     columns: dict[str, npt.NDArray[Any]]
     metrics: tuple[Metric, ...]
@@ -94,14 +95,14 @@ def read_figures(
             name,
             ~np.isfinite(values) & inside,
             values,
-            "a known figure is needed for everyone in the test",
-            "Use .fill(0), or a Ratio for a mean per event; rows are those of base.customer_id.",
+            "everyone in the test needs a known figure",
+            "Use .fill(0), or a Ratio for a mean per event. Rows are those of base.customer_id.",
         )
     return Figures(columns, tuple(ready), of_neither_side(base, starts, inside))
 
 
 def types_of(expressions: Mapping[str, Any]) -> set[str] | None:
-    """Return the types of events that expressions look at, None where one does not say so."""
+    """Return the types of events that expressions look at, or None if one of them does not say so."""
     found: set[str] = set()
     for expression in expressions.values():
         if not isinstance(expression, Expression):
@@ -115,7 +116,7 @@ def types_of(expressions: Mapping[str, Any]) -> set[str] | None:
 def _expressions(metric: Metric) -> dict[str, Any]:
     if metric.of is None:
         raise InputError(
-            f"{metric.name} has no of=: say how it is read from events, such as of=event('purchase').sum().",
+            f"{metric.name} has no of=: give the expression that reads it, such as of=event('purchase').sum().",
             argument="of",
             code="missing_argument",
         )
@@ -123,7 +124,7 @@ def _expressions(metric: Metric) -> dict[str, Any]:
         pair: Any = metric.of
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise InputError(
-                f"of= of {metric.name} is {checks.shown(pair)}: a pair of expressions is needed.",
+                f"of of {metric.name} is {checks.shown(pair)}: a pair of expressions is needed.",
                 argument="of",
                 code="wrong_type",
             )
@@ -139,11 +140,13 @@ def _measured(base: CustomerBase, expressions: Mapping[str, Any], at: Any) -> di
 
 
 def _plain(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return booleans with unknowns as numbers with NaN."""
+    """Return booleans with unknown values as numbers with NaN."""
     if values.dtype != object:
         if values.dtype.kind == "U":
             raise InputError(
-                f"{name} is made of words: an outcome is a number or a yes or no.", argument=name, code="wrong_type"
+                f"{name} consists of words: an outcome must be a number or a yes or no.",
+                argument=name,
+                code="wrong_type",
             )
         return values
     return np.array([np.nan if value is None else float(value) for value in values])
@@ -152,9 +155,9 @@ def _plain(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def segment_labels(
     base: CustomerBase, starts: Starts, segments: Divisions | None
 ) -> dict[str, npt.NDArray[Any]] | None:
-    """Return labels of each customer from before the start: segments and expressions become yes and no, arrays stay.
+    """Return each customer's labels from before the start: segments and expressions become yes and no, arrays stay.
 
-    An event that carries the day of the start belongs to the window or to neither side, and no segment sees it.
+    An event that carries the day of the start belongs to the window or to neither side, so no segment sees it.
     """
     if segments is None:
         return None

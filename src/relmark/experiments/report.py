@@ -1,4 +1,4 @@
-"""The report of a test: every metric, arm and segment in one table, and what follows from it."""
+"""The report of a test: every metric, arm and segment in one table, and the conclusions from it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["Report"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Report(EffectTable):
-    """Every comparison of a test, one per row: metric, arm, everybody first and then each segment.
+    """Every comparison of a test, one row for each metric, each arm, and everybody or a segment.
 
-    Its columns and `effect` are those of `EffectTable`; its methods say what follows from them.
+    Its columns and `effect` are those of `EffectTable`; its other methods draw conclusions from them.
     """
 
     def adjust(self, *, method: str = "holm") -> Report:
@@ -30,8 +30,9 @@ class Report(EffectTable):
         Parameters
         ----------
         method : {"holm", "benjamini-hochberg"}
-            With Holm the intervals hold all together (Bonferroni's level, 1 - alpha / m). With Benjamini and Hochberg
-            they are false-coverage-rate intervals: of those selected, at most a share alpha misses in expectation.
+            With Holm's method all intervals hold together (at Bonferroni's level, 1 - alpha / m). With Benjamini and
+            Hochberg's they are false-coverage-rate intervals: the expected share of selected intervals that miss is at
+            most alpha.
 
         References
         ----------
@@ -42,15 +43,16 @@ class Report(EffectTable):
         return adjust(self, method=method)
 
     def within(self, segment: str, *, dimension: str | None = None) -> Report:
-        """Return the report of one segment, as if there were nobody else: to decide about it, and to count its money.
+        """Return the report of one segment, as if there were nobody else, to decide about it and compute its impact.
 
         Parameters
         ----------
         segment : str
+            The segment's name.
         dimension : str, optional
-            Which division the segment belongs to, where the name alone leaves a doubt.
+            The division that the segment belongs to, if several have a segment of this name.
         """
-        self.effect(self.metrics[0], self.arms[0], segment, dimension)  # says what is wrong with the names
+        self.effect(self.metrics[0], self.arms[0], segment, dimension)  # raises if a name is wrong
         here = (self.segment == segment) & ((self.dimension == dimension) if dimension is not None else True)
         moments = dict(self.source.blocks)[str(self.dimension[here][0])]
         found = self.rows(here)
@@ -59,10 +61,10 @@ class Report(EffectTable):
         return attrs.evolve(found, dimension=everybody, segment=everybody, source=source)
 
     def interactions(self) -> InteractionTests:
-        """Return, for each division into segments, a test of whether the effect is the same in all of its segments.
+        """Return, for each division into segments, a test of whether the effect is the same in all segments.
 
-        An effect that is significant in one segment and not in another is no evidence that the two differ: this is the
-        test of that.
+        An effect that is significant in one segment and not in another is no evidence that the two differ. This test
+        looks for such evidence.
 
         References
         ----------
@@ -71,23 +73,24 @@ class Report(EffectTable):
         return interaction_tests(self)
 
     def post_stratified(self, metric: str, arm: str | None = None, *, dimension: str | None = None) -> Effect:
-        """Return the effect with each segment weighed by its share of all people, whatever its share of an arm.
+        """Return the effect with each segment weighted by its share of all people, whatever its share of an arm.
 
-        Stratifying afterwards takes out the luck of the draw between segments, and narrows the interval where segments
-        differ in the outcome. A Proportion is treated as the mean of zeros and ones.
+        This removes the luck of the draw between segments, and narrows the interval if segments differ in the outcome.
+        A Proportion is treated as the mean of zeros and ones.
 
         Parameters
         ----------
         metric : str
+            The metric's name.
         arm : str, optional
-            Which arm; needed where there are several.
+            The arm; required if there are several.
         dimension : str, optional
-            Which division into segments; needed where there are several.
+            The division into segments; required if there are several.
 
         Notes
         -----
-        mu_a = sum_s W_s mu_as with W_s = n_s / n. The variance is sum_s W_s^2 v_as, and, because the shares W are
-        themselves a draw, cov(mu_a, mu_b) has sum_s W_s (mu_as - mu_a)(mu_bs - mu_b) / n on top.
+        mu_a = sum_s W_s mu_as with W_s = n_s / n. The variance is sum_s W_s^2 v_as. Because the shares W are random
+        themselves, sum_s W_s (mu_as - mu_a)(mu_bs - mu_b) / n is added to cov(mu_a, mu_b).
 
         References
         ----------
@@ -109,27 +112,27 @@ class Report(EffectTable):
         cost: float = 0.0,
         fixed_cost: float = 0.0,
     ) -> Impact:
-        """Return what an arm brought in people, orders and money; of `report.within(segment)`, what it brought there.
+        """Return what an arm brought in people, orders and money; use `within(segment)` first for one segment.
 
         Parameters
         ----------
         arm : str, optional
-            Which arm; needed where there are several.
+            The arm; required if there are several.
         revenue, orders, customers : str, optional
-            The metrics, by name, that are a person's revenue, a person's number of orders, and whether a person bought.
+            The names of the metrics for a person's revenue, a person's number of orders, and whether a person bought.
         margin : float, optional
-            With `revenue`, the share of it that is kept after the cost of goods; all of it without `margin`. Without
-            `revenue`, the money that one order (or, without `orders`, one customer) is worth: above 0.
+            With `revenue`, the share of it that is kept after the cost of goods, 1 by default. Without `revenue`, the
+            money that one order (or, without `orders`, one customer) is worth, above 0.
         cost : float
-            For each person in the arm: postage, discount, a call.
+            The cost per person in the arm, such as postage, a discount or a call.
         fixed_cost : float
-            For the arm as a whole.
+            The cost for the arm as a whole.
 
         Notes
         -----
-        Each figure is the effect per person times the people in the arm, and its interval that of the effect, scaled.
-        The interval of cost per order turns the interval of orders upside down; where that has zero in it, there is no
-        bound.
+        Each figure is the effect per person times the number of people in the arm, with the interval of the effect
+        scaled in the same way. The interval of the cost per order follows from that of orders; if that contains zero,
+        the cost per order has no upper bound.
         """
         return impact(
             self,
@@ -159,19 +162,19 @@ class Report(EffectTable):
         Parameters
         ----------
         arm : str, optional
-            Which arm; needed where there are several.
+            The arm; required if there are several.
         metric : str, optional
-            The metric to decide on. Without it, the report's first mean, or its first metric.
+            The metric to decide by. The default is the report's first mean or ratio, or else its first metric.
         margin : float
-            The money that one unit of the metric is worth: of revenue, the share that is kept; of a share of people who
-            bought, the worth of one buyer; of a mean number of orders, that of one order.
+            The money that one unit of the metric is worth: for revenue, the share that is kept; for a share of people
+            who bought, the worth of one buyer; for a mean number of orders, the worth of one order.
         cost, fixed_cost : float
             As for `impact`.
         orders, customers : str, optional
-            Metrics, by name, that the impact shows beside the one that is decided on.
+            The names of metrics that the impact shows in addition to the one decided by.
         guardrails : mapping of str to float, optional
-            Metrics that must not get worse than control by more than this much: a negative number is a fall that is
-            still acceptable, a positive one a rise (``{"unsubscribed": .001}``).
+            Metrics that must not get worse than control by more than a given amount. A negative number is a fall that
+            is still acceptable, a positive one a rise (``{"unsubscribed": .001}``).
         """
         return decide(
             self,
@@ -194,32 +197,35 @@ class Report(EffectTable):
         dimension: str | None = None,
         larger_is_better: bool = True,
     ) -> NonInferiority:
-        """Tell whether an arm is surely no worse than control by more than a margin.
+        """Return whether an arm is surely not worse than control by more than a margin.
 
-        The two-sided interval at level 1 - alpha makes a one-sided test at alpha / 2.
+        The two-sided interval at level 1 - alpha gives a one-sided test at alpha / 2.
 
         Parameters
         ----------
         metric : str
+            The metric's name.
         margin : float
             The acceptable loss, above zero, in the metric's unit.
         arm, segment, dimension : str, optional
             As for `effect`.
         larger_is_better : bool
-            False for unsubscribes, complaints, costs.
+            False for metrics such as unsubscribes, complaints or costs.
         """
         effect = self.effect(metric, arm, segment, dimension)
         return non_inferiority(effect, margin, larger_is_better=larger_is_better)
 
     def posterior(self, metric: str, arm: str | None = None, *, prior: tuple[float, float] | None = None) -> Posterior:
-        """Return what is believed of an arm: its chance to beat control, and the expected loss of choosing it.
+        """Return what is believed about an arm: its chance to beat control, and the expected loss of choosing it.
 
         Parameters
         ----------
         metric : str
+            The metric's name.
         arm : str, optional
+            The arm; required if there are several.
         prior : pair of float, optional
-            For a Proportion the Beta prior of each share; else mean and standard deviation of a normal prior of the
-            difference. Flat without it.
+            For a Proportion, the Beta prior of each share; otherwise mean and standard deviation of a normal prior of
+            the difference. The default is flat.
         """
         return posterior_of(self, metric, arm, prior)

@@ -1,13 +1,13 @@
 """Effects without formulas: the bootstrap for any mean, ratio or quantile, and the permutation test.
 
-Both need every row, and both work on the distinct values with their counts, which for money with many zeros or for
-counts is far less than the rows.
+Both need every row. Both work on the distinct values with their counts, which are far fewer than the rows for money
+with many zeros or for counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -19,6 +19,7 @@ from relmark.core import checks
 from relmark.core.assignment import role_seed
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
+from relmark.core.frames import Frame
 from relmark.core.frozen import owned
 from relmark.core.hashing import hash_buckets
 from relmark.core.intervals import Estimate, Interval
@@ -39,7 +40,7 @@ _BYTES = 32 << 20  # of resampled counts at a time
 
 @attrs.frozen
 class Quantile:
-    """A quantile of a column, for `bootstrap_effect`: .5 is the median, .99 the heaviest buyers.
+    """A quantile of a column, for `bootstrap_effect`: .5 is the median, .99 shows the heaviest buyers.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class Quantile:
     q : float
         Which quantile, between 0 and 1.
     alternative : {"two-sided", "greater", "less"}
-        What is looked for, as for `Mean`.
+        What the test looks for, as for `Mean`.
 
     Examples
     --------
@@ -69,7 +70,7 @@ class Quantile:
 
 
 def bootstrap_effect(
-    data: Mapping[str, Any] | Any,
+    data: Frame,
     arms: Assignment | npt.ArrayLike | str,
     *,
     metric: Metric | Quantile,
@@ -79,31 +80,34 @@ def bootstrap_effect(
     level: float = 0.95,
     rng: np.random.Generator | int | None = 0,
 ) -> Effect:
-    """Return an effect with bootstrap intervals: of means, ratios, or any quantile.
+    """Return an effect on a mean, a ratio or any quantile, with bootstrap intervals.
 
     Parameters
     ----------
     data : mapping of str to array_like, or dataframe
-        One row per person. Moments will not do: a bootstrap needs the rows.
+        One row per person; Moments cannot be used.
     arms : Assignment, array_like of shape (n,), or str
         The arm of each row, or the column that has it.
     metric : Proportion, Mean, Ratio or Quantile
-        Covariates are not used; `cap` and `alternative` are.
+        The metric. Its covariates are not used; `cap` and `alternative` are.
     arm, control : str, optional
         Which arm is compared with which.
     resamples : int
+        The number of resamples.
     level : float
+        The confidence level of the intervals.
     rng : Generator, int, optional
+        The random generator, or its seed; None for a new one at each call.
 
     Notes
     -----
-    Rows of equal values are one cell; a resample draws how often each cell appears from a multinomial distribution,
-    which is the bootstrap itself and no approximation. Intervals are expanded percentile intervals (Hesterberg 2015,
-    section 3.2): what is resampled around each arm is stretched by sqrt(n / (n - 1)), and the quantiles are those that
-    Student's t has at Welch's degrees of freedom, because plain percentiles of few people are too narrow. With fewer
-    than 10 people in an arm no bootstrap holds its level, and there is no interval. The p-value is twice the smaller
-    share of resampled differences on either side of zero, with one added to both counts, brought to the same scale. The
-    relative interval is read from the resampled ratios.
+    Rows with equal values form one cell. A resample draws how often each cell appears from a multinomial distribution,
+    which is exactly the bootstrap. Intervals are expanded percentile intervals (Hesterberg 2015, section 3.2): the
+    resampled means are stretched around each arm's mean by sqrt(n / (n - 1)), and the quantiles are those of Student's
+    t at Welch's degrees of freedom, because plain percentiles of few people are too narrow. With fewer than 10 people
+    in an arm no bootstrap holds its level, and there is no interval. The p-value is twice the smaller share of
+    resampled differences on either side of zero, with one added to both counts, transformed in the same way. The
+    relative interval comes from the resampled ratios.
 
     References
     ----------
@@ -144,7 +148,7 @@ def bootstrap_effect(
         ratios = resampled[1] / resampled[0] - 1
     df = _degrees(spread, people)
     few = "" if min(people) >= FEWEST else TOO_FEW
-    comes_near = "" if (resampled[0] > 0).all() or (resampled[0] < 0).all() else "control comes near zero in resamples"
+    comes_near = "" if (resampled[0] > 0).all() or (resampled[0] < 0).all() else "control is near zero in resamples"
     reason = few or comes_near
     method = "bootstrap, expanded percentiles"
     sides = _ends(alpha, df, spec.alternative)
@@ -173,18 +177,18 @@ def bootstrap_effect(
 
 
 FEWEST = 10
-TOO_FEW = f"fewer than {FEWEST} people in an arm: no bootstrap of so few holds its level"
+TOO_FEW = f"an arm has fewer than {FEWEST} people, and no bootstrap of so few holds its level"
 
 
 def _degrees(spread: Sequence[float], people: Sequence[int]) -> float:
-    """Return Welch's degrees of freedom of a difference, from the variances of what each arm gives."""
+    """Return Welch's degrees of freedom of a difference, from the variance of each arm's resampled statistic."""
     parts = [(np.array([v]), np.array([float(n - 1)])) for v, n in zip(spread, people, strict=True)]
     found = float(_means.satterthwaite(*parts)[0])
     return found if math.isfinite(found) else float(min(people) - 1)
 
 
 def _ends(alpha: float, df: float, alternative: str) -> tuple[float | None, float | None]:
-    """Return the quantiles at which an interval ends; None where it has no end."""
+    """Return the quantiles at which an interval ends; None for an end that it does not have."""
     each = alpha if alternative != "two-sided" else alpha / 2
     low = float(ndtr(-_means.t_quantile(np.array([2 * each]), np.array([df]))[0]))
     return (None if alternative == "less" else low), (None if alternative == "greater" else 1 - low)
@@ -217,7 +221,7 @@ def _mean_of(cells: FloatArray) -> Any:
 
 
 def _quantile_of(values: FloatArray, q: float) -> Any:
-    """Return the q quantile of ascending values with counts: the smallest at which the cumulative count reaches qn."""
+    """Return a function for the q quantile of ascending values with counts: the smallest with cumulative count qn."""
 
     def quantile(counts: FloatArray) -> FloatArray:
         reached = np.cumsum(counts, axis=1) >= math.ceil(q * counts[0].sum() - 1e-9)
@@ -238,19 +242,21 @@ def _resampled(statistic: Any, counts: npt.NDArray[np.int64], draws: int, rng: n
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class BootstrapSums(Result):
-    """A bootstrap that merges: resampled counts and sums of each arm, from rows that nobody has in one place.
+    """A bootstrap that can be added: resampled counts and sums of each arm, for rows on several machines.
 
-    Each customer has a Poisson(1) weight in each resample, drawn by a keyed hash of the id: a customer whose rows lie
-    on several machines weighs the same on all of them, and partial sums add up to the sums of the whole.
+    Each customer has a Poisson(1) weight in each resample, drawn by a keyed hash of the id. A customer whose rows lie
+    on several machines has the same weight on all of them, and partial sums add up to the sums of the whole.
 
     Attributes
     ----------
     arms : tuple of str
+        The arms' names.
     salt : str
+        The key of the hash.
     weight : ndarray of float64, shape (a, resamples)
-        Resampled people.
+        The resampled number of people.
     total : ndarray of float64, shape (a, resamples)
-        Resampled sums of the column.
+        The resampled sum of the column.
     people, sums : ndarray of float64, shape (a,)
         The same without resampling.
     """
@@ -272,16 +278,20 @@ class BootstrapSums(Result):
         salt: str,
         resamples: int = 200,
     ) -> BootstrapSums:
-        """Return the resampled sums of rows, one per customer.
+        """Return the resampled sums of rows, one row per customer.
 
         Parameters
         ----------
         values : array_like, shape (n,)
+            The outcome of each customer.
         arms : Assignment or array_like, shape (n,)
+            The arm of each customer.
         customer_id : array_like of int or str, shape (n,)
+            The customers.
         salt : str
-            The same on all machines.
+            The key of the hash, the same on all machines.
         resamples : int
+            The number of resamples.
         """
         names, codes = arm_codes(arms)
         x = checks.numbers("values", values, length=len(codes))
@@ -306,12 +316,12 @@ class BootstrapSums(Result):
         )
 
     def __add__(self, other: BootstrapSums) -> BootstrapSums:
-        """Return the sums of both sets of customers, who must not overlap."""
+        """Return the sums of both sets of customers, which must not overlap."""
         if not isinstance(other, BootstrapSums):
             return NotImplemented
         if (self.salt, self.weight.shape[1]) != (other.salt, other.weight.shape[1]):
             raise InputError(
-                "bootstrap sums of different salts or numbers of resamples cannot be added.",
+                "bootstrap sums with different salts or numbers of resamples cannot be added: both must be the same.",
                 argument="other",
                 code="not_mergeable",
             )
@@ -326,11 +336,11 @@ class BootstrapSums(Result):
         return BootstrapSums(arms=arms, salt=self.salt, **fields)
 
     def difference(self, *, arm: str | None = None, control: str | int | None = None, level: float = 0.95) -> Estimate:
-        """Return the difference of the arms' means with an expanded percentile interval, as `bootstrap_effect` has."""
+        """Return the difference of the arms' means with an expanded percentile interval, as in `bootstrap_effect`."""
         at0, at1 = two_arms(self.arms, control, arm)
         alpha = 1 - checks.fraction("level", level)
         if (self.weight[[at0, at1]] == 0).any():
-            return Estimate(math.nan, None, "an arm has too few people: some resamples have nobody in it")
+            return Estimate(math.nan, None, "an arm has too few people: in some resamples it is empty")
         people = [int(self.people[at]) for at in (at0, at1)]
         best = self.sums / np.maximum(self.people, 1.0)
         value = float(best[at1] - best[at0])
@@ -367,20 +377,23 @@ def permutation_test(
     Parameters
     ----------
     values : array_like, shape (n,)
-        The outcome a person. Moments will not do.
+        The outcome of each person; Moments cannot be used.
     arms : Assignment or array_like, shape (n,)
+        The arm of each person.
     arm, control : str, optional
         Which arm is compared with which.
     alternative : {"two-sided", "greater", "less"}
-        "greater" asks whether the arm has more than control.
+        "greater" tests whether the arm has more than control.
     resamples : int
-        How often the arms are drawn.
+        How often the arms are drawn again.
     rng : Generator, int, optional
+        The random generator, or its seed; None for a new one at each call.
 
     Notes
     -----
-    The statistic is the difference of means. Equal values are one cell, and how many of each cell fall to treatment is
-    multivariate hypergeometric. p = (1 + draws at least as far from zero) / (1 + draws): Phipson and Smyth (2010).
+    The statistic is the difference of means. Equal values form one cell, and the number of each cell in treatment has a
+    multivariate hypergeometric distribution. p = (1 + draws at least as extreme) / (1 + draws): Phipson and Smyth
+    (2010).
 
     Examples
     --------
@@ -399,7 +412,7 @@ def permutation_test(
     n1, n0 = int(treated.sum()), int((~treated).sum())
     if min(n1, n0) == 0:
         raise NotEnoughDataError(
-            f"arm {names[at1 if n1 == 0 else at0]!r} is empty: nothing can be compared.", argument="arm"
+            f"arm {names[at1 if n1 == 0 else at0]!r} is empty, so nothing can be compared.", argument="arm"
         )
     cells, which, counts = np.unique(x, return_inverse=True, return_counts=True)
     centered = cells - x.mean()

@@ -1,4 +1,4 @@
-"""How to draw the arms so that they are alike on what is known already."""
+"""Draw the arms so that they are similar in what is already known."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ __all__ = ["BalancedSalt", "balanced_salt"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class BalancedSalt(Result):
-    """An experiment whose salt draws arms that are alike, and how it was found.
+    """An experiment whose salt draws similar arms, and how it was found.
 
     Attributes
     ----------
     experiment : Experiment
-        With the salt that was found.
+        The experiment with the salt that was found.
     salt : str
+        The salt.
     tries : int
-        How many salts were looked at.
+        How many salts were tried.
     threshold : float
+        The largest standardized difference that was accepted.
     balance : Balance
+        How similar the arms are.
     """
 
     experiment: Experiment
@@ -58,29 +61,30 @@ def balanced_salt(
     threshold: float = 0.05,
     tries: int = 100,
 ) -> BalancedSalt:
-    """Look for a salt with which the arms are alike on what is known already, before anything is sent.
+    """Find a salt with which the arms are similar in what is already known, before anything is sent.
 
     Parameters
     ----------
     experiment : Experiment
+        The experiment.
     ids : array_like, shape (n,)
         The customers.
     columns : mapping of str to array_like, shape (n,)
-        What is known of them: spend and orders before, age.
+        What is known about them, such as age, or spend and orders before.
     threshold : float
         The largest standardized difference that is accepted.
     tries : int
-        How many salts are looked at; a number is put behind the experiment's own.
+        How many salts to try; each is the experiment's own with a number appended.
 
     Raises
     ------
     NotEnoughDataError
-        No salt was good enough; the message says how close the best came.
+        No salt was good enough; the message says how close the best one came.
 
     Notes
     -----
-    Choosing among draws by balance is rerandomization: intervals then cover more than they say where the outcome goes
-    with the columns, unless these are covariates of the analysis, which they should be.
+    Choosing among draws by balance is rerandomization. If the outcome depends on the columns, intervals then cover more
+    than they promise, unless the columns are covariates of the analysis. So make them covariates.
 
     References
     ----------
@@ -99,5 +103,5 @@ def balanced_salt(
     raise NotEnoughDataError(
         f"none of {most} salts has every difference within {limit:g}: the best has {best:.3g}.",
         argument="threshold",
-        hint="Allow more (threshold=), look at more (tries=), or use stratified_assignment.",
+        hint="Allow a larger difference (threshold=), try more salts (tries=), or use stratified_assignment.",
     )

@@ -1,8 +1,8 @@
-"""Looking before the end: intervals that hold at every look, and bounds for looks that were planned.
+"""Looking before the end: intervals that hold at every look, and bounds for planned looks.
 
-A test that is read every day at 95 % finds an effect that is not there far more often than once in twenty. Two ways
-out: a confidence sequence, which may be read at any time, and alpha spending, which divides the error among planned
-looks and costs less width at the last.
+A test that is read every day at 95 % finds an effect that is not there far more often than once in twenty. There are
+two solutions: a confidence sequence, which may be read at any time, and alpha spending, which divides the error among
+planned looks and makes the last interval less wide.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ SPENDING = ("obrien-fleming", "pocock")
 class ConfidenceSequence(Definition):
     """Asymptotic confidence sequences: intervals that hold at all looks together.
 
-    Give it to `analyze` or `Experiment.read` as `level=`. The interval is as narrow as it can be when `expected` people
-    are in the test, and wider than a fixed-sample one (by about half) everywhere.
+    Give it to `analyze` or `Experiment.read` as `level=`. The interval is narrowest when `expected` people are in the
+    test, and always wider than a fixed-sample interval (by about half).
 
     Parameters
     ----------
     expected : float
-        The number of people, all arms together, at which the interval should be tightest; chosen before the data.
+        The number of people, all arms together, at which the interval should be narrowest; choose it before the data.
     level : float
-        The confidence of all the intervals together.
+        The confidence level of all intervals together.
     tuned_at : float
-        The error at which the interval is tightest.
+        The error, 1 - level, for which the interval is narrowest.
 
     Notes
     -----
@@ -96,7 +96,7 @@ class ConfidenceSequence(Definition):
         return (log + math.log(1 + log)) / self.expected
 
     def critical(self, alpha: FloatArray, n: FloatArray) -> FloatArray:
-        """Return how many standard errors the interval reaches, shape of `n`."""
+        """Return how many standard errors the interval reaches, in the shape of `n`."""
         m = np.asarray(n, dtype=np.float64) * self.rho2
         with np.errstate(divide="ignore"):
             return np.asarray(np.sqrt((1 + 1 / m) * np.log((m + 1) / np.asarray(alpha) ** 2)))
@@ -116,13 +116,13 @@ class SpendingPlan(ColumnarResult):
     information : ndarray of float64, shape (k,)
         The share of all people that has been seen at each look.
     bound : ndarray of float64, shape (k,)
-        Stop for an effect where the absolute z statistic is above it.
+        Stop for an effect if the absolute z statistic is above this.
     spent : ndarray of float64, shape (k,)
-        The error, a side, spent up to and including the look.
+        The error per side that is spent up to and including the look.
     alpha : ndarray of float64, shape (k,)
-        The two-sided p-value that the bound amounts to: the level of an interval at that look is 1 - alpha.
+        The two-sided p-value that corresponds to the bound: the level of an interval at that look is 1 - alpha.
     alpha_per_side : float
-        The error a side over all looks.
+        The error per side over all looks.
     spending : str
         The spending function.
     """
@@ -137,7 +137,7 @@ class SpendingPlan(ColumnarResult):
     def level(self, look: int) -> float:
         """Return the level for `analyze` at a look, counted from 1.
 
-        A bound so far out that its error vanishes beside 1 gets the largest level below 1.
+        A bound whose error is negligible compared with 1 gets the largest level below 1.
         """
         checks.whole("look", look, low=1, high=len(self.bound))
         return min(1 - float(self.alpha[look - 1]), _MOST_SURE)
@@ -150,18 +150,19 @@ def alpha_spending(
     spending: str = "obrien-fleming",
     sides: int = 2,
 ) -> SpendingPlan:
-    """Return the bounds of a test that is looked at a planned number of times, by a function that spends its error.
+    """Return the bounds for a planned number of looks at a test, by a function that spends its error.
 
     Parameters
     ----------
     information : int or sequence of float
-        How many looks, equally far apart; or the share of all people at each look, ascending to 1.
+        The number of equally spaced looks, or the share of all people at each look, ascending to 1.
     alpha_per_side : float
         The error allowed on each side over all looks: .025 for a two-sided test at 5 %.
     spending : {"obrien-fleming", "pocock"}
-        O'Brien and Fleming's type spends little early and keeps the last look nearly whole; Pocock's spends evenly.
+        O'Brien and Fleming's function spends little at first and leaves nearly everything for the last look; Pocock's
+        spends evenly.
     sides : {2, 1}
-        Whether the test may stop for an effect on either side, or on the upper one alone.
+        Whether the test may stop for an effect on either side, or only on the upper side.
 
     References
     ----------
@@ -183,7 +184,7 @@ def alpha_spending(
         log_spent = math.log(2) + log_ndtr(ndtri(alpha / 2) / np.sqrt(t))
     else:
         log_spent = math.log(alpha) + np.log(np.log1p((math.e - 1) * t))
-    # What is spent at each look, in logarithms, which early looks need: 1e-366 is no double.
+    # What is spent at each look, in logarithms, because the error of early looks may underflow a double.
     before = np.concatenate(([-np.inf], log_spent[:-1]))
     with np.errstate(divide="ignore"):
         step = log_spent + np.log(-np.expm1(np.minimum(before - log_spent, 0.0)))
@@ -199,7 +200,7 @@ def constant_bounds(
     shape: str = "pocock",
     sides: int = 2,
 ) -> SpendingPlan:
-    """Return the classical bounds of a test that is looked at a planned number of times.
+    """Return the classical bounds for a planned number of looks at a test.
 
     Parameters
     ----------
@@ -249,7 +250,7 @@ def _looks(information: int | Sequence[float]) -> FloatArray:
     t = checks.numbers("information", information, above=0.0, high=1.0)
     if len(t) == 0 or (np.diff(t) <= 0).any() or abs(t[-1] - 1) > 1e-12:
         raise InputError(
-            f"information is {t.tolist()}: shares that ascend to 1 are needed, such as [.25, .5, 1].",
+            f"information is {t.tolist()}: shares that rise to 1 are needed, such as [.25, .5, 1].",
             argument="information",
             code="wrong_value",
         )
@@ -275,7 +276,7 @@ def _rule(n: int) -> tuple[FloatArray, FloatArray]:
 
 
 _MOST_SURE = math.nextafter(1.0, 0.0)
-_FARTHEST = 40.0  # standard deviations of the B value beyond which its density is no double
+_FARTHEST = 40.0  # standard deviations of the B value beyond which its density underflows a double
 _MOST_NODES = 3_000
 
 
@@ -294,11 +295,11 @@ class _Walk:
         return math.sqrt(self.t[self.look] - (self.t[self.look - 1] if self.look else 0.0))
 
     def log_crossing(self, z: float) -> float:
-        """Return the logarithm of the chance to pass the upper bound z first at this look."""
+        """Return the logarithm of the chance that the upper bound z is first exceeded at this look."""
         return _log_sum(log_ndtr((self.nodes - z * math.sqrt(self.t[self.look])) / self._sd) + self.log_mass)
 
     def bound_that_spends(self, log_alpha: float) -> float:
-        """Return the bound that is passed first at this look with the chance exp(log_alpha)."""
+        """Return the bound that is first exceeded at this look with the chance exp(log_alpha)."""
         if log_alpha == -math.inf:
             return math.inf
         low, high = 0.0, 8.0
@@ -310,12 +311,12 @@ class _Walk:
         return (low + high) / 2
 
     def take(self, z: float) -> float:
-        """Go on to the next look with the tests within the bound, and return it."""
+        """Go on to the next look with the tests that are within the bound, and return the bound."""
         now, sd = self.t[self.look], self._sd
         high = min(z, _FARTHEST) * math.sqrt(now)
         low = -high if self.two_sided else -_FARTHEST * math.sqrt(now)
         after = self.t[self.look + 1] if self.look + 1 < len(self.t) else 2 * now
-        # The rule sees kernels as narrow as this look's step and the next: several nodes to each.
+        # Kernels are as narrow as this look's step and the next one: place several nodes in each.
         finest = min(sd, math.sqrt(after - now))
         n = min(max(int(3 * (high - low) / finest), 200), _MOST_NODES)
         gauss, weights = _rule(n if n < 256 else -(-n // 256) * 256)
@@ -336,14 +337,14 @@ def _log_sum(logs: FloatArray) -> float:
 
 
 def peeking_error(looks: int, *, level: float = 0.95) -> float:
-    """Return how often a test without any effect looks significant at one of some equally spaced looks.
+    """Return how often a test without any effect is significant at one or more of some equally spaced looks.
 
     Parameters
     ----------
     looks : int
         How many times the test is read, and would be stopped, at the same level.
     level : float
-        The confidence that each look claims.
+        The confidence level that is used at each look.
 
     References
     ----------

@@ -40,9 +40,11 @@ def contamination(
     Parameters
     ----------
     arms : Assignment or array_like, shape (n,)
+        The arm of each person.
     received : array_like of bool, shape (n,)
         Whether each person received it.
     control : str, optional
+        The control arm; "control" by default.
     tolerated : float
         The share of control that may have received it.
 
@@ -75,10 +77,10 @@ def exposure_before_assignment(assigned_at: npt.ArrayLike, exposed_at: npt.Array
     Parameters
     ----------
     assigned_at, exposed_at : array_like of dates or instants, shape (n,)
-        Per person; NaT or None in `exposed_at` for who never was. Where one of the two is a date, the two are held
-        against each other by local days: an exposure on the day of the assignment is not before it.
+        The times of each person; NaT or None in `exposed_at` for people who never were exposed. If one of the two times
+        is a date, they are compared by local days: an exposure on the day of the assignment is not before it.
     tz : str
-        The time zone of days, and of times that come without one.
+        The time zone of days, and of times without a zone.
 
     Examples
     --------
@@ -102,7 +104,7 @@ def exposure_before_assignment(assigned_at: npt.ArrayLike, exposed_at: npt.Array
         passed=False,
         statistic=float(k),
         message=f"{k:,} people were exposed before they were assigned, the first in row {int(np.argmax(early))}: "
-        "their arm cannot have decided what they saw. Leave them out, and mend the logging",
+        "their arm cannot have decided what they saw. Leave them out, and fix the logging",
     )
 
 
@@ -111,18 +113,19 @@ def _times(values: npt.ArrayLike) -> npt.ArrayLike:
 
 
 def sample_large_enough(values: npt.ArrayLike, arms: Assignment | npt.ArrayLike) -> Check:
-    """Check that every arm has people enough for means to be about normal, whatever the skewness.
+    """Check that every arm has enough people for means to be about normal, given the skewness of the outcome.
 
     Parameters
     ----------
     values : array_like, shape (n,)
-        The outcome a person.
+        The outcome of each person.
     arms : Assignment or array_like, shape (n,)
+        The arm of each person.
 
     Notes
     -----
-    At least 355 times the squared skewness a arm: Kohavi, Deng, Longbotham and Xu (2014), rule 7. It is meant for one
-    mean; where arms are of equal size the skewness of the two cancels in the difference, and less will do.
+    Each arm needs at least 355 times the squared skewness: Kohavi, Deng, Longbotham and Xu (2014), rule 7. The rule is
+    for one mean. If arms are of equal size, their skewness cancels in the difference, and fewer people will do.
 
     Examples
     --------
@@ -145,7 +148,7 @@ def sample_large_enough(values: npt.ArrayLike, arms: Assignment | npt.ArrayLike)
         name="sample size",
         passed=passed,
         statistic=skewness,
-        message=f"skewness {format_number(skewness)} asks for {need:,} people an arm, {least} has "
+        message=f"skewness {format_number(skewness)} needs {need:,} people per arm, and arm {least!r} has "
         f"{counts[least]:,}{advice}",
     )
 
@@ -153,17 +156,18 @@ def sample_large_enough(values: npt.ArrayLike, arms: Assignment | npt.ArrayLike)
 def outliers(
     values: npt.ArrayLike, arms: Assignment | npt.ArrayLike, *, share: float = 0.001, tolerated: float = 0.1
 ) -> Check:
-    """Check how much of the total the largest values hold.
+    """Check how much of the total belongs to the people with the largest values.
 
     Parameters
     ----------
     values : array_like, shape (n,)
-        The outcome a person, 0 or more.
+        The outcome of each person, 0 or more.
     arms : Assignment or array_like, shape (n,)
+        The arm of each person.
     share : float
-        Which share of people counts as the largest.
+        The share of people with the largest values.
     tolerated : float
-        The share of the total that they may hold.
+        The share of the total that they may have.
 
     Examples
     --------
@@ -183,23 +187,24 @@ def outliers(
     where = np.bincount(codes[largest], minlength=len(names))
     passed = held <= tolerated
     split = ", ".join(f"{name} {int(n)}" for name, n in zip(names, where, strict=True))
-    advice = "" if passed else ". Look at these people; report the effect with values capped beside it"
+    advice = "" if passed else ". Look at these people, and report the effect with capped values as well"
     return Check(
         name="outliers",
         passed=passed,
         statistic=held,
-        message=f"the largest {top:,} of {len(inside):,} hold {held:.1%} of the total ({split}){advice}",
+        message=f"the largest {top:,} of {len(inside):,} values make {held:.1%} of the total ({split}){advice}",
     )
 
 
 def peeking(looks: int, *, level: float = 0.95) -> Check:
-    """Check what reading a fixed-sample test several times does to its error.
+    """Check how reading a fixed-sample test several times raises its error.
 
     Parameters
     ----------
     looks : int
         How many times the test was read while it could be stopped.
     level : float
+        The confidence level that was used at each look.
 
     Examples
     --------
@@ -220,10 +225,10 @@ ConfidenceSequence or alpha_spending)
 
 
 def needs_rows(data: Any, what: str) -> None:
-    """Raise where somebody gives Moments to what needs every row."""
+    """Raise if the caller gave Moments where every row is needed."""
     if isinstance(data, Moments):
         raise InputError(
-            f"{what} needs the rows: Moments keep count, mean and covariance alone.",
+            f"{what} needs the rows, and Moments keep only count, mean and covariance.",
             argument="data",
             code="missing_argument",
             hint="Give the columns, and the arm of each row.",

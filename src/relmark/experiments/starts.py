@@ -1,4 +1,4 @@
-"""When each customer's campaign began: one date or instant for all, a column of them, or one by customer."""
+"""When each customer's campaign began: one date or instant for all, a column of them, or a mapping by customer."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from relmark.core.zones import local_days, to_local
 __all__ = ["FIRST", "StartGiven", "Starts", "counts_days", "given_of", "shifted_days", "starts_of"]
 
 StartGiven: TypeAlias = AsOfGiven | Mapping[Any, Instant]
+"""When the test began: for all, for each row, or by customer."""
 
 _NAT = np.iinfo(np.int64).min
 FIRST, _LAST = -62_135_596_800_000_000 + 3 * DAY, 253_402_300_799_999_999 - 3 * DAY
-"""The first and last instant that every zone can write."""
+"""The first and last instant that can be written in every time zone."""
 
 
 class Starts(NamedTuple):
     """When each customer's campaign began."""
 
     time: IntArray
-    """Microseconds UTC, shape (n,); of a date its first local instant. Who never began has any."""
+    """Microseconds UTC, shape (n,); for a date, its first local instant. Customers who never started have any value."""
     dated: BoolArray
     """Whether a date was given."""
     known: BoolArray
-    """False for who never got that far."""
+    """False for customers who never started."""
     tz: str
 
     @property
@@ -50,18 +51,18 @@ class Starts(NamedTuple):
         return np.asarray(~self.dated & off)
 
     def given(self, tz: str | None = None) -> Any:
-        """Return the starts as a door takes them as `as_of`: dates stay dates; the others are said in `tz`."""
+        """Return the starts in a form for `as_of`: dates stay dates; instants are written in `tz`."""
         return given_of(self.time, self.dated, self.tz, self.tz if tz is None else tz)
 
     def just_before(self) -> Any:
-        """Return what lies just before the starts as a door takes it as `as_of`: a date sees nothing of its day.
+        """Return the time just before the starts in a form for `as_of`; a date sees nothing of its day.
 
-        At the very instant of a start a message of the campaign itself says who is in which arm.
+        At the exact instant of a start, a message of the campaign itself may already show who is in which arm.
         """
         return given_of(np.where(self.dated, self.time, self.time - 1), self.dated, self.tz, self.tz)
 
     def moved(self, span: Span, *, back: bool = False) -> tuple[IntArray, BoolArray]:
-        """Return the starts moved on, or back, and which are dates still: whole days from a date are local days."""
+        """Return the starts moved forward or back, and which are still dates; whole days from a date are local days."""
         timed = shifted(self.time, span, self.tz, back=back)
         if not counts_days(span):
             return timed, np.zeros_like(self.dated)
@@ -72,12 +73,12 @@ class Starts(NamedTuple):
 
 
 def counts_days(span: Span) -> bool:
-    """Tell whether a span is a whole number of days or counted by the calendar."""
+    """Return whether a span is a whole number of days or counted by the calendar."""
     return isinstance(span, CalendarSpan) or whole_days(span) is not None
 
 
 def shifted(times: IntArray, span: Span, tz: str, *, back: bool) -> IntArray:
-    """Return instants moved by a span, on the wall clock for calendar spans; at most to the ends of the calendar."""
+    """Return instants moved by a span, on the wall clock for calendar spans, within the ends of the calendar."""
     if isinstance(span, CalendarSpan):
         moved = earlier(times, span if back else _opposite(span), tz)
     else:
@@ -101,9 +102,9 @@ def _opposite(span: CalendarSpan) -> CalendarSpan:
 
 
 def given_of(time: IntArray, dated: BoolArray, zone: str, tz: str) -> Any:
-    """Return points in time as a door takes them: one for all, or a column; instants as wall times of `tz`.
+    """Return points in time in a form for `as_of`: one for all, or a column; instants as wall times of `tz`.
 
-    `zone` is the zone whose midnights dates are.
+    `zone` is the zone in whose midnights dates begin.
     """
     if len(time) and (time == time[0]).all() and (dated == dated[0]).all():
         return local_days(time[:1], zone).astype("M8[D]")[0] if dated[0] else aware(int(time[0]))
@@ -111,7 +112,7 @@ def given_of(time: IntArray, dated: BoolArray, zone: str, tz: str) -> Any:
         return local_days(time, zone).astype("M8[D]")
     if not dated.any():
         wall = to_local(time, tz)
-        if tz == "UTC" or (local_instants(wall, tz) == time).all():  # else a wall time that there was twice
+        if tz == "UTC" or (local_instants(wall, tz) == time).all():  # otherwise a wall time occurred twice
             return wall.view("M8[us]")
     column: list[datetime | Any] = [aware(at) for at in time.tolist()]
     places = np.flatnonzero(dated)
@@ -153,9 +154,11 @@ def starts_of(base: CustomerBase, start: StartGiven | Starts) -> Starts:
     known = time != _NAT
     if not known.any():
         raise InputError(
-            "start is missing for everybody: nobody's campaign began.", argument="start", code="missing_value"
+            "start is missing for everybody: at least one customer needs a start.",
+            argument="start",
+            code="missing_value",
         )
-    # Who never began is measured from anywhere, and left out.
+    # Customers who never started get any start, and are left out.
     return Starts(np.where(known, time, time[known].min()), np.where(known, dated, dated[known].all()), known, base.tz)
 
 

@@ -1,7 +1,7 @@
 """Whom to write to: how much more a campaign brings among those whom a score ranks first.
 
-Any score goes in: an uplift model's, a lead score, days since the last purchase. The test's own randomization tells
-what the campaign did to each slice of the ranking.
+Any score can be used: that of an uplift model, a lead score, days since the last purchase. The randomization of the
+test shows what the campaign did to each slice of the ranking.
 """
 
 from __future__ import annotations
@@ -32,28 +32,29 @@ TIED = 1e-12  # scores that differ by less than this share of their size are equ
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class UpliftCurve(ColumnarResult):
-    """What the campaign brings when only the best-ranked share of people gets it; all figures a person of the base.
+    """What the campaign brings if only the best-ranked share of people gets it, per person of all people.
 
     Attributes
     ----------
     share : ndarray of float64, shape (k,)
         The share of people targeted, best ranked first, from 0 to 1.
     gain : ndarray of float64, shape (k,)
-        The uplift curve: the effect in the targeted times their share.
+        The uplift curve: the effect among the targeted times their share.
     qini : ndarray of float64, shape (k,)
-        Radcliffe's curve: responses of the treated among the targeted, less those of control scaled by the ratio of
-        treated to control there, over all treated people.
+        Radcliffe's curve: the responses of the treated among the targeted, minus those of control scaled by the ratio
+        of treated to control among them, divided by the number of all treated people.
     random : ndarray of float64, shape (k,)
-        The gain of targeting as many people blindly.
+        The gain of targeting the same number of people at random.
     auuc : Estimate
-        The area under `gain`, less that under `random` (AUUC over random; 0 for a useless score).
+        The area under `gain` minus that under `random` (the AUUC above random; 0 for a useless score).
     qini_coefficient : Estimate
         The same area for `qini`.
     qini_normalized : Estimate
-        The Qini coefficient over that of the best ranking there can be: 1 is the most, 0 a useless score.
+        The Qini coefficient divided by that of the best possible ranking: 1 is the maximum, 0 a useless score.
     effect : float
         The effect of targeting everybody: the end of `gain`.
     level : float
+        The confidence level of the intervals.
     """
 
     share: FloatArray
@@ -86,30 +87,33 @@ def uplift_curve(
     Parameters
     ----------
     score : array_like, shape (n,), or mapping of str to array_like
-        Higher is targeted sooner. People of equal score, up to rounding, are targeted together. With several arms, a
-        score for each arm but control: everyone is ranked by, and would get, the arm of their highest.
+        The score of each person; those with a higher score are targeted first. People with equal scores, up to
+        rounding, are targeted together. With several arms, give one score for each arm except control: everyone is
+        ranked by their highest score, and would get the arm that it belongs to.
     outcome : array_like, shape (n,)
         What each person did.
     arms : array_like of bool or str, shape (n,), or Assignment
-        Who was in the treated arm of a randomized test; or the names of the arms.
+        Who was in the treated arm of a randomized test, or the names of the arms.
     control : str, optional
-        The control arm, where arms have names; "control" without it.
+        The control arm, if arms have names; "control" by default.
     points : int
-        At how many shares the curves are kept; areas use every person.
+        The number of shares at which the curves are returned; areas use every person.
     resamples : int
-        For the intervals (bootstrap over people, within arms); 0 gives none.
+        The number of resamples for the intervals (a bootstrap over people, within arms); 0 gives no intervals.
     level : float
+        The confidence level of the intervals.
     rng : Generator, int, optional
+        The random generator, or its seed; None for a new one at each call.
 
     Notes
     -----
     Among the first share s of people let Y1, Y0 be the sums of outcomes and N1, N0 the counts of treated and control.
-    gain(s) = (Y1 / N1 - Y0 / N0) s; qini(s) = (Y1 - Y0 N1 / N0) / N1(1). Both are zero where one of the two arms is
-    not met yet. Areas are trapezoidal over s, less the triangle under the straight line to the end. The normalized
-    coefficient divides by the area of the ranking that no score can beat: treated who responded first, control who
-    responded last. With several arms a person counts as treated where the test gave them the arm of their highest
-    score, as control where it gave them none, and not at all otherwise, each weighed by the inverse of the chance of
-    what they got, so that all stand for the same people.
+    gain(s) = (Y1 / N1 - Y0 / N0) s; qini(s) = (Y1 - Y0 N1 / N0) / N1(1). Both are zero as long as one of the two arms
+    is missing. Areas are trapezoidal over s, minus the triangle under the straight line to the end. The normalized
+    coefficient divides by the area of the ranking that no score can beat: treated people who responded come first,
+    control people who responded come last. With several arms, a person counts as treated if the test gave them the arm
+    of their highest score, as control if they were in control, and otherwise not at all. Each is weighted by the
+    inverse of the chance of their arm, so that both groups represent the same people.
 
     References
     ----------
@@ -118,7 +122,7 @@ def uplift_curve(
 
     Examples
     --------
-    A score that is the effect itself, on people of whom the first half is persuaded:
+    The score is the effect itself, and the first half of the people can be persuaded:
 
     >>> import numpy as np
     >>> treated = np.tile([True, False], 50)
@@ -159,21 +163,25 @@ def uplift_curve(
     )
 
 
-def ranked_inputs(score: Any, outcome: Any, treated: Any) -> tuple[FloatArray, FloatArray, BoolArray]:
+def ranked_inputs(
+    score: Any, outcome: Any, treated: Any, names: tuple[str, str] = ("score", "arms")
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Return a ranking, its outcomes and who was treated, checked under the names that the caller's arguments have."""
+    ranking, arm = names
     needs_rows(score, "a ranking")
-    s = checks.numbers("score", score)
+    s = checks.numbers(ranking, score)
     y = checks.numbers("outcome", outcome, length=len(s))
-    t = checks.numbers("treated", treated, length=len(s))
-    checks.refuse_rows("treated", (t != 0) & (t != 1), t, "True or False, or 1 or 0, is needed")
+    t = checks.numbers(arm, treated, length=len(s))
+    checks.refuse_rows(arm, (t != 0) & (t != 1), t, "True or False, or 1 or 0, is needed")
     if t.sum() < 2 or (1 - t).sum() < 2:
         raise NotEnoughDataError(
-            "treated has fewer than two people on one side: both arms of a test are needed.", argument="treated"
+            f"{arm} has fewer than two people in one of the two arms: both arms are needed.", argument=arm
         )
     return s, y, t == 1
 
 
 def _test_of(score: Any, outcome: Any, arms: Any, control: Any) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
-    """Return score, outcome, treated and weight of everyone whom the ranking can be judged by."""
+    """Return score, outcome, treated and weight of everyone by whom the ranking can be judged."""
     by_arm = isinstance(score, Mapping)
     plain = checks.array_of("arms", arms) if not isinstance(arms, Assignment) else None
     named = plain is None or plain.dtype.kind in "UT" or any(isinstance(one, str) for one in plain.reshape(-1)[:1])
@@ -202,9 +210,9 @@ def _test_of(score: Any, outcome: Any, arms: Any, control: Any) -> tuple[FloatAr
 
 
 def _ends_of_ties(ranked: FloatArray) -> BoolArray:
-    """Tell where, in descending scores, the next one is lower by more than rounding, shape (n - 1,).
+    """Return where, in descending scores, the next one is lower by more than rounding, shape (n - 1,).
 
-    Scores that are computed in two ways differ in their last bits; nobody is ranked by these.
+    Scores that are computed in two ways differ in their last bits, which should not affect the ranking.
     """
     size = np.abs(ranked)
     some = size[size > 0]
@@ -224,7 +232,7 @@ def _best_area(y: FloatArray, t: BoolArray, weight: FloatArray) -> float:
 
 def _over(estimate: Estimate, best: float) -> Estimate:
     if not best > 0:
-        return Estimate(math.nan, None, "no ranking has anything to gain: nobody responded differently")
+        return Estimate(math.nan, None, "no ranking can gain anything, because everybody responded in the same way")
     i = estimate.interval
     interval = None if i is None else Interval(i.low / best, i.high / best, i.level, i.method)
     return Estimate(estimate.value / best, interval, estimate.reason)
@@ -233,7 +241,7 @@ def _over(estimate: Estimate, best: float) -> Estimate:
 def _curves(
     y: FloatArray, t: BoolArray, last: npt.NDArray[np.int64], weight: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return share, gain and qini after each group of equal scores, from nothing on."""
+    """Return share, gain and qini after each group of equal scores, beginning with 0."""
     n1, n0 = _running(np.where(t, weight, 0.0), last), _running(np.where(t, 0.0, weight), last)
     y1, y0 = _running(np.where(t, weight * y, 0.0), last), _running(np.where(t, 0.0, weight * y), last)
     both = (n1 > 0) & (n0 > 0)
@@ -279,12 +287,15 @@ class UpliftGroups(ColumnarResult):
     Attributes
     ----------
     group : ndarray of int64, shape (k,)
-        1 is ranked best.
+        The number of the slice; 1 is ranked best.
     people : ndarray of int64
+        The number of people in each slice.
     score_low, score_high : ndarray of float64
-        The range of scores.
+        The range of scores in each slice.
     control, treatment, difference, difference_low, difference_high : ndarray of float64
-        Means and Welch's interval; NaN where an arm has fewer than two people in the slice.
+        The means, their difference and Welch's interval; NaN where an arm has fewer than two people in the slice.
+    level : float
+        The confidence level of the intervals.
     """
 
     group: npt.NDArray[np.int64]
@@ -308,17 +319,18 @@ def uplift_groups(
     groups: int = 10,
     level: float = 0.95,
 ) -> UpliftGroups:
-    """Return the effect in equal slices of a ranking: deciles, unless another number is asked for.
+    """Return the effect in slices of equal size of a ranking, by default ten.
 
-    People of equal score stay together, in the slice where the first of them falls; slices that this empties are left
-    out.
+    People with equal scores stay together, in the slice of the first of them; slices that become empty are left out.
 
     Parameters
     ----------
     score, outcome, arms, control
         As for `uplift_curve`.
     groups : int
+        The number of slices.
     level : float
+        The confidence level of the intervals.
     """
     s, y, t, _ = _test_of(score, outcome, arms, control)
     k = checks.whole("groups", groups, low=2)

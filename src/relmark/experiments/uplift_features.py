@@ -1,10 +1,10 @@
-"""What is known of a person as columns of numbers: the terms of an uplift score, made alike from rows and by engines.
+"""What is known about people as columns of numbers: the terms of an uplift score, made in the same way everywhere.
 
-A number stays itself, and its missing values become 0 beside a column that says so. Words become one column of 0 and 1
-each. The names say what a column is, so that moments that an engine computed of such columns are read in the same way:
+A number stays as it is; its missing values become 0, and another column marks them. Each word becomes a column of 0 and
+1. The name of a column says what it is, so that moments that an engine computed from such columns can be read too:
 
     recency                     a number, or a yes or no
-    recency is missing          1 where it was not known; `recency` has any one number there
+    recency is missing          1 where it is missing; `recency` then has the same number everywhere
     channel = Web               1 where the word is Web
     channel is another          1 where it is a word that has no column of its own
     channel is missing          1 where there is no word
@@ -23,7 +23,7 @@ from relmark.core import checks
 from relmark.core.checks import BoolArray, FloatArray
 from relmark.core.columns import Column
 from relmark.core.errors import InputError
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.experiments import _validators
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 KINDS = ("number", "word", "another", "missing")
-MOST_WORDS = 20  # of one feature that get a column each; rarer ones share one
+MOST_WORDS = 20  # the words of one feature that get a column each; rarer words share one
 
 _MISSING, _ANOTHER, _IS = " is missing", " is another", " = "
 Coded = dict[str, npt.NDArray[Any]]
@@ -50,13 +50,13 @@ class UpliftTerm:
     Parameters
     ----------
     feature : str
-        The feature that it is made of.
+        The feature that the column is made from.
     kind : {"number", "word", "another", "missing"}
-        The number itself; 1 for one word; 1 for a word without a column of its own; 1 where nothing is known.
+        The number itself; 1 for one word; 1 for any word without its own column; 1 if the value is missing.
     word : str
-        Which word, for the kind "word".
+        The word, for the kind "word".
     mean : float
-        The mean of the column among the people of the test: of a number that of those for whom it is known.
+        The mean of the column among the people in the test; for a number, among those for whom it is known.
     """
 
     feature: str = attrs.field(validator=_validators.name)
@@ -65,11 +65,11 @@ class UpliftTerm:
     mean: float = attrs.field(default=0.0, validator=_validators.number)
 
     def __attrs_post_init__(self) -> None:
-        """Check that there is a word where one is needed."""
+        """Check that there is a word if, and only if, one is needed."""
         checks.text("word", self.word, empty=self.kind != "word")
         if self.word and self.kind != "word":
             raise InputError(
-                f"word is {self.word!r}, and the term is of the kind {self.kind!r}.",
+                f"word is {self.word!r}, but the term is of the kind {self.kind!r}, which has no word.",
                 argument="word",
                 code="conflicting_arguments",
             )
@@ -87,7 +87,7 @@ class UpliftTerm:
 
 
 def terms_of_names(names: Iterable[str]) -> tuple[UpliftTerm, ...]:
-    """Return the terms that columns of these names are."""
+    """Return the terms to which columns with these names belong."""
     names = tuple(names)
     return tuple(_term(name, names) for name in names)
 
@@ -102,27 +102,28 @@ def _term(name: str, names: Sequence[str]) -> UpliftTerm:
     return UpliftTerm(feature=feature, kind="word", word=word) if feature and word else UpliftTerm(feature=name)
 
 
-def feature_columns(data: Any, features: Sequence[str] | None = None) -> Coded:
-    """Return columns of people as the columns of numbers that `learn_uplift` makes of them.
+def feature_columns(data: Frame, features: Sequence[str] | None = None) -> Coded:
+    """Return the columns of numbers that `learn_uplift` makes from columns of features.
 
-    For moments that are added up over parts of the data, or beside it: give the parts the same words.
+    Use it to make moments part by part. If you add moments of several parts, make sure that all parts have the same
+    words.
 
     Parameters
     ----------
     data : mapping of str to array_like, or dataframe
         One row per person.
     features : sequence of str, optional
-        Which columns; all of them without it.
+        The columns to use; all by default.
 
     Returns
     -------
     dict of str to ndarray, shape (n,)
-        Numbers without missing values; 0 and 1 as booleans.
+        Numbers without missing values, and booleans for 0 and 1.
 
     Raises
     ------
     InputError
-        A column of dates, times or tags, or an infinite number, with its row.
+        A column has dates, times or tags, or an infinite number (the message names the row).
 
     Examples
     --------
@@ -141,7 +142,7 @@ def _coded(name: str, column: Column) -> Coded:
     checks.text("features", name)
     if _IS in name or name.endswith((_MISSING, _ANOTHER)):
         raise InputError(
-            f"features has {name!r}: this is how a column that is made of a feature is called.",
+            f"features has {name!r}, which is a name for columns that are made from features.",
             argument="features",
             code="wrong_value",
             hint=f"Rename it, without {_IS.strip()!r} between words, {_MISSING.strip()!r} and {_ANOTHER.strip()!r}.",
@@ -153,7 +154,7 @@ def _coded(name: str, column: Column) -> Coded:
     _refuse_kind(name, column)
     assert column.categories is not None
     counts = np.bincount(column.data[~missing], minlength=len(column.categories))
-    order = np.argsort(-counts, kind="stable")[:MOST_WORDS]  # categories ascend: of equally common ones the first
+    order = np.argsort(-counts, kind="stable")[:MOST_WORDS]  # of equally common words, the first ones
     chosen = np.sort(order[counts[order] > 0])
     made: Coded = {f"{name}{_IS}{column.categories[k]}": np.asarray(column.data == k) for k in chosen}
     if int(np.count_nonzero(counts)) > len(chosen):
@@ -173,14 +174,14 @@ def _refuse_kind(name: str, column: Column) -> None:
             f"{name} is a column of kind {column.kind!r}: numbers, yes or no, or words are needed.",
             argument=name,
             code="wrong_type",
-            hint="Make a number of it, such as the days since a date.",
+            hint="Turn it into a number, such as the days since a date.",
         )
 
 
 def term_columns(terms: Sequence[UpliftTerm], columns: Mapping[str, Column]) -> list[FloatArray]:
-    """Return how far each person is from the mean of each term, shape (n,) each: 0 where nothing is known.
+    """Return how far each person is from the mean of each term, shape (n,) each; 0 where nothing is known.
 
-    A number that is missing counts as the mean, and a word that was in no test, where rare ones have no column, too.
+    A missing number counts as the mean. So does a word that was not in the test, if rare words have no column.
     """
     return [_away(term, terms, columns[term.feature]) for term in terms]
 
@@ -242,12 +243,12 @@ def words_of(terms: Sequence[UpliftTerm], feature: str) -> set[str]:
 
 
 def flags_another(terms: Sequence[UpliftTerm], feature: str) -> bool:
-    """Tell whether rare words of a feature have a term."""
+    """Return whether rare words of a feature have a term."""
     return any(term.feature == feature and term.kind == "another" for term in terms)
 
 
 def flags_missing(terms: Sequence[UpliftTerm], feature: str) -> bool:
-    """Tell whether the absence of a feature has a term."""
+    """Return whether missing values of a feature have a term."""
     return any(term.feature == feature and term.kind == "missing" for term in terms)
 
 

@@ -1,4 +1,4 @@
-"""Learn whom a campaign helps: from a base, from columns, or from the moments that an engine counted."""
+"""Learn whom a campaign helps: from a base, from columns, or from the moments that an engine computed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relmark.core.base import CustomerBase, Measurable
 from relmark.core.checks import FloatArray, IntArray
 from relmark.core.columns import Column
 from relmark.core.errors import InputError, MissingColumnError, NotEnoughDataError
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.hashing import BUCKETS, hash_buckets
 from relmark.core.ids import id_array
 from relmark.core.names import did_you_mean
@@ -37,18 +37,18 @@ from relmark.expressions import Expression, field
 
 __all__ = ["ReadArgs", "learn_uplift"]
 
-_FOLDS = "fold:uplift"  # the role of the hash by which people are divided: no draw of an experiment has it
+_FOLDS = "fold:uplift"  # the role of the hash by which people are divided; no draw of an experiment has this role
 FEW_SEGMENTS = (
-    "{} folds of moments are too few to find a difference at this level, however large it is: give the moments ten "
-    "segments or more"
+    "{} folds of moments are too few to find a difference at this level, however large it is: give the moments at "
+    "least ten segments"
 )
 _BLOCK = 8_192
-_HUGE = 1e70  # of values: products of four are finite
-_FEW = 2  # people of the smaller arm that are needed for each term, beside twenty
+_HUGE = 1e70  # the largest value: products of four values are finite
+_FEW = 2  # people that the smallest arm needs for each term, in addition to twenty
 
 
 class ReadArgs(TypedDict, total=False):
-    """Which part of a base a test is, as `Experiment.read` takes it."""
+    """The arguments that say which part of a base a test is, as for `Experiment.read`."""
 
     start: StartGiven | None
     campaign: CampaignNamed | None
@@ -71,7 +71,7 @@ class _Centered(NamedTuple):
 
     terms: tuple[UpliftTerm, ...]
     places: IntArray
-    """Of the terms among the columns of the moments."""
+    """The places of the terms among the columns of the moments."""
     mean: FloatArray
     scale: FloatArray
     zz: FloatArray
@@ -82,7 +82,7 @@ class _Centered(NamedTuple):
 
 
 def learn_uplift(
-    data: CustomerBase | Moments | Any,
+    data: CustomerBase | Moments | Frame,
     arms: Experiment | Assignment | npt.ArrayLike | str | None = None,
     *,
     outcome: str | Measurable | Mean | Proportion,
@@ -97,55 +97,58 @@ def learn_uplift(
     Parameters
     ----------
     data : mapping of str to array_like, dataframe, CustomerBase, or Moments
-        One row per person; a base, of whose customers `arms` is the experiment; or moments of the outcome and of the
-        columns that `feature_columns` makes, by arm and by fold.
+        Columns with one row per person; a base on whose customers the experiment `arms` ran; or moments, by arm and by
+        fold, of the outcome and of the columns that `feature_columns` makes.
     arms : array_like of str or int, shape (n,), str, Assignment, or Experiment
-        The arm of each row, or the name of the column that has it; or the Experiment that drew it, by customer_id,
-        which a base needs. People outside are left out. Not given with Moments.
+        The arm of each row, or the name of the column that has it, or the Experiment that drew it by customer_id. A
+        base needs its Experiment. People outside the test are left out. Not given with Moments.
     outcome : str, or expression
-        The column, of numbers or of yes and no. Of a base an expression, such as ``event("purchase").sum()``, whose
-        events are those of each customer's window; or a Mean or a Proportion with `of`.
+        The column, with numbers or yes and no. With a base, an expression such as ``event("purchase").sum()``, which
+        sees only the events in each customer's window, or a Mean or Proportion with `of`.
     features : sequence of str, or mapping of str to expression
-        What the effect may depend on: columns or fields of numbers, yes or no, or words. Of a base also expressions,
-        which see what was before each customer's start. With Moments all other columns unless said.
+        What the effect may depend on: columns or fields with numbers, yes or no, or words. With a base also
+        expressions, which see what was before each customer's start. With Moments the default is all other columns.
     control : str or int, optional
-        The arm that the others are compared with; "control" without it, or what the Experiment says.
+        The arm that the others are compared with. The default is that of the Experiment, or else "control".
     folds : int, or array_like, shape (n,)
-        Into how many parts people are divided by a hash (of customer_id, where there is one, or of the row's number);
-        or the part of each row. With Moments their segments are the parts.
+        The number of parts into which people are divided by a hash (of customer_id if there is one, otherwise of the
+        row's number), or the part of each row. With Moments, their segments are the parts.
     level : float
-        The confidence of intervals; a difference between people is found where its p-value is below 1 - level.
+        The confidence level of the intervals. A difference between people is found if its p-value is below 1 - level.
     **read
-        Of a base, as for `Experiment.read`: window, start or campaign, and arms as `recorded`.
+        With a base, as for `Experiment.read`: window, start or campaign, and recorded arms as `recorded`.
 
     Returns
     -------
     LearnedUplift
-        `.score`, `.found`, `.gain`, `.groups`, `.curve`, `.policy_value(...)`, `.increments(...)`.
+        The result, with `.score`, `.found`, `.gain`, `.groups`, `.curve`, `.policy_value(...)` and
+        `.increments(...)`.
 
     Raises
     ------
     NotEnoughDataError
-        An arm has fewer than twenty people and two for each term, or none in a fold; fewer than three folds.
+        An arm has fewer than twenty people plus two for each term, or nobody in a fold; or there are fewer than three
+        folds.
     InputError
-        A missing or infinite outcome, with its row; a feature of dates or tags.
+        An outcome is missing or infinite (the message names the row), or a feature has dates or tags.
 
     Notes
     -----
-    Arms have to have been drawn at random, with the same shares for everybody.
+    The arms must have been drawn at random, with the same shares for everybody.
 
-    An R-learner with a ridge penalty: ``tau(x) = b0 + x'b`` minimizes ``sum ((y - m(x)) - (w - e)(b0 + x'b))^2 +
-    penalty |b|^2`` on standardized features, m linear, without w, and fitted on other folds, e the share of the
-    treated among them and control. The penalty is that with the smallest loss on held-out folds. Everything follows
-    from second moments by arm and fold: rows and moments give the same. What people are judged by is learned without
-    their fold; the average effect, which moves nobody in a ranking, is that of all.
+    The method is an R-learner with a ridge penalty: ``tau(x) = b0 + x'b`` minimizes ``sum ((y - m(x)) - (w - e)(b0 +
+    x'b))^2 + penalty |b|^2`` on standardized features. m is linear, without w, and fitted on other folds; e is the
+    share of the treated among treated and control. The penalty is the one with the smallest loss on held-out folds.
+    Everything follows from second moments by arm and fold, so rows and moments give the same score. The effects by
+    which people are judged are learned without their fold, except for the average effect, which does not change a
+    ranking and is that of all folds.
 
-    A difference between people is found by a score test of b = 0 beside everything that x and w say by themselves, not
-    by a smaller loss: with one effect for everybody some penalty beats the constant in nearly half of all tests. From
-    rows its variance is White's, which holds whatever the spread of the outcome. Moments do not tell how the spread
-    depends on the features: there the signs of the folds' parts of the score are turned, which needs some folds more,
-    ten or twenty segments in place of five. Missing numbers count as the mean, beside a term that says that they are
-    missing. Time is linear in the rows, for p terms p^2 each.
+    A difference between people is found by a score test of b = 0 given everything that x and w say by themselves, and
+    not by a smaller loss: if the effect is the same for everybody, some penalty still beats the constant in nearly half
+    of all tests. From rows its variance is White's, which is valid for any spread of the outcome. Moments do not show
+    how the spread depends on the features. So with moments the test flips the signs of the folds' parts of the score,
+    which needs more folds: ten or twenty segments instead of five. Missing numbers count as the mean, and a separate
+    term marks them. Time is linear in the number of rows, and for each row quadratic in the number of terms.
 
     References
     ----------
@@ -181,7 +184,7 @@ def learn_uplift(
     else:
         if read:
             raise InputError(
-                f"{next(iter(read))} is given beside columns: it says which part of a base a test is.",
+                f"{next(iter(read))} is given with columns: it is only for a base.",
                 argument=next(iter(read)),
                 code="conflicting_arguments",
             )
@@ -198,7 +201,7 @@ def learn_uplift(
     return _learned(moments, rows, name, found, control, sure, notes)
 
 
-# What came in
+# The arguments
 
 
 def _drawn(data: Any, experiment: Experiment) -> Assignment:
@@ -206,7 +209,7 @@ def _drawn(data: Any, experiment: Experiment) -> Assignment:
     given = columns_of(data)
     if "customer_id" not in given:
         raise InputError(
-            "arms is an Experiment, and the data have no customer_id to draw by: give the arm of each row, or a base.",
+            "arms is an Experiment, but the data have no customer_id to draw by: give the arm of each row, or a base.",
             argument="arms",
             code="missing_column",
         )
@@ -226,7 +229,7 @@ def _name_of(outcome: Any) -> str:
 
 
 def _of_moments(moments: Moments, outcome: str, features: Any) -> dict[str, Expression]:
-    """Return the features that the columns of moments belong to, each the field of its name."""
+    """Return the features that the columns of moments belong to, each as the field of its name."""
     moments.position(outcome)
     others = [name for name in moments.columns if name != outcome]
     known = list(dict.fromkeys(term.feature for term in terms_of_names(others)))
@@ -244,8 +247,8 @@ def _of_moments(moments: Moments, outcome: str, features: Any) -> dict[str, Expr
 def _of_columns(features: Any, outcome: str, arms: Any) -> dict[str, Expression]:
     if isinstance(features, (str, bytes, Mapping)) or not isinstance(features, Sequence) or not len(features):
         raise InputError(
-            f"features is {checks.shown(features)}: a list of the names of columns is needed; expressions are measured "
-            "on a base.",
+            f"features is {checks.shown(features)}: a list of names of columns is needed. Expressions can be used only "
+            "with a base.",
             argument="features",
             code="wrong_type",
         )
@@ -269,8 +272,8 @@ def _read_base(
     """Return columns, arms and features of the people of a base who are in a test."""
     if not isinstance(experiment, Experiment):
         raise InputError(
-            f"arms is {checks.shown(experiment)}: of a base its Experiment is needed; arms that were recorded are "
-            "recorded= beside it.",
+            f"arms is {checks.shown(experiment)}: a base needs its Experiment. Give recorded arms as recorded= in "
+            "addition.",
             argument="arms",
             code="wrong_type",
         )
@@ -304,7 +307,7 @@ def _read_base(
             raise InputError(f"{name!r} is both the outcome and a feature.", argument="features", code="duplicate")
         columns[name] = found
     if not inside.any():
-        raise NotEnoughDataError("nobody of the base is in the test.", argument="arms")
+        raise NotEnoughDataError("no customer of the base is in the test.", argument="arms")
     asked = experiment.control_arm if control is None else str(control)
     return columns, known.assigned, metric.name, chosen, asked, (*known.progress.notes, *known.found.notes)
 
@@ -328,7 +331,7 @@ def _rows_of(data: Any, arms: Any, outcome: str, features: list[str], folds: Any
         ~np.isfinite(values) & inside,
         values,
         "finite numbers are needed",
-        "Fill these rows (0 for who did nothing), or drop them first.",
+        "Fill these rows (with 0 for people who did nothing), or drop them first.",
     )
     ids = id_array("customer_id", given["customer_id"]) if "customer_id" in given else None
     labels, fold = _folds(folds, ids, len(codes))
@@ -343,7 +346,7 @@ def _rows_of(data: Any, arms: Any, outcome: str, features: list[str], folds: Any
 
 
 def _folds(folds: Any, ids: Any, n: int) -> tuple[tuple[str, ...], IntArray]:
-    """Return the names of the parts and each row's: by a hash, unless they are given."""
+    """Return the names of the parts and the part of each row, by a hash unless they are given."""
     if np.ndim(folds) == 0 and not isinstance(folds, str):
         k = checks.whole("folds", folds, low=3, high=100)
         bucket = hash_buckets(np.arange(n) if ids is None else ids, _FOLDS)
@@ -351,8 +354,8 @@ def _folds(folds: Any, ids: Any, n: int) -> tuple[tuple[str, ...], IntArray]:
     given = checks.array_of("folds", folds)
     if given.ndim != 1 or given.dtype.kind not in "iubUTO":
         raise InputError(
-            f"folds has dtype {given.dtype} and shape {given.shape}: a number, or one name or whole number per row, is "
-            "needed.",
+            f"folds has dtype {given.dtype} and shape {given.shape}: a number of folds is needed, or one name or whole "
+            "number per row.",
             argument="folds",
             code="wrong_type",
         )
@@ -412,7 +415,7 @@ def _learned(
         notes = (*notes, FEW_SEGMENTS.format(len(moments.segments)))
     left = [name for name in features if name not in used]
     if left:
-        notes = (*notes, f"{', '.join(left)}: the same for everybody, and so left out")
+        notes = (*notes, f"left out, because it is the same for everybody: {', '.join(left)}")
     return LearnedUplift(
         arm=np.array([moments.arms[at] for at in others]),
         people=moments.count.sum(axis=1)[others].astype(np.int64),
@@ -440,16 +443,16 @@ def _learned(
 def _refuse_few(moments: Moments) -> None:
     if len(moments.segments) < 3:
         raise NotEnoughDataError(
-            f"folds are {len(moments.segments)}: at least three parts are needed, one to judge by and two to learn "
-            "from. Moments have them as their segments.",
+            f"folds are {len(moments.segments)}: at least three are needed, one to judge by and two to learn from. In "
+            "Moments the segments are the folds.",
             argument="folds",
         )
     empty = np.argwhere(moments.count < 1)
     if len(empty):
         arm, fold = empty[0]
         raise NotEnoughDataError(
-            f"arm {moments.arms[arm]!r} has nobody in fold {moments.segments[fold]!r}: fewer folds, or more people, "
-            "are needed.",
+            f"arm {moments.arms[arm]!r} has nobody in fold {moments.segments[fold]!r}: fewer folds or more people are "
+            "needed.",
             argument="folds",
         )
 
@@ -459,19 +462,19 @@ def _refuse_small(moments: Moments, terms: int) -> None:
     at, needed = int(np.argmin(people)), 20 + _FEW * terms
     if people[at] < needed:
         raise NotEnoughDataError(
-            f"arm {moments.arms[at]!r} has {int(people[at]):,} people: for {terms} terms {needed:,} are needed. Give "
+            f"arm {moments.arms[at]!r} has {int(people[at]):,} people: {terms} terms need at least {needed:,}. Give "
             "fewer features.",
             argument="arms",
         )
 
 
 def _written(value: float, digits: int = 12) -> float:
-    """Return a number as a score holds it: what lies beyond these digits is the processor's rounding."""
+    """Return a number as a score stores it, without the digits that depend on the processor's rounding."""
     return float(f"{value:.{digits}g}")
 
 
 def _refuse_huge(moments: Moments) -> None:
-    """Refuse values whose products, of which sums are made, would not be finite."""
+    """Refuse values whose sums of products would not be finite."""
     far = np.abs(moments.mean).max(axis=(0, 1), initial=0.0)
     wide = np.diagonal(moments.scatter, axis1=-2, axis2=-1).max(axis=(0, 1), initial=0.0)
     for name, mean, square in zip(moments.columns, far, wide, strict=True):
@@ -480,12 +483,12 @@ def _refuse_huge(moments: Moments) -> None:
                 f"{checks.shown(name)} has values so large that sums of their products are not finite.",
                 argument="data",
                 code="not_finite",
-                hint="Change the unit.",
+                hint="Use a larger unit.",
             )
 
 
 def _centered(moments: Moments, outcome: str, features: Mapping[str, Expression]) -> _Centered:
-    """Return the moments about the mean of all people, missing numbers counted as the mean of those that are known."""
+    """Return the moments about the mean of all people; missing numbers count as the mean of the known ones."""
     names = moments.columns
     _refuse_huge(moments)
     others = [name for name in names if name != outcome]
@@ -500,7 +503,7 @@ def _centered(moments: Moments, outcome: str, features: Mapping[str, Expression]
             i, j = names.index(name), names.index(flag)
             share = mean[j]
             if 0 < share < 1:
-                there = (scatter[i, j] / n + mean[i] * share) / share  # what stands where nothing is known
+                there = (scatter[i, j] / n + mean[i] * share) / share  # the value in the place of missing ones
                 filled[i, j] = (mean[i] - there * share) / (1 - share) - there
     places = np.array([names.index(name) for name in used], dtype=np.int64)
     y = names.index(outcome)
@@ -510,7 +513,7 @@ def _centered(moments: Moments, outcome: str, features: Mapping[str, Expression]
     places = places[kept]
     if not len(places):
         raise InputError(
-            "features are the same for everybody: nothing says how people differ.",
+            "features are the same for everybody: at least one feature must differ between people.",
             argument="features",
             code="not_enough_data",
         )
@@ -591,7 +594,7 @@ def _white(rows: _Rows, center: _Centered, cells: _r_learner.Cells, at0: int, at
 
 
 def _people(rows: _Rows, center: _Centered, fits: list[_r_learner.Fit], at0: int, others: list[int]) -> PeopleOfTest:
-    """Return each person with the effects that were learned without their fold, the average being that of all."""
+    """Return each person with the effects learned without their fold; the average effect is that of all folds."""
     n = len(rows.outcome)
     ranking = np.empty((n, len(fits)))
     fold = rows.cells.groups

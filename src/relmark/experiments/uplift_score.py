@@ -1,10 +1,11 @@
-"""The score that says how much a campaign adds for whom: a stored definition, the same for one person and a million.
+"""The score that says how much a campaign adds for whom: a definition that can be stored, for one person or millions.
 
-Of each arm it holds the effect on a person who is average in everything, and points per unit of each feature on top:
+For each arm it has the effect on a person who is average in everything, and points per unit of each feature:
 
     effect on a person = average + sum of points * (their value - the mean of the test)
 
-Every sum is added up in the order of the terms, so that one person and a base have the same effect to the last bit.
+Every sum is computed in the order of the terms, so that the effect on one person is the same, to the last bit, as in a
+base.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from relmark.core.columns import Column
 from relmark.core.documents import Definition, Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.ids import id_array
 from relmark.core.names import did_you_mean
 from relmark.core.problems import Problem
@@ -58,7 +59,7 @@ __all__ = [
 _STILL = (
     nodes.And, nodes.Between, nodes.Compare, nodes.Field, nodes.IsIn, nodes.IsNull, nodes.Literal, nodes.Not, nodes.Or,
 )  # fmt: skip
-_ANY = "2000-01-01"  # of what is the same whenever it is asked
+_ANY = "2000-01-01"  # the time for features that do not depend on it
 _FINITE = "a finite effect is needed: points, values or money are too large"
 AnyEvent = Event | Purchase | Message | Visit
 
@@ -77,7 +78,7 @@ def _average(value: float) -> float:
 
 @attrs.frozen(kw_only=True)
 class ArmUplift:
-    """What one arm adds.
+    """What one arm of an uplift score adds.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ class ArmUplift:
     average : float
         What it adds for a person who is average in everything, in the unit of the outcome.
     points : sequence of float
-        For each term what one unit more adds; all 0 where no difference between people was found.
+        For each term, what one unit more adds; all 0 if no difference between people was found.
     """
 
     arm: str = attrs.field(validator=_validators.name)
@@ -105,32 +106,34 @@ class UpliftLine(Result):
     Attributes
     ----------
     feature : str
+        The feature.
     value : float, str, bool or None
-        What is known of the person; None for nothing.
+        The person's value; None if it is not known.
     points : mapping of str to float
-        By arm, in the unit of the outcome, against a person who is average in it.
+        For each arm, what the feature adds compared with an average person, in the unit of the outcome.
     """
 
     feature: str
-    value: Any
+    value: object
     points: Mapping[str, float]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class UpliftExplanation(Result):
-    """How much a campaign adds for one person, and why; what `UpliftScore.one` and `UpliftScore.explain` give.
+    """How much a campaign adds for one person, and why; the result of `UpliftScore.one` and `UpliftScore.explain`.
 
     Attributes
     ----------
     customer_id : int, str or None
+        The person.
     name, outcome : str
-        Of the score.
+        The name and the outcome of the score.
     uplift : mapping of str to float
-        What each arm adds to the outcome of this person, as `UpliftScore.evaluate` gives it, to the last bit.
+        What each arm adds to the outcome of this person; the same, to the last bit, as from `UpliftScore.evaluate`.
     average : mapping of str to float
         What each arm adds for a person who is average in everything.
     lines : tuple of UpliftLine
-        What each feature adds: the averages and the lines make the uplift.
+        What each feature adds: the average and the lines add up to the uplift.
     """
 
     customer_id: int | str | None
@@ -165,7 +168,7 @@ def _arms(values: Iterable[ArmUplift]) -> tuple[ArmUplift, ...]:
 
 
 def named_expressions(values: Mapping[str, Expression]) -> dict[str, Expression]:
-    """Return features by name, each of which has to be an expression."""
+    """Return features by name, after checking that each is an expression."""
     if not isinstance(values, Mapping):
         raise InputError(
             f"features is {checks.shown(values)}: a mapping of names to expressions is needed.",
@@ -191,19 +194,20 @@ def _fingerprints(features: Mapping[str, Expression]) -> list[tuple[str, str]]:
 class UpliftScore(Definition):
     """How much a campaign adds for whom: points per unit of each feature, for each arm.
 
-    `learn_uplift` makes it; it can be written by hand, stored as JSON and changed as well.
+    `learn_uplift` makes such scores; they can also be written by hand, stored as JSON and changed.
 
     Parameters
     ----------
     name : str
+        The name of the score.
     outcome : str
-        What the effect is on, in whose unit it is.
+        The outcome that the campaign adds to; the effect is in its unit.
     control : str
         The arm that the others were compared with.
     features : mapping of str to expression
-        How each feature is found for a customer.
+        How each feature is computed for a customer.
     terms : sequence of UpliftTerm
-        The columns that the features make, with their means in the test.
+        The columns that are made from the features, with their means in the test.
     arms : sequence of ArmUplift
         What each arm adds.
 
@@ -230,7 +234,7 @@ class UpliftScore(Definition):
     arms: tuple[ArmUplift, ...] = attrs.field(converter=_arms)
 
     def __attrs_post_init__(self) -> None:
-        """Check what the parts have to agree about."""
+        """Check that the parts agree with each other."""
         if not self.arms:
             raise InputError("arms is empty: at least one arm is needed.", argument="arms", code="empty")
         names = [arm.arm for arm in self.arms]
@@ -240,7 +244,9 @@ class UpliftScore(Definition):
                 raise InputError(f"{what} has {again!r} twice.", argument=what, code="duplicate")
         if "customer_id" in names:
             raise InputError(
-                "an arm is called 'customer_id', the name of the ids: rename it.", argument="arms", code="duplicate"
+                "an arm is called 'customer_id', which is the name of the column of ids: rename the arm.",
+                argument="arms",
+                code="duplicate",
             )
         for arm in self.arms:
             if len(arm.points) != len(self.terms):
@@ -268,22 +274,21 @@ class UpliftScore(Definition):
 
     # ---- many
 
-    def evaluate(
-        self, data: CustomerBase | Mapping[str, npt.ArrayLike] | Any, *, as_of: AsOfGiven | None = None
-    ) -> Rows:
-        """Return how much each arm adds for everyone.
+    def evaluate(self, data: CustomerBase | Frame, *, as_of: AsOfGiven | None = None) -> Rows:
+        """Return how much each arm adds for each person.
 
         Parameters
         ----------
         data : CustomerBase, mapping of str to array_like, or dataframe
-            A base, or columns of the features' names; customer_id may be among them.
+            A base, or columns with the features' names; customer_id may be among them.
         as_of : instant, or one per customer
-            Needed with a base, unless all features are plain fields: nothing after it is seen.
+            The time at which features are evaluated; nothing after it is seen. Required with a base unless all features
+            are plain fields.
 
         Returns
         -------
         Rows
-            A column for each arm, shape (n,), in the unit of the outcome, customer_id among them where it is known.
+            One column per arm, shape (n,), in the unit of the outcome, and customer_id if it is known.
         """
         ids, n, columns = self._columns(data, as_of)
         away = term_columns(self.terms, columns)
@@ -300,22 +305,22 @@ class UpliftScore(Definition):
 
     def increments(
         self,
-        data: CustomerBase | Mapping[str, npt.ArrayLike] | Any,
+        data: CustomerBase | Frame,
         *,
         as_of: AsOfGiven | None = None,
         margin: float | npt.ArrayLike = 1.0,
         cost: float | Mapping[str, float | npt.ArrayLike] = 0.0,
     ) -> Rows:
-        """Return what each arm adds in money for everyone: what `relmark.campaigns.allocate` takes as values.
+        """Return what each arm adds in money for each person: the values for `relmark.campaigns.allocate`.
 
         Parameters
         ----------
         data, as_of
             As for `evaluate`.
         margin : float, or array_like, shape (n,)
-            What one unit of the outcome is worth: the share of revenue that is kept, or the money of one visit.
+            What one unit of the outcome is worth: the share of revenue that is kept, or the value of one visit.
         cost : float, or mapping of arm to float or array_like, shape (n,)
-            Of sending to one person. Give `allocate` the same costs where there is a budget.
+            The cost of sending to one person. If there is a budget, give `allocate` the same costs.
         """
         return in_money(self.evaluate(data, as_of=as_of), margin, cost)
 
@@ -326,8 +331,8 @@ class UpliftScore(Definition):
                 looks = next((name for name in used if _moves(self.features[name])), None)
                 if looks is not None:
                     raise InputError(
-                        f"as_of is missing: {looks} depends on when it is asked, so that a base is looked at as of an "
-                        "instant.",
+                        f"as_of is missing: the feature {looks} depends on the time, so give the instant as of which "
+                        "to evaluate it.",
                         argument="as_of",
                         code="missing_argument",
                     )
@@ -341,15 +346,17 @@ class UpliftScore(Definition):
             return data.customer_id, len(data), columns
         if as_of is not None:
             raise InputError(
-                "as_of is given beside columns, which are as they are.", argument="as_of", code="conflicting_arguments"
+                "as_of is given with columns, whose values are fixed: leave it out, or give a base.",
+                argument="as_of",
+                code="conflicting_arguments",
             )
         given = columns_of(data)
         needed = columns_of(given, used)
         columns = {name: Column.of(name, values) for name, values in needed.items()}
         ids = id_array("customer_id", given["customer_id"]) if "customer_id" in given else None
-        if not columns and ids is None:  # everybody is alike, and any column says how many they are
+        if not columns and ids is None:  # everybody is the same, and any column shows how many there are
             if not given:
-                raise InputError("data has no column.", argument="data", code="empty")
+                raise InputError("data has no column: at least one is needed.", argument="data", code="empty")
             name, values = next(iter(given.items()))
             n = len(Column.of(name, values))
         else:
@@ -373,12 +380,13 @@ class UpliftScore(Definition):
         Parameters
         ----------
         customer : Customer, CustomerHistory or None
-            None where nothing but the events is known. A `CustomerHistory` has the events with it.
+            The customer; None if only the events are known. A `CustomerHistory` already contains the events.
         events : iterable of Event
-            The customer's events in any order, not given beside a history; those after `as_of` are not seen.
+            The customer's events in any order, not given with a history; those after `as_of` are not seen.
         as_of : instant
+            The time at which features are evaluated.
         tz : str, optional
-            The zone of calendar days and dates; that of the history, or UTC, where it isn't given.
+            The time zone of calendar days and dates; by default that of the history, or else UTC.
         """
         return self._explained(*person_of(customer, events, as_of=as_of, tz=tz))
 
@@ -417,12 +425,12 @@ class UpliftScore(Definition):
     # ---- the definition
 
     def table(self) -> Rows:
-        """Return the points of every term: what a team reads, and may change.
+        """Return the points of every term, for people to read and change.
 
         Returns
         -------
         Rows
-            Columns feature, term, mean, and for each arm the points per unit of the term.
+            The columns feature, term and mean, and for each arm the points per unit of the term.
         """
         columns: dict[str, npt.NDArray[Any]] = {
             "feature": np.array([term.feature for term in self.terms], dtype=np.str_),
@@ -435,12 +443,12 @@ class UpliftScore(Definition):
         return Rows(columns=columns, name="Points")
 
     def needs(self) -> Needs:
-        """Return what the features look at together: fields, events with their properties, and how far back."""
+        """Return what all features together look at: fields, events with their properties, and how far back."""
         used = {term.feature for term in self.terms}
         return sum((needs_of(one) for name, one in self.features.items() if name in used), Needs())
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
-        """Return what of the features does not fit a schema, each with its JSON path; () where all fits."""
+        """Return where features do not fit a schema, each problem with its JSON path; () if all fit."""
         found: list[Problem] = []
         for number, one in enumerate(self.features.values()):
             found += problems(one, schema, path=f"$.features[{number}].of")
@@ -500,7 +508,11 @@ class UpliftScore(Definition):
                     f"{checks.shown(one['name'])} is not a text.", path=f"{path}.name", code="wrong_type"
                 )
             if one["name"] in features:
-                raise DefinitionError(f"{one['name']!r} is there twice.", path=f"{path}.name", code="duplicate")
+                raise DefinitionError(
+                    f"{one['name']!r} is given twice: each feature needs its own name.",
+                    path=f"{path}.name",
+                    code="duplicate",
+                )
             features[one["name"]] = read(one["of"], limits, f"{path}.of")
         parts["features"] = features
         for key, of, required, optional in (
@@ -520,14 +532,14 @@ class UpliftScore(Definition):
 
 
 def _moves(one: Expression) -> bool:
-    """Tell whether what an expression finds may depend on when it is asked: all but tests of plain fields may."""
+    """Return whether the value of an expression may depend on the time; only tests of plain fields never do."""
     return any(not isinstance(node, _STILL) for _, node in walk(one))
 
 
 def _listed(body: Mapping[str, Any], key: str) -> list[Any]:
     found = body[key]
     if not isinstance(found, list):
-        raise DefinitionError(f"{key} is a list.", path=f"$.{key}", code="wrong_type")
+        raise DefinitionError(f"{key} must be a list.", path=f"$.{key}", code="wrong_type")
     return found
 
 
@@ -537,7 +549,7 @@ def _called(term: UpliftTerm) -> str:
 
 
 def in_money(uplift: Rows, margin: float | npt.ArrayLike, cost: float | Mapping[str, float | npt.ArrayLike]) -> Rows:
-    """Return effects as money: times what a unit is worth, less what sending costs."""
+    """Return effects as money: the worth of a unit times the effect, minus the cost of sending."""
     columns = uplift.to_columns()
     arms = [name for name in columns if name != "customer_id"]
     n = len(columns[arms[0]])
@@ -553,7 +565,7 @@ def in_money(uplift: Rows, margin: float | npt.ArrayLike, cost: float | Mapping[
 def costs_by_arm(
     cost: float | Mapping[str, float | npt.ArrayLike], arms: Sequence[str], n: int
 ) -> dict[str, float | FloatArray]:
-    """Return what sending costs by arm, a number or one per person; an arm that a mapping leaves out costs nothing."""
+    """Return the cost of sending by arm, one for all or one per person; an arm that a mapping leaves out costs 0."""
     if not isinstance(cost, Mapping):
         return dict.fromkeys(arms, per_person("cost", cost, n))
     strange = next((name for name in cost if name not in arms), None)
@@ -568,7 +580,7 @@ def costs_by_arm(
 
 
 def per_person(name: str, value: Any, n: int) -> float | FloatArray:
-    """Return a number, or one per person, shape (n,)."""
+    """Return one number for all, or one per person, shape (n,)."""
     if np.ndim(value) == 0:
         return checks.number(name, value)
     return checks.numbers(name, value, length=n)

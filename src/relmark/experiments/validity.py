@@ -1,6 +1,6 @@
-"""Is the test sound? Checks that come before any effect is read.
+"""Is the test sound? Checks to make before reading any effect.
 
-Each returns a `Check`: what was looked at, whether it passed, and in words what to do where it did not.
+Each returns a `Check`: what was checked, whether it passed, and what to do if it did not.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _SMALL = 5.0
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Check(Result):
-    """One check of a test's soundness.
+    """One check of whether a test is sound.
 
     Attributes
     ----------
     name : str
-        What was looked at.
+        What was checked.
     passed : bool
         Whether it is as it should be.
     statistic, p_value : float
-        The figures behind it; NaN where the check is no test.
+        The figures behind the result; NaN if the check has none.
     message : str
         What was found, and what to do.
     """
@@ -59,25 +59,25 @@ class Check(Result):
 
 
 def sample_ratio_test(counts: Mapping[str, int], shares: Mapping[str, float], *, alpha: float = 0.001) -> Check:
-    """Test whether the arms have the sizes that were planned.
+    """Test whether the arms have the planned sizes.
 
-    A sample ratio mismatch means that people got lost on the way of one arm more than on another's: then no effect
-    of the test can be trusted, however significant.
+    A sample ratio mismatch means that more people got lost in one arm than in another. Then no effect of the test can
+    be trusted, however significant.
 
     Parameters
     ----------
     counts : mapping of str to int
-        People found in each arm.
+        The number of people found in each arm.
     shares : mapping of str to float
-        The shares planned, which sum to 1.
+        The planned shares, which sum to 1.
     alpha : float
         The p-value below which the check fails; small, because it is run on every test.
 
     Returns
     -------
     Check
-        With the chi-square statistic over all arms and its p-value: exact (multinomial) where an expected count is
-        below 5 and the outcomes can be counted.
+        The check, with the chi-squared statistic over all arms and its p-value, which is exact (multinomial) if an
+        expected count is below 5 and the outcomes can be enumerated.
 
     References
     ----------
@@ -92,7 +92,8 @@ def sample_ratio_test(counts: Mapping[str, int], shares: Mapping[str, float], *,
     given: tuple[Any, ...] = (counts, shares)
     if not all(isinstance(one, Mapping) for one in given):
         raise InputError(
-            "counts and shares are mappings of arms, such as {'control': 500} and {'control': .5}.",
+            "counts and shares must be mappings by arm, such as {'control': 500, 'mail': 500} and "
+            "{'control': .5, 'mail': .5}.",
             argument="counts",
             code="wrong_type",
         )
@@ -119,7 +120,7 @@ def sample_ratio_test(counts: Mapping[str, int], shares: Mapping[str, float], *,
     found = ", ".join(
         f"{arm} {int(k):,} of {format_number(e)} expected" for arm, k, e in zip(counts, observed, expected, strict=True)
     )
-    advice = "" if passed else ". People got lost on the way of one arm: find out where before reading any effect"
+    advice = "" if passed else ". People got lost in one of the arms: find out where before reading any effect"
     return Check(
         name="sample ratio",
         passed=passed,
@@ -134,7 +135,7 @@ def _outcomes(n: int, arms: int) -> int:
 
 
 def _exact_p(observed: npt.NDArray[np.float64], planned: npt.NDArray[np.float64]) -> float:
-    """Return the chance of an outcome that is no likelier than the one observed."""
+    """Return the chance of an outcome that is at most as likely as the one observed."""
     n, arms = int(observed.sum()), len(planned)
     if arms == 2:
         first = np.arange(n + 1.0)

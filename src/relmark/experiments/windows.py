@@ -1,8 +1,8 @@
-"""Each customer's window from the start on, and the one before it: which events lie in it, and whether it has ended.
+"""Each customer's window after the start, and the one before it: which events lie in it, and whether it has ended.
 
-A start is a date, which is its first local instant, or an instant, which is itself. Both belong to the window, and its
-end does not. Events that carry a day and no time are cut by day: what happened on the day of a start that lies within
-it may have come before or after, and belongs to neither side.
+A start is an instant, or a date, which means its first local instant. The start belongs to the window, and the end does
+not. Events that carry a day without a time are assigned by day. If a start lies within a day, such events of that day
+may have come before or after it, and belong to neither side.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NAT = np.iinfo(np.int64).min
 
 
 class Window(NamedTuple):
-    """The events low <= t < high of each customer, shape (n,) each; those that carry a day have bounds of their own."""
+    """The events low <= t < high of each customer, shape (n,) each; events that carry only a day have other bounds."""
 
     low: IntArray
     high: IntArray
@@ -50,12 +50,12 @@ class Window(NamedTuple):
     high_of_days: IntArray
 
     def bounds(self, part: Partition) -> tuple[IntArray, IntArray]:
-        """Return the bounds that hold for the events of one type."""
+        """Return the bounds for the events of one type."""
         return (self.low, self.high) if part.day_zone is None else (self.low_of_days, self.high_of_days)
 
 
 def window_after(starts: Starts, span: Span) -> tuple[Window, IntArray, BoolArray]:
-    """Return the window from the start on, and where the clock stands at its end: an instant, or a date."""
+    """Return the window after the start, and the time at its end, as an instant or a date."""
     end, end_dated = starts.moved(span)
     midnight = local_midnights(starts.day, starts.tz)
     first = np.where(starts.within_day, local_midnights(starts.day + 1, starts.tz), midnight)
@@ -65,7 +65,7 @@ def window_after(starts: Starts, span: Span) -> tuple[Window, IntArray, BoolArra
 
 
 def _end_of_days(starts: Starts, span: Span, end: IntArray) -> IntArray:
-    """Return the midnight before which events that carry a day belong to the window after the start."""
+    """Return the midnight before which events that carry only a day belong to the window after the start."""
     if not counts_days(span):
         return end
     after = shifted_days(starts.day, span, back=False) + starts.within_day  # as many days as the window has
@@ -85,7 +85,7 @@ def window_before(starts: Starts, span: Span) -> Window:
 def cut(
     base: CustomerBase, everyone: CustomerTable, window: Window, types: Collection[str] | None = None
 ) -> CustomerBase:
-    """Return a base of the same people in the same order, with each one's events of a window alone, of some types."""
+    """Return a base of the same people in the same order, with only the events in each one's window, of some types."""
     log = base.events
     kept: dict[str, Partition] = {}
     present = np.zeros(log.n_customers, dtype=np.bool_)
@@ -117,14 +117,14 @@ def cut(
 
 
 def everyone_of(base: CustomerBase) -> CustomerTable:
-    """Return the table of all of a base's people, those whom only the log has among them."""
+    """Return the table of all people of a base, including those who are only in the log."""
     if base.customers is not None and len(base.customers) == len(base):
         return base.customers
     return CustomerTable(base.customer_id, {name: base.column(name) for name in base.fields})
 
 
 class Progress(NamedTuple):
-    """Whose window has not ended by the end of the log, and what is said of it."""
+    """Whose window has not ended by the end of the log, with the check and the notes about it."""
 
     left_out: BoolArray
     check: Check
@@ -132,9 +132,9 @@ class Progress(NamedTuple):
 
 
 def progress_of(base: CustomerBase, starts: Starts, span: Span, inside: BoolArray) -> Progress:
-    """Tell whose window has ended: the others are left out, unless nobody's has.
+    """Return whose window has not ended: they are left out, unless nobody's window has.
 
-    A window of whole days from a date has ended where the log goes on into its last day.
+    A window of whole days from a date has ended if the log goes on into its last day.
     """
     end, dated = starts.moved(span)
     reach, words = _NAT, "has no events"
@@ -156,17 +156,17 @@ def progress_of(base: CustomerBase, starts: Starts, span: Span, inside: BoolArra
     if k == 0:
         message = "the log goes on to the end of every window"
         return Progress(nobody, Check(name="window", passed=True, statistic=0.0, message=message), ())
-    found = f"the log {words}, and {k:,} people's windows go on to {latest} at the latest"
+    found = f"the log {words}, and the windows of {k:,} people end later, the last one at {latest}"
     if (inside & ended).any():
-        note = f"{k:,} people's windows are still in progress: they are left out, of every arm alike, until these end"
+        note = f"the windows of {k:,} people are still in progress: these people are left out, in every arm"
         check = Check(name="window", passed=True, statistic=float(k), message=f"{found}: they are left out")
         return Progress(open_, check, (note,))
-    note = "nobody's window has ended: the figures are those of the part of it that the log covers"
+    note = "nobody's window has ended: the figures cover only the part of each window that is in the log"
     return Progress(nobody, Check(name="window", passed=False, statistic=float(k), message=f"{found}. Wait"), (note,))
 
 
 def of_neither_side(base: CustomerBase, starts: Starts, inside: BoolArray) -> tuple[str, ...]:
-    """Return a note of each type whose events carry a day, some of them the day within which a start lies."""
+    """Return a note for each type of events without a time, if some of them are on a day within which a start lies."""
     torn = starts.within_day & inside
     notes = []
     for name in base.events.types:
@@ -177,14 +177,14 @@ def of_neither_side(base: CustomerBase, starts: Starts, inside: BoolArray) -> tu
         k = int(np.count_nonzero(torn[base.code_to_row][part.code] & (part.time == midnight[part.code])))
         if k:
             notes.append(
-                f"{k:,} {name!r} events carry the day of a start that lies within it, and no time: they belong to "
-                "neither side. Give the start as a date to have that day in the window"
+                f"{k:,} {name!r} events have no time and are on the day of a start that lies within it: they belong to "
+                "neither side. Give the start as a date to include that day in the window"
             )
     return tuple(notes)
 
 
 def known_at_start(base: CustomerBase, starts: Starts) -> CustomerBase:
-    """Return a base without the events that carry the day of the start or a later one, unless dates leave them out."""
+    """Return a base without events that carry the day of the start or a later one, unless all starts are dates."""
     if starts.dated.all() or not any(base.events.required(name).day_zone for name in base.events.types):
         return base
     midnight = local_midnights(starts.day, starts.tz)

@@ -1,9 +1,10 @@
-"""The rule language: what is meant by a segment, a condition of a score or a figure of a customer.
+"""The rule language, in which segments, conditions of scores and figures of customers are written.
 
-`builders` begins a rule, `operators` and `selection` continue it, and `nodes` is the immutable tree that results:
-meaning, and nothing else. `stored` writes and reads its JSON form, `text_writer` and `text_reader` the text; `kinds`
-says what does not fit a schema. `evaluate` computes a tree over a whole base, `scalar` for one person, and `explain`
-says why, and until when. `needs` says what a tree looks at, and a `CustomerHistory` is asked many things.
+`builders` begins a rule, `operators` and `selection` continue it, and `nodes` defines the immutable tree that results,
+which has a meaning but computes nothing. `stored` writes and reads its JSON form, `text_writer` and `text_reader` its
+text form; `kinds` finds what does not fit a schema. `evaluate` computes a tree over a whole base, `scalar` for one
+person; `explain` gives the reasons, and how long a value lasts. `needs` lists the data that a tree uses, and a
+`CustomerHistory` answers many questions about one customer.
 """
 
 from relmark.core.documents import Limits

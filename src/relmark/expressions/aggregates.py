@@ -1,7 +1,7 @@
-"""Figures of each customer's events: plain functions of (customer codes, times, a column), times ascending.
+"""Figures of each customer's events: plain functions of (customer codes, times, a column), with ascending times.
 
-Counts go into one byte a customer while they fit, which stays in the cache; sums are a bincount of the window's slice;
-what needs an order sorts packed integers.
+Counts use one byte per customer while they fit, which stays in the cache; sums are a bincount of the window's slice;
+figures that need an order sort packed integers.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ __all__ = [
 
 Codes = npt.NDArray[np.integer]
 NEVER = np.iinfo(np.int64).min
-_MANY = 131_072  # customers from which bincount's eight bytes each no longer stay in the cache
-_BLOCK = 65_536  # codes widened at once
+_MANY = 131_072  # with so many customers, bincount's eight bytes per customer exceed the cache
+_BLOCK = 65_536  # codes converted at once
 
 
 def counts(codes: Codes, k: int) -> npt.NDArray[np.integer]:
-    """Return how many events each of k customers has, in uint8 where that holds them, else in int64.
+    """Return how many events each of k customers has, as uint8 if that holds them, else as int64.
 
-    A table of a byte a customer is an eighth of what bincount fills, so that random writes stay in the cache. A count
-    that passed 255 lost a multiple of 256, and then the sum of all is no longer the number of events.
+    A table with one byte per customer is an eighth of bincount's, so that random writes stay in the cache. A count
+    above 255 overflows and loses a multiple of 256; then the sum of all counts is not the number of events.
     """
     if k < _MANY or len(codes) > 64 * k:
         return np.bincount(codes, minlength=k)
     small = np.zeros(k, dtype=np.uint8)
     for low in range(0, len(codes), _BLOCK):
         np.add.at(small, codes[low : low + _BLOCK].astype(np.int64, copy=False), np.uint8(1))
-    # Three times as fast as in 64 bits; a sum that doesn't fit them is not a number of events either.
+    # Three times as fast as a sum in 64 bits; a sum that overflows 32 bits is not the number of events either.
     if len(codes) < 256 or int(small.sum(dtype=np.uint32)) == len(codes):
         return small
     return np.bincount(codes, minlength=k)
@@ -58,7 +58,7 @@ def present(codes: Codes, k: int) -> BoolArray:
 
 
 def last_times(codes: Codes, times: IntArray, k: int) -> IntArray:
-    """Return the time of each customer's last event, `NEVER` without one; of repeated places the last write stays."""
+    """Return the time of each customer's last event, `NEVER` without one; the last write to a place stays."""
     last = np.full(k, NEVER, dtype=np.int64)
     last[codes] = times
     return last
@@ -72,11 +72,11 @@ def first_times(codes: Codes, times: IntArray, k: int) -> IntArray:
 
 
 def exact_sums(codes: Codes, values: FloatArray, k: int) -> FloatArray:
-    """Return each customer's sum, correctly rounded, so that no order of the events changes a bit of it.
+    """Return each customer's sum, correctly rounded, so that it does not depend on the order of the events.
 
-    The values are split at a power of two into parts of so few bits that float64 adds each part without rounding; two
-    parts are enough for money. It equals ``math.fsum``, at about twice the cost of one bincount. A sum beyond float64
-    is NaN.
+    The values are split at powers of two into parts with so few bits that float64 adds each part without rounding; two
+    parts are enough for money. The sum equals ``math.fsum``, at about twice the cost of one bincount. A sum beyond
+    float64 is NaN.
     """
     levels: list[FloatArray] = []
     rest = values
@@ -85,7 +85,7 @@ def exact_sums(codes: Codes, values: FloatArray, k: int) -> FloatArray:
             total = float(np.abs(rest).sum()) if len(rest) else 0.0
         if total == 0.0:
             break
-        # Multiples of 2**grid whose sums stay below 2**(grid + 53) are added exactly.
+        # Multiples of 2**grid are added exactly as long as sums stay below 2**(grid + 53).
         grid = math.frexp(total)[1] + 1 - 53
         if not math.isfinite(total) or not -1000 < grid < 900:
             break
@@ -142,7 +142,7 @@ def distinct_counts(codes: Codes, ranks: Codes, n_ranks: int, k: int) -> IntArra
 
 
 def most_frequent_ranks(codes: Codes, ranks: Codes, n_ranks: int, k: int) -> IntArray:
-    """Return the rank that most of each customer's events have, the smallest of equal ones; -1 without one."""
+    """Return the most frequent rank of each customer's events, the smallest of several; -1 without one."""
     n_ranks = max(n_ranks, 1)
     pairs, sizes = distinct_pairs(codes, ranks, n_ranks)
     owner = pairs // n_ranks
@@ -150,12 +150,12 @@ def most_frequent_ranks(codes: Codes, ranks: Codes, n_ranks: int, k: int) -> Int
     np.maximum.at(most, owner, sizes)
     best = sizes == most[owner]
     result = np.full(k, -1, dtype=np.int64)
-    result[owner[best][::-1]] = (pairs[best] % n_ranks)[::-1]  # of repeated places the last write, the smallest, stays
+    result[owner[best][::-1]] = (pairs[best] % n_ranks)[::-1]  # the last write, the smallest, stays
     return result
 
 
 def ranked(column: Column) -> tuple[Codes, Column]:
-    """Return the rank of each value among the different ones, and those as a column; no value may be missing."""
+    """Return the rank of each value among the distinct values, and these as a column; no value may be missing."""
     if column.kind == "text":
         assert column.categories is not None
         every = np.arange(len(column.categories), dtype=np.int32)
@@ -169,13 +169,13 @@ def ranked(column: Column) -> tuple[Codes, Column]:
 
 
 def _ranked_sets(column: Column) -> tuple[Codes, Column]:
-    """Return the rank of each set of tags among the different ones, in the order of their sorted tags."""
+    """Return the rank of each set of tags among the distinct sets, in the order of their sorted tags."""
     assert column.offsets is not None
     sizes, size = np.diff(column.offsets), len(column.categories if column.categories is not None else ())
     ranks = np.zeros(len(column), dtype=np.int64)
     for place in range(int(sizes.max(initial=0))):
         here = np.flatnonzero(sizes > place)
-        step = np.zeros(len(column), dtype=np.int64)  # a set that has ended comes before those that go on
+        step = np.zeros(len(column), dtype=np.int64)  # a set that has no more tags comes before longer ones
         step[here] = column.data[column.offsets[:-1][here] + place] + np.int64(1)
         _, ranks = np.unique(ranks * (size + 1) + step, return_inverse=True)
     _, first, ranks = np.unique(ranks, return_index=True, return_inverse=True)
@@ -183,13 +183,13 @@ def _ranked_sets(column: Column) -> tuple[Codes, Column]:
 
 
 def members(codes: Codes, column: Column) -> tuple[Codes, Column]:
-    """Return one row per tag of each row's set: whose it is, and the tags as a column of text."""
+    """Return one row per tag of each row's set: the customers, and the tags as a column of text."""
     assert column.offsets is not None
     return np.repeat(codes, np.diff(column.offsets)), Column("text", column.data, column.categories)
 
 
 def smallest_of_time(codes: Codes, times: IntArray, ranks: Codes, k: int, *, last: bool) -> IntArray:
-    """Return the rank of each customer's earliest or latest event, the smallest at that instant; -1 without."""
+    """Return the rank of each customer's earliest or latest event, the smallest at that instant; -1 without one."""
     when = last_times(codes, times, k) if last else first_times(codes, times, k)
     at = times == when[codes]
     result = np.full(k, np.iinfo(np.int64).max, dtype=np.int64)

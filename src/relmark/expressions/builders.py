@@ -1,4 +1,4 @@
-"""The words a rule begins with: `field`, `event`, `prop`, `sequence`, `sample`, `ids`, `everyone`, `all_of`, ..."""
+"""The functions that begin a rule: `field`, `event`, `prop`, `sequence`, `sample`, `ids`, `everyone`, `all_of`, ..."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def field(name: str) -> Expression:
-    """Return an attribute of the customer: a column of the customer table.
+    """Return a field of the customer: a column of the customer table.
 
     Examples
     --------
@@ -47,14 +47,14 @@ def field(name: str) -> Expression:
 
 
 class _EventWord:
-    """Return the events of one or more types, of which a method then says what is asked: `count`, `exists`, `sum`, ...
+    """Return the events of one or more types; a method then makes a figure of them: `count`, `exists`, `sum`, ...
 
     Parameters
     ----------
     *types : str
-        Event types; an event of any of them is looked at. ``event.any()`` looks at the events of every type.
+        The event types to use. ``event.any()`` uses the events of every type.
     where : Expression, optional
-        A rule over `prop(...)` that each event has to satisfy; an event of which it is unknown does not.
+        A rule over `prop(...)` that each event has to satisfy; an event for which it is unknown does not count.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class _EventWord:
 
     @staticmethod
     def any(*, where: Expression | None = None) -> Selection:
-        """Return the events of every type that there is: any sign of life.
+        """Return the events of every type.
 
         Examples
         --------
@@ -84,16 +84,16 @@ class _EventWord:
 
 
 event = _EventWord()
-"""The events of one or more types; ``event.any()`` those of every type."""
+"""The events of one or more types; ``event.any()`` stands for those of every type."""
 
 
 def prop(name: str) -> Expression:
-    """Return a property of an event, for `where=`; "value" is the event's own value, "type" the name of its type."""
+    """Return a property of an event, for use in `where=`; "value" is the event's value, "type" the name of its type."""
     return nodes.Prop(name)
 
 
 def hour_of_day() -> Expression:
-    """Return the hour of the local clock, 0 to 23: of an event inside `where=`, else of the instant that is asked of.
+    """Return the hour of the local time, 0 to 23: of an event inside `where=`, else of `as_of`.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def hour_of_day() -> Expression:
 
 
 def weekday() -> Expression:
-    """Return the day of the week on the local calendar, 1 for Monday to 7 for Sunday: as `hour_of_day` does.
+    """Return the local day of the week, 1 for Monday to 7 for Sunday: of an event inside `where=`, else of `as_of`.
 
     Examples
     --------
@@ -115,13 +115,13 @@ def weekday() -> Expression:
 
 
 class _NowWord:
-    """The instant that is asked of, on the local clock."""
+    """The local time of `as_of`."""
 
     __slots__ = ()
 
     @staticmethod
     def hour() -> Expression:
-        """Return the hour of the local clock, 0 to 23.
+        """Return the hour of the local time, 0 to 23.
 
         Examples
         --------
@@ -132,7 +132,7 @@ class _NowWord:
 
     @staticmethod
     def weekday() -> Expression:
-        """Return the day of the week on the local calendar, 1 for Monday to 7 for Sunday."""
+        """Return the local day of the week, 1 for Monday to 7 for Sunday."""
         return weekday()
 
     def __repr__(self) -> str:
@@ -140,7 +140,7 @@ class _NowWord:
 
 
 now = _NowWord()
-"""The instant that is asked of: ``now.hour()``, ``now.weekday()``; outside of `where=`."""
+"""The local time of `as_of`: ``now.hour()`` and ``now.weekday()``; for use outside of `where=`."""
 
 
 def sequence(
@@ -158,7 +158,7 @@ def sequence(
     Parameters
     ----------
     steps : iterable of Selection
-        Two or more.
+        Two or more steps.
     within : timedelta, optional
         The longest time from the first step to the last.
     strict : bool
@@ -166,12 +166,12 @@ def sequence(
     exclude : iterable of Selection
         Events that may not lie between the first step and the last.
     apart : timedelta, optional
-        The least time between a step and the next.
+        The shortest time between a step and the next.
     recent : timedelta, calendar_days or months, optional
         How long ago the last step may have been.
     same : str, optional
-        A property that all steps share, such as the order: events with each of its values are looked at alone,
-        excluded ones too, and events without it not at all.
+        A property that all steps share, such as the order. The sequence is then looked for among the events with each
+        of its values separately, which applies to excluded events too; events without the property do not count.
 
     Examples
     --------
@@ -186,20 +186,20 @@ def sequence(
 
 
 def stage(steps: Mapping[str, Selection], *, within: timedelta | None = None) -> nodes.Stage:
-    """Return how far the customer has got along some steps: the name of the deepest one they reached in order.
+    """Return the stage of the customer: the name of the furthest of some steps that they reached in order.
 
     Parameters
     ----------
     steps : mapping of str to Selection
-        Two or more, in their order; each is reached strictly later than the one before.
+        Two or more steps in order; each is reached strictly later than the one before.
     within : timedelta, optional
-        The longest time from the first step to any other, its end included.
+        The longest time from the first step to any other, including its end.
 
     Returns
     -------
     Expression
-        A text, unknown for who has not done the first step; ``.entered()`` is the instant at which they got there, and
-        ``.days()`` for how long they have been there.
+        A text, unknown for customers who have not done the first step. ``.entered()`` is the instant at which they
+        reached the stage, and ``.days()`` is how many days ago that was.
 
     Examples
     --------
@@ -230,7 +230,7 @@ def _selections(name: str, values: Iterable[Selection]) -> tuple[Selection, ...]
 
 
 def sample(percent: float, *, salt: str) -> Expression:
-    """Return a stable share of customers, drawn by a hash of the id and the salt.
+    """Return whether the customer is in a stable random share of customers, drawn by a hash of the id and the salt.
 
     Examples
     --------
@@ -243,7 +243,7 @@ def sample(percent: float, *, salt: str) -> Expression:
 
 
 def ids(values: Iterable[int | str]) -> Expression:
-    """Return whether the customer is one of a list."""
+    """Return whether the customer's id is one of a list."""
     if isinstance(values, np.ndarray):
         values = values.tolist()
     plain = sorted_values(values, "ids")
@@ -256,29 +256,29 @@ everyone: Expression = nodes.Everyone()
 
 
 def segment(name: str) -> Expression:
-    """Return the rule of another segment of the same `SegmentSet`."""
+    """Return the rule of another segment of the same `SegmentSet`, by its name."""
     return nodes.SegmentRef(name)
 
 
 def all_of(*rules: Expression) -> Expression:
-    """Return whether all rules hold, like `&`."""
+    """Return whether all rules are true, like `&`."""
     flat = _flat(nodes.And, *_rules("all_of", rules))
     return flat[0] if len(flat) == 1 else nodes.And(flat)
 
 
 def any_of(*rules: Expression) -> Expression:
-    """Return whether at least one rule holds, like `|`."""
+    """Return whether at least one rule is true, like `|`."""
     flat = _flat(nodes.Or, *_rules("any_of", rules))
     return flat[0] if len(flat) == 1 else nodes.Or(flat)
 
 
 def none_of(*rules: Expression) -> Expression:
-    """Return whether no rule holds: ``~any_of(...)``."""
+    """Return whether no rule is true: ``~any_of(...)``."""
     return nodes.Not(any_of(*rules))
 
 
 def at_least(n: int, *rules: Expression) -> Expression:
-    """Return whether n or more of the rules hold.
+    """Return whether n or more of the rules are true.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Calendar arithmetic on days since 1970: ages, anniversaries and periods, for whole arrays and single days alike."""
+"""Calendar arithmetic on days since 1970: ages, anniversaries and periods, for arrays and for single days."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def year_month_day(day: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
 
 
 def day_number(year: IntArray, month: IntArray, day: IntArray) -> IntArray:
-    """Return days since 1970; 29 February of a year without one is its 28th."""
+    """Return days since 1970; 29 February becomes 28 February in years without one."""
     months = ((np.asarray(year) - 1970) * 12 + np.asarray(month) - 1).astype("M8[M]")
     missing = (np.asarray(month) == 2) & (np.asarray(day) == 29) & ~_is_leap(year)
     return np.asarray(months.astype("M8[D]").astype(np.int64) + day - 1 - missing)
@@ -61,7 +61,7 @@ def days_to_anniversary(date: IntArray, today: int | IntArray) -> IntArray:
 
 
 def days_since_anniversary(date: IntArray, today: int | IntArray) -> IntArray:
-    """Return how many days ago a date's month and day were there before a day; 0 is that day itself."""
+    """Return how many days before a day a date's month and day last returned; 0 is that day itself."""
     _, month, day = year_month_day(date)
     year = year_month_day(today)[0]
     this_year = day_number(year, month, day)
@@ -76,7 +76,7 @@ def returns_in_period(date: IntArray, number: IntArray, unit: str) -> npt.NDArra
 
 
 def period_number(day: IntArray, unit: str) -> IntArray:
-    """Return the number of the calendar period that a day lies in; periods that follow each other differ by one."""
+    """Return the number of the calendar period that contains a day; the numbers of adjacent periods differ by one."""
     if unit == "day":
         return np.asarray(day)
     if unit == "week":  # 1970-01-01 was a Thursday; weeks begin on Monday

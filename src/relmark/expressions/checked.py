@@ -1,4 +1,4 @@
-"""Where a definition with rules is checked: what every such `check` shares, from the first look at the body."""
+"""The parts of `check` that all definitions with rules share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNKNOWN_WITHOUT_SCHEMA = frozenset({"unknown_field", "unknown_event", "unknown_p
 
 
 def opened(make: type[Definition], body: Any, schema: Schema | None, limits: Limits) -> tuple[Any, dict[str, Any]]:
-    """Return a body as it was parsed, and its content without the envelope; what is neither is a DefinitionError."""
+    """Return the parsed body, and its content without the envelope; anything else raises a DefinitionError."""
     if schema is not None and not isinstance(schema, Schema):
         raise InputError(
             f"schema is {shown(schema)}: a Schema is needed, such as base.schema().",
@@ -34,19 +34,19 @@ def opened(make: type[Definition], body: Any, schema: Schema | None, limits: Lim
 
 
 def part_problems(ref: str, value: Any, path: str, schema: Schema | None, limits: Limits) -> list[Problem]:
-    """Return what is wrong with a stored expression: its structure, and what of it does not fit a schema.
+    """Return the problems of a stored expression: those of its structure, and what does not fit a schema.
 
     Parameters
     ----------
     ref : str
-        What the shape of a definition points to: ``"#/$defs/expression"``, or ``"#/$defs/rule"`` for one that is true
-        or false.
+        The reference in the shape of a definition: ``"#/$defs/expression"``, or ``"#/$defs/rule"`` for an expression
+        that must be boolean.
     value : object
-        What stands there.
+        The stored expression.
     path : str
-        Where.
+        Its path.
     schema : Schema, optional
-        What fields and events there are; without it names are not looked at.
+        The fields and events of the data; without it, names are not checked.
     limits : Limits
         How large it may be.
     """

@@ -1,6 +1,6 @@
-"""Tests and figures of whole columns: what a comparison, a set, a text test or a sum of two columns gives, row by row.
+"""Tests and figures of whole columns, row by row: comparisons, sets, tests of text, sums of two columns.
 
-These know nothing of customers, events or trees; the same functions serve customers' columns and events' properties.
+These functions do not depend on customers, events or trees; they are used for customers' fields and events' properties.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "gt": operator.gt,
     "ge": operator.ge,
 }
-_BELOW = {"lt": "le", "le": "le", "gt": "gt", "ge": "gt"}  # what a bound asks of floats that lie just below it
+_BELOW = {"lt": "le", "le": "le", "gt": "gt", "ge": "gt"}  # the test with a bound, for the float just below the bound
 
 
 def constant(value: LiteralValue, n: int) -> Column:
-    """Return a column of n times one plain value."""
+    """Return a column of n rows with the same plain value."""
     kind = literal_kind(value)
     if kind == "text":
         return Column("text", np.zeros(n, dtype=np.int32), np.array([value], dtype=np.str_))
@@ -62,7 +62,7 @@ def constant(value: LiteralValue, n: int) -> Column:
 
 
 def is_missing(column: Column) -> BoolArray | None:
-    """Return which rows have no value, None where all have one."""
+    """Return which rows have no value, or None if all have one."""
     if column.kind == "number" and column.data.dtype.kind != "f":
         return None
     missing = column.missing
@@ -70,7 +70,7 @@ def is_missing(column: Column) -> BoolArray | None:
 
 
 def days_of(column: Column, tz: str) -> IntArray:
-    """Return the local calendar day of dates or instants, as days since 1970; missing ones are some day."""
+    """Return the local calendar day of dates or instants, as days since 1970; arbitrary where one is missing."""
     if column.kind == "date":
         days: IntArray = column.data.view(np.int64)
         return np.where(days == _NAT, 0, days)
@@ -78,7 +78,7 @@ def days_of(column: Column, tz: str) -> IntArray:
 
 
 def instants_of(column: Column, tz: str) -> IntArray:
-    """Return dates, as their local midnights, or instants in microseconds UTC; missing ones are some instant."""
+    """Return dates (at local midnight) or instants in microseconds UTC; arbitrary where one is missing."""
     return local_midnights(days_of(column, tz), tz) if column.kind == "date" else _whole(column)
 
 
@@ -108,16 +108,16 @@ def compare(op: str, left: Column, right: Column | LiteralValue, tz: str) -> Tru
 
 
 def _number_against(op: str, data: npt.NDArray[Any], bound: float) -> BoolArray:
-    """Compare numbers with a plain one exactly: integers as integers, floats beside a bound that no float is.
+    """Compare numbers with a plain number exactly, also if that is a whole number that no float equals.
 
-    Integers take no float copy on the way.
+    Integers are compared without a copy as floats.
     """
     found: BoolArray
     if data.dtype.kind != "f":
         found = _OPERATORS[op](data, int(bound) if bound == int(bound) else np.float64(bound))
         return found
     near = float(bound)
-    if near != bound:  # a whole number beyond 2**53 that no float is
+    if near != bound:  # a whole number beyond 2**53 that no float equals
         if op in {"eq", "ne"}:
             return np.full(len(data), op == "ne")
         op = {"lt": "lt", "le": "lt", "gt": "ge", "ge": "ge"}[op] if near > bound else _BELOW[op]
@@ -126,7 +126,7 @@ def _number_against(op: str, data: npt.NDArray[Any], bound: float) -> BoolArray:
 
 
 def _compare_numbers(op: str, left: npt.NDArray[Any], right: npt.NDArray[Any]) -> BoolArray:
-    """Compare numbers exactly: a whole one beyond 2**53 with a float by itself, since a float copy would be rounded."""
+    """Compare numbers exactly; integers beyond 2**53 are compared with floats one by one, without rounding."""
     test = _OPERATORS[op]
     found: BoolArray = test(left, right)
     if (left.dtype.kind == "f") is not (right.dtype.kind == "f"):
@@ -138,7 +138,7 @@ def _compare_numbers(op: str, left: npt.NDArray[Any], right: npt.NDArray[Any]) -
 
 
 def _text_against(op: str, left: Column, word: str) -> BoolArray:
-    """Compare codes with the place of a word among the sorted categories."""
+    """Compare codes with the position of a word among the sorted categories."""
     assert left.categories is not None
     below = int(np.searchsorted(left.categories, word, side="left"))
     found = below < len(left.categories) and left.categories[below] == word
@@ -221,7 +221,7 @@ def is_in(column: Column, values: tuple[LiteralValue, ...], tz: str) -> Truth:
 
 
 def _is_one_of(data: npt.NDArray[Any], value: float) -> bool:
-    """Return whether a column of a type of numbers could hold a number."""
+    """Return whether the number type of a column can hold a number exactly."""
     if data.dtype.kind == "f":
         return float(value) == value
     kind = np.iinfo(data.dtype)
@@ -229,7 +229,7 @@ def _is_one_of(data: npt.NDArray[Any], value: float) -> bool:
 
 
 def is_empty(column: Column) -> Truth:
-    """Return whether sets of tags have no member, or texts no character."""
+    """Return whether sets of tags have no members, or texts have no characters."""
     if column.kind == "empty":
         return _all_unknown(len(column))
     if column.kind == "tags":
@@ -239,7 +239,7 @@ def is_empty(column: Column) -> Truth:
 
 
 def matches(op: str, column: Column, values: tuple[str, ...], *, casefold: bool) -> Truth:
-    """Return the test of text or tags that a `Matches` node means; each different text is looked at once."""
+    """Return the test of text or tags of a `Matches` node; each distinct text is tested once."""
     missing = is_missing(column)
     if column.kind == "empty":
         return _all_unknown(len(column))
@@ -272,7 +272,7 @@ def _tags_match(
 
 
 def filled(column: Column, value: LiteralValue) -> Column:
-    """Return a column with a plain value of its kind where it has none."""
+    """Return a column in which missing values are replaced by a plain value of its kind."""
     missing = is_missing(column)
     if missing is None:
         return column
@@ -295,7 +295,7 @@ def filled(column: Column, value: LiteralValue) -> Column:
 
 
 def calculate(op: str, left: Column, right: Column) -> Column:
-    """Return ``left op right`` in float64; NaN where either is missing, for a divisor of 0, where infinite."""
+    """Return ``left op right`` in float64; NaN if either is missing, the divisor is 0 or the result is infinite."""
     a, b = left.numbers(), right.numbers()
     with np.errstate(all="ignore"):
         result = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide}[op](a, b)

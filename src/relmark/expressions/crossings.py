@@ -1,8 +1,8 @@
-"""When a figure that grows with the clock meets a bound: days since an event, and arithmetic with them.
+"""When a figure that grows with time passes a bound: days since an event, and arithmetic with them.
 
-Between two moments at which an event enters or leaves a window, such a figure is a ratio of two polynomials in the days
-from now. Their roots say near which microsecond a comparison changes; bisection with the very function that
-evaluates the rule then finds the microsecond itself.
+Between two instants at which an event enters or leaves a window, such a figure is a ratio of two polynomials in the
+days from now. Their roots show near which microsecond a comparison changes; bisection with the same function that
+evaluates the rule then finds the exact microsecond.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from relmark.core.time import DAY
 __all__ = ["Line", "Polynomial", "combined", "first_change", "minus", "roots"]
 
 Polynomial = tuple[float, ...]
-"""Coefficients by ascending power, of the days from an instant on."""
+"""Coefficients by ascending power; the variable is the number of days after an instant."""
 
 ONE: Polynomial = (1.0,)
 
 
 class Line(NamedTuple):
-    """A number on the way: ``over / under`` until an instant, unknown where `over` is None.
+    """A number that changes with time: ``over / under`` until an instant, unknown where `over` is None.
 
-    `poles` are the polynomials that must not be 0: divisors.
+    `poles` are the divisors, polynomials that must not be 0.
     """
 
     over: Polynomial | None
@@ -37,7 +37,7 @@ class Line(NamedTuple):
 
 
 def combined(op: str, left: Line, right: Line) -> Line:
-    """Return the sum, difference, product or quotient of two numbers on the way."""
+    """Return the sum, difference, product or quotient of two numbers that change with time."""
     until = min(left.until, right.until)
     poles = left.poles + right.poles
     if left.over is None or right.over is None:
@@ -52,7 +52,7 @@ def combined(op: str, left: Line, right: Line) -> Line:
 
 
 def minus(left: Line, right: Line) -> Polynomial:
-    """Return the polynomial whose roots are where two known numbers are equal."""
+    """Return the polynomial whose roots are the times at which two known numbers are equal."""
     assert left.over is not None
     assert right.over is not None
     return _plus(_times(left.over, right.under), _times(right.over, left.under), -1.0)
@@ -82,18 +82,18 @@ def roots(polynomials: Iterable[Polynomial]) -> list[float]:
             found.append(-polynomial[0] / polynomial[1])
         elif degree > 1:
             every = np.roots(polynomial[degree::-1]).astype(np.complex128)
-            # Two equal roots come out as a pair with a small imaginary part.
+            # Two equal roots are computed as a pair with a small imaginary part.
             found += every.real[np.abs(every.imag) <= 1e-6 * (1.0 + np.abs(every))].tolist()
     return sorted(root for root in found if root > -1e-9 and math.isfinite(root))
 
 
 def first_change(sign: Callable[[int], Any], at: int, end: int, near: list[float]) -> int:
-    """Return the first instant after `at` and before `end` at which `sign` is not what it is at `at`, or `end`.
+    """Return the first instant after `at` and before `end` at which `sign` differs from its value at `at`, or `end`.
 
     Parameters
     ----------
     sign : callable
-        What is compared, as a function of an instant; between two neighbors of `near` it changes at most once.
+        A function of an instant; between two neighbors of `near` it changes at most once.
     at, end : int
         Microseconds.
     near : list of float

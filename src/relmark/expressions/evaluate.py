@@ -1,4 +1,4 @@
-"""A rule over a whole base at once: one column a node, equal nodes computed once, only a window's events touched."""
+"""Evaluation of a rule over a whole base: one column per node; equal nodes are computed once."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ from relmark.expressions.walk import check_depth
 
 __all__ = ["BaseScope", "base_scope", "measure"]
 
-_ZERO = {"count", "sum", "active_days", "count_distinct"}  # what someone without events has 0 of
+_ZERO = {"count", "sum", "active_days", "count_distinct"}  # figures that are 0 without events
 _PLAIN = (nodes.Literal, nodes.Field, nodes.Everyone, nodes.SegmentRef)
 
 
 def measure(expression: Expression, base: CustomerBase, as_of: Any, shared: dict[Any, Any] | None = None) -> Column:
-    """Return an expression for each customer of a base, as a column aligned with ``base.customer_id``."""
+    """Evaluate an expression for each customer of a base, as a column aligned with ``base.customer_id``."""
     check_depth(expression)
     check_on_data(expression, base, segments=())
     return base_scope(base, base.as_of(as_of), shared=shared).column(expression)
@@ -61,25 +61,26 @@ def base_scope(
     shared: dict[Any, Any] | None = None,
     keep: set[str] | None = None,
 ) -> BaseScope:
-    """Return the scope of a base; one in which each customer lives in a zone of their own where the base has zones."""
+    """Return the scope of a base; if the base has a zone for each customer, one that evaluates by zones."""
     kind = BaseScope if base.zone is None else ZonedScope
     return kind(base, as_of, segments=segments, shared=shared, keep=keep)
 
 
 class BaseScope(Scope):
-    """The customers of a base at a date or an instant, or each at their own.
+    """The customers of a base at a date or an instant, one for all or one per customer.
 
     Parameters
     ----------
     base : CustomerBase
+        The customers and events.
     as_of : AsOf
-        As ``base.as_of`` gives it.
+        The time, as returned by ``base.as_of``.
     segments : mapping of str to Expression
-        What `segment("name")` stands for.
+        The rules for which `segment("name")` stands, by name.
     shared : dict, optional
-        Where the values of nodes are kept by fingerprint.
+        The values of nodes that were computed, by fingerprint.
     keep : set of str, optional
-        The fingerprints worth keeping; all of them where it isn't given.
+        The fingerprints of the nodes whose values are kept; all by default.
     """
 
     def __init__(
@@ -100,11 +101,11 @@ class BaseScope(Scope):
         rows = base.code_to_row
         self.rows = None if base.codes_are_rows else rows
         self.k = base.events.n_customers
-        # as_of of each of the log's customers, which are the ones that events belong to
+        # as_of of each of the log's customers, to whom events belong
         self.seen_as_of: AsOf = as_of.take(rows)
 
     def compute(self, node: Expression) -> Column | Truth:
-        """Return what a node gives, from what is kept where it was computed before."""
+        """Return the value of a node; a value that was computed before is used again."""
         if isinstance(node, _PLAIN):
             return super().compute(node)
         key = node.fingerprint
@@ -205,7 +206,7 @@ class BaseScope(Scope):
         return Truth(spread(found, self.rows, self.n, default=False))
 
     def _spread(self, node: nodes.Aggregate, found: Column | Truth) -> Column | Truth:
-        """Return a figure of the log's customers for everybody; those without events have 0, false, or no value."""
+        """Return a figure of the log's customers for all customers; those without events get 0, false or no value."""
         if self.rows is None:
             return found
         if isinstance(found, Truth):
@@ -217,7 +218,7 @@ class BaseScope(Scope):
         return found.spread(self.rows, self.n)
 
     def _compare(self, op: str, left: Expression, right: Expression) -> Truth:
-        """Compare a figure of events with a plain value before it is spread: a boolean is an eighth of a number."""
+        """Compare a figure of events with a plain value, and only then spread the result to all customers."""
         if not (isinstance(left, nodes.Aggregate) and isinstance(right, nodes.Literal)) or self._is_kept(left):
             return super()._compare(op, left, right)
         figure = self._count(left) if left.op == "count" else self._column_of(self._aggregate(left))
@@ -239,7 +240,7 @@ class BaseScope(Scope):
         return found.column() if isinstance(found, Truth) else found
 
     def _count(self, node: nodes.Aggregate) -> Column:
-        """Return the number of events of each of the log's customers, in integers of any width: to compare with."""
+        """Return the number of events of each of the log's customers, as integers of any width, for comparisons."""
         return Column("number", aggregates.counts(self._events(node.events, node.window).codes, self.k))
 
     def _aggregate(self, node: nodes.Aggregate) -> Column | Truth:
@@ -351,7 +352,7 @@ class BaseScope(Scope):
         return self._in_order(node, events, self.k)
 
     def _stage(self, node: nodes.Stage) -> Column:
-        """Return the deepest step of each of the log's customers, when they reached it, or for how long ago."""
+        """Return the furthest step of each of the log's customers, the time they reached it, or the days since then."""
         key = ("deepest step", attrs.evolve(node, op="stage").fingerprint)
         if key not in self.shared:
             bounds = Bounds(None, self.seen_as_of.seen)
@@ -378,7 +379,7 @@ class BaseScope(Scope):
     def _sequence_of_values(
         self, node: nodes.Sequence, same: str, selections: list[Selection], bounds: Bounds
     ) -> BoolArray:
-        """Return which customers did the steps with one value of a property: each value is a customer of its own."""
+        """Return which customers did the steps with one value of a property: each value is treated like a customer."""
         found = [chosen_events(self.base.events, selection, bounds, self.tz) for selection in selections]
         columns = [events.column(same) for events in found]
         column = joined(f"property {same!r}", columns)
@@ -403,7 +404,7 @@ class BaseScope(Scope):
     def _in_order(
         self, node: nodes.Sequence, events: list[StepEvents], k: int, owners: IntArray | None = None
     ) -> BoolArray:
-        """Return which of k customers, or of k owned parts of customers, did the steps of a sequence."""
+        """Return which of k customers, or of k parts of customers with `owners`, did the steps of a sequence."""
         after = None if node.recent is None else self.seen_as_of.before(node.recent)
         if owners is not None and isinstance(after, np.ndarray):
             after = after[owners]
@@ -418,7 +419,7 @@ class BaseScope(Scope):
 
 
 class ZonedScope(BaseScope):
-    """Customers of several time zones: each zone's rows are computed by themselves, and laid side by side."""
+    """Customers of several time zones: each zone's rows are computed separately, and then put together."""
 
     def __init__(
         self,
@@ -437,7 +438,7 @@ class ZonedScope(BaseScope):
         ]  # fmt: skip
 
     def compute(self, node: Expression) -> Column | Truth:
-        """Return what a node gives, zone by zone."""
+        """Return the value of a node, computed zone by zone."""
         if not self.zones:
             return super().compute(node)
         found = [scope.compute(node) for _, scope in self.zones]
@@ -448,7 +449,7 @@ class ZonedScope(BaseScope):
 
 
 def _of_nobody(op: str) -> Column:
-    """Return a figure of somebody without events, as a column of one row."""
+    """Return the figure of a customer without events, as a column of one row."""
     if op == "exists":
         return Column("boolean", np.zeros(1, dtype=np.int8))
     return Column("number", np.zeros(1)) if op in _ZERO else Column.empty(1)

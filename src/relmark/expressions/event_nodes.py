@@ -1,6 +1,6 @@
-"""The nodes that look at events: figures of them, and tests of what a customer did in which order.
+"""The nodes about events: figures of events, and tests of what a customer did in which order.
 
-They belong to the tree of `nodes`, where values, tests, sets and logic are, and follow the same semantics of three
+They belong to the same tree as those in `nodes` (values, tests, sets and logic), and follow the same semantics of three
 values, time and ties.
 """
 
@@ -27,18 +27,19 @@ __all__ = ["PERIODS", "STAGES", "Aggregate", "LastEvent", "NotFollowedBy", "Regu
 class Aggregate(Expression):
     """One figure of the events of a `Selection` inside a `Window`.
 
-    `of` names the property it is of; ``value`` is the event's own value. An event without that property is skipped, but
-    by count, exists, active_days and days_since_*.
+    `of` names the property; ``value`` is the event's own value. An event without that property is skipped, except by
+    count, exists, active_days and days_since_*.
 
-    - count: events; exists: whether there is one; active_days: local calendar days with one. Without events 0 and
-      false.
+    - count: the number of events; exists: whether there is one; active_days: the number of local calendar days with
+      one. Without events they are 0 and false.
     - sum: 0 without events. mean, min, max (numbers): unknown without events that have the property.
-    - count_distinct: different values of the property, of a property of tags the different tags; 0 without events.
-    - first, last: the property of the earliest and latest event that has it; among events at the same instant the
+    - count_distinct: the number of different values of the property, or of different tags if its values are sets of
+      tags; 0 without events.
+    - first, last: the property of the earliest or latest event that has it; among events at the same instant the
       smallest value (numbers and times by size, text by code points, false before true, sets by their tags in order).
       Unknown where none has it.
-    - most_frequent: the value, of tags the tag, that most events have, the smallest of equally frequent ones. Unknown
-      where none has it.
+    - most_frequent: the value (or the tag) that most events have, the smallest of equally frequent ones. Unknown where
+      none has it.
     - days_since_first, days_since_last: (as_of - t) in days of 86,400 seconds, a float; unknown without events.
     """
 
@@ -52,8 +53,8 @@ class Aggregate(Expression):
 class Regularly(Expression):
     """Whether at least `min_periods` of the last `of` periods have an event; never unknown.
 
-    `period` is a duration p, and the periods are (as_of - (k + 1) p, as_of - k p] for k = 0 .. of - 1; or a calendar
-    unit (day, week, month, quarter, year), and the periods are the one that contains as_of and the of - 1 before it.
+    If `period` is a duration p, the periods are (as_of - (k + 1) p, as_of - k p] for k = 0 .. of - 1. If it is a
+    calendar unit (day, week, month, quarter, year), they are the one that contains as_of and the of - 1 before it.
     """
 
     op: ClassVar[str] = "regularly"
@@ -76,8 +77,8 @@ class Regularly(Expression):
 class LastEvent(Expression):
     """Whether the latest event of the selection in the window satisfies another predicate, `where`.
 
-    Unknown where there is no event, or where the predicate is unknown of it. Among several at the latest instant, all
-    have to: false where it is false of one, else unknown where it is unknown of one.
+    Unknown where there is no event, or where the predicate is unknown for it. If several events are at the latest
+    instant, all have to satisfy it: false where it is false for one, else unknown where it is unknown for one.
     """
 
     op: ClassVar[str] = "last_event"
@@ -96,9 +97,9 @@ class Sequence(Expression):
     within=recent. `exclude`: no event of these selections at a time strictly between t_1 and t_k. `strict`: between t_i
     and t_(i+1) the customer has no event of any type (times strictly between). Never unknown.
 
-    `same` names a property ("value" is the event's own value, "type" its type): all of this has to hold of the events
-    that have one value of it, as if they were a customer of their own. The steps share the value, excluded events and
-    those that break a strict order have it too, and an event without the property has no part.
+    `same` names a property ("value" is the event's own value, "type" its type). All of this then has to hold for the
+    events with one value of it, as if these were all events of the customer: the steps share the value, only events
+    with it count as excluded or break a strict order, and events without the property are ignored.
     """
 
     op: ClassVar[str] = "sequence"
@@ -126,8 +127,8 @@ class Sequence(Expression):
             least = duration("apart", self.apart) * (len(self.steps) - 1)
             if self.within is not None and duration("within", self.within) < least:
                 raise InputError(
-                    f"apart is {self.apart}, and {len(self.steps)} steps do not fit into within {self.within}: nobody "
-                    "could ever qualify.",
+                    f"apart is {self.apart} and within is {self.within}: {len(self.steps)} steps so far apart do not "
+                    "fit, so nobody could ever qualify.",
                     argument="apart",
                     code="conflicting_arguments",
                 )
@@ -135,10 +136,10 @@ class Sequence(Expression):
 
 @attrs.frozen(eq=False, repr=False)
 class NotFollowedBy(Expression):
-    """Whether the latest event of `events`, at t <= as_of, was followed by nothing in time; never unknown.
+    """Whether the latest event of `events`, at t <= as_of, was not followed by an event of `then`; never unknown.
 
-    True where t + within <= as_of and no event of `then` has a time in (t, as_of]; with `recent`, t > as_of - recent
-    too. False for a customer without such an event.
+    True where t + within <= as_of and no event of `then` has a time in (t, as_of]; with `recent`, it also needs
+    t > as_of - recent. False for a customer without an event of `events`.
     """
 
     op: ClassVar[str] = "not_followed_by"
@@ -152,7 +153,8 @@ class NotFollowedBy(Expression):
         duration("within", self.within)
         if self.recent is not None and duration("recent", self.recent) <= duration("within", self.within):
             raise InputError(
-                f"recent is {self.recent}, not above within {self.within}: nobody could ever qualify.",
+                f"recent is {self.recent} and within is {self.within}: recent must be longer, or nobody could ever "
+                "qualify.",
                 argument="recent",
                 code="conflicting_arguments",
             )
@@ -163,14 +165,14 @@ STAGES = ("stage", "stage_entered", "stage_days")
 
 @attrs.frozen(eq=False, repr=False)
 class Stage(Expression):
-    """How far the customer has got along some steps by as_of; unknown for who has not done the first.
+    """How far along some steps the customer is by as_of; unknown for customers who have not done the first step.
 
-    An attempt begins at an event of the first step, at t_1; step i + 1 is reached at its earliest event strictly after
-    t_i, if `duration` isn't given or t_(i+1) - t_1 <= duration. The customer's stage is the deepest step that any
-    attempt reached, the same that a funnel counts; it is never lost again.
+    An attempt begins at an event of the first step, at t_1. Step i + 1 is reached at its earliest event strictly after
+    t_i, if `duration` is not given or t_(i+1) - t_1 <= duration. The customer's stage is the furthest step that any
+    attempt reached, as in a funnel; it is never lost again.
 
     - stage: its name.
-    - stage_entered: the first instant at which an attempt had reached it.
+    - stage_entered: the first instant at which an attempt reached it.
     - stage_days: (as_of - that instant) in days, as days_since_last counts them.
     """
 
@@ -196,23 +198,23 @@ class Stage(Expression):
             plain_text("the name of a stage", text("the name of a stage", name))
         if len(set(self.names)) < len(self.names):
             raise InputError(
-                "stage has a name twice: each step needs one of its own.", argument="stage", code="duplicate"
+                "stage has a name twice: each step needs a different name.", argument="stage", code="duplicate"
             )
         if self.duration is not None:
             duration("within", self.duration)
 
     def entered(self) -> Expression:
-        """Return when the customer first got to their stage, an instant: ``stage({...}).entered().within(days(7))``."""
+        """Return the instant at which the customer reached their stage: ``stage({...}).entered().within(days(7))``."""
         return Stage("stage_entered", self._own(), self.steps, self.duration)
 
     def days(self) -> Expression:
-        """Return for how many days the customer has been at their stage: ``stage({...}).days() > 14``."""
+        """Return how many days ago the customer reached their stage: ``stage({...}).days() > 14``."""
         return Stage("stage_days", self._own(), self.steps, self.duration)
 
     def _own(self) -> tuple[str, ...]:
         if self.op != "stage":
             raise InputError(
-                f"{self!r} is no stage: say .entered() or .days() of stage({{...}}) itself.",
+                f"{self!r} is not a stage: call .entered() or .days() on stage({{...}}) itself.",
                 argument="stage",
                 code="wrong_type",
             )

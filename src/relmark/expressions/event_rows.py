@@ -38,7 +38,7 @@ Moment = int | IntArray
 
 @attrs.frozen
 class Bounds:
-    """The instants low < t <= high that a window leaves, one for all or one per customer; None is no bound."""
+    """The instants low < t <= high of a window, one for all or one per customer; None means no limit."""
 
     low: Moment | None
     high: Moment
@@ -80,7 +80,7 @@ def _midnights(number: Any, unit: str, tz: str) -> Any:
 
 
 class EventScope(Scope):
-    """Some events of one type; its leaves are their properties."""
+    """Some events of one type, with their properties as leaves."""
 
     def __init__(self, part: Partition, type_name: str, rows: slice | IntArray, n: int, tz: str) -> None:
         super().__init__(n, tz)
@@ -97,7 +97,7 @@ class EventScope(Scope):
         return self.property(node.name)
 
     def property(self, name: str) -> Column:
-        """Return a property of each event; one that no event of this type has is missing everywhere."""
+        """Return a property of each event; a property that no event of this type has is missing everywhere."""
         if name == "type":
             return constant(self.type_name, self.n)
         if name == "value":
@@ -136,7 +136,7 @@ class EventRows:
         return column if self.order is None else column.take(self.order)
 
     def truth(self, where: Expression) -> Truth:
-        """Return what a predicate says of each event."""
+        """Return the value of a predicate for each event."""
         parts = [scope.truth(where) for scope in self.scopes]
         if len(parts) == 1:
             return parts[0]
@@ -148,7 +148,7 @@ class EventRows:
 
 
 def chosen_events(log: EventLog, selection: Selection, bounds: Bounds, tz: str) -> EventRows:
-    """Return the events of a selection within bounds; only the slice between the outermost bounds is touched."""
+    """Return the events of a selection within bounds; only the slice between the outermost bounds is read."""
     scopes = []
     for name in selection.names(log.types):
         part = log.partition(name)
@@ -162,7 +162,7 @@ def chosen_events(log: EventLog, selection: Selection, bounds: Bounds, tz: str) 
 def chosen_masks(
     log: EventLog, selection: Selection, bounds: Bounds, tz: str
 ) -> Iterator[tuple[Partition, npt.NDArray[np.bool_] | None]]:
-    """Yield the partitions of a selection, and which of their events are chosen; None where all are."""
+    """Yield the partitions of a selection, and which of their events are chosen, None if all are."""
     for name in selection.names(log.types):
         part = log.partition(name)
         if part is not None:

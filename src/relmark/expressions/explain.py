@@ -1,7 +1,7 @@
 """Why somebody is in a segment or not: a verdict for each part of the rule, and when the answer changes.
 
-`explain_one` takes a customer and their events, `explain_in_base` a customer of a base; both give an `Explanation`. Its
-`member` is known at once; the tree of reasons and `next_change` are worked out when they are asked for.
+`explain_one` takes a customer and their events, `explain_in_base` takes a customer of a base; both return an
+`Explanation`. Its `member` is known at once; the tree of reasons and `next_change` are computed when they are needed.
 """
 
 from __future__ import annotations
@@ -43,23 +43,24 @@ def explain_one(
     name: str = "",
     segments: Mapping[str, Expression] | None = None,
 ) -> Explanation:
-    """Return whether a rule holds of one person, why, and when that changes if nothing else happens.
+    """Return whether a rule is true for one person, why, and when that changes if nothing else happens.
 
     Parameters
     ----------
     rule : Expression
+        The rule.
     customer : Customer, CustomerHistory or None
-        None where nothing is known; then every field is unknown. A history has the events with it.
+        The person. With None nothing is known about them, and every field is unknown. A history contains the events.
     events : iterable of Event
-        The person's events, in any order; not given beside a history.
+        The person's events, in any order; not to be given together with a history.
     as_of : instant
-        Later events are not seen.
+        The time of the question; later events are not seen.
     tz : str, optional
-        The time zone of the business; that of the history, or UTC, where it isn't given.
+        The time zone of the business; by default that of the history, or UTC.
     name : str
-        What the rule is called in words.
+        The name of the rule, for the printed explanation.
     segments : mapping of str to Expression, optional
-        What ``segment("name")`` stands for.
+        The rules for which ``segment("name")`` stands, by name.
 
     Examples
     --------
@@ -79,7 +80,7 @@ def explain_one(
 
 
 def explain_person(program: Program, person: Person, name: str = "") -> Explanation:
-    """Return what `explain_one` gives, of a compiled rule and a person at hand: several rules share one person."""
+    """Explain a compiled rule for a person, as `explain_one` does; several rules can share one person."""
     return Explanation(name=name, verdict=program.verdict(person), program=program, person=person)
 
 
@@ -92,7 +93,7 @@ def explain_in_base(
     name: str = "",
     segments: Mapping[str, Expression] | None = None,
 ) -> Explanation:
-    """Return for one customer of a base what `explain_one` gives, reading nobody else's events."""
+    """Explain a rule for one customer of a base, as `explain_one` does, without reading the events of others."""
     check_on_data(rule, base, rule=True, segments=None if segments is None else segments.keys())
     person = Person.from_base(base, customer_id, as_of=as_of)
     return explain_person(program_of(rule, base.tz_of(customer_id), segments=segments), person, name)
@@ -100,14 +101,14 @@ def explain_in_base(
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Explanation(Result):
-    """The answer for one person.
+    """The result of a rule for one person, with its reasons.
 
     Attributes
     ----------
     name : str
-        What the rule is called.
+        The name of the rule.
     verdict : bool or None
-        Whether the rule holds; None is unknown.
+        Whether the rule is true; None means unknown.
     """
 
     name: str
@@ -116,21 +117,21 @@ class Explanation(Result):
     _person: Person
 
     def __attrs_post_init__(self) -> None:
-        """Leave what is checked for other results: this one holds no arrays, and is made in a microsecond."""
+        """Skip the checks of other results: this one has no arrays and has to be created fast."""
 
     @property
     def member(self) -> bool:
-        """Whether the person is a member: the rule is true; unknown is no."""
+        """Whether the person is a member, which means that the rule is true; unknown is not a member."""
         return self.verdict is True
 
     @property
     def customer_id(self) -> int | str | None:
-        """Who it is; None where neither a customer nor an event says it."""
+        """The id of the person; None if neither a customer nor an event was given."""
         return self._person.id
 
     @property
     def as_of(self) -> np.datetime64:
-        """The date or the instant of the question, the latter in UTC."""
+        """The time of the question: a date, or an instant in UTC."""
         return given_time(self._person.as_of, self._program.zone)
 
     @cached_property
@@ -139,10 +140,10 @@ class Explanation(Result):
 
     @property
     def next_change(self) -> datetime | None:
-        """When the person becomes a member, or stops being one, if nothing else happens; None for never.
+        """When the person becomes a member, or stops being one, if nothing else happens; None means never.
 
-        In UTC, so that it can be subtracted from now; printed in the time zone of the business. What is more than a
-        hundred years ahead counts as never.
+        It is in UTC, so that it can be compared with the current time, and is printed in the time zone of the business.
+        Changes more than a hundred years ahead count as never.
         """
         return None if self._next is None else aware(self._next)
 
@@ -153,13 +154,13 @@ class Explanation(Result):
 
     @cached_property
     def change(self) -> Change | None:
-        """Why the answer changes at `next_change`: the first part of the rule that is another one then."""
+        """Why the answer changes at `next_change`: the change of the first part of the rule that is different then."""
         at = self._next
         return None if at is None else reason_at(self._program, self._person, at)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The fields and figures that are unknown and asked for."""
+        """The fields and figures of the rule that are unknown."""
         names: dict[str, None] = {}
         stack = [self.tree]
         while stack:
@@ -169,7 +170,7 @@ class Explanation(Result):
         return tuple(names)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer and its reasons as JSON-ready values, codes and words."""
+        """Return the answer and its reasons as JSON-ready values, both as codes and in words."""
         return json_ready(  # type: ignore[no-any-return]
             {
                 "name": self.name,

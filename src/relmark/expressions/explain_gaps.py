@@ -1,4 +1,4 @@
-"""What is missing to a test that does not hold: one more purchase, three more days of silence, the next step."""
+"""What has to happen for a test to get the other verdict: one more purchase, three more days, the next step."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ __all__ = ["gap_of", "label_of", "periods_held"]
 
 _FLIPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
-_REACHED = {"eq": "eq", "lt": "le", "le": "le", "gt": "ge", "ge": "ge"}  # a bound beyond which all is enough
+_REACHED = {"eq": "eq", "lt": "le", "le": "le", "gt": "ge", "ge": "ge"}  # the test that includes the bound itself
 _TESTS = {name: getattr(operator, name) for name in nodes.COMPARISONS}
 _COUNTED = {"count": "more_events", "active_days": "more_days", "count_distinct": "more_values"}
 
 
 def label_of(events: Selection) -> str:
-    """Return what the events of a selection are called."""
+    """Return the name of the events of a selection."""
     names = "any event" if events.any_type else " or ".join(events.types)
     return names if events.where is None else f"{names} where {events.where.to_text()}"
 
 
 def gap_of(program: Program, person: Person, node: Expression, *, wanted: bool) -> Gap | None:
-    """Return what is missing to the verdict that is wanted of a test, None where nothing simple is."""
+    """Return what has to happen for the wanted verdict of a test, or None if there is no simple answer."""
     gap = _gap_of(program, person, node, wanted=wanted)
     return None if gap is None else attrs.evolve(gap, tz=program.tz)
 
@@ -76,7 +76,7 @@ def _gap_of(program: Program, person: Person, node: Expression, *, wanted: bool)
 
 
 class _Asked(NamedTuple):
-    """A test that does not say what it should: of whom, and what else has to be true of its number."""
+    """A test whose verdict is not the wanted one, with its person and the bounds within which its number must lie."""
 
     program: Program
     person: Person
@@ -90,7 +90,7 @@ class _Asked(NamedTuple):
 
 
 def _number_gap(asked: _Asked, arg: Expression, a: float, op: str, b: float) -> Gap | None:
-    """Return by how much a number misses a bound; what it says is enough, or beyond it all is, or there is no gap."""
+    """Return by how much a number misses a bound; that amount, or any more than it, must be enough, else None."""
     if op == "ne" or isinstance(arg, nodes.Clock):
         return None
     up = op in {"ge", "gt"} or (op == "eq" and a < b)
@@ -114,20 +114,20 @@ def _number_gap(asked: _Asked, arg: Expression, a: float, op: str, b: float) -> 
 
 
 def _amount(a: float, op: str, b: float) -> float:
-    """Return how much a number has to grow or to shrink: a short number that is surely enough, as float64 adds."""
+    """Return how much a number has to grow or to shrink: a short number that is enough when added in float64."""
     test, sign = _TESTS[_REACHED[op]], 1.0 if a < b or op in {"ge", "gt"} else -1.0
     size = abs(b - a)
     steps = [size]
     for _ in range(3):
         steps.append(math.nextafter(steps[-1], math.inf))
     steps.append(math.nextafter(size, 0.0))
-    # Where no float64 adds up to the bound, as from 1 down to 0.1, it is what the numbers as written differ by.
+    # If no float64 reaches the bound when added, as from 1 down to 0.1, use the decimal difference of the numbers.
     written = float(abs(Decimal(repr(b)) - Decimal(repr(a))))
     return next((one for one in (round(size, 6), round(size, 9), *steps) if test(a + sign * one, b)), written)
 
 
 def _gap_of_days(asked: _Asked, arg: nodes.Aggregate, a: float, op: str, b: float, *, up: bool) -> Gap | None:
-    """Return how long to wait, or that a newer event is needed: what time or an event really brings about."""
+    """Return how much time has to pass, or that a newer event is needed, if that really changes the verdict."""
     of, program, person = label_of(arg.events), asked.program, asked.person
     if not up:
         newer = arg.op == "days_since_last" and _open(program, person, arg.window) and asked.fits(op, 0.0, b)
@@ -140,7 +140,7 @@ def _gap_of_days(asked: _Asked, arg: nodes.Aggregate, a: float, op: str, b: floa
 
 
 def _gap_of_count(asked: _Asked, arg: nodes.Aggregate, a: float, op: str, b: float, *, up: bool) -> Gap | None:
-    """Return how many more or fewer there have to be: whole numbers, and not below none."""
+    """Return how many more or fewer are needed, if the target is a whole number that is not negative."""
     if op == "eq":
         target = b
     elif up:
@@ -159,7 +159,7 @@ def _gap_of_count(asked: _Asked, arg: nodes.Aggregate, a: float, op: str, b: flo
 
 
 def _open(program: Program, person: Person, window: Window) -> bool:
-    """Return whether an event that happens next would lie in a window."""
+    """Return whether an event that happens now would lie in a window."""
     if window.ago is not None:
         return False
     if window.during is not None and window.during.offset:
@@ -169,7 +169,7 @@ def _open(program: Program, person: Person, window: Window) -> bool:
 
 
 def _first_to_leave(program: Program, person: Person, arg: nodes.Aggregate) -> Any:
-    """Return when the first of the events that count falls out of the window, None where none does."""
+    """Return when the first of the events in a window leaves it, or None if none does."""
     times = program.finder(arg.events)(person)[0]
     start, stop = span(arg.window, program.zone)(times, person.as_of)
     if arg.window.within is None or start == stop:
@@ -197,7 +197,7 @@ def _next_step(program: Program, person: Person, node: nodes.Sequence) -> Gap | 
             begin = chains[-1][0]
             if bisect_right(barred, begin) < len(barred) or (within is not None and person.as_of - begin >= within):
                 continue
-            start = begin if start is None else max(start, begin)  # of several values the one with most time left
+            start = begin if start is None else max(start, begin)  # of several values, take the one with most time left
         if start is None:
             continue
         before = None if within is None else known_time(start + within + 1)
@@ -206,7 +206,7 @@ def _next_step(program: Program, person: Person, node: nodes.Sequence) -> Gap | 
 
 
 def _next_stage(program: Program, person: Person, node: nodes.Stage, wanted: Any) -> Gap | None:
-    """Return which step comes next on the way to a stage; None where it was passed, or is not the name of one."""
+    """Return which step comes next on the way to a stage; None if the stage was passed or does not exist."""
     if node.op != "stage" or wanted not in node.names:
         return None
     found = stage_found(node, [program.finder(step) for step in node.steps], person, person.as_of)
@@ -215,13 +215,13 @@ def _next_stage(program: Program, person: Person, node: nodes.Stage, wanted: Any
         return None
     within = None if node.duration is None else length(node.duration)
     if found and within is not None and person.as_of - found[0] >= within:
-        done = 0  # the time of this attempt is over: another has to begin
+        done = 0  # the time of this attempt is over, so another one has to begin
     before = None if within is None or not done else known_time(found[0] + within + 1)
     return Gap(code="next_step", amount=float(target - done), of=label_of(node.steps[done]), before=before)
 
 
 def _times_of_steps(program: Program, person: Person, node: nodes.Sequence) -> list[tuple[list[list[int]], list[int]]]:
-    """Return the times of each step, and those that are excluded: once, or for each value that steps may share."""
+    """Return the times of each step, and of excluded events: in one group, or in one per value that steps can share."""
     events = [program.finder(one)(person) for one in (*node.steps, *node.exclude)]
     if node.same is None:
         parts = [[times for times, _ in events]]
@@ -234,7 +234,7 @@ def _times_of_steps(program: Program, person: Person, node: nodes.Sequence) -> l
 
 
 def _waiting(program: Program, person: Person, node: nodes.NotFollowedBy) -> Gap | None:
-    """Return how long the latest event has still to wait, or that a new one is needed."""
+    """Return how much more time has to pass after the latest event, or that a new event is needed."""
     times = program.finder(node.events)(person)[0]
     answers = program.finder(node.then)(person)[0]
     if not times or bisect_right(answers, times[-1]) < len(answers):

@@ -1,6 +1,6 @@
-"""The parts of an explanation: a verdict with its reasons, what is missing to the other one, and when it comes.
+"""The parts of an explanation: verdicts with their reasons, what is missing for another verdict, and when it changes.
 
-Everything has a code beside its words, so that a user interface can say it in another language.
+Everything has a code in addition to its text, so that a user interface can show it in another language.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ CHANGES = ("birthday", "date", "day", "event_enters", "event_leaves", "period", 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Happened(Result):
-    """An event that a verdict rests on.
+    """An event on which a verdict is based.
 
     Attributes
     ----------
     type : str
+        The type of the event.
     time : datetime
-        In UTC; printed in the time zone of the business.
+        Its time, in UTC; it is printed in the time zone of the business.
     value : float or None
+        Its value.
     properties : mapping of str to value
-        Those that the rule asks for.
+        The properties that the rule uses.
     """
 
     type: str
@@ -46,22 +48,22 @@ class Happened(Result):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Gap(Result):
-    """What is missing to a verdict that does not hold.
+    """What has to happen for a test to get the verdict that the rule needs.
 
     Attributes
     ----------
     code : str
-        One of `GAPS`: more_events, more_values, more_days and more_periods (so many more), more and less (a number has
-        to grow or to shrink by so much), more_time (so many days have to pass), new_event (a newer event is needed),
-        next_step (of a sequence), value (something is not known).
+        One of `GAPS`: more_events, more_values, more_days and more_periods (`amount` more of them are needed), more and
+        less (a number has to grow or to shrink by `amount`), more_time (`amount` days have to pass), new_event (a newer
+        event is needed), next_step (of a sequence), value (something is not known).
     amount : float or None
-        How much; days for more_time.
+        How much; in days for more_time.
     of : str
-        Of what: a type of events, a property, a field.
+        What is counted: a type of events, a property or a field.
     before : datetime or None
-        Until when that is enough, in UTC; after it an event has fallen out of the window and one more is needed.
+        Until when `amount` is enough, in UTC. From then on, an event has left the window and one more is needed.
     beyond : bool
-        Whether the amount itself is not enough, and anything beyond it is: of ``>`` and ``<``.
+        Whether more than `amount` is needed, as for ``>`` and ``<``.
     """
 
     code: str
@@ -79,14 +81,14 @@ class Change(Result):
     Attributes
     ----------
     at : datetime
-        In UTC; printed in the time zone of the business.
+        The time of the change, in UTC; it is printed in the time zone of the business.
     to : bool or None
         The verdict from then on.
     code : str
-        One of `CHANGES`: event_leaves and event_enters (a window), time_passes (since an event), waited (long enough,
-        or too long), period (another one begins), birthday, day and date (of a field).
+        One of `CHANGES`: event_leaves and event_enters (an event leaves or enters a window), time_passes (since an
+        event), waited (long enough, or too long), period (another one begins), birthday, day and date (of a field).
     event : Happened or None
-        The event whose time it is.
+        The event that causes the change.
     """
 
     at: datetime
@@ -103,27 +105,27 @@ class Verdict(Result):
     Attributes
     ----------
     path : str
-        Its place in the stored form, such as ``$.args[1]``.
+        The path of the node in the stored form, such as ``$.args[1]``.
     code : str
-        Its operator in the stored form, such as ``ge`` or ``and``.
+        The operator of the node in the stored form, such as ``ge`` or ``and``.
     rule : str
-        Its text.
+        The text of the node.
     verdict : bool or None
-        None is unknown.
+        Whether the node is true; None means unknown.
     actual : value
-        What was found: a number, a text, a date, how many events or steps.
+        The value found: a number, a text, a date, or the number of events or steps.
     needed : value
-        What it is held against.
+        The value with which it is compared.
     missing : tuple of str
         The fields and figures that are unknown.
     events : tuple of Happened
-        The last few of the events it rests on, at most three.
+        The last events on which the verdict is based, at most three.
     n_events : int
-        How many there are in all.
+        How many such events there are in all.
     gap : Gap or None
-        What is missing to what the whole rule wants of it.
+        What has to happen for the verdict that the whole rule needs; None if it is this one.
     change : Change or None
-        When it changes; None for never, and for the nodes of logic, whose parts say it.
+        When the verdict changes; None for never, and for nodes of logic, whose parts have their own changes.
     args : tuple of Verdict
         The parts of a node of logic.
     """
@@ -132,8 +134,8 @@ class Verdict(Result):
     code: str
     rule: str
     verdict: bool | None
-    actual: Any = None
-    needed: Any = None
+    actual: object = None
+    needed: object = None
     missing: tuple[str, ...] = ()
     events: tuple[Happened, ...] = ()
     n_events: int = 0
@@ -143,7 +145,7 @@ class Verdict(Result):
     _tz: str = "UTC"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is known as JSON-ready values; what is empty is left out."""
+        """Return the verdict as JSON-ready values, without empty ones."""
         body = {name: getattr(self, name) for name in self._field_names()}
         empty = [name for name, value in body.items() if name != "verdict" and (value is None or value == ())]
         empty += [] if self.events else ["n_events"]

@@ -1,4 +1,4 @@
-"""The verdict of each part of a rule for one person, with what was found, what it is held against, and the events."""
+"""The verdict of each part of a rule for one person: the value found, the value it is compared with, and the events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def explained(program: Program, person: Person) -> Verdict:
 
 
 def reason_at(program: Program, person: Person, at: int) -> Change | None:
-    """Return why a rule changes at an instant: the first of its tests that is another one then."""
+    """Return why a rule changes at an instant: the change of the first of its tests that is different then."""
     explainer = _Explainer(program, person)
     stack = [program.expression]
     while stack:
@@ -48,13 +48,13 @@ def reason_at(program: Program, person: Person, at: int) -> Change | None:
 
 
 class _Explainer:
-    """Walks a tree with one person; `wanted` is what the whole rule wants of a part: that it holds or not."""
+    """Explains a tree for one person; `wanted` says whether the whole rule needs a part to be true or false."""
 
     def __init__(self, program: Program, person: Person) -> None:
         self.program = program
         self.person = person
         self.at = person.as_of
-        self.now = int(person.as_of)  # changes come at instants, of which a date is none
+        self.now = int(person.as_of)  # the instant, also if as_of is a date
 
     def node(self, node: Expression, path: str, *, wanted: bool) -> Verdict:
         call = self.program.call(node)
@@ -95,7 +95,7 @@ class _Explainer:
         )
 
     def before(self, node: Expression, at: int) -> Any:
-        """Return what a test says just before it changes: as of a date, where it changes with its midnight."""
+        """Return the value of a test just before it changes; at the midnight of a date, its value as of that date."""
         return self.program.call(node)(self.person, self.at if at == self.now else at - 1)
 
     # What was found
@@ -104,7 +104,7 @@ class _Explainer:
         return natural(self.program.call(node)(self.person, self.at))
 
     def actual(self, node: Expression) -> Any:
-        """Return what a test looked at."""
+        """Return the value that a test compared."""
         match node:
             case nodes.Compare(left=left, right=right):
                 return self.value(right if isinstance(left, nodes.Literal) else left)
@@ -144,7 +144,7 @@ class _Explainer:
     # Events
 
     def events_of(self, node: Expression) -> tuple[list[int], list[Any]]:
-        """Return the events that a verdict rests on, ascending in time."""
+        """Return the events on which a verdict is based, ascending in time."""
         match node:
             case nodes.Aggregate(events=events, window=window) | nodes.LastEvent(events=events, window=window):
                 times, rows = self.program.finder(events)(self.person)
@@ -166,7 +166,7 @@ class _Explainer:
                     recent is not None
                     and times
                     and age_before(self.program.zone, self.at, times[-1], recent) >= length(recent)
-                ):  # it decides nothing any more
+                ):  # the event is too old to matter
                     return [], []
                 first = len(later) if not times else bisect_right(later, times[-1])
                 return times[-1:] + later[first : first + 1], rows[-1:] + answers[first : first + 1]
@@ -182,7 +182,7 @@ class _Explainer:
         return [time for time, _ in ordered], [row for _, row in ordered]
 
     def chain(self, node: nodes.Sequence) -> tuple[list[int], list[Any]]:
-        """Return the events that are the steps of a sequence, nothing where it was not done."""
+        """Return the events that are the steps of a sequence; none if the sequence was not done."""
         steps = [self.program.finder(step) for step in node.steps]
         found = chain_found(node, steps, [self.program.finder(one) for one in node.exclude],
                             self.program.zone, self.person, self.at)  # fmt: skip
@@ -197,7 +197,7 @@ class _Explainer:
                 read = shared_value(node.same)
                 kept = [k for k, row in enumerate(rows) if read(row, 0) == found[2]]
                 times, rows = [times[k] for k in kept], [rows[k] for k in kept]
-            # From the start of a chain on, the earliest next step is never worse; the last one is where it was found.
+            # After the start of a chain, the earliest next step is best; the last step is the one that was found.
             last = number == len(steps) - 1
             earliest = found[1] if last else found[0] if number == 0 else chosen[-1] + apart
             place = bisect_left(times, earliest)
@@ -213,7 +213,7 @@ class _Explainer:
         return when, [rows[bisect_left(times, time)] for (times, rows), time in zip(found, when, strict=True)]
 
     def those_that_count(self, node: Expression, times: list[int], rows: list[Any]) -> tuple[list[int], list[Any]]:
-        """Return of the events in a window those that decide a figure."""
+        """Return those of the events in a window that determine a figure."""
         op: str = node.op  # type: ignore[attr-defined]
         if not times:
             return times, rows
@@ -254,7 +254,7 @@ class _Explainer:
         return None if at >= horizon(self.now) else self.changed(node, at)
 
     def changed(self, node: Expression, at: int) -> Change:
-        """Return that a test changes at an instant, and why."""
+        """Return the change of a test at an instant, with the reason."""
         code, event = self.reason(node, at)
         return Change(
             at=aware(at),
@@ -265,7 +265,7 @@ class _Explainer:
         )
 
     def reason(self, node: Expression, at: int) -> tuple[str, tuple[int, Any] | None]:
-        """Return why a test changes at an instant, and the event that does it."""
+        """Return the code of the reason why a test changes at an instant, and the event that causes it."""
         match node:
             case nodes.NotFollowedBy(events=events):
                 times, rows = self.program.finder(events)(self.person)
@@ -298,7 +298,7 @@ class _Explainer:
         return found or ("time_passes", None)
 
     def moved(self, part: nodes.Aggregate | nodes.LastEvent, at: int) -> tuple[str, tuple[int, Any] | None] | None:
-        """Return the event that leaves or enters a window at an instant, None where there is none."""
+        """Return the event that leaves or enters a window at an instant, or None."""
         times, rows = self.program.finder(part.events)(self.person)
         place = span(part.window, self.program.zone)
         (start, stop), (later_start, later_stop) = place(times, self.at if at == self.now else at - 1), place(times, at)
@@ -334,7 +334,7 @@ def _props(where: Expression) -> list[nodes.Prop]:
 
 
 def _needed(node: Expression) -> Any:
-    """Return what a test holds its value against, as JSON-ready values of the rule."""
+    """Return the value with which a test compares, as JSON-ready values of the rule."""
     match node:
         case nodes.Compare(left=left, right=right):
             bound = left if isinstance(left, nodes.Literal) else right

@@ -1,4 +1,4 @@
-"""Explanations in English: what a verdict, a gap and a change say in words."""
+"""Explanations in English: verdicts, gaps and changes in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from relmark.core.time import aware
 
-if TYPE_CHECKING:  # the parts say themselves in these words
+if TYPE_CHECKING:  # the parts use these functions to print themselves
     from relmark.expressions.explain_parts import Change, Gap, Happened, Verdict
 
 __all__ = ["change_words", "gap_words", "happened_words", "tree_lines", "verdict_line", "when"]
@@ -20,7 +20,7 @@ _LOGIC = {"and": "all of", "or": "any of", "not": "not"}
 
 
 def when(at: datetime, tz: str = "UTC") -> str:
-    """Return a time on the wall clock of a zone, to the minute, or the date of a midnight."""
+    """Return a time in a zone, to the minute; of a midnight, only the date."""
     at = aware((at - _EPOCH) // _US, tz)
     if not (at.hour or at.minute or at.second or at.microsecond):
         return at.strftime("%Y-%m-%d")
@@ -28,7 +28,7 @@ def when(at: datetime, tz: str = "UTC") -> str:
 
 
 def tree_lines(verdict: Verdict, depth: int = 1) -> list[str]:
-    """Return a verdict and its parts, one per line, with the events they rest on."""
+    """Return a verdict and its parts, one per line, with the events on which they are based."""
     indent = "  " * depth
     lines = [f"{indent}{_MARKS[verdict.verdict]:7} {verdict}"]
     shown = "" if verdict.n_events == len(verdict.events) else f" (and {verdict.n_events - len(verdict.events)} before)"
@@ -40,7 +40,7 @@ def tree_lines(verdict: Verdict, depth: int = 1) -> list[str]:
 
 
 def verdict_line(verdict: Verdict) -> str:
-    """Return what was found of a node, what is missing and when it changes, without its parts."""
+    """Return the value of a node, what has to happen and when it changes, without its parts."""
     if verdict.args:
         if verdict.code == "at_least":
             return f"at least {verdict.needed} of: {verdict.actual}"
@@ -77,7 +77,7 @@ def happened_words(event: Happened) -> str:
 
 
 def gap_words(gap: Gap) -> str:
-    """Return what is missing in words."""
+    """Return a gap in words."""
     before = "" if gap.before is None else f" before {when(gap.before, gap._tz)}"  # noqa: SLF001
     amount = "" if gap.amount is None else _exactly(gap.amount)
     match gap.code:
@@ -102,7 +102,7 @@ def gap_words(gap: Gap) -> str:
 
 
 def _exactly(amount: float) -> str:
-    """Return a number in full: what is rounded down would not be enough."""
+    """Return a number in full, because a rounded number might not be enough."""
     text = f"{amount:,.6f}".rstrip("0").rstrip(".")
     return text if float(text.replace(",", "")) == amount else repr(amount)
 
@@ -117,14 +117,14 @@ def _span(length: timedelta) -> str:
 
 
 def _up(value: float, digits: int) -> str:
-    """Return a number above 0 with so many digits that count, rounded up."""
+    """Return a number above 0 with a number of significant digits, rounded up."""
     whole = len(str(int(value)))
     scale = 10 ** max(digits - whole, 0)
     return f"{math.ceil(round(value * scale, 6)) / scale:.{max(digits, whole) + 1}g}"
 
 
 def change_words(change: Change) -> str:
-    """Return when a verdict changes and why, as what follows 'until', 'leaves on' or 'joins on'."""
+    """Return when a verdict changes and why, as text that follows 'until', 'leaves on' or 'joins on'."""
     what = "" if change.event is None else f"the {change.event.type} of {when(change.event.time, change._tz)}"  # noqa: SLF001
     why = {
         "event_leaves": f"when {what} falls out of the window",

@@ -1,8 +1,8 @@
-"""What is known of one customer, put in order once: their attributes, and their events by type in the order of time.
+"""The attributes and events of one customer, sorted once, for many questions.
 
-A backend asks many questions about one person: several segments, a score, a policy. Each of them takes a
-`CustomerHistory` in place of a customer and a list of events, and what one has found out of the history, the next does
-not look for again.
+A backend asks many questions about one person: several segments, a score, a policy. Each of them accepts a
+`CustomerHistory` instead of a customer and a list of events, and what was computed for one question is used again by
+the next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
-from relmark.core.errors import InputError
+from relmark.core.errors import DataError, InputError
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
 from relmark.core.log import EventLog
 from relmark.core.schema import Schema
@@ -40,25 +40,27 @@ __all__ = ["CustomerHistory", "person_of"]
 
 @attrs.frozen(eq=False, repr=False, init=False)
 class CustomerHistory:
-    """One customer and what they did, read once and asked many times.
+    """One customer and their events, read once for many questions.
 
     Parameters
     ----------
     customer : Customer or None
-        None where nothing but the events is known.
+        None if only the events are known.
     events : iterable of Event
         The customer's events in any order.
     tz : str, optional
-        The time zone of the business, which questions then need not say.
+        The time zone of the business; then questions need not give it.
 
     Attributes
     ----------
     customer_id : int, str or None
-        None where neither a customer nor an event says it.
+        None if neither a customer nor an event was given.
     attributes : mapping of str to value
+        The fields of the customer.
     types : tuple of str
         The event types, sorted.
     tz : str or None
+        The time zone of the business, if it was given.
 
     Raises
     ------
@@ -67,8 +69,8 @@ class CustomerHistory:
 
     Notes
     -----
-    The history remembers the person it last was asked about, with what was found in their events: several definitions
-    that are asked as of one time share it. `add` shares everything but the events of one type.
+    The history keeps what it computed for the last `as_of`, so that several definitions asked for the same time share
+    it. `add` shares everything but the events of one type.
 
     Examples
     --------
@@ -88,7 +90,7 @@ class CustomerHistory:
     attributes: Mapping[str, Any]
     tz: str | None
     _events: dict[str, Events]
-    _last: list[tuple[Any, Person]] = attrs.field(factory=list)  # the person who was asked about last
+    _last: list[tuple[Any, Person]] = attrs.field(factory=list)  # the person as of the last question
 
     def __init__(
         self,
@@ -124,34 +126,39 @@ class CustomerHistory:
         *,
         columns: Mapping[str, str] | None = None,
         tz: str | None = None,
+        convert: bool = False,
     ) -> Self:
-        """Return the history of plain rows of a database, without an object for each event.
+        """Build a history from plain rows of a database, without an object for each event.
 
         Parameters
         ----------
         schema : Schema
-            The fields, and the event types with their properties, that are read, and their kinds; other columns are
-            not looked at.
+            The fields, and the event types with their properties, to read, with their kinds; other columns are
+            ignored.
         row : mapping or None
-            The customer: `customer_id` and fields by name. None where nothing but the events is known.
+            The customer: `customer_id` and fields by name. None if only the events are known.
         rows : iterable of mapping
             The events in any order: `type`, `time`, `value` (may be left out), and properties by name, or in a mapping
-            under `properties`. `customer_id` may be left out where `row` has it.
+            under `properties`. `customer_id` may be left out if `row` has it.
         columns : mapping of str to str, optional
-            What the columns are called that relmark calls customer_id, type, time, value and properties:
+            Your names of the columns customer_id, type, time, value and properties, if they differ:
             ``{"customer_id": "user_id", "time": "happened_at"}``.
         tz : str, optional
             The time zone of the business.
+        convert : bool
+            Whether numbers and booleans written as text are converted, and whole numbers where a text is needed.
+            Otherwise these are errors.
 
         Raises
         ------
-        InputError
-            Something is not of the kind that the schema says; the message names every such place.
+        DataError
+            Values are not of the kinds that the schema gives. The message names up to 20 of them, and `problems` has
+            each with its path, such as ``rows[3].amount``, its code and a hint.
 
         Notes
         -----
-        Numbers are int, float or Decimal; times are aware datetimes or ISO texts with a zone, dates are dates or ISO
-        texts; None and NaN are missing. A number as text is refused, and so is a whole number beyond 2**53.
+        Numbers are int, float or Decimal; times are aware datetimes or ISO texts with a zone; dates are dates or ISO
+        texts; tags are a list or a set of texts; None and NaN mean missing. A whole number beyond 2**53 is an error.
 
         Examples
         --------
@@ -163,13 +170,11 @@ class CustomerHistory:
         CustomerHistory(customer_id=7, 1 event: purchase)
         """
         names = _column_names(columns)
-        faults: list[str] = []
-        who, attributes = read_customer(schema, row, names, faults)
-        who, events = read_rows(schema, rows, names, who, faults)
+        faults: list[InputError] = []
+        who, attributes = read_customer(schema, row, names, faults, convert=convert)
+        who, events = read_rows(schema, rows, names, who, faults, convert=convert)
         if faults:
-            faults.sort(key=_place_of)
-            more = f" And {len(faults) - _SHOWN:,} more." if len(faults) > _SHOWN else ""
-            raise InputError(f"{' '.join(faults[:_SHOWN])}{more}", argument="rows", code="wrong_type")
+            raise _error_of(sorted(faults, key=_place_of))
         return cls._of(who, attributes, tz, events)
 
     # What it holds
@@ -179,7 +184,7 @@ class CustomerHistory:
         return sum(len(times) for times, _ in self._events.values())
 
     def __bool__(self) -> bool:
-        """Return that there is one, though it may be without events."""
+        """Return True, also for a history without events."""
         return True
 
     @property
@@ -188,17 +193,17 @@ class CustomerHistory:
         return tuple(sorted(self._events))
 
     def add(self, event: Event | Purchase | Message | Visit) -> Self:
-        """Return the history with one event more; this one stays as it is.
+        """Return a history with one more event; this one does not change.
 
         Notes
         -----
-        The place is found by bisection, and the events of this one type are copied: two copies of memory of 8 bytes
-        for each event of the type, about 10 microseconds for 5,000. Everything else is shared.
+        The place of the event is found by bisection, and two lists of the events of its type are copied, 8 bytes per
+        event each, which takes about 10 microseconds for 5,000 events. Everything else is shared.
         """
         one = plain_event(event)
         if self.customer_id is not None and one.customer_id != self.customer_id:
             raise InputError(
-                f"event is of customer {shown(one.customer_id)}, and this is the history of {shown(self.customer_id)}: "
+                f"event is of customer {shown(one.customer_id)}, but this is the history of {shown(self.customer_id)}: "
                 "give the events of one customer.",
                 argument="event",
                 code="conflicting_arguments",
@@ -212,7 +217,7 @@ class CustomerHistory:
         return self._of(one.customer_id, self.attributes, self.tz, {**self._events, one.type: (times, rows)})
 
     def _later(self, firsts: Mapping[str, int | None]) -> Self:
-        """Return the history with the events of some types alone, of each from a microsecond on; None is all."""
+        """Return the events of some types only, each from its first microsecond on; None means all of them."""
         kept = {}
         for name, first in firsts.items():
             times, rows = self._events[name]
@@ -224,20 +229,20 @@ class CustomerHistory:
     # What is asked of it
 
     def zone(self, tz: str | None = None) -> str:
-        """Return the time zone of a question: the one that it says, or that of the history, or UTC."""
+        """Return the time zone of a question: the given one, or that of the history, or UTC."""
         if tz is not None and self.tz is not None and tz != self.tz:
             raise InputError(
-                f"tz is {tz!r}, and the history has {self.tz!r}: give one of them.",
+                f"tz is {tz!r}, but the history has {self.tz!r}: leave tz out, or build the history with {tz!r}.",
                 argument="tz",
                 code="conflicting_arguments",
             )
         return tz or self.tz or "UTC"
 
     def person(self, as_of: Instant, tz: str | None = None) -> Person:
-        """Return the customer as of a time: the same one for all questions of one time."""
+        """Return the customer as of a time; questions with the same time share one object."""
         zone = self.zone(tz)
         at = point_in_time(as_of, zone)
-        key = (at, at.__class__, zone, get_ident())  # what was found in a person is moved on: each thread has its own
+        key = (at, at.__class__, zone, get_ident())  # a Person changes when it is used, so each thread has its own
         for known, person in self._last:
             if known == key:
                 return person
@@ -254,7 +259,7 @@ class CustomerHistory:
         return person
 
     def to_base(self) -> CustomerBase:
-        """Return a base of this one customer, for doors that take many: a recommender's ``history=``, `Journeys`.
+        """Return a base of this one customer, for functions that take a base: a recommender's ``history=``, `Journeys`.
 
         Examples
         --------
@@ -283,7 +288,7 @@ class CustomerHistory:
         return CustomerBase(customers=table, events=log, tz=self.zone())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel without what was found out."""
+        """Pickle the history without what it computed."""
         return _again, (self.customer_id, dict(self.attributes), self.tz, self._events)
 
     def __repr__(self) -> str:
@@ -296,14 +301,26 @@ _SHOWN = 20  # faults that a message names in full
 _COLUMNS = ("customer_id", "type", "time", "value", "properties")
 
 
-def _place_of(fault: str) -> int:
-    """Return the row of a fault, -1 for the customer."""
-    place = re.match(r"rows\[(\d+)\]", fault)
-    return int(place[1]) if place else -1
+def _place_of(fault: InputError) -> int:
+    """Return the row of a fault, -1 for the customer, -2 for missing columns."""
+    place = re.match(r"rows\[(\d+)\]", fault.path)
+    return int(place[1]) if place else -1 - (fault.path == "columns")
+
+
+def _error_of(faults: list[InputError]) -> DataError:
+    """Return one error for all faults; its text names the place of each, and so do its problems."""
+    first = faults[0]
+    more = f" And {len(faults) - _SHOWN:,} more." if len(faults) > _SHOWN else ""
+    alone = len(faults) == 1
+    words = first.message if alone else f"{' '.join(map(str, faults[:_SHOWN]))}{more}"
+    hint = first.hint if alone else ""
+    error = DataError(words, code=first.code, argument=first.argument, hint=hint, problems=faults)
+    error.path = first.path  # as an argument, it would be repeated before the text
+    return error
 
 
 def _column_names(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """Return what the columns of rows are called, by the names that relmark has for them."""
+    """Return the caller's names of columns by relmark's names of them."""
     given = {} if columns is None else columns
     if not isinstance(given, Mapping):
         raise InputError(
@@ -312,7 +329,7 @@ def _column_names(columns: Mapping[str, str] | None) -> dict[str, str]:
     for name, column in given.items():
         if name not in _COLUMNS or not isinstance(column, str):
             raise InputError(
-                f"columns has {shown(name)}: {shown(column)}; it names {', '.join(_COLUMNS)}.",
+                f"columns has {shown(name)}: {shown(column)}; it maps {', '.join(_COLUMNS)} to names of columns.",
                 argument="columns",
                 code="wrong_type",
             )
@@ -332,11 +349,11 @@ def person_of(
     as_of: Instant,
     tz: str | None,
 ) -> tuple[Person, str]:
-    """Return whom a question is about, and its time zone: of a history, or of a customer and events."""
+    """Return the person and the time zone of a question, from a history, or from a customer and events."""
     if isinstance(customer, CustomerHistory):
         if events is not None:
             raise InputError(
-                "events are given beside a CustomerHistory, which has its own: add them to it.",
+                "events were given together with a CustomerHistory, which has its own events: add them to it.",
                 argument="events",
                 code="conflicting_arguments",
             )
@@ -344,7 +361,7 @@ def person_of(
         return customer.person(as_of, zone), zone
     if events is None:
         raise InputError(
-            "events are missing: give the customer's events, [] for none, or a CustomerHistory alone.",
+            "events are missing: give the customer's events, [] for none, or only a CustomerHistory.",
             argument="events",
             code="missing_argument",
         )

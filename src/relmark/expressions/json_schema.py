@@ -1,4 +1,4 @@
-"""The JSON Schema of stored expressions, made from the same table by which they are read."""
+"""The JSON Schema of stored expressions, made from the table that is also used to read them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _SINGLE = {"contains", "startswith", "endswith", "like"}
 
 
 def definitions(limits: Limits) -> dict[str, Any]:
-    """Return the ``$defs`` of a document that holds expressions: ``expression``, ``selection`` and their parts."""
+    """Return the ``$defs`` of a document that contains expressions: ``expression``, ``selection`` and their parts."""
     return {**_defined(limits), "expression": _expression(limits)}
 
 
 def _expression(limits: Limits) -> dict[str, Any]:
-    """Return the definition of an expression, which looks at its ``op`` first.
+    """Return the definition of an expression, which checks its ``op`` first.
 
-    It is a tree of halves of the operators, and at its leaves the shape of those that are written alike. A validator so
-    follows one branch, and says what is wrong in it; a choice of all operators would try each of them at every level,
-    and one after the other would ask fifty questions a node.
+    It is a binary tree over the operators; each leaf is the shape of operators with the same keys. In this way a
+    validator follows one branch and reports what is wrong in it. An alternative of all operators would try each of them
+    at every level, and a chain of conditions would need fifty tests per node.
     """
     parts = plain_shapes(limits) | {name: {"$ref": f"#/$defs/{name}"} for name in _defined(limits)}
     parts["expression"] = {"$ref": "#/$defs/expression"}
@@ -36,7 +36,7 @@ def _expression(limits: Limits) -> dict[str, Any]:
 
 
 def _branch(shapes: list[tuple[list[str], dict[str, Any]]]) -> dict[str, Any]:
-    """Return the shape of an object by its operator."""
+    """Return the shape of an object that depends on its operator."""
     if len(shapes) == 1:
         return shapes[0][1]
     first, second = shapes[: len(shapes) // 2], shapes[len(shapes) // 2 :]
@@ -45,7 +45,7 @@ def _branch(shapes: list[tuple[list[str], dict[str, Any]]]) -> dict[str, Any]:
 
 
 def _shape(op: str, parts: dict[str, Any]) -> dict[str, Any]:
-    """Return the keys of an operator and what stands under them."""
+    """Return the keys of an operator and the shapes of their values."""
     operation = OPERATIONS[op]
     properties: dict[str, Any] = {"op": True}
     properties |= {key: parts[kind] for key, kind in {**operation.required, **operation.optional}.items()}
@@ -57,7 +57,7 @@ def _shape(op: str, parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain_shapes(limits: Limits) -> dict[str, Any]:
-    """Return the schemas of what has no parts; they stand where they are used, for a reference costs more."""
+    """Return the schemas of values without parts; they are repeated where they are used, as references are slower."""
     duration = {"type": "string", "pattern": "^P(?!$)([0-9]+W|([0-9]+D)?(T(?=[0-9])([0-9]+H)?([0-9]+M)?([0-9.]+S)?)?)$"}
     dates = {"date": {"type": "string", "format": "date"}, "instant": {"type": "string", "format": "date-time"}}
     moment = {

@@ -1,7 +1,7 @@
-"""What is made once and used again: compiled definitions by their fingerprint, a bounded number of them.
+"""A cache of limited size for compiled definitions, by their fingerprint.
 
-A backend reads the same stored definition at every request. What is kept is a function of the key alone, so that no
-answer depends on what was asked before.
+A backend reads the same stored definition at every request. A value in the cache depends only on its key, so that no
+answer depends on earlier questions.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _T = TypeVar("_T")
 
 
 class Kept(Generic[_T]):
-    """Values by key, at most so many; those used least lately go first. Threads may share it.
+    """A cache that drops the least recently used values. Threads may share it.
 
     Parameters
     ----------
     most : int
-        How many values are kept.
+        The largest number of values.
     """
 
     def __init__(self, most: int) -> None:
@@ -31,7 +31,7 @@ class Kept(Generic[_T]):
         self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """Return the value of a key; it is made where there is none, outside of the lock."""
+        """Return the value of a key; if there is none, make it outside of the lock."""
         with self._lock:
             found = self._values.get(key)
             if found is not None:
@@ -39,12 +39,12 @@ class Kept(Generic[_T]):
                 return found
         made = make()
         with self._lock:
-            found = self._values.setdefault(key, made)  # of two that were made at once, all use the first
+            found = self._values.setdefault(key, made)  # if two threads made one, all use the first
             self._values.move_to_end(key)
             while len(self._values) > self._most:
                 self._values.popitem(last=False)
         return found
 
     def __len__(self) -> int:
-        """Return how many values are kept now."""
+        """Return how many values are in the cache."""
         return len(self._values)

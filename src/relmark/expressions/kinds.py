@@ -1,12 +1,13 @@
-"""Which kind of value each node has, and what of a rule does not fit a schema: every problem, with its place.
+"""The kinds of values of nodes, and the check of a rule against a schema: every problem, with its place.
 
-A number is never compared with a word, a word never added, a property is only asked of events. The same rules hold for
-a definition that comes from a user interface, before it meets data, and for the data themselves.
+A number cannot be compared with a text, texts cannot be added, and only events have properties. The same checks are
+made for a definition from a user interface, without data, and when it is evaluated on data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
 
 from relmark.core.base import CustomerBase
 from relmark.core.checks import shown
@@ -14,8 +15,9 @@ from relmark.core.errors import InputError, MissingColumnError
 from relmark.core.names import did_you_mean
 from relmark.core.problems import Problem
 from relmark.core.schema import Schema
+from relmark.core.shapes import without_quotes
 from relmark.expressions import nodes
-from relmark.expressions.literals import LiteralValue, literal_kind
+from relmark.expressions.literals import LiteralValue, literal_kind, moment_hint
 from relmark.expressions.operators import Expression
 from relmark.expressions.selection import Selection
 from relmark.expressions.unread import Unread
@@ -39,7 +41,7 @@ _SOFT = {"unknown_event", "unknown_property"}
 def problems(
     expression: Expression, schema: Schema, *, path: str = "$", segments: Collection[str] | None = None
 ) -> tuple[Problem, ...]:
-    """Return what of an expression does not fit a schema; () where all fits."""
+    """Return everything in an expression that does not fit a schema; () if all fits."""
     checker = _Checker(schema, segments)
     checker.kind(expression, path)
     return tuple(checker.problems)
@@ -48,14 +50,14 @@ def problems(
 def rule_problems(
     rule: Expression, schema: Schema, *, path: str = "$", segments: Collection[str] | None = None
 ) -> tuple[Problem, ...]:
-    """Return what of a rule does not fit a schema, and whether it is true or false at all."""
+    """Return everything in a rule that does not fit a schema, and a problem if it is not boolean."""
     checker = _Checker(schema, segments)
     checker.rule(rule, path)
     return tuple(checker.problems)
 
 
 def kind_of(expression: Expression, schema: Schema) -> str | None:
-    """Return the kind of an expression's value, None where the schema does not say."""
+    """Return the kind of an expression's value, or None if the schema does not determine it."""
     return _Checker(schema, None).kind(expression, "$")
 
 
@@ -67,14 +69,14 @@ def check_on_data(
     path: str = "$",
     segments: Collection[str] | None = None,
 ) -> None:
-    """Raise the first thing in which an expression does not fit data.
+    """Raise an error for the first thing in which an expression does not fit data.
 
-    An event type or a property that the log does not have is no error here: a log in which nobody has unsubscribed has
-    no such events. `notes_on_data` tells of them.
+    An event type or a property that the log does not have is not an error here: a log in which nobody has unsubscribed
+    has no such events. `notes_on_data` reports them.
     """
     if not isinstance(base, CustomerBase):
         raise InputError(
-            f"base is {shown(base)}: a CustomerBase is needed, which holds customers and events.",
+            f"base is {shown(base)}: a CustomerBase, which has customers and events, is needed.",
             argument="base",
             code="wrong_type",
         )
@@ -87,14 +89,14 @@ def check_on_data(
 
 
 def notes_on_data(expression: Expression, base: CustomerBase) -> tuple[str, ...]:
-    """Return the event types and properties that a rule asks for and a log does not have."""
+    """Return notes about event types and properties that a rule uses and the log does not have."""
     found = problems(expression, base.schema(), segments=None)
     words = (f"{problem.message} {problem.hint}".rstrip() for problem in found if problem.code in _SOFT)
     return tuple(dict.fromkeys(words))
 
 
 class _Checker:
-    """Infers kinds from the leaves up, and collects problems on the way; a kind of None fits everywhere."""
+    """Infers kinds from the leaves up and collects problems; a kind of None fits everywhere."""
 
     def __init__(self, schema: Schema, segments: Collection[str] | None) -> None:
         if not isinstance(schema, Schema):
@@ -114,7 +116,7 @@ class _Checker:
     def rule(self, node: Expression, path: str) -> None:
         kind = self.kind(node, path)
         if kind not in {None, "boolean"}:
-            self.fail(path, "not_rule", f"{_brief(node)} is {_NAMES.get(kind or '', kind)}, and a rule is needed.",
+            self.fail(path, "not_rule", f"{_brief(node)} is {_NAMES.get(kind or '', kind)}, but a rule is needed.",
                       "Compare it with something.")  # fmt: skip
 
     def kind(self, node: Expression, path: str) -> str | None:
@@ -195,8 +197,8 @@ class _Checker:
 
     def _property(self, name: str, path: str) -> str | None:
         if self.types is None:
-            self.fail(path, "not_here", f"prop({name!r}) stands outside of where=, and customers have no properties.",
-                      "Use field(...) for customers, or ask for it of events.")  # fmt: skip
+            self.fail(path, "not_here", f"prop({name!r}) is outside of where=, but only events have properties.",
+                      "Use field(...) for customers, or put it into where= of event(...).")  # fmt: skip
             return None
         return self._property_of(self.types, name, path)
 
@@ -206,22 +208,25 @@ class _Checker:
         known = [self.schema.events[one] for one in types if one in self.schema.events]
         kinds = sorted({str(properties[name]) for properties in known if name in properties} - {"empty"})
         if len(kinds) > 1:
-            self.fail(path, "wrong_type", f"property {name!r} is {' and '.join(kinds)}, by type of event.",
-                      "Ask for one type.")  # fmt: skip
+            self.fail(path, "wrong_type",
+                      f"property {name!r} is of different kinds in different event types: {' and '.join(kinds)}.",
+                      "Select events of one type.")  # fmt: skip
             return None
         if known and not any(name in properties for properties in known):
             names = sorted({key for properties in known for key in properties})
             listed = ", ".join(map(repr, names[:20])) or "none"
             what = " or ".join(map(repr, types))
-            money = "The money of a purchase is prop('value')." if "purchase" in types else ""
-            self.fail(path, "unknown_property", f"no {what} event has a property {name!r}; they have {listed}.",
-                      did_you_mean(name, names) or money)  # fmt: skip
+            others = [one for one, properties in self.schema.events.items() if name in properties]
+            elsewhere = f"Events that have it: {', '.join(map(repr, others[:20]))}." if others else ""
+            value = "The number that an event carries, such as the money of a purchase, is 'value'."
+            hint = did_you_mean(name, names) or elsewhere or value
+            self.fail(path, "unknown_property", f"no {what} event has a property {name!r}; they have {listed}.", hint)
         return kinds[0] if kinds else None
 
     def _segment(self, name: str, path: str) -> None:
         if self.segments is not None and name not in self.segments:
             listed = ", ".join(map(repr, list(self.segments)[:20])) or "none"
-            self.fail(path, "unknown_segment", f"there is no segment {name!r} here; there are {listed}.",
+            self.fail(path, "unknown_segment", f"there is no segment {name!r}; there are {listed}.",
                       did_you_mean(name, self.segments))  # fmt: skip
 
     # Tests of a value
@@ -230,34 +235,36 @@ class _Checker:
         kind = self.kind(node, path)
         if kind is not None and kind not in allowed:
             words = " or ".join(_NAMES.get(one, one) for one in sorted(allowed))
-            self.fail(path, "wrong_type", f"{_brief(node)} is {_NAMES.get(kind, kind)}, and {words} is needed.")
+            self.fail(path, "wrong_type", f"{_brief(node)} is {_NAMES.get(kind, kind)}, but {words} is needed.")
             return None
         return kind
 
     def _fits(self, kind: str | None, value: LiteralValue, path: str, of: Expression, *, alike: bool = False) -> None:
-        """Tell where a plain value has another kind than what it stands beside; a date and an instant compare."""
+        """Note a problem if a plain value has another kind than its expression; a date and an instant can compare."""
         given = literal_kind(value)
         if kind is None or kind == given or (not alike and {kind, given} == _TIMES):
             return
-        hint = "Give a date, as in datetime.date(2026, 11, 1)." if kind in _TIMES and given == "text" else ""
-        message = f"{_brief(of)} is {_NAMES.get(kind, kind)}, and {shown(value)} is {_NAMES[given]}: "
-        message += "what stands in its place has to be of its kind." if alike else "they do not compare."
-        self.fail(path, "wrong_type", message, hint)
+        said = value.isoformat() if isinstance(value, date) else shown(value)
+        message = f"{_brief(of)} is {_NAMES.get(kind, kind)}, but {said} is {_NAMES[given]}: "
+        message += "a value that replaces it must be of the same kind." if alike else "they cannot be compared."
+        self.fail(path, "wrong_type", message, _how_to_write(kind, value))
 
     def _compare(self, node: nodes.Compare, path: str) -> None:
         left, right = self.kind(node.left, f"{path}.left"), self.kind(node.right, f"{path}.right")
         for side, kind in (("left", left), ("right", right)):
             if kind == "tags":
-                self.fail(f"{path}.{side}", "wrong_type", "a set of tags does not compare.", "Use contains_any([...]).")
+                self.fail(f"{path}.{side}", "wrong_type", "a set of tags cannot be compared.",
+                          "Use contains_any([...]).")  # fmt: skip
                 return
             if kind == "boolean" and node.op not in {"eq", "ne"}:
-                self.fail(f"{path}.{side}", "wrong_type", f"true and false have no order: {node.op!r} does not fit.")
+                message = f"true and false have no order, so {node.op!r} cannot be used."
+                self.fail(f"{path}.{side}", "wrong_type", message)
                 return
         if isinstance(node.right, nodes.Literal):
             self._fits(left, node.right.value, f"{path}.right", node.left)
         elif left is not None and right is not None and left != right and {left, right} != _TIMES:
             sides = [f"{_brief(side)} is {_NAMES[kind]}" for side, kind in ((node.left, left), (node.right, right))]
-            self.fail(path, "wrong_type", f"{' and '.join(sides)}: they do not compare.")
+            self.fail(path, "wrong_type", f"{' and '.join(sides)}: they cannot be compared.")
 
     # Events
 
@@ -288,7 +295,7 @@ class _Checker:
         kind = self._property_of(self._types(node.events), node.of, f"{path}.of")
         if node.op in {"sum", "mean", "min", "max"}:
             if kind not in {None, "number"}:
-                message = f"property {node.of!r} is {_NAMES.get(kind or '', kind)}, and {node.op} needs numbers."
+                message = f"property {node.of!r} is {_NAMES.get(kind or '', kind)}, but {node.op} needs numbers."
                 self.fail(f"{path}.of", "wrong_type", message)
             return "number"
         if node.op == "most_frequent" and kind == "tags":
@@ -296,7 +303,7 @@ class _Checker:
         return "number" if node.op == "count_distinct" else kind
 
     def _behavior(self, node: Expression, path: str) -> None:
-        """Check the selections inside a node, whatever it is, and the test of a last event."""
+        """Check the selections inside any node, and the test of a last event."""
         for key, child in children(node):
             if isinstance(child, Selection):
                 self._selection(child, f"{path}.{key}")
@@ -306,7 +313,7 @@ class _Checker:
             self._where(self._types(node.events), node.where, f"{path}.where")
 
     def _shared(self, node: nodes.Sequence, name: str, path: str) -> None:
-        """Check the property that the steps of a sequence share: one kind, and known of the types of each step."""
+        """Check the property that the steps of a sequence share: it must be of one kind, and known for each step."""
         before = len(self.problems)
         for step in node.steps:
             self._property_of(self._types(step), name, path)
@@ -321,3 +328,18 @@ class _Checker:
 def _brief(node: Expression) -> str:
     text = repr(node)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _how_to_write(kind: str, value: LiteralValue) -> str:
+    """Return how a value of this kind is written, for somebody who gave one of another."""
+    if kind in _TIMES:
+        return moment_hint(value)
+    if kind == "boolean":
+        return "Write true or false, without quotes; True or False in Python."
+    if kind == "number":
+        return without_quotes(value)
+    if kind == "text" and isinstance(value, date):
+        return "Turn its texts into dates where the data are read, or compare it with a text."
+    if kind == "text" and not isinstance(value, (str, bool)):
+        return f'Write "{value:g}", with quotes.' if isinstance(value, float) else f'Write "{value}", with quotes.'
+    return ""

@@ -1,12 +1,13 @@
-"""Plain values inside rules: one Python value for one meaning, whatever the caller wrote it with.
+"""Plain values inside rules: values with the same meaning become the same Python value.
 
-A literal is a finite number, a text, a boolean, a calendar date or an instant. Numbers that are equal are written alike
-(2 and 2.0), instants are UTC, and a set of values is sorted and has each value once, so that equal rules have equal
-stored forms and fingerprints.
+A literal is a finite number, a text, a boolean, a calendar date or an instant. Equal numbers are written in the same
+way (2 and 2.0), instants are in UTC, and a set of values is sorted and has each value once, so that equal rules have
+equal stored forms and fingerprints.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -24,6 +25,7 @@ __all__ = [
     "LiteralValue",
     "literal_kind",
     "literal_value",
+    "moment_hint",
     "moment_value",
     "plain_text",
     "sorted_values",
@@ -31,12 +33,13 @@ __all__ = [
 ]
 
 LiteralValue: TypeAlias = bool | int | float | str | date | datetime
+"""A plain value in a rule."""
 EXACT = 2**53
 LARGEST = 2**63 - 1
 
 
 def literal_value(value: Any, name: str = "value") -> LiteralValue:
-    """Return the one plain value that stands for what a caller gave."""
+    """Return the literal for a value that a caller gave, or raise."""
     if isinstance(value, np.datetime64):
         return moment_value(value, name)
     if isinstance(value, np.generic):
@@ -51,7 +54,7 @@ def literal_value(value: Any, name: str = "value") -> LiteralValue:
                 f"{name} is {shown(value)}: whole numbers up to 2**63 - 1 are allowed.",
                 argument=name,
                 code="too_large_number",
-                hint="Keep longer ids as texts.",
+                hint="Give longer ids as texts.",
             )
         return value
     if isinstance(value, float):
@@ -81,7 +84,8 @@ def literal_value(value: Any, name: str = "value") -> LiteralValue:
         )
     if isinstance(value, timedelta):
         raise InputError(
-            f"{name} is a duration: compare days_since_last() with a number; durations go to within= and older_than().",
+            f"{name} is a duration: compare days_since_last() with a number of days, or pass durations to within= or "
+            "older_than().",
             argument=name,
             code="wrong_type",
         )
@@ -93,7 +97,7 @@ def literal_value(value: Any, name: str = "value") -> LiteralValue:
 
 
 def plain_text(name: str, value: str) -> str:
-    """Return a text that every form can hold: no half of a surrogate pair, no NUL (arrays drop it at an end)."""
+    """Return a text that can be stored everywhere: without half a surrogate pair, and without NUL characters."""
     if "\0" in value:
         raise InputError(f"{name} is {shown(value)}, with a NUL character: remove it.", argument=name, code="bad_text")
     if not value.isascii():
@@ -101,11 +105,20 @@ def plain_text(name: str, value: str) -> str:
             value.encode()
         except UnicodeEncodeError:
             raise InputError(
-                f"{name} has half of a surrogate pair, which is no character: remove it.",
+                f"{name} has half of a surrogate pair, which is not a character: remove it.",
                 argument=name,
                 code="bad_text",
             ) from None
     return value
+
+
+def moment_hint(value: object) -> str:
+    """Return how a date is written, by the example of a text that somebody gave for one."""
+    day = date(2026, 11, 1)
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            day = date.fromisoformat(value)
+    return f'Write {{"date": "{day}"}} in JSON, datetime.date({day.year}, {day.month}, {day.day}) in Python.'
 
 
 def moment_value(value: Any, name: str = "value") -> date | datetime:
@@ -151,7 +164,7 @@ def sorted_values(values: Iterable[Any], name: str = "values") -> tuple[LiteralV
 
 
 def words(values: str | Iterable[str], name: str = "values") -> tuple[str, ...]:
-    """Return one or more texts, each once, ascending; an empty text would be found everywhere and is refused."""
+    """Return one or more texts, each once, ascending; an empty text is refused, because every text contains it."""
     given = (values,) if isinstance(values, str) else values
     plain = sorted_values(given, name)
     if not plain:

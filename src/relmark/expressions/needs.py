@@ -1,15 +1,15 @@
-"""What a definition looks at: which fields, which events with which properties, and how far back.
+"""The data that a definition needs: which fields, which events with which properties, and how far back.
 
-A backend loads so much and no more from its database, and an event-driven service keeps so much and no more of each
-customer: with it, verdicts, explanations and next changes are the same as with everything.
+A backend can load only these data from its database, and an event-driven service can keep only these data of each
+customer: verdicts, explanations and next changes are the same as with all data.
 
     needs = segment.needs() + score.needs()
     needs.fields, needs.events, needs.horizon        # what to ask the database for
     needs.since("2026-11-01T12:00Z")                 # the first instant of events that count
-    needs.keep(events, "2026-11-01T12:00Z")          # what no definition can see any more is left out
+    needs.keep(events, "2026-11-01T12:00Z")          # without events that no definition can use any more
 
-How far back is said in elapsed time. A month counts as 31 days, and a local day as 24 hours: `since` and `keep` know
-the zone and allow for clocks that change.
+How far back is given in elapsed time. A month counts as 31 days and a local day as 24 hours; `since` and `keep` know
+the zone and allow for changes of the clock.
 """
 
 from __future__ import annotations
@@ -86,40 +86,40 @@ def _read_events(events: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ..
 def _check_horizon(name: str, value: Any) -> None:
     if value is not None and (not isinstance(value, timedelta) or value < _NONE):
         raise InputError(
-            f"{name} is {shown(value)}: a timedelta of 0 or more, or None for all of life, is needed.",
+            f"{name} is {shown(value)}: a timedelta of 0 or more, or None for no limit, is needed.",
             argument=name,
             code="wrong_value",
         )
 
 
 def _longest(values: Iterable[timedelta | None]) -> timedelta | None:
-    """Return the longest of some horizons; None is all of life."""
+    """Return the longest of some horizons; None means no limit."""
     given = list(values)
     return None if None in given else max(given, default=_NONE)  # type: ignore[type-var]
 
 
 @attrs.frozen(repr=False)
 class Needs(Definition):
-    """The fields and events that one or more definitions look at; ``a + b`` is what both look at together.
+    """The fields and events that one or more definitions need; ``a + b`` is what they need together.
 
     Parameters
     ----------
     fields : iterable of str
-        Attributes of the customer.
+        Fields of the customer.
     events : mapping of str to iterable of str
-        Event types, each with the properties that are asked of its events. Time, type and value are the event itself
-        and are not listed.
+        Event types, each with the properties that are needed of its events. Every event has a time, a type and a value;
+        these are not listed.
     horizon : timedelta or None
-        How far back from `as_of` events count, of all types; None is all of life. An event exactly so long ago, at an
-        instant, counts no more.
+        How far back from `as_of` events of all types count; None means without limit. If `as_of` is an instant, an
+        event exactly that long ago does not count any more.
     any_event : bool
-        Whether events of every type count, also of those that are not named in `events`.
+        Whether events of every type count, including types that are not named in `events`.
     any_properties : iterable of str
-        With `any_event`, the properties that are asked of events of every type.
+        With `any_event`, the properties that are needed of events of every type.
     horizons : mapping of str to timedelta
         Types whose events count for a shorter time than `horizon`.
     any_horizon : timedelta or None
-        With `any_event`, how long events of types that are not named count; `horizon` where it isn't given.
+        With `any_event`, how far back events of types that are not named count; by default `horizon`.
 
     Examples
     --------
@@ -142,7 +142,7 @@ class Needs(Definition):
     any_horizon: timedelta | None = attrs.field(default=attrs.Factory(lambda self: self.horizon, takes_self=True))
 
     def __attrs_post_init__(self) -> None:
-        """Bring equal needs to one form: each type with all that is asked of it, horizons that are shorter alone."""
+        """Bring equal needs to the same form: each type with all its properties, and only horizons that are shorter."""
         for name in ("horizon", "any_horizon"):
             _check_horizon(name, getattr(self, name))
         if not isinstance(self.horizons, Mapping):
@@ -154,7 +154,7 @@ class Needs(Definition):
         for name, value in self.horizons.items():
             if name not in self.events:
                 raise InputError(
-                    f"horizons has the type {shown(name)}, which events does not name.",
+                    f"horizons has the type {shown(name)}, which is not in events.",
                     hint=did_you_mean(name, self.events),
                     argument="horizons",
                     code="unknown_name",
@@ -162,7 +162,7 @@ class Needs(Definition):
             _check_horizon(f"horizons[{name!r}]", value)
         if self.any_properties and not self.any_event:
             raise InputError(
-                "any_properties are of events of every type: give any_event=True, or list them in events.",
+                "any_properties needs any_event=True: give it, or list the properties in events.",
                 argument="any_properties",
                 code="missing_argument",
             )
@@ -179,17 +179,17 @@ class Needs(Definition):
         object.__setattr__(self, "horizons", {name: value for name, value in own.items() if value != horizon})
 
     def horizon_of(self, type: str) -> timedelta | None:
-        """Return how far back events of a type count: None for all of life, 0 for a type that nothing looks at."""
+        """Return how far back events of a type count: None for no limit, 0 for a type that is not needed."""
         if type in self.events:
             return self.horizons.get(type, self.horizon)
         return self.any_horizon if self.any_event else _NONE
 
     def properties_of(self, type: str) -> tuple[str, ...]:
-        """Return the properties that are asked of events of a type."""
+        """Return the properties that are needed of events of a type."""
         return self.events.get(type, self.any_properties)
 
     def __add__(self, other: Needs) -> Needs:
-        """Return what both need."""
+        """Return the needs of both together."""
         if not isinstance(other, Needs):
             return NotImplemented
         both = (self, other)
@@ -209,11 +209,11 @@ class Needs(Definition):
         )
 
     def __radd__(self, other: Any) -> Needs:
-        """Let ``sum`` begin with 0."""
+        """Support ``sum``, which begins with 0."""
         return self if other == 0 else NotImplemented
 
     def asked_earlier(self, by: timedelta) -> Needs:
-        """Return what is needed where the same is asked of moments up to `by` before as_of."""
+        """Return what is needed to ask the same questions for times up to `by` before as_of."""
 
         def longer(horizon: timedelta | None) -> timedelta | None:
             return None if horizon is None or horizon > timedelta.max - by else horizon + by
@@ -231,18 +231,19 @@ class Needs(Definition):
     # Time
 
     def since(self, as_of: Instant, *, tz: str = "UTC", type: str | None = None) -> datetime | None:
-        """Return the first instant at which an event still counts, in UTC; None where all of life does.
+        """Return the first instant at which an event still counts, in UTC; None if there is no limit.
 
-        What is before it counts neither as of this time nor as of any later one. Where clocks of the zone change within
-        the horizon it is as much earlier as they do.
+        Earlier events count neither as of this time nor as of any later one. If the clock of the zone changes within
+        the horizon, the instant is earlier by that change.
 
         Parameters
         ----------
         as_of : instant
+            The time of the question.
         tz : str
             The time zone of the business.
         type : str, optional
-            The events of one type; of all of them where it isn't given.
+            Consider events of this type only; by default those of all types.
 
         Examples
         --------
@@ -256,11 +257,11 @@ class Needs(Definition):
 
     @staticmethod
     def _first(horizon: timedelta | None, at: int, tz: str) -> int | None:
-        """Return the first microsecond that counts, None for all."""
+        """Return the first microsecond that counts, or None if all count."""
         if horizon is None:
             return None
         size = length(horizon)
-        exclusive = 0 if at.__class__ is Dated else 1  # up to a date, its edge of whole days counts
+        exclusive = 0 if at.__class__ is Dated else 1  # for a date, an event exactly at the horizon counts
         return int(at) - size - _turned(int(at), size, tz) + exclusive
 
     # What is kept
@@ -274,20 +275,21 @@ class Needs(Definition):
     def keep(
         self, events: EventLog | CustomerHistory | Sequence[AnyEvent], as_of: Instant, *, tz: str | None = None
     ) -> EventLog | CustomerHistory | list[AnyEvent]:
-        """Return the events that count as of a time or any later one: what nothing can see any more is left out.
+        """Return the events that count as of a time or any later one; all others are left out.
 
         Parameters
         ----------
         events : list of Event, EventLog or CustomerHistory
-            Events after `as_of` stay: they will be seen.
+            The events. Those after `as_of` are kept, because they count later.
         as_of : instant
+            The time of the question.
         tz : str, optional
-            The time zone of the business; that of the history or log where it isn't given, UTC for a list.
+            The time zone of the business; by default that of the history or log, or UTC for a list.
 
         Returns
         -------
         list of Event, EventLog or CustomerHistory
-            As given; a list keeps its order.
+            The same type as given; a list keeps its order.
 
         Examples
         --------
@@ -326,7 +328,7 @@ class Needs(Definition):
         ]
 
     def edges(self, types: Iterable[str], at: int, tz: str) -> dict[str, int | None]:
-        """Return the first microsecond that counts of each type that counts at all, as of one, or a date's `Dated`."""
+        """Return the first microsecond that counts, for each type that counts, as of an instant or a date (`Dated`)."""
         return {
             name: self._first(self.horizon_of(name), at, tz) for name in types if self.any_event or name in self.events
         }
@@ -369,7 +371,9 @@ class Needs(Definition):
             raise DefinitionError("true or false is needed.", path="$.any_event", code="wrong_type")
         horizons = body.get("horizons", {})
         if not isinstance(horizons, Mapping):
-            raise DefinitionError("types with their durations are needed.", path="$.horizons", code="not_object")
+            raise DefinitionError(
+                "an object of event types and their durations is needed.", path="$.horizons", code="not_object"
+            )
         horizon = _read(body["horizon"], "$.horizon")
         try:
             return cls(
@@ -415,7 +419,7 @@ def _words(horizon: timedelta | None) -> str:
 
 
 def _turned(at: int, size: int, tz: str) -> int:
-    """Return by how much clocks of a zone differ around a time and so long before it, in microseconds."""
+    """Return the largest difference of a zone's offsets from `size` before a time up to it, in microseconds."""
     if tz == "UTC":
         return 0
     marks = np.arange(max(at - min(size, _FAR) - 2 * DAY, _FIRST + 2 * DAY), at + 2 * DAY, DAY, dtype=np.int64)
@@ -423,7 +427,7 @@ def _turned(at: int, size: int, tz: str) -> int:
     return int(offsets.max() - offsets.min()) if len(offsets) else 0
 
 
-# What a rule looks at
+# What a rule needs
 
 _NOTHING = Needs()
 _OF_ITS_PARTS = (
@@ -434,18 +438,19 @@ _OF_NOTHING = (nodes.Clock, nodes.Everyone, nodes.Ids, nodes.Literal, nodes.Prop
 
 
 def needs_of(expression: Expression, segments: Mapping[str, Expression] | None = None) -> Needs:
-    """Return what an expression looks at.
+    """Return the data that an expression needs.
 
     Parameters
     ----------
     expression : Expression
+        The expression.
     segments : mapping of str to Expression, optional
-        What ``segment("name")`` stands for.
+        The rules for which ``segment("name")`` stands, by name.
 
     Raises
     ------
     DefinitionError
-        The expression asks for a segment that is not given.
+        The expression refers to a segment that is not given.
     """
     total, seen = _NOTHING, set()
     stack = [expression]
@@ -454,9 +459,9 @@ def needs_of(expression: Expression, segments: Mapping[str, Expression] | None =
         if isinstance(node, nodes.SegmentRef):
             if segments is None or node.name not in segments:
                 raise DefinitionError(
-                    f"segment({node.name!r}) is not known here, and so is what it needs.",
+                    f"segment({node.name!r}) was not given, so that its needs are not known.",
                     code="unknown_segment",
-                    hint="Ask the SegmentSet that has a segment of that name.",
+                    hint="Call needs() on the SegmentSet that has this segment.",
                 )
             if node.name not in seen:
                 seen.add(node.name)
@@ -492,7 +497,7 @@ def _needs_of_leaf(node: Expression) -> Needs:
 
 
 def _needs_of_sequence(node: nodes.Sequence) -> Needs:
-    """Return what a sequence looks at: where its end is recent and its length is bounded, no more than both."""
+    """Return the needs of a sequence; they have a limit if both `recent` and `within` are given."""
     far = None if node.recent is None or node.within is None else _size(node.recent) + length(node.within)
     same = () if node.same is None else (node.same,)
     total = _NOTHING
@@ -502,7 +507,7 @@ def _needs_of_sequence(node: nodes.Sequence) -> Needs:
 
 
 def needs_of_events(events: Selection, size: int | None, properties: Iterable[str] = ()) -> Needs:
-    """Return what a selection needs, so many microseconds back (None for all of life), with more properties."""
+    """Return the needs of a selection, up to some microseconds back (None for no limit), with further properties."""
     asked = (*properties, *(() if events.where is None else properties_of(events.where)))
     own = sorted({name for name in asked if name not in _OWN})
     horizon = None if size is None or size >= LONGEST else timedelta(microseconds=size)
@@ -512,12 +517,12 @@ def needs_of_events(events: Selection, size: int | None, properties: Iterable[st
 
 
 def properties_of(where: Expression) -> tuple[str, ...]:
-    """Return the properties that a predicate over events asks for."""
+    """Return the properties that a predicate over events uses."""
     return tuple(node.name for node in nodes_of(where) if isinstance(node, nodes.Prop))
 
 
 def _reach(window: Window) -> int | None:
-    """Return how far back a window reaches at most, in microseconds; None for all of life."""
+    """Return how far back a window reaches at most, in microseconds; None for no limit."""
     found: list[int] = []
     if window.within is not None:
         found.append(_size(window.within) + (0 if window.ago is None else _size(window.ago)))
@@ -527,21 +532,21 @@ def _reach(window: Window) -> int | None:
 
 
 def _size(span: Span) -> int:
-    """Return the most microseconds of the wall clock that a span has."""
+    """Return the largest possible length of a span in local time, in microseconds."""
     if isinstance(span, CalendarSpan):
         return (_most_days(span.months) + span.days) * DAY
     return length(span)
 
 
 def _of_units(unit: str, n: int) -> int:
-    """Return the most microseconds of the wall clock that n units of the calendar have."""
+    """Return the largest possible length of n calendar units in local time, in microseconds."""
     if unit in _MONTHS:
         return _most_days(n * _MONTHS[unit]) * DAY
     return n * (7 if unit == "week" else 1) * DAY
 
 
 def _most_days(months: int) -> int:
-    """Return the most days that so many months in a row have."""
+    """Return the largest number of days in a number of consecutive months."""
     cycles, rest = divmod(months, _CYCLE)
     ends = np.concatenate(([0], np.cumsum(_LENGTHS)))
     return cycles * 146_097 + int((ends[rest:] - ends[: len(ends) - rest]).max())

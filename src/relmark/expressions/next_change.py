@@ -1,10 +1,10 @@
 """When the answer for one person changes if nothing else happens, so that nobody has to ask every day.
 
-Every test says until when it surely stays as it is: an event falls out of a window, a silence grows long enough, a
-birthday comes, a month ends. Logic combines these: what fails for two reasons fails until both are gone. At the
-instant that comes out the rule is evaluated again, until the verdict is another; nothing is sampled.
+Every test gives an instant until which it certainly does not change: an event leaves a window, a pause becomes long
+enough, a birthday comes, a month ends. Logic combines these: a rule that fails for two reasons fails until both are
+gone. At the resulting instant the rule is evaluated again, and so on until the verdict differs; nothing is sampled.
 
-Calendar tests can come and go for ever, so what lies more than `HORIZON` (100 years) ahead is never.
+Calendar tests can change back and forth forever, so changes more than `HORIZON` (100 years) ahead count as never.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ _PERSONAL = (
     nodes.Aggregate, nodes.Field, nodes.Ids, nodes.LastEvent, nodes.NotFollowedBy, nodes.Regularly, nodes.Sample,
     nodes.Sequence, nodes.Stage,
 )  # fmt: skip
-_RETURNS = 8  # days by which an end of two months in a row, and a clock, can bring back what left a window
+_RETURNS = 8  # days after which an event that left a window cannot return by ends of months or changes of the clock
 
 
 def horizon(at: int) -> int:
-    """Return the instant from which on nothing is foreseen: a hundred years ahead, or the end of the calendar."""
+    """Return the instant up to which changes are searched: a hundred years ahead, or the end of the calendar."""
     return min(at + HORIZON, END)
 
 
 def next_change(program: Program, person: Person, at: int | None = None) -> int | None:
-    """Return the first instant after `at` at which a person becomes a member or stops being one, None for never.
+    """Return the first instant after `at` at which a person becomes a member or stops being one, or None for never.
 
     Parameters
     ----------
     program : Program
         A rule.
     person : Person
-        With the events up to their as_of.
+        The person, with the events up to their as_of.
     at : int, optional
-        Microseconds; as_of unless given, and not before it.
+        Microseconds, not before as_of; by default as_of.
     """
     given = person.as_of if at is None else at
     changes = program.changes()
@@ -75,7 +75,7 @@ def next_change(program: Program, person: Person, at: int | None = None) -> int 
     member = program.verdict(person, given) is True
     start = moment = int(given)
     if given is not start and (program.verdict(person, start) is True) != member:
-        return start  # the midnight of a date, asked as an instant, has another answer
+        return start  # the midnight of the date, as an instant, has a different answer
     while True:
         moment = changes.until(program.expression, person, moment, what=True)
         if quiet is not None:
@@ -87,23 +87,23 @@ def next_change(program: Program, person: Person, at: int | None = None) -> int 
 
 
 class Changes:
-    """Until when each node of a program stays as it is, for a person at an instant not before their as_of."""
+    """Finds until when a node of a program does not change, for a person at an instant not before their as_of."""
 
     def __init__(self, program: Program, *, clock: bool = True) -> None:
         self.program = program
         self.zone: Zone = program.zone
-        self.clock = clock  # whether hours and days of the week move
+        self.clock = clock  # whether hours and days of the week change
         self._fixed: set[int] = set()
         self._same_offset = (0, 0)
 
     @cached_property
     def asks_the_clock(self) -> bool:
-        """Whether the rule looks at the hour or the day of the week that it is."""
+        """Whether the rule uses the current hour or day of the week."""
         rules = [self.program.expression, *self.program.segments.values()]
         return self.clock and any(asks_the_clock(rule) for rule in rules)
 
     def until(self, node: Expression, who: Person, at: int, *, what: bool) -> int:
-        """Return until when it surely stays as it is whether a boolean node is `what` (not the other, not unknown)."""
+        """Return an instant until which the answer to "is this boolean node `what`" certainly does not change."""
         match node:
             case nodes.Not(arg=arg):
                 return self.until(arg, who, at, what=not what)
@@ -126,10 +126,10 @@ class Changes:
         *,
         what: bool,
     ) -> int:
-        """Return until when it stays as it is whether `enough` of the arguments are `what`."""
+        """Return an instant until which the answer to "are `enough` of the arguments `what`" does not change."""
         are = [arg for arg in args if self.program.call(arg)(who, at) is what]
         if len(are) >= enough:
-            # It holds while `enough` of those that are stay: until the enough-th latest of their changes.
+            # It is true as long as `enough` of them do not change.
             ends = sorted((self.until(arg, who, at, what=what) for arg in are), reverse=True)
             return ends[enough - 1]
         held = {id(arg) for arg in are}
@@ -137,7 +137,7 @@ class Changes:
         return ends[enough - len(are) - 1]
 
     def leaf(self, node: Expression, who: Person, at: int) -> int:
-        """Return the first instant after `at` at which a test has another value, `NEVER` where it surely keeps it."""
+        """Return the first instant after `at` at which a test has another value, `NEVER` if it certainly keeps it."""
         call = self.program.call(node)
         now = call(who, at)
         one_way = self._one_way(node, who)
@@ -154,11 +154,11 @@ class Changes:
         if moment < end:
             return moment
         if quiet is not None and self._shows_the_clock_alone(node):
-            self._fixed.add(id(node))  # no hour of no day makes it another, for nobody
+            self._fixed.add(id(node))  # no hour of any day changes it, for any person
         return NEVER
 
     def _one_way(self, node: Expression, who: Person) -> nodes.Aggregate | None:
-        """Return the figure that a test compares, if it can only shrink as events fall out of its window."""
+        """Return the figure that a test compares, if it can only shrink when events leave its window."""
         figure = node
         if isinstance(node, nodes.Compare) and node.op in {"lt", "le", "gt", "ge"}:
             figure = node.left if isinstance(node.right, nodes.Literal) else node.right
@@ -172,7 +172,7 @@ class Changes:
         return figure if figure.op in shrinks else None
 
     def _never_negative(self, figure: nodes.Aggregate, who: Person) -> bool:
-        """Return whether no event of a sum takes from it; it is found out once for each person."""
+        """Return whether no event of a sum is negative; the answer is kept for each person."""
         find, of = self.program.finder(figure.events), figure.of or "value"
         known = who.facts.get((find.key, of))
         if known is None:
@@ -183,7 +183,7 @@ class Changes:
         return known
 
     def _first_to_leave(self, figure: nodes.Aggregate, call: Call, who: Person, at: int) -> int:
-        """Return when the first event leaves without which a test is another one: found by bisection, as all do so."""
+        """Return when the first event leaves whose loss changes a test; found by bisection, as later losses do too."""
         within = figure.window.within
         if not isinstance(within, timedelta):
             return NEVER
@@ -199,10 +199,10 @@ class Changes:
                 high = middle
         return times[low] + size if low < stop else NEVER
 
-    # Until when a value surely stays as it is
+    # Until when a value certainly does not change
 
     def value(self, node: Expression, who: Person, at: int) -> int:
-        """Return an instant up to which a node has the value that it has now; it may keep it longer."""
+        """Return an instant until which a node keeps its current value; it may keep it longer."""
         match node:
             case nodes.Compare(left=left, right=right):
                 if self.moves(left) or self.moves(right):
@@ -230,16 +230,16 @@ class Changes:
                 return self._clock(node, at) if self.clock else NEVER
             case nodes.Field() | nodes.Prop() | nodes.Literal() | nodes.Ids() | nodes.Sample() | nodes.Everyone():
                 return NEVER
-            case nodes.Stage():  # a step that was reached stays reached; its days move, which a meeting sees to
+            case nodes.Stage():  # a step that was reached stays reached; its days are handled by `_meeting`
                 return NEVER
             case nodes.Sequence(
                 steps=steps, recent=recent
-            ):  # what was done in order stays done, but it may be long ago
+            ):  # a sequence that was done stays done, but it may become too long ago
                 return NEVER if recent is None else self._left(self.program.finder(steps[-1])(who)[0], recent, at)
         raise AssertionError(f"{type(node).__name__} does not say until when it stays")
 
     def _clock(self, node: nodes.Clock, at: int) -> int:
-        """Return until when the clock surely shows the same hour, or the same day of the week."""
+        """Return until when the hour, or the day of the week, certainly stays the same."""
         at = int(at)
         if not self._same_offset[0] <= at < self._same_offset[1]:
             self._same_offset = (at, self.zone.next_offset(at, at + _ROUND) or at + _ROUND)
@@ -247,7 +247,7 @@ class Changes:
         return min(at + size - self.zone.wall(at) % size, self._same_offset[1])
 
     def others(self, node: Expression, who: Person, at: int) -> int:
-        """Return until when all of a rule but the clock surely stays as it is."""
+        """Return until when everything in a rule except the clock certainly does not change."""
         still, ends = Changes(self.program, clock=False), [NEVER]
         for part in _leaves(node, self.program):
             if not asks_the_clock(part):
@@ -261,7 +261,7 @@ class Changes:
         return not any(isinstance(part, _PERSONAL) for _, part in walk(node))
 
     def round_of_the_clock(self, at: int) -> int:
-        """Return when every hour of every day of the week has come: in a week, or later where clocks are set in it."""
+        """Return when every hour of every weekday has come: in a week, or later if the clock changes in that week."""
         return at + (_WEEK if self.zone.next_offset(at, at + _WEEK) is None else _ROUND)
 
     def _calendar(self, node: nodes.Age | nodes.DateWindow | nodes.InPeriod, who: Person, at: int) -> int:
@@ -281,7 +281,7 @@ class Changes:
         return (when + size,) if node.op == "older_than" else (when, when + size)
 
     def _days(self, node: nodes.Age | nodes.DateWindow | nodes.InPeriod, value: Any, today: int) -> tuple[int, ...]:
-        """Return the days with whose beginning, or end, a calendar test may change, those around today."""
+        """Return the days around today at whose beginning, or end, a calendar test may change."""
         day = local_day(node, value, self.zone)
         if isinstance(node, nodes.InPeriod):
             number = period_number(today if node.yearly else day, node.unit) - (0 if node.yearly else node.offset)
@@ -317,9 +317,10 @@ class Changes:
         return end if window.during is None else min(end, self._period(times, window.during, at))
 
     def _set_back(self, times: list[int], at: int, *spans: Span | None) -> int:
-        """Return when going back may reach an earlier time than just before, so that what left a window returns.
+        """Return when a calendar span may reach further back than just before, so that an event returns to a window.
 
-        The clock is set back, within a day; or a month ends: a month before 29 March, 00:00 is 28 February, 00:00.
+        This happens when the clock is set back, within a day, and when a month ends: one month before 29 March, 00:00
+        is 28 February, 00:00.
         """
         calendar = [span for span in spans if isinstance(span, CalendarSpan)]
         if not calendar:
@@ -333,7 +334,7 @@ class Changes:
         return min(turned, self.zone.next_turn(int(at), given))
 
     def _left(self, times: list[int], recent: Span, at: int) -> int:
-        """Return when the next event is too long ago."""
+        """Return when the next event becomes too long ago."""
         first = bisect_right(times, self.zone.before(at, recent))
         end = self.zone.after(times[first], recent, at=at) if first < len(times) else NEVER
         return min(end, self._set_back(times, at, recent))
@@ -343,7 +344,7 @@ class Changes:
         zone, unit = self.zone, period.unit
         number = period_number(zone.day(at), unit)
         low, high = zone.period_bounds(period, at)
-        turns = [number]  # a clock that is set back across midnight brings the day before again
+        turns = [number]  # when the clock is set back across midnight, the day before returns
         first, coming = bisect_right(times, low), bisect_right(times, high)
         if first < len(times):
             turns.append(period_number(zone.day(times[first]), unit) - period.offset + period.count)
@@ -352,18 +353,18 @@ class Changes:
         return min(zone.next_edge(first_day(turn, unit), at) for turn in turns)
 
     def _regularly(self, node: nodes.Regularly, times: list[int], at: int) -> int:
-        """Return when the number of periods with an event passes the bound, exactly."""
+        """Return the exact instant at which the number of periods with an event passes the bound."""
         least, of = node.min_periods, node.of
         if isinstance(node.period, str):
             unit = node.period
             numbers = sorted({period_number(self.zone.day(time), unit) for time in times}, reverse=True)
             if len(numbers) < least:
                 return NEVER
-            # With time periods only grow older: the bound is missed for good when the least-th latest is too old.
+            # Periods only grow older, so the test fails for good when the least-th latest of them is too old.
             return self.zone.next_edge(first_day(numbers[least - 1] + of, unit), at)
         size = length(node.period)
-        # How events share periods depends on the instant modulo the period only; from one round to the next all are one
-        # period older. So each phase says for how many rounds it holds.
+        # Which events share a period depends only on the instant modulo the period; after one more period all events
+        # are one period older. So for each phase, count for how many rounds the test is true.
         phases = sorted({0} | {size - (at - time) % size for time in times})
         best = NEVER
         now = _periods_held(times, at, size, least, of) > 0
@@ -384,7 +385,7 @@ class Changes:
             edges.append(times[-1] + length(node.recent))
         return _first_after(at, edges)
 
-    # Numbers that grow with the clock
+    # Numbers that grow with time
 
     def moves(self, node: Expression) -> bool:
         """Return whether a number changes with every microsecond."""
@@ -400,7 +401,7 @@ class Changes:
         return False
 
     def line(self, node: Expression, who: Person, at: int) -> Line:
-        """Return how a number goes on from an instant."""
+        """Return how a number changes from an instant on."""
         match node:
             case nodes.Arithmetic(op=op, left=left, right=right) if self.moves(node):
                 return combined(op, self.line(left, who, at), self.line(right, who, at))
@@ -416,7 +417,7 @@ class Changes:
         return Line((value, 1.0) if self.moves(node) else (value,), ONE, until)
 
     def _meeting(self, node: Expression, who: Person, at: int) -> int:
-        """Return when a number that moves passes one of the bounds of a test."""
+        """Return when a number that changes with time passes one of the bounds of a test."""
         arg, others = _sides(node)
         line = self.line(arg, who, at)
         ends = [self.line(other, who, at) for other in others]
@@ -437,7 +438,7 @@ class Changes:
 
 
 def _sides(node: Expression) -> tuple[Expression, tuple[Expression, ...]]:
-    """Return the number that a test is about, and what it is held against."""
+    """Return the number of a test, and the values with which it is compared."""
     match node:
         case nodes.Compare(left=left, right=right):
             return left, (right,)
@@ -449,7 +450,7 @@ def _sides(node: Expression) -> tuple[Expression, tuple[Expression, ...]]:
 
 
 def _plain(window: Window) -> bool:
-    """Return whether events only ever leave a window, each a fixed time after it happened."""
+    """Return whether events can only leave a window, each a fixed time after it happened."""
     calendar = window.within is not None and not isinstance(window.within, timedelta)
     return window.ago is None and window.during is None and not calendar
 
@@ -459,16 +460,16 @@ def _first_after(at: int, edges: Any) -> int:
 
 
 def _periods_held(times: list[int], at: int, size: int, least: int, of: int) -> int:
-    """Return for how many rounds of a period enough of the last periods have an event, from an instant on."""
+    """Return for how many more periods, from an instant on, enough of the last periods have an event."""
     ages = sorted({(at - time) // size for time in times})
     return max(0, of - ages[least - 1]) if len(ages) >= least else 0
 
 
 class _Quiet:
-    """Ends a search by the hour: a week in which only the clock moved shows all that the clock can do.
+    """Ends a search hour by hour: after a week in which only the clock changed, nothing new can happen.
 
-    Hours and days of the week come again every week. Where clocks are set in it, so that an hour is skipped, the hour
-    is there a week later: then three weeks are looked at.
+    Hours and days of the week repeat every week. If the clock changes in that week, so that an hour is skipped, the
+    hour comes a week later; then three weeks are searched.
     """
 
     def __init__(self, changes: Changes, node: Expression, who: Person, at: int) -> None:
@@ -477,7 +478,7 @@ class _Quiet:
         self.end = changes.round_of_the_clock(at)
 
     def after(self, moment: int) -> int:
-        """Return where the search goes on: at `moment`, or when something else than the clock moves."""
+        """Return where the search continues: at `moment`, or when something other than the clock changes."""
         if self.end < moment or self.until <= moment:
             moment = self.until
             if moment < NEVER:
@@ -487,7 +488,7 @@ class _Quiet:
 
 
 def _leaves(node: Expression, program: Program) -> Iterator[Expression]:
-    """Yield the tests of a rule, those of segments among them."""
+    """Yield the tests of a rule, including those of other segments to which it refers."""
     stack = [node]
     while stack:
         part = stack.pop()

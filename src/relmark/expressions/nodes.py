@@ -1,21 +1,22 @@
-"""The tree of a rule: immutable nodes that say what is meant, and nothing about how it is computed.
+"""The tree of a rule: immutable nodes that define its meaning, but not how it is computed.
 
-Every node is an `Expression`: one value per customer, which has a kind: number, boolean, text, date, instant or tags;
-and it may be **unknown** for a customer. Evaluation over columns, evaluation for one person, explanation and
-compilation for engines live in other files and must all follow what the docstrings here say.
+Every node is an `Expression`: it has one value per customer, which is of a kind (number, boolean, text, date, instant
+or tags) and may be **unknown** for a customer. Evaluation over columns, evaluation for one person, explanation and
+compilation for engines are in other files, and all of them must follow the docstrings here.
 
 Three values
     A boolean is true, false or unknown (Kleene's strong logic). A comparison with an unknown operand is unknown; `Not`
     of unknown is unknown; `And` is false where any argument is false, else unknown where any is unknown; `Or` is true
-    where any is true, else unknown where any is unknown. Unknown at the root is not a member, and is counted.
+    where any is true, else unknown where any is unknown. A customer for whom the whole rule is unknown is not a member
+    of a segment, and is counted as unknown.
 Time
-    ``as_of`` is an instant in microseconds UTC. No event after it is ever seen. A calendar date stands for its
-    midnight in the time zone of the base. Days, months and birthdays are those of that zone.
+    ``as_of`` is an instant in microseconds UTC. No event after it is seen. A calendar date stands for its midnight in
+    the time zone of the base. Days, months and birthdays are those of that zone.
 Ties
-    'Then' and 'after' mean strictly later; events at the same instant are in no order, and nothing depends on one.
+    'Then' and 'after' mean strictly later. Events at the same instant have no order, and no result depends on one.
 Paths
     The JSON form of a node has the attributes of its class as keys (those of `Window` are keys of the node itself), so
-    that ``$.args[0].left`` names a place in the tree, the stored form and the explanation alike.
+    that ``$.args[0].left`` names the same place in the tree, in the stored form and in the explanation.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ AGGREGATES = (
 
 @attrs.frozen(eq=False, repr=False)
 class Field(Expression):
-    """The attribute `name` of the customer; unknown where it is missing. Its kind is that of the column."""
+    """The field `name` of the customer; unknown where it is missing. Its kind is that of the column."""
 
     op: ClassVar[str] = "field"
     name: str = attrs.field(validator=lambda _, __, v: _named("field", v))
@@ -107,11 +108,11 @@ class Field(Expression):
 
 @attrs.frozen(eq=False, repr=False)
 class Prop(Expression):
-    """The property `name` of an event, inside the `where` of a `Selection` or of a `LastEvent` only.
+    """The property `name` of an event, only inside the `where` of a `Selection` or of a `LastEvent`.
 
-    ``value`` is the event's own value (a number) and ``type`` the name of its type (a text). Unknown where the event
-    has none. Where the selection has several types, an event of a type without the property has none; a property that
-    none of the types has is an error.
+    ``value`` is the event's own value (a number) and ``type`` the name of its type (a text). It is unknown for an event
+    without the property, also if no event of that type has it. A property that none of the selected types has is an
+    error.
     """
 
     op: ClassVar[str] = "prop"
@@ -137,7 +138,7 @@ class Fill(Expression):
 
 @attrs.frozen(eq=False, repr=False)
 class Arithmetic(Expression):
-    """``left op right`` of two numbers in float64, op one of add, sub, mul, div.
+    """``left op right`` of two numbers in float64; op is add, sub, mul or div.
 
     Unknown where an operand is unknown, where the divisor is 0, and where the result is not finite.
     """
@@ -151,8 +152,8 @@ class Arithmetic(Expression):
 class Age(Expression):
     """Completed calendar years from a date to the day of as_of, both in the time zone of the base.
 
-    Someone born on 29 February has the birthday on 28 February in other years. A date after as_of gives a negative
-    number.
+    Someone born on 29 February has their birthday on 28 February in years without that day. A date after as_of gives a
+    negative number.
     """
 
     op: ClassVar[str] = "age"
@@ -164,9 +165,9 @@ CLOCKS = ("hour_of_day", "weekday")
 
 @attrs.frozen(eq=False, repr=False)
 class Clock(Expression):
-    """What the local clock shows: of an event at its time inside `where=`, of everything else at as_of.
+    """The hour or the weekday in local time: inside `where=` of the event's time, elsewhere of as_of.
 
-    - hour_of_day: 0 to 23. A day without a time of day, an event's or a date as as_of, begins at 0.
+    - hour_of_day: 0 to 23. For a day without a time of day, whether of an event or as as_of, it is 0.
     - weekday: 1 is Monday, 7 is Sunday (ISO 8601).
     """
 
@@ -182,13 +183,14 @@ class Clock(Expression):
 
 @attrs.frozen(eq=False, repr=False)
 class Compare(Expression):
-    """``left op right``, op one of eq, ne, lt, le, gt, ge; unknown where either is unknown (ne too).
+    """``left op right``; op is eq, ne, lt, le, gt or ge. Unknown where either side is unknown, also for ne.
 
-    Both sides have one kind, and a date compared with an instant stands for its midnight. Numbers compare exactly, and
-    so do whole ones beyond 2**53, but engines compare in float64; text compares by code points, as it is: nothing is
-    trimmed, folded or composed, here or where data come in, so that numpy, one person and every engine agree (an accent
-    typed as a sign of its own is another text: bring columns to Unicode NFC before). Booleans for eq and ne alone; tags
-    never. A plain value alone stands on the right, as Python itself turns ``18 <= x`` into ``x >= 18``.
+    Both sides have the same kind; a date compared with an instant stands for its midnight. Numbers compare exactly,
+    including whole numbers beyond 2**53, but engines compare in float64. Text compares by code points and is not
+    changed: nothing is trimmed, case-folded or normalized, either here or when data are read, so that numpy, one person
+    and every engine agree. (An accent typed as a separate character makes a different text: convert columns to Unicode
+    NFC first.) Booleans can only be compared with eq and ne; tags cannot be compared. If one side is a plain value, it
+    is on the right, as Python itself turns ``18 <= x`` into ``x >= 18``.
     """
 
     op: str
@@ -206,7 +208,7 @@ class Compare(Expression):
 
 @attrs.frozen(eq=False, repr=False)
 class Between(Expression):
-    """``low <= arg <= high``, both ends inclusive; numbers, dates and instants."""
+    """``low <= arg <= high``, both ends inclusive; for numbers, dates and instants."""
 
     op: ClassVar[str] = "between"
     arg: Expression
@@ -218,7 +220,7 @@ class Between(Expression):
 class IsIn(Expression):
     """Whether `arg` equals one of the values (of one kind, sorted, each once); unknown where `arg` is.
 
-    With no values it is false wherever `arg` is known.
+    Without values, it is false wherever `arg` is known.
     """
 
     op: ClassVar[str] = "in"
@@ -228,7 +230,7 @@ class IsIn(Expression):
 
 @attrs.frozen(eq=False, repr=False)
 class IsNull(Expression):
-    """Whether `arg` is unknown; itself never unknown."""
+    """Whether `arg` is unknown; it is itself never unknown."""
 
     op: ClassVar[str] = "is_null"
     arg: Expression
@@ -236,7 +238,7 @@ class IsNull(Expression):
 
 @attrs.frozen(eq=False, repr=False)
 class IsEmpty(Expression):
-    """Whether a set of tags has no member, or a text no character; unknown where `arg` is."""
+    """Whether a set of tags has no members, or a text has no characters; unknown where `arg` is."""
 
     op: ClassVar[str] = "is_empty"
     arg: Expression
@@ -247,9 +249,10 @@ class Matches(Expression):
     """A test of text, or of a set of tags, against texts; unknown where `arg` is. `casefold` folds both sides first.
 
     On text: `contains`, `startswith`, `endswith` and `like` have one value; `like` is a glob over the whole text, where
-    ``*`` is any run of characters (none too) and ``?`` exactly one. `contains_any`, `contains_all` and `contains_none`
-    look for the values as parts. `has_word` is true where one of the values stands as whole words: neither the
-    character before nor the one after it is a letter, a digit or an underscore (``str.isalnum() or "_"``).
+    ``*`` is any run of characters, even an empty one, and ``?`` is exactly one character. `contains_any`,
+    `contains_all` and `contains_none` look for the values as parts of the text. `has_word` is true where one of the
+    values occurs as whole words: neither the character before nor the one after it is a letter, a digit or an
+    underscore (``str.isalnum() or "_"``).
 
     On tags: `contains` and `contains_any` (one of the values is a tag), `contains_all`, `contains_none`; tags match
     whole. An empty set of tags is known; an absent one is unknown.
@@ -266,13 +269,13 @@ class DateWindow(Expression):
     """A test of a date or an instant against as_of, with a `duration` d; unknown where `arg` is.
 
     - within: as_of - d < t <= as_of; older_than: t <= as_of - d. A date stands for its midnight.
-    - upcoming: of a date, the local day of as_of <= day < that day + d (today is in; d in whole days);
-      of an instant, as_of < t <= as_of + d.
+    - upcoming: for a date, the local day of as_of <= day < that day + d (today is included; d in whole days);
+      for an instant, as_of < t <= as_of + d.
     - anniversary: the next return of the month and day of `arg`, on or after the local day of as_of, lies within d
       (whole days, at most 365), so that d = 7 days is today to the sixth day after. An instant counts by its local
       day. 29 February returns on 28 February in years without one. The year of `arg` does not matter.
     - past_anniversary: the latest return of the month and day of `arg`, on or before the local day of as_of, lies less
-      than d back (whole days, at most 365), so that d = 7 days is today and the six days before it; otherwise as above.
+      than d back (whole days, at most 365), so that d = 7 days is today and the six days before it; the rest as above.
     """
 
     op: str
@@ -295,9 +298,9 @@ class DateWindow(Expression):
 class InPeriod(Expression):
     """Whether a date or an instant lies in a calendar period of the base's time zone; unknown where `arg` is.
 
-    The period of unit day, week (from Monday), month, quarter or year that contains as_of, moved by `offset` units: 0
-    is this month, -1 last month, 1 next month. With `yearly` the year of `arg` does not matter: whether its month and
-    day return within the period, as for anniversaries (29 February on 28 February in years without one).
+    The period is the day, week (from Monday), month, quarter or year that contains as_of, moved by `offset` units: for
+    months, 0 is this month, -1 last month, 1 next month. With `yearly`, the year of `arg` does not matter: its month
+    and day have to return within the period, as for anniversaries (29 February on 28 February in years without one).
     """
 
     op: ClassVar[str] = "in_period"
@@ -312,7 +315,7 @@ class InPeriod(Expression):
 
 @attrs.frozen(eq=False, repr=False)
 class Everyone(Expression):
-    """True of every customer."""
+    """True for every customer."""
 
     op: ClassVar[str] = "everyone"
 
@@ -329,7 +332,8 @@ class Ids(Expression):
 class Sample(Expression):
     """A stable share of customers: ``hash_buckets(id, salt) < buckets``, percent * 100 of 10,000; never unknown.
 
-    Another salt draws another sample, as good as independent. 10 % is contained in 20 % of the same salt.
+    Another salt draws another sample that is practically independent. A 10 % sample is part of the 20 % sample with the
+    same salt.
     """
 
     op: ClassVar[str] = "sample"
@@ -338,13 +342,13 @@ class Sample(Expression):
 
     @property
     def buckets(self) -> float:
-        """How many of the 10,000 buckets are in; rounded, so that 0.07 % is 7 and not a little more."""
+        """How many of the 10,000 buckets are in the sample; rounded, so that 0.07 % is 7 and not slightly more."""
         return round(self.percent * 100, 6)
 
 
 @attrs.frozen(eq=False, repr=False)
 class SegmentRef(Expression):
-    """The rule of another segment of the same `SegmentSet`, by name; three-valued as that rule is."""
+    """The rule of another segment of the same `SegmentSet`, by name; unknown where that rule is."""
 
     op: ClassVar[str] = "segment"
     name: str = attrs.field(validator=lambda _, __, v: _named("segment", v))
@@ -391,7 +395,7 @@ _FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 EVENT_NODES = (
     Prop, Clock, Literal, Fill, Arithmetic, Compare, Between, IsIn, IsNull, IsEmpty, Matches, Not, And, Or, AtLeast,
 )  # fmt: skip
-"""What a predicate over the properties of one event may be made of; it does not depend on as_of."""
+"""The nodes of which a predicate over the properties of one event may be made; it does not depend on as_of."""
 
 
 def _named(what: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Every operator of the stored form: its keys, how each of them is read, and what builds its node."""
+"""Every operator of the stored form: its keys, how each of them is read, and the function that builds its node."""
 
 from __future__ import annotations
 
@@ -134,4 +134,4 @@ def _aggregate(op: str, plain: bool) -> Callable[..., Expression]:
 
 
 OPERATIONS = _operations()
-"""Every ``op`` of the stored form, with how its keys are read."""
+"""Every ``op`` of the stored form, with its builder and its keys."""

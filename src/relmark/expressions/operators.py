@@ -1,4 +1,4 @@
-"""What can be written on an expression: comparisons, arithmetic, logic, tests of text, tags and dates, forms.
+"""The operators and methods of expressions: comparisons, arithmetic, logic, tests of text, tags and dates, and forms.
 
 Every method returns a new node; nothing is computed here.
 """
@@ -10,12 +10,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from relmark.core.checks import flag, shown
-from relmark.core.documents import Limits, canonical, parse_json
+from relmark.core.documents import Json, Limits, canonical, parse_json
 from relmark.core.documents import fingerprint as sha256
 from relmark.core.errors import InputError
 from relmark.core.time import Instant
 from relmark.expressions import nodes
-from relmark.expressions.literals import literal_kind, literal_value, moment_value, sorted_values, words
+from relmark.expressions.literals import (
+    LiteralValue,
+    literal_kind,
+    literal_value,
+    moment_hint,
+    moment_value,
+    sorted_values,
+    words,
+)
 
 if TYPE_CHECKING:
     from relmark.core.as_of import AsOfGiven
@@ -38,7 +46,7 @@ class Expression:
     __slots__ = ("_fingerprint", "_programs")
     _fingerprint: str
     _programs: dict[str, Any]
-    __array_ufunc__ = None  # numpy scalars on the left let us answer
+    __array_ufunc__ = None  # so that with a numpy scalar on the left, the operator of this class is used
 
     # Comparisons
 
@@ -62,7 +70,7 @@ class Expression:
 
     __hash__ = object.__hash__
 
-    def between(self, low: Any, high: Any) -> Expression:
+    def between(self, low: LiteralValue, high: LiteralValue) -> Expression:
         """Return whether the value lies between two plain values, both ends included."""
         ends = literal_value(low, "low"), literal_value(high, "high")
         kinds = [literal_kind(end) for end in ends]
@@ -71,10 +79,11 @@ class Expression:
                 f"between({shown(low)}, {shown(high)}): two numbers, two dates or two instants are needed.",
                 argument="low",
                 code="wrong_type",
+                hint=moment_hint(low) if kinds[0] == "text" else "",
             )
         if ends[0] > ends[1]:  # type: ignore[operator]
             raise InputError(
-                f"between({shown(low)}, {shown(high)}): the first is above the second, so nothing fits.",
+                f"between({shown(low)}, {shown(high)}): low is above high, so no value lies between them.",
                 argument="low",
                 code="conflicting_arguments",
             )
@@ -85,7 +94,7 @@ class Expression:
         return nodes.IsIn(self, sorted_values(values))
 
     def not_in(self, values: Iterable[Any]) -> Expression:
-        """Return whether the value is known and none of several plain values: ``~is_in(values)``."""
+        """Return whether the value is known and is not one of several plain values: ``~is_in(values)``."""
         return nodes.Not(self.is_in(values))
 
     def is_null(self) -> Expression:
@@ -96,46 +105,46 @@ class Expression:
         """Return whether the value is known: ``~is_null()``."""
         return nodes.Not(nodes.IsNull(self))
 
-    def fill(self, value: Any) -> Expression:
-        """Return the value, and a plain value where it is missing."""
+    def fill(self, value: LiteralValue) -> Expression:
+        """Return the value, or a given plain value where it is missing."""
         return nodes.Fill(self, nodes.Literal(literal_value(value)))
 
     # Text and tags
 
     def is_empty(self) -> Expression:
-        """Return whether the set of tags has no member, or the text no character; a missing one is neither."""
+        """Return whether the set of tags has no members, or the text has no characters; unknown if it is missing."""
         return nodes.IsEmpty(self)
 
     def contains(self, value: str, *, casefold: bool = False) -> Expression:
-        """Return whether the text has a part, or the set of tags a member."""
+        """Return whether the text contains another text, or the set of tags has a tag."""
         return self._matches("contains", (value,), casefold)
 
     def startswith(self, value: str, *, casefold: bool = False) -> Expression:
-        """Return whether the text begins so."""
+        """Return whether the text begins with another text."""
         return self._matches("startswith", (value,), casefold)
 
     def endswith(self, value: str, *, casefold: bool = False) -> Expression:
-        """Return whether the text ends so."""
+        """Return whether the text ends with another text."""
         return self._matches("endswith", (value,), casefold)
 
     def like(self, pattern: str, *, casefold: bool = False) -> Expression:
-        """Return whether the whole text fits a pattern: `*` is any run of characters, `?` exactly one."""
+        """Return whether the whole text matches a pattern: `*` is any run of characters, `?` is exactly one."""
         return self._matches("like", (pattern,), casefold)
 
     def has_word(self, values: str | Iterable[str], *, casefold: bool = False) -> Expression:
-        """Return whether one of the values stands in the text as whole words: 'VP' is not in 'MVP'."""
+        """Return whether one of the values occurs in the text as whole words: 'VP' does not occur in 'MVP'."""
         return self._matches("has_word", values, casefold)
 
     def contains_any(self, values: str | Iterable[str], *, casefold: bool = False) -> Expression:
-        """Return whether the text has one of the parts, or the set of tags one of the members."""
+        """Return whether the text contains at least one of the values, or the set of tags has at least one of them."""
         return self._matches("contains_any", values, casefold)
 
     def contains_all(self, values: str | Iterable[str], *, casefold: bool = False) -> Expression:
-        """Return whether the text has all of the parts, or the set of tags all of the members."""
+        """Return whether the text contains all of the values, or the set of tags has all of them."""
         return self._matches("contains_all", values, casefold)
 
     def contains_none(self, values: str | Iterable[str], *, casefold: bool = False) -> Expression:
-        """Return whether the text is known and has none of the parts, or the set of tags none of the members."""
+        """Return whether the text is known and contains none of the values, or the set of tags has none of them."""
         return self._matches("contains_none", values, casefold)
 
     def _matches(self, op: str, values: str | Iterable[str], casefold: bool) -> Expression:
@@ -161,13 +170,13 @@ class Expression:
         return nodes.DateWindow("older_than", self, duration)
 
     def upcoming(self, duration: timedelta) -> Expression:
-        """Return whether the date is to come: today or later, for so many days; an instant: after as_of, by so long."""
+        """Return whether the date is today or on one of the next days, or the instant is after as_of, in a duration."""
         return nodes.DateWindow("upcoming", self, duration)
 
     def anniversary(self, upcoming: timedelta | None = None, *, past: timedelta | None = None) -> Expression:
-        """Return whether month and day return within so many days, or did within the past ones: birthdays.
+        """Return whether the month and day, such as of a birthday, return within some days, or did within past days.
 
-        Today is one of the days of either; one of the two is given.
+        Give either `upcoming` or `past`, in whole days; today counts as one of the days in both.
         """
         if (upcoming is None) == (past is None):
             raise InputError(
@@ -181,10 +190,10 @@ class Expression:
         return nodes.DateWindow("anniversary", self, upcoming)
 
     def in_period(self, unit: str, offset: int = 0, *, yearly: bool = False) -> Expression:
-        """Return whether it lies in this calendar day, week, month, quarter or year; offset -1 is the last one.
+        """Return whether it lies in this calendar day, week, month, quarter or year; offset -1 is the one before.
 
-        With `yearly` the year does not matter: ``field("birthday").in_period("month", yearly=True)`` is true of those
-        whose birthday is in this month.
+        With `yearly`, the year does not matter: ``field("birthday").in_period("month", yearly=True)`` is true for
+        customers whose birthday is in this month.
         """
         return nodes.InPeriod(self, unit, offset, yearly)
 
@@ -240,7 +249,7 @@ class Expression:
 
     def __bool__(self) -> NoReturn:
         raise InputError(
-            f"{self!r} is a rule, not yet true or false.",
+            f"{self!r} is a rule, which is true or false only for a customer.",
             argument="low",
             code="not_value",
             hint=(
@@ -251,7 +260,7 @@ class Expression:
 
     def __contains__(self, item: object) -> NoReturn:
         raise InputError(
-            f"{item!r} in {self!r} cannot be a rule: write .contains({item!r}) or .is_in([...]).",
+            f"{item!r} in {self!r} is not a rule: write .contains({item!r}) or .is_in([...]).",
             argument="rule",
             code="not_rule",
         )
@@ -261,7 +270,7 @@ class Expression:
 
     def __round__(self, digits: int | None = None) -> NoReturn:
         raise InputError(
-            f"{self!r} is not a number yet, and rules do not round: compare with a bound instead.",
+            f"{self!r} has a number only for a customer and cannot be rounded: compare it with a bound instead.",
             argument="digits",
             code="not_value",
         )
@@ -275,7 +284,7 @@ class Expression:
         return text if len(text) <= 200 else text[:197] + "..."
 
     def to_text(self) -> str:
-        """Return the text form, the Python spelling, which `parse` reads back."""
+        """Return the text form, which is the Python spelling; `parse` reads it back."""
         from relmark.expressions.text_writer import expression_text
 
         return expression_text(self)
@@ -286,8 +295,8 @@ class Expression:
         Parameters
         ----------
         phrases : mapping, optional
-            Such as `relmark.expressions.phrases.RUSSIAN`, `UKRAINIAN`, or one of your own; what it leaves out is said
-            in English.
+            Such as `relmark.expressions.phrases.RUSSIAN`, `UKRAINIAN`, or your own; phrases that it lacks are taken
+            from English.
 
         Examples
         --------
@@ -303,7 +312,7 @@ class Expression:
 
         return words_of(self, phrases)
 
-    def to_dict(self) -> Any:
+    def to_dict(self) -> Json:
         """Return the JSON-ready form: a plain value, or an object with its ``op``."""
         from relmark.expressions.stored import written
 
@@ -315,19 +324,19 @@ class Expression:
 
     @staticmethod
     def from_dict(body: Mapping[str, Any], limits: Limits | None = None) -> Expression:
-        """Return the expression of a JSON-ready form; what is not understood is an error with its JSON path."""
+        """Read an expression from its JSON-ready form; anything unknown in it is an error that gives the JSON path."""
         from relmark.expressions.stored import read
 
         return read(body, limits)
 
     @staticmethod
     def from_json(text: str | bytes, limits: Limits | None = None) -> Expression:
-        """Return the expression of a JSON text, bounded before it is parsed."""
+        """Read an expression from JSON text, whose size is checked before it is parsed."""
         return Expression.from_dict(parse_json(text, limits), limits)
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of the canonical JSON text: equal for rules that are written alike in any of the three forms."""
+        """The sha256 of the canonical JSON text; it does not depend on the form (Python, text, JSON) of a rule."""
         try:
             return self._fingerprint
         except AttributeError:
@@ -338,12 +347,12 @@ class Expression:
     # Meaning on data
 
     def needs(self, segments: Mapping[str, Expression] | None = None) -> Needs:
-        """Return what the expression looks at: fields, events with their properties, and how far back.
+        """Return the data that the expression needs: fields, events with their properties, and how far back.
 
         Parameters
         ----------
         segments : mapping of str to Expression, optional
-            What ``segment("name")`` stands for.
+            The rules for which ``segment("name")`` stands, by name.
 
         Examples
         --------
@@ -356,7 +365,7 @@ class Expression:
         return needs_of(self, segments)
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
-        """Return what of the expression does not fit a schema, each with its JSON path; () where all fits."""
+        """Return everything in the expression that does not fit a schema, each with its JSON path; () if all fits."""
         from relmark.expressions.kinds import problems
 
         return problems(self, schema)
@@ -369,10 +378,10 @@ class Expression:
         base : CustomerBase
             Customers and events.
         as_of : instant, or one per customer
-            What each customer's value sees.
+            The time of the evaluation: no event after it is seen.
         shared : dict, optional
-            Give the same empty dict to several expressions with the same base and as_of, and equal parts of them are
-            computed once.
+            Pass the same dict, empty at first, to several expressions with the same base and as_of, and their common
+            parts are computed only once.
         """
         from relmark.expressions.evaluate import measure
 
@@ -387,7 +396,7 @@ def as_expression(value: object) -> Expression:
         return value
     if isinstance(value, Selection):
         raise InputError(
-            f"{value!r} names events and is no value yet: say .count(), .sum() or .days_since_last().",
+            f"{value!r} selects events and is not a value: call .count(), .sum() or .days_since_last() on it.",
             argument="events",
             code="not_value",
         )
@@ -399,14 +408,14 @@ def _rule(value: object, sign: str) -> Expression:
         return value
     from relmark.expressions.selection import Selection
 
-    hint = "say .exists() of these events" if isinstance(value, Selection) else "put each comparison in parentheses"
+    hint = "call .exists() on these events" if isinstance(value, Selection) else "put each comparison in parentheses"
     raise InputError(
-        f"{shown(value)} stands beside {sign}, which combines rules: {hint}.", argument="rule", code="not_rule"
+        f"{shown(value)} is not a rule, but {sign} combines rules: {hint}.", argument="rule", code="not_rule"
     )
 
 
 def _flat(kind: type[nodes.And | nodes.Or], *args: Expression) -> tuple[Expression, ...]:
-    """Return arguments with those of nested nodes of the same kind in their place."""
+    """Return arguments, with nested nodes of the same kind replaced by their arguments."""
     flat: list[Expression] = []
     for arg in args:
         flat += arg.args if isinstance(arg, kind) else (arg,)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import attrs
 
-from relmark.core.checks import one_of, whole
+from relmark.core.checks import IntArray, one_of, whole
 
 __all__ = ["PERIODS", "Period", "period"]
 
 PERIODS = ("day", "week", "month", "quarter", "year")
 _MOST = 120_000
+_Number = TypeVar("_Number", int, IntArray)
 
 
 @attrs.frozen(repr=False)
 class Period:
-    """So many days, weeks (from Monday), months, quarters or years of the base's zone; build one with `period`.
+    """One or more calendar days, weeks (from Monday), months, quarters or years; build one with `period`.
 
-    With n the number of the unit that holds `as_of`, it goes from unit n + offset - count + 1 to unit n + offset.
+    If n is the number of the unit that contains `as_of`, in the base's zone, the period goes from unit
+    n + offset - count + 1 to unit n + offset.
     """
 
     unit: str
@@ -31,8 +33,8 @@ class Period:
         whole("offset", self.offset, low=-_MOST, high=0)
         whole("count", self.count, low=1, high=_MOST)
 
-    def bounds(self, number: Any) -> tuple[Any, Any]:
-        """Return the number of the first unit, and of the first after the period, from that of as_of's unit."""
+    def bounds(self, number: _Number) -> tuple[_Number, _Number]:
+        """Return the numbers of the first unit and of the first one after the period; `number` is as_of's unit."""
         end = number + self.offset + 1
         return end - self.count, end
 
@@ -47,11 +49,11 @@ def period(unit: str, offset: int = 0, *, count: int = 1) -> Period:
     Parameters
     ----------
     unit : {"day", "week", "month", "quarter", "year"}
-        In the zone of the base; weeks begin on Monday.
+        The unit, in the zone of the base; weeks begin on Monday.
     offset : int
-        0 is the unit that holds `as_of`, as far as it has gone; -1 the one before.
+        0 is the unit that contains `as_of`, up to `as_of`; -1 is the one before.
     count : int
-        How many units, the one at `offset` being the last.
+        The number of units; the one at `offset` is the last.
 
     Examples
     --------

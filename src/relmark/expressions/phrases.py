@@ -1,9 +1,9 @@
-"""The phrases in which rules are worded: English, Russian and Ukrainian, as data that JSON holds.
+"""The phrases in which rules are written in words: English, Russian and Ukrainian, as data that JSON can hold.
 
-`to_words` takes such a mapping. A phrase is a text with names in braces, which say what goes where, or one text per
-plural category of CLDR that the language has (one, few, many, other), chosen by the number ``{n}``. Another language
-is another mapping; what it leaves out is said in English. ``names`` and ``events`` take an application's own
-labels: ``{"names": {"city": "город"}, "events": {"purchase": {"many_of": "покупок", ...}}}``.
+`to_words` takes such a mapping. A phrase is a text with placeholders in braces, or one text per plural category of CLDR
+that the language has (one, few, many, other), chosen by the number ``{n}``. For another language, give another mapping;
+phrases that it lacks are taken from English. Use ``names`` and ``events`` for your own labels:
+``{"names": {"city": "город"}, "events": {"purchase": {"many_of": "покупок", ...}}}``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 __all__ = ["ENGLISH", "PLURALS", "RUSSIAN", "UKRAINIAN", "Phrases", "plural"]
 
 Phrases: TypeAlias = Mapping[str, Any]
+"""The phrases of a language by their name: texts, or texts by number."""
 
 PLURALS = ("none", "one_other", "zero_one_other", "polish", "czech", "east_slavic")
-"""The rules by which a language chooses the category of a number; "plural" of the phrases names one."""
+"""The rules by which a language chooses the plural category of a number; the phrase "plural" names one of them."""
 
 
 def plural(rule: str, n: float) -> str:
@@ -25,10 +26,10 @@ def plural(rule: str, n: float) -> str:
     Parameters
     ----------
     rule : str
-        ``"one_other"`` (English, German, Spanish of small numbers), ``"zero_one_other"`` (French), ``"polish"``,
+        ``"one_other"`` (English, German, and Spanish for small numbers), ``"zero_one_other"`` (French), ``"polish"``,
         ``"czech"`` (and Slovak), ``"east_slavic"`` (Russian, Ukrainian, Belarusian) or ``"none"`` (Chinese, Turkish).
     n : float
-        The number; one with a fraction is "other", in Czech "many".
+        The number. A number with a fraction is "other", in Czech "many".
 
     References
     ----------
@@ -188,7 +189,7 @@ ENGLISH: Phrases = {
 
 
 def _slavic(units: Mapping[str, tuple[Mapping[str, str], Mapping[str, str], Mapping[str, str]]]) -> dict[str, Any]:
-    """Return the forms of durations: in the last n, n itself, and of n."""
+    """Return the forms of durations: "in the last n", "n" and "of n"."""
     return {
         f"{form}_{unit}": dict(forms[place])
         for unit, forms in units.items()

@@ -1,8 +1,8 @@
-"""How far customers got along some steps: every attempt from the first step on, exact on whole arrays.
+"""How far customers got along some steps: every attempt from the first step on, computed exactly on whole arrays.
 
-What `stage` and the funnels of metrics share. An attempt begins at an event of the first step; each further step is
-reached at its earliest event strictly after the step before, as long as it lies within the window from the first step
-and no excluded event lies strictly between. Of a customer's attempts the deepest tells how far they got.
+`stage` and the funnels of metrics share this module. An attempt begins at an event of the first step. Each further step
+is reached at its earliest event strictly after the step before, if it lies within the window from the first step and no
+excluded event lies strictly between. The attempt that reached most steps counts for the customer.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from relmark.expressions.sequences import Block, StepEvents, blocks
 __all__ = ["LATER", "Attempts", "Path", "attempts", "deepest", "deepest_of"]
 
 LATER = np.iinfo(np.int64).max
-"""Where a step was not reached."""
+"""The time of a step that was not reached."""
 
 
 @attrs.frozen
 class Path:
-    """What is asked of the steps.
+    """The conditions on the steps.
 
     Parameters
     ----------
     n : int
-        The number of steps: selections 0 to n - 1. Those after them are excluded; in strict order the last one has
-        every event.
+        The number of steps, which are selections 0 to n - 1. The selections after them are excluded events; in strict
+        order the last selection has every event.
     within : int, optional
         The longest time from the first step, in microseconds, inclusive.
     order : {"loose", "strict", "any"}
-        Other events may lie between; none may; or the steps may come in any order.
+        "loose": other events may lie between the steps; "strict": no other events may; "any": the steps may come in any
+        order.
     first : bool
-        Whether a customer's first attempt alone counts.
+        Whether only a customer's first attempt counts.
     same : tuple of int, optional
-        For each step the first one that asks for the same events; the numbers of the steps where it isn't given.
+        For each step, the number of the first step with the same events; by default its own number.
     """
 
     n: int
@@ -49,11 +50,11 @@ class Path:
 
 
 class Attempts(NamedTuple):
-    """Attempts, customer by customer, and in the order of their start."""
+    """Attempts, sorted by customer and start."""
 
     customer: IntArray
     times: IntArray
-    """When each step was reached, shape (m, n), `LATER` where it wasn't; the first is the start."""
+    """When each step was reached, shape (m, n), `LATER` if it was not; the first is the start."""
     depth: IntArray
     """How many steps were reached, at least one."""
     barred: BoolArray
@@ -61,7 +62,7 @@ class Attempts(NamedTuple):
 
 
 def attempts(events: list[StepEvents], path: Path, k: int) -> Iterator[Attempts]:
-    """Yield the attempts of k customers, a block of whole customers at a time."""
+    """Yield the attempts of k customers, in blocks of whole customers."""
     for block in blocks(events, k):
         found = _of_block(block, path)
         if len(found.customer):
@@ -72,7 +73,7 @@ def _of_block(block: Block, path: Path) -> Attempts:
     number, time, customer = block.number, block.time, block.customer
     m = len(number)
     position = np.arange(m)
-    # The first row of the next instant; a customer's last leads to a row of somebody else.
+    # The first row of the next instant; after a customer's last instant it is a row of another customer.
     begins = np.flatnonzero(block.new_instant)
     instant = np.cumsum(block.new_instant) - 1
     after = np.append(begins[1:], m)[instant]
@@ -126,14 +127,14 @@ def _of_block(block: Block, path: Path) -> Attempts:
 
 
 def _next(position: IntArray, chosen: BoolArray) -> IntArray:
-    """Return for each row, and for the end, the first chosen one at or after it; the end where there is none."""
+    """Return for each row, and for the end, the first chosen row at or after it; the end if there is none."""
     end = len(position)
     ahead = np.where(chosen, position, end)
     return np.append(np.minimum.accumulate(ahead[::-1])[::-1], end)
 
 
 def _in_any_order(block: Block, path: Path, start: IntArray, last: IntArray, times: IntArray, after: IntArray) -> None:
-    """Write when the first, second, ... of the steps was done, whichever they were."""
+    """Write when the first, second, ... of the steps was done, in whichever order they came."""
     owner = block.customer[start]
     late, whose = np.append(block.time, LATER), np.append(block.customer, -1)
     position = np.arange(len(block.number))
@@ -150,7 +151,7 @@ def _in_any_order(block: Block, path: Path, start: IntArray, last: IntArray, tim
 
 
 def deepest_of(found: Attempts) -> Attempts:
-    """Return for each customer the attempt that got furthest: there first, and of several the one that began last."""
+    """Return each customer's furthest attempt: the first to get there, and of several the one that began last."""
     new = np.concatenate(([True], found.customer[1:] != found.customer[:-1]))
     begins = np.flatnonzero(new)
     whose = np.cumsum(new) - 1

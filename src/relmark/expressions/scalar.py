@@ -1,20 +1,20 @@
-"""A rule for one person, in pure Python: what a backend asks about a customer whose events it has at hand.
+"""Evaluation of a rule for one person, in pure Python, for a backend that has the events of one customer.
 
-Columns are for many: numpy costs microseconds a call, whether there is one row or ten thousand. Here a tree is
-compiled once into closures, ``call(who, at) -> value``, and asking about somebody takes tens of microseconds. The
-meaning is that of the nodes, and the same as the evaluation over columns.
+Columns are for many customers: a call of numpy takes microseconds, whether there is one row or ten thousand. Here a
+tree is compiled once into closures, ``call(who, at) -> value``, and a question about one person takes tens of
+microseconds. The meaning is that of the nodes, the same as in the evaluation over columns.
 
     person = Person.of(customer, events, as_of="2026-11-01")        # once per customer; events in any order
     program_of(rule).verdict(person)                                # True, False, or None for unknown
     program_of(event("purchase").sum()).value(person)               # a number
     program_of(rule).next_change(person)                            # when the verdict changes, if nothing else happens
 
-The events that a selection and a window choose, for whoever needs more than a figure of them:
+`events_of` returns the events of a selection in a window, if a figure of them is not enough:
 
     found = events_of(event("purchase", where=...), Window(within=days(30)))
     for time, one in found(person): ...                             # microseconds, and the Event
 
-`found(person, at)` looks at another instant than the person's as_of; no event after as_of is ever seen.
+`found(person, at)` uses another instant than the person's as_of; no event after as_of is seen.
 """
 
 from __future__ import annotations
@@ -53,15 +53,16 @@ _KEPT: Kept[Program] = Kept(512)
 
 
 def program_of(expression: Expression, tz: str = "UTC", *, segments: Mapping[str, Expression] | None = None) -> Program:
-    """Return the program of an expression in a time zone; it is made once for all expressions that are written alike.
+    """Return the program of an expression in a time zone; expressions with the same stored form share one.
 
     Parameters
     ----------
     expression : Expression
+        The expression.
     tz : str
         The zone of calendar dates, days and birthdays.
     segments : mapping of str to Expression, optional
-        What ``segment("name")`` stands for.
+        The rules for which ``segment("name")`` stands, by name.
 
     Notes
     -----
@@ -69,7 +70,7 @@ def program_of(expression: Expression, tz: str = "UTC", *, segments: Mapping[str
     """
     if segments is not None:
         for rule in (expression, *segments.values()):
-            check_depth(rule)  # before fingerprints walk it
+            check_depth(rule)  # before fingerprints recurse into it
         key = (expression.fingerprint, tz, *((name, rule.fingerprint) for name, rule in sorted(segments.items())))
         return _KEPT.get(key, lambda: Program(expression, tz, segments))
     try:
@@ -79,13 +80,13 @@ def program_of(expression: Expression, tz: str = "UTC", *, segments: Mapping[str
         object.__setattr__(expression, "_programs", own)
     found = own.get(tz)
     if found is None:
-        check_depth(expression)  # before the fingerprint walks it
+        check_depth(expression)  # before the fingerprint recurses into it
         found = own[tz] = _KEPT.get((expression.fingerprint, tz), lambda: Program(expression, tz, {}))
     return found
 
 
 def events_of(selection: Selection, window: Window | None = None, tz: str = "UTC") -> EventsOf:
-    """Return what finds a person's events of a selection in a window; make it once and use it for many people."""
+    """Return a function that finds a person's events of a selection in a window; make it once for many people."""
     compiler = _Compiler(Zone(tz), {})
     return EventsOf(compiler.finder(selection), scalar_events.span(window or Window(), compiler.zone))
 
@@ -100,14 +101,14 @@ class EventsOf:
         self._place = place
 
     def __call__(self, person: Person, at: int | None = None) -> list[tuple[int, Any]]:
-        """Return pairs of a time in microseconds and what happened, ascending in time.
+        """Return pairs of a time in microseconds and an event, ascending in time.
 
-        What happened has ``type``, ``value`` (None where it has none) and ``properties``, as an `Event` has.
+        The event has ``type``, ``value`` (which may be None) and ``properties``, like an `Event`.
         """
         return list(zip(*self.columns(person, person.as_of if at is None else at), strict=True))
 
     def columns(self, person: Person, at: int) -> tuple[list[int], list[Any]]:
-        """Return the times and what happened, beside each other; they are not to be written to."""
+        """Return a list of the times and a list of the events; do not write to them."""
         times, rows = self._find(person)
         start, stop = self._place(times, at)
         if start == 0 and stop == len(times):
@@ -121,7 +122,9 @@ class Program:
     Attributes
     ----------
     expression : Expression
+        The expression.
     tz : str
+        Its time zone.
     """
 
     __slots__ = (
@@ -152,42 +155,42 @@ class Program:
         self._finders = compiler.finders
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as the expression, and compile again where it is unpacked."""
+        """Pickle only the expression; it is compiled again when it is unpickled."""
         return Program, (self.expression, self.tz, dict(self.segments))
 
     def verdict(self, person: Person, at: int | None = None) -> bool | None:
-        """Return whether a rule holds of a person, None for unknown, at an instant: as_of unless given."""
+        """Return whether a rule is true for a person, or None for unknown, at an instant; by default at as_of."""
         found = self._call(person, person.as_of if at is None else at)
         if found is None or found.__class__ is bool:
             return found
         raise InputError(
-            f"{self.expression!r} is {found!r}, and a rule is needed: compare it with something.",
+            f"{self.expression!r} is {found!r}, but a rule is needed: compare it with something.",
             argument="rule",
             code="not_rule",
         )
 
     def value(self, person: Person, at: int | None = None) -> Any:
-        """Return the value for a person: a float, str, bool, date, aware datetime or frozenset, None for unknown."""
+        """Return the value for a person: a float, str, bool, date, aware datetime or frozenset, or None for unknown."""
         return natural(self._call(person, person.as_of if at is None else at))
 
     def next_change(self, person: Person, at: int | None = None) -> int | None:
-        """Return when it changes whether a rule holds, if nothing else happens, in microseconds; None for never."""
+        """Return when membership by a rule changes if nothing else happens, in microseconds; None for never."""
         return next_change(self, person, at)
 
     def changes(self) -> Changes:
-        """Return what knows until when each node stays as it is."""
+        """Return the object that finds until when each node does not change."""
         if self._changes is None:
             self._changes = Changes(self)
         return self._changes
 
     def needs(self) -> Needs:
-        """Return what the expression looks at."""
+        """Return the data that the expression needs."""
         if self._needs is None:
             self._needs = needs_of(self.expression, self.segments)
         return self._needs
 
     def call(self, node: Expression) -> Call:
-        """Return the closure of a node of this expression, or of one that is written alike; of plain values too."""
+        """Return the closure of a node of this expression, of an equal node, or of a plain value."""
         found = self._calls.get(id(node))
         if found is not None:
             return found
@@ -196,12 +199,12 @@ class Program:
         return self._calls[id(self._alike(node.fingerprint))]
 
     def finder(self, selection: Selection) -> scalar_events.Finder:
-        """Return what finds the events of a selection of this expression, or of one that is written alike."""
+        """Return the finder of the events of a selection of this expression, or of an equal selection."""
         found = self._finders.get(id(selection))
         return found or self._finders[id(self._alike(canonical(written(selection))))]
 
     def _alike(self, key: str) -> Expression | Selection:
-        """Return the node or selection of this program that is written alike."""
+        """Return the node or selection of this program that has the same stored form."""
         if self._by_form is None:
             trees = (self.expression, *self.segments.values())
             self._by_form = {
@@ -214,14 +217,14 @@ class Program:
 
 
 def natural(value: Any) -> Any:
-    """Return a value as Python has it: an instant becomes an aware datetime in UTC, tags a frozenset."""
+    """Return a value as a standard Python object: an instant becomes an aware datetime in UTC, tags a frozenset."""
     if value.__class__ is Moment:
         return aware(value)
     return frozenset(value) if value.__class__ is Tags else value
 
 
 class _Compiler:
-    """Makes closures from the leaves up, and keeps the one of each node."""
+    """Makes closures from the leaves up, and keeps the closure of each node."""
 
     def __init__(self, zone: Zone, segments: Mapping[str, Expression]) -> None:
         self.zone = zone
@@ -238,7 +241,7 @@ class _Compiler:
         return found
 
     def rule(self, node: Expression) -> Call:
-        """Return the closure of a node that has to be true, false or unknown."""
+        """Return the closure of a node that has to be boolean."""
         call = self.value(node)
         if isinstance(node, _BOOLEAN) or (isinstance(node, nodes.Aggregate) and node.op == "exists"):
             return call
@@ -248,7 +251,7 @@ class _Compiler:
             if value is None or value.__class__ is bool:
                 return value
             raise InputError(
-                f"{node!r} is {value!r}, and true or false is needed: compare it with something.",
+                f"{node!r} is {value!r}, but true or false is needed: compare it with something.",
                 argument="rule",
                 code="not_rule",
             )
@@ -256,7 +259,7 @@ class _Compiler:
         return checked
 
     def finder(self, selection: Selection) -> scalar_events.Finder:
-        """Return what finds the events of a selection."""
+        """Return the finder of the events of a selection."""
         test = None if selection.where is None else self.rule(selection.where)
         found = self.finders[id(selection)] = scalar_events.Finder(selection, test)
         return found
@@ -332,9 +335,9 @@ class _Compiler:
     def _segment(self, name: str) -> Call:
         if name not in self.segments:
             raise DefinitionError(
-                f"segment({name!r}) is not known here.",
+                f"segment({name!r}) is not known.",
                 code="unknown_segment",
-                hint="Evaluate it inside a SegmentSet that has a segment of that name.",
+                hint="Evaluate the rule inside a SegmentSet that has a segment of that name.",
             )
         if name in self.open:
             raise DefinitionError(
@@ -402,7 +405,7 @@ def _at_least(n: int, args: list[Call]) -> Call:
 def _known_id(who: Person, what: str) -> int | str:
     if who.id is None:
         raise InputError(
-            f"{what} asks who the customer is, and neither a customer nor an event says it: give one.",
+            f"{what} needs the customer's id, but neither a customer nor an event was given: give one.",
             argument="customer",
             code="missing_argument",
         )

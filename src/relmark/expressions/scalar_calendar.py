@@ -1,4 +1,4 @@
-"""Calendar days, midnights and birthdays of one instant at a time, in pure Python: numpy on one row costs too much."""
+"""Calendar days, midnights and birthdays of single instants, in pure Python, because numpy is slow for one row."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ NEVER = 1 << 62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = 719_163  # date(1970, 1, 1).toordinal()
 _US = timedelta(microseconds=1)
-_FIRST_DAY, _LAST_DAY = -719_100, 2_932_800  # of the years that Python's dates have, with some room for zones
+_FIRST_DAY, _LAST_DAY = -719_100, 2_932_800  # of the years of Python's dates, with a margin for zones
 _FAR = 100_000_000
 _SHORTEST = 28  # days that every month has
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _CYCLE = {"day": 146_097, "week": 20_871, "month": 4_800, "quarter": 1_600, "year": 400}
-"""After how many periods, 400 years, the calendar is the same again, weekdays too."""
+"""The number of periods in 400 years, after which the calendar, including weekdays, repeats."""
 
 
 class Dated(int):
-    """The midnight of a date that was given as `as_of`: what is before it is seen, and whole days are local days."""
+    """The midnight of a date that was given as `as_of`: events before it are seen, and whole days are local days."""
 
     __slots__ = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as what it is."""
+        """Pickle it as a `Dated`."""
         return Dated, (int(self),)
 
 
@@ -79,7 +79,7 @@ class Zone:
             return int(local_days(np.array([at]), self.name)[0])
 
     def wall(self, at: int) -> int:
-        """Return an instant as microseconds of the wall clock."""
+        """Return an instant as local time, in microseconds."""
         if self._zone is None:
             return int(at)
         try:
@@ -89,13 +89,13 @@ class Zone:
         return (local.replace(tzinfo=UTC) - _EPOCH) // _US
 
     def before(self, at: int, span: Span) -> int:
-        """Return the point in time a span before another: whole days before a date are local days."""
+        """Return the point in time that lies a span before another; whole days before a date are local days."""
         if at.__class__ is not Dated:
             if span.__class__ is timedelta:
                 return at - length(span)
             return int(earlier(np.array([at], dtype=np.int64), span, self.name)[0])
         day = self.day(at)
-        if self.midnight(day) != at:  # hours were gone back before
+        if self.midnight(day) != at:  # after a step back by hours
             return Dated(self.before(int(at), span))
         if isinstance(span, timedelta):
             days, rest = divmod(length(span), DAY)
@@ -103,18 +103,18 @@ class Zone:
         return Dated(self.midnight(int(days_before(np.array([day], dtype=np.int64), span)[0])))
 
     def back(self, at: int, spans: tuple[Span, ...]) -> int:
-        """Return the point in time several spans before another."""
+        """Return the point in time that lies several spans before another."""
         for span in spans:
             at = self.before(at, span)
         return at
 
     def after(self, time: int, *spans: Span | None, at: int | None = None) -> int:
-        """Return the first instant that lies spans after a time, so that it is as far back from there.
+        """Return the first instant from which going back the spans reaches a time or a later one.
 
-        Where a span counts on the calendar it is found by bisection: going back keeps the order of time, but for an
-        hour that the clock shows twice and the last days of a month after a shorter one. With `at`, from which the time
-        is less far back, what is returned is later than `at` and not later than the first such instant: where the order
-        is broken before it, the instant at which it is.
+        With a calendar span it is found by bisection: going back keeps the order of times, except in an hour that the
+        clock shows twice, and in the last days of a month that follows a shorter one. If `at` is given, an instant from
+        which the spans go back to before the time, the result is later than `at` and at most the first such instant: if
+        the order is broken before it, the result is the instant where that happens.
         """
         given = [span for span in spans if span is not None]
         elapsed = [length(span) for span in given if isinstance(span, timedelta)]
@@ -146,10 +146,10 @@ class Zone:
         return high
 
     def next_turn(self, at: int, spans: tuple[Span, ...]) -> int:
-        """Return the first instant after `at` at which going back spans with months may land earlier than before it.
+        """Return the first instant after `at` from which going back by spans with months may reach further than before.
 
-        It does at the midnights of the 29th to the 31st: a shorter month before has no such days, and its last day
-        stands for all of them.
+        This happens at the midnights of the 29th to the 31st: a shorter month before has no such days, and its last day
+        is used for all of them.
         """
         point = at
         for k, span in enumerate(spans):
@@ -164,12 +164,12 @@ class Zone:
             turn = self.midnight(day)
             if turn <= point:  # the clock was set back across midnight
                 turn = self.next_edge(day, point)
-            # Months that follow turn at the same midnights: they start from the same day of a month, or its last one.
+            # Further spans of months have the same midnights: they start from the same day of a month, or its last one.
             return self.after(turn, *spans[:k], at=at) if k else turn
         return NEVER
 
     def next_offset(self, low: int, high: int) -> int | None:
-        """Return the first instant after `low`, up to `high`, at which the clock has another offset from UTC."""
+        """Return the first instant after `low`, up to `high`, at which the offset from UTC changes, or None."""
         if self._zone is None:
             return None
         marks = np.append(np.arange(low, high, DAY, dtype=np.int64), high)
@@ -184,12 +184,12 @@ class Zone:
         return high
 
     def period_bounds(self, period: Period, at: int) -> tuple[int, int]:
-        """Return low and high of the calendar period of a window, low < time <= high."""
+        """Return the bounds of the calendar period of a window: low < time <= high."""
         first, after = period.bounds(period_number(self.day(at), period.unit))
         return self.midnight(first_day(first, period.unit)) - 1, self.midnight(first_day(after, period.unit)) - 1
 
     def midnight(self, day: int) -> int:
-        """Return the instant at which a local day begins; where midnight is skipped, the first after it."""
+        """Return the instant at which a local day begins; if midnight is skipped, the first instant after it."""
         if self._zone is None:
             return day * DAY
         if _FIRST_DAY < day < _LAST_DAY:
@@ -200,9 +200,9 @@ class Zone:
         return int(local_midnights(np.array([day]), self.name)[0])
 
     def next_edge(self, day: int, at: int) -> int:
-        """Return the first instant after `at` at which the local day goes from before `day` to `day`, or back.
+        """Return the first instant after `at` at which the local day changes from before `day` to `day`, or back.
 
-        It is the day's midnight, but where a clock is set back across midnight, the day before comes again.
+        This is the midnight of the day; but if the clock is set back across midnight, the day before returns.
         """
         if not _FIRST_DAY < day < _LAST_DAY:
             return NEVER
@@ -214,7 +214,7 @@ class Zone:
         again = self._instant(datetime.fromordinal(day + _EPOCH_DAY) - _US, 1) + 1
         if again <= first:
             return NEVER
-        low, high = first, again - 1  # the day is there at `low`, and not at `high`
+        low, high = first, again - 1  # it is this day at `low`, and the day before at `high`
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self.day(middle) >= day else (low, middle)
@@ -227,7 +227,7 @@ class Zone:
 
 
 def birthday(born: date, year: int) -> int:
-    """Return the day on which a date returns in a year; 29 February is the 28th where there is none."""
+    """Return the day on which a date returns in a year; 29 February becomes 28 February in years without one."""
     try:
         return date(year, born.month, born.day).toordinal() - _EPOCH_DAY
     except ValueError:
@@ -248,7 +248,7 @@ def days_to_anniversary(day: int, today: int) -> int:
 
 
 def days_since_anniversary(day: int, today: int) -> int:
-    """Return how many days ago another day's month and day were there before a day; 0 is that day."""
+    """Return how many days before a day another's month and day last returned; 0 is that day."""
     start, year = _date(day), _date(today).year
     latest = birthday(start, year)
     return today - (latest if latest <= today else birthday(start, year - 1))
@@ -256,18 +256,18 @@ def days_since_anniversary(day: int, today: int) -> int:
 
 def returns_in_period(day: int, number: int, unit: str) -> bool:
     """Return whether the month and day of a day return within the calendar period with a number."""
-    number %= _CYCLE[unit]  # so that Python's dates have it
+    number %= _CYCLE[unit]  # so that it lies within Python's dates
     first = first_day(number, unit)
     return days_to_anniversary(day, first) < first_day(number + 1, unit) - first
 
 
 def anniversary_beside(day: int, other: int, years: int) -> int:
-    """Return a date's anniversary so many years after another one of them."""
+    """Return a date's anniversary that lies a number of years after another of its anniversaries."""
     return birthday(_date(day), _date(other).year + years)
 
 
 def period_number(day: int, unit: str) -> int:
-    """Return the number of the calendar period in which a day lies; neighbors differ by one."""
+    """Return the number of the calendar period that contains a day; the numbers of adjacent periods differ by one."""
     if unit == "day":
         return day
     if unit == "week":  # 1970-01-01 was a Thursday; weeks begin on Monday

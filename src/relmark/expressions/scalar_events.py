@@ -1,7 +1,7 @@
 """Figures and tests of one person's events as closures ``call(who, at) -> value``.
 
-The events of a selection are looked for once a person and kept under the selection's stored form, times ascending;
-a window is two bisections of them.
+The events of a selection are found once per person and kept under the selection's stored form, with ascending times; a
+window is found by two bisections.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ Span = Callable[[list[int], int], tuple[int, int]]
 
 
 class Finder:
-    """The events of a selection, found in one person.
+    """Finds the events of a selection in one person.
 
     Parameters
     ----------
     selection : Selection
+        The selection.
     test : callable, optional
         The closure of its ``where``.
     """
@@ -67,8 +68,8 @@ class Finder:
         self._test = test
 
     def __call__(self, who: Person) -> Events:
-        """Return all events of the selection up to the person's as_of: times ascending, and what happened."""
-        found = who._found  # noqa: SLF001  (a person keeps what was found in them)
+        """Return all events of the selection up to the person's as_of: ascending times, and the events."""
+        found = who._found  # noqa: SLF001  (a person keeps the events that were found)
         try:
             return found[self.key]
         except KeyError:
@@ -95,7 +96,7 @@ def _time(pair: tuple[int, Any]) -> int:
 
 
 def span(window: Window, zone: Zone) -> Span:
-    """Return the function of times and an instant that gives the places of the first event in a window and the last."""
+    """Return a function of times and an instant that returns the start and the stop of the events in a window."""
     ago, within, during, back = window.ago, window.within, window.during, window.back
     first, until = window.first(zone.name), window.last(zone.name)
     since = None if first is None else first - 1
@@ -174,7 +175,7 @@ def aggregate(node: nodes.Aggregate, find: Finder, zone: Zone) -> Call:
 
 
 def _in_float(read: Call) -> Call:
-    """Return a property with whole numbers beyond 2**53 as floats, in which figures of numbers are taken."""
+    """Return a property with whole numbers beyond 2**53 as floats, because figures are computed with floats."""
 
     def call(row: Any, at: int) -> Any:
         value = read(row, at)
@@ -294,7 +295,7 @@ def regularly(node: nodes.Regularly, find: Finder, zone: Zone) -> Call:
 
 
 def held_periods(node: nodes.Regularly, find: Finder, zone: Zone) -> Callable[[Person, int], set[int]]:
-    """Return which of the last periods have an event, 0 being the one that ends last."""
+    """Return which of the last periods have an event; 0 is the latest."""
     of, period = node.of, node.period
     if isinstance(period, str):
 
@@ -319,7 +320,7 @@ def held_periods(node: nodes.Regularly, find: Finder, zone: Zone) -> Callable[[P
 
 
 def age_before(zone: Zone, at: int, time: int, period: timedelta) -> int:
-    """Return the microseconds from a time to a point in time: of the wall clock before a date, for whole days."""
+    """Return the microseconds from a time to a point in time: in local time before a date and for whole days."""
     if at.__class__ is Dated and length(period) % DAY == 0:
         return zone.wall(at) - zone.wall(time)
     return int(at) - time
@@ -346,7 +347,7 @@ def last_event(node: nodes.LastEvent, find: Finder, test: Call, zone: Zone) -> C
 
 
 def not_followed_by(node: nodes.NotFollowedBy, find: Finder, answers: Finder, zone: Zone) -> Call:
-    """Return whether the latest event has gone unanswered for long enough."""
+    """Return whether the latest event was not followed by another for long enough."""
     within, recent = node.within, node.recent
 
     def call(who: Person, at: int) -> bool:
@@ -373,9 +374,9 @@ def sequence(node: nodes.Sequence, steps: list[Finder], exclude: list[Finder], z
 def chain_found(
     node: nodes.Sequence, steps: list[Finder], exclude: list[Finder], zone: Zone, who: Person, at: int
 ) -> tuple[int, int, Value | None] | None:
-    """Return the first and the last time of steps in order and the value that they share, None where there are none.
+    """Return the first and the last time of steps in order and the value that they share, or None.
 
-    Of several values it is the one of which the steps were done first.
+    Of several values, it is the one whose steps were done first.
     """
     if node.same is None:
         own = [find(who)[0] for find in (*steps, *exclude)]
@@ -402,7 +403,7 @@ def _earlier(one: tuple[int, int, Any], other: tuple[int, int, Any]) -> bool:
 
 
 def stage(node: nodes.Stage, steps: list[Finder], zone: Zone) -> Call:
-    """Return the deepest step that was reached, when it was, or how many days ago."""
+    """Return the furthest step that was reached, the time when it was, or the days since then."""
     op, names = node.op, node.names
 
     def call(who: Person, at: int) -> Value:
@@ -420,9 +421,9 @@ def stage(node: nodes.Stage, steps: list[Finder], zone: Zone) -> Call:
 
 
 def stage_found(node: nodes.Stage, steps: list[Finder], who: Person, at: int) -> list[int]:
-    """Return when the steps of the deepest attempt were reached, the first to get there; nothing for no attempt.
+    """Return when the steps of the furthest attempt were reached; empty if there was no attempt.
 
-    Of several attempts that got there at one instant it is the one that began last.
+    Of several such attempts, it is the one that got there first, and then the one that began last.
     """
     times = []
     for find in steps:
@@ -431,7 +432,7 @@ def stage_found(node: nodes.Stage, steps: list[Finder], who: Person, at: int) ->
     limit = None if node.duration is None else length(node.duration)
     if not times[0]:
         return []
-    if limit is None:  # the first start gets everywhere first; the last one that gets there as soon is found backwards
+    if limit is None:  # the first start reaches every step first; the last start that is as fast is found backwards
         reached = _walked(times, times[0][0], None)
         start = reached[-1]
         for earlier in times[len(reached) - 2 :: -1] if len(reached) > 1 else ():
@@ -457,7 +458,7 @@ def _walked(times: list[list[int]], start: int, limit: int | None) -> list[int]:
 
 
 def shared_value(name: str) -> Call:
-    """Return the property of an event that steps share; whole numbers are exact, for numbers of orders can be long."""
+    """Return a reader of the property that steps share; whole numbers stay exact, as order numbers can be long."""
     read = prop(nodes.Prop(name))
 
     def call(row: Any, at: int) -> Value:
@@ -485,7 +486,7 @@ def _first_chain(
     zone: Zone,
     at: int,
 ) -> tuple[int, int] | None:
-    """Return the first and the last time of steps in order; `every` has the different times that break a strict one."""
+    """Return the first and the last time of steps in order; `every` has all distinct times, for a strict order."""
     found = [times[: bisect_right(times, at)] for times in found]
     if not all(found):
         return None
@@ -504,7 +505,7 @@ def _first_chain(
 
 
 def chains_of(found: list[list[int]], apart: int = 1) -> list[tuple[int, int]]:
-    """Return for each time of the last step that ends a chain its latest start and itself: no other start is better."""
+    """Return (start, end) for each time of the last step that ends a chain, with the latest possible start."""
     chains = [(time, time) for time in found[0]]
     for times in found[1:]:
         longer = []
@@ -520,7 +521,7 @@ def chains_of(found: list[list[int]], apart: int = 1) -> list[tuple[int, int]]:
 
 
 def _strict_chains(every: list[int], found: list[list[int]], apart: int) -> list[tuple[int, int]]:
-    """Return the chains whose steps are at instants that follow each other directly among all of these times."""
+    """Return the chains whose steps are at consecutive instants of `every`."""
     place = {time: k for k, time in enumerate(every)}
     steps = [{place[time] for time in one} for one in found]
     last = len(steps) - 1

@@ -1,8 +1,8 @@
-"""One person as a rule sees them: an id, attributes, and events up to an instant, by type and in the order of time.
+"""One person in the form that rules use: an id, attributes, and events up to an instant, by type, sorted by time.
 
-Values have one Python type for each kind, so that ``value.__class__`` is the kind: float (number), str, bool, date,
-`Moment` (an instant in microseconds) and `Tags`; None is unknown. A whole number beyond 2**53 is an int, for floats do
-not tell it from its neighbors.
+Values have one Python type for each kind, so that ``value.__class__`` gives the kind: float (number), str, bool, date,
+`Moment` (an instant in microseconds) and `Tags`; None means unknown. A whole number beyond 2**53 is an int, because as
+a float it could equal its neighbors.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _BEYOND = 2**63
 
 
 class Moment(int):
-    """An instant in microseconds UTC, told from other numbers by its type."""
+    """An instant in microseconds UTC, distinguished from other numbers by its type."""
 
     __slots__ = ()
 
@@ -73,21 +73,21 @@ def kind_of(value: Any) -> str:
 
 
 class Occurrence(Protocol):
-    """One event of a person, as predicates over properties see it; an `Event` is one."""
+    """One event of a person, as predicates over properties use it; an `Event` is one."""
 
     @property
     def type(self) -> str:
-        """What happened."""
+        """The type of the event."""
         ...
 
     @property
     def value(self) -> float | None:
-        """How much."""
+        """The value of the event."""
         ...
 
     @property
     def properties(self) -> Mapping[str, Any]:
-        """From where, with what."""
+        """The properties of the event, by name."""
         ...
 
 
@@ -103,7 +103,7 @@ class Row:
 
 
 Events = tuple[list[int], list[Any]]
-"""Times ascending, in microseconds, and the occurrences beside them."""
+"""Ascending times in microseconds, and a list of the events at these times."""
 
 _NONE: Events = ([], [])
 
@@ -114,13 +114,13 @@ class Person:
     Attributes
     ----------
     id : int, str or None
-        None for somebody of whom neither a customer nor an event is given.
+        None if neither a customer nor an event was given.
     attributes : mapping of str to value
+        The fields of the customer.
     facts : dict
-        What a search has found out about the events and need not find out again.
+        Facts about the events that a search found and will use again.
     as_of : int
-        Microseconds UTC, a `Dated` where a date was given. Later events are left out for good, whatever instant the
-        person is looked at.
+        Microseconds UTC, a `Dated` if a date was given. Later events are left out, whatever instant is asked about.
     """
 
     __slots__ = ("_found", "_given", "_sorted", "_tables", "_times", "as_of", "attributes", "facts", "id")
@@ -147,19 +147,19 @@ class Person:
         as_of: Instant,
         tz: str = "UTC",
     ) -> Person:
-        """Return the person of a customer and their events, in any order.
+        """Make a person from a customer and their events, in any order.
 
         Raises
         ------
         InputError
-            An event belongs to somebody else, or is no event.
+            An event belongs to somebody else, or is not an event.
         """
         who, groups = events_by_type(customer, events)
         return cls(who, {} if customer is None else customer.attributes, groups, point_in_time(as_of, tz))
 
     @classmethod
     def from_base(cls, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> Person:
-        """Return one customer of a base, without touching the others.
+        """Make a person from one customer of a base, without reading the others.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class Person:
         return cls(found, _BaseAttributes(base, row), _BaseEvents(home, found, moment), moment)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel with what is known of this person alone, and not with the base they come from."""
+        """Pickle only the data of this person, without the base they come from."""
         events = {name: self.events(name) for name in self._given}
         return Person, (self.id, dict(self.attributes), events, self.as_of)
 
@@ -196,7 +196,7 @@ class Person:
         return tuple(sorted(self._given))
 
     def events(self, type: str) -> Events:
-        """Return the events of one type up to as_of: times ascending, and the occurrences beside them."""
+        """Return the events of one type up to as_of: ascending times, and the events."""
         try:
             return self._sorted[type]
         except KeyError:
@@ -207,7 +207,7 @@ class Person:
             return result
 
     def table(self, key: Any, build: Callable[[], Table]) -> Table | None:
-        """Return the table of a figure that is asked for again, None the first time: most are asked for once."""
+        """Return the table of a figure, or None the first time it is asked for, as most are asked for only once."""
         if key not in self._tables:
             self._tables[key] = None
             return None
@@ -217,7 +217,7 @@ class Person:
         return table
 
     def times(self) -> list[int]:
-        """Return the different times of all events up to as_of, ascending."""
+        """Return the distinct times of all events up to as_of, ascending."""
         if self._times is None:
             self._times = sorted({time for name in self._given for time in self.events(name)[0]})
         return self._times
@@ -233,7 +233,7 @@ class Person:
 def events_by_type(
     customer: Customer | None, events: Iterable[Event | Purchase | Message | Visit]
 ) -> tuple[int | str | None, dict[str, list[Event]]]:
-    """Return who a customer and their events are, and the events by type, as they came."""
+    """Return the id of a customer with events, and the events by type, in the given order."""
     if customer is not None and not isinstance(customer, Customer):
         raise InputError(
             f"customer is {shown(customer)}: a Customer, or None, is needed.", argument="customer", code="wrong_type"
@@ -281,7 +281,7 @@ def point_in_time(as_of: Instant, tz: str, name: str = "as_of") -> int:
 
 
 def given_time(at: int, zone: Zone) -> np.datetime64:
-    """Return what results carry of a point in time: a date, or an instant in UTC."""
+    """Return a point in time as results show it: a date, or an instant in UTC."""
     return np.datetime64(zone.day(at), "D") if at.__class__ is Dated else np.datetime64(int(at), "us")
 
 
@@ -293,7 +293,7 @@ def plain_event(event: Any) -> Event:
 
 
 def plain_value(name: str, value: Any) -> Value:
-    """Return what somebody gave as the value that rules work with, None where it is missing."""
+    """Return a given value in the form that rules use, or None if it is missing."""
     kind = value.__class__
     if kind is str or kind is bool or value is None or kind is Moment:
         return value  # type: ignore[no-any-return]
@@ -303,7 +303,7 @@ def plain_value(name: str, value: Any) -> Value:
         if kind is float:
             if math.isinf(value):
                 raise InputError(
-                    f"{name} is {value}: a finite number is needed, or None where there is none.",
+                    f"{name} is {value}: a finite number, or None if it is missing, is needed.",
                     argument=name,
                     code="not_finite",
                 )
@@ -311,9 +311,9 @@ def plain_value(name: str, value: Any) -> Value:
         if -_EXACT <= value <= _EXACT:
             return float(value)
         if -_BEYOND < value < _BEYOND:
-            return value  # type: ignore[no-any-return]  # it names something, and is exact as it is in columns
+            return value  # type: ignore[no-any-return]  # it may be an id, so it stays exact
         raise InputError(
-            f"{name} is {shown(value)}: a whole number of at most 64 bits is needed, or a float.",
+            f"{name} is {shown(value)}: a whole number of at most 64 bits, or a float, is needed.",
             argument=name,
             code="wrong_value",
         )
@@ -357,7 +357,7 @@ class _BaseAttributes(Mapping[str, Any]):
         self._row = row
 
     def get(self, name: str, default: Any = None) -> Any:  # noqa: ARG002
-        """Return a field; one that the base does not have is an error, as it is for columns."""
+        """Return a field; a field that the base does not have is an error, as for columns."""
         return self[name]
 
     def __getitem__(self, name: str) -> Any:
@@ -375,7 +375,7 @@ class _BaseAttributes(Mapping[str, Any]):
 
 
 class _BaseEvents(Mapping[str, Any]):
-    """The events of one customer of a base, read one type at a time, by the customer-major order of each type."""
+    """The events of one customer of a base, read one type at a time."""
 
     __slots__ = ("_as_of", "_base", "_code")
 
@@ -425,7 +425,7 @@ def _column_values(column: Any) -> list[Value]:
         return [plain_value("property", value) for value in column.values()]
     values = column.values().tolist()
     if column.kind == "number":
-        return [  # a whole number beyond the exact floats stays what it is: it names something
+        return [  # a whole number that a float cannot hold exactly stays an int: it may be an id
             None if value != value else float(value) if -_EXACT <= value <= _EXACT else value  # noqa: PLR0124  (NaN)
             for value in values
         ]

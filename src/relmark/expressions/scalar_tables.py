@@ -1,8 +1,8 @@
-"""Figures of any stretch of one person's events, each in a few steps after one pass over all of them.
+"""Figures of any range of one person's events, each in a few steps after one pass over all of them.
 
-A search for the next change asks for the same figure at thousands of instants, at which the stretch of events in a
-window is another. Here sums are differences of exact prefix sums, extremes come from a table of powers of two, and what
-needs counts keeps those of the last stretch and moves on from it.
+A search for the next change needs the same figure at thousands of instants, with a different range of events in the
+window. Here sums are differences of exact prefix sums, extremes come from a table of ranges of powers of two, and
+figures that need counts update those of the previous range.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from relmark.expressions.tags import members
 __all__ = ["MANY", "Table", "table_of"]
 
 MANY = 48
-"""From how many events on a table is worth its pass, where a figure is asked for again."""
+"""The number of events from which on a table is worth its cost, if a figure is asked for again."""
 
 Table = Callable[[int, int], Any]
-"""The figure of the events from one place to before another."""
+"""A function that returns the figure of the events from a start to before a stop."""
 
 
 def table_of(op: str, times: Sequence[int], values: Sequence[Any]) -> Table:
-    """Return the table of a figure of the events whose value is known, times ascending.
+    """Return the table of a figure of events.
 
     Parameters
     ----------
     op : str
         sum, mean, min, max, first, last, count_distinct or most_frequent.
     times : sequence of int
+        The times of the events, ascending.
     values : sequence of value
-        None where an event has none; such events are skipped.
+        The values; events with None are skipped.
     """
     known = [k for k, value in enumerate(values) if value is not None]
     kept = [values[k] for k in known]
@@ -44,7 +45,7 @@ def table_of(op: str, times: Sequence[int], values: Sequence[Any]) -> Table:
 
 
 def _sums(values: list[float]) -> tuple[list[int], int]:
-    """Return exact prefix sums as whole numbers, and what one of them is divided by."""
+    """Return exact prefix sums as whole numbers, and the number by which they have to be divided."""
     ratios = [value.as_integer_ratio() for value in values]
     scale = max((under for _, under in ratios), default=1)
     return [0, *accumulate(over * (scale // under) for over, under in ratios)], scale
@@ -74,7 +75,7 @@ def _mean(times: list[int], values: list[float]) -> Table:
 
 def _extreme(choose: Callable[[Any, Any], Any]) -> Callable[[list[int], list[float]], Table]:
     def build(_: list[int], values: list[float]) -> Table:
-        levels = [values]  # levels[j][k] is that of the 2**j values from k on
+        levels = [values]  # levels[j][k] is the extreme of the 2**j values from k on
         while 2 * (1 << (len(levels) - 1)) <= len(values):
             below, half = levels[-1], 1 << (len(levels) - 1)
             levels.append(list(map(choose, below, below[half:])))
@@ -104,7 +105,7 @@ def _at_edge(which: int) -> Callable[[list[int], list[Any]], Table]:
 
 
 class _Counted:
-    """How often each value stands in a stretch, moved on from the last one."""
+    """How often each value occurs in a range, updated from the previous range."""
 
     __slots__ = ("counts", "holders", "most", "start", "stop", "values")
 
@@ -112,11 +113,11 @@ class _Counted:
         self.values = values
         self.start = self.stop = 0
         self.counts: Counter[Any] = Counter()
-        self.holders: defaultdict[int, set[Any]] = defaultdict(set)  # the values that stand so often
+        self.holders: defaultdict[int, set[Any]] = defaultdict(set)  # the values by how often they occur
         self.most = 0
 
     def move(self, start: int, stop: int) -> None:
-        """Count another stretch."""
+        """Change to another range."""
         if start < self.start or stop < self.stop or start >= self.stop:
             self.start = self.stop = start
             self.counts.clear()
@@ -149,7 +150,7 @@ def _distinct(_: list[int], values: list[Any]) -> Table:
     if len(values) == 0:
         return lambda _, __: 0.0
     counted, seen = _Counted(values), set[Any]()
-    to_end = [0.0]  # of the stretches that reach to the last event, from the end on
+    to_end = [0.0]  # of the ranges that reach to the last event, the shortest first
     for value in reversed(values):
         seen.update(members(value))
         to_end.append(float(len(seen)))

@@ -1,8 +1,8 @@
-"""Values and tests of one person or one event as closures: attributes, comparisons, sets, text, dates, arithmetic.
+"""Values and tests of one person or one event as closures: fields, comparisons, sets, text, dates, arithmetic.
 
 Each function takes a node and the closures of its parts and returns ``call(who, at) -> value``, where `who` is a
-`Person` (or an event, inside a `where`) and `at` an instant in microseconds. What can be decided once, such as the kind
-of a literal, is decided here and not at the call.
+`Person` (or an event, inside a `where`) and `at` is an instant in microseconds. What can be determined once, such as
+the kind of a literal, is determined here and not at every call.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _SUMS: dict[str, Callable[[float, float], float]] = {
 
 
 def plain_literal(value: LiteralValue) -> Any:
-    """Return a plain value of a rule as the value that closures work with."""
+    """Return a plain value of a rule in the form that closures use."""
     kind = literal_kind(value)
     if kind == "number":
         return float(value) if abs(value) <= _EXACT else value  # type: ignore[arg-type]
@@ -74,14 +74,14 @@ def plain_literal(value: LiteralValue) -> Any:
 
 
 def _alike(kind: type | None) -> frozenset[Any]:
-    """Return the types of the values that compare with one of a type."""
+    """Return the types of the values that can be compared with a value of a type."""
     return frozenset(_NUMBERS) if kind in _NUMBERS else frozenset({kind})
 
 
 def _refuse(node: Expression, value: Any, needed: str) -> InputError:
-    """Return the error of a value that has not the kind that a test is about."""
+    """Return the error for a value of a wrong kind."""
     return InputError(
-        f"{node!r} meets {value!r}, a value of kind {kind_of(value)!r}, where {needed} is needed.",
+        f"{node!r} was given {value!r}, a value of kind {kind_of(value)!r}: {needed} is needed.",
         argument="rule",
         code="wrong_type",
     )
@@ -91,7 +91,7 @@ def _refuse(node: Expression, value: Any, needed: str) -> InputError:
 
 
 def field(node: nodes.Field) -> Call:
-    """Return the attribute of a person."""
+    """Return the field of a person."""
     name, label = node.name, f"field {node.name!r}"
 
     def call(who: Any, _: int) -> Value:
@@ -117,7 +117,7 @@ def prop(node: nodes.Prop) -> Call:
 
 
 def clock(op: str, zone: Zone) -> Call:
-    """Return what the local clock shows at the instant that is asked of, which for an event is its time."""
+    """Return the local hour or weekday at the instant of evaluation, which for an event is its time."""
     if op == "hour_of_day":
         return lambda _, at: float(zone.wall(at) // HOUR % 24)
     return lambda _, at: float((zone.day(at) + 3) % 7 + 1)
@@ -130,7 +130,7 @@ def literal(node: nodes.Literal) -> Call:
 
 
 def fill(node: nodes.Fill, arg: Call) -> Call:
-    """Return a value, or the plain one where it is unknown."""
+    """Return a value, or a plain value if it is unknown."""
     instead = plain_literal(node.value.value)
     kinds: frozenset[Any] = _alike(instead.__class__)
 
@@ -139,14 +139,14 @@ def fill(node: nodes.Fill, arg: Call) -> Call:
         if value is None:
             return instead  # type: ignore[no-any-return]
         if value.__class__ not in kinds:
-            raise _refuse(node, value, f"one of kind {kind_of(instead)!r}")
+            raise _refuse(node, value, f"a value of kind {kind_of(instead)!r}")
         return value  # type: ignore[no-any-return]
 
     return call
 
 
 def arithmetic(node: nodes.Arithmetic, left: Call, right: Call) -> Call:
-    """Return ``left op right``; None where one is unknown, for a divisor of 0, and for an infinite result."""
+    """Return ``left op right``; None if one side is unknown, the divisor is 0, or the result is infinite."""
     combine = _SUMS[node.op]
 
     def call(who: Any, at: int) -> float | None:
@@ -218,9 +218,9 @@ def compare(node: nodes.Compare, left: Call, right: Call, zone: Zone) -> Call:
             if kinds == _TIMES:
                 a, b = moment_of(node, a, zone), moment_of(node, b, zone)
             elif kinds != _NUMBERS:
-                raise _refuse(node, b, f"one of kind {kind_of(a)!r}")
+                raise _refuse(node, b, f"a value of kind {kind_of(a)!r}")
         elif a.__class__ is Tags or (a.__class__ is bool and node.op not in {"eq", "ne"}):
-            raise _refuse(node, a, "another kind")
+            raise _refuse(node, a, "a kind that can be compared")
         return test(a, b)
 
     return call
@@ -231,7 +231,7 @@ def _against(node: Expression, left: Call, op: str, value: LiteralValue, zone: Z
     test, bound = _TESTS[op], plain_literal(value)
     kind = bound.__class__
     if kind is bool and op not in {"eq", "ne"}:
-        raise InputError(f"{node!r}: booleans compare with == and != only.", argument="rule", code="wrong_type")
+        raise InputError(f"{node!r}: booleans can only be compared with == and !=.", argument="rule", code="wrong_type")
 
     kinds = _alike(kind)
 
@@ -240,7 +240,7 @@ def _against(node: Expression, left: Call, op: str, value: LiteralValue, zone: Z
         if a is None:
             return None
         if a.__class__ not in kinds:
-            raise _refuse(node, a, f"one of kind {kind_of(bound)!r}")
+            raise _refuse(node, a, f"a value of kind {kind_of(bound)!r}")
         return test(a, bound)
 
     if kind is not date and kind is not Moment:
@@ -292,7 +292,8 @@ def is_in(node: nodes.IsIn, arg: Call, zone: Zone) -> Call:
         if kind is None and value.__class__ is not Tags:
             return False
         if not moments:
-            raise _refuse(node, value, f"one of kind {'that compares' if kind is None else kind_of(plain[0])!r}")
+            needed = "that can be compared" if kind is None else f"of kind {kind_of(plain[0])!r}"
+            raise _refuse(node, value, f"a value {needed}")
         return moment_of(node, value, zone) in moments
 
     return call
@@ -304,7 +305,7 @@ def is_null(arg: Call) -> Call:
 
 
 def is_empty(node: nodes.IsEmpty, arg: Call) -> Call:
-    """Return whether a set of tags has no member, or a text no character."""
+    """Return whether a set of tags has no members, or a text has no characters."""
 
     def call(who: Any, at: int) -> bool | None:
         value = arg(who, at)
@@ -336,16 +337,14 @@ def matches(node: nodes.Matches, arg: Call) -> Call:
         if value.__class__ is str:
             return on_text(value)
         if value.__class__ is not Tags or node.op in {"startswith", "endswith", "like", "has_word"}:
-            raise _refuse(
-                node, value, "a text" + ("" if node.op in {"startswith", "endswith"} else " or a set of tags")
-            )
+            raise _refuse(node, value, "a text or a set of tags" if node.op.startswith("contains") else "a text")
         return on_tags(value)
 
     return call
 
 
 def date_window(node: nodes.DateWindow, arg: Call, zone: Zone) -> Call:
-    """Return the test of a date or an instant against the instant of evaluation."""
+    """Return the test of a date or an instant, compared with the instant of evaluation."""
     size, op = length(node.duration), node.op
     whole_days = size // DAY
 

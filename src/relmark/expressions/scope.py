@@ -1,7 +1,7 @@
-"""How a tree is computed over rows, whatever a row is: the part that customers and events have in common.
+"""Evaluation of a tree over rows, as far as it is the same for customers and events.
 
-A scope says what its leaves are (fields and aggregates of customers; properties of events); everything above them is
-the same.
+A scope defines its leaves (fields and aggregates of customers, or properties of events); everything above them is the
+same.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Scope"]
 
 
 class Scope:
-    """Rows over which a tree is computed.
+    """Rows over which a tree is evaluated.
 
     Parameters
     ----------
@@ -45,21 +45,21 @@ class Scope:
         self.tz = tz
 
     def leaf(self, node: Expression) -> Column | Truth:
-        """Return what a node gives that only this scope knows."""
-        raise AssertionError(f"{type(node).__name__} has no meaning here")  # kinds.problems refuses it before
+        """Return the value of a node that depends on the kind of scope."""
+        raise AssertionError(f"{type(node).__name__} has no meaning here")  # kinds.problems refuses it earlier
 
     def truth(self, node: Expression) -> Truth:
-        """Return a boolean node as a truth."""
+        """Return the value of a boolean node as a `Truth`."""
         found = self.compute(node)
         return found if isinstance(found, Truth) else Truth.of_column(found)
 
     def column(self, node: Expression) -> Column:
-        """Return any node as a column."""
+        """Return the value of any node as a column."""
         found = self.compute(node)
         return found.column() if isinstance(found, Truth) else found
 
     def compute(self, node: Expression) -> Column | Truth:
-        """Return what a node gives, row by row."""
+        """Return the value of a node, row by row."""
         match node:
             case nodes.And(args=args):
                 return all_true([self.truth(arg) for arg in args])
@@ -96,12 +96,12 @@ class Scope:
 
 
 def spread(values: np.ndarray[Any, Any], rows: np.ndarray[Any, Any] | None, n: int, default: Any = False) -> Any:
-    """Return figures of the log's customers as n rows of the base; `rows` None says that they are the same."""
+    """Return figures of the log's customers as n rows of the base; None for `rows` means that these are the same."""
     if rows is None:
         return values
     if values.dtype == np.bool_:
         other = ~values if default else values
-        if np.count_nonzero(other) < len(other) // 8:  # few to write: find them
+        if np.count_nonzero(other) < len(other) // 8:  # if few values differ from the default, write only these
             out = np.full(n, default) if default else np.zeros(n, dtype=np.bool_)
             out[rows[np.flatnonzero(other)]] = not default
             return out

@@ -1,7 +1,7 @@
-"""Which events a rule looks at: their types, a predicate over their properties, and a window of time.
+"""Selections of events for a rule: their types, a predicate over their properties, and a window of time.
 
-`event("purchase", where=prop("category") == "shoes")` makes a `Selection`. It is no value yet: its methods say which
-figure of the events is meant, `count(within=days(30))` or `exists()`, and give nodes.
+`event("purchase", where=prop("category") == "shoes")` makes a `Selection`. It is not a value: its methods, such as
+`count(within=days(30))` or `exists()`, choose a figure of the events and return nodes.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ __all__ = ["Selection", "Window", "WindowArgs"]
 
 
 class WindowArgs(TypedDict, total=False):
-    """The words of a window that every figure of events takes; those that are given hold together.
+    """The arguments of the window of every figure of events; if several are given, an event must satisfy all.
 
-    - within : timedelta, calendar_days or months. The events of (as_of - within, as_of]; before a date, whole days are
-      local days.
-    - ago : the same. Moves the end of the window back by so much.
-    - since, until : instant or date. The first and the last instant, inclusive; with a date `since` begins at its local
-      midnight, and `until` ends before it.
-    - between : pair of instants or dates. Both of these at once: October is between 1 October and 1 November.
+    - within : timedelta, calendar_days or months. The events in (as_of - within, as_of]; if as_of is a date, whole days
+      are local days before it.
+    - ago : timedelta, calendar_days or months. Moves the end of the window back by this length.
+    - since, until : instant or date. The first and the last instant, inclusive; if it is a date, `since` begins at its
+      local midnight, and `until` ends just before it.
+    - between : pair of instants or dates. `since` and `until` together: October is between 1 October and 1 November.
     - during : period. A calendar period, such as ``period("month", -1)``.
     """
 
@@ -47,12 +47,12 @@ class WindowArgs(TypedDict, total=False):
 
 @attrs.frozen(repr=False)
 class Window:
-    """The events of a stretch of time before as_of; with nothing given, every event up to as_of.
+    """A window of time before as_of; without any bounds, all time up to as_of.
 
-    Bounds that are given hold together: ``t <= as_of - ago`` (`ago` is 0 where it isn't given), ``t > as_of - ago -
-    within``, ``t >= since``, ``t <= until``, and `t` in the calendar period `during`. Where as_of is a date, its day is
-    not seen, and `ago` and `within` of whole days are local days before it. `since` and `until` are inclusive instants;
-    a date is a day of the base's zone, with which `since` begins and before which `until` ends.
+    An event at t must satisfy all given bounds: ``t <= as_of - ago`` (`ago` is 0 by default), ``t > as_of - ago -
+    within``, ``t >= since``, ``t <= until``, and `t` in the calendar period `during`. If as_of is a date, its day is
+    not seen, and whole days in `ago` and `within` are local days before it. `since` and `until` are inclusive instants;
+    a date is a day in the base's zone, at whose beginning `since` begins and before which `until` ends.
     """
 
     within: Span | None = None
@@ -83,10 +83,10 @@ class Window:
 
     @property
     def back(self) -> tuple[Span, ...]:
-        """The spans that lie between as_of and the beginning of `within`, to be gone back one after the other.
+        """The spans between as_of and the beginning of `within`, by which to go back one after the other.
 
-        Local days of both are one span, so that no time of the wall clock is looked for on the day between, where it
-        may be skipped: the windows of a daily run then touch and never overlap.
+        Two spans of local days become one, so that no local time on the day between them is needed, which the clock may
+        skip. In this way the windows of a daily run touch and never overlap.
         """
         both = tuple(span for span in (self.ago, self.within) if span is not None)
         if len(both) == 2 and all(isinstance(span, CalendarSpan) and not span.months for span in both):
@@ -94,11 +94,11 @@ class Window:
         return both
 
     def first(self, tz: str) -> int | None:
-        """Return the first instant from `since` on, in microseconds UTC: a date's local midnight."""
+        """Return the first instant of `since` in microseconds UTC; for a date, its local midnight."""
         return None if self.since is None else instant(self.since, tz=tz)
 
     def last(self, tz: str) -> int | None:
-        """Return the last instant up to `until`: itself, or the one before a date's local midnight."""
+        """Return the last instant of `until` in microseconds UTC; for a date, the one before its local midnight."""
         if self.until is None:
             return None
         return instant(self.until, tz=tz) - (not isinstance(self.until, datetime))
@@ -113,11 +113,11 @@ class Window:
         between: SequenceOf[Instant] | None = None,
         during: Period | None = None,
     ) -> Window:
-        """Return the window of the words that an aggregate takes."""
+        """Return the window of the arguments of an aggregate."""
         if between is not None:
             if since is not None or until is not None:
                 raise InputError(
-                    "between= is since= and until= together: give one or the other.",
+                    "between= stands for since= and until= together: give either between= or these two.",
                     argument="between",
                     code="conflicting_arguments",
                 )
@@ -141,16 +141,16 @@ class Window:
 class Selection:
     """The events of one or more types (sorted names) that satisfy a predicate over their properties.
 
-    An event of which the predicate is unknown is not selected.
+    An event for which the predicate is unknown is not selected.
 
     Parameters
     ----------
     types : tuple of str
-        Names of event types; an event of any of them is looked at.
+        Names of event types; events of all these types are selected.
     where : Expression, optional
         A boolean expression over `prop(...)`.
     any_type : bool
-        Events of every type that the customer has; then there are no names.
+        Whether events of every type are selected; then `types` is empty.
     """
 
     types: tuple[str, ...]
@@ -158,7 +158,7 @@ class Selection:
     any_type: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """Check the names and that the predicate is about events alone."""
+        """Check the names, and that the predicate uses only properties of events."""
         if self.any_type == bool(self.types) or any(name == "" or not isinstance(name, str) for name in self.types):
             raise InputError(
                 f"event({', '.join(map(shown, self.types))}): names of event types are needed.",
@@ -170,13 +170,13 @@ class Selection:
             _about_events(self.where)
 
     def names(self, known: Iterable[str]) -> tuple[str, ...]:
-        """Return the types that are looked at, of those that there are."""
+        """Return the selected types; `known` are the types of the data."""
         return tuple(sorted(known)) if self.any_type else self.types
 
     # Figures
 
     def count(self, **window: Unpack[WindowArgs]) -> Expression:
-        """Return how many events there are in the window (`within`, `ago`, `since`, `until`, `between`, `during`)."""
+        """Return the number of events in the window (`within`, `ago`, `since`, `until`, `between`, `during`)."""
         return self._aggregate("count", None, window)
 
     def exists(self, **window: Unpack[WindowArgs]) -> Expression:
@@ -200,12 +200,12 @@ class Selection:
         return self._aggregate("max", of, window)
 
     def hour_of_day(self, first: int, before: int) -> Selection:
-        """Return those of the events from one hour of the local clock on up to before another, also over midnight.
+        """Select the events from one hour of local time on and before another hour; the hours may span midnight.
 
         Parameters
         ----------
         first, before : int
-            0 to 23, and up to 24 for the end of the day: ``hour_of_day(22, 6)`` is the night.
+            Hours from 0 to 23; `before` may be 24, the end of the day. ``hour_of_day(22, 6)`` is the night.
 
         Examples
         --------
@@ -220,7 +220,7 @@ class Selection:
         return self._narrowed(inside)
 
     def weekday(self, *days: int) -> Selection:
-        """Return those of the events on some days of the week, 1 for Monday to 7 for Sunday.
+        """Select the events on some days of the week, 1 for Monday to 7 for Sunday.
 
         Examples
         --------
@@ -231,14 +231,18 @@ class Selection:
         for day in days:
             whole("days", day, low=1, high=7)
         if not days:
-            raise InputError("weekday() has no day: name one or more, 1 for Monday.", argument="days", code="empty")
+            raise InputError(
+                "weekday() has no days: give one or more, from 1 for Monday to 7 for Sunday.",
+                argument="days",
+                code="empty",
+            )
         return self._narrowed(nodes.Clock("weekday").is_in(list(days)))
 
     def _narrowed(self, test: Expression) -> Selection:
         return attrs.evolve(self, where=test if self.where is None else self.where & test)
 
     def count_distinct(self, of: str | Expression, **window: Unpack[WindowArgs]) -> Expression:
-        """Return how many different values, or different tags, a property has; 0 without events."""
+        """Return the number of different values, or different tags, of a property; 0 without events."""
         return self._aggregate("count_distinct", of, window)
 
     def first(self, of: str | Expression = "value", **window: Unpack[WindowArgs]) -> Expression:
@@ -250,11 +254,11 @@ class Selection:
         return self._aggregate("last", of, window)
 
     def most_frequent(self, of: str | Expression, **window: Unpack[WindowArgs]) -> Expression:
-        """Return the value of a property, or the tag, that most events have, such as the favorite category."""
+        """Return the value (or the tag) of a property that most events have, such as the favorite category."""
         return self._aggregate("most_frequent", of, window)
 
     def active_days(self, **window: Unpack[WindowArgs]) -> Expression:
-        """Return on how many calendar days there was an event."""
+        """Return the number of calendar days with an event."""
         return self._aggregate("active_days", None, window)
 
     def days_since_first(self, **window: Unpack[WindowArgs]) -> Expression:
@@ -272,11 +276,11 @@ class Selection:
         return nodes.Regularly(self, min_periods, of, period)
 
     def first_time(self, within: Span) -> Expression:
-        """Return whether the very first event lies in the window: there is one in it and none before it."""
+        """Return whether the first event of all lies in the window: there is an event in it and none before it."""
         return self.exists(within=within) & ~self.exists(ago=within)
 
     def stopped(self, active: Span, silent: Span) -> Expression:
-        """Return whether there is no event in the last `silent`, and one in the `active` before that."""
+        """Return whether there is no event in the last `silent` time, but one in the `active` time before that."""
         return self.exists(within=active, ago=silent) & ~self.exists(within=silent)
 
     def restarted(self, active: timedelta, silent: timedelta) -> Expression:
@@ -288,14 +292,14 @@ class Selection:
         return self.exists(within=active) & silence & self.exists(ago=both)
 
     def last_event(self, where: Expression, **window: Unpack[WindowArgs]) -> Expression:
-        """Return whether the latest event satisfies another predicate; unknown without one."""
+        """Return whether the latest event satisfies another predicate; unknown without events."""
         _about_events(where)
         return nodes.LastEvent(self, where, Window.of(**window))
 
     def not_followed_by(self, then: Selection, within: timedelta, recent: timedelta | None = None) -> Expression:
         """Return whether the latest event is at least `within` old and no event of `then` came after it.
 
-        `recent` bounds how long ago it was: an abandoned basket of last year is no news.
+        With `recent`, the event must also be less than `recent` old, which leaves out baskets abandoned last year.
         """
         if not isinstance(then, Selection):
             raise InputError(
@@ -328,7 +332,7 @@ class Selection:
 
     def _no_value(self, *_: object) -> NoReturn:
         raise InputError(
-            f"{self!r} names events and is no value yet: say which figure you mean, such as "
+            f"{self!r} selects events and is not a value: call a method that makes a figure, such as "
             ".count(within=days(30)) >= 2, .exists(), .sum() or .days_since_last().",
             argument="events",
             code="not_value",
@@ -344,7 +348,7 @@ def _later(since: object, until: object) -> bool:
 
 
 def _about_events(where: object) -> None:
-    """Raise where a predicate over events asks for anything but events' properties."""
+    """Raise if a predicate over events uses anything but properties of events."""
     if not isinstance(where, Expression):
         raise InputError(
             f"where is {shown(where)}: a rule over prop(...) is needed, such as prop('sku') == 'a'.",
@@ -354,8 +358,8 @@ def _about_events(where: object) -> None:
     for node in nodes_of(where):
         if not isinstance(node, nodes.EVENT_NODES):
             raise InputError(
-                f"where= is about one event, and {type(node).__name__} ({shown(node)}) is about a customer at an "
-                "instant: use prop('name') and fixed values inside it, and combine it with other rules outside.",
+                f"where= is about one event, but {type(node).__name__} ({shown(node)}) is about a customer at a time: "
+                "use prop('name') and fixed values inside where=, and combine other rules outside of it.",
                 argument="where",
                 code="wrong_type",
             )

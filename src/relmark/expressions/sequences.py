@@ -1,11 +1,11 @@
-"""Whether steps happened in order: exact on whole arrays, by carrying row positions forward.
+"""Whether steps happened in order, computed exactly on whole arrays, by carrying row positions forward.
 
-Customers are read in blocks whose events stay in the processor's cache. In a block each event becomes one integer, of
-its customer, its time and its step, and these are sorted; then rows stand customer by customer in the order of time.
-The latest start of a chain that ends at or before a row is the running maximum of row positions, and a later start is
-never worse: it is closer to every later step, and has fewer excluded events after it.
+Customers are read in blocks whose events fit into the processor's cache. In a block, each event becomes one integer of
+its customer, its time and its step, and these integers are sorted, which sorts the rows by customer and time. The
+latest start of a chain that ends at or before a row is the running maximum of row positions. A later start is never
+worse: it is closer to every later step, and has fewer excluded events after it.
 
-(8 M rows of two types: half the time of arrays as long as the log, which mostly wait for memory.)
+(For 8 M rows of two types, this takes half the time of arrays as long as the log, which mostly wait for memory.)
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ _BLOCK = 1 << 16
 
 @attrs.frozen(eq=False)
 class UnitTimes:
-    """Times of units: parts of customers that are looked at as if they were customers, such as their orders.
+    """Times of units: parts of customers, such as their orders, that are treated as if they were customers.
 
     Parameters
     ----------
     time : ndarray of int64, shape (m,)
+        The times of the events.
     by_customer : tuple of ndarray
-        Positions in the order of unit and time, and where each unit starts: (m,) and (k + 1,).
+        The positions of events sorted by unit and time, shape (m,), and the start of each unit, shape (k + 1,).
     """
 
     time: IntArray
@@ -46,15 +47,16 @@ class UnitTimes:
 
 @attrs.frozen(eq=False)
 class StepEvents:
-    """The events of one type that one selection chooses.
+    """The events of one type that are in one selection.
 
     Parameters
     ----------
     number : int
-        The number of the selection among those of a sequence; one of several types stands once a type.
+        The number of the selection among those of a sequence; a selection of several types has one entry per type.
     part : Partition or UnitTimes
+        The events of the type.
     chosen : ndarray of bool, shape (m,), optional
-        Which events of the partition; all where it isn't given.
+        Which events are selected; all by default.
     """
 
     number: int
@@ -64,16 +66,16 @@ class StepEvents:
 
 @attrs.frozen(eq=False)
 class Pace:
-    """How fast the steps have to be, in microseconds.
+    """The limits on the times of the steps, in microseconds.
 
     Parameters
     ----------
     within : int, optional
         The longest time from the first step to the last.
     apart : int
-        The least time between two steps; 1 where any will do.
+        The shortest time between two steps; 1 if there is no limit.
     after : int or ndarray of int64, shape (k,), optional
-        The last step is later than this: one instant for all, or one for each customer.
+        The last step must be later than this instant: one for all, or one per customer.
     """
 
     within: int | None = None
@@ -159,9 +161,12 @@ def in_order(events: list[StepEvents], n_steps: int, pace: Pace, k: int) -> Bool
     Parameters
     ----------
     events : list of StepEvents
-        Selections 0 to n_steps - 1 are the steps; those after them may not lie strictly between the first and the last.
+        Selections 0 to n_steps - 1 are the steps. Events of the others may not lie strictly between the first step and
+        the last.
     n_steps : int
+        The number of steps.
     pace : Pace
+        The limits on the times of the steps.
     k : int
         The number of customers.
     """
@@ -170,13 +175,13 @@ def in_order(events: list[StepEvents], n_steps: int, pace: Pace, k: int) -> Bool
         number, time = block.number, block.time
         position = np.arange(len(number), dtype=np.int32)
         first_row = np.maximum.accumulate(np.where(block.new_customer, position, 0))
-        # The row before all of this instant's: what is strictly earlier ends there.
+        # The last row that is strictly earlier than this instant.
         before = np.maximum.accumulate(np.where(block.new_instant, position, 0)) - 1
         reached = before if pace.apart <= 1 else _rows_apart(block, pace.apart)
         start = np.where(number == 0, position, -1)
         for step in range(1, n_steps):
             earlier = np.maximum.accumulate(start)[reached]
-            # At a customer's first instant it is a row of somebody else.
+            # At a customer's first instant, it is a row of another customer.
             start = np.where((number == step) & (reached >= first_row) & (earlier >= first_row), earlier, -1)
         ends = np.flatnonzero(start >= 0)
         begins = start[ends]
@@ -189,18 +194,20 @@ def in_order(events: list[StepEvents], n_steps: int, pace: Pace, k: int) -> Bool
 
 
 def _rows_apart(block: Block, apart: int) -> IntArray:
-    """Return for each row the last one of its customer at least so long before; a row of somebody else for none."""
+    """Return for each row its customer's last row at least `apart` before it, or a row of another customer."""
     different, rank = np.unique(block.time, return_inverse=True)
     size = len(different) + 1
-    back = np.searchsorted(different, different - apart, side="right")  # one more than the rank of the last so early
+    back = np.searchsorted(
+        different, different - apart, side="right"
+    )  # one more than the rank of the last time so early
     keys = block.customer * size + rank
     return np.asarray(np.searchsorted(keys, block.customer * size + back[rank], side="left") - 1)
 
 
 def in_strict_order(events: list[StepEvents], n_steps: int, n_excluded: int, pace: Pace, k: int) -> BoolArray:
-    """Return which of k customers did the steps at instants that follow each other directly.
+    """Return which of k customers did the steps at consecutive instants.
 
-    Selections 0 to n_steps - 1 are the steps, the next n_excluded are excluded, and the last one has every event.
+    Selections 0 to n_steps - 1 are the steps, the next n_excluded are excluded events, and the last has every event.
     """
     result = np.zeros(k, dtype=np.bool_)
     for block in blocks(events, k):

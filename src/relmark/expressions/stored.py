@@ -1,8 +1,8 @@
-"""The stored form of a rule: JSON-ready objects with an ``op``, read with every problem at once.
+"""The stored form of a rule: JSON-ready objects with an ``op``; when it is read, all problems are reported at once.
 
-A plain value stands for itself; a date is ``{"date": "2026-11-01"}``, an instant ``{"instant":
-"2026-11-01T00:00:00Z"}``, a duration ISO 8601, a selection of events ``{"types": [...], "where": ...}`` or
-``{"types": "any"}``. What has its default is left out.
+A plain value is written as it is, a date as ``{"date": "2026-11-01"}``, an instant as ``{"instant":
+"2026-11-01T00:00:00Z"}``, a duration as ISO 8601, a selection of events as ``{"types": [...], "where": ...}`` or
+``{"types": "any"}``. Keys with default values are left out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WINDOW = ("within", "ago", "since", "until", "during")
 
 
 def written(value: Any) -> Any:
-    """Return the JSON-ready form of an expression, a selection, a window's bound or a plain value."""
+    """Return the JSON-ready form of an expression, a selection, a bound of a window or a plain value."""
     if isinstance(value, nodes.Literal):
         return written(value.value)
     if isinstance(value, Expression):
@@ -87,8 +87,8 @@ def read(body: Any, limits: Limits | None = None, path: str = "$") -> Expression
 
 
 def read_selection(body: Any, limits: Limits, path: str) -> Selection:
-    """Return the selection of events of a stored definition: it is stored as it is inside of any figure."""
-    # The reader of expressions reads a selection inside a node: give it one, and name the place of the selection.
+    """Read a selection of events that is stored alone, in the same form as inside a figure."""
+    # The reader of expressions reads selections inside nodes, so put it into one, and correct the path of problems.
     try:
         node: Any = read({"op": "exists", "events": body}, limits, path)
     except DefinitionError as error:
@@ -105,12 +105,12 @@ def read_all(body: Any, limits: Limits, path: str = "$") -> tuple[Expression | N
 
 
 def read_parts(body: Any, limits: Limits, path: str = "$") -> tuple[Expression | None, tuple[Problem, ...]]:
-    """Return what can be read of a body, with `Unread` in the place of what cannot, and every problem."""
+    """Return the expression with `Unread` for the parts that could not be read, and every problem."""
     reader = _Reader(limits)
     try:
         expression = reader.expression(body, path)
     except RecursionError:
-        return None, (Problem(path, "too_deep", "nested too deep.", "Flatten it."),)
+        return None, (Problem(path, "too_deep", "the rule is nested too deep.", "Flatten it."),)
     return expression, tuple(reader.problems)
 
 
@@ -122,20 +122,20 @@ _SPELLED = {
     "||": "or", "~": "not", "+": "add", "-": "sub", "*": "mul", "/": "div", "ends_with": "endswith",
     "starts_with": "startswith", "matches": "like", "exist": "exists", "between_dates": "between",
 }  # fmt: skip
-"""What people and other tools call an operator, and its word in the stored form."""
+"""Other names that people and tools use for an operator, with its word in the stored form."""
 
 
 def _stored_word(op: str) -> str:
-    """Return what to write for an operator that the stored form does not have."""
+    """Return a hint for an operator that the stored form does not have."""
     word = _SPELLED.get(op.casefold()[:64])
     return did_you_mean(op, OPERATIONS) if word is None else f" Did you mean {word!r}?"
 
 
 def _half(types: list[str], where: Expression | None) -> Selection | None:
-    """Return the events of a selection with a problem: its parts are checked, and nothing is evaluated."""
+    """Return a selection that has a problem, so that its parts are checked too; it is never evaluated."""
     try:
         selection = Selection(tuple(types), None)
-    except InputError:  # names that no event has: nothing more can be checked
+    except InputError:  # names that no event can have: nothing more can be checked
         return None
     object.__setattr__(selection, "where", where)
     return selection
@@ -145,7 +145,7 @@ _LIMIT_CODES = {"too_many_steps", "too_long_window", "too_many_nodes", "too_deep
 
 
 class _Reader:
-    """Reads a body and collects problems; what has a problem is read as None."""
+    """Reads a body and collects problems; a value with a problem is read as None."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -182,7 +182,7 @@ class _Reader:
 
     @staticmethod
     def _unread(arguments: Mapping[str, Any], path: str) -> Unread:
-        """Return what was read of a node with a problem."""
+        """Return the parts of a node with a problem that could be read."""
         parts: list[tuple[str, Expression | Selection]] = []
         for key, value in arguments.items():
             for place, item in enumerate(value) if isinstance(value, (list, tuple)) else [(None, value)]:
@@ -191,7 +191,7 @@ class _Reader:
         return Unread(tuple(parts))
 
     def _guessed(self, body: Mapping[str, Any], path: str) -> Unread:
-        """Return the parts of an object whose operator is not known, by what they look like."""
+        """Return the parts of an object with an unknown operator, recognized by their keys."""
         parts: list[tuple[str, Expression | Selection]] = []
         for key, value in body.items():
             many = isinstance(value, (list, tuple))
@@ -210,7 +210,8 @@ class _Reader:
             if key != "op" and key not in known:
                 listed = ", ".join(sorted(known)) or "no other key"
                 hint = did_you_mean(str(key), known)
-                self.fail(path, "unknown_key", f"unknown key {shown(str(key)[:64])} of {op!r}; it has {listed}.", hint)
+                message = f"unknown key {shown(str(key)[:64])} of {op!r}; it may have {listed}."
+                self.fail(path, "unknown_key", message, hint)
         for key in operation.required:
             if key not in body:
                 self.fail(path, "missing_key", f"{op!r} has no {key!r}.")
@@ -220,7 +221,7 @@ class _Reader:
             if key in known
         }
 
-    # One method a kind of key; each returns the value, or None after it told a problem.
+    # One method per kind of key; each returns the value, or None after noting a problem.
 
     def read_expression(self, value: Any, path: str) -> Expression:
         return self.expression(value, path)
@@ -239,7 +240,7 @@ class _Reader:
             if isinstance(value, Mapping):
                 return self._dated(value, path)
             if isinstance(value, (list, tuple)):
-                self.fail(path, "wrong_type", "a list stands where one value is needed.")
+                self.fail(path, "wrong_type", "a list was given: one value is needed.")
                 return None
             return literal_value(value)
         except InputError as error:
@@ -254,7 +255,7 @@ class _Reader:
             instant(text, name="instant")
             return moment_value(text if len(text) > 10 else f"{text}T00:00Z")
         self.fail(
-            path, "wrong_type", f"{shown(dict(value))} is no value.",
+            path, "wrong_type", f"{shown(dict(value))} is not a value.",
             'Write {"date": "2026-11-01"} or {"instant": "2026-11-01T00:00:00Z"}.',
         )  # fmt: skip
         return None
@@ -267,7 +268,7 @@ class _Reader:
     def _listed(self, value: Any, path: str) -> list[Any] | tuple[Any, ...]:
         if isinstance(value, (list, tuple)):
             return value
-        self.fail(path, "wrong_type", f"{shown(value)} stands where a list is needed.")
+        self.fail(path, "wrong_type", f"{shown(value)} was given: a list is needed.")
         return []
 
     def read_name(self, value: Any, path: str) -> str | None:
@@ -278,7 +279,7 @@ class _Reader:
 
     def read_names(self, value: Any, path: str) -> list[str | None]:
         if isinstance(value, (list, tuple)) and len(value) > self.limits.steps:
-            self.fail(path, "too_many_steps", f"{len(value):,} names: {self.limits.steps} are allowed.")
+            self.fail(path, "too_many_steps", f"there are {len(value):,} names: {self.limits.steps} are allowed.")
             return []
         return [self.read_name(item, f"{path}[{k}]") for k, item in enumerate(self._listed(value, path))]
 
@@ -299,7 +300,7 @@ class _Reader:
         plain = self.read_number(value, path)
         if plain is None or isinstance(plain, int):
             return plain
-        self.fail(path, "wrong_type", f"{shown(value)} is no whole number.")
+        self.fail(path, "wrong_type", f"{shown(value)} is not a whole number.")
         return None
 
     def read_duration(self, value: Any, path: str) -> timedelta | None:
@@ -332,7 +333,7 @@ class _Reader:
         if not isinstance(value, Mapping) or "unit" not in value or set(value) - known:
             self.fail(
                 path, "wrong_type", f"{shown(value)} is not a calendar period.",
-                'Write {"unit": "month", "offset": -1}; "count" says how many units.',
+                'Write {"unit": "month", "offset": -1}; "count" is the number of units.',
             )  # fmt: skip
             return None
         try:
@@ -348,7 +349,7 @@ class _Reader:
         if isinstance(value, Mapping):
             return self.read_literal(value, path)  # type: ignore[return-value]
         self.fail(
-            path, "wrong_type", f"{shown(value)} is no instant.",
+            path, "wrong_type", f"{shown(value)} is not a date or an instant.",
             'Write {"date": "2026-11-01"} or {"instant": "2026-11-01T00:00:00Z"}.',
         )  # fmt: skip
         return None
@@ -358,14 +359,17 @@ class _Reader:
         any_type = isinstance(types, str) and types == "any"
         if not isinstance(value, Mapping) or not (any_type or isinstance(value.get("types"), (list, tuple))):
             hint = 'Write {"types": ["purchase"]}, or {"types": "any"} for events of every type.'
-            self.fail(path, "wrong_type", f"{shown(value)} selects no events.", hint)
+            self.fail(path, "wrong_type", f"{shown(value)} is not a selection of events.", hint)
             return None
         before = len(self.problems)
         for key in value:
             if key not in {"types", "where"}:
                 hint = did_you_mean(str(key), ("types", "where"))
                 self.fail(
-                    path, "unknown_key", f"unknown key {shown(str(key)[:64])} of events; they have types, where.", hint
+                    path,
+                    "unknown_key",
+                    f"unknown key {shown(str(key)[:64])} of events; there may be types and where.",
+                    hint,
                 )
         types = (
             [self.read_name(name, f"{path}.types[{k}]") for k, name in enumerate(value["types"])]
@@ -385,6 +389,6 @@ class _Reader:
     def read_selections(self, value: Any, path: str) -> list[Selection | None]:
         given = self._listed(value, path)
         if len(given) > self.limits.steps:
-            self.fail(path, "too_many_steps", f"{len(given):,} steps: {self.limits.steps} are allowed.")
+            self.fail(path, "too_many_steps", f"there are {len(given):,} steps: {self.limits.steps} are allowed.")
             return []
         return [self.read_selection(item, f"{path}[{k}]") for k, item in enumerate(given)]

@@ -1,4 +1,4 @@
-"""One set of tags of one person, with an order among sets."""
+"""A set of tags with an order among sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Tags", "members"]
 
 
 class Tags(frozenset[str]):
-    """A set of tags, in the order of its tags sorted where one of several is chosen: sets alone have no such order."""
+    """A set of tags that compares by its sorted tags, so that one of several sets can be chosen."""
 
     __slots__ = ()
 
@@ -18,5 +18,5 @@ class Tags(frozenset[str]):
 
 
 def members(value: Any) -> Iterable[Any]:
-    """Return what is counted of a value: each tag of a set, else the value itself."""
+    """Return the values to count: each tag of a set, else the value itself."""
     return value if value.__class__ is Tags else (value,)

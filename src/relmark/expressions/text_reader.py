@@ -1,7 +1,8 @@
-"""Reads the text form of a rule: a small, non-recursive reader that knows a fixed list of words and calls nothing else.
+"""Reads the text form of a rule: a small, non-recursive reader that only calls functions from a fixed list.
 
-It is the Python spelling with Python's binding strengths, plus ``and``, ``or`` and ``not``. Nothing is evaluated as
-code: a name is looked up in a table of builders, a method in a table of methods, and brackets are a stack of frames.
+The text form is the Python spelling with Python's operator precedence, plus ``and``, ``or`` and ``not``. Nothing is
+evaluated as code: a name is looked up in a table of builders, a method in a table of methods, and brackets are a stack
+of frames.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ _CLOSING = {"(": ")", "call": ")", "[": "]", "{": "}", "": "end"}
 
 
 def parse(text: str, limits: Limits | None = None) -> Expression:
-    """Return the rule that a text says, in the Python spelling or with ``and``, ``or`` and ``not``.
+    """Read a rule from text, in the Python spelling or with ``and``, ``or`` and ``not``.
 
     Parameters
     ----------
@@ -101,13 +102,14 @@ def parse(text: str, limits: Limits | None = None) -> Expression:
     Returns
     -------
     Expression
+        The rule.
 
     Raises
     ------
     DefinitionError
-        What is not understood, with its line and column and the nearest valid name.
+        The text is not a valid rule; the error gives the line and column, and the nearest valid name.
     LimitError
-        A text that is larger or deeper than the limits allow.
+        The text is larger or deeper than the limits allow.
 
     Examples
     --------
@@ -119,15 +121,15 @@ def parse(text: str, limits: Limits | None = None) -> Expression:
     """
     limits = limits or Limits()
     if not isinstance(text, str):
-        raise DefinitionError(f"a rule is a text, not {type(text).__name__}.", code="not_text")
+        raise DefinitionError(f"a rule must be a text, not {type(text).__name__}.", code="not_text")
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > limits.bytes:
         raise LimitError(f"the text has {size:,} bytes: {limits.bytes:,} are allowed.", code="too_large")
     result = _Reader(text, limits).read()
     if not isinstance(result, Expression):
-        what = "names events" if isinstance(result, Selection) else "is a plain value"
-        hint = "Say .exists() or .count() of them." if isinstance(result, Selection) else "Compare something with it."
-        raise DefinitionError(f"{shown(result)} {what}, and a rule is needed.", code="not_rule", hint=hint)
+        what = "selects events" if isinstance(result, Selection) else "is a plain value"
+        hint = "Call .exists() or .count() on it." if isinstance(result, Selection) else "Compare something with it."
+        raise DefinitionError(f"{shown(result)} {what}, but a rule is needed.", code="not_rule", hint=hint)
     check_limits(result, limits)
     check_nodes(result.to_dict(), limits)
     return result
@@ -135,7 +137,7 @@ def parse(text: str, limits: Limits | None = None) -> Expression:
 
 @attrs.define
 class _Frame:
-    """An open bracket: what it is, what stands before it, and the values and signs read inside so far."""
+    """An open bracket: its kind, the function before it, and the values and operators read inside so far."""
 
     kind: str
     start: int
@@ -187,7 +189,7 @@ class _Reader:
     # Values
 
     def _value(self, word: Token) -> bool:
-        """Read what stands where a value is expected; return whether one is still expected."""
+        """Read a word where a value is expected; return whether a value is still expected."""
         frame = self.frames[-1]
         if word.kind in {"number", "string"}:
             return self._push(word.value)
@@ -232,7 +234,7 @@ class _Reader:
             self.words.take()
             return self._open(_Frame("call", word.start, _FUNCTIONS[name], name))
         if name == "None":
-            raise self.fail(word.start, "None is no value.", "Use is_null() or not_null().")
+            raise self.fail(word.start, "None is not a value.", "Use is_null() or not_null().")
         hint = f"Write {name}(...)." if name in _FUNCTIONS else did_you_mean(name, [*_FUNCTIONS, "everyone"])
         raise self.fail(word.start, f"unknown word {shown(name[:64])}.", hint or "Put texts in quotes.", "unknown_name")
 
@@ -243,7 +245,9 @@ class _Reader:
     def _open(self, frame: _Frame) -> bool:
         if len(self.frames) > self.limits.depth:
             raise LimitError(
-                f"nested more than {self.limits.depth} deep.", path=place(self.text, frame.start), code="too_deep"
+                f"the rule is nested more than {self.limits.depth} deep.",
+                path=place(self.text, frame.start),
+                code="too_deep",
             )
         self.frames.append(frame)
         return True
@@ -274,14 +278,14 @@ class _Reader:
     def _sign(self, sign: str, start: int) -> None:
         frame = self.frames[-1]
         if sign in _COMPARES and any(other in _COMPARES for other, _ in frame.signs[-1:]):
-            raise self.fail(start, "comparisons do not chain.", "Write x.between(low, high).", "chained")
+            raise self.fail(start, "comparisons cannot be chained.", "Write x.between(low, high).", "chained")
         self._reduce(_STRENGTH[sign])
         if sign in _COMPARES and any(other in _COMPARES for other, _ in frame.signs[-1:]):
-            raise self.fail(start, "comparisons do not chain.", "Write x.between(low, high).", "chained")
+            raise self.fail(start, "comparisons cannot be chained.", "Write x.between(low, high).", "chained")
         frame.signs.append((sign, start))
 
     def _reduce(self, strength: int) -> None:
-        """Apply the signs that bind at least as tightly; a comparison waits for its chain to be seen."""
+        """Apply the operators with at least this precedence; comparisons wait, so that a chain of them is found."""
         frame = self.frames[-1]
         while frame.signs and _STRENGTH[frame.signs[-1][0]] >= strength:
             if strength == _STRENGTH["=="] and frame.signs[-1][0] in _COMPARES:
@@ -313,7 +317,9 @@ class _Reader:
         self.nodes += 1
         if self.nodes > self.limits.nodes:
             raise LimitError(
-                f"more than {self.limits.nodes:,} nodes.", path=place(self.text, start), code="too_many_nodes"
+                f"the rule has more than {self.limits.nodes:,} nodes.",
+                path=place(self.text, start),
+                code="too_many_nodes",
             )
 
     # Ends
@@ -321,12 +327,12 @@ class _Reader:
     def _comma(self, word: Token) -> bool:
         frame = self.frames[-1]
         if frame.kind == "":
-            raise self.fail(word.start, "a comma stands outside of brackets.", "Combine rules with & or and.")
+            raise self.fail(word.start, "a comma is outside of brackets.", "Combine rules with & or and.")
         self._item(frame, word)
         return True
 
     def _key(self, word: Token) -> bool:
-        """Take what stands before a colon as a key: then the braces hold a mapping."""
+        """Read the value before a colon as a key; then the braces are a mapping."""
         frame = self.frames[-1]
         inside = self.frames[-2].name if len(self.frames) > 1 else ""
         if frame.kind != "{" or inside != "stage" or len(frame.items) != 2 * frame.keys:
@@ -346,19 +352,19 @@ class _Reader:
             frame.named[frame.keyword] = value
             frame.keyword = ""
         elif frame.named:
-            raise self.fail(word.start, "a value stands after a named one.")
+            raise self.fail(word.start, "a value without a name follows a named one.")
         else:
             frame.items.append(value)
         if len(frame.items) > self.limits.members:
             path = place(self.text, word.start)
-            raise LimitError(f"a list of more than {self.limits.members:,} values.", path=path, code="too_many")
+            raise LimitError(f"a list has more than {self.limits.members:,} values.", path=path, code="too_many")
 
     def _close(self, word: Token) -> None:
         frame = self.frames[-1]
         if word.value != _CLOSING[frame.kind] and not (word.kind == "end" and frame.kind == ""):
             if word.kind == "end":
                 raise self.fail(frame.start, "this bracket is never closed.")
-            raise self.fail(word.start, f"{shown(word.value)} closes nothing.")
+            raise self.fail(word.start, f"{shown(word.value)} does not close any bracket.")
         if frame.kind == "":
             self._reduce(0)
         elif frame.kind == "(" and not frame.items:
@@ -374,7 +380,7 @@ class _Reader:
         self.frames.pop()
         if frame.call is None:
             if frame.keys and len(frame.items) != 2 * frame.keys:
-                raise self.fail(frame.start, "some of these values have a name and some have none.")
+                raise self.fail(frame.start, "some of these values have a name and others have none.")
             pairs = dict(zip(frame.items[::2], frame.items[1::2], strict=True)) if frame.keys else None
             self.frames[-1].values.append(frame.items if pairs is None else pairs)
             return
@@ -387,7 +393,9 @@ class _Reader:
             raise self.fail(frame.start, f"{frame.name}() does not take these arguments: {error}.") from None
         if _too_long(value, self.limits.years):
             path = place(self.text, frame.start)
-            raise LimitError(f"longer than the {self.limits.years} years allowed.", path=path, code="too_long_window")
+            raise LimitError(
+                f"the duration is longer than the {self.limits.years} years allowed.", path=path, code="too_long_window"
+            )
         self.frames[-1].values.append(value)
 
 
@@ -404,5 +412,5 @@ def _rule(value: Any, sign: str) -> Expression:
         "put each comparison in parentheses, or write and, or, not" if sign in {"&", "|", "~"} else "a rule is needed"
     )
     raise InputError(
-        f"{shown(value)} stands beside {sign!r}, which combines rules: {hint}.", argument="rule", code="not_rule"
+        f"{shown(value)} is not a rule, but {sign!r} combines rules: {hint}.", argument="rule", code="not_rule"
     )

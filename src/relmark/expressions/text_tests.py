@@ -8,7 +8,7 @@ __all__ = ["glob_fits", "has_word", "text_test"]
 
 
 def text_test(op: str, values: tuple[str, ...], *, casefold: bool) -> Callable[[str], bool]:
-    """Return the test of one text that a `Matches` node means."""
+    """Return the test of one text for a `Matches` node."""
     wanted = tuple(value.casefold() for value in values) if casefold else values
     test = _TESTS[op]
     if casefold:
@@ -17,7 +17,7 @@ def text_test(op: str, values: tuple[str, ...], *, casefold: bool) -> Callable[[
 
 
 def has_word(text: str, word: str) -> bool:
-    """Return whether a word, or several in a row, stand in a text with no letter, digit or underscore beside them."""
+    """Return whether a word, or several words, occur in a text without a letter, digit or underscore next to them."""
     start = text.find(word)
     while start != -1:
         end = start + len(word)
@@ -32,10 +32,10 @@ def _in_word(character: str) -> bool:
 
 
 def glob_fits(text: str, pattern: str) -> bool:
-    """Return whether the whole text fits a pattern of ``*`` (any run) and ``?`` (one character).
+    """Return whether the whole text matches a pattern of ``*`` (any run) and ``?`` (one character).
 
-    The pieces between stars are looked for from the left, each after the one before, which is enough: an earlier place
-    never leaves less room for the rest. The first piece stands at the start and the last at the end.
+    The pieces between stars are searched from the left, each after the one before. This is enough, because an earlier
+    match never leaves less text for the rest. The first piece must be at the start, and the last at the end.
     """
     pieces = pattern.split("*")
     if len(pieces) == 1:
@@ -55,9 +55,9 @@ def glob_fits(text: str, pattern: str) -> bool:
 
 
 def _find_piece(text: str, piece: str, start: int, end: int) -> int:
-    """Return where a piece first fits within text[start:end], -1 for nowhere; each character is looked at once.
+    """Return the first match of a piece within text[start:end], or -1; each character is read once.
 
-    Bit i of the state says that the piece up to its i-th character fits the text that ends here (shift-and).
+    Bit i of the state is set if the piece up to its i-th character matches the text that ends here (shift-and).
     """
     if "?" not in piece:
         return text.find(piece, start, end)

@@ -14,7 +14,7 @@ from relmark.expressions.selection import Selection, Window
 
 __all__ = ["duration_call", "expression_text", "literal_text", "selection_text"]
 
-# Python's binding strength, loosest first.
+# Python's operator precedence, lowest first.
 _OR, _AND, _NOT_OPERAND, _COMPARE, _ADD, _MULTIPLY, _UNARY, _ATOM = 1, 2, 5, 0, 3, 4, 5, 6
 
 
@@ -24,7 +24,7 @@ def expression_text(node: Expression) -> str:
 
 
 def selection_text(selection: Selection) -> str:
-    """Return the text of the events that a rule looks at."""
+    """Return the text of a selection of events."""
     types = [_quoted(name) for name in selection.types]
     where = [] if selection.where is None else [f"where={expression_text(selection.where)}"]
     return f"event{'.any' if selection.any_type else ''}({', '.join(types + where)})"
@@ -53,7 +53,7 @@ def literal_text(value: LiteralValue) -> str:
 
 
 def _text(node: Expression) -> tuple[str, int]:
-    """Return the text of a node and how tightly it binds."""
+    """Return the text of a node and its precedence."""
     match node:
         case nodes.Literal(value=value):
             text = literal_text(value)
@@ -116,7 +116,7 @@ def _call(node: Expression) -> str:
 
 
 def _method(node: Expression) -> str:
-    """Return a test or figure of one value, as a method of it."""
+    """Return a test or figure of one value, written as a method call."""
     match node:
         case nodes.Fill(arg=arg, value=value):
             return f"{_in(arg, _ATOM)}.fill({literal_text(value.value)})"

@@ -1,4 +1,4 @@
-"""The words of the text form: names, numbers, strings and signs, each with its place."""
+"""The tokens of the text form: names, numbers, strings and signs, each with its place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\\": "\\", '
 
 
 class Token(NamedTuple):
-    """One word: its kind (number, name, string, sign or end), its value, and where it begins."""
+    """One token: its kind (number, name, string, sign or end), its value, and its start."""
 
     kind: str
     value: str | int | float
@@ -34,26 +34,26 @@ class Token(NamedTuple):
 
 
 def place(text: str, start: int) -> str:
-    """Return a place as ``line:column``, both from 1."""
+    """Return a place as ``line:column``, both counted from 1."""
     return f"{text.count(chr(10), 0, start) + 1}:{start - text.rfind(chr(10), 0, start)}"
 
 
 class Tokens:
-    """The words of a text, read as far as they are asked for: a hostile text costs what comes before its fault."""
+    """The tokens of a text, read only as far as they are needed, so that reading stops at the first fault."""
 
     def __init__(self, text: str, limits: Limits) -> None:
         self._source = _tokens(text, limits)
         self._ahead: list[Token] = []
 
     def look(self, ahead: int = 0) -> Token:
-        """Return a word that comes, without taking it; after the end there are only ends."""
+        """Return a coming token without taking it; after the end, all tokens are ends."""
         while len(self._ahead) <= ahead:
             last = self._ahead[-1] if self._ahead else Token("end", "", 0)
             self._ahead.append(next(self._source, last))
         return self._ahead[ahead]
 
     def take(self) -> Token:
-        """Return the next word and go on."""
+        """Return the next token and remove it."""
         word = self.look()
         if word.kind != "end":
             del self._ahead[0]
@@ -61,13 +61,13 @@ class Tokens:
 
 
 def _tokens(text: str, limits: Limits) -> Iterator[Token]:
-    """Yield the words of a text whose size was checked; each character is looked at once."""
+    """Yield the tokens of a text whose size was checked; each character is read once."""
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
             here = text[position]
-            hint = "A string has no end." if here in "\"'" else ""
+            hint = "A string is not closed." if here in "\"'" else ""
             raise DefinitionError(
                 f"{shown(here)} has no meaning here.", path=place(text, position), code="syntax", hint=hint
             )
@@ -75,7 +75,7 @@ def _tokens(text: str, limits: Limits) -> Iterator[Token]:
         if kind == "number":
             yield Token(kind, _number(word, place(text, position)), position)
         elif kind == "name" and len(word) > _LONGEST_NAME:
-            message = f"a word of {len(word):,} characters, {shown(word[:20])}...: {_LONGEST_NAME} are allowed."
+            message = f"the word {shown(word[:20])}... has {len(word):,} characters: {_LONGEST_NAME} are allowed."
             raise LimitError(message, path=place(text, position), code="too_long")
         elif kind == "string":
             yield Token(kind, _string(word, text, position, limits), position)
@@ -104,7 +104,7 @@ def _string(word: str, text: str, position: int, limits: Limits) -> str:
         value = _ESCAPE.sub(lambda match: _unescaped(match.group(1), text, position), inside)
     if len(value) > limits.string:
         raise LimitError(
-            f"a string of {len(value):,} characters: {limits.string:,} are allowed.",
+            f"the string has {len(value):,} characters: {limits.string:,} are allowed.",
             path=place(text, position),
             code="too_long",
         )
@@ -115,5 +115,7 @@ def _unescaped(code: str, text: str, position: int) -> str:
     if len(code) > 1:
         return chr(int(code[1:], 16))
     if code not in _ESCAPED:
-        raise DefinitionError(f"\\{code} is no escape.", path=place(text, position), code="syntax", hint="Write \\\\.")
+        raise DefinitionError(
+            f"\\{code} is not an escape sequence.", path=place(text, position), code="syntax", hint="Write \\\\."
+        )
     return _ESCAPED[code]

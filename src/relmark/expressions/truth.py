@@ -15,14 +15,14 @@ __all__ = ["Truth", "all_true", "any_true", "at_least_true"]
 
 @attrs.frozen(eq=False)
 class Truth:
-    """Which rows are true, and which unknown, never both; None says that no row is unknown, and costs nothing."""
+    """Which rows are true and which are unknown, never both; None means that no row is unknown, and saves an array."""
 
     true: BoolArray
     unknown: BoolArray | None = None
 
     @classmethod
     def of(cls, true: BoolArray, missing: BoolArray | None) -> Truth:
-        """Return a truth from a test that was made of missing values too."""
+        """Return a `Truth` from the result of a test and a mask of the rows with missing values."""
         if missing is None or not missing.any():
             return cls(true)
         return cls(true & ~missing, missing)
@@ -34,12 +34,12 @@ class Truth:
 
     @classmethod
     def of_column(cls, column: Column) -> Truth:
-        """Return a boolean column as a truth; one without values is unknown."""
+        """Return a boolean column as a `Truth`; rows without a value are unknown."""
         missing = column.missing
         return cls.of((column.data == 1) & ~missing, missing)
 
     def column(self) -> Column:
-        """Return the truth as a boolean column."""
+        """Return it as a boolean column."""
         data = self.true.astype(np.int8)
         if self.unknown is not None:
             data[self.unknown] = -1

@@ -1,4 +1,4 @@
-"""What is missing to a verdict: the parts of a rule that are unknown of one person because a value is."""
+"""The parts of a rule that are unknown for one person because a value is missing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["unknown_parts"]
 
 
 def unknown_parts(program: Program, root: Expression, person: Person, at: int) -> Iterator[Expression]:
-    """Yield the innermost parts of an expression that are unknown of a person, and make `root` unknown.
+    """Yield the innermost parts of an expression that are unknown for a person and make `root` unknown.
 
-    A part that is known has nothing missing, whatever is inside it: a filled field, an `Or` of which one side holds. A
-    part that is unknown although all inside it is known (a division by zero) is named itself.
+    A part that is known is left out, whatever is inside it: a filled field, or an `Or` with a true side. A part that is
+    unknown although everything inside it is known (a division by zero) is itself yielded.
     """
     stack = [root]
     while stack:

@@ -1,4 +1,4 @@
-"""What is left of a rule that could not be read as a whole: its parts that could, so that they are checked too."""
+"""A stand-in for a part of a rule that could not be read, with its readable parts, so that these are checked too."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Unread"]
 
 @attrs.frozen(eq=False, repr=False)
 class Unread(Expression):
-    """A node with a problem, in a definition that is only checked: never part of a rule that is evaluated.
+    """A node with a problem, in a definition that is only checked; it is never part of a rule that is evaluated.
 
     Attributes
     ----------
     parts : tuple of (str, Expression or Selection)
-        What was read of it, with its path.
+        The parts that could be read, each with its path.
     """
 
     op: ClassVar[str] = "unread"

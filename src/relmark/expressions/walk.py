@@ -1,4 +1,4 @@
-"""Going through a tree without recursion: every node with its JSON path, and the bound on its depth."""
+"""Iteration over a tree without recursion, with the JSON path of every node, and the limit of its depth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relmark.expressions.selection import Selection
 
 __all__ = ["DEEPEST", "asks_the_clock", "check_depth", "check_limits", "children", "repeated", "walk"]
 
-DEEPEST = 100  # a tree of more levels would meet Python's own limit when it is evaluated
+DEEPEST = 100  # a tree with more levels would exceed Python's recursion limit when it is evaluated
 
 
 def children(node: Expression | Selection) -> Iterator[tuple[str, Expression | Selection]]:
@@ -35,7 +35,7 @@ def children(node: Expression | Selection) -> Iterator[tuple[str, Expression | S
 
 
 def walk(expression: Expression, path: str = "$") -> Iterator[tuple[str, Expression | Selection]]:
-    """Yield every node and selection of a tree with its path, the root first, arguments in their order."""
+    """Yield every node and selection of a tree with its path, the root first and arguments in order."""
     stack: list[tuple[str, Expression | Selection]] = [(path, expression)]
     while stack:
         here, node = stack.pop()
@@ -44,7 +44,7 @@ def walk(expression: Expression, path: str = "$") -> Iterator[tuple[str, Express
 
 
 def asks_the_clock(expression: Expression) -> bool:
-    """Return whether a rule asks what the clock shows at the instant that is asked of, outside of any event's test."""
+    """Return whether a rule uses the hour or the weekday of as_of, that is, outside of `where=`."""
     stack: list[Expression] = [expression]
     while stack:
         node = stack.pop()
@@ -56,14 +56,14 @@ def asks_the_clock(expression: Expression) -> bool:
 
 
 def check_depth(expression: Expression) -> None:
-    """Raise where a tree has more than `DEEPEST` levels."""
+    """Raise if a tree has more than `DEEPEST` levels."""
     level: list[Expression | Selection] = [expression]
     depth = 0
     while level:
         depth += 1
         if depth > DEEPEST:
             raise LimitError(
-                f"a rule of more than {DEEPEST} levels.",
+                f"the rule has more than {DEEPEST} levels.",
                 code="too_deep",
                 hint="Write all_of, any_of or at_least with many arguments instead of nesting.",
             )
@@ -71,14 +71,16 @@ def check_depth(expression: Expression) -> None:
 
 
 def check_limits(expression: Expression, limits: Limits) -> None:
-    """Raise where a rule from outside has too many steps in a sequence, or too long a window."""
+    """Raise if a rule from outside has too many steps in a sequence, or too long a window."""
     longest = timedelta(days=366 * limits.years)
     for path, node in walk(expression):
         steps = len(node.steps) if isinstance(node, (nodes.Sequence, nodes.Stage)) else 0
         if isinstance(node, nodes.Sequence):
             steps = max(steps, len(node.exclude))
         if steps > limits.steps:
-            raise LimitError(f"{steps:,} steps: {limits.steps} are allowed.", path=path, code="too_many_steps")
+            raise LimitError(
+                f"there are {steps:,} steps: {limits.steps} are allowed.", path=path, code="too_many_steps"
+            )
         window = getattr(node, "window", None)
         for owner in (node, window):
             for name in ("within", "ago", "recent", "apart", "duration", "period"):
@@ -90,9 +92,9 @@ def check_limits(expression: Expression, limits: Limits) -> None:
 
 
 def repeated(rules: Iterable[Expression]) -> set[str]:
-    """Return the fingerprints of what stands more than once in rules that are computed together.
+    """Return the fingerprints of nodes that occur more than once in rules that are computed together.
 
-    A rule counts twice: it may be what other segments build on.
+    A rule itself counts twice, because other segments may refer to it.
     """
     seen: Counter[str] = Counter()
     for rule in rules:

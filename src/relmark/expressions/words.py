@@ -1,7 +1,7 @@
-"""A rule in words for people who write no code: English by itself, another language by a mapping of phrases.
+"""A rule in words, for people who do not write code: in English, or in another language by a mapping of phrases.
 
-`to_words` walks the tree and puts each part into the phrase of its code; a number chooses the plural form of its phrase
-by the rule of the language. What a mapping leaves out is said in English.
+`to_words` goes through the tree and writes each part with the phrase of its node. Numbers choose the plural form of a
+phrase by the rule of the language. Phrases that a mapping lacks are taken from English.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def words_of(node: Expression, phrases: Phrases | None = None, *, rule: bool = F
     Parameters
     ----------
     node : Expression
-        What is to be said.
+        The rule or figure.
     phrases : mapping, optional
         The phrases of a language, such as `RUSSIAN`; by default English.
     rule : bool
-        Whether it is said as something that has to be true: "vip: yes" instead of "vip".
+        Whether a field is written as a condition that has to be true: "vip: yes" instead of "vip".
 
     Raises
     ------
     InputError
-        A phrase has an unknown name, is neither text nor plural forms, or has a place that nothing fills.
+        A phrase has an unknown name, is neither text nor plural forms, or has an unknown placeholder.
     """
     speaker = _Speaker({} if phrases is None else phrases)
     if rule and isinstance(node, (nodes.Field, nodes.Prop, nodes.Fill)):
@@ -64,7 +64,7 @@ class _Speaker:
         for key in phrases:
             if key not in ENGLISH:
                 raise InputError(
-                    f"phrases has {shown(key)}, which no rule is worded with.",
+                    f"phrases has {shown(key)}, which is not the name of a phrase.",
                     argument="phrases",
                     code="unknown_name",
                     hint=did_you_mean(str(key), ENGLISH),
@@ -73,7 +73,7 @@ class _Speaker:
         self.events = {**ENGLISH["events"], **self.phrases["events"]}
         if self.phrases["plural"] not in PLURALS:
             raise InputError(
-                f"plural of phrases is {shown(self.phrases['plural'])}: it must be one of {', '.join(PLURALS)}.",
+                f"phrases['plural'] is {shown(self.phrases['plural'])}: it must be one of {', '.join(PLURALS)}.",
                 argument="phrases",
                 code="unknown_name",
             )
@@ -81,7 +81,7 @@ class _Speaker:
     # Phrases
 
     def phrase(self, key: str, n: float | None = None, /, **places: str) -> str:
-        """Return a phrase with its places filled; a number chooses its plural form and fills ``{n}``."""
+        """Return a phrase with its placeholders filled; a number chooses its plural form and fills ``{n}``."""
         return self._filled(self.phrases[key], key, n, places)
 
     def _filled(self, phrase: Any, key: str, n: float | None, places: dict[str, str]) -> str:
@@ -100,7 +100,7 @@ class _Speaker:
         def place(match: re.Match[str]) -> str:
             if match.group(1) not in places:
                 raise InputError(
-                    f"phrases[{key!r}] has the place {match.group(0)}: it may have "
+                    f"phrases[{key!r}] has the placeholder {match.group(0)}: it may have "
                     f"{', '.join(f'{{{name}}}' for name in places) or 'none'}.",
                     argument="phrases",
                     code="unknown_name",
@@ -133,7 +133,7 @@ class _Speaker:
         listed = self.phrase("comma").join(self.value(one) for one in given[:_LISTED])
         more = len(given) - _LISTED
         text = self.phrase("listed", more, values=listed) if more > 0 else listed
-        return self.phrase("group", rule=text) if len(given) > 1 else text
+        return self.phrase("group", rule=text) if len(given) != 1 else text
 
     def name(self, kind: str, name: str) -> str:
         label = self.phrases["names"].get(name)
@@ -234,13 +234,13 @@ class _Speaker:
     # Nodes
 
     def rule(self, node: Expression) -> str:
-        """Return what has to be true; a field that is true or false by itself says so."""
+        """Return a condition that has to be true; a boolean field alone is written with "yes"."""
         if isinstance(node, (nodes.Field, nodes.Prop, nodes.Fill)):
             return self.phrase("is_true", left=self.inside(node))
         return self.inside(node)
 
     def inside(self, node: Expression) -> str:
-        """Return a part of a rule, in brackets where it has parts of its own."""
+        """Return a part of a rule, in brackets if it consists of several parts."""
         text = self.said(node)
         loose = isinstance(node, (nodes.And, nodes.Or, nodes.AtLeast, nodes.Arithmetic, nodes.Sequence, nodes.Stage))
         return self.phrase("group", rule=text) if loose else text

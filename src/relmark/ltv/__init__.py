@@ -1,9 +1,9 @@
-"""Lifetime value: how often customers buy, who is still one, what they spend and what they are worth.
+"""Lifetime value: how often customers buy, who is still a customer, what they spend and what they are worth.
 
-A log of purchases becomes a `PurchaseSummary` (frequency, recency, T and mean spend of each customer), or weighted
-cells of it. Models of the buy-till-you-die family are fitted to it and are their parameters; they read a summary and
-answer with aligned arrays: expected purchases, P(alive), probabilities, residual transactions. `lifetime_value` joins
-a model of purchases with one of spend; `split` and the reports tell whether to believe it.
+A log of purchases becomes a `PurchaseSummary`: the frequency, recency, T and mean spend of each customer, or weighted
+cells of customers. Models of the buy-till-you-die family are fitted to a summary and hold only their parameters. They
+read a summary and return arrays aligned with it: expected purchases, P(alive), probabilities, residual transactions.
+`lifetime_value` combines a model of purchases with one of spend; `split` and the reports show whether to believe it.
 """
 
 from relmark.ltv.alive_history import AliveHistory

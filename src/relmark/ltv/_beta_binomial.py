@@ -1,7 +1,7 @@
 """Kernels of BG/BB: a coin for each opportunity to buy, and another, before it, for leaving.
 
-The chance to buy at an opportunity p ~ Beta(alpha, beta), that to leave before it theta ~ Beta(gamma, delta). A
-customer with x purchases in n opportunities, the last at t, was active until tau = n, or until some tau in t..n - 1
+The chance to buy at an opportunity is p ~ Beta(alpha, beta), the chance to leave before it theta ~ Beta(gamma, delta).
+A customer with x purchases in n opportunities, the last at t, was active until tau = n, or until some tau in t..n - 1
 and left then (Fader, Hardie and Shang 2010, eq. 5):
 
     L = B(alpha + x, beta + n - x) / B(alpha, beta)  B(gamma, delta + n) / B(gamma, delta)
@@ -36,7 +36,7 @@ class Parameters(NamedTuple):
 
 
 class Histories(NamedTuple):
-    """Each row once for every time until which it may have been active: ragged, flattened."""
+    """Each row once for every time until which it may have been active: a ragged table, flattened."""
 
     x: IntArray
     tau: IntArray
@@ -175,7 +175,7 @@ def probabilities(m: Parameters, x: FloatArray, n: FloatArray, t: FloatArray, nu
 
 
 def quantile(m: Parameters, x: FloatArray, n: FloatArray, chance: FloatArray, most: int) -> FloatArray:
-    """Return in how many periods a purchase has come with a chance given active at n; inf beyond `most`."""
+    """Return the periods until a purchase has come with the given chance, for those active at n; inf beyond `most`."""
     out = np.full(len(x), np.inf)
     rows = np.arange(len(x))
     a, b, d = m.alpha + x, m.beta + n - x, m.delta + n

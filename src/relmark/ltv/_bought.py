@@ -1,4 +1,4 @@
-"""Days with a purchase by customer and time: what summaries, tracking and seasons are counted from."""
+"""Days with a purchase by customer and time, from which summaries, tracking and seasons are counted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relmark.core.time import Instant
 
 
 class Bought(NamedTuple):
-    """Days with a purchase by customer and time, and the last local day of which something was seen."""
+    """Days with a purchase by customer and time, and the last local day that was observed."""
 
     code: IntArray
     day: IntArray

@@ -1,12 +1,12 @@
-"""Discounting by the calendar what flows by another clock: one quadrature rule for all customers.
+"""Discount by the calendar what is expected by a season's clock: one quadrature rule for all customers.
 
-With N(l) the purchases expected until operational time l, the discounted ones until the calendar time t are, by parts,
+With N(l) the purchases expected until operational time l, the discounted ones until calendar time t are, by parts,
 
     e^(-delta t) N(L(t)) + delta times the integral of e^(-delta s) N(L(s)) over (0, t).
 
-N is smooth, and its own for each customer; e^(-delta s) as a function of l has kinks, and is the same for all. So N is
-taken at the Gauss nodes of panels that grow with l, and the integral of each node's Lagrange polynomial against the
-discount, over the stretches of even pace, is its weight.
+N is smooth and differs between customers; e^(-delta s) as a function of l has kinks and is the same for all. So N is
+evaluated at the Gauss nodes of panels that grow with l. The weight of a node is the integral of its Lagrange polynomial
+against the discount, taken over the stretches in which the clock runs evenly.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def calendar_rule(
     longest = float(ends[-1])
     if longest > _MOST_DAYS:
         raise LimitError(
-            f"{longest:,.0f} days are ahead until the discount has taken all: with a season at most {_MOST_DAYS:,} are "
-            "added up. Take a higher discount rate or a horizon.",
+            f"future purchases become negligible only after {longest:,.0f} days; with a season, at most {_MOST_DAYS:,} "
+            "are added up. Give a higher discount rate or a horizon.",
             code="too_large",
         )
     reach = float(season.elapsed(day, ends[-1:])[0])

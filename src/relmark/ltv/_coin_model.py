@@ -30,20 +30,20 @@ BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "r down": "nearly all purchases are made by very few customers",
-    "alpha down": "nearly all purchases follow at once on the first one, or not at all",
-    "a down": "nobody is seen to leave: Nbd, without leaving, says as much",
-    "b up": "all leave with one chance a / (a + b), or nobody is seen to leave",
-    "a up": "all leave with one chance a / (a + b)",
-    "b down": "customers either stay for good or leave at the first toss",
+    "alpha down": "repeat purchases come right after the first purchase, or not at all",
+    "a down": "nobody is seen to leave: Nbd, in which nobody leaves, fits as well",
+    "b up": "all customers leave with the same chance a / (a + b), or nobody is seen to leave",
+    "a up": "all customers leave with the same chance a / (a + b)",
+    "b down": "customers either stay for good or leave at the first chance",
 }
 
-# One-time buyers may be slow (few alike rates, r low) or gone at once (chances to leave near 0 or 1, a and b low): the
-# likelihood often has a maximum for either story.
+# One-time buyers may buy slowly (rates that differ much, r low) or have left at once (chances to leave near 0 or 1, a
+# and b low): the likelihood often has a maximum for each of the two.
 STARTS = ((2.0, 2.0, -1.0, -2.5), (-1.4, -2.3, -0.4, 0.7), (-1.5, -1.5, 5.0, 6.5))
 
 
 def _sketch(summary: PurchaseSummary, shift: int) -> Callable[[FloatArray], Terms] | None:
-    """Return the likelihood of a large summary in coarse cells; of a small one there is no need."""
+    """Return the likelihood of a large summary in coarse cells, or None for a small one, which does not need it."""
     if len(summary) <= FEW:
         return None
     x, t_x, T, weight = coarse_cells(summary.frequency, summary.recency, summary.T, summary.weights)
@@ -89,7 +89,7 @@ class CoinModel(CovariateModel):
             boundaries=BOUNDARIES,
             elsewhere=Elsewhere(
                 STARTS,
-                # Where the first purchase tosses no coin, no sharp maximum has been seen that is not the highest.
+                # Where the first purchase tosses no coin, every sharp maximum seen so far was the highest one.
                 always=cls.shift == 1,
                 sketch=_sketch(summary, cls.shift),
             ),
@@ -170,5 +170,5 @@ class _EachCoin(EachRow, CoinModel):
     """The model in which every row has parameters of its own."""
 
     def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
-        form = CoinModel if delta else EachRow  # discounted, the kernel has all ends at once
+        form = CoinModel if delta else EachRow  # with a discount, the kernel computes all ends at once
         return form._until(self, past, ends, delta)  # noqa: SLF001

@@ -1,9 +1,9 @@
 """The likelihood of the coin models customer by customer, each with a rate and a chance to leave of their own.
 
 The formula is that of `_erlang_dropout` with k stages between purchases; for k = 1 it is that of `_geometric_dropout`.
-Here it is differentiated in xi = (r, A, l, q): A = ln alpha, and the beta distribution of the chances to leave told by
-the logit l of its mean mu = a / (a + b) and by q = ln(a + b). Covariates move A and l: not a and b together, which
-would change how much the chances differ and hardly their mean.
+Here it is differentiated in xi = (r, A, l, q): A = ln alpha, and the beta distribution of the chances to leave is
+described by the logit l of its mean mu = a / (a + b) and by q = ln(a + b). Covariates move A and l. They do not move a
+and b together, which would change how much the chances differ and hardly their mean.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from relmark.ltv._row_terms import Family, RowTerms
 
 
 class Rows(NamedTuple):
-    """Customers, with their distinct frequencies and each one's place among them, and who has tossed a coin."""
+    """Customers, with their distinct frequencies and each one's place among them, and which have tossed a coin."""
 
     stages: int  # between two purchases
     x: FloatArray
@@ -38,9 +38,9 @@ def arranged(x: FloatArray, t_x: FloatArray, T: FloatArray, shift: int, stages: 
 
 
 def terms(xi: list[FloatArray], rows: Rows, shift: int) -> RowTerms:
-    """Return the log-likelihood of each row with its derivatives in (r, A, l, q); A and l are one per row, or one.
+    """Return each row's log-likelihood with its derivatives in (r, A, l, q); A and l are one number or one per row.
 
-    What neither depends on, (stages - 1) log_gaps - x ln Gamma(stages), is left out.
+    The part that depends on no parameter, (stages - 1) log_gaps - x ln Gamma(stages), is left out.
     """
     r, A, logit, q = xi
     x, place, c = rows.x, rows.place, rows.counts + shift
@@ -91,9 +91,9 @@ def terms(xi: list[FloatArray], rows: Rows, shift: int) -> RowTerms:
 
 
 def _staged(rows: Rows, K: FloatArray, share: FloatArray, inv_M: FloatArray) -> RowTerms:
-    """Return h = ln S, the chance of a silence as long of who is alive, with its derivatives in (r, A).
+    """Return h = ln S with its derivatives in (r, A); S is the chance that a living customer is silent for so long.
 
-    Those in alpha are in `_erlang_dropout`: here alpha h_alpha, and alpha^2 h_alpha_alpha + alpha h_alpha.
+    `_erlang_dropout` has those in alpha; here they are alpha h_alpha, and alpha^2 h_alpha_alpha + alpha h_alpha.
     """
     S, (j, P, jj, jP, PP) = stage_means(rows.stages, K, (rows.T - rows.t_x) * inv_M)
     j_share = j * share
@@ -113,7 +113,7 @@ def _add_bracket(
     staged: RowTerms | None,
     total: RowTerms,
 ) -> None:
-    """Add softplus(u - h) of who has tossed a coin to the total, so that h becomes ln(S + e^u).
+    """Add softplus(u - h) of the customers who have tossed a coin to the total, so that h becomes ln(S + e^u).
 
     u = ln a - ln e + K D, e = b + c - 1, D = ln(M / (alpha + t_x)); h = ln S is 0 where `staged` is None.
     """
@@ -169,7 +169,7 @@ def _add_bracket(
 def moved(
     plain: tuple[float, float, float, float], rate: FloatArray | float, dropout: FloatArray | float
 ) -> list[FloatArray | float]:
-    """Return (r, alpha, a, b) of customers from those at covariates 0; one number where covariates do not move it."""
+    """Return customers' (r, alpha, a, b) from those at covariates 0; one that covariates do not move is one number."""
     r, alpha, a, b = plain
     log_a, log_b = np.log(a), np.log(b)
     total, logit = np.exp(np.logaddexp(log_a, log_b)), log_a - log_b + dropout

@@ -1,4 +1,4 @@
-"""Maximum likelihood with covariates: from the fit without, by the same damped Newton, with exact derivatives."""
+"""Maximum likelihood with covariates: a damped Newton search from the fit without them, with exact derivatives."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from relmark.ltv.fit import FitReport, likelihood_ratio_test, problems_at
 from relmark.ltv.summary import PurchaseSummary
 
 _MANY = 20_000
-_ENOUGH = 10_000  # customers who lead the search to where the others need a step or two
+_ENOUGH = 10_000  # customers with whom a search begins; with all of them it then needs a step or two
 _FOLDS = 5
-_STEPS = 30  # of a fold, from the last penalty's end: along a ridge more would change nothing
+_STEPS = 30  # of a fold, from the end for the penalty before: along a ridge, more would change nothing
 _PENALTIES = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0)
 
 Rowwise = Callable[[list[FloatArray]], RowTerms]
@@ -37,14 +37,14 @@ class Both(NamedTuple):
 
 @attrs.frozen(kw_only=True, eq=False)
 class Search:
-    """Some customers, and what their likelihood is a function of: theta = (log parameters over `begin`, coefficients).
+    """Some customers, and their likelihood as a function of theta = (log parameters over `begin`, coefficients).
 
     Parameters
     ----------
     family : Family
-        How the model is seen by rows.
+        How the model is differentiated row by row.
     likelihood_of : callable
-        From frequency, recency and T to the likelihood of each row.
+        Takes frequency, recency and T to the likelihood of each row.
     columns : tuple of ndarray
         frequency, recency, T.
     weights : ndarray, optional
@@ -52,7 +52,7 @@ class Search:
     begin : ndarray, shape (4,)
         The parameters at theta 0.
     mean, precision : ndarray, shape (4,)
-        The prior's of theta; precision 0 without one.
+        Those of the prior of theta; precision 0 without a prior.
     """
 
     family: Family
@@ -87,7 +87,7 @@ class Search:
         moved = [
             one.matrix @ part if len(part) else 0.0 for one, part in ((rate, theta[4:split]), (dropout, theta[split:]))
         ]
-        with np.errstate(all="ignore"):  # a step may go beyond all measure, and is taken back
+        with np.errstate(all="ignore"):  # a step may overflow, and is then taken back
             return self.rowwise(of_each(self.family, xi, *moved))
 
     def objective(self, penalty: float) -> Callable[[FloatArray], Terms]:
@@ -118,7 +118,7 @@ class Search:
         return objective
 
     def solved(self, starts: list[FloatArray], penalty: float, limit: int = 100) -> Maximum:
-        """Return the highest maximum that is reached from some starts; many customers follow the way of a part."""
+        """Return the highest maximum reached from some starts; for many customers, a part of them searches first."""
         n = len(self.columns[0])
         if n > _MANY:
             part = self.take(slice(None, None, n // _ENOUGH)).solved(starts, penalty * _ENOUGH / n, limit)
@@ -129,7 +129,7 @@ class Search:
         return best._replace(evaluations=sum(end.evaluations for end in ends))
 
     def folds(self) -> IntArray:
-        """Return the fold of each row: by its content, so that the order of the rows does not matter."""
+        """Return the fold of each row, chosen by its content so that the order of the rows does not matter."""
         rate, dropout = self.designs
         order = np.lexsort([*dropout.matrix.T, *rate.matrix.T, *self.columns])
         fold = np.empty(len(order), dtype=np.int64)
@@ -138,7 +138,7 @@ class Search:
 
 
 def read_designs(given: Any, summary: PurchaseSummary) -> Both:
-    """Return the covariates of a fit, as a caller gave them by part of the model."""
+    """Return the covariates of a fit from what the caller gave for each part of the model."""
     parts = ("rate", "dropout")
     if not isinstance(given, Mapping):
         raise InputError(
@@ -150,7 +150,7 @@ def read_designs(given: Any, summary: PurchaseSummary) -> Both:
     for name in given:
         if name not in parts:
             raise InputError(
-                f"covariates has {checks.shown(name)}: columns are given by the part of the model on which they act, "
+                f"covariates has the key {checks.shown(name)}: give columns by the part of the model that they act on, "
                 "rate or dropout.",
                 argument="covariates",
                 code="unknown_name",
@@ -254,7 +254,7 @@ def _in_units(search: Search, best: Maximum, names: tuple[str, ...]) -> tuple[Co
 
 
 def _held_out(search: Search, starts: list[FloatArray], constant: float) -> tuple[float, str]:
-    """Return the penalty with the highest likelihood of customers who took no part in the fit, and say so."""
+    """Return the penalty with the highest likelihood of customers left out of the fit, and a note that says so."""
     fold = search.folds()
     weights = np.ones(len(fold)) if search.weights is None else search.weights
     found = np.full(len(_PENALTIES), constant)
@@ -267,7 +267,7 @@ def _held_out(search: Search, starts: list[FloatArray], constant: float) -> tupl
             found[place] += float(weights[fold == one] @ outside.rows(end.theta).value)
     best = len(found) - 1 - int(np.argmax(found[::-1]))
     said = (
-        f"penalty {_PENALTIES[best]:g} of {_PENALTIES[0]:g} to {_PENALTIES[-1]:g} was chosen: the held-out "
-        f"log-likelihood of {_FOLDS} parts is {found[best]:,.2f}, {found[0]:,.2f} without a penalty"
+        f"penalty {_PENALTIES[best]:g} was chosen from {_PENALTIES[0]:g} to {_PENALTIES[-1]:g}: the held-out "
+        f"log-likelihood over {_FOLDS} parts is {found[best]:,.2f}, and {found[0]:,.2f} without a penalty"
     )
     return _PENALTIES[best], said

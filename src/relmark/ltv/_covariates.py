@@ -1,4 +1,4 @@
-"""Known differences between customers as columns: read at the door, and standardized for a fit."""
+"""Known differences between customers as columns: read and checked, and standardized for a fit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy.typing as npt
 from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, MissingColumnError
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.frozen import owned
 from relmark.core.ids import Coded
 from relmark.core.names import did_you_mean
 from relmark.core.time import UtcTimes
 
-CovariateColumns: TypeAlias = Mapping[str, npt.ArrayLike] | Any
+CovariateColumns: TypeAlias = Mapping[str, npt.ArrayLike] | Frame
 """Columns by name, of a mapping or of a frame."""
 
 _WORDS = "Make a column of 0 and 1 for each word but one."
-# The variance that others leave of a standardized column: below it nothing but rounding is left.
+# The variance of a standardized column that the others do not explain: below this, only rounding is left.
 _COLLINEAR = 1e-10
 _CONSTANT = 1e-9
 
@@ -66,13 +66,13 @@ def read_covariates(argument: str, given: CovariateColumns | None, length: int |
 
 
 def chosen(argument: str, given: Any, carried: Mapping[str, FloatArray], length: int) -> dict[str, FloatArray]:
-    """Return the columns of one part of a model: a list of names of those that the summary carries, or columns."""
+    """Return the columns of one part of a model, given as columns or as names of columns that the summary has."""
     if isinstance(given, str):
         given = [given]
     if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given):
         for name in given:
             if name not in carried:
-                there = f"has {', '.join(map(repr, carried))}" if carried else "carries no covariates"
+                there = f"has {', '.join(map(repr, carried))}" if carried else "has no covariates"
                 raise MissingColumnError(
                     f"{argument} names {name!r}: the summary {there}.{did_you_mean(name, carried)}",
                     argument="covariates",

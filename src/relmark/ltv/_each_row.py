@@ -1,4 +1,4 @@
-"""A model in which every row has parameters of its own, behind the predictions of the model that it is a form of."""
+"""A form of a model in which every row has its own parameters, with the same predictions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relmark.ltv.season import Season
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class EachRow(CovariateModel):
-    """What the models of single rows share: stands before the model whose kernels it uses."""
+    """What these forms share; among the bases, it comes before the model whose kernels it uses."""
 
     own: Any
     """The kernel's parameters, of which some are one per row."""
@@ -33,7 +33,7 @@ class EachRow(CovariateModel):
         return attrs.evolve(self, own=self.own.at(rows))
 
     def _until(self, past: Past, ends: list[float], delta: float) -> FloatArray:
-        """Return what comes until each end, one after the other: tiled rows would not be those of the parameters."""
+        """Return what comes until each end, one end at a time: tiled rows would not match the parameters."""
         steps = [np.full(len(past.x), end) for end in ends]
         result = [self._discounted(past, t, delta) if delta else self._expected(past, t) for t in steps]
         return np.maximum.accumulate(np.stack(result), axis=0)

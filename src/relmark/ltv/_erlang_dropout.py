@@ -1,20 +1,20 @@
-"""The likelihood and predictions that BG/CNBD-k and MBG/CNBD-k share: regular purchases, a coin at each that ends all.
+"""The likelihood and predictions that BG/CNBD-k and MBG/CNBD-k share: regular purchases, and a coin at each to leave.
 
-The time between two purchases is that of k stages of rate lambda each: Erlang, the more regular the larger k is. As in
-BG/NBD, lambda ~ Gamma(r, alpha) and the chance p to leave ~ Beta(a, b) (Platzer and Reutterer 2016). With `shift` 1
-where the first purchase tosses the coin too, c = x + shift tosses, K = r + k x, M = alpha + T, and s = T - t_x the time
-since the last purchase, in which a living customer has gone through j = 0 .. k - 1 stages,
+The time between two purchases consists of k stages of rate lambda each: it has an Erlang distribution, more regular the
+larger k is. As in BG/NBD, lambda ~ Gamma(r, alpha) and the chance p to leave ~ Beta(a, b) (Platzer and Reutterer 2016).
+With `shift` 1 where the first purchase tosses the coin too, c = x + shift tosses, K = r + k x, M = alpha + T, and
+s = T - t_x the time since the last purchase, in which a living customer has gone through j = 0 .. k - 1 stages,
 
     L = e^((k - 1) log_gaps) / Gamma(k)^x  Gamma(K) alpha^r / Gamma(r)  B(a, b + c) / B(a, b)
         M^-K [S + a / (b + c - 1) (M / (alpha + t_x))^K],     S = sum_j (K)_j / j! v^j,  v = s / M,
 
-where the second term is left out for c = 0. The terms of S are to each other as the chances of the stages, given that
+where the second term is left out for c = 0. The terms of S are proportional to the chances of the stages, given that
 the customer is alive; at stage j, lambda ~ Gamma(K + j, M) and p ~ Beta(a, b' = b + c).
 
-What is ahead in (T, T + t] is a sum over the stages i that will be gone through, which are negative binomial: with
+A prediction for (T, T + t] is a sum over the number i of stages ahead, which has a negative binomial distribution: with
 z = t / (M + t), f(i) = (K + j)_i / i! z^i (1 - z)^(K + j); they bring n = floor((i + j) / k) purchases. The expected
-number of purchases is the mean of W_n = w_1 + ... + w_n, and the chance to stay that of w_(n+1), with
-w_n = B(a, b' + n - 1) / B(a, b') the chance to survive n - 1 tosses. All terms are positive: nothing is subtracted.
+number of purchases is the mean of W_n = w_1 + ... + w_n, and the chance to stay is the mean of w_(n+1), where
+w_n = B(a, b' + n - 1) / B(a, b') is the chance to survive n - 1 tosses. All terms are positive: nothing is subtracted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from relmark.ltv._quadrature import by_panels, chosen, unit_nodes
 _BLOCK = 8_192
 _ROWS = 1_024
 _SUMMED = 8_192  # stages that are added up one by one; where more are ahead, the rest of the sum is an integral
-_SMOOTH = 100  # times k^2: so many at least, so that the sum over purchases is smooth before that
+_SMOOTH = 100  # times k^2: at least so many stages, so that the sum over purchases is smooth by then
 _MOST_STAGES = 1e15
 _EXACT = 256  # purchases that are added up one by one before that integral
 _LEAST = 1e-16
@@ -47,7 +47,7 @@ _HUGE = 1e200
 class Parameters(NamedTuple):
     """The stages between purchases, the four parameters, and 1 where the first purchase tosses the coin too.
 
-    alpha, a and b may be one for all rows, or one per row.
+    alpha, a and b may be one number for all rows, or one per row.
     """
 
     k: int
@@ -64,7 +64,7 @@ class Parameters(NamedTuple):
 
 
 class Ahead(NamedTuple):
-    """Living customers, as everything ahead of them depends on them: one row each."""
+    """Living customers, one row each: all that the predictions depend on."""
 
     K: FloatArray  # r + k x
     M: FloatArray  # alpha + T
@@ -83,7 +83,7 @@ class Ahead(NamedTuple):
 def likelihood(parameters: FloatArray, data: Data, k: int, shift: int, constant: float) -> Terms:
     """Return the log-likelihood with its gradient and Hessian in (r, alpha, a, b).
 
-    `constant` is what k alone decides: (k - 1) log_gaps less ln Gamma(k) for each purchase.
+    `constant` is the part that depends on k alone: (k - 1) log_gaps, minus ln Gamma(k) for each purchase.
     """
     r, alpha, a, b = parameters.tolist()
     value, g, H = tabulated(parameters, data, k * data.x, shift)
@@ -204,7 +204,7 @@ def alive(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Float
 
 
 def posterior_rate(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-    """Return E[lambda / k]: the mean of (K + j) / M for who is alive, K / (alpha + t_x) for who left, by k."""
+    """Return E[lambda] / k, where E[lambda] is the mean of (K + j) / M if alive, and K / (alpha + t_x) if gone."""
     now, given = alive(m, x, t_x, T), living(m, x, t_x, T)
     j = np.arange(m.k) @ given.stage
     return (now * (given.K + j) / given.M + (1.0 - now) * given.K / (m.alpha + t_x)) / m.k
@@ -232,7 +232,7 @@ def survival(m: Parameters, given: Ahead, t: FloatArray) -> FloatArray:
 
 
 def _over_stages(m: Parameters, given: Ahead, t: FloatArray, *, staying: bool) -> FloatArray:
-    """Return the mean of W_n, or of w_(n+1), over the stages ahead; rows that need alike many come together."""
+    """Return the mean of W_n, or of w_(n+1), over the stages ahead, with rows that need similar numbers together."""
     ratio = t / given.M
     most = given.K + (m.k - 1.0)
     mean = most * ratio
@@ -241,8 +241,8 @@ def _over_stages(m: Parameters, given: Ahead, t: FloatArray, *, staying: bool) -
     if not (need < _MOST_STAGES).all():
         row = int(np.argmin(need < _MOST_STAGES))
         raise LimitError(
-            f"{need[row]:.3g} stages of purchases are ahead of row {row}: frequency or the horizon is far beyond what "
-            "customers do. Check the unit of time, and give a fit to few customers a prior.",
+            f"row {row} would need {need[row]:.3g} stages of purchases: frequency or the horizon is far beyond what "
+            "customers do. Check the unit of time, and use a prior in a fit to few customers.",
             code="too_large",
         )
     out = np.empty(len(t), dtype=np.float64)
@@ -259,8 +259,8 @@ def _over_stages(m: Parameters, given: Ahead, t: FloatArray, *, staying: bool) -
 def _summed(m: Parameters, given: Ahead, ratio: FloatArray, *, staying: bool) -> FloatArray:
     """Return the sum over i = 0, 1, ... until a bound says that the rest is below rounding.
 
-    Terms follow from each other, f(i + 1) = f(i) z (K + j + i) / (i + 1), in units that grow where they would overflow.
-    From i on they fall at least as z max(1, (K + j + i) / (i + 1)), and W_n grows by w_n at most, once in k stages.
+    Each term gives the next, f(i + 1) = f(i) z (K + j + i) / (i + 1), in units that grow where it would overflow.
+    From i on terms fall at least as z max(1, (K + j + i) / (i + 1)), and W_n grows by w_n at most, once in k stages.
     """
     k = m.k
     q = given.K + np.arange(k)[:, None]
@@ -310,9 +310,9 @@ def _summed(m: Parameters, given: Ahead, ratio: FloatArray, *, staying: bool) ->
 def _summed_and_integrated(m: Parameters, given: Ahead, ratio: float, *, staying: bool) -> float:
     """Return the mean for one row with very many stages ahead: the first purchases one by one, the rest as an integral.
 
-    Expected purchases are the sum of g(n) = w_n P(n purchases are due or more), who stays that of w_(n+1) P(n are due).
-    From n = 256 on both are so smooth that (Euler and Maclaurin's midpoint rule) the sum over n > N is the integral
-    from N + 1/2, and (g(N + 1) - g(N)) / 24.
+    Expected purchases are the sum of g(n) = w_n P(n or more purchases are due); the chance to stay is the sum of
+    g(n) = w_(n+1) P(n are due). From n = 256 on both are so smooth that, by Euler and Maclaurin's midpoint rule, the
+    sum over n > N is the integral from N + 1/2 plus (g(N + 1) - g(N)) / 24.
     """
     k, a, b = m.k, float(given.a[0]), float(given.survived[0])
     q = given.K[0] + np.arange(k)
@@ -338,8 +338,8 @@ def _summed_and_integrated(m: Parameters, given: Ahead, ratio: float, *, staying
     panels = math.ceil(reach / min(0.5, 2.0 / math.sqrt(q[-1])))
     if panels > _MOST_PANELS:
         raise LimitError(
-            f"what is ahead of a customer with {q[0]:,.0f} stages of purchases behind them would need {16 * panels:,} "
-            "nodes: frequency is far beyond what customers do. Check the unit of time.",
+            f"a customer with {q[0]:,.0f} stages of purchases behind them would need {16 * panels:,} nodes: frequency "
+            "is far beyond what customers do. Check the unit of time.",
             code="too_large",
         )
     node, weight = unit_nodes(16, panels)
@@ -350,7 +350,7 @@ def _summed_and_integrated(m: Parameters, given: Ahead, ratio: float, *, staying
 
 
 def _log_beta(a: float, x: FloatArray) -> FloatArray:
-    """Return ln B(a, x), for large x by Stirling's series of the difference, which scipy takes of two large numbers."""
+    """Return ln B(a, x): for large x, where scipy subtracts two large numbers, by Stirling's series of the rest."""
     large = np.maximum(x, 64.0)
     both = large + a
     series = sum(
@@ -372,7 +372,7 @@ def discounted(m: Parameters, given: Ahead, t: FloatArray, delta: float) -> Floa
     """Return the discounted purchases expected in (T, T + t] given alive at T; t may be infinite.
 
     For a finite t, with N(s) the purchases expected until s: e^(-delta t) N(t) + delta times the integral of
-    e^(-delta s) N(s) over (0, t), all of it positive. N is smooth in ln(1 + s / M), but for waves of the regular
+    e^(-delta s) N(s) over (0, t), all of it positive. N is smooth in ln(1 + s / M) except for the waves of regular
     purchases, which die out as e^(-lambda s (1 - cos(2 pi / k))): until then panels are a few stages long.
     """
     out = np.empty(len(t), dtype=np.float64)
@@ -421,8 +421,8 @@ def residual(m: Parameters, given: Ahead, delta: float) -> FloatArray:
 
         phi^(k - j) / (1 - (1 - p) phi^k),    phi = lambda / (lambda + delta),
 
-    the geometric sum of e^(-delta time of the n-th purchase). The mean over p is E[(1 + p y)^-1] (1 + y), with
-    y = phi^k / (1 - phi^k); that over lambda is summed over ln lambda by the trapezoid rule, which converges
+    the geometric sum of e^(-delta s_n) over the times s_n of the purchases. The mean over p is E[(1 + p y)^-1] (1 + y),
+    with y = phi^k / (1 - phi^k). The mean over lambda is summed over ln lambda by the trapezoid rule, which converges
     geometrically for such bell-shaped integrands. Its steps resolve the width 1 / sqrt(K) of the gamma distribution.
     """
     out = np.zeros(len(given.K))
@@ -463,7 +463,7 @@ def total(given: Ahead) -> FloatArray:
 def probabilities(m: Parameters, given: Ahead, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
     """Return P(n purchases in (T, T + t] | alive at T), shape (rows, len(n)).
 
-    n purchases are due and n tosses survived, or at least n are due and the n-th toss was lost.
+    Either n purchases are due and n tosses are survived, or at least n are due and the n-th toss is lost.
     """
     ratio = t / given.M
     with np.errstate(divide="ignore"):
@@ -492,10 +492,10 @@ def probabilities(m: Parameters, given: Ahead, t: FloatArray, n: npt.NDArray[np.
 
 
 def quantile(m: Parameters, given: Ahead, chance: FloatArray) -> FloatArray:
-    """Return when a purchase has come with a chance, given alive at T: nobody leaves before the next purchase.
+    """Return the time by which a purchase has come with the given chance, given alive at T: nobody leaves before it.
 
-    Newton's method in y = ln(t / M) on the logarithm of the smaller one of the chance and its complement, within a
-    bracket that is halved where a step would leave it.
+    This is Newton's method in y = ln(t / M) on the logarithm of the chance or of its complement, whichever is smaller,
+    within a bracket that is halved where a step would leave it.
     """
     rare = chance < 0.5
     target = np.log(np.where(rare, chance, 1.0 - chance))

@@ -1,14 +1,14 @@
-"""The likelihood and predictions that BG/NBD and MBG/NBD share: Poisson purchases, a coin at each that ends it all.
+"""The likelihood and predictions that BG/NBD and MBG/NBD share: Poisson purchases, and a coin at each to leave.
 
-The purchase rate lambda ~ Gamma(r, alpha), the chance p to drop out at each toss ~ Beta(a, b). BG/NBD tosses after each
-repeat purchase (Fader, Hardie and Lee 2005), MBG/NBD after the first purchase too (Batislam, Denizel and Filiztekin
-2007). With `shift` 0 for the one and 1 for the other, a customer has survived c = x + shift tosses if still alive, or
-c - 1 and lost the last one at t_x, and with k = r + x
+The purchase rate is lambda ~ Gamma(r, alpha), the chance to leave at each toss p ~ Beta(a, b). BG/NBD tosses after each
+repeat purchase (Fader, Hardie and Lee 2005), MBG/NBD also after the first purchase (Batislam, Denizel and Filiztekin
+2007). With `shift` 0 for BG/NBD and 1 for MBG/NBD, a customer who is alive has survived c = x + shift tosses; one who
+left has survived c - 1 and lost the last one at t_x. With k = r + x
 
     L = Gamma(k) alpha^r / Gamma(r)  B(a, b + c) / B(a, b)  [ (alpha + T)^-k + a / (b + c - 1) (alpha + t_x)^-k ],
 
-where the second term is left out for c = 0. Everything ahead follows from one positive rate: given that the customer
-is alive at T, lambda ~ Gamma(k, M = alpha + T), p ~ Beta(a, b' = b + c), and purchases at T + s come at the rate
+where the second term is left out for c = 0. All predictions follow from one positive rate: given that the customer is
+alive at T, lambda ~ Gamma(k, M = alpha + T), p ~ Beta(a, b' = b + c), and purchases at T + s come at the rate
 (k / M) E[(1 + p s / M)^-(k + 1)].
 """
 
@@ -40,7 +40,7 @@ _BLOCK = 8_192
 class Parameters(NamedTuple):
     """The four parameters, and 1 where the first purchase tosses the coin too.
 
-    alpha, a and b may be one for all rows, or one per row.
+    alpha, a and b may be one number for all rows, or one per row.
     """
 
     r: float
@@ -72,7 +72,7 @@ class Data(NamedTuple):
 def arranged(x: FloatArray, t_x: FloatArray, T: FloatArray, weight: FloatArray | None, shift: int) -> Data:
     """Return a summary's columns as the likelihood reads them.
 
-    Customers with x = 0 differ in T alone, so that each distinct T is one row: over half of most customer bases.
+    Customers with x = 0, over half of most customer bases, differ in T alone, so that each distinct T becomes one row.
     """
     frequencies, count = _counted(x, weight)
     zero = x == 0
@@ -99,10 +99,10 @@ def _counted(values: FloatArray, weight: FloatArray | None) -> tuple[FloatArray,
 
 
 def tabulated(parameters: FloatArray, data: Data, stages: FloatArray, shift: int) -> Terms:
-    """Return what depends on the distinct x alone, with its derivatives, upper triangle of the Hessian only.
+    """Return the terms that depend on the distinct x alone, with derivatives (only the Hessian's upper triangle).
 
-    ln Gamma(r + stages) - ln Gamma(r) + r ln alpha, and ln B(a, b + c) - ln B(a, b); the stages are those that the x
-    purchases took, x itself where purchases come at random.
+    They are ln Gamma(r + stages) - ln Gamma(r) + r ln alpha, and ln B(a, b + c) - ln B(a, b). The stages are those that
+    the x purchases took: x itself where purchases come at random.
     """
     r, alpha, a, b = parameters.tolist()
     n = data.x_weight
@@ -126,7 +126,7 @@ def tabulated(parameters: FloatArray, data: Data, stages: FloatArray, shift: int
 
 
 def mirrored(H: FloatArray) -> FloatArray:
-    """Return a Hessian of four parameters whose upper triangle was filled as a whole."""
+    """Return the whole Hessian of four parameters from one whose upper triangle was filled."""
     H[1, 0], H[3, 2], H[2, 0], H[3, 0], H[2, 1], H[3, 1] = H[0, 1], H[2, 3], H[0, 2], H[0, 3], H[1, 2], H[1, 3]
     return H
 
@@ -216,7 +216,7 @@ def alive(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Float
     """Return P(alive at T) = 1 / (1 + e^u), with u as in the likelihood; 1 where no coin was tossed."""
     c = x + m.shift
     tossed = c > 0
-    e = np.where(tossed, m.b + (c - 1.0), 1.0)  # in this order, for b may be far below 1
+    e = np.where(tossed, m.b + (c - 1.0), 1.0)  # in this order, since b may be far below 1
     u = np.log(m.a) - np.log(e) + (m.r + x) * np.log1p((T - t_x) / (m.alpha + t_x))
     return np.where(tossed, expit(-u), 1.0)
 
@@ -240,7 +240,7 @@ def expected(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray) -> Floa
         c / (a - 1) (1 - (1 - z)^(a - 1) 2F1(c - k, a - 1; c; z)),
 
     subtracts almost equal numbers close to a = 1, for short horizons and at c = 0: there, and where scipy's 2F1 is
-    weak, it is E[(1 - (1 + p t / M)^-k) / p], integrated over p.
+    inaccurate, it is E[(1 - (1 + p t / M)^-k) / p], integrated over p.
     """
     return _in_blocks(_expected, m, x, T, t)
 
@@ -269,12 +269,12 @@ def discounted(
 ) -> FloatArray:
     """Return the integral of e^(-delta s) rate(s) over (start, t) given alive at T, by quadrature in y = ln(1 + s / M).
 
-    Panels are such that the flow falls by e^15 at most over each, and shorter where many purchases face few tosses
-    (large r). Where the flow is too steep for that, it is the mean over p of exponential integrals. Short steps, of a
-    few percent of the age and with little fall, take 4 or 6 nodes instead of 16.
+    Panels are such that the flow falls by a factor of e^15 at most over each, and are shorter where many purchases face
+    few tosses (large r). Where the flow is too steep for that, the result is the mean over p of exponential integrals.
+    Short steps, of a few percent of the age and with little fall, take 4 or 6 nodes instead of 16.
     """
     start = np.zeros(len(x)) if start is None else start
-    if delta > 0.0:  # beyond e^-45 nothing counts
+    if delta > 0.0:  # beyond e^-45 everything is negligible
         t = np.minimum(t, start + 45.0 / delta)
     M, k = m.alpha + T, m.r + x
     steep = _steep(m, k, delta * (t - start))
@@ -306,19 +306,19 @@ def discounted(
 
 
 def _steep(m: Parameters, k: FloatArray, fade: FloatArray) -> npt.NDArray[np.bool_]:
-    """Tell where the flow is too steep for few nodes, over a time in which the discount takes e^fade."""
+    """Return where the flow is too steep for few nodes, over a time in which the discount is a factor e^-fade."""
     result: npt.NDArray[np.bool_] = (k > 10.0) & ((_surplus(m) > 10.0) | (m.a > 20.0)) & (fade > 1e-3)
     return result
 
 
 def _fall(m: Parameters, k: FloatArray, reach: FloatArray, fade: FloatArray) -> FloatArray:
-    """Return a bound of the fall of the flow's logarithm over a reach in y in which the discount takes e^fade."""
+    """Return a bound on the fall of the flow's logarithm over a reach in y with a discount of e^-fade."""
     result: FloatArray = fade + np.minimum(m.a, k + 1.0) * reach
     return result
 
 
 def _panels(m: Parameters, reach: FloatArray, fall: FloatArray) -> FloatArray:
-    """Return how many panels of 16 nodes the flow needs over a reach in y over which it falls so far."""
+    """Return how many panels of 16 nodes the flow needs over a reach in y, given its fall."""
     result: FloatArray = np.maximum(reach * np.maximum(1.0, np.sqrt(np.maximum(_surplus(m), 0.0)) / 2.5), fall / 15.0)
     return result
 
@@ -330,15 +330,15 @@ def _surplus(m: Parameters) -> FloatArray | float:
 def discounted_until(m: Parameters, x: FloatArray, T: FloatArray, ends: FloatArray, delta: float) -> FloatArray:
     """Return the integral of e^(-delta s) rate(s) over (0, t) for each of some ascending ends, shape (ends, rows).
 
-    In y = ln(1 + s / M) the flow is analytic but for |Im y| >= pi, so that one Legendre series through 16 Gauss nodes
-    (32 or 64 where the horizon is long against the age) gives it on the whole horizon. With the coefficients
+    In y = ln(1 + s / M) the flow is analytic for |Im y| < pi, so that one Legendre series through 16 Gauss nodes
+    (32 or 64 where the horizon is long compared with the age) gives it on the whole horizon. With the coefficients
     (2 n + 1) d_n its integral from -1 to v is the sum of (d_(n-1) - d_(n+1)) P_n(v), d_(-1) = d_0; at the horizon it
     is the Gauss sum itself. A row whose last d are not negligible, whose flow is steep, or whose first end is so close
     that the sum would cancel, is integrated step by step instead.
     """
     out = np.empty((len(x), len(ends)), dtype=np.float64)
     M, k = m.alpha + T, m.r + x
-    stop = np.minimum(ends, 45.0 / delta)  # beyond e^-45 nothing counts
+    stop = np.minimum(ends, 45.0 / delta)  # beyond e^-45 everything is negligible
     last, first = stop[-1], stop[stop > 0][:1].sum()
     reach, fade = np.log1p(last / M), np.full(len(x), delta * last)
     need = _panels(m, reach, _fall(m, k, reach, fade))
@@ -401,8 +401,9 @@ def total(m: Parameters, x: FloatArray) -> FloatArray:
 def probabilities(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
     """Return P(n purchases in (T, T + t] | alive at T), shape (rows, len(n)).
 
-    Fader, Hardie and Lee (2005, eq. 4), mixed over the posterior: n purchases and n heads, or at least n purchases of
-    which the n-th was the last. P(at least n) is an incomplete beta function, so that nothing is subtracted.
+    This is Fader, Hardie and Lee (2005, eq. 4), averaged over the posterior: either n purchases after each of which the
+    customer stays, or at least n purchases due of which the n-th is the last. P(at least n) is an incomplete beta
+    function, so that nothing is subtracted.
     """
     k, M, b = m.r + x, m.alpha + T, m.b + x + m.shift
     z = t / (M + t)
@@ -419,6 +420,6 @@ def probabilities(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, n:
 
 
 def posterior_rate(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-    """Return E[lambda]: k / (alpha + T) for who is alive, k / (alpha + t_x) for who left at t_x."""
+    """Return E[lambda]: k / (alpha + T) for a customer who is alive, k / (alpha + t_x) for one who left at t_x."""
     now, k = alive(m, x, t_x, T), m.r + x
     return k * (now / (m.alpha + T) + (1.0 - now) / (m.alpha + t_x))

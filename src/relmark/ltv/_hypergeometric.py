@@ -4,10 +4,10 @@ It equals 2F1(K, a; a + b; -q), and by Pfaff's transformation (Abramowitz and St
 
     (1 + q)^-a 2F1(a, a + b - K; a + b; q / (1 + q)),
 
-whose last argument lies in [0, 1) whatever the horizon is. scipy's 2F1 is good to 1e-13 there, but for two places:
-close to 1 where K - a is a whole number or almost one (it subtracts two poles) or a parameter is large, and
-where a + b - K is far below 0 (a long alternating sum). There the mean is integrated over logit p by the trapezoid
-rule, which converges geometrically for such bell-shaped integrands (Trefethen and Weideman 2014).
+whose last argument lies in [0, 1) for every horizon. scipy's 2F1 is accurate to 1e-13 there, except in two places:
+close to 1 if K - a is a whole number or almost one (it subtracts two poles) or a parameter is large, and wherever
+a + b - K is far below 0 (a long alternating sum). There the mean is integrated over logit p by the trapezoid rule,
+which converges geometrically for such bell-shaped integrands (Trefethen and Weideman 2014).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def beta_mean(K: FloatArray | float, a: FloatArray | float, b: FloatArray | floa
     w = q / (1.0 + q)
     hard = hard_for_scipy(K, a, total - K, w)
     with np.errstate(all="ignore"):
-        # scipy takes milliseconds for its NaN: a harmless argument stands in where its answer won't be used
+        # scipy takes milliseconds to return NaN, so rows whose result will not be used get a harmless argument
         mean: FloatArray = np.exp(-a * np.log1p(q)) * hyp2f1(a, total - K, total, np.where(hard, 0.0, w))
     hard |= ~np.isfinite(mean) | (mean <= 0)
     if hard.any():
@@ -44,7 +44,7 @@ def beta_mean(K: FloatArray | float, a: FloatArray | float, b: FloatArray | floa
 
 
 def hard_for_scipy(K: FloatArray, a: FloatArray | float, second: FloatArray, w: FloatArray) -> npt.NDArray[np.bool_]:
-    """Tell where scipy's 2F1(a, second; a + b; w) loses digits, or all of them."""
+    """Return where scipy's 2F1(a, second; a + b; w) loses some or all digits."""
     gap = K - a
     weak = (np.abs(gap - np.round(gap)) < _NEAR_WHOLE) | (np.maximum(a, second) > _LARGE)
     return ((w > _NEAR_ONE) & weak) | (second < _ALTERNATING)

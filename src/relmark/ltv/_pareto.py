@@ -1,15 +1,15 @@
 """Kernels of Pareto/NBD: Poisson purchases until an exponential lifetime ends.
 
-Rates lambda ~ Gamma(r, alpha), death rates mu ~ Gamma(s, beta). With k = r + x the likelihood of a customer is
+Purchase rates are lambda ~ Gamma(r, alpha), death rates mu ~ Gamma(s, beta). With k = r + x a customer's likelihood is
 
     Gamma(k) alpha^r beta^s / Gamma(r)
         [ (alpha + T)^-k (beta + T)^-s  +  s int_{t_x}^{T} (alpha + y)^-k (beta + y)^-(s + 1) dy ],
 
 where the first term is that of a customer alive at T and the integral that of one who died at y (Schmittlein, Morrison
 and Colombo 1987). The integral is usually written as the difference of two 2F1 values (Fader and Hardie 2005, note
-009), which cancel. Here it is integrated as it stands, by Gauss-Legendre in z = ln(min(alpha, beta) + y), in panels
-over which the integrand falls by e^12 at most, with all derivatives under the same integral: a sum over nodes, each
-like a customer who died at y, of which the alive one is but one more.
+009), which cancel. Here it is computed as it stands, by Gauss-Legendre in z = ln(min(alpha, beta) + y), in panels over
+which the integrand falls by a factor of e^12 at most, with all derivatives under the same integral. So it is a sum over
+nodes, each like a customer who died at y; the customer alive at T is one more node.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NEGLIGIBLE = 50.0
 
 
 class Parameters(NamedTuple):
-    """The four parameters; alpha and beta may be one for all rows, or one per row."""
+    """The four parameters; alpha and beta may be one number for all rows, or one per row."""
 
     r: float
     alpha: float | FloatArray
@@ -54,7 +54,7 @@ class Deaths(NamedTuple):
 def panels(m: Parameters, x: FloatArray, t_x: FloatArray, T: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Return where the death integral may end for each row, and how many panels it needs."""
     k, c = m.r + x, np.minimum(m.alpha, m.beta)
-    # the integrand falls by either factor: where one has taken e^-50 of it, nothing is left
+    # both factors make the integrand fall: where one of them has fallen by e^-50, nothing is left
     end = np.minimum(T, t_x + (m.alpha + t_x) * np.expm1(np.minimum(_NEGLIGIBLE / k, 700.0)))
     end = np.minimum(end, t_x + (m.beta + t_x) * np.expm1(_NEGLIGIBLE / (m.s + 1.0)))
     width = np.log1p((end - t_x) / (c + t_x))
@@ -148,7 +148,7 @@ def _bracket(
     sums = share.sum(axis=1)
     share *= (w / sums)[:, None]
     inv_a, inv_b = np.exp(-log_a), np.exp(-log_b)
-    # first derivatives of f in r, alpha, s, beta, with their signs turned; the last column is the alive one
+    # first derivatives of f in r, alpha, s, beta, with opposite signs; the last column is for those alive at T
     d_a = k * inv_a
     d_s = log_b - 1.0 / m.s
     d_s[:, -1] = log_b[:, -1]
@@ -199,7 +199,7 @@ def survival(m: Parameters, T: FloatArray, u: FloatArray) -> FloatArray:
 
 
 def expected(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray) -> FloatArray:
-    """Return k / M times the integral of the survival: N (1 - (1 + t / N)^(1 - s)) / (s - 1), good at s = 1 too."""
+    """Return k / M times the integral of the survival, N (1 - (1 + t / N)^(1 - s)) / (s - 1); s = 1 is no exception."""
     N = m.beta + T
     reach = np.log1p(t / N)
     result: FloatArray = (m.r + x) / (m.alpha + T) * N * reach * exprel((1.0 - m.s) * reach)
@@ -234,8 +234,8 @@ def discounted(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, delta
 def probabilities(m: Parameters, x: FloatArray, T: FloatArray, t: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
     """Return P(n purchases in (T, T + t] | alive at T), shape (rows, len(n)).
 
-    Alive at the end with n purchases, or n purchases until a death at u: the integral over u of positive terms, which
-    Fader and Hardie (2008, note 019) write as sums that cancel.
+    Either the customer is alive at the end with n purchases, or makes n purchases and dies at u. This is an integral of
+    positive terms over u, which Fader and Hardie (2008, note 019) write as sums that cancel.
     """
     k, M, N = m.r + x, m.alpha + T, m.beta + T
     out = np.empty((len(x), len(n)), dtype=np.float64)
@@ -267,10 +267,10 @@ _EDGES = np.array([0.0, *10.0 ** np.arange(-7.0, 0.0), 0.3, 1.0, 2.0, 4.0, 8.0, 
 
 
 def quantile(m: Parameters, x: FloatArray, T: FloatArray, chance: FloatArray) -> FloatArray:
-    """Return the time by which a purchase has come with a chance, given alive at T; inf where it never gets there.
+    """Return the time by which a purchase has come with the given chance, given alive at T; inf if it never does.
 
-    With y = k ln(1 + u / M) the chance is the integral of e^-y (1 + (M / N) (e^(y / k) - 1))^-s: the panel in which it
-    passes the one asked for is found from the whole table, the place in it by Newton steps that stay in the panel.
+    With y = k ln(1 + u / M) the chance is the integral of e^-y (1 + (M / N) (e^(y / k) - 1))^-s. A table of all panels
+    gives the panel in which it reaches the given chance, and Newton steps within the panel give the place.
     """
     k, M, N = m.r + x, m.alpha + T, m.beta + T
 

@@ -20,7 +20,7 @@ _PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
 
 
 def terms(xi: list[FloatArray], x: FloatArray, t_x: FloatArray, T: FloatArray) -> RowTerms:
-    """Return the log-likelihood of each row with its derivatives in (r, A, s, B); A and B are one per row, or one."""
+    """Return each row's log-likelihood with its derivatives in (r, A, s, B); A and B are one number or one per row."""
     r, s = float(xi[0]), float(xi[2])
     A, B = (np.broadcast_to(np.asarray(part, dtype=np.float64), x.shape) for part in (xi[1], xi[3]))
     m = kernel.Parameters(r, np.exp(A), s, np.exp(B))
@@ -63,7 +63,7 @@ def _bracket(
     sums = share.sum(axis=1)
     share /= sums[:, None]
     of_a, of_b = alpha * np.exp(-log_a), beta * np.exp(-log_b)
-    # first derivatives of f in r, A, s, B, with their signs turned; the last column is the alive one
+    # first derivatives of f in r, A, s, B, with opposite signs; the last column is for those alive at T
     d_s = log_b - 1.0 / m.s
     d_s[:, -1] = log_b[:, -1]
     d_B = (m.s + 1.0) * of_b

@@ -1,4 +1,4 @@
-"""Gauss-Legendre nodes, and how long work on many rows is cut into blocks that stay in the cache."""
+"""Gauss-Legendre nodes, and work on many rows in blocks that fit into the cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def unit_nodes(count: int, panels: int = 1) -> tuple[FloatArray, FloatArray]:
 
 
 def chosen(parameter: float | FloatArray, rows: Any) -> Any:
-    """Return the parameter of some rows: itself where it is one number for all of them."""
+    """Return the parameter of some rows, or the parameter itself where it is one number for all rows."""
     return parameter if isinstance(parameter, (int, float)) else parameter[rows]
 
 
@@ -58,7 +58,7 @@ def by_panels(
         raise LimitError(
             f"an integral over time would need more than {16 * _MOST_PANELS:,} nodes for row {int(panels.argmax())}: "
             "frequency, the number of purchases asked for, or a parameter is far beyond what customers do. Check the "
-            "unit of time, and give a fit to few customers a prior.",
+            "unit of time, and use a prior in a fit to few customers.",
             code="too_large",
         )
     needed = 2 ** np.ceil(np.log2(np.maximum(panels, 1))).astype(np.int64)

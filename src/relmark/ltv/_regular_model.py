@@ -36,7 +36,7 @@ TRIED = range(1, 13)
 
 
 def stages() -> Any:
-    """Return the field of k: a whole number of stages, which no fit moves by itself."""
+    """Return the field of k: a whole number of stages, which is not among the parameters that a fit moves."""
 
     def convert(value: int) -> int:
         return checks.whole("k", value, low=1, high=MOST_STAGES)
@@ -48,7 +48,7 @@ _Model = TypeVar("_Model", bound="RegularModel")
 
 
 class Wanted(NamedTuple):
-    """What a fit was asked for beside k: what is known of the parameters, and of the customers."""
+    """What a fit was asked for in addition to k: the prior of the parameters, and the customers' covariates."""
 
     prior: LogNormalPrior | None
     covariates: Mapping[str, CovariateColumns] | None
@@ -95,11 +95,11 @@ class RegularModel(CovariateModel):
         """Return the fit of one k, without covariates."""
         if summary.log_gaps_total is None and k > 1:
             raise InputError(
-                f"the summary has no log_gaps, and times between purchases are what tells {name}-{k} from k = 1.",
+                f"the summary has no log_gaps, and only the times between purchases distinguish {name}-{k} from k = 1.",
                 argument="summary",
                 code="missing_argument",
                 hint="Make it with purchase_summary(base, as_of=...), or give log_gaps, the sum of the logarithms of "
-                "the times between purchases in the unit. A model with k = 1 does not need it.",
+                "the times between purchases in the summary's unit. A model with k = 1 does not need it.",
             )
         constant = _constant(summary, k)
 
@@ -132,7 +132,7 @@ class RegularModel(CovariateModel):
 
     @classmethod
     def _with_covariates(cls, plain: Self, summary: PurchaseSummary, wanted: Wanted) -> Self:
-        """Return the fit with covariates, from the one of the same k without them."""
+        """Return the fit with covariates, starting from the fit of the same k without them."""
         if wanted.covariates is None:
             return plain
         return cls._with_effects(
@@ -151,7 +151,7 @@ class RegularModel(CovariateModel):
         return self.fit_report.log_likelihood
 
     def _against(self, without: float) -> Self:
-        """Return the fit with its likelihood ratio, where it has one, to the likeliest fit without covariates."""
+        """Return the fit with its likelihood ratio test, if it has one, against the best fit without covariates."""
         report = self.fit_report
         if report is None or report.likelihood_ratio is None:
             return self
@@ -241,7 +241,7 @@ def _begin(summary: PurchaseSummary, k: int) -> tuple[tuple[float, ...], tuple[f
 
 
 def _constant(summary: PurchaseSummary, k: int) -> float:
-    """Return the part of the log-likelihood that k alone decides."""
+    """Return the part of the log-likelihood that depends on k alone."""
     if k == 1:
         return 0.0
     repeats = summary.frequency.sum() if summary.weights is None else summary.weights @ summary.frequency
@@ -249,12 +249,12 @@ def _constant(summary: PurchaseSummary, k: int) -> float:
 
 
 def best_of(fits: list[_Model], which: str = "") -> _Model:
-    """Return the fit with the highest likelihood, which says what the others had, and `which` fits they are."""
+    """Return the fit with the highest likelihood, with a note of all likelihoods; `which` says which fits they are."""
     values = [fit._log_likelihood for fit in fits]  # noqa: SLF001
     best = fits[int(np.argmax(values))]
     others = ", ".join(f"{fit.k}: {value:.2f}" for fit, value in zip(fits, values, strict=True))
     report = best.fit_report
     assert report is not None
-    note = f"k is {best.k}, by likelihood{which} ({others})"
+    note = f"k is {best.k}, which has the highest log-likelihood{which} ({others})"
     report = attrs.evolve(report, notes=(*report.notes, note), chosen=report.chosen + 1)
     return attrs.evolve(best, fit_report=report)  # type: ignore[call-arg]

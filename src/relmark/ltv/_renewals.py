@@ -1,9 +1,9 @@
-"""Cohorts of contracts as they are given: how many left after t = 1, 2, ... periods, and how many stayed as long."""
+"""Read given cohorts of contracts: how many left after t = 1, 2, ... periods, and how many stayed that long."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,11 @@ from relmark.core.checks import FloatArray
 from relmark.core.errors import InputError, NotEnoughDataError
 from relmark.ltv.contracts import RenewalCounts
 
-__all__ = ["losses", "periods_of", "shaped"]
+__all__ = ["CohortsGiven", "losses", "periods_of", "shaped"]
+
+
+CohortsGiven: TypeAlias = RenewalCounts | npt.ArrayLike | Sequence[npt.ArrayLike]
+"""How many customers of a cohort are left at the start of each period; a list of such; or what events say of it."""
 
 
 def shaped(result: FloatArray, like: Any) -> FloatArray | float:
@@ -27,15 +31,15 @@ def periods_of(name: str, values: npt.ArrayLike, low: float = 0.0) -> FloatArray
 
 
 def cohorts_of(customers: Any) -> tuple[bool, list[FloatArray]]:
-    """Return whether there are several cohorts, and each one's numbers of customers.
+    """Return whether there are several cohorts, and the numbers of customers of each.
 
-    One column of any kind (a list, an array, a Series with any index) is one cohort; a list of such, or a table, has
-    one cohort per row, whose missing values at the end are periods that have not passed yet.
+    One column of any kind (a list, an array, a Series with any index) is one cohort. A list of columns, or a table, has
+    one cohort per row; missing values at the end of a row are periods that have not passed yet.
     """
     if isinstance(customers, (str, bytes, Mapping)) or not hasattr(customers, "__len__"):
         raise InputError(
-            f"customers is {checks.shown(customers)}: give how many of one cohort are left at the start of each "
-            "period, such as [1000, 869, 743], or a list of such.",
+            f"customers is {checks.shown(customers)}: give how many customers of one cohort are left at the start of "
+            "each period, such as [1000, 869, 743], or a list of such lists.",
             argument="customers",
             code="wrong_type",
         )
@@ -52,15 +56,17 @@ def cohorts_of(customers: Any) -> tuple[bool, list[FloatArray]]:
 
 
 def losses(customers: Any) -> tuple[FloatArray, FloatArray]:
-    """Return how many left after t = 1, 2, ... periods, and how many were still there after t = 0, 1, ... of them.
+    """Return how many left after t = 1, 2, ... periods, and how many were there when last seen after t = 0, 1, ...
 
-    Where nobody left, a model of leaving has nothing to learn from: a NotEnoughDataError.
+    Where nobody left, a model of leaving has nothing to learn from, and a NotEnoughDataError is raised.
     """
     renewals = isinstance(customers, RenewalCounts)
     lost, kept = (customers.lost, customers.kept) if renewals else _losses_of_cohorts(customers)
     if not lost.any():
         raise NotEnoughDataError(
-            "nobody left: the chance to leave can't be told.", argument="customers", hint="Observe for longer."
+            "nobody left, so the chance to leave cannot be estimated.",
+            argument="customers",
+            hint="Observe for longer.",
         )
     return lost, kept
 
@@ -70,7 +76,8 @@ def _losses_of_cohorts(customers: Any) -> tuple[FloatArray, FloatArray]:
     longest = max((len(cohort) for cohort in cohorts), default=0)
     if longest < 2:
         raise NotEnoughDataError(
-            "two numbers at least are needed: who began, and who was left after one period.", argument="customers"
+            "at least two numbers are needed: how many began, and how many were left after one period.",
+            argument="customers",
         )
     lost, kept = np.zeros(longest - 1), np.zeros(longest)
     for row, cohort in enumerate(cohorts):
@@ -79,8 +86,8 @@ def _losses_of_cohorts(customers: Any) -> tuple[FloatArray, FloatArray]:
             place = int(np.argmax(drop < 0)) + 1
             which = f" of cohort {row}" if nested else ""
             raise InputError(
-                f"customers{which} rises to {cohort[place]:g} at position {place}: give those left of one cohort, "
-                "without newcomers.",
+                f"customers{which} rises to {cohort[place]:g} at position {place}: give how many of one cohort are "
+                "left, without new customers.",
                 argument="customers",
                 code="wrong_value",
             )

@@ -1,8 +1,8 @@
-"""From the likelihood of each customer at their own parameters to that of common ones and coefficients.
+"""Turn the likelihood of each customer in their own parameters into one in common parameters and coefficients.
 
-A model with covariates gives every customer four numbers xi of their own: two that all share, one that moves with the
-covariates of the rate, one that moves with those of leaving. Both move linearly, xi_i = xi_0 + sign z_i' g, so that the
-gradient and the Hessian in (xi_0, g, h) are weighted sums of the rows' own, and exact.
+A model with covariates gives every customer four numbers xi: two that all share, one that moves with the covariates of
+the rate, and one that moves with those of leaving. Both move linearly, xi_i = xi_0 + sign z_i' g, so that the gradient
+and the Hessian in (xi_0, g, h) are exact weighted sums of those of the rows.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ class RowTerms(NamedTuple):
 
 
 class Family(NamedTuple):
-    """How a family of models is seen by rows.
+    """How a family of models is differentiated row by row.
 
     Parameters
     ----------
     rate, dropout : tuple of (int, float)
-        Which of the four xi the covariates move, and the sign with which.
+        Which of the four xi the covariates move, and with which sign.
     xi : callable
-        From the logarithms of the four parameters to xi, and the Jacobian d xi / d logarithm, shape (4, 4).
+        Takes the logarithms of the four parameters to xi and the Jacobian d xi / d logarithm, shape (4, 4).
     bend : callable
-        From the logarithms and the gradient in xi to the second-order part of the Hessian in the logarithms.
+        Takes the logarithms and the gradient in xi to the second-order part of the Hessian in the logarithms.
     parameters : callable
-        From xi to the four parameters, and the Jacobian d parameters / d xi.
+        Takes xi to the four parameters and the Jacobian d parameters / d xi.
     """
 
     rate: tuple[int, float]

@@ -23,18 +23,18 @@ from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class AliveHistory(ColumnarResult):
-    """What a model would have said of one customer at several times.
+    """P(alive) of one customer at several times, as a model would have judged it then.
 
     Parameters
     ----------
     customer_id : int or str
-        Who.
+        The customer.
     time : ndarray of datetime64, shape (k,)
         The times asked for, in their order.
     p_alive : ndarray, shape (k,)
-        P(alive) as known then; NaN before the first purchase.
+        P(alive) from what was known at that time; NaN before the first purchase.
     frequency, recency, T : ndarray, shape (k,)
-        The summary as known then; NaN before the first purchase.
+        The customer's summary at that time; NaN before the first purchase.
     unit : str
         The unit of recency and T.
     reason : str
@@ -58,7 +58,7 @@ class AliveHistory(ColumnarResult):
 
 
 class Judge(Protocol):
-    """A model that tells P(alive) of a summary."""
+    """A model that returns P(alive) for the rows of a summary."""
 
     @property
     def unit(self) -> str | None:
@@ -77,7 +77,7 @@ def history_of(
     unit = model.unit
     if unit not in UNIT_DAYS:
         raise InputError(
-            "the model has no unit with a length in days: fit it, or make it with unit=, so that it can tell ages.",
+            "the model has no unit with a length in days, so it cannot measure ages: fit it, or make it with unit=.",
             argument="model",
             code="missing_argument",
         )
@@ -107,7 +107,7 @@ def history_of(
             T=T,
             unit=unit,
             season=season,
-            last_day=ends.max().astype("M8[D]"),  # P(alive) asks for no time ahead: any day serves
+            last_day=ends.max().astype("M8[D]"),  # P(alive) looks at no time ahead, so any day will do
         )
         p_alive[begun] = model.probability_alive(summary)
     return AliveHistory(
@@ -128,7 +128,7 @@ def _alone(base: CustomerBase, customer_id: int | str) -> CustomerBase:
     mask = np.asarray(bought.to_columns()["customer_id"] == customer_id)
     if not mask.any():
         raise InputError(
-            f"customer_id is {customer_id!r}: nobody of this id has bought.",
+            f"customer_id is {customer_id!r}: no customer with this id has bought.",
             argument="customer_id",
             code="unknown_name",
         )

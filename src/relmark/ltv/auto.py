@@ -1,4 +1,4 @@
-"""Which model for these customers: all of them fitted, compared by what came afterwards, and the choice in words."""
+"""Choose a model for these customers: fit all models, compare what each of them foresaw, and explain the choice."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ from relmark.ltv.transactions import HoldoutSplit, purchase_summary, split
 __all__ = ["ModelChoice", "auto"]
 
 ModelKind: TypeAlias = type[PurchaseModel]
+"""The class of a model, such as `BgNbd`."""
 Fit: TypeAlias = Callable[[PurchaseSummary], PurchaseModel]
 
-# What `auto` tries: a class with `fit(summary)` and the predictions of `PurchaseModel` is one line more.
+# The models that `auto` tries: each is a class with `fit(summary)` and the predictions of `PurchaseModel`.
 _FAMILY: dict[str, ModelKind] = {
     "NBD": Nbd,
     "BG/NBD": BgNbd,
@@ -43,8 +44,8 @@ _FAMILY: dict[str, ModelKind] = {
     "Pareto/NBD": ParetoNbd,
 }
 _DAY = 86_400_000_000
-_ALIKE = 1e-5  # in log-likelihood of a customer: below it one model is another at its boundary, as k = 1 is
-_CLOSER = 0.98  # of the error: what is worth a sentence
+_ALIKE = 1e-5  # of a customer's log-likelihood: below this one model equals another at its boundary, as with k = 1
+_CLOSER = 0.98  # of the error: a smaller one is worth a sentence
 _LEAST = 1e-300  # of a probability whose logarithm is taken
 
 
@@ -57,27 +58,28 @@ class ModelChoice(ColumnarResult):
     candidate : ndarray of str, shape (k,)
         The models, in the order in which they were tried.
     log_likelihood, aic, bic : ndarray, shape (k,)
-        Of the fit to everything.
+        The log-likelihood and the two information criteria of the fit to all purchases.
     held_out : ndarray, shape (k,)
-        The log-likelihood of the purchases in the holdout, for the model that was fitted before it; NaN without one.
+        The log-likelihood of the purchases in the holdout, under the model fitted to the time before it; NaN without a
+        holdout.
     relative_error : ndarray, shape (k,)
-        All purchases expected in the holdout over those that came, less 1.
+        Purchases expected in the holdout divided by those that were made, minus 1.
     mean_absolute_error : ndarray, shape (k,)
-        By customer, in purchases.
+        The mean absolute error per customer, in purchases.
     converged : ndarray of bool, shape (k,)
-        Whether the fit to everything stands.
+        Whether the fit to all purchases converged.
     name : str
         The model that was chosen.
     why : str
         The reason, in sentences with figures.
     models : mapping of str to model
-        All of them, fitted to everything.
+        All the models, fitted to all purchases.
     holdout : float
-        How long the holdout was, in the unit; 0 without one.
+        The length of the holdout, in `unit`; 0 without one.
     unit : str
         The unit of time.
     notes : tuple of str
-        What could not be fitted, and what else should be known.
+        Models that could not be fitted, and what is wrong with other fits.
     """
 
     candidate: npt.NDArray[np.str_]
@@ -97,7 +99,7 @@ class ModelChoice(ColumnarResult):
 
     @property
     def model(self) -> PurchaseModel:
-        """The model that was chosen, fitted to everything."""
+        """The model that was chosen, fitted to all purchases."""
         return self.models[self.name]
 
     def _facts(self) -> dict[str, Any]:
@@ -114,7 +116,7 @@ class ModelChoice(ColumnarResult):
 
 
 class _Tried(NamedTuple):
-    """One model: fitted to everything, and what the one fitted before the holdout foresaw."""
+    """One model fitted to all purchases, and what the same model fitted before the holdout foresaw."""
 
     model: PurchaseModel
     by_customer: FloatArray | None
@@ -129,33 +131,34 @@ def auto(
     models: str | Iterable[str | ModelKind] | Mapping[str, ModelKind] = "all",
     holdout: timedelta | None = None,
 ) -> ModelChoice:
-    """Fit the models of the family, and choose the one that says best what customers did afterwards.
+    """Fit the models of the family, and choose the one that best predicts what customers did afterwards.
 
     Parameters
     ----------
     data : CustomerBase, Purchases, PurchaseSummary or HoldoutSplit
-        Purchases, of which the last part is held out; or a split of them that you have. A summary knows nothing of
-        later purchases: then the information criterion BIC chooses.
+        Purchases, of which the last part is held out, or a split of them that you have made. A summary contains no
+        later purchases; with one, the information criterion BIC decides.
     as_of : date, datetime, datetime64 or str
-        Where the observation ends; needed with a base or Purchases.
+        When the observation ends; required with a base or Purchases.
     unit : {"week", "day", "month", "year"}
-        As for `purchase_summary`.
+        The unit of time, as for `purchase_summary`.
     models : "all", or names or classes of models
-        "all" is NBD, BG/NBD, MBG/NBD, MBG/CNBD-k and Pareto/NBD. A mapping names them: any class with ``fit(summary)``
-        and the predictions of `PurchaseModel`.
+        "all" is NBD, BG/NBD, MBG/NBD, MBG/CNBD-k and Pareto/NBD. A mapping gives a name to each class; any subclass of
+        `PurchaseModel` with ``fit(summary)`` will do.
     holdout : timedelta, optional
-        How much of the end is held out, in whole days; a third of the time observed where left out.
+        How much time at the end is held out, rounded up to whole days. The default is a third of the time observed.
 
     Returns
     -------
     ModelChoice
-        The table, the choice in words, and `model`, the chosen one fitted to everything.
+        The table, the choice in words, and `model`, the chosen one fitted to all purchases.
 
     Notes
     -----
-    The held-out log-likelihood is the sum over customers of the logarithm of the probability that the model gave to as
-    many purchases as they made in the holdout. It judges who buys how often, where a small error of the total may be
-    luck. The figure of the winner is a little too good, since it is the best of several on the same customers.
+    The held-out log-likelihood is the sum over customers of the logarithm of the probability that the model gave to the
+    number of purchases they made in the holdout. It judges how well a model foresees each customer; a small error of
+    the total may be luck. The figure of the winner is a little too good, since it is the best of several on the same
+    customers.
 
     Examples
     --------
@@ -182,7 +185,7 @@ def auto(
         )
     name, why = _chosen(tried, held)
     notes += [
-        f"{one} does not stand: {'; '.join(report.problems)}"
+        f"the fit of {one} did not converge: {'; '.join(report.problems)}"
         for one, each in tried.items()
         if (report := each.model.fit_report) is not None and not report.converged
     ]
@@ -221,7 +224,7 @@ def _one(kind: ModelKind, whole: PurchaseSummary, held: HoldoutSplit | None) -> 
 
 
 def held_out_log_likelihood(model: PurchaseModel, held: HoldoutSplit) -> FloatArray:
-    """Return the logarithm of the probability of as many purchases as each customer made in the holdout, shape (n,)."""
+    """Return the log probability of the number of purchases that each customer made in the holdout, shape (n,)."""
     out = np.empty(len(held.frequency))
     for count in np.unique(held.frequency).tolist():
         rows = held.frequency == count
@@ -252,8 +255,8 @@ def _chosen(tried: Mapping[str, _Tried], held: HoldoutSplit | None) -> tuple[str
     assert report is not None
     n = len(held.frequency)
     why = (
-        f"{best} gave what {n:,} customers did in the {held.duration:.4g} {held.unit}s held out the highest "
-        f"probability: log-likelihood {sums[best]:,.1f}"
+        f"{best} gave the highest probability to what {n:,} customers did in the {held.duration:.4g} {held.unit}s held "
+        f"out: log-likelihood {sums[best]:,.1f}"
     )
     others = [one for one in order[1:] if _differ(tried[one], tried[best])]
     if others:
@@ -262,28 +265,28 @@ def _chosen(tried: Mapping[str, _Tried], held: HoldoutSplit | None) -> tuple[str
         error = float(gaps.std(ddof=1) * np.sqrt(n)) if n > 1 else np.inf
         sure = "clearly" if sums[best] - sums[second] > 1.96 * error else "not clearly"
         why += (
-            f", {sure} more than {second} with {sums[second]:,.1f} (difference {sums[best] - sums[second]:,.1f}, "
+            f", {sure} higher than that of {second}, {sums[second]:,.1f} (difference {sums[best] - sums[second]:,.1f}, "
             f"standard error {error:,.1f})"
         )
     why += (
-        f". It expected {report.expected_total:,.0f} purchases where {report.actual_total:,.0f} came "
-        f"({report.relative_error:+.1%}), off by {report.mean_absolute_error:.3f} per customer"
+        f". It expected {report.expected_total:,.0f} purchases, and {report.actual_total:,.0f} were made "
+        f"({report.relative_error:+.1%}); its mean absolute error is {report.mean_absolute_error:.3f} per customer"
     )
     plain = report.as_before_mean_absolute_error
     if report.mean_absolute_error < plain:
-        why += f"; going on at everybody's own rate so far would be off by {plain:.3f}."
+        why += f", against {plain:.3f} if everybody went on at their own rate so far."
     else:
         why += (
-            f". Going on at everybody's own rate so far would be off by no more, {plain:.3f}: these models help little "
-            "with how much each will buy."
+            f". That is no better than {plain:.3f}, the error if everybody went on at their own rate so far: these "
+            "models help little to predict how much each customer will buy."
         )
     errors = {name: each.report.mean_absolute_error for name, each in tried.items() if each.report is not None}
     closest = min(errors, key=lambda name: (round(errors[name], 6), names.index(name)))
     if errors[closest] < _CLOSER * errors[best]:
         why += (
-            f" {closest} comes closer in numbers, off by {errors[closest]:.3f}, though it gave what came less "
-            f"probability ({sums[closest]:,.1f}): take it where expected purchases count, such as value, and {best} "
-            "where chances do."
+            f" {closest} has a smaller error, {errors[closest]:.3f}, but gave a lower probability to what happened "
+            f"(log-likelihood {sums[closest]:,.1f}): use it for expected purchases, such as in values, and {best} for "
+            "probabilities."
         )
     return best, why
 
@@ -300,7 +303,7 @@ def _read(
         for name, given in (("as_of", as_of), ("holdout", holdout)):
             if given is not None:
                 raise InputError(
-                    f"{name} is given with a {type(data).__name__}, which has its time behind it: give a base, or "
+                    f"{name} is given with a {type(data).__name__}, whose times are already fixed: give a base, or "
                     f"leave {name} out.",
                     argument=name,
                     code="conflicting_arguments",
@@ -314,7 +317,7 @@ def _read(
         )
     if as_of is None:
         raise InputError(
-            "as_of is missing: where the observation of the base ends.", argument="as_of", code="missing_argument"
+            "as_of is missing: give the time when the observation ends.", argument="as_of", code="missing_argument"
         )
     bought = bought_days(data, as_of)
     whole = purchase_summary(data, as_of=as_of, unit=unit)
@@ -322,7 +325,7 @@ def _read(
     out = observed // 3 if holdout is None else -(-duration("holdout", holdout) // _DAY)
     if not 0 < out < observed:
         raise NotEnoughDataError(
-            f"holdout is {out:,} of the {observed:,} days observed: a part of them is needed.",
+            f"holdout is {out:,} of the {observed:,} days observed: it must be a part of them, and not all.",
             argument="holdout",
             hint="Observe for longer, or give a summary to choose without a holdout.",
         )
@@ -351,7 +354,7 @@ def _kinds(models: Any) -> dict[str, ModelKind]:
             if isinstance(one, str):
                 if one not in by_word:
                     raise InputError(
-                        f"models names {one!r}: {', '.join(_FAMILY)} are known.",
+                        f"models names {one!r}: the models are {', '.join(_FAMILY)}.",
                         argument="models",
                         code="unknown_name",
                         hint=did_you_mean(one, by_word),
@@ -374,7 +377,7 @@ def _kinds(models: Any) -> dict[str, ModelKind]:
             )
         if member.discrete:
             raise InputError(
-                f"models has {member.__name__}, which counts opportunities and not time: compare it by itself.",
+                f"models has {member.__name__}, which counts opportunities and not time: it cannot be compared here.",
                 argument="models",
                 code="not_supported",
                 hint="Fit it to opportunity_summary(base, as_of=...).",

@@ -1,13 +1,14 @@
 """Beta-discrete-Weibull: how long subscribers stay where the chance to leave changes with their tenure.
 
-The story (Fader, Hardie, Liu, Davin and Steenburgh 2018): as in the shifted beta-geometric everyone has a chance of
-their own to leave, but time counts as its c-th power. With c above 1 who stays grows likelier to leave, against the
-sorting that makes a cohort look more loyal; with c below 1 they settle in; c = 1 is the shifted beta-geometric.
+The story (Fader, Hardie, Liu, Davin and Steenburgh 2018): as in the shifted beta-geometric, each customer has their own
+chance to leave, but time enters as its c-th power. With c above 1, those who stay become more likely to leave, which
+works against the sorting that makes a cohort look more loyal. With c below 1, they settle in. With c = 1, the model is
+the shifted beta-geometric.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import attrs
 import numpy as np
@@ -18,7 +19,7 @@ from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.errors import NotEnoughDataError
 from relmark.core.newton import Terms
-from relmark.ltv._renewals import losses, periods_of, shaped
+from relmark.ltv._renewals import CohortsGiven, losses, periods_of, shaped
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
 
@@ -29,12 +30,12 @@ _BOUNDARIES = {
     "beta up": "people hardly differ in their chance to leave, or hardly anybody leaves",
     "alpha down": "people leave at once or never",
     "beta down": "people leave at once or never",
-    "c up": "all who stay leave together",
+    "c up": "all who stay after the first period leave together",
     "c down": "nobody leaves after the first period",
 }
 _STARTS = ((-2.0, -2.0, 0.0), (2.0, 2.0, 0.0), (2.0, 2.0, 0.7), (-2.0, -2.0, 0.7), (0.0, 0.0, -0.7))
-_NOTHING = 45.0  # e to its negative is nothing beside 1
-_FARTHEST = 600.0  # e to it is still a float64, and beyond it survival is a power of time
+_NOTHING = 45.0  # e^-45 is negligible compared with 1
+_FARTHEST = 600.0  # e^600 is still a float64, and beyond it survival is a power of time
 _HEAD = 2_048  # terms that are added one by one; the rest is an integral with the corrections of Euler and Maclaurin
 
 
@@ -58,7 +59,8 @@ class BetaDiscreteWeibull(ParametricModel):
 
     Examples
     --------
-    The paper's 'high end' cohort, fitted to four years and asked for the twelfth, in which 394 of 1,000 were left:
+    The paper's 'high end' cohort, fitted to four years. After twelve years 394 of the 1,000 customers were left; the
+    model expects 388.9:
 
     >>> m = BetaDiscreteWeibull.fit([1000, 869, 743, 653, 593])
     >>> round(m.alpha, 4), round(m.beta, 4), round(m.c, 4), round(1000 * m.survival(12), 1)
@@ -73,27 +75,27 @@ class BetaDiscreteWeibull(ParametricModel):
     kind: ClassVar[str] = "beta_discrete_weibull"
 
     @classmethod
-    def fit(cls, customers: Any, prior: LogNormalPrior | None = None) -> Self:
+    def fit(cls, customers: CohortsGiven, prior: LogNormalPrior | None = None) -> Self:
         """Return the model that makes the losses of one cohort, or of several, most likely.
 
         Parameters
         ----------
         customers : array_like, shape (k,), a list of such, a table of shape (cohorts, k), or RenewalCounts
-            As `ShiftedBetaGeometric.fit` takes them.
+            Cohorts, as for `ShiftedBetaGeometric.fit`.
         prior : LogNormalPrior, optional
-            What is known of the parameters before.
+            What is known about the parameters before the fit.
 
         Raises
         ------
         NotEnoughDataError
-            Fewer than four numbers in every cohort, or nobody left.
+            Every cohort has fewer than four numbers, or nobody left.
         InputError
-            A negative number, or one that rises.
+            A number is negative, or larger than the one before it.
         """
         lost, kept = losses(customers)
         if len(lost) < 3:
             raise NotEnoughDataError(
-                f"{len(lost)} period(s) were seen: three parameters need three at least.",
+                f"{len(lost)} period(s) were seen: three parameters need at least three periods.",
                 argument="customers",
                 hint="Observe for longer, or fit ShiftedBetaGeometric.",
             )
@@ -115,11 +117,11 @@ class BetaDiscreteWeibull(ParametricModel):
         return np.asarray(betaln(self.alpha, self.beta + t**self.c) - betaln(self.alpha, self.beta))
 
     def survival(self, periods: npt.ArrayLike) -> FloatArray | float:
-        """Return the share of a cohort that is left after so many renewals: B(alpha, beta + t^c) / B(alpha, beta)."""
+        """Return the share of a cohort that is left after t renewals: B(alpha, beta + t^c) / B(alpha, beta)."""
         return shaped(np.exp(self._log_survival(periods_of("periods", periods))), periods)
 
     def churn_probability(self, period: npt.ArrayLike) -> FloatArray | float:
-        """Return the probability to leave at the end of a period, counted from 1, for someone new."""
+        """Return the probability that a new customer leaves at the end of a period, counted from 1."""
         t = periods_of("period", period, low=1.0)
         before = self._log_survival(t - 1.0)
         return shaped(np.exp(before) * -np.expm1(self._log_survival(t) - before), period)
@@ -130,20 +132,20 @@ class BetaDiscreteWeibull(ParametricModel):
         return shaped(np.exp(self._log_survival(t) - self._log_survival(t - 1.0)), period)
 
     def residual_renewals(self, renewals: npt.ArrayLike, discount_rate: float = 0.0) -> FloatArray | float:
-        """Return the discounted number of renewals ahead of who has renewed so often and whose next one is due now.
+        """Return the expected discounted renewals of customers whose next renewal, after `renewals` so far, is due now.
 
         Parameters
         ----------
         renewals : int or array_like, shape (n,)
-            Renewals so far: 0 in the first period.
+            The number of renewals so far; 0 in the first period.
         discount_rate : float
-            Continuous, per period; a rate d a period is ln(1 + d). At 0 the number is infinite where alpha c <= 1:
-            survival falls as t^(-alpha c), too slowly to add up.
+            The continuous rate per period; for a rate d per period, give ln(1 + d). At 0 the result is infinite where
+            alpha c <= 1: survival falls as t^(-alpha c), too slowly for a finite sum.
 
         Notes
         -----
-        The sum of S(n + i + 1) / S(n) e^(-delta i) over i = 0, 1, ...: 2,048 terms one by one, and the rest as an
-        integral with Euler and Maclaurin's corrections, whose next term is below 1e-12 of it.
+        The result is the sum of S(n + i + 1) / S(n) e^(-delta i) over i = 0, 1, ...: 2,048 terms one by one, and the
+        rest as an integral with Euler and Maclaurin's corrections, whose next term is below 1e-12 of it.
         """
         n = periods_of("renewals", renewals)
         delta = checks.number("discount_rate", discount_rate, low=0.0)
@@ -207,7 +209,8 @@ def _log_beta(alpha: float, beta: float, y: FloatArray, dy: FloatArray, ddy: Flo
 def _likelihood(parameters: FloatArray, lost: FloatArray, kept: FloatArray) -> Terms:
     """Return the log-likelihood with its derivatives in (alpha, beta, c).
 
-    Who left after t periods: S(t - 1) - S(t); who stayed t: S(t), S(t) = B(alpha, beta + t^c) / B(alpha, beta).
+    A customer who left after t periods has S(t - 1) - S(t), one who stayed for t has S(t), where
+    S(t) = B(alpha, beta + t^c) / B(alpha, beta).
     """
     alpha, beta, c = parameters.tolist()
     t = np.arange(len(kept), dtype=np.float64)

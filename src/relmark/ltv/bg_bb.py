@@ -1,8 +1,8 @@
 """BG/BB: buying or not at each of a series of opportunities, by people who leave unseen.
 
-The story (Fader, Hardie and Shang 2010): there is one opportunity a period (a yearly appeal, a monthly issue, a
-fair), at which an active person buys with a chance of their own; before each one they may leave for good, with
-another chance of their own. Both chances differ between people as beta distributions.
+The story (Fader, Hardie and Shang 2010): there is one opportunity per period (a yearly appeal, a monthly issue, a
+fair), at which an active customer buys with a certain chance. Before each opportunity customers may leave for good,
+with another chance. Both chances differ between people as beta distributions.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _BOUNDARIES = {
     "alpha down": "people buy always or never",
     "beta down": "people buy at every opportunity while active",
     "gamma down": "nobody is seen to leave",
-    "delta up": "nobody is seen to leave, or all leave with one chance gamma / (gamma + delta)",
-    "gamma up": "all leave with one chance gamma / (gamma + delta)",
+    "delta up": "nobody is seen to leave, or all customers leave with the same chance gamma / (gamma + delta)",
+    "gamma up": "all customers leave with the same chance gamma / (gamma + delta)",
     "delta down": "people leave at the first opportunity or never",
 }
 
-# Who was never seen may buy seldom or have left early: the likelihood may have a maximum for either story.
+# Customers who were never seen may buy seldom or have left early: the likelihood may have a maximum for each story.
 _STARTS = ((-1.7, -0.3, -2.2, 0.0), (1.9, 0.2, -0.9, -1.3), (-1.5, -0.5, 1.0, 2.0), (-2.1, -1.8, 4.0, 3.5))
 
 
@@ -46,8 +46,8 @@ _STARTS = ((-1.7, -0.3, -2.2, 0.0), (1.9, 0.2, -0.9, -1.3), (-1.5, -0.5, 1.0, 2.
 class BgBb(PurchaseModel):
     """The beta-geometric/beta-binomial model of purchases at discrete opportunities.
 
-    Of the summary, T is the number of opportunities, recency the last one used (0 for none), and frequency how many
-    were used. Horizons count opportunities, whole ones.
+    In the summary, T is the number of opportunities, recency is the last one used (0 for none), and frequency is how
+    many were used. Horizons are whole numbers of opportunities.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ class BgBb(PurchaseModel):
     gamma, delta : float
         The beta distribution of the chance to leave before an opportunity.
     unit : str, optional
-        What a period is; `fit` takes the summary's.
+        What a period is; `fit` takes it from the summary.
     fit_report : FitReport, optional
         How the fit went.
 
     Notes
     -----
-    `probability_alive(summary)` is that of having been active at the last opportunity; with ``at=1``, of being active
-    at the next one, as the paper's tables have it.
+    `probability_alive(summary)` is the probability that a customer was active at the last opportunity. With ``at=1`` it
+    is the probability of being active at the next one, as in the paper's tables.
 
     References
     ----------
@@ -99,7 +99,7 @@ class BgBb(PurchaseModel):
         summary : PurchaseSummary
             Customers or weighted cells, with whole numbers of opportunities.
         prior : LogNormalPrior, optional
-            What is known of the parameters before.
+            What is known about the parameters before the fit.
 
         Raises
         ------
@@ -195,7 +195,7 @@ def _opportunities(summary: PurchaseSummary) -> tuple[FloatArray, FloatArray, Fl
         "T",
         n > _MOST_OPPORTUNITIES,
         n,
-        f"at most {_MOST_OPPORTUNITIES:,} opportunities can be told apart",
+        f"BG/BB takes at most {_MOST_OPPORTUNITIES:,} opportunities",
         "Count in longer periods, or take BgNbd, where people buy at any time.",
     )
     for name, column in (("T", n), ("recency", t)):

@@ -1,6 +1,7 @@
-"""BG/CNBD-k: BG/NBD for customers who buy by a rhythm.
+"""BG/CNBD-k: BG/NBD for customers who buy in a regular rhythm.
 
-As `MbgCnbd`, but for customers who can leave after a repeat purchase only: who bought once is one for sure.
+It is like `MbgCnbd`, except that customers can leave only after a repeat purchase: someone who bought once is certainly
+still a customer.
 """
 
 from __future__ import annotations
@@ -22,30 +23,30 @@ from relmark.ltv.summary import PurchaseSummary
 
 @attrs.frozen(kw_only=True, repr=False)
 class BgCnbd(RegularModel):
-    """The beta-geometric model of customers who buy by a rhythm, and may leave after repeat purchases.
+    """The beta-geometric model of customers who buy in a regular rhythm, and may leave after repeat purchases.
 
     Parameters
     ----------
     k : int
-        How regular purchases are: the time between two of them is that of k stages. 1 is purchases at random, which is
-        `BgNbd`; 2 or 3 is usual for groceries.
+        How regular purchases are: the time between two of them is made of k stages. With k = 1 purchases come at
+        random, as in `BgNbd`; 2 or 3 is usual for groceries.
     r, alpha : float
         Shape and inverse scale of the gamma distribution of the rate of stages; alpha is in the unit of time. Purchases
-        come at a k-th of that rate.
+        come at that rate divided by k.
     a, b : float
         The beta distribution of the chance to leave after a repeat purchase.
     unit : {"day", "week", "month", "year"}, optional
-        The unit of time; `fit` takes the summary's.
+        The unit of time; `fit` takes it from the summary.
     effects : CovariateEffects, optional
-        What covariates do; the parameters then are those at covariates 0.
+        The effects of covariates; the parameters are then those of a customer whose covariates are all 0.
     season : Season, optional
-        The clock by which time counts; `fit` takes the summary's.
+        The season by whose clock time is measured; `fit` takes it from the summary.
     fit_report : FitReport, optional
         How the fit went.
 
     Notes
     -----
-    Expected purchases and probabilities are exact sums, ended by a bound on what is left, not by a count.
+    Expected purchases and probabilities are sums that end where a bound shows the rest to be below rounding.
 
     References
     ----------
@@ -92,17 +93,18 @@ class BgCnbd(RegularModel):
         summary : PurchaseSummary
             Customers, or weighted cells of them, with `log_gaps` unless k is 1.
         k : int or "auto"
-            The regularity; "auto" fits 1 to 12 and keeps the likeliest, and `fit_report.notes` say what each had.
+            The regularity. "auto" fits k = 1 to 12 and keeps the one with the highest likelihood; `fit_report.notes`
+            lists them all.
         prior : LogNormalPrior, optional
-            What is known of the parameters before.
+            What is known about the parameters before the fit.
         covariates : mapping of str to columns, optional
-            Known differences, ``{"rate": columns, "dropout": columns}``: for each part a mapping or frame of numbers or
-            booleans aligned with the summary, or a list of names of those that it carries
-            (`PurchaseSummary.with_covariates`).
+            Known differences between customers, ``{"rate": columns, "dropout": columns}``. For each part give a mapping
+            or frame of numbers or booleans aligned with the summary, or a list of names of columns that the summary
+            has (`PurchaseSummary.with_covariates`).
         penalty : float or "auto"
-            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
-            squares; "auto" chooses one by the likelihood of customers held out, at the k that is likeliest without
-            covariates if `k` is "auto" too.
+            A ridge penalty: ``penalty / 2`` times the sum of the squared coefficients of the standardized columns is
+            subtracted from the log-likelihood. "auto" chooses one by the likelihood of customers held out; if `k` is
+            "auto" too, at the k with the highest likelihood without covariates.
 
         Returns
         -------

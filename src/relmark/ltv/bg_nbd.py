@@ -1,9 +1,9 @@
-"""BG/NBD: how often a customer buys, and whether one is left.
+"""BG/NBD: how often customers buy, and whether they are still customers.
 
-The story (Fader, Hardie and Lee 2005): while a customer, somebody buys at random at a rate of their own; after each
-repeat purchase they may leave for good, with a chance of their own. Rates differ between people as a gamma distribution
-with shape r and scale alpha, chances as a beta distribution with a and b. Nobody tells when they leave: the longer the
-silence against their rhythm, the likelier it is.
+The story (Fader, Hardie and Lee 2005): as long as people are customers, they buy at random, each at their own rate.
+After each repeat purchase they may leave for good, each with their own chance. Rates differ between people as a gamma
+distribution with shape r and inverse scale alpha, chances as a beta distribution with a and b. Customers do not say
+when they leave: the longer the silence compared with their rhythm, the more likely it is that they have left.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ class BgNbd(CoinModel):
     a, b : float
         The beta distribution of the chance to leave after a repeat purchase.
     unit : {"day", "week", "month", "year"}, optional
-        The unit of time; `fit` takes the summary's. Where it is known, a summary in another unit is refused.
+        The unit of time; `fit` takes it from the summary. If it is given, a summary in another unit is refused.
     effects : CovariateEffects, optional
-        What covariates do; the parameters then are those at covariates 0.
+        The effects of covariates; the parameters are then those of a customer whose covariates are all 0.
     season : Season, optional
-        The clock by which time counts; `fit` takes the summary's.
+        The season by whose clock time is measured; `fit` takes it from the summary.
     fit_report : FitReport, optional
         How the fit went.
 
     Notes
     -----
-    Who never bought again is alive with certainty in this model: only a repeat purchase can be the last. Where that
-    misleads, take `MbgNbd`, where people may leave right after the first purchase.
+    In this model a customer who never bought again is certainly alive, because customers leave only after a repeat
+    purchase. Where that misleads, use `MbgNbd`, in which people may leave right after the first purchase.
 
     References
     ----------
@@ -90,14 +90,15 @@ class BgNbd(CoinModel):
         summary : PurchaseSummary
             Customers, or weighted cells of them.
         prior : LogNormalPrior, optional
-            What is known of the parameters before; it keeps a fit to few customers from running off.
+            What is known about the parameters before the fit; it keeps a fit to few customers from running off to
+            extreme values.
         covariates : mapping of str to columns, optional
-            Known differences, ``{"rate": columns, "dropout": columns}``: for each part a mapping or frame of numbers or
-            booleans aligned with the summary, or a list of names of those that it carries
-            (`PurchaseSummary.with_covariates`).
+            Known differences between customers, ``{"rate": columns, "dropout": columns}``. For each part give a mapping
+            or frame of numbers or booleans aligned with the summary, or a list of names of columns that the summary
+            has (`PurchaseSummary.with_covariates`).
         penalty : float or "auto"
-            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
-            squares; "auto" chooses one by the likelihood of customers held out.
+            A ridge penalty: ``penalty / 2`` times the sum of the squared coefficients of the standardized columns is
+            subtracted from the log-likelihood. "auto" chooses one by the likelihood of customers held out.
 
         Returns
         -------
@@ -111,7 +112,7 @@ class BgNbd(CoinModel):
 
         Notes
         -----
-        Damped Newton on log parameters with the exact Hessian; about six evaluations, each linear in the number of
-        repeat buyers.
+        The fit is a damped Newton search over the log parameters with the exact Hessian. It takes about six
+        evaluations, each linear in the number of repeat buyers.
         """
         return cls._fit(summary, prior, "BG/NBD", covariates, penalty)

@@ -1,4 +1,4 @@
-"""Who is about to be lost, and by when, if nothing comes."""
+"""Find the customers who are about to be lost, and when, if they do not buy again."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _FARTHEST = 1e6  # times the age and the time scale: beyond that it is never
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ChurnRisk(ColumnarResult):
-    """How likely each customer has left, and how long a silence would say so.
+    """How likely it is that each customer has left, and when a continuing silence would make it likely.
 
     Parameters
     ----------
     customer_id : ndarray of shape (n,), optional
-        Who they are, as in the summary.
+        The customers, as in the summary.
     p_alive : ndarray, shape (n,)
-        The probability to be a customer at the end of the observation.
+        The probability that each is still a customer at the end of the observation.
     risk : ndarray, shape (n,)
         1 - p_alive.
     falls_in : ndarray, shape (n,)
         The time from the end of the observation, in the unit, until p_alive falls below the threshold if the customer
-        stays silent. Negative: it has fallen so long ago. Infinite: it never does.
+        stays silent. It is negative if p_alive fell below the threshold that long ago, and infinite if it never does.
     threshold : float
-        As given.
+        The P(alive) that was watched.
     unit : str
         The unit of time.
     """
@@ -51,16 +51,16 @@ class ChurnRisk(ColumnarResult):
 
 
 def churn_risk(model: PurchaseModel, summary: PurchaseSummary, *, threshold: float = 0.5) -> ChurnRisk:
-    """Return the risk that each customer has left, and when a continuing silence makes it likelier than a threshold.
+    """Return the risk that each customer has left, and when a continuing silence takes P(alive) below a threshold.
 
-    `probability_alive(summary, at=t)` asks how likely a customer will be one at a later time for all that is known
-    today. Here the silence itself is news: `falls_in` is when P(alive), computed again on that day with no purchase
-    in between, will pass the threshold. It is the day on which a win-back letter is due.
+    `probability_alive(summary, at=t)` says, from what is known today, how likely it is that someone is still a customer
+    at a later time. Here the silence until then counts too: `falls_in` is when P(alive), computed again on that day
+    with no purchase in between, falls below the threshold. That is the day to send a win-back letter.
 
     Parameters
     ----------
-    model : BgNbd, MbgNbd, ParetoNbd, Nbd or BgBb
-        The fitted model.
+    model : PurchaseModel
+        The fitted model, such as a `BgNbd`.
     summary : PurchaseSummary
         The customers.
     threshold : float
@@ -74,7 +74,7 @@ def churn_risk(model: PurchaseModel, summary: PurchaseSummary, *, threshold: flo
     Notes
     -----
     P(alive | x, t_x, T') falls in T'; its crossing is found by bisection between t_x and a million times the age, to a
-    relative precision of 1e-12. Under BG/NBD who never bought again has not left, so that `falls_in` is infinite.
+    relative precision of 1e-12. Under BG/NBD a customer who never bought again has not left, so `falls_in` is infinite.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Contracts read from events: when they began and ended, counted in renewal periods, those that go on censored."""
+"""Read contracts from events, and count the renewal periods that each one lasted, or has lasted so far."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class RenewalCounts(ColumnarResult):
     Parameters
     ----------
     periods : ndarray of int64, shape (k,)
-        0, 1, 2, ... renewal periods.
+        The number of renewal periods: 0, 1, 2, ...
     lost : ndarray, shape (k - 1,)
-        How many left at the end of period 1, 2, ...
+        How many contracts ended at the end of period 1, 2, ...
     kept : ndarray, shape (k,)
-        How many had renewed 0, 1, 2, ... times when last seen, and are still there.
+        How many contracts were still going on when last seen, after 0, 1, 2, ... whole periods.
     contracts : int
-        All of them.
+        The number of all contracts.
     """
 
     periods: IntArray
@@ -55,33 +55,33 @@ def renewal_counts(
     start: str = "subscription_started",
     end: str = "subscription_ended",
 ) -> RenewalCounts:
-    """Return how many periods the contracts of a base lasted, those that go on as long as they were seen.
+    """Return how many renewal periods the contracts of a base lasted, or have lasted so far.
 
     A contract begins with an event of `start` and ends with the customer's next event of `end`; a customer may have
-    several, one after the other. Who ends it within period t leaves at the end of period t; who has not by `as_of` has
-    stayed as many periods as have ended.
+    several, one after the other. A contract that ends within period t counts as lost at the end of period t. One that
+    has not ended by `as_of` counts as kept for the whole periods that have passed.
 
     Parameters
     ----------
     base : CustomerBase
     as_of : date or instant
-        By when contracts were seen; those that began later are left out.
+        Until when contracts are observed; those that began later are left out.
     period : timedelta, calendar_days or months
-        The time from one renewal to the next: ``months(1)``.
+        The time from one renewal to the next, such as ``months(1)``.
     start, end : str
-        The types of the events.
+        The types of the events that begin and end a contract.
 
     Returns
     -------
     RenewalCounts
-        What `ShiftedBetaGeometric.fit` and `BetaDiscreteWeibull.fit` take.
+        The counts, ready for `ShiftedBetaGeometric.fit` and `BetaDiscreteWeibull.fit`.
 
     Raises
     ------
     InputError
         A contract begins before the customer's last one ended, or ends without having begun.
     NotEnoughDataError
-        No contract began by then.
+        No contract began by `as_of`.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def renewal_counts(
         raise NotEnoughDataError(f"no contract began by {moment}.", argument="as_of", hint="Check as_of and start=.")
     is_end = np.repeat([False, True][: len(code)], [len(one) for one in code])
     codes, times = np.concatenate(code), np.concatenate(time)
-    # At one instant what ends comes before what begins: a contract is ended and another begun.
+    # At the same instant an end comes before a beginning: one contract ends and the next one begins.
     order = np.lexsort((~is_end, times, codes))
     codes, times, is_end = codes[order], times[order], is_end[order]
     first = np.ones(len(codes), dtype=np.bool_)
@@ -126,8 +126,8 @@ def renewal_counts(
         who = log.customer_id[codes[wrong[0]]]
         what = f"{end!r} without {start!r}" if is_end[wrong[0]] else f"{start!r} twice without {end!r}"
         raise InputError(
-            f"customer {checks.shown(who)} has {what} at {np.datetime64(int(times[wrong[0]]), 'us')}: a contract "
-            "begins and ends before the next one begins.",
+            f"customer {checks.shown(who)} has {what} at {np.datetime64(int(times[wrong[0]]), 'us')}: each contract "
+            "must begin, and must end before the next one begins.",
             argument="base",
             code="wrong_value",
             hint="Keep one event per beginning and one per end.",

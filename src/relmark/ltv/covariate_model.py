@@ -1,7 +1,7 @@
-"""Models of purchases in which known differences between customers move the rate and the leaving of each.
+"""Models of purchases in which known differences between customers change their rate and their chance to leave.
 
-A model with `effects` is its parameters at covariates 0 and a coefficient for each column. A customer's own parameters
-follow from the columns that the summary carries; everything else is the plain model's.
+A model with `effects` has the parameters of a customer whose covariates are all 0, and a coefficient for each column.
+Each customer's own parameters follow from the columns of the summary; everything else is as in the plain model.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from relmark.core import checks, shapes
+from relmark.core.as_of import AsOfGiven
 from relmark.core.checks import FloatArray
 from relmark.core.documents import Limits, built, check_keys
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.shapes import Shape
-from relmark.core.time import Instant
 from relmark.ltv._covariate_fit import Both, Rowwise, Search, fit_effects, read_designs
 from relmark.ltv._covariates import CovariateColumns, read_covariates
 from relmark.ltv._row_terms import Family
 from relmark.ltv.effects import CovariateEffects
 from relmark.ltv.fit import FitReport, LogNormalPrior
 from relmark.ltv.purchase_model import ParametricModel, Past, PurchaseModel
-from relmark.ltv.summary import PurchaseSummary
+from relmark.ltv.summary import PurchaseSummary, TimeAhead
 
 _PARTS = ("rate", "dropout")
 
@@ -57,14 +57,14 @@ class CovariateModel(PurchaseModel):
 
     @abstractmethod
     def _rowwise(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> Rowwise:
-        """Return the likelihood of each row as a function of xi; but for what no parameter moves."""
+        """Return the likelihood of each row as a function of xi, up to a part that no parameter changes."""
 
     @abstractmethod
     def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
         """Return the model whose rows have these parameters."""
 
     def __repr__(self) -> str:
-        """Return the parameters and the unit, and a season and effects where there are such."""
+        """Return the parameters and the unit, and the season and effects if the model has them."""
         shown = [f"{name}={getattr(self, name)!r}" for name in (*self._settings, *self.names(), "unit")]
         for name in ("season", "effects"):
             held = getattr(self, name, None)
@@ -87,7 +87,7 @@ class CovariateModel(PurchaseModel):
     ) -> Self:
         """Return the model with the covariates that a fit was given, from the fit without them.
 
-        `constant` is what the likelihood of the plain fit has beside that of its rows.
+        `constant` is the part of the plain fit's log-likelihood that does not come from its rows.
         """
         designs: Both = read_designs(covariates, summary)
         report = plain.fit_report
@@ -128,7 +128,7 @@ class CovariateModel(PurchaseModel):
         return base if self.effects is None else np.concatenate([base, self.effects.values])
 
     def with_parameters(self, parameters: npt.ArrayLike) -> Self:
-        """Return the same model at other parameters and coefficients, without a report."""
+        """Return the same model with other parameters and coefficients, without a report."""
         values = np.asarray(parameters, dtype=np.float64)
         count = len(self.names())
         base = super().with_parameters(values[:count] if self.effects is not None else values)
@@ -159,9 +159,9 @@ class CovariateModel(PurchaseModel):
 
     @abstractmethod
     def _own(self, rate: FloatArray | float, dropout: FloatArray | float) -> list[FloatArray | float]:
-        """Return the four parameters of customers; one number where covariates do not move it."""
+        """Return the four parameters of customers; one that covariates do not change is a single number."""
 
-    # ---- the door
+    # ---- predictions
 
     def _of(self, summary: PurchaseSummary) -> PurchaseModel:
         if self.effects is None or not self.effects.names:
@@ -172,32 +172,33 @@ class CovariateModel(PurchaseModel):
     def _refuse_new(self) -> None:
         if self.effects is not None and self.effects.names:
             raise InputError(
-                "the model has effects of covariates, and there is nobody here who has any.",
+                "the model has effects of covariates, and no covariates are given.",
                 argument="covariates",
                 code="missing_argument",
-                hint="Give covariates= to expected_purchases_new, or ask model.at({...}), the plain model of customers "
-                "who are alike in them.",
+                hint="Give covariates= to expected_purchases_new, or use model.at({...}), the plain model of customers "
+                "who all have these covariates.",
             )
 
     @overload
-    def expected_purchases_new(self, t: float, covariates: None = None, *, start: Instant | None = None) -> float: ...
+    def expected_purchases_new(self, t: float, covariates: None = None, *, start: AsOfGiven | None = None) -> float: ...
     @overload
     def expected_purchases_new(
-        self, t: Any, covariates: CovariateColumns | None = None, *, start: Any = None
+        self, t: TimeAhead, covariates: CovariateColumns | None = None, *, start: AsOfGiven | None = None
     ) -> FloatArray | float: ...
     def expected_purchases_new(
-        self, t: Any, covariates: CovariateColumns | None = None, *, start: Any = None
+        self, t: TimeAhead, covariates: CovariateColumns | None = None, *, start: AsOfGiven | None = None
     ) -> FloatArray | float:
-        """Return the repeat purchases that someone is expected to make in the time t after the first purchase.
+        """Return the repeat purchases that a new customer is expected to make in the time t after the first purchase.
 
         Parameters
         ----------
         t : timedelta, number or array_like, shape (n,)
-            The horizon; a number counts in the unit that the model was fitted in. An array gives an array.
+            The horizon; a number is in the unit of the model. An array gives an array.
         covariates : mapping or frame of columns, optional
-            What is known of them, a value or a column of shape (n,) by name: needed where the model has effects.
+            The covariates of the new customers by name, each a value or a column of shape (n,). Required if the model
+            has effects.
         start : date, datetime, datetime64 or str, optional
-            The day of the first purchase: needed where the model has a season.
+            The day of the first purchase. Required if the model has a season.
         """
         if self.effects is None or not self.effects.names or covariates is None:
             plain: FloatArray | float = super().expected_purchases_new(t, start=start)
@@ -216,7 +217,7 @@ class CovariateModel(PurchaseModel):
         none = np.zeros(n)
         new = Past(none, none, none)
         result = each._alive(new) * each._expected(new, np.broadcast_to(ahead, n))  # noqa: SLF001
-        told = [t, start, *(covariates[name] for name in needed)]
+        told: list[Any] = [t, start, *(covariates[name] for name in needed)]
         alone = all(np.ndim(one) == 0 for one in told)
         return float(result[0]) if alone else result
 

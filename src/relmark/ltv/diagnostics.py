@@ -1,4 +1,4 @@
-"""What a model says of the data it was fitted to: how many buy how often, and what recency and frequency mean."""
+"""What a model says about the data it was fitted to: how many buy how often, and what recency and frequency mean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relmark.core.checks import FloatArray
 from relmark.core.results import ColumnarResult
 from relmark.ltv._cells import distinct, weights_by
 from relmark.ltv.purchase_model import Past, PurchaseModel
-from relmark.ltv.summary import PurchaseSummary
+from relmark.ltv.summary import PurchaseSummary, TimeAhead
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -23,9 +23,9 @@ class FrequencyTable(ColumnarResult):
     Parameters
     ----------
     frequency : ndarray of int, shape (k,)
-        Repeat purchases 0, 1, ...; the last row stands for as many or more.
+        The number of repeat purchases, 0, 1, ...; the last row stands for that many or more.
     observed, expected : ndarray, shape (k,)
-        Customers.
+        How many customers were observed, and how many the model expects.
     """
 
     frequency: npt.NDArray[np.int64]
@@ -48,12 +48,12 @@ def frequency_table(model: PurchaseModel, summary: PurchaseSummary, *, most: int
 
     Parameters
     ----------
-    model : BgNbd, MbgNbd, ParetoNbd, Nbd or BgBb
-        The model.
+    model : PurchaseModel
+        The model, such as a `BgNbd`.
     summary : PurchaseSummary
         The customers it was fitted to.
     most : int
-        The last row: so many or more.
+        The number of repeat purchases in the last row, which stands for that many or more.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def _expected_counts(model: PurchaseModel, summary: PurchaseSummary, weight: Flo
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class RecencyFrequencyMatrix(ColumnarResult):
-    """What a model says of customers of one age, by frequency and by the age at the last purchase.
+    """What a model says about customers of one age, by frequency and by the age at the last purchase.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ class RecencyFrequencyMatrix(ColumnarResult):
     frequency : ndarray, shape (k,)
         Repeat purchases; the columns.
     expected_purchases, probability_alive : ndarray, shape (m, k)
-        NaN where a pair cannot be: no repeat purchase yet a recency above 0.
+        The predictions; NaN where a pair is impossible, such as no repeat purchase with a recency above 0.
     T, t : float
-        The age, and the horizon of the purchases.
+        The age of the customers, and the horizon of the expected purchases.
     """
 
     recency: FloatArray
@@ -129,22 +129,22 @@ class RecencyFrequencyMatrix(ColumnarResult):
 
 
 def recency_frequency_matrix(
-    model: PurchaseModel, *, T: float, t: Any, most: int = 20, rows: int | None = None
+    model: PurchaseModel, *, T: float, t: TimeAhead, most: int = 20, rows: int | None = None
 ) -> RecencyFrequencyMatrix:
     """Return expected purchases and P(alive) for every pair of recency and frequency at one age.
 
     Parameters
     ----------
-    model : BgNbd, MbgNbd, ParetoNbd, Nbd or BgBb
-        The model.
+    model : PurchaseModel
+        The model, such as a `BgNbd`.
     T : float
-        The age of the customers, in the model's unit; with a season, age and horizon are of its clock.
+        The age of the customers, in the model's unit. If the model has a season, its clock measures age and horizon.
     t : timedelta or number
         The horizon of the expected purchases.
     most : int
         The highest frequency.
     rows : int, optional
-        How many values of recency between 0 and T; one a unit where left out.
+        The number of values of recency between 0 and T. The default is one per unit of time.
 
     Returns
     -------

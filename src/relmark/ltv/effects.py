@@ -43,10 +43,10 @@ class CovariateEffects:
     Parameters
     ----------
     rate : mapping of str to float
-        How the purchase rate differs: a customer's mean rate is exp(coefficient) times as large per unit more.
+        How the purchase rate differs: one unit more multiplies a customer's mean rate by exp(coefficient).
     dropout : mapping of str to float
-        How leaving differs: in Pareto/NBD the rate at which customers leave is exp(coefficient) times as large per unit
-        more; in BG/NBD, MBG/NBD and their forms for regular buyers the odds of their mean chance to leave are.
+        How leaving differs: one unit more multiplies by exp(coefficient), in Pareto/NBD, the rate at which customers
+        leave; in BG/NBD, MBG/NBD and their forms for regular buyers, the odds of their mean chance to leave.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def _sum(coefficients: Mapping[str, float], columns: Mapping[str, FloatArray]) -
     total: FloatArray | float = 0.0
     for name, coefficient in coefficients.items():
         if name not in columns:
-            there = f"there are {', '.join(map(repr, columns))}" if columns else "there are none"
+            there = f"the columns given are {', '.join(map(repr, columns))}" if columns else "no columns are given"
             raise MissingColumnError(
                 f"the model has an effect of the covariate {name!r}: {there}.{did_you_mean(name, columns)}",
                 argument="covariates",
@@ -97,14 +97,14 @@ def _sum(coefficients: Mapping[str, float], columns: Mapping[str, FloatArray]) -
             "covariates",
             np.abs(total) > _FARTHEST,
             total,
-            f"the coefficients move customers by a factor e^{_FARTHEST:g} at most",
-            "Look at the units of the columns.",
+            f"coefficients may change a customer's parameters by a factor of at most e^{_FARTHEST:g}",
+            "Check the units of the columns.",
         )
     return total
 
 
 def at_zero(parameters: FloatArray, names: tuple[str, ...]) -> list[float]:
-    """Return the parameters at covariates 0, or raise where that is beyond all measure."""
+    """Return the parameters at covariates 0, or raise where one is far outside any plausible range."""
     values: list[float] = parameters.tolist()
     for name, value in zip(names, values, strict=True):
         if not (math.isfinite(value) and math.exp(-_FARTHEST) < value < math.exp(_FARTHEST)):

@@ -21,7 +21,7 @@ __all__ = ["CustomerEquity", "LtvToCac", "equity_of"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class LtvToCac(ColumnarResult):
-    """What a customer brings for what winning them cost: one row per group.
+    """What customers bring compared with what it cost to win them: one row per group.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ class LtvToCac(ColumnarResult):
     acquisition_cost : ndarray, shape (k,)
         What one of them cost: CAC.
     ratio, low, high : ndarray, shape (k,)
-        LTV over CAC, with Student's interval over customers; NaN where there are fewer than two.
+        LTV divided by CAC, with Student's t interval over customers; NaN where there are fewer than two.
     level : float
-        The confidence.
+        The confidence level.
     notes : tuple of str
         What is undefined, and what the interval leaves out.
     """
@@ -58,12 +58,12 @@ class LtvToCac(ColumnarResult):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CustomerEquity(ColumnarResult):
-    """What groups of customers are worth: one row per cohort and segment, merged with ``+`` for other customers.
+    """What groups of customers are worth: one row per cohort and segment. Add that of other customers with ``+``.
 
     Parameters
     ----------
     cohort, segment : ndarray of shape (k,), optional
-        The groups, ascending.
+        The groups, in ascending order.
     customers : ndarray, shape (k,)
         How many customers each has.
     alive : ndarray, shape (k,)
@@ -101,7 +101,7 @@ class CustomerEquity(ColumnarResult):
         return self.value / self.customers
 
     def __add__(self, other: object) -> CustomerEquity:
-        """Return the equity of both, for disjoint customers."""
+        """Return the equity of both together, if no customer is in both."""
         if not isinstance(other, CustomerEquity):
             return NotImplemented
         keys = {}
@@ -109,7 +109,9 @@ class CustomerEquity(ColumnarResult):
             mine, theirs = getattr(self, name), getattr(other, name)
             if (mine is None) != (theirs is None):
                 raise InputError(
-                    f"one equity is by {name} and the other is not.", argument="other", code="not_mergeable"
+                    f"one equity is by {name} and the other is not: both must have the same columns.",
+                    argument="other",
+                    code="not_mergeable",
                 )
             if mine is not None:
                 keys[name] = np.concatenate([mine, theirs])
@@ -126,13 +128,13 @@ class CustomerEquity(ColumnarResult):
         return CustomerEquity(**groups, **total)
 
     def ltv_to_cac(self, cost: float | Mapping[str, float] | npt.ArrayLike, *, level: float = 0.95) -> LtvToCac:
-        """Return what a customer of each group is expected to bring for what winning them cost.
+        """Return what customers of each group are expected to bring compared with what it cost to win them.
 
         Parameters
         ----------
         cost : float, mapping, or array_like of shape (k,)
-            What winning the group's customers cost in all: one per row, or by cohort or segment where the rows are by
-            one of them. A single number is the cost of all, spread evenly over customers.
+            What winning the customers cost in total: one number per row, or a mapping by cohort or segment if the rows
+            are by only one of them. A single number is the cost of all customers, spread evenly over them.
         level : float
             The confidence of the interval, between 0 and 1.
 
@@ -142,8 +144,8 @@ class CustomerEquity(ColumnarResult):
 
         Notes
         -----
-        The interval says how far the mean of as many customers may lie from that of all such customers. How far the
-        model may be wrong is asked of the model:
+        The interval says how far the mean of this many customers may lie from that of all such customers. It does not
+        contain the uncertainty of the model's parameters; for that use
         ``m.interval(lambda m: lifetime_value(m, ...).to_cells(...).mean_value)``.
         """
         checks.fraction("level", level)
@@ -157,9 +159,9 @@ class CustomerEquity(ColumnarResult):
             ratio, low, high = (np.where(free, np.nan, v / each) for v in (
                 self.mean_value, self.mean_value - reach, self.mean_value + reach,
             ))  # fmt: skip
-        notes = ["the interval is that of customers who differ; the model's own uncertainty is not in it"]
+        notes = ["the interval covers the differences between customers, not the model's own uncertainty"]
         if free.any():
-            notes.append(f"{np.count_nonzero(free):,} groups cost nothing: there is no ratio")
+            notes.append(f"{np.count_nonzero(free):,} group(s) cost nothing and have no ratio")
         if (self.customers <= 1.0).any():
             notes.append("a group of one customer has no interval")
         return LtvToCac(
@@ -180,7 +182,7 @@ class CustomerEquity(ColumnarResult):
             by = [name for name in ("cohort", "segment") if getattr(self, name) is not None]
             if len(by) != 1:
                 raise InputError(
-                    "cost is a mapping, which names the groups of one column: the equity is by "
+                    "cost is a mapping, which names the groups of one column, and the equity is by "
                     f"{' and '.join(by) or 'none'}.",
                     argument="cost",
                     code="wrong_type",
@@ -191,7 +193,7 @@ class CustomerEquity(ColumnarResult):
             missing = [group for group in groups if str(group) not in known]
             if missing:
                 raise InputError(
-                    f"cost does not name the {by[0]} {missing[0]!r}: it has {', '.join(map(repr, list(known)[:9]))}.",
+                    f"cost has no {by[0]} {missing[0]!r}: it has {', '.join(map(repr, list(known)[:9]))}.",
                     argument="cost",
                     code="missing_key",
                 )
@@ -213,7 +215,7 @@ def equity_of(
     purchases: FloatArray,
     value: FloatArray,
 ) -> CustomerEquity:
-    """Return what customers are worth by cohort and segment, from a row per customer."""
+    """Return what customers are worth by cohort and segment, from one row per customer."""
     n = len(value)
     given = {"cohort": cohort, "segment": segment}
     keys = {}

@@ -1,4 +1,4 @@
-"""What a fit found and how well: `FitReport`; and what was known before the data: `LogNormalPrior`."""
+"""What a fit found and how well: `FitReport`. What is known before the data: `LogNormalPrior`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relmark.core.names import did_you_mean
 from relmark.core.newton import BOX, Maximum, Terms, in_logarithms, maximize
 from relmark.core.results import Result, json_ready
 
-# Below this a parameter is known no better than to a factor e^20: the data say nothing of it.
+# Below this a parameter is known no better than to a factor e^20: the data say nothing about it.
 _LEAST_INFORMATION = 1 / 400
 # Above this every combination of log parameters is known to a standard error of 1/2 or better.
 _SHARP = 4.0
@@ -27,16 +27,16 @@ _SHARP = 4.0
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class LikelihoodRatioTest(Result):
-    """Whether a model is better than a simpler one within it by more than luck.
+    """Whether a model is better than a simpler special case of it by more than luck.
 
     Parameters
     ----------
     statistic : float
         Twice the difference of the log-likelihoods.
     degrees_of_freedom : int
-        How many parameters more.
+        How many more parameters the model has.
     p_value : float
-        How often luck alone would give such a statistic, by the chi-squared distribution.
+        How often luck alone would give a statistic this large, by the chi-squared distribution.
     """
 
     statistic: float
@@ -51,14 +51,14 @@ class LikelihoodRatioTest(Result):
 
 
 def likelihood_ratio_test(gain: float, more: int) -> LikelihoodRatioTest:
-    """Return the test of a gain in log-likelihood by so many parameters more; a loss by rounding is none."""
+    """Return the test of a gain in log-likelihood from `more` additional parameters; a loss counts as no gain."""
     statistic = max(2.0 * gain, 0.0)
     return LikelihoodRatioTest(statistic=statistic, degrees_of_freedom=more, p_value=float(chdtrc(more, statistic)))
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FitReport(Result):
-    """What maximum likelihood found, how surely, and what is wrong with it.
+    """What maximum likelihood found, how precisely, and what is wrong with it.
 
     Parameters
     ----------
@@ -79,23 +79,24 @@ class FitReport(Result):
     covariance : ndarray, shape (k, k)
         The inverse of the negative Hessian at the estimates; NaN where `converged` is false.
     problems : tuple of str
-        In words, why `converged` is false.
+        The reasons, in words, why `converged` is false.
     notes : tuple of str
-        What was left out of the fit, or else should be known.
+        What was left out of the fit, and other things to know about it.
     with_prior : bool
-        Whether a prior took part; the covariance then is that of the posterior's normal approximation.
+        Whether a prior was used; the covariance is then that of the posterior's normal approximation.
     starts : int
-        From how many places the search began. The best end is the one reported; `notes` say where another one is a
-        maximum of its own.
+        The number of places from which the search began. The best result is reported; `notes` says where there is
+        another maximum.
     chosen : int
-        How many further numbers the data chose, which the covariance does not know: k of `MbgCnbd.fit(s, k="auto")`.
-        The criteria count them as parameters.
+        The number of further values that were chosen from the data and are not in the covariance, such as k in
+        `MbgCnbd.fit(s, k="auto")`. The criteria count them as parameters.
     coefficients : tuple of str
-        Those of the names that are coefficients of covariates: any number, with intervals that are symmetric.
+        The names that are coefficients of covariates. They may have any sign, and their intervals are symmetric.
     penalty : float
-        The ridge penalty on the coefficients; the covariance then is that of the penalized likelihood.
+        The ridge penalty on the coefficients; the covariance is then that of the penalized likelihood.
     likelihood_ratio : LikelihoodRatioTest, optional
-        Whether covariates say anything, where they were fitted without a penalty and a prior.
+        The test of the model against the one without covariates, if they were fitted with neither a penalty nor a
+        prior.
     """
 
     model: str
@@ -117,7 +118,7 @@ class FitReport(Result):
 
     @property
     def in_logarithms(self) -> npt.NDArray[np.bool_]:
-        """Which of the estimates are positive and have their intervals in the logarithm, shape (k,)."""
+        """Which estimates are always positive and have their intervals in the logarithm, shape (k,)."""
         return np.array([name not in self.coefficients for name in self.names], dtype=np.bool_)
 
     @property
@@ -127,7 +128,7 @@ class FitReport(Result):
 
     @property
     def log_covariance(self) -> FloatArray:
-        """The covariance of the parameters' logarithms, and of the coefficients themselves, by the delta method."""
+        """The covariance of the parameters' logarithms and of the coefficients themselves, by the delta method."""
         unit = np.where(self.in_logarithms, self.parameters, 1.0)
         result: FloatArray = self.covariance / np.outer(unit, unit)
         return result
@@ -143,14 +144,14 @@ class FitReport(Result):
         return (len(self.names) + self.chosen) * math.log(self.n) - 2.0 * self.log_likelihood
 
     def confidence_interval(self, level: float = 0.95) -> dict[str, Interval]:
-        """Return an interval of each parameter: Wald's, in the logarithm, so that both ends are positive.
+        """Return Wald's interval for each parameter, computed in the logarithm so that both ends are positive.
 
-        Coefficients of covariates have Wald's interval as it is.
+        Coefficients of covariates have the usual Wald interval.
 
         Parameters
         ----------
         level : float
-            The confidence, between 0 and 1.
+            The confidence level, between 0 and 1.
         """
         z = float(ndtri(0.5 + 0.5 * checks.fraction("level", level)))
         found = {}
@@ -163,7 +164,7 @@ class FitReport(Result):
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field, and the standard errors and criteria, as JSON-ready values."""
+        """Return every field, the standard errors and the criteria as JSON-ready values."""
         extra = {"standard_errors": self.standard_errors, "aic": self.aic, "bic": self.bic}
         return {**Result.to_dict(self), **{name: json_ready(value) for name, value in extra.items()}}
 
@@ -194,7 +195,7 @@ class FitReport(Result):
         }
 
     def __str__(self) -> str:
-        said = [f"does not stand: {text}" for text in self.problems] + [f"note: {text}" for text in self.notes]
+        said = [f"did not converge: {text}" for text in self.problems] + [f"note: {text}" for text in self.notes]
         last = f"log-likelihood {self.log_likelihood:,.4f}, {self.n:,.0f} customers, AIC {self.aic:,.2f}"
         test = self.likelihood_ratio
         last += f"\nwithout covariates: {test}" if test is not None else ""
@@ -203,18 +204,20 @@ class FitReport(Result):
 
 @attrs.frozen(kw_only=True)
 class LogNormalPrior:
-    """What is known of the parameters before the data: a normal distribution of each one's logarithm.
+    """What is known about the parameters before the data: a normal distribution of the logarithm of each one.
 
-    A prior of moderate width keeps a fit to few customers from running off along a ridge, and hardly moves one to
-    many. Parameters that count time (alpha, beta of Pareto/NBD) have their median as a multiple of the mean age T, and
-    v of Gamma-Gamma as a multiple of the mean spend, so that the unit of the data does not matter.
+    A prior of moderate width keeps a fit to few customers from running off along a ridge, and hardly changes a fit to
+    many. For parameters in units of time (alpha, and beta of Pareto/NBD) the median is a multiple of the mean age T,
+    and for v of Gamma-Gamma a multiple of the mean spend, so that the unit of the data does not matter.
 
     Parameters
     ----------
     median : mapping of str to float, optional
-        The median of each parameter; what is left out has the model's own start (r .5, alpha T / 4, a 1, b 2, ...).
+        The median of each parameter. The default is the value at which the model's search begins (r .5, alpha T / 4,
+        a 1, b 2, ...).
     log_sd : float, or mapping of str to float
-        The standard deviation of the logarithm: 1.5 says 'within a factor of 20 with 95 %'.
+        The standard deviation of the logarithm: 1.5 means 'within a factor of 20 with probability 95 %'. Parameters
+        that a mapping leaves out have no prior.
 
     Examples
     --------
@@ -266,7 +269,7 @@ class Fitted(NamedTuple):
 
 
 class Elsewhere(NamedTuple):
-    """Where else a search begins, because a likelihood may have more maxima than one.
+    """Where else a search begins, because a likelihood may have more than one maximum.
 
     Parameters
     ----------
@@ -274,11 +277,11 @@ class Elsewhere(NamedTuple):
         theta of each further start. Together with theta = 0 they lie in the basins in which simulated customers
         (several thousand sets of 50 to 1,000, parameters over a factor of 20) have their highest maximum.
     always : bool
-        Whether a sharp maximum at the first start does not spare the others. Where no set has shown a sharp one that is
-        not the highest, they are asked only where the first search ends on a ridge, at the box, or at a loose maximum.
+        Whether to search from all starts even if the first search finds a sharp maximum. It is false for models whose
+        sharp maxima have always been the highest: they use the other starts only if the first search ends on a ridge,
+        at the box, or at a wide maximum.
     sketch : callable, optional
-        A likelihood of the same customers in coarse cells, which finds the basin; the last steps are taken on the
-        whole.
+        A likelihood of the same customers in coarse cells, which finds the basin; the last steps use all customers.
     """
 
     starts: tuple[tuple[float, ...], ...]
@@ -311,7 +314,7 @@ def fit_parameters(
     names : tuple of str
         The parameters' names.
     likelihood : callable
-        Parameters (k,) to log-likelihood, gradient and Hessian in the parameters.
+        Takes parameters (k,) to the log-likelihood, its gradient and its Hessian.
     start : sequence of float
         Where to begin, in the units of the data.
     scale : sequence of float
@@ -321,7 +324,7 @@ def fit_parameters(
     prior : LogNormalPrior, optional
         What is known before the data.
     boundaries : mapping of str to str
-        What it means where a parameter runs off, by 'name up' or 'name down'.
+        What it means if a parameter runs off, by 'name up' or 'name down'.
     notes : tuple of str
         What the caller left out.
     elsewhere : Elsewhere
@@ -389,7 +392,7 @@ def _searched(
     first: Maximum,
     n: float,
 ) -> list[Maximum]:
-    """Return where the search ends from further starts; one that runs into a known maximum is given up on the way."""
+    """Return where the search ends from further starts; one that runs into a known maximum is given up early."""
     found: list[Maximum] = []
     known = [first.theta]
     for start in starts:
@@ -398,7 +401,7 @@ def _searched(
             rough = maximize(sketch, theta, limit=60)
             theta, spent = rough.theta, 0
             behind = sketch(first.theta)[0] - rough.value
-            # Cells move the value by less than this; what is further below is no candidate.
+            # Cells change the value by less than this, so anything further below is no candidate.
             if behind > 3.0 + 2e-4 * n or any(np.abs(theta - other).max() < 0.3 for other in known):
                 found.append(rough._replace(value=-np.inf, evaluations=0, merged=True))
                 continue
@@ -410,7 +413,7 @@ def _searched(
 
 
 def _is_loose(found: Maximum, near: float) -> bool:
-    """Tell whether an end is no maximum, or one so wide that the parabola says little of what lies beyond."""
+    """Return whether an end is no maximum, or one so wide that its parabola says little about what lies beyond."""
     if not _is_inside(found, near):
         return True
     roots = np.linalg.eigvalsh(-found.hessian)
@@ -422,7 +425,7 @@ def _is_inside(found: Maximum, near: float) -> bool:
 
 
 def _highest(found: Sequence[Maximum], near: float) -> Maximum:
-    """Return the highest end; among ends that are alike to rounding a true maximum, and then the first."""
+    """Return the highest end; among ends that are equal up to rounding, a true maximum, and then the first."""
     ends = [each for each in found if not each.merged]
     top = max(each.value for each in ends)
     alike = [each for each in ends if each.value >= top - 1e-6]
@@ -432,7 +435,7 @@ def _highest(found: Sequence[Maximum], near: float) -> Maximum:
 def _disagreement(
     names: tuple[str, ...], begin: FloatArray, best: Maximum, found: Sequence[Maximum], near: float
 ) -> tuple[str, ...]:
-    """Return in words that other starts ended at other maxima, the highest of which comes close."""
+    """Return a note if other starts ended at other maxima, with the highest of them."""
     others = [
         each
         for each in found
@@ -444,14 +447,14 @@ def _disagreement(
     second = max(others, key=lambda each: each.value)
     where = ", ".join(f"{name} {value:.3g}" for name, value in zip(names, begin * np.exp(second.theta), strict=True))
     gap = best.value - second.value
-    close = "; the data hardly tell the two apart, so look at predictions of both" if gap < 2.0 else ""
+    close = "; the data hardly distinguish the two, so look at the predictions of both" if gap < 2.0 else ""
     return (f"the likelihood has another maximum, {gap:.3g} lower, at {where}{close}",)
 
 
 def problems_at(
     names: tuple[str, ...], found: Maximum, boundaries: Mapping[str, str], *, near: float
 ) -> tuple[str, ...]:
-    """Return in words why the place where Newton stopped is no proper maximum; nothing where it is one."""
+    """Return the reasons why the place where Newton's method stopped is no proper maximum; none if it is one."""
     problems = []
     for name, theta, at_box in zip(names, found.theta, found.at_box, strict=True):
         if at_box or abs(theta) > near:
@@ -459,7 +462,7 @@ def problems_at(
             meaning = boundaries.get(f"{name} {way}", "")
             where = "grows without bound" if way == "up" else "tends to zero"
             if "." in name:  # a coefficient
-                where, meaning = "grows without bound either way", "the covariate tells some customers apart entirely"
+                where, meaning = "grows without bound", "the covariate separates some customers from all others"
             problems.append(f"{name} {where}{': ' + meaning if meaning else ''}")
     if problems:
         return tuple(problems)
@@ -468,7 +471,7 @@ def problems_at(
     roots, vectors = np.linalg.eigh(-found.hessian)
     if roots[0] < _LEAST_INFORMATION:
         loose = [name for name, part in zip(names, vectors[:, 0], strict=True) if abs(part) > 0.3]
-        said = f"the likelihood is flat along {' and '.join(loose)}: the data determine a combination of them only."
+        said = f"the likelihood is flat along {' and '.join(loose)}: the data determine only a combination of them."
         penalty = "a penalty, " if any("." in name for name in loose) else ""
-        return (f"{said} Give {penalty}a prior, more customers, or a simpler model",)
+        return (f"{said} Use {penalty}a prior, more customers, or a simpler model",)
     return ()

@@ -1,9 +1,8 @@
-"""Models that were fitted with the package lifetimes, taken over."""
+"""Take over models that were fitted with the package lifetimes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from relmark.core.errors import InputError
 from relmark.ltv.bg_bb import BgBb
@@ -21,28 +20,28 @@ _MODELS: Mapping[str, type[BgNbd | MbgNbd | ParetoNbd | BgBb | GammaGamma]] = {
 }
 
 
-def from_lifetimes(fitter: Any, unit: str | None = None) -> BgNbd | MbgNbd | ParetoNbd | BgBb | GammaGamma:
-    """Return the model of relmark with the parameters of a fitted model of lifetimes.
+def from_lifetimes(fitter: object, unit: str | None = None) -> BgNbd | MbgNbd | ParetoNbd | BgBb | GammaGamma:
+    """Return the model of relmark that has the parameters of a fitted model of lifetimes.
 
-    The package is not imported: the fitter is known by the name of its class, or of one it inherits from.
+    The package is not imported: a fitter is recognized by the name of its class or of a class it inherits from.
 
     Parameters
     ----------
     fitter : BetaGeoFitter, ModifiedBetaGeoFitter, ParetoNBDFitter, BetaGeoBetaBinomFitter or GammaGammaFitter
-        With `params_`.
+        The fitted model, with `params_`.
     unit : {"day", "week", "month", "year"}, optional
-        The unit of time that it was fitted in; lifetimes does not know it.
+        The unit of time that it was fitted in, which lifetimes does not store.
 
     Returns
     -------
     BgNbd, MbgNbd, ParetoNbd, BgBb or GammaGamma
-        Without a fit_report: lifetimes' covariance is not symmetric, and its log-likelihood is a mean in units of its
-        own. Fit again to the summary where intervals are wanted.
+        The model, without a fit_report: lifetimes' covariance is not symmetric, and its log-likelihood is a mean on its
+        own scale. If you want intervals, fit again to the summary.
 
     Raises
     ------
     InputError
-        Not a fitter that is known, or one that was not fitted.
+        `fitter` is not one of these fitters, or was not fitted.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""Gamma-Gamma: what a customer spends on average, from what they spent so far.
+"""Gamma-Gamma: what customers spend per purchase on average, estimated from what they have spent so far.
 
 The story (Fader, Hardie and Lee 2005, "RFM and CLV"; Fader and Hardie 2013): the value of each purchase varies around
-a mean of the customer's own, as a gamma distribution with shape p; the means differ between customers by a second
-gamma distribution (of their inverse scale, with q and v). The fewer purchases were seen, the more the estimate leans
-on the mean of all. Spend and frequency are taken to be independent: `independence_check` looks whether they are.
+the customer's own mean, as a gamma distribution with shape p. The means differ between customers by a second gamma
+distribution (of their inverse scale, with q and v). The fewer purchases were seen, the more the estimate leans on the
+mean of all customers. The model assumes that spend and frequency are independent; `independence_check` tests this.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from relmark.ltv.summary import PurchaseSummary, SpendCells
 
 _BOUNDARIES = {
     "p up": "a customer's purchases hardly differ in value",
-    "p down": "a customer's purchases differ without bound in value",
+    "p down": "the values of a customer's purchases differ without bound",
     "q up": "customers hardly differ in what they spend",
     "v up": "customers hardly differ in what they spend",
     "q down": "customers differ without bound in what they spend",
@@ -75,17 +75,17 @@ class GammaGamma(ParametricModel):
         Parameters
         ----------
         summary : PurchaseSummary or SpendCells
-            Customers with their mean spend; those without a repeat purchase say nothing and are left out, as are
-            those whose repeat purchases were all free of charge, which `fit_report.notes` counts.
+            Customers with their mean spend. Those without a repeat purchase are left out, as are those whose repeat
+            purchases were all free of charge, which `fit_report.notes` counts.
         prior : LogNormalPrior, optional
-            What is known of the parameters before; the median of v is a multiple of the mean spend.
+            What is known about the parameters before the fit; the median of v is a multiple of the mean spend.
 
         Raises
         ------
         NotEnoughDataError
             Nobody bought twice.
         InputError
-            No spend, or a negative one.
+            The summary has no spend, or negative spend.
         """
         x, money, weight = _repeat_spend(summary)
         free = money == 0
@@ -95,7 +95,7 @@ class GammaGamma(ParametricModel):
             x, money, weight = x[~free], money[~free], weight[~free]
         if not len(x):
             raise NotEnoughDataError(
-                "nobody with a positive spend bought twice: Gamma-Gamma can't be fitted.", argument="summary"
+                "no customer with positive spend bought twice: Gamma-Gamma cannot be fitted.", argument="summary"
             )
         mean = float(np.average(money, weights=weight))
         counts, place = distinct(x)
@@ -127,18 +127,18 @@ class GammaGamma(ParametricModel):
         Parameters
         ----------
         summary : PurchaseSummary
-            With monetary_value; it is not read where frequency is 0.
+            Customers with monetary_value, which is not read where frequency is 0.
 
         Returns
         -------
         ndarray, shape (n,)
-            In the money of the summary. Infinite where the model has no mean: for who never bought again if q <= 1,
-            and for p x + q <= 1.
+            The values, in the currency of the summary. They are infinite where the model has no mean: where
+            p x + q <= 1, which for customers who never bought again means q <= 1.
 
         Notes
         -----
-        E[Z | m, x] = p (v + m x) / (p x + q - 1): a weighted mean of the customer's spend and that of all (Fader and
-        Hardie 2013, eq. 5).
+        E[Z | m, x] = p (v + m x) / (p x + q - 1): a weighted mean of the customer's mean spend and that of all
+        customers (Fader and Hardie 2013, eq. 5).
         """
         x, money = _spend(summary)
         base = self.p * x + self.q - 1.0
@@ -152,22 +152,22 @@ class GammaGamma(ParametricModel):
         Parameters
         ----------
         summary : PurchaseSummary
-            With monetary_value.
+            Customers with monetary_value.
         level : float
             The confidence of the interval.
 
         Returns
         -------
         Estimate
-            Pearson's correlation with Fisher's interval. Far from zero, value of frequent buyers is misjudged: fit
-            groups of like frequency apart.
+            Pearson's correlation with Fisher's interval. If it is far from zero, the model misjudges the spend of
+            frequent buyers: fit groups of similar frequency separately.
         """
         checks.fraction("level", level)
         x, money, weight = _repeat_spend(summary)
         n = float(weight.sum())
         spread = [np.average((c - np.average(c, weights=weight)) ** 2, weights=weight) for c in (x, money)]
         if n <= 3 or min(spread) == 0.0:
-            return Estimate(np.nan, None, "too few repeat buyers, or all alike in frequency or spend")
+            return Estimate(np.nan, None, "there are too few repeat buyers, or all have the same frequency or spend")
         product = (x - np.average(x, weights=weight)) * (money - np.average(money, weights=weight))
         rho = float(np.average(product, weights=weight) / np.sqrt(spread[0] * spread[1]))
         reach = float(ndtri(0.5 + 0.5 * level)) / np.sqrt(n - 3.0)
@@ -194,7 +194,7 @@ def _spend(summary: Any) -> tuple[FloatArray, FloatArray]:
         "monetary_value",
         money < 0,
         money,
-        "Gamma-Gamma describes positive spend",
+        "Gamma-Gamma needs spend that is not negative",
         "Make the summary with negative='drop', or leave these customers out.",
     )
     return x, money
@@ -206,7 +206,7 @@ def _repeat_spend(summary: PurchaseSummary | SpendCells) -> tuple[FloatArray, Fl
     again = x > 0
     if not again.any():
         raise NotEnoughDataError(
-            "nobody of these customers bought twice: Gamma-Gamma can't be fitted.", argument="summary"
+            "none of these customers bought twice: Gamma-Gamma cannot be fitted.", argument="summary"
         )
     return x[again], money[again], weight[again]
 

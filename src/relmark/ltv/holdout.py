@@ -1,4 +1,4 @@
-"""How well a model foresaw what it had not seen."""
+"""How well a model foresaw purchases that it was not fitted to."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from relmark.ltv.transactions import HoldoutSplit
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class HoldoutReport(ColumnarResult):
-    """Expected and actual purchases in the holdout: in all, by person, and by how often people had bought before.
+    """Expected and actual purchases in the holdout: in total, per customer, and by how often customers bought before.
 
     Parameters
     ----------
     frequency : ndarray of int, shape (k,)
-        Repeat purchases in the calibration period; the last row stands for as many or more.
+        Repeat purchases in the calibration period; the last row stands for that many or more.
     customers : ndarray, shape (k,)
         How many customers have this frequency.
     actual, expected : ndarray, shape (k,)
-        Mean purchases in the holdout.
+        Mean purchases per customer in the holdout.
     as_before : ndarray, shape (k,)
         The yardstick: the mean if everybody went on at the rate of the calibration period, frequency / T.
     actual_total, expected_total : float
@@ -35,9 +35,9 @@ class HoldoutReport(ColumnarResult):
     relative_error : float
         expected_total / actual_total - 1; NaN where nobody bought.
     mean_absolute_error, root_mean_squared_error, correlation : float
-        By customer.
+        Of the expected purchases of each customer against the actual ones.
     as_before_total, as_before_mean_absolute_error, as_before_root_mean_squared_error : float
-        The same of the yardstick.
+        The same for the yardstick.
     """
 
     frequency: npt.NDArray[np.int64]
@@ -68,27 +68,28 @@ class HoldoutReport(ColumnarResult):
 
 
 def holdout_report(model: PurchaseModel, held: HoldoutSplit, *, most: int = 7) -> HoldoutReport:
-    """Return how the purchases that a model expects in a holdout compare with those that came.
+    """Return how the purchases that a model expects in a holdout compare with those that were made.
 
     Parameters
     ----------
-    model : BgNbd, MbgNbd, ParetoNbd, Nbd or BgBb
-        Fitted to `held.calibration`.
+    model : PurchaseModel
+        A model fitted to `held.calibration`, such as a `BgNbd`.
     held : HoldoutSplit
-        From `split`.
+        The two periods, from `split`.
     most : int
-        The last row of the table: so many repeat purchases or more.
+        The number of repeat purchases in the last row of the table, which stands for that many or more.
 
     Returns
     -------
     HoldoutReport
-        The table by frequency shows where a model bends: people of one frequency should buy as often as expected.
+        The table by frequency shows where a model is biased: customers of one frequency should buy as often as
+        expected.
 
     Notes
     -----
     The yardstick is the rate so far, frequency / T: the maximum-likelihood estimate of a customer's rate from the
-    purchases after the first one, which only says when the watch began. Who was first seen on the last day (T = 0) has
-    no rate of their own, and gets that of all, sum(frequency) / sum(T).
+    purchases after the first one, which only marks when the observation began. Customers who were first seen on the
+    last day (T = 0) have no rate of their own, and get that of all customers, sum(frequency) / sum(T).
     """
     expected = _expected(model, held)
     checks.whole("most", most, low=1, high=1_000)
@@ -126,7 +127,7 @@ def holdout_report(model: PurchaseModel, held: HoldoutSplit, *, most: int = 7) -
 
 
 def _rate_so_far(frequency: FloatArray, T: FloatArray) -> FloatArray:
-    """Return the repeat purchases per unit of time of each customer, and that of all where nothing was watched."""
+    """Return the repeat purchases per unit of time of each customer, or the rate of all customers where T is 0."""
     watched = float(T.sum())
     pooled = float(frequency.sum()) / watched if watched > 0 else 0.0
     rate: FloatArray = np.divide(frequency, T, out=np.full(len(T), pooled), where=T > 0)
@@ -135,16 +136,16 @@ def _rate_so_far(frequency: FloatArray, T: FloatArray) -> FloatArray:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CalibrationTable(ColumnarResult):
-    """Customers in groups of like expectation, and what they did.
+    """Customers in groups of similar expected purchases, and what they did.
 
     Parameters
     ----------
     customers : ndarray, shape (k,)
-        The size of each group, from the least expected to the most.
+        The size of each group, from the fewest expected purchases to the most.
     expected, actual : ndarray, shape (k,)
-        Mean purchases in the holdout.
+        Mean purchases per customer in the holdout.
     expected_buyers, actual_buyers : ndarray, shape (k,)
-        The share that buys at all: what P(alive) and rate say together, and what came.
+        The share of customers who buy at all: expected from P(alive) and rate together, and actual.
     """
 
     customers: FloatArray
@@ -158,17 +159,17 @@ class CalibrationTable(ColumnarResult):
 
 
 def calibration_table(model: PurchaseModel, held: HoldoutSplit, *, groups: int = 10) -> CalibrationTable:
-    """Return groups of customers by what a model expects of them, beside what they did in the holdout.
+    """Return groups of customers by the purchases that a model expects, and what each group did in the holdout.
 
     Parameters
     ----------
-    model : BgNbd, MbgNbd, ParetoNbd, Nbd or BgBb
-        Fitted to `held.calibration`.
+    model : PurchaseModel
+        A model fitted to `held.calibration`, such as a `BgNbd`.
     held : HoldoutSplit
-        From `split`.
+        The two periods, from `split`.
     groups : int
-        How many groups of about equal size; customers with one and the same expectation stay together, so that there
-        may be fewer.
+        The number of groups of about equal size. There may be fewer, since customers with the same expectation stay
+        together.
 
     Returns
     -------
@@ -194,7 +195,7 @@ def calibration_table(model: PurchaseModel, held: HoldoutSplit, *, groups: int =
 def _expected(model: PurchaseModel, held: HoldoutSplit) -> FloatArray:
     if not isinstance(held, HoldoutSplit):
         raise InputError(
-            f"held is {checks.shown(held)}: a HoldoutSplit is needed, from split(log, ...).",
+            f"held is {checks.shown(held)}: a HoldoutSplit is needed, from split(base, ...).",
             argument="held",
             code="wrong_type",
         )

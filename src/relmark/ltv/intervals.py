@@ -1,4 +1,4 @@
-"""Intervals of any prediction, from the covariance of the parameters."""
+"""Intervals for any prediction, from the covariance of the parameters."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from relmark.core.intervals import Estimate, Interval
 from relmark.core.results import ColumnarResult
 from relmark.ltv.fit import FitReport
 
-# Of a log parameter; ten times that, in standard errors, of a coefficient: the error of central differences is of its
-# square.
+# The step of a log parameter. That of a coefficient is ten times as large, in standard errors: the error of central
+# differences is of the order of its square.
 _STEP = 1e-4
 
 
@@ -28,13 +28,13 @@ class PredictionInterval(ColumnarResult):
     Parameters
     ----------
     value, low, high : ndarray
-        In the shape of the prediction; a number becomes shape (1,).
+        The prediction and the ends of its interval, in the shape of the prediction; a number becomes shape (1,).
     level : float
-        The confidence.
+        The confidence level.
     method : str
         "delta" or "draws".
     reason : str
-        Why there are no ends; empty where there are.
+        Why there is no interval; empty if there is one.
     """
 
     value: FloatArray
@@ -55,7 +55,7 @@ class PredictionInterval(ColumnarResult):
 
 
 class Estimated(Protocol):
-    """A model that is its parameters, and knows how it was fitted."""
+    """A model with parameters and the report of its fit."""
 
     @property
     def fit_report(self) -> FitReport | None:
@@ -66,7 +66,7 @@ class Estimated(Protocol):
         """The parameters, shape (k,)."""
 
     def with_parameters(self, parameters: npt.ArrayLike) -> Self:
-        """Return the same model at other parameters."""
+        """Return the same model with other parameters."""
 
 
 def prediction_interval(
@@ -86,7 +86,7 @@ def prediction_interval(
     report = model.fit_report
     nothing = np.full(value.shape, np.nan)
     if report is None:
-        reason = "the model was not fitted: its parameters have no covariance"
+        reason = "the model was not fitted, so its parameters have no covariance"
         return PredictionInterval(value=value, low=nothing, high=nothing, level=level, method=method, reason=reason)
     if not report.converged:
         reason = f"the fit did not converge: {'; '.join(report.problems)}"

@@ -1,8 +1,8 @@
-"""MBG/CNBD-k: MBG/NBD for customers who buy by a rhythm.
+"""MBG/CNBD-k: MBG/NBD for customers who buy in a regular rhythm.
 
-Who shops for groceries every Saturday is not late on Monday, and is late on the next Sunday. MBG/NBD, where purchases
-come at random, sees no difference between the two. Here the times between purchases are more even, the more so the
-larger k is (Platzer and Reutterer 2016), so that a silence says sooner that somebody has left.
+Someone who shops for groceries every Saturday is not late after two days, but is late after eight. MBG/NBD, where
+purchases come at random, hardly sees a difference between the two. Here the times between purchases are more even, the
+more so the larger k is (Platzer and Reutterer 2016), so that a silence shows sooner that a customer has left.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from relmark.ltv.summary import PurchaseSummary
 
 @attrs.frozen(kw_only=True, repr=False)
 class MbgCnbd(RegularModel):
-    """The modified beta-geometric model of customers who buy by a rhythm, and may leave after any purchase.
+    """The modified beta-geometric model of customers who buy in a regular rhythm, and may leave after any purchase.
 
     Parameters
     ----------
     k : int
-        How regular purchases are: the time between two of them is that of k stages. 1 is purchases at random, which is
-        `MbgNbd`; 2 or 3 is usual for groceries.
+        How regular purchases are: the time between two of them is made of k stages. With k = 1 purchases come at
+        random, as in `MbgNbd`; 2 or 3 is usual for groceries.
     r, alpha : float
         Shape and inverse scale of the gamma distribution of the rate of stages; alpha is in the unit of time. Purchases
-        come at a k-th of that rate.
+        come at that rate divided by k.
     a, b : float
         The beta distribution of the chance to leave after a purchase.
     unit : {"day", "week", "month", "year"}, optional
-        The unit of time; `fit` takes the summary's.
+        The unit of time; `fit` takes it from the summary.
     effects : CovariateEffects, optional
-        What covariates do; the parameters then are those at covariates 0.
+        The effects of covariates; the parameters are then those of a customer whose covariates are all 0.
     season : Season, optional
-        The clock by which time counts; `fit` takes the summary's.
+        The season by whose clock time is measured; `fit` takes it from the summary.
     fit_report : FitReport, optional
         How the fit went.
 
     Notes
     -----
-    Expected purchases and probabilities are exact sums, ended by a bound on what is left, not by a count.
+    Expected purchases and probabilities are sums that end where a bound shows the rest to be below rounding.
 
     References
     ----------
@@ -94,17 +94,18 @@ class MbgCnbd(RegularModel):
         summary : PurchaseSummary
             Customers, or weighted cells of them, with `log_gaps` unless k is 1.
         k : int or "auto"
-            The regularity; "auto" fits 1 to 12 and keeps the likeliest, and `fit_report.notes` say what each had.
+            The regularity. "auto" fits k = 1 to 12 and keeps the one with the highest likelihood; `fit_report.notes`
+            lists them all.
         prior : LogNormalPrior, optional
-            What is known of the parameters before.
+            What is known about the parameters before the fit.
         covariates : mapping of str to columns, optional
-            Known differences, ``{"rate": columns, "dropout": columns}``: for each part a mapping or frame of numbers or
-            booleans aligned with the summary, or a list of names of those that it carries
-            (`PurchaseSummary.with_covariates`).
+            Known differences between customers, ``{"rate": columns, "dropout": columns}``. For each part give a mapping
+            or frame of numbers or booleans aligned with the summary, or a list of names of columns that the summary
+            has (`PurchaseSummary.with_covariates`).
         penalty : float or "auto"
-            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
-            squares; "auto" chooses one by the likelihood of customers held out, at the k that is likeliest without
-            covariates if `k` is "auto" too.
+            A ridge penalty: ``penalty / 2`` times the sum of the squared coefficients of the standardized columns is
+            subtracted from the log-likelihood. "auto" chooses one by the likelihood of customers held out; if `k` is
+            "auto" too, at the k with the highest likelihood without covariates.
 
         Returns
         -------

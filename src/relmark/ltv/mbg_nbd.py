@@ -1,7 +1,8 @@
-"""MBG/NBD: BG/NBD where a customer may leave right after the first purchase too.
+"""MBG/NBD: BG/NBD, except that customers may leave right after the first purchase too.
 
-In BG/NBD who never bought again is surely alive, which overstates those who came once. Here the coin is tossed at the
-first purchase as well (Batislam, Denizel and Filiztekin 2007), so that P(alive) of one-time buyers falls with time.
+In BG/NBD a customer who never bought again is certainly alive, which overrates those who came once. Here customers may
+also leave after the first purchase (Batislam, Denizel and Filiztekin 2007), so that P(alive) of one-time buyers falls
+with time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from relmark.ltv.summary import PurchaseSummary
 
 @attrs.frozen(kw_only=True, repr=False)
 class MbgNbd(CoinModel):
-    """The modified beta-geometric/NBD model: people may leave after any purchase, the first included.
+    """The modified beta-geometric/NBD model: customers may leave after any purchase, including the first.
 
     Parameters
     ----------
@@ -32,11 +33,11 @@ class MbgNbd(CoinModel):
     a, b : float
         The beta distribution of the chance to leave after a purchase.
     unit : {"day", "week", "month", "year"}, optional
-        The unit of time; `fit` takes the summary's.
+        The unit of time; `fit` takes it from the summary.
     effects : CovariateEffects, optional
-        What covariates do; the parameters then are those at covariates 0.
+        The effects of covariates; the parameters are then those of a customer whose covariates are all 0.
     season : Season, optional
-        The clock by which time counts; `fit` takes the summary's.
+        The season by whose clock time is measured; `fit` takes it from the summary.
     fit_report : FitReport, optional
         How the fit went.
 
@@ -81,14 +82,14 @@ class MbgNbd(CoinModel):
         summary : PurchaseSummary
             Customers, or weighted cells of them.
         prior : LogNormalPrior, optional
-            What is known of the parameters before.
+            What is known about the parameters before the fit.
         covariates : mapping of str to columns, optional
-            Known differences, ``{"rate": columns, "dropout": columns}``: for each part a mapping or frame of numbers or
-            booleans aligned with the summary, or a list of names of those that it carries
-            (`PurchaseSummary.with_covariates`).
+            Known differences between customers, ``{"rate": columns, "dropout": columns}``. For each part give a mapping
+            or frame of numbers or booleans aligned with the summary, or a list of names of columns that the summary
+            has (`PurchaseSummary.with_covariates`).
         penalty : float or "auto"
-            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
-            squares; "auto" chooses one by the likelihood of customers held out.
+            A ridge penalty: ``penalty / 2`` times the sum of the squared coefficients of the standardized columns is
+            subtracted from the log-likelihood. "auto" chooses one by the likelihood of customers held out.
 
         Returns
         -------

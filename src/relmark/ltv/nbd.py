@@ -1,8 +1,8 @@
 """NBD: purchases at random by customers who never leave. The yardstick that the models with leaving must beat.
 
-The story (Ehrenberg 1959): everybody buys at random at a rate of their own, and the rates differ between people as a
-gamma distribution. Where a customer base is loyal by its nature, or the observation short, it is all that is needed;
-else it takes silence for bad luck and promises too much.
+The story (Ehrenberg 1959): everybody buys at random at their own rate, and the rates differ between people as a gamma
+distribution. If customers are loyal by nature, or the observation is short, this is all you need. Otherwise the model
+takes silence for bad luck and promises too much.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "r down": "nearly all purchases are made by very few customers",
-    "alpha down": "nearly all purchases follow at once on the first one, or not at all",
+    "alpha down": "repeat purchases come right after the first purchase, or not at all",
 }
 
 _STARTS = ((2.0, 2.0), (-2.0, -2.0))
@@ -42,16 +42,16 @@ class Nbd(PurchaseModel):
     r, alpha : float
         Shape and inverse scale of the gamma distribution of purchase rates; alpha is in the unit of time.
     unit : {"day", "week", "month", "year"}, optional
-        The unit of time; `fit` takes the summary's.
+        The unit of time; `fit` takes it from the summary.
     season : Season, optional
-        The clock by which time counts; `fit` takes the summary's.
+        The season by whose clock time is measured; `fit` takes it from the summary.
     fit_report : FitReport, optional
         How the fit went.
 
     Notes
     -----
-    The log-likelihood is that of the purchase times, as for the other models, so that AIC compares them; that of the
-    counts alone is larger by sum(x ln T - ln x!).
+    The log-likelihood is that of the purchase times, as for the other models, so that AIC can compare them. The
+    log-likelihood of the counts alone is larger by sum(x ln T - ln x!).
 
     References
     ----------
@@ -82,7 +82,7 @@ class Nbd(PurchaseModel):
         summary : PurchaseSummary
             Customers, or weighted cells of them; recency is not read.
         prior : LogNormalPrior, optional
-            What is known of the parameters before.
+            What is known about the parameters before the fit.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""From purchases to what BG/BB reads: how many of the periods since they came have customers used, and which last."""
+"""Turn purchases into a summary for BG/BB: how many periods since the first customers used, and which was the last."""
 
 from __future__ import annotations
 
@@ -25,36 +25,37 @@ _DAY = 86_400_000_000
 def opportunity_summary(
     data: CustomerBase | Purchases, *, as_of: Instant, period: str | timedelta = "year"
 ) -> PurchaseSummary:
-    """Return how many of the periods since their first purchase customers have used, and which was the last.
+    """Return in how many of the periods since the first one each customer bought, and in which they bought last.
 
-    It is what `BgBb` is fitted to: one opportunity a period, used or not, however often somebody bought in it. The
-    period of the first purchase is where a customer begins, and is no opportunity; a period that is not over by
-    `as_of` is none yet.
+    `BgBb` is fitted to this summary. Each period is one opportunity, used or not, no matter how often a customer bought
+    in it. The period of a customer's first purchase only marks the beginning and is not an opportunity. A period that
+    is not over by `as_of` does not count yet.
 
     Parameters
     ----------
     data : CustomerBase or Purchases
-        A base, whose purchases count as `CustomerBase.purchases` reads them, or what that gave.
+        A base, whose purchases are read with `CustomerBase.purchases`, or the result of that method.
     as_of : date, datetime, datetime64 or str
-        Until when purchases are seen: a date sees what was bought before it.
+        When the observation ends. With a date, purchases before that day are seen.
     period : {"year", "month"} or timedelta
-        Calendar years or months of the base's time zone; or so many whole days, counted back from `as_of`, so that the
-        last period has just ended.
+        Calendar years or months in the base's time zone, or a number of whole days. Days are counted back from `as_of`,
+        so that the last period has just ended.
 
     Returns
     -------
     PurchaseSummary
-        One row per customer who began in a period that is over: T opportunities, of which `frequency` were used, the
-        last of them the `recency`-th. `monetary_value` is the mean of what a customer spent in a period that they
-        used. The unit is the year or the month, day or week for a timedelta of that length, else a period. `counts`
-        says what was merged, and what fell into the period that is not over (`open_period`).
+        One row per customer whose first purchase is in a period that is over. They had T opportunities and used
+        `frequency` of them; the last one used was the `recency`-th. `monetary_value` is the mean of what a customer
+        spent in the opportunities they used. `unit` is "year" or "month"; for a timedelta it is "day" or "week" if the
+        length fits, and otherwise "period". `counts` says how many purchases were merged, and how many fell into the
+        period that is not over (`open_period`).
 
     Raises
     ------
     InputError
-        A period of another kind, or one that is not whole days.
+        `period` is of another kind, or not a number of whole days.
     NotEnoughDataError
-        Nobody began in a period that is over.
+        No customer's first purchase is in a period that is over.
 
     References
     ----------
@@ -63,7 +64,7 @@ def opportunity_summary(
 
     Examples
     --------
-    Somebody gave in 1995, twice in 1996 and in 1998; somebody else in 1997 alone:
+    One donor gave in 1995, twice in 1996, and in 1998; another only in 1997:
 
     >>> gifts = {"donor": ["a", "a", "a", "a", "b"], "amount": [20.0, 10.0, 15.0, 30.0, 5.0],
     ...     "day": np.array(["1995-03-01", "1996-02-01", "1996-11-20", "1998-05-05", "1997-12-31"], dtype="M8[D]")}
@@ -77,7 +78,7 @@ def opportunity_summary(
         length = duration("period", period)
         if length % _DAY:
             raise InputError(
-                f"period is {period}: whole days are needed, for purchases count by day.",
+                f"period is {period}: a number of whole days is needed, because purchases count by day.",
                 argument="period",
                 code="wrong_value",
             )
@@ -93,7 +94,7 @@ def opportunity_summary(
         raise NotEnoughDataError(
             f"nobody bought in a {unit} that was over by {bought.purchases.as_of}: there is no opportunity yet.",
             argument="as_of",
-            hint="Take a later as_of or a shorter period.",
+            hint="Give a later as_of or a shorter period.",
         )
     begins = np.r_[True, (code[1:] != code[:-1]) | (index[1:] != index[:-1])]
     used = np.flatnonzero(begins)

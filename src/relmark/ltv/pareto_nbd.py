@@ -1,9 +1,9 @@
 """Pareto/NBD: purchases at random until an unseen lifetime ends.
 
-The story (Schmittlein, Morrison and Colombo 1987): while a customer, somebody buys at random at a rate of their own;
-their time as a customer is exponential, with a rate of its own. Both rates differ between people as gamma
-distributions. In contrast to BG/NBD people may leave at any time, not only at a purchase: who never bought again may
-have left too.
+The story (Schmittlein, Morrison and Colombo 1987): as long as people are customers, they buy at random, each at their
+own rate. Their time as a customer is exponential, with another rate of their own. Both rates differ between people as
+gamma distributions. Unlike in BG/NBD, customers may leave at any time and not only at a purchase, so that those who
+never bought again may also have left.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ _BOUNDARIES = {
     "r up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "alpha up": "customers hardly differ in how often they buy; r / alpha is their common rate",
     "r down": "nearly all purchases are made by very few customers",
-    "alpha down": "nearly all purchases follow at once on the first one, or not at all",
-    "s down": "nobody is seen to leave: Nbd, without leaving, says as much",
+    "alpha down": "repeat purchases come right after the first purchase, or not at all",
+    "s down": "nobody is seen to leave: Nbd, in which nobody leaves, fits as well",
     "beta up": "customers hardly differ in how soon they leave, or nobody is seen to leave",
     "s up": "customers hardly differ in how soon they leave; s / beta is their common rate",
     "beta down": "some leave at once and the others stay for good",
 }
 
-# One-time buyers may be slow or gone at once, and people may leave at one rate or at many.
+# One-time buyers may buy slowly or have left at once, and people may leave at the same rate or at different ones.
 _STARTS = ((3.2, -2.0, 0.4, -0.5), (0.0, 2.0, -2.2, -6.0), (-0.5, -1.0, 1.0, 1.5))
 _FEW = 500
 
 
 class ParetoModel(CovariateModel):
-    """What Pareto/NBD says of rows: kernels of `_pareto` behind the common predictions."""
+    """The predictions of Pareto/NBD, from the kernels of `_pareto`."""
 
     __slots__ = ()
 
@@ -71,7 +71,7 @@ class ParetoModel(CovariateModel):
 
     def _each(self, parameters: list[FloatArray]) -> PurchaseModel:
         n = max(np.size(parameters[1]), np.size(parameters[3]))
-        # nodes lie by alpha and beta alike: both one per row, or neither
+        # the nodes depend on both alpha and beta: give both one value per row
         alpha, beta = (np.broadcast_to(parameters[i], n) for i in (1, 3))
         return _EachPareto(
             own=kernel.Parameters(float(parameters[0]), alpha, float(parameters[2]), beta),
@@ -134,12 +134,12 @@ class ParetoNbd(ParetoModel):
         Shape and inverse scale of the gamma distribution of the rates at which customers leave; beta in the unit of
         time.
     unit : {"day", "week", "month", "year"}, optional
-        The unit of time; `fit` takes the summary's.
+        The unit of time; `fit` takes it from the summary.
     effects : CovariateEffects, optional
-        What covariates do; the parameters then are those at covariates 0.
+        The effects of covariates; the parameters are then those of a customer whose covariates are all 0.
     season : Season, optional
-        The clock by which time counts, for buying and for leaving: both are fast in the same months. `fit` takes the
-        summary's where it is told so.
+        The season by whose clock time is measured, for both buying and leaving: customers do more of both in the same
+        months. `fit` takes it from the summary if `leaving` says so.
     fit_report : FitReport, optional
         How the fit went.
 
@@ -184,18 +184,18 @@ class ParetoNbd(ParetoModel):
         summary : PurchaseSummary
             Customers, or weighted cells of them.
         prior : LogNormalPrior, optional
-            What is known of the parameters before.
+            What is known about the parameters before the fit.
         covariates : mapping of str to columns, optional
-            Known differences, ``{"rate": columns, "dropout": columns}``: for each part a mapping or frame of numbers or
-            booleans aligned with the summary, or a list of names of those that it carries
-            (`PurchaseSummary.with_covariates`).
+            Known differences between customers, ``{"rate": columns, "dropout": columns}``. For each part give a mapping
+            or frame of numbers or booleans aligned with the summary, or a list of names of columns that the summary
+            has (`PurchaseSummary.with_covariates`).
         penalty : float or "auto"
-            A ridge penalty on the coefficients of the standardized columns, so many times half the sum of their
-            squares; "auto" chooses one by the likelihood of customers held out.
+            A ridge penalty: ``penalty / 2`` times the sum of the squared coefficients of the standardized columns is
+            subtracted from the log-likelihood. "auto" chooses one by the likelihood of customers held out.
         leaving : "calendar", optional
-            Needed where the summary has a season: that leaving follows the calendar of the season just as buying does,
-            so that in a month of twice as many purchases customers also leave at twice the rate. People leave at any
-            time in this model, and nobody sees when, so that the data alone can't say it.
+            Required if the summary has a season. It states that leaving follows the season just as buying does, so that
+            in a month with twice as many purchases customers also leave at twice the rate. In this model customers
+            leave at any time, unseen, so the data alone cannot show whether this is true.
 
         Returns
         -------
@@ -240,16 +240,16 @@ class ParetoNbd(ParetoModel):
 
 
 def _check_leaving(summary: PurchaseSummary, leaving: str | None) -> None:
-    """Raise where a summary has a season and nobody has said that leaving follows its clock."""
+    """Raise if a summary has a season and the caller has not said that leaving follows its clock."""
     if leaving is not None:
         checks.one_of("leaving", leaving, ("calendar",))
     elif summary.season is not None:
         raise InputError(
-            "the summary has a season, and in Pareto/NBD people leave at any time, not at purchases: whether leaving "
-            "follows the clock of the season too is not known.",
+            "the summary has a season, and in Pareto/NBD customers leave at any time, not at purchases: the data "
+            "cannot show whether leaving follows the clock of the season too.",
             argument="summary",
             code="not_supported",
-            hint='Give leaving="calendar" if it does; or take MbgNbd, BgNbd, MbgCnbd, BgCnbd or Nbd.',
+            hint='Give leaving="calendar" if it does, or use MbgNbd, BgNbd, MbgCnbd, BgCnbd or Nbd.',
         )
 
 

@@ -1,8 +1,8 @@
-"""What every model of purchases says about a customer: one door for NBD, BG/NBD, MBG/NBD, Pareto/NBD and BG/BB.
+"""The predictions that all models of purchases share: NBD, BG/NBD, MBG/NBD, Pareto/NBD, BG/BB and their forms.
 
-A model is its parameters. It reads (frequency, recency, T) of a summary and answers with arrays, a value per row. Each
-model gives private rowwise functions of a `Past`; this class checks what comes in, turns horizons into the unit of the
-summary, and joins the answers. A new customer is one with frequency, recency and T 0.
+A model holds only its parameters. It reads frequency, recency and T of a summary and returns arrays with one value per
+row. Each model provides private rowwise functions of a `Past`; this class checks the arguments, turns horizons into the
+unit of the summary, and combines the results. A new customer is one with frequency, recency and T 0.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from relmark.ltv.fit import FitReport
 from relmark.ltv.intervals import PredictionInterval, prediction_interval
 from relmark.ltv.season import Season, season_of
 from relmark.ltv.simulation import Simulation, in_order
-from relmark.ltv.summary import UNITS, PurchaseSummary, horizon, unit_days
+from relmark.ltv.summary import UNITS, PurchaseSummary, TimeAhead, horizon, unit_days
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -44,13 +44,13 @@ _SMALLEST = 1e-100  # products and ratios of a few parameters stay within what a
 
 
 def parameter() -> Any:
-    """Return the field of a parameter: one number above zero, neither vanishing nor beyond all measure."""
+    """Return the field of a parameter: one number above zero, neither extremely small nor extremely large."""
 
     def convert(value: float, field: attrs.Attribute[float]) -> float:
         found = checks.positive(field.name, value)
         if not _SMALLEST <= found <= 1 / _SMALLEST:
             raise InputError(
-                f"{field.name} is {found:g}: a parameter lies between {_SMALLEST:g} and {1 / _SMALLEST:g}.",
+                f"{field.name} is {found:g}: a parameter must lie between {_SMALLEST:g} and {1 / _SMALLEST:g}.",
                 argument=field.name,
                 code="wrong_value",
             )
@@ -60,7 +60,7 @@ def parameter() -> Any:
 
 
 def unit_field() -> Any:
-    """Return the field of the unit of time that the parameters count in, where it is known."""
+    """Return the field of the unit of time that the parameters count in, or None."""
 
     def check(_: Any, __: Any, unit: Any) -> None:
         checks.one_of("unit", unit, UNITS)
@@ -69,7 +69,7 @@ def unit_field() -> Any:
 
 
 def season_field() -> Any:
-    """Return the field of the season by whose clock the parameters count; none is the calendar."""
+    """Return the field of the season by whose clock the parameters count, or None for the calendar."""
 
     def convert(value: Season | Mapping[str, Any] | None) -> Season | None:
         if isinstance(value, Mapping):
@@ -80,13 +80,13 @@ def season_field() -> Any:
 
 
 class ParametricModel(Definition):
-    """A model that is stored as its parameters, and its unit of time where it has one."""
+    """A model that is stored as its parameters, with its unit of time if it has one."""
 
     __slots__ = ()
 
     fit_report: FitReport | None
     _settings: ClassVar[tuple[str, ...]] = ()
-    """What is stored before the parameters: numbers of the model that a fit takes as given."""
+    """What is stored in addition to the parameters: numbers of the model that a fit does not estimate."""
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ class ParametricModel(Definition):
         return np.array([getattr(self, name) for name in self.names()], dtype=np.float64)
 
     def with_parameters(self, parameters: npt.ArrayLike) -> Self:
-        """Return the same model at other parameters, without a report."""
+        """Return the same model with other parameters, without a report."""
         values = np.asarray(parameters, dtype=np.float64).tolist()
         return attrs.evolve(self, **dict(zip(self.names(), values, strict=True)), fit_report=None)  # type: ignore[call-arg]
 
@@ -112,10 +112,10 @@ class ParametricModel(Definition):
         resamples: int = 500,
         rng: np.random.Generator | int | None = 0,
     ) -> PredictionInterval:
-        """Return any prediction with the interval that the uncertainty of the parameters gives it.
+        """Return any prediction with an interval for the uncertainty of the parameters.
 
-        This is the uncertainty of the expectation, not the spread of what one customer will do: that is
-        `purchase_probabilities`.
+        This is the uncertainty of the expectation, not the spread of what one customer will do, which
+        `purchase_probabilities` gives.
 
         Parameters
         ----------
@@ -123,21 +123,21 @@ class ParametricModel(Definition):
             A function of the model that returns a number or an array, such as
             ``lambda m: m.expected_purchases(summary, 39.0)``.
         level : float
-            The confidence, between 0 and 1.
+            The confidence level, between 0 and 1.
         method : {"delta", "draws"}
-            "delta": the prediction as a linear function of the log parameters, twice as many predictions as there are
-            parameters; "draws": quantiles over parameters drawn from their normal approximation, which keeps to the
-            range of the prediction.
+            "delta" treats the prediction as a linear function of the log parameters, and takes two predictions per
+            parameter. "draws" takes quantiles over parameters drawn from their normal approximation, and stays within
+            the range of the prediction.
         resamples : int
-            How many draws of the parameters.
+            The number of draws of the parameters.
         rng : Generator or int, optional
-            The randomness of the draws; None for a new one at each call.
+            The random generator of the draws, or its seed; None for a new one at each call.
 
         Returns
         -------
         PredictionInterval
-            `value`, `low` and `high` in the shape of the prediction; NaN ends, with `reason`, where the model was not
-            fitted or its fit did not converge.
+            `value`, `low` and `high` in the shape of the prediction. The ends are NaN, with a `reason`, if the model
+            was not fitted or its fit did not converge.
         """
         return prediction_interval(self, prediction, level=level, method=method, resamples=resamples, rng=rng)
 
@@ -151,7 +151,7 @@ class ParametricModel(Definition):
 
     @classmethod
     def _extras(cls) -> tuple[str, ...]:
-        """Return what may be stored beside the parameters."""
+        """Return what may be stored in addition to the parameters."""
         return tuple(field.name for field in attrs.fields(cls) if field.name in {"unit", "season"})
 
     def _body(self) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class ParametricModel(Definition):
 
 
 def by_customer(method: _Method) -> _Method:
-    """Let a prediction be made by the model as each customer of the summary sees it."""
+    """Make a prediction use each customer's own parameters, if the model has effects of covariates."""
 
     @wraps(method)
     def of_each(self: PurchaseModel, summary: PurchaseSummary, *args: Any, **settings: Any) -> Any:
@@ -181,7 +181,7 @@ def by_customer(method: _Method) -> _Method:
 
 
 class Past(NamedTuple):
-    """What a model knows of customers: repeat purchases, the age at the last one, and the age; arrays of one length."""
+    """What a model knows about customers: repeat purchases, age at the last one, and age; arrays of one length."""
 
     x: FloatArray
     t_x: FloatArray
@@ -205,7 +205,7 @@ class PurchaseModel(ParametricModel, ABC):
     unit: str | None
     discrete: ClassVar[bool] = False
     silence_tells: ClassVar[bool] = False
-    """Whether the time since the last purchase says more than that somebody is alive: when the next one is due."""
+    """Whether the time since the last purchase says not only whether a customer is alive, but when the next is due."""
 
     # ---- what a model gives: rowwise functions on arrays of one length
 
@@ -238,7 +238,7 @@ class PurchaseModel(ParametricModel, ABC):
 
     @abstractmethod
     def _total(self, past: Past) -> FloatArray:
-        """Return all purchases ever expected given alive at T, undiscounted; inf where they are."""
+        """Return all purchases ever expected given alive at T, undiscounted; inf where there is no finite mean."""
 
     @abstractmethod
     def _rate(self, past: Past) -> FloatArray:
@@ -246,7 +246,7 @@ class PurchaseModel(ParametricModel, ABC):
 
     @abstractmethod
     def _quantile(self, past: Past, chance: FloatArray) -> FloatArray:
-        """Return when a purchase has come with a chance below 1, given alive at T; inf where it never reaches it."""
+        """Return when a purchase has come with the given chance, below 1, given alive at T; inf where it never does."""
 
     @abstractmethod
     def _drawn(self, past: Past, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
@@ -255,16 +255,16 @@ class PurchaseModel(ParametricModel, ABC):
     # ---- the public predictions
 
     @by_customer
-    def probability_alive(self, summary: PurchaseSummary, at: Any = 0.0) -> FloatArray:
-        """Return the probability that each customer will still be one `at` a time ahead, shape (n,).
+    def probability_alive(self, summary: PurchaseSummary, at: TimeAhead = 0.0) -> FloatArray:
+        """Return the probability that each customer is still a customer at a time ahead, shape (n,).
 
         Parameters
         ----------
         summary : PurchaseSummary
             The customers.
         at : timedelta, number or array_like, shape (n,)
-            How far after the end of the observation; 0 is P(alive) as it is usually meant. For a time ahead it is
-            P(alive at T) times the chance to last until then.
+            The time after the end of the observation. 0 gives P(alive) in its usual sense. For a later time the result
+            is P(alive at T) times the chance of staying a customer until then.
         """
         past = self._columns(summary)
         ahead = self._ahead(summary, at, "at")
@@ -272,7 +272,7 @@ class PurchaseModel(ParametricModel, ABC):
         return now if not ahead.any() else now * self._survival(past, ahead)
 
     @by_customer
-    def expected_purchases(self, summary: PurchaseSummary, t: Any) -> FloatArray:
+    def expected_purchases(self, summary: PurchaseSummary, t: TimeAhead) -> FloatArray:
         """Return the purchases that each customer is expected to make in the time t after T, shape (n,).
 
         Parameters
@@ -280,7 +280,7 @@ class PurchaseModel(ParametricModel, ABC):
         summary : PurchaseSummary
             The customers.
         t : timedelta, number or array_like, shape (n,)
-            The horizon: a timedelta, or a number in the summary's unit; one, or one per customer.
+            The horizon: a timedelta or a number in the summary's unit, one for all or one per customer.
         """
         past = self._columns(summary)
         return self._alive(past) * self._expected(past, self._ahead(summary, t, "t"))
@@ -289,7 +289,7 @@ class PurchaseModel(ParametricModel, ABC):
     def expected_purchases_until(
         self, summary: PurchaseSummary, ends: Iterable[float], discount_rate: float = 0.0
     ) -> FloatArray:
-        """Return the purchases, discounted, that each customer makes until each of several times if alive at T.
+        """Return the discounted purchases expected of each customer until each of several times, if alive at T.
 
         Parameters
         ----------
@@ -298,7 +298,7 @@ class PurchaseModel(ParametricModel, ABC):
         ends : iterable of float
             Ascending times after T, in the summary's unit.
         discount_rate : float
-            Continuous, per unit of the summary.
+            The continuous discount rate per unit of the summary.
 
         Returns
         -------
@@ -316,11 +316,13 @@ class PurchaseModel(ParametricModel, ABC):
         return self._until(past, self._on_clock(summary, times).tolist(), 0.0)
 
     @by_customer
-    def expected_purchases_if_alive(self, summary: PurchaseSummary, t: Any, discount_rate: float = 0.0) -> FloatArray:
-        """Return the purchases, discounted, that each customer makes in the time t after T if alive at T, shape (n,).
+    def expected_purchases_if_alive(
+        self, summary: PurchaseSummary, t: TimeAhead, discount_rate: float = 0.0
+    ) -> FloatArray:
+        """Return the discounted purchases expected of each customer in the time t after T, if alive at T, shape (n,).
 
-        Given that, frequency and T say all, and recency does not matter any more, but for `MbgCnbd` and `BgCnbd`: there
-        the next purchase of a regular buyer is due the sooner the longer the last one is ago.
+        Given that a customer is alive, only frequency and T matter, and recency does not. `MbgCnbd` and `BgCnbd` are
+        exceptions: there the next purchase of a regular buyer is due sooner the longer ago the last one was.
 
         Parameters
         ----------
@@ -329,7 +331,7 @@ class PurchaseModel(ParametricModel, ABC):
         t : timedelta, number or array_like, shape (n,)
             The horizon.
         discount_rate : float
-            Continuous, per unit of the summary.
+            The continuous discount rate per unit of the summary.
         """
         past = self._columns(summary)
         delta = checks.number("discount_rate", discount_rate, low=0.0)
@@ -346,30 +348,30 @@ class PurchaseModel(ParametricModel, ABC):
         return out
 
     @overload
-    def expected_purchases_new(self, t: float, *, start: Instant | None = None) -> float: ...
+    def expected_purchases_new(self, t: float, *, start: AsOfGiven | None = None) -> float: ...
     @overload
-    def expected_purchases_new(self, t: Any, *, start: Any = None) -> FloatArray | float: ...
-    def expected_purchases_new(self, t: Any, *, start: Any = None) -> FloatArray | float:
-        """Return the repeat purchases that someone is expected to make in the time t after the first purchase.
+    def expected_purchases_new(self, t: TimeAhead, *, start: AsOfGiven | None = None) -> FloatArray | float: ...
+    def expected_purchases_new(self, t: TimeAhead, *, start: AsOfGiven | None = None) -> FloatArray | float:
+        """Return the repeat purchases that a new customer is expected to make in the time t after the first purchase.
 
         Parameters
         ----------
         t : timedelta, number or array_like, shape (n,)
-            The horizon; a number counts in the unit that the model was fitted in. An array gives an array.
+            The horizon; a number is in the unit of the model. An array gives an array.
         start : date, datetime, datetime64 or str, optional
-            The day of the first purchase: needed where the model has a season.
+            The day of the first purchase. Required if the model has a season.
         """
         result = self._expected_of_new(self._new_ahead(t, start))
         return float(result[0]) if not (_is_column(t) or _is_column(start)) else result
 
     def _expected_of_new(self, ahead: FloatArray) -> FloatArray:
-        """Return the purchases expected of someone new, by times of the model's own clock."""
+        """Return the purchases expected of a new customer, for times of the model's own clock."""
         self._refuse_new()
         result: FloatArray = self._alive(_new(1)) * self._expected(_new(len(ahead)), ahead)
         return result
 
     @by_customer
-    def purchase_probabilities(self, summary: PurchaseSummary, t: Any, n: int | Iterable[int]) -> FloatArray:
+    def purchase_probabilities(self, summary: PurchaseSummary, t: TimeAhead, n: int | Iterable[int]) -> FloatArray:
         """Return the probability that each customer makes exactly n purchases in the time t after T.
 
         Parameters
@@ -384,7 +386,7 @@ class PurchaseModel(ParametricModel, ABC):
         Returns
         -------
         ndarray, shape (customers, len(n))
-            Or (customers,) where n is one number. Who has left counts under 0.
+            Or (customers,) if n is a single number. A customer who has left makes 0 purchases.
         """
         past = self._columns(summary)
         counts = _counts(n)
@@ -394,22 +396,24 @@ class PurchaseModel(ParametricModel, ABC):
         result: FloatArray = now * later + (1.0 - now) * (counts == 0)
         return result if isinstance(n, Iterable) else result[:, 0]
 
-    def purchase_probabilities_new(self, t: Any, n: int | Iterable[int], *, start: Instant | None = None) -> FloatArray:
+    def purchase_probabilities_new(
+        self, t: TimeAhead, n: int | Iterable[int], *, start: AsOfGiven | None = None
+    ) -> FloatArray:
         """Return the probability of exactly n repeat purchases in the time t after the first purchase.
 
         Parameters
         ----------
         t : timedelta, number or array_like, shape (m,)
-            The horizon; a number counts in the unit that the model was fitted in.
+            The horizon; a number is in the unit of the model.
         n : int or iterable of int
             Numbers of purchases, 0 or more.
         start : date, datetime, datetime64 or str, optional
-            The day of the first purchase: needed where the model has a season.
+            The day of the first purchase. Required if the model has a season.
 
         Returns
         -------
         ndarray, shape (m, len(n))
-            Without the first axis where t is one number, without the second where n is.
+            Without the first axis if t is a single number, and without the second if n is.
         """
         counts = _counts(n)
         result = self._probabilities_of_new(self._new_ahead(t, start), counts)
@@ -417,7 +421,7 @@ class PurchaseModel(ParametricModel, ABC):
         return shaped[0] if not (_is_column(t) or _is_column(start)) else shaped
 
     def _probabilities_of_new(self, ahead: FloatArray, counts: npt.NDArray[np.int64]) -> FloatArray:
-        """Return the chances of numbers of purchases of someone new, by times of the model's own clock."""
+        """Return the chances of numbers of purchases of a new customer, for times of the model's own clock."""
         self._refuse_new()
         _refuse_table(len(ahead), len(counts))
         now = self._alive(_new(1))
@@ -434,13 +438,13 @@ class PurchaseModel(ParametricModel, ABC):
         summary : PurchaseSummary
             The customers.
         discount_rate : float
-            Continuous, per unit of the summary: 15 % a year is ln(1.15) / 52.18 = .0027 a week. At 0 nothing is
-            discounted, and the number is infinite where the model has no finite mean.
+            The continuous discount rate per unit of the summary: 15 % per year is ln(1.15) / 52.18 = .0027 per week. At
+            0 nothing is discounted, and the result is infinite where the model has no finite mean.
 
         Notes
         -----
-        DERT, discounted expected residual transactions (Fader, Hardie and Lee 2005, "RFM and CLV"): P(alive) times the
-        integral of e^(-delta s) times the rate of purchases.
+        These are the discounted expected residual transactions, DERT (Fader, Hardie and Lee 2005, "RFM and CLV"):
+        P(alive) times the integral of e^(-delta s) times the rate of purchases.
         """
         past = self._columns(summary)
         delta = checks.number("discount_rate", discount_rate, low=0.0)
@@ -451,10 +455,10 @@ class PurchaseModel(ParametricModel, ABC):
 
     @by_customer
     def posterior_rate(self, summary: PurchaseSummary) -> FloatArray:
-        """Return the mean rate, per unit of the summary, at which each customer buys (or bought) while one, shape (n,).
+        """Return the mean rate, per unit of the summary, at which each customer buys as long as alive, shape (n,).
 
-        It is E[lambda | frequency, recency, T], over both cases, that the customer is alive and that they have left.
-        With a season it is per unit of its clock: the rate of a time that is neither high nor low.
+        It is E[lambda | frequency, recency, T], averaged over whether the customer is alive or has left. With a season
+        it is per unit of its clock: the rate at a time of average pace.
         """
         return self._rate(self._columns(summary))
 
@@ -471,8 +475,8 @@ class PurchaseModel(ParametricModel, ABC):
         q : float
             The probability, between 0 and 1.
         given_alive : bool
-            Whether to suppose that the customer is alive at T. If not, the time is infinite for who buys again with
-            less than q.
+            Whether to assume that the customer is alive at T. If not, the time is infinite for customers who buy again
+            with a probability below q.
         """
         past = self._columns(summary)
         chance = np.full(len(summary), checks.fraction("q", q))
@@ -483,7 +487,7 @@ class PurchaseModel(ParametricModel, ABC):
         out = np.full(len(summary), np.inf)
         possible = chance < 1.0
         if possible.any():
-            # A chance that rounding keeps below 1 may take longer than floats can say.
+            # A chance just below 1 may take longer than a float can hold.
             with np.errstate(over="ignore"):
                 out[possible] = self._at(possible)._quantile(past.at(possible), chance[possible])  # noqa: SLF001
         return self._off_clock(summary, out)
@@ -491,28 +495,30 @@ class PurchaseModel(ParametricModel, ABC):
     def simulate(
         self,
         customers: PurchaseSummary | int,
-        until: Any,
+        until: TimeAhead,
         rng: np.random.Generator | int | None = 0,
         *,
         start: AsOfGiven | None = None,
     ) -> Simulation:
-        """Return purchases drawn from the model: of the same customers after T, or of new ones from their first on.
+        """Return purchases drawn from the model: of the given customers after T, or of new ones from the first on.
 
-        Rates, chances to leave and whether somebody still is a customer are drawn for each customer from what is known
-        of them, and then purchases one after another. It is one possible future: run it again with another `rng` for
-        the spread of what may come. The uncertainty of the parameters takes no part.
+        For each customer a rate, a chance to leave and whether they are still a customer are drawn from what is known
+        about them, and then purchases one after another. The result is one possible future: run it again with another
+        `rng` for the spread of possible futures. The uncertainty of the parameters is not included.
 
         Parameters
         ----------
         customers : PurchaseSummary or int
-            The customers, a row each; or how many new ones, each of whom begins with a first purchase at time 0.
+            The customers, one row each; or the number of new customers, who each make a first purchase at time 0.
         until : timedelta, number or array_like, shape (n,)
-            How far: a timedelta, or a number in the summary's or model's unit; one, or one per customer.
+            How far to simulate: a timedelta or a number in the unit of the summary or model, one for all or one per
+            customer.
         rng : Generator or int, optional
-            The randomness; None for a new one at each call.
+            The random generator, or its seed; None for a new one at each call.
         start : date, datetime, datetime64 or str, or a column of n of them, optional
-            The day from which time counts, that of the first purchases or the last day of the observation: gives dates,
-            and with them `Simulation.to_base`. A model with a season needs it for new customers.
+            The day from which time counts: that of the first purchases, or the last day of the observation. With it the
+            result has dates and can be turned into a base (`Simulation.to_base`). Required for new customers if the
+            model has a season.
 
         Returns
         -------
@@ -545,7 +551,7 @@ class PurchaseModel(ParametricModel, ABC):
         else:
             self._refuse_new()
             count = checks.whole("customers", customers, low=0, high=_MOST_NEW)
-            if np.ndim(until):
+            if _is_column(until):
                 checks.same_length("until", np.asarray(until), count)
             ahead = np.broadcast_to(self._new_ahead(until, start, "until"), (count,))
             ids = np.arange(count)
@@ -562,16 +568,16 @@ class PurchaseModel(ParametricModel, ABC):
     def alive_history(
         self, base: CustomerBase, customer_id: int | str, times: Sequence[Instant] | Instant
     ) -> AliveHistory:
-        """Return P(alive) of one customer at several times, each as it was known then.
+        """Return P(alive) of one customer at several times, each from what was known at that time.
 
         Parameters
         ----------
         base : CustomerBase
-            With their purchases.
+            A base with the customer's purchases.
         customer_id : int or str
-            Who.
+            The customer.
         times : sequence of dates, datetimes, datetime64 or str
-            When; a date sees what was bought before it, as `purchase_summary` does.
+            The times. With a date, purchases before that day are seen, as in `purchase_summary`.
 
         Returns
         -------
@@ -579,18 +585,18 @@ class PurchaseModel(ParametricModel, ABC):
         """
         return history_of(self, base, customer_id, times)
 
-    # ---- the door
+    # ---- checks and clocks
 
     def _of(self, summary: PurchaseSummary) -> PurchaseModel:  # noqa: ARG002
-        """Return the model as the customers of a summary see it: with parameters of their own, where it has such."""
+        """Return the model for the customers of a summary: with their own parameters, if it has effects."""
         return self
 
     def _at(self, rows: npt.NDArray[Any]) -> PurchaseModel:  # noqa: ARG002
-        """Return the model as some of its rows see it."""
+        """Return the model for some of its rows."""
         return self
 
     def _columns(self, summary: PurchaseSummary) -> Past:
-        """Return what a summary says of each customer, in the model's unit."""
+        """Return frequency, recency and T of each customer, in the model's unit."""
         if not isinstance(summary, PurchaseSummary):
             raise InputError(
                 f"a PurchaseSummary is needed, not {checks.shown(summary)}.", argument="summary", code="wrong_type"
@@ -598,7 +604,7 @@ class PurchaseModel(ParametricModel, ABC):
         if self.unit is not None and summary.unit != self.unit:
             raise InputError(
                 f"the model counts in {self.unit}s and the summary in {summary.unit}s: "
-                f"make the summary with unit={self.unit!r}, or fit the model to this one.",
+                f"make the summary with unit={self.unit!r}, or fit the model to this summary.",
                 argument="summary",
                 code="conflicting_arguments",
             )
@@ -609,7 +615,8 @@ class PurchaseModel(ParametricModel, ABC):
                 else "the model counts by the clock of a season, and the summary by the calendar"
             )
             raise InputError(
-                f"{wrong}: give purchase_summary(..., season=) that of the model, or fit the model to this summary.",
+                f"{wrong}: make the summary with purchase_summary(..., season=model.season), or fit the model to this "
+                "summary.",
                 argument="summary",
                 code="conflicting_arguments",
             )
@@ -621,7 +628,7 @@ class PurchaseModel(ParametricModel, ABC):
         season: Season | None = getattr(self, "season", None)
         return season
 
-    def _ahead(self, summary: PurchaseSummary, t: Any, name: str) -> FloatArray:
+    def _ahead(self, summary: PurchaseSummary, t: TimeAhead, name: str) -> FloatArray:
         given = self._whole(np.broadcast_to(np.float64(summary.horizon(t, name)), (len(summary),)), name)
         return given if self._clock is None else self._on_clock(summary, given)
 
@@ -632,7 +639,7 @@ class PurchaseModel(ParametricModel, ABC):
         return self._clock.elapsed(_number(summary), ahead * length) / length
 
     def _off_clock(self, summary: PurchaseSummary, ahead: FloatArray) -> FloatArray:
-        """Return times of the season's clock after the last day as calendar times; as they are without one."""
+        """Return times of the season's clock after the last day as calendar times; without a season, unchanged."""
         if self._clock is None:
             return ahead
         length = unit_days(summary.unit, "the summary")
@@ -650,7 +657,7 @@ class PurchaseModel(ParametricModel, ABC):
         assert self._clock is not None
         length = unit_days(summary.unit, "the summary")
         day, per_day = _number(summary), delta / length
-        stop = np.minimum(ends * length, 45.0 / per_day)  # beyond e^-45 nothing counts
+        stop = np.minimum(ends * length, 45.0 / per_day)  # beyond e^-45 everything is negligible
         out = np.zeros((len(ends), len(past.x)))
         some = stop > 0.0
         if not some.any() or not len(past.x):
@@ -671,9 +678,9 @@ class PurchaseModel(ParametricModel, ABC):
         return out
 
     def _refuse_new(self) -> None:
-        """Raise where somebody new can't be told without what is known of them."""
+        """Raise if predictions for a new customer need covariates."""
 
-    def _new_ahead(self, t: Any, start: Any = None, name: str = "t") -> FloatArray:
+    def _new_ahead(self, t: TimeAhead, start: AsOfGiven | None = None, name: str = "t") -> FloatArray:
         self._refuse_new()
         given = np.atleast_1d(np.asarray(horizon(t, self.unit, name=name), dtype=np.float64))
         if self._clock is None:
@@ -685,7 +692,8 @@ class PurchaseModel(ParametricModel, ABC):
                 code="missing_argument",
             )
         length = unit_days(self.unit, "the model")
-        day = _first_day(start, len(given) if np.ndim(start) == 0 or len(given) > 1 else len(start))
+        rows = len(given) if len(given) > 1 else np.size(np.asarray(start))
+        day = _first_day(start, rows)
         return self._clock.elapsed(day, given * length) / length
 
     def _whole(self, ahead: FloatArray, name: str) -> FloatArray:
@@ -702,7 +710,7 @@ def _number(summary: PurchaseSummary) -> int:
 
 
 def _is_column(value: Any) -> bool:
-    """Tell whether a caller gave one value for each, and not one for all."""
+    """Return whether the caller gave a column of values and not a single one."""
     return np.ndim(value) > 0
 
 
@@ -713,12 +721,12 @@ def _first_day(start: AsOfGiven, n: int) -> IntArray:
 
 
 def _refuse_table(rows: int, columns: int) -> None:
-    """Raise before memory is asked for that no machine has."""
+    """Raise if a table would not fit into any memory."""
     if rows * columns > _MOST_CELLS:
         raise InputError(
             f"n gives a table of {rows:,} rows and {columns:,} numbers, {rows * columns / (1 << 27):,.0f} GiB: give "
-            "fewer numbers, or fewer customers at a time (customers alike in frequency, recency and T have one row in "
-            "summary.cells()).",
+            "fewer numbers, or fewer customers at a time. Customers with the same frequency, recency and T share one "
+            "row in summary.cells().",
             argument="n",
             code="too_large",
         )
@@ -730,7 +738,7 @@ def _counts(n: int | Iterable[int]) -> npt.NDArray[np.int64]:
         raise InputError("n is empty: give one number of purchases or more.", argument="n", code="empty")
     if len(given) > _MOST_NUMBERS:
         raise InputError(
-            f"n has more than {_MOST_NUMBERS:,} numbers of purchases: give those of interest, range(20).",
+            f"n has more than {_MOST_NUMBERS:,} numbers of purchases: give those of interest, such as range(20).",
             argument="n",
             code="too_large",
         )

@@ -1,4 +1,4 @@
-"""How regularly customers buy, and whether a model that knows it is worth while."""
+"""How regularly customers buy, and whether a model that takes this into account is worthwhile."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from relmark.ltv._regular_model import TRIED
 from relmark.ltv.mbg_cnbd import MbgCnbd
 from relmark.ltv.transactions import purchase_summary
 
-_WORTH = 10.0  # of log-likelihood: what pays for one more number, and then is seen in predictions
+_WORTH = 10.0  # of log-likelihood: a gain that justifies one more parameter and shows in predictions
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Regularity(ColumnarResult):
-    """How regular the times between purchases are: 1 is at random, 2 and more by a rhythm, below 1 in bursts.
+    """How regular the times between purchases are: k is 1 at random, 2 or more in a rhythm, below 1 in bursts.
 
     Parameters
     ----------
     k : ndarray of int, shape (12,)
         The regularities that were tried.
     log_likelihood : ndarray, shape (12,)
-        Of MBG/CNBD-k fitted with each.
+        The log-likelihood of MBG/CNBD-k fitted with each k.
     fitted : MbgCnbd
-        The likeliest of them.
+        The model with the highest log-likelihood.
     wheat_morrison : Estimate
-        k by the method of moments, from the last two times between purchases of each customer; no model of leaving
-        takes part. NaN, with its reason, where nobody bought on three days.
+        k by the method of moments, from the last two times between purchases of each customer, without a model of
+        leaving. NaN, with its reason, if fewer than two customers bought on at least three days.
     customers : int
-        How many customers have bought on three days, which are those that it uses.
+        How many customers bought on at least three days; `wheat_morrison` uses only these.
     gain : float
-        The log-likelihood of `fitted` less that of k = 1.
+        The log-likelihood of `fitted` minus that of k = 1.
     """
 
     k: npt.NDArray[np.int64]
@@ -67,23 +67,23 @@ class Regularity(ColumnarResult):
 
     def _lines(self) -> list[str]:
         if self.worth_while:
-            said = f"purchases come by a rhythm (k {self.fitted.k}): take MbgCnbd, and compare the two on a holdout"
+            said = f"purchases come in a rhythm (k {self.fitted.k}): compare MbgCnbd with MbgNbd on a holdout"
         else:
-            said = "purchases come about at random: MbgNbd or BgNbd say as much"
+            said = "purchases come about at random: MbgNbd or BgNbd will do"
         return [f"Wheat and Morrison's k {self.wheat_morrison}, from {self.customers:,} customers", said]
 
 
 def regularity(
     data: CustomerBase | Purchases, *, as_of: Instant, unit: str = "week", level: float = 0.95
 ) -> Regularity:
-    """Return how regularly customers buy, by two ways, to say whether `MbgCnbd` is worth while.
+    """Return how regularly customers buy, estimated in two ways, to show whether `MbgCnbd` is worthwhile.
 
     Parameters
     ----------
     data : CustomerBase or Purchases
-        A base, whose purchases count as `CustomerBase.purchases` reads them, or what that gave.
+        A base, whose purchases are read with `CustomerBase.purchases`, or the result of that method.
     as_of : date, datetime, datetime64 or str
-        By when.
+        When the observation ends.
     unit : {"week", "day", "month", "year"}
         The unit of the fitted model.
     level : float
@@ -95,9 +95,9 @@ def regularity(
 
     Notes
     -----
-    With times between purchases t_1 and t_2 of k stages each, M = t_1 / (t_1 + t_2) ~ Beta(k, k), whatever the
-    customer's rate is, and so k = (1 - 4 V) / (8 V), V the variance of M about 1/2 (Wheat and Morrison 1990). Days with
-    a purchase count as one, which makes frequent buyers look a little more regular than they are.
+    If the times between purchases t_1 and t_2 consist of k stages each, M = t_1 / (t_1 + t_2) ~ Beta(k, k) for every
+    purchase rate. So k = (1 - 4 V) / (8 V), where V is the variance of M about 1/2 (Wheat and Morrison 1990). All
+    purchases of one day count as one, which makes frequent buyers look a little more regular than they are.
 
     References
     ----------
@@ -127,7 +127,7 @@ def regularity(
 
 
 def _estimate(squares: FloatArray, level: float) -> Estimate:
-    """Return k with its interval: that of the mean square, turned over."""
+    """Return k with its interval, which comes from the interval of the mean square."""
     if len(squares) < 2:
         return Estimate(float("nan"), None, "fewer than two customers have bought on three days")
     mean, spread = float(squares.mean()), float(ndtri(0.5 + 0.5 * level) * squares.std(ddof=1) / np.sqrt(len(squares)))

@@ -1,10 +1,10 @@
-"""Seasons as another clock: purchases come evenly on it, faster in December and slower in August by the calendar.
+"""Seasons as another clock, on which purchases come evenly; by the calendar it runs faster in, say, December.
 
-Where customers leave at purchases only (NBD, BG/NBD, MBG/NBD and their regular kin), a rate of purchases that rises and
-falls for everybody alike is nothing but another clock. In operational time L(t), the integral of the season, all is as
-in the plain model: fits and predictions hold word for word. The density of a purchase in calendar time is that in
-operational time times the pace of the clock, so that the log-likelihood gains the sum of ln(pace) over the repeat
-purchases; without it a true season looks worse than none.
+If customers leave only at purchases (BG/NBD, MBG/NBD and their forms for regular buyers) or never (NBD), a purchase
+rate that rises and falls in the same way for everybody is the same as another clock. In operational time L(t), the
+integral of the season, everything is as in the plain model: fits and predictions need no change. The density of a
+purchase in calendar time is that in operational time times the pace of the clock, so the log-likelihood gains the sum
+of ln(pace) over the repeat purchases. Without it, a true season would look worse than none.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _read_weights(value: npt.ArrayLike) -> tuple[float, ...]:
 
 @attrs.frozen
 class Season(Definition):
-    """How much faster or slower than on average everybody buys, by month, by week of the year or by day of the week.
+    """How much faster or slower than average everybody buys, by month, by week of the year or by day of the week.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ class Season(Definition):
         How fast the clock of purchases runs in each period, above 0: 12 from January, 52 from the first seven days of
         January (the last one has 8 or 9 days), or 7 from Monday. They are scaled to a mean of 1 over all days.
     period : {"month", "week", "day_of_week"}
-        What the weights are of.
+        What each weight belongs to.
     notes : tuple of str
-        What `fit` has to say of them.
+        Warnings of `fit` about the weights.
 
     Examples
     --------
@@ -84,17 +84,17 @@ class Season(Definition):
                 code="wrong_shape",
             )
         mean = float(_days_of(self.period) @ np.array(self.weights)) / _CYCLE
-        if abs(mean - 1.0) > 1e-12:  # what was scaled once stays as it is, to the last digit
+        if abs(mean - 1.0) > 1e-12:  # weights that are already scaled stay unchanged to the last digit
             object.__setattr__(self, "weights", tuple(weight / mean for weight in self.weights))
 
     @property
     def is_flat(self) -> bool:
-        """Whether all weights are alike, so that the clock is the calendar."""
+        """Whether all weights are equal, so that the clock is the calendar."""
         return min(self.weights) == max(self.weights)
 
     @property
     def free(self) -> int:
-        """How many of the weights are free: all but one, as their mean is 1."""
+        """How many of the weights are free: all but one, because their mean is 1."""
         return len(self.weights) - 1
 
     # ---- the clock, in days since 1970: a whole number is the end of its day
@@ -110,13 +110,13 @@ class Season(Definition):
         return result
 
     def days_between(self, start: npt.ArrayLike, end: npt.ArrayLike) -> FloatArray:
-        """Return the days that the clock runs from the end of one day to that of another: dates, or columns of them."""
+        """Return the days that pass on the clock between the ends of two days, which are dates or columns of dates."""
         first, last = (np.asarray(day, dtype="M8[D]") for day in (start, end))
         return self.clock(last) - self.clock(first)
 
     def elapsed(self, day: IntArray | int, t: FloatArray) -> FloatArray:
-        """Return the operational days of t calendar days from the end of a day on; t may be infinite or negative."""
-        near = np.abs(t) < _FAR  # beyond it the clock is ahead by nothing that a float tells
+        """Return the operational days in t calendar days from the end of a day on; t may be infinite or negative."""
+        near = np.abs(t) < _FAR  # beyond this the difference of the two clocks is below rounding
         days = np.where(near, t, 0.0)
         whole = np.floor(days)
         number = np.asarray(day) + whole.astype(np.int64)
@@ -126,7 +126,7 @@ class Season(Definition):
         return result
 
     def until(self, day: IntArray | int, operational: FloatArray) -> FloatArray:
-        """Return the calendar days from the end of a day on in which so many operational days pass."""
+        """Return how many calendar days from the end of a day on it takes until the operational days have passed."""
         if self.is_flat:
             return np.asarray(operational, dtype=np.float64)
         finite = np.abs(operational) < _FAR
@@ -146,24 +146,25 @@ class Season(Definition):
     def fit(
         cls, data: CustomerBase | Purchases, *, as_of: Instant, period: str = "month", smoothing: float = 10.0
     ) -> Self:
-        """Return the season that purchases show beyond what customers' own rhythm and leaving explain.
+        """Return the season in the purchases, allowing for when customers begin, how they buy and when they leave.
 
         Parameters
         ----------
         data : CustomerBase or Purchases
-            Whose purchases.
+            The purchases.
         as_of : date, datetime, datetime64 or str
-            By when. With a holdout, take the end of the calibration period.
+            When the observation ends. With a holdout, give the end of the calibration period.
         period : {"month", "week", "day_of_week"}
-            What the weights are of.
+            What each weight belongs to.
         smoothing : float
-            As if in each period so many further purchases had come at the average pace: it draws weights of periods
+            The number of purchases at the average pace that are added to each period. It draws the weights of periods
             with few purchases toward 1.
 
         Returns
         -------
         Season
-            With `notes`. One year cannot tell a season from a trend: only customers who began at different times help.
+            The season, with `notes`. With data of less than two years, a season can be distinguished from a trend only
+            by customers who began at different times.
 
         Raises
         ------
@@ -172,9 +173,9 @@ class Season(Definition):
 
         Notes
         -----
-        Given a season, MBG/NBD is fitted in its operational time; the purchases that it expects of these customers from
-        their first day on, period by period, are held against those that came, and each weight is multiplied by the
-        ratio. This is repeated until the weights stand still.
+        MBG/NBD is fitted in the operational time of a season. The purchases that it expects of these customers from
+        their first day on are compared, period by period, with those that were made, and each weight is multiplied by
+        the ratio. This is repeated until the weights no longer change.
         """
         checks.one_of("period", period, PERIODS)
         extra = checks.number("smoothing", smoothing, low=0.0)
@@ -183,9 +184,9 @@ class Season(Definition):
         repeats = bought.day[~is_first]
         if not len(repeats):
             raise NotEnoughDataError(
-                "nobody bought twice: there is no season to be seen.",
+                "nobody bought twice, so no season can be estimated.",
                 argument="data",
-                hint="Observe for longer, or check that purchases of one person have days of their own.",
+                hint="Observe for longer, or check that the purchases of each customer are on different days.",
             )
         days = np.arange(int(first.min()) + 1, bought.last + 1)
         of_day = _period_of(period)[days % _CYCLE]
@@ -193,9 +194,9 @@ class Season(Definition):
         if (seen == 0).any():
             missing = ", ".join(str(i + 1) for i in np.flatnonzero(seen == 0)[:6].tolist())
             raise NotEnoughDataError(
-                f"no day of {period} {missing} was seen after the first purchase: its weight is not known.",
+                f"no day of {period} {missing} was seen after the first purchase, so its weight cannot be estimated.",
                 argument="period",
-                hint="Take a shorter period or more data, or give weights that you know: Season([...], period=...).",
+                hint="Use a shorter period or more data, or give weights that you know: Season([...], period=...).",
             )
         actual = np.bincount(_period_of(period)[repeats % _CYCLE], minlength=PERIODS[period]).astype(np.float64)
         begun, count = np.unique(first, return_counts=True)
@@ -208,7 +209,7 @@ class Season(Definition):
             flow = _flow(season, begin, begun, count.astype(np.float64), days)
             expected = np.bincount(of_day, weights=flow, minlength=PERIODS[period])
             expected *= actual.sum() / expected.sum()
-            # at pace w, `extra` purchases more are w times those at the average pace
+            # at pace w, w times as many additional purchases are expected as at the average pace
             ratio = (actual + extra) / (expected + extra * np.array(season.weights))
             following = cls(np.array(season.weights) * ratio, period)
             moved = float(np.abs(np.log(following.weights) - np.log(season.weights)).max())
@@ -216,12 +217,12 @@ class Season(Definition):
             if moved < _STILL:
                 settled = True
                 break
-        notes = [] if settled else [f"the weights still moved after {_ROUNDS} rounds"]
+        notes = [] if settled else [f"the weights were still changing after {_ROUNDS} rounds"]
         span = bought.last - int(first.min()) + 1
         if period != "day_of_week" and span < _TWO_YEARS:
             notes.append(
-                f"{span} days were seen: less than two years cannot tell a season from a trend, but for customers who "
-                "began at different times"
+                f"only {span} days were observed: in less than two years, only customers who began at different times "
+                "can distinguish a season from a trend"
             )
         return attrs.evolve(season, notes=tuple(notes))
 
@@ -246,7 +247,7 @@ class Season(Definition):
 
 
 def season_of(value: Any) -> Season | None:
-    """Return what a door was given as season=, checked."""
+    """Return the argument season=, checked."""
     if value is not None and not isinstance(value, Season):
         raise InputError(
             f"season is {checks.shown(value)}: a Season is needed, such as Season.fit(base, as_of=...).",
@@ -300,7 +301,7 @@ def _first_days(code: IntArray, day: IntArray) -> tuple[IntArray, npt.NDArray[np
 
 @attrs.frozen(eq=False)
 class _Customers:
-    """Days of purchases, customer by customer, for summaries under one season after another."""
+    """Days of purchases, customer by customer, from which summaries under different seasons are made."""
 
     code: IntArray
     day: IntArray
@@ -349,12 +350,12 @@ def _flow(season: Season, parameters: FloatArray, begun: IntArray, count: FloatA
 
 
 def seasonal(report: FitReport, season: Season | None, log_season: float | None) -> FitReport:
-    """Return a report of a fit in operational time as one of calendar time: the Jacobian, and the weights counted."""
+    """Return the report of a fit in operational time as one in calendar time, with the weights counted in `chosen`."""
     if season is None:
         return report
     if log_season is None:
         raise InputError(
-            "the summary has a season and no log_season: the likelihood needs the pace of the clock at each purchase.",
+            "the summary has a season but no log_season: the likelihood needs the pace of the clock at each purchase.",
             argument="summary",
             code="missing_argument",
             hint="Make it with purchase_summary(base, as_of=..., season=...).",

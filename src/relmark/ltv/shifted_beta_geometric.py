@@ -1,13 +1,13 @@
-"""Shifted beta-geometric: how long subscribers stay, where leaving is seen.
+"""Shifted beta-geometric: how long subscribers stay, when it is known who has left.
 
-The story (Fader and Hardie 2007): at the end of each period a subscriber renews or leaves, with a chance of their own
-to leave; the chances differ between people as a beta distribution. So retention rises with tenure though nobody gets
-more loyal: those who leave easily are gone first. A cohort's first few numbers tell the curve far ahead.
+The story (Fader and Hardie 2007): at the end of each period subscribers renew or leave, each with their own chance to
+leave. The chances differ between people as a beta distribution. So retention rises with tenure although nobody becomes
+more loyal, because those who leave easily are gone first. A cohort's first few numbers predict the curve far ahead.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import attrs
 import numpy as np
@@ -18,7 +18,7 @@ from relmark.core import checks
 from relmark.core.checks import FloatArray
 from relmark.core.newton import Terms
 from relmark.ltv._hypergeometric import beta_mean
-from relmark.ltv._renewals import losses, periods_of, shaped
+from relmark.ltv._renewals import CohortsGiven, losses, periods_of, shaped
 from relmark.ltv.fit import Elsewhere, FitReport, LogNormalPrior, fit_parameters
 from relmark.ltv.purchase_model import ParametricModel, parameter
 
@@ -51,7 +51,7 @@ class ShiftedBetaGeometric(ParametricModel):
 
     Examples
     --------
-    The paper's 'high end' cohort, fitted to seven years and asked for the twelfth:
+    The paper's 'high end' cohort, fitted to seven years, with the share that is left after one, seven and twelve years:
 
     >>> m = ShiftedBetaGeometric.fit([1000, 869, 743, 653, 593, 551, 517, 491])
     >>> round(m.alpha, 3), round(m.beta, 3), m.survival([1, 7, 12]).round(3)
@@ -65,25 +65,25 @@ class ShiftedBetaGeometric(ParametricModel):
     kind: ClassVar[str] = "shifted_beta_geometric"
 
     @classmethod
-    def fit(cls, customers: Any, prior: LogNormalPrior | None = None) -> Self:
+    def fit(cls, customers: CohortsGiven, prior: LogNormalPrior | None = None) -> Self:
         """Return the model that makes the losses of one cohort, or of several, most likely.
 
         Parameters
         ----------
         customers : array_like, shape (k,), a list of such, a table of shape (cohorts, k), or RenewalCounts
-            How many of one cohort are left at the start of each period, the first number being all of them; or one
-            such list for each cohort, of any lengths. A table (array or frame) has one row per cohort; its missing
-            values at the end of a row are periods that have not passed yet. A Series may have any index. Or what
-            `renewal_counts` found in events.
+            How many customers of one cohort are left at the start of each period; the first number is all of them. Or
+            a list of such lists, one per cohort, of any lengths. A table (array or frame) has one row per cohort;
+            missing values at the end of a row are periods that have not passed yet. A Series may have any index. Or the
+            result of `renewal_counts`.
         prior : LogNormalPrior, optional
-            What is known of the parameters before.
+            What is known about the parameters before the fit.
 
         Raises
         ------
         NotEnoughDataError
-            Fewer than two numbers, or nobody left in any cohort.
+            There are fewer than two numbers, or no customer of any cohort left.
         InputError
-            A negative number, or one that rises.
+            A number is negative, or larger than the one before it.
         """
         lost, kept = losses(customers)
         fitted = fit_parameters(
@@ -101,12 +101,12 @@ class ShiftedBetaGeometric(ParametricModel):
         return cls(alpha=alpha, beta=beta, fit_report=fitted.report)
 
     def survival(self, periods: npt.ArrayLike) -> FloatArray | float:
-        """Return the share of a cohort that is left after so many renewals: B(alpha, beta + t) / B(alpha, beta)."""
+        """Return the share of a cohort that is left after t renewals: B(alpha, beta + t) / B(alpha, beta)."""
         t = periods_of("periods", periods)
         return shaped(np.exp(betaln(self.alpha, self.beta + t) - betaln(self.alpha, self.beta)), periods)
 
     def churn_probability(self, period: npt.ArrayLike) -> FloatArray | float:
-        """Return the probability to leave at the end of a period, counted from 1, for someone new."""
+        """Return the probability that a new customer leaves at the end of a period, counted from 1."""
         t = periods_of("period", period, low=1.0)
         result = np.exp(betaln(self.alpha + 1.0, self.beta + t - 1.0) - betaln(self.alpha, self.beta))
         return shaped(result, period)
@@ -117,18 +117,20 @@ class ShiftedBetaGeometric(ParametricModel):
         return shaped((self.beta + t - 1.0) / (self.alpha + self.beta + t - 1.0), period)
 
     def residual_renewals(self, renewals: npt.ArrayLike, discount_rate: float = 0.0) -> FloatArray | float:
-        """Return the discounted number of renewals ahead of who has renewed so often and whose next one is due now.
+        """Return the expected discounted renewals of customers whose next renewal, after `renewals` so far, is due now.
 
         Parameters
         ----------
         renewals : int or array_like, shape (n,)
-            Renewals so far: 0 in the first period.
+            The number of renewals so far; 0 in the first period.
         discount_rate : float
-            Continuous, per period; a rate d a period is ln(1 + d). At 0 the number is infinite for alpha <= 1.
+            The continuous rate per period; for a rate d per period, give ln(1 + d). At 0 the result is infinite for
+            alpha <= 1.
 
         Notes
         -----
-        DERL of Fader and Hardie (2010, eq. 6): the sum of S(n + i + 1) / S(n) e^(-delta i) over i = 0, 1, ...
+        This is the discounted expected residual lifetime (DERL) of Fader and Hardie (2010, eq. 6): the sum of
+        S(n + i + 1) / S(n) e^(-delta i) over i = 0, 1, ...
         """
         n = periods_of("renewals", renewals)
         delta = checks.number("discount_rate", discount_rate, low=0.0)
@@ -149,7 +151,8 @@ class ShiftedBetaGeometric(ParametricModel):
 def _likelihood(parameters: FloatArray, lost: FloatArray, kept: FloatArray) -> Terms:
     """Return the log-likelihood of Fader and Hardie (2007, eq. B3) with its derivatives in (alpha, beta).
 
-    Who left after t periods: B(alpha + 1, beta + t - 1) / B(alpha, beta); who stayed t: B(alpha, beta + t) / B(...).
+    A customer who left after t periods has B(alpha + 1, beta + t - 1) / B(alpha, beta), one who stayed for t has
+    B(alpha, beta + t) / B(alpha, beta).
     """
     alpha, beta = parameters.tolist()
     value, g, H = 0.0, np.zeros(2), np.zeros((2, 2))

@@ -1,4 +1,4 @@
-"""Purchases that have not been made: what a model says may come, customer by customer, for plans and tests."""
+"""Simulated purchases: one possible future under a model, customer by customer, for plans and tests."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ _MOST = 200_000_000
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Simulation(ColumnarResult):
-    """One possible future: a row per purchase, in the order of customers and time.
+    """One possible future: one row per purchase, in the order of customers and time.
 
     Parameters
     ----------
     customer_id : ndarray, shape (m,)
-        Who buys: the ids of the summary, else its row numbers; new customers are 0 to n - 1.
+        Who buys: the ids of the summary, or its row numbers if it has no ids; new customers are 0 to n - 1.
     time : ndarray, shape (m,)
-        When, in `unit`: after the end of the observation, or after the first purchase, which new customers make at 0.
+        The time in `unit`, counted from the end of the observation or, for new customers, from the first purchase,
+        which they make at 0.
     date : ndarray of datetime64[D], shape (m,), or None
-        The day, where `start` was given: a purchase within the first day after it is one of the next day.
+        The day, if `start` was given. A purchase within the first 24 hours after `start` is on the next day.
     customers : int
-        How many customers were followed.
+        How many customers were simulated, with or without a purchase.
     unit : str
         The unit of time.
     """
@@ -41,10 +42,10 @@ class Simulation(ColumnarResult):
     unit: str
 
     def to_base(self) -> CustomerBase:
-        """Return a base of these purchases, as a log of them would give; several on one day stay several lines."""
+        """Return a base with these purchases, one line each, even if a customer has several on one day."""
         if self.date is None:
             raise InputError(
-                "the simulation has no dates: give simulate(..., start=) the day from which it counts.",
+                "the simulation has no dates: call simulate(..., start=) with the day from which time counts.",
                 argument="start",
                 code="missing_argument",
             )
@@ -57,14 +58,14 @@ class Simulation(ColumnarResult):
 
 
 class Lives(NamedTuple):
-    """Customers as they were drawn: everything that decides when they buy; arrays of one length, or one for all."""
+    """Drawn customers: everything that decides when they buy, as arrays of one length or one number for all."""
 
     alive: npt.NDArray[np.bool_]
     rate: FloatArray  # of stages
     left: FloatArray  # stages until the next purchase
     stages: float  # between two purchases
-    leaves: FloatArray  # the chance at each purchase
-    ends: FloatArray  # when they leave whatever they buy
+    leaves: FloatArray  # the chance to leave at each purchase
+    ends: FloatArray  # when they leave, independent of purchases
 
 
 def purchases_of(lives: Lives, until: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
@@ -83,7 +84,7 @@ def purchases_of(lives: Lives, until: FloatArray, rng: np.random.Generator) -> t
         total += len(row)
         if total > _MOST:
             raise LimitError(
-                f"more than {_MOST:,} purchases would come until then: simulate fewer customers, or a shorter time.",
+                f"the simulation gives more than {_MOST:,} purchases: simulate fewer customers, or a shorter time.",
                 code="too_large",
             )
         stays = rng.random(len(row)) >= lives.leaves[row]
@@ -93,7 +94,7 @@ def purchases_of(lives: Lives, until: FloatArray, rng: np.random.Generator) -> t
 
 
 def in_order(found: list[tuple[IntArray, FloatArray]]) -> tuple[IntArray, FloatArray]:
-    """Return rounds of purchases, each later than the one before for every row, in the order of rows and time."""
+    """Return purchases in the order of rows and time, from rounds that come later and later for each row."""
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *(row for row, _ in found)])
     times = np.concatenate([np.zeros(0), *(time for _, time in found)])
     order = np.argsort(rows, kind="stable")

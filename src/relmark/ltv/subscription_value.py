@@ -1,4 +1,4 @@
-"""What subscribers are worth: the renewals ahead, discounted, times what each one brings."""
+"""What subscribers are worth: their expected renewals, discounted, times what each renewal brings."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from relmark.ltv.shifted_beta_geometric import ShiftedBetaGeometric
 __all__ = ["SubscriptionModel", "SubscriptionValue", "subscription_value"]
 
 SubscriptionModel: TypeAlias = ShiftedBetaGeometric | BetaDiscreteWeibull
+"""A model of how long subscribers stay."""
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -28,18 +29,18 @@ class SubscriptionValue(ColumnarResult):
     Attributes
     ----------
     customer_id : ndarray, shape (n,), optional
-        Who they are, where ids were given.
+        The subscribers, if ids were given.
     age : ndarray, shape (n,)
-        Renewals so far.
+        The number of renewals so far.
     renewals : ndarray, shape (n,)
-        Expected renewals ahead, discounted (the discounted expected residual lifetime); infinite where nothing is
+        Expected renewals ahead, discounted (the discounted expected residual lifetime). They are infinite if nothing is
         discounted and survival falls too slowly.
     value : ndarray, shape (n,)
-        Their margin: renewals times price times margin.
+        Renewals times price times margin.
     rate : float
-        The discount rate per renewal period, continuous.
+        The continuous discount rate per renewal period.
     notes : tuple of str
-        Why something is infinite.
+        Why a value is infinite.
     """
 
     customer_id: npt.NDArray[Any] | None
@@ -63,23 +64,24 @@ def subscription_value(
     periods_per_year: float = 12.0,
     customer_id: npt.ArrayLike | None = None,
 ) -> SubscriptionValue:
-    """Return what subscribers will still bring, by customer, discounted to now.
+    """Return what each subscriber is expected to bring from now on, discounted to now.
 
     Parameters
     ----------
     model : ShiftedBetaGeometric or BetaDiscreteWeibull
-        Fitted; its periods are those of the contract.
+        The fitted model, whose periods are those of the contract.
     price : float, or array_like of shape (n,)
         What a renewal costs the customer.
     annual_rate : float
-        The rate of discount a year, .1 for ten percent; 0 discounts nothing.
+        The discount rate per year, such as .1 for ten percent; 0 discounts nothing.
     margin : float, or array_like of shape (n,)
-        The part of the price that is left, 0 to 1.
+        The share of the price that is profit, 0 to 1.
     age : int, or array_like of shape (n,)
-        How often each has renewed; their next renewal is due now. 0 for someone in their first period.
+        How often each subscriber has renewed, 0 in the first period. The next renewal is due now.
     periods_per_year : float
-        12 where contracts run for a month, 1 for a year.
+        The number of renewal periods per year: 12 for monthly contracts, 1 for yearly ones.
     customer_id : array_like, shape (n,), optional
+        The subscribers, which the result carries.
 
     Returns
     -------
@@ -87,8 +89,8 @@ def subscription_value(
 
     Notes
     -----
-    The discounted expected residual lifetime of Fader and Hardie (2010): the renewal that is due now counts in full,
-    the next one is a period away.
+    This uses the discounted expected residual lifetime of Fader and Hardie (2010): the renewal that is due now is not
+    discounted, and the one after it is discounted by one period.
 
     References
     ----------
@@ -117,7 +119,8 @@ def subscription_value(
     notes: tuple[str, ...] = ()
     if np.isinf(renewals).any():
         slow = "alpha" if isinstance(model, ShiftedBetaGeometric) else "alpha c"
-        notes = (f"{slow} is at most 1: without a discount the expected lifetime is infinite: give a rate above 0",)
+        why = f"{slow} is at most 1 and nothing is discounted, so the expected lifetime is infinite"
+        notes = (f"{why}: give annual_rate above 0",)
     return SubscriptionValue(
         customer_id=ids,
         age=ages,

@@ -1,10 +1,10 @@
-"""What the models of this package are fitted to: how often, until when and for how long each customer bought."""
+"""The data that the models of this package are fitted to: how often and when last each customer bought, and the age."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import numpy as np
@@ -21,59 +21,71 @@ from relmark.ltv._cells import unique_rows
 from relmark.ltv._covariates import CovariateColumns, read_covariates
 from relmark.ltv.season import Season, season_of
 
-# Days in each unit of time. A period has no length: it is one opportunity of a discrete model.
+# Days in each unit of time. A period has no fixed length: it is one opportunity of a discrete model.
 UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "year": 365.25}
 UNITS = (*UNIT_DAYS, "period")
 _DAY = 86_400_000_000
-# Beyond these squares of times and sums of money leave the range of floats, and integrals need more nodes than memory.
+# Beyond these, squares of times and sums of money leave the range of floats, and integrals need too many nodes.
 _MOST_PURCHASES = 1e9
 _LEAST, _MOST = 1e-50, 1e50
-# Columns of which only the sum over customers is ever read: cells carry one number.
+# Columns of which only the sum over customers is used: cells carry one number.
 _TOTALS = ("log_gaps", "log_season")
+
+TimeAhead: TypeAlias = timedelta | float | npt.ArrayLike | Sequence[timedelta]
+"""A time ahead: a timedelta, a number in the unit of the model, or a column of either with one value per customer."""
+
+
+def _given(values: npt.ArrayLike) -> Any:
+    return values
+
+
+def _given_or_none(values: npt.ArrayLike | None) -> Any:
+    return values
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PurchaseSummary(ColumnarResult):
     """The purchase history of each customer in three numbers, and the mean spend.
 
-    These are sufficient for every model of this package: no purchase times are needed beyond them.
+    They are all that the models of this package need. Models of regular buyers and seasons also use `log_gaps` and
+    `log_season`, which `purchase_summary` computes.
 
     Parameters
     ----------
     frequency : array_like, shape (n,)
         Repeat purchases x: purchases after the first. Whole numbers, 0 or more.
     recency : array_like, shape (n,)
-        The customer's age at the last purchase, t_x: 0 for who bought once, at most T. (RFM's days since the last
-        purchase are T - recency.)
+        The customer's age at the last purchase, t_x: 0 for customers who bought once, and at most T. (The days since
+        the last purchase, as in RFM, are T - recency.)
     T : array_like, shape (n,)
         The customer's age: from the first purchase to the end of the observation.
     monetary_value : array_like, shape (n,), optional
         The mean value of the repeat purchases. It is not read where frequency is 0 and may be NaN there.
     unit : {"day", "week", "month", "year", "period"}
-        What recency and T count; a period is one opportunity to buy, for `BgBb`.
+        The unit of recency and T; a period is one opportunity to buy, for `BgBb`.
     weights : array_like, shape (n,), optional
-        How many customers each row stands for; 1 where left out.
+        How many customers each row stands for; 1 by default.
     log_gaps : float, or array_like of shape (n,), optional
         The sum of the logarithms of the times between purchases, in the unit: one per customer, or one number for all
-        customers together, weights included. Only a fit of `MbgCnbd` and `BgCnbd` reads it, and only the sum.
+        customers together, weights included. Only fits of `MbgCnbd` and `BgCnbd` use it, and only the total.
     customer_id : array_like, shape (n,), optional
-        Who they are; results about these customers carry it.
+        The customers' ids, which results about them carry.
     season : Season, optional
-        The clock by which recency, T and log_gaps count, where it is not the calendar.
+        The season by whose clock recency, T and log_gaps count, instead of the calendar.
     log_season : float, or array_like of shape (n,), optional
-        The sum of ln(pace of the season's clock) over the repeat purchases: one per customer, or one for all.
+        The sum of ln(pace of the season's clock) over the repeat purchases: one per customer, or one for all together.
     last_day : datetime64[D] or date, optional
-        The last day that was seen, at the end of which T ends. With a season predictions need it.
+        The last day of the observation; T ends at the end of it. With a season, predictions need it.
     counts : mapping of str to int
-        What was merged or dropped on the way from the log, by reason.
+        How many purchases were merged or dropped when the log was read, by reason.
     covariates : mapping or frame of columns of shape (n,), optional
-        What else is known of each customer, numbers or booleans by name: see `with_covariates`.
+        What else is known about each customer, as numbers or booleans by name; see `with_covariates`.
 
     Raises
     ------
     InputError
-        A column of another length, a negative or fractional frequency, recency above T, or recency above 0 with
-        frequency 0: the message names the first bad row.
+        A column has another length, a frequency is negative or fractional, recency is above T, or recency is above 0
+        where frequency is 0. The message names the first bad row.
 
     Examples
     --------
@@ -82,12 +94,12 @@ class PurchaseSummary(ColumnarResult):
     (2, 2.0)
     """
 
-    customer_id: Any = None
-    frequency: Any
-    recency: Any
-    T: Any
-    monetary_value: Any = None
-    weights: Any = None
+    customer_id: npt.NDArray[Any] | None = attrs.field(default=None, converter=_given_or_none)
+    frequency: FloatArray = attrs.field(converter=_given)
+    recency: FloatArray = attrs.field(converter=_given)
+    T: FloatArray = attrs.field(converter=_given)
+    monetary_value: FloatArray | None = attrs.field(default=None, converter=_given_or_none)
+    weights: FloatArray | None = attrs.field(default=None, converter=_given_or_none)
     log_gaps: npt.ArrayLike | None = None
     season: Season | None = None
     log_season: npt.ArrayLike | None = None
@@ -108,10 +120,12 @@ class PurchaseSummary(ColumnarResult):
             "recency",
             t_x > age,
             t_x,
-            "the age at the last purchase is at most T",
+            "the age at the last purchase can be at most T",
             "Recency is counted from the first purchase; if yours counts from the last one, give T - recency.",
         )
-        checks.refuse_rows("recency", (x == 0) & (t_x > 0), t_x, "who never bought again (frequency 0) has recency 0")
+        checks.refuse_rows(
+            "recency", (x == 0) & (t_x > 0), t_x, "a customer who never bought again (frequency 0) has recency 0"
+        )
         columns = {"frequency": x, "recency": t_x, "T": age}
         if self.monetary_value is not None:
             money = checks.numbers("monetary_value", self.monetary_value, length=n, missing=True)
@@ -119,7 +133,7 @@ class PurchaseSummary(ColumnarResult):
                 "monetary_value",
                 np.isnan(money) & (x > 0),
                 money,
-                "the mean spend of a repeat buyer must be known",
+                "a repeat buyer (frequency above 0) needs a mean spend",
             )
             _refuse_scale("monetary_value", np.abs(money), "Count money in another unit.")
             columns["monetary_value"] = money
@@ -139,14 +153,15 @@ class PurchaseSummary(ColumnarResult):
         ColumnarResult.__attrs_post_init__(self)
 
     def _read_log_gaps(self, given: npt.ArrayLike, columns: dict[str, FloatArray]) -> None:
-        """Check the logarithms of gaps: x gaps that add up to t_x have their largest product where all are alike."""
+        """Check the logarithms of gaps: x gaps that add up to t_x have their largest product if all are equal."""
         x, t_x = columns["frequency"], columns["recency"]
         most = np.zeros(len(x))
         again = x > 0
         with np.errstate(divide="ignore"):
             most[again] = x[again] * np.log(t_x[again] / x[again])
         said = (
-            f"the gaps of x purchases add up to recency, in {self.unit}s, and so their logarithms to x ln(recency / x)"
+            f"the x gaps of a customer add up to recency, in {self.unit}s, so that their logarithms add up to "
+            "x ln(recency / x)"
         )
         if np.ndim(given) == 0:
             weights = columns.get("weights")
@@ -157,12 +172,14 @@ class PurchaseSummary(ColumnarResult):
                     f"log_gaps is {total:g}, and at most {largest:g} is possible: {said} at most.",
                     argument="log_gaps",
                     code="wrong_value",
-                    hint="Check the unit and the weights, or let purchase_summary count.",
+                    hint="Check the unit and the weights, or let purchase_summary compute it.",
                 )
             object.__setattr__(self, "log_gaps", total)
             return
         gaps = checks.numbers("log_gaps", given, length=len(x))
-        checks.refuse_rows("log_gaps", ~again & (gaps != 0.0), gaps, "who never bought again has no gap, and 0")
+        checks.refuse_rows(
+            "log_gaps", ~again & (gaps != 0.0), gaps, "a customer who never bought again has no gaps, and log_gaps 0"
+        )
         checks.refuse_rows("log_gaps", gaps > most + 1e-9 * np.maximum(1.0, np.abs(most)), gaps, f"{said} at most")
         columns["log_gaps"] = gaps
 
@@ -179,13 +196,13 @@ class PurchaseSummary(ColumnarResult):
             return
         if self.unit not in UNIT_DAYS:
             raise InputError(
-                f"a season counts days, and the summary {self.unit}s, which have no length in days.",
+                f"a season counts days, and the summary counts in {self.unit}s, which have no length in days.",
                 argument="season",
                 code="conflicting_arguments",
             )
         if self.last_day is None:
             raise InputError(
-                "the summary has a season and no last_day: a season is of dates.",
+                "the summary has a season but no last_day, and a season needs dates.",
                 argument="last_day",
                 code="missing_argument",
                 hint="Make it with purchase_summary(base, as_of=..., season=...).",
@@ -203,12 +220,12 @@ class PurchaseSummary(ColumnarResult):
 
     @property
     def log_gaps_total(self) -> float | None:
-        """The sum of the logarithms of all customers' gaps, weights included; None where it is not known."""
+        """The sum of the logarithms of all customers' gaps, weights included; None if it was not given."""
         return self._total("log_gaps")
 
     @property
     def log_season_total(self) -> float | None:
-        """The sum of ln(pace) over all repeat purchases, weights included; None where it is not known."""
+        """The sum of ln(pace) over all repeat purchases, weights included; None if it was not given."""
         return self._total("log_season")
 
     def __len__(self) -> int:
@@ -220,28 +237,28 @@ class PurchaseSummary(ColumnarResult):
         """How many customers the rows stand for: the sum of the weights."""
         return float(len(self)) if self.weights is None else float(self.weights.sum())
 
-    def horizon(self, t: Any, name: str = "t") -> float | FloatArray:
-        """Return a time ahead as a number of the summary's unit, one or one per customer.
+    def horizon(self, t: TimeAhead, name: str = "t") -> float | FloatArray:
+        """Return a time ahead in the summary's unit, as one number or one per customer.
 
         Parameters
         ----------
         t : timedelta, number, or array_like of shape (n,)
             A timedelta, a number in the summary's unit, or a column of numbers or timedelta64.
         name : str
-            The argument, for messages.
+            The name of the argument, for error messages.
         """
         return horizon(t, self.unit, name=name, length=len(self))
 
     def with_covariates(self, covariates: CovariateColumns) -> PurchaseSummary:
-        """Return the summary with columns that say what else is known of each customer.
+        """Return the summary with columns of what else is known about each customer.
 
-        A fit names them, ``BgNbd.fit(s, covariates={"rate": ["loyal"]})``, and predictions of such a model find them
-        here.
+        A fit refers to them by name, ``BgNbd.fit(s, covariates={"rate": ["loyal"]})``, and predictions of such a model
+        read them from the summary.
 
         Parameters
         ----------
         covariates : mapping or frame of columns of shape (n,)
-            Numbers or booleans by name, in the order of the summary's rows, none of them missing.
+            Numbers or booleans by name, in the order of the summary's rows, without missing values.
 
         Examples
         --------
@@ -252,10 +269,10 @@ class PurchaseSummary(ColumnarResult):
         return attrs.evolve(self, covariates=covariates)
 
     def cells(self) -> PurchaseSummary:
-        """Return the distinct rows of (frequency, recency, T) and covariates with weights, without ids and spend.
+        """Return the distinct rows of frequency, recency, T and covariates, with weights, without ids and spend.
 
-        A fit to the cells is the fit to the customers; `log_gaps` becomes one number for all. Cells of disjoint sets of
-        customers add up with ``+``.
+        A fit to the cells equals the fit to the customers; `log_gaps` becomes one number for all. Add the cells of
+        different customers with ``+``.
         """
         columns, total, _ = unique_rows([self.frequency, self.recency, self.T, *self.covariates.values()], self.weights)
         return PurchaseSummary(
@@ -287,8 +304,8 @@ class PurchaseSummary(ColumnarResult):
         )
         return SpendCells(frequency=x, monetary_value=money, weights=total)
 
-    def take(self, rows: Any) -> PurchaseSummary:
-        """Return the summary of some rows, chosen by a mask or by positions; a total of log_gaps can't be divided."""
+    def take(self, rows: npt.NDArray[Any] | slice) -> PurchaseSummary:
+        """Return the summary of some rows, chosen by a mask or by positions; a single total of log_gaps is dropped."""
         chosen: dict[str, Any] = {
             name: column[rows] if isinstance(column := getattr(self, name), np.ndarray) else None
             for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "weights", *_TOTALS)
@@ -297,18 +314,18 @@ class PurchaseSummary(ColumnarResult):
         return PurchaseSummary(**chosen, season=self.season, last_day=self.last_day, unit=self.unit, covariates=held)
 
     def __add__(self, other: object) -> PurchaseSummary:
-        """Return both summaries as one, for disjoint customers: cells merge, rows with ids take their order."""
+        """Return both summaries as one, if no customer is in both: cells are merged, rows with ids sorted by id."""
         if not isinstance(other, PurchaseSummary):
             return NotImplemented
         if self.unit != other.unit:
             raise InputError(
-                f"one summary counts in {self.unit}s, the other in {other.unit}s: give both one unit.",
+                f"one summary counts in {self.unit}s, the other in {other.unit}s: both must have one unit.",
                 argument="other",
                 code="not_mergeable",
             )
         if self.season != other.season or (self.season is not None and self.last_day != other.last_day):
             raise InputError(
-                "the summaries count by clocks of different seasons, or end on different days: make both alike.",
+                "the summaries count by clocks of different seasons, or end on different days: both must be the same.",
                 argument="other",
                 code="not_mergeable",
             )
@@ -343,8 +360,9 @@ class PurchaseSummary(ColumnarResult):
         both = PurchaseSummary(**columns, unit=self.unit, counts=counts, covariates=known)
         if not has_ids:
             return both.cells() if both.monetary_value is None else both
-        order = np.argsort(both.customer_id, kind="stable")
-        ids = both.customer_id[order]
+        owners: npt.NDArray[Any] = np.asarray(both.customer_id)
+        order = np.argsort(owners, kind="stable")
+        ids = owners[order]
         twice = ids[1:] == ids[:-1]
         checks.refuse_rows("customer_id", twice, ids[1:], "the two summaries must have different customers")
         whole = {name: getattr(both, name) for name in _TOTALS if isinstance(getattr(both, name), float)}
@@ -368,7 +386,7 @@ class PurchaseSummary(ColumnarResult):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SpendCells(ColumnarResult):
-    """Distinct (frequency, mean spend) of repeat buyers with their weights: all that Gamma-Gamma needs.
+    """Distinct pairs of frequency and mean spend of repeat buyers, with weights: all that Gamma-Gamma needs.
 
     Parameters
     ----------
@@ -377,12 +395,12 @@ class SpendCells(ColumnarResult):
     monetary_value : array_like, shape (n,)
         The mean value of the repeat purchases.
     weights : array_like, shape (n,), optional
-        How many customers each row stands for.
+        How many customers each row stands for; 1 by default.
     """
 
-    frequency: Any
-    monetary_value: Any
-    weights: Any = None
+    frequency: FloatArray = attrs.field(converter=_given)
+    monetary_value: FloatArray = attrs.field(converter=_given)
+    weights: FloatArray = attrs.field(default=None, converter=_given_or_none)
 
     def __attrs_post_init__(self) -> None:
         """Check the columns against each other and make them float64."""
@@ -390,14 +408,15 @@ class SpendCells(ColumnarResult):
         checks.refuse_rows("frequency", x != np.floor(x), x, "whole numbers of repeat purchases are needed")
         money = checks.numbers("monetary_value", self.monetary_value, length=len(x))
         _refuse_scale("monetary_value", np.abs(money), "Count money in another unit.")
-        weights = np.ones(len(x)) if self.weights is None else self.weights
+        given: FloatArray | None = self.weights
+        weights = np.ones(len(x)) if given is None else given
         weights = checks.numbers("weights", weights, length=len(x), above=0.0)
         for name, column in (("frequency", x), ("monetary_value", money), ("weights", weights)):
             object.__setattr__(self, name, owned(column))
         ColumnarResult.__attrs_post_init__(self)
 
     def __add__(self, other: object) -> SpendCells:
-        """Return the cells of two disjoint sets of customers as one."""
+        """Return the cells of both together, if no customer is in both."""
         if not isinstance(other, SpendCells):
             return NotImplemented
         (x, money), total, _ = unique_rows(
@@ -411,7 +430,7 @@ class SpendCells(ColumnarResult):
 
 
 def unit_days(unit: str | None, what: str) -> float:
-    """Return the days in a unit of time, or raise where the unit has no length."""
+    """Return the days in a unit of time, or raise if the unit has no length."""
     if unit is None or unit not in UNIT_DAYS:
         said = "has no unit of time" if unit is None else f"counts in {unit}s, which have no length in days"
         raise InputError(
@@ -422,8 +441,8 @@ def unit_days(unit: str | None, what: str) -> float:
     return UNIT_DAYS[unit]
 
 
-def horizon(t: Any, unit: str | None, *, name: str = "t", length: int | None = None) -> float | FloatArray:
-    """Return a time ahead in a unit: a number, or an array where an array was given."""
+def horizon(t: TimeAhead, unit: str | None, *, name: str = "t", length: int | None = None) -> float | FloatArray:
+    """Return a time ahead in a unit: a number, or an array if an array was given."""
     if isinstance(t, timedelta):
         ahead = duration(name, t, positive=False) / _DAY / unit_days(unit, "the summary or model")
         return checks.number(name, ahead, low=0.0)
@@ -439,14 +458,14 @@ def horizon(t: Any, unit: str | None, *, name: str = "t", length: int | None = N
 
 
 def _refuse_scale(name: str, values: FloatArray, remedy: str) -> None:
-    """Raise where a size is beyond what any unit of time or money gives a business."""
+    """Raise if a value is outside what any sensible unit of time or money gives."""
     with np.errstate(invalid="ignore"):
         bad = (values > _MOST) | ((values < _LEAST) & (values > 0))
     checks.refuse_rows(name, bad, values, f"0, or values between {_LEAST:g} and {_MOST:g}, are needed", remedy)
 
 
 def need_repeat_buyers(summary: PurchaseSummary, model: str) -> None:
-    """Raise where nobody bought twice: then no model knows how often people buy."""
+    """Raise if nobody bought twice, since no model can then tell how often people buy."""
     if not isinstance(summary, PurchaseSummary):
         raise InputError(
             f"a PurchaseSummary is needed to fit {model}, not {checks.shown(summary)}.",
@@ -455,25 +474,25 @@ def need_repeat_buyers(summary: PurchaseSummary, model: str) -> None:
         )
     if not (summary.frequency > 0).any():
         raise NotEnoughDataError(
-            f"nobody of these {summary.n_customers:,.0f} customers bought twice: {model} can't be fitted.",
+            f"none of these {summary.n_customers:,.0f} customers bought twice: {model} cannot be fitted.",
             argument="summary",
-            hint="Observe for longer, or check that purchases of one person have days of their own.",
+            hint="Observe for longer, or check that the purchases of each customer are on different days.",
         )
 
 
 def mean_age(summary: PurchaseSummary) -> float:
-    """Return the weighted mean of T, or 1 where all are 0."""
+    """Return the weighted mean of T, or 1 if all are 0."""
     mean = float(np.average(summary.T, weights=summary.weights))
     return mean if mean > 0 else 1.0
 
 
 def refuse_season(summary: PurchaseSummary, model: str) -> None:
-    """Raise where a summary counts by a season and people leave by the calendar, whatever they buy."""
+    """Raise if a summary counts by a season, for a model in which people leave by the calendar, not at purchases."""
     if summary.season is not None:
         raise InputError(
-            f"the summary has a season, and {model} can't follow its clock: there people leave by the calendar, not at "
-            "purchases.",
+            f"the summary has a season, and {model} cannot follow its clock: its people leave by the calendar, not "
+            "at purchases.",
             argument="summary",
             code="not_supported",
-            hint="Take MbgNbd, BgNbd, MbgCnbd, BgCnbd or Nbd.",
+            hint="Use MbgNbd, BgNbd, MbgCnbd, BgCnbd or Nbd.",
         )

@@ -1,4 +1,4 @@
-"""Whether a model follows the purchases of a customer base through time."""
+"""Whether a model follows the purchases of a customer base over time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from relmark.ltv.summary import UNIT_DAYS
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class CohortTracking(ColumnarResult):
-    """Repeat purchases by calendar period, as they came and as a model expects them.
+    """Actual repeat purchases by calendar period, and those that a model expects.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class CohortTracking(ColumnarResult):
     customers : int
         How many customers are tracked.
     calibration_periods : int
-        How many of the periods end within the calibration period.
+        How many periods end within the calibration period.
     unit : str
         The length of a period.
     """
@@ -52,7 +52,7 @@ class CohortTracking(ColumnarResult):
 
     @property
     def relative_error(self) -> float:
-        """What the model expects until the end against what came, less 1; NaN where nothing came."""
+        """Purchases expected until the end divided by the actual ones, minus 1; NaN if there were none."""
         return (
             float(self.expected_cumulative[-1] / self.actual_cumulative[-1] - 1)
             if self.actual_cumulative[-1]
@@ -78,25 +78,25 @@ def cohort_tracking(
     as_of: Instant,
     unit: str | None = None,
 ) -> CohortTracking:
-    """Return the repeat purchases of a cohort period by period, as they came and as the model expects them.
+    """Return the actual repeat purchases of a cohort period by period, and those that the model expects.
 
-    Only the first purchases are used for what is expected: the sum over customers of the expected purchases of someone
-    new, by the age at that time. It is the picture in which a wrong model shows soonest (Fader, Hardie and Lee 2005,
-    figures 2 and 3).
+    The expected purchases use only the days of first purchases: they are the sum over customers of the purchases
+    expected of a new customer by the age reached. A wrong model shows soonest in this picture (Fader, Hardie and Lee
+    2005, figures 2 and 3).
 
     Parameters
     ----------
-    model : BgNbd, MbgNbd, ParetoNbd or Nbd
-        Fitted to the calibration period.
+    model : PurchaseModel
+        A model in continuous time fitted to the calibration period, such as a `BgNbd`.
     data : CustomerBase or Purchases
-        A base, whose purchases count as `CustomerBase.purchases` reads them, or what that gave.
+        A base, whose purchases are read with `CustomerBase.purchases`, or the result of that method.
     at : date, datetime, datetime64 or str
-        Where the calibration period ends: customers who are seen buying by then are tracked.
+        When the calibration period ends: customers who bought by then are tracked.
     as_of : date, datetime, datetime64 or str
-        How far to track.
+        Until when to track them.
     unit : {"day", "week", "month", "year"}, optional
-        The length of a period; the model's where left out. Periods begin with the first purchase of the cohort; days
-        after the last full period are left out.
+        The length of a period; the model's unit by default. Periods begin with the first purchase of the cohort, and
+        days after the last full period are left out.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def cohort_tracking(
         )
     if model.unit is None:
         raise InputError(
-            "the model has no unit: fit it, or make it with unit=, so that ages can be told in it.",
+            "the model has no unit, so it cannot measure ages: fit it, or make it with unit=.",
             argument="model",
             code="missing_argument",
         )
@@ -124,7 +124,9 @@ def cohort_tracking(
     first_of = days.day[is_first][np.cumsum(is_first) - 1]
     known = first_of <= calibration
     if not known.any():
-        raise InputError("nobody bought by at: there is no cohort to track.", argument="at", code="not_enough_data")
+        raise InputError(
+            f"at is {at}: nobody bought by then, so there is no cohort to track.", argument="at", code="not_enough_data"
+        )
     begin = int(first_of[known].min())
     ends = (
         begin - 1 + np.floor(np.arange(1, (last - begin + 1) / UNIT_DAYS[unit] + 1) * UNIT_DAYS[unit]).astype(np.int64)
@@ -132,7 +134,7 @@ def cohort_tracking(
     ends = ends[ends <= last]
     if not len(ends):
         raise InputError(
-            f"as_of leaves not one full {unit} after the first purchase: take a later day or a shorter unit.",
+            f"as_of leaves less than one full {unit} after the first purchase: give a later day or a shorter unit.",
             argument="as_of",
             code="not_enough_data",
         )

@@ -1,4 +1,4 @@
-"""From purchases to a `PurchaseSummary`, and to one of a calibration period with what came after it."""
+"""Turn purchases into a `PurchaseSummary`, or into one of a calibration period with the purchases after it."""
 
 from __future__ import annotations
 
@@ -24,36 +24,37 @@ from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
 def purchase_summary(
     data: CustomerBase | Purchases, *, as_of: Instant, unit: str = "week", season: Season | None = None
 ) -> PurchaseSummary:
-    """Return how often, until when and for how long each customer bought.
+    """Return how often and when last each customer bought, and for how long they have been observed.
 
-    Purchases of one customer on one local day are one, and their values add. Times are differences of days divided by
-    the unit. The first purchase is where a customer begins: it is left out of frequency and spend.
+    Purchases of one customer on one local day count as one, and their values are added. Times are differences of days
+    divided by the unit. A customer begins with the first purchase, which is left out of frequency and spend.
 
     Parameters
     ----------
     data : CustomerBase or Purchases
-        A base, whose purchases count as `CustomerBase.purchases` reads them, or what that gave.
+        A base, whose purchases are read with `CustomerBase.purchases`, or the result of that method.
     as_of : date, datetime, datetime64 or str
-        Who is observed until when. A date sees what was bought before it, so that T counts to the day before; an
-        instant sees what was bought by then, and T counts to its day.
+        When the observation ends. With a date, purchases before that day are seen, and T counts to the day before. With
+        an instant, purchases until then are seen, and T counts to its day.
     unit : {"week", "day", "month", "year"}
-        What recency and T count. A month is 30.4375 days. The unit changes alpha and the log-likelihood, and nothing
+        The unit of recency and T. A month is 30.4375 days. The unit changes alpha and the log-likelihood, but nothing
         that is predicted for a timedelta.
     season : Season, optional
-        Count time by this clock, on which purchases come evenly: recency, T and log_gaps are of it, and the summary
-        keeps the season, the last day and what the likelihood needs. Horizons of predictions stay calendar times.
+        Measure time by the clock of this season, on which purchases come evenly. Recency, T and log_gaps are then times
+        of this clock, and the summary keeps the season, the last day and what the likelihood needs. Horizons of
+        predictions are still calendar times.
 
     Returns
     -------
     PurchaseSummary
-        One row per customer with a purchase, in the order of the base; `counts` says what was merged and dropped.
+        One row per customer with a purchase, in the order of the base; `counts` says how much was merged and dropped.
 
     Raises
     ------
     InputError
-        A purchase without a value beside purchases with one.
+        Some purchases have a value and others have none.
     NotEnoughDataError
-        Nobody bought by then.
+        Nobody bought by `as_of`.
 
     Examples
     --------
@@ -70,22 +71,22 @@ def purchase_summary(
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class HoldoutSplit(ColumnarResult):
-    """A calibration period to fit a model to, and what the same customers did in the time after it.
+    """A calibration period to fit a model to, and what the same customers did in the holdout period after it.
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
         The customers with a purchase in the calibration period.
     frequency : ndarray, shape (n,)
-        Purchases in the holdout: all of them, as these customers have begun before.
+        All purchases in the holdout: for these customers, each of them is a repeat purchase.
     spend : ndarray of shape (n,), optional
-        The value of these purchases together.
+        The total value of these purchases.
     calibration : PurchaseSummary
         The summary at the end of the calibration period.
     duration : float
         The length of the holdout in the summary's unit.
     newcomers : int
-        Customers who first bought in the holdout, whom no model of the calibration period knows.
+        The number of customers who first bought in the holdout, about whom the calibration period says nothing.
     """
 
     customer_id: npt.NDArray[Any]
@@ -101,7 +102,7 @@ class HoldoutSplit(ColumnarResult):
         return self.calibration.unit
 
     def with_covariates(self, covariates: CovariateColumns) -> HoldoutSplit:
-        """Return the split with columns of what else is known of its customers, as `PurchaseSummary` has them."""
+        """Return the split with columns of what else is known about its customers; see `PurchaseSummary`."""
         return attrs.evolve(self, calibration=self.calibration.with_covariates(covariates))
 
     def _facts(self) -> dict[str, Any]:
@@ -123,25 +124,27 @@ def split(
     Parameters
     ----------
     data : CustomerBase or Purchases
+        The purchases, as for `purchase_summary`.
     at : date, datetime, datetime64 or str
-        Where the calibration period ends and the holdout begins: what is seen at `at` is calibration.
+        When the calibration period ends and the holdout begins. What is seen at `at` belongs to the calibration period.
     as_of : date, datetime, datetime64 or str
-        Where the holdout ends.
+        When the holdout ends.
     unit : {"week", "day", "month", "year"}
+        The unit of time, as for `purchase_summary`.
     season : Season, optional
-        As for `purchase_summary`.
+        The season by whose clock time is measured, as for `purchase_summary`.
 
     Returns
     -------
     HoldoutSplit
-        With `calibration`, and `frequency` and `spend` of the holdout, aligned with it. A refund in the holdout lowers
-        purchases of the holdout alone: those of the calibration period are counted as they were known at `at`.
+        The summary `calibration`, and `frequency` and `spend` of the holdout, aligned with it. A refund in the holdout
+        lowers only purchases of the holdout: those of the calibration period are counted as they were known at `at`.
     """
     checks.one_of("unit", unit, UNIT_DAYS)
     before, whole = bought_days(data, at, "at"), bought_days(data, as_of)
     if whole.last <= before.last:
         raise InputError(
-            f"as_of is {as_of} and at is {at}: the holdout needs to end on a later day than it begins.",
+            f"as_of is {as_of} and at is {at}: the holdout must end on a later day than it begins.",
             argument="as_of",
             code="conflicting_arguments",
         )
@@ -170,7 +173,7 @@ def _summarized(bought: Bought, unit: str, season: Season | None) -> PurchaseSum
         there = ", ".join(map(repr, bought.purchases.types)) or "no events"
         raise NotEnoughDataError(
             f"nobody has a {bought.purchases.type!r} event by {bought.purchases.as_of}: nothing can be summarized.",
-            argument="bought",
+            argument="data",
             hint=f"The log has {there}; check as_of, or name the purchases in base.purchases(type=...).",
         )
     begins = np.empty(len(code), dtype=np.bool_)

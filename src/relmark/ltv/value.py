@@ -1,8 +1,9 @@
-"""Lifetime value: what each customer is worth over a horizon, discounted, with the margin."""
+"""Lifetime value: what each customer is worth over a horizon, with discount and margin."""
 
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import attrs
@@ -18,7 +19,7 @@ from relmark.ltv._cells import unique_rows
 from relmark.ltv.equity import CustomerEquity, equity_of
 from relmark.ltv.gamma_gamma import GammaGamma
 from relmark.ltv.purchase_model import PurchaseModel
-from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary
+from relmark.ltv.summary import UNIT_DAYS, PurchaseSummary, TimeAhead
 
 _MOST_STEPS = 1_000
 _YEAR = days(365)
@@ -31,9 +32,9 @@ class LifetimeValue(ColumnarResult):
     Parameters
     ----------
     customer_id : ndarray of shape (n,), optional
-        Who they are, as in the summary.
+        The customers, as in the summary.
     p_alive : ndarray, shape (n,)
-        The probability to be a customer at the end of the observation.
+        The probability that each is still a customer at the end of the observation.
     purchases : ndarray, shape (n,)
         Purchases expected within the horizon.
     spend : ndarray, shape (n,)
@@ -41,15 +42,15 @@ class LifetimeValue(ColumnarResult):
     value : ndarray, shape (n,)
         Discounted purchases times spend times margin.
     horizon : float, or ndarray of shape (n,)
-        In the unit of the summary; infinite for all that is ahead.
+        The horizon in `unit`; infinite for the whole residual lifetime.
     unit : str
-        The unit of time.
+        The unit of time, that of the summary.
     annual_rate, margin : float, or ndarray of shape (n,)
-        As given.
+        The discount rate and the margin that were given.
     residual_transactions : ndarray of shape (n,), optional
-        With no horizon: all purchases ahead, discounted.
+        All purchases ahead, discounted, if no horizon was given.
     step_end : ndarray of shape (k,), optional
-        The end of each step, in the unit, where steps were asked for.
+        The end of each step in `unit`, if steps were asked for.
     step_purchases, step_value : ndarray of shape (n, k), optional
         Purchases and value by step; they add up to `purchases` and `value`.
     weights : ndarray of shape (n,), optional
@@ -80,13 +81,13 @@ class LifetimeValue(ColumnarResult):
         Parameters
         ----------
         cohort, segment : array_like of shape (n,), optional
-            The group of each customer, such as the month of the first purchase and the channel it came from; all are
-            one group without.
+            The group of each customer, such as the month of the first purchase or the channel it came from. Without
+            either, all customers are one group.
 
         Returns
         -------
         CustomerEquity
-            In the order of the groups; equities of disjoint customers add up with ``+``.
+            One row per group, in ascending order. Add the equity of other customers with ``+``.
         """
         return equity_of(
             cohort=cohort,
@@ -124,30 +125,31 @@ def lifetime_value(
     spend: GammaGamma | npt.ArrayLike,
     summary: PurchaseSummary,
     *,
-    horizon: Any = _YEAR,
+    horizon: TimeAhead | None = _YEAR,
     annual_rate: float | npt.ArrayLike = 0.0,
     margin: float | npt.ArrayLike = 1.0,
-    step: Any = None,
+    step: timedelta | float | None = None,
 ) -> LifetimeValue:
     """Return what each customer is expected to bring within a horizon after the end of the observation.
 
     Parameters
     ----------
-    model : BgNbd, MbgNbd, MbgCnbd, BgCnbd, ParetoNbd, Nbd or BgBb
-        How often they will buy.
-    spend : GammaGamma or array_like, shape (n,)
-        What they will spend on a purchase: a model, or a number for each customer.
+    model : PurchaseModel
+        How often they will buy, such as a fitted `BgNbd`.
+    spend : GammaGamma, float or array_like, shape (n,)
+        What they will spend per purchase: a model, or one number for all or per customer.
     summary : PurchaseSummary
         The customers.
     horizon : timedelta, number, array_like of shape (n,), or None
-        How far ahead; a number counts in the summary's unit. None is the residual lifetime, all that is ahead: without
-        a discount it is finite only where people leave soon enough, and `notes` say where it is not.
+        How far ahead to look; a number is in the summary's unit. None is the whole residual lifetime. Without a
+        discount this is finite only if people leave soon enough; `notes` says where it is not.
     annual_rate : float, or array_like of shape (n,)
-        The discount a year: .15 makes what comes in a year worth 1 / 1.15. It is continuous, ln(1.15) a year.
+        The discount rate per year: with .15, revenue a year from now is worth 1 / 1.15. It is applied continuously, at
+        ln(1.15) per year.
     margin : float, or array_like of shape (n,)
         The share of the revenue that is profit.
     step : timedelta or number, optional
-        Give figures by steps of this length too; the last one may be shorter.
+        Also give figures by steps of this length; the last step may be shorter.
 
     Returns
     -------
@@ -157,8 +159,8 @@ def lifetime_value(
     Notes
     -----
     value = margin x spend x P(alive) x integral of e^(-delta s) rate(s) over (0, horizon), in closed form for
-    delta = 0 and by Gauss-Legendre quadrature else. Customers with the same frequency and T have the same integral.
-    Rates that differ are integrated one after the other: as many as there are segments cost little.
+    delta = 0 and otherwise by Gauss-Legendre quadrature. Customers with the same frequency and T share one integral.
+    Different discount rates are integrated one after the other, so a few, such as one per segment, cost little.
 
     Examples
     --------
@@ -219,7 +221,7 @@ def lifetime_value(
 
 
 class _Flow(NamedTuple):
-    """Purchases of who is alive until each end, and the same discounted, shape (ends, n)."""
+    """Purchases until each end of customers who are alive, and the same discounted, shape (ends, n)."""
 
     purchases: FloatArray
     discounted: FloatArray
@@ -232,7 +234,7 @@ def _flow(
     ahead: float | FloatArray,
     delta: float | FloatArray,
 ) -> _Flow:
-    """Return what comes until each end, and until each customer's own horizon at most."""
+    """Return the purchases until each end, and at most until each customer's own horizon."""
     more = [column for column in (ahead, delta) if isinstance(column, np.ndarray)]
     cells, place, own = _cells_ahead(model, summary, more)
     until = own.pop(0) if isinstance(ahead, np.ndarray) else ahead
@@ -248,14 +250,14 @@ def _flow(
 def _until_each(
     model: PurchaseModel, cells: PurchaseSummary, ends: list[float], until: FloatArray, delta: float | FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return purchases and discounted ones until each end, cut at the row's own horizon, rate by rate."""
+    """Return purchases and discounted purchases until each end, cut at the row's own horizon, rate by rate."""
     n = len(cells)
     own, past = model._of(cells), model._columns(cells)  # noqa: SLF001
     rates = np.broadcast_to(delta, n)
     plain, faded = np.empty((len(ends), n)), np.empty((len(ends), n))
     for at, end in enumerate(ends):
         t = np.minimum(end, until)
-        endless = bool(np.isinf(t).any())  # one is: all are, for there is no horizon
+        endless = bool(np.isinf(t).any())  # if one is infinite, all are: there is no horizon
         plain[at] = own._total(past) if endless else model.expected_purchases_if_alive(cells, t)  # noqa: SLF001
         for one in np.unique(rates).tolist():
             rows = np.flatnonzero(rates == one)
@@ -270,7 +272,7 @@ def _until_each(
 
 
 def _weighed(share: FloatArray, amount: FloatArray) -> FloatArray:
-    """Return the product, 0 where nothing is shared of what may be infinite."""
+    """Return the product; it is 0 where one factor is 0, even if the other is infinite."""
     with np.errstate(invalid="ignore"):
         result: FloatArray = np.where((share == 0.0) | (amount == 0.0), 0.0, share * amount)
     return result
@@ -281,14 +283,14 @@ def _notes(model: PurchaseModel, amount: FloatArray, purchases: FloatArray, disc
     endless = ~np.isfinite(amount)
     if endless.any():
         said = f"the mean spend of {np.count_nonzero(endless):,} customers is infinite: with q <= 1 there is no mean"
-        notes.append(f"{said} for who never bought again. Give an amount for them, or fit with a prior")
+        notes.append(f"{said} for customers who never bought again. Give an amount for them, or fit with a prior")
     forever = np.isinf(purchases)
     if forever.any():
         name = next((name for name in ("a", "s", "gamma") if hasattr(model, name)), None)
         why = f"{name} is at most 1" if name else "nobody ever leaves"
         said = f"the purchases ahead of {np.count_nonzero(forever):,} customers have no finite mean ({why})"
         if np.isinf(discounted).any():
-            said += ": give annual_rate above 0, or ask model.residual_transactions(summary, discount_rate)"
+            said += ": give annual_rate above 0, or use model.residual_transactions(summary, discount_rate)"
         else:
             said += "; their discounted number, residual_transactions, and the value are finite"
         notes.append(said)
@@ -298,7 +300,7 @@ def _notes(model: PurchaseModel, amount: FloatArray, purchases: FloatArray, disc
 def _cells_ahead(
     model: PurchaseModel, summary: PurchaseSummary, more: list[FloatArray]
 ) -> tuple[PurchaseSummary, npt.NDArray[np.int64], list[FloatArray]]:
-    """Return the distinct rows of what says all that is ahead of a living customer, each row's place, and `more`."""
+    """Return the distinct rows of all that the future of a living customer depends on, each row's place, and `more`."""
     x, t_x, T = summary.frequency, summary.recency, summary.T
     if not model.silence_tells:
         t_x = np.where(x > 0, T, 0.0)
@@ -325,20 +327,20 @@ def _amounts(spend: npt.ArrayLike, n: int) -> FloatArray:
 
 
 def _one_or_each(name: str, given: float | npt.ArrayLike, n: int) -> float | FloatArray:
-    """Return a setting as one number for all, or as a column."""
+    """Return a setting as one number for all or as a column."""
     if np.ndim(given) == 0:
         return checks.number(name, given, low=0.0)
     return checks.numbers(name, given, length=n, low=0.0)
 
 
 def _ends(summary: PurchaseSummary, until: float | FloatArray, step: Any) -> list[float]:
-    """Return the ends of the steps, of which the last is the horizon, the longest one where there are several."""
+    """Return the ends of the steps; the last one is the horizon, or the longest of several horizons."""
     ahead = float(np.max(until, initial=0.0))
     if step is None:
         return [ahead]
     if math.isinf(ahead):
         raise InputError(
-            "step cuts a horizon, and there is none: give one, or leave step out.",
+            "step is given without a horizon to divide: give horizon, or leave step out.",
             argument="step",
             code="conflicting_arguments",
         )
@@ -354,7 +356,7 @@ def _ends(summary: PurchaseSummary, until: float | FloatArray, step: Any) -> lis
             f"step gives {ahead / width:,.0f} steps: at most {_MOST_STEPS:,} are allowed.",
             argument="step",
             code="too_large",
-            hint="Take a longer one.",
+            hint="Give a longer step.",
         )
     whole = math.floor(ahead / width * (1 + 1e-12))
     ends = [width * (i + 1) for i in range(whole)]

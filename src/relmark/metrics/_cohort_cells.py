@@ -22,6 +22,7 @@ from relmark.metrics.grouping import By, group_rows
 __all__ = ["Cells", "CohortPeriod", "grouped", "notes", "periods", "windows"]
 
 CohortPeriod: TypeAlias = str | timedelta
+"""The length of a period of cohorts: a word such as "month", or a timedelta."""
 _MOST_CELLS = 40_000_000
 
 

@@ -87,6 +87,7 @@ class Estimates(Frozen):
 
 
 Figure: TypeAlias = Estimate | Estimates
+"""A figure with its interval: one of all, or one per row."""
 
 
 def ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> FloatArray:

@@ -33,6 +33,7 @@ from relmark.metrics.windows import Stretch, base_given, span_words
 __all__ = ["FunnelCounts", "FunnelHow", "Steps"]
 
 Steps: TypeAlias = "Mapping[str, Selection] | Sequence[Selection]"
+"""The steps of a funnel in their order, with names where a mapping is given."""
 _MOST_STEPS = 32
 _ALL = -1  # the group of whole conversions, whatever groups there are
 

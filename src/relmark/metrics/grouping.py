@@ -52,7 +52,9 @@ class Named(Protocol):
 
 
 Key: TypeAlias = str | Expression | Named | Period | Mapping[str, Any]
+"""What a group is: a property or field by name, a rule, a named segment, a period, or labels by value."""
 By: TypeAlias = Key | Sequence[Key] | None
+"""What figures are grouped by: nothing, one key or several."""
 Properties: TypeAlias = Callable[[str], Column | None]
 
 

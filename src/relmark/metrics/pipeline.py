@@ -19,6 +19,7 @@ from relmark.core.as_of import AsOfGiven
 from relmark.core.base import CustomerBase
 from relmark.core.checks import FloatArray, IntArray, number
 from relmark.core.columns import Column
+from relmark.core.frames import Frame
 from relmark.core.results import ColumnarResult
 from relmark.core.time import DAY, duration
 from relmark.metrics._deals import Deals, Places, base_of_deals, read_deals
@@ -189,7 +190,7 @@ class Pipeline(MetricTable):
 
 
 def pipeline(
-    data: CustomerBase | Any,
+    data: CustomerBase | Frame,
     *,
     stages: Sequence[str] | Mapping[str, float],
     won: str = "won",

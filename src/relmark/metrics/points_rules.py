@@ -115,6 +115,7 @@ class Accrual:
 
 
 Earn: TypeAlias = Selection | Accrual | Sequence[Selection | Accrual]
+"""What earns points: events by themselves, or rules for how many."""
 
 
 @attrs.frozen

@@ -32,8 +32,11 @@ __all__ = [
 ]
 
 Given: TypeAlias = "ColumnLike | Mapping[Any, Any] | SurveyAnswers"
+"""Answers: one per person, counts by answer, or what `survey_answers` took out of a base."""
 ScaleLike: TypeAlias = tuple[int, int]
+"""The lowest answer and the highest."""
 GroupsGiven: TypeAlias = "ColumnLike | Mapping[str, ColumnLike] | None"
+"""The group of each answer: one column, several by name, or none."""
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

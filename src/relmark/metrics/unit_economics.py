@@ -21,6 +21,7 @@ from relmark.metrics.estimates import ratio
 __all__ = ["Amounts", "UnitEconomics", "unit_economics"]
 
 Amounts: TypeAlias = Mapping[Any, float] | float
+"""A sum of money, or sums by key."""
 
 DEFINITIONS = define(
     "the period that spend and results cover",

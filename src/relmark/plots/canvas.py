@@ -9,23 +9,22 @@ made.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
+from io import BytesIO
 from textwrap import wrap
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.dates import AutoDateLocator
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
-except ImportError as error:  # pragma: no cover  (matplotlib is an extra)
-    raise ImportError("pictures need matplotlib: pip install 'relmark[plots]'") from error
-
 from relmark.core.checks import shown
 from relmark.core.errors import InputError
 from relmark.core.formats import format_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = [
     "BLUE",
@@ -40,6 +39,7 @@ __all__ = [
     "canvas",
     "counts_on",
     "dates_on",
+    "matplotlib",
     "number_text",
     "share_text",
     "shares_on",
@@ -53,16 +53,33 @@ Labels: TypeAlias = Sequence[Any] | npt.NDArray[Any]
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 _WIDTH, _HEIGHT = 6.4, 4.0
 _ROW, _FRAME = 0.3, 1.2
-_TITLE = 62
+_TITLE, _LINE = 62, 85
 _STEPS = (1, 2, 2.5, 5, 10)
+
+
+def matplotlib(module: str) -> Any:
+    """Return a module of matplotlib, loaded when something is drawn: relmark.plots is imported without it."""
+    try:
+        return import_module(f"matplotlib.{module}")
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install 'relmark[plots]'") from error
+
+
+def _png(figure: Figure) -> bytes:
+    """Return what a notebook shows when a figure is the last value of a cell, with or without pyplot."""
+    out = BytesIO()
+    figure.savefig(out, format="png")
+    return out.getvalue()
 
 
 def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
     """Return the Axes to draw on: the caller's, or new ones on a figure that is high enough for the rows."""
     if ax is None:
         height = max(_HEIGHT, _ROW * rows + _FRAME) if rows > 8 else _HEIGHT if not rows else 1.4 + 0.34 * rows
-        ax = Figure(figsize=(_WIDTH, height), layout="constrained").subplots()
-    elif not isinstance(ax, Axes):
+        figure = matplotlib("figure").Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure._repr_png_ = partial(_png, figure)  # IPython asks for it
+        ax = figure.subplots()
+    elif not isinstance(ax, matplotlib("axes").Axes):
         raise InputError(
             f"ax is {shown(ax)}; it must be matplotlib Axes, or None for new ones.", argument="ax", code="wrong_type"
         )
@@ -72,27 +89,29 @@ def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
 
 
 def titled(ax: Axes, title: str, x: str = "", y: str = "", *, above: bool = False) -> None:
-    """Write the title in lines that fit, and the labels of the axes; `above` leaves a line for names below it."""
-    ax.set_title("\n".join(wrap(title, _TITLE)), loc="left", fontsize="medium", pad=18 if above else 6)
+    """Write the title in lines that fit next to the rows, and the labels of the axes; `above` leaves a line below it."""
+    rows = ax.get_yticklabels() if isinstance(ax.yaxis.get_major_locator(), matplotlib("ticker").FixedLocator) else []
+    width = min(_TITLE, _LINE - max((len(row.get_text()) for row in rows), default=0))
+    ax.set_title("\n".join(wrap(title, max(width, 20))), loc="left", fontsize="medium", pad=18 if above else 6)
     ax.set_xlabel(x)
     ax.set_ylabel(y)
 
 
 def shares_on(axis: Any) -> None:
     """Show the numbers of an axis as percentages."""
-    axis.set_major_locator(MaxNLocator(6, steps=_STEPS))
-    axis.set_major_formatter(PercentFormatter(1.0))
+    axis.set_major_locator(matplotlib("ticker").MaxNLocator(6, steps=_STEPS))
+    axis.set_major_formatter(matplotlib("ticker").FuncFormatter(lambda value, _: f"{100 * value:.10g}%"))
 
 
 def counts_on(axis: Any) -> None:
     """Show the numbers of an axis with thousands separated."""
-    axis.set_major_locator(MaxNLocator(6, steps=_STEPS))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_major_locator(matplotlib("ticker").MaxNLocator(6, steps=_STEPS))
+    axis.set_major_formatter(matplotlib("ticker").FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def dates_on(axis: Any) -> None:
     """Show only a few dates on an axis of time, but in full."""
-    axis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6))  # type: ignore[no-untyped-call]
+    axis.set_major_locator(matplotlib("dates").AutoDateLocator(minticks=3, maxticks=6))
     axis.set_tick_params(labelsize="small")
 
 

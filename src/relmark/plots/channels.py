@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
 
 from relmark.attribution.credit import Credit, CreditComparison
 from relmark.attribution.markov import MarkovModel
@@ -12,7 +13,12 @@ from relmark.attribution.returns import ChannelReturns
 from relmark.plots.canvas import BLUE, GREY, SERIES, canvas, counts_on, number_text, share_text, shares_on, titled
 from relmark.plots.marks import bars, columns, reference, ticks
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["credit", "path_lengths", "removal_effects", "returns", "time_lags"]
+
+_MARKERS = "os^Dvp"
 
 
 def credit(result: Credit | CreditComparison, *, ax: Axes | None = None) -> Axes:
@@ -45,15 +51,16 @@ def credit(result: Credit | CreditComparison, *, ax: Axes | None = None) -> Axes
         titled(ax, f"{result.model}: credit for {float(result.conversions.sum()):,.0f} conversions", "conversions")
         return ax
     order = np.argsort(-result.shares.mean(axis=1), kind="stable")
-    ax = canvas(ax, rows=len(order))
+    ax = canvas(ax, rows=max(2 * len(order), len(result.models)))
     for number, model in enumerate(result.models):
         place = np.arange(len(order)) + 0.09 * (number - (len(result.models) - 1) / 2)
-        ax.plot(result.shares[order, number], place, "o", color=SERIES[number % len(SERIES)], label=model, markersize=6)
+        color, marker = SERIES[number % len(SERIES)], _MARKERS[number % len(_MARKERS)]
+        ax.plot(result.shares[order, number], place, marker, color=color, label=model, markersize=6)
     ax.set_yticks(np.arange(len(order)), [str(name) for name in result.channels[order]])
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.grid(axis="y", alpha=0.25)
     shares_on(ax.xaxis)
-    ax.legend(frameon=False, fontsize="small", loc="lower right")
+    ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     titled(ax, f"share of the credit by model, {float(result.conversions[:, 0].sum()):,.0f} conversions", "share")
     return ax
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 
 from relmark.core.checks import FloatArray, one_of
 from relmark.core.errors import InputError
@@ -32,6 +31,9 @@ from relmark.plots.canvas import (
     titled,
 )
 from relmark.plots.marks import bars, columns, heat, lines, reference
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "alive_history",

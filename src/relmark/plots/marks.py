@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 
-from relmark.plots.canvas import BLUE, GREY, SERIES, Labels, number_text, short
+from relmark.plots.canvas import BLUE, GREY, SERIES, Labels, matplotlib, number_text, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["bare", "bars", "beside", "columns", "forest", "heat", "lines", "named", "reference", "stacked", "ticks"]
 
@@ -27,14 +28,16 @@ def bars(
     length = np.asarray(values, dtype=np.float64)
     place = np.arange(len(length))
     ax.barh(place, np.nan_to_num(length), color=color, height=0.72)
-    ends = np.nan_to_num(length if until is None else np.fmax(length, np.asarray(until, dtype=np.float64)))
+    marks = np.full(len(length), np.nan) if until is None else np.asarray(until, dtype=np.float64)
+    ends = np.nan_to_num(np.fmax(length, marks))
     if low is not None and high is not None:
         least, most = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
         known = np.isfinite(least) & np.isfinite(most)
         ax.hlines(place[known], least[known], most[known], color=GREY, linewidth=2)
         ends = np.where(known, np.maximum(ends, most), ends)
     for row, value in enumerate(length):
-        beside(ax, says(float(value)), max(ends[row], 0.0), row)
+        said = says(float(value)) + (f" / {says(float(marks[row]))}" if np.isfinite(marks[row]) else "")
+        beside(ax, said, max(ends[row], 0.0), row)
     least_end, most_end = float(min(ends.min(initial=0.0), 0.0)), float(max(ends.max(initial=0.0), 0.0))
     room = (most_end - least_end) or 1.0
     ax.set_xlim(least_end - (0.02 * room if least_end < 0 else 0), most_end + 0.2 * room)
@@ -170,7 +173,7 @@ def heat(
     """Draw a table as a heat map, with the numbers in the cells if they are few enough to be readable."""
     values = np.asarray(table, dtype=np.float64)
     top = float(np.nanmax(values, initial=0.0)) if most is None else most
-    scale = Normalize(0.0, top or 1.0)
+    scale = matplotlib("colors").Normalize(0.0, top or 1.0)
     image = ax.imshow(np.ma.masked_invalid(values), cmap="Blues", norm=scale, aspect="auto")
     texts = [[says(float(value)) if np.isfinite(value) else "" for value in row] for row in values]
     widest = max((len(text) for row in texts for text in row), default=0)

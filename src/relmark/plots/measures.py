@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 
 from relmark.core.checks import FloatArray, shown
 from relmark.core.errors import InputError
@@ -36,6 +35,9 @@ from relmark.plots.canvas import (
     titled,
 )
 from relmark.plots.marks import bars, beside, forest, heat, lines, named, reference, stacked, ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "cohort_value", "commerce", "contact_pressure", "funnel", "journey_map", "marketing_report", "messages", "pareto",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import Any
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING
 
 from relmark.attribution.credit import Credit, CreditComparison
 from relmark.attribution.markov import MarkovModel
@@ -49,11 +47,14 @@ from relmark.segmentation.rfm_scores import RfmScores
 from relmark.segmentation.segment_report import SegmentReport
 from relmark.segmentation.set_members import SegmentSetMembers, Waterfall
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["draw"]
 
 
 @singledispatch
-def draw(result: Any, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the registered functions use it)
+def draw(result: object, *, ax: Axes | None = None) -> Axes:  # noqa: ARG001  (the pictures take it)
     """Draw the picture that fits a result.
 
     Parameters

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
 
 from relmark.campaigns.allocation import Allocation
 from relmark.campaigns.contact_plan import ContactPlan
 from relmark.campaigns.replay import Replay
 from relmark.plots.canvas import BLUE, GREEN, GREY, ORANGE, SERIES, canvas, counts_on, number_text, titled
 from relmark.plots.marks import bars, beside, named, ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["allocation", "contacts", "held", "load"]
 
@@ -114,5 +118,5 @@ def allocation(found: Allocation, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, 1.6 * float(ends.max(initial=1.0)) or 1.0)
     counts_on(ax.xaxis)
     named(ax)
-    titled(ax, "", f"customers; value {found.value:,.4g} of at most {found.bound:,.4g}")
+    titled(ax, "", f"customers; value {number_text(found.value)} of at most {number_text(found.bound)}")
     return ax

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from relmark.core.checks import one_of
 from relmark.plots.canvas import canvas, number_text, titled
 from relmark.plots.marks import forest
 from relmark.recommend.comparison import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["quality"]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
 
 from relmark.plots.canvas import BLUE, GREY, ORANGE, SERIES, canvas, counts_on, share_text, shares_on, titled
 from relmark.plots.marks import lines, named, reference, ticks
 from relmark.scoring.calibration import Calibration
 from relmark.scoring.lift import LiftTable
 from relmark.scoring.scores import LeadScores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["calibration", "gains", "lift", "score_distribution"]
 

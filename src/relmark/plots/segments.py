@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
 
 from relmark.core.checks import FloatArray, one_of
+from relmark.core.errors import InputError
 from relmark.plots.canvas import (
     BLUE,
     GREY,
@@ -18,6 +17,7 @@ from relmark.plots.canvas import (
     SERIES,
     canvas,
     counts_on,
+    matplotlib,
     number_text,
     share_text,
     shares_on,
@@ -29,6 +29,9 @@ from relmark.segmentation.migration import Migration
 from relmark.segmentation.rfm_scores import RfmScores
 from relmark.segmentation.segment_report import SegmentReport
 from relmark.segmentation.set_members import SegmentSetMembers, Waterfall
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["migration", "overlap", "rfm_grid", "segment_funnel", "segment_sizes"]
 
@@ -91,7 +94,7 @@ def segment_sizes(report: SegmentReport | SegmentSetMembers | Waterfall, *, ax: 
         known = np.flatnonzero(np.isfinite(report.revenue_share))
         ax.plot(report.revenue_share[known], known, "|", color=ORANGE, markersize=13, markeredgewidth=3)
         shares_on(ax.xaxis)
-        titled(ax, f"share of {report.customers.sum():,} customers (bars) and of revenue (marks), as of {report.as_of}",
+        titled(ax, f"share of {report.customers.sum():,} customers (bars) / of revenue (marks), as of {report.as_of}",
                "share")  # fmt: skip
         return ax
     if isinstance(report, Waterfall):
@@ -125,16 +128,29 @@ def overlap(members: SegmentSetMembers, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def segment_funnel(counts: ClauseCounts, *, ax: Axes | None = None) -> Axes:
+def segment_funnel(counts: ClauseCounts, *, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
     """Draw how a rule narrows the base, clause by clause.
 
     Parameters
     ----------
     counts : ClauseCounts
+    names : sequence of str, optional
+        What to call each clause; the text of its rule without it.
     ax : matplotlib Axes, optional
+
+    Raises
+    ------
+    InputError
+        There are not as many names as clauses.
     """
+    if names is not None and len(names) != len(counts.clause):
+        raise InputError(
+            f"names has {len(names)} entries; the rule has {len(counts.clause)} clauses. Give one name for each.",
+            argument="names", code="wrong_length",
+        )  # fmt: skip
     ax = canvas(ax, rows=len(counts.clause) + 1)
-    bars(ax, ["everybody", *counts.clause], [counts.of, *counts.left], color=[GREY, *[BLUE] * len(counts.clause)])
+    labels = ["everybody", *(counts.clause if names is None else names)]
+    bars(ax, labels, [counts.of, *counts.left], color=[GREY, *[BLUE] * len(counts.clause)])
     counts_on(ax.xaxis)
     titled(ax, f"customers left in {counts.name!r} after each clause", "customers")
     return ax
@@ -192,7 +208,8 @@ def _tops(sizes: FloatArray, gap: float) -> FloatArray:
 def _flow(ax: Axes, start: float, end: float, size: float, color: str) -> None:
     curve = [(0.0, start), (0.5, start), (0.5, end), (1.0, end), (1.0, end + size), (0.5, end + size),
              (0.5, start + size), (0.0, start + size), (0.0, start)]  # fmt: skip
+    path = matplotlib("path").Path
     codes: npt.NDArray[np.uint8] = np.array(
-        [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3, Path.CLOSEPOLY], dtype=np.uint8
+        [path.MOVETO, *[path.CURVE4] * 3, path.LINETO, *[path.CURVE4] * 3, path.CLOSEPOLY], dtype=np.uint8
     )
-    ax.add_patch(PathPatch(Path(curve, codes), facecolor=color, alpha=0.35, linewidth=0))
+    ax.add_patch(matplotlib("patches").PathPatch(path(curve, codes), facecolor=color, alpha=0.35, linewidth=0))

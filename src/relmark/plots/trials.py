@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from relmark.core.checks import one_of
 from relmark.experiments.effect_table import EffectTable
@@ -16,6 +15,9 @@ from relmark.experiments.sequential import SpendingPlan
 from relmark.experiments.uplift import UpliftCurve, UpliftGroups
 from relmark.plots.canvas import BLUE, GREY, RED, canvas, counts_on, number_text, share_text, shares_on, titled
 from relmark.plots.marks import forest, lines, reference
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["effects", "policy_value", "power_curve", "sequential_bounds", "uplift", "uplift_groups"]
 

@@ -1,11 +1,12 @@
-"""What to offer to whom: personal lists, what goes with a basket, what is alike, and whom else to address.
+"""Recommendations: personal lists of items, items that go with a basket, similar items, and look-alike customers.
 
-Data flow one way. The purchases of a base become `Interactions` (customers by items, with times, pieces, money and
-orders), by `Interactions.of` or unasked where a recommender is given the base. A
-recommender is a frozen set of settings (`Ease`, `Popular`, `BuyAgain`, ...), and ``fit`` turns it into a model that
-holds arrays only. ``recommend`` scores every item for a block of customers, `Rules` remove what may not come, the best
-k are taken, and the answer is ragged: as many items as there are, with reasons and with the drops counted by rule.
-`compare` asks what customers did next, `also_bought` counts pairs, `look_alike` finds people like a seed.
+Data flow in one direction. The purchases of a base become `Interactions` (customers by items, with times, pieces, money
+and orders): by `Interactions.of`, or automatically if a recommender is given the base. A recommender is a frozen set of
+settings (`Ease`, `Popular`, `BuyAgain`, ...), and ``fit`` turns it into a model that holds arrays only. ``recommend``
+scores every item for each customer, `Rules` remove items that must not be offered, and the best k are returned, with
+reasons and with the number of items that each rule dropped. A list is shorter if fewer items are left. `compare`
+compares lists with what customers bought next, `also_bought` counts pairs, and `look_alike` finds customers who
+resemble a given group.
 """
 
 from relmark.recommend.arrivals import FittedNewArrivals, NewArrivals

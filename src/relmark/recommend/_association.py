@@ -1,4 +1,4 @@
-"""How much two items belong together, from counts: n baskets, n_a and n_b with each item, n_ab with both."""
+"""How strongly two items are associated, from counts: n baskets, n_a and n_b with each item, n_ab with both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from relmark.core.checks import FloatArray
 
 
 def lift(n_ab: FloatArray, n_a: FloatArray, n_b: FloatArray, n: float) -> FloatArray:
-    """Return P(ab) / (P(a) P(b)): above 1, the two come together more often than by chance."""
+    """Return P(ab) / (P(a) P(b)); above 1, the two occur together more often than by chance."""
     return n_ab / n / ((n_a / n) * (n_b / n))
 
 
@@ -24,9 +24,10 @@ def jaccard(n_ab: FloatArray, n_a: FloatArray, n_b: FloatArray) -> FloatArray:
 
 
 def log_likelihood_ratio(n_ab: FloatArray, n_a: FloatArray, n_b: FloatArray, n: float) -> FloatArray:
-    """Return Dunning's G2 of the two-by-two table, 2 sum O ln(O / E): how sure it is that the two belong together.
+    """Return Dunning's G2 of the two-by-two table, 2 sum O ln(O / E): the evidence that the two are associated.
 
-    It is large for strong and for rare-but-certain pairs alike, in both directions: look at lift for the sign.
+    It is large for pairs with strong evidence, frequent or rare, whether they attract or avoid each other; lift gives
+    the direction.
     (T. Dunning, Accurate methods for the statistics of surprise and coincidence, 1993, section 4.)
     """
     k = (n_ab, n_a - n_ab, n_b - n_ab, n - n_a - n_b + n_ab)

@@ -1,9 +1,9 @@
-"""One BLAS thread while blocks are multiplied, in whatever thread the caller is, and the old setting back afterwards.
+"""Limit BLAS to one thread while blocks are multiplied, from any calling thread, and restore the setting afterwards.
 
-With two threads OpenBLAS divides a small product differently, so that last bits depend on the machine, and takes up to
-three times the CPU (ten times where cores are busy). The limit belongs to the process, so it is counted: the first who
-enters sets it, and the last who leaves restores it, whichever threads they are in. threadpoolctl finds the libraries;
-its own limits are not used, because since version 3.8 they do nothing in any thread but one.
+With two threads OpenBLAS divides a small product differently, so that last bits depend on the machine, and it takes up
+to three times the CPU (ten times if cores are busy). The limit belongs to the process, so users are counted: the first
+to enter sets it, and the last to leave restores it, whichever threads they run in. threadpoolctl finds the libraries;
+its own limits are not used, because since version 3.8 they work in one thread only.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class _Library:
 
     get: Callable[[], int]
     set: Callable[[int], Any]
-    of_each_thread: bool  # whether the number is one of the calling thread (OpenMP) or one of the process
+    of_each_thread: bool  # whether the number belongs to the calling thread (OpenMP) or to the process
 
 
 @attrs.define(eq=False)
 class _Gate:
-    """How many are inside, and the settings of the process that were there before them."""
+    """The number of users inside, and the settings of the process before the first one entered."""
 
     lock: Any = attrs.field(factory=threading.Lock)
     inside: int = 0
@@ -41,7 +41,7 @@ _gate = _Gate()
 @cache
 def _libraries() -> tuple[_Library, ...]:
     """Return the BLAS libraries of the process; finding them takes milliseconds, so they are kept."""
-    import scipy.linalg  # noqa: F401  (brings a BLAS of its own, which must be there to be found)
+    import scipy.linalg  # noqa: F401  (loads its own BLAS, which is found only when loaded)
     from threadpoolctl import ThreadpoolController
 
     found = ThreadpoolController().select(user_api="blas").lib_controllers
@@ -61,7 +61,7 @@ def _library(controller: Any) -> _Library:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold the BLAS of this process, or where it counts by thread that of this thread, at one thread."""
+    """Limit the BLAS of this process to one thread; that of this thread, if it counts by thread."""
     libraries = _libraries()
     own = [(library, library.get()) for library in libraries if library.of_each_thread]
     shared = [library for library in libraries if not library.of_each_thread]
@@ -80,7 +80,7 @@ def one_blas_thread() -> Iterator[None]:
             _gate.inside -= 1
             if _gate.inside == 0:
                 for library, before in zip(shared, _gate.before, strict=True):
-                    if library.get() == 1:  # else somebody has set it meanwhile: theirs stands
+                    if library.get() == 1:  # else somebody else has changed it: keep theirs
                         library.set(before)
         for library, before in own:
             library.set(before)

@@ -1,4 +1,4 @@
-"""The table of items, aligned with the items of a model: who belongs to a category, what costs what."""
+"""The table of items, aligned with the items of a model: categories, prices, stock and launches."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _NAT = np.iinfo(np.int64).min
 
 @attrs.frozen(eq=False)
 class Catalog:
-    """What is known of the items of a model, in the model's order."""
+    """The attributes of a model's items, in the order of the model."""
 
     item: npt.NDArray[Any]
     table: ItemTable | None
-    tz: str = "UTC"  # whose midnights launches are
+    tz: str = "UTC"  # a launch date means midnight in this zone
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is no table of items."""
+        """Refuse a value that is not a table of items."""
         if self.table is not None and not isinstance(self.table, ItemTable):
             raise InputError(
                 f"catalog is a {type(self.table).__name__}: an ItemTable is needed.",
                 argument="catalog",
                 code="wrong_type",
-                hint="Make it by ItemTable.from_frame(...).",
+                hint="Make one with ItemTable.from_frame(...).",
             )
 
     @cached_property
@@ -43,7 +43,7 @@ class Catalog:
         return {}
 
     def column(self, name: str, wanted_by: str) -> Column:
-        """Return a column of the table of items aligned with the model's items, missing where the table lacks one."""
+        """Return a column of the table aligned with the model's items; missing for items that the table lacks."""
         if name not in self._columns:
             if self.table is None:
                 raise MissingColumnError(
@@ -56,7 +56,7 @@ class Catalog:
         return self._columns[name]
 
     def members(self, items: tuple[Any, ...], name: str) -> BoolArray:
-        """Return which items are named by ids and categories, shape (m,). Ids that nobody knows name none."""
+        """Return which items are named by ids and categories, shape (m,). Unknown ids are ignored."""
         mask = np.zeros(len(self.item), dtype=np.bool_)
         ids = [item for item in items if not isinstance(item, Category)]
         if ids:
@@ -74,7 +74,7 @@ class Catalog:
             return np.zeros(len(self.item), dtype=np.bool_)
         if column.kind not in {"text", "tags"}:
             raise InputError(
-                f"{name}: the column {category.column!r} holds a {column.kind}, and categories are text.",
+                f"{name}: the column {category.column!r} is of kind {column.kind}, but categories are text.",
                 argument=name,
                 code="wrong_type",
             )
@@ -92,7 +92,7 @@ class Catalog:
         return mask
 
     def groups(self, name: str, wanted_by: str) -> tuple[npt.NDArray[np.int64], int]:
-        """Return the group of each item by the values of a column, -1 where it has none, and how many there are."""
+        """Return the group of each item by the values of a column, -1 without a value, and the number of groups."""
         column = self.column(name, wanted_by)
         if column.kind == "tags":
             raise InputError(
@@ -109,15 +109,15 @@ class Catalog:
         return codes, len(values)
 
     def price(self, wanted_by: str) -> npt.NDArray[np.float64]:
-        """Return the price of each item, NaN where it has none, shape (m,)."""
+        """Return the price of each item, NaN without one, shape (m,)."""
         return self.column("price", wanted_by).numbers()
 
     def in_stock(self) -> BoolArray:
-        """Return which items the column 'in_stock' says are there, shape (m,)."""
+        """Return which items are in stock by the column 'in_stock', shape (m,)."""
         return np.asarray(self.column("in_stock", "in_stock").numbers() > 0)
 
     def launched(self) -> npt.NDArray[np.int64]:
-        """Return when each item was launched in microseconds, the smallest int64 where unknown, shape (m,)."""
+        """Return each item's launch in microseconds, the smallest int64 if it is unknown, shape (m,)."""
         column = self.column("launched", "launched_within")
         if column.kind == "empty":
             return np.full(len(self.item), _NAT)
@@ -125,7 +125,7 @@ class Catalog:
             return column.data.view(np.int64)
         if column.kind != "date":
             raise InputError(
-                f"launched_within: the column 'launched' holds a {column.kind}, and dates are needed.",
+                f"launched_within: the column 'launched' is of kind {column.kind}, but dates are needed.",
                 argument="launched_within",
                 code="wrong_type",
             )

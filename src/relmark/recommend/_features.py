@@ -1,4 +1,4 @@
-"""Numbers that describe customers: what they buy, how active they are, what a table says of them."""
+"""Numbers that describe customers: what they buy, how active they are, and what a table says about them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_WORDS = 50
 
 @attrs.frozen(eq=False)
 class Features:
-    """Standardized columns, shape (n, p), and which of them only say how active a customer is."""
+    """Standardized columns, shape (n, p), and which of them measure only how active a customer is."""
 
     customer_id: npt.NDArray[Any]
     values: FloatArray
@@ -44,7 +44,7 @@ def features_of(source: Any, factors: int, activity: Sequence[str]) -> Features:
     if isinstance(source, (Interactions, CustomerBase, Purchases)):
         if activity:
             raise InputError(
-                "activity names columns of a table; purchases have their own.",
+                "activity names columns of a table; leave it out with purchases.",
                 argument="activity",
                 code="conflicting_arguments",
             )
@@ -53,7 +53,7 @@ def features_of(source: Any, factors: int, activity: Sequence[str]) -> Features:
         columns = dict(source)
         if "customer_id" not in columns:
             raise InputError(
-                "features has no customer_id: give a mapping of customer_id and columns.",
+                "features has no customer_id: give a mapping with customer_id and columns.",
                 argument="features",
                 code="missing_argument",
             )
@@ -64,7 +64,7 @@ def features_of(source: Any, factors: int, activity: Sequence[str]) -> Features:
             "mapping of columns with customer_id is needed.",
             argument="features",
             code="wrong_type",
-            hint="Make a table by CustomerTable.from_frame(frame).",
+            hint="Make a table with CustomerTable.from_frame(frame).",
         )
     return _of_table(source, activity)
 
@@ -73,7 +73,7 @@ def _of_interactions(x: Interactions, factors: int) -> Features:
     own = x.lines
     known = np.unique(own.customer)
     if len(known) == 0:
-        raise NotEnoughDataError("there is no interaction to describe customers by.", argument="features")
+        raise NotEnoughDataError("features has no interactions that describe customers.", argument="features")
     counts = history_of(own, weight="purchases")
     lines = counts.lengths[known]
     assert counts.count is not None
@@ -102,7 +102,7 @@ def _of_interactions(x: Interactions, factors: int) -> Features:
 
 @one_blas_thread()
 def _tastes(x: Interactions, known: npt.NDArray[Any], factors: int) -> FloatArray:
-    """Return the leading left singular vectors of customers by items, rows of length one, shape (n, up to factors)."""
+    """Return the leading left singular vectors of the matrix with rows scaled to length 1, shape (n, <= factors)."""
     from scipy.sparse.linalg import svds
 
     past = history_of(x.lines).take(known)
@@ -138,13 +138,13 @@ def _of_table(table: CustomerTable, activity: Sequence[str]) -> Features:
         parts.append(block)
         active += [name in activity] * block.shape[1]
     if not parts or sum(part.shape[1] for part in parts) == 0:
-        raise NotEnoughDataError("the table has no column that tells customers apart.", argument="table")
+        raise NotEnoughDataError("features has no column that can tell customers apart.", argument="table")
     values = standardized(np.hstack(parts))
     return Features(table.customer_id, values, np.array(active, dtype=np.bool_))
 
 
 def _numbers(column: Column) -> FloatArray:
-    """Return a column as numbers: the mean where one is missing, and a column that says so; words as yes and no."""
+    """Return a column as numbers: missing ones become the mean, plus a column that marks them; words become 0 or 1."""
     n, missing = len(column), column.missing
     if column.kind in {"number", "boolean", "date", "instant"}:
         if column.kind in {"date", "instant"}:
@@ -173,7 +173,7 @@ def _numbers(column: Column) -> FloatArray:
 
 
 def standardized(values: FloatArray) -> FloatArray:
-    """Return columns with mean 0 and standard deviation 1; one that never varies becomes 0."""
+    """Return columns with mean 0 and standard deviation 1; a constant column becomes 0."""
     spread = values.std(axis=0)
     centered = values - values.mean(axis=0)
     return np.asarray(np.divide(centered, spread, out=np.zeros_like(centered), where=spread > 1e-12))

@@ -1,4 +1,4 @@
-"""The vector of a customer from what they bought and the vectors of items: for those whom the fit did not see."""
+"""Vectors of customers whom the fit did not see, computed from their purchases and the vectors of items."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fold_in(items: FloatArray, past: History, regularization: float, alpha: floa
         rows = past.slice(low, high)
         c = confidence[past.indptr[low] : past.indptr[high]]
         b = _sums_of(rows, items=Y, weight=c)
-        if plain:  # every C_u is I: one system for all
+        if plain:  # every C_u is I: one system for all customers
             vectors[low:high] = np.linalg.solve(base, b.T).T
             continue
         A = np.empty((high - low, f, f))
@@ -55,11 +55,11 @@ def _sums_of(rows: History, items: npt.NDArray[np.float64], weight: npt.NDArray[
 
 @one_blas_thread()
 def fold_in_pairwise(items: FloatArray, past: History, regularization: float) -> FloatArray:
-    """Return the vectors of customers that put what they bought above the average of the rest, shape (n, f + 1).
+    """Return vectors of customers that rank their purchases above the average of the rest, shape (n, f + 1).
 
-    The objective of BPR (Rendle et al. 2009, section 4.1) with the mean of the items not bought in the place of drawn
-    ones: ``max sum_i ln sigma(u (v_i - v) + b_i - b) - lambda / 2 |u|^2``, which is concave; solved by Newton steps.
-    The last column of `items` is their bias, and 1 in the last column of the result.
+    This is the objective of BPR (Rendle et al. 2009, section 4.1) with the mean of the items that were not bought
+    instead of drawn ones: ``max sum_i ln sigma(u (v_i - v) + b_i - b) - lambda / 2 |u|^2``. It is concave, and is
+    solved by Newton steps. The last column of `items` is their bias; the last column of the result is 1.
     """
     vectors = np.zeros((len(past), items.shape[1]), dtype=np.float32)
     for u in range(len(past)):
@@ -70,7 +70,7 @@ def fold_in_pairwise(items: FloatArray, past: History, regularization: float) ->
 
 
 def pairwise(items: FloatArray, own: npt.NDArray[Any], regularization: float) -> tuple[Doubles, Doubles, Doubles]:
-    """Return one customer's u, the differences d_i of shape (h, f), and a_i with ``u = sum_i a_i d_i``."""
+    """Return one customer's vector u, the differences d_i, shape (h, f), and a_i with ``u = sum_i a_i d_i``."""
     V = items.astype(np.float64)
     rest = np.ones(len(V), dtype=np.bool_)
     rest[own] = False

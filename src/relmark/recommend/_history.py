@@ -1,4 +1,4 @@
-"""What a fitted model remembers of each customer: one entry a pair of customer and item, no lines."""
+"""What a fitted model remembers about each customer: one entry per pair of customer and item, and no lines."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ NEVER = np.iinfo(np.int64).min // 2
 
 @attrs.frozen(kw_only=True, eq=False)
 class History(Frozen):
-    """Rows of customers in CSR form, items ascending within each.
+    """Rows of customers in CSR form, with items ascending within each row.
 
     Parameters
     ----------
     indptr : ndarray of int64, shape (n + 1,)
     item : ndarray of int32, shape (p,)
     weight : ndarray of float32, shape (p,)
-        What the model scores with.
+        The weight that the model scores with.
     last : ndarray of int64, shape (p,), or None
-        When the customer bought the item last, microseconds UTC; long ago where they only looked at it.
+        When the customer last bought the item, in microseconds UTC; a time long ago if they only viewed it.
     count : ndarray of int32, shape (p,), or None
-        In how many distinct purchases, where the model counts them.
+        The number of distinct purchases of the item, if the model counts them.
     bought : ndarray of bool, shape (p,), or None
-        Whether the customer bought the item, rather than look at it; None where all were bought.
+        Whether the customer bought the item rather than only viewed it; None if all were bought.
     """
 
     indptr: IntArray = attrs.field(converter=locked)
@@ -52,7 +52,7 @@ class History(Frozen):
 
     @property
     def lengths(self) -> IntArray:
-        """How many items each customer has, shape (n,)."""
+        """The number of items of each customer, shape (n,)."""
         return np.diff(self.indptr)
 
     @property
@@ -61,7 +61,7 @@ class History(Frozen):
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def take(self, rows: IntArray) -> History:
-        """Return some customers' rows; -1 is a stranger, whose row is empty."""
+        """Return some customers' rows; -1 stands for a new customer, whose row is empty."""
         known = rows >= 0
         starts = np.where(known, self.indptr[rows], 0)
         counts = np.where(known, self.indptr[rows + 1] - starts, 0)
@@ -102,7 +102,7 @@ class History(Frozen):
 
     @cached_property
     def of_bought(self) -> History:
-        """The same customers with what they bought alone: what rules about purchases look at."""
+        """The same customers with only the items that they bought, which rules about purchases use."""
         if self.bought is None or self.bought.all():
             return self
         return self.keep(self.bought)
@@ -117,9 +117,9 @@ class History(Frozen):
 def history_of(
     x: Lines, *, weight: Weight = "binary", half_life: timedelta | None = None, now: int | None = None
 ) -> History:
-    """Return the pairs of lines with their weights; `x` has no line after `now`.
+    """Return the pairs of customer and item in lines, with weights; `x` has no line after `now`.
 
-    With lines that count differently, a binary pair has the largest of what its lines count, and the others their sum.
+    If lines have different weights, a pair gets their largest with ``weight="binary"``, and otherwise their sum.
     """
     customer, item, starts = x.pairs()
     indptr = np.searchsorted(customer, np.arange(x.n_customers + 1)).astype(np.int64)
@@ -146,7 +146,7 @@ def history_of(
 
 
 def _bought_last(x: Lines, starts: IntArray) -> tuple[IntArray | None, BoolArray | None]:
-    """Return when each pair was bought last, and whether it was bought at all; None for what is not known."""
+    """Return when each pair was last bought, and whether it was bought at all; None if that is not known."""
     if x.bought is None:
         return (None if x.time is None else x.time[starts[1:] - 1]), None
     bought = _each(np.logical_or, x.bought, starts)
@@ -154,7 +154,7 @@ def _bought_last(x: Lines, starts: IntArray) -> tuple[IntArray | None, BoolArray
 
 
 def stranger(item: npt.NDArray[np.integer[Any]], weight: float = 1.0) -> History:
-    """Return the history of one person who has just these items in a basket, each with one weight, none bought yet."""
+    """Return the history of one person with these items in the basket, all of one weight, and none bought yet."""
     codes = np.unique(item).astype(np.int32)
     return History(
         indptr=np.array([0, len(codes)]),
@@ -165,7 +165,7 @@ def stranger(item: npt.NDArray[np.integer[Any]], weight: float = 1.0) -> History
 
 
 def with_basket(past: History, basket: IntArray) -> History:
-    """Return one customer's past with the items of a basket added, each with weight 1 or its own if that is more."""
+    """Return one customer's past with the items of a basket added, each with weight 1 or its past weight if larger."""
     held = np.isin(basket, past.item)
     weight = past.weight.copy()
     weight[np.isin(past.item, basket)] = np.maximum(weight[np.isin(past.item, basket)], np.float32(1.0))
@@ -185,14 +185,14 @@ def with_basket(past: History, basket: IntArray) -> History:
 
 
 def _each(function: np.ufunc, values: npt.NDArray[Any], starts: IntArray) -> npt.NDArray[Any]:
-    """Return what a function of two makes of the values of each pair."""
+    """Return the values of each pair reduced by a function of two values."""
     return np.asarray(function.reduceat(values, starts[:-1])) if len(values) else values[:0]
 
 
 def _purchases(x: Lines, starts: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the lines that stand for distinct purchases of pairs (the last of each), how many a pair, and offsets.
+    """Return the last line of each distinct purchase of a pair, the number of purchases per pair, and their offsets.
 
-    Lines of one order that name the item twice are one purchase.
+    Several lines of one order with the same item are one purchase.
     """
     n = len(x)
     if n == 0:

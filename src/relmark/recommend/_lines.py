@@ -1,7 +1,7 @@
-"""Lines in one canonical order: by customer, item and time, so that a shuffled input gives the same numbers.
+"""Lines in one canonical order, by customer, item and time, so that a shuffled input gives the same numbers.
 
-The sparse matrix of customers by items is there without sorting again. Callers never see this order: what they get and
-give follows the rows as they came.
+The sparse matrix of customers by items then needs no further sorting. Callers never see this order: what they give and
+get is in the order of their rows.
 """
 
 from __future__ import annotations
@@ -31,26 +31,27 @@ def _optional(array: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Lines(Frozen):
-    """Lines by customer, item and time; what is equal in all three by what else is known.
+    """Lines ordered by customer, item and time, and lines equal in all three by their other columns.
 
     Parameters
     ----------
     n_customers, n_items : int
-        How many there are, with and without lines.
+        The numbers of customers and items, including those without lines.
     customer, item : ndarray of int, shape (n,)
+        The positions of the customer and the item of each line.
     row : ndarray of int, shape (n,)
-        The caller's rows.
+        The caller's row of each line.
     time : ndarray of int64, shape (n,), or None
         Microseconds UTC.
     quantity, value : ndarray of float64, shape (n,), or None
     order : ndarray of int, shape (n,), or None
-        Which order a line belongs to. An order belongs to one customer.
+        The order to which a line belongs. An order belongs to one customer.
     order_name : Column of n rows, or None
-        How the caller calls the order.
+        The caller's name of the order.
     weight : ndarray of float64, shape (n,), or None
-        What a line counts; None where each counts 1.
+        The weight of a line; None if each counts 1.
     bought : ndarray of bool, shape (n,), or None
-        Whether a line is a purchase; None where all are.
+        Whether a line is a purchase; None if all are.
     """
 
     n_customers: int
@@ -72,12 +73,12 @@ class Lines(Frozen):
 
     @cached_property
     def arrival(self) -> IntArray:
-        """The lines in the order in which the caller's rows came."""
+        """The positions of the lines in the order of the caller's rows."""
         return stable_order(self.row)
 
     @cached_property
     def orders(self) -> Codes:
-        """Which order each line belongs to: the one it names, else what its customer has at its instant, else alone."""
+        """The order of each line: the one it names, else that of the customer at that instant, else itself alone."""
         if self.order is not None:
             return self.order
         if self.time is not None:
@@ -85,7 +86,7 @@ class Lines(Frozen):
         return np.arange(len(self))
 
     def pairs(self) -> tuple[Codes, Codes, IntArray]:
-        """Return customer and item of each distinct pair, ordered, and where its lines start: (p,) (p,) (p+1,)."""
+        """Return the customer and item of each distinct pair in order, (p,), and where its lines start, (p + 1,)."""
         first = np.ones(len(self), dtype=np.bool_)
         if len(self) > 1:
             first[1:] = (self.customer[1:] != self.customer[:-1]) | (self.item[1:] != self.item[:-1])
@@ -93,7 +94,7 @@ class Lines(Frozen):
         return self.customer[starts], self.item[starts], np.append(starts, len(self))
 
     def counted(self, half_life: timedelta | None, now: int | None) -> FloatArray:
-        """Return what each line counts: its weight times 2 ** (-age / half_life), shape (n,)."""
+        """Return the weight of each line times 2 ** (-age / half_life), shape (n,)."""
         decay = np.ones(len(self))
         if half_life is not None:
             if self.time is None:
@@ -106,12 +107,12 @@ class Lines(Frozen):
         return decay if self.weight is None else decay * self.weight
 
     def purchased(self) -> Lines:
-        """Return the purchases alone, each counting 1: what was only looked at was never bought."""
+        """Return only the purchases, each with weight 1; views and other events are left out."""
         chosen = self if self.bought is None else self.take(self.bought)
         return chosen if chosen.weight is None else attrs.evolve(chosen, weight=None, bought=None)
 
     def take(self, rows: npt.NDArray[Any]) -> Lines:
-        """Return some lines, by a mask or in an order that is canonical too."""
+        """Return some lines, by a mask or by positions that keep the canonical order."""
         arrays = ("customer", "item", "row", "time", "quantity", "value", "order", "weight", "bought")
         given = {name: getattr(self, name) for name in arrays}
         taken: dict[str, Any] = {name: None if line is None else locked(line[rows]) for name, line in given.items()}
@@ -119,12 +120,12 @@ class Lines(Frozen):
         return attrs.evolve(self, **taken, order_name=names)
 
     def among(self, customer: Codes, n_customers: int, item: Codes, n_items: int) -> Lines:
-        """Return the lines with other codes of customers and items, which are in the same order."""
+        """Return the lines with new codes of customers and items, which keep their order."""
         recoded: dict[str, Any] = {"customer": customer[self.customer], "item": item[self.item]}
         return attrs.evolve(self, **recoded, n_customers=n_customers, n_items=n_items)
 
     def by_order(self) -> Lines:
-        """Return the purchases with orders in the place of customers."""
+        """Return the purchases with orders in place of customers."""
         bought = self.purchased()
         present = np.zeros(int(bought.orders.max(initial=-1)) + 1, dtype=np.bool_)
         present[bought.orders] = True
@@ -134,7 +135,7 @@ class Lines(Frozen):
 
 
 def in_order(lines: Lines) -> Lines:
-    """Return lines that came in any order in the canonical one, orders numbered as they first occur in it."""
+    """Return lines in the canonical order, with orders numbered by their first occurrence in it."""
     rows = _canonical(lines)
     sorted_lines = lines.take(rows)
     if sorted_lines.order is None or not len(lines):
@@ -143,10 +144,10 @@ def in_order(lines: Lines) -> Lines:
 
 
 def _as_they_occur(code: Codes) -> Codes:
-    """Return codes numbered anew by where each occurs first."""
+    """Return codes renumbered by their first occurrence."""
     count = int(code.max()) + 1
     first = np.full(count, -1, dtype=np.int64)
-    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)  # of assignments to one place the last one stays
+    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)  # the last of several assignments to a place stays
     begins = np.zeros(len(code), dtype=np.int32 if len(code) <= np.iinfo(np.int32).max else np.int64)
     begins[first[first >= 0]] = 1
     rank = np.cumsum(begins, dtype=begins.dtype) - 1
@@ -154,7 +155,7 @@ def _as_they_occur(code: Codes) -> Codes:
 
 
 def _canonical(lines: Lines) -> IntArray:
-    """Return the rows ordered by customer, item and time; rows equal in all three by what else is known of them."""
+    """Return the rows ordered by customer, item and time, and rows equal in all three by their other columns."""
     time = lines.time
     pair = lines.customer.astype(np.int64) * max(lines.n_items, 1) + lines.item
     if time is None or is_sorted(time):

@@ -1,4 +1,4 @@
-"""Rules compiled for one model and applied to blocks of scores: what they remove becomes -inf, and is counted."""
+"""Rules compiled for one model and applied to blocks of scores: removed items get the score -inf and are counted."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ NO = np.float32(-np.inf)
 
 @attrs.frozen(eq=False)
 class Block:
-    """Some customers whose scores are worked on together.
+    """Some customers who are scored together.
 
     Parameters
     ----------
     past : History
-        What they bought, one row each.
+        What they bought, one row per customer.
     position : ndarray of int64, shape (n,)
-        Where they stand among the model's customers, -1 where they do not.
+        Their positions among the model's customers; -1 for new customers.
     now : AsOf, one per customer, or None
-        As of when they are served; None without times.
+        The instant of serving for each customer; None without times.
     basket : ndarray of int64 or None
-        The items in the basket that all of them hold; never recommended.
+        The items in the basket that all of them share; never recommended.
     parts : tuple of Block
-        The same customers as the models of a blend or a fallback see them, each with its own weights.
+        The same customers for each model of a blend or a fallback, with the weights of that model.
     fresh : bool
-        Whether the past is another than the one the model was fitted on.
+        Whether the past differs from the one on which the model was fitted.
     """
 
     past: History
@@ -88,7 +88,7 @@ class _After:
 
 @attrs.frozen(eq=False)
 class Masks:
-    """A set of rules, looked up in a catalog once."""
+    """A set of rules whose items, categories and customers have been looked up."""
 
     item_steps: tuple[tuple[str, IntArray], ...]
     deny_for: dict[int, IntArray]
@@ -102,9 +102,9 @@ class Masks:
     names: tuple[str, ...]
 
     def apply(self, scores: FloatArray, block: Block, dropped: dict[str, int], ids: npt.NDArray[Any] | None) -> None:
-        """Set what may not come to -inf, in place, count it by rule, and boost what goes with a purchase."""
+        """Set the scores of removed items to -inf in place, count them by rule, and boost items after a purchase."""
         if block.basket is not None and len(block.basket):
-            scores[:, block.basket] = NO  # what is in the basket is no candidate; no rule dropped it
+            scores[:, block.basket] = NO  # items in the basket are not candidates: no rule dropped them
         for name, columns in self.item_steps:
             dropped[name] += int(np.count_nonzero(scores[:, columns] != NO))
             scores[:, columns] = NO
@@ -129,14 +129,14 @@ class Masks:
             self._after(scores, block, rule, dropped)
 
     def only(self, name: str) -> Masks:
-        """Return these rules without all but one, to see what it alone does."""
+        """Return only one of these rules, to see what it does alone."""
         return attrs.evolve(
             self,
             item_steps=tuple(step for step in self.item_steps if step[0] == name),
             deny_for=self.deny_for if name == "deny_for" else {},
             deny_for_strangers=self.deny_for_strangers if name == "deny_for" else {},
             bought=self.bought if name == "exclude_bought" else "never",
-            # exclude_bought leaves the items with a gap of their own alone, so they keep it, for a window of nothing
+            # exclude_bought skips items with their own gap, which is kept here as a gap of 0
             gaps=self.gaps
             if name == "repeat_after"
             else np.minimum(self.gaps, 0)
@@ -179,7 +179,7 @@ class Masks:
         acts = np.flatnonzero(~np.isnan(mean))
         if len(acts) == 0:
             return
-        # A price that is missing is not >= anything, so it goes. Rounding must not lose an item of exactly the ratio.
+        # A missing price is not >= anything, so its item goes. Rounding must not remove an item of exactly the ratio.
         floor = self.min_price_ratio * mean[acts] * (1 - 1e-12)
         cheap = ~(self.price[None, :] >= floor[:, None])
         part = scores[acts]
@@ -208,7 +208,7 @@ class Masks:
 
 
 def _within(past: History, row: IntArray, block: Block, span: int, rule: str) -> BoolArray:
-    """Tell which entries were bought last within a span (microseconds) before serving; an error without times."""
+    """Return which entries were last bought within a span (microseconds) before serving; raise without times."""
     if len(past.item) == 0:
         return np.zeros(0, dtype=np.bool_)
     if past.last is None or block.now is None:

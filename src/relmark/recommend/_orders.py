@@ -1,4 +1,4 @@
-"""Which order each line belongs to, where columns and not a base say so; the same orders as `Purchases` has."""
+"""The order of each line if lines are given as columns rather than a base; the same orders as in `Purchases`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relmark.core.ordering import dense_codes, small_codes, stable_order
 from relmark.core.time import DAY
 
 Codes = npt.NDArray[np.integer[Any]]
-_SILENCE = 30 * DAY  # a number that a customer uses again after a month is another order
+_SILENCE = 30 * DAY  # a number that occurs again after a month is a new order
 
 
 def pair_codes(a: Codes, b: Codes) -> Codes:
@@ -31,14 +31,14 @@ def pair_codes(a: Codes, b: Codes) -> Codes:
 
 
 def order_codes(customer: Codes, name: Column, time: IntArray | None) -> Codes:
-    """Return the order of each line, 0 to n - 1.
+    """Return the order of each line as a code from 0 to n - 1.
 
-    A number belongs to one customer, and used again after a month of silence it is another order. A line without a
-    number belongs to what its customer has at its instant; without times it is alone.
+    Equal numbers of different customers are different orders, and so is a number that occurs again after a month. Lines
+    without a number form one order per customer and instant; without times each is an order by itself.
     """
     if name.kind not in {"number", "text", "empty"}:
         raise InputError(
-            f"order is a column of kind {name.kind!r}: numbers or words, one per line, are needed.",
+            f"order is a column of kind {name.kind!r}: one number or text per line is needed.",
             argument="order",
             code="wrong_type",
         )
@@ -58,7 +58,7 @@ def order_codes(customer: Codes, name: Column, time: IntArray | None) -> Codes:
 
 
 def _ranks(data: npt.NDArray[Any], kind: str) -> Codes:
-    """Return the rank of each number or word among those that there are, with gaps among words."""
+    """Return the rank of each number or text among those that occur; the ranks of texts can have gaps."""
     if kind == "text":
         return data
     if data.dtype.kind == "i":
@@ -67,7 +67,7 @@ def _ranks(data: npt.NDArray[Any], kind: str) -> Codes:
 
 
 def _is_clean(customer: Codes, rank: Codes, time: IntArray | None) -> bool:
-    """Tell whether every number belongs to one customer and is not used again later: then nothing is sorted."""
+    """Return whether every number belongs to one customer and is not used again later, so that no sort is needed."""
     if not len(rank):
         return True
     n = int(rank.max()) + 1
@@ -85,7 +85,7 @@ def _is_clean(customer: Codes, rank: Codes, time: IntArray | None) -> bool:
 
 
 def _by_number(customer: Codes, rank: Codes, time: IntArray | None) -> Codes:
-    """Return the orders of numbers that several customers may use, or one again."""
+    """Return the orders for numbers that several customers use, or that one customer uses again later."""
     pair = pair_codes(customer, rank)
     if time is None or not len(pair):
         return pair

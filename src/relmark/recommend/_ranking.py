@@ -1,6 +1,6 @@
-"""From scores to lists: block by block, source by source, rules first, then the best k."""
+"""Turn scores into lists, block by block and source by source: apply the rules, then take the best k."""
 
-# ruff: noqa: SLF001  (the ranking is the other half of Fitted)
+# ruff: noqa: SLF001  (the ranking belongs to Fitted)
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class Scorer(Protocol):
-    """What ranking asks of a fitted model."""
+    """The part of a fitted model that ranking uses."""
 
     @property
     def item(self) -> npt.NDArray[Any]:
@@ -29,21 +29,21 @@ class Scorer(Protocol):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where recommendations come from, in the order in which they are asked."""
+        """The sources of recommendations, in the order in which they are used."""
 
     def _scores(self, tier: int, block: Block) -> FloatArray:
-        """Return the scores of one source, -inf where it has nothing to say."""
+        """Return the scores of one source, -inf for items that it cannot score."""
 
     def _is_fill(self, tier: int, score: FloatArray) -> npt.NDArray[np.bool_]:
-        """Tell which rows only fill up."""
+        """Return which scores only fill up the list by popularity."""
 
     def _reason(self, tier: int, block: Block, item: int) -> str:
-        """Return why an item came."""
+        """Return why an item is recommended."""
 
 
 @one_blas_thread()
 def ranked(model: Scorer, ids: npt.NDArray[Any], block: Block, k: int, masks: Masks) -> Recommendations:
-    """Return the best k of each customer of a block that the rules let through."""
+    """Return the best k items for each customer of a block among those that the rules allow."""
     n, m = len(block), len(model.item)
     dropped = dict.fromkeys(masks.names, 0)
     rows, columns, scores, tiers = [], [], [], []
@@ -85,7 +85,7 @@ def _ranked_part(
                 break
         part = block if len(alive) == n else block.take(alive)
         scores = model._scores(tier, part)
-        for earlier in range(tier):  # a pair that an earlier source ranked was picked or dropped there
+        for earlier in range(tier):  # items that an earlier source scored were picked or dropped there
             scores[model._scores(earlier, part) != NO] = NO
         masks.apply(scores, part, dropped, ids[alive])
         held = [counts[alive] for counts in used]
@@ -111,7 +111,7 @@ def _ranked_part(
 
 @attrs.frozen(eq=False)
 class _Reasons:
-    """Works out why rows were recommended, when somebody asks."""
+    """Computes the reasons of recommended rows on demand."""
 
     model: Scorer
     block: Block

@@ -1,6 +1,7 @@
-"""Lines out of a base: its purchases, and other events that say what somebody likes, coded as the log has them.
+"""Lines from a base: its purchases, and other events that show what a customer likes.
 
-Nothing is decoded and coded again: customers are rows of the base, items and orders are the codes of their columns.
+The codes of the log are used directly: customers are rows of the base, and items and orders are the codes of their
+columns.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _EXACT = 2**53
 
 
 class Found(NamedTuple):
-    """What a base comes to: ids ascending, lines that point at them, and what was counted on the way."""
+    """The lines of a base with the ascending ids that they refer to, and counts of what was left out or assumed."""
 
     customer_id: npt.NDArray[Any]
     item: npt.NDArray[Any]
@@ -54,7 +55,7 @@ class _Part(NamedTuple):
 
 
 def lines_of_base(bought: Purchases, base: CustomerBase | None, weights: Mapping[str, float] | None) -> Found:
-    """Return the lines of purchases, and of a base's other events where weights name them."""
+    """Return the lines of purchases, and of a base's other events that weights name."""
     counts = {"without_item": 0, "without_pieces": 0, "pieces_unknown": 0}
     asked = _checked(weights, bought)
     parts = []
@@ -63,7 +64,7 @@ def lines_of_base(bought: Purchases, base: CustomerBase | None, weights: Mapping
     for name, weight in asked.items():
         if base is None:
             raise InputError(
-                f"weights has {name!r}, which Purchases do not carry: give the base, as in Interactions.of(base, "
+                f"weights has {name!r}, but Purchases hold purchases only: give the base, as in Interactions.of(base, "
                 "weights=...).",
                 argument="weights",
                 code="unknown_name",
@@ -73,7 +74,7 @@ def lines_of_base(bought: Purchases, base: CustomerBase | None, weights: Mapping
 
 
 def _checked(weights: Mapping[str, float] | None, bought: Purchases) -> dict[str, float]:
-    """Return the weights of what is not a purchase."""
+    """Return the weights of events other than purchases."""
     if weights is None:
         return {}
     if not isinstance(weights, Mapping):
@@ -93,7 +94,7 @@ def _purchases(bought: Purchases, weight: float, counts: dict[str, int]) -> _Par
         return _Part(none, none, none, none, none, None, None, none, None, weight, bought=True)
     column = bought.items()
     keep = _with_item(column, counts)
-    named = bought._named  # noqa: SLF001  (the column of order numbers, which only the purchases know)
+    named = bought._named  # noqa: SLF001  (the column of order numbers, which only the purchases have)
     if named is not None:
         named = named.take(lines.place)
     take = _taker(keep)
@@ -114,12 +115,12 @@ def _purchases(bought: Purchases, weight: float, counts: dict[str, int]) -> _Par
 
 
 def _events(base: CustomerBase, type: str, weight: float, as_of: AsOf | None, counts: dict[str, int]) -> _Part:
-    """Return the events of a type other than purchases: what its customer does at one instant is one visit."""
+    """Return the events of a type other than purchases; events of a customer at one instant form one order."""
     part = base.events.partition(type)
     if part is None:
         has = base.events.types
         raise InputError(
-            f"weights has {type!r}, and the log has no such events: it has {', '.join(map(repr, has)) or 'none'}."
+            f"weights has {type!r}, but the log has no such events: it has {', '.join(map(repr, has)) or 'none'}."
             f"{did_you_mean(type, has)}",
             argument="weights",
             code="unknown_name",
@@ -128,9 +129,9 @@ def _events(base: CustomerBase, type: str, weight: float, as_of: AsOf | None, co
     if column is None:
         listed = ", ".join(map(repr, sorted(part.properties))) or "none"
         raise MissingColumnError(
-            f"weights has {type!r}, and these events have no property 'item': they have {listed}.",
+            f"weights has {type!r}, but these events have no property 'item': they have {listed}.",
             argument="weights",
-            hint="Name the items where the log is built, as in properties={'item': ...}.",
+            hint="Name the column of items when you build the log, as in properties={'item': ...}.",
         )
     if as_of is not None:
         chosen = part.window(None, int(as_of.seen))
@@ -158,7 +159,7 @@ def _events(base: CustomerBase, type: str, weight: float, as_of: AsOf | None, co
 
 
 def _with_item(column: Column, counts: dict[str, int]) -> BoolArray | None:
-    """Return which lines name an item, None where all do."""
+    """Return which lines name an item; None if all do."""
     missing = column.missing
     if not missing.any():
         return None
@@ -171,7 +172,7 @@ def _taker(keep: BoolArray | None) -> Any:
 
 
 def _items(column: Column, row: Codes, type: str) -> tuple[npt.NDArray[Any], Codes]:
-    """Return the items of lines, ascending, and the codes among them."""
+    """Return the ascending items of lines, and each line's position among them."""
     if column.kind == "text":
         assert column.categories is not None
         used = np.zeros(len(column.categories), dtype=np.bool_)
@@ -205,7 +206,7 @@ def _items(column: Column, row: Codes, type: str) -> tuple[npt.NDArray[Any], Cod
 
 
 def _pieces(quantity: FloatArray, row: Codes, counts: dict[str, int]) -> FloatArray:
-    """Return pieces of 0 or more: none where the quantity is 0 or less, one where it is not known."""
+    """Return the number of pieces: 0 for a quantity of 0 or less, 1 for a missing quantity."""
     if np.isinf(quantity).any():
         order = np.argsort(row, kind="stable")
         refuse_rows("quantity", np.isinf(quantity[order]), quantity[order], "finite numbers are needed")
@@ -222,7 +223,7 @@ def _pieces(quantity: FloatArray, row: Codes, counts: dict[str, int]) -> FloatAr
 def _joined(
     parts: list[_Part], customer_id: npt.NDArray[Any], weights: Mapping[str, float] | None, counts: dict[str, int]
 ) -> Found:
-    """Return the lines of all parts on one index of customers and one of items, both ascending."""
+    """Return the lines of all parts with one ascending index of customers and one of items."""
     used = np.zeros(len(customer_id), dtype=np.bool_)
     for part in parts:
         used[part.customer] = True
@@ -263,7 +264,7 @@ def _union(known: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         return filled[0] if filled else known[0]
     if len({is_text(ids) for ids in filled}) > 1:
         raise InputError(
-            "the items of some events are numbers and those of others words: give all as one of the two.",
+            "the items of some events are numbers and those of others are texts: give all items as one of the two.",
             argument="item",
             code="mixed_types",
         )
@@ -277,7 +278,7 @@ def _among(known: npt.NDArray[Any], part: _Part) -> Codes:
 
 
 def _laid(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Return arrays end to end; one alone is not copied."""
+    """Return arrays joined end to end; a single array is not copied."""
     return arrays[0] if len(arrays) == 1 else locked(np.concatenate(arrays))
 
 
@@ -286,7 +287,7 @@ def _or(array: FloatArray | None, otherwise: float, n: int) -> FloatArray:
 
 
 def _names(parts: list[_Part]) -> Column | None:
-    """Return what orders are called; other events have none."""
+    """Return the names of orders; events other than purchases have none."""
     first = parts[0].order_name
     if first is None or len(parts) == 1:
         return first

@@ -1,4 +1,4 @@
-"""Fitted models as plain arrays with ids, and as JSON: no pickle, and nothing is run when one is read."""
+"""Fitted models as plain arrays with ids, and as JSON: without pickle, so reading one runs no code."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _PARTS = ("indptr", "item", "weight", "last", "count", "bought")
 
 
 class Saved:
-    """`to_arrays`, `to_dict`, `to_json` and their readers, from the fields of an attrs class."""
+    """The methods `to_arrays`, `to_dict`, `to_json` and their readers for an attrs class."""
 
     __slots__ = ()
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the model as arrays by name, which ``numpy.savez(path, **arrays)`` writes.
 
-        The table of items is not part of it: prices and stock change, so give a fresh one when you read it.
+        The table of items is not included: prices and stock change, so give a current table when you read the model.
         """
         arrays: dict[str, npt.NDArray[Any]] = {}
         meta: dict[str, Any] = {"relmark": _KIND, "version": _VERSION, "model": self.spec.kind, "values": {}}  # type: ignore[attr-defined]
@@ -59,22 +59,21 @@ class Saved:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], *, catalog: ItemTable | None = None) -> Self:
-        """Return the model of `to_arrays`, or of what ``numpy.load(path, allow_pickle=False)`` gives.
+        """Return the model from the arrays of `to_arrays`, or of ``numpy.load(path, allow_pickle=False)``.
 
         Parameters
         ----------
         arrays : mapping of str to ndarray
+            The saved arrays.
         catalog : ItemTable, optional
-            What is known of the items now.
+            The current table of items.
         """
         if not isinstance(arrays, Mapping):
             raise DefinitionError(
-                f"arrays is a {type(arrays).__name__}: what to_arrays gave, or np.load, is needed.", code="wrong_type"
+                f"arrays is a {type(arrays).__name__}: the result of to_arrays or np.load is needed.", code="wrong_type"
             )
         if _META not in arrays:
-            raise DefinitionError(
-                f"there is no {_META!r} among the arrays: they are not a saved recommender.", code="missing_key"
-            )
+            raise DefinitionError(f"arrays has no {_META!r}: they are not a saved recommender.", code="missing_key")
         meta = open_envelope(parse_json(str(arrays[_META])), _KIND, _VERSION)
         check_keys(meta, required=("model", "values", "spec", "checksum"), what="saved recommender")
         model: Self = _build(cls, meta, arrays, catalog)
@@ -82,7 +81,7 @@ class Saved:
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of settings, weights and ids: equal for models that answer alike, wherever they are read."""
+        """The SHA-256 of settings, weights and ids: equal for models with equal contents, wherever they are read."""
         arrays = self.to_arrays()
         parts = {name: json.loads(str(array)) for name, array in arrays.items() if name.endswith(_META)}
         for part in parts.values():
@@ -109,7 +108,7 @@ class Saved:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any], *, catalog: ItemTable | None = None) -> Self:
-        """Return the model of `to_dict`."""
+        """Return the model from the result of `to_dict`."""
         body = open_envelope(document, _KIND, _VERSION)
         check_keys(body, required=("model", "values", "spec", "checksum", "arrays", "parts"), what="saved recommender")
         arrays = {name: _array(name, entry) for name, entry in _object(body.pop("arrays"), "$.arrays").items()}
@@ -118,12 +117,12 @@ class Saved:
         return model
 
     def to_json(self) -> str:
-        """Return `to_dict` as JSON text. Arrays are smaller and faster; use it where only text goes."""
+        """Return the model as JSON text; arrays are smaller and faster, so use it only where text is needed."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, catalog: ItemTable | None = None, limits: Limits | None = None) -> Self:
-        """Return the model of `to_json`; by default up to 256 MiB."""
+        """Return the model from the text of `to_json`, by default of at most 256 MiB."""
         limits = limits or Limits(bytes=1 << 28, members=1 << 25, nodes=10_000)
         return cls.from_dict(parse_json(text, limits), catalog=catalog)
 
@@ -138,7 +137,7 @@ def _array(name: str, entry: Any) -> npt.NDArray[Any]:
     path = f"$.arrays.{name}"
     check_keys(entry, required=("dtype", "shape", "values"), path=path, what="array")
     if entry["dtype"] not in _DTYPES:
-        raise DefinitionError(f"dtype is one of {', '.join(_DTYPES)}.", path=f"{path}.dtype", code="wrong_type")
+        raise DefinitionError(f"dtype must be one of {', '.join(_DTYPES)}.", path=f"{path}.dtype", code="wrong_type")
     try:
         with np.errstate(over="raise"):
             array = np.array(entry["values"], dtype=np.str_ if entry["dtype"] == "str" else entry["dtype"])
@@ -155,7 +154,7 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
     model = FITTED[meta["model"]]
     if not issubclass(model, cls):
         raise InputError(
-            f"this is a saved {meta['model']!r}, not a {cls.__name__}: read it with Fitted.from_arrays.",
+            f"arrays hold a saved {meta['model']!r}, not a {cls.__name__}: read it with Fitted.from_arrays.",
             argument="arrays",
             code="wrong_kind",
         )
@@ -168,7 +167,7 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
             parts = {part: arrays[f"{name}.{part}"] for part in _PARTS if f"{name}.{part}" in arrays}
             values[name] = _history(name, parts, len(arrays["item"]))
         elif name in arrays:
-            values[name] = np.array(arrays[name])  # a copy: the caller's stays the caller's
+            values[name] = np.array(arrays[name])  # a copy, so that the caller's array stays untouched
         elif name in meta["values"]:
             value = meta["values"][name]
             if isinstance(value, Mapping):
@@ -180,7 +179,7 @@ def _build(cls: Any, meta: Mapping[str, Any], arrays: Mapping[str, Any], catalog
     own = {name: array for name, array in arrays.items() if name != _META and not _is_of_a_part(name)}
     if checksum(own, skip=_is_of_a_part) != meta["checksum"]:
         raise DefinitionError(
-            "the arrays are not those that were saved: values changed, or rows changed places. Save the model anew.",
+            "the arrays differ from those that were saved: values changed, or rows moved. Save the model again.",
             code="damaged",
         )
     return model(**values, catalog=Catalog(values["item"], catalog, values["tz"]))
@@ -193,23 +192,23 @@ def _part(arrays: Mapping[str, Any], prefix: str, catalog: ItemTable | None) -> 
 
 
 def _is_of_a_part(name: str) -> bool:
-    """Tell whether an array belongs to a model within a blend or fallback, such as 'models.0.item'."""
+    """Return whether an array belongs to a model within a blend or fallback, such as 'models.0.item'."""
     return len(name.split(".")) > 1 and name.split(".")[1].isdigit()
 
 
 def _check_shapes(model: Any, values: Mapping[str, Any]) -> None:
-    """Raise where arrays do not fit each other: truncated, of another model, or with ids out of order."""
+    """Raise if arrays do not fit together: cut off, from different models, or with ids out of order."""
     sizes: dict[str, tuple[int, str]] = {}
     for name, axes in model.axes().items():
         array = values[name]
         shape = (len(array),) if isinstance(array, History) else array.shape
         if len(shape) != len(axes):
-            raise DefinitionError(f"{name!r} has {len(shape)} axes, and {len(axes)} are needed.", code="wrong_value")
+            raise DefinitionError(f"{name!r} has {len(shape)} axes, but {len(axes)} are needed.", code="wrong_value")
         for axis, size in zip(axes, shape, strict=True):
             known, first = sizes.setdefault(axis, (size, name))
             if size != known:
                 raise DefinitionError(
-                    f"{name!r} has {size:,} {axis} and {first!r} {known:,}: they are not of one model, or cut off.",
+                    f"{name!r} has {size:,} {axis} and {first!r} has {known:,}: they do not fit together.",
                     code="damaged",
                 )
     for name in ("item", "customer_id"):
@@ -217,13 +216,13 @@ def _check_shapes(model: Any, values: Mapping[str, Any]) -> None:
         if len(ids) > 1 and not (ids[1:] > ids[:-1]).all():
             row = int(np.argmin(ids[1:] > ids[:-1])) + 1
             raise DefinitionError(
-                f"{name!r} is not ascending at row {row}: its rows changed places, and other arrays did not.",
+                f"{name!r} is not ascending at row {row}: its rows were moved without those of the other arrays.",
                 code="damaged",
             )
 
 
 def _history(name: str, parts: Mapping[str, Any], m: int) -> History:
-    """Return saved rows after a look at what kernels rely on: offsets that ascend and entries that exist."""
+    """Return saved rows after checking what the kernels rely on: ascending offsets and existing items."""
     missing = [part for part in _PARTS[:3] if part not in parts]
     if missing:
         raise DefinitionError(f"the saved model has no {name}.{missing[0]!r}.", code="missing_key")

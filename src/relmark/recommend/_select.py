@@ -1,4 +1,4 @@
-"""Pick the best of a block under caps: at most so many of one category, and only as many as a row still needs."""
+"""Pick the best items of a block under caps: a limited number per category, and as many as each row still needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Cap:
 
 @attrs.frozen(eq=False)
 class Picks:
-    """What was picked: row, column and score, by row and best first; and how many the caps held back."""
+    """The picked rows, columns and scores, by row and best first; and the number of items that the caps held back."""
 
     row: IntArray
     column: IntArray
@@ -32,21 +32,23 @@ class Picks:
 
     @classmethod
     def none(cls) -> Picks:
-        """Return no picks."""
+        """Return an empty result."""
         return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32), 0)
 
 
 def pick(scores: FloatArray, need: IntArray, caps: list[Cap], used: list[IntArray]) -> Picks:
-    """Return the best of each row, as many as it needs and the caps allow; `used` counts what rows hold, and grows.
+    """Return the best items of each row, as many as it needs and the caps allow, and update `used`.
 
     Parameters
     ----------
     scores : ndarray of float32, shape (n, m)
-        -inf marks what may not be picked.
+        The scores; -inf marks items that must not be picked.
     need : ndarray of int64, shape (n,)
+        How many items each row still needs.
     caps : list of Cap
+        The caps on the number of items per group.
     used : list of ndarray of int64, shape (n, groups)
-        One a cap.
+        For each cap, how many items of each group a row holds already; updated in place.
     """
     n, m = scores.shape
     most = int(need.max(initial=0))
@@ -76,7 +78,7 @@ def pick(scores: FloatArray, need: IntArray, caps: list[Cap], used: list[IntArra
 def _greedy(
     offsets: IntArray, column: IntArray, need: IntArray, caps: list[Cap], used: list[IntArray]
 ) -> tuple[npt.NDArray[np.bool_], int, IntArray, list[IntArray]]:
-    """Walk down all rows at once, best first, and take what the caps allow."""
+    """Go down all rows at once, best item first, and take what the caps allow."""
     lengths = np.diff(offsets)
     left = need.copy()
     counted = [counts.copy() for counts in used]

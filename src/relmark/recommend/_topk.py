@@ -1,8 +1,8 @@
-"""The best k of each row of a dense block of scores, best first, ties by the order of items.
+"""The best k of each row of a dense block of scores, best first, with ties in the order of items.
 
-A threshold is found that at least k scores of a row reach, what reaches it is collected in one scan, and only those few
-are sorted, as integers that hold score and column: on 10,000 items about twice as fast as argpartition, and ties are
-decided by the column, never by the machine.
+First a threshold is found that at least k scores of a row reach. The scores that reach it are collected in one scan,
+and only those few are sorted, as integers that hold the score and the column. On 10,000 items this is about twice as
+fast as argpartition, and ties are decided by the column, never by the machine.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _COLUMN = np.uint64(0xFFFFFFFF)
 
 
 def block_rows(n_items: int) -> int:
-    """Return how many rows of scores make a block that stays in the cache."""
+    """Return the number of rows of a block of scores that fits the cache."""
     return max(_BYTES // (4 * max(n_items, 1)), 16)
 
 
 def in_steps(scores: FloatArray) -> FloatArray:
-    """Round float32 scores, in place, to steps of 2^-17 of their size, and return them.
+    """Round float32 scores in place to steps of 2^-17 of their size, and return them.
 
-    The last bits of a product depend on the kernel that the BLAS takes for a processor: without them, items that are
-    alike tie, and the order of items decides, on every machine.
+    The last bits of a product depend on the kernel that BLAS chooses for a processor. Without these bits, equivalent
+    items tie on every machine, and the order of items decides.
     """
     bits = scores.view(np.int32)
     bits += _HALF_STEP
@@ -42,14 +42,14 @@ def in_steps(scores: FloatArray) -> FloatArray:
 
 
 def top_k(scores: FloatArray, k: int) -> tuple[IntArray, npt.NDArray[np.int64], FloatArray]:
-    """Return offsets (n + 1,), and columns and scores of each row's best k, best first, ties by column ascending.
+    """Return offsets (n + 1,), and the columns and scores of each row's best k, best first, ties by ascending column.
 
     Parameters
     ----------
     scores : ndarray of float32, shape (n, m), C-contiguous
-        -inf marks what is no candidate; no NaN.
+        The scores; -inf marks items that are not candidates. NaN is not allowed.
     k : int
-        1 or more. A row with fewer candidates gives them all.
+        1 or more. A row with fewer candidates returns them all.
     """
     n, m = scores.shape
     if n == 0 or m == 0:
@@ -63,12 +63,12 @@ def top_k(scores: FloatArray, k: int) -> tuple[IntArray, npt.NDArray[np.int64], 
 def top_k_entries(
     value: FloatArray, column: npt.NDArray[np.integer[Any]], indptr: npt.NDArray[np.integer[Any]], k: int
 ) -> tuple[IntArray, npt.NDArray[np.int64], FloatArray]:
-    """Return what `top_k` does of rows that are kept sparse, as CSR with the columns of a row in any order."""
+    """Return the result of `top_k` for sparse rows in CSR form, with the columns of a row in any order."""
     n, lengths = len(indptr) - 1, np.diff(indptr)
     widest = int(lengths.max(initial=0))
     if n == 0 or widest == 0:
         return np.zeros(n + 1, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-    if n > 1 and n * widest > 4 * len(value) + _SMALL:  # one long row must not widen all others
+    if n > 1 and n * widest > 4 * len(value) + _SMALL:  # one long row must not make all others as wide
         half = n // 2
         cut = int(indptr[half])
         first = top_k_entries(value[:cut], column[:cut], indptr[: half + 1], k)
@@ -86,12 +86,12 @@ def top_k_entries(
 def _best(
     row: IntArray, column: npt.NDArray[np.integer[Any]], value: FloatArray, n: int, k: int
 ) -> tuple[IntArray, npt.NDArray[np.int64], FloatArray]:
-    """Return the best k of each row of entries that come row by row, and among which each row's best are."""
+    """Return the best k of each row from entries in row order that include them."""
     value = value + np.float32(0.0)  # -0.0 becomes 0.0: they tie
     counts = np.bincount(row, minlength=n)
     widest = int(counts.max(initial=0))
     key = _keys(value, column.astype(np.int64, copy=False))
-    if widest > 4 * k + 256:  # many ties at the threshold: sort rows one by one
+    if widest > 4 * k + 256:  # many ties at the threshold: sort each row separately
         starts = np.concatenate(([0], np.cumsum(counts))).tolist()
         parts = [np.sort(key[low:high])[::-1][:k] for low, high in pairwise(starts)]
         kept = np.array([len(part) for part in parts])
@@ -110,8 +110,8 @@ def _best(
 
 def _threshold(scores: FloatArray, k: int) -> FloatArray:
     """Return for each row a score that at least k of its scores reach, shape (n,)."""
-    # Halve the row again and again, keeping the larger of two scores: each pass is a vector maximum, and what is left
-    # are maxima of groups. k groups hold the k-th best of them or more, so k scores do. A third of a partition's time.
+    # Halve the row repeatedly, keeping the larger of two scores: each pass is a vector maximum, and the maxima of
+    # groups are left. k groups reach the k-th largest maximum, so at least k scores do. A third of a partition's time.
     while scores.shape[1] >= 8 * k:
         width = scores.shape[1]
         half = width // 2
@@ -124,7 +124,7 @@ def _threshold(scores: FloatArray, k: int) -> FloatArray:
 
 
 def _keys(value: FloatArray, column: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """Return integers that ascend with the score, and among equal scores descend with the column."""
+    """Return integers that ascend with the score and, for equal scores, descend with the column."""
     bits = value.view(np.uint32)
     ordered = np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(0x80000000))
     return (ordered.astype(np.uint64) << np.uint64(32)) | (_COLUMN - column.astype(np.uint64))

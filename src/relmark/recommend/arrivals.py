@@ -1,4 +1,4 @@
-"""New items for those who like their kind: nobody has bought them yet, so no model of co-purchase can rank them."""
+"""New items for customers who like their category; nobody has bought them yet, so other models cannot rank them."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ FloatArray = npt.NDArray[np.float32]
 
 @attrs.frozen(kw_only=True)
 class NewArrivals(Spec):
-    """Items launched lately, to each customer by their taste in categories.
+    """Recently launched items, ranked for each customer by their taste in categories.
 
     Parameters
     ----------
     launched_within : timedelta
         An item is new for this long after the date in the column 'launched' of the item table.
     half_life : timedelta, optional
-        A purchase of this age counts one half in a customer's taste.
+        The age at which a purchase counts one half in a customer's taste; by default all count fully.
     category : str
-        The column of the item table that says of which kind an item is.
+        The column of the item table that holds the category of an item.
     prior : float
-        How many purchases of the average customer are added to each customer's own: with few purchases of their own,
-        a customer's taste is near the average; a stranger's is the average.
+        How many purchases of the average customer are added to each customer's own. The taste of a customer with few
+        purchases is therefore close to the average, and that of a new customer is the average.
 
     Notes
     -----
-    For a customer with weight w_c of W in category c, and the share g_c of it among all, the score of a new item of c
-    is ``(w_c + prior * g_c) / (W + prior)``. Among items of one score the order is that of the item ids.
+    If purchases of category c have weight w_c out of W for a customer, and share g_c among all customers, the score of
+    a new item of c is ``(w_c + prior * g_c) / (W + prior)``. Items with equal scores are in the order of their ids.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class NewArrivals(Spec):
         number("prior", self.prior, above=0.0)
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedNewArrivals:
-        """Return the customers' tastes; see `Spec.fit`. The interactions need items with category and launched."""
+        """Learn tastes in categories; see `Spec.fit`. The item table needs the columns of category and 'launched'."""
         seen, past, now = remembered(interactions, as_of, "purchases", self.half_life)
         shared = shared_fields(self, seen, past, now)
         catalog = shared["catalog"]
@@ -82,7 +82,7 @@ class NewArrivals(Spec):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FittedNewArrivals(Fitted):
-    """The kind and launch of each item, shape (m,), and the share of each kind among all purchases."""
+    """The category and launch of each item, shape (m,), and the share of each category among all purchases."""
 
     source: ClassVar[str] = "new arrival"
     kinds: ClassVar[tuple[str, ...]] = ("new_arrivals",)
@@ -93,12 +93,12 @@ class FittedNewArrivals(Fitted):
 
     @classmethod
     def axes(cls) -> dict[str, tuple[str, ...]]:
-        """Return what the axes of each array count."""
+        """Return the names of the axes of each array."""
         return {**super().axes(), "group": ("items",), "share": ("categories",), "launched": ("items",)}
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """New items alone."""
+        """The only source: new items."""
         return (self.source,)
 
     @property
@@ -106,7 +106,7 @@ class FittedNewArrivals(Fitted):
         return {"weight": "purchases", "half_life": self.spec.half_life}
 
     def _tastes(self, block: Block) -> npt.NDArray[np.float64]:
-        """Return the share of each kind in each customer's taste, shape (n, groups)."""
+        """Return the share of each category in each customer's taste, shape (n, groups)."""
         n, kinds = len(block), len(self.share)
         group = self.group[block.past.item]
         own = group >= 0
@@ -118,19 +118,19 @@ class FittedNewArrivals(Fitted):
     def _own(self, block: Block) -> FloatArray:
         if block.now is None:
             raise InputError(
-                "launched_within needs the instant of serving: pass as_of, since there are no times.",
+                "launched_within needs the instant of serving, and the interactions have no times: pass as_of.",
                 argument="launched_within",
                 code="missing_argument",
             )
         low, clock = block.now.before(self.spec.launched_within), np.asarray(block.now.clock)
         fresh = (self.launched[None, :] > low[:, None]) & (self.launched[None, :] <= clock[:, None])
-        tastes = np.column_stack((self._tastes(block), np.zeros(len(block))))  # the last is for items of no kind
+        tastes = np.column_stack((self._tastes(block), np.zeros(len(block))))  # the last is for items of no category
         return np.where(fresh, tastes[:, self.group], NO).astype(np.float32)
 
     def _contributions(self, block: Block, item: int) -> Contributions:
         kind = int(self.group[item])
         if kind < 0:
-            return ["an item of no category"], np.zeros(1)
+            return ["an item without a category"], np.zeros(1)
         group = self.group[block.past.item]
         total = float(block.past.weight[group >= 0].sum()) + self.spec.prior
         same = group == kind
@@ -141,7 +141,7 @@ class FittedNewArrivals(Fitted):
     def _reason(self, tier: int, block: Block, item: int) -> str:  # noqa: ARG002
         labels, amounts = self._contributions(block, item)
         own = len(labels) > 1 and amounts[:-1].sum() > amounts[-1]
-        return f"new, of a kind with {labels[int(np.argmax(amounts[:-1]))]}" if own else "new"
+        return f"new, same category as {labels[int(np.argmax(amounts[:-1]))]}" if own else "new"
 
     def _similar(self, item: int) -> FloatArray:
         alike = (self.group == self.group[item]) & (self.group >= 0)

@@ -1,4 +1,4 @@
-"""A recommender for data that nobody has looked at yet: chosen by what customers did next, with the reason."""
+"""Choose a recommender by how well its lists match what customers bought next, and give the reason."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ __all__ = ["Choice", "auto"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Choice(Result):
-    """What `auto` chose.
+    """The recommender that `auto` chose.
 
     Parameters
     ----------
     name : str
+        The name of the chosen candidate.
     spec : Spec
-        The settings, to be fitted on everything.
+        Its settings; `fit` fits them on all data.
     why : str
-        The reason, in a sentence with figures.
+        The reason, in words and figures.
     comparison : Comparison
-        All candidates.
+        The comparison of all candidates.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Choice(Result):
     comparison: Comparison
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> Fitted:
-        """Fit the chosen settings."""
+        """Fit the chosen settings, as `Spec.fit` does."""
         return self.spec.fit(interactions, as_of=as_of)
 
     def _facts(self) -> dict[str, Any]:
@@ -70,22 +71,23 @@ def auto(
     candidates: Mapping[str, Spec] | None = None,
     rng: np.random.Generator | int | None = 0,
 ) -> Choice:
-    """Choose a recommender by its held-out nDCG, and say why.
+    """Choose a recommender by its held-out nDCG, and give the reason.
 
     Parameters
     ----------
     interactions : Interactions, CustomerBase or Purchases
-        With times.
+        The purchases, with times.
     k, test, folds, items, rules, rng
         As in `compare`.
     candidates : mapping of str to Spec, optional
-        By default popularity of all time and with half-lives of 7 and 30 days, buy-again, neighbors, EASE with and
-        without half-life, and, for all items, EASE blended with buy-again.
+        The settings to choose from, by name. The default candidates are popularity of all time and with half-lives of 7
+        and 30 days, neighbors, and EASE with and without a half-life; with ``items="all"`` also buy-again, and EASE
+        blended with it.
 
     Notes
     -----
-    The figure of the winner is a little too good, since it is the best of several on the same test period: judge it on
-    a later one.
+    The figure of the winner is slightly too high, since it is the best of several on the same test period. Judge the
+    winner on a later period.
     """
     if candidates is not None and not isinstance(candidates, Mapping):
         raise InputError(
@@ -112,12 +114,12 @@ def auto(
     why = _why(comparison, best, rng)
     left = [name for name in candidates if name not in tried]
     if left:
-        why += f" Left out, for {bought:,} items would take EASE too long: {', '.join(left)}."
+        why += f" Left out because EASE would take too long for {bought:,} items: {', '.join(left)}."
     return Choice(name=name, spec=spec, why=why, comparison=comparison)
 
 
 def standard_candidates(items: str = "all") -> dict[str, Spec]:
-    """Return what `auto` tries, by name."""
+    """Return the default candidates of `auto` by name."""
     own: dict[str, Spec] = {
         "popular": Popular(),
         "popular, 7 days": Popular(half_life=days(7)),

@@ -1,8 +1,8 @@
-"""Several models at once: their scores, made comparable, added with weights."""
+"""A blend of models: their scores are made comparable and added with weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -24,7 +24,7 @@ __all__ = ["Blend", "FittedBlend"]
 FloatArray = npt.NDArray[np.float32]
 
 
-def _pairs(models: Any) -> tuple[tuple[Spec, float], ...]:
+def _pairs(models: Mapping[Spec, float] | Iterable[tuple[Spec, float]]) -> tuple[tuple[Spec, float], ...]:
     pairs = models.items() if isinstance(models, Mapping) else models
     try:
         return tuple((model, float(weight)) for model, weight in pairs)
@@ -36,17 +36,17 @@ def _pairs(models: Any) -> tuple[tuple[Spec, float], ...]:
 
 @attrs.frozen
 class Blend(Spec):
-    """A weighted sum of models whose scores are first brought to 0 to 1, customer by customer.
+    """A weighted sum of several models whose scores are first scaled to 0 to 1 for each customer.
 
     Parameters
     ----------
     models : mapping of model to float
-        Such as ``{Ease(): 1.0, BuyAgain(): 0.5}``; weights are above 0.
+        The models with their weights, such as ``{Ease(): 1.0, BuyAgain(): 0.5}``; weights are above 0.
 
     Notes
     -----
-    Of each model, the best candidate of a customer gets 1 and the worst 0; an item that a model has nothing to say of
-    gets 0 from it. An item that none has anything to say of is left to popularity.
+    Each model gives 1 to the best candidate of a customer and 0 to the worst. An item that a model cannot score gets 0
+    from it. Items that no model can score are ranked by popularity.
 
     Examples
     --------
@@ -68,14 +68,14 @@ class Blend(Spec):
         for model, weight in value:
             if not isinstance(model, Spec) or isinstance(model, Fallback):
                 raise InputError(
-                    f"models has {shown(model)}: settings such as Ease() are needed, and no Fallback.",
+                    f"models has {shown(model)}: settings such as Ease(), other than a Fallback, are needed.",
                     argument="models",
                     code="wrong_type",
                 )
             positive("a weight of models", weight)
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedBlend:
-        """Return all models fitted on the same interactions; see `Spec.fit`."""
+        """Fit all models on the same interactions; see `Spec.fit`."""
         seen, past, now = remembered(interactions, as_of, "binary", None)
         fitted = tuple(model.fit(seen) for model, _ in self.models)
         return FittedBlend(**shared_fields(self, seen, past, now), models=fitted)
@@ -83,7 +83,7 @@ class Blend(Spec):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FittedBlend(Composed):
-    """Fitted models, added with the weights of the settings."""
+    """Fitted models whose scores are added with the weights of the settings."""
 
     source: ClassVar[str] = "blend"
     kinds: ClassVar[tuple[str, ...]] = ("blend",)
@@ -97,7 +97,7 @@ class FittedBlend(Composed):
         return total
 
     def _unit(self, block: Block) -> Iterator[FloatArray]:
-        """Yield each model's scores, best candidate 1 and worst 0 in every row; one candidate alone gets 1."""
+        """Yield each model's scores: 1 for a row's best candidate, 0 for its worst, and 1 for a single candidate."""
         for model, part in zip(self.models, block.parts, strict=True):
             scores = model._own(part)  # noqa: SLF001
             high = scores.max(axis=1, keepdims=True, initial=NO)
@@ -108,7 +108,7 @@ class FittedBlend(Composed):
             yield np.where(scores == NO, NO, unit).astype(np.float32)
 
     def _parts_of(self, block: Block, item: int) -> npt.NDArray[np.float64]:
-        """Return what each model adds to an item; -inf where it has nothing to say."""
+        """Return what each model adds to the score of an item; -inf if it cannot score the item."""
         parts = [float(scores[0, item]) for scores in self._unit(block)]
         return np.array([weight * part for (_, weight), part in zip(self.spec.models, parts, strict=True)])
 

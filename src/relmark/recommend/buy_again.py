@@ -1,4 +1,4 @@
-"""What a customer buys again and again: in shops of everyday goods, most of next month's purchases."""
+"""Items that a customer buys repeatedly: in shops for everyday goods, most of next month's purchases."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ FloatArray = npt.NDArray[np.float32]
 
 @attrs.frozen(kw_only=True)
 class BuyAgain(Spec):
-    """A customer's own items, by how often and how lately they were bought: the second baseline.
+    """A customer's own items, ranked by how often and how recently they were bought: the second baseline.
 
     Parameters
     ----------
     half_life : timedelta or None
-        A purchase of this age counts one half; None counts all alike.
+        The age at which a purchase counts one half; None counts all purchases fully.
     min_gap : timedelta, optional
-        An item bought less than this long ago is not due yet, and does not come.
+        An item bought less than this time ago is not due yet and is not recommended.
 
     Notes
     -----
     The score of an item is the sum over its purchases of ``2 ** (-age / half_life)``. Several lines of one order are
-    one purchase, and what was only viewed does not count. A customer who has bought nothing gets nothing: put it into a
-    `Fallback` or a `Blend`.
+    one purchase, and views do not count. A customer who has bought nothing gets an empty list: use a `Fallback` or a
+    `Blend` to fill it.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class BuyAgain(Spec):
     min_gap: timedelta | None = attrs.field(default=None, validator=check_half_life)
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedBuyAgain:
-        """Return each customer's items with their scores; see `Spec.fit`. Without times every purchase counts 1."""
+        """Score each customer's items; see `Spec.fit`. Without times every purchase counts 1."""
         seen, now = seen_until(interactions, as_of)
         lines = seen.lines.purchased()
         if self.min_gap is not None and lines.time is None:
@@ -71,14 +71,14 @@ class BuyAgain(Spec):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FittedBuyAgain(Fitted):
-    """Each customer's own items, scored."""
+    """Each customer's own items with their scores."""
 
     source: ClassVar[str] = "buy again"
     kinds: ClassVar[tuple[str, ...]] = ("buy_again",)
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """A customer's own items alone."""
+        """The only source: the customer's own items."""
         return (self.source,)
 
     def _own_lines(self, x: Lines) -> Lines:
@@ -90,7 +90,7 @@ class FittedBuyAgain(Fitted):
 
     def _own(self, block: Block) -> FloatArray:
         scores = np.full((len(block), len(self.item)), NO, dtype=np.float32)
-        past = block.past.of_bought  # what is only in the basket was never bought
+        past = block.past.of_bought  # items that are only in the basket were never bought
         row, score = past.row, past.weight
         if self.spec.min_gap is not None and past.last is not None and block.now is not None:
             due = past.last <= block.now.before(self.spec.min_gap)[row]

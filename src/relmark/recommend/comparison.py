@@ -1,4 +1,4 @@
-"""Several recommenders on the same test periods, beside the baselines, with intervals and paired differences."""
+"""Compare recommenders with each other and with baselines on the same test periods, with intervals."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ __all__ = ["Comparison", "compare"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Comparison(ColumnarResult):
-    """One row per recommender; the metrics are those of `Quality`, means over customers.
+    """One row per recommender, with the metrics of `Quality` as means over customers.
 
     Parameters
     ----------
     name : ndarray of str, shape (m,)
+        The names of the recommenders.
     ndcg, ndcg_low, ndcg_high : ndarray of float64, shape (m,)
-        With its 95 % interval; `estimate` gives the interval of every metric, at any level.
+        The nDCG and its 95 % interval; `estimate` gives the interval of every metric at any level.
     recall, precision, hit_rate, map, mrr, revenue, repeat_share, novelty, diversity, coverage, gini : ndarray
-        Shape (m,).
+        The other metrics of `Quality`, shape (m,).
     k, items
         As in `quality`.
     customers : int
-        How many customers (and folds) counted.
+        The number of customers evaluated; a customer counts once in each fold.
     folds : int
+        The number of test periods.
     qualities : mapping of str to Quality
-        By name, one row per customer.
+        The quality of each recommender by name, with one row per customer.
     """
 
     _shown_by: ClassVar[str] = "ndcg"
@@ -79,7 +81,7 @@ class Comparison(ColumnarResult):
         resamples: int = 1000,
         rng: np.random.Generator | int | None = 0,
     ) -> Estimate:
-        """Return a metric of one recommender with its interval, as `Quality.estimate` gives it."""
+        """Return a metric of one recommender with its interval, as `Quality.estimate` does."""
         one_of("name", name, self.name.tolist())
         return self.qualities[name].estimate(metric, level=level, resamples=resamples, rng=rng)
 
@@ -93,7 +95,7 @@ class Comparison(ColumnarResult):
         resamples: int = 1000,
         rng: np.random.Generator | int | None = 0,
     ) -> Estimate:
-        """Return how much better one is than another, customer by customer, with a bootstrap interval."""
+        """Return the mean difference of a metric between two recommenders, paired by customer, with its interval."""
         one_of("metric", metric, METRICS)
         fraction("level", level)
         whole("resamples", resamples, low=1)
@@ -101,7 +103,7 @@ class Comparison(ColumnarResult):
         gap = getattr(a, metric) - getattr(b, metric)
         known = ~np.isnan(gap)
         if not known.any():
-            return Estimate(float("nan"), None, f"{metric} is not defined for both")
+            return Estimate(float("nan"), None, f"no customer has {metric} from both")
         cluster = np.unique(a.customer_id[known], return_inverse=True)[1]
         low, high = percentiles(draws_of_means(gap[known, None], cluster, resamples, generator(rng)), level)
         interval = Interval(float(low[0]), float(high[0]), level, "paired bootstrap of customers")
@@ -139,29 +141,32 @@ def compare(
     rules: Rules | None = None,
     unseen_items: bool = False,
 ) -> Comparison:
-    """Fit recommenders on the past and compare their lists with what came after it.
+    """Fit recommenders on the past and compare their lists with the purchases that followed.
 
-    All-time popularity and buy-again stand beside the models unless they are among them (buy-again only where `items`
-    is "all": it has nothing new to offer).
+    All-time popularity and buy-again are added as baselines unless a model of that kind is given. Buy-again is added
+    only if `items` is "all", since it recommends no new items.
 
     Parameters
     ----------
     models : mapping of str to Spec
-        Settings by name, such as ``{"ease": Ease()}``.
+        The settings to compare, by name, such as ``{"ease": Ease()}``.
     interactions : Interactions, CustomerBase or Purchases
-        With times. The test periods end at the last line. Of a base, each fold knows the refunds that were known by
-        its cut.
+        The purchases, with times. The last test period ends at the last line. From a base, each fold is fitted with
+        only the refunds that were known at its start.
     k : int
+        The length of the lists.
     test : timedelta
         The length of a test period.
     folds : int
-        How many test periods, one after the other; a customer's rows of all of them are drawn together.
+        The number of test periods, one after the other. The bootstrap draws the rows of a customer from all of them
+        together.
     items, rules, unseen_items
         As in `quality`.
 
     Returns
     -------
     Comparison
+        One row per model and baseline.
 
     Examples
     --------
@@ -217,7 +222,7 @@ def compare(
 
 
 def _joined(parts: list[Quality]) -> Quality:
-    """Return the rows of all folds together; coverage and gini are the means of the folds."""
+    """Return the rows of all folds together; coverage and gini are means over the folds."""
     first = parts[0]
     if len(parts) == 1:
         return first

@@ -1,6 +1,6 @@
-"""What a blend and a fallback share: several fitted models, each of which sees the customers with its own weights."""
+"""The common part of blends and fallbacks: several fitted models, each with its own weights of purchases."""
 
-# ruff: noqa: SLF001  (models speak to models here)
+# ruff: noqa: SLF001  (models call other models here)
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Composed(Fitted):
-    """Fitted models on the same interactions."""
+    """Several models fitted on the same interactions."""
 
     models: tuple[Fitted, ...]
 
@@ -47,7 +47,7 @@ class Composed(Fitted):
         return attrs.evolve(model, models=tuple(part.without(ids) for part in self.models))
 
     def _similar(self, item: int) -> FloatArray:
-        """Ask the first model that knows what is like an item."""
+        """Return the similarities to an item by the first model that has them."""
         for model in self.models:
             try:
                 return model._similar(item)

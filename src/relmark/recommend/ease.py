@@ -1,4 +1,4 @@
-"""EASE: how much each item speaks for each other, in closed form. The default where there are up to 10,000 items."""
+"""EASE: a linear item-to-item model in closed form; the default choice for up to 10,000 items."""
 
 from __future__ import annotations
 
@@ -30,28 +30,30 @@ _FILL, _LARGEST_FILL = np.float32(1e-25), 1e-18  # far below any score, also aft
 
 @attrs.frozen(kw_only=True)
 class Ease(Spec):
-    """A linear model that predicts each item of a customer from their other items.
+    """A linear model that predicts each item of a customer from the customer's other items.
 
     Parameters
     ----------
     regularization : float
         lambda: larger values trust rare items less. 100 to 500 suits some thousands of customers.
     weight : {"binary", "log", "quantity", "purchases"}
+        How a pair of customer and item counts; see `Interactions.matrix`.
     half_life : timedelta, optional
-        A pair bought last this long ago counts one half, in the model and in the customer's own past.
+        The age at which a purchase counts one half, in the model and in the customer's own past; by default all count
+        fully.
     max_items : int
-        The table of weights has items squared cells and takes time that grows with their cube; more bought items than
-        this are refused with what they would cost. Raise it to accept that.
+        The largest number of bought items to accept. The memory grows with its square and the time with its cube, so a
+        larger number is refused with an estimate of the cost. Raise it to accept that cost.
 
     Notes
     -----
     With G = X'X + lambda I and P = inv(G), the weights are ``B_ij = -P_ij / P_jj`` with a zero diagonal, and the scores
-    of a customer with row x are ``x B``. It is a Cholesky factor and its inverse, in place, of m squared cells: in
-    float64 up to 4,000 items (rounded to float32, the weights are then the same on every processor), above it in
-    float32 (400 MB at 10,000 items) unless the weights are so large beside lambda that it would lose the third digit.
-    Time grows with the cube of the items: about a second at 3,000, half a minute at 10,000, two minutes at 17,000.
-    Items that nobody has together with any of the customer's are ordered by popularity, at score 0: after those that
-    purchases speak for, before those that they speak against.
+    of a customer with row x are ``x B``. The fit computes a Cholesky factor and its inverse in place, in m squared
+    cells. Up to 4,000 items it uses float64; rounded to float32, the weights are then the same on every processor.
+    Above that it uses float32 (400 MB at 10,000 items), unless the weights are so large compared with lambda that the
+    third digit would be lost. Time grows with the cube of the items: about a second at 3,000, half a minute at 10,000,
+    two minutes at 17,000. Items that nobody bought together with any of the customer's items get score 0 and are
+    ordered by popularity: after items with positive scores, before items with negative ones.
 
     References
     ----------
@@ -80,7 +82,7 @@ class Ease(Spec):
         whole("max_items", self.max_items, low=1)
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedEase:
-        """Return the weights of items for items; see `Spec.fit`.
+        """Learn the weights between items; see `Spec.fit`.
 
         Raises
         ------
@@ -108,23 +110,23 @@ class Ease(Spec):
 
 @one_blas_thread()
 def ease_weights(past: History, m: int, regularization: float) -> FloatArray:
-    """Return B of eq. 8, shape (m, m): how much a unit of the row's item speaks for the column's."""
+    """Return B of eq. 8, shape (m, m): how much a unit of the row's item adds to the score of the column's."""
     if m == 0:
         return np.zeros((0, 0), dtype=np.float32)
     from scipy.linalg.lapack import dpotrf, dpotri, spotrf, spotri
 
     X = past.matrix(m)
     Xt = X.T.tocsr()
-    # The largest row sum of X'X bounds its largest eigenvalue, and with lambda the condition of what is inverted.
+    # The largest row sum of X'X bounds its largest eigenvalue, and so the condition number of X'X + lambda.
     condition = 1.0 + float((Xt @ (X @ np.ones(m))).max(initial=0.0)) / regularization
     if condition > _WORST_CONDITION:
         raise InputError(
             f"regularization={regularization:g} is too small for weights this large: X'X + lambda cannot be inverted.",
             argument="regularization",
             code="wrong_value",
-            hint="Raise it.",
+            hint="Raise regularization.",
         )
-    # Rounded from float64, the weights are the same on every processor; what is large cannot afford it.
+    # Rounded from float64, the weights are the same on every processor; large models cannot afford float64.
     single = m > _DOUBLE_ITEMS and condition < _SINGLE_CONDITION
     G = np.empty((m, m), dtype=np.float32 if single else np.float64, order="F")
     step = max((64 << 20) // (8 * m), 16)
@@ -147,7 +149,7 @@ def ease_weights(past: History, m: int, regularization: float) -> FloatArray:
 
 
 def _mirror(P: FloatArray) -> None:
-    """Copy the lower triangle to the upper one, in blocks that fit the cache."""
+    """Copy the lower triangle to the upper triangle in blocks that fit the cache."""
     m, step = len(P), 512
     for low in range(0, m, step):
         high = min(low + step, m)
@@ -158,7 +160,7 @@ def _mirror(P: FloatArray) -> None:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FittedEase(Fitted):
-    """The weights B of the bought items: ``weights[i, j]`` is how much ``active[i]`` speaks for ``active[j]``."""
+    """The weights B of the bought items: a unit of ``active[i]`` adds ``weights[i, j]`` to ``active[j]``'s score."""
 
     source: ClassVar[str] = "ease"
     kinds: ClassVar[tuple[str, ...]] = ("ease",)
@@ -168,7 +170,7 @@ class FittedEase(Fitted):
 
     @classmethod
     def axes(cls) -> dict[str, tuple[str, ...]]:
-        """Return what the axes of each array count."""
+        """Return the names of the axes of each array."""
         return {**super().axes(), "active": ("bought items",), "weights": ("bought items", "bought items")}
 
     @property
@@ -176,7 +178,7 @@ class FittedEase(Fitted):
         return {"weight": self.spec.weight, "half_life": self.spec.half_life}
 
     def _compact(self, past: History) -> History:
-        """Return a past in positions among the bought items; what was never bought in the fit is left aside."""
+        """Return a past with items as positions among those bought in the fit; other items are left out."""
         if len(self.active) == len(self.item):
             return past
         place = np.searchsorted(self.active, past.item)
@@ -187,11 +189,11 @@ class FittedEase(Fitted):
     def _own(self, block: Block) -> FloatArray:
         past = self._compact(block.past)
         dense: FloatArray = past.matrix(len(self.active)) @ self.weights
-        # Exactly 0: nobody has the item together with anything of the customer's. Popularity orders these, between what
-        # purchases speak for and what they speak against.
+        # Exactly 0 means that nobody bought the item together with one of the customer's. Popularity orders such items,
+        # between those with positive and those with negative scores.
         silent = dense == 0
         popularity = self.popularity[self.active]
-        fill = np.where(popularity > 0, _FILL * popularity, NO)  # what nobody bought is not popular
+        fill = np.where(popularity > 0, _FILL * popularity, NO)  # items that nobody bought are not popular
         dense[silent] = np.broadcast_to(fill, dense.shape)[silent]
         dense[past.lengths == 0] = NO
         if len(self.active) == len(self.item):

@@ -1,4 +1,4 @@
-"""Vectors of items and customers, wherever they were fitted: scores, folding in, contributions, similarity."""
+"""Factor models: scores, new customers, contributions and similarity from vectors of items and customers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @attrs.frozen(kw_only=True)
 class Factors(Spec):
-    """The settings of factors fitted elsewhere: what folds new customers in. See `FactorModel.from_factors`."""
+    """The settings of factors fitted elsewhere, which fold in new customers; see `FactorModel.from_factors`."""
 
     kind: ClassVar[str] = "factors"
 
@@ -47,7 +47,7 @@ class Factors(Spec):
         positive("alpha", self.alpha)
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FactorModel:  # noqa: ARG002
-        """Raise: these factors come from elsewhere."""
+        """Raise, since these factors were fitted elsewhere."""
         raise InputError(
             "Factors describes factors fitted elsewhere: use FactorModel.from_factors, or fit Als or Bpr.",
             argument="interactions",
@@ -57,7 +57,7 @@ class Factors(Spec):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FactorModel(Fitted):
-    """Vectors of items and customers; a score is their dot product (for BPR, the last column is an item's bias)."""
+    """Vectors of items and customers whose dot products are the scores; for BPR, the last column is an item's bias."""
 
     source: ClassVar[str] = "factors"
     kinds: ClassVar[tuple[str, ...]] = ("als", "bpr", "factors")
@@ -68,7 +68,7 @@ class FactorModel(Fitted):
 
     @classmethod
     def axes(cls) -> dict[str, tuple[str, ...]]:
-        """Return what the axes of each array count."""
+        """Return the names of the axes of each array."""
         return {**super().axes(), "item_factors": ("items", "factors"), "customer_factors": ("customers", "factors")}
 
     @classmethod
@@ -89,23 +89,26 @@ class FactorModel(Fitted):
         Parameters
         ----------
         item : array_like of int or str, shape (m,)
+            The ids of the items.
         item_factors : array_like of float, shape (m, f)
+            The vector of each item.
         customer_id : array_like of int or str, shape (n,), optional
+            The ids of the customers.
         customer_factors : array_like of float, shape (n, f), optional
-            Without them, customers are folded in from `interactions`.
+            The vector of each customer. Without them, customers are folded in from `interactions`.
         interactions : Interactions, CustomerBase or Purchases, optional
-            What customers bought: for rules about it, for reasons, for popularity, and for folding in.
+            The purchases of the customers, for rules, reasons, popularity, and for folding in.
         regularization, alpha : float
-            What the factors were fitted with: they fold new customers in.
+            The settings with which the factors were fitted; new customers are folded in with them.
         catalog : ItemTable, optional
-            What is known of the items; by default the table of the interactions.
+            The table of items; by default that of the interactions.
         """
         spec = Factors(regularization=regularization, alpha=alpha)
         ids, vectors = _aligned("item", item, "item_factors", item_factors)
         f = vectors.shape[1]
         if customer_id is None and interactions is None:
             raise InputError(
-                "customer_id is missing: give customer_factors with their ids, or interactions.",
+                "customer_id is missing: give customer_id and customer_factors, or interactions.",
                 argument="customer_id",
                 code="missing_value",
             )
@@ -124,7 +127,7 @@ class FactorModel(Fitted):
             people, tastes = _aligned("customer_id", customer_id, "customer_factors", customer_factors)
             if tastes.shape[1] != f:
                 raise InputError(
-                    f"customer_factors have {tastes.shape[1]} columns and item_factors {f}: give equal ones.",
+                    f"customer_factors have {tastes.shape[1]} columns and item_factors {f}: the numbers must be equal.",
                     argument="customer_factors",
                     code="wrong_shape",
                 )
@@ -167,11 +170,11 @@ class FactorModel(Fitted):
 
     @cached_property
     def _known(self) -> npt.NDArray[np.bool_]:
-        """Which items the factors know, shape (m,)."""
+        """Which items have a vector other than 0, shape (m,)."""
         return np.asarray(self.item_factors.any(axis=1))
 
     def _tastes(self, block: Block) -> FloatArray:
-        """Return the vectors of customers: what was fitted, or folded in from a past that the fit did not see."""
+        """Return the vectors of customers: fitted, or folded in if the fit did not see their past."""
         fitted = block.basket is None and not block.fresh
         stored = np.flatnonzero(block.position >= 0) if fitted else np.zeros(0, dtype=np.int64)
         if len(stored) == len(block):
@@ -201,10 +204,10 @@ class FactorModel(Fitted):
         return scores
 
     def _contributions(self, block: Block, item: int) -> Contributions:
-        """Return what each purchase adds, and what is left of a customer's fitted vector.
+        """Return what each purchase adds to the score, and the rest from the customer's fitted vector.
 
-        For least squares eq. 7 of Hu, Koren and Volinsky, ``y_i' W_u y_j c_uj``; for BPR the part of each purchase in
-        the vector that they alone would give, and the item's bias.
+        For least squares it is eq. 7 of Hu, Koren and Volinsky, ``y_i' W_u y_j c_uj``. For BPR it is the part of each
+        purchase in the vector that the purchases alone would give, and the item's bias.
         """
         labels, amounts = self._purchases(block, item)
         taste = self._tastes(block)[0].astype(np.float64)
@@ -243,14 +246,14 @@ class FactorModel(Fitted):
 
 
 def _aligned(name: str, ids: Any, factors_name: str, factors: Any) -> tuple[npt.NDArray[Any], FloatArray]:
-    """Return ids ascending, each once, and their vectors as float32."""
+    """Return distinct ids in ascending order, and their vectors as float32."""
     array = id_array(name, ids)
     try:
         vectors = np.asarray(factors)
         vectors = vectors.astype(np.object_ if vectors.dtype.kind == "c" else np.float64).astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(
-            f"{factors_name} is {shown(factors)}: a table of numbers is needed, a row per id.",
+            f"{factors_name} is {shown(factors)}: a table of numbers is needed, with one row per id.",
             argument=factors_name,
             code="wrong_type",
         ) from None
@@ -271,7 +274,7 @@ def _aligned(name: str, ids: Any, factors_name: str, factors: Any) -> tuple[npt.
     array = array[order]
     if len(array) > 1 and (array[1:] == array[:-1]).any():
         raise InputError(
-            f"{name} has {shown(array[1:][array[1:] == array[:-1]][0])} more than once: one row each is needed.",
+            f"{name} has {shown(array[1:][array[1:] == array[:-1]][0])} more than once: one row per id is needed.",
             argument=name,
             code="duplicate",
         )

@@ -1,7 +1,8 @@
-"""Matrix factorization: ALS and BPR as implicit fits them, or factors from elsewhere; ranking and rules are ours.
+"""Matrix factorization: ALS and BPR, fitted by the package implicit; ranking and rules are those of this package.
 
-This is the one file that imports implicit. It gives implicit what it takes without surprises: a float32 csr_matrix, a
-fresh object for each fit, an integer for the random state, one BLAS thread, and one thread for BPR, whose updates race.
+This is the only file that imports implicit. For reproducible results it passes a float32 csr_matrix, makes a new object
+for each fit, gives an integer as the random state, and uses one BLAS thread and, for BPR, whose updates race, one
+thread.
 """
 
 from __future__ import annotations
@@ -37,19 +38,21 @@ class Als(Spec):
     factors : int
         The length of the vectors.
     regularization : float
+        lambda: larger values keep the vectors smaller.
     alpha : float
-        The confidence of a pair is alpha times its weight, 1 for pairs that do not occur.
+        The confidence of a pair is alpha times its weight; it is 1 for pairs that do not occur.
     iterations : int
+        How often the vectors of items and customers are solved in turn.
     weight, half_life
-        As in `Ease`. Where lines have weights below 1, raise `alpha`: a pair that occurs should count more than one
-        that does not.
+        As in `Ease`. If lines have weights below 1, raise `alpha`: a pair that occurs should count more than one that
+        does not.
     seed : int
-        Fixes the start: the same seed gives the same factors, with any number of threads.
+        The seed of the random start. The same seed gives the same factors with any number of threads.
 
     Notes
     -----
-    The defaults are implicit's. After the last iteration, the customers' vectors are solved exactly from the items', so
-    that a known customer, a new one with the same purchases, and `explain` all agree.
+    The defaults are those of implicit. After the last iteration, the customers' vectors are solved exactly from the
+    items' vectors, so that a known customer, a new one with the same purchases, and `explain` all agree.
 
     References
     ----------
@@ -75,7 +78,7 @@ class Als(Spec):
         whole("seed", self.seed, low=0, high=2**32 - 1)
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FactorModel:
-        """Return the factors; see `Spec.fit`."""
+        """Learn the vectors of items and customers; see `Spec.fit`."""
         seen, past, now = remembered(interactions, as_of, self.weight, self.half_life)
         _enough(past)
         with one_blas_thread():
@@ -100,20 +103,23 @@ class Als(Spec):
 
 @attrs.frozen(kw_only=True)
 class Bpr(Spec):
-    """Bayesian personalized ranking: factors that put what was bought above what was not.
+    """Bayesian personalized ranking: factors that rank bought items above others.
 
     Parameters
     ----------
     factors : int
+        The length of the vectors, without the bias of an item.
     learning_rate, regularization : float
+        The step size of the updates, and how strongly the vectors are kept small.
     iterations : int
+        The number of passes over the pairs.
     seed : int
-        The same seed gives the same factors: it runs on one thread, because updates of several race.
+        The seed of the random start and draws. The same seed gives the same factors, since the fit uses one thread.
 
     Notes
     -----
-    Its data are pairs, so there is no weight. New customers get the vector that puts what they bought above the average
-    of the rest, which is the same aim without drawing at random.
+    It learns from pairs, so there is no weight. New customers get the vector that ranks their purchases above the
+    average of the other items, which is the same objective without random draws.
 
     References
     ----------
@@ -137,7 +143,7 @@ class Bpr(Spec):
         whole("seed", self.seed, low=0, high=2**32 - 1)
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FactorModel:
-        """Return the factors; see `Spec.fit`."""
+        """Learn the vectors of items and customers; see `Spec.fit`."""
         seen, past, now = remembered(interactions, as_of, "binary", None)
         _enough(past)
         with one_blas_thread():
@@ -164,15 +170,15 @@ class Bpr(Spec):
 def _enough(past: History) -> None:
     if len(past.item) == 0:
         raise NotEnoughDataError(
-            "there is no interaction to fit factors on: check as_of, or use Popular.", argument="interactions"
+            "interactions is empty, so factors cannot be fitted: check as_of, or use Popular.", argument="interactions"
         )
 
 
 def _run(model: Any, past: History, m: int) -> None:
-    """Fit with implicit, and say in our words when its numbers ran away."""
+    """Fit with implicit, and raise an error of this package if its numbers are not finite."""
     from implicit.recommender_base import ModelFitError
 
     try:
-        model.fit(past.matrix(m).copy(), show_progress=False)  # implicit wants arrays that it could write to
+        model.fit(past.matrix(m).copy(), show_progress=False)  # implicit needs writable arrays
     except ModelFitError as error:
         raise ConvergenceError(f"implicit found factors that are not finite ({error}): raise regularization.") from None

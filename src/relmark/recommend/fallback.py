@@ -1,4 +1,4 @@
-"""One model after the other: where the first has nothing more to say, the next goes on."""
+"""A fallback: one model after the other, each adding what the models before it could not fill."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ __all__ = ["Fallback", "FittedFallback"]
 FloatArray = npt.NDArray[np.float32]
 
 
-def _flat(models: Any) -> tuple[Spec, ...]:
+def _flat(models: Iterable[Spec]) -> tuple[Spec, ...]:
+    given: object = models
     if (
-        isinstance(models, Spec)
-        or not isinstance(models, Iterable)
-        or (isinstance(models, np.ndarray) and models.ndim == 0)
+        isinstance(given, Spec)
+        or not isinstance(given, Iterable)
+        or (isinstance(given, np.ndarray) and given.ndim == 0)
     ):
         raise InputError(
             f"models is {shown(models)}: a list of settings such as [BuyAgain(), Ease()] is needed.",
@@ -42,20 +43,20 @@ def _flat(models: Any) -> tuple[Spec, ...]:
 
 @attrs.frozen
 class Fallback(Spec):
-    """Models in order: all the first can recommend to a customer, then what the next adds, until there are k.
+    """Models in order: first all items that the first model can recommend, then those of the next, up to k.
 
     Parameters
     ----------
     models : sequence of Spec
-        Such as ``[BuyAgain(min_gap=days(20)), Ease(), Popular()]``. Scores are each model's own: they are comparable
-        within one source only. End with `Popular` if strangers should get something.
+        The models, such as ``[BuyAgain(min_gap=days(20)), Ease(), Popular()]``. Each model keeps its own scores, which
+        are comparable within one source only. End with `Popular` if new customers should get a list, too.
 
     Examples
     --------
     >>> from relmark.recommend import BuyAgain, Popular
     >>> from relmark.recommend import Interactions
     >>> x = Interactions.from_columns(customer_id=["a", "b", "b"], item=["tea", "tea", "cup"])
-    >>> recs = Fallback([BuyAgain(), Popular()]).fit(x).recommend(["a", "stranger"], k=2)
+    >>> recs = Fallback([BuyAgain(), Popular()]).fit(x).recommend(["a", "new customer"], k=2)
     >>> list(zip(recs.item.tolist(), recs.source.tolist()))
     [('tea', 'buy again'), ('cup', 'popular'), ('tea', 'popular'), ('cup', 'popular')]
     """
@@ -77,7 +78,7 @@ class Fallback(Spec):
                 )
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedFallback:
-        """Return all models fitted on the same interactions; see `Spec.fit`."""
+        """Fit all models on the same interactions; see `Spec.fit`."""
         seen, past, now = remembered(interactions, as_of, "binary", None)
         fitted = tuple(model.fit(seen) for model in self.models)
         return FittedFallback(**shared_fields(self, seen, past, now), models=fitted)
@@ -85,14 +86,14 @@ class Fallback(Spec):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FittedFallback(Composed):
-    """Fitted models in the order in which they are asked."""
+    """Fitted models in the order in which they are used."""
 
     source: ClassVar[str] = "fallback"
     kinds: ClassVar[tuple[str, ...]] = ("fallback",)
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The models by name, in order."""
+        """The names of the models, in order."""
         return tuple(model.source for model in self.models)
 
     def _scores(self, tier: int, block: Block) -> FloatArray:

@@ -1,8 +1,9 @@
-"""A fitted recommender: everything that all models share, from scores to ranked, ruled, explained lists.
+"""A fitted recommender: the part that all models share, from scores to ranked lists with rules and reasons.
 
-A model says how it scores a block of customers (`_own`), what it knows of similar items, and what adds up to a score.
-The life of one call: customers are found, their histories taken block by block, the model scores every item, rules turn
-what may not come into -inf, the best k are taken, and where fewer come than were asked for, the next source goes on.
+A model defines how it scores a block of customers (`_own`), which items are similar, and what adds up to a score. A
+call goes through these steps: customers are looked up, their histories are taken block by block, the model scores every
+item, rules set the scores of removed items to -inf, and the best k are taken. If there are fewer than k, the next
+source fills the list.
 """
 
 from __future__ import annotations
@@ -55,33 +56,33 @@ def _checked_zone(instance: object, attribute: attrs.Attribute[str], value: str)
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Fitted(Frozen, Saved):
-    """What every fitted model can do.
+    """A fitted recommender: the methods and fields of every fitted model.
 
     Parameters
     ----------
     spec : Spec
-        The settings with which it was fitted.
+        The settings with which the model was fitted.
     item, customer_id : ndarray, shapes (m,) and (n,)
-        Ids, ascending.
+        The ids of items and customers, ascending.
     history : History
-        What each customer bought: pairs, no lines.
+        What each customer bought: one entry per pair of customer and item.
     popularity : ndarray of float32, shape (m,)
-        The share of customers who bought each item: what strangers are offered.
+        The share of customers who bought each item; new customers are offered items in this order.
     now : int or None
-        Where the clock stood as of which it was fitted, in microseconds UTC; None without times.
+        The instant of the fit's `as_of`, in microseconds UTC; None without times.
     dated : bool
-        Whether that was a date, so that it is a local midnight and nothing of that day was seen.
+        Whether that `as_of` was a date: then `now` is its local midnight, and nothing of that day was seen.
     tz : str
         The time zone of the business.
     catalog : Catalog
-        What is known of the items.
+        The attributes of the items.
     """
 
     source: ClassVar[str] = ""
     kinds: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Enter the class under the names of the settings that it is fitted with."""
+        """Register the class under the names of the settings from which it is fitted."""
         super().__init_subclass__(**kwargs)
         if "kinds" in vars(cls):
             FITTED.update(dict.fromkeys(cls.kinds, cls))
@@ -98,7 +99,7 @@ class Fitted(Frozen, Saved):
 
     @classmethod
     def axes(cls) -> dict[str, tuple[str, ...]]:
-        """Return what the axes of each array count; those of one name have one size."""
+        """Return the names of the axes of each array; axes with the same name have the same size."""
         return {
             "item": ("items",),
             "customer_id": ("customers",),
@@ -106,49 +107,49 @@ class Fitted(Frozen, Saved):
             "popularity": ("items",),
         }
 
-    # What a model says for itself.
+    # What each model defines.
 
     def _own(self, block: Block) -> FloatArray:
-        """Return fresh scores of every item, shape (n, m); -inf where the model has nothing to say."""
+        """Return new scores of every item, shape (n, m); -inf for items that the model cannot score."""
         raise AssertionError(f"{type(self).__name__} has no scores for {len(block)} customers")
 
     def _contributions(self, block: Block, item: int) -> Contributions:
-        """Return what adds up to the own score of one customer and one item."""
+        """Return the labels and amounts that add up to the model's score of one item for one customer."""
         raise AssertionError(f"{type(self).__name__} cannot explain item {item} to {len(block)} customers")
 
     def _purchases(self, block: Block, item: int) -> Contributions:
-        """Return what a customer's purchases add to a score, without other parts."""
+        """Return what a customer's purchases add to a score, without its other parts."""
         return self._contributions(block, item)
 
     def _similar(self, item: int) -> FloatArray:
-        """Return how like one item all others are, shape (m,); -inf where nothing is known."""
+        """Return the similarity of every item to one item, shape (m,); -inf if it is not known."""
         raise InputError(
-            f"{type(self.spec).__name__} ranks {shown(self.item[item])} without knowing what is like it: "
+            f"{type(self.spec).__name__} has no items similar to {shown(self.item[item])}: "
             "fit Ease, ItemNeighbors or Als for similar items.",
             argument="item",
             code="not_supported",
         )
 
     def _own_lines(self, x: Lines) -> Lines:
-        """Return which lines the model looks at, of a history that comes in later."""
+        """Return the lines that the model uses from a history given at serving."""
         return x
 
     def _taste(self) -> Any:
-        """Return vectors of the customers, shape (n, anything), whose cosine says how alike they are."""
+        """Return vectors of the customers, shape (n, any), whose cosines measure similarity."""
         return self.history.matrix(len(self.item))
 
     @property
     def _weighting(self) -> dict[str, Any]:
-        """How lines become weights, for histories that come in later."""
+        """The settings by which lines become weights, for histories given at serving."""
         return {"weight": "binary", "half_life": None}
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where recommendations come from, in the order in which they are asked."""
+        """The sources of recommendations, in the order in which they are used."""
         return (self.source, "popular")
 
     def _scores(self, tier: int, block: Block) -> FloatArray:
-        """Return the scores of one source; strangers and items without evidence are left to the next."""
+        """Return the scores of one source; -inf leaves a customer or an item to the next source."""
         if tier == 0:
             return self._own(block)
         scores = np.where(self.popularity > 0, self.popularity, NO).astype(np.float32)
@@ -160,7 +161,7 @@ class Fitted(Frozen, Saved):
         return ["share of customers who bought it"], np.array([float(self.popularity[item])])
 
     def _is_fill(self, tier: int, score: FloatArray) -> npt.NDArray[np.bool_]:
-        """Tell which rows fill up, in order of popularity, what the model has nothing to say of: their score is 0."""
+        """Return which scores only fill up the list by popularity; they are shown as 0."""
         return np.full(score.shape, tier > 0)
 
     def _reason(self, tier: int, block: Block, item: int) -> str:
@@ -186,26 +187,29 @@ class Fitted(Frozen, Saved):
         history: PurchaseSource | None = None,
         catalog: ItemTable | None = None,
     ) -> Recommendations:
-        """Recommend up to k items to each customer, best first, after the rules.
+        """Recommend up to k items to each customer, best first, among those that the rules allow.
 
         Parameters
         ----------
         customers : id or array_like of ids, shape (n,), optional
-            By default everyone the model knows. Someone it doesn't know gets what is popular.
+            The customers; by default all whom the model knows. Unknown customers get popular items.
         k : int
+            The greatest number of items per customer.
         rules : Rules, optional
-            By default every item may come, also what was bought before.
+            What may be recommended to whom; by default every item, even if it was bought before.
         as_of : date or instant, or a column of n of them, optional
-            As of when rules count time, for all or one per customer: not before that of the fit. By default that of the
-            fit, or the last line of `history` where it is later.
+            The instant of serving, from which rules count time: one for all, or one per customer. It must not be before
+            the `as_of` of the fit. By default it is that of the fit, or the last line of `history` if that is later.
         history : Interactions, CustomerBase, Purchases or CustomerHistory, optional
-            All that customers bought until then: taken instead of what the model remembers, also for new customers.
+            All purchases of the customers up to then. They replace what the model remembers, and may include new
+            customers.
         catalog : ItemTable, optional
-            Fresh prices and stock, instead of the table that the interactions had.
+            Current prices and stock; by default the table of items of the fit.
 
         Returns
         -------
         Recommendations
+            The lists, with scores and reasons, and how many items each rule dropped.
         """
         k = whole("k", k, low=1)
         ids, block = self._block(customers, as_of, history)
@@ -222,20 +226,21 @@ class Fitted(Frozen, Saved):
         as_of: AsOfGiven | None = None,
         catalog: ItemTable | None = None,
     ) -> tuple[Recommendation, ...]:
-        """Recommend what goes with a basket; works for strangers.
+        """Recommend items that go with a basket, for known or new customers.
 
         Parameters
         ----------
         basket : ids
-            What is in the basket; never recommended. Items that the model does not know are left aside; with none that
-            it knows, the customer's own recommendations come, or what is popular.
+            The items in the basket, which are never recommended. Items that the model does not know are ignored. If it
+            knows none of them, the result is the customer's own recommendations, or popular items.
         k : int
+            The greatest number of items.
         customer : id, optional
-            Whose past counts beside the basket.
+            The customer whose past counts in addition to the basket.
         rules, as_of
-            As in `recommend`; a rule about what was bought looks at the customer's past.
+            As in `recommend`; rules about bought items use the customer's past.
         catalog : ItemTable, optional
-            Fresh prices and stock.
+            Current prices and stock; by default the table of items of the fit.
         """
         k = whole("k", k, low=1)
         held = self._items_of("basket", basket)
@@ -245,12 +250,12 @@ class Fitted(Frozen, Saved):
         return ranked(self, label, self._basket_block(held, customer, as_of), k, self._masks(rules, catalog)).lists(0)
 
     def similar_items(self, item: ItemId, k: int = 10) -> tuple[Recommendation, ...]:
-        """Return up to k items like one item, best first, never the item itself.
+        """Return up to k items similar to one item, the most similar first, without the item itself.
 
         Raises
         ------
         InputError
-            The model does not know the item, or knows nothing of similarity.
+            The model does not know the item, or has no similarities of items.
         """
         k = whole("k", k, low=1)
         code = self._item_code(item)
@@ -264,7 +269,7 @@ class Fitted(Frozen, Saved):
         )
 
     def similar_customers(self, customer: ItemId, k: int = 10) -> tuple[SimilarCustomer, ...]:
-        """Return up to k customers whose taste is nearest by cosine, best first, never the customer.
+        """Return up to k customers with the most similar taste by cosine, best first, without the customer.
 
         Raises
         ------
@@ -298,7 +303,7 @@ class Fitted(Frozen, Saved):
         history: PurchaseSource | None = None,
         catalog: ItemTable | None = None,
     ) -> Explanation:
-        """Say what adds up to the score of one item for one customer, and which rules would keep it away.
+        """Explain the score of one item for one customer, and name the rules that would remove the item.
 
         Raises
         ------
@@ -315,15 +320,15 @@ class Fitted(Frozen, Saved):
             if self._is_fill(tier, np.array([own]))[0] and block.past.lengths[0] > 0:  # as in `recommend`
                 source, score = "popular", 0.0
                 note = (
-                    f"nothing that {self.source} knows of the customer speaks for this item: it comes for being "
-                    f"popular, {100 * float(self.popularity[code]):.3g} % of customers bought it."
+                    f"{self.source} finds no link from the customer's purchases to this item: it fills the list since "
+                    f"{100 * float(self.popularity[code]):.3g} % of customers bought it."
                 )
                 break
             labels, amounts = self._tier_contributions(tier, block, code)
             source, score = name, float(amounts.sum())
             break
         else:
-            note = f"{self.source} cannot rank this item: nothing it has seen speaks for it."
+            note = f"{self.source} cannot rank this item: nothing in the purchases that it saw supports it."
         names: tuple[str, ...] = ()
         if rules is not None and source:
             masks = self._masks(rules, catalog)
@@ -341,11 +346,11 @@ class Fitted(Frozen, Saved):
         )
 
     def without(self, ids: CustomerIds | AbstractSet[object]) -> Self:
-        """Return the model without some people: their ids, what they bought and their factors are gone.
+        """Return the model without some customers: without their ids, purchases and factors.
 
-        What all customers together taught the model stays as it was fitted: the likeness of items, their popularity,
-        factors of items. Somebody who is gone is a stranger, and gets what is popular; fit again where their share in
-        these must go too. Ids that the model does not know are no error.
+        What the model learned from all customers together stays: similarities of items, their popularity, and their
+        factors. Fit again if the removed customers' share in these must go, too. A removed customer counts as a new
+        one, who gets popular items. Ids that the model does not know are ignored.
         """
         stay = staying(self.customer_id, ids)
         rows = np.flatnonzero(stay)
@@ -356,7 +361,7 @@ class Fitted(Frozen, Saved):
         return self._parts_without(attrs.evolve(self, **kept), ids)
 
     def _parts_without(self, model: Self, ids: CustomerIds | AbstractSet[object]) -> Self:  # noqa: ARG002
-        """Return a model whose parts have forgotten people too; this one has no parts."""
+        """Return a model from whose parts the customers are removed, too; this model has no parts."""
         return model
 
     def __repr__(self) -> str:
@@ -365,10 +370,10 @@ class Fitted(Frozen, Saved):
 
     @property
     def as_of(self) -> np.datetime64 | None:
-        """As of when it was fitted: a day where a date was given, else an instant in UTC; None without times."""
+        """The `as_of` of the fit: a day if a date was given, else an instant in UTC; None without times."""
         return None if self.now is None else AsOf(self.now, self.dated, self.tz).given
 
-    # How it is done.
+    # How it works.
 
     def _drops(self, masks: Masks, name: str, block: Block, item: int, ids: npt.NDArray[Any]) -> bool:
         alone = masks.only(name)
@@ -399,7 +404,7 @@ class Fitted(Frozen, Saved):
         place = int(find_ids("customer", self.customer_id, [_one_id("customer", customer)])[0])
         if place < 0:
             raise InputError(
-                f"customer {shown(customer)} is not among the {len(self.customer_id):,} of this model.",
+                f"customer {shown(customer)} is not among the {len(self.customer_id):,} customers of this model.",
                 argument="customer",
                 code="unknown_name",
             )
@@ -411,7 +416,7 @@ class Fitted(Frozen, Saved):
         return np.unique(places[places >= 0])
 
     def _moments(self, as_of: AsOfGiven | None, n: int, history: Interactions | None = None) -> AsOf | None:
-        """Return when each customer is served, not before the fit, which has seen all until then."""
+        """Return the instant of serving for each customer, and refuse one before the `as_of` of the fit."""
         fitted = None if self.now is None else AsOf(self.now, self.dated, self.tz)
         if as_of is None:
             moment = fitted
@@ -431,20 +436,20 @@ class Fitted(Frozen, Saved):
         if not moment.each:
             each = np.full(n, moment.clock), np.full(n, moment.dated)
         else:
-            each = np.array(moment.clock), np.array(moment.dated)  # the caller's column stays the caller's
+            each = np.array(moment.clock), np.array(moment.dated)  # copies, so that the caller's column stays untouched
         if as_of is not None and fitted is not None and n and int((each[0] - each[1]).min()) < fitted.seen:
             row = int(np.argmin(each[0] - each[1]))
             early = AsOf(int(each[0][row]), bool(each[1][row]), self.tz)
             raise InputError(
-                f"as_of is {early}, before {fitted}, up to which the model has seen purchases.",
+                f"as_of is {early}, but the model has seen purchases up to {fitted}.",
                 argument="as_of",
                 code="conflicting_arguments",
-                hint="Fit it with as_of at or before the instant at which you serve.",
+                hint="Fit it with as_of at or before the instant of serving.",
             )
         return AsOf(*each, self.tz)
 
     def _since(self, history: PurchaseSource | None, as_of: AsOfGiven | None) -> Interactions | None:
-        """Return what came in later, refunds as they were known by one `as_of` for all."""
+        """Return a history given at serving as interactions, with refunds as known by a single `as_of`."""
         if history is None or isinstance(history, Interactions) or as_of is None or _is_column(as_of):
             return None if history is None else interactions_of(history, name="history")
         return interactions_of(history, as_of, name="history")
@@ -469,14 +474,14 @@ class Fitted(Frozen, Saved):
         return ids, Block(past, position, moments, fresh=True)
 
     def _basket_block(self, basket: IntArray, customer: ItemId | None, as_of: AsOfGiven | None) -> Block:
-        """Return one customer, or a stranger, with a basket."""
+        """Return a block of one customer, known or new, with a basket."""
         if customer is None:
             return Block(stranger(basket), np.array([-1]), self._moments(as_of, 1), basket)
         _, block = self._block(_one_id("customer", customer), as_of, None)
         return attrs.evolve(block, past=with_basket(block.past, basket), basket=basket)
 
     def _recoded(self, x: Interactions, places: IntArray, moments: AsOf | None) -> History:
-        """Return the past of other interactions in this model's items, each customer's up to their own instant."""
+        """Return the past from other interactions with this model's items, up to each customer's own instant."""
         if moments is not None and x.lines.time is not None and len(places):
             limit = np.full(x.n_customers, np.iinfo(np.int64).max)
             limit[places[places >= 0]] = moments.seen[places >= 0]

@@ -1,4 +1,4 @@
-"""Who bought what, when, how much and in which order: the one input of every recommender."""
+"""Interactions: who bought what, when, how much and in which order; the input of every recommender."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relmark.core.checks import FloatArray, IntArray, numbers, one_of, refuse_ro
 from relmark.core.columns import Column, ColumnLike
 from relmark.core.errors import InputError
 from relmark.core.formats import SHOWN_ROWS, html_table, text_table
-from relmark.core.frames import columns_of
+from relmark.core.frames import Frame, columns_of
 from relmark.core.frozen import Frozen, locked, owned
 from relmark.core.ids import Coded, code_ids, is_text, staying
 from relmark.core.ordering import small_codes
@@ -38,25 +38,25 @@ __all__ = ["Interactions", "PurchaseSource", "Weight"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Interactions(Frozen):
-    """Lines of purchases (or of views, or plays), coded; made by `of`, `from_columns` or `from_frame`.
+    """Lines of purchases (or views, or plays) of items by customers; made by `of`, `from_columns` or `from_frame`.
 
-    Lines are in the order in which the caller's rows came, in every array here, in `to_columns` and in `take`.
+    Lines are in the order of the caller's rows, in every array here, in `to_columns` and in `take`.
 
     Attributes
     ----------
     customer_id : ndarray, shape (n,)
-        Every customer with a line once, ascending.
+        The customers with a line, each once, ascending.
     item : ndarray, shape (m,)
-        Every item once, ascending: those of the lines, and those of `catalog` that nobody has bought yet.
+        The items, each once, ascending: those of the lines, and those of `catalog` that nobody has bought yet.
     catalog : ItemTable or None
-        What is known of the items: category, price, stock, launch.
+        The table of items: category, price, stock, launch.
     tz : str
-        The time zone whose days count.
+        The time zone of calendar days.
     as_of : AsOf or None
-        By when the lines were known; None where nothing was cut off.
+        The date or instant up to which lines were read; None if all were.
     counts : mapping of str to int
-        What was found on the way: lines `without_item`, which are left out; lines `without_pieces`, whose quantity is
-        0 or less, and which count as no pieces; and `pieces_unknown`, which count as one.
+        How many lines needed a decision: lines `without_item`, which are left out; lines `without_pieces`, whose
+        quantity is 0 or less and which count as no pieces; and lines `pieces_unknown`, which count as one piece.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class Interactions(Frozen):
     counts: Mapping[str, int] = attrs.field(factory=dict)
     _lines: Lines
 
-    # ---- doors
+    # ---- constructors
 
     @classmethod
     def of(
@@ -87,30 +87,30 @@ class Interactions(Frozen):
         as_of: AsOfGiven | AsOf | None = None,
         catalog: ItemTable | None = None,
     ) -> Self:
-        """Return the interactions of a base: what its customers bought, refunds and orders as `Purchases` count them.
+        """Return the interactions of a base: its purchases, with refunds and orders as in `Purchases`.
 
-        Items are the property 'item', which `CustomerBase.from_orders` and `EventLog.purchases` write.
+        Items come from the property 'item', which `CustomerBase.from_orders` and `EventLog.purchases` write.
 
         Parameters
         ----------
         data : CustomerBase or Purchases
-            A base means its ``purchases()``. Give ``base.purchases(...)`` where a setting matters; ``type="view"``
-            there takes views for purchases.
+            A base stands for its ``purchases()``. Give ``base.purchases(...)`` to choose its settings; with
+            ``type="view"``, for example, views count as purchases.
         weights : mapping of str to float, optional
-            Other events of the base that count too, by type, each line with its weight: ``{"purchase": 1, "cart": .5,
-            "view": .1}``. Purchases count 1 unless named. What was only viewed is never bought: orders, repeats and
-            rules about purchases look at purchases alone.
+            Other types of events of the base to include, with the weight of each: ``{"purchase": 1, "cart": .5,
+            "view": .1}``. Purchases have weight 1 unless named. Orders, repeats and rules about purchases still use
+            purchases only.
         as_of : date or instant, optional
-            By when: a date sees what was before its local midnight, an instant what was at or before it.
+            Up to when to read: a date includes lines before its local midnight, an instant those at or before it.
         catalog : ItemTable, optional
-            What is known of the items; by default the items of the base.
+            The table of items; by default that of the base.
 
         Raises
         ------
         MissingColumnError
             The events have no property 'item'.
         InputError
-            What is neither a base nor Purchases, or a weight below 0.
+            `data` is neither a base nor Purchases, or a weight is below 0.
 
         Examples
         --------
@@ -152,31 +152,32 @@ class Interactions(Frozen):
         catalog: ItemTable | None = None,
         tz: str = "UTC",
     ) -> Self:
-        """Build interactions from columns of n rows, in any order: for data without money or time.
+        """Build interactions from columns of n rows in any order, also for data without money or time.
 
         Parameters
         ----------
         customer_id, item : array_like of int or str, shape (n,)
+            The customer and the item of each line.
         time : array_like, shape (n,), optional
-            Dates, datetime64, datetimes or ISO texts; without a zone they are local times of `tz`. Without times,
-            whatever counts time (a half-life, 'not again within 30 days') is refused.
+            Dates, datetime64, datetimes or ISO texts. Times without a zone are local times in `tz`. Without this
+            column, settings that need times (a half-life, 'not again within 30 days') are refused.
         quantity : array_like of float, shape (n,), optional
-            Pieces, above 0: leave returns out first.
+            The number of pieces, above 0. Remove returns first.
         value : array_like of float, shape (n,), optional
-            Money of the line (not of one piece), 0 or more; NaN where unknown.
+            The money of the line (not of one piece), 0 or more; NaN if unknown.
         order : array_like of int or str, shape (n,), optional
-            The order, invoice or receipt of the line: what was bought together. An order belongs to one customer, and a
-            number used again after a month of silence is another order. Where it is missing, what a customer bought at
-            one time is one order.
+            The order, invoice or receipt of the line, which defines what was bought together. An order belongs to one
+            customer, and a number that a customer uses again after a month is a new order. Lines without an order form
+            one order per customer and time.
         catalog : ItemTable, optional
-            What is known of the items. Its items that nobody has bought yet become part of `item`.
+            The table of items. Its items that nobody has bought yet become part of `item`.
         tz : str
-            The time zone of the business: of times that come without one, and whose days count.
+            The time zone of the business, for times without a zone and for calendar days.
 
         Raises
         ------
         InputError
-            Missing ids or times, columns of different lengths, a quantity of 0 or less, a negative value.
+            Ids or times are missing, columns have different lengths, a quantity is 0 or less, or a value is negative.
         """
         time_zone(tz)
         given = {"customer_id": customer_id, "item": item, "time": time, "quantity": quantity, "value": value}
@@ -224,7 +225,7 @@ class Interactions(Frozen):
     @classmethod
     def from_frame(
         cls,
-        frame: Any,
+        frame: Frame,
         *,
         customer_id: str,
         item: str,
@@ -234,13 +235,14 @@ class Interactions(Frozen):
         order: str | None = None,
         tz: str = "UTC",
     ) -> Self:
-        """Build interactions from a frame of pandas, polars or pyarrow, or a mapping; see `from_columns`.
+        """Build interactions from a pandas, polars or pyarrow frame, or from a mapping; see `from_columns`.
 
         Parameters
         ----------
         frame : frame or mapping of str to array_like
+            The lines.
         customer_id, item, time, quantity, value, order : str
-            The names of its columns.
+            The names of the columns of the frame.
         tz : str
             The time zone of the business.
 
@@ -261,7 +263,7 @@ class Interactions(Frozen):
         columns = columns_of(frame, list(chosen.values()))
         return cls.from_columns(**{role: columns[name] for role, name in chosen.items()}, tz=tz)
 
-    # ---- what they hold
+    # ---- contents
 
     def __len__(self) -> int:
         """Return the number of lines."""
@@ -269,12 +271,12 @@ class Interactions(Frozen):
 
     @property
     def n_customers(self) -> int:
-        """How many customers there are."""
+        """The number of customers."""
         return len(self.customer_id)
 
     @property
     def n_items(self) -> int:
-        """How many items there are, bought or not."""
+        """The number of items, bought or not."""
         return len(self.item)
 
     @property
@@ -289,7 +291,7 @@ class Interactions(Frozen):
 
     @property
     def row(self) -> Codes:
-        """The row of each line in what the caller gave, ascending, shape (lines,)."""
+        """The caller's row of each line, ascending, shape (lines,)."""
         return self._as_they_came(self._lines.row)
 
     @property
@@ -304,14 +306,14 @@ class Interactions(Frozen):
 
     @property
     def value(self) -> FloatArray | None:
-        """The money of each line (NaN where unknown), shape (lines,), or None."""
+        """The money of each line (NaN if unknown), shape (lines,), or None."""
         return None if self._lines.value is None else self._as_they_came(self._lines.value)
 
     @property
     def order_code(self) -> Codes:
-        """Which order each line belongs to, shape (lines,): an order belongs to one customer.
+        """The order of each line as a code, shape (lines,); an order belongs to one customer.
 
-        Without an order, what a customer has at one instant; without times, a line.
+        Lines without an order form one order per customer and instant; without times each line is an order.
         """
         return self._as_they_came(self._lines.orders)
 
@@ -323,7 +325,7 @@ class Interactions(Frozen):
 
     @property
     def lines(self) -> Lines:
-        """The lines in canonical order, as kernels take them: by customer, item and time."""
+        """The lines in the canonical order that kernels need: by customer, item and time."""
         return self._lines
 
     def _as_they_came(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -332,7 +334,7 @@ class Interactions(Frozen):
     # ---- parts and forms
 
     def until(self, as_of: AsOfGiven | AsOf) -> Self:
-        """Return the lines as of a date (those before its midnight) or an instant (at or before it); the same ids."""
+        """Return the lines before the midnight of a date, or at or before an instant, with the same ids."""
         moment = as_of if isinstance(as_of, AsOf) else read_as_of(as_of, tz=self.tz)
         if self._lines.time is None:
             raise InputError(
@@ -343,9 +345,9 @@ class Interactions(Frozen):
         return attrs.evolve(self.where(self._lines.time <= moment.seen), as_of=moment)
 
     def take(self, mask: npt.ArrayLike) -> Self:
-        """Return the lines where a mask of shape (lines,) is true; the ids and their codes stay as they are.
+        """Return the lines for which a mask of shape (lines,) is true; ids and codes do not change.
 
-        The mask is in the order of `to_columns`, which is that of the caller's rows.
+        The mask is in the order of `to_columns`, which is the order of the caller's rows.
         """
         chosen = np.asarray(mask)
         if chosen.dtype != np.bool_ or chosen.ndim != 1:
@@ -358,7 +360,7 @@ class Interactions(Frozen):
         if len(chosen) != len(self):
             raise InputError(
                 f"mask has {len(chosen):,} rows and the interactions {len(self):,} lines: make it from x.to_columns(), "
-                "or take those of your rows that were kept, mask[x.row].",
+                "or choose the rows that became lines, mask[x.row].",
                 argument="mask",
                 code="wrong_length",
             )
@@ -367,14 +369,14 @@ class Interactions(Frozen):
         return self.where(sorted_mask)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Self:
-        """Return the lines where a mask in the order of `lines` is true, as kernels have it."""
+        """Return the lines for which a mask in the order of `lines` is true."""
         return self if mask.all() else attrs.evolve(self, lines=self._lines.take(mask))
 
     def without(self, ids: ColumnLike | AbstractSet[object]) -> Self:
-        """Return the interactions without some people: their ids, lines and order numbers are gone.
+        """Return the interactions without some customers: without their ids, lines and order numbers.
 
-        Items stay, also those that only they bought: an item says nothing of anybody. Ids that are not here are no
-        error.
+        Items stay, even those that only these customers bought, since an item identifies nobody. Unknown ids are
+        ignored.
 
         Examples
         --------
@@ -391,7 +393,7 @@ class Interactions(Frozen):
         return attrs.evolve(self, customer_id=self.customer_id[stay], lines=lines)
 
     def among(self, customer_id: npt.NDArray[Any], item: npt.NDArray[Any]) -> Self:
-        """Return the same lines with more customers and items, ascending."""
+        """Return the same lines with larger, ascending sets of customers and items."""
         customer, wares = (
             small_codes(np.searchsorted(more, own), len(more)) if len(own) else np.zeros(0, dtype=np.int32)
             for more, own in ((customer_id, self.customer_id), (item, self.item))
@@ -400,12 +402,12 @@ class Interactions(Frozen):
         return attrs.evolve(self, customer_id=customer_id, item=item, lines=lines)
 
     def with_catalog(self, catalog: ItemTable) -> Self:
-        """Return the interactions with another table of items; items that only it has become part of `item`."""
+        """Return the interactions with another table of items, whose additional items become part of `item`."""
         known, lines = _with_catalog(self.item, self._lines, catalog)
         return attrs.evolve(self, item=known, lines=lines, catalog=catalog)
 
     def pairs(self) -> tuple[Codes, Codes, IntArray]:
-        """Return customer and item code of each distinct pair, ordered, and its number of lines: (p,) (p,) (p,)."""
+        """Return the customer code, item code and number of lines of each distinct pair in order, shape (p,) each."""
         customer, item, starts = self._lines.pairs()
         return customer, item, np.diff(starts)
 
@@ -416,24 +418,25 @@ class Interactions(Frozen):
         half_life: timedelta | None = None,
         as_of: AsOfGiven | AsOf | None = None,
     ) -> csr_matrix:
-        """Return customers by items as a float32 CSR matrix, shape (n, m).
+        """Return the weights of customers by items as a float32 CSR matrix, shape (n, m).
 
         Parameters
         ----------
         weight : {"binary", "log", "quantity", "purchases"}
-            1 for a pair that occurs; log(1 + pieces); pieces; or the number of distinct purchases. Where lines have
-            weights, a binary pair has the largest of its lines', and pieces and purchases are counted by them.
+            The weight of a pair: 1 if it occurs, log(1 + pieces), the number of pieces, or the number of distinct
+            purchases. If lines have weights, a binary pair gets the largest weight of its lines, and pieces and
+            purchases are multiplied by the weights.
         half_life : timedelta, optional
-            A line of this age counts one half: pieces and purchases are summed with 2 ** (-age / half_life), a binary
-            pair has the decay of its last line.
+            The age at which a line counts one half. Pieces and purchases are summed with 2 ** (-age / half_life); a
+            binary pair gets the decay of its last line.
         as_of : date or instant, optional
-            What is not known by then is left out, ages are counted from it. By default the `as_of` with which these
+            Lines after it are left out, and ages are counted from it. By default it is the `as_of` with which these
             interactions were read, else the time of the last line.
 
         Returns
         -------
         scipy.sparse.csr_matrix
-            What implicit and scipy take.
+            The form that implicit and scipy take.
         """
         from scipy.sparse import csr_matrix
 
@@ -441,11 +444,12 @@ class Interactions(Frozen):
         seen = self if as_of is None else self.until(as_of)
         past = history_of(seen.lines, weight=weight, half_life=half_life, now=seen.clock)
         entries = (past.weight, past.item, past.indptr)
-        return csr_matrix(entries, shape=(self.n_customers, self.n_items), copy=True)  # what is taken may be written to
+        # A copy, so that the caller may change it.
+        return csr_matrix(entries, shape=(self.n_customers, self.n_items), copy=True)
 
     @property
     def known_by(self) -> AsOf | None:
-        """The `as_of` with which these were read, else the instant of the last line; None without times or lines."""
+        """The `as_of` with which the lines were read, else the instant of the last; None without times or lines."""
         if self.as_of is not None:
             return self.as_of
         last = self.last_time
@@ -453,23 +457,23 @@ class Interactions(Frozen):
 
     @property
     def clock(self) -> int | None:
-        """The instant from which ages count, in microseconds UTC."""
+        """The instant from which ages are counted, in microseconds UTC."""
         known = self.known_by
         return None if known is None else int(known.clock)
 
     def by_order(self) -> Self:
-        """Return the purchases with orders in the place of customers: what was bought together.
+        """Return the purchases with orders in place of customers: what was bought together.
 
-        An order belongs to one customer. Without orders it is what a customer bought at one instant; without times, a
-        line. `customer_id` counts the orders from 0.
+        An order belongs to one customer. Lines without an order form one order per customer and instant; without times
+        each line is an order. `customer_id` numbers the orders from 0.
         """
         lines = self._lines.by_order()
         return attrs.evolve(self, customer_id=np.arange(lines.n_customers), lines=lines)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the lines in the order of the caller's rows: customer_id, item, and what else there is of them.
+        """Return the lines as columns in the order of the caller's rows: customer_id, item, and the others that exist.
 
-        That is time (in UTC), quantity, value and order, and weight and bought where lines have weights.
+        These are time (in UTC), quantity, value and order, and weight and bought if lines have weights.
         """
         return self._columns(self._lines.arrival)
 
@@ -491,7 +495,7 @@ class Interactions(Frozen):
                 columns[name] = getattr(lines, name)[rows]
         return columns
 
-    # ---- how they look
+    # ---- display
 
     def _said(self) -> list[str]:
         words = {
@@ -521,20 +525,20 @@ class Interactions(Frozen):
 
 
 PurchaseSource: TypeAlias = Interactions | CustomerBase | Purchases | OneCustomer
-"""What every recommender takes: interactions, a base, or the purchases that it gave."""
+"""The input of every recommender: interactions, a base, its purchases, or one customer's history."""
 
 
 def interactions_of(
     data: PurchaseSource, as_of: AsOfGiven | AsOf | None = None, *, name: str = "interactions"
 ) -> Interactions:
-    """Return what a door was given as interactions, as of a date or an instant where one is given."""
+    """Return an argument as interactions, read up to a date or an instant if one is given."""
     if isinstance(data, Interactions):
         return data if as_of is None else data.until(as_of)
     if isinstance(data, OneCustomer):
         data = data.to_base()
     if isinstance(data, (CustomerBase, Purchases)):
         return Interactions.of(data, as_of=as_of)
-    raise InputError(_not_purchases(name, data), argument="data", code="wrong_type")
+    raise InputError(_not_purchases(name, data), argument=name, code="wrong_type")
 
 
 def check_weight(instance: Any, attribute: Any, value: Any) -> None:  # noqa: ARG001
@@ -544,14 +548,14 @@ def check_weight(instance: Any, attribute: Any, value: Any) -> None:  # noqa: AR
 
 def _not_purchases(name: str, data: Any) -> str:
     return (
-        f"{name} is a {type(data).__name__}: a CustomerBase, its Purchases, or Interactions are needed. Make them by "
-        "CustomerBase.from_orders(frame, customer_id=..., time=..., item=...) or, without times, by "
+        f"{name} is a {type(data).__name__}: a CustomerBase, its Purchases, or Interactions are needed. Make them with "
+        "CustomerBase.from_orders(frame, customer_id=..., time=..., item=...) or, without times, with "
         "Interactions.from_columns(customer_id=..., item=...)."
     )
 
 
 def _sequence(name: str, column: Any) -> Any:
-    """Return a column that has rows, frame libraries' coded and aware ones as they are."""
+    """Return a column with rows; coded columns and times with a zone are returned unchanged."""
     if isinstance(column, (Coded, UtcTimes)):
         return column
     if isinstance(column, (str, bytes, Mapping, set, frozenset)) or not hasattr(column, "__len__"):
@@ -574,18 +578,18 @@ def _sequence(name: str, column: Any) -> Any:
 
 
 def _with_catalog(known: npt.NDArray[Any], lines: Lines, catalog: ItemTable) -> tuple[npt.NDArray[Any], Lines]:
-    """Return the union of two sets of item ids, ascending, and lines coded among it."""
+    """Return the ascending union of the items of lines and catalog, and the lines coded by it."""
     if not isinstance(catalog, ItemTable):
         raise InputError(
             f"catalog is a {type(catalog).__name__}: an ItemTable is needed.",
             argument="catalog",
             code="wrong_type",
-            hint="Make it by ItemTable.from_frame(...).",
+            hint="Make one with ItemTable.from_frame(...).",
         )
     listed = np.sort(catalog.item)
     if len(known) and len(listed) and is_text(known) != is_text(listed):
         raise InputError(
-            "item and catalog.item are of different types: int in both, or str in both.",
+            "item and catalog.item have different types: int in both, or str in both, is needed.",
             argument="item",
             code="mixed_types",
         )

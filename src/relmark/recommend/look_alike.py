@@ -1,4 +1,4 @@
-"""Whom else to address: customers who are like a seed, and how much better that is than taking the most active."""
+"""Look-alike audiences: customers similar to a seed, compared with a list of the most active customers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["Centroid", "LookAlike", "Ridge", "look_alike"]
 
 @attrs.frozen(kw_only=True)
 class Ridge:
-    """Rank by a ridge regression of being in the seed on the features.
+    """Rank customers by a ridge regression of membership in the seed on the features.
 
     Parameters
     ----------
     factors : int
-        Of purchases: how many singular vectors of customers by items stand for taste.
+        With purchases, the number of singular vectors of the matrix of customers by items that describe taste.
     regularization : float
-        Of the ridge, on standardized features.
+        The strength of the ridge penalty on standardized features.
     """
 
     factors: int = 32
@@ -48,12 +48,12 @@ class Ridge:
 
 @attrs.frozen(kw_only=True)
 class Centroid:
-    """Rank by the cosine with the mean of the seed.
+    """Rank customers by the cosine of their features with the mean of the seed.
 
     Parameters
     ----------
     factors : int
-        Of purchases: how many singular vectors of customers by items stand for taste.
+        With purchases, the number of singular vectors of the matrix of customers by items that describe taste.
     """
 
     factors: int = 32
@@ -65,36 +65,40 @@ class Centroid:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class LookAlike(ColumnarResult):
-    """An audience, and how well it tells the seed from others.
+    """An audience, and how well its ranking separates the seed from other customers.
 
     Parameters
     ----------
     customer_id : ndarray, shape (a,)
-        The audience, most alike first.
+        The audience, the most similar customers first.
     score : ndarray of float64, shape (a,)
-        Higher is more alike; comparable within one result.
+        Higher is more similar; comparable within one result.
     auc : float
-        The chance that a held-out member of the seed scores above someone who is not in it.
+        The probability that a held-out member of the seed scores above a customer outside it.
     auc_interval : Interval
-        At 95 %, by DeLong's variance on the logit scale; NaN ends where the held-out seed is above everybody else.
-        `auc_at` gives it at another level.
+        The 95 % interval of `auc`, by DeLong's variance on the logit scale. Its ends are NaN if the held-out seed ranks
+        above everybody else. `auc_at` gives the interval at another level.
     baseline_auc : float
-        The same from activity alone (how much, how often, how lately): what a list of the most active gives. NaN where
-        a table does not say which columns are activity.
+        The same from activity alone (how much, how often, how recently), as for a list of the most active customers.
+        NaN for a table without named columns of activity.
     lift : float
-        Of a held-out audience of the same share, how many times as many are of the seed as among all.
+        In a held-out audience of the same share of customers, the share of seed members divided by their share among
+        all.
     baseline_lift : float
+        The same from activity alone.
     seed : int
-        How many of the seed are known.
+        How many members of the seed are among the customers.
     unknown_seed : int
-        How many of the seed are not.
+        How many members of the seed are not.
     method : str
+        "ridge" or "centroid".
     note : str
+        Which figures are missing, and why.
 
     Notes
     -----
-    The seed is a sample of those you look for, so some of the others are of their kind too: auc and lift are lower
-    bounds where that is common.
+    The seed is a sample of the customers you look for, so some of the other customers are of the same kind. If they are
+    many, the true `auc` and `lift` are higher.
     """
 
     _shown_by: ClassVar[str] = "score"
@@ -113,7 +117,7 @@ class LookAlike(ColumnarResult):
     _variance: float
 
     def auc_at(self, level: float) -> Interval:
-        """Return the interval of the AUC at a level of confidence."""
+        """Return the interval of the AUC at a confidence level."""
         return delong_interval(self.auc, self._variance, fraction("level", level))
 
     def _lines(self) -> list[str]:
@@ -142,33 +146,33 @@ def look_alike(
     folds: int = 5,
     rng: np.random.Generator | int | None = 0,
 ) -> LookAlike:
-    """Return the customers most like a seed.
+    """Return the customers who are most similar to a seed.
 
     Parameters
     ----------
     features : Interactions, CustomerBase, Purchases, CustomerTable or mapping of columns with customer_id
-        What customers bought (a base means its purchases), or what is known of them. What defines the seed must not be
-        among it.
+        What customers bought (a base stands for its purchases), or attributes of the customers. Leave out whatever
+        defines the seed.
     seed : array_like of ids
-        The people to be like: best customers, buyers of something, who answered a campaign.
+        The customers to resemble, such as the best customers, buyers of an item, or those who answered a campaign.
     size : int
-        How many to return; fewer where there are fewer.
+        How many customers to return; fewer if there are fewer.
     method : "ridge", "centroid", Ridge or Centroid
-        Ridge regression of being in the seed on the features, or the cosine with the mean of the seed; `Ridge` and
-        `Centroid` have settings.
+        A ridge regression of membership in the seed on the features, or the cosine with the mean of the seed. Pass
+        `Ridge` or `Centroid` to change their settings.
     exclude_seed : bool
-        Whether the seed is left out of the audience.
+        Whether to leave the seed out of the audience.
     activity : sequence of str
-        Of a table: the columns that only say how active someone is, for the baseline.
+        For a table, the columns that only measure how active a customer is; they give the baseline.
     folds : int
-        Parts for the held-out figures.
+        The number of parts for the held-out figures.
     rng : Generator, int or None
-        Fixes the parts.
+        The random generator that draws the parts, or its seed.
 
     Raises
     ------
     NotEnoughDataError
-        Fewer known members of the seed, or others, than folds.
+        There are fewer known members of the seed, or fewer other customers, than folds.
 
     References
     ----------
@@ -209,7 +213,7 @@ def look_alike(
         active = _held_out(values[:, people.activity], member, part, way)
         baseline, baseline_lift = auc(active, member).area, lift_at(active, member, share)
     else:
-        note = "no baseline: name the columns of activity in activity=."
+        note = "no baseline: name the columns that measure activity in activity=."
     if np.isnan(interval.low):
         note = f"no interval of the AUC: the ranking is perfect. {note}".strip()
     score = _fit_score(values, member, values, way)
@@ -245,14 +249,14 @@ def _way(method: str | Ridge | Centroid) -> Ridge | Centroid:
 
 
 def lift_at(score: FloatArray, member: BoolArray, share: float) -> float:
-    """Return how many times as many members are in the best share as among all."""
+    """Return the share of members among the best-scored share of customers, divided by their share among all."""
     top = max(round(share * len(score)), 1)
     chosen = np.argsort(-score, kind="stable")[:top]
     return float(member[chosen].mean() / member.mean())
 
 
 def _parts(member: BoolArray, folds: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return a part for each customer, seed and others spread evenly over the parts."""
+    """Return the part of each customer, with the seed and the others spread evenly over the parts."""
     part = np.empty(len(member), dtype=np.int64)
     for group in (np.flatnonzero(member), np.flatnonzero(~member)):
         part[rng.permutation(group)] = np.arange(len(group)) % folds
@@ -283,5 +287,5 @@ def _fit_score(values: FloatArray, member: BoolArray, others: FloatArray, way: R
 
 
 def _rounded(score: FloatArray) -> FloatArray:
-    """Return scores with the digits that every processor agrees on, so that alike customers stay tied everywhere."""
+    """Return scores rounded to float32, so that equal customers tie on every processor."""
     return score.astype(np.float32).astype(np.float64)

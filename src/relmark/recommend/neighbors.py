@@ -1,4 +1,4 @@
-"""Items that go together, k neighbors an item: the plainest model of co-purchase, and easy to explain."""
+"""Neighbors of items: the simplest model of what is bought together, with k neighbors per item; easy to explain."""
 
 from __future__ import annotations
 
@@ -34,31 +34,34 @@ _PAIRS = 1 << 20
 
 @attrs.frozen(kw_only=True)
 class ItemNeighbors(Spec):
-    """Recommend what the nearest neighbors of a customer's items are.
+    """Recommend the nearest neighbors of a customer's items.
 
     Parameters
     ----------
     k : int
-        How many neighbors an item keeps; an item is never its own neighbor.
+        The number of neighbors of each item; an item is never its own neighbor.
     measure : {"cosine", "jaccard", "llr", "tfidf", "bm25"}
-        What makes two items near. Jaccard and llr (Dunning's log-likelihood ratio, of pairs with lift over 1) count
-        who has both; the others weigh by `weight`.
+        The similarity of two items. Jaccard and llr (Dunning's log-likelihood ratio, for pairs with a lift above 1)
+        count the customers with both items; the others use `weight`.
     shrink : float
-        Damps what rests on few: a similarity is multiplied by n / (n + shrink), n being how many have both items.
+        Reduces similarities that rest on few customers: each is multiplied by n / (n + shrink), where n customers have
+        both items.
     by : {"customer", "order"}
-        Whether two items belong together when a customer has both, or when an order does, which suits baskets. An order
-        is of purchases, and belongs to one customer.
+        Whether two items count as together if one customer has both, or only if one order has both, which suits
+        baskets. Orders consist of purchases, and an order belongs to one customer.
     weight : {"binary", "log", "quantity", "purchases"}
+        How a pair of customer and item counts; see `Interactions.matrix`.
     half_life : timedelta, optional
-        A line of this age counts one half (not with jaccard and llr, which count).
+        The age at which a line counts one half. The similarities jaccard and llr, which are counts, ignore it.
     K1, B : float
         The saturation and the length normalization of bm25.
 
     Notes
     -----
-    The score of item j for a customer is the sum over their items i of weight times similarity of j among the
-    neighbors of i. tfidf is the cosine after x -> sqrt(x) idf(customer), bm25 the dot product after
-    ``x (K1 + 1) / (K1 (1 - B + B len / mean len) + x) idf``, where idf of a customer is ``ln(m / (1 + items))``.
+    The score of item j for a customer is the sum, over the customer's items i that have j as a neighbor, of the weight
+    of i times the similarity of i and j. tfidf is the cosine after x -> sqrt(x) idf(customer), and bm25 is the dot
+    product after ``x (K1 + 1) / (K1 (1 - B + B len / mean len) + x) idf``. The idf of a customer is
+    ``ln(m / (1 + items))``.
 
     References
     ----------
@@ -94,7 +97,7 @@ class ItemNeighbors(Spec):
         number("B", self.B, low=0.0, high=1.0)
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedNeighbors:
-        """Return the neighbors of every item; see `Spec.fit`."""
+        """Find the neighbors of every item; see `Spec.fit`."""
         seen, now = seen_until(interactions, as_of)
         past = history_of(seen.lines, weight=self.weight, half_life=self.half_life, now=seen.clock)
         together = past
@@ -106,24 +109,25 @@ class ItemNeighbors(Spec):
         )
 
     def fit_counts(self, counts: PairCounts, *, catalog: ItemTable | None = None, tz: str = "UTC") -> FittedNeighbors:
-        """Return the neighbors of every item from counts of pairs, such as `engines.cooccurrence` adds up.
+        """Find the neighbors of every item from counts of pairs, such as `engines.cooccurrence` returns.
 
-        They are those that `fit` finds in the purchases themselves. The model knows nobody: give what customers bought
-        to ``recommend(ids, history=...)``.
+        The neighbors equal those that `fit` finds from the purchases. The model knows no customers: give their
+        purchases to ``recommend(ids, history=...)``.
 
         Parameters
         ----------
         counts : PairCounts
-            Of baskets as `by` says.
+            Counts of baskets of the kind that `by` names.
         catalog : ItemTable, optional
-            What is known of the items.
+            The table of items.
         tz : str
             The time zone of the business.
 
         Raises
         ------
         InputError
-            The measure weighs what a customer has, which counts do not tell; or the baskets are others.
+            `measure` needs the weights of each customer's items, which counts do not hold; or the baskets are of
+            another kind.
         """
         if not isinstance(counts, PairCounts):
             raise InputError(
@@ -133,14 +137,14 @@ class ItemNeighbors(Spec):
             )
         if self.measure not in _COUNTED:
             raise InputError(
-                f"measure={self.measure!r} weighs what each customer has, and counts of pairs do not tell it.",
+                f"measure={self.measure!r} needs the items of each customer, which counts of pairs do not hold.",
                 argument="measure",
                 code="not_supported",
                 hint="Use measure='llr' or measure='jaccard', or fit the purchases.",
             )
         if self.by != counts.by:
             raise InputError(
-                f"by={self.by!r}, and the counts are of baskets by {counts.by!r}: give both the same.",
+                f"by={self.by!r}, but the counts are of baskets by {counts.by!r}: use the same for both.",
                 argument="by",
                 code="conflicting_arguments",
             )
@@ -170,7 +174,7 @@ class ItemNeighbors(Spec):
         )
 
     def _neighbors(self, past: History, m: int) -> History:
-        """Return the nearest of each item, as rows of items."""
+        """Return the nearest neighbors of each item as rows of items."""
         from scipy.sparse import csr_matrix
 
         ones = csr_matrix((np.ones(len(past.item)), past.item, past.indptr), shape=(len(past), m))
@@ -178,8 +182,8 @@ class ItemNeighbors(Spec):
         X = ones if self.measure in _COUNTED else self._weighted(past, m)
         counting = self.measure not in _COUNTED and self.shrink > 0
         Xt, ones_t = X.T.tocsr(), ones.T.tocsr() if counting else None
-        # An item meets at most as many others as its customers' items are together. Items of like reach go together,
-        # so that a block holds about as many pairs as any other, however popular its items are.
+        # The reach of an item bounds how many others it meets: the number of all items of its customers. Items of
+        # similar reach share a block, so that all blocks hold about equally many pairs, however popular the items are.
         reach = np.minimum(np.bincount(past.item, weights=past.lengths[past.row], minlength=m), m)
         order = np.argsort(reach, kind="stable")
         counts, items, values = [], [], []
@@ -200,7 +204,7 @@ class ItemNeighbors(Spec):
         return _rows(order, counts, items, values)
 
     def _near(self, dot: Any, both: Any, n_a: Any, n_b: Any, n: int) -> npt.NDArray[np.float64]:
-        """Return similarities from dot products and counts; 0 where two items never meet."""
+        """Return similarities from dot products and counts; 0 for items that nobody has together."""
         with np.errstate(divide="ignore", invalid="ignore"):
             near = dot
             if self.measure == "jaccard":
@@ -212,7 +216,7 @@ class ItemNeighbors(Spec):
         return np.where(both > 0, near, 0.0)
 
     def _weighted(self, past: History, m: int) -> Any:
-        """Return customers by items, weighted so that dot products of columns are the similarity."""
+        """Return the matrix of customers by items, weighted so that dot products of columns are similarities."""
         from scipy.sparse import csr_matrix
 
         x = past.weight.astype(np.float64)
@@ -233,7 +237,7 @@ class ItemNeighbors(Spec):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FittedNeighbors(Fitted):
-    """The neighbors of each item: rows of items, nearest first in weight, items ascending."""
+    """The neighbors of each item: one row per item, with its neighbors in ascending order and their similarities."""
 
     source: ClassVar[str] = "neighbors"
     kinds: ClassVar[tuple[str, ...]] = ("item_neighbors",)
@@ -242,7 +246,7 @@ class FittedNeighbors(Fitted):
 
     @classmethod
     def axes(cls) -> dict[str, tuple[str, ...]]:
-        """Return what the axes of each array count."""
+        """Return the names of the axes of each array."""
         return {**super().axes(), "neighbors": ("items",)}
 
     @property
@@ -275,7 +279,7 @@ class FittedNeighbors(Fitted):
 
 
 def _blocks(reach: FloatArray) -> Iterator[tuple[int, int]]:
-    """Yield blocks of items by ascending reach, each of about as many pairs at most, one item or more."""
+    """Yield blocks of one or more items by ascending reach, with about the same bound on pairs in each block."""
     low = 0
     while low < len(reach):
         ahead = reach[low : low + _PAIRS]
@@ -285,7 +289,7 @@ def _blocks(reach: FloatArray) -> Iterator[tuple[int, int]]:
 
 
 def _at(dot: Any, both: Any) -> npt.NDArray[np.float64]:
-    """Return the entries of one matrix where another, with sorted columns, has some; 0 where the one has none."""
+    """Return the entries of `both` at the positions of the entries of `dot`, whose columns are sorted; 0 if none."""
     both.sort_indices()
     if np.array_equal(dot.indptr, both.indptr) and np.array_equal(dot.indices, both.indices):
         return np.asarray(both.data)
@@ -298,7 +302,7 @@ def _at(dot: Any, both: Any) -> npt.NDArray[np.float64]:
 
 
 def _rows(order: Any, counts: list[Any], items: list[Any], values: list[Any]) -> History:
-    """Return rows of items with their similarities, items ascending within a row, from blocks of items in an order."""
+    """Return rows of neighbors with similarities, ascending within a row, from blocks of items in a given order."""
     count = np.zeros(len(order), dtype=np.int64)
     count[order] = np.concatenate(counts) if counts else count
     item = np.concatenate(items) if items else np.zeros(0, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""How many baskets have which items, and which two together: small, and counts of different customers add up."""
+"""Counts of baskets with each item and each pair of items: small, and additive over disjoint sets of customers."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ IntArray = npt.NDArray[np.int64]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PairCounts(Frozen):
-    """All that `also_bought` needs of any number of purchases.
+    """The counts from which `also_bought` computes its result, for any number of purchases.
 
-    Merges with ``+`` over partitions that keep the purchases of a customer together: an order belongs to one customer.
+    Counts of parts can be added with ``+`` if all purchases of a customer are in one part.
 
     Parameters
     ----------
     item : ndarray, shape (m,)
-        Every item that is in a basket, ascending.
+        The items that are in a basket, ascending.
     held, buyers : ndarray of int64, shape (m,)
-        Baskets, and customers, with each item.
+        The numbers of baskets and of customers with each item.
     a, b : ndarray of int64, shape (p,)
-        Pairs that are in a basket together, as positions in `item` with a < b, ordered by a and b.
+        The pairs that occur together in a basket, as positions in `item` with a < b, ordered by a and b.
     both : ndarray of int64, shape (p,)
-        Baskets with both.
+        The number of baskets with both items.
     n_baskets, n_customers : int
+        The numbers of baskets and customers in all.
     by : str
         What a basket is: ``"order"`` or ``"customer"``.
 
@@ -74,7 +75,7 @@ class PairCounts(Frozen):
         by: Literal["order", "customer"] = "order",
         as_of: AsOfGiven | None = None,
     ) -> Self:
-        """Count every pair of items; what was only viewed does not count.
+        """Count every pair of items in purchases; views do not count.
 
         Parameters
         ----------
@@ -106,7 +107,7 @@ class PairCounts(Frozen):
     def pairs(
         self, *, min_count: int = 3, exclude: Items | ItemId | None = None, catalog: ItemTable | None = None
     ) -> Pairs:
-        """Return what `also_bought` returns of all these purchases.
+        """Return the pairs that `also_bought` would find in all these purchases.
 
         Parameters
         ----------
@@ -115,7 +116,7 @@ class PairCounts(Frozen):
         """
         whole("min_count", min_count, low=1)
         keep = self.both >= min_count
-        names = as_items(exclude)
+        names = as_items(exclude, "exclude")
         if names is not None:
             left_out = Catalog(self.item, catalog).members(names, "exclude")
             keep &= ~(left_out[self.a] | left_out[self.b])
@@ -136,7 +137,7 @@ class PairCounts(Frozen):
             )
         if len(self.item) and len(other.item) and is_text(self.item) != is_text(other.item):
             raise InputError(
-                "items are texts here and integers there: they are all texts or all integers.",
+                "items are texts here and integers there: give all items as texts or all as integers.",
                 argument="other",
                 code="mixed_types",
             )

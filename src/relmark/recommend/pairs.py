@@ -1,4 +1,4 @@
-"""What is bought together with what: directed pairs with their counts and every usual measure."""
+"""Items that are bought together: directed pairs with their counts and all usual measures."""
 
 from __future__ import annotations
 
@@ -33,23 +33,25 @@ class Pairs(ColumnarResult):
     Parameters
     ----------
     item, other : ndarray, shape (p,)
+        The ids of both items.
     count : ndarray of int64, shape (p,)
-        Baskets with both.
+        The number of baskets with both.
     support : ndarray of float64, shape (p,)
         The share of baskets with both.
     confidence : ndarray of float64, shape (p,)
-        P(other | item): of the baskets with `item`, the share that has `other` too.
+        P(other | item): the share of baskets with `item` that also have `other`.
     lift : ndarray of float64, shape (p,)
-        confidence / P(other); large for rare pairs by accident, so never a ranking.
+        confidence / P(other). It can be large for rare pairs by accident, so do not rank by it.
     leverage : ndarray of float64, shape (p,)
         P(both) - P(item) P(other).
     conviction : ndarray of float64, shape (p,)
-        (1 - P(other)) / (1 - confidence); inf where confidence is 1.
+        (1 - P(other)) / (1 - confidence); inf if the confidence is 1.
     cosine, jaccard : ndarray of float64, shape (p,)
+        The similarity of the sets of baskets with each item.
     llr : ndarray of float64, shape (p,)
-        Dunning's log-likelihood ratio: how sure it is that the two belong together, or avoid each other.
+        Dunning's log-likelihood ratio: the evidence that the two attract or avoid each other.
     n_baskets : int
-        How many baskets there are, those of one item among them.
+        The number of baskets, including those with one item.
     by : str
         What a basket is: ``"order"`` or ``"customer"``.
 
@@ -80,16 +82,18 @@ class Pairs(ColumnarResult):
     def top(  # type: ignore[override]  # the best partners of one item, not the best rows
         self, item: ItemId, k: int = 10, *, by: str = "llr", min_lift: float = 1.0
     ) -> tuple[Recommendation, ...]:
-        """Return what goes best with an item: up to k others, best first, of pairs with lift above `min_lift`.
+        """Return up to k items that go best with an item, best first, from pairs with a lift above `min_lift`.
 
         Parameters
         ----------
         item : int or str
-            One that is in no pair has no others: the answer is empty.
+            The id of the item; the result is empty if it is in no pair.
         k : int
+            The greatest number of items.
         by : {"llr", "confidence", "jaccard", "cosine", "leverage", "conviction", "count", "support"}
-            Not lift: it puts first what was bought together once by chance.
+            The measure to rank by. Lift is not allowed, since it ranks chance pairs first.
         min_lift : float
+            The lift that a pair must exceed; 1 is what chance gives.
         """
         measure = getattr(self, self._measure(by))
         number("min_lift", min_lift, low=0.0)
@@ -109,9 +113,9 @@ class Pairs(ColumnarResult):
     def for_basket(
         self, basket: ItemIds | ItemId, k: int = 10, *, by: str = "llr", min_lift: float = 1.0
     ) -> tuple[Recommendation, ...]:
-        """Return what completes a basket: others by the sum of their measure over the basket's items.
+        """Return items that go with a basket, ranked by the sum of their measure over the basket's items.
 
-        `ItemNeighbors(by="order")` does the same with rules and reasons; this needs nothing but the pairs.
+        `ItemNeighbors(by="order")` does the same with rules and reasons; this method needs only the pairs.
         """
         measure = getattr(self, self._measure(by))
         number("min_lift", min_lift, low=0.0)
@@ -129,15 +133,15 @@ class Pairs(ColumnarResult):
     def _measure(self, by: str) -> str:
         if str(by) == "lift":
             raise InputError(
-                "by='lift' puts first what came together a few times by chance (hit rate .08 against .20 of llr on UCI "
-                "Online Retail): rank by llr, jaccard or confidence, and keep lift as the condition min_lift.",
+                "by='lift' ranks pairs first that met a few times by chance (hit rate .08, but .20 with llr, on UCI "
+                "Online Retail): rank by llr, jaccard or confidence, and use lift as the condition min_lift.",
                 argument="by",
                 code="wrong_value",
             )
         return one_of("by", by, _MEASURES)
 
     def _rows(self, items: list[ItemId], name: str = "item") -> npt.NDArray[np.int64]:
-        """Return the rows of some items; pairs are ordered by item, so that each item's are one slice."""
+        """Return the rows of some items; pairs are ordered by item, so each item has one slice."""
         wanted = np.unique(id_array(name, items)) if items else self.item[:0]
         if len(wanted) and len(self.item) and is_text(wanted) != is_text(self.item):
             raise InputError(
@@ -159,31 +163,33 @@ def also_bought(
     catalog: ItemTable | None = None,
     as_of: AsOfGiven | None = None,
 ) -> Pairs:
-    """Count which items are bought together; what was only viewed does not count.
+    """Count which items are bought together; views do not count.
 
     Parameters
     ----------
     interactions : Interactions, CustomerBase or Purchases
+        The purchases.
     by : {"order", "customer"}
         What a basket is. An order belongs to one customer; without an order column it is what a customer bought at one
         instant.
     min_count : int
         Pairs in fewer baskets are left out.
     exclude : ids or Category, or several, optional
-        Service items: postage, bank charges, bags, which go with everything.
+        Items to leave out, such as postage, bank charges and bags, which go with everything.
     catalog : ItemTable, optional
-        Where the categories of `exclude` are; by default the table of the interactions.
+        The table of items with the categories of `exclude`; by default that of the interactions.
     as_of : date or instant, optional
-        By when; by default everything counts.
+        Count purchases up to then; by default all.
 
     Returns
     -------
     Pairs
+        Two rows per pair of items, one in each direction.
 
     Notes
     -----
-    Counts are X'X of baskets by items, in blocks of rows. For sets of three items and more, mlxtend's fpgrowth takes
-    the same matrix.
+    Counts are X'X for the matrix X of baskets by items, computed in blocks of rows. For sets of three and more items,
+    mlxtend's fpgrowth takes the same matrix.
 
     Examples
     --------
@@ -200,7 +206,7 @@ def also_bought(
     lines = x.lines.purchased()
     n, basket = baskets_of(lines, by)
     item = lines.item
-    names = as_items(exclude)
+    names = as_items(exclude, "exclude")
     if names is not None:
         keep = ~Catalog(x.item, catalog if catalog is not None else x.catalog).members(names, "exclude")[item]
         basket, item = basket[keep], item[keep]
@@ -217,18 +223,18 @@ def measured(
     n: int,
     by: str,
 ) -> Pairs:
-    """Return pairs of items with every measure, from counts.
+    """Return pairs of items with all measures from their counts.
 
     Parameters
     ----------
     items : ndarray, shape (m,)
-        Ids, ascending.
+        The ids of items, ascending.
     held : ndarray of int64, shape (m,)
-        Baskets with each item.
+        The number of baskets with each item.
     pairs : three ndarrays, shape (p,)
-        Positions of both items, and the baskets with both; ordered by position.
+        The positions of both items, and the number of baskets with both; ordered by position.
     n : int
-        Baskets.
+        The number of baskets.
     by : str
         What a basket is.
     """
@@ -256,7 +262,7 @@ def measured(
 
 
 def baskets_of(lines: Lines, by: str) -> tuple[int, npt.NDArray[np.integer[Any]]]:
-    """Return how many baskets there are, and which of them each line is in."""
+    """Return the number of baskets, and the basket of each line."""
     if by == "order" and lines.order is None and lines.time is None:
         raise InputError(
             "by='order' needs the column order (or time): give it to from_columns, or use by='customer'.",
@@ -272,17 +278,17 @@ def baskets_of(lines: Lines, by: str) -> tuple[int, npt.NDArray[np.integer[Any]]
 def basket_matrix(
     basket: npt.NDArray[Any], item: npt.NDArray[Any], shape: tuple[int, int]
 ) -> tuple[Any, npt.NDArray[np.int64]]:
-    """Return baskets by items as a matrix of ones, and how many baskets hold each item."""
+    """Return the matrix of baskets by items with entries 1, and the number of baskets with each item."""
     from scipy.sparse import csr_matrix
 
     X = csr_matrix((np.ones(len(item), dtype=np.int32), (basket, item)), shape=shape)
-    X.sum_duplicates()  # older releases of scipy keep equal entries apart
+    X.sum_duplicates()  # older releases of scipy keep duplicate entries
     X.data[:] = 1
     return X, np.bincount(X.indices, minlength=shape[1])
 
 
 def together(X: Any, min_count: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return row, column and value of the off-diagonal entries of X'X that reach a count, row-major."""
+    """Return the row, column and value of the off-diagonal entries of X'X that reach a count, in row-major order."""
     Xt = X.T.tocsr()
     m = Xt.shape[0]
     rows, columns, values = [], [], []

@@ -1,4 +1,4 @@
-"""What sells best now: the first baseline, and what strangers are offered."""
+"""Popular items: the first baseline, and the recommendations for new customers."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ FloatArray = npt.NDArray[np.float32]
 _BY = ("customers", "orders", "quantity", "revenue")
 
 
-def _category(value: Any) -> Any:
+def _category(value: Category | str | None) -> Any:
     return Category(value) if isinstance(value, str) else value
 
 
 @attrs.frozen(kw_only=True)
 class Popular(Spec):
-    """The same list for everyone: what most customers, orders, pieces or money went to, lately.
+    """The same list for everyone: the items with the most customers, orders, pieces or money, optionally recent ones.
 
     Parameters
     ----------
     half_life : timedelta, optional
-        A purchase of this age counts one half. Demand has seasons: on UCI Online Retail, in December, a half-life of 7
-        days ranks three times as well as all-time popularity.
+        The age at which a purchase counts one half; by default all count fully. Demand has seasons: on UCI Online
+        Retail in December, a half-life of 7 days ranks three times as well as all-time popularity.
     by : {"customers", "orders", "quantity", "revenue"}
-        What is counted. Of customers and orders each counts once per item, with the age of its last line. Where other
-        events count too (`Interactions.of` with weights), a customer counts the largest weight that they have for the
-        item; orders, pieces and money are of purchases alone.
+        What is counted. Each customer or order counts once per item, with the age of its last line. If other events
+        count too (`Interactions.of` with weights), a customer counts with the largest weight for the item. Orders,
+        pieces and money come from purchases only.
     category : str or Category, optional
-        Only items of this category.
+        Recommend only items of this category.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class Popular(Spec):
     def _check_category(self, attribute: Any, value: Any) -> None:  # noqa: ARG002
         if value is not None and not isinstance(value, Category):
             raise InputError(
-                f"category is {shown(value)}: a category's name or Category(...) is needed.",
+                f"category is {shown(value)}: the name of a category or Category(...) is needed.",
                 argument="category",
                 code="wrong_type",
             )
@@ -77,7 +77,7 @@ class Popular(Spec):
         one_of("by", value, _BY)
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> FittedPopular:
-        """Return the items with their counts; see `Spec.fit`."""
+        """Count the items; see `Spec.fit`."""
         seen, past, now = remembered(interactions, as_of, "binary", None)
         if self.by == "customers":
             own = past if self.half_life is None else remembered(seen, None, "binary", self.half_life)[1]
@@ -96,7 +96,7 @@ class Popular(Spec):
         decay = x.counted(self.half_life, now)
         if self.by == "orders":
             code, item = x.orders.astype(np.int64), x.item
-            order = stable_order(decay.view(np.int64))  # positive floats order as their bits do
+            order = stable_order(decay.view(np.int64))  # positive floats have the order of their bits
             order = order[stable_order((code * x.n_items + item)[order])]
             key = (code * x.n_items + item)[order]
             lines = order[np.append(key[1:] != key[:-1], True)] if len(key) else order
@@ -117,7 +117,7 @@ class Popular(Spec):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FittedPopular(Fitted):
-    """Items with their (decayed) counts, shape (m,); one that nobody bought is not recommended."""
+    """The (decayed) counts of items, shape (m,); items that nobody bought are not recommended."""
 
     source: ClassVar[str] = "popular"
     kinds: ClassVar[tuple[str, ...]] = ("popular",)
@@ -126,12 +126,12 @@ class FittedPopular(Fitted):
 
     @classmethod
     def axes(cls) -> dict[str, tuple[str, ...]]:
-        """Return what the axes of each array count."""
+        """Return the names of the axes of each array."""
         return {**super().axes(), "counts": ("items",)}
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Popularity alone."""
+        """The only source: popularity."""
         return ("popular",)
 
     def _own(self, block: Block) -> FloatArray:

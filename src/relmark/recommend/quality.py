@@ -1,4 +1,4 @@
-"""How good recommendations were: what customers did after them, by customer, with intervals."""
+"""The quality of recommendations: how well lists match later purchases, by customer, with intervals."""
 
 from __future__ import annotations
 
@@ -31,32 +31,34 @@ METRICS = (
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Quality(ColumnarResult):
-    """What each customer's list was worth; one row per customer (and fold).
+    """The metrics of each customer's list; one row per customer (and fold).
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
-        Customers who had bought by the cut and bought something that counts in the test period.
+        The customers who had bought before the test period and bought something that counts in it.
     ndcg, recall, precision, hit_rate, map, mrr : ndarray of float64, shape (n,)
-        At k. Precision divides by k; the ideal of ndcg and map has ``min(k, relevant)`` hits.
+        The ranking metrics at k. Precision divides by k; the ideal list of ndcg and map has ``min(k, relevant)`` hits.
     revenue : ndarray of float64, shape (n,)
-        Money that the customer spent in the test period on items of the list; NaN without values. It is what was bought
-        anyway: an upper bound of what the list would have earned, never its effect, which only a control group shows.
+        The money that the customer spent in the test period on items of the list; NaN without values. They were bought
+        without the list, so this is an upper bound of what the list would have earned, not its effect. Only a control
+        group shows the effect.
     repeat_share : ndarray of float64, shape (n,)
         The share of the list that the customer had bought before.
     novelty : ndarray of float64, shape (n,)
-        The mean of -log2 of the share of customers who have an item of the list: higher is less obvious.
+        The mean over the list of -log2 of the share of customers who bought the item; higher is less obvious.
     diversity : ndarray of float64, shape (n,)
-        1 minus the mean cosine of all pairs of the list, by who bought them; NaN for lists of fewer than two.
+        1 minus the mean cosine of all pairs of items of the list, by who bought them; NaN for lists of fewer than two.
     listed : ndarray of int64, shape (n,)
-        How many items the list had.
+        The number of items of the list.
     coverage : float
         The share of the items known in training that were recommended to anyone.
     gini : float
-        How unequally recommendations fall on these items: 0 alike, near 1 a few take all.
+        How unequally recommendations are spread over these items: 0 if equally, near 1 if a few items take all.
     k : int
+        The length of the lists.
     items : str
-        ``"all"``, or ``"new"`` where neither lists nor what counts hold what the customer had bought before.
+        ``"all"``, or ``"new"`` if items that a customer had bought before are neither recommended nor counted.
     """
 
     customer_id: npt.NDArray[Any]
@@ -94,13 +96,13 @@ class Quality(ColumnarResult):
         Parameters
         ----------
         metric : str
-            Such as ``"ndcg"`` or ``"revenue"``.
+            The metric, such as ``"ndcg"`` or ``"revenue"``.
         level : float
-            The confidence of the interval.
+            The confidence level of the interval.
         resamples : int
-            How often customers are drawn anew; all rows of a customer are drawn together.
+            The number of resamples of customers; all rows of a customer are drawn together.
         rng : Generator, int or None
-            Fixes the draws.
+            The random generator of the draws, or its seed.
         """
         name = one_of("metric", metric, METRICS)
         fraction("level", level)
@@ -117,7 +119,7 @@ class Quality(ColumnarResult):
         return Estimate(float(values[known].mean()), interval)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field, and the estimates, as JSON-ready values."""
+        """Return every field and the estimates as JSON-ready values."""
         return {**super().to_dict(), "estimates": json_ready(self.estimates)}
 
     def _facts(self) -> dict[str, Any]:
@@ -148,26 +150,27 @@ def quality(
     Parameters
     ----------
     model : Fitted
-        Fitted on what came before `test`.
+        A model fitted on the purchases before `test`.
     test : Interactions, CustomerBase or Purchases
-        What was bought in the test period.
+        The purchases of the test period.
     k : int
+        The length of the lists.
     items : {"all", "new"}
-        With "new", what a customer had bought before is neither recommended nor counted.
+        With "new", items that a customer had bought before are neither recommended nor counted.
     rules : Rules, optional
-        Rules for the lists.
+        The rules for the lists.
     unseen_items : bool
-        Whether items that nobody had bought before the cut count too (for `NewArrivals`).
+        Whether to count items that nobody had bought before the test period, too (for `NewArrivals`).
 
     Returns
     -------
     Quality
-        One row per customer; ``.estimate("ndcg")`` has a mean with its interval.
+        One row per customer; ``.estimate("ndcg")`` returns a mean with its interval.
 
     Raises
     ------
     NotEnoughDataError
-        No known customer bought anything that counts.
+        No customer known to the model bought anything that counts.
     """
     if not isinstance(model, Fitted):
         raise InputError(
@@ -204,7 +207,7 @@ def _mean(values: npt.NDArray[Any]) -> float:
 
 
 def gini(counts: npt.NDArray[Any]) -> float:
-    """Return the Gini coefficient of counts: 0 where all are alike, 1 - 1/n where one has all; NaN where all are 0."""
+    """Return the Gini coefficient of counts: 0 if all are equal, 1 - 1/n if one has all; NaN if all are 0."""
     x = np.sort(counts.astype(np.float64))
     n, total = len(x), float(x.sum())
     if total == 0:
@@ -215,7 +218,7 @@ def gini(counts: npt.NDArray[Any]) -> float:
 def _relevant(
     model: Fitted, test: PurchaseSource, items: str, *, unseen_items: bool
 ) -> tuple[IntArray, History, FloatArray | None]:
-    """Return the customers that count, the items that count for each, and the money spent on these."""
+    """Return the customers who count, the items that count for each, and the money spent on these."""
     after = interactions_of(test, name="test")
     lines = after.lines.purchased()
     customer, item, starts = lines.pairs()
@@ -229,7 +232,7 @@ def _relevant(
     known_item = np.append(model.popularity > 0 if not unseen_items else np.ones(m, dtype=np.bool_), False)
     counts = known_customer[customer] & known_item[item]
     if items == "new":
-        bought = past.row * m + past.item  # ascending: rows and items within them are
+        bought = past.row * m + past.item  # ascending, since rows and the items within them are
         key = customer.astype(np.int64) * m + item
         place = np.searchsorted(bought, key)
         place[place == len(bought)] = 0
@@ -237,7 +240,7 @@ def _relevant(
     customer, item = customer[counts], item[counts]
     if len(customer) == 0:
         raise NotEnoughDataError(
-            "no customer known at the cut bought anything that counts in the test period: choose a longer one.",
+            "no customer known to the model bought anything that counts in the test period: choose a longer period.",
             argument="test",
         )
     order = np.lexsort((item, customer))
@@ -254,7 +257,7 @@ def _relevant(
 def _by_customer(
     model: Fitted, lists: Recommendations, customers: IntArray, relevant: History, money: FloatArray | None, k: int
 ) -> dict[str, Any]:
-    """Return every metric of every customer."""
+    """Return all metrics for each customer."""
     n, m = len(customers), len(model.item)
     item = find_ids("item", model.item, lists.item) if len(lists) else np.zeros(0, dtype=np.int64)
     row, rank = np.repeat(np.arange(n), lists.counts), lists.rank

@@ -1,4 +1,4 @@
-"""What a recommender answers: ragged lists with scores and reasons, never padded, and why a score is what it is."""
+"""The results of recommenders: lists of any length with scores and reasons, and explanations of scores."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ class Recommendation:
     Parameters
     ----------
     item : int or str
+        The id of the item.
     score : float
         Higher is better; comparable within one customer's list and one source.
     rank : int
-        1 is the best.
+        The place in the list; 1 is the best.
     reason : str
-        Why, in a few words: the purchase that speaks for it most, or where it came from.
+        The reason in a few words: the purchase that adds most to the score, or the source.
     """
 
     item: ItemId
@@ -47,7 +48,7 @@ class Recommendation:
 
 @attrs.frozen(kw_only=True)
 class SimilarCustomer:
-    """A customer whose taste is like another's; `score` is a cosine, 1 for the same taste."""
+    """A customer whose taste is similar to another's; `score` is a cosine, 1 for the same taste."""
 
     customer_id: ItemId
     score: float = attrs.field(repr=format_number)
@@ -62,7 +63,7 @@ _COLUMNS = dict.fromkeys(("customer_id", "rank", "item", "score", "source", "rea
 
 
 class Reasons(Protocol):
-    """Says why rows of a result were recommended."""
+    """A function that returns the reasons of rows of a result."""
 
     def __call__(self, rows: npt.NDArray[np.int64]) -> list[str]:
         """Return a reason for each of the rows."""
@@ -70,7 +71,7 @@ class Reasons(Protocol):
 
 @attrs.frozen
 class KnownReasons:
-    """Reasons that were worked out before: those of a stored result."""
+    """The reasons of a stored result, which were computed before."""
 
     texts: npt.NDArray[np.str_]
 
@@ -81,22 +82,27 @@ class KnownReasons:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Recommendations(StoredArrays, ColumnarResult):
-    """Ragged lists: customer i has ``item[offsets[i]:offsets[i + 1]]``, best first, as many as there are, up to k.
+    """Lists of up to k items: customer i gets ``item[offsets[i]:offsets[i + 1]]``, best first.
+
+    A list is shorter than k if fewer items are left after the rules; it is never padded.
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
+        The customers.
     offsets : ndarray of int64, shape (n + 1,)
+        Where each customer's rows start and end.
     item : ndarray, shape (r,)
+        The id of the item of each row.
     score : ndarray of float64, shape (r,)
-        Higher is better. Scores of one source are comparable within a customer, those of two sources are not: the order
-        of the rows says what is better. The same number as `explain` gives.
+        Higher is better; the same number as in `explain`. Scores are comparable within one customer and one source, but
+        not between sources: the order of the rows decides.
     source : ndarray of str, shape (r,)
-        Which model gave the row: ``"ease"``, ``"popular"``, ...
+        The model that gave the row: ``"ease"``, ``"popular"``, ...
     dropped : mapping of str to int
-        How many pairs of customer and item each rule removed; a pair is counted under the first rule that removed it.
+        How many pairs of customer and item each rule removed; a pair counts for the first rule that removed it.
     k : int
-        How many were asked for.
+        The number of items asked for.
     """
 
     stored_kind: ClassVar[str] = "recommendations"
@@ -127,7 +133,7 @@ class Recommendations(StoredArrays, ColumnarResult):
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
-        """How many items each customer got, shape (n,)."""
+        """The number of items of each customer, shape (n,)."""
         return np.diff(self.offsets)
 
     @property
@@ -137,7 +143,7 @@ class Recommendations(StoredArrays, ColumnarResult):
 
     @property
     def reason(self) -> npt.NDArray[np.str_]:
-        """Why each row was recommended, worked out when asked, shape (r,)."""
+        """The reason of each row, computed on access, shape (r,)."""
         return np.array(self._reasons(np.arange(len(self.item))), dtype=np.str_)
 
     def __len__(self) -> int:
@@ -150,20 +156,20 @@ class Recommendations(StoredArrays, ColumnarResult):
         Raises
         ------
         InputError
-            The customer is not among those asked for.
+            The customer is not in this result.
         """
         order = np.argsort(self.customer_id, kind="stable")
         place = int(find_ids("customer", self.customer_id[order], [customer])[0])
         if place < 0:
             raise InputError(
-                f"customer {shown(customer)} is not among the {len(self.customer_id):,} of this result.",
+                f"customer {shown(customer)} is not among the {len(self.customer_id):,} customers of this result.",
                 argument="customer",
                 code="unknown_name",
             )
         return self.lists(int(order[place]))
 
     def lists(self, i: int) -> tuple[Recommendation, ...]:
-        """Return the recommendations of the i-th customer asked for, best first."""
+        """Return the recommendations of the i-th customer, best first."""
         rows = np.arange(self.offsets[i], self.offsets[i + 1])
         return tuple(
             Recommendation(item=item, score=score, rank=rank + 1, reason=reason)
@@ -178,11 +184,11 @@ class Recommendations(StoredArrays, ColumnarResult):
             yield customer, self.lists(i)
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return one row per recommendation: customer_id, rank, item, score, source, reason."""
+        """Return the columns customer_id, rank, item, score, source and reason, with one row per recommendation."""
         return {**self._told(), "reason": self.reason}
 
     def _told(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the columns that need no working out."""
+        """Return all columns but the reasons."""
         return {
             "customer_id": np.repeat(self.customer_id, self.counts),
             "rank": self.rank,
@@ -192,7 +198,7 @@ class Recommendations(StoredArrays, ColumnarResult):
         }
 
     def __getitem__(self, key: Any) -> Any:
-        """Return a column, or some rows or columns; reasons are worked out for the rows that are chosen alone."""
+        """Return a column, or some rows or columns; reasons are computed for the chosen rows only."""
         if isinstance(key, str):
             return self.reason if key == "reason" else self._told()[self._named(key, _COLUMNS)]
         if isinstance(key, list) and key and all(isinstance(name, str) for name in key):
@@ -203,7 +209,7 @@ class Recommendations(StoredArrays, ColumnarResult):
         return Rows(columns={**columns, "reason": np.array(self._reasons(places), dtype=np.str_)}, name=rows.name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the lists by customer, k and the counts of drops as JSON-ready values."""
+        """Return the lists by customer, k and the number of dropped pairs as JSON-ready values."""
         return {
             "k": self.k,
             "customers": [
@@ -235,22 +241,24 @@ class Recommendations(StoredArrays, ColumnarResult):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Explanation(ColumnarResult):
-    """What adds up to a score.
+    """The parts that add up to the score of an item for a customer.
 
     Parameters
     ----------
     customer_id, item : int or str
+        The ids of the customer and the item.
     score : float
-        NaN where the model cannot rank the item for the customer; `note` says why.
+        The score; NaN if the model cannot rank the item for the customer, with the reason in `note`.
     because : ndarray of str, shape (c,)
-        What speaks for (or against) the item: purchases of the customer, or parts of the model.
+        What the score is made of: purchases of the customer, or parts of the model.
     contributions : ndarray of float64, shape (c,)
-        How much, largest first; they add up to `score`.
+        How much each adds to the score, the largest first; they add up to `score`.
     source : str
         The model that gave the score.
     dropped_by : tuple of str
-        The rules that keep the item from this customer.
+        The rules that remove the item for this customer.
     note : str
+        Why there is no score, or why only popularity recommends the item.
     """
 
     customer_id: ItemId | None

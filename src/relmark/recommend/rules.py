@@ -1,4 +1,4 @@
-"""What may be recommended to whom: rules that act before the best k are taken, so that k come where k exist."""
+"""Rules for what may be recommended to whom; applied before the best k are taken, so that lists stay full."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from relmark.core.time import duration, duration_text, parse_duration
 __all__ = ["AfterPurchase", "Category", "CustomerIds", "ItemId", "ItemIds", "Items", "Rules", "as_items", "basket_of"]
 
 ItemId: TypeAlias = int | str
+"""What names an item or a customer: an integer or a text."""
 ItemIds: TypeAlias = Iterable[ItemId] | npt.NDArray[Any]
+"""Items by their ids."""
 CustomerIds: TypeAlias = ItemId | Sequence[ItemId] | npt.NDArray[Any] | range
+"""One customer or several."""
 
 
 @attrs.frozen
 class Category:
-    """Every item whose column in the table of items has a value, or has it among its tags.
+    """All items with a given value, or with it among their tags, in a column of the table of items.
 
     Parameters
     ----------
@@ -61,42 +64,63 @@ class Category:
         return {"category": self.name, "column": self.column}
 
     @classmethod
-    def from_dict(cls, body: Any, path: str = "$") -> Category:
-        """Return the category that a stored rule names."""
+    def from_dict(cls, body: Mapping[str, Any], path: str = "$") -> Category:
+        """Return the category from a stored rule."""
         check_keys(body, required=("category",), optional=("column",), path=path, what="category")
         return cls(_is_text(body["category"], f"{path}.category"), _is_text(body.get("column", "category"), path))
 
 
 Items: TypeAlias = Iterable[ItemId | Category] | Category | ItemId
+"""Items by their ids or by category."""
 
 
-def as_items(value: Any) -> Any:
-    """Return what names items as a tuple of ids and categories; None stays None."""
-    if value is None:
+def as_items(value: Items | None, name: str = "items") -> Any:
+    """Return ids and categories as a tuple; None stays None."""
+    given: Any = value
+    if given is None:
         return None
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, (Category, str, int, np.integer)) and not isinstance(value, bool):
-        value = (value,)
-    if not isinstance(value, Iterable):
+    if isinstance(given, np.ndarray) and given.ndim == 0:
+        given = given[()]
+    if isinstance(given, (Category, str, int, np.integer)) and not isinstance(given, bool):
+        given = (given,)
+    if not isinstance(given, Iterable):
         raise InputError(
-            f"{shown(value)} names no items: give ids, or Category(...).", argument="items", code="wrong_type"
+            f"{name} is {shown(given)}: ids or Category(...) are needed.", argument=name, code="wrong_type"
         )
-    members = [item.item() if isinstance(item, np.generic) else item for item in value]
+    members = [item.item() if isinstance(item, np.generic) else item for item in given]
     for row, member in enumerate(members):
         if isinstance(member, bool) or not isinstance(member, (int, str, Category)):
             raise InputError(
-                f"items have {shown(member)} in row {row}: ids (int or str) or Category(...) are needed.",
-                argument="items",
+                f"{name} has {shown(member)} in row {row}: ids (int or str) or Category(...) are needed.",
+                argument=name,
                 row=row,
                 code="wrong_type",
             )
     return tuple(members)
 
 
+# A converter of attrs does not know of which field it is, so that each has its own.
+
+
+def _as_of_items(value: Items | None) -> Any:
+    return as_items(value, "of")
+
+
+def _as_block(value: Items | None) -> Any:
+    return as_items(value, "block")
+
+
+def _as_allow(value: Items | None) -> Any:
+    return as_items(value, "allow")
+
+
+def _as_deny(value: Items | None) -> Any:
+    return as_items(value, "deny")
+
+
 def basket_of(basket: ItemIds | ItemId) -> list[ItemId]:
     """Return the items of a basket as a list of ids."""
-    found = as_items(basket)
+    found = as_items(basket, "basket")
     if found is None:
         raise InputError(
             "basket is None: the ids of its items are needed, or an empty list.",
@@ -111,19 +135,19 @@ def basket_of(basket: ItemIds | ItemId) -> list[ItemId]:
 
 @attrs.frozen(kw_only=True)
 class AfterPurchase:
-    """What changes after a customer bought something: never the same again, rather what goes with it.
+    """What changes after a purchase: items that are not recommended for a while, and others that are ranked higher.
 
     Parameters
     ----------
     of : Category or ids
-        The purchase that starts it.
+        The items whose purchase starts the rule.
     within : timedelta
-        How long it lasts: it holds for purchases in ``(as_of - within, as_of]``.
+        How long the rule lasts: it holds for purchases in ``(as_of - within, as_of]``.
     block : Category or ids, optional
-        What is not recommended meanwhile.
+        The items that are not recommended during that time.
     boost : mapping of str or Category to float, optional
-        By how much scores rise meanwhile: 2.0 doubles a positive score and halves a negative one. A string is a
-        category's name, of the column `column`.
+        The factors by which scores rise during that time: 2.0 doubles a positive score and halves a negative one. A
+        string is the name of a category in the column `column`.
     column : str
         The column in which the strings of `boost` are looked up.
 
@@ -134,14 +158,14 @@ class AfterPurchase:
     (Category('jacket'),)
     """
 
-    of: Items = attrs.field(converter=as_items)
+    of: Items = attrs.field(converter=_as_of_items)
     within: timedelta = attrs.field()
-    block: Items | None = attrs.field(default=None, converter=as_items)
+    block: Items | None = attrs.field(default=None, converter=_as_block)
     boost: Mapping[Any, float] = attrs.field(factory=dict)
     column: str = attrs.field(default="category", eq=False)
 
     def __attrs_post_init__(self) -> None:
-        """Validate: what starts it, how long, and factors above 0."""
+        """Validate the items, the length of time and the factors."""
         if not self.of:
             raise InputError(
                 "of is empty: name the items or the category whose purchase starts the rule.",
@@ -158,7 +182,7 @@ class AfterPurchase:
         for name, factor in self.boost.items():
             if not isinstance(name, (str, Category)):
                 raise InputError(
-                    f"boost has the key {shown(name)}: a category's name or Category(...) is needed.",
+                    f"boost has the key {shown(name)}: the name of a category or Category(...) is needed.",
                     argument="boost",
                     code="wrong_type",
                 )
@@ -179,13 +203,13 @@ class AfterPurchase:
         }
 
     @classmethod
-    def from_dict(cls, body: Any, path: str = "$") -> AfterPurchase:
-        """Return the rule of a stored form."""
+    def from_dict(cls, body: Mapping[str, Any], path: str = "$") -> AfterPurchase:
+        """Return the rule from a stored form."""
         check_keys(body, required=("of", "within"), optional=("block", "boost"), path=path, what="after_purchase rule")
         boost = body.get("boost", [])
         if not isinstance(boost, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in boost):
             raise DefinitionError(
-                "boost is a list of pairs of category and factor.", code="wrong_value", path=f"{path}.boost"
+                "boost must be a list of pairs of category and factor.", code="wrong_value", path=f"{path}.boost"
             )
         return cls(
             of=_read_items(body["of"], f"{path}.of"),
@@ -197,33 +221,37 @@ class AfterPurchase:
 
 @attrs.frozen(kw_only=True)
 class Rules(Definition):
-    """Business rules for recommendations. Each pair that a rule removes is counted under the rule's name.
+    """Business rules for recommendations.
+
+    Each pair of customer and item that a rule removes is counted under the name of the rule.
 
     Parameters
     ----------
     exclude_bought : {"never", "always"} or timedelta
-        Whether what a customer has bought may come again: yes, no, or not within this time of the last purchase.
+        Whether items that a customer has bought are excluded: never, always, or for this time after the last purchase.
     repeat_after : mapping of category to timedelta
-        For items of these categories, instead of `exclude_bought`: an item may come again when this long has passed
-        since its last purchase. (Coffee after 20 days, a winter coat after two years.)
+        For items of these categories, the time after their last purchase from which they may be recommended again, such
+        as 20 days for coffee and two years for a winter coat. It replaces `exclude_bought` for them.
     allow, deny : ids or Category, or several, optional
-        Only these items; never these.
+        Recommend only these items, or never these.
     deny_for : mapping of customer to items
-        Never these items for this customer.
+        Items never to recommend to a customer.
     in_stock : bool or ids
-        True keeps items whose column 'in_stock' is true or above 0 (one that is missing counts as not in stock);
-        ids keep just these.
+        True keeps the items whose column 'in_stock' is true or above 0 (a missing value counts as not in stock); ids
+        keep only these items.
     max_per : mapping of column to int
-        At most so many items of one value of a column of the item table; items without a value are not limited.
+        The greatest number of items with the same value in a column of the item table. Items without a value are not
+        limited.
     min_price_ratio : float, optional
-        Upsell: items cost at least this times the mean price of what the customer has (of the basket, for a basket).
-        Items without a price do not come; where no price of the customer's is known, the rule does not act.
+        For upselling: items must cost at least this factor times the mean price of the customer's items (of the
+        basket's, for a basket). Items without a price are removed. If none of the customer's items has a price, the
+        rule does nothing.
     price : pair of float or None, optional
-        Items cost from low to high, ends included: what fills the basket up to the gift.
+        The lowest and highest price, ends included; for example, to fill a basket up to free shipping.
     after_purchase : sequence of AfterPurchase
-        What changes after a purchase.
+        The rules that start with a purchase.
     category : str
-        The column of the item table in which `repeat_after` looks.
+        The column of the item table with the categories of `repeat_after`.
 
     Examples
     --------
@@ -237,8 +265,8 @@ class Rules(Definition):
 
     exclude_bought: Literal["never", "always"] | timedelta = "never"
     repeat_after: Mapping[str, timedelta] = attrs.field(factory=dict)
-    allow: Items | None = attrs.field(default=None, converter=as_items)
-    deny: Items | None = attrs.field(default=None, converter=as_items)
+    allow: Items | None = attrs.field(default=None, converter=_as_allow)
+    deny: Items | None = attrs.field(default=None, converter=_as_deny)
     deny_for: Mapping[ItemId, Items] = attrs.field(factory=dict)
     in_stock: bool | tuple[ItemId, ...] = attrs.field(default=False)
     max_per: Mapping[str, int] = attrs.field(factory=dict)
@@ -268,7 +296,7 @@ class Rules(Definition):
             duration(f"repeat_after[{name!r}]", gap)
         for column, most in self.max_per.items():
             whole(f"max_per[{column!r}]", most, low=1)
-        for name in ("repeat_after", "max_per"):  # a copy: the caller's mapping stays the caller's
+        for name in ("repeat_after", "max_per"):  # a copy, so that the caller's mapping stays untouched
             object.__setattr__(self, name, dict(getattr(self, name)))
         for customer, items in self.deny_for.items():
             if items is None:
@@ -277,15 +305,17 @@ class Rules(Definition):
                     argument="deny_for",
                     code="missing_value",
                 )
-        object.__setattr__(self, "deny_for", {customer: as_items(items) for customer, items in self.deny_for.items()})
+        object.__setattr__(
+            self, "deny_for", {customer: as_items(items, "deny_for") for customer, items in self.deny_for.items()}
+        )
         if self.in_stock is None:
             raise InputError(
-                "in_stock is None: True, False, or the ids of what is there are needed.",
+                "in_stock is None: True, False, or the ids of items in stock are needed.",
                 argument="in_stock",
                 code="missing_value",
             )
         if not isinstance(self.in_stock, (bool, np.bool_)):
-            object.__setattr__(self, "in_stock", as_items(self.in_stock))
+            object.__setattr__(self, "in_stock", as_items(self.in_stock, "in_stock"))
         if self.min_price_ratio is not None:
             positive("min_price_ratio", self.min_price_ratio)
         if self.price is not None:
@@ -359,7 +389,7 @@ class Rules(Definition):
             read["exclude_bought"] = parse_duration(bought, "$.exclude_bought")
         gaps = read.get("repeat_after", {})
         if not isinstance(gaps, Mapping):
-            raise DefinitionError("repeat_after is an object.", path="$.repeat_after", code="wrong_type")
+            raise DefinitionError("repeat_after must be an object.", path="$.repeat_after", code="wrong_type")
         read["repeat_after"] = {name: parse_duration(gap, f"$.repeat_after.{name}") for name, gap in gaps.items()}
         for name in ("allow", "deny"):
             read[name] = _read_items(read.get(name), f"$.{name}")
@@ -368,14 +398,14 @@ class Rules(Definition):
         pairs = read.get("deny_for", [])
         if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
             raise DefinitionError(
-                "deny_for is a list of pairs of customer and items.", code="wrong_value", path="$.deny_for"
+                "deny_for must be a list of pairs of customer and items.", code="wrong_value", path="$.deny_for"
             )
         read["deny_for"] = {
             customer: _read_items(items, f"$.deny_for[{k}][1]") for k, (customer, items) in enumerate(pairs)
         }
         after = read.get("after_purchase", [])
         if not isinstance(after, list):
-            raise DefinitionError("after_purchase is a list.", path="$.after_purchase", code="wrong_type")
+            raise DefinitionError("after_purchase must be a list.", path="$.after_purchase", code="wrong_type")
         read["after_purchase"] = tuple(
             AfterPurchase.from_dict(rule, f"$.after_purchase[{k}]") for k, rule in enumerate(after)
         )

@@ -1,4 +1,4 @@
-"""A recommender before it has seen data: its settings, frozen, stored as JSON, and one verb, `fit`."""
+"""The settings of a recommender before it has seen data: frozen, stored as JSON, with the method `fit`."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ __all__ = ["Spec", "spec_from_dict"]
 
 
 class Spec(Definition):
-    """What `Popular`, `Ease` and the others share: `fit`, and a stored form of their settings."""
+    """The settings of a recommender, such as `Popular` or `Ease`: the method `fit`, and a stored form."""
 
     __slots__ = ()
 
     kind: ClassVar[str]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Enter the class under the name by which it is stored."""
+        """Register the class under the name of its stored form."""
         super().__init_subclass__(**kwargs)
         if "kind" in vars(cls):
             SPECS[cls.kind] = cls
 
     def fit(self, interactions: PurchaseSource, *, as_of: AsOfGiven | None = None) -> Fitted:
-        """Return the fitted model.
+        """Fit the recommender and return the fitted model.
 
         Parameters
         ----------
         interactions : Interactions, CustomerBase or Purchases
-            A base means its purchases, which have the property 'item'.
+            The purchases. A base stands for its purchases, which need the property 'item'.
         as_of : date or instant, optional
-            What the model may know, and from when ages are counted: a date sees what was before its local midnight, an
-            instant what was at or before it. By default that with which the interactions were read, else the time of
-            the last line.
+            Up to when the model may look, and from when ages are counted: a date includes lines before its local
+            midnight, an instant those at or before it. By default it is the `as_of` with which the interactions were
+            read, else the time of the last line.
         """
         raise AssertionError(f"{type(self).__name__} cannot fit {interactions!r} as of {as_of}")
 
@@ -84,7 +84,7 @@ class Spec(Definition):
 
 
 def spec_from_dict(document: Mapping[str, Any], limits: Limits | None = None) -> Spec:
-    """Return the recommender of a stored form, of whichever kind it is.
+    """Return the settings of a recommender from a stored form of any kind.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def spec_from_dict(document: Mapping[str, Any], limits: Limits | None = None) ->
 
 
 def seen_until(interactions: PurchaseSource, as_of: AsOfGiven | None) -> tuple[Interactions, AsOf | None]:
-    """Return what is known as of a date or an instant, and from when ages count (None without times)."""
+    """Return the interactions up to a date or an instant, and the moment from which ages count (None without times)."""
     seen = interactions_of(interactions, as_of)
     return seen, seen.known_by
 
@@ -105,7 +105,7 @@ def seen_until(interactions: PurchaseSource, as_of: AsOfGiven | None) -> tuple[I
 def remembered(
     interactions: PurchaseSource, as_of: AsOfGiven | None, weight: Weight, half_life: timedelta | None
 ) -> tuple[Interactions, History, AsOf | None]:
-    """Return what a model sees: the lines, the history with its weights, and by when."""
+    """Return the data of a fit: the lines, the history with its weights, and up to when they were read."""
     seen, now = seen_until(interactions, as_of)
     return seen, history_of(seen.lines, weight=weight, half_life=half_life, now=seen.clock), now
 

@@ -1,4 +1,4 @@
-"""The past and what came after it: splits by time, the only honest way to ask what a recommender would have done."""
+"""Splits by time into a past and a later test period: the honest way to test what a recommender would have done."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["Split", "folds_by_time", "split_by_time"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Split:
-    """Two parts of the same purchases, with the same ids: ``train, test = split``.
+    """Two parts of the same purchases with the same ids; unpack them with ``train, test = split``.
 
     Parameters
     ----------
     train : Interactions
-        What was known as of `cut`.
+        The lines up to `cut`, with what was known then.
     test : Interactions
-        The lines after that, as of `end`.
+        The lines after `cut`, up to `end`.
     cut, end : datetime or date
-        What every `as_of` takes: an aware datetime, or the date that was given. A date leaves its own day to what
-        follows.
+        The ends of both parts, as every `as_of` takes them: a datetime with a time zone, or the date that was given.
+        The day of a date belongs to the part after it.
     """
 
     train: Interactions
@@ -39,7 +39,7 @@ class Split:
 
     @property
     def as_of(self) -> datetime | date:
-        """The cut, for ``fit(split.train, as_of=split.as_of)``."""
+        """The same as `cut`, for ``fit(split.train, as_of=split.as_of)``."""
         return self.cut
 
     def __iter__(self) -> Iterator[Interactions]:
@@ -60,18 +60,18 @@ def split_by_time(
     cut: AsOfGiven | None = None,
     end: AsOfGiven | None = None,
 ) -> Split:
-    """Split purchases into a past and a test period after it.
+    """Split purchases into a past and a test period that follows it.
 
     Parameters
     ----------
     interactions : Interactions, CustomerBase or Purchases
-        Of a base, the past knows the refunds that were known by the cut.
+        The purchases, with times. From a base, the past contains only the refunds that were known at the cut.
     test : timedelta, optional
         The length of the test period, which ends at `end`. Either `test` or `cut` is needed.
     cut : date or instant, optional
-        Where the past ends: a date leaves its day to the test, an instant belongs to the past.
+        Where the past ends. The day of a date belongs to the test period; an instant belongs to the past.
     end : date or instant, optional
-        Where the test ends, in the same way; by default with the last line.
+        Where the test period ends, in the same way; by default with the last line.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def split_by_time(
     stop = _last(whole_past) if end is None else read_as_of(end, tz=whole_past.tz, name="end")
     if (test is None) == (cut is None):
         raise InputError(
-            "give either test, the length of the test period, or cut, the date or instant before it.",
+            "give either test, the length of the test period, or cut, where the past ends.",
             argument="test",
             code="conflicting_arguments",
         )
@@ -96,7 +96,7 @@ def split_by_time(
         start = read_as_of(cut, tz=whole_past.tz, name="cut")  # type: ignore[arg-type]
     if start.seen >= stop.seen:
         raise InputError(
-            f"cut is {start}, not before the end {stop} of the test period.",
+            f"cut is {start}, which is not before the end of the test period, {stop}.",
             argument="cut",
             code="conflicting_arguments",
         )
@@ -104,7 +104,7 @@ def split_by_time(
 
 
 def folds_by_time(interactions: PurchaseSource, test: timedelta, *, folds: int = 3) -> tuple[Split, ...]:
-    """Return k splits whose test periods follow each other without overlap and end at the last line, oldest first.
+    """Return splits whose test periods follow each other without overlap up to the last line, the oldest first.
 
     Each fold trains on everything before its test period.
     """
@@ -127,13 +127,13 @@ def _last(x: Interactions) -> AsOf:
         )
     last = x.last_time
     if last is None:
-        raise NotEnoughDataError("there is no line to split.", argument="interactions")
+        raise NotEnoughDataError("interactions is empty: there is no line to split.", argument="interactions")
     return AsOf(last, dated=False, tz=x.tz)
 
 
 def _split(given: PurchaseSource, whole_past: Interactions, cut: AsOf, end: AsOf) -> Split:
     train, test = whole_past, whole_past
-    if not isinstance(given, Interactions):  # a refund that came later lowers nothing of what was known
+    if not isinstance(given, Interactions):  # a later refund does not change what was known at the cut
         train = interactions_of(given, cut)
         last = whole_past.last_time
         test = whole_past if last is not None and end.seen >= last else interactions_of(given, end)
@@ -145,7 +145,7 @@ def _split(given: PurchaseSource, whole_past: Interactions, cut: AsOf, end: AsOf
         empty = "training" if not len(train) else "test"
         raise NotEnoughDataError(
             f"the {empty} part of the split at {cut} is empty: take a shorter test period or fewer folds.",
-            argument="given",
+            argument="interactions",
         )
     if train is not test and not isinstance(given, Interactions):
         customers = np.union1d(train.customer_id, test.customer_id)
@@ -155,7 +155,7 @@ def _split(given: PurchaseSource, whole_past: Interactions, cut: AsOf, end: AsOf
 
 
 def _given(moment: AsOf) -> datetime | date:
-    """Return a point in time as an aware datetime, or as a date."""
+    """Return a point in time as a datetime with a time zone, or as a date."""
     if moment.dated:
         day: date = moment.given.item()
         return day

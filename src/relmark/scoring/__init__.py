@@ -1,9 +1,9 @@
-"""Whom sales should call: lead scores by rules that a team can change, that explain themselves, and learn their points.
+"""Lead scores: which leads sales should call first, by rules that a team can read, change and explain.
 
 A `LeadScore` is made of rules over the same expressions as segments: conditions that count once (``when``) and events
-that count each (``each``), with decay, caps and expiry. `LeadScore.evaluate` scores a whole base; `LeadScore.one` one
-lead, with a line for every rule that adds up exactly. `calibrate` compares scores with what became of the people, and
-`suggest_points` learns points from it.
+that each count (``each``), with decay, caps and expiry. `LeadScore.evaluate` scores a whole base, and `LeadScore.one`
+scores one lead and explains the score, with one line per rule; the lines add up exactly. `calibrate` compares scores
+with what the leads did afterwards, and `suggest_points` learns points from it.
 """
 
 from relmark.scoring import presets

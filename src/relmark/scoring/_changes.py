@@ -1,7 +1,8 @@
-"""When the score of one lead changes if nothing else happens: stretches between changes of conditions, each searched.
+"""Find when the score of one lead changes if nothing else happens.
 
-A change of the total, of a band or of a grade is a number that leaves a range: the total the thousandth or the band in
-which it is, a group the range of its mark. Each is searched apart, and the first counts.
+Time is divided into stretches between changes of conditions, and each stretch is searched. A change is a number that
+leaves a range: the total leaves its thousandth or its band, or a group leaves the range of its mark. Each number is
+searched separately, and the earliest change counts.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ class _Watched(NamedTuple):
 
 
 class Course:
-    """How the score of one lead goes on from an instant, if nothing else happens.
+    """The course of one lead's score from an instant on, if nothing else happens.
 
     Parameters
     ----------
     program : ScoreProgram
     person : Person
     found : sequence of Found
-        What the rules give at the instant of the person's as_of.
+        What the rules give at the person's `as_of`.
     """
 
     def __init__(self, program: ScoreProgram, person: Person, found: Sequence[Found]) -> None:
@@ -49,10 +50,10 @@ class Course:
         self._watching = [rule for rule, fades in zip(program.rules, self._fading, strict=True) if not fades]
 
     def next_change(self, *, bands: bool) -> tuple[int | None, bool]:
-        """Return the first instant at which the total (or band and grade) is another, None for never.
+        """Return the first instant at which the total (or the band or grade) changes, None for never.
 
-        The second value is false where the work of the search was used up: then nothing changes before that instant,
-        and asking again at it goes on.
+        The second value is False if the search used up its budget of work. Nothing changes before the returned instant
+        then, and a new search from that instant continues.
         """
         if self.person.as_of.__class__ is Dated and self._at_midnight(bands=bands):
             return self.start, True
@@ -79,7 +80,7 @@ class Course:
                 moment = first
             if watched[gone].group is None:
                 return moment, True
-            # A group has another mark; the grade may be the same where another group has none.
+            # A group has another mark; the grade may stay the same if another group has no mark.
             groups = [int(self._flow(k, given).exact(moment)) for k in range(len(self.program.group_bounds))]
             total = self._flow(None, given).exact(moment)
             watched = self._watched(total, groups, bands=bands)
@@ -88,7 +89,7 @@ class Course:
         return None, True
 
     def _at_midnight(self, *, bands: bool) -> bool:
-        """Return whether a date and the instant of its midnight have another answer; else go on from the instant."""
+        """Return whether a date and the instant of its midnight differ; if not, continue from the instant."""
         found = [rule.found(self.person, self.start) for rule in self.program.rules]
         was, now = (self.program.summed([one.kept for one in ones]) for ones in (self.found, found))
         total = self._watched(was.total, was.groups, bands=bands)[0]
@@ -100,7 +101,7 @@ class Course:
 
     @staticmethod
     def _first(flows: list[Flow], watched: list[_Watched], start: int, end: int) -> tuple[int | None, int, bool]:
-        """Return which number leaves its range first, when, and whether it surely does; None for none."""
+        """Return which number leaves its range first (None for none), when, and whether that is certain."""
         best: int | None = None
         surely = True
         for k, (flow, one) in enumerate(zip(flows, watched, strict=True)):
@@ -112,7 +113,7 @@ class Course:
         return best, end + 1, surely
 
     def _given(self, moment: int, before: list[int]) -> list[int]:
-        """Return what the rules that do not fade give at an instant; those that fade stand as they were."""
+        """Return the points at an instant of the rules that do not fade; those that fade keep their earlier value."""
         return [
             was if fades else rule.found(self.person, moment).kept
             for rule, fades, was in zip(self.program.rules, self._fading, before, strict=True)
@@ -140,9 +141,9 @@ class Course:
     # What is added up
 
     def _flow(self, group: int | None, given: list[int]) -> Flow:
-        """Return the total, or one group, with what does not fade at what it gives now."""
+        """Return the flow of the total or of one group, with the points that do not fade at their current value."""
         program = self.program
-        constants = [0] * (len(program.group_bounds) + 1)  # the last is of those without a group
+        constants = [0] * (len(program.group_bounds) + 1)  # the last entry is for rules without a group
         for points, place, fades in zip(given, program.group, self._fading, strict=True):
             if not fades:
                 constants[place] += points
@@ -161,7 +162,7 @@ class Course:
         )
 
     def _free(self, group: int, constant: int, low: int | None, high: int | None) -> bool:
-        """Return whether a group, whose points only fade, can never reach its bounds."""
+        """Return whether a group whose points only fade can never reach its bounds."""
         if low is None and high is None:
             return True
         up = down = constant
@@ -180,10 +181,10 @@ class Course:
         ]
 
     def _merged(self, apart: frozenset[int], of: frozenset[int]) -> list[tuple[Fall, ...]]:
-        """Return the falls of some groups, those `apart` each by itself, and last the others as one.
+        """Return the falls of some groups: one tuple for each group in `apart`, and a last tuple for all others.
 
-        Rules that are added up alike are one fall, so that an order and its refund, at one instant and with one decay,
-        are nothing together and not two long searches.
+        Rules that are added up in the same way become one fall. An order and its refund, at one instant and with one
+        decay, then cancel out instead of causing two long searches.
         """
         kept = self._kept.get((apart, of))
         if kept is not None:
@@ -228,13 +229,13 @@ def _fall(rule: _Each, found: Found) -> Fall:
 
 
 def _signs(rule: _Each, found: Found) -> set[bool]:
-    """Return whether a rule gives points (True) and takes them (False)."""
+    """Return which signs the points of a rule have: True if it gives points, False if it takes them."""
     worth = [rule.constant] if rule.constant is not None else [min(found.worth), max(found.worth)]
     return {one > 0 for one in worth if one}
 
 
 def _by_sign(rule: _Each, found: Found) -> tuple[int, int]:
-    """Return the points that events give after decay, and those that they take."""
+    """Return the points that events give after decay, and the points that they take."""
     if rule.constant is not None:  # all of one sign
         return (found.faded, 0) if rule.constant > 0 else (0, found.faded)
     gives = sum(points for points in found.points[1] if points > 0)
@@ -255,7 +256,7 @@ def _inside(flow: Flow, moment: int, watched: _Watched) -> bool:
 
 
 def _range(value: float, lows: object) -> tuple[float, float]:
-    """Return between which thousandths a number has the same band, or mark, as now."""
+    """Return the range of thousandths in which a number keeps its current band or mark."""
     cuts = sorted(_first_thousandth(low) for low in lows)  # type: ignore[attr-defined]
     below = [cut for cut in cuts if cut <= value]
     above = [cut for cut in cuts if cut > value]
@@ -263,7 +264,7 @@ def _range(value: float, lows: object) -> tuple[float, float]:
 
 
 def _first_thousandth(low: float) -> int:
-    """Return the fewest thousandths that reach a lowest score, by the very division that makes points of them."""
+    """Return the fewest thousandths that reach a lowest score, by the same division that turns them into points."""
     found = math.ceil(low * 1000)
     while (found - 1) / 1000 >= low:
         found -= 1

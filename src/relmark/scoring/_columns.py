@@ -1,7 +1,7 @@
 """Kernels of bulk scoring: the points of every rule for every customer, as whole thousandths.
 
-Only the events of a rule's window are touched; points are added by one bincount a rule, as whole numbers, which float64
-adds exactly in any order below 2**53.
+Only the events in a rule's window are read. Points are added by one bincount per rule as whole numbers, whose sums
+below 2**53 are exact in float64, whatever the order.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def thousandths(points: float) -> float:
 
 
 def rule_thousandths(rule: Rule, scope: BaseScope) -> FloatArray:
-    """Return what a rule gives each customer of the base, after its caps, shape (n,)."""
+    """Return the points of a rule for each customer of the base, after its caps, shape (n,)."""
     found = _when(rule, scope) if rule.each is None else _each(rule, scope)
     if rule.limit is not None:
         np.minimum(found, thousandths(rule.limit), out=found)
@@ -58,7 +58,7 @@ def _when(rule: Rule, scope: BaseScope) -> FloatArray:
 
 
 def _points(rule: Rule, scope: Scope) -> float | FloatArray:
-    """Return the points of each row before decay: one number, or one per row; 0 where the source is unknown."""
+    """Return the points of each row before decay: one number for all or one per row; 0 if the source is unknown."""
     points, source = rule.points, rule.source
     if isinstance(points, float):
         return points
@@ -92,11 +92,11 @@ def _tier_points(tiers: Tiers, value: FloatArray) -> FloatArray:
 def _refuse_giants(rule: Rule, value: FloatArray) -> None:
     if len(value) and (giant := np.abs(value) > MOST).any():
         raise InputError(
-            f"rule {rule.name!r} gives {value[int(np.argmax(giant))]:g} points: at most {MOST:,.0f} at once are "
+            f"rule {rule.name!r} gives {value[int(np.argmax(giant))]:g} points at once: at most {MOST:,.0f} are "
             "allowed.",
             argument="points",
             code="too_large",
-            hint="Lower the factor of its points.",
+            hint="Lower the factor in its points.",
         )
 
 
@@ -127,7 +127,7 @@ def _each(rule: Rule, scope: BaseScope) -> FloatArray:
 
 
 def _happened(rule: Rule, scope: BaseScope, *, counted: bool) -> Iterator[tuple[Any, IntArray, float | FloatArray]]:
-    """Yield the customers, times and points before decay of a rule's events; 0 points where they are only counted."""
+    """Yield the customers, times and points before decay of a rule's events; 0 points if they are only counted."""
     assert rule.each is not None
     log = scope.base.events
     bounds = window_bounds(Window(within=rule.expires), scope.seen_as_of)
@@ -137,14 +137,14 @@ def _happened(rule: Rule, scope: BaseScope, *, counted: bool) -> Iterator[tuple[
             yield _newest(rule, rows, counted=counted)
         return
     for name in rule.each.names(log.types):
-        # Type by type: nothing here asks for an order between types, and merging them would cost a sort.
+        # One event type at a time: the order between types does not matter here, and merging them would cost a sort.
         rows = chosen_events(log, Selection((name,), rule.each.where), bounds, scope.tz)
         if len(rows):
             yield rows.codes, rows.times, 0.0 if counted else _points(rule, rows.scopes[0])
 
 
 def _newest(rule: Rule, rows: EventRows, *, counted: bool) -> tuple[Any, IntArray, float | FloatArray]:
-    """Return the events that give points where only the newest of each value of a property does."""
+    """Return the events that give points if only the newest event for each value of a property does."""
     assert rule.once_per is not None
     points: float | FloatArray = 0.0
     if not counted:
@@ -165,7 +165,7 @@ def _newest(rule: Rule, rows: EventRows, *, counted: bool) -> tuple[Any, IntArra
 
 
 def _faded(points: float | FloatArray, decay: Decay | None, codes: Any, times: IntArray, as_of: AsOf) -> FloatArray:
-    """Return the points of each event after decay, by the wall clock up to a date, in thousandths, half to even."""
+    """Return each event's points after decay in thousandths, half to even; up to a date, age is by the wall clock."""
     out = np.empty(len(times))
     one = None if isinstance(points, np.ndarray) else points * 1000.0
     for low in range(0, len(times), _BLOCK):
@@ -178,7 +178,7 @@ def _faded(points: float | FloatArray, decay: Decay | None, codes: Any, times: I
 
 
 def whole_sums(codes: npt.NDArray[np.integer], values: FloatArray, k: int) -> FloatArray:
-    """Return each customer's sum of whole numbers, exactly below 2**53."""
+    """Return each customer's sum of whole numbers; exact below 2**53."""
     largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
     if largest * len(values) < _EXACT:
         return np.asarray(np.bincount(codes, weights=values, minlength=k), dtype=np.float64)
@@ -198,7 +198,7 @@ def period_numbers(period: timedelta | str, times: IntArray, tz: str) -> IntArra
 
 
 def _capped_by_period(period: IntArray, code: IntArray, given: FloatArray, cap: float, k: int) -> FloatArray:
-    """Return each customer's sum of what each period gives, at most the cap in each."""
+    """Return each customer's sum over periods, with at most the cap from each period."""
     first = int(period.min())
     if (int(period.max()) - first).bit_length() + k.bit_length() > 62:  # the pair would not fit an int64
         period, first = np.unique(period, return_inverse=True)[1], 0

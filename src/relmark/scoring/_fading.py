@@ -1,8 +1,8 @@
-"""When fading points leave a range: exact to the microsecond, with work that is bounded whatever the events are.
+"""Find when fading points leave a range: exact to the microsecond, and with bounded work for any events.
 
 Between two instants at which a condition changes, points only fade, expire or step down. `Flow.leaves` halves such a
-stretch by the rough bounds of its falls until rounding decides, and then by the exact ones, which look only at events
-whose rounded points differ between the two ends.
+stretch by the rough bounds of its falls until rounding matters. It then continues with exact bounds, which look only at
+events whose rounded points differ between the two ends.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from relmark.scoring._falls import Fall, Live, Numbers, clamp
 
 __all__ = ["Branch", "Flow"]
 
-_BUDGET = 150_000  # events looked at in one search, and a hundred times all of them: some tenths of a second
-_STRETCH = 20  # what a stretch costs, in events
-_TURNS = 10  # changes of single events that are cheaper to find than to halve around
+_BUDGET = 150_000  # events read in one search, plus a hundred times their number: some tenths of a second
+_STRETCH = 20  # the cost of a stretch, in events
+_TURNS = 10  # up to so many changes of single events are found one by one instead of by halving
 _HOUR = 3_600_000_000
 
 
 class Branch(NamedTuple):
-    """Falls that are added up and bounded together: a group, or all that has none."""
+    """Falls that are added up and bounded together: those of a group, or of all rules without a group."""
 
     constant: int
     falls: tuple[Fall, ...]
@@ -30,7 +30,7 @@ class Branch(NamedTuple):
 
 
 class _Moving(NamedTuple):
-    """One fall in a stretch: what stays, the events that change, and what they are at both ends."""
+    """One fall in a stretch: the part that stays, the events that change, and their points at both ends."""
 
     base: Any
     lives: list[Live]
@@ -39,7 +39,7 @@ class _Moving(NamedTuple):
 
 
 def _narrowed(one: _Moving) -> _Moving:
-    """Leave out the events that are the same at both ends, and so in between."""
+    """Leave out the events whose points are the same at both ends, and so in between."""
     base = one.base
     kept: list[tuple[Live, Numbers, Numbers]] = []
     for live, first, last in zip(one.lives, one.at_low, one.at_high, strict=True):
@@ -51,7 +51,7 @@ def _narrowed(one: _Moving) -> _Moving:
 
 
 def _few(moving: list[_Moving]) -> bool:
-    """Return whether so few events change by so little in a stretch that each change is found by itself."""
+    """Return whether a stretch has so few and small changes that each is best found separately."""
     events = steps = 0
     for one in moving:
         for live, first, last in zip(one.lives, one.at_low, one.at_high, strict=True):
@@ -64,8 +64,8 @@ def _few(moving: list[_Moving]) -> bool:
     return steps <= _TURNS
 
 
-class _Spent(Exception):  # noqa: N818  (no error: the search has done enough)
-    """The work of a search is used up; nothing has changed up to `low`."""
+class _Spent(Exception):  # noqa: N818  (not an error: the search has used its budget)
+    """Raised when a search has used up its budget of work; nothing has changed up to `low`."""
 
     def __init__(self, low: int) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _Spent(Exception):  # noqa: N818  (no error: the search has done enough)
 
 
 class Flow:
-    """A sum of branches within bounds: a total, or one group."""
+    """A sum of branches within bounds: the total, or one group."""
 
     def __init__(self, branches: Iterable[Branch], low: int | None = None, high: int | None = None) -> None:
         self.branches = tuple(branches)
@@ -86,7 +86,7 @@ class Flow:
         self._cost = _STRETCH * (10 if any(fall.n_periods for fall in self.falls) else 1)
 
     def _added(self, sums: Iterable[float]) -> float:
-        """Return the score of what each fall gives."""
+        """Return the score from the points of each fall."""
         found = iter(sums)
         total = 0.0
         for branch in self.branches:
@@ -97,7 +97,7 @@ class Flow:
         return float(clamp(total, self.low, self.high))
 
     def rough(self, low: int, high: int) -> tuple[float, float]:
-        """Return the least and the most that the score can be from an instant to another, in thousandths."""
+        """Return the least and the greatest possible score between two instants, in thousandths."""
         ends = [fall.rough(low, high) for fall in self.falls]
         return self._added(least for least, _ in ends), self._added(most for _, most in ends)
 
@@ -106,10 +106,10 @@ class Flow:
         return self._sum(self._values(moment))
 
     def leaves(self, start: int, end: int, low: float, high: float) -> tuple[int | None, bool]:
-        """Return the first instant in (start, end] at which the score is outside of [low, high), None for none.
+        """Return the first instant in (start, end] at which the score is outside [low, high), None for none.
 
-        The second value tells whether it surely is: where points cancel each other almost everywhere, the search ends
-        when its work is used up, and gives an instant before which nothing has changed.
+        The second value is True if that is certain. If points cancel each other almost everywhere, the search ends when
+        its budget is used up. It then returns an instant before which nothing has changed, and False.
         """
         if not self.falls:
             return None, True
@@ -127,7 +127,7 @@ class Flow:
     # One sign: the score crosses a bound once
 
     def _crossing(self, start: int, end: int, low: float, high: float) -> int | None:
-        """Return where a score that only falls, or only rises, leaves a range."""
+        """Return when a score that only falls, or only rises, leaves a range."""
         if not self._outside_roughly(end, low, high) and low <= self.exact(end) < high:
             return None
         first, last = start, end
@@ -137,12 +137,12 @@ class Flow:
                 first = middle
             else:
                 last = middle
-        # Near here rounding decides. The guess errs by about the root of the number of events.
+        # From here on rounding matters. The guess errs by about the square root of the number of events.
         before, after = self._guess(first), self._guess(last)
         rate = max(abs(before - after) / (last - first), 1e-12)
         near = first + round(abs(before - (low if after < before else high)) / rate) if before != after else first
         step = int(min((1.0 + self.n**0.5) / rate, last - first)) + 1
-        # Many small points are rounded down together: what one look shows of that holds nearby.
+        # Many small points may be rounded down together: the error found at one instant holds nearby.
         near = min(max(start, near), end)
         astray = self.exact(near) + 0.5 - self._guess(near)
         near += round((astray if after < before else -astray) / rate)
@@ -165,12 +165,12 @@ class Flow:
         return most < low or least >= high
 
     def _guess(self, moment: int) -> float:
-        """Return about what the score is, so that what it is rounded to lies in a range where this does."""
+        """Return the approximate score, shifted so that comparing it with a range predicts the rounded score."""
         least, most = self.rough(moment, moment)
         return (least + most) / 2 + 0.5
 
     def _bisected(self, start: int, end: int, moving: list[_Moving], low: float, high: float) -> int:
-        """Return the first instant outside of a range, of which the score is outside at `end` and never comes back."""
+        """Return the first instant outside a range, given that the score is outside at `end` and never comes back."""
         while end - start > 1:
             if sum(len(live.times) for one in moving for live in one.lives) == 1:
                 return self._bisected_of_one(moving, start, end, low, high)
@@ -186,7 +186,7 @@ class Flow:
         return end
 
     def _bisected_of_one(self, moving: list[_Moving], start: int, end: int, low: float, high: float) -> int:
-        """Return the same where a single event is left that changes: what the score is depends on its points alone."""
+        """Return the same if only one event still changes: the score then depends on its points alone."""
         place = next(k for k, one in enumerate(moving) if one.lives)
         one = moving[place]
         live = one.lives[0]
@@ -207,7 +207,7 @@ class Flow:
         return [[live.at(moment) for live in fall.live] for fall in self.falls]
 
     def _sum(self, values: list[list[Numbers]]) -> float:
-        """Return the score of the points of all events."""
+        """Return the score from the points of all events."""
         pairs = zip(self.falls, values, strict=True)
         return self._added(fall.total(fall.nothing, zip(fall.live, own, strict=True)) for fall, own in pairs)
 
@@ -216,10 +216,10 @@ class Flow:
         three = zip(self.falls, first, last, strict=True)
         return [_narrowed(_Moving(fall.nothing, fall.live, a, b)) for fall, a, b in three]
 
-    # Both signs: stretches are halved where their bounds leave it open
+    # Both signs: stretches are halved as long as their bounds do not decide
 
     def _search(self, start: int, end: int, low: float, high: float) -> int | None:
-        """Return where any score leaves a range: by the rough bounds, and where rounding decides by the exact ones."""
+        """Return when any score leaves a range: by the rough bounds, and by the exact ones once rounding matters."""
         stack = [(start, end)]
         while stack:
             first, last = stack.pop()
@@ -243,7 +243,7 @@ class Flow:
             raise _Spent(low)
 
     def _exactly(self, start: int, end: int, low: float, high: float) -> int | None:
-        """Return the first instant in (start, end] outside of a range, where at `start` the score is in it."""
+        """Return the first instant in (start, end] outside a range, given that the score is inside at `start`."""
         stack = [(start, end, self._moving(self._values(start), self._values(end)))]
         while stack:
             first, last, moving = stack.pop()
@@ -269,7 +269,7 @@ class Flow:
         return None
 
     def _stepwise(self, moving: list[_Moving], start: int, end: int, low: float, high: float) -> int | None:
-        """Return the first instant in (start, end] outside of a range, by going from change to change of few events."""
+        """Return the first instant in (start, end] outside a range by going through the changes of a few events."""
         sums = [
             fall.total(one.base, ()) if fall.n_periods else one.base + sum(map(sum, one.at_low))
             for fall, one in zip(self.falls, moving, strict=True)
@@ -292,7 +292,7 @@ class Flow:
         return None
 
     def _bound(self, moving: list[_Moving], *, least: bool) -> float:
-        """Return the least or the most that the score can be in a stretch: points fade toward nothing."""
+        """Return the least or the greatest possible score in a stretch, given that points fade toward 0."""
         return self._added(
             fall.total(
                 one.base,

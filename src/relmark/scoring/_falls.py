@@ -1,9 +1,9 @@
-"""Events whose points fade, from an instant on: what they give at any later instant, roughly at once and exactly.
+"""Events whose points fade: what they give at any later instant, as a quick estimate and exactly.
 
-A `Fall` is the events of one rule, or of several that are added up alike. It answers in two ways:
+A `Fall` holds the events of one rule, or of several rules that are added up in the same way. It answers in two ways:
 
 - **roughly**, in the time of a bisection: prefix sums by decay give the sum of the unrounded points at any instant, and
-  each event's rounding is at most half a thousandth away;
+  rounding changes each event's points by at most half a thousandth;
 - **exactly**, event by event, but only for the events whose rounded points differ between the two ends of a stretch.
 """
 
@@ -23,24 +23,24 @@ from relmark.scoring.decay import Decay, HalfLife, LinearDecay
 __all__ = ["MANY", "Fall", "Live", "Numbers", "clamp", "without_opposites"]
 
 MANY = 24
-"""From how many events on numpy is faster than a loop."""
+"""The number of events from which numpy is faster than a loop."""
 
-_REMEMBERED = 256  # instants of which a stream remembers its sum
-_ENDS = 16  # instants of which a fall with caps of periods remembers the points of all events
-_SLACK = 1e-9  # of the rounding of sums in float64, as a part of the largest number in them
+_REMEMBERED = 256  # instants for which a stream remembers its sum
+_ENDS = 16  # instants for which a fall with caps per period remembers the points of all events
+_SLACK = 1e-9  # allowance for rounding of float64 sums, as a share of their largest number
 
 Numbers = list[int] | FloatArray
 
 
 def clamp(value: Any, low: int | None, high: int | None) -> Any:
-    """Return a number within optional bounds; the upper one comes first, as caps do."""
+    """Return a number within optional bounds; the upper bound is applied first, as caps are."""
     if high is not None and value > high:
         value = high
     return low if low is not None and value < low else value
 
 
 class _Stream:
-    """Events of one sign in the order of time, with prefix sums of their points by decay."""
+    """Events of one sign, ordered by time, with prefix sums of their points by decay."""
 
     __slots__ = ("_alive", "_at", "_decay", "_known", "_size", "_sums", "live", "n", "times")
 
@@ -72,9 +72,9 @@ class _Stream:
         return self._sums
 
     def rough(self, moment: int) -> tuple[float, float]:
-        """Return the points at an instant without rounding, and how far from them the rounded ones can be.
+        """Return the unrounded points at an instant, and how far the rounded points can be from them.
 
-        Stretches that are halved meet at instants that have been asked for already.
+        Answers are remembered, since stretches that are halved share their ends.
         """
         known = self._known.get(moment)
         if known is None:
@@ -92,7 +92,7 @@ class _Stream:
         if isinstance(decay, HalfLife):
             factor = 2.0 ** -min(age / self._size, 1_100.0)
             value = float(whole[-1] - whole[first]) * factor
-            # What is less than half a thousandth is rounded to nothing, and so by no more than itself.
+            # Points below half a thousandth are rounded to 0, which changes them by no more than their size.
             return value, min(0.5 * (self.n - first), abs(value)) + _SLACK * abs(float(whole[-1])) * factor
         if isinstance(decay, LinearDecay):
             late, size = sums[1], self._size
@@ -109,23 +109,23 @@ class _Stream:
 
 
 class Fall:
-    """The events of an additive part of a score from an instant on, if nothing else happens.
+    """The events of one additive part of a score from an instant on, if nothing else happens.
 
     Parameters
     ----------
     times : list of int, ascending
         Microseconds.
     worth : float, or list of float
-        Thousandths before decay, of each event.
+        The points of each event before decay, in thousandths.
     decay : Decay, optional
     expires : int, optional
-        The age from which on an event gives nothing.
+        The age in microseconds from which an event gives nothing.
     periods : list of int, optional
-        The period of each event, where each gives at most `cap`.
+        The period of each event, if each period gives at most `cap`.
     cap, low, high : int, optional
-        Thousandths: the cap of each period, and the least and the most of the sum.
+        The cap of each period, and the bounds of the sum, in thousandths.
     stamps : ndarray of int64, optional
-        The times as an array, where there is one.
+        The times as an array, if one exists already.
     """
 
     __slots__ = ("_known", "cap", "decay", "expires", "high", "live", "low", "n_periods", "negative", "positive")
@@ -173,7 +173,7 @@ class Fall:
         self.positive, self.negative = streams
 
     def values(self, times: Any, worth: Any, moment: int) -> Numbers:
-        """Return the rounded points of some events at an instant: of lists a list, of arrays an array."""
+        """Return the rounded points of some events at an instant: a list for lists, an array for arrays."""
         if isinstance(times, list):
             if self.decay is None:
                 found = [round(w) for w in worth]
@@ -191,7 +191,7 @@ class Fall:
         return many
 
     def turns(self, time: int, worth: float, start: int, end: int) -> list[tuple[int, int]]:
-        """Return the instants in (start, end] at which an event's points are others, and by how much, each bisected."""
+        """Return the instants in (start, end] at which an event's points change, and by how much, by bisection."""
         decay, expires = self.decay, self.expires
 
         def points(moment: int) -> int:
@@ -212,7 +212,7 @@ class Fall:
         return found
 
     def total(self, base: Any, parts: Iterable[tuple[Live, Numbers]]) -> float:
-        """Return the sum within its bounds, of what stays (one number, or one for each period) and what is given."""
+        """Return the bounded sum of `base` (one number, or one per period) and the points of `parts`."""
         if not self.n_periods:
             for _, values in parts:
                 base += sum(values) if isinstance(values, list) else float(values.sum())
@@ -226,11 +226,11 @@ class Fall:
 
     @property
     def nothing(self) -> Any:
-        """What stays where no event is left out."""
+        """The base that stands for no events: 0, or an array of zeros with one per period."""
         return np.zeros(self.n_periods) if self.n_periods else 0.0
 
     def _all_at(self, moment: int) -> list[Numbers]:
-        """Return the points of all events at an instant; those of the last few are remembered."""
+        """Return the points of all events at an instant; those of the last few instants are remembered."""
         known = self._known.get(moment)
         if known is None:
             if len(self._known) >= _ENDS:
@@ -239,7 +239,7 @@ class Fall:
         return known
 
     def rough(self, low: int, high: int) -> tuple[float, float]:
-        """Return the least and the most that the sum can be from an instant to another."""
+        """Return the least and the greatest possible sum between two instants."""
         if self.n_periods:
             at_low, at_high = self._all_at(low), self._all_at(high)
             ends = [
@@ -255,7 +255,7 @@ class Fall:
         up_high, slack_up_high = (up_low, slack_up_low) if high == low else self.positive.rough(high)
         down_high, slack_down_high = (down_low, slack_down_low) if high == low else self.negative.rough(high)
         if self.expires is None and isinstance(self.decay, HalfLife):
-            # All points fade by one factor, and so their sum is between what it is at the two ends.
+            # All points fade by one factor, so their sum lies between its values at the two ends.
             slack = slack_up_low + slack_down_low
             ends = [up_low + down_low, up_high + down_high]
             least, most = min(ends) - slack, max(ends) + slack
@@ -266,7 +266,7 @@ class Fall:
 
 
 def without_opposites(times: Sequence[int], worth: Sequence[float]) -> tuple[Sequence[int], Sequence[float]]:
-    """Leave out pairs of events at one instant with opposite points: under one decay they are nothing, for ever."""
+    """Leave out pairs of events at one instant with opposite points: under one decay they always cancel out."""
     if min(worth, default=0.0) >= 0.0 or max(worth) <= 0.0:
         return times, worth
     left = Counter(zip(times, worth, strict=True))
@@ -279,7 +279,7 @@ def without_opposites(times: Sequence[int], worth: Sequence[float]) -> tuple[Seq
 
 
 class Live(NamedTuple):
-    """Events of one fall and one sign, as arrays where they are many and as lists where they are few."""
+    """Events of one fall and one sign: as arrays if there are many, as lists if there are few."""
 
     fall: Fall
     times: Any
@@ -297,7 +297,7 @@ class Live(NamedTuple):
         return self.fall.values(self.times, self.worth, moment)
 
     def changing(self, first: Numbers, second: Numbers) -> tuple[Live | None, Any, Numbers, Numbers]:
-        """Return the events that differ, what the others are together, and what the first ones are at both ends."""
+        """Return the events whose points differ, the sum of the others, and the differing points at both ends."""
         if isinstance(self.times, list):
             rows = [k for k, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
             a, b = [first[k] for k in rows], [second[k] for k in rows]

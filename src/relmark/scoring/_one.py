@@ -1,4 +1,4 @@
-"""Kernels of scoring one lead: the rules as closures over a person, the same points as over columns, bit for bit."""
+"""Kernels of scoring one lead: rules compiled to functions of a person, with the same points as bulk scoring."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Found", "ScoreProgram", "Totals", "Worth"]
 
 
 class Worth(NamedTuple):
-    """One event of a rule: when, what, its points before decay, after decay, and after bounds, in thousandths."""
+    """One event of a rule: its time, the event, and its points before decay, after decay and after bounds."""
 
     time: int
     what: Any
@@ -41,7 +41,7 @@ class Worth(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a rule gives, in thousandths: before decay, after decay, within its bounds; with the events, as columns."""
+    """What a rule gives in thousandths before decay, after decay and within its bounds; its events as columns."""
 
     raw: int
     faded: int
@@ -59,7 +59,7 @@ class Found(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """A whole score in thousandths."""
+    """The points of rules and groups and the total, in thousandths."""
 
     rules: list[int]
     groups: list[int]
@@ -67,7 +67,7 @@ class Totals(NamedTuple):
 
 
 class ScoreProgram:
-    """A lead score compiled for people one at a time, in a time zone."""
+    """A lead score compiled for scoring one person at a time, in a time zone."""
 
     def __init__(self, score: LeadScore, tz: str) -> None:
         self.score = score
@@ -82,7 +82,7 @@ class ScoreProgram:
         self._bands = [(name, low) for name, low in score.bands.items()]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as the score, and compile again where it is unpacked."""
+        """Pickle only the score, and compile it again when unpickling."""
         return ScoreProgram, (self.score, self.tz)
 
     def totals(self, person: Person, at: int) -> Totals:
@@ -90,7 +90,7 @@ class ScoreProgram:
         return self.summed([rule.found(person, at).kept for rule in self.rules])
 
     def summed(self, rules: list[int]) -> Totals:
-        """Return the score of what the rules give."""
+        """Return the score from the points of the rules."""
         groups = [0] * len(self.group_bounds)
         total = 0
         for points, group in zip(rules, self.group, strict=True):
@@ -135,7 +135,7 @@ class _When:
             self.constant = (round(rule.points * 1000.0), clamp(round(rule.points * 1000.0), *self.bounds))
 
     def found(self, person: Person, at: int) -> Found:
-        """Return what the rule gives, before and within its bounds."""
+        """Return the points of the rule, before and within its bounds."""
         if self.program.verdict(person, at) is not True:
             return _NOTHING
         if self.constant is not None:
@@ -145,7 +145,7 @@ class _When:
         return Found(given, given, clamp(given, *self.bounds))
 
     def until(self, person: Person, at: int) -> int:
-        """Return until when the condition and the points surely stay as they are."""
+        """Return the instant until which the condition and the points certainly do not change."""
         end = self.program.changes().until(self.program.expression, person, at, what=True)
         source, points = self.rule.source, self.rule.points
         if source is None:
@@ -153,12 +153,12 @@ class _When:
         program = program_of(source, self.tz)
         end = min(end, program.changes().value(program.expression, person, at))
         if isinstance(points, Tiers) and program.changes().moves(program.expression):
-            for test in self.tests:  # a figure that grows with the clock is watched where it passes a step
+            for test in self.tests:  # a figure that grows with time matters only when it passes a step
                 end = min(end, test.changes().value(test.expression, person, at))
         return end
 
     def missing(self, person: Person, at: int) -> tuple[str, ...]:
-        """Return what is unknown, and keeps the rule from its points."""
+        """Return the unknown values because of which the rule gives no points."""
         verdict = self.program.verdict(person, at)
         if verdict is None:
             return _missing(self.program, person, at)
@@ -191,7 +191,7 @@ class _Each:
         return self.tiers is None and (self.decay is not None or self.expires is not None)
 
     def _happened(self, person: Person, at: int) -> tuple[Sequence[int], Sequence[Any], Sequence[float]]:
-        """Return the events that count: times ascending, what happened, and thousandths before decay."""
+        """Return the events that count: ascending times, the events, and their thousandths before decay."""
         times, what = self.find.columns(person, at)
         worth: Sequence[float]
         if self.tiers is not None:
@@ -208,7 +208,7 @@ class _Each:
         return times, what, worth
 
     def _newest(self, times: Sequence[int], what: Sequence[Any], worth: Sequence[float]) -> list[int]:
-        """Return the events that give points where only the newest of each value of a property does."""
+        """Return the events that give points if only the newest event for each value of a property does."""
         assert self.once is not None
         newest: dict[Any, int] = {}
         kept: list[int] = []
@@ -221,9 +221,9 @@ class _Each:
         return sorted([*kept, *newest.values()])
 
     def _faded(self, decay: Decay, times: Sequence[int], worth: Sequence[float], at: int) -> tuple[list[int], Any]:
-        """Return the points of events after decay, and their times as an array where they are many.
+        """Return the points of events after decay, and their times as an array if there are many.
 
-        Up to a date points fade by the wall clock, as days since an event are counted.
+        If `at` is a date, ages are measured by the wall clock, as days since an event are.
         """
         dated = at.__class__ is Dated
         if len(times) >= MANY:
@@ -237,7 +237,7 @@ class _Each:
         return [round(one * factor(at - time)) for time, one in zip(times, worth, strict=True)], None
 
     def period(self, time: int) -> int:
-        """Return the number of the period that has a cap of its own in which an instant lies."""
+        """Return the number of the period of `cap_per` in which an instant lies."""
         period = self.rule.cap_per
         if isinstance(period, str):
             return period_number(self.zone.day(time), period)
@@ -246,9 +246,9 @@ class _Each:
         return self.zone.day(time) // (size // DAY) if size % DAY == 0 else time // size
 
     def found(self, person: Person, at: int) -> Found:
-        """Return what the rule gives before and after decay and bounds, with its events; the newest keep their points.
+        """Return the points before and after decay and bounds, with the events; bounds keep the newest events.
 
-        Tiers are points of a number of events: there each event has 0 points of its own.
+        Tiers give points for a number of events, so that each event has 0 points.
         """
         times, what, worth = self._happened(person, at)
         n = len(times)
@@ -273,19 +273,19 @@ class _Each:
         return Found(sum(raw), sum(faded), bounded, times, what, worth, (raw, faded, kept), stamps)
 
     def until(self, person: Person, at: int) -> int:
-        """Return until when enough events count for the tier that is reached now."""
+        """Return the instant until which enough events count for the current tier."""
         if self.tiers is None or self.expires is None:
             return NEVER
         times, _, _ = self._happened(person, at)
         place = bisect_right([low for low, _ in self.tiers.steps], len(times))
         if place == 0:
             return NEVER
-        # As many have to expire as leave fewer than the lowest count of this tier.
+        # So many have to expire that fewer than the lowest count of this tier are left.
         gone = len(times) - math.ceil(self.tiers.steps[place - 1][0]) + 1
         return NEVER if gone > len(times) else times[gone - 1] + self.expires
 
     def missing(self, person: Person, at: int) -> tuple[str, ...]:
-        """Return what some events lack, and gave no points for."""
+        """Return the value that some events lack, because of which they gave no points."""
         source = self.rule.source
         if source is None:
             return ()
@@ -298,7 +298,7 @@ _NOTHING = Found(0, 0, 0)
 
 
 def _trim(points: list[int], positions: Any, low: int | None, high: int | None) -> None:
-    """Take what is beyond a bound from the oldest events that give points, or that take them."""
+    """Remove what is beyond a bound from the oldest events that give points, or that take points."""
     total = sum(points[position] for position in positions)
     excess = total - clamp(total, low, high)
     for position in positions:
@@ -320,7 +320,7 @@ def _tier(tiers: Tiers, value: float) -> float:
 
 
 def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
-    """Return the function of a person, or an event, that gives a rule's points; 0 where the source is unknown."""
+    """Return the function of a person or an event that gives a rule's points; 0 if the source is unknown."""
     points, source = rule.points, rule.source
     if isinstance(points, float):
         constant = points
@@ -338,7 +338,7 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
                 return otherwise
             if value.__class__ not in kinds:
                 raise InputError(
-                    f"rule {rule.name!r}: {source!r} is {value!r}, and its table has {kind.__name__} values.",
+                    f"rule {rule.name!r}: {source!r} is {value!r}, but its table has {kind.__name__} values.",
                     argument="points",
                     code="wrong_type",
                 )
@@ -352,7 +352,7 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
             return float(value)
         if value is not None and value.__class__ is not float:
             raise InputError(
-                f"rule {rule.name!r}: {source!r} is {value!r}, and points need a number.",
+                f"rule {rule.name!r}: {source!r} is {value!r}, but points need a number.",
                 argument="points",
                 code="wrong_type",
             )
@@ -368,10 +368,10 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
             return 0.0
         if abs(value) > MOST:
             raise InputError(
-                f"rule {rule.name!r} gives {value:g} points: at most {MOST:,.0f} at once are allowed.",
+                f"rule {rule.name!r} gives {value:g} points at once: at most {MOST:,.0f} are allowed.",
                 argument="points",
                 code="too_large",
-                hint="Lower the factor of its points.",
+                hint="Lower the factor in its points.",
             )
         return value
 
@@ -379,6 +379,6 @@ def _points_of(rule: Rule, tz: str) -> Callable[[Any, int], float]:
 
 
 def _missing(program: Program, person: Person, at: int) -> tuple[str, ...]:
-    """Return what is unknown of a person and keeps an expression unknown, each once, in words."""
+    """Return in words the values of a person that are unknown and make an expression unknown, each once."""
     parts = unknown_parts(program, program.expression, person, at)
     return tuple(dict.fromkeys(f"field {node.name!r}" if isinstance(node, Field) else repr(node) for node in parts))

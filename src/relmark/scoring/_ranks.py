@@ -1,4 +1,4 @@
-"""Kernels on ranked scores: Kolmogorov-Smirnov distance, Wilson's interval, logistic fits."""
+"""Kernels on ranked scores: the Kolmogorov-Smirnov distance, Wilson's interval, logistic regression."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BLOCK = 1 << 18  # rows
 
 
 def ks_distance(people: IntArray, hits: IntArray) -> tuple[float, int]:
-    """Return the largest distance between the score distributions of hits and misses, and where it is."""
+    """Return the largest distance between the score distributions of hits and misses, and its position."""
     distance = np.cumsum(hits) / hits.sum()
     distance -= np.cumsum(people - hits) / (people.sum() - hits.sum())
     np.abs(distance, out=distance)
@@ -22,7 +22,7 @@ def ks_distance(people: IntArray, hits: IntArray) -> tuple[float, int]:
 
 
 def wilson_at(hits: npt.ArrayLike, people: npt.ArrayLike, level: float) -> tuple[FloatArray, FloatArray]:
-    """Return the ends of Wilson's interval of a share at a confidence; NaN of nobody."""
+    """Return the ends of Wilson's interval of a share at a confidence level; NaN if there are no people."""
     return wilson(hits, people, special.ndtri(0.5 + level / 2))
 
 
@@ -32,8 +32,8 @@ def logistic(
     """Return intercept, coefficients and whether Newton's method converged, for a logistic regression with a ridge.
 
     Minimizes ``-sum(w (y log p + (1 - y) log(1 - p))) + penalty / 2 sum(beta ** 2)``; the intercept is not shrunk.
-    Newton steps (iteratively reweighted least squares), halved until the objective falls. X is (n, d); it is passed
-    over in blocks of rows, so that nothing else of its size is held.
+    It takes Newton steps (iteratively reweighted least squares), halved until the objective falls. X has shape (n, d)
+    and is read in blocks of rows, so that no other array of its size is held.
     """
     n, d = X.shape
     blocks = [slice(start, start + _BLOCK) for start in range(0, n, _BLOCK)]

@@ -1,4 +1,4 @@
-"""Bands: names for the scores from a lowest one on."""
+"""Bands: names for ranges of scores, each given by its lowest score."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["band_codes", "read_bands"]
 
 
 def read_bands(bands: Mapping[str, float]) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Return the names and lowest scores of bands, the highest first."""
+    """Return the names and the lowest scores of bands, the highest band first."""
     pairs = []
     for name, low in bands.items():
         pairs.append(
@@ -28,11 +28,11 @@ def read_bands(bands: Mapping[str, float]) -> tuple[tuple[str, ...], tuple[float
     cuts = tuple(low for low, _ in pairs)
     if len(set(cuts)) < len(cuts):
         raise InputError(
-            f"bands has two names for one lowest score: {dict(bands)}.", argument="bands", code="duplicate"
+            f"bands has two names for the same lowest score: {dict(bands)}.", argument="bands", code="duplicate"
         )
     return tuple(name for _, name in pairs), cuts
 
 
 def band_codes(total: FloatArray, cuts: tuple[float, ...]) -> IntArray:
-    """Return each score's band as a position among bands that descend; len(cuts) below the lowest."""
+    """Return each score's band as a position among descending bands; len(cuts) for scores below the lowest."""
     return np.asarray(len(cuts) - np.searchsorted(np.array(cuts[::-1]), total, side="right"), dtype=np.int64)

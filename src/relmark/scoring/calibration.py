@@ -1,7 +1,7 @@
-"""What a score is worth: do high scores convert, by how much, and where should the line be drawn.
+"""Calibration: how much more often high scores convert, and which threshold to use.
 
-`calibrate` takes scores and what became of the people, and gives a table by tenths of the customers with Wilson
-intervals, lift and gains, measures of the whole ranking, and thresholds for a target precision or a team's capacity.
+`calibrate` takes scores and outcomes. It returns a table by tenths of the customers with Wilson intervals, lift and
+gains, measures of the whole ranking, and thresholds for a target precision or for a team's capacity.
 """
 
 from __future__ import annotations
@@ -30,21 +30,22 @@ __all__ = ["Calibration", "Cut", "calibrate", "read_outcomes"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Cut(Result):
-    """What happens if everyone with a score of at least `threshold` is selected.
+    """The result of selecting everyone with a score of at least `threshold`.
 
     Parameters
     ----------
     threshold : float
+        The lowest score that is selected.
     selected, conversions : int
-        People selected, and how many of them converted.
+        How many people are selected, and how many of them converted.
     precision : Estimate
-        The share of the selected who converted, with Wilson's interval; NaN where nobody is selected.
+        The share of the selected people who converted, with Wilson's interval; NaN if nobody is selected.
     recall : Estimate
-        The share of all conversions that were among the selected, with Wilson's interval.
+        The share of all conversions that are among the selected people, with Wilson's interval.
     lift : float
-        Precision by the rate of all.
+        Precision divided by the conversion rate of all.
     share : float
-        The selected as a part of all.
+        The share of all people who are selected.
     """
 
     threshold: float
@@ -58,40 +59,41 @@ class Cut(Result):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Calibration(Result):
-    """How well a score ranks people, and where to draw lines; made by `calibrate`.
+    """How well a score ranks people, and which thresholds to use; the result of `calibrate`.
 
     Parameters
     ----------
     n, conversions : int
-        People, and how many converted.
+        How many people there are, and how many of them converted.
     rate : Estimate
         The conversion rate of all, with Wilson's interval.
     deciles : LiftTable
-        Conversion by tenths: lift and gains.
+        Conversion by tenths of the people, with lift and gains.
     bands : BandTable or None
-        Conversion by band, where bands were given.
+        Conversion by band, if bands were given.
     auc : float
         The probability that someone who converted has a higher score than someone who did not; ties count half.
     auc_interval : Interval
-        By DeLong's variance on the logit scale; NaN ends where one group has a single person or the ranking is perfect.
+        The interval of `auc` by DeLong's variance on the logit scale. Its ends are NaN if one group has a single person
+        or the ranking is perfect.
     gini : float
-        2 auc - 1.
+        ``2 * auc - 1``.
     ks : float
         The largest distance between the score distributions of the two groups.
     ks_threshold : float
-        The score where it is reached.
+        The score at which that distance is reached.
     brier : float
-        The mean squared difference between probability and outcome. The probability is the score itself where
-        `calibrate` was told so, else that of a logistic curve through the scores.
+        The mean squared difference between probability and outcome. The probability is the score itself with
+        ``probabilities=True``, and otherwise comes from a logistic curve through the scores.
     brier_skill : float
-        1 minus brier by that of always saying the rate of all.
+        1 minus the ratio of `brier` to the Brier score of predicting the rate of all for everyone.
     intercept, slope : float
-        Of the logistic curve ``P = 1 / (1 + exp(-(intercept + slope score)))``; NaN with the reason in `notes` where a
-        score separates the groups, and where scores are probabilities.
+        The coefficients of the logistic curve ``P = 1 / (1 + exp(-(intercept + slope score)))``. They are NaN if a
+        score separates the groups perfectly, with the reason in `notes`, and if the scores are probabilities.
     level : float
-        Of the intervals.
+        The confidence level of the intervals.
     notes : tuple of str
-        What is undefined, and why.
+        Which figures are undefined, and why.
     """
 
     n: int
@@ -115,11 +117,11 @@ class Calibration(Result):
     _hits: IntArray
 
     def probability(self, scores: npt.ArrayLike) -> FloatArray:
-        """Return the probability that the logistic curve gives each score; NaN where there is no curve."""
+        """Return the probability that the logistic curve gives each score; NaN if there is no curve."""
         return np.asarray(special.expit(self.intercept + self.slope * checks.numbers("scores", scores)))
 
     def at(self, threshold: float) -> Cut:
-        """Return what selecting everyone with a score of at least `threshold` would have meant."""
+        """Return the result of selecting everyone with a score of at least `threshold`."""
         threshold = float(threshold)
         k = int(np.count_nonzero(self._value >= threshold))
         selected, hits = int(self._people[:k].sum()), int(self._hits[:k].sum())
@@ -135,30 +137,29 @@ class Calibration(Result):
         )
 
     def threshold_for(self, *, precision: float) -> float:
-        """Return the lowest score from which on at least this share of people converted.
+        """Return the lowest threshold at which at least this share of the selected people converted.
 
         Returns
         -------
         float
-            Select everyone with a score of at least this; `at` says what that means. NaN where no threshold reaches
-            the precision.
+            The lowest score to select; `at` returns the figures for it. NaN if no threshold reaches the precision.
 
         Notes
         -----
-        It is read off the same data that it will be judged on, and luck at the top of a ranking is easily taken for
-        skill: see the interval of ``at(threshold).precision``, and check on later data.
+        The threshold is chosen on the same data that show its precision, and luck at the top of a ranking is easily
+        taken for skill. Look at the interval of ``at(threshold).precision``, and check on later data.
         """
         precision = checks.fraction("precision", precision, open_ends=False)
         reached = np.flatnonzero(np.cumsum(self._hits) >= precision * np.cumsum(self._people))
         return float(self._value[reached[-1]]) if len(reached) else math.nan
 
     def threshold_for_capacity(self, n: int) -> float:
-        """Return the lowest score that at most n people reach: whom a team can call.
+        """Return the lowest score that at most `n` people reach, such as the number of people a team can call.
 
         Returns
         -------
         float
-            NaN where more than n people share the highest score.
+            The lowest score to select; NaN if more than `n` people share the highest score.
         """
         n = checks.whole("n", n, low=0)
         fits = int(np.count_nonzero(np.cumsum(self._people) <= n))
@@ -188,21 +189,21 @@ def calibrate(
     probabilities: bool = False,
     level: float = 0.95,
 ) -> Calibration:
-    """Compare scores with what became of the people.
+    """Compare scores with outcomes: who converted afterwards.
 
     Parameters
     ----------
     scores : LeadScores, or array_like of float, shape (n,)
-        The result of `LeadScore.evaluate`, whose bands are taken too, or a column of numbers. Scores as they were
+        The result of `LeadScore.evaluate`, whose bands are used too, or a column of numbers. Use scores as they were
         **before** the outcome: evaluate with an `as_of` that lies before it.
     converted : array_like of bool or 0/1, shape (n,)
         Who converted afterwards.
     bands : dict of str to float, or array_like of str, shape (n,), optional
-        The bands of a `LeadScore` (name to the lowest score), or each person's band.
+        The bands of a `LeadScore` (names and lowest scores), or each person's band.
     probabilities : bool
-        Whether the scores are probabilities, so that the Brier score takes them as they are.
+        Whether the scores are probabilities, which the Brier score then uses directly.
     level : float
-        Of the intervals.
+        The confidence level of the intervals.
 
     Returns
     -------
@@ -212,12 +213,13 @@ def calibrate(
     Raises
     ------
     NotEnoughDataError
-        Nobody converted, or everybody did: there is nothing to tell apart.
+        Nobody converted, or everybody did, so that there are no two groups to compare.
 
     Notes
     -----
-    With N people above a score, those at the score belong to tenth ``floor(10 N / n) + 1``: that of the first of them
-    in a ranking. AUC is the Mann-Whitney statistic; KS the Kolmogorov-Smirnov distance. Cost: one sort.
+    If N people have a higher score, everyone at a score belongs to tenth ``floor(10 N / n) + 1``: that of the first of
+    them in a ranking. AUC is the Mann-Whitney statistic, and KS is the Kolmogorov-Smirnov distance. The cost is one
+    sort.
 
     References
     ----------
@@ -283,7 +285,7 @@ def calibrate(
 
 
 def column_of_numbers(name: str, values: npt.ArrayLike) -> FloatArray:
-    """Return a column of numbers out of an array, a list or a series of any library."""
+    """Return a column of numbers from an array, a list or a series of any library."""
     array = checks.array_of(name, values)
     if array.ndim != 1 or isinstance(values, (str, bytes, Mapping)):
         raise InputError(
@@ -297,7 +299,7 @@ def column_of_numbers(name: str, values: npt.ArrayLike) -> FloatArray:
 
 
 def read_outcomes(converted: npt.ArrayLike, n: int) -> npt.NDArray[np.bool_]:
-    """Return who converted, of n people, both kinds among them."""
+    """Return who of n people converted, and refuse outcomes that are all equal."""
     outcome = column_of_numbers("converted", converted)
     checks.same_length("converted", outcome, n)
     checks.refuse_rows("converted", (outcome != 0) & (outcome != 1), outcome, "True and False, or 1 and 0, are needed")
@@ -305,7 +307,8 @@ def read_outcomes(converted: npt.ArrayLike, n: int) -> npt.NDArray[np.bool_]:
     if hit.all() or not hit.any():
         who = "nobody" if not hit.any() else "everybody"
         raise NotEnoughDataError(
-            f"converted says that {who} of {n:,} converted: there is nothing to tell apart.", argument="converted"
+            f"converted says that {who} of {n:,} converted: people with and without a conversion are needed.",
+            argument="converted",
         )
     return np.asarray(hit)
 
@@ -318,7 +321,7 @@ def _share(hits: int, people: int, level: float, reason: str = "") -> Estimate:
 
 
 def _curve(values: FloatArray, people: IntArray, hits: IntArray) -> tuple[float, float]:
-    """Return intercept and slope of a logistic curve through the scores."""
+    """Return the intercept and the slope of a logistic curve through the scores."""
     weight = people.astype(np.float64)
     center = float(values @ weight) / float(weight.sum())
     spread = math.sqrt(float(weight @ (values - center) ** 2) / float(weight.sum()))

@@ -1,4 +1,4 @@
-"""A lead score from a user interface: the score that it says, or everything that is wrong with it at once."""
+"""Read a lead score from outside, such as a user interface, and report all of its problems at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from relmark.core.checked import CheckedDefinition
+from relmark.core.checks import shown
 from relmark.core.documents import Limits
 from relmark.core.errors import DefinitionError, InputError
 from relmark.core.schema import Schema
@@ -18,24 +19,27 @@ from relmark.expressions.kinds import problems as expression_problems
 from relmark.expressions.kinds import rule_problems
 from relmark.expressions.stored import read_parts
 from relmark.scoring.json_schema import score_shape
-from relmark.scoring.rules import Rule
+from relmark.scoring.rules import Rule, group_error
 
 if TYPE_CHECKING:
     from relmark.scoring.lead_score import LeadScore
 
 __all__ = ["CheckedScore", "check_score"]
 
+_APART = frozenset({"cap", "cap_per", "cap_total", "decay", "expires", "floor", "points"})
+"""Keys of a rule whose problems do not hide those of others."""
+
 
 @attrs.frozen(eq=False)
 class CheckedScore(CheckedDefinition):
-    """What came of a lead score from outside.
+    """The result of checking a lead score from outside.
 
     Attributes
     ----------
     score : LeadScore or None
-        The score; None where there are problems.
+        The score; None if there are problems.
     problems : tuple of Problem
-        Everything that is wrong, each with its path, code, message and hint.
+        Everything that is wrong with the definition, each problem with its path, code, message and hint.
     """
 
     score: LeadScore | None
@@ -45,7 +49,7 @@ class CheckedScore(CheckedDefinition):
 def check_score(
     kind: type[LeadScore], body: Any, schema: Schema | None = None, limits: Limits | None = None
 ) -> CheckedScore:
-    """Return the score of JSON text or of what it holds, or every problem of it; no definition makes it raise."""
+    """Return the score that JSON text or its parsed content defines, or all of its problems; never raise for one."""
     limits = limits or Limits()
     try:
         body, content = opened(kind, body, schema, limits)
@@ -55,14 +59,18 @@ def check_score(
     rest = obj({**properties, "rules": {"type": "array", "minItems": 1}, "meta": {"type": "object"}}, required)
     found = faults(content, rest)
     whole, good = not found, []
+    groups = [one["name"] for one in content.get("groups", ())] if whole else None
     rules = content.get("rules")
     for k, one in enumerate(rules if isinstance(rules, list) else []):
         problems = _rule_problems(one, schema, limits, f"$.rules[{k}]")
+        if groups is not None and isinstance(one, Mapping) and isinstance(one.get("group"), str):
+            lost = group_error(f"rule {shown(one.get('name'))}", "group", one["group"], groups)
+            problems += [] if lost is None else [Problem.of(lost, f"$.rules[{k}]", one)]
         found += problems
         if not problems:
             good.append(one)
     score = None
-    if whole and (good or not found):  # what the parts have to agree about: names, groups, bands, grades
+    if whole and (good or not found):  # names, groups, bands and grades have to agree across parts
         try:
             score = kind.from_dict({**body, "rules": good} if found else body, limits)
         except InputError as error:
@@ -71,7 +79,7 @@ def check_score(
 
 
 def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) -> list[Problem]:
-    """Return what is wrong with one rule: every problem of its condition and events, and the first of the rest."""
+    """Return the problems of one rule: of its condition, its events, and each key that can be read by itself."""
     unknowable = UNKNOWN_WITHOUT_SCHEMA if schema is None else frozenset()
     found: list[Problem] = []
     for key, part in _parts(body):
@@ -85,14 +93,22 @@ def _rule_problems(body: Any, schema: Schema | None, limits: Limits, path: str) 
                 if one.code not in unknowable:
                     found.append(attrs.evolve(one, path=one.path.replace(f"{place}.events", place, 1)))
     found = list(dict.fromkeys(found))
-    try:
-        rule = Rule._read(body, limits, path)  # noqa: SLF001
-    except DefinitionError as error:
-        if not any(error.path.startswith(f"{path}.{key}") for key, _ in _parts(body)) or not found:
-            found.append(Problem.of(error))
-        return found
-    except InputError as error:
-        return [*found, Problem.of(error, path)]
+    rest = body
+    while True:
+        try:
+            rule = Rule._read(rest, limits, path)  # noqa: SLF001
+            break
+        except DefinitionError as error:
+            if not any(error.path.startswith(f"{path}.{key}") for key, _ in _parts(body)) or not found:
+                found.append(Problem.of(error))
+            wrong = error.path.removeprefix(f"{path}.").partition(".")[0]
+            if wrong not in _APART or wrong not in rest or (wrong == "points" and rest[wrong] == 1):
+                return found
+            gone = {wrong, "cap_total"} if wrong == "cap_per" else {wrong}
+            rest = {key: value for key, value in rest.items() if key not in gone}
+            rest |= {"points": 1} if wrong == "points" else {}
+        except InputError as error:
+            return [*found, Problem.of(error, path)]
     for key, test in rule.tests():
         for one in rule_problems(test, schema or Schema(), path=f"{path}.{key}"):
             if one.code not in unknowable and one not in found and not _same(one, found):
@@ -105,7 +121,7 @@ def _same(one: Problem, found: list[Problem]) -> bool:
 
 
 def _parts(body: Any) -> list[tuple[str, Any]]:
-    """Return the stored expressions and selections of a rule, with where they stand."""
+    """Return the stored expressions and selections of a rule, with their keys."""
     if not isinstance(body, Mapping):
         return []
     parts = [(key, body[key]) for key in ("when", "each") if key in body]

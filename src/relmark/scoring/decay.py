@@ -1,8 +1,8 @@
-"""How the points of an event fade with its age: half-life, straight line, or steps.
+"""How the points of an event fade with its age: by half-life, in a straight line, or in steps.
 
-A decay turns an age in microseconds into a factor from 1 down to 0. The same few multiplications and additions run over
-columns and for one lead, so that both give the same factor to the last bit, on every machine: library functions such as
-``exp2`` promise neither.
+A decay turns an age in microseconds into a factor from 1 down to 0. Columns and single leads use the same few
+multiplications and additions, so that both give the same factor to the last bit on every machine. Library functions
+such as ``exp2`` do not promise that.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = ["Decay", "HalfLife", "LinearDecay", "StepDecay", "half_life", "linear
 _US = timedelta(microseconds=1)
 _BLOCK = 1 << 15
 
-# 2**-r = exp(-r ln 2) for r in [-1/2, 1/2], as its Taylor polynomial (-ln 2)**k / k!. The first left out, k = 15, is
-# 4e-19 at the ends: below half a unit in the last place.
+# 2**-r = exp(-r ln 2) for r in [-1/2, 1/2], as its Taylor polynomial (-ln 2)**k / k!. The first term left out, k = 15,
+# is 4e-19 at the ends: below half a unit in the last place.
 _POWERS = (
     1.0,
     -0.6931471805599453,
@@ -46,8 +46,10 @@ _POWERS = (
     -1.3691488853904128e-12,
     6.778726354822545e-14,
 )
-_P0, _P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8, _P9, _P10, _P11, _P12, _P13, _P14 = _POWERS  # Horner, written out for one
-_OLDEST = 1_100  # half-lives, after which nothing is left in float64
+_P0, _P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8, _P9, _P10, _P11, _P12, _P13, _P14 = (
+    _POWERS  # for Horner's scheme, written out for one age
+)
+_OLDEST = 1_100  # half-lives after which nothing is left in float64
 _HALVES = np.ldexp(1.0, -np.arange(_OLDEST + 1))
 _HALVES_LIST: list[float] = _HALVES.tolist()
 
@@ -58,12 +60,12 @@ def _check_length(instance: object, attribute: attrs.Attribute[Any], value: Any)
 
 @attrs.frozen
 class HalfLife:
-    """Points halve with every `length` of age; make it with `half_life`.
+    """A decay by which points halve with every `length` of age; make one with `half_life`.
 
     Parameters
     ----------
     length : timedelta
-        Above zero.
+        The length of the decay; above zero.
     """
 
     length: timedelta = attrs.field(validator=_check_length)
@@ -74,7 +76,7 @@ class HalfLife:
         object.__setattr__(self, "micros", float(self.length // _US))
 
     def factors(self, age: IntArray) -> FloatArray:
-        """Return ``2 ** -(age / length)`` of ages in microseconds."""
+        """Return ``2 ** -(age / length)`` for ages in microseconds."""
         h = self.micros
         out = np.empty(len(age))
         for low in range(0, len(age), _BLOCK):
@@ -91,7 +93,7 @@ class HalfLife:
         return out
 
     def factor(self, age: int) -> float:
-        """Return the factor of one age, the same to the last bit as `factors` gives it."""
+        """Return the factor of one age in microseconds, equal to that of `factors` to the last bit."""
         x = age / self.micros
         if x > _OLDEST:
             x = float(_OLDEST)
@@ -113,12 +115,12 @@ class HalfLife:
 
 @attrs.frozen
 class LinearDecay:
-    """Points fall in a straight line to nothing at the age of `length`; make it with `linear_decay`.
+    """A decay by which points fall in a straight line to 0 at the age of `length`; make one with `linear_decay`.
 
     Parameters
     ----------
     length : timedelta
-        Above zero.
+        The length of the decay; above zero.
     """
 
     length: timedelta = attrs.field(validator=_check_length)
@@ -129,11 +131,11 @@ class LinearDecay:
         object.__setattr__(self, "micros", float(self.length // _US))
 
     def factors(self, age: IntArray) -> FloatArray:
-        """Return ``max(1 - age / length, 0)`` of ages in microseconds."""
+        """Return ``max(1 - age / length, 0)`` for ages in microseconds."""
         return np.maximum(1.0 - age / self.micros, 0.0)
 
     def factor(self, age: int) -> float:
-        """Return the factor of one age, the same to the last bit as `factors` gives it."""
+        """Return the factor of one age in microseconds, equal to that of `factors` to the last bit."""
         return max(1.0 - age / self.micros, 0.0)
 
     def edges(self) -> tuple[int, ...]:
@@ -145,26 +147,30 @@ class LinearDecay:
         return {"linear": duration_text(self.length)}
 
 
-def _read_steps(steps: Any) -> tuple[tuple[timedelta, float], ...]:
+def _read_steps(
+    steps: Mapping[timedelta, float] | Iterable[tuple[timedelta, float]],
+) -> tuple[tuple[timedelta, float], ...]:
     pairs: Iterable[Any] = steps.items() if isinstance(steps, Mapping) else steps
     return tuple((length, checks.number("the factor of a step", factor, low=0, high=1)) for length, factor in pairs)
 
 
 @attrs.frozen
 class StepDecay:
-    """Points keep their worth until the first age, then each factor holds until the next; make it with `step_decay`.
+    """A decay in steps: points are whole until the first age, and each factor holds until the next age.
+
+    Make one with `step_decay`.
 
     Parameters
     ----------
     steps : sequence of (timedelta, float)
-        Ages ascending, factors from 1 to 0 and never rising.
+        Ages in ascending order, each with its factor. Factors are from 1 to 0 and never rise.
     """
 
     steps: tuple[tuple[timedelta, float], ...] = attrs.field(converter=_read_steps)
     _edges: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        """Check that ages rise and factors do not."""
+        """Check that ages ascend and that factors never rise."""
         if not self.steps:
             raise InputError(
                 "step_decay has no steps: give at least one age with its factor.", argument="steps", code="empty"
@@ -174,13 +180,13 @@ class StepDecay:
             age = duration("the age of a step", length)
             if age <= before:
                 raise InputError(
-                    f"step_decay has the age {length} after a greater or equal one: ages ascend.",
+                    f"step_decay has the age {length} after a greater or equal one: ages must ascend.",
                     argument="steps",
                     code="wrong_value",
                 )
             if factor > left:
                 raise InputError(
-                    f"step_decay rises from {left:g} to {factor:g} at {length}: points only fade.",
+                    f"step_decay rises from {left:g} to {factor:g} at {length}: factors must never rise.",
                     argument="steps",
                     code="wrong_value",
                 )
@@ -197,7 +203,7 @@ class StepDecay:
         return table[np.searchsorted(np.array(self._edges), age, side="right")]
 
     def factor(self, age: int) -> float:
-        """Return the factor of one age, the same as `factors` gives it."""
+        """Return the factor of one age in microseconds, equal to that of `factors`."""
         place = bisect_right(self._edges, age)
         return self.steps[place - 1][1] if place else 1.0
 
@@ -207,6 +213,7 @@ class StepDecay:
 
 
 Decay: TypeAlias = HalfLife | LinearDecay | StepDecay
+"""How points fade with the age of an event."""
 
 
 def half_life(length: timedelta) -> HalfLife:
@@ -222,7 +229,7 @@ def half_life(length: timedelta) -> HalfLife:
 
 
 def linear_decay(length: timedelta) -> LinearDecay:
-    """Return the decay that takes the points of an event in a straight line to nothing at the age of `length`.
+    """Return the decay that lets the points of an event fall in a straight line to 0 at the age of `length`.
 
     Examples
     --------
@@ -234,12 +241,13 @@ def linear_decay(length: timedelta) -> LinearDecay:
 
 
 def step_decay(steps: Mapping[timedelta, float]) -> StepDecay:
-    """Return the decay by steps: from each age on, the points of an event are worth that part.
+    """Return the decay in steps: from each age on, the points of an event are multiplied by its factor.
 
     Parameters
     ----------
     steps : dict of timedelta to float
-        Ages ascending, factors from 1 to 0 and never rising. Before the first age the points are whole.
+        Ages in ascending order, each with its factor. Factors are from 1 to 0 and never rise. Before the first age the
+        points are whole.
 
     Examples
     --------
@@ -250,7 +258,7 @@ def step_decay(steps: Mapping[timedelta, float]) -> StepDecay:
     """
     if not isinstance(steps, Mapping):
         raise InputError(
-            f"step_decay({checks.shown(steps)}): a mapping of ages to factors is needed.",
+            f"steps is {checks.shown(steps)}: a mapping of ages to factors is needed.",
             argument="steps",
             code="wrong_type",
         )
@@ -261,7 +269,9 @@ def read_decay(body: Any, path: str) -> Decay:
     """Return the decay of a stored definition."""
     body = check_keys(body, required=(), optional=("half_life", "linear", "steps"), path=path, what="decay")
     if len(body) != 1:
-        raise DefinitionError("a decay is one of half_life, linear and steps.", path=path, code="wrong_value")
+        raise DefinitionError(
+            "a decay must have exactly one of the keys half_life, linear and steps.", path=path, code="wrong_value"
+        )
     ((name, value),) = body.items()
     try:
         if name != "steps":
@@ -279,11 +289,11 @@ def _check_pairs(value: Any, path: str) -> None:
 
 
 def check_decay(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
-    """Refuse what is no decay."""
+    """Refuse a value that is neither None nor a decay."""
     if value is not None and not isinstance(value, (HalfLife, LinearDecay, StepDecay)):
         raise InputError(
             f"{attribute.name} is {checks.shown(value)}: half_life(...), linear_decay(...) or step_decay(...) is "
             "needed.",
-            argument="steps",
+            argument=attribute.name,
             code="wrong_value",
         )

@@ -1,4 +1,4 @@
-"""Why one lead has its score: a line for every rule and every cap that binds, adding up exactly to the total."""
+"""The explanation of one lead's score: one line per rule and per cap that binds, which add up exactly to the total."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ __all__ = ["EventPoints", "LeadExplanation", "Line"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class EventPoints(Result):
-    """One event of a rule and what it gave.
+    """One event of a rule and the points that it gave.
 
     Parameters
     ----------
     type : str
+        The event type.
     time : datetime
-        UTC.
+        When it happened, in UTC.
     value : float or None
+        The event's value, if it has one.
     raw, after_decay : Points
-        Before decay, and after it.
+        The points before and after decay.
     points : Points
-        After the bounds of period and rule, which keep the newest events.
+        The points after the bounds of the period and the rule, which keep the points of the newest events.
     """
 
     type: str
@@ -51,7 +53,7 @@ class EventPoints(Result):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Line(Result):
-    """What one rule gave, one cap took away, or one floor gave back.
+    """The points that one rule gave, one cap took away, or one floor gave back.
 
     Parameters
     ----------
@@ -60,15 +62,16 @@ class Line(Result):
     kind : str
         "rule", "cap" or "floor".
     group : str or None
+        The group of the rule, or the group that the cap or floor belongs to.
     points : Points
-        What counts toward the total; of a cap 0 or less, of a floor 0 or more.
+        The points that count toward the total: 0 or less for a cap, 0 or more for a floor.
     raw, after_decay : Points
-        Before decay and caps, and after decay.
+        The points before decay and caps, and after decay.
     lost_to_cap : Points
-        What the bounds of period and rule took away, negative where a floor gave back; of a cap or floor line what
-        that one did.
+        The points that the bounds of the period and the rule took away; negative if a floor gave points back. On the
+        line of a cap or floor, the points that it took away or gave back.
     missing : tuple of str
-        What is unknown, and so gave nothing.
+        The unknown values because of which the rule gave no points, or fewer.
     """
 
     rule: str
@@ -85,7 +88,7 @@ class Line(Result):
     def events(self) -> tuple[EventPoints, ...]:
         """The events of the rule that have not expired, oldest first; empty for conditions and caps.
 
-        Tiers are points of a number of events: there each event has 0 points of its own.
+        Tiers give points for a number of events, so that each event has 0 points.
         """
         return tuple(self._worths())
 
@@ -120,25 +123,26 @@ class Line(Result):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class LeadExplanation(Result):
-    """The score of one lead, and why; what `LeadScore.one` and `LeadScore.explain` give.
+    """The score of one lead with its reasons; the result of `LeadScore.one` and `LeadScore.explain`.
 
     Parameters
     ----------
     customer_id : int, str or None
+        The lead's id, if it is known.
     name : str
-        Of the score.
+        The name of the score.
     as_of : datetime64
-        UTC.
+        The date, or the instant in UTC, of the score.
     total : Points
-        The same as `LeadScores.total`, to the last bit; the sum of the lines' points.
+        The score: the sum of the points of `lines`. It equals the entry of `LeadScores.total` to the last bit.
     band : str
-        "" below the lowest.
+        The band of the total; "" below the lowest band.
     grade : str
-        "" without one.
+        The grade; "" if there is none.
     lines : tuple of Line
-        Every rule in the order of the score, then the caps and floors that bind.
+        One line per rule in the order of the score, then the caps and floors that bind.
     by_group : dict of str to Points
-        After the groups' caps and floors.
+        The points of each group after its cap and floor.
     """
 
     customer_id: int | str | None
@@ -155,7 +159,7 @@ class LeadExplanation(Result):
 
     @classmethod
     def of(cls, program: ScoreProgram, person: Person) -> LeadExplanation:
-        """Return the explanation of a person's score at their as_of."""
+        """Return the explanation of a person's score at their `as_of`."""
         at = person.as_of
         found = tuple(rule.found(person, at) for rule in program.rules)
         totals = program.summed([one.kept for one in found])
@@ -190,22 +194,22 @@ class LeadExplanation(Result):
 
     @cached_property
     def next_change(self) -> datetime | None:
-        """The first instant at which the total changes if nothing else happens, in UTC; None for not in 100 years.
+        """The first instant at which the total changes if nothing else happens, in UTC; None if not within 100 years.
 
-        Points that fade by half-life or in a straight line change by a thousandth soon: `next_band_change` is the
-        instant that matters then. The search does bounded work: where points cancel each other almost everywhere it is
-        an instant before which nothing changes; asking again at that instant goes on.
+        Points that fade by half-life or in a straight line soon change by a thousandth; `next_band_change` is then the
+        more useful instant. The work of the search is bounded. If points cancel each other almost everywhere, the
+        result is an instant before which nothing changes, and a new search from that instant continues.
         """
         return self._next(bands=False)
 
     @cached_property
     def next_band_change(self) -> datetime | None:
-        """The first instant at which the band or the grade changes if nothing else happens, in UTC; None for never."""
+        """The first instant at which the band or the grade changes if nothing else happens, in UTC; None if never."""
         return self._next(bands=True)
 
     def _next(self, *, bands: bool) -> datetime | None:
         at, program = int(self._person.as_of), self._program
-        if at is not self._person.as_of:  # a date: its midnight, asked as an instant, may have another score
+        if at is not self._person.as_of:  # a date: at the instant of its midnight the score may differ
             now = program.summed([one.kept for one in self._course.found])
             if bands and (program.band(now.total), program.grade(now.groups)) != (self.band, self.grade):
                 return aware(at)
@@ -224,7 +228,7 @@ class LeadExplanation(Result):
 
     @property
     def next_band(self) -> tuple[str, Points] | None:
-        """The next higher band and the points that are missing to it; None in the highest."""
+        """The next higher band and the points that are missing to reach it; None in the highest band."""
         higher = [(name, low) for name, low in self._program.score.bands.items() if low > self.total]
         if not higher:
             return None
@@ -232,9 +236,9 @@ class LeadExplanation(Result):
         return name, Points.of(round(low * 1000) - self.total.thousandths)
 
     def crossed(self, since: Instant) -> tuple[str, ...]:
-        """Return the bands that the lead has entered since an instant and is in or above now, the lowest first.
+        """Return the bands whose lowest score the lead has reached since an instant, the lowest band first.
 
-        Fields count at both instants as they are known now.
+        The lead's fields have their current values at both instants.
         """
         before = self._program.totals(self._person, point_in_time(since, self._program.tz, "since")).total / 1000
         bands = self._program.score.bands
@@ -246,7 +250,7 @@ class LeadExplanation(Result):
         Parameters
         ----------
         changes : bool
-            Whether to add `next_change` and `next_band_change`.
+            Whether to include `next_change` and `next_band_change`.
         """
         body = {name: getattr(self, name) for name in ("customer_id", "name", "band", "grade")}
         following = {"next_change": self.next_change, "next_band_change": self.next_band_change} if changes else {}
@@ -296,9 +300,9 @@ class LeadExplanation(Result):
 
 
 def _bound_lines(program: ScoreProgram, totals: Totals) -> Iterator[Line]:
-    """Yield a line for each cap that takes points away, and each floor that adds some, of groups and of the total."""
+    """Yield a line for each cap that takes points away and each floor that adds some, for groups and for the total."""
     score = program.score
-    sums = [0] * (len(score.groups) + 1)  # the last is of rules without a group
+    sums = [0] * (len(score.groups) + 1)  # the last entry is for rules without a group
     for points, place in zip(totals.rules, program.group, strict=True):
         sums[place] += points
     for group, before, kept in zip(score.groups, sums, totals.groups, strict=False):

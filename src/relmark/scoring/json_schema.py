@@ -1,4 +1,4 @@
-"""The shape of a stored lead score."""
+"""The JSON schema of a stored lead score."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FLOOR = {"type": "number", "minimum": -1e12, "maximum": 0}
 
 
 def score_shape(limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
-    """Return the shapes of a lead score's keys, and those that have to be there."""
+    """Return the shapes of a lead score's keys, and the keys that are required."""
     name = plain_shapes(limits)["name"]
     group = _object({"name": name, "cap": _CAP, "floor": _FLOOR}, ["name"])
     marks = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "object", "minProperties": 1,
@@ -34,7 +34,7 @@ def score_shape(limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
 
 
 def score_definitions(limits: Limits) -> dict[str, Shape]:
-    """Return what the shape refers to."""
+    """Return the definitions that the shape refers to."""
     plain = plain_shapes(limits)
     return {**definitions(limits), "rule": _rule(plain), "points": _points(plain)}
 
@@ -73,7 +73,7 @@ def _rule(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def _points(plain: dict[str, Any]) -> dict[str, Any]:
-    """Return the shape of points: a number, a calculation, tiers of a count, or a table by value."""
+    """Return the shape of points: a number, a calculation, tiers by a count, or a table by value."""
     expression = {"$ref": "#/$defs/expression"}
     source = {"type": ["string", "object"], "if": {"type": "object"}, "then": expression, "else": plain["name"]}
     table = {"type": "array", "minItems": 1, "items": _pair(plain["literal"], _NUMBER)}

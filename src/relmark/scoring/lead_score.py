@@ -1,9 +1,9 @@
-"""`LeadScore`: points by rules that a team can change, for a whole base and for one lead, with the same answer.
+"""`LeadScore`: points by rules that a team can change, with the same result for a whole base and for one lead.
 
-Points come about in a fixed order: the points of each event; expiry; decay, after which each event's points are rounded
-half to even to thousandths; the cap of each period; the cap of the rule; the cap of the group; the cap of the total.
-All sums are sums of whole thousandths, so that neither the order of events nor that of rules changes a total, and one
-lead and a million have the same points to the last bit.
+Points are computed in a fixed order: the points of each event; expiry; decay, after which each event's points are
+rounded half to even to thousandths; the cap of each period; the cap of the rule; the cap of the group; the cap of the
+total. All sums are sums of whole thousandths, so that neither the order of events nor that of rules changes a total. A
+lead gets the same points to the last bit, whether scored alone or with a million others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from relmark.core.base import CustomerBase
 from relmark.core.documents import Definition, JsonBody, Limits, check_keys, fingerprint
 from relmark.core.errors import DefinitionError, InputError, definition_error
 from relmark.core.events import Customer, Event, Message, Purchase, Visit
-from relmark.core.names import did_you_mean
 from relmark.core.schema import Schema
 from relmark.core.shapes import Shape
 from relmark.core.time import Instant
@@ -44,7 +43,7 @@ from relmark.scoring.check import CheckedScore, check_score
 from relmark.scoring.explanation import LeadExplanation
 from relmark.scoring.json_schema import score_definitions, score_shape
 from relmark.scoring.points import plain
-from relmark.scoring.rules import Grade, Group, Rule, read_cap, read_floor
+from relmark.scoring.rules import Grade, Group, Rule, group_error, read_cap, read_floor
 from relmark.scoring.scores import BandMoves, LeadScores, ScoreHistory
 
 __all__ = ["LeadScore"]
@@ -79,24 +78,24 @@ def _read_bands(bands: Mapping[str, float] | None) -> dict[str, float]:
 
 @attrs.frozen(kw_only=True, eq=False)
 class LeadScore(Definition):
-    """A score made of rules: what fits, what a lead did, what speaks against.
+    """A score made of rules that give points, or take them away, for what is known of a lead and what the lead did.
 
     Parameters
     ----------
     name : str
-        What it is called.
+        The name of the score.
     rules : list of Rule
-        At least one; their names are unique.
+        At least one rule; the names of rules are unique.
     groups : list of Group
-        Groups that rules name, each with an optional cap.
+        The groups that rules name, each with an optional cap and floor.
     bands : dict of str to float
-        Names and lowest totals. A total below all of them has the band "".
+        The names of bands and their lowest totals. A total below all of them has the band "".
     grades : Grade, optional
-        Marks by the points of groups.
+        A grade made of marks, by the points of groups.
     cap : float, optional
-        The most that the total can be.
+        The greatest possible total.
     floor : float, optional
-        The least that the total can be, 0 or less.
+        The least possible total, 0 or less.
 
     Examples
     --------
@@ -130,7 +129,7 @@ class LeadScore(Definition):
     floor: float | None = attrs.field(default=None, converter=read_floor)
 
     def __attrs_post_init__(self) -> None:
-        """Check that names are unique and groups known."""
+        """Check that names are unique and that groups exist."""
         if not self.rules:
             raise InputError("rules is empty: a score needs at least one Rule.", argument="rules", code="empty")
         for what, names in (
@@ -140,20 +139,16 @@ class LeadScore(Definition):
             twice = [name for name, count in Counter(names).items() if count > 1]
             if twice:
                 raise InputError(
-                    f"{what} has the name {twice[0]!r} twice: names are unique.", argument=what, code="duplicate"
+                    f"{what} has the name {twice[0]!r} twice: names must be unique.", argument=what, code="duplicate"
                 )
         known = [group.name for group in self.groups]
-        asked = [(f"rule {rule.name!r}", rule.group) for rule in self.rules if rule.group is not None]
-        asked += [("grades", name) for name in (() if self.grades is None else self.grades.groups)]
-        for what, name in asked:
-            if name not in known:
-                listed = ", ".join(map(repr, known)) or "none"
-                raise InputError(
-                    f"{what} names the group {name!r}; groups has {listed}.",
-                    argument=what,
-                    code="unknown_name",
-                    hint=did_you_mean(name, known),
-                )
+        asked = [(f"rule {rule.name!r}", f"rules[{k}].group", rule.group) for k, rule in enumerate(self.rules)
+                 if rule.group is not None]  # fmt: skip
+        asked += [("grades", "grades", name) for name in (() if self.grades is None else self.grades.groups)]
+        for what, argument, name in asked:
+            error = group_error(what, argument, name, known)
+            if error is not None:
+                raise error
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LeadScore) and self._body() == other._body()
@@ -164,28 +159,29 @@ class LeadScore(Definition):
     # ---- many
 
     def evaluate(self, base: CustomerBase, *, as_of: Instant | Sequence[Instant] | npt.NDArray[Any]) -> LeadScores:
-        """Score everyone of a base.
+        """Score every customer of a base.
 
         Parameters
         ----------
         base : CustomerBase
+            The customers and their events.
         as_of : instant, or array_like of instants, shape (n,)
-            One for all, or one per customer; nothing after it is seen.
+            The instant of the scores; events after it are not seen. Give one for all customers, or one per customer.
 
         Returns
         -------
         LeadScores
-            Aligned with ``base.customer_id``.
+            One score per customer, aligned with ``base.customer_id``.
 
         Raises
         ------
         InputError
-            A rule does not fit the data: an unknown field, a number compared with a word, an event with more than a
-            million points.
+            A rule does not fit the data: it names an unknown field, compares a number with a text, or gives more than a
+            million points at once.
 
         Notes
         -----
-        Cost: one pass over each rule's events and one bincount; equal conditions are computed once.
+        The cost is one pass over each rule's events and one bincount; equal conditions are computed once.
         """
         self._check_on(base)
         moment = base.as_of(as_of)
@@ -202,7 +198,7 @@ class LeadScore(Definition):
             check_on_data(test, base, rule=True, path=path)
 
     def _scores(self, ids: npt.NDArray[Any], by_rule: npt.NDArray[np.float64], moment: AsOf) -> LeadScores:
-        """Return the result of the rules' thousandths, shape (rules, n)."""
+        """Return the scores from the thousandths of each rule, shape (rules, n)."""
         n = len(ids)
         by_group = np.zeros((len(self.groups), n))
         by_cap = np.zeros((len(self.caps), n))
@@ -236,7 +232,7 @@ class LeadScore(Definition):
         )
 
     def _grade(self, by_group: npt.NDArray[np.float64], place: dict[str, int]) -> npt.NDArray[np.str_]:
-        """Return everyone's grade: all combinations of marks in one table, looked up by one number each."""
+        """Return each customer's grade, looked up by one number in a table of all combinations of marks."""
         n = by_group.shape[1]
         if self.grades is None:
             return np.zeros(n, dtype="<U1")
@@ -262,14 +258,16 @@ class LeadScore(Definition):
         )
 
     def history(self, base: CustomerBase, times: Sequence[Instant]) -> ScoreHistory:
-        """Score everyone at each of several instants.
+        """Score every customer at each of several instants.
 
-        Fields have no history: they count at every instant as they are in the base.
+        Fields have no history: they have their current values at every instant.
 
         Parameters
         ----------
         base : CustomerBase
+            The customers and their events.
         times : list of instants, shape (t,)
+            The instants of the scores.
         """
         if isinstance(times, (str, date, np.datetime64)) or not isinstance(times, Iterable):
             raise InputError(
@@ -289,11 +287,11 @@ class LeadScore(Definition):
         )
 
     def crossed(self, base: CustomerBase, *, since: Instant, as_of: Instant) -> BandMoves:
-        """Return whose band changed between two instants: ``crossed(...).entered("sales")`` has just become hot."""
+        """Return whose band changed between two instants, such as who is new in a band: ``.entered("sales")``."""
         return BandMoves.of(self.evaluate(base, as_of=since), self.evaluate(base, as_of=as_of))
 
     def compare(self, other: LeadScore, base: CustomerBase, *, as_of: Instant) -> BandMoves:
-        """Return how people would move between bands if `other` took the place of this score."""
+        """Return how customers would move between bands if `other` replaced this score."""
         if not isinstance(other, LeadScore):
             raise InputError(
                 f"other is {checks.shown(other)}: a LeadScore is needed.", argument="other", code="wrong_type"
@@ -310,28 +308,29 @@ class LeadScore(Definition):
         as_of: Instant,
         tz: str | None = None,
     ) -> LeadExplanation:
-        """Score one lead and say why.
+        """Score one lead and explain the score.
 
         Parameters
         ----------
         customer : Customer, CustomerHistory or None
-            None where nothing but the events is known. A `CustomerHistory` has the events with it, and is read once
-            for many questions.
+            The lead's fields; None if only the events are known. A `CustomerHistory` also holds the events, and is
+            read once for many evaluations.
         events : iterable of Event
-            The lead's events in any order, not given beside a history; those after `as_of` are not seen.
+            The lead's events in any order; leave them out if `customer` is a `CustomerHistory`.
         as_of : instant
+            The instant of the score; events after it are not seen.
         tz : str, optional
-            The zone of calendar days and dates; that of the history, or UTC, where it isn't given.
+            The time zone of calendar days and dates; by default that of the history, or UTC.
 
         Returns
         -------
         LeadExplanation
-            The same points as `evaluate` gives, to the last bit, with a line for each rule and each cap that binds.
+            The same points as `evaluate` gives, to the last bit, with one line per rule and per cap that binds.
         """
         return self._explained(*person_of(customer, events, as_of=as_of, tz=tz))
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> LeadExplanation:
-        """Score one customer of a base and say why; what `one` gives for the same customer and events."""
+        """Score one customer of a base and explain the score, as `one` does."""
         self._check_on(base)
         return self._explained(Person.from_base(base, customer_id, as_of=as_of), base.tz_of(customer_id))
 
@@ -349,16 +348,16 @@ class LeadScore(Definition):
 
     @classmethod
     def check(cls, body: JsonBody, schema: Schema | None = None, limits: Limits | None = None) -> CheckedScore:
-        """Return the score of a definition from outside, or None, and every problem at once.
+        """Return the score that a definition from outside describes, or None with every problem at once.
 
         Parameters
         ----------
         body : str, bytes or mapping
-            JSON text, or what it holds.
+            The definition as JSON text, or as the object parsed from it.
         schema : Schema, optional
-            What fields and events there are.
+            The fields and events that exist; without it, names are not checked.
         limits : Limits, optional
-            How large it may be.
+            How large the definition may be.
 
         Examples
         --------
@@ -393,10 +392,11 @@ class LeadScore(Definition):
         return {**body, "rules": rules, "groups": groups}
 
     def needs(self) -> Needs:
-        """Return what all rules look at together: fields, events with their properties, and how far back.
+        """Return what the rules need together: fields, events with their properties, and how far back they look.
 
-        The events of a rule with `each` count for as long as it `expires`; without it for all of life, since its line
-        names every event, though its points have faded. `crossed` looks as much further back as its `since`.
+        A rule with `each` needs events as far back as its `expires`. Without `expires` it needs all events, since the
+        explanation lists every event, even if its points have faded. `crossed` needs events further back, because it
+        also scores at `since`.
 
         Examples
         --------
@@ -407,7 +407,7 @@ class LeadScore(Definition):
         return sum((rule.needs() for rule in self.rules), Needs())
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
-        """Return what of the rules does not fit a schema, each with its JSON path; () where all fits."""
+        """Return every part of the rules that does not fit a schema, with its JSON path; () if all parts fit."""
         found: list[Problem] = []
         for path, test in self._tests():
             found += [problem for problem in rule_problems(test, schema, path=path) if problem not in found]
@@ -422,7 +422,7 @@ class LeadScore(Definition):
 
     @cached_property
     def _repeated(self) -> set[str]:
-        """The fingerprints of what stands in more than one place: worth keeping while a base is scored."""
+        """The fingerprints of expressions that occur more than once, whose results are kept while a base is scored."""
         counts: Counter[str] = Counter()
         for rule in self.rules:
             for root in (rule.when, None if rule.each is not None else rule.source):
@@ -450,7 +450,7 @@ class LeadScore(Definition):
         )
         for name in ("rules", "groups"):
             if not isinstance(body.get(name, []), list):
-                raise DefinitionError(f"{name} is a list.", path=f"$.{name}", code="wrong_type")
+                raise DefinitionError(f"{name} must be a list.", path=f"$.{name}", code="wrong_type")
         rules = [Rule._read(rule, limits, f"$.rules[{k}]") for k, rule in enumerate(body["rules"])]  # noqa: SLF001
         groups = [Group._read(group, f"$.groups[{k}]") for k, group in enumerate(body.get("groups", []))]  # noqa: SLF001
         grades = None if "grades" not in body else Grade._read(body["grades"], "$.grades")  # noqa: SLF001
@@ -471,7 +471,7 @@ class LeadScore(Definition):
 def _bounded(
     points: npt.NDArray[np.float64], cap: float | None, floor: float | None, lost: Iterator[npt.NDArray[np.float64]]
 ) -> None:
-    """Keep points within a cap and a floor in place, and what each took away or added in the next row of `lost`."""
+    """Bound points by a cap and a floor in place, and store what each took away or added in the next row of `lost`."""
     for bound, cut in ((cap, np.minimum), (floor, np.maximum)):
         if bound is not None:
             row = next(lost)

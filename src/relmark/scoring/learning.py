@@ -1,9 +1,9 @@
-"""Points learned from outcomes: a regularized logistic regression on what rules count, rounded to whole points.
+"""Learn points from outcomes: a regularized logistic regression on what the rules count, rounded to whole points.
 
-A score adds points times counts, so learning it is a regression on those counts: 0 or 1 for a condition, and for
-events what is left of them after decay and caps, in units of the rule's own points. The coefficients are scaled to
-integers, as coarse as they can be without harming the ranking, and everything that is reported comes from people whom
-the fit did not see.
+A score is a sum of points times counts, so the points can be learned by a regression on the counts. The count of a
+condition is 0 or 1. The count of events is what is left of them after decay and caps, in units of the rule's points.
+The coefficients are scaled to integers, as coarse as possible without harming the ranking. The quality is measured out
+of fold: on people whom the fit did not see.
 """
 
 from __future__ import annotations
@@ -35,44 +35,47 @@ from relmark.scoring.rules import Rule
 __all__ = ["LearnedScore", "PointsLearning", "suggest_points"]
 
 _SCALES = (5, 10, 20, 50, 100, 200, 500, 1000)
-_HARM = 0.001  # of AUC, which a coarser scale may cost within the fit
-_FEW = 10  # conversions a rule, below which a regression is said to be unsure of itself
+_HARM = 0.001  # AUC that a coarser scale may cost on the data of the fit
+_FEW = 10  # conversions per rule, below which a note warns that the points are uncertain
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PointsLearning(Result):
-    """What was learned, and how well it ranks people whom the fit did not see.
+    """The learned points, and how well they rank people whom the fit did not see.
 
     Parameters
     ----------
     n, conversions : int
-        People, and how many converted.
+        How many people there are, and how many of them converted.
     folds : int
-        Parts of the people; each was scored by points learned on the others.
+        The number of parts of the people; each part was scored by points learned on the others.
     auc : Estimate
-        Of the learned whole points, out of fold, with DeLong's interval.
+        The AUC of the learned whole points, out of fold, with DeLong's interval.
     auc_unrounded : float
-        Of the regression before rounding to whole points, out of fold.
+        The AUC of the regression before rounding to whole points, out of fold.
     auc_before : float
-        Of the points that the score had.
+        The AUC of the points that the score had before.
     calibration : Calibration
-        Of the out-of-fold points: deciles, lift, thresholds. Points of different folds are on scales of their own, so
-        each fold's are put on the scale of the final points first.
+        The calibration of the out-of-fold points: deciles, lift, thresholds. Each fold learns points on its own scale,
+        so they are first put on the scale of the final points.
     rules : tuple of str
+        The names of the rules.
     before, after : ndarray of float64, shape (rules,)
-        Points of each rule, had and learned; of a rule without a single number the factor by which its points changed
-        (1 before).
+        The points of each rule before and after learning. For a rule whose points are not a single number, the factor
+        by which its points are multiplied (1 before).
     coefficient : ndarray of float64, shape (rules,)
-        Log odds of one unit (a condition; an event; the rule's points divided by 1).
+        The log odds of one unit of each rule: a condition that is true, one event, or one point if the rule's points
+        are not a single number.
     low, high : ndarray of float64, shape (rules,)
-        The smallest and largest coefficient of the folds.
+        The smallest and the largest coefficient among the folds.
     intercept : float
-        Log odds of someone with no points.
+        The log odds of someone with no points.
     points_per_logit : float
-        Whole points that stand for one unit of log odds.
+        How many points stand for one unit of log odds.
     penalty : float
+        The strength of the ridge penalty.
     notes : tuple of str
-        What to be careful about.
+        Warnings, such as too few conversions.
     """
 
     n: int
@@ -110,19 +113,19 @@ class PointsLearning(Result):
 
 @attrs.frozen(kw_only=True, eq=False)
 class LearnedScore(LeadScore):
-    """A `LeadScore` with learned points, and what the learning found; its JSON is that of the score.
+    """A `LeadScore` with learned points and a report on the learning; its JSON holds the score only.
 
     Parameters
     ----------
     learning : PointsLearning
-        Out-of-fold figures, coefficients and notes.
+        The report: out-of-fold figures, coefficients and notes.
     """
 
     learning: PointsLearning | None = attrs.field(default=None)
 
     @property
     def score(self) -> LeadScore:
-        """The score alone."""
+        """The score as a plain `LeadScore`, without the report."""
         return LeadScore(**{field.name: getattr(self, field.name) for field in attrs.fields(LeadScore)})
 
 
@@ -138,47 +141,49 @@ def suggest_points(
     largest: int | None = None,
     rng: np.random.Generator | int | None = 0,
 ) -> LearnedScore:
-    """Learn the points of a score's rules from what became of the people.
+    """Learn the points of a score's rules from outcomes: who converted afterwards.
 
-    Rules, events, decay and expiry stay as they are; points change, and the caps of rules with them, so that they bind
-    where they did. Caps of groups and of the total, bands and grades are about the old points and are left out.
+    Conditions, events, decay and expiry stay unchanged. The points change, and the caps and floors of rules are scaled
+    with them. Groups, the cap and floor of the total, bands and grades refer to the old points and are left out.
 
     Parameters
     ----------
     score : LeadScore
-        Its rules say what is counted. A rule with points 0 counts nothing: give it 1.
+        The score whose points to learn. A rule with 0 points counts nothing: give it 1 point instead.
     base : CustomerBase
+        The people and their events.
     converted : array_like of bool or 0/1, shape (n,)
         Who converted **after** `as_of`, aligned with ``base.customer_id``.
     as_of : instant, or array_like of instants, shape (n,)
-        What the rules may see: nothing after it.
+        The instant at which the rules are evaluated; events after it are not seen.
     among : array_like of bool, shape (n,), optional
-        Who could convert, such as those who were written to; everyone by default.
+        The people to learn from, such as those who got a message; everyone by default.
     penalty : float
-        Strength of the ridge on coefficients of standardized counts; 0 or more.
+        The strength of the ridge penalty on the coefficients of standardized counts; 0 or more.
     folds : int
-        2 to 20.
+        The number of folds, 2 to 20.
     largest : int, optional
-        Points of the strongest rule: its coefficient for one unit times this scale is the largest. By default the
-        smallest of 5, 10, 20, ... 1000 that costs at most .001 of AUC within the fit.
+        The points for one unit of the rule with the largest coefficient; the other rules are scaled to match. By
+        default the smallest of 5, 10, 20, 50, ..., 1000 that costs at most .001 of AUC on the data of the fit.
     rng : Generator, int or None
-        Draws the folds.
+        The random generator that draws the folds, or its seed.
 
     Returns
     -------
     LearnedScore
-        A score, with `learning`.
+        A score with the learned points; its `learning` holds the report.
 
     Raises
     ------
     NotEnoughDataError
-        Fewer conversions, or people who did not convert, than folds; or no rule tells people apart.
+        There are fewer conversions, or fewer people who did not convert, than folds; or every rule gives all people the
+        same points.
 
     Notes
     -----
-    Minimizes ``-sum(log likelihood) + penalty / 2 sum(beta ** 2)`` over standardized counts by Newton's method. A
-    regression wants ten conversions a rule or more; with fewer, `learning.notes` says so. Cost: one evaluation of the
-    score, and folds + 1 fits of a few passes over an (n, rules) table.
+    The fit minimizes ``-sum(log likelihood) + penalty / 2 sum(beta ** 2)`` over standardized counts by Newton's method.
+    A regression needs about ten conversions per rule; `learning.notes` warns if there are fewer. The cost is one
+    evaluation of the score, and folds + 1 fits of a few passes over an (n, rules) table.
 
     References
     ----------
@@ -215,11 +220,14 @@ def suggest_points(
     X = scores.by_rule[chosen] / units
     moving = X.std(axis=0) > 0
     if not moving.any():
-        raise NotEnoughDataError("no rule tells people apart: all have the same points of each.", argument="score")
+        raise NotEnoughDataError(
+            "no rule tells people apart: each rule gives all people the same points.", argument="score"
+        )
     m = int(np.count_nonzero(hit))
     if min(m, len(hit) - m) < folds:
         raise NotEnoughDataError(
-            f"{m:,} of {len(hit):,} converted: at least {folds} of each kind are needed, one a fold.",
+            f"{m:,} of {len(hit):,} converted: at least {folds} who did and {folds} who did not are needed, one of "
+            "each per fold.",
             argument="converted",
         )
     fit = _Fit.of(X, hit, moving, penalty, largest)
@@ -229,7 +237,7 @@ def suggest_points(
     for k, part in enumerate(parts):
         here = fold == k
         unrounded[here] = part.intercept + X[here] @ part.beta
-        # Points of this fold, on the scale and the origin of the final ones.
+        # The points of this fold, moved to the scale and the origin of the final points.
         rounded[here] = (X[here] @ part.points / part.scale + part.intercept - fit.intercept) * fit.scale
     betas = np.array([part.beta for part in parts])
     rules = [
@@ -262,7 +270,7 @@ def _mask(among: npt.ArrayLike, n: int) -> BoolArray:
     mask = np.asarray(among)
     if mask.dtype != np.bool_ or mask.shape != (n,):
         raise InputError(
-            f"among has dtype {mask.dtype} and shape {mask.shape}: one True or False a customer is needed.",
+            f"among has dtype {mask.dtype} and shape {mask.shape}: one True or False per customer is needed.",
             argument="among",
             code="wrong_shape",
         )
@@ -271,7 +279,7 @@ def _mask(among: npt.ArrayLike, n: int) -> BoolArray:
 
 @attrs.frozen(eq=False)
 class _Fit:
-    """A regression and the whole points that stand for it."""
+    """A regression and its coefficients rounded to whole points."""
 
     intercept: float
     beta: FloatArray
@@ -301,12 +309,12 @@ class _Fit:
 
 
 def _unit(rule: Rule) -> float:
-    """Return what one unit of a rule gives: its points where they are one number, else 1."""
+    """Return the points of one unit of a rule: its points if they are a single number, else 1."""
     if not isinstance(rule.points, float):
         return 1.0
     if rule.points == 0:
         raise InputError(
-            f"rule {rule.name!r} has 0 points and so counts nothing: give it 1 to learn its points.",
+            f"rule {rule.name!r} has 0 points, so it counts nothing: give it 1 point to learn its points.",
             argument="points",
             code="wrong_value",
         )
@@ -314,17 +322,19 @@ def _unit(rule: Rule) -> float:
 
 
 def _learnt_rule(rule: Rule, points: float, unit: float) -> Rule:
-    """Return a rule with learned points, or points multiplied, and its caps moved with them."""
+    """Return a rule with learned or multiplied points, and with its caps and its floor scaled by the same factor."""
     factor = points / unit
     scaled = attrs.evolve(rule, points=_scaled(rule.points, factor, points), group=None)
     if factor > 0:
-        return attrs.evolve(scaled, cap=_cap(rule.cap, factor), cap_total=_cap(rule.cap_total, factor))
-    # A cap keeps points from rising: what takes points away has none.
-    return attrs.evolve(scaled, cap=None, cap_total=None, cap_per=None)
+        cap, total, floor = (_bound(bound, factor) for bound in (rule.cap, rule.cap_total, rule.floor))
+        return attrs.evolve(scaled, cap=cap, cap_total=total, floor=floor)
+    # Where the sign changes, the most in all becomes the least and the reverse; a floor for each period does not exist.
+    scaled = attrs.evolve(scaled, cap_total=None, cap_per=None)
+    return attrs.evolve(scaled, cap=_bound(rule.floor, factor), floor=_bound(rule.limit, factor))
 
 
-def _cap(cap: float | None, factor: float) -> float | None:
-    return None if cap is None else cap * factor
+def _bound(bound: float | None, factor: float) -> float | None:
+    return None if bound is None or not factor else bound * factor
 
 
 def _scaled(given: RulePoints, factor: float, points: float) -> RulePoints:
@@ -337,7 +347,7 @@ def _scaled(given: RulePoints, factor: float, points: float) -> RulePoints:
 
 
 def _folds(hit: BoolArray, folds: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return a fold of each person, with as equal a share of conversions in each as can be."""
+    """Return the fold of each person, with shares of conversions in the folds as equal as possible."""
     fold = np.empty(len(hit), dtype=np.int64)
     for kind in (True, False):
         rows = np.flatnonzero(hit == kind)
@@ -364,13 +374,13 @@ def _notes(
     d = int(np.count_nonzero(moving))
     if fewer < _FEW * d:
         notes.append(
-            f"few conversions: {fewer:,} (or people without one) for {d} rules; with fewer than {_FEW} a rule the "
-            "points are unsure, see low and high"
+            f"few conversions: {fewer:,} (or people without one) for {d} rules; with fewer than {_FEW} per rule the "
+            "points are uncertain, see low and high"
         )
     names = [rule.name for rule in score.rules]
     still = [name for name, moves in zip(names, moving, strict=True) if not moves]
     if still:
-        notes.append(f"nothing to learn from, the same for everyone: {', '.join(still)}")
+        notes.append(f"the same for everyone, so nothing was learned: {', '.join(still)}")
     unsure = [
         name
         for name, signs in zip(names, np.sign([part.beta for part in parts]).T, strict=True)
@@ -380,10 +390,10 @@ def _notes(
         notes.append(f"the sign differs between folds: {', '.join(unsure)}")
     capped = [rule.name for rule, points in zip(score.rules, fit.points, strict=True) if rule.cap and points <= 0]
     if capped:
-        notes.append(f"takes points away now, so its cap is gone: {', '.join(capped)}")
+        notes.append(f"now takes points away, so its cap was removed: {', '.join(capped)}")
     if not all(part.converged for part in (fit, *parts)):
         notes.append("the regression did not converge: raise the penalty")
     if not single.all():
         factors = ", ".join(name for name, one in zip(names, single, strict=True) if not one)
-        notes.append(f"points that are not one number were multiplied, before 1: {factors}")
+        notes.append(f"points that are not a single number were multiplied by a factor, 1 before: {factors}")
     return notes

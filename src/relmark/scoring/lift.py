@@ -1,4 +1,4 @@
-"""Conversion by tenths of the customers and by band: the tables of lift and gains."""
+"""Tables of lift and gains: conversion by tenths of the customers, and by band."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ _TENTHS = 10
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class LiftTable(ColumnarResult):
-    """Conversion by tenths of the customers, best scores first.
+    """Conversion by tenths of the customers, with the best scores first.
 
-    Equal scores are never parted, so tenths can differ in size, and one that has no customer is left out.
+    Customers with equal scores stay together, so tenths can differ in size. A tenth without customers is left out.
 
     Parameters
     ----------
     decile : ndarray of int64, shape (k,)
-        1 is the best tenth.
+        The number of the tenth; 1 is the best.
     low, high : ndarray of float64, shape (k,)
-        The scores of the tenth, both ends inclusive.
+        The lowest and the highest score in the tenth.
     customers, conversions : ndarray of int64, shape (k,)
-        How many, and how many of them converted.
+        How many customers there are, and how many of them converted.
     rate, rate_low, rate_high : ndarray of float64, shape (k,)
-        Conversion rate with Wilson's interval.
+        The conversion rate with Wilson's interval.
     lift : ndarray of float64, shape (k,)
-        The rate by the rate of all.
+        The rate divided by the rate of all customers.
     share : ndarray of float64, shape (k,)
-        Customers down to this tenth, as a part of all.
+        The share of all customers who are in this tenth or a better one.
     gain : ndarray of float64, shape (k,)
-        Conversions down to this tenth, as a part of all.
+        The share of all conversions that are in this tenth or a better one.
     cumulative_lift : ndarray of float64, shape (k,)
-        gain / share.
+        ``gain / share``.
     level : float
-        Of the intervals.
+        The confidence level of the intervals.
     """
 
     decile: IntArray
@@ -66,18 +66,20 @@ class LiftTable(ColumnarResult):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class BandTable(ColumnarResult):
-    """Conversion by band, the highest first; people below the lowest band come last, named "".
+    """Conversion by band, the highest band first; people below the lowest band come last, with the name "".
 
     Parameters
     ----------
     band : ndarray of str, shape (k,)
+        The names of the bands.
     customers, conversions : ndarray of int64, shape (k,)
+        How many customers there are, and how many of them converted.
     rate, rate_low, rate_high : ndarray of float64, shape (k,)
-        Conversion rate with Wilson's interval; NaN of an empty band.
+        The conversion rate with Wilson's interval; NaN for an empty band.
     lift : ndarray of float64, shape (k,)
-        The rate by the rate of all.
+        The rate divided by the rate of all customers.
     level : float
-        Of the intervals.
+        The confidence level of the intervals.
     """
 
     band: npt.NDArray[np.str_]
@@ -91,7 +93,7 @@ class BandTable(ColumnarResult):
 
 
 def lift_table(values: FloatArray, people: IntArray, hits: IntArray, level: float) -> LiftTable:
-    """Return conversion by tenths, from counts of people and hits at descending scores."""
+    """Return conversion by tenths from the counts of people and hits at descending scores."""
     n, conversions = int(people.sum()), int(hits.sum())
     before = np.cumsum(people) - people
     decile = (before * _TENTHS) // n + 1
@@ -118,7 +120,7 @@ def lift_table(values: FloatArray, people: IntArray, hits: IntArray, level: floa
 
 
 def band_table(bands: Any, value: FloatArray, hit: npt.NDArray[np.bool_], level: float) -> BandTable:
-    """Return conversion by band: of names with their lowest scores, or of each person's band."""
+    """Return conversion by band, given as names with their lowest scores or as each person's band."""
     if isinstance(bands, Mapping):
         names, cuts = read_bands(bands)
         code = band_codes(value, cuts)
@@ -129,12 +131,12 @@ def band_table(bands: Any, value: FloatArray, hit: npt.NDArray[np.bool_], level:
             given = given.astype(np.str_)
         if given.dtype.kind != "U":
             raise InputError(
-                f"bands has dtype {given.dtype}: names, or a mapping of name to lowest score, are needed.",
+                f"bands has dtype {given.dtype}: one name per person, or a mapping of names to scores, is needed.",
                 argument="bands",
                 code="wrong_type",
             )
         found, inverse = np.unique(given, return_inverse=True)
-        # The highest band first, by the mean score of its people; those without a band last.
+        # The band with the highest mean score comes first, people without a band come last.
         mean = np.bincount(inverse, weights=value) / np.bincount(inverse)
         order = sorted(range(len(found)), key=lambda k: (found[k] == "", -mean[k]))
         names, code = tuple(str(found[k]) for k in order if found[k]), np.argsort(order)[inverse]

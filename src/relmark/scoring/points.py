@@ -1,6 +1,6 @@
-"""What a rule gives: a number, a calculation, a table by value, or tiers of a count; and exact sums of it.
+"""The points of a rule: a number, a calculation, a table by value, or tiers by a count; and their exact sums.
 
-Points are counted in whole thousandths, so that they add up exactly, in any order.
+Points are counted in whole thousandths, so that they add up exactly in any order.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import attrs
 from relmark.core import checks
 from relmark.core.documents import Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError, definition_error
+from relmark.core.shapes import without_quotes
 from relmark.expressions import Expression
 from relmark.expressions.literals import LiteralValue, literal_kind, literal_value
 from relmark.expressions.stored import read, written
@@ -27,8 +28,8 @@ _EXACT = 2**53
 class Points(float):
     """A number of points that adds up exactly: a float of whole thousandths.
 
-    Sums and differences of points are taken in thousandths, so that ``sum(line.points for line in lines)`` is the total
-    and not almost the total; in all else this is a float.
+    Sums and differences of points are computed in thousandths, so that ``sum(line.points for line in lines)`` is the
+    exact total. In all other respects this is a float.
 
     Examples
     --------
@@ -40,7 +41,7 @@ class Points(float):
 
     @classmethod
     def of(cls, thousandths: int) -> Points:
-        """Return the points of a number of thousandths."""
+        """Return a number of thousandths as points."""
         return cls(thousandths / 1000)
 
     @property
@@ -95,7 +96,7 @@ def _read_table(table: Mapping[LiteralValue, float]) -> tuple[tuple[LiteralValue
     kinds = {literal_kind(key) for key in pairs}
     if len(kinds) > 1 or not kinds <= {"number", "text", "boolean"}:
         raise InputError(
-            f"table has values of kind {' and '.join(sorted(kinds))}: numbers, or texts, or booleans.",
+            f"table has values of kind {' and '.join(sorted(kinds))}: only numbers, only texts or only booleans fit.",
             argument="table",
             code="mixed_types",
         )
@@ -111,9 +112,9 @@ class ByValue:
     of : str or Expression
         The name of the property or field, or an expression over ``prop(...)`` or ``field(...)``.
     table : dict of value to float
-        Points of each value: texts, numbers or booleans.
+        The points of each value. All values are texts, all are numbers, or all are booleans.
     otherwise : float
-        Points of all other values, and of a missing one.
+        The points of all other values, and of a missing value.
 
     Examples
     --------
@@ -134,7 +135,7 @@ class ByValue:
         return f"ByValue({self.of!r}, {table!r}, otherwise={_short(self.otherwise)})"
 
     def scaled(self, factor: float) -> ByValue:
-        """Return the table with all points multiplied."""
+        """Return the table with all points multiplied by a factor."""
         return ByValue(self.of, {key: points * factor for key, points in self.table}, self.otherwise * factor)
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,8 +144,9 @@ class ByValue:
         return {"of": _written_source(self.of), "table": table, "otherwise": plain(self.otherwise)}
 
 
-def _read_tiers(steps: Any) -> tuple[tuple[float, float], ...]:
-    if not isinstance(steps, Mapping) or not steps:
+def _read_tiers(steps: Mapping[float, float]) -> tuple[tuple[float, float], ...]:
+    given: object = steps
+    if not isinstance(given, Mapping) or not given:
         raise InputError(
             f"steps is {checks.shown(steps)}: a mapping of lowest counts to points is needed.",
             argument="steps",
@@ -158,14 +160,15 @@ def _read_tiers(steps: Any) -> tuple[tuple[float, float], ...]:
 
 @attrs.frozen(repr=False, eq=False)
 class Tiers:
-    """Points by a count: of the events of ``each``, or of a number of the customer for ``when``.
+    """Points by tiers: of the number of events with ``each``, or of a number of the customer with ``when``.
 
     Parameters
     ----------
     steps : dict of float to float
-        The lowest count of each tier, and its points; below the lowest there are none.
+        The lowest count of each tier, and its points. Below the lowest tier there are no points.
     of : str or Expression, optional
-        For ``when``: the name of a numeric field, or a numeric expression. For ``each`` nothing: it counts the events.
+        With ``when``, the name of a numeric field, or a numeric expression. Leave it out with ``each``, which counts
+        its events.
 
     Examples
     --------
@@ -186,7 +189,7 @@ class Tiers:
         return f"Tiers({steps!r}{'' if self.of is None else f', of={self.of!r}'})"
 
     def scaled(self, factor: float) -> Tiers:
-        """Return the tiers with all points multiplied."""
+        """Return the tiers with all points multiplied by a factor."""
         return Tiers({low: points * factor for low, points in self.steps}, self.of)
 
     def to_dict(self) -> dict[str, Any]:
@@ -196,10 +199,11 @@ class Tiers:
 
 
 RulePoints: TypeAlias = float | Expression | ByValue | Tiers
+"""What a rule gives: a number, an expression, or points by value or by count."""
 
 
 def check_source(name: str, value: Any) -> None:
-    """Refuse what is neither a name nor an expression."""
+    """Refuse a value that is neither a name nor an expression."""
     if not isinstance(value, Expression) and not (isinstance(value, str) and value):
         raise InputError(
             f"{name} is {checks.shown(value)}: the name of a property or field, or an expression, is needed.",
@@ -208,8 +212,8 @@ def check_source(name: str, value: Any) -> None:
         )
 
 
-def read_rule_points(value: Any) -> RulePoints:
-    """Return what a caller gave as points, checked."""
+def read_rule_points(value: RulePoints) -> RulePoints:
+    """Return the points that a caller gave, checked."""
     if isinstance(value, (Expression, ByValue, Tiers)):
         return value
     if isinstance(value, (str, bytes, Mapping)) or value is None:
@@ -218,6 +222,7 @@ def read_rule_points(value: Any) -> RulePoints:
             "Tiers(...) is needed.",
             argument="points",
             code="wrong_type",
+            hint=without_quotes(value),
         )
     return _read_points("points", value)
 
@@ -254,7 +259,9 @@ def _pairs(body: Any, path: str) -> dict[Any, Any]:
     try:
         pairs = dict(map(tuple, body))
     except TypeError:
-        raise DefinitionError("the first of each pair is a plain value.", path=path, code="wrong_type") from None
+        raise DefinitionError(
+            "the first item of each pair must be a text, a number or a boolean.", path=path, code="wrong_type"
+        ) from None
     if len(pairs) < len(body):
         raise DefinitionError("a value is given twice.", path=path, code="duplicate_key")
     return pairs
@@ -269,7 +276,7 @@ def _source_of_body(body: Any, limits: Limits, path: str) -> str | Expression:
 
 
 def plain(value: float) -> float:
-    """Return a whole number as an int, so that equal points are written alike."""
+    """Return a whole number as an int, so that equal points are written in the same way."""
     return int(value) if value == math.floor(value) and abs(value) < _EXACT else value
 
 

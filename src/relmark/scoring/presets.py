@@ -1,4 +1,4 @@
-"""Lead scores to begin with: each returns a `LeadScore` whose rules can be read, changed and stored."""
+"""Lead scores to start from: each function returns a `LeadScore` whose rules can be read, changed and stored."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ def b2b(
     visit: str = "visit",
     materials: Iterable[str] = ("download", "video"),
 ) -> LeadScore:
-    """Return the lead score of a business that sells to businesses, as a textbook table has it.
+    """Return a lead score for a business that sells to businesses, with the points of a textbook table.
 
-    8 points for a lead in the territory, 7 for an e-mail address, 8 for a title, 15 for a vice president or above, 3 a
-    visit, 5 a download or video. Title and rank add up: a vice president has 23 for both.
+    A lead gets 8 points for being in the territory, 7 for an e-mail address, 8 for a title, 15 for the rank of vice
+    president or above, 3 for each visit, and 5 for each download or video. Title and rank add up: a vice president gets
+    23 points for both.
 
     Parameters
     ----------
     territory : list of str, or Expression
-        Values of `country` that are sold to, or a condition of its own.
+        The values of `country` in the territory, or a condition that decides who is in the territory.
     country, email, title : str
-        Fields of the customer.
+        The names of the customer's fields.
     leaders : list of str
-        Whole words of a title that say vice president or above, whatever their case.
+        Words in a title that mean vice president or above. Whole words are compared, without regard to case.
     visit : str
         The event type of visits.
     materials : list of str
@@ -87,17 +88,17 @@ def ecommerce_engagement(
     unsubscribe: str = "unsubscribe",
     complaint: str = "complaint",
 ) -> LeadScore:
-    """Return how engaged a shop's customers are now: what they opened, clicked, looked at, put in the basket, bought.
+    """Return a score of how engaged a shop's customers are now, by messages, visits, baskets and purchases.
 
-    Points fade by half with every `fades`. Openings count little and at most 2 a day, since mail programs open letters
-    by themselves. Bands: hot from 60, warm from 25, cool from 5.
+    Points halve with every `fades`. Opened messages give few points, at most 2 a day, since mail programs open messages
+    by themselves. The bands are hot from 60, warm from 25, and cool from 5.
 
     Parameters
     ----------
     fades : timedelta
-        The half-life of everything but unsubscribing and complaining.
+        The half-life of all points but those for unsubscribing and complaining.
     visit, opened, clicked, cart, purchase, unsubscribe, complaint : str
-        Event types; purchases have a value or none.
+        The event types. Purchases with a value of 0 or less do not count; those without a value do.
 
     Examples
     --------

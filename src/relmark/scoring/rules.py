@@ -1,8 +1,8 @@
-"""The parts of a lead score: rules that give points, groups with a cap, and grades made of groups."""
+"""The parts of a lead score: rules that give points, groups of rules, and grades by the points of groups."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import attrs
 from relmark.core import checks
 from relmark.core.documents import Limits, check_keys
 from relmark.core.errors import DefinitionError, InputError, definition_error
+from relmark.core.names import did_you_mean
 from relmark.core.time import duration, duration_text, parse_duration
 from relmark.expressions import Expression, Selection
 from relmark.expressions.lengths import length
@@ -43,13 +44,26 @@ def _check_property(instance: object, attribute: attrs.Attribute[Any], value: An
         plain_text(attribute.name, checks.text(attribute.name, value))
 
 
+def group_error(what: str, argument: str, name: str, known: Sequence[str]) -> InputError | None:
+    """Return the error of a name of a group that a score does not have; None where it has it."""
+    if name in known:
+        return None
+    listed = ", ".join(map(repr, known)) or "none"
+    return InputError(
+        f"{what} names the group {name!r}, but groups has {listed}.",
+        argument=argument,
+        code="unknown_name",
+        hint=did_you_mean(name, known),
+    )
+
+
 def read_cap(value: float | None) -> float | None:
-    """Return a cap, 0 or more, or None."""
+    """Return a cap of 0 or more, or None."""
     return None if value is None else checks.number("a cap", value, low=0, high=1e12)
 
 
 def read_floor(value: float | None) -> float | None:
-    """Return a floor, 0 or less, or None."""
+    """Return a floor of 0 or less, or None."""
     return None if value is None else checks.number("a floor", value, low=-1e12, high=0)
 
 
@@ -60,39 +74,39 @@ class Rule:
     Parameters
     ----------
     name : str
-        What explanations call it; unique in a score.
+        The name in explanations; unique in a score.
     when : Expression, optional
-        A condition of the customer; it gives its points once. An unknown condition gives none.
+        A condition on the customer, which gives its points once. An unknown condition gives none.
     each : Selection, optional
-        Events; each gives its points. Exactly one of `when` and `each` is given.
+        Events, each of which gives points. Give exactly one of `when` and `each`.
     points : float, Expression, ByValue or Tiers
-        A number; a calculation over ``prop(...)`` (each) or fields and figures (when); a table by value; tiers of a
-        count. At most a million an event, negative where the rule takes points away.
+        A number, a calculation, a table by value, or tiers by a count. A calculation uses ``prop(...)`` with `each`,
+        and fields and figures with `when`. At most a million points at once; negative if the rule takes points away.
     group : str, optional
-        The group whose sum it belongs to; without one it counts to the total alone.
+        The group to which the points belong; without one they count directly toward the total.
     cap : float, optional
         The most that the rule gives; with `cap_per`, the most that it gives in each period.
     cap_per : timedelta or str, optional
-        The period of `cap`: a duration, or "day", "week" (from Monday), "month", "quarter" or "year". Periods lie fixed
-        in the calendar of the business's time zone: whole days are counted from 1970-01-01, other durations from the
+        The period of `cap`: a duration, or "day", "week" (from Monday), "month", "quarter" or "year". Periods are fixed
+        in the calendar of the business's time zone. Whole days are counted from 1970-01-01, and other durations from
         midnight of that day in UTC.
     cap_total : float, optional
-        With `cap_per`: the most that the rule gives altogether.
+        With `cap_per`, the most that the rule gives in all.
     floor : float, optional
-        The least that the rule gives altogether, 0 or less: how much ten complaints may take.
+        The least that the rule gives in all, 0 or less. It limits what ten complaints can take away, for example.
     once_per : str, optional
-        A property of the events of `each`: of several events with one value of it, only the newest gives points (of
-        several at that instant the one that gives most), so that a mail opened three times counts once. Events without
-        the property count each.
+        A property of the events of `each`. Of several events with the same value, only the newest gives points, so that
+        a message opened three times counts once. If several are equally new, the one with the most points counts. Every
+        event without the property counts.
     decay : optional
-        `half_life`, `linear_decay` or `step_decay`: how the points of an event fade with its age.
+        How the points of an event fade with its age: `half_life`, `linear_decay` or `step_decay`.
     expires : timedelta, optional
-        The age from which on an event gives nothing.
+        The age from which an event gives nothing.
 
     Raises
     ------
     InputError
-        Neither or both of `when` and `each`; something that only fits `each` given with `when`.
+        Neither or both of `when` and `each` were given, or an argument that needs `each` was given with `when`.
 
     Examples
     --------
@@ -131,7 +145,7 @@ class Rule:
             self._check_each()
         if self.cap_total is not None and self.cap_per is None:
             raise InputError(
-                f"rule {self.name!r}: cap_total= is for rules with cap_per=; without it, cap is the total.",
+                f"rule {self.name!r}: cap_total= is for rules with cap_per=; without it, cap= limits the total.",
                 argument="cap_total",
                 code="conflicting_arguments",
             )
@@ -141,16 +155,16 @@ class Rule:
         if not isinstance(when, Expression):
             hint = " Say which figure of the events, such as .exists()." if isinstance(when, Selection) else ""
             raise InputError(
-                f"rule {self.name!r}: when is {checks.shown(self.when)}, and a condition is needed.",
+                f"rule {self.name!r}: when is {checks.shown(self.when)}, but a condition is needed.",
                 argument="when",
                 code="wrong_type",
                 hint=hint,
             )
         if asks_the_clock(when) or (self.source is not None and asks_the_clock(self.source)):
             raise InputError(
-                f"rule {self.name!r}: its condition asks what hour or day of the week it is, and so the score would "
-                "change by the hour: ask it of the events, as in event('visit').hour_of_day(18, 22), or in the rule "
-                "that sends.",
+                f"rule {self.name!r}: its condition depends on the current hour or day of the week, so the score would "
+                "change with the hour: test the events instead, as in event('visit').hour_of_day(18, 22), or put the "
+                "test into the rule that sends messages.",
                 argument="when",
                 code="not_supported",
             )
@@ -163,23 +177,23 @@ class Rule:
                 )
         if not isinstance(self.points, Tiers) and (source := self.source) is not None and _grows(source):
             raise InputError(
-                f"rule {self.name!r}: its points change with every moment, since {source!r} does: use "
+                f"rule {self.name!r}: its points would change with every moment, since {source!r} does: use "
                 "Tiers({...}, of=...), or each= with decay=.",
                 argument="points",
                 code="conflicting_arguments",
             )
         if isinstance(self.points, Tiers) and self.points.of is None:
             raise InputError(
-                f"rule {self.name!r}: Tiers without of= count the events of each=.",
+                f"rule {self.name!r}: Tiers without of= count the events of each=, but the rule has when=.",
                 argument="points",
                 code="missing_argument",
-                hint="Give of=.",
+                hint="Give Tiers(..., of=...) the field or the expression that it should look at.",
             )
 
     def _check_each(self) -> None:
         if not isinstance(self.each, Selection):
             raise InputError(
-                f"rule {self.name!r}: each is {checks.shown(self.each)}, and events are needed, as in event('visit').",
+                f"rule {self.name!r}: each is {checks.shown(self.each)}, but events are needed, as in event('visit').",
                 argument="each",
                 code="wrong_type",
             )
@@ -191,29 +205,29 @@ class Rule:
             duration("cap_per", self.cap_per)
         if self.cap_per is not None and self.cap is None:
             raise InputError(
-                f"rule {self.name!r}: cap_per= has no cap=: say how many points a period may give.",
+                f"rule {self.name!r}: cap_per= needs cap=: say how many points a period may give.",
                 argument="cap_per",
                 code="missing_argument",
             )
         if isinstance(self.points, Tiers):
             if self.points.of is not None:
                 raise InputError(
-                    f"rule {self.name!r}: Tiers(of=) is for when=; with each= tiers count the events.",
+                    f"rule {self.name!r}: Tiers(of=...) is for when=; with each=, tiers count the events.",
                     argument="points",
                     code="conflicting_arguments",
                 )
             if self.decay is not None or self.cap_per is not None:
                 raise InputError(
-                    f"rule {self.name!r}: tiers count events: decay= and cap_per= do not fit.",
+                    f"rule {self.name!r}: tiers count events, so decay= and cap_per= do not fit.",
                     argument="decay",
                     code="conflicting_arguments",
                 )
 
-    # What evaluation asks
+    # Used by the evaluation
 
     @property
     def source(self) -> Expression | None:
-        """The expression that the points are made of, None where they are a number or count the events."""
+        """The expression from which points are computed; None if they are a number or count the events."""
         if isinstance(self.points, Expression):
             return self.points
         if isinstance(self.points, (ByValue, Tiers)) and self.points.of is not None:
@@ -223,11 +237,11 @@ class Rule:
 
     @property
     def limit(self) -> float | None:
-        """The cap of the whole rule."""
+        """The most that the rule gives in all."""
         return self.cap if self.cap_per is None else self.cap_total
 
     def tests(self) -> tuple[tuple[str, Expression], ...]:
-        """Return rules that are fit for data where this one is, with their keys: what a check of types looks at."""
+        """Return expressions, with their keys, that fit the data exactly if this rule does; type checks use them."""
         source = self.source
         asked = None
         if source is not None:
@@ -244,7 +258,7 @@ class Rule:
         return (*found, ("once_per", self.each.count_distinct(self.once_per) >= 1))
 
     def needs(self) -> Needs:
-        """Return what the rule looks at: fields, events with their properties, and how far back."""
+        """Return what the rule needs: fields, events with their properties, and how far back it looks."""
         source = self.source
         if self.when is not None:
             return self.when.needs() if source is None else self.when.needs() + source.needs()
@@ -254,7 +268,7 @@ class Rule:
         return needs_of_events(self.each, None if self.expires is None else length(self.expires), (*asked, *once))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the rule as JSON-ready values; what has its default is left out."""
+        """Return the rule as JSON-ready values, without those that equal the default."""
         body: dict[str, Any] = {"name": self.name, "points": written_points(self.points)}
         if self.when is not None:
             body["when"] = written(self.when)
@@ -270,11 +284,16 @@ class Rule:
 
     @classmethod
     def _read(cls, body: Any, limits: Limits, path: str) -> Rule:
-        """Return the rule that a stored definition holds."""
+        """Return the rule from a stored definition."""
         named = ("group", "cap", "cap_total", "floor", "once_per")
         optional = ("when", "each", *named, "cap_per", "decay", "expires")
         body = check_keys(body, required=("name", "points"), optional=optional, path=path, what="rule")
         parts: dict[str, Any] = {name: body[name] for name in named if name in body}
+        for name, bound in (("cap", read_cap), ("cap_total", read_cap), ("floor", read_floor)):
+            try:
+                bound(body.get(name))
+            except InputError as error:
+                raise definition_error(error, f"{path}.{name}") from None
         parts["points"] = points_of_body(body["points"], limits, f"{path}.points")
         if "when" in body:
             parts["when"] = read(body["when"], limits, f"{path}.when")
@@ -294,18 +313,18 @@ class Rule:
 
 
 def _grows(source: Expression) -> bool:
-    """Return whether a figure is another at every moment."""
+    """Return whether a figure changes with every moment."""
     return any(isinstance(node, Aggregate) and node.op.startswith("days_since") for _, node in walk(source))
 
 
 @attrs.frozen
 class Group:
-    """Rules whose points are added up apart, and may have a cap together.
+    """A group of rules whose points are added up together, with an optional cap and floor.
 
     Parameters
     ----------
     name : str
-        What rules call it.
+        The name by which rules refer to the group.
     cap : float, optional
         The most that the group gives.
     floor : float, optional
@@ -328,7 +347,7 @@ class Group:
 
     @classmethod
     def _read(cls, body: Any, path: str) -> Group:
-        """Return the group that a stored definition holds."""
+        """Return the group from a stored definition."""
         body = check_keys(body, required=("name",), optional=("cap", "floor"), path=path, what="group")
         try:
             return cls(body["name"], body.get("cap"), body.get("floor"))
@@ -337,13 +356,13 @@ class Group:
 
 
 class Grade:
-    """A grade such as A1, made of the points of groups: one mark a group, in the order given.
+    """A grade such as A1 by the points of groups: one mark per group, in the order given.
 
     Parameters
     ----------
     **groups : dict of mark to float
-        For each group, by name, its marks and the lowest points of each. Below the lowest of any group there is no
-        grade: it is "".
+        For each group, by its name, the marks and their lowest points. Below the lowest mark of any group the grade is
+        "".
 
     Examples
     --------
@@ -373,7 +392,7 @@ class Grade:
             texts = {str(mark): low for mark, low in marks.items()}
             if len(texts) < len(marks):
                 raise InputError(
-                    f"Grade({name}=...) has two marks that are written alike: {list(marks)}.",
+                    f"Grade({name}=...) has two marks with the same text: {list(marks)}.",
                     argument=name,
                     code="duplicate",
                 )
@@ -381,7 +400,7 @@ class Grade:
         self.groups = read
 
     def of(self, **points: float) -> str:
-        """Return the grade of the points of each group."""
+        """Return the grade for the points of each group, given by name."""
         marks = []
         for name, (names, cuts) in self.groups.items():
             mark = next((mark for mark, low in zip(names, cuts, strict=True) if points[name] >= low), None)
@@ -391,7 +410,7 @@ class Grade:
         return "".join(marks)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the marks of each group with their lowest points, as JSON-ready values; groups keep their order."""
+        """Return the marks of each group and their lowest points as JSON-ready values, in the order of the groups."""
         return {
             "order": list(self.groups),
             "marks": {
@@ -402,12 +421,14 @@ class Grade:
 
     @classmethod
     def _read(cls, body: Any, path: str) -> Grade:
-        """Return the grade that a stored definition holds."""
+        """Return the grade from a stored definition."""
         body = check_keys(body, required=("order", "marks"), path=path, what="grade")
         order, marks = body["order"], body["marks"]
         named = isinstance(order, list) and all(isinstance(name, str) for name in order)
         if not named or not isinstance(marks, Mapping) or sorted(order) != sorted(marks):
-            raise DefinitionError("order must list the groups of marks.", path=f"{path}.order", code="wrong_value")
+            raise DefinitionError(
+                "order must list the groups that marks has, each once.", path=f"{path}.order", code="wrong_value"
+            )
         try:
             return cls(**{name: marks[name] for name in order})
         except InputError as error:

@@ -1,4 +1,4 @@
-"""What a lead score gives a whole base: totals, what each rule and group gave, bands and grades; and how bands move."""
+"""The scores of a whole base: totals, points by rule and group, bands and grades; and moves between bands."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ class LeadScores(StoredArrays, ColumnarResult):
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
-        The base's customers, in its order.
+        The customers of the base, in its order.
     total : ndarray of float64, shape (n,)
-        Points, whole thousandths.
+        The total points, as multiples of a thousandth.
     by_rule : ndarray of float64, shape (n, rules)
-        What each rule gave after its own caps, in the order of `rules`.
+        The points of each rule after its own cap and floor, in the order of `rules`.
     by_group : ndarray of float64, shape (n, groups)
-        What each group gave after its cap, in the order of `groups`.
+        The points of each group after its cap and floor, in the order of `groups`.
     by_cap : ndarray of float64, shape (n, caps)
-        What the cap of a group, or of the total, took away: 0 or less, in the order of `caps`. Rules and caps together
-        are the total.
+        What each cap or floor of a group or of the total changed, in the order of `caps`: 0 or less for a cap, 0 or
+        more for a floor. The points of the rules and these add up to the total.
     band : ndarray of str, shape (n,)
-        The highest band whose lowest score is reached; "" below all.
+        The highest band whose lowest score is reached; "" below all bands.
     grade : ndarray of str, shape (n,)
-        Such as "A1"; "" without a grade.
+        The grade, such as "A1"; "" if there is none.
     rules, groups, caps, bands : tuple of str
-        The names; bands from the highest to the lowest.
+        The names of the rules, groups, caps and floors, and bands; bands from the highest to the lowest.
     name : str
-        Of the score.
+        The name of the score.
     as_of : datetime64, or ndarray of datetime64, shape (n,)
-        The date or instant, or one per customer.
+        The date or instant of the scores, or one per customer.
     """
 
     _shown_by: ClassVar[str] = "total"
@@ -68,7 +68,7 @@ class LeadScores(StoredArrays, ColumnarResult):
     caps: tuple[str, ...]
     bands: tuple[str, ...]
     name: str
-    as_of: Any
+    as_of: np.datetime64 | npt.NDArray[np.datetime64]
 
     def _packed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         when, one = stored_moment(self.as_of)
@@ -87,11 +87,11 @@ class LeadScores(StoredArrays, ColumnarResult):
         return cls(**columns, **names, name=values["name"], as_of=as_of)
 
     def counts(self) -> dict[str, int]:
-        """Return how many people each band has, the highest first; those below the lowest are named ""."""
+        """Return the number of people by band, the highest band first; "" stands for people below the lowest band."""
         return {name: int(np.count_nonzero(self.band == name)) for name in (*self.bands, "")}
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the columns: customer_id, total, band, grade, ``group.<name>``, ``rule.<name>`` and ``cap.<name>``."""
+        """Return the columns customer_id, total, band, grade, ``group.<name>``, ``rule.<name>`` and ``cap.<name>``."""
         columns: dict[str, npt.NDArray[Any]] = {name: getattr(self, name) for name in _COLUMNS}
         for kind, names, table in (
             ("group", self.groups, self.by_group),
@@ -120,17 +120,20 @@ _COLUMNS = ("customer_id", "total", "band", "grade")
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class ScoreHistory(Result):
-    """Scores at several instants.
+    """The scores of customers at several instants.
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
+        The customers of the base, in its order.
     times : ndarray of datetime64[us], shape (t,)
-        UTC.
+        The instants, in UTC.
     total : ndarray of float64, shape (n, t)
+        The total points of each customer at each instant.
     band : ndarray of str, shape (n, t)
+        The band of each customer at each instant; "" below all bands.
     bands : tuple of str
-        From the highest to the lowest.
+        The names of the bands, from the highest to the lowest.
     """
 
     customer_id: npt.NDArray[Any]
@@ -140,7 +143,7 @@ class ScoreHistory(Result):
     bands: tuple[str, ...]
 
     def counts(self) -> dict[str, IntArray]:
-        """Return how many people each band has at each instant."""
+        """Return the number of people in each band at each instant."""
         return {name: np.count_nonzero(self.band == name, axis=0) for name in (*self.bands, "")}
 
     def _facts(self) -> dict[str, Any]:
@@ -154,19 +157,20 @@ class ScoreHistory(Result):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class BandMoves(Result):
-    """How people move between bands: from one version of a score to another, or from one instant to a later one.
+    """How people move between bands from one version of a score to another, or from one instant to a later one.
 
     Parameters
     ----------
     customer_id : ndarray, shape (n,)
+        The customers of the base, in its order.
     before, after : ndarray of str, shape (n,)
-        Each one's band.
+        Each customer's band before and after; "" below all bands.
     change : ndarray of float64, shape (n,)
-        Total after minus total before.
+        The total after minus the total before.
     bands : tuple of str
-        Rows and columns of `counts`: the bands from high to low, "" last.
+        The names of the rows and columns of `counts`: the bands from high to low, "" last.
     counts : ndarray of int64, shape (k, k)
-        People by band before (row) and after (column).
+        The number of people by band before (row) and after (column).
     """
 
     customer_id: npt.NDArray[Any]
@@ -178,7 +182,7 @@ class BandMoves(Result):
 
     @classmethod
     def of(cls, before: LeadScores, after: LeadScores) -> BandMoves:
-        """Return the moves between two scores of the same people."""
+        """Return the moves between two sets of scores of the same people."""
         bands = (*dict.fromkeys((*after.bands, *before.bands)), "")
         place = {name: position for position, name in enumerate(bands)}
         k = len(bands)
@@ -194,15 +198,15 @@ class BandMoves(Result):
 
     @property
     def moved(self) -> int:
-        """People whose band changed."""
+        """The number of people whose band changed."""
         return int(self.counts.sum() - np.trace(self.counts))
 
     def entered(self, band: str) -> npt.NDArray[Any]:
-        """Return the ids of those who are in a band after and were not before."""
+        """Return the ids of the people who are in a band after but were not before."""
         return np.asarray(self.customer_id[(self.after == band) & (self.before != band)])
 
     def left(self, band: str) -> npt.NDArray[Any]:
-        """Return the ids of those who were in a band before and are not after."""
+        """Return the ids of the people who were in a band before but are not after."""
         return np.asarray(self.customer_id[(self.before == band) & (self.after != band)])
 
     def _facts(self) -> dict[str, Any]:

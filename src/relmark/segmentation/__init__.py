@@ -1,9 +1,10 @@
-"""Who belongs together: segments by rule, and RFM with thresholds that stay.
+"""Segments defined by rules, and RFM scores with fixed thresholds.
 
-A rule (an expression over a customer's fields and events) becomes a `Segment`; evaluated on a `CustomerBase` at an
-instant it gives a mask, and for one customer a verdict with its reasons. `Rfm` reads thresholds off a log of purchases;
-the `RfmModel` that it gives scores any later log, `migration` says who moved, `drift` whether the thresholds still fit,
-`segment_report` what each segment is worth. Scores join a base as columns, where segments can test them.
+A `Segment` is a named rule: an expression over a customer's fields and events. Evaluated on a `CustomerBase` at an
+instant, it gives a mask; evaluated for one customer, it gives a verdict with its reasons. `Rfm` learns thresholds from
+a log of purchases. The resulting `RfmModel` scores that log and any later one. `migration` reports who moved between
+segments, `drift` reports whether the thresholds still fit, and `segment_report` reports what each segment is worth.
+Scores can be added to a base as columns, which segments can test.
 """
 
 from relmark.core.spans import calendar_days, months

@@ -1,4 +1,4 @@
-"""Which clause of a rule costs how many people: left after each, and excluded by it alone."""
+"""How many customers each clause of a rule leaves, and how many it alone excludes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from relmark.core.checks import IntArray
 from relmark.core.results import ColumnarResult
 from relmark.expressions.evaluate import BaseScope
 from relmark.expressions.operators import Expression
+from relmark.expressions.phrases import Phrases
+from relmark.expressions.words import words_of
 from relmark.segmentation.members import clauses_of
 
 __all__ = ["ClauseCounts", "clause_counts"]
@@ -24,19 +26,20 @@ class ClauseCounts(ColumnarResult):
     Attributes
     ----------
     name : str
-        The segment.
+        The name of the segment.
     of : int
-        Everybody of the base.
+        How many customers the base has.
     clause : ndarray of str, shape (c,)
-        The parts joined by ``&``, in their order.
+        The clauses of the rule: the parts joined by ``&``, in order. Clause i stands at ``$.rule.args[i]`` of the
+        stored form where there are two or more. Written in Python, or in words if `phrases` were given.
     true, unknown : ndarray of int, shape (c,)
-        For how many this clause is true, and for how many unknown, whatever the others say.
+        For how many customers this clause is true, and for how many it is unknown, regardless of the other clauses.
     left : ndarray of int, shape (c,)
-        For how many this clause and all before it are true.
+        For how many customers this clause and all clauses before it are true.
     lost : ndarray of int, shape (c,)
-        How many fewer that is than before the clause.
+        How many customers this clause removes from those whom the clauses before it left.
     only : ndarray of int, shape (c,)
-        How many this clause alone keeps out: every other clause is true of them.
+        How many customers only this clause keeps out: every other clause is true of them.
     """
 
     name: str
@@ -50,7 +53,7 @@ class ClauseCounts(ColumnarResult):
 
     @property
     def size(self) -> int:
-        """How many are left at the end: the members."""
+        """The number of members: customers for whom every clause is true."""
         return int(self.left[-1])
 
     def _facts(self) -> dict[str, Any]:
@@ -60,9 +63,10 @@ class ClauseCounts(ColumnarResult):
         return {name: self.to_columns()[name] for name in ("left", "lost", "only", "unknown", "clause")}
 
 
-def clause_counts(name: str, rule: Expression, scope: BaseScope) -> ClauseCounts:
+def clause_counts(name: str, rule: Expression, scope: BaseScope, phrases: Phrases | None = None) -> ClauseCounts:
     """Return the counts of a rule that was checked against the base."""
     parts = clauses_of(rule)
+    said = [part.to_text() if phrases is None else words_of(part, phrases, rule=True) for part in parts]
     truths = [scope.truth(part) for part in parts]
     n = scope.n
     failing = np.zeros(n, dtype=np.int32)
@@ -77,7 +81,7 @@ def clause_counts(name: str, rule: Expression, scope: BaseScope) -> ClauseCounts
     return ClauseCounts(
         name=name,
         of=n,
-        clause=np.array([part.to_text() for part in parts], dtype=np.str_),
+        clause=np.array(said, dtype=np.str_),
         true=np.array([np.count_nonzero(truth.true) for truth in truths], dtype=np.int64),
         unknown=np.array(
             [0 if truth.unknown is None else np.count_nonzero(truth.unknown) for truth in truths], dtype=np.int64

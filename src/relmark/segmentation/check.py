@@ -1,4 +1,4 @@
-"""A definition from a user interface: the segment that it says, or everything that is wrong with it at once."""
+"""Read a segment's definition from outside, such as a user interface, and report all of its problems at once."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _KEYS = ("name", "rule", "description", "meta")
 
 @attrs.frozen(eq=False)
 class Checked(CheckedDefinition):
-    """What came of a definition from outside.
+    """The result of checking a definition from outside.
 
     Attributes
     ----------
     segment : Segment or None
-        The segment; None where there are problems.
+        The segment; None if there are problems.
     problems : tuple of Problem
-        Everything that is wrong, each with its path, code, message and hint.
+        Everything that is wrong with the definition, each problem with its path, code, message and hint.
     """
 
     segment: Segment | None
@@ -44,7 +44,7 @@ class Checked(CheckedDefinition):
 
 
 def check_segment(make: type[Segment], body: Any, schema: Schema | None, limits: Limits | None) -> Checked:
-    """Return the segment of JSON text or of what it holds, or every problem of it; no definition makes it raise."""
+    """Return the segment that JSON text or its parsed content defines, or all of its problems; never raise for one."""
     limits = limits or Limits()
     try:
         _, content = opened(make, body, schema, limits)
@@ -63,7 +63,7 @@ def check_segment(make: type[Segment], body: Any, schema: Schema | None, limits:
         noted = content.get("meta", {})
         return Checked(make(content["name"], rule, description=content.get("description", ""), meta=noted), ())
     except InputError as error:
-        return Checked(None, (Problem.of(error),))
+        return Checked(None, (Problem.of(error, "$", content),))
 
 
 def _envelope_problems(content: Mapping[str, Any]) -> list[Problem]:
@@ -75,11 +75,12 @@ def _envelope_problems(content: Mapping[str, Any]) -> list[Problem]:
             problems.append(Problem("$", "unknown_key", message, hint))
     problems += [Problem("$", "missing_key", f"the segment has no {key!r}.") for key in _KEYS[:2] if key not in content]
     if not isinstance(content.get("meta", {}), Mapping):
-        problems.append(Problem("$.meta", "wrong_type", f"{shown(content['meta'])}: an object is needed."))
+        problems.append(Problem("$.meta", "wrong_type", f"meta is {shown(content['meta'])}: an object is needed."))
     for key in ("name", "description"):
         value = content.get(key, "x")
         if not isinstance(value, str) or (key == "name" and not value):
-            problems.append(Problem(f"$.{key}", "wrong_type", f"{shown(value)}: a text that is not empty is needed."))
+            needed = "a string that is not empty" if key == "name" else "a string"
+            problems.append(Problem(f"$.{key}", "wrong_type", f"{key} is {shown(value)}: {needed} is needed."))
     return problems
 
 

@@ -1,4 +1,4 @@
-"""Who entered a segment and who left it between two evaluations, and because of which clause."""
+"""Who entered and who left a segment between two evaluations, and because of which clause."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ __all__ = ["SegmentDiff", "diff"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SegmentDiff(ColumnarResult):
-    """What changed in a segment.
+    """What changed in a segment between two evaluations.
 
     Attributes
     ----------
     name : str
-        The segment.
+        The name of the segment.
     before, after : int
-        Members at both times.
+        How many members each evaluation found.
     stayed : int
-        Members both times.
+        How many customers were members in both.
     entered, left : ndarray
-        Ids of those who are members now and were not, and of those who were and are not.
+        Ids of the customers who became members, and of those who stopped being members.
     new_customers, gone_customers : int
-        How many of those who entered the first base did not have, and of those who left the second.
+        How many of those who entered are missing from the first base, and how many of those who left are missing from
+        the second.
     clause : ndarray of str, shape (c,)
-        The parts of the rule.
+        The clauses of the rule.
     entered_by : ndarray of int, shape (c,)
-        For how many of those who entered, and whom both bases have, this clause became true.
+        For how many of those who entered and are in both bases this clause became true.
     left_by : ndarray of int, shape (c,)
-        For how many of those who left, and whom both bases have, this clause stopped being true.
+        For how many of those who left and are in both bases this clause stopped being true.
     """
 
     name: str
@@ -54,7 +55,7 @@ class SegmentDiff(ColumnarResult):
     gone_customers: int
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the clauses and how many each let in and out."""
+        """Return the clauses with the columns `entered_by` and `left_by`."""
         return {"clause": self.clause, "entered_by": self.entered_by, "left_by": self.left_by}
 
     def _facts(self) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def diff(before: SegmentMembers, after: SegmentMembers) -> SegmentDiff:
     Raises
     ------
     InputError
-        The two are of different rules.
+        The two results come from different rules.
     """
     for name, value in (("before", before), ("after", after)):
         if not isinstance(value, SegmentMembers):
@@ -85,7 +86,8 @@ def diff(before: SegmentMembers, after: SegmentMembers) -> SegmentDiff:
             )
     if before._fingerprint != after._fingerprint:  # noqa: SLF001
         raise InputError(
-            f"before is of the rule of {before.name!r} and after of another, of {after.name!r}: evaluate one rule.",
+            f"before was evaluated by the rule of {before.name!r} and after by another, that of {after.name!r}: "
+            "evaluate the same rule at both times.",
             argument="before",
             code="conflicting_arguments",
         )
@@ -114,7 +116,7 @@ def diff(before: SegmentMembers, after: SegmentMembers) -> SegmentDiff:
 
 
 def _missing(before: SegmentMembers, after: SegmentMembers) -> npt.NDArray[np.bool_]:
-    """Return which rows of the first base the second does not have."""
+    """Return which rows of the first base are missing from the second."""
     return np.asarray(_rows(after, before.customer_id) < 0)
 
 
@@ -127,7 +129,7 @@ def _rows(result: SegmentMembers, ids: npt.NDArray[Any]) -> IntArray:
 
 
 def _aligned(before: SegmentMembers, after: SegmentMembers) -> tuple[IntArray, IntArray]:
-    """Return the rows of both results of everybody: the second base in its order, then whom only the first has."""
+    """Return each customer's row in both results: the second base in its order, then those only in the first."""
     gone = np.flatnonzero(_missing(before, after))
     then = np.concatenate([_rows(before, after.customer_id), gone])
     now = np.concatenate([np.arange(len(after.customer_id)), np.full(len(gone), -1)])

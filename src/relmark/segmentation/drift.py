@@ -1,4 +1,4 @@
-"""Whether the thresholds of an RFM model still fit: how far the scores have moved since the fit."""
+"""Measure whether the thresholds of an RFM model still fit: how far the scores have moved since the fit."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ class RfmDrift(Result):
     psi : dict of str to float
         The population stability index of ``"r"``, ``"f"``, ``"m"`` and ``"cell"`` (recency and frequency together).
     by_chance : dict of str to float
-        What the index would be on average if nothing had changed and customers were drawn anew: figures of about this
-        size say nothing.
+        What the index would be on average if nothing had changed and both sets of customers were random draws. An index
+        of about this size is no evidence of a change.
     expected, found : ndarray of float64, shape (3, bins)
-        The share of customers with each score, in the order r, f, m: at the fit, and now.
+        The share of customers with each score at the fit, and now; rows in the order r, f, m.
     customers_then, customers_now : int
-        How many were scored.
+        How many customers were scored at the fit, and now.
     fitted_as_of, as_of : datetime64
         When the model was fitted, and when the scores were taken.
 
     Notes
     -----
-    By custom an index below 0.1 is called stable, above 0.25 a reason to fit anew; between them, look.
+    By convention an index below 0.1 is stable, and one above 0.25 is a reason to fit a new model. Between the two, look
+    closer.
     """
 
     psi: Mapping[str, float]
@@ -57,7 +58,7 @@ class RfmDrift(Result):
 
     @property
     def verdict(self) -> str:
-        """``"stable"``, ``"moving"`` or ``"shifted"``, by the largest index of r, f and m that is more than chance."""
+        """``"stable"``, ``"moving"`` or ``"shifted"``, by the largest index of r, f and m that exceeds chance."""
         largest = max((self.psi[name] for name in "rfm" if self.psi[name] > self.by_chance[name]), default=0.0)
         return "stable" if largest < STABLE else "moving" if largest < SHIFTED else "shifted"
 
@@ -80,36 +81,38 @@ class RfmDrift(Result):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field as JSON-ready values, and the verdict."""
+        """Return every field and the verdict as JSON-ready values."""
         return super().to_dict() | {"verdict": self.verdict}
 
 
 def drift(model: RfmModel, data: CustomerBase | Purchases, *, as_of: Instant) -> RfmDrift:
-    """Compare the scores that a base has now with those that the model was fitted on.
+    """Compare the scores of a base now with those that the model gave when it was fitted.
 
     Parameters
     ----------
     model : RfmModel
-        A fitted model; one that was written down has nothing to compare with.
+        A fitted model. A model whose thresholds were written by hand has no earlier scores to compare with.
     data : CustomerBase or Purchases
+        The customers to score now.
     as_of : date, datetime, datetime64 or str
         When the new scores are taken.
 
     Returns
     -------
     RfmDrift
+        The stability index of each score, with a `verdict`.
 
     Raises
     ------
     InputError
-        The model was not fitted.
+        The model was not fitted to data.
     NotEnoughDataError
         Nobody bought by `as_of`.
 
     Notes
     -----
     The population stability index over bins with shares p (then) and q (now) is ``sum((q - p) log(q / p))``, the sum
-    of the two Kullback-Leibler divergences. A bin that is empty both times counts nothing; one that is empty once
+    of the two Kullback-Leibler divergences. A bin that is empty both times is left out; one that is empty once
     counts as half a customer. If both samples came from the same shares, B bins would give about
     ``(B - 1) (1 / n_then + 1 / n_now)`` by chance (twice the divergence is a chi-square statistic).
 
@@ -124,21 +127,21 @@ def drift(model: RfmModel, data: CustomerBase | Purchases, *, as_of: Instant) ->
     """
     if not isinstance(model, RfmModel):
         raise InputError(
-            f"model is a {type(model).__name__}: an RfmModel is needed.", argument="model", code="wrong_type"
+            f"model is of type {type(model).__name__}: an RfmModel is needed.", argument="model", code="wrong_type"
         )
     if model.fitted is None:
         raise InputError(
-            "model was written down, not fitted: it does not know how its scores were spread.",
+            "model was written down, not fitted: it has no counts of scores to compare with.",
             argument="model",
             code="missing_argument",
-            hint="Fit one.",
+            hint="Fit a model with Rfm().fit(base, as_of=...).",
         )
     scores = model.score(data, as_of=as_of)
     bins = model.bins
     n = bins + 1
     now = int(np.count_nonzero(scores.r))
     if now == 0:
-        raise NotEnoughDataError(f"nobody bought by {scores.as_of}: there are no scores to compare.", argument="model")
+        raise NotEnoughDataError(f"nobody bought by {scores.as_of}, so no scores can be compared.", argument="data")
     cells = np.array(model.fitted.cells, dtype=np.int64)
     cells_now = np.bincount(scores.r * n + scores.f, minlength=n * n).reshape(n, n)[1:, 1:]
     then_counts = {"r": cells.sum(axis=1), "f": cells.sum(axis=0), "m": np.array(model.fitted.monetary)}

@@ -1,7 +1,8 @@
-"""Which name a customer gets for a recency score and a frequency score.
+"""Grids: the name that a customer gets for a recency score and a frequency score.
 
-A grid is a square table of names: row r - 1, column f - 1. The standard one divides five by five cells among the ten
-names that marketers use; another is written as regions and checked to cover every cell exactly once.
+A grid is a square table of names: recency score r is row r - 1, frequency score f is column f - 1. The standard grid
+divides five by five cells among ten names that marketers use. Any other grid can be given as regions, which are checked
+to cover every cell exactly once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _MOST_BINS = 100
 def _read_rows(rows: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
     if isinstance(rows, str):
         raise InputError(
-            f"rows is {checks.shown(rows)}: a square table of names is needed, row r - 1, column f - 1.",
+            f"rows is {checks.shown(rows)}: a square table of names is needed, rows[r - 1][f - 1].",
             argument="rows",
             code="wrong_type",
         )
@@ -44,13 +45,13 @@ class RfmGrid:
     Parameters
     ----------
     rows : sequence of sequences of str, shape (bins, bins)
-        ``rows[r - 1][f - 1]`` is the name of the customers who score r in recency and f in frequency; 1 is worst.
-        "Prospect" and "Lapsed" are taken: they are the people whom a model cannot score.
+        ``rows[r - 1][f - 1]`` is the name of the customers who score r in recency and f in frequency; 1 is the lowest
+        score. "Prospect" and "Lapsed" are reserved for customers whom a model cannot score.
 
     Raises
     ------
     InputError
-        The table is not square, or a name is empty or taken.
+        The table is not square, or a name is empty or reserved.
 
     Examples
     --------
@@ -65,14 +66,14 @@ class RfmGrid:
         n = len(self.rows)
         if not 2 <= n <= _MOST_BINS:
             raise InputError(
-                f"rows has {n} rows: one for each score from 1 to bins is needed, 2 to {_MOST_BINS} bins.",
+                f"rows has {n} rows: one row per score is needed, 2 to {_MOST_BINS} in all.",
                 argument="rows",
                 code="wrong_length",
             )
         for r, row in enumerate(self.rows, start=1):
             if len(row) != n:
                 raise InputError(
-                    f"rows has {len(row)} names for recency score {r}: {n} are needed, as many as rows.",
+                    f"rows has {len(row)} names for recency score {r}: {n} are needed, as many as there are rows.",
                     argument="rows",
                     code="wrong_length",
                 )
@@ -80,26 +81,26 @@ class RfmGrid:
                 checks.text("a name of the grid", name)
                 if name in {PROSPECT, LAPSED}:
                     raise InputError(
-                        f"a name of the grid is {name!r}, which is kept for people without a score.",
+                        f"a name of the grid is {name!r}, which is kept for people without a score: rename it.",
                         argument="rows",
                         code="wrong_value",
                     )
 
     @classmethod
     def from_regions(cls, regions: Mapping[str, Iterable[Region]], *, bins: int) -> RfmGrid:
-        """Return the grid whose names are given as rectangles of scores.
+        """Return the grid in which each name covers one or more rectangles of scores.
 
         Parameters
         ----------
         regions : dict of name to list of (recency, frequency)
-            Each side is one score or an inclusive pair (low, high).
+            For each name, its rectangles. Each side is one score or an inclusive pair (low, high).
         bins : int
-            Scores run from 1 to this.
+            The highest score; scores run from 1.
 
         Raises
         ------
         InputError
-            A cell has two names, or none, or a region leaves the grid.
+            A cell has two names or none, or a region extends beyond the grid.
 
         Examples
         --------
@@ -154,7 +155,7 @@ class RfmGrid:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Each name once, from the customers who score highest to those who score lowest."""
+        """Each name once, from the highest scores to the lowest."""
         return tuple(dict.fromkeys(name for row in reversed(self.rows) for name in reversed(row)))
 
     def name(self, r: int, f: int) -> str:
@@ -174,9 +175,9 @@ class RfmGrid:
 
     @classmethod
     def _read(cls, rows: Any, path: str) -> RfmGrid:
-        """Return the grid that a stored definition holds."""
+        """Return the grid from the rows of a stored definition."""
         if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-            raise DefinitionError("a grid is a list of lists of names.", path=path, code="wrong_type")
+            raise DefinitionError("a list of lists of names is needed.", path=path, code="wrong_type")
         try:
             return cls(rows)
         except InputError as error:
@@ -213,3 +214,4 @@ STANDARD_GRID = RfmGrid.from_regions(
     },
     bins=5,
 )
+"""The grid that `Rfm` names segments by unless another is given: ten segments on five scores."""

@@ -1,4 +1,4 @@
-"""The shape of a stored segment, made from the same table by which its rule is read."""
+"""The JSON schema of a stored segment, made from the table that is also used to read its rule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["segment_definitions", "segment_shape"]
 
 
 def segment_shape(limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
-    """Return the shapes of a segment's keys, and those that have to be there."""
+    """Return the shapes of a segment's keys, and the keys that are required."""
     return {
         "name": shapes.name(limits.string),
         "description": {"type": "string", "maxLength": limits.string},
@@ -20,5 +20,5 @@ def segment_shape(limits: Limits) -> tuple[dict[str, Shape], tuple[str, ...]]:
 
 
 def segment_definitions(limits: Limits) -> dict[str, Shape]:
-    """Return what the shape refers to."""
+    """Return the definitions that the shape refers to."""
     return {**definitions(limits), "rule": {"$ref": "#/$defs/expression"}}

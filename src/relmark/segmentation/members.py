@@ -1,4 +1,4 @@
-"""Who is in a segment: a mask over a base, and who could not be judged."""
+"""The members of a segment: a mask over a base, and who could not be judged."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class SegmentMembers(StoredArrays, ColumnarResult):
     Attributes
     ----------
     name : str
-        The segment.
+        The name of the segment.
     customer_id : ndarray, shape (n,)
-        Everybody of the base.
+        All customers of the base.
     mask : ndarray of bool, shape (n,)
-        Members.
+        Which customers are members.
     unknown_mask : ndarray of bool, shape (n,)
-        Whom the rule could not judge, because a value is missing; they are no members.
+        Which customers the rule could not judge because a value is missing. They are not members.
     as_of : datetime64, or ndarray of datetime64, shape (n,)
-        What was seen.
+        The instant of the evaluation, or one per customer; events after it are not seen.
     notes : tuple of str
-        What the rule asks for and the data do not have: event types and properties.
+        Event types and properties that the rule asks for and the data do not contain.
     """
 
     stored_kind: ClassVar[str] = "segment_members"
@@ -52,34 +52,34 @@ class SegmentMembers(StoredArrays, ColumnarResult):
     customer_id: npt.NDArray[Any]
     mask: BoolArray
     unknown_mask: BoolArray
-    as_of: Any
+    as_of: np.datetime64 | npt.NDArray[np.datetime64]
     notes: tuple[str, ...] = ()
     _fingerprint: str = ""
     _clauses: tuple[tuple[str, BoolArray], ...] = ()
 
     def __attrs_post_init__(self) -> None:
-        """Make arrays read-only, those of the clauses too."""
+        """Make all arrays read-only, including those of the clauses."""
         Result.__attrs_post_init__(self)
         object.__setattr__(self, "_clauses", tuple((text, read_only(true)) for text, true in self._clauses))
 
     @property
     def ids(self) -> npt.NDArray[Any]:
         """The members' ids, in the order of the base."""
-        return self.customer_id[np.flatnonzero(self.mask)]  # twice as fast as the mask where members are few
+        return self.customer_id[np.flatnonzero(self.mask)]  # twice as fast as the mask with few members
 
     @property
     def size(self) -> int:
-        """How many members there are."""
+        """The number of members."""
         return int(np.count_nonzero(self.mask))
 
     @property
     def share(self) -> float:
-        """Members divided by everybody of the base; NaN in an empty base."""
+        """The share of the base's customers who are members; NaN in an empty base."""
         return self.size / len(self.mask) if len(self.mask) else float("nan")
 
     @property
     def unknown(self) -> int:
-        """How many could not be judged."""
+        """The number of customers who could not be judged."""
         return int(np.count_nonzero(self.unknown_mask))
 
     def _facts(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class SegmentMembers(StoredArrays, ColumnarResult):
         return facts | ({"notes": "; ".join(self.notes)} if self.notes else {})
 
     def _table(self) -> dict[str, Any]:
-        return Result._table(self)  # noqa: SLF001  (facts one per row, not columns of everybody)
+        return Result._table(self)  # noqa: SLF001  (one fact per row, rather than one customer per row)
 
     def _packed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         when, one = stored_moment(self.as_of)
@@ -128,12 +128,12 @@ class SegmentMembers(StoredArrays, ColumnarResult):
 
 
 def clauses_of(rule: Expression) -> tuple[Expression, ...]:
-    """Return the parts that all have to hold: the arguments of ``&``, or the rule itself."""
+    """Return the parts of a rule that all have to hold: the arguments of ``&``, or the rule itself."""
     return rule.args if isinstance(rule, nodes.And) else (rule,)
 
 
 def members(name: str, rule: Expression, scope: BaseScope, fingerprint: str) -> SegmentMembers:
-    """Return the members of a rule that was checked against the base."""
+    """Return the members for a rule that has been checked against the base."""
     parts = clauses_of(rule)
     truths = [scope.truth(part) for part in parts]
     whole = truths[0] if len(truths) == 1 else all_true(truths)
@@ -150,10 +150,10 @@ def members(name: str, rule: Expression, scope: BaseScope, fingerprint: str) -> 
 
 
 def unknown_of(truth: Truth) -> BoolArray:
-    """Return which rows are unknown, as an array."""
+    """Return which rows are unknown as a boolean array."""
     return np.zeros(len(truth.true), dtype=np.bool_) if truth.unknown is None else truth.unknown
 
 
 def moments(scope: BaseScope) -> Any:
-    """Return the instants that were seen, as datetime64."""
+    """Return the instants of the evaluation as datetime64."""
     return scope.as_of.given

@@ -1,4 +1,4 @@
-"""Who moved between the groups: two scorings of the same thresholds, customer by customer."""
+"""Which customers moved between segments from one scoring to the next, by the same thresholds."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ __all__ = ["Migration", "migration"]
 class Migration(Result):
     """How customers moved between segments from one scoring to the next.
 
-    Row i of a table is the segment before, column j the segment after.
+    In each table, row i is the segment before and column j the segment after.
 
     Parameters
     ----------
     segments : tuple of str
-        The k names of rows and columns, those of the grid first.
+        The k names of the rows and columns; the names of the grid come first.
     counts : ndarray of int64, shape (k, k)
-        Customers of both scorings.
+        How many customers of both scorings are in each cell.
     row_shares : ndarray of float64, shape (k, k)
-        ``counts`` as parts of their row; NaN in the row of a segment that nobody was in.
+        ``counts`` as shares of their row; NaN in the row of a segment that was empty before.
     value_before : ndarray of float64, shape (k, k)
-        Revenue of these customers in the earlier scoring.
+        The revenue of these customers in the earlier scoring.
     value_after : ndarray of float64, shape (k, k)
-        Their revenue in the later one. Both scorings look back from their own instant, over the model's window or over
-        everything, and count refunds as the model does.
+        Their revenue in the later scoring. Each scoring looks back from its own instant, over the model's window or
+        over the whole log, and counts refunds as the model does.
     entered : ndarray of int64, shape (k,)
-        Customers of the later scoring alone, by segment.
+        How many customers are only in the later scoring, by segment.
     left : ndarray of int64, shape (k,)
-        Customers of the earlier scoring alone, by segment.
+        How many customers are only in the earlier scoring, by segment.
     entered_value : ndarray of float64, shape (k,)
-        The revenue of those who entered, from the later scoring.
+        The revenue of those who entered, by the later scoring.
     left_value : ndarray of float64, shape (k,)
-        The revenue of those who left, from the earlier scoring.
+        The revenue of those who left, by the earlier scoring.
     before, after : datetime64
         The dates or instants of the two scorings.
     """
@@ -64,27 +64,27 @@ class Migration(Result):
 
     @property
     def stayed(self) -> int:
-        """Customers of both scorings whose segment is the same."""
+        """How many customers of both scorings kept their segment."""
         return int(np.trace(self.counts))
 
     @property
     def moved(self) -> int:
-        """Customers of both scorings whose segment changed."""
+        """How many customers of both scorings changed their segment."""
         return int(self.counts.sum()) - self.stayed
 
     @property
     def moved_value(self) -> float:
-        """The earlier revenue of the customers whose segment changed."""
+        """The earlier revenue of the customers who changed their segment."""
         return float(self.value_before.sum() - np.trace(self.value_before))
 
     def moves(self) -> dict[str, npt.NDArray[Any]]:
-        """Return each change that happened as columns, the most frequent first.
+        """Return the changes of segment as columns, the most frequent change first.
 
         Returns
         -------
         dict
-            ``before`` and ``after`` (names), ``customers``, ``share`` (of the segment before), ``value_before`` and
-            ``value_after``.
+            The columns ``before`` and ``after`` (names), ``customers``, ``share`` (of the customers of the segment
+            before), ``value_before`` and ``value_after``.
         """
         i, j = np.nonzero(self.counts)
         change = i != j
@@ -120,20 +120,20 @@ class Migration(Result):
 
 
 def migration(before: RfmScores, after: RfmScores) -> Migration:
-    """Count who moved from which segment to which.
+    """Count how many customers moved from each segment to each other segment.
 
-    Score both times with one model: thresholds that are fitted anew each time move by themselves, and customers who
-    did nothing seem to change.
+    Score both times with one model. Thresholds that are fitted again each time move by themselves, so that customers
+    whose behavior did not change seem to move.
 
     Parameters
     ----------
     before, after : RfmScores
-        The earlier and the later scoring, each with any customers.
+        The earlier and the later scoring. They may hold different customers.
 
     Raises
     ------
     InputError
-        The later scoring comes first, or the ids of one are int and of the other str.
+        `before` is later than `after`, or the ids of one scoring are int and those of the other are str.
 
     Examples
     --------
@@ -150,13 +150,13 @@ def migration(before: RfmScores, after: RfmScores) -> Migration:
     for name, scores in (("before", before), ("after", after)):
         if not isinstance(scores, RfmScores):
             raise InputError(
-                f"{name} is a {type(scores).__name__}: the RfmScores of a model are needed.",
+                f"{name} is a {type(scores).__name__}: RfmScores are needed, such as RfmModel.score returns.",
                 argument=name,
                 code="wrong_type",
             )
     if before.as_of > after.as_of:
         raise InputError(
-            f"before is of {before.as_of} and after of {after.as_of}: give the earlier scoring first.",
+            f"before is as of {before.as_of} and after is as of {after.as_of}: give the earlier scoring first.",
             argument="before",
             code="conflicting_arguments",
         )
@@ -190,7 +190,7 @@ def migration(before: RfmScores, after: RfmScores) -> Migration:
 
 
 def _segments(before: RfmScores, after: RfmScores) -> tuple[str, ...]:
-    """Return the names of both grids, and those of people without a score where there are any."""
+    """Return the names of both grids, then "Prospect" and "Lapsed" if they occur."""
     names = dict.fromkeys((*before.grid.names, *after.grid.names))
     found = before.counts().keys() | after.counts().keys()
     return (*names, *(name for name in (PROSPECT, LAPSED) if name in found))

@@ -1,11 +1,11 @@
-"""Ready rules for the common triggers, each one expression; event names and windows are arguments.
+"""Ready-made rules for common triggers, each one expression; event names and windows are arguments.
 
 A preset is a starting point: combine it with `&`, put it into a `Segment`, print it, store it.
 
-Lengths of time are `hours(n)`, `days(n)` or `calendar_days(n)`. Where a preset speaks of days its default is
-`calendar_days(n)`, and whole days given as ``days(n)`` are read as such: a job that runs every day at the same local
-time meets everybody once, on the days of 23 and 25 hours too. The baskets, the caps on letters and the confirmations
-that are waited for go by the hour.
+Lengths of time are `hours(n)`, `days(n)` or `calendar_days(n)`. Most presets that count days default to
+`calendar_days(n)` and read whole days given as ``days(n)`` as calendar days, too. A job that runs every day at the same
+local time then finds each customer once, even on days of 23 or 25 hours. Presets for baskets, browsing, visits,
+frequency caps and opt-in confirmations count elapsed hours instead.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MONTH, _DAYS_90, _DAYS_180 = (calendar_days(n) for n in (30, 90, 180))
 
 
 def _local(span: Span) -> Span:
-    """Return whole days as local days, and any other length as it is."""
+    """Return whole days as calendar days, and any other length unchanged."""
     n = whole_days(span) if isinstance(span, timedelta) else None
     return span if n is None or n < 1 else calendar_days(n)
 
@@ -54,14 +54,14 @@ def _local(span: Span) -> Span:
 def abandoned_basket(
     wait: timedelta = _HOUR, recent: timedelta = _DAYS_3, *, cart: str = "cart", purchase: str = "purchase"
 ) -> Expression:
-    """Return who put something into the basket, waited, and did not buy.
+    """Return the rule for customers who put something into the basket and did not buy for some time.
 
     Parameters
     ----------
     wait : timedelta
-        How long after the latest `cart` event without a `purchase`.
+        How long ago the latest `cart` event must be, with no `purchase` since.
     recent : timedelta
-        How old that event may be.
+        How long ago that event may be at most.
     cart, purchase : str
         Event types.
 
@@ -82,16 +82,18 @@ def abandoned_browse(
     cart: str = "cart",
     purchase: str = "purchase",
 ) -> Expression:
-    """Return who looked at products several times, put nothing into the basket and bought nothing since.
+    """Return the rule for customers who viewed products several times and have put nothing into the basket since.
+
+    A purchase after the latest view ends it, too.
 
     Parameters
     ----------
     wait : timedelta
-        How long after the latest view.
+        How long ago the latest view must be.
     recent : timedelta
-        The window in which the views count, and how old the latest may be.
+        The window in which views count, and how long ago the latest view may be at most.
     views : int
-        How many there have to be.
+        How many views there must be at least.
     view, cart, purchase : str
         Event types.
     """
@@ -100,26 +102,26 @@ def abandoned_browse(
 
 
 def welcome(within: Span = _LOCAL_DAY, *, signup: str = "signup", unsubscribe: str = "unsubscribe") -> Expression:
-    """Return who signed up for the first time within so long, and has not unsubscribed since."""
+    """Return the rule for customers who first signed up at most `within` ago and did not unsubscribe in that time."""
     within = _local(within)
     return event(signup).first_time(within) & ~event(unsubscribe).exists(within=within)
 
 
 def birthday(upcoming: timedelta = _DAY, *, born: str = "birthday") -> Expression:
-    """Return whose birthday comes within so many days, today included; the first day is today.
+    """Return the rule for customers whose birthday is today or in the days that follow.
 
     Parameters
     ----------
     upcoming : timedelta
-        In whole days: ``days(1)`` is today, ``days(7)`` today to the sixth day after.
+        How many days to look at, in whole days: ``days(1)`` is today, ``days(7)`` is today and the six days after.
     born : str
-        The field with the date of birth.
+        The field that holds the date of birth.
     """
     return field(born).anniversary(upcoming)
 
 
 def win_back(silent: Span = _DAYS_180, *, purchase: str = "purchase", unsubscribe: str = "unsubscribe") -> Expression:
-    """Return who bought once, has not bought for so long, and has not unsubscribed."""
+    """Return the rule for customers who bought before but not in the last `silent`, and have not unsubscribed."""
     silent = _local(silent)
     bought = event(purchase).exists(ago=silent) & ~event(purchase).exists(within=silent)
     return bought & ~event(unsubscribe).exists()
@@ -128,18 +130,19 @@ def win_back(silent: Span = _DAYS_180, *, purchase: str = "purchase", unsubscrib
 def post_purchase(
     after: Span = _LOCAL_WEEK, window: Span = _LOCAL_DAY, *, where: Expression | None = None, purchase: str = "purchase"
 ) -> Expression:
-    """Return whose purchase was so long ago, give or take a window: care tips, a question, a refill.
+    """Return the rule for customers with a purchase a given time ago: for care tips, a question or a refill.
 
-    It is true of each purchase in its turn, though there may be a newer one; `last_purchase_ago` looks at the latest.
+    The rule becomes true after each purchase, even if there is a newer one. `last_purchase_ago` looks only at the
+    latest purchase.
 
     Parameters
     ----------
     after : calendar_days or timedelta
-        How long after the purchase.
+        How long after the purchase the rule becomes true.
     window : calendar_days or timedelta
-        For how long it stays true: with a day, a run at the same local time every day meets every purchase once.
+        For how long the rule stays true. With one day, a daily run at the same local time finds every purchase once.
     where : Expression, optional
-        Which purchases, as in ``prop("category") == "records"``.
+        Which purchases count, such as ``prop("category") == "records"``.
     purchase : str
         The event type.
 
@@ -154,16 +157,16 @@ def post_purchase(
 def last_purchase_ago(
     after: Span = _TWO_WEEKS, window: Span = _LOCAL_DAY, *, where: Expression | None = None, purchase: str = "purchase"
 ) -> Expression:
-    """Return whose latest purchase was so long ago, give or take a window: the letter that asks for a recommendation.
+    """Return the rule for customers whose latest purchase was a given time ago: ask for a recommendation.
 
     Parameters
     ----------
     after : calendar_days or timedelta
-        How long after the purchase, with none since.
+        How long after the purchase the rule becomes true, if there has been no other purchase since.
     window : calendar_days or timedelta
-        For how long it stays true: with a day, a run at the same local time every day meets everybody once.
+        For how long the rule stays true. With one day, a daily run at the same local time finds each customer once.
     where : Expression, optional
-        Which purchases; one of any other kind since then counts as newer.
+        Which purchases count. A later purchase of any kind still makes the rule false.
     purchase : str
         The event type.
 
@@ -179,7 +182,7 @@ def last_purchase_ago(
 def never_bought(
     after: Span = _MONTH, *, signup: str = "signup", purchase: str = "purchase", unsubscribe: str = "unsubscribe"
 ) -> Expression:
-    """Return who signed up so long ago or longer, has never bought, and has not unsubscribed.
+    """Return the rule for customers who signed up at least `after` ago, never bought, and have not unsubscribed.
 
     Examples
     --------
@@ -199,20 +202,20 @@ def engaged_visitor(
     duration: str = "duration",
     viewed: str = "pages",
 ) -> Expression:
-    """Return who stayed long and saw more than a few pages in one visit, and has left no contact.
+    """Return the rule for visitors with one long visit of several pages who have left no contact.
 
     Parameters
     ----------
     minutes : float
-        The shortest visit.
+        How long the visit must be at least.
     pages : int
-        More than so many pages.
+        The visit must have more than this number of pages.
     within : timedelta
-        How recent the visit has to be.
+        How long ago the visit may be at most.
     visit, contact : str
-        Event types; the visits of ``log.sessions()`` have what this asks.
+        Event types; the visits that ``log.sessions()`` makes have the properties needed.
     duration, viewed : str
-        The visit's properties: seconds, and pages.
+        The properties of a visit that hold its length in seconds and its number of pages.
     """
     long = prop(duration) >= 60 * number("minutes", minutes, low=0)
     looked = event(visit, where=long & (prop(viewed) > whole("pages", pages, low=0)))
@@ -227,7 +230,7 @@ def inactive_subscriber(
     reaction: tuple[str, ...] = ("message_opened", "message_clicked"),
     unsubscribe: str = "unsubscribe",
 ) -> Expression:
-    """Return who got several messages in a window, reacted to none, and is still subscribed."""
+    """Return the rule for subscribers who got at least `sent` messages in the last `silent` and reacted to none."""
     silent = _local(silent)
     written = event(message).count(within=silent) >= whole("sent", sent, low=1)
     return written & ~event(*reaction).exists(within=silent) & ~event(unsubscribe).exists()
@@ -241,22 +244,22 @@ def sunset(
     reaction: tuple[str, ...] = ("message_opened", "message_clicked", "visit", "purchase"),
     unsubscribe: str = "unsubscribe",
 ) -> Expression:
-    """Return to whom to write no more: known for so long, written to often, and not a sign of life.
+    """Return the rule for subscribers to stop writing to: many messages over a long time, and no sign of life.
 
-    Letters to addresses that nobody reads any more cost the sender's reputation with mailbox providers.
+    Messages to addresses that nobody reads anymore harm the sender's reputation with mailbox providers.
 
     Parameters
     ----------
     silent : calendar_days or timedelta
-        For how long there has been no reaction; whom the first letter reached later is not judged yet.
+        For how long there has been no reaction. Customers whose first message is more recent are not selected yet.
     sent : int
-        How many messages in that time at least.
+        How many messages they must have got in that time at least.
     message : str
-        The event type of a message sent.
+        The event type of a sent message.
     reaction : tuple of str
         Event types that are a sign of life.
     unsubscribe : str
-        The event type; who unsubscribed gets nothing anyhow.
+        The event type; customers who unsubscribed get no messages anyway.
     """
     silent = _local(silent)
     return event(message).exists(ago=silent) & inactive_subscriber(
@@ -265,7 +268,7 @@ def sunset(
 
 
 def frequency_cap(n: int = 3, within: timedelta = _WEEK, *, message: str = "message_sent") -> Expression:
-    """Return who may still be written to: fewer than n messages within the window.
+    """Return the rule for customers who may still be written to: fewer than `n` messages within the window.
 
     Examples
     --------
@@ -278,18 +281,18 @@ def frequency_cap(n: int = 3, within: timedelta = _WEEK, *, message: str = "mess
 def about_to_lapse(
     times: float = 2.0, purchases: int = 3, within: Span | None = None, *, purchase: str = "purchase"
 ) -> Expression:
-    """Return who is silent for longer than usual: several times the mean gap between their own purchases.
+    """Return the rule for customers who are silent for several times the mean gap between their own purchases.
 
-    The mean gap is the time from the first purchase to the last, divided by one less than the days with a purchase.
+    The mean gap is the time from the first purchase to the last, divided by the number of days with a purchase minus 1.
 
     Parameters
     ----------
     times : float
-        How many mean gaps of silence.
+        How many mean gaps the silence must exceed.
     purchases : int
-        On how many days they must have bought, at least 2.
+        On how many days they must have bought; at least 2.
     within : calendar_days or timedelta, optional
-        The longest silence that still counts as about to lapse, not as lost.
+        The longest silence that still counts as about to lapse rather than lost; no limit by default.
     purchase : str
         The event type.
     """
@@ -304,16 +307,16 @@ def about_to_lapse(
 def double_opt_in_pending(
     wait: timedelta = _DAY, recent: timedelta = _WEEK, *, signup: str = "signup", confirmed: str = "opt_in_confirmed"
 ) -> Expression:
-    """Return who signed up, and has not confirmed the address for so long: a reminder is due."""
+    """Return the rule for customers who have not confirmed their address for `wait` after signing up: remind them."""
     return event(signup).not_followed_by(event(confirmed), within=wait, recent=recent)
 
 
 def opt_in_expired(
     after: timedelta = _WEEK, *, signup: str = "signup", confirmed: str = "opt_in_confirmed"
 ) -> Expression:
-    """Return whose confirmation has not come for so long since they signed up: the address is to be deleted.
+    """Return the rule for customers who have not confirmed within `after` of signing up: delete the address.
 
-    It begins where `double_opt_in_pending` ends.
+    With the default lengths it becomes true when `double_opt_in_pending` ends.
     """
     return event(signup).not_followed_by(event(confirmed), within=after)
 
@@ -325,16 +328,16 @@ def replenishment(
     where: Expression | None = None,
     purchase: str = "purchase",
 ) -> Expression:
-    """Return who has bought something that lasts a known time and is about to run out of it.
+    """Return the rule for customers who are about to run out of something that lasts a known time.
 
     Parameters
     ----------
     after : calendar_days or timedelta
-        How long one purchase lasts: days, or hours of both.
+        How long one purchase lasts. Give `after` and `early` both in whole days or both in hours.
     early : calendar_days or timedelta
-        How long before its end to say so; the rule holds for as long after the end.
+        How long before the end the rule becomes true; it stays true for the same time after the end.
     where : Expression, optional
-        Which purchases.
+        Which purchases count.
     purchase : str
         The event type.
     """
@@ -344,13 +347,13 @@ def replenishment(
 
 
 def _less(after: Span, early: Span) -> tuple[Span, Span]:
-    """Return a length without another, and the other twice: local days where both are whole days."""
+    """Return `after - early` and `2 * early`: as calendar days if both are whole days."""
     counts = whole_days(after), whole_days(early)
     if None not in counts:
         n, less = counts
         if less >= n:  # type: ignore[operator]
             raise InputError(
-                f"early is {early}, not below after {after}: it would hold from the purchase on.",
+                f"early is {early} and after is {after}: early must be the shorter.",
                 argument="early",
                 code="conflicting_arguments",
             )
@@ -363,7 +366,7 @@ def _less(after: Span, early: Span) -> tuple[Span, Span]:
         )
     if early >= after:
         raise InputError(
-            f"early is {early}, not below after {after}: it would hold from the purchase on.",
+            f"early is {early} and after is {after}: early must be the shorter.",
             argument="early",
             code="conflicting_arguments",
         )
@@ -371,5 +374,5 @@ def _less(after: Span, early: Span) -> tuple[Span, Span]:
 
 
 def subscription_ending(within: timedelta = _WEEK, *, ends: str = "subscription_ends") -> Expression:
-    """Return whose subscription ends within so long, by a field with its date."""
+    """Return the rule for customers whose subscription ends within the given time, by a field with that date."""
     return field(ends).upcoming(within)

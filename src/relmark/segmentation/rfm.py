@@ -1,9 +1,9 @@
-"""RFM: who bought lately, often and for much, as scores with thresholds that stay.
+"""RFM: who bought recently, often and for much money, as scores with fixed thresholds.
 
-`Rfm` says how to measure and into how many bins; `Rfm.fit` reads thresholds off a log; `RfmModel.score` gives every
-customer of that log, or of any later one, a score from 1 (worst) to bins (best) in recency, frequency and money, and
-the name that the grid has for them. The thresholds are order statistics, frozen in the model: equal customers get
-equal scores, whatever the order of the rows, the number of shards or the month of the scoring.
+`Rfm` describes how to measure and how many bins to use, and `Rfm.fit` learns thresholds from a log. `RfmModel.score`
+gives every customer of that log, or of any later one, a score from 1 (worst) to bins (best) in recency, frequency and
+money, and the name that the grid has for them. The thresholds are order statistics, frozen in the model: equal
+customers get equal scores, whatever the order of the rows, the number of shards or the month of the scoring.
 """
 
 from __future__ import annotations
@@ -50,33 +50,33 @@ from relmark.segmentation.rfm_settings import (
 
 __all__ = ["Rfm"]
 
-_MANY = 1 << 15  # from here on, counting small whole numbers beats a partial sort
+_MANY = 1 << 15  # above this many rows, counting small whole numbers is faster than a partial sort
 
 
 @attrs.frozen(kw_only=True)
 class Rfm(Definition):
-    """How to measure recency, frequency and money, and into how many bins.
+    """Settings for RFM: how to measure recency, frequency and money, and how many bins to use.
 
     Parameters
     ----------
     bins : int
-        Scores run from 1 to this; 2 to 100.
+        The highest score, 2 to 100; scores run from 1.
     frequency : {"orders", "days"}
         What frequency counts: orders, or calendar days with a purchase.
     monetary : {"sum", "mean"}
-        All money, or the mean of an order.
+        The customer's total revenue, or the mean revenue of their orders.
     cuts : dict, optional
-        Thresholds that are given instead of fitted: ``bins - 1`` ascending numbers for any of
-        ``"calendar_days_since"``, ``"frequency"`` and ``"monetary"``. A figure equal to a threshold belongs below it.
+        Thresholds to use instead of fitted ones: ``bins - 1`` ascending numbers for any of
+        ``"calendar_days_since"``, ``"frequency"`` and ``"monetary"``. A figure equal to a threshold counts as below it.
     grid : "standard" or RfmGrid
-        The names; the standard grid is for five bins.
+        The names of the segments; the standard grid is for five bins.
 
     Notes
     -----
-    Of n customers who bought, threshold q is the ``ceil(n q / bins)``-th smallest figure, and a customer scores 1
-    + the number of thresholds below their own figure. Recency turns this: ``r = bins + 1`` less the score of the days.
-    Ties share a score, so bins can differ in size or be empty: where a third of the customers bought once, they all
-    have f = 1. Cost: one pass over the purchases and a partial sort of the customers.
+    Of n customers who bought, threshold q is the ``ceil(n q / bins)``-th smallest figure. A customer scores 1 plus the
+    number of thresholds below their own figure. Recency is reversed: r is ``bins + 1`` minus that score of the days
+    since the last purchase. Ties share a score, so bins can differ in size or be empty: if a third of the customers
+    bought once, they all have f = 1. The cost is one pass over the purchases and a partial sort of the customers.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class Rfm(Definition):
     grid: RfmGrid = attrs.field(default=STANDARD_GRID, converter=read_grid)
 
     def __attrs_post_init__(self) -> None:
-        """Check that thresholds and grid fit the bins."""
+        """Check that the thresholds and the grid match the number of bins."""
         check_cuts(self.cuts, self.bins)
         check_grid(self.grid, self.bins)
 
@@ -125,16 +125,16 @@ class Rfm(Definition):
         return built(cls, {**body, **grid})
 
     def fit(self, data: CustomerBase | Purchases, *, as_of: Instant, within: Span | None = None) -> RfmModel:
-        """Read the thresholds off the customers who bought by `as_of`.
+        """Learn the thresholds from the customers who bought by `as_of`.
 
         Parameters
         ----------
         data : CustomerBase or Purchases
-            A base, whose purchases count as `CustomerBase.purchases` reads them, or what that gave.
+            A base, read by `CustomerBase.purchases` with its defaults, or the result of that method.
         as_of : date, datetime, datetime64 or str
-            A date sees what was bought before it, an instant what was bought by then.
+            A date includes purchases before that day; an instant includes purchases up to it.
         within : timedelta, calendar_days or months, optional
-            How far back to look, here and in every scoring; everything by default.
+            How far back to look, here and in every later scoring; the whole log by default.
 
         Raises
         ------
@@ -146,17 +146,17 @@ class Rfm(Definition):
         return self._fit(self._measured(data, as_of, within), within)[0]
 
     def needs(self) -> Needs:
-        """Return what scores look at: the purchases of all of life, as a base gives them without further words."""
+        """Return what the scores need from a base: all purchases, read with the default settings."""
         return RFM_NEEDS
 
     def fit_measures(self, measures: RfmMeasures, *, within: Span | None = None) -> RfmModel:
-        """Read the thresholds off measures that were computed elsewhere, in the way that this object describes."""
+        """Learn the thresholds from measures that were computed elsewhere by the settings of this object."""
         return self._fit(measures, within)[0]
 
     def score(self, data: CustomerBase | Purchases, *, as_of: Instant, within: Span | None = None) -> RfmScores:
-        """Fit and score in one pass: ``fit(base, as_of=t).score(base, as_of=t)``, at half its cost.
+        """Fit and score in one pass: the same as ``fit(base, as_of=t).score(base, as_of=t)``, at half the cost.
 
-        The model is the `model` of the result.
+        The fitted model is the attribute `model` of the result.
         """
         measures = self._measured(data, as_of, within)
         model, scores = self._fit(measures, within)
@@ -210,7 +210,7 @@ class Rfm(Definition):
 
 
 def _order_statistics(x: npt.NDArray[Any], bins: int) -> tuple[float, ...]:
-    """Return for q = 1 .. bins - 1 the ceil(n q / bins)-th smallest figure."""
+    """Return the ceil(n q / bins)-th smallest figure for each q in 1 .. bins - 1."""
     n = len(x)
     kth = [-(-n * q // bins) - 1 for q in range(1, bins)]
     if len(x) > _MANY and x.min() >= 0 and x.max() < _MANY:  # days and counts: 2 ms for a million, partition 13

@@ -1,8 +1,8 @@
-"""What RFM measures of each customer: days since the last purchase, purchases, money.
+"""The RFM measures of each customer: days since the last purchase, number of purchases, money.
 
-Measures are aggregates by customer, so an engine may compute them elsewhere; thresholds and scores need nothing else.
-Nothing here depends on the order of rows: counts and days are integers, and money is added in millionths of the
-currency, as integers, so that two customers with the same purchases have the same sum to the last bit.
+Measures are aggregates by customer, so a database or another engine may compute them; thresholds and scores need
+nothing else. No measure depends on the order of rows: counts and days are integers, and money is added as integer
+millionths of the currency, so that two customers with the same purchases have the same sum to the last bit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FREQUENCIES = ("orders", "days")
 MONETARIES = ("sum", "mean")
 
 
-def _flags(values: Any) -> BoolArray:
+def _flags(values: npt.ArrayLike) -> BoolArray:
     array = np.asarray(values)
     if array.dtype != np.bool_:
         raise InputError(f"lapsed has dtype {array.dtype}: booleans are needed.", argument="lapsed", code="wrong_type")
@@ -57,7 +57,7 @@ def _counts(name: str, values: Any) -> IntArray:
     return found.astype(np.int64)
 
 
-def _moment(value: Any) -> np.datetime64:
+def _moment(value: AsOf | Instant) -> np.datetime64:
     moment = value if isinstance(value, AsOf) else read_as_of(value)
     return moment.given  # type: ignore[no-any-return]
 
@@ -73,15 +73,15 @@ class RfmMeasures(ColumnarResult):
     calendar_days_since : array_like of float64, shape (n,)
         Calendar days since the last purchase; NaN for customers without one.
     frequency : array_like of int64, shape (n,)
-        Orders, or days with a purchase.
+        The number of orders, or of days with a purchase.
     monetary : array_like of float64, shape (n,)
-        Money in all, or the mean of an order; NaN where it is undefined.
+        The customer's total revenue, or the mean revenue of their orders; NaN if it is undefined.
     orders : array_like of int64, shape (n,)
-        Orders; a customer without one is not scored.
+        The number of orders; a customer without one is not scored.
     revenue : array_like of float64, shape (n,)
-        Money in all.
+        The customer's total revenue.
     lapsed : array_like of bool, shape (n,)
-        Who bought before the window and not in it; nobody where there is no window.
+        Whether the customer bought before the window but not in it; False for all if there is no window.
     as_of : datetime64
         The date or instant of the figures.
     """
@@ -96,7 +96,7 @@ class RfmMeasures(ColumnarResult):
     as_of: np.datetime64 = attrs.field(converter=_moment)
 
     def __attrs_post_init__(self) -> None:
-        """Check that the columns are aligned and that no customer is there twice."""
+        """Check that the columns are aligned and that no customer occurs twice."""
         ids = id_array("customer_id", self.customer_id)
         columns: dict[str, npt.NDArray[Any]] = {"customer_id": ids, "lapsed": self.lapsed}
         for name in ("calendar_days_since", "monetary", "revenue"):
@@ -130,15 +130,15 @@ def rfm_measures(
     Parameters
     ----------
     data : CustomerBase or Purchases
-        The purchases; those after `as_of` are not seen.
+        The purchases; those after `as_of` are ignored.
     as_of : date, datetime, datetime64 or str
-        A date sees what was bought before it, an instant what was bought by then.
+        A date includes purchases before that day; an instant includes purchases up to it.
     within : timedelta, calendar_days or months, optional
-        How far back to look; everything by default.
+        How far back to look; the whole log by default.
     frequency : {"orders", "days"}
         What frequency counts: orders, or calendar days with a purchase.
     monetary : {"sum", "mean"}
-        All money, or the mean of an order.
+        The customer's total revenue, or the mean revenue of their orders.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def rfm_measures(
     Raises
     ------
     InputError
-        Purchases have no value, or some have none; the message names the row.
+        The purchases have no column of values, or a value is missing; the message names the row.
 
     Examples
     --------
@@ -171,15 +171,15 @@ def rfm_measures(
     lines = bought.lines
     if len(lines.time) and lines.value is None:
         raise InputError(
-            f"the {bought.type!r} events have no value: RFM needs the money of each.",
+            f"the {bought.type!r} events have no value: RFM needs the money of each purchase.",
             argument="data",
             code="missing_argument",
-            hint="Name the column of money where the base is built: CustomerBase.from_orders(..., value=...).",
+            hint="Name the column of money when you build the base: CustomerBase.from_orders(..., value=...).",
         )
     first = 0 if low is None else int(np.searchsorted(lines.time, low, side="right"))
     customer, time = lines.customer[first:], lines.time[first:]
     value = np.empty(0) if lines.value is None else lines.value[first:]
-    code = customer.astype(np.intp)  # bincount would make it anew each time
+    code = customer.astype(np.intp)  # bincount would convert it again each time
     orders = bought.orders_of_customers(low, code)
     revenue = exact_sums(code, value, n)
     last = _last_days(lines, first, n, bought.tz)
@@ -205,10 +205,10 @@ def rfm_measures(
 
 
 def _last_days(lines: Lines, first: int, n: int, tz: str) -> FloatArray:
-    """Return the calendar day of each customer's last purchase from a line on, NaN without one; times ascend."""
+    """Return the calendar day of each customer's last purchase among lines[first:], NaN without one; times ascend."""
     code, time = lines.customer[first:], lines.time[first:]
-    # Of assignments to one place the last one stays, and times ascend. Positions are half as wide as instants, so that
-    # the table of a million customers stays in the cache: .04 against .07 s for 10 M events.
+    # When one place is assigned several times the last assignment stays, and times ascend. Positions are half as wide
+    # as instants, so that the table of a million customers stays in the cache: .04 against .07 s for 10 M events.
     width = np.int32 if len(code) <= np.iinfo(np.int32).max else np.int64
     place: npt.NDArray[np.integer] = np.full(n, -1, dtype=width)
     place[code] = np.arange(len(code), dtype=width)
@@ -221,7 +221,7 @@ def _last_days(lines: Lines, first: int, n: int, tz: str) -> FloatArray:
 
 
 def _distinct(code: npt.NDArray[np.integer], item: IntArray, n: int) -> IntArray:
-    """Return how many different days each customer has."""
+    """Return the number of different days of each customer."""
     if len(code) == 0:
         return np.zeros(n, dtype=np.int64)
     low = int(item.min())

@@ -1,7 +1,7 @@
-"""An RFM model: thresholds that were read off a log once, and stay.
+"""An RFM model: thresholds that were learned from a log once and stay fixed.
 
-The model scores the log that it was fitted on and every later one with the same thresholds, so that a customer who does
-nothing moves only because time passes. It goes to JSON and back without changing a bit.
+The model scores the log that it was fitted on and every later log with the same thresholds, so that a customer who does
+nothing moves only because time passes. It survives the round trip through JSON exactly.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ _COUNTS = shapes.array(shapes.whole(low=0), least=2)
 
 @attrs.frozen(kw_only=True)
 class RfmCounts:
-    """How many customers had which score when a model was fitted: what drift compares with.
+    """How many customers had each score when a model was fitted; `drift` compares with these counts.
 
     Parameters
     ----------
     as_of : datetime64
         The date or instant of the fit.
     cells : tuple of tuples of int, shape (bins, bins)
-        Customers by recency score (row r - 1) and frequency score (column f - 1).
+        The number of customers by recency score (row r - 1) and frequency score (column f - 1).
     monetary : tuple of int, shape (bins,)
-        Customers by monetary score.
+        The number of customers by monetary score.
     """
 
     as_of: np.datetime64
@@ -76,30 +76,30 @@ class RfmCounts:
 
     @property
     def customers(self) -> int:
-        """All who were scored."""
+        """The number of customers who were scored."""
         return sum(self.monetary)
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class RfmModel(Definition):
-    """Frozen thresholds of recency, frequency and money, and the way in which they are measured.
+    """Fixed thresholds of recency, frequency and money, and how these are measured.
 
-    A model is its thresholds: write one down, or take `Rfm.fit`'s. It scores any log, goes to JSON and back without
-    changing a bit, and keeps no customer.
+    `Rfm.fit` returns a model, or give the thresholds yourself. A model scores any log, survives the round trip through
+    JSON exactly, and holds no customer data.
 
     Parameters
     ----------
     bins : int
-        Scores run from 1 to this.
+        The highest score; scores run from 1.
     cuts : dict of str to tuple of float
         ``bins - 1`` ascending thresholds for each of ``"calendar_days_since"``, ``"frequency"`` and ``"monetary"``. A
-        customer scores 1 + the number of thresholds below their figure; recency turns this round.
+        customer scores 1 plus the number of thresholds below their figure; recency is reversed.
     grid : "standard" or RfmGrid
-        The names.
+        The names of the segments.
     within, frequency, monetary
-        How figures are measured, as in `Rfm` and `Rfm.fit`.
+        How the figures are measured, as in `Rfm` and `Rfm.fit`.
     fitted : RfmCounts, optional
-        How many customers had which score at the fit; None for a model that was written down.
+        How many customers had each score at the fit; None for a model whose thresholds were written by hand.
 
     Examples
     --------
@@ -121,7 +121,7 @@ class RfmModel(Definition):
     fitted: RfmCounts | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Check that thresholds and grid fit the bins."""
+        """Check that the thresholds and the grid match the number of bins."""
         check_cuts(self.cuts, self.bins)
         for name in MEASURES:
             if name not in self.cuts:
@@ -148,41 +148,41 @@ class RfmModel(Definition):
         return html_table(self._table(), caption=repr(self))
 
     def _table(self) -> dict[str, list[int] | list[str]]:
-        """Return the figures that each score stands for, best first."""
+        """Return the range of figures that each score stands for, the best score first."""
         columns = {name: _ranges(self.cuts[name]) for name in MEASURES}
         turned = {name: cells if name == MEASURES[0] else cells[::-1] for name, cells in columns.items()}
         return {"score": list(range(self.bins, 0, -1)), **turned}
 
     def needs(self) -> Needs:
-        """Return what scores look at: the purchases of all of life, as a base gives them without further words."""
+        """Return what the scores need from a base: all purchases, read with the default settings."""
         return RFM_NEEDS
 
     def score(self, data: CustomerBase | Purchases, *, as_of: Instant) -> RfmScores:
-        """Score every customer of a base with the frozen thresholds.
+        """Score every customer of a base by the fixed thresholds.
 
         Parameters
         ----------
         data : CustomerBase or Purchases
-            The base of the fit, or any other of the same shop.
+            The base of the fit, or any other base of the same business.
         as_of : date, datetime, datetime64 or str
-            A date sees what was bought before it, an instant what was bought by then.
+            A date includes purchases before that day; an instant includes purchases up to it.
 
         Returns
         -------
         RfmScores
-            One row per customer of the base, in its order. Those who have not bought by `as_of` score 0 and are
-            "Prospect"; those who bought, but only before the model's window, score 0 and are "Lapsed".
+            One row per customer of the base, in its order. Customers who have not bought by `as_of` score 0 and are in
+            the segment "Prospect". Customers who bought only before the model's window score 0 and are in "Lapsed".
         """
         return self.score_measures(
             rfm_measures(data, as_of=as_of, within=self.within, frequency=self.frequency, monetary=self.monetary)
         )
 
     def score_measures(self, measures: RfmMeasures) -> RfmScores:
-        """Score measures that were computed elsewhere, in the way that this model describes."""
+        """Score measures that were computed elsewhere by the settings of this model."""
         return scored(self, measures, *self._scores(measures))
 
     def _scores(self, measures: RfmMeasures) -> tuple[ScoreArray, ScoreArray, ScoreArray]:
-        """Return r, f and m, 0 for customers who did not buy."""
+        """Return the scores r, f and m; 0 for customers who did not buy."""
         bought = measures.orders > 0
         days, frequency, monetary = (_above(getattr(measures, name), self.cuts[name]) for name in MEASURES)
         scores = ((self.bins - days), (frequency + 1), (monetary + 1))
@@ -259,7 +259,7 @@ def _read_counts(body: Any, bins: int) -> RfmCounts:
             raise DefinitionError(f"{bins} counts of 0 or more are needed.", path=path, code="wrong_value")
     if len(body["cells"]) != bins or sum(map(sum, body["cells"])) != sum(body["monetary"]):
         raise DefinitionError(
-            f"the counts must be {bins} by {bins} and add up to those of the money.",
+            f"the counts of cells must be {bins} by {bins}, and their sum must equal that of fitted.monetary.",
             path="$.fitted.cells",
             code="wrong_value",
         )
@@ -268,7 +268,7 @@ def _read_counts(body: Any, bins: int) -> RfmCounts:
 
 
 def scored(model: RfmModel, measures: RfmMeasures, r: ScoreArray, f: ScoreArray, m: ScoreArray) -> RfmScores:
-    """Return the scores of some measures with all that they are about."""
+    """Return the scores together with the measures and the model behind them."""
     return RfmScores(
         customer_id=measures.customer_id,
         r=r,
@@ -286,14 +286,14 @@ def scored(model: RfmModel, measures: RfmMeasures, r: ScoreArray, f: ScoreArray,
 
 
 def _ranges(cuts: tuple[float, ...]) -> list[str]:
-    """Return in words the figures between thresholds, ascending: a figure at a threshold is below it."""
+    """Return in words the ranges between thresholds, ascending; a figure at a threshold counts as below it."""
     shown = [format_value(cut) for cut in cuts]
     between = [f"over {low}, to {high}" for low, high in itertools.pairwise(shown)]
     return [f"to {shown[0]}", *between, f"over {shown[-1]}"]
 
 
 def _above(x: npt.NDArray[Any], cuts: tuple[float, ...]) -> npt.NDArray[np.int8]:
-    """Return how many thresholds lie below each figure; NaN is above none."""
+    """Return how many thresholds lie below each figure; 0 for NaN."""
     out = np.zeros(len(x), dtype=np.int8)
     for cut in cuts:
         out += x > cut

@@ -1,4 +1,4 @@
-"""What RFM gives each customer: three scores, a name, and the figures behind them."""
+"""The RFM result of each customer: three scores, a segment name, and the figures behind them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ScoreArray = npt.NDArray[np.int32]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class RfmScores(StoredArrays, ColumnarResult):
-    """Scores and names of customers, in the order of the base, which `base.with_columns` takes.
+    """RFM scores and segments of customers, in the order of the base; `base.with_columns` takes them as columns.
 
     Parameters
     ----------
@@ -37,15 +37,15 @@ class RfmScores(StoredArrays, ColumnarResult):
     calendar_days_since : ndarray of float64, shape (n,)
         Calendar days since the last purchase; NaN for those who could not be scored.
     frequency : ndarray of int64, shape (n,)
-        Orders, or days with a purchase.
+        The number of orders, or of days with a purchase.
     monetary : ndarray of float64, shape (n,)
-        Money in all, or the mean of an order.
+        The customer's total revenue, or the mean revenue of their orders.
     orders : ndarray of int64, shape (n,)
-        Orders.
+        The number of orders.
     revenue : ndarray of float64, shape (n,)
-        Money in all.
+        The customer's total revenue.
     lapsed : ndarray of bool, shape (n,)
-        Who bought, but only before the window.
+        Whether the customer bought only before the window.
     as_of : datetime64
         The date or instant of the figures.
     model : RfmModel
@@ -83,12 +83,12 @@ class RfmScores(StoredArrays, ColumnarResult):
 
     @property
     def grid(self) -> RfmGrid:
-        """The names of the cells."""
+        """The grid of segment names."""
         return self.model.grid
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name that `segment` can have, best first; "Prospect" and "Lapsed" last."""
+        """Every name that can occur in `segment`, best first; "Prospect" and "Lapsed" last."""
         return (*self.grid.names, PROSPECT, LAPSED)
 
     @property
@@ -107,7 +107,7 @@ class RfmScores(StoredArrays, ColumnarResult):
         return np.asarray(np.array(self.names)[self.segment_code])
 
     def counts(self) -> dict[str, int]:
-        """Return how many customers each segment has: all names of the grid, the others where they occur."""
+        """Return the number of customers by segment: every name of the grid, "Prospect" and "Lapsed" if they occur."""
         found = np.bincount(self.segment_code, minlength=len(self.names)).tolist()
         return {
             name: count
@@ -116,12 +116,12 @@ class RfmScores(StoredArrays, ColumnarResult):
         }
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the aligned columns by name, `segment` among them."""
+        """Return the aligned columns by name, including `segment`."""
         columns = {name: getattr(self, name) for name in self._field_names() if name not in {"as_of", "model"}}
         return {name: columns[name] for name in ("customer_id", "r", "f", "m")} | {"segment": self.segment} | columns
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field as JSON-ready values, `segment` among them."""
+        """Return every field as JSON-ready values, including `segment`."""
         return super().to_dict() | {"segment": self.segment.tolist()}
 
     def __len__(self) -> int:

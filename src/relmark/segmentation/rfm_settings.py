@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -52,11 +52,11 @@ def settings_shape(limits: Limits) -> dict[str, Shape]:
 
 
 RFM_NEEDS = Needs(events={"purchase": ("item", "order", "quantity")}, horizon=None)
-"""Purchases of all of life: a refund may undo any purchase before it, and lines of one order are one purchase."""
+"""All purchases: a refund may undo any purchase before it, and the lines of one order are one purchase."""
 
 
-def read_cuts(cuts: Any) -> dict[str, tuple[float, ...]]:
-    """Return thresholds by the name of their figure."""
+def read_cuts(cuts: Mapping[str, Sequence[float]] | None) -> dict[str, tuple[float, ...]]:
+    """Return the thresholds as tuples, by the name of their measure."""
     if cuts is None:
         return {}
     if not isinstance(cuts, Mapping):
@@ -69,7 +69,7 @@ def read_cuts(cuts: Any) -> dict[str, tuple[float, ...]]:
 
 
 def check_cuts(cuts: Cuts, bins: int) -> None:
-    """Refuse thresholds of unknown figures, of another number of bins, or out of order."""
+    """Refuse thresholds of unknown measures, for another number of bins, or not in ascending order."""
     for name, values in cuts.items():
         checks.one_of("a name of cuts", name, MEASURES)
         if len(values) != bins - 1:
@@ -80,23 +80,23 @@ def check_cuts(cuts: Cuts, bins: int) -> None:
             )
         if any(low > high for low, high in pairwise(values)):
             raise InputError(
-                f"cuts[{name!r}] is {list(values)}: thresholds ascend.", argument="cuts", code="wrong_value"
+                f"cuts[{name!r}] is {list(values)}: thresholds must ascend.", argument="cuts", code="wrong_value"
             )
 
 
 def check_bins(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
-    """Refuse a number of bins that is not 2 to 100."""
+    """Refuse a number of bins that is not from 2 to 100."""
     checks.whole("bins", value, low=2, high=100)
 
 
 def check_within(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
-    """Refuse what is neither None nor a duration above zero."""
+    """Refuse anything other than None or a duration above zero."""
     if value is not None:
         check_span("within", value)
 
 
 def word(*allowed: str) -> Any:
-    """Return the validator of a setting that is one of several words."""
+    """Return the validator of a setting that has to be one of several words."""
 
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:  # noqa: ARG001
         checks.one_of(attribute.name, value, allowed)
@@ -104,11 +104,12 @@ def word(*allowed: str) -> Any:
     return check
 
 
-def read_grid(grid: Any) -> RfmGrid:
-    """Return a grid, or the standard one by its name."""
-    if isinstance(grid, RfmGrid):
-        return grid
-    if isinstance(grid, str) and grid == "standard":
+def read_grid(grid: RfmGrid | str) -> RfmGrid:
+    """Return the given grid, or the standard grid for ``"standard"``."""
+    given: object = grid
+    if isinstance(given, RfmGrid):
+        return given
+    if isinstance(given, str) and given == "standard":
         return STANDARD_GRID
     raise InputError(
         f"grid is {checks.shown(grid)}: 'standard' or an RfmGrid is needed.", argument="grid", code="wrong_type"
@@ -116,7 +117,7 @@ def read_grid(grid: Any) -> RfmGrid:
 
 
 def check_grid(grid: RfmGrid, bins: int) -> None:
-    """Refuse a grid of another number of bins."""
+    """Refuse a grid for another number of bins."""
     if grid.bins == bins:
         return
     if grid == STANDARD_GRID:

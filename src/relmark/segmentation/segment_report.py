@@ -1,4 +1,4 @@
-"""What each RFM segment is: how many customers, how much of the revenue, how they buy."""
+"""A report on each RFM segment: how many customers it has, its share of the revenue, and how they buy."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ __all__ = ["SegmentReport", "segment_report"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class SegmentReport(ColumnarResult):
-    """One row per segment, in the order of the grid: best first, people without a score last.
+    """One row per RFM segment, in the order of the grid: best first, customers without a score last.
 
     Parameters
     ----------
     segment : ndarray of str, shape (k,)
-        The names; "Prospect" and "Lapsed" where they occur.
+        The names of the segments; "Prospect" and "Lapsed" only if they occur.
     customers : ndarray of int64, shape (k,)
-        How many there are.
+        The number of customers.
     share : ndarray of float64, shape (k,)
-        Their part of all customers that were scored or not, 0 to 1.
+        Their share of all customers, scored or not, 0 to 1.
     revenue : ndarray of float64, shape (k,)
-        Their money in the window.
+        Their revenue in the window.
     revenue_share : ndarray of float64, shape (k,)
-        Their part of all revenue; NaN where there is none.
+        Their share of all revenue; NaN if there is none.
     orders : ndarray of int64, shape (k,)
-        Their orders in the window.
+        The number of their orders in the window.
     mean_order_value : ndarray of float64, shape (k,)
-        Revenue by order; NaN where the segment has no order.
+        Revenue per order; NaN if the segment has no order.
     mean_orders : ndarray of float64, shape (k,)
-        Orders by customer; NaN for an empty segment.
+        Orders per customer; NaN for an empty segment.
     mean_calendar_days_since : ndarray of float64, shape (k,)
-        Days since the last purchase, the mean of the customers; NaN where nobody bought.
+        The mean number of calendar days since the last purchase, over the customers who bought; NaN if nobody did.
     as_of : datetime64
         The date or instant of the figures.
     """
@@ -56,17 +56,17 @@ class SegmentReport(ColumnarResult):
 
 
 def segment_report(scores: RfmScores) -> SegmentReport:
-    """Sum up each segment of some RFM scores.
+    """Summarize the customers, revenue and purchases of each RFM segment.
 
     Parameters
     ----------
     scores : RfmScores
-        What `RfmModel.score` gave.
+        The result of `RfmModel.score` or `Rfm.score`.
 
     Returns
     -------
     SegmentReport
-        Every name of the grid, empty ones too; "Prospect" and "Lapsed" where they occur.
+        One row for every name of the grid, even if the segment is empty; "Prospect" and "Lapsed" if they occur.
 
     Examples
     --------
@@ -81,14 +81,14 @@ def segment_report(scores: RfmScores) -> SegmentReport:
     """
     if not isinstance(scores, RfmScores):
         raise InputError(
-            f"scores is a {type(scores).__name__}: the RfmScores of a model are needed.",
+            f"scores is a {type(scores).__name__}: RfmScores are needed, such as RfmModel.score returns.",
             argument="scores",
             code="wrong_type",
         )
     code, k = scores.segment_code, len(scores.names)
     customers = np.bincount(code, minlength=k)
     revenue = exact_sums(code, scores.revenue, k)
-    # Counts of orders and days are whole numbers, which floats add exactly.
+    # Orders and days are whole numbers, whose sums are exact in floats.
     orders = np.bincount(code, weights=scores.orders, minlength=k).astype(np.int64)
     bought = scores.orders > 0
     buyers = np.bincount(code[bought], minlength=k)

@@ -1,4 +1,4 @@
-"""Several segments over one base at once: equal parts computed once, and how the segments overlap."""
+"""Several segments over one base at once: shared parts are computed once, and overlaps are counted."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _segments(value: Iterable[Segment]) -> tuple[Segment, ...]:
     twice = [name for name, count in Counter(segment.name for segment in given).items() if count > 1]
     if twice:
         raise InputError(
-            f"segments has {twice[0]!r} twice: names tell the segments of a set apart.",
+            f"segments has {twice[0]!r} twice: every segment of a set needs its own name.",
             argument="segments",
             code="duplicate",
         )
@@ -64,14 +64,14 @@ def _segments(value: Iterable[Segment]) -> tuple[Segment, ...]:
 
 @attrs.frozen(eq=False)
 class SegmentSet(Definition):
-    """Segments that are looked at together, in the order of their priority.
+    """Segments that are evaluated together, in the order of their priority.
 
-    A rule may build on another segment of the set with ``segment("name")``, as long as none leads back to itself.
+    A rule may use another segment of the set with ``segment("name")``, as long as no segment leads back to itself.
 
     Parameters
     ----------
     segments : iterable of Segment
-        With different names; the first has the highest priority in the waterfall.
+        Segments with different names. The first has the highest priority in the waterfall.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class SegmentSet(Definition):
     segments: tuple[Segment, ...] = attrs.field(converter=_segments)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse references to segments that are not here, and circles."""
+        """Refuse references to segments that are not in the set, and circles of references."""
         names = [segment.name for segment in self.segments]
         needs: dict[str, list[str]] = {}
         for number, segment in enumerate(self.segments):
@@ -124,13 +124,13 @@ class SegmentSet(Definition):
 
     @property
     def rules(self) -> Mapping[str, Expression]:
-        """The rules by the names of their segments."""
+        """The rules by the name of their segment."""
         return {segment.name: segment.rule for segment in self.segments}
 
     def evaluate(self, base: CustomerBase, *, as_of: AsOfGiven) -> SegmentSetMembers:
-        """Return who is in which segment at an instant, or at one per customer.
+        """Return who is in which segment at an instant, or at one instant per customer.
 
-        Equal parts of the rules, by fingerprint, are computed once.
+        Parts of the rules that are equal, by fingerprint, are computed once.
         """
         rules = self.rules
         for number, rule in enumerate(rules.values()):
@@ -154,12 +154,12 @@ class SegmentSet(Definition):
         as_of: Instant,
         tz: str | None = None,
     ) -> dict[str, Explanation]:
-        """Return for one person, by segment, what `Segment.one` gives; the person is read once for all of them."""
+        """Return the result of `Segment.one` for one person by segment; the person is read once for all segments."""
         person, zone = person_of(customer, events, as_of=as_of, tz=tz)
         return {name: explain_person(program, person, name) for name, program in self._compiled(zone).items()}
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> dict[str, Explanation]:
-        """Return for one customer of a base, by segment, what `Segment.explain` gives."""
+        """Return the result of `Segment.explain` for one customer of a base, by segment."""
         rules = self.rules
         for number, rule in enumerate(rules.values()):
             check_on_data(rule, base, rule=True, path=f"$.segments[{number}].rule", segments=rules)
@@ -168,7 +168,7 @@ class SegmentSet(Definition):
         return {name: explain_person(program, person, name) for name, program in programs.items()}
 
     def _compiled(self, tz: str) -> dict[str, Program]:
-        """Return the rules compiled for a time zone, once for all people."""
+        """Return the rules compiled for a time zone, compiled once for all customers."""
         found = self._programs.get(tz)
         if found is None:
             rules = self.rules
@@ -182,12 +182,12 @@ class SegmentSet(Definition):
         return {}
 
     def needs(self) -> Needs:
-        """Return what all rules look at together: fields, events with their properties, and how far back."""
+        """Return what the rules need together: fields, events with their properties, and how far back they look."""
         rules = self.rules
         return sum((needs_of(rule, rules) for rule in rules.values()), Needs())
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
-        """Return what of the rules does not fit a schema, each with its JSON path; () where all fits."""
+        """Return every part of the rules that does not fit a schema, with its JSON path; () if all parts fit."""
         rules = self.rules
         return tuple(
             problem
@@ -236,7 +236,7 @@ class SegmentSet(Definition):
 
 
 def _by_place(body: Any, places: Mapping[str, int]) -> Any:
-    """Return a stored rule in which other segments of the set are meant by their places."""
+    """Return a stored rule in which references to other segments of the set are replaced by their positions."""
     if isinstance(body, dict):
         if body.get("op") == "segment":
             return {"op": "segment", "name": places.get(body["name"], body["name"])}
@@ -249,15 +249,15 @@ def _refers(rule: Expression) -> bool:
 
 
 def _refuse_circles(needs: Mapping[str, list[str]]) -> None:
-    """Raise where a segment leads back to itself; looked for without recursion."""
+    """Raise if a segment leads back to itself; found without recursion."""
     waiting = {name: set(others) for name, others in needs.items()}
     while waiting:
         ready = [name for name, others in waiting.items() if not others & waiting.keys()]
         if not ready:
             circle = ", ".join(map(repr, sorted(waiting)))
             raise DefinitionError(
-                f"the segments {circle} build on each other in a circle.", path="$.segments", code="circle",
-                hint="Let one of them say its rule itself.",
+                f"the segments {circle} refer to each other in a circle.", path="$.segments", code="circle",
+                hint="Write out the rule of one of them instead of referring to another segment.",
             )  # fmt: skip
         for name in ready:
             del waiting[name]

@@ -1,4 +1,4 @@
-"""A segment: a name and a rule, evaluated over everybody or for one person, stored as JSON."""
+"""A segment: a name and a rule, evaluated for all customers or for one, and stored as JSON."""
 
 from __future__ import annotations
 
@@ -41,9 +41,8 @@ _FOR_LATER = UNKNOWN_WITHOUT_SCHEMA | {"unknown_segment"}
 
 def _rule(instance: object, attribute: attrs.Attribute[Expression], value: Any) -> None:  # noqa: ARG001
     if not isinstance(value, Expression):
-        hint = (
-            "say .exists() or .count(...) >= 1 of them" if type(value).__name__ == "Selection" else "compare something"
-        )
+        events = type(value).__name__ == "Selection"
+        hint = "add .exists() or .count(...) >= 1 to the events" if events else "compare it with something"
         raise InputError(
             f"rule is {shown(value)}: a rule is needed, such as field('age') >= 18; {hint}.",
             argument="rule",
@@ -57,16 +56,16 @@ def _rule(instance: object, attribute: attrs.Attribute[Expression], value: Any) 
 
 @attrs.frozen(eq=False)
 class Segment(Definition):
-    """Who belongs together: a name and a rule over customers' fields and events.
+    """A named rule over customers' fields and events that decides who is a member.
 
     Parameters
     ----------
     name : str
-        What people call it; the fingerprint leaves it out.
+        The name that people see; it is not part of the fingerprint.
     rule : Expression
-        What has to be true of a customer.
+        What has to be true of a member.
     description : str
-        What it is for.
+        What the segment is for.
 
     Examples
     --------
@@ -87,17 +86,18 @@ class Segment(Definition):
     rule: Expression = attrs.field(validator=_rule)
     description: str = attrs.field(default="", kw_only=True, validator=lambda _, __, value: _described(value))
 
-    # Everybody
+    # All customers
 
     def evaluate(self, base: CustomerBase, *, as_of: AsOfGiven) -> SegmentMembers:
-        """Return who is a member at an instant.
+        """Return which customers of a base are members at an instant.
 
         Parameters
         ----------
         base : CustomerBase
             Customers and events.
         as_of : instant, or array_like of instants, shape (n,)
-            What is seen: nothing after it. One for all, or one per customer, aligned with ``base.customer_id``.
+            The instant of the evaluation; events after it are not seen. Give one for all customers, or one per
+            customer, aligned with ``base.customer_id``.
 
         Returns
         -------
@@ -109,17 +109,22 @@ class Segment(Definition):
         MissingColumnError
             The rule asks for a field that the customers do not have.
         DefinitionError
-            It compares a number with a word, or the like.
+            The rule does not fit the data: it compares a number with a text, for example.
         """
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
         scope = base_scope(base, base.as_of(as_of), keep=repeated((self.rule,)))
         return members(self.name, self.rule, scope, self.fingerprint)
 
-    def by_clause(self, base: CustomerBase, *, as_of: AsOfGiven) -> ClauseCounts:
-        """Return how many are left after each clause of the rule, and how many only that clause excludes."""
+    def by_clause(
+        self, base: CustomerBase, *, as_of: AsOfGiven, phrases: Mapping[str, Any] | None = None
+    ) -> ClauseCounts:
+        """Return how many customers are left after each clause of the rule, and how many only that clause excludes.
+
+        Clauses are written in Python, or in words if `phrases` are given, such as `ENGLISH` or `RUSSIAN`.
+        """
         check_on_data(self.rule, base, rule=True, path="$.rule", segments=())
         scope = base_scope(base, base.as_of(as_of), keep=repeated((self.rule,)))
-        return clause_counts(self.name, self.rule, scope)
+        return clause_counts(self.name, self.rule, scope, phrases)
 
     @staticmethod
     def diff(before: SegmentMembers, after: SegmentMembers) -> SegmentDiff:
@@ -141,29 +146,29 @@ class Segment(Definition):
         Parameters
         ----------
         customer : Customer, CustomerHistory or None
-            The person's attributes; None where nothing is known. A `CustomerHistory` has the events with it, and is
-            read once for many questions.
+            The person's attributes; None if nothing is known. A `CustomerHistory` also holds the events, and is read
+            once for many evaluations.
         events : iterable of Event
-            What the person did, in any order; not given beside a history.
+            What the person did, in any order; leave it out if `customer` is a `CustomerHistory`.
         as_of : instant
-            What is seen: nothing after it.
+            The instant of the evaluation; events after it are not seen.
         tz : str, optional
-            The time zone of the business, as a base has it; that of the history, or UTC, where it isn't given.
+            The time zone of the business; by default that of the history, or UTC.
         """
         return explain_one(self.rule, customer, events, as_of=as_of, tz=tz, name=self.name)
 
     def explain(self, base: CustomerBase, customer_id: int | str, *, as_of: Instant) -> Explanation:
-        """Return for one customer of a base what `one` gives: the verdict, why, and when it changes."""
+        """Return whether one customer of a base is a member, why, and when that changes, as `one` does."""
         return explain_in_base(self.rule, base, customer_id, as_of=as_of, name=self.name)
 
     # Definitions
 
     def to_words(self, phrases: Mapping[str, Any] | None = None) -> str:
-        """Return the rule in words: in English, or in the language of a mapping of phrases, such as `RUSSIAN`."""
+        """Return the rule in words, in English or in the language of a mapping of phrases, such as `RUSSIAN`."""
         return words_of(self.rule, phrases, rule=True)
 
     def needs(self) -> Needs:
-        """Return what the rule looks at: fields, events with their properties, and how far back.
+        """Return what the rule needs: fields, events with their properties, and how far back it looks.
 
         Examples
         --------
@@ -174,21 +179,21 @@ class Segment(Definition):
         return self.rule.needs()
 
     def problems(self, schema: Schema) -> tuple[Problem, ...]:
-        """Return what of the rule does not fit a schema, each with its JSON path; () where all fits."""
+        """Return every part of the rule that does not fit a schema, with its JSON path; () if all parts fit."""
         return rule_problems(self.rule, schema, path="$.rule", segments=())
 
     @classmethod
     def check(cls, body: JsonBody, schema: Schema | None = None, limits: Limits | None = None) -> Checked:
-        """Return the segment of a definition from outside, or None, and every problem at once.
+        """Return the segment that a definition from outside describes, or None with every problem at once.
 
         Parameters
         ----------
         body : str, bytes or mapping
-            JSON text, or what it holds.
+            The definition as JSON text, or as the object parsed from it.
         schema : Schema, optional
-            What fields and events there are.
+            The fields and events that exist; without it, names are not checked.
         limits : Limits, optional
-            How large it may be.
+            How large the definition may be.
         """
         return check_segment(cls, body, schema, limits)
 
@@ -210,13 +215,14 @@ class Segment(Definition):
         for key in ("name", "description"):
             value = body.get(key, "x")
             if not isinstance(value, str) or (key == "name" and not value):
-                message = f"{shown(value)} is not a text, or is empty."
+                needed = "a string that is not empty" if key == "name" else "a string"
+                message = f"{key} is {shown(value)}: {needed} is needed."
                 raise DefinitionError(message, path=f"$.{key}", code="wrong_type")
         return cls(body["name"], read(body["rule"], limits, "$.rule"), description=body.get("description", ""))
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of the rule: equal for segments that mean the same in the same words, whatever their names."""
+        """The SHA-256 of the rule: equal for segments with the same rule, whatever their names."""
         return self.rule.fingerprint
 
     def __eq__(self, other: object) -> bool:

@@ -1,4 +1,4 @@
-"""Who is in which of several segments: sizes, overlaps, and one segment for each by priority."""
+"""The members of several segments: sizes, overlaps, and one segment per customer by priority."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ["SegmentSetMembers", "Waterfall"]
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Waterfall(ColumnarResult):
-    """Each customer in the first segment that has them.
+    """Each customer counted in the first segment, by priority, of which they are a member.
 
     Attributes
     ----------
     segment : ndarray of str, shape (k,)
-        By priority.
+        The names of the segments, by priority.
     size : ndarray of int, shape (k,)
-        Members.
+        The number of members.
     exclusive : ndarray of int, shape (k,)
-        Members whom no segment before has.
+        The number of members who are in no earlier segment.
     cumulative : ndarray of int, shape (k,)
-        People in this segment or one before.
+        The number of customers who are in this segment or an earlier one.
     code : ndarray of int, shape (n,)
-        The position of each customer's segment, -1 for those in none; aligned with the base.
+        The position of each customer's segment, -1 for customers in none; aligned with the base.
     of : int
-        Everybody of the base.
+        How many customers the base has.
     """
 
     segment: npt.NDArray[np.str_]
@@ -45,16 +45,16 @@ class Waterfall(ColumnarResult):
 
     @property
     def assigned(self) -> npt.NDArray[np.str_]:
-        """The name of each customer's segment, "" for those in none, shape (n,)."""
+        """The name of each customer's segment, "" for customers in none, shape (n,)."""
         return np.append(self.segment, "")[self.code]
 
     @property
     def outside(self) -> int:
-        """How many are in none."""
+        """The number of customers who are in no segment."""
         return int(np.count_nonzero(self.code < 0))
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return one row per segment."""
+        """Return the columns by name, with one row per segment."""
         return {name: getattr(self, name) for name in ("segment", "size", "exclusive", "cumulative")}
 
     def _facts(self) -> dict[str, Any]:
@@ -68,21 +68,21 @@ class SegmentSetMembers(ColumnarResult):
     Attributes
     ----------
     customer_id : ndarray, shape (n,)
-        Everybody of the base.
+        All customers of the base.
     masks : mapping of str to ndarray of bool, shape (n,)
-        Members, by segment.
+        Which customers are members, by segment.
     unknown_masks : mapping of str to ndarray of bool, shape (n,)
-        Whom a rule could not judge.
+        Which customers the rule could not judge, by segment.
     as_of : datetime64, or ndarray of datetime64, shape (n,)
-        What was seen.
+        The instant of the evaluation, or one per customer; events after it are not seen.
     notes : tuple of str
-        What the rules ask for and the data do not have.
+        Event types and properties that the rules ask for and the data do not contain.
     """
 
     customer_id: npt.NDArray[Any]
     masks: Mapping[str, BoolArray]
     unknown_masks: Mapping[str, BoolArray]
-    as_of: Any
+    as_of: np.datetime64 | npt.NDArray[np.datetime64]
     notes: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
@@ -93,22 +93,22 @@ class SegmentSetMembers(ColumnarResult):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The segments, by priority."""
+        """The names of the segments, by priority."""
         return tuple(self.masks)
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many members each segment has."""
+        """The number of members of each segment."""
         return {name: int(np.count_nonzero(mask)) for name, mask in self.masks.items()}
 
     @property
     def unknown(self) -> dict[str, int]:
-        """How many each rule could not judge."""
+        """The number of customers whom each rule could not judge."""
         return {name: int(np.count_nonzero(mask)) for name, mask in self.unknown_masks.items()}
 
     @property
     def overlap(self) -> IntArray:
-        """How many people two segments share, shape (k, k); the diagonal has the sizes."""
+        """The number of customers whom two segments share, shape (k, k); the diagonal holds the sizes."""
         packed = [np.packbits(mask) for mask in self.masks.values()]
         shared = np.zeros((len(packed), len(packed)), dtype=np.int64)
         for i, first in enumerate(packed):
@@ -118,7 +118,7 @@ class SegmentSetMembers(ColumnarResult):
 
     @property
     def jaccard(self) -> npt.NDArray[np.float64]:
-        """Shared people divided by people in either, shape (k, k); NaN where both are empty."""
+        """Shared customers divided by customers in either, shape (k, k); NaN if both are empty."""
         shared = self.overlap.astype(np.float64)
         sizes = np.diag(shared)
         either = sizes[:, None] + sizes[None, :] - shared
@@ -127,7 +127,7 @@ class SegmentSetMembers(ColumnarResult):
 
     @property
     def waterfall(self) -> Waterfall:
-        """Each customer in the first segment that has them."""
+        """Each customer counted in the first segment, by priority, of which they are a member."""
         n = len(self.customer_id)
         code = np.full(n, -1, dtype=np.int64)
         for number, mask in enumerate(self.masks.values()):
@@ -143,7 +143,7 @@ class SegmentSetMembers(ColumnarResult):
         )
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return customer_id and one boolean column per segment."""
+        """Return `customer_id` and one boolean column per segment."""
         return {"customer_id": self.customer_id, **self.masks}
 
     def to_dict(self) -> dict[str, Any]:
