@@ -105,7 +105,7 @@ def test_states_that_executors_add_up_are_those_of_numpy(spark):
         REDUCED["check_pairs"](base, frame, AS_OF, **more)
         REDUCED["check_tables"](base, frame, AS_OF, table(spark, people), **more)
         assert engines.reduce(lambda base: len(base.events), events=frame, as_of=AS_OF, **more) == len(happened)
-        with pytest.raises(NotEnoughDataError, match="there is nothing to add up"):
+        with pytest.raises(NotEnoughDataError, match="anything to add up"):
             engines.purchase_cells(frame, as_of="2001-01-01", **more)
         with pytest.raises(Exception, match=r"<lambda> failed on a part with .*ZeroDivisionError"):
             engines.reduce(lambda base: 1 // (len(base.events) * 0), events=frame, as_of=AS_OF, **more)
