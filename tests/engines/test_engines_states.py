@@ -77,9 +77,9 @@ def test_what_is_no_selection_is_said_as_numpy_says_it(place):
         engines.funnel(frame, {"one": event("seen")}, as_of=AS_OF, **more)
     with pytest.raises(InputError, match="start"):
         engines.cohorts(frame, start="visit", as_of=AS_OF, **more)
-    with pytest.raises(NotEnoughDataError, match="there is nothing to add up"):
+    with pytest.raises(NotEnoughDataError, match="anything to add up"):
         engines.cooccurrence(frame, as_of="2001-01-01", **more)
-    with pytest.raises(NotEnoughDataError, match="there is nothing to add up"):
+    with pytest.raises(NotEnoughDataError, match="anything to add up"):
         engines.cohorts(frame, as_of="2001-01-01", **more)
 
 
@@ -121,9 +121,9 @@ def _bought(ids):
 @PLACES
 def test_nothing_to_add_is_said(place):
     frame, more = place(1 << 29)
-    with pytest.raises(NotEnoughDataError, match="there is nothing to add up"):
+    with pytest.raises(NotEnoughDataError, match="anything to add up"):
         engines.purchase_cells(frame, as_of="2001-01-01", **more)
-    with pytest.raises(NotEnoughDataError, match="there is nothing to add up"):
+    with pytest.raises(NotEnoughDataError, match="anything to add up"):
         engines.reduce(lambda base: None, events=frame, as_of=AS_OF, **more)  # noqa: ARG005
     with pytest.raises(InputError, match="a mapping of names to expressions"):
         engines.moments(frame, {}, experiment=Experiment("x", arms={"a": 0.5, "b": 0.5}), as_of=AS_OF, **more)

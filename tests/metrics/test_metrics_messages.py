@@ -55,7 +55,7 @@ def test_a_bounce_that_is_opened_all_the_same_was_delivered():
     base = base_of(*SENT, letter("c0", "2026-03-02T09:01Z", "bounced"), letter("c0", "2026-03-02T10:00Z", "opened"))
     m = message_metrics(base, as_of="2026-04-01")
     assert (m.delivered.tolist(), m.open_rate.value) == ([4], 0.25)
-    assert "1 messages bounced and were also delivered, opened or clicked" in str(m)
+    assert "1 message bounced and was also delivered, opened or clicked" in str(m)
 
 
 def test_a_response_with_an_id_answers_that_message_and_one_without_the_latest_of_its_campaign():
@@ -72,7 +72,7 @@ def test_a_response_with_an_id_answers_that_message_and_one_without_the_latest_o
     assert told["clicked"] == {"m1": 1, "m2": 0}
     assert told["unsubscribed"] == {"m1": 0, "m2": 1}
     assert told["opened"] == {"m1": 1, "m2": 0}
-    assert "1 responses do not belong to any message" in str(m)
+    assert "1 response does not belong to any message" in str(m)
 
 
 def test_a_campaign_in_two_channels_is_two_messages():
@@ -100,7 +100,7 @@ def test_machines_are_excluded_by_a_predicate():
                    letter("c2", "2026-03-02T10:00Z", "opened"))  # fmt: skip
     m = message_metrics(base, as_of="2026-04-01", exclude=prop("agent") == "proxy")
     assert m.opened.tolist() == [2]  # of one it is unknown: it stays
-    assert "1 'message_opened' events are excluded" in str(m)
+    assert "1 'message_opened' event is excluded" in str(m)
     with pytest.raises(InputError):
         message_metrics(base, as_of="2026-04-01", exclude=field("agent") == "proxy")
 

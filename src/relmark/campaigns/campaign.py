@@ -540,7 +540,7 @@ class Chain(_Sent):
 
 
 Entry: TypeAlias = Campaign | Chain
-"""What a policy has on its list: a single message, or a chain of them."""
+"""An entry of a policy: a campaign with one message, or a chain of several."""
 
 _OPTIONAL = ("category", "transactional", "counts", "control", "salt", "hour")
 

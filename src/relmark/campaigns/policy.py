@@ -493,15 +493,15 @@ class ContactPolicy(Definition):
         return (*found, *self._unread(schema))
 
     def _unread(self, schema: Schema) -> list[Problem]:
-        """Return which properties of messages the policy reads and the schema leaves out, so that rows lose them."""
+        """Return the properties of messages that the policy reads but the schema lacks, so that rows lose them."""
         read = {"campaign": True, "step": any(isinstance(one, Chain) for one in self.campaigns)}
         read["channel"] = any(cap.channel is not None for cap in self.caps)
         return [
             Problem(
                 "$",
                 "unknown_property",
-                f"the policy reads the text {name!r} of {type_name!r} events, and the schema has no such property.",
-                f"Add {name!r}: str to these events in the schema: by it the policy knows its own messages.",
+                f"the policy reads the text {name!r} of {type_name!r} events, but the schema has no such property.",
+                f"Add {name!r}: str to these events in the schema: the policy recognizes its own messages by it.",
             )
             for type_name in (SENT, WITHHELD)
             for name, asked in read.items()
@@ -510,17 +510,17 @@ class ContactPolicy(Definition):
 
     @classmethod
     def check(cls, body: JsonBody, schema: Schema | None = None, limits: Limits | None = None) -> CheckedDefinition:
-        """Return the policy that comes from outside, or None, and every problem at once; nothing makes it raise.
+        """Return the policy, or None, and all of its problems at once; nothing in `body` makes this raise an error.
 
         Parameters
         ----------
         body : str, bytes or mapping
-            JSON text, or what it holds.
+            The JSON text of a policy, or its content.
         schema : Schema, optional
-            What fields and events there are. Where it has `message_sent` or `message_withheld` events, it needs the
-            properties by which the policy knows its own messages again.
+            The fields and events that exist. If it has `message_sent` or `message_withheld` events, they need the
+            properties by which the policy recognizes its own messages.
         limits : Limits, optional
-            How large it may be.
+            How large the definition may be.
         """
         found = super().check(body, schema, limits)
         policy = getattr(found, "definition", None)

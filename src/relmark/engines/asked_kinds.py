@@ -140,10 +140,10 @@ class _Asked:
         what, name = column
         path = self.where.get(column, "$")
         return DefinitionError(
-            f"{what}({name!r}) is a set of tags in the schema, and the SQL that is written tests no sets.",
+            f"{what}({name!r}) is a set of tags in the schema, but the SQL that is written cannot test sets.",
             path=path,
             code="not_portable",
-            hint="Use engines.apply, evaluate with numpy, or say 'text' in the schema where the warehouse has a text.",
+            hint="Use engines.apply, evaluate with numpy, or put 'text' in the schema if the warehouse has a text.",
         )
 
     def _others(self, column: tuple[str, str]) -> set[str]:

@@ -25,7 +25,7 @@ from relmark.segmentation import SegmentSet
 __all__ = ["Dialect", "to_sql"]
 
 Dialect: TypeAlias = Literal["postgres", "duckdb", "bigquery", "snowflake", "clickhouse", "spark"]
-"""The SQL of which warehouse is written."""
+"""The SQL dialect of a warehouse."""
 DIALECTS = ("postgres", "duckdb", "bigquery", "snowflake", "clickhouse", "spark")
 _WRITES = {"spark": "databricks"}  # the dialect of ibis that knows unbound tables
 _TYPES = {"number": "float64", "text": "string", "boolean": "boolean", "date": "date", "instant": "timestamp(6)"}

@@ -50,7 +50,7 @@ COUNTS = (
     "sent", "delivered", "bounced", "hard_bounced", "soft_bounced", "opened", "clicked", "unsubscribed", "complained",
     "read", "replied", "blocked", "opens", "clicks", "tracked", "tracked_sent", "opens_squared", "clicks_squared",
 )  # fmt: skip
-_CONTRADICTED = "{:,} messages bounced and were also delivered, opened or clicked: they count as delivered"
+
 _PROOF = ("delivered", "opened", "clicked", "read", "replied")  # each of these proves that the message arrived
 
 
@@ -177,7 +177,7 @@ def join_messages(base: CustomerBase, read: Read, by: By, tracked: Expression | 
         did[kind] = np.zeros(n, dtype=np.bool_)
         did[kind][unit[unit >= 0]] = True
     if lost:
-        notes.append(f"{lost:,} responses do not belong to any message sent in {stretch} and are not counted")
+        notes.append(_without_message(lost, stretch))
     nobody = np.zeros(n, dtype=np.bool_)
     bounced = did.get("bounced", nobody)
     proved = nobody.copy()
@@ -185,7 +185,7 @@ def join_messages(base: CustomerBase, read: Read, by: By, tracked: Expression | 
         proved |= did.get(kind, nobody)
     contradicted = int(np.count_nonzero(bounced & proved))
     if contradicted:
-        notes.append(_CONTRADICTED.format(contradicted))
+        notes.append(_contradiction(contradicted))
         bounced = bounced & ~proved
     seen = None if tracked is None else _tracked(base, tracked, sent, first, stretch)
     groups = (
@@ -201,6 +201,18 @@ def join_messages(base: CustomerBase, read: Read, by: By, tracked: Expression | 
         kept = clicked >= 0
         clicks = (found["clicked"].customer[kept], found["clicked"].time[kept], clicked[kept])
     return Messages(stretch, groups, customer, time, clicks, did, counts, tuple(notes))
+
+
+def _contradiction(n: int) -> str:
+    if n == 1:
+        return "1 message bounced and was also delivered, opened or clicked: it counts as delivered"
+    return f"{n:,} messages bounced and were also delivered, opened or clicked: they count as delivered"
+
+
+def _without_message(n: int, stretch: Stretch) -> str:
+    if n == 1:
+        return f"1 response does not belong to any message sent in {stretch} and is not counted"
+    return f"{n:,} responses do not belong to any message sent in {stretch} and are not counted"
 
 
 def _types(events: Mapping[str, str] | None) -> dict[str, str]:
@@ -246,7 +258,8 @@ def _without(base: CustomerBase, exclude: Expression, found: dict[str, _Found], 
         machine = scope.truth(exclude).true
         if machine.any():
             rows = np.flatnonzero(~machine)
-            notes.append(f"{int(machine.sum()):,} {types[kind]!r} events are excluded")
+            n = int(machine.sum())
+            notes.append(f"{n:,} {types[kind]!r} event{' is' if n == 1 else 's are'} excluded")
             assert isinstance(scope.rows, slice)
             kept = EventScope(scope.part, scope.type_name, rows + scope.rows.start, len(rows), base.tz)
             found[kind] = _Found(customer[rows], time[rows], kept)
@@ -468,7 +481,7 @@ def count_messages(base: CustomerBase, read: Read, by: By) -> tuple[dict[str, In
     if not was_sent.all():
         size = np.diff(start, append=len(unit))
         lost = int(size[~was_sent].sum())
-        notes.append(f"{lost:,} responses do not belong to any message sent in {read.stretch} and are not counted")
+        notes.append(_without_message(lost, read.stretch))
         kept = np.repeat(was_sent, size)
         packed, unit, kind = packed[kept], unit[kept], kind[kept]
         whose, flags = whose[was_sent], flags[was_sent]
@@ -486,7 +499,7 @@ def count_messages(base: CustomerBase, read: Read, by: By) -> tuple[dict[str, In
     proved, bounced = did(*_PROOF), did("bounced", "hard", "soft")
     contradicted = int(np.count_nonzero(bounced & proved))
     if contradicted:
-        notes.append(_CONTRADICTED.format(contradicted))
+        notes.append(_contradiction(contradicted))
         bounced &= ~proved
     counts = {"sent": np.diff(bounds).astype(np.int64), "bounced": count(bounced)}
     counts |= {"opened": count(did("opened", "clicked")), "clicked": count(did("clicked"))}

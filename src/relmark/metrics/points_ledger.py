@@ -199,8 +199,8 @@ def points_ledger(
     notes = []
     if taken.uncovered.any():
         notes.append(
-            f"{int(np.count_nonzero(taken.uncovered)):,} customers spent more than their balance: "
-            f"{taken.uncovered.sum() / 1_000:,.10g} points were not covered"
+            f"points spent beyond the balance: {taken.uncovered.sum() / 1_000:,.10g}, "
+            f"customers who spent them: {int(np.count_nonzero(taken.uncovered)):,}"
         )
     return PointsLedger(
         customer_id=base.customer_id, balance=balance / 1_000, earned=earned / 1_000, spent=taken.spent / 1_000,
@@ -347,10 +347,11 @@ def _refuse(losses: _Points, had: IntArray, gone: IntArray, over: npt.NDArray[np
     rows = np.flatnonzero(over)
     row = int(rows[np.lexsort((losses.row[rows], losses.time[rows]))[0]])
     has = (int(had[row]) - int(gone[row]) + int(losses.points[row])) / 1_000
+    more = f", and {len(rows) - 1:,} more such events" if len(rows) > 1 else ""
     raise InputError(
         f"customer {shown(base.customer_id[losses.customer[row]])} spends {losses.points[row] / 1_000:,.10g} points at "
-        f"{instant_text(int(losses.time[row]))} but has {has:,.10g} (row {int(losses.row[row])} of the events; "
-        f"{len(rows):,} events in all): correct the events, or pass overdrawn='cap' to spend only the balance.",
+        f"{instant_text(int(losses.time[row]))} but has {has:,.10g} (row {int(losses.row[row])} of the events"
+        f"{more}): correct the events, or pass overdrawn='cap' to spend only the balance.",
         argument="spend",
         code="wrong_value",
         row=int(losses.row[row]),

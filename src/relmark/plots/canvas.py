@@ -89,7 +89,7 @@ def canvas(ax: Axes | None, *, rows: int = 0) -> Axes:
 
 
 def titled(ax: Axes, title: str, x: str = "", y: str = "", *, above: bool = False) -> None:
-    """Write the title in lines that fit next to the rows, and the labels of the axes; `above` leaves a line below."""
+    """Write the title in lines that fit next to the rows, and the axis labels; `above` leaves a line below it."""
     rows = ax.get_yticklabels() if isinstance(ax.yaxis.get_major_locator(), matplotlib("ticker").FixedLocator) else []
     width = min(_TITLE, _LINE - max((len(row.get_text()) for row in rows), default=0))
     ax.set_title("\n".join(wrap(title, max(width, 20))), loc="left", fontsize="medium", pad=18 if above else 6)
