@@ -142,7 +142,7 @@ def test_a_value_that_cannot_be_printed_is_named_by_its_type():
         def __repr__(self):
             raise OverflowError
 
-    assert checks.shown(Odd()) == "a Odd that cannot be printed"
+    assert checks.shown(Odd()) == "an Odd that cannot be printed"
     with refused("x is"):
         checks.number("x", np.ma.masked)
     with refused("x is"):

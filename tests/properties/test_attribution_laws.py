@@ -348,3 +348,19 @@ def test_conversions_are_the_orders_of_the_base_whatever_the_order_of_rows(rows,
 def rows_of(*columns):
     """Return the rows of columns, sorted."""
     return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]])
+def test_orders_of_one_instant_come_by_their_number(order):
+    rows = [("n0", 0.0), ("n1", 0.25), ("n0", 0.0)]
+    orders = {
+        "user": [1, 1, 1],
+        "at": ["2026-10-20T00:30"] * 3,
+        "paid": [rows[k][1] for k in order],
+        "number": [rows[k][0] for k in order],
+    }
+    shop = CustomerBase.from_orders(orders, customer_id="user", time="at", value="paid", order="number")
+    seen = EventLog.from_columns(customer_id=[1], type="visit", time=["2026-10-20"], properties={"channel": ["a"]})
+    base = CustomerBase(events=seen.append(shop.events))
+    j = Journeys.from_events(base, touch="visit", conversion="purchase", as_of="2026-12-01")
+    assert sorted(zip(j.paths, j.value.tolist(), strict=True)) == [("", 0.25), ("a", 0.0)]

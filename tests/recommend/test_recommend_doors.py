@@ -367,5 +367,5 @@ def test_whatever_is_given_there_is_a_result_or_an_error_of_ours(door):
     ids=lambda w: type(w).__name__,
 )
 def test_a_frame_or_a_log_in_the_place_of_a_base_is_refused_with_the_way_in(spec, wrong):
-    with pytest.raises(InputError, match=rf"interactions is a {type(wrong).__name__}: .*CustomerBase\.from_orders"):
+    with pytest.raises(InputError, match=rf"interactions is an? {type(wrong).__name__}: .*CustomerBase\.from_orders"):
         spec.fit(wrong)

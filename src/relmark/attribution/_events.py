@@ -372,10 +372,17 @@ def _orders(
     _, first, code = np.unique(bought.order_codes.code[keep], return_index=True, return_inverse=True)
     at = keep[first]
     of_day = np.full(len(at), kind.part.day_zone is not None)
-    events = _Events(lines.customer[at].astype(np.int64), lines.time[at], lines.row[at].astype(np.int64), of_day)
     value = np.full(len(at), np.nan)
     if lines.value is not None:
         value = exact_sums(code.reshape(-1), lines.value[keep], len(at))
+    customer, time, row = lines.customer[at].astype(np.int64), lines.time[at], lines.row[at].astype(np.int64)
+    if bought.order_rank is not None:  # orders of one instant come by their number, not by the rows of their lines
+        by_number = np.lexsort((bought.order_rank[at], time, customer))
+        customer, time, row, value = customer[by_number], time[by_number], row[by_number], value[by_number]
+        begins = np.flatnonzero(np.r_[True, (customer[1:] != customer[:-1]) | (time[1:] != time[:-1])][: len(at)])
+        if 0 < len(begins) < len(at):
+            row = np.repeat(np.minimum.reduceat(row, begins), np.diff(begins, append=len(at)))
+    events = _Events(customer, time, row, of_day)
     found = bought.found
     said = {
         "refunded_in_full": "purchases were refunded in full and do not count as conversions",
