@@ -71,7 +71,7 @@ def test_a_block_without_effect_seems_to_raise_baskets_and_the_test_says_it_does
         found += report.effect("revenue / orders", arm="block").p_value < 0.05
     assert rises > 0.9 * rounds
     assert 0.02 < found / rounds < 0.085
-    assert "by lot" in told.notes[0]
+    assert "randomly chosen" in told.notes[0]
     assert 'Ratio("revenue", "orders")' in str(told)
 
 

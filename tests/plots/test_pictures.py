@@ -146,7 +146,7 @@ def test_scores_show_their_figures():
     assert heights(plots.lift(result)) == pytest.approx(result.deciles.lift.tolist())
     ax = plots.gains(result)
     assert line(ax, "by score")[1:] == pytest.approx(result.deciles.gain)
-    assert line(ax, "blindly")[1:] == pytest.approx(result.deciles.share)
+    assert line(ax, "random")[1:] == pytest.approx(result.deciles.share)
     assert line(plots.gains(result.deciles), "by score") == pytest.approx(line(ax, "by score"))
 
 
@@ -179,7 +179,7 @@ def test_lifetimes_show_their_figures():
     }
     ax = plots.survival(models, periods=8, left=[1000, 869, 743, 653, 593])
     assert line(ax, "BdW")[1:] == pytest.approx([models["BdW"].survival(float(t)) for t in range(1, 9)])
-    assert line(ax, "seen")[1] == pytest.approx(0.869)
+    assert line(ax, "observed")[1] == pytest.approx(0.869)
 
 
 def test_channels_and_recommenders_show_their_figures():
@@ -214,7 +214,7 @@ def test_trials_show_their_figures():
     plan = RESULTS["bounds"]
     ax = plots.sequential_bounds(plan, statistics=[1.0, 2.1])
     assert line(ax, "stop for a gain") == pytest.approx(plan.bound)
-    assert line(ax, "seen").tolist() == [1.0, 2.1]
+    assert line(ax, "observed").tolist() == [1.0, 2.1]
     curve = RESULTS["uplift"]
     assert line(plots.uplift(curve), "by score") == pytest.approx(curve.gain)
     assert line(plots.uplift(curve, what="qini"), "by score") == pytest.approx(curve.qini)
@@ -245,7 +245,7 @@ def test_measures_show_their_figures():
     sales = RESULTS["pipeline"]
     assert points(plots.pipeline(sales)) == pytest.approx(sales.win_probability.value)
     best = RESULTS["pareto"]
-    assert line(plots.pareto(best), "as it is")[1:] == pytest.approx(best.cumulative_share)
+    assert line(plots.pareto(best), "actual")[1:] == pytest.approx(best.cumulative_share)
     report = RESULTS["report"]
     assert widths(plots.marketing_report(report)) == pytest.approx(report.change[np.isfinite(report.change)].tolist())
     trade = RESULTS["commerce"]
