@@ -295,7 +295,7 @@ def _full(module: str, name: str) -> str:
 
 
 def rendered(annotation: object, module: str) -> object:
-    """Return an annotation with full names, as autodoc prints it; what is no text stays as it is."""
+    """Return an annotation with full names, as autodoc prints it; an annotation that is not text is left unchanged."""
     if not isinstance(annotation, str):
         held = re.fullmatch(r"typing\.Optional\[ForwardRef\('(.+)'\)\]", repr(annotation))
         if held is None:

@@ -376,8 +376,9 @@ def _orders(
     if lines.value is not None:
         value = exact_sums(code.reshape(-1), lines.value[keep], len(at))
     customer, time, row = lines.customer[at].astype(np.int64), lines.time[at], lines.row[at].astype(np.int64)
-    if bought.order_rank is not None:  # orders of one instant come by their number, not by the rows of their lines
-        by_number = np.lexsort((bought.order_rank[at], time, customer))
+    rank = bought.order_ranks(at)
+    if rank is not None:  # orders of one instant come by their number, not by the rows of their lines
+        by_number = np.lexsort((rank, time, customer))
         customer, time, row, value = customer[by_number], time[by_number], row[by_number], value[by_number]
         begins = np.flatnonzero(np.r_[True, (customer[1:] != customer[:-1]) | (time[1:] != time[:-1])][: len(at)])
         if 0 < len(begins) < len(at):

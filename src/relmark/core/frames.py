@@ -142,10 +142,8 @@ def _names(frame: Any, table: Any) -> list[Any]:
 def _present(names: Sequence[str] | Mapping[str, str] | None, has: Sequence[str]) -> Sequence[str]:
     if names is None:
         return has
-    given = names if isinstance(names, Mapping) else None
-    wanted = list(names) if given is None else list(given.values())
-    for k, name in enumerate(wanted):
-        argument = "columns" if given is None else list(given)[k]
+    asked = list(names.items()) if isinstance(names, Mapping) else [("columns", name) for name in names]
+    for argument, name in asked:
         if not isinstance(name, (str, int)):
             raise InputError(
                 f"the name of a column is {shown(name)}: name one of {', '.join(map(repr, has[:20])) or 'no columns'}.",
@@ -159,7 +157,7 @@ def _present(names: Sequence[str] | Mapping[str, str] | None, has: Sequence[str]
                 argument=argument,
                 hint=did_you_mean(str(name), has),
             )
-    return wanted
+    return [name for _, name in asked]
 
 
 def _column(nw: Any, series: Any) -> Any:

@@ -329,12 +329,14 @@ class Purchases(Frozen):
         named = self._order_of_log
         return _by_number(lines, named[lines.place], self.tz)
 
-    @property
-    def order_rank(self) -> IntArray | None:
-        """The rank of each line's order number among all numbers, -1 without one; None if orders have no numbers."""
+    def order_ranks(self, lines: IntArray) -> IntArray | None:
+        """Return the rank of the order number of some lines among all numbers, -1 without one.
+
+        None if orders have no numbers.
+        """
         if isinstance(self.order, timedelta) or self.order in {"instant", "day"}:
             return None
-        return self._order_of_log[self.lines.place].astype(np.int64)
+        return self._order_of_log[self.lines.place][lines].astype(np.int64)
 
     def orders_of_customers(self, after: int | None = None, code: IntArray | None = None) -> IntArray:
         """Return how many orders each customer of the base has, after an instant if one is given, shape (n,).
